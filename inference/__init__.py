@@ -1,0 +1,1 @@
+"""A function: (query, candidates) -> ranked list. Knows neither Kafka nor time nor state."""

@@ -1,0 +1,1 @@
+"""Making model bundles. The only room where torch lives."""

@@ -1,0 +1,1 @@
+"""Text to vectors: tokenizer, ONNX session, encoder."""

@@ -1,0 +1,1 @@
+"""From candidates to a ranked list: features, scorer, filters, order, reasons."""

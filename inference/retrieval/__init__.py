@@ -1,0 +1,1 @@
+"""Candidate sources and the catalogue that they search."""

@@ -1,0 +1,105 @@
+"""The words of inference: what goes into a ranking and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float32]
+"""One embedding, float32 of shape (dim,), or a matrix of them, (n, dim)."""
+
+Keys = npt.NDArray[np.uint64]
+"""Stable keys of items, uint64 of shape (n,)."""
+
+NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
+
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+"""An id that the shop gives: of an item, a user, an event, a session."""
+
+
+def stable_key(text: str) -> int:
+    """Return 64 bits of BLAKE2b of `text`: the same in every process, on every machine, for ever."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A thing the shop sells, as its catalogue describes it.
+
+    `category` is a path, root first. `price` is in units of `currency`.
+    """
+
+    item_id: Identifier
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    description: str | None = None
+    category: tuple[str, ...] = ()
+    brand: str | None = None
+    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    in_stock: bool = True
+    released_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    attributes: Mapping[str, str] = {}
+
+    @property
+    def label(self) -> str | None:
+        """The most specific category, the one that is shown to people and that affinities count."""
+        return self.category[-1] if self.category else None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An item that the shopper acted on before: its stable key and the action, in the past tense."""
+
+    key: int
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is known about a shopper at the moment of a ranking. Everything is optional.
+
+    Vectors are float32 of shape (dim,) and L2-normalised. Affinities map stable keys of labels to shares in [0, 1].
+    """
+
+    text: str | None = None
+    text_vector: Vector | None = None
+    short_term: Vector | None = None
+    long_term: Vector | None = None
+    categories: Mapping[int, float] = field(default_factory=dict)
+    brands: Mapping[int, float] = field(default_factory=dict)
+    recent: tuple[Remembered, ...] = ()
+    exclude: Keys = field(default_factory=lambda: NO_KEYS)
+    k: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item that may be recommended, with the score of each source that proposed it."""
+
+    item: Item
+    sources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCandidate:
+    """A ranked item: the model's probability, the sources that proposed it, and the reason in words."""
+
+    item: Item
+    score: float
+    sources: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RankedList:
+    """Items by falling score, ties by stable key. `fallback` says why the model did not rank them, if it did not."""
+
+    items: tuple[ScoredCandidate, ...]
+    fallback: str | None = None

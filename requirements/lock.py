@@ -1,0 +1,61 @@
+"""Resolve pyproject.toml into the pinned, hashed locks that every installation uses.
+
+`python requirements/lock.py` writes the locks, keeping pins that still satisfy pyproject.toml;
+`--check` changes nothing and fails if a lock is not what pyproject.toml asks for.
+The locks name no index: they install from whichever one the machine is set up to use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent
+LOCKS = {
+    "dev.lock": ("cpu", "demo", "bench", "dev"),
+    "distill.lock": ("cpu", "demo", "distill", "dev"),
+}
+
+
+def resolve(lock: Path, extras: tuple[str, ...], *, upgrade: bool) -> None:
+    """Write `lock` for every platform and every Python that pyproject.toml allows."""
+    options = [flag for extra in extras for flag in ("--extra", extra)]
+    options += ["--upgrade"] if upgrade else []
+    subprocess.run(  # noqa: S603
+        [
+            *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+            *("--python-version", "3.11", "--no-emit-index-url", "--no-header", "--no-annotate"),
+            *(*options, "pyproject.toml", "--output-file", str(lock)),
+        ],
+        cwd=HERE.parent,
+        check=True,
+    )
+
+
+def main() -> int:
+    """Write the locks, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="fail if a lock is out of date")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    options = parser.parse_args()
+    stale = []
+    for name, extras in LOCKS.items():
+        if not options.check:
+            resolve(HERE / name, extras, upgrade=options.upgrade)
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            copy = Path(shutil.copy(HERE / name, directory))
+            resolve(copy, extras, upgrade=False)
+            if copy.read_text() != (HERE / name).read_text():
+                stale.append(name)
+    if stale:
+        sys.stderr.write(f"requirements: {', '.join(stale)} out of date with pyproject.toml; run `make lock`\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

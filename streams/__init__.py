@@ -1,0 +1,1 @@
+"""A memory: interactions in from Kafka, profiles in RocksDB, recommendations out to Kafka."""

@@ -1,0 +1,1 @@
+"""The live catalogue and item statistics, as every worker sees them."""

@@ -1,0 +1,190 @@
+"""The public contract: every message that enters or leaves on Kafka.
+
+Pure data. `serde.py` turns bytes into these and back; `docs/contracts.md` explains them to producers and consumers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from inference.types import Identifier, Item
+
+__all__ = [
+    "Cart",
+    "Click",
+    "DeadLetter",
+    "Intent",
+    "Interaction",
+    "Item",
+    "ItemAction",
+    "ItemVector",
+    "ModelRef",
+    "Purchase",
+    "Recommendations",
+    "RecommendedItem",
+    "Search",
+    "TrendingSnapshot",
+    "Trigger",
+    "View",
+]  # fmt: skip
+
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339 with an offset from UTC."""
+
+
+class _Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What every interaction carries. `occurred_at` is the shop's clock when the shopper acted."""
+
+    event_id: Identifier
+    user_id: Identifier
+    occurred_at: Timestamp
+    session_id: Identifier | None = None
+    recommendation_id: Identifier | None = None
+    context: Mapping[str, Any] = {}
+
+    @property
+    def type(self) -> str:
+        """The interaction's type, as in the message: search, view, click, cart or purchase."""
+        return str(self.__struct_config__.tag)
+
+
+class Search(_Action, frozen=True, kw_only=True, tag="search"):
+    """A shopper typed a query."""
+
+    query: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class ItemAction(_Action, frozen=True, kw_only=True):
+    """What a shopper did with one item."""
+
+    past_tense: ClassVar[str]
+
+    item_id: Identifier
+    quantity: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class View(ItemAction, frozen=True, kw_only=True, tag="view"):
+    """The item's page was shown."""
+
+    past_tense: ClassVar[str] = "viewed"
+
+
+class Click(ItemAction, frozen=True, kw_only=True, tag="click"):
+    """The item was clicked in a list."""
+
+    past_tense: ClassVar[str] = "clicked"
+
+
+class Cart(ItemAction, frozen=True, kw_only=True, tag="cart"):
+    """The item was put into the cart."""
+
+    past_tense: ClassVar[str] = "added to your cart"
+
+
+class Purchase(ItemAction, frozen=True, kw_only=True, tag="purchase"):
+    """The item was bought."""
+
+    past_tense: ClassVar[str] = "bought"
+
+
+Interaction = Search | View | Click | Cart | Purchase
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """The interaction that a list answers, and where it lay in Kafka."""
+
+    event_id: str
+    type: str
+    topic: str
+    partition: int
+    offset: int
+    occurred_at: datetime
+
+
+class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of a list. `rank` starts at 1; `score` is a probability, comparable within the list."""
+
+    rank: int
+    item_id: str
+    score: float
+    sources: tuple[str, ...]
+    reason: str
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A label of what the shopper is after, with its share in [0, 1]. `kind` is category, brand or query."""
+
+    kind: str
+    label: str
+    weight: float
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+    """The model bundle that made a list."""
+
+    name: str
+    version: str
+
+
+class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
+    """A ranked list for one shopper, answering one interaction.
+
+    `recommendation_id` is a function of the trigger's topic, partition and offset: a repeat has the same id.
+    `fallback` is null where the model ranked the list, else the reason why it did not.
+    """
+
+    recommendation_id: str
+    user_id: str
+    trigger: Trigger
+    produced_at: datetime
+    items: tuple[RecommendedItem, ...]
+    intent: tuple[Intent, ...]
+    model: ModelRef
+    fallback: str | None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was refused: where it lay, why, and its bytes as they came.
+
+    `where` is the place in the message, as a JSON path or `key`. JSON carries `key` and `value` in base64.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    where: str
+    detail: str
+    key: bytes | None
+    value: bytes | None
+    failed_at: datetime
+
+
+class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Internal, on `item-vectors`: an item beside its vector, as every worker reads them.
+
+    `vector` is int8 of shape (dim,), `text_hash` the stable key of the text that was encoded,
+    and `model` the version of the bundle that encoded it.
+    """
+
+    item: Item
+    model: str
+    text_hash: int
+    vector: bytes
+
+
+class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Internal, on `trending`: what one partition's shoppers are after, as every worker reads it.
+
+    `counts` are decayed to `as_of_ms` (event time); `offsets` say which of the partition's interactions they hold.
+    """
+
+    partition: int
+    as_of_ms: int
+    offsets: Mapping[str, int]
+    counts: Mapping[int, float]
