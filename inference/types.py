@@ -30,6 +30,11 @@ def stable_key(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
+def label_key(label: str | None) -> int:
+    """Return the stable key of a category or brand; 0 for none."""
+    return 0 if label is None else stable_key(label)
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A thing the shop sells, as its catalogue describes it.
 

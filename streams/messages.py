@@ -181,10 +181,9 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Internal, on `trending`: what one partition's shoppers are after, as every worker reads it.
 
-    `counts` are decayed to `as_of_ms` (event time); `offsets` say which of the partition's interactions they hold.
+    `counts` map stable keys of items to their weight, decayed to `as_of_ms` (event time).
     """
 
     partition: int
     as_of_ms: int
-    offsets: Mapping[str, int]
     counts: Mapping[int, float]

@@ -1,0 +1,173 @@
+"""The heart of an event's path, the same in a worker and in `replay`: interaction in, query out; list in, message out.
+
+Pure: state comes in as bytes and leaves as bytes; time and places are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from inference.retrieval.vectors import normalise
+from inference.types import Query, RankedList, Remembered, Vector, stable_key
+from streams.items.catalogue import LiveCatalogue
+from streams.items.trending import Trending
+from streams.messages import Intent, Interaction, ModelRef, Recommendations, RecommendedItem, Search, Trigger
+from streams.profiles import codec
+from streams.profiles.profile import (
+    ACTIONS,
+    Memory,
+    Profile,
+    ProfileRules,
+    Source,
+    apply,
+    empty,
+    event_time_ms,
+    in_session,
+    is_replay,
+)
+from streams.serde import recommendation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An interaction after it was folded into its shopper's profile: what to store and what to rank."""
+
+    interaction: Interaction
+    source: Source
+    profile: bytes
+    query: Query
+    intent: tuple[Intent, ...]
+    replayed: bool
+
+
+class Engine:
+    """Folds interactions into profiles and turns ranked lists into messages."""
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        model: ModelRef,
+        catalogue: LiveCatalogue,
+        trending: Trending,
+        rules: ProfileRules,
+        list_size: int,
+    ) -> None:
+        self._dim = dim
+        self._model = model
+        self._catalogue = catalogue
+        self._trending = trending
+        self._rules = rules
+        self._list_size = list_size
+
+    def observe(
+        self, stored: bytes | None, interaction: Interaction, source: Source, text_vector: Vector | None
+    ) -> Observation:
+        """Fold one interaction into the shopper's stored profile.
+
+        Args:
+            stored: the profile's bytes, None for a new shopper.
+            interaction: what the shopper did.
+            source: where it lay in Kafka.
+            text_vector: the unit vector (dim,) of a search's query; None for other interactions.
+
+        Raises:
+            ProfileCodecError: `stored` is unreadable.
+        """
+        profile = empty(self._dim) if stored is None else codec.decode(stored, self._dim)
+        replayed = is_replay(profile, source)
+        if not replayed:
+            profile = self._fold(profile, interaction, source, text_vector)
+        data = codec.encode(profile)
+        # What is ranked is what was stored, rounding included: a list does not depend on who kept the profile at hand.
+        profile = codec.decode(data, self._dim)
+        return Observation(
+            interaction=interaction,
+            source=source,
+            profile=data,
+            query=self._query(profile, interaction, text_vector),
+            intent=self._intent(profile),
+            replayed=replayed,
+        )
+
+    def compose(self, observation: Observation, ranked: RankedList, produced_at: datetime) -> Recommendations:
+        """Write the message that answers an interaction."""
+        interaction, source = observation.interaction, observation.source
+        return Recommendations(
+            recommendation_id=recommendation_id(source.topic, source.partition, source.offset),
+            user_id=interaction.user_id,
+            trigger=Trigger(
+                event_id=interaction.event_id,
+                type=interaction.type,
+                topic=source.topic,
+                partition=source.partition,
+                offset=source.offset,
+                occurred_at=interaction.occurred_at,
+            ),
+            produced_at=produced_at,
+            items=tuple(
+                RecommendedItem(
+                    rank=rank,
+                    item_id=scored.item.item_id,
+                    score=scored.score,
+                    sources=scored.sources,
+                    reason=scored.reason,
+                )
+                for rank, scored in enumerate(ranked.items, start=1)
+            ),
+            intent=observation.intent,
+            model=self._model,
+            fallback=ranked.fallback,
+        )
+
+    def _fold(self, profile: Profile, interaction: Interaction, source: Source, text_vector: Vector | None) -> Profile:
+        item, vector = None, text_vector
+        if not isinstance(interaction, Search):
+            item, vector = self._catalogue.find(interaction.item_id) or (None, None)
+            self._trending.observe(
+                source.partition,
+                stable_key(interaction.item_id),
+                event_time_ms(interaction, source, self._rules),
+                self._rules.weights[interaction.type],
+            )
+        return apply(profile, interaction, source, vector=vector, item=item, rules=self._rules)
+
+    def _query(self, profile: Profile, interaction: Interaction, text_vector: Vector | None) -> Query:
+        return Query(
+            text=interaction.query if isinstance(interaction, Search) else None,
+            text_vector=text_vector,
+            short_term=normalise(profile.short_term),
+            long_term=normalise(profile.long_term),
+            categories=shares(profile.categories),
+            brands=shares(profile.brands),
+            recent=tuple(
+                Remembered(key, ACTIONS[action].past_tense)
+                for key, action in zip(profile.recent["key"].tolist(), profile.recent["action"].tolist(), strict=True)
+            ),
+            exclude=in_session(profile, interaction.session_id, self._rules),
+            k=self._list_size,
+        )
+
+    def _intent(self, profile: Profile) -> tuple[Intent, ...]:
+        """Name what the shopper is after: the last search, then the heaviest categories and brands."""
+        searched = tuple(Intent(kind="query", label=query.text, weight=1.0) for query in profile.queries[:1])
+        labelled = (
+            Intent(kind=kind, label=label, weight=round(share, 4))
+            for kind, memory in (("category", profile.categories), ("brand", profile.brands))
+            for key, share in list(shares(memory).items())[:3]
+            if (label := self._catalogue.label(key)) is not None
+        )
+        return searched + tuple(labelled)
+
+
+def shares(affinities: Memory) -> Mapping[int, float]:
+    """Return each label's share of the shopper's weight, by stable key, heaviest first."""
+    total = float(affinities["weight"].sum())
+    if total <= 0:
+        return {}
+    return {
+        key: weight / total
+        for key, weight in zip(affinities["key"].tolist(), affinities["weight"].tolist(), strict=True)
+    }

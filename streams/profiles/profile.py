@@ -1,0 +1,207 @@
+"""What is remembered of one shopper, and the rule by which an interaction changes it. Pure.
+
+Intent vectors are sums of unit vectors, each weighed by its action and decayed in event time:
+v(T) = Σ wᵢ · 2^(−(T − tᵢ) / h) · xᵢ. A sum does not care about the order of its terms, so late and out-of-order events
+give the same vectors. Every memory is bounded, and so is the size of a profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.types import Item, Keys, Vector, label_key, stable_key
+from streams.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
+
+ACTIONS: tuple[type[ItemAction], ...] = (View, Click, Cart, Purchase)
+RECENT = np.dtype([("at_ms", "<i8"), ("key", "<u8"), ("session", "<u4"), ("action", "u1")])
+AFFINITY = np.dtype([("key", "<u8"), ("weight", "<f4")])
+RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, QUERY_CHARACTERS = 24, 4, 8, 32
+
+Memory = npt.NDArray[np.void]
+
+
+class Source(NamedTuple):
+    """Where an interaction lay in Kafka. `timestamp_ms` is the broker's clock when it was appended."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class Position(NamedTuple):
+    """The last interaction of a source topic that a profile holds: its offset, and the highest timestamp so far."""
+
+    offset: int
+    timestamp_ms: int
+
+
+class PastQuery(NamedTuple):
+    """A search, shortened, and when it happened in event time."""
+
+    at_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRules:
+    """How strongly and how long each action counts. Durations in milliseconds."""
+
+    short_term_half_life_ms: float = 30 * 60e3
+    long_term_half_life_ms: float = 30 * 86_400e3
+    session_gap_ms: int = 30 * 60_000
+    max_clock_skew_ms: int = 5 * 60_000
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {"search": 1.0, "view": 1.0, "click": 1.0, "cart": 2.0, "purchase": 3.0}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One shopper's memory, as of `updated_ms`, the newest event time in it.
+
+    Attributes:
+        short_term, long_term: decayed sums of item and query vectors, float32 (dim,), not normalised.
+        recent: the last items, newest first, each once, dtype RECENT.
+        queries: the last searches, newest first.
+        categories, brands: decayed weights of labels by their stable keys, dtype AFFINITY, heaviest first.
+        positions: the last applied interaction of each source topic.
+    """
+
+    updated_ms: int
+    short_term: Vector
+    long_term: Vector
+    recent: Memory
+    queries: tuple[PastQuery, ...]
+    categories: Memory
+    brands: Memory
+    positions: Mapping[str, Position]
+
+
+def empty(dim: int) -> Profile:
+    """Return the profile of a shopper of whom nothing is known."""
+    return Profile(
+        updated_ms=-(2**62),
+        short_term=np.zeros(dim, dtype=np.float32),
+        long_term=np.zeros(dim, dtype=np.float32),
+        recent=np.empty(0, dtype=RECENT),
+        queries=(),
+        categories=np.empty(0, dtype=AFFINITY),
+        brands=np.empty(0, dtype=AFFINITY),
+        positions={},
+    )
+
+
+def is_replay(profile: Profile, source: Source) -> bool:
+    """Tell whether the profile holds the interaction at `source` already.
+
+    A lower offset alone does not say so: a topic made anew starts from 0 again. But the broker's clock has moved on
+    since, so an interaction that is later than everything applied is new, whatever its offset.
+    """
+    position = profile.positions.get(source.topic)
+    return position is not None and source.offset <= position.offset and source.timestamp_ms <= position.timestamp_ms
+
+
+def event_time_ms(interaction: Interaction, source: Source, rules: ProfileRules) -> int:
+    """Return when the shopper acted, no later than the broker's clock allows: a clock that runs ahead cannot pin it."""
+    return min(int(interaction.occurred_at.timestamp() * 1000), source.timestamp_ms + rules.max_clock_skew_ms)
+
+
+def apply(
+    profile: Profile,
+    interaction: Interaction,
+    source: Source,
+    *,
+    vector: Vector | None,
+    item: Item | None,
+    rules: ProfileRules,
+) -> Profile:
+    """Fold one interaction into a profile; the same profile comes back for a replay.
+
+    Args:
+        profile: what is known so far.
+        interaction: what the shopper did.
+        source: where the interaction lay in Kafka.
+        vector: the unit vector (dim,) of the item or the query, if it has one.
+        item: the item as the catalogue knows it, if it does.
+        rules: weights and half-lives.
+    """
+    if is_replay(profile, source):
+        return profile
+    at_ms = event_time_ms(interaction, source, rules)
+    weight = rules.weights[interaction.type]
+    now_ms = max(profile.updated_ms, at_ms)
+    idle_ms, late_ms = now_ms - profile.updated_ms, now_ms - at_ms
+    last = profile.positions.get(source.topic, Position(0, source.timestamp_ms))
+
+    def decayed(memory: Vector, half_life_ms: float) -> Vector:
+        kept = memory * np.float32(2.0 ** (-idle_ms / half_life_ms))
+        return kept if vector is None else kept + vector * np.float32(weight * 2.0 ** (-late_ms / half_life_ms))
+
+    def affinities(memory: Memory, label: str | None) -> Memory:
+        half_life_ms = rules.long_term_half_life_ms
+        kept = memory.copy()
+        kept["weight"] *= np.float32(2.0 ** (-idle_ms / half_life_ms))
+        return _add_weight(kept, label_key(label), weight * 2.0 ** (-late_ms / half_life_ms)) if label else kept
+
+    return replace(
+        profile,
+        updated_ms=now_ms,
+        short_term=decayed(profile.short_term, rules.short_term_half_life_ms),
+        long_term=decayed(profile.long_term, rules.long_term_half_life_ms),
+        recent=_remember(profile.recent, interaction, at_ms),
+        queries=_remember_query(profile.queries, interaction, at_ms),
+        categories=affinities(profile.categories, item.label if item else None),
+        brands=affinities(profile.brands, item.brand if item else None),
+        positions={
+            **profile.positions,
+            source.topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
+        },
+    )
+
+
+def session_key(session_id: str | None) -> int:
+    """Return 32 bits that tell sessions apart; 0 for none."""
+    return 0 if session_id is None else stable_key(session_id) & 0xFFFFFFFF or 1
+
+
+def in_session(profile: Profile, session_id: str | None, rules: ProfileRules) -> Keys:
+    """Return the stable keys of the items acted on in this session: by its id, else by the time since."""
+    session = session_key(session_id)
+    recent = profile.recent
+    same = recent["session"] == session if session else recent["at_ms"] >= profile.updated_ms - rules.session_gap_ms
+    return np.asarray(recent["key"][same], dtype=np.uint64)
+
+
+def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
+    """Put an item in front, keeping its newest action and the newest items. Order of arrival does not matter."""
+    if isinstance(interaction, Search):
+        return recent
+    action = ACTIONS.index(type(interaction))
+    entry = (at_ms, stable_key(interaction.item_id), session_key(interaction.session_id), action)
+    merged = np.concatenate([recent, np.array([entry], dtype=RECENT)])
+    newest_first = merged[np.lexsort((merged["session"], merged["action"], merged["key"], merged["at_ms"]))[::-1]]
+    _, first = np.unique(newest_first["key"], return_index=True)
+    return newest_first[np.sort(first)][:RECENT_ITEMS]
+
+
+def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at_ms: int) -> tuple[PastQuery, ...]:
+    if not isinstance(interaction, Search):
+        return queries
+    text = interaction.query[:QUERY_CHARACTERS]
+    latest = {query.text: query for query in sorted((*queries, PastQuery(at_ms, text)))}
+    return tuple(sorted(latest.values(), reverse=True)[:RECENT_QUERIES])
+
+
+def _add_weight(affinities: Memory, key: int, weight: float) -> Memory:
+    place = np.flatnonzero(affinities["key"] == key)
+    if len(place):
+        affinities["weight"][place] += np.float32(weight)
+    else:
+        affinities = np.concatenate([affinities, np.array([(key, weight)], dtype=AFFINITY)])
+    return affinities[np.lexsort((affinities["key"], -affinities["weight"]))][:AFFINITIES]
