@@ -1,0 +1,71 @@
+"""Messages between being read and being answered: a bounded window, acknowledged in order.
+
+Faust commits past an event in flight if a later one of its partition is acknowledged first. So a partition's messages
+are acknowledged from its oldest on, each only when everything it caused is with the brokers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Message = TypeVar("Message")
+Partition = tuple[str, int]
+
+
+@dataclass(eq=False, slots=True)
+class Ticket(Generic[Message]):
+    """A message's place in its partition's queue."""
+
+    partition: Partition
+    message: Message
+    done: bool = False
+
+
+class InFlight(Generic[Message]):
+    """At most `limit` messages at a time; `acknowledge` is called for each, in the order of its partition."""
+
+    def __init__(self, limit: int, acknowledge: Callable[[Message], None]) -> None:
+        self._acknowledge = acknowledge
+        self._window = asyncio.Semaphore(limit)
+        self._queues: dict[Partition, deque[Ticket[Message]]] = {}
+        self._count = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def admit(self, partition: Partition, message: Message) -> Ticket[Message]:
+        """Wait for room, then take the message in."""
+        self._count += 1
+        self._empty.clear()
+        ticket = Ticket(partition, message)
+        self._queues.setdefault(partition, deque()).append(ticket)
+        await self._window.acquire()
+        return ticket
+
+    def finish(self, ticket: Ticket[Message]) -> None:
+        """Note that everything the message caused is delivered."""
+        ticket.done = True
+        self._window.release()
+        self._count -= 1
+        queue = self._queues[ticket.partition]
+        while queue and queue[0].done:
+            self._acknowledge(queue.popleft().message)
+        if not queue:
+            del self._queues[ticket.partition]
+        if not self._count:
+            self._empty.set()
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight; False if `timeout_s` seconds were not enough."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True

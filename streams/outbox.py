@@ -1,0 +1,41 @@
+"""What leaves: one producer for lists, dead letters, item vectors and the profiles' changelog."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
+
+from streams.kafka import ClientOptions
+
+
+class Outbox:
+    """Sends to Kafka in small batches; every send comes with a future that ends when the brokers have it."""
+
+    def __init__(self, options: ClientOptions, *, linger_ms: int) -> None:
+        self._options = options
+        self._linger_ms = linger_ms
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            **self._options, acks="all", linger_ms=self._linger_ms, max_request_size=4 * 1024 * 1024
+        )
+        await self._producer.start()
+
+    async def send(
+        self, topic: str, key: bytes, value: bytes | None, partition: int | None = None
+    ) -> asyncio.Future[RecordMetadata]:
+        """Hand a message over. The future ends when every in-sync replica has it, or with the KafkaError."""
+        if self._producer is None:
+            raise RuntimeError("the outbox is not started")
+        future: asyncio.Future[RecordMetadata] = await self._producer.send(topic, value, key, partition)
+        return future
+
+    async def stop(self) -> None:
+        """Deliver what is on its way, then disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
