@@ -2,6 +2,7 @@
 
 StreamsError
 ├── InvalidEvent         a message breaks its contract; the text is for the one who produced it
+│   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them that cannot work
 ├── TopicError           a topic is missing or not as the code needs it
 └── ProfileCodecError    stored profile bytes that no known version reads
@@ -17,17 +18,43 @@ class StreamsError(Exception):
 class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public contract
     """A message breaks its contract.
 
-    `reason` is a stable word for counting (see `REASONS`), `where` the place in the message (`$.user_id`, `key`),
-    and the text says what was required and what came.
+    `reason` is a stable word for counting (see `REASONS`), `where` the place in the message (`$.user_id`, `key`, `$`
+    for the value as a whole), and the text says what was required and what came. The text may show a few characters
+    of the message, so it goes to dead letters and to the one who sent the message, never to a log.
     """
 
-    REASONS = ("not_json", "wrong_type", "missing_field", "out_of_range", "wrong_key", "wrong_topic", "empty")
+    REASONS = (
+        "empty",  # there is no value
+        "not_json",  # the value is not JSON in UTF-8
+        "not_msgpack",  # on internal topics: the value is not MessagePack
+        "missing_field",  # a required field is not there
+        "wrong_type",  # a field holds another JSON type than the contract says
+        "wrong_value",  # the type is right, the format or the word is not
+        "out_of_range",  # a number, a length, a time or a nesting beyond its limits
+        "wrong_key",  # the message key is not the id that the topic is keyed by
+        "wrong_topic",  # a valid message on a topic of another kind
+    )
 
     def __init__(self, reason: str, where: str, detail: str) -> None:
-        super().__init__(f"{where}: {detail}")
+        super().__init__(reason, where, detail)
         self.reason = reason
         self.where = where
         self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.detail}"
+
+
+class InvalidLine(InvalidEvent):
+    """A line of a file is not the message that it should be. `place` is `FILE:LINE`."""
+
+    def __init__(self, place: str, reason: str, where: str, detail: str) -> None:
+        super().__init__(reason, where, detail)
+        self.args = (place, reason, where, detail)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {super().__str__()}"
 
 
 class ConfigurationError(StreamsError):

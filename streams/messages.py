@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -33,7 +33,12 @@ __all__ = [
 ]  # fmt: skip
 
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
-"""RFC 3339 with an offset from UTC."""
+"""RFC 3339 with an offset from UTC. The streams write UTC, with microseconds where there are any."""
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Scalar = str | int | float | bool | None
+Context = Annotated[Mapping[str, Scalar | list[Scalar] | dict[str, Scalar]], msgspec.Meta(max_length=64)]
+"""What else a producer wants to say, two levels deep at most, so that every process reads it alike."""
 
 
 class _Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -44,7 +49,7 @@ class _Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_
     occurred_at: Timestamp
     session_id: Identifier | None = None
     recommendation_id: Identifier | None = None
-    context: Mapping[str, Any] = {}
+    context: Context = {}
 
     @property
     def type(self) -> str:
@@ -101,15 +106,18 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     type: str
     topic: str
-    partition: int
-    offset: int
-    occurred_at: datetime
+    partition: Count
+    offset: Count
+    occurred_at: Timestamp
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One place of a list. `rank` starts at 1; `score` is a probability, comparable within the list."""
+    """One place of a list. `rank` starts at 1; `score` is finite, and comparable within the list.
 
-    rank: int
+    Where the model ranked the list, `score` is the probability that the shopper acts on the item.
+    """
+
+    rank: Annotated[int, msgspec.Meta(ge=1)]
     item_id: str
     score: float
     sources: tuple[str, ...]
@@ -121,7 +129,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     label: str
-    weight: float
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +149,7 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
     recommendation_id: str
     user_id: str
     trigger: Trigger
-    produced_at: datetime
+    produced_at: Timestamp
     items: tuple[RecommendedItem, ...]
     intent: tuple[Intent, ...]
     model: ModelRef
@@ -155,14 +163,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     reason: str
     where: str
     detail: str
     key: bytes | None
     value: bytes | None
-    failed_at: datetime
+    failed_at: Timestamp
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

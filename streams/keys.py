@@ -1,0 +1,32 @@
+"""The message key: it decides the partition, so it must be the id that the topic is keyed by. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.errors import InvalidEvent
+
+__all__ = ["check_key", "check_tombstone"]
+
+
+def check_key(key: bytes | None, wanted: str, field: str) -> None:
+    """Raise InvalidEvent unless `key` is the text of the value's `field`. Neither is shown: both may name a person."""
+    if key == wanted.encode():
+        return
+    required = f"required the text of $.{field} in UTF-8, as the key decides the partition"
+    if not key:
+        raise InvalidEvent("wrong_key", "key", f"{required}; got no key")
+    if key == msgspec.json.encode(wanted):
+        raise InvalidEvent("wrong_key", "key", f"{required}; got it as JSON, in quotes")
+    raise InvalidEvent("wrong_key", "key", f"{required}; got other {len(key)} bytes")
+
+
+def check_tombstone(key: bytes | None) -> None:
+    """Raise InvalidEvent unless `key` can name the item that a message without a value removes."""
+    if not key:
+        raise InvalidEvent("wrong_key", "key", "required the id of the item that this tombstone removes; got no key")
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        detail = f"required the id of the item that this tombstone removes, in UTF-8; got other {len(key)} bytes"
+        raise InvalidEvent("wrong_key", "key", detail) from None

@@ -1,0 +1,150 @@
+"""Bytes to messages and back: the first step of an event's path, and the last.
+
+Pure. Whatever the bytes, a decoder returns a message or raises `InvalidEvent`, nothing else. Encoders and decoders of
+msgspec are built once, here: building one costs a thousand times what using it does.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Protocol, TypeVar, cast
+
+import msgspec
+
+from streams.errors import InvalidEvent
+from streams.keys import check_key, check_tombstone
+from streams.messages import (
+    DeadLetter,
+    Interaction,
+    Item,
+    ItemAction,
+    ItemVector,
+    Recommendations,
+    Search,
+    TrendingSnapshot,
+)
+from streams.refusals import UNREADABLE, refusal, shortened
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""An interaction lies in [EARLIEST, LATEST): a time in any zone, and milliseconds since the epoch, cannot overflow."""
+
+T = TypeVar("T", covariant=True)
+
+
+class _Decoder(Protocol[T]):
+    def decode(self, value: bytes, /) -> T: ...
+
+
+_interaction = cast("_Decoder[Interaction]", msgspec.json.Decoder(Interaction))
+_item = msgspec.json.Decoder(Item)
+_recommendations = msgspec.json.Decoder(Recommendations)
+_dead_letter = msgspec.json.Decoder(DeadLetter)
+_item_vector = msgspec.msgpack.Decoder(ItemVector)
+_trending = msgspec.msgpack.Decoder(TrendingSnapshot)
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+
+
+def decode_item_action(key: bytes | None, value: bytes | None) -> ItemAction:
+    """Read a message of `clicks`: a view, click, cart or purchase, keyed by user id. Raises InvalidEvent."""
+    event = decode_interaction(key, value)
+    if isinstance(event, Search):
+        raise InvalidEvent("wrong_topic", "$.type", "required view, click, cart or purchase on this topic, got search")
+    return event
+
+
+def decode_search(key: bytes | None, value: bytes | None) -> Search:
+    """Read a message of `searches`, keyed by user id. Raises InvalidEvent."""
+    event = decode_interaction(key, value)
+    if isinstance(event, Search):
+        return event
+    raise InvalidEvent("wrong_topic", "$.type", f"required search on this topic, got {event.type}")
+
+
+def decode_interaction(key: bytes | None, value: bytes | None) -> Interaction:
+    """Read an interaction of any type, keyed by user id. Raises InvalidEvent."""
+    event = parse_interaction(value)
+    check_key(key, event.user_id, "user_id")
+    return event
+
+
+def decode_item(key: bytes | None, value: bytes | None) -> Item | None:
+    """Read a message of `items`, keyed by item id; None is a tombstone for the item of the key. Raises InvalidEvent."""
+    if value is None:
+        check_tombstone(key)
+        return None
+    item = parse_item(value)
+    check_key(key, item.item_id, "item_id")
+    return item
+
+
+def parse_interaction(value: bytes | None) -> Interaction:
+    """Read an interaction's value, with `occurred_at` in UTC, where there is no key: a line of a file."""
+    event = _read(_interaction, value)
+    if not EARLIEST <= event.occurred_at < LATEST:
+        came = shortened(event.occurred_at)
+        raise InvalidEvent("out_of_range", "$.occurred_at", f"required a time from 1970 until 2100, got {came}")
+    if event.occurred_at.tzinfo is not UTC:
+        return msgspec.structs.replace(event, occurred_at=event.occurred_at.astimezone(UTC))
+    return event
+
+
+def parse_item(value: bytes | None) -> Item:
+    """Read an item's value, with `released_at` in UTC, where there is no key: a line of a file."""
+    item = _read(_item, value)
+    if item.released_at is None or item.released_at.tzinfo is UTC:
+        return item
+    try:
+        return msgspec.structs.replace(item, released_at=item.released_at.astimezone(UTC))
+    except OverflowError:
+        detail = f"required a time of the years 1 to 9999 in UTC, got {shortened(item.released_at)}"
+        raise InvalidEvent("out_of_range", "$.released_at", detail) from None
+
+
+def decode_recommendations(value: bytes | None) -> Recommendations:
+    """Read a message of `recommendations`. Raises InvalidEvent."""
+    return _read(_recommendations, value)
+
+
+def decode_dead_letter(value: bytes | None) -> DeadLetter:
+    """Read a message of `dead-letters`. Raises InvalidEvent."""
+    return _read(_dead_letter, value)
+
+
+def decode_item_vector(value: bytes | None) -> ItemVector:
+    """Read a message of `item-vectors`; whoever reads the topic handles its tombstones. Raises InvalidEvent."""
+    return _read(_item_vector, value, "not_msgpack")
+
+
+def decode_trending(value: bytes | None) -> TrendingSnapshot:
+    """Read a message of `trending`. Raises InvalidEvent."""
+    return _read(_trending, value, "not_msgpack")
+
+
+def encode_json(message: Interaction | Item | Recommendations | DeadLetter) -> bytes:
+    """Write a public message as JSON: times in RFC 3339, bytes in base64, a number that is not finite as null."""
+    return _json.encode(message)
+
+
+def encode_msgpack(message: ItemVector | TrendingSnapshot) -> bytes:
+    """Write an internal message as MessagePack."""
+    return _msgpack.encode(message)
+
+
+def recommendation_id(topic: str, partition: int, offset: int) -> str:
+    """Return the id of the list that answers the message at this place: 32 hexadecimal digits, always the same ones.
+
+    It is BLAKE2b of `topic/partition/offset` with a digest of 16 bytes. A topic's name holds no slash.
+    """
+    return blake2b(f"{topic}/{partition}/{offset}".encode(), digest_size=16).hexdigest()
+
+
+def _read(decoder: _Decoder[T], value: bytes | None, unreadable: str = "not_json") -> T:
+    if not value:
+        raise InvalidEvent("empty", "$", "required a message, got " + ("no value" if value is None else "0 bytes"))
+    try:
+        return decoder.decode(value)
+    except UNREADABLE as error:
+        raise refusal(error, value, unreadable) from None
