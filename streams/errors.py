@@ -2,6 +2,7 @@
 
 StreamsError
 ├── InvalidEvent         a message breaks its contract; the text is for the one who produced it
+│   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them that cannot work
 ├── TopicError           a topic is missing or not as the code needs it
 └── ProfileCodecError    stored profile bytes that no known version reads
@@ -42,6 +43,18 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
 
     def __str__(self) -> str:
         return f"{self.where}: {self.detail}"
+
+
+class InvalidLine(InvalidEvent):
+    """A line of a file is not the message that it should be. `place` is `FILE:LINE`."""
+
+    def __init__(self, place: str, reason: str, where: str, detail: str) -> None:
+        super().__init__(reason, where, detail)
+        self.args = (place, reason, where, detail)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place}: {super().__str__()}"
 
 
 class ConfigurationError(StreamsError):

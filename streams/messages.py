@@ -35,6 +35,7 @@ __all__ = [
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 with an offset from UTC. The streams write UTC, with microseconds where there are any."""
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
 Scalar = str | int | float | bool | None
 Context = Annotated[Mapping[str, Scalar | list[Scalar] | dict[str, Scalar]], msgspec.Meta(max_length=64)]
 """What else a producer wants to say, two levels deep at most, so that every process reads it alike."""
@@ -105,15 +106,18 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     type: str
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     occurred_at: Timestamp
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One place of a list. `rank` starts at 1; `score` is a probability, comparable within the list."""
+    """One place of a list. `rank` starts at 1; `score` is finite, and comparable within the list.
 
-    rank: int
+    Where the model ranked the list, `score` is the probability that the shopper acts on the item.
+    """
+
+    rank: Annotated[int, msgspec.Meta(ge=1)]
     item_id: str
     score: float
     sources: tuple[str, ...]
@@ -125,7 +129,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str
     label: str
-    weight: float
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,8 +163,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     reason: str
     where: str
     detail: str

@@ -1,0 +1,62 @@
+"""Kafka's topics as plain values: the one place that knows the shape of aiokafka's admin client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.broker_settings import BrokerSettings
+from streams.errors import TopicError
+from streams.kafka import broker_errors, client_options
+
+
+class Admin:
+    """A connection that makes and describes topics; `async with Admin.connected(settings, "doing what") as admin`."""
+
+    def __init__(self, client: AIOKafkaAdminClient) -> None:
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, settings: BrokerSettings, doing: str) -> AsyncIterator[Admin]:
+        """Connect; a failure in the block or before it is told with what was being done."""
+        client = AIOKafkaAdminClient(**client_options(settings))
+        with broker_errors(settings, doing):
+            try:
+                await client.start()
+                yield cls(client)
+            finally:
+                await client.close()
+
+    async def partition_counts(self) -> dict[str, int]:
+        """Count the partitions of every topic."""
+        # All topics: asking for one by name makes it, on a broker that creates topics automatically.
+        described = await self._client.describe_topics()
+        return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+    async def create(self, name: str, partitions: int, replicas: int, config: Mapping[str, str]) -> bool:
+        """Make a topic; False where somebody made it in the meantime. Raises TopicError where the broker refuses."""
+        topic = NewTopic(name, partitions, replicas, topic_configs=dict(config))
+        response = await self._client.create_topics([topic])
+        _, code, *message = response.topic_errors[0]
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise TopicError(f"{name}: the broker refuses to create it: {error.__name__} {' '.join(map(str, message))}")
+        return not code
+
+    async def configs(self, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+        """Tell the asked configuration keys of each topic, as far as the broker tells them."""
+        topics = [
+            ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted)) for name, wanted in keys.items()
+        ]
+        try:
+            responses = await self._client.describe_configs(topics)
+        except KafkaError:
+            # Not every broker that speaks the protocol knows this request; what is missing here shows to the caller.
+            return {}
+        resources = [resource for response in responses for resource in response.resources]
+        return {name: {key: value for key, value, *_ in entries} for code, _, _, name, entries in resources if not code}

@@ -1,0 +1,77 @@
+"""The `intentstream` command: a group that loads the module of a command only when that command is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+from streams.errors import ConfigurationError, StreamsError
+
+# Said here as well as in the modules, so that `--help` need not import numpy, Faust and ONNX Runtime.
+COMMANDS = {
+    "demo": "Replay real purchases through a broker and a worker, live.",
+    "worker": "Run one worker: interactions in, recommendations out.",
+    "produce": "Publish interactions and items from JSON Lines files.",
+    "watch": "Show recommendations as they come, with titles.",
+    "replay": "Recommend for a file of interactions, without Kafka.",
+    "topics": "Create or check the Kafka topics.",
+    "encode": "Encode a catalogue into vectors.",
+    "schema": "Print the JSON Schema of the messages.",
+}
+
+
+class LazyGroup(click.Group):
+    """Commands by name, a module of `streams.commands` each, and our errors as one line each."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name the commands whose module exists, in the order of use."""
+        return [name for name in COMMANDS if find_spec(f"streams.commands.{name}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return the command of the same name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = getattr(import_module(f"streams.commands.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in the help without importing them."""
+        if rows := [(name, COMMANDS[name]) for name in self.list_commands(ctx)]:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; our errors become one line on stderr, Ctrl-C a quiet 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(130) from None
+        except _our_errors() as error:
+            failure = click.ClickException(str(error))
+            failure.exit_code = 2 if isinstance(error, ConfigurationError) else 1
+            raise failure from error
+
+
+def _our_errors() -> tuple[type[Exception], ...]:
+    # Inference is not imported for this: an error of a module that nobody loaded cannot have been raised.
+    loaded = sys.modules.get("inference.errors")
+    return (StreamsError,) if loaded is None else (StreamsError, loaded.InferenceError)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="intentstream")
+def cli() -> None:
+    """Recommend in real time: shoppers' actions in from Kafka, ranked lists out within milliseconds.
+
+    Settings come from INTENTSTREAM_* in the environment or a .env file; see docs/configuration.md.
+
+    Example: intentstream demo
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="intentstream")

@@ -1,0 +1,1 @@
+"""The commands of `intentstream`, a module each, loaded when asked for."""

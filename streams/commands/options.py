@@ -1,0 +1,40 @@
+"""Options that several commands share, and the settings that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+import click
+
+from streams.settings import Settings, load_settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def broker_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Add `--broker HOST:PORT`, as the argument `broker`."""
+    return click.option(
+        "--broker",
+        metavar="HOST:PORT",
+        help="Kafka to use, before INTENTSTREAM_BOOTSTRAP_SERVERS.",
+    )(command)
+
+
+def settings_with(broker: str | None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings, with the broker of the command line, where one was given, before them."""
+    given = {} if broker is None else {"bootstrap_servers": broker}
+    return load_settings({**given, **(overrides or {})})
+
+
+def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
+    """Add `--broker` and pass the settings as the first argument."""
+
+    @broker_option
+    @wraps(command)
+    def run(broker: str | None, *args: P.args, **options: P.kwargs) -> R:
+        return command(settings_with(broker), *args, **options)
+
+    return run

@@ -1,0 +1,47 @@
+"""`intentstream schema`: the contracts for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from streams.schema import schemas
+
+EPILOG = """\b
+Examples:
+  intentstream schema clicks > clicks.schema.json
+  intentstream schema --output schemas/
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("message", required=False, type=click.Choice(sorted(schemas())))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write MESSAGE.schema.json files into this folder, made where it is missing.",
+)
+def schema(message: str | None, output: Path | None) -> None:
+    """Print the JSON Schema of one MESSAGE, or of all.
+
+    Without MESSAGE, prints one object that holds every schema by its topic's name. Times carry an offset from UTC and
+    are of format date-time: switch format checks on in your validator.
+    """
+    chosen = {name: body for name, body in schemas().items() if message in (None, name)}
+    if output is None:
+        click.echo(_text(chosen[message] if message else chosen))
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, body in chosen.items():
+            path = output / f"{name}.schema.json"
+            path.write_text(_text(body) + "\n", encoding="utf-8")
+            click.echo(f"wrote {path}", err=True)
+    except OSError as error:
+        raise click.ClickException(f"{output}: required a folder to write to, got: {error.strerror}") from error
+
+
+def _text(body: object) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False)

@@ -1,0 +1,124 @@
+"""A small Kafka in a child process, for the demo and for quick tests: noida-db, from the extra `demo`.
+
+It keeps no consumer group alive through a killed member, so one worker is its limit; for anything else use Kafka.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streams.errors import ConfigurationError, StreamsError
+
+LOOPBACK = "127.0.0.1"
+_API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation id, no client id
+
+
+class BrokerProcess:
+    """A broker in a child process: started, waited for until it answers Kafka's protocol, stopped."""
+
+    def __init__(self, name: str, command: Sequence[str], port: int, log: Path, *, patience_seconds: float) -> None:
+        self._name = name
+        self._command = command
+        self._port = port
+        self._patience_seconds = patience_seconds
+        self.log = log
+
+    def start(self) -> None:
+        """Start it and return when it answers; raises StreamsError with the end of its log where it does not."""
+        with self.log.open("ab") as log:
+            # A group of its own: Ctrl-C is for us, and we stop it when its clients have left.
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + self._patience_seconds
+        while not answers(self._port):
+            if self._process.poll() is not None:
+                raise StreamsError(f"{self._name} ended with code {self._process.returncode}{self._end_of_log()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise StreamsError(f"{self._name} does not answer in {self._patience_seconds:g} s{self._end_of_log()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it, by force where it does not end by itself."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _end_of_log(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "; the end of its log:\n" + "\n".join(lines[-15:])
+
+
+class EmbeddedBroker:
+    """A broker on a free loopback port with its data in a temporary directory, both gone at the end.
+
+    `with EmbeddedBroker() as broker: ... broker.bootstrap_servers`. Raises ConfigurationError where the extra `demo`
+    is missing, StreamsError where the broker does not start.
+    """
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
+        self._directory = tempfile.TemporaryDirectory(prefix="intentstream-broker-", ignore_cleanup_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            home = Path(self._directory.name)
+            command = [str(_binary()), "start", "--only", "kafka", "--host", LOOPBACK]
+            command += ["--kafka-port", str(self.port), "--data-dir", str(home / "data")]
+            self._broker = BrokerProcess(
+                "the embedded broker", command, self.port, home / "broker.log", patience_seconds=20
+            )
+            self._broker.start()
+        except StreamsError:
+            self._directory.cleanup()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._broker.stop()
+        self._directory.cleanup()
+
+
+def free_port() -> int:
+    """Find a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Whether a broker on this loopback port answers Kafka's ApiVersions request."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            connection.sendall(_API_VERSIONS)
+            return len(connection.recv(4)) == 4
+    except OSError:
+        return False
+
+
+def _binary() -> Path:
+    package = find_spec("noida_db")
+    if package is None or package.origin is None:
+        raise ConfigurationError("the embedded broker is not installed: pip install 'intentstream[demo]'")
+    binary = Path(package.origin).with_name("noida-db")
+    if not os.access(binary, os.X_OK):
+        # The wheel does not mark its binary as executable.
+        binary.chmod(0o755)
+    return binary

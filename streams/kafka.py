@@ -1,0 +1,73 @@
+"""How aiokafka's clients reach the brokers: the one place that turns settings into connection arguments."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypedDict
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from streams.broker_settings import PREFIX, BrokerSettings
+from streams.errors import ConfigurationError, StreamsError
+
+
+class ClientOptions(TypedDict):
+    """What every aiokafka client takes: `AIOKafkaConsumer(topic, **client_options(settings))`."""
+
+    bootstrap_servers: str
+    security_protocol: str
+    ssl_context: ssl.SSLContext | None
+    sasl_mechanism: str
+    sasl_plain_username: str | None
+    sasl_plain_password: str | None
+
+
+def client_options(settings: BrokerSettings) -> ClientOptions:
+    """Give the connection arguments of an aiokafka producer, consumer or admin client."""
+    return ClientOptions(
+        bootstrap_servers=settings.bootstrap_servers,
+        security_protocol=settings.security_protocol,
+        ssl_context=tls_context(settings),
+        sasl_mechanism=settings.sasl_mechanism or "PLAIN",
+        sasl_plain_username=settings.sasl_username,
+        sasl_plain_password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+    )
+
+
+def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
+    """Certificates to trust and to show, or None where the connection is not encrypted.
+
+    Raises ConfigurationError where a file is missing, is no PEM, or does not open with the password.
+    """
+    if not settings.uses_tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+    except OSError as error:
+        raise ConfigurationError(f"{PREFIX}SSL_CA_FILE={settings.ssl_ca_file}: {error}") from error
+    if settings.ssl_cert_file is not None:
+        secret = settings.ssl_key_password
+        # Without a password OpenSSL would ask for one on the terminal and stop a worker there.
+        password = secret.get_secret_value() if secret else ""
+        try:
+            context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, password)
+        except OSError as error:
+            files = f"{PREFIX}SSL_CERT_FILE={settings.ssl_cert_file}, {PREFIX}SSL_KEY_FILE={settings.ssl_key_file}"
+            raise ConfigurationError(f"{files}, {PREFIX}SSL_KEY_PASSWORD: {error}") from error
+    return context
+
+
+@contextmanager
+def broker_errors(settings: BrokerSettings, doing: str) -> Iterator[None]:
+    """Turn aiokafka's errors into ours, with what was being done and where."""
+    try:
+        yield
+    except KafkaConnectionError as error:
+        raise ConfigurationError(
+            f"{doing}: no broker answers at {settings.bootstrap_servers} over {settings.security_protocol} "
+            f"({error}); check {PREFIX}BOOTSTRAP_SERVERS and that it runs"
+        ) from error
+    except KafkaError as error:
+        raise StreamsError(f"{doing} at {settings.bootstrap_servers}: {error!r}") from error

@@ -1,0 +1,52 @@
+"""JSON Schema (draft 2020-12) of every public message, made from the structs that read and write them.
+
+Beside the path: for producers and consumers who check their messages before Kafka sees them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+
+from streams.messages import Cart, Click, DeadLetter, Item, Purchase, Recommendations, Search, View
+
+__all__ = ["schemas"]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+_MESSAGES: dict[str, tuple[Any, str]] = {
+    "clicks": (View | Click | Cart | Purchase, "What a shopper did with one item. The key is the user id."),
+    "searches": (Search, "A shopper typed a query. The key is the user id."),
+    "items": (Item, "A thing the shop sells. The key is the item id; a message without a value removes the item."),
+    "recommendations": (Recommendations, "A ranked list for one shopper. The key is the user id."),
+    "dead-letters": (DeadLetter, "A message that was refused, with the reason and its bytes."),
+}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the schema of the values of each public topic, by the topic's logical name.
+
+    >>> schemas()["searches"]["$id"]
+    'urn:intentstream:v1:searches'
+    """
+    return {name: _schema(name, message, title) for name, (message, title) in _MESSAGES.items()}
+
+
+def _schema(name: str, message: Any, description: str) -> dict[str, Any]:
+    (body,), definitions = msgspec.json.schema_components([message], ref_template="#/$defs/{name}")
+    body.pop("discriminator", None)  # a keyword of OpenAPI: in JSON Schema, the constant `type` of each struct says it
+    head = {"$schema": DRAFT, "$id": f"urn:intentstream:v1:{name}", "title": name, "description": description}
+    cleaned: dict[str, Any] = _cleaned(head | body | {"$defs": definitions})
+    return cleaned
+
+
+def _cleaned(node: Any) -> Any:
+    """Return the schema with docstrings as one reads them: without the indentation of the source."""
+    if isinstance(node, dict):
+        return {
+            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
+            for key, value in node.items()
+        }
+    return [_cleaned(value) for value in node] if isinstance(node, list | tuple) else node

@@ -1,0 +1,130 @@
+"""Every setting of the streams, read once at the start and passed down: nothing else reads the environment.
+
+A field `name` is the variable `INTENTSTREAM_NAME`, from the environment or a `.env` file; an empty one is as if unset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import NoDecode
+
+from streams.broker_settings import PREFIX, BrokerSettings
+from streams.errors import ConfigurationError
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Duration = Annotated[float, Field(gt=0, le=1_000_000)]
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Provider = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+ExecutionProvider$")]
+Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+Source = Literal["short_term", "long_term", "query", "trending"]
+Sources = Annotated[tuple[Source, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+Wait = Annotated[float, Field(ge=0, le=60_000)]
+Weight = Annotated[float, Field(ge=0, le=100)]
+
+
+class Settings(BrokerSettings):
+    """What a worker or a command needs to know: how to reach Kafka, and everything below."""
+
+    # app
+    app_id: Name = Field("intentstream", description="Consumer group, and the prefix of the changelog's name")
+    data_dir: Path = Field(Path("data"), description="Directory of the worker's state; two workers need two")
+    partitions: Count = Field(8, description="Partitions of clicks, searches, items, item vectors and the changelog")
+    replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(1, description="Copies of each partition")
+    clicks_topic: Name = Field("clicks", description="In: views, clicks, carts and purchases")
+    searches_topic: Name = Field("searches", description="In: searches")
+    items_topic: Name = Field("items", description="In: the catalogue")
+    item_vectors_topic: Name = Field("item-vectors", description="Internal: items with their vectors")
+    trending_topic: Name = Field("trending", description="Internal: what each partition's shoppers are after")
+    recommendations_topic: Name = Field("recommendations", description="Out: ranked lists")
+    dead_letters_topic: Name = Field("dead-letters", description="Out: refused messages")
+
+    # model
+    model_path: Path = Field(Path("exported_models/minilm-l6/1"), description="Directory of the model bundle")
+    execution_providers: Providers = Field(
+        ("CPUExecutionProvider",), description="Of ONNX Runtime, in order of preference"
+    )
+    scorer_threads: Annotated[int, Field(ge=1, le=256)] = Field(1, description="Threads of the scorer")
+
+    # profile
+    short_term_half_life_minutes: Duration = Field(30, description="Half-life of the short-term intent, in event time")
+    long_term_half_life_days: Duration = Field(30, description="Half-life of the long-term intent, in event time")
+    session_gap_minutes: Duration = Field(30, description="A pause this long ends a session")
+    max_clock_skew_seconds: Wait = Field(300, description="How far ahead of Kafka's clock an event's time may be")
+    weight_search: Weight = Field(1.0, description="Weight of a search in the intent")
+    weight_view: Weight = Field(1.0, description="Weight of a view")
+    weight_click: Weight = Field(1.0, description="Weight of a click")
+    weight_cart: Weight = Field(2.0, description="Weight of an item put into the cart")
+    weight_purchase: Weight = Field(3.0, description="Weight of a purchase")
+
+    # retrieval
+    sources: Sources = Field(("short_term", "long_term", "query", "trending"), description="Where candidates come from")
+    candidates_per_source: Count = Field(100, description="Candidates that each source may bring")
+    list_size: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Items in a recommendation")
+    exact_search_limit: Annotated[int, Field(ge=0)] = Field(20_000, description="Up to so many items, search is exact")
+    trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
+    trending_interval_seconds: Duration = Field(1.0, description="How often a partition tells its trending items")
+
+    # latency
+    batch_max_size: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="Requests that one model run may take")
+    batch_linger_ms: Wait = Field(1.0, description="How long a batch waits for company")
+    scoring_deadline_ms: Duration = Field(100.0, description="Later than this, a list goes out in retrieval order")
+    max_in_flight: Count = Field(512, description="Events under way at once in a worker")
+    producer_linger_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(5, description="How long the producer gathers")
+
+    # state
+    rocksdb_block_cache_mb: Count = Field(64, description="Block cache that all partitions share, MiB")
+    rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each partition, MiB")
+    commit_interval_seconds: Duration = Field(1.0, description="How often offsets are committed")
+    shutdown_drain_seconds: Wait = Field(8, description="How long a stopping worker may finish what it began")
+
+    # ops
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of the metrics endpoint")
+    metrics_port: Port = Field(9100, description="Port of the metrics endpoint; 0 turns it off")
+    log_level: Level = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @model_validator(mode="after")
+    def _values_fit_together(self) -> Self:
+        if self.batch_linger_ms >= self.scoring_deadline_ms:
+            raise ValueError(f"{PREFIX}BATCH_LINGER_MS must be less than {PREFIX}SCORING_DEADLINE_MS")
+        topics = [(str(getattr(self, name)), name) for name in type(self).model_fields if name.endswith("_topic")]
+        for (one, first), (other, second) in pairwise(sorted(topics)):
+            if one == other:
+                raise ValueError(f"{PREFIX}{first.upper()} and {PREFIX}{second.upper()} are the same topic, {one!r}")
+        return self
+
+
+def load_settings(overrides: Mapping[str, object] | None = None, *, env_file: Path | None = Path(".env")) -> Settings:
+    """Read the settings from the environment and `env_file`, with `overrides` (field names) before both.
+
+    Raises ConfigurationError that names each wrong variable, what was required and what came.
+    """
+    given: dict[str, Any] = dict(overrides or {})
+    if unknown := sorted(given.keys() - Settings.model_fields.keys()):
+        raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
+    try:
+        return Settings(_env_file=env_file, **given)  # type: ignore[call-arg]  # pydantic-settings' own argument
+    except ValidationError as error:
+        # `from None`: the original carries the values as they came, secrets among them.
+        raise ConfigurationError("; ".join(map(_sentence, error.errors(include_url=False)))) from None
+
+
+def _sentence(problem: Mapping[str, Any]) -> str:
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    came = "a value that is not shown" if secret else repr(problem["input"])[:80]
+    description = Settings.model_fields[name].description
+    return f"{PREFIX}{name.upper()} ({description}): {problem['msg']}, got {came}"

@@ -1,0 +1,134 @@
+"""Every topic of the service as the code needs it, and the two actions on them: make and check.
+
+All on an event's path has one partition count, so that a shopper's clicks, searches, profile and lists meet in one
+worker. Clicks and searches carry the broker's clock: it tells a topic made anew from a replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from streams.admin import Admin
+from streams.errors import TopicError
+from streams.settings import Settings
+
+POLICY = "cleanup.policy"
+CLOCK = "message.timestamp.type"
+COMPACT = {POLICY: "compact"}
+# The broker compacts closed segments only: small ones, or every start reads far more than the state it needs.
+COMPACT_OFTEN = {"segment.bytes": str(16 << 20), "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
+VISIBLE_WITHIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the code needs it. `required` configs are checked; `advised` ones are given where it is made."""
+
+    name: str
+    partitions: int
+    required: Mapping[str, str] = field(default_factory=dict)
+    advised: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What `create` did: the topics it made, and those that were there and stayed as they were."""
+
+    made: tuple[Topic, ...]
+    found: tuple[Topic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a topic, and what would be right."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` saw. `unseen` says what the broker would not tell, and so was not checked."""
+
+    topics: tuple[Topic, ...]
+    problems: tuple[Problem, ...]
+    unseen: str | None = None
+
+
+def changelog_topic(settings: Settings) -> str:
+    """Name of the profiles' changelog, as Faust makes it from the app's id and the table's name."""
+    return f"{settings.app_id}-profiles-changelog"
+
+
+def declare(settings: Settings) -> tuple[Topic, ...]:
+    """List every topic, sources first."""
+    n = settings.partitions
+    events = {POLICY: "delete", CLOCK: "LogAppendTime"}
+    return (
+        Topic(settings.clicks_topic, n, events),
+        Topic(settings.searches_topic, n, events),
+        Topic(settings.items_topic, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.item_vectors_topic, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.trending_topic, 1, COMPACT, COMPACT_OFTEN),
+        Topic(changelog_topic(settings), n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.recommendations_topic, n, {POLICY: "delete"}),
+        Topic(settings.dead_letters_topic, n, {POLICY: "delete"}),
+    )
+
+
+async def create(settings: Settings) -> Created:
+    """Make the topics that are missing; those that exist stay as they are (`check` tells whether they fit).
+
+    Raises TopicError where the broker refuses one, and returns when all of them can be written.
+    """
+    topics = declare(settings)
+    made = set()
+    async with Admin.connected(settings, "creating topics") as admin:
+        there = await admin.partition_counts()
+        for topic in topics:
+            config = {**topic.advised, **topic.required}
+            if topic.name not in there and await admin.create(
+                topic.name, topic.partitions, settings.replication_factor, config
+            ):
+                made.add(topic.name)
+        await _until_visible(admin, {topic.name for topic in topics})
+    return Created(
+        tuple(topic for topic in topics if topic.name in made),
+        tuple(topic for topic in topics if topic.name not in made),
+    )
+
+
+async def check(settings: Settings) -> Checked:
+    """Compare the broker's topics with what the code needs: there, partitions, compaction, clock."""
+    topics = declare(settings)
+    async with Admin.connected(settings, "checking topics") as admin:
+        there = await admin.partition_counts()
+        present = [topic for topic in topics if topic.name in there]
+        configs = await admin.configs({topic.name: tuple(topic.required) for topic in present})
+    problems = [problem for topic in topics for problem in _problems(topic, there, configs.get(topic.name, {}))]
+    untold = [topic.name for topic in present if not configs.get(topic.name, {}).keys() >= topic.required.keys()]
+    unseen = f"the broker does not tell the configuration of {', '.join(untold)}" if untold else None
+    return Checked(topics, tuple(problems), unseen)
+
+
+def _problems(topic: Topic, there: Mapping[str, int], config: Mapping[str, str]) -> list[Problem]:
+    if topic.name not in there:
+        return [Problem(topic.name, "is missing; `intentstream topics create` makes it")]
+    problems = []
+    if there[topic.name] != topic.partitions:
+        problems.append(Problem(topic.name, f"has {there[topic.name]} partitions, {topic.partitions} are required"))
+    for key, value in topic.required.items():
+        if key in config and config[key] != value:
+            problems.append(Problem(topic.name, f"has {key}={config[key]}, {value} is required"))
+    return problems
+
+
+async def _until_visible(admin: Admin, names: set[str]) -> None:
+    try:
+        async with asyncio.timeout(VISIBLE_WITHIN_SECONDS):
+            while not names <= (await admin.partition_counts()).keys():  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise TopicError(f"topics were created but do not show within {VISIBLE_WITHIN_SECONDS} s") from None

@@ -1,0 +1,69 @@
+"""Brokers for the integration tests. Where one cannot start: a failure in CI, a skip with the reason elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from streams.embedded import EmbeddedBroker, free_port
+from streams.errors import StreamsError
+from streams.settings import Settings, load_settings
+from tests.integration.brokers import KafkaBroker
+
+Broker = KafkaBroker | EmbeddedBroker
+
+
+def started(broker: AbstractContextManager[Broker]) -> Iterator[str]:
+    try:
+        running = broker.__enter__()
+    except StreamsError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"no broker: {error}")
+        pytest.skip(f"no broker: {error}")
+    try:
+        yield running.bootstrap_servers
+    finally:
+        broker.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Bootstrap servers of a real Apache Kafka."""
+    yield from started(KafkaBroker())
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[str]:
+    """Bootstrap servers of the embedded broker."""
+    yield from started(EmbeddedBroker())
+
+
+@pytest.fixture(
+    params=[pytest.param("kafka", marks=pytest.mark.kafka), pytest.param("embedded", marks=pytest.mark.embedded)]
+)
+def broker(request: pytest.FixtureRequest) -> str:
+    """Bootstrap servers of each broker in turn."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def settings(broker: str, request: pytest.FixtureRequest) -> Settings:
+    """Settings with topics of this test's own on the broker."""
+    return settings_on(broker, request.node.name)
+
+
+def settings_on(bootstrap_servers: str, name: str) -> Settings:
+    """Settings whose topics nobody else on the broker has."""
+    own = "".join(letter if letter.isalnum() else "-" for letter in name)[-100:] + "-" + os.urandom(3).hex()
+    topics = {f: f"{own}.{f}" for f in Settings.model_fields if f.endswith("_topic")}
+    given: dict[str, object] = {"bootstrap_servers": bootstrap_servers, "app_id": own, "partitions": 2, **topics}
+    return load_settings(given, env_file=None)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Pick a loopback port where nothing listens."""
+    return free_port()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from streams import topics
+from streams.errors import ConfigurationError
+from streams.settings import Settings, load_settings
+
+
+async def test_created_topics_pass_the_check(settings: Settings) -> None:
+    created = await topics.create(settings)
+    assert created == topics.Created(topics.declare(settings), ())
+    checked = await topics.check(settings)
+    assert checked.problems == ()
+    assert checked.unseen is None
+
+
+async def test_creating_again_changes_nothing(settings: Settings) -> None:
+    await topics.create(settings)
+    assert await topics.create(settings) == topics.Created((), topics.declare(settings))
+
+
+async def test_missing_topics_are_named(settings: Settings) -> None:
+    problems = (await topics.check(settings)).problems
+    assert [problem.topic for problem in problems] == [topic.name for topic in topics.declare(settings)]
+    assert "is missing" in problems[0].text
+
+
+async def test_a_topic_that_does_not_fit_is_told_with_what_would(settings: Settings) -> None:
+    await topics.create(settings)
+    swapped = settings.model_copy(
+        update={"partitions": 3, "clicks_topic": settings.items_topic, "items_topic": settings.clicks_topic}
+    )
+    texts = {(problem.topic, problem.text) for problem in (await topics.check(swapped)).problems}
+    assert (settings.searches_topic, "has 2 partitions, 3 are required") in texts
+    assert (settings.items_topic, "has cleanup.policy=compact, delete is required") in texts
+    assert (settings.items_topic, "has message.timestamp.type=CreateTime, LogAppendTime is required") in texts
+    assert (settings.clicks_topic, "has cleanup.policy=delete, compact is required") in texts
+
+
+async def test_a_broker_that_does_not_answer_is_named(unused_port: int) -> None:
+    settings = load_settings({"bootstrap_servers": f"127.0.0.1:{unused_port}"}, env_file=None)
+    with pytest.raises(ConfigurationError, match=f"no broker answers at 127.0.0.1:{unused_port} over PLAINTEXT"):
+        await topics.check(settings)
