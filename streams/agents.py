@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
 
+from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from streams import serde
+from streams.dead_letters import DeadLetters
 from streams.engine import Engine, Observation
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.inflight import InFlight, Ticket
-from streams.messages import DeadLetter, Interaction, Search
+from streams.messages import Interaction, Search
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.profiles.profile import Source
@@ -24,7 +26,7 @@ from streams.scoring import Scoring
 Decode = Callable[[bytes | None, bytes | None], Interaction]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventPath:
     """What happens to each message of the source topics.
 
@@ -32,81 +34,63 @@ class EventPath:
     acknowledged when its profile and its list are with the brokers, so that a crash repeats and never loses.
     """
 
-    decoders: dict[str, Decode]
+    decoders: Mapping[str, Decode]
     engine: Engine
     profiles: ProfileTable
     scoring: Scoring
     outbox: Outbox
+    dead_letters: DeadLetters
     in_flight: InFlight[Message]
     metrics: Metrics
     recommendations_topic: str
-    dead_letters_topic: str
     crash: Callable[[BaseException], None]
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _answers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def follow(self, message: Message) -> None:
         """Take one message as far as its order matters; the rest goes on by itself."""
         ticket = await self.in_flight.admit((message.topic, message.partition), message)
-        source = source_of(message)
         try:
-            interaction = self.decoders[message.topic](message.key, message.value)
-            is_search = isinstance(interaction, Search)
-            text_vector = await self.scoring.encode_query(interaction.query) if is_search else None
-            stored = self.profiles.read(message.partition, message.key)
-            observation = self.engine.observe(stored, interaction, source, text_vector)
-        except (InvalidEvent, ProfileCodecError) as error:
-            await self._refuse(ticket, source, error)
+            observation = await self._observe(message)
+        except InvalidEvent as refusal:
+            self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
             return
         changelog = await self.profiles.write(message.partition, message.key, observation.profile)
         self.metrics.events.labels(message.topic, "replayed" if observation.replayed else "ok").inc()
-        task = asyncio.create_task(self._answer(ticket, observation, changelog))
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        answer = asyncio.create_task(self._answer(ticket, observation, changelog))
+        self._answers.add(answer)
+        answer.add_done_callback(self._answered)
+
+    async def _observe(self, message: Message) -> Observation:
+        """Decode a message and fold it into its shopper's profile. Raises InvalidEvent."""
+        interaction = self.decoders[message.topic](message.key, message.value)
+        text_vector = None
+        if isinstance(interaction, Search):
+            text_vector = await self.scoring.encode_query(interaction.query)
+        stored = self.profiles.read(message.partition, message.key)
+        try:
+            return self.engine.observe(stored, interaction, source_of(message), text_vector)
+        except ProfileCodecError as error:
+            raise InvalidEvent("unreadable_profile", "profile", str(error)) from error
 
     async def _answer(
-        self, ticket: Ticket[Message], observation: Observation, changelog: asyncio.Future[object]
+        self, ticket: Ticket[Message], observation: Observation, changelog: asyncio.Future[RecordMetadata]
     ) -> None:
         """Rank, produce, and acknowledge once everything is delivered."""
         ranked = await self.scoring.rank(observation.query)
-        answer = self.engine.compose(observation, ranked, datetime.now(UTC))
-        sent = await self.outbox.send(self.recommendations_topic, ticket.message.key, serde.encode_json(answer))
+        answer = serde.encode_json(self.engine.compose(observation, ranked, datetime.now(UTC)))
+        delivered = await self.outbox.send(self.recommendations_topic, ticket.message.key, answer)
         await changelog
-        await sent
+        await delivered
         self.in_flight.finish(ticket)
         self.metrics.recommendations.inc()
         self.metrics.end_to_end.observe(max(0.0, time() - observation.source.timestamp_ms / 1000))
 
-    async def _refuse(self, ticket: Ticket[Message], source: Source, error: InvalidEvent | ProfileCodecError) -> None:
-        """Put a message that cannot be served where its producer finds it, with the reason."""
-        letter = dead_letter(ticket.message, source, error)
-        sent = await self.outbox.send(self.dead_letters_topic, ticket.message.key or b"", serde.encode_json(letter))
-        await sent
-        self.in_flight.finish(ticket)
-        self.metrics.events.labels(source.topic, "invalid").inc()
-        self.metrics.dead_letters.labels(letter.reason).inc()
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+    def _answered(self, answer: asyncio.Task[None]) -> None:
+        self._answers.discard(answer)
+        if not answer.cancelled() and (error := answer.exception()) is not None:
             self.crash(error)
 
 
 def source_of(message: Message) -> Source:
     """Return where a message lay, with the timestamp in milliseconds."""
     return Source(message.topic, message.partition, message.offset, round(message.timestamp * 1000))
-
-
-def dead_letter(message: Message, source: Source, error: InvalidEvent | ProfileCodecError) -> DeadLetter:
-    """Describe a refused message for its producer, bytes included."""
-    refusal = error if isinstance(error, InvalidEvent) else InvalidEvent("unreadable_profile", "profile", str(error))
-    return DeadLetter(
-        topic=source.topic,
-        partition=source.partition,
-        offset=source.offset,
-        reason=refusal.reason,
-        where=refusal.where,
-        detail=refusal.detail,
-        key=message.key,
-        value=message.value,
-        failed_at=datetime.now(UTC),
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Message = TypeVar("Message")
+Delivered = TypeVar("Delivered")
 Partition = tuple[str, int]
 
 
@@ -26,10 +27,19 @@ class Ticket(Generic[Message]):
 
 
 class InFlight(Generic[Message]):
-    """At most `limit` messages at a time; `acknowledge` is called for each, in the order of its partition."""
+    """At most `limit` messages at a time.
 
-    def __init__(self, limit: int, acknowledge: Callable[[Message], None]) -> None:
+    Args:
+        limit: how many may be under way.
+        acknowledge: called for each message when it is done, in the order of its partition.
+        on_error: told of a delivery that failed.
+    """
+
+    def __init__(
+        self, limit: int, *, acknowledge: Callable[[Message], None], on_error: Callable[[BaseException], None]
+    ) -> None:
         self._acknowledge = acknowledge
+        self._on_error = on_error
         self._window = asyncio.Semaphore(limit)
         self._queues: dict[Partition, deque[Ticket[Message]]] = {}
         self._count = 0
@@ -60,6 +70,19 @@ class InFlight(Generic[Message]):
             del self._queues[ticket.partition]
         if not self._count:
             self._empty.set()
+
+    def finish_when(self, delivered: asyncio.Future[Delivered], ticket: Ticket[Message]) -> None:
+        """Finish once `delivered` has ended well; a message whose delivery failed is never acknowledged."""
+
+        def finish(done: asyncio.Future[Delivered]) -> None:
+            if done.cancelled():
+                return
+            if (error := done.exception()) is not None:
+                self._on_error(error)
+            else:
+                self.finish(ticket)
+
+        delivered.add_done_callback(finish)
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight; False if `timeout_s` seconds were not enough."""

@@ -97,7 +97,8 @@ class Purchase(ItemAction, frozen=True, kw_only=True, tag="purchase"):
     past_tense: ClassVar[str] = "bought"
 
 
-Interaction = Search | View | Click | Cart | Purchase
+ItemInteraction = View | Click | Cart | Purchase
+Interaction = Search | ItemInteraction
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):

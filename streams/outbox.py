@@ -26,7 +26,7 @@ class Outbox:
         await self._producer.start()
 
     async def send(
-        self, topic: str, key: bytes, value: bytes | None, partition: int | None = None
+        self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
     ) -> asyncio.Future[RecordMetadata]:
         """Hand a message over. The future ends when every in-sync replica has it, or with the KafkaError."""
         if self._producer is None:

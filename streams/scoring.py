@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
 from inference.bundle import Bundle
 from inference.encoding.text import normalise_query
+from threadpoolctl import threadpool_limits
+
 from inference.errors import ScoringError
 from inference.pipeline import SCORING_FAILED, Recommender, in_retrieval_order
 from inference.retrieval.shortlist import Shortlist
@@ -23,8 +22,8 @@ from streams.metrics import Metrics
 
 DEADLINE_EXCEEDED = "deadline_exceeded"
 QUERY_CACHE_SIZE = 4096
-ENCODE_CHUNK = 8
-"""Item texts encoded between two batches of shoppers: new items must not make shoppers wait."""
+ITEM_BATCH = 8
+"""Items encoded between two batches of shoppers: a new catalogue must not make shoppers wait."""
 
 
 @dataclass(slots=True)
@@ -58,16 +57,14 @@ class Scoring:
     _vectors: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
     _thread: ThreadPoolExecutor = field(init=False)
     _encoder: MicroBatcher[str, Vector] = field(init=False)
+    _item_encoder: MicroBatcher[str, Vector] = field(init=False)
     _ranker: MicroBatcher[_Request, RankedList] = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.limits
-        self._thread = ThreadPoolExecutor(
-            1, "scorer", initializer=threadpool_limits, initargs=(limits.threads, "blas")
-        )
-        self._encoder = MicroBatcher(
-            self._encode, self._thread, max_size=limits.max_batch, linger_s=limits.linger_s
-        )
+        self._thread = ThreadPoolExecutor(1, "scorer", initializer=threadpool_limits, initargs=(limits.threads, "blas"))
+        self._encoder = MicroBatcher(self._encode, self._thread, max_size=limits.max_batch, linger_s=limits.linger_s)
+        self._item_encoder = MicroBatcher(self._encode, self._thread, max_size=ITEM_BATCH, linger_s=limits.linger_s)
         self._ranker = MicroBatcher(
             self._rank,
             self._thread,
@@ -88,13 +85,9 @@ class Scoring:
             self._vectors.move_to_end(text)
         return vector
 
-    async def encode_items(self, texts: Sequence[str]) -> Vector:
-        """Return the vectors (n, dim) of item texts, a few at a time between the shoppers' batches."""
-        parts = [
-            await self._in_thread(self.bundle.encode, texts[start : start + ENCODE_CHUNK])
-            for start in range(0, len(texts), ENCODE_CHUNK)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, self.bundle.dim), dtype=np.float32)
+    async def encode_item(self, text: str) -> Vector:
+        """Return the vector (dim,) of an item's text; a few at a time, between the shoppers' batches."""
+        return await self._item_encoder.submit(text)
 
     async def rank(self, query: Query) -> RankedList:
         """Rank for a query within the deadline; later, in retrieval order, else what is popular, marked."""
@@ -111,13 +104,15 @@ class Scoring:
 
     async def update(self, changes: Sequence[Change]) -> None:
         """Bring the arrays up to date with the live catalogue."""
-        await self._in_thread(apply_changes, self.recommender.catalogue, changes)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, apply_changes, self.recommender.catalogue, changes)
 
     async def set_popularity(self, scores: Mapping[int, float], live: LiveCatalogue) -> None:
         """Replace what trends: the shares of items by stable key, heaviest first."""
         records = (live.by_key(key) for key in list(scores)[:100])
         self._popular = tuple(record.item for record in records if record is not None and record.item.in_stock)
-        await self._in_thread(self.recommender.catalogue.set_popularity, scores)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self.recommender.catalogue.set_popularity, scores)
 
     def close(self) -> None:
         """Stop the thread after what it is doing."""
@@ -131,9 +126,6 @@ class Scoring:
             tuple(ScoredCandidate(item, 0.0, ("trending",), "popular right now") for item in popular),
             fallback=DEADLINE_EXCEEDED,
         )
-
-    async def _in_thread(self, call, *arguments):  # type: ignore[no-untyped-def]
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
     def _encode(self, texts: Sequence[str]) -> Sequence[Vector]:
         return list(self.bundle.encode(texts))

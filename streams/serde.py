@@ -18,7 +18,7 @@ from streams.messages import (
     DeadLetter,
     Interaction,
     Item,
-    ItemAction,
+    ItemInteraction,
     ItemVector,
     Recommendations,
     Search,
@@ -47,7 +47,7 @@ _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
 
-def decode_item_action(key: bytes | None, value: bytes | None) -> ItemAction:
+def decode_item_action(key: bytes | None, value: bytes | None) -> ItemInteraction:
     """Read a message of `clicks`: a view, click, cart or purchase, keyed by user id. Raises InvalidEvent."""
     event = decode_interaction(key, value)
     if isinstance(event, Search):

@@ -41,6 +41,10 @@ class Settings(BrokerSettings):
     app_id: Name = Field("intentstream", description="Consumer group, and the prefix of the changelog's name")
     data_dir: Path = Field(Path("data"), description="Directory of the worker's state; two workers need two")
     partitions: Count = Field(8, description="Partitions of clicks, searches, items, item vectors and the changelog")
+    standby_replicas: Annotated[int, Field(ge=0, le=8)] = Field(0, description="Workers that also follow each state")
+    session_timeout_seconds: Annotated[float, Field(ge=6, le=300)] = Field(
+        10.0, description="A worker silent for so long has lost its partitions"
+    )
     replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(1, description="Copies of each partition")
     clicks_topic: Name = Field("clicks", description="In: views, clicks, carts and purchases")
     searches_topic: Name = Field("searches", description="In: searches")
@@ -79,8 +83,8 @@ class Settings(BrokerSettings):
     # latency
     batch_max_size: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="Requests that one model run may take")
     batch_linger_ms: Wait = Field(1.0, description="How long a batch waits for company")
-    scoring_deadline_ms: Duration = Field(100.0, description="Later than this, a list goes out in retrieval order")
-    max_in_flight: Count = Field(512, description="Events under way at once in a worker")
+    scoring_deadline_ms: Duration = Field(200.0, description="Later than this, a list goes out in retrieval order")
+    max_in_flight: Count = Field(64, description="Events under way at once in a worker")
     producer_linger_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(5, description="How long the producer gathers")
 
     # state

@@ -29,7 +29,7 @@ class LiveCatalogue:
 
     def __init__(self, model_version: str) -> None:
         self.model_version = model_version
-        self.stale: dict[str, ItemVector] = {}
+        self.stale: dict[str, tuple[int, ItemVector]] = {}
         self._records: dict[int, ItemVector] = {}
         self._labels: dict[int, str] = {}
         self._changes: list[Change] = []
@@ -37,14 +37,14 @@ class LiveCatalogue:
     def __len__(self) -> int:
         return len(self._records)
 
-    def apply(self, item_id: str, record: ItemVector | None) -> None:
-        """Take over an item's newest record; None removes it.
+    def apply(self, item_id: str, record: ItemVector | None, partition: int = 0) -> None:
+        """Take over an item's newest record, from a partition of `item-vectors`; None removes it.
 
-        A record of another model's making is kept aside in `stale`: its item has to be encoded again.
+        A record of another model's making is kept aside in `stale`: the item has to be encoded again.
         """
         self.stale.pop(item_id, None)
         if record is not None and record.model != self.model_version:
-            self.stale[item_id] = record
+            self.stale[item_id] = (partition, record)
             record = None
         if record is None:
             self._records.pop(stable_key(item_id), None)
@@ -63,6 +63,10 @@ class LiveCatalogue:
     def record(self, item_id: str) -> ItemVector | None:
         """Return the item's newest record."""
         return self._records.get(stable_key(item_id))
+
+    def by_key(self, key: int) -> ItemVector | None:
+        """Return the record of the item with this stable key."""
+        return self._records.get(key)
 
     def label(self, key: int) -> str | None:
         """Return the category or brand with this stable key."""

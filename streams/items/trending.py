@@ -6,12 +6,15 @@ landmark L, so that time passes without touching it, and late events weigh what 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
+from heapq import nlargest
 
 from streams.messages import TrendingSnapshot
 
 SNAPSHOT_ITEMS = 500
+KEPT_ITEMS = 2000
+"""Items that a partition counts; beyond twice as many the lightest are forgotten."""
 LARGEST_EXPONENT = 512.0
 """A landmark this many half-lives old is moved, long before a float64 overflows at 1024."""
 
@@ -22,58 +25,79 @@ class _Counts:
     latest_ms: int
     mass: dict[int, float] = field(default_factory=dict)
 
-    def rebase(self, landmark_ms: int, half_life_ms: float) -> None:
-        """Measure against a newer landmark, forgetting what has decayed to nothing."""
-        factor = 2.0 ** max((self.landmark_ms - landmark_ms) / half_life_ms, -1074.0)
-        self.mass = {key: mass * factor for key, mass in self.mass.items() if mass * factor > 1e-9}
-        self.landmark_ms = landmark_ms
+    def heaviest(self, number: int) -> dict[int, float]:
+        """Return the items of most mass, ties by key."""
+        return dict(nlargest(number, self.mass.items(), key=lambda entry: (entry[1], entry[0])))
+
+    def rebase(self, half_life_ms: float) -> None:
+        """Measure against the latest event."""
+        factor = decay(self.latest_ms - self.landmark_ms, half_life_ms)
+        self.mass = {key: mass * factor for key, mass in self.mass.items()}
+        self.landmark_ms = self.latest_ms
+
+
+def decay(elapsed_ms: float, half_life_ms: float) -> float:
+    """Return what is left of 1 after `elapsed_ms`."""
+    return float(2.0 ** max(-elapsed_ms / half_life_ms, -1074.0))
 
 
 class Trending:
-    """Decayed counts of every partition: the worker's own as they grow, the others' as their workers publish them."""
+    """Counts of the partitions observed here, and the newest snapshot of every partition."""
 
     def __init__(self, half_life_ms: float) -> None:
         self._half_life_ms = half_life_ms
-        self._partitions: dict[int, _Counts] = {}
+        self._counts: dict[int, _Counts] = {}
+        self._snapshots: dict[int, TrendingSnapshot] = {}
         self._changed: set[int] = set()
 
     def observe(self, partition: int, key: int, at_ms: int, weight: float) -> None:
         """Count one action on the item with this stable key."""
-        counts = self._partitions.setdefault(partition, _Counts(at_ms, at_ms))
+        counts = self._counts.get(partition)
+        if counts is None:
+            counts = self._counts[partition] = self._resumed(partition, at_ms)
         counts.latest_ms = max(counts.latest_ms, at_ms)
-        exponent = (at_ms - counts.landmark_ms) / self._half_life_ms
-        if exponent > LARGEST_EXPONENT:
-            counts.rebase(at_ms, self._half_life_ms)
-            exponent = 0.0
-        if exponent > -LARGEST_EXPONENT:
-            counts.mass[key] = counts.mass.get(key, 0.0) + weight * 2.0**exponent
-            self._changed.add(partition)
-
-    def take_changed(self) -> list[TrendingSnapshot]:
-        """Return a snapshot of each partition counted in since the last call: its heaviest items."""
-        changed, self._changed = sorted(self._changed), set()
-        return [self._snapshot(partition) for partition in changed]
+        if counts.latest_ms - counts.landmark_ms > LARGEST_EXPONENT * self._half_life_ms:
+            counts.rebase(self._half_life_ms)
+        growth = 2.0 ** max((at_ms - counts.landmark_ms) / self._half_life_ms, -1074.0)
+        counts.mass[key] = counts.mass.get(key, 0.0) + weight * growth
+        if len(counts.mass) > 2 * KEPT_ITEMS:
+            counts.mass = counts.heaviest(KEPT_ITEMS)
+        self._changed.add(partition)
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
-        """Take over what another worker counted for a partition."""
-        self._partitions[snapshot.partition] = _Counts(snapshot.as_of_ms, snapshot.as_of_ms, dict(snapshot.counts))
+        """Take over a snapshot from another worker; what is counted here is known better here."""
+        if snapshot.partition not in self._counts:
+            self._snapshots[snapshot.partition] = snapshot
+
+    def release(self, partition: int) -> None:
+        """Stop counting a partition: another worker does from now on."""
+        self._counts.pop(partition, None)
+        self._changed.discard(partition)
+
+    def take_changed(self) -> list[TrendingSnapshot]:
+        """Return a new snapshot of each partition that was counted in since the last call."""
+        changed, self._changed = sorted(self._changed), set()
+        for partition in changed:
+            counts = self._counts[partition]
+            counts.rebase(self._half_life_ms)
+            self._snapshots[partition] = TrendingSnapshot(
+                partition=partition, as_of_ms=counts.latest_ms, counts=counts.heaviest(SNAPSHOT_ITEMS)
+            )
+        return [self._snapshots[partition] for partition in changed]
 
     def scores(self) -> dict[int, float]:
-        """Return the heaviest items over all partitions with their weight in (0, 1], the heaviest being 1."""
-        if not self._partitions:
-            return {}
-        now_ms = max(counts.latest_ms for counts in self._partitions.values())
-        total: Counter[int] = Counter()
-        for counts in self._partitions.values():
-            factor = 2.0 ** max((counts.landmark_ms - now_ms) / self._half_life_ms, -1074.0)
-            for key, mass in counts.mass.items():
+        """Return the items of all snapshots, heaviest first, with their weight in (0, 1], the heaviest being 1."""
+        now_ms = max((snapshot.as_of_ms for snapshot in self._snapshots.values()), default=0)
+        total: defaultdict[int, float] = defaultdict(float)
+        for _, snapshot in sorted(self._snapshots.items()):
+            factor = decay(now_ms - snapshot.as_of_ms, self._half_life_ms)
+            for key, mass in snapshot.counts.items():
                 total[key] += mass * factor
-        best = sorted(total.items(), key=lambda entry: (-entry[1], entry[0]))[:SNAPSHOT_ITEMS]
-        largest = best[0][1] if best else 0.0
-        return {key: mass / largest for key, mass in best if mass > 0 and largest > 0}
+        best = nlargest(SNAPSHOT_ITEMS, total.items(), key=lambda entry: (entry[1], entry[0]))
+        return {key: mass / best[0][1] for key, mass in best if mass > 0}
 
-    def _snapshot(self, partition: int) -> TrendingSnapshot:
-        counts = self._partitions[partition]
-        counts.rebase(counts.latest_ms, self._half_life_ms)
-        best = sorted(counts.mass.items(), key=lambda entry: (-entry[1], entry[0]))[:SNAPSHOT_ITEMS]
-        return TrendingSnapshot(partition=partition, as_of_ms=counts.latest_ms, counts=dict(best))
+    def _resumed(self, partition: int, at_ms: int) -> _Counts:
+        snapshot = self._snapshots.get(partition)
+        if snapshot is None:
+            return _Counts(at_ms, at_ms)
+        return _Counts(snapshot.as_of_ms, snapshot.as_of_ms, dict(snapshot.counts))

@@ -176,7 +176,7 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
     def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
         for database in self._databases.values():
             for key, value in database.items():
-                if key != OFFSET_KEY:
+                if isinstance(key, bytes) and key != OFFSET_KEY:
                     yield key, value
 
     def _iterkeys(self) -> Iterator[bytes]:

@@ -1,0 +1,158 @@
+"""The composition root: the one module that knows every part of a worker and wires them together."""
+
+from __future__ import annotations
+
+from inference.bundle import Bundle
+
+from inference.pipeline import Recommender
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.sources import SOURCES
+from streams import serde
+from streams.agents import EventPath
+from streams.credentials import broker_credentials, broker_url
+from streams.dead_letters import DeadLetters
+from streams.engine import Engine
+from streams.inflight import InFlight
+from streams.items.catalogue import LiveCatalogue
+from streams.items.encoder import ItemPath
+from streams.items.trending import Trending
+from streams.kafka import client_options
+from streams.messages import ModelRef
+from streams.metrics import Metrics
+from streams.monitor import SilentMonitor
+from streams.outbox import Outbox
+from streams.profiles.profile import ProfileRules
+from streams.profiles.rocksdb import StoreOptions
+from streams.profiles.table import ProfileTable
+from streams.scoring import Scoring, ScoringLimits
+from streams.settings import Settings
+from streams.worker import Worker, WorkerApp
+
+
+def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
+    """Wire a worker that serves with `bundle`."""
+    app = faust_app(settings)
+    outbox = Outbox(client_options(settings), linger_ms=settings.producer_linger_ms)
+    dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
+    live = LiveCatalogue(f"{bundle.name}/{bundle.version}")
+    trending = Trending(settings.trending_half_life_hours * 3600e3)
+    scoring = Scoring(bundle, recommender(settings, bundle, metrics), scoring_limits(settings), metrics)
+    profiles = ProfileTable(app, partitions=settings.partitions, options=store_options(settings), outbox=outbox)
+    app.tables.add(profiles)
+    metrics.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
+    return Worker(
+        settings=settings,
+        app=app,
+        events=EventPath(
+            decoders={
+                settings.clicks_topic: serde.decode_item_action,
+                settings.searches_topic: serde.decode_search,
+            },
+            engine=engine(settings, bundle, live, trending),
+            profiles=profiles,
+            scoring=scoring,
+            outbox=outbox,
+            dead_letters=dead_letters,
+            in_flight=InFlight(settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon),
+            metrics=metrics,
+            recommendations_topic=settings.recommendations_topic,
+            crash=app.crash_soon,
+        ),
+        items=ItemPath(
+            scoring=scoring,
+            live=live,
+            outbox=outbox,
+            dead_letters=dead_letters,
+            in_flight=InFlight(settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon),
+            metrics=metrics,
+            item_vectors_topic=settings.item_vectors_topic,
+        ),
+        live=live,
+        trending=trending,
+        scoring=scoring,
+        outbox=outbox,
+        metrics=metrics,
+    )
+
+
+def faust_app(settings: Settings) -> WorkerApp:
+    """Make the Faust app: a consumer group and commits; no web server, and nothing declared on its own."""
+    return WorkerApp(
+        settings.app_id,
+        broker=broker_url(settings),
+        broker_credentials=broker_credentials(settings),
+        datadir=str(settings.data_dir / "faust"),
+        store="memory://",
+        Monitor=SilentMonitor,
+        web_enabled=False,
+        web_tables_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.partitions,
+        table_standby_replicas=settings.standby_replicas,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=settings.commit_interval_seconds,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        stream_recovery_delay=0.0,
+        recovery_consistency_check=False,
+    )
+
+
+def recommender(settings: Settings, bundle: Bundle, metrics: Metrics) -> Recommender:
+    """Make the function that ranks, over a catalogue that is still empty."""
+    return Recommender(
+        Catalogue(bundle.dim, exact_limit=settings.exact_search_limit),
+        bundle.scorer,
+        [SOURCES[name] for name in settings.sources],
+        candidates_per_source=settings.candidates_per_source,
+        observe=metrics.observe_stage,
+    )
+
+
+def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, trending: Trending) -> Engine:
+    """Make the engine, the same for a worker and for `replay`."""
+    return Engine(
+        dim=bundle.dim,
+        model=ModelRef(name=bundle.name, version=bundle.version),
+        catalogue=live,
+        trending=trending,
+        rules=profile_rules(settings),
+        list_size=settings.list_size,
+    )
+
+
+def profile_rules(settings: Settings) -> ProfileRules:
+    """Return the rules of the profile in its units."""
+    return ProfileRules(
+        short_term_half_life_ms=settings.short_term_half_life_minutes * 60e3,
+        long_term_half_life_ms=settings.long_term_half_life_days * 86_400e3,
+        session_gap_ms=round(settings.session_gap_minutes * 60e3),
+        max_clock_skew_ms=round(settings.max_clock_skew_seconds * 1e3),
+        weights={
+            "search": settings.weight_search,
+            "view": settings.weight_view,
+            "click": settings.weight_click,
+            "cart": settings.weight_cart,
+            "purchase": settings.weight_purchase,
+        },
+    )
+
+
+def scoring_limits(settings: Settings) -> ScoringLimits:
+    """Return what the scorer may gather and how long it may take, in seconds."""
+    return ScoringLimits(
+        max_batch=settings.batch_max_size,
+        linger_s=settings.batch_linger_ms / 1e3,
+        deadline_s=settings.scoring_deadline_ms / 1e3,
+        threads=settings.scorer_threads,
+    )
+
+
+def store_options(settings: Settings) -> StoreOptions:
+    """Return where profiles lie and what RocksDB may use, in bytes."""
+    return StoreOptions(
+        directory=settings.data_dir / "profiles",
+        block_cache_bytes=settings.rocksdb_block_cache_mb << 20,
+        write_buffer_bytes=settings.rocksdb_write_buffer_mb << 20,
+    )

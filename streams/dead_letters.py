@@ -1,0 +1,42 @@
+"""Where a message goes that cannot be served: to its producer, with the reason and its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka.structs import RecordMetadata
+from faust.types import Message
+
+from streams import serde
+from streams.errors import InvalidEvent
+from streams.messages import DeadLetter
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """Describes refused messages on the topic of dead letters. Neither key nor value ever reaches the log."""
+
+    outbox: Outbox
+    metrics: Metrics
+    topic: str
+
+    async def send(self, message: Message, refusal: InvalidEvent) -> asyncio.Future[RecordMetadata]:
+        """Send the message's dead letter; the future ends when the brokers have it."""
+        letter = DeadLetter(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            reason=refusal.reason,
+            where=refusal.where,
+            detail=refusal.detail,
+            key=message.key,
+            value=message.value,
+            failed_at=datetime.now(UTC),
+        )
+        self.metrics.events.labels(message.topic, "invalid").inc()
+        self.metrics.dead_letters.labels(refusal.reason).inc()
+        return await self.outbox.send(self.topic, message.key, serde.encode_json(letter))

@@ -1,0 +1,74 @@
+"""Broadcast topics, read whole by every worker: item vectors and what trends.
+
+A plain consumer from the beginning, in no group. `caught_up` tells that all that was there at the start is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from streams.errors import TopicError
+from streams.kafka import ClientOptions
+
+
+@dataclass(slots=True, kw_only=True)
+class BroadcastReader:
+    """Follows topics from their beginning and hands every record on, in batches.
+
+    Attributes:
+        options: how to reach the brokers.
+        topics: what to read.
+        apply: called for each record.
+        flush: awaited after each batch of records.
+        caught_up: set once the ends that were found at the start are reached.
+    """
+
+    options: ClientOptions
+    topics: Sequence[str]
+    apply: Callable[[ConsumerRecord], None]
+    flush: Callable[[], Awaitable[None]]
+    caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        consumer = AIOKafkaConsumer(
+            **self.options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+        )
+        await consumer.start()
+        try:
+            partitions = await self._partitions(consumer)
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            missing = await consumer.end_offsets(partitions)
+            while True:
+                missing = await self._behind(consumer, missing)
+                if not missing and not self.caught_up.is_set():
+                    self.caught_up.set()
+                records = await consumer.getmany(timeout_ms=200, max_records=2000)
+                if records:
+                    self._apply(records.values())
+                    await self.flush()
+        finally:
+            await consumer.stop()
+
+    def _apply(self, batches: Iterable[Sequence[ConsumerRecord]]) -> None:
+        for batch in batches:
+            for record in batch:
+                self.apply(record)
+
+    async def _partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        consumer.subscribe(self.topics)
+        await consumer.topics()
+        found = [TopicPartition(topic, p) for topic in self.topics for p in consumer.partitions_for_topic(topic) or ()]
+        consumer.unsubscribe()
+        if missing := set(self.topics) - {partition.topic for partition in found}:
+            raise TopicError(f"topics {', '.join(sorted(missing))}: required, but the broker has none of that name")
+        return found
+
+    async def _behind(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Return the partitions whose starting end is not reached yet."""
+        return {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}

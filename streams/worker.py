@@ -1,0 +1,164 @@
+"""A worker's life: Faust hands over messages once everything that serving needs is known; nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+from aiokafka import ConsumerRecord
+from faust.types import TP, Message, StreamT
+from mode.supervisors import CrashingSupervisor
+
+from streams import serde
+from streams.agents import EventPath
+from streams.inflight import InFlight
+from streams.items.catalogue import LiveCatalogue
+from streams.items.encoder import ItemPath
+from streams.items.reader import BroadcastReader
+from streams.items.trending import Trending
+from streams.kafka import client_options
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+from streams.scoring import Scoring
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
+    """Faust's app; where Faust would wait for its streams to be empty, it waits for the messages in flight."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.drain: Callable[[], Any] | None = None
+
+    async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
+        # Faust calls this before partitions go to another worker and before it stops. Whatever is written to the
+        # changelog later than this could overwrite what the next owner writes.
+        if self.drain is not None:
+            await self.drain()
+
+    def acknowledge(self, message: Message) -> None:
+        """Let the message's offset be committed."""
+        message.decref()
+
+    def crash_soon(self, error: BaseException) -> None:
+        """Stop the worker with this error; what is not acknowledged will be read again."""
+        self.add_future(self.crash(error))
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """Everything that one worker is made of, and its order of starting and stopping."""
+
+    settings: Settings
+    app: WorkerApp
+    events: EventPath
+    items: ItemPath
+    live: LiveCatalogue
+    trending: Trending
+    scoring: Scoring
+    outbox: Outbox
+    metrics: Metrics
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _item_partitions: set[int] = field(default_factory=set)
+    _reader: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        app, settings = self.app, self.settings
+        app.drain = self._drain
+        sources = app.topic(settings.clicks_topic, settings.searches_topic, key_type=bytes, value_type=bytes)
+        items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
+        options = {"isolated_partitions": True, "supervisor_strategy": CrashingSupervisor}
+        app.agent(sources, name="interactions", **options)(self._agent(self.events.follow))
+        app.agent(items, name="items", **options)(self._agent(self.items.follow))
+        app.task(self._serve)
+        app.timer(settings.trending_interval_seconds)(self._tell_trending)
+        app.on_partitions_assigned.connect(self._assigned)
+        app.on_partitions_revoked.connect(self._revoked)
+        app.on_before_shutdown.connect(self._stop)
+
+    def _agent(self, follow: Callable[[Message], Any]) -> Callable[[StreamT], Any]:
+        async def agent(stream: StreamT) -> None:
+            async for event in stream.noack().events():
+                await self._ready.wait()
+                await follow(event.message)
+
+        return agent
+
+    async def _serve(self) -> None:
+        """Connect, read the broadcast topics to their end, and let the agents go."""
+        await self.outbox.start()
+        reader = BroadcastReader(
+            options=client_options(self.settings),
+            topics=(self.settings.item_vectors_topic, self.settings.trending_topic),
+            apply=self._apply_broadcast,
+            flush=self._flush_broadcast,
+        )
+        self._reader = self.app.add_future(self._read(reader))
+        await reader.caught_up.wait()
+        await self._update_popularity()
+        self._ready.set()
+        self.metrics.ready.set(1)
+        log.info("ready: %s items, model %s", len(self.live), self.live.model_version)
+        renewed = await self.items.renew(self._item_partitions)
+        if renewed:
+            log.info("%s items of another model encoded again", renewed)
+
+    async def _read(self, reader: BroadcastReader) -> None:
+        try:
+            await reader.run()
+        except Exception as error:
+            await self.app.crash(error)
+            raise
+
+    def _apply_broadcast(self, record: ConsumerRecord) -> None:
+        if record.topic == self.settings.trending_topic:
+            self.trending.restore(serde.decode_trending(record.value))
+        else:
+            item = serde.decode_item_vector(record.value) if record.value is not None else None
+            self.live.apply(record.key.decode(), item, record.partition)
+
+    async def _flush_broadcast(self) -> None:
+        changes = self.live.take_changes()
+        if changes:
+            await self.scoring.update(changes)
+            self.metrics.catalogue_items.set(len(self.live))
+
+    async def _tell_trending(self) -> None:
+        """Broadcast what the worker's own partitions are after, and bring the own picture up to date."""
+        if not self._ready.is_set() or "trending" not in self.settings.sources:
+            return
+        for snapshot in self.trending.take_changed():
+            key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
+            await self.outbox.send(self.settings.trending_topic, key, value)
+        await self._update_popularity()
+
+    async def _update_popularity(self) -> None:
+        if "trending" in self.settings.sources:
+            await self.scoring.set_popularity(self.trending.scores(), self.live)
+
+    async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
+        self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.items_topic}
+
+    async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
+        for tp in revoked:
+            if tp.topic == self.settings.clicks_topic:
+                self.trending.release(tp.partition)
+
+    async def _drain(self) -> None:
+        in_flight: tuple[InFlight[Message], ...] = (self.events.in_flight, self.items.in_flight)
+        for messages in in_flight:
+            if not await messages.drain(self.settings.shutdown_drain_seconds):
+                log.warning("%s messages still in flight: they will be read again", len(messages))
+
+    async def _stop(self, _app: faust.App, **_: Any) -> None:
+        self.metrics.ready.set(0)
+        if self._reader is not None:
+            self._reader.cancel()
+        await self.outbox.stop()
+        self.scoring.close()
