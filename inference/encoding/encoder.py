@@ -1,0 +1,99 @@
+"""Text to vectors: tokenise, pad, run the encoder graph. Pooling and normalisation are in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from inference.encoding.providers import CUDA
+from inference.encoding.session import Session
+from inference.errors import BundleError, ScoringError
+from inference.types import Vector
+
+BATCH = 32
+_WINDOW = 64 * BATCH
+"""Texts that are tokenised and sorted together; bounds the memory and lets progress show."""
+_CUDA_ROWS = (1, 8, BATCH)
+_CUDA_WIDTH = 16
+
+Ids = npt.NDArray[np.int64]
+
+
+class TextEncoder:
+    """The encoder of a bundle. A text's vector does not depend on the texts it is encoded with.
+
+    Safe to use from several threads: neither the tokenizer nor the session changes after construction.
+    """
+
+    def __init__(self, session: Session, tokenizer: bytes, *, dim: int, max_tokens: int) -> None:
+        """Take an open graph (`input_ids`, `attention_mask` -> float32 (n, dim)) and the bytes of tokenizer.json.
+
+        Raises:
+            BundleError: the bytes are no tokenizer.
+        """
+        self.dim = dim
+        self._session = session
+        self._max_tokens = max_tokens
+        try:
+            self._tokenizer = Tokenizer.from_buffer(tokenizer)
+        except ValueError as error:
+            raise BundleError(f"tokenizer.json cannot be read: {error}") from error
+        # The file may fix the padding at 128 tokens, which costs five times the work on short titles.
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+
+    def encode(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vector:
+        """Return one L2-normalised vector for each text, float32 (n, dim), in the order of `texts`.
+
+        `progress` is called after each batch with the number of texts it held.
+
+        Raises:
+            ScoringError: the graph failed, or a text is not valid Unicode.
+        """
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for start in range(0, len(texts), _WINDOW):
+            window = texts[start : start + _WINDOW]
+            for rows, ids in self._batches(window):
+                vectors[start + rows] = self._run(ids)
+                if progress is not None:
+                    progress(len(rows))
+        return vectors
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.intp], list[list[int]]]]:
+        """Yield (positions, token ids) of texts of like length, so that little is spent on padding."""
+        try:
+            tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        except (TypeError, UnicodeEncodeError) as error:
+            raise ScoringError(f"a text to encode must be a str of valid Unicode: {error}") from error
+        by_length = np.argsort([len(ids) for ids in tokens], kind="stable")
+        for start in range(0, len(tokens), BATCH):
+            rows = by_length[start : start + BATCH]
+            yield rows, [tokens[row] for row in rows]
+
+    def _run(self, tokens: list[list[int]]) -> Vector:
+        rows, width = self._shape(len(tokens), max(len(ids) for ids in tokens))
+        ids: Ids = np.zeros((rows, width), dtype=np.int64)
+        mask: Ids = np.zeros((rows, width), dtype=np.int64)
+        # A row of padding alone would divide by zero in the pooling.
+        mask[len(tokens) :, 0] = 1
+        for row, each in enumerate(tokens):
+            ids[row, : len(each)] = each
+            mask[row, : len(each)] = 1
+        vectors = self._session.run({"input_ids": ids, "attention_mask": mask})
+        if vectors.shape != (rows, self.dim):
+            raise ScoringError(
+                f"the encoder must give {rows} vectors of {self.dim}, it gave an array of {vectors.shape}"
+            )
+        return vectors[: len(tokens)]
+
+    def _shape(self, rows: int, width: int) -> tuple[int, int]:
+        """Return the padded shape. CUDA plans memory and kernels for each new shape, so it gets only a few."""
+        if self._session.provider != CUDA:
+            return rows, width
+        step = _CUDA_WIDTH
+        while step < width:
+            step *= 2
+        return next(size for size in _CUDA_ROWS if size >= rows), min(step, self._max_tokens)

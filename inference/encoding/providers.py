@@ -1,0 +1,78 @@
+"""Execution providers: which hardware runs the graphs, and what to say when it is not the wanted one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from importlib import metadata
+
+from inference.errors import ProviderError
+
+logger = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+
+
+def installed_distributions() -> tuple[str, ...]:
+    """Return which distributions of ONNX Runtime this environment holds."""
+    return tuple(name for name in _DISTRIBUTIONS if _is_installed(name))
+
+
+def check_distributions(installed: Collection[str]) -> None:
+    """Require exactly one distribution of ONNX Runtime.
+
+    Raises:
+        ProviderError: none is installed, or both, which write the same folder and break each other. The text holds
+            the command that mends it.
+    """
+    if not installed:
+        raise ProviderError(
+            "ONNX Runtime is not installed: `pip install intentstream[cpu]`, or `pip install intentstream[gpu]` "
+            "on a machine with an NVIDIA GPU"
+        )
+    if len(installed) > 1:
+        raise ProviderError(
+            f"{' and '.join(sorted(installed))} are installed together and overwrite each other's files: "
+            f"`pip uninstall --yes {' '.join(sorted(installed))}`, then `pip install intentstream[cpu]` "
+            "or `pip install intentstream[gpu]`"
+        )
+
+
+def choose_providers(wanted: Sequence[str], available: Collection[str]) -> tuple[str, ...]:
+    """Return the wanted providers that this ONNX Runtime has, in their order, with the CPU as the last resort."""
+    for name in wanted:
+        if name not in available:
+            logger.warning(
+                "Execution provider %s is wanted but this ONNX Runtime has only %s: FALLING BACK to the next one",
+                name,
+                ", ".join(available),
+            )
+    chosen = [name for name in dict.fromkeys(wanted) if name in available]
+    return tuple(chosen if CPU in chosen else [*chosen, CPU])
+
+
+def confirm_provider(asked: Sequence[str], taken: Sequence[str]) -> str:
+    """Return the provider that a session really runs on, and warn if it is not the first that was asked for.
+
+    ONNX Runtime lists CUDA even on a machine without a GPU, and then opens the session on the CPU in silence.
+    """
+    in_use = taken[0]
+    if in_use != asked[0]:
+        logger.warning(
+            "Execution provider %s was asked for but the session runs on %s: is there a GPU, and does its driver "
+            "match? Everything works, only SLOWER",
+            asked[0],
+            in_use,
+        )
+    return in_use
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""The boundary to ONNX Runtime: opens a graph, runs it, and translates its errors into ours.
+
+No other module imports onnxruntime; the ranker gets its session from here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.encoding.providers import (
+    check_distributions,
+    choose_providers,
+    confirm_provider,
+    installed_distributions,
+)
+from inference.errors import BundleError, ScoringError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+_ERROR_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open graph with one output. `run` may be called from several threads at once; it releases the GIL."""
+
+    name: str
+    provider: str
+    inputs: tuple[str, ...]
+    output: str
+    runtime: ort.InferenceSession
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Return the graph's output for `inputs`, arrays by the names in `self.inputs`.
+
+        Raises:
+            ScoringError: the graph refuses the inputs or fails on them.
+        """
+        try:
+            (output,) = self.runtime.run([self.output], dict(inputs))
+        except _errors() as error:
+            shapes = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in inputs.items())
+            raise ScoringError(f"the {self.name} graph failed on {shapes}: {error}") from error
+        return np.asarray(output, dtype=np.float32)
+
+
+def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: int = 1) -> Session:
+    """Open the ONNX graph `model` on the first of `providers` that works; `name` is what errors call it.
+
+    Raises:
+        ProviderError: ONNX Runtime is not installed, or twice.
+        BundleError: the bytes are no graph that this ONNX Runtime can run, or the graph has more than one output.
+    """
+    check_distributions(installed_distributions())
+    # Imported late: `import inference` stays cheap, and an environment without it gets the sentence above.
+    import onnxruntime as ort
+
+    asked = choose_providers(providers, ort.get_available_providers())
+    try:
+        runtime = ort.InferenceSession(model, _options(ort.SessionOptions(), threads), providers=list(asked))
+    except _errors() as error:
+        raise BundleError(f"the {name} graph cannot be opened by onnxruntime {ort.__version__}: {error}") from error
+    outputs = [output.name for output in runtime.get_outputs()]
+    if len(outputs) != 1:
+        raise BundleError(f"the {name} graph must have one output, it has {len(outputs)}: {', '.join(outputs)}")
+    return Session(
+        name=name,
+        provider=confirm_provider(asked, runtime.get_providers()),
+        inputs=tuple(each.name for each in runtime.get_inputs()),
+        output=outputs[0],
+        runtime=runtime,
+    )
+
+
+def _options(options: ort.SessionOptions, threads: int) -> ort.SessionOptions:
+    import onnxruntime as ort
+
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Spinning threads eat the core that the event loop needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _ERROR_LEVEL
+    return options
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises; its own classes share no base but Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    return (*own, ValueError, RuntimeError)

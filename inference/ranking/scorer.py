@@ -1,0 +1,40 @@
+"""The ranker: features of candidates to probabilities, by its ONNX graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.encoding.session import Session
+from inference.errors import ScoringError
+
+Scores = npt.NDArray[np.float32]
+
+
+class Scorer:
+    """σ(W · features + b) or whatever the bundle's ranker graph computes: `features` (n, F) -> `score` (n,)."""
+
+    def __init__(self, session: Session, features: tuple[str, ...]) -> None:
+        """Take an open graph and the names of its F input columns, in order."""
+        self.features = features
+        self._session = session
+
+    def score(self, features: npt.NDArray[np.float32]) -> Scores:
+        """Return a probability for each row of `features`, float32 (n, F) in the order of `self.features`.
+
+        Raises:
+            ScoringError: the width is wrong, the graph failed, or a score is not a finite number.
+        """
+        if features.ndim != 2 or features.shape[1] != len(self.features):
+            raise ScoringError(
+                f"the ranker needs features of shape (n, {len(self.features)}): {', '.join(self.features)}; "
+                f"it got {features.shape}"
+            )
+        if len(features) == 0:
+            return np.empty(0, dtype=np.float32)
+        scores = self._session.run({"features": np.ascontiguousarray(features, dtype=np.float32)})
+        if scores.shape != (len(features),):
+            raise ScoringError(f"the ranker must give {len(features)} scores, it gave an array of {scores.shape}")
+        if not np.isfinite(scores).all():
+            raise ScoringError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
+        return scores
