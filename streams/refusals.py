@@ -52,7 +52,7 @@ def refusal(error: Exception, value: bytes, unreadable: str = "not_json") -> Inv
     text, _, at = str(error).rpartition(" - at ")
     if not text:
         text, at = at, "$"
-    return _mismatch(text, at.replace("`", ""), value if unreadable == "not_json" else b"")
+    return _mismatch(text, at.replace("`", "").removeprefix("key in "), value if unreadable == "not_json" else b"")
 
 
 def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:

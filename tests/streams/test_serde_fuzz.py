@@ -117,6 +117,7 @@ def answer(decode: Any, *arguments: bytes | None) -> Any:
 @example(b"u", b"\x91" * 50_000)
 @example(b"u", b"\x94\xdf\xff\xff\xff\xff")
 @example(b"u", b"\xc7\x0c\xff" + b"\xff" * 12)
+@example(b"u", b"\x94\x00\x00\x81\x00")
 @example(b"u", b"-0")
 @example(b"u", b"1" * 10_000)
 @settings(deadline=None)
