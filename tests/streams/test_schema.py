@@ -45,7 +45,16 @@ def test_each_is_a_schema_of_the_draft_with_its_own_id(name: str) -> None:
     assert body["$id"] == f"urn:intentstream:v1:{name}"
     assert body["title"] == name
     assert body["description"]
-    assert "\n    " not in json.dumps(body)
+    text = json.dumps(body)
+    assert r"\n    " not in text  # docstrings without the indentation of the source
+    assert '"discriminator"' not in text  # not a keyword of JSON Schema
+
+
+def test_every_time_is_a_date_time() -> None:
+    structs = [struct for body in schemas().values() for struct in body["$defs"].values()]
+    times = [field for struct in structs for name, field in struct["properties"].items() if name.endswith("_at")]
+    assert len(times) >= 8
+    assert all('"format": "date-time"' in json.dumps(field) for field in times)
 
 
 @given(lists)
