@@ -47,7 +47,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     category: tuple[str, ...] = ()
     brand: str | None = None
     price: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", max_length=3)] | None = None
     in_stock: bool = True
     released_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     attributes: Mapping[str, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inference.bundle import Bundle
-
 from inference.pipeline import Recommender
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import SOURCES
@@ -77,11 +76,13 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
 
 def faust_app(settings: Settings) -> WorkerApp:
     """Make the Faust app: a consumer group and commits; no web server, and nothing declared on its own."""
+    directory = settings.data_dir / "faust"
+    directory.mkdir(parents=True, exist_ok=True)
     return WorkerApp(
         settings.app_id,
         broker=broker_url(settings),
         broker_credentials=broker_credentials(settings),
-        datadir=str(settings.data_dir / "faust"),
+        datadir=str(directory),
         store="memory://",
         Monitor=SilentMonitor,
         web_enabled=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from faust.sensors.monitor import Monitor
@@ -13,6 +14,8 @@ def _nothing(*_arguments: Any, **_options: Any) -> None:
 
 class SilentMonitor(Monitor):  # type: ignore[misc]  # Faust is untyped
     """A monitor that does nothing per message. What operators watch is in `metrics.py`."""
+
+    logger = logging.getLogger("faust.sensors")
 
     on_message_in = _nothing
     on_stream_event_in = _nothing

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     """Faust's app; where Faust would wait for its streams to be empty, it waits for the messages in flight."""
 
+    logger = logging.getLogger("faust.app")
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.drain: Callable[[], Any] | None = None

@@ -6,6 +6,7 @@ Faust's own rocksdict store loses its options when a database is opened again, g
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def open_database(path: Path, cache: Cache, write_buffer_bytes: int) -> Rdict:
 
 class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
     """Databases of the partitions that this worker owns, opened when they are first needed."""
+
+    logger = logging.getLogger("faust.stores")
 
     def __init__(self, url: str, app: AppT, table: CollectionT, *, options: StoreOptions, **kwargs: Any) -> None:
         super().__init__(url, app, table, key_type=bytes, value_type=bytes, **kwargs)
@@ -193,6 +196,14 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
 
     def _contains(self, key: bytes) -> bool:
         return self._get(key) is not None
+
+    async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
+        """Refuse: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup")
+
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
+        """Refuse: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup")
 
     def _set(self, key: bytes, value: bytes | None) -> None:
         raise NotImplementedError("profiles are written with their partition: put_in")

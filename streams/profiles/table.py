@@ -7,6 +7,7 @@ is the contract: the store first, then the changelog, and an event is acknowledg
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import faust
 from aiokafka.structs import RecordMetadata
@@ -19,6 +20,8 @@ NAME = "profiles"
 
 class ProfileTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
     """Profile bytes by user id, one RocksDB a partition, with a compacted changelog."""
+
+    logger = logging.getLogger("faust.tables")
 
     def __init__(self, app: faust.App, *, partitions: int, options: StoreOptions, outbox: Outbox) -> None:
         super().__init__(app, name=NAME, partitions=partitions, key_type=bytes, value_type=bytes)
