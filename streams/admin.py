@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -60,3 +60,15 @@ class Admin:
             return {}
         resources = [resource for response in responses for resource in response.resources]
         return {name: {key: value for key, value, *_ in entries} for code, _, _, name, entries in resources if not code}
+
+
+async def require_topics(settings: BrokerSettings, names: Collection[str]) -> dict[str, int]:
+    """Return the partition count of each topic; raises TopicError where one is missing."""
+    async with Admin.connected(settings, "looking for the topics") as admin:
+        there = await admin.partition_counts()
+    if missing := [name for name in names if name not in there]:
+        raise TopicError(
+            f"{', '.join(missing)}: no such topic at {settings.bootstrap_servers}; "
+            "`intentstream topics create` makes it"
+        )
+    return {name: there[name] for name in names}

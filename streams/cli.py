@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ COMMANDS = {
     "replay": "Recommend for a file of interactions, without Kafka.",
     "topics": "Create or check the Kafka topics.",
     "encode": "Encode a catalogue into vectors.",
-    "schema": "Print the JSON Schema of the messages.",
+    "schema": "Print the JSON Schema of one MESSAGE, or of all.",
 }
 
 
@@ -70,6 +71,8 @@ def cli() -> None:
 
     Example: intentstream demo
     """
+    # A command that cannot reach the broker says so in one line; the worker sets up logging of its own.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 
 def main() -> None:

@@ -71,9 +71,14 @@ def read_items(path: str | Path) -> Iterator[Line[Item]]:
     return _read(path, parse_item)
 
 
-def read_messages(path: str | Path) -> Iterator[Line[Interaction | Item]]:
-    """Yield the interactions and items of a mixed file, like `read_events`. An interaction is what has a `type`."""
-    return _read(path, _parse)
+def read_messages(
+    path: str | Path, on_invalid: Callable[[InvalidLine], None] | None = None
+) -> Iterator[Line[Interaction | Item]]:
+    """Yield the interactions and items of a mixed file, like `read_events`. An interaction is what has a `type`.
+
+    With `on_invalid`, a line that is no message goes there and reading goes on.
+    """
+    return _read(path, _parse, on_invalid)
 
 
 def _parse(value: bytes) -> Interaction | Item:
@@ -84,13 +89,19 @@ def _parse(value: bytes) -> Interaction | Item:
     return parse_item(value) if is_item else parse_interaction(value)
 
 
-def _read(path: str | Path, parse: Callable[[bytes], M]) -> Iterator[Line[M]]:
+def _read(
+    path: str | Path, parse: Callable[[bytes], M], on_invalid: Callable[[InvalidLine], None] | None = None
+) -> Iterator[Line[M]]:
     for number, value in _lines(path):
         try:
             message = parse(value)
         except InvalidEvent as error:
-            raise InvalidLine(f"{path}:{number}", error.reason, error.where, error.detail) from None
-        yield Line(number, value, message)
+            refused = InvalidLine(f"{path}:{number}", error.reason, error.where, error.detail)
+            if on_invalid is None:
+                raise refused from None
+            on_invalid(refused)
+        else:
+            yield Line(number, value, message)
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:

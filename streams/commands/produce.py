@@ -1,0 +1,99 @@
+"""`intentstream produce`: files of interactions and items onto their topics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from streams.commands.options import with_settings
+from streams.errors import InvalidLine
+from streams.jsonlines import read_messages
+from streams.publishing import Message, Publisher, paced
+from streams.settings import Settings
+
+EPILOG = """\b
+Examples:
+  intentstream produce items.jsonl clicks.jsonl
+  zcat week.jsonl.gz | intentstream produce - --rate 200 --broker kafka-1:9092
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Messages a second; without it, all at once.")
+@click.option("--skip-invalid", is_flag=True, help="Tell invalid lines and go on, where the first one would stop.")
+@with_settings
+def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool) -> None:
+    """Publish interactions and items from JSON Lines files.
+
+    A line is one message; one with a `type` is an interaction. Each is validated, keyed by user or item id, and goes
+    to its topic. `-` is standard input; a FILE may end in .gz. At an invalid line it stops, and tells FILE:LINE.
+    """
+    console = Console(stderr=True)
+    run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None)
+    asyncio.run(run.publish(console))
+
+
+class _Skipped:
+    """Tells the invalid lines and counts them."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.count = 0
+
+    def __call__(self, line: InvalidLine) -> None:
+        self.count += 1
+        self._console.print(f"skipped {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+class _Run:
+    """One run of the command: what to send, how fast, and what came of it."""
+
+    def __init__(
+        self, settings: Settings, files: tuple[str, ...], rate: float | None, skipped: _Skipped | None
+    ) -> None:
+        self._settings = settings
+        self._files = files
+        self._rate = rate
+        self._skipped = skipped
+
+    async def publish(self, console: Console) -> None:
+        """Send everything with a progress bar, then tell the counts, of a run that was cut short as well."""
+        started = time.monotonic()
+        confirmed: Counter[str] = Counter()
+        columns = (TextColumn("publishing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        try:
+            with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+                task = progress.add_task("", total=_size(self._files))
+                async with Publisher.connected(self._settings) as publisher:
+                    confirmed = publisher.confirmed
+                    async for message in paced(self._messages(), self._rate):
+                        await publisher.send(message)
+                        progress.advance(task, len(message.value) + 1)
+        finally:
+            click.echo(self._summary(confirmed, time.monotonic() - started))
+
+    def _messages(self) -> Iterator[Message]:
+        return chain.from_iterable(read_messages(file, self._skipped) for file in self._files)
+
+    def _summary(self, confirmed: Counter[str], seconds: float) -> str:
+        total = confirmed.total()
+        topics = ", ".join(f"{count} on {topic}" for topic, count in sorted(confirmed.items()))
+        skipped = f"; {self._skipped.count} invalid lines skipped" if self._skipped else ""
+        return f"published {total} messages in {seconds:.1f} s" + (f": {topics}" if topics else "") + skipped
+
+
+def _size(files: tuple[str, ...]) -> int | None:
+    # Compressed and piped input has no known size: the bar then shows that something happens, not how much is left.
+    paths = [Path(file) for file in files]
+    if all(path.is_file() and path.suffix != ".gz" for path in paths):
+        return sum(path.stat().st_size for path in paths)
+    return None

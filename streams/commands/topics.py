@@ -1,0 +1,58 @@
+"""`intentstream topics`: make what the service needs on the broker, or tell what is wrong there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from streams.commands.options import with_settings
+from streams.settings import Settings
+from streams.topics import Topic, check, create
+
+EPILOG = """\b
+Examples:
+  intentstream topics create --broker localhost:9092
+  intentstream topics check && intentstream worker
+"""
+
+
+@click.group(epilog=EPILOG)
+def topics() -> None:
+    """Create or check the Kafka topics.
+
+    Names, partitions and replicas come from the settings.
+    """
+
+
+@topics.command("create", epilog=EPILOG)
+@with_settings
+def create_command(settings: Settings) -> None:
+    """Make the topics that are missing; the others stay as they are."""
+    created = asyncio.run(create(settings))
+    _show([(topic, "created", "green") for topic in created.made] + [(t, "exists", "dim") for t in created.found])
+
+
+@topics.command("check", epilog=EPILOG)
+@with_settings
+def check_command(settings: Settings) -> None:
+    """Compare the topics with what the service needs; exit code 1 where one does not fit."""
+    checked = asyncio.run(check(settings))
+    wrong = {topic.name: [p.text for p in checked.problems if p.topic == topic.name] for topic in checked.topics}
+    _show([(t, "; ".join(wrong[t.name]) or "fits", "red" if wrong[t.name] else "green") for t in checked.topics])
+    if checked.unseen:
+        click.echo(f"Not checked: {checked.unseen}.", err=True)
+    if checked.problems:
+        raise click.exceptions.Exit(1)
+
+
+def _show(rows: list[tuple[Topic, str, str]]) -> None:
+    table = Table("topic", "partitions", "configuration", "state", box=None, pad_edge=False, header_style="bold")
+    for topic, state, style in rows:
+        config = ", ".join(f"{key}={value}" for key, value in topic.required.items())
+        table.add_row(topic.name, str(topic.partitions), config, f"[{style}]{state}[/]")
+    console = Console()
+    # A pipe has no width: nothing is cut or wrapped there.
+    console.print(table, soft_wrap=not console.is_terminal, width=None if console.is_terminal else 240)

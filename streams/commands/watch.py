@@ -1,0 +1,70 @@
+"""`intentstream watch`: the output topic for people."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streams.commands.options import with_settings
+from streams.feed import Feed
+from streams.messages import Recommendations
+from streams.settings import Settings
+
+EPILOG = """\b
+Examples:
+  intentstream watch --user 1204
+  intentstream watch --from-beginning --limit 3
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--user", metavar="ID", help="Lists of this shopper only.")
+@click.option("--limit", type=click.IntRange(1), help="End after so many lists; without it, Ctrl-C ends.")
+@click.option("--from-beginning", is_flag=True, help="Begin with the oldest list that is kept, not with the next.")
+@with_settings
+def watch(settings: Settings, user: str | None, limit: int | None, from_beginning: bool) -> None:
+    """Show recommendations as they come, with titles.
+
+    The titles are those of the items topic, which is read first.
+    """
+    asyncio.run(_watch(settings, user, limit, from_beginning))
+
+
+async def _watch(settings: Settings, user: str | None, limit: int | None, from_beginning: bool) -> None:
+    console = Console()
+    shown = 0
+    async with Feed.connected(settings, from_beginning=from_beginning) as feed:
+        click.echo(f"{len(feed.titles)} items known; waiting for lists", err=True)
+        async with aclosing(feed.recommendations()) as lists:
+            async for recommendations in lists:
+                if user is None or recommendations.user_id == user:
+                    console.print(rendered(recommendations, feed.titles))
+                    shown += 1
+                    if shown == limit:
+                        return
+
+
+def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> RenderableType:
+    """Draw a list: for whom and why, then each item with its score, title, reason and sources."""
+    trigger = recommendations.trigger
+    took = (recommendations.produced_at - trigger.occurred_at).total_seconds()
+    head = Text.assemble(
+        (recommendations.user_id, "bold"),
+        f"  after {trigger.type} at {trigger.occurred_at:%Y-%m-%d %H:%M:%S}, {took:.3f} s earlier",
+        f"  {recommendations.model.name}/{recommendations.model.version}",
+    )
+    if recommendations.fallback:
+        head.append(f"  fallback: {recommendations.fallback}", "yellow")
+    intent = ", ".join(f"{intent.label} {intent.weight:.0%}" for intent in recommendations.intent)
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    for item in recommendations.items:
+        title = Text(titles.get(item.item_id, item.item_id))
+        sources = Text(", ".join(item.sources), "dim")
+        table.add_row(f"{item.rank:>3}", f"{item.score:.3f}", title, Text(item.reason, "italic"), sources)
+    return Group(head, *([Text(f"intent: {intent}", "cyan")] if intent else []), table, Text())

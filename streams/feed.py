@@ -1,0 +1,94 @@
+"""Recommendations as they come, with the titles of their items: what `watch` reads.
+
+A plain consumer without a group: it disturbs nobody and leaves nothing behind on the broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from streams.admin import require_topics
+from streams.errors import InvalidEvent
+from streams.kafka import broker_errors, client_options
+from streams.messages import Recommendations
+from streams.serde import decode_item, decode_recommendations
+from streams.settings import Settings
+
+
+class Feed:
+    """`async with Feed.connected(settings) as feed: async for recommendations in feed.recommendations(): ...`."""
+
+    def __init__(self, settings: Settings, consumer: AIOKafkaConsumer) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self.titles: dict[str, str] = {}
+        """Title of each item, by its id; follows the catalogue while the feed is read."""
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, settings: Settings, *, from_beginning: bool = False) -> AsyncIterator[Feed]:
+        """Connect, and read the catalogue; lists made from now on (or ever) come out of `recommendations`."""
+        topics = await require_topics(settings, (settings.items_topic, settings.recommendations_topic))
+        partitions = {topic: [TopicPartition(topic, number) for number in range(n)] for topic, n in topics.items()}
+        consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+        with broker_errors(settings, "reading recommendations"):
+            try:
+                await consumer.start()
+                feed = cls(settings, consumer)
+                await feed._begin(
+                    partitions[settings.items_topic],
+                    partitions[settings.recommendations_topic],
+                    from_beginning=from_beginning,
+                )
+                yield feed
+            finally:
+                await consumer.stop()
+
+    async def recommendations(self) -> AsyncGenerator[Recommendations, None]:
+        """Yield lists without end, in the order of each partition. One that cannot be read is left out."""
+        while True:
+            for record in await self._records():
+                if record.topic == self._settings.items_topic:
+                    self._learn(record)
+                elif message := _readable(record):
+                    yield message
+
+    async def _begin(self, items: list[TopicPartition], lists: list[TopicPartition], *, from_beginning: bool) -> None:
+        self._consumer.assign([*items, *lists])
+        self._consumer.pause(*lists)
+        await self._consumer.seek_to_beginning(*items)
+        # The place is taken before the catalogue is read: lists that are made meanwhile are shown, too.
+        ends = await self._consumer.end_offsets([*items, *lists])
+        for partition in lists:
+            self._consumer.seek(partition, ends[partition])
+        if from_beginning:
+            await self._consumer.seek_to_beginning(*lists)
+        unread = {partition for partition in items if ends[partition] > 0}
+        while unread := {p for p in unread if await self._consumer.position(p) < ends[p]}:
+            for record in await self._records():
+                self._learn(record)
+        self._consumer.resume(*lists)
+
+    async def _records(self) -> list[ConsumerRecord]:
+        batches = await self._consumer.getmany(timeout_ms=200)
+        return [record for records in batches.values() for record in records]
+
+    def _learn(self, record: ConsumerRecord) -> None:
+        try:
+            item = decode_item(record.key, record.value)
+        except InvalidEvent:
+            return  # it has a dead letter; here it is only a title that is not known
+        if item is None:
+            self.titles.pop(record.key.decode(), None)
+        else:
+            self.titles[item.item_id] = item.title
+
+
+def _readable(record: ConsumerRecord) -> Recommendations | None:
+    try:
+        return decode_recommendations(record.value)
+    except InvalidEvent:
+        return None

