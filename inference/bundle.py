@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -12,10 +12,15 @@ import numpy as np
 from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import Session, open_session
+from inference.encoding.text import item_text, normalise_query
 from inference.errors import BundleError
 from inference.manifest import Graph, Manifest, read_files, read_manifest
+from inference.pipeline import Recommender
 from inference.ranking.scorer import Scorer
-from inference.types import Vector
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.sources import EverySource
+from inference.retrieval.vectors import quantise
+from inference.types import Item, Query, RankedList, Vector
 
 MIN_COSINE = 0.998
 """Least cosine of a computed vector to its golden one. Other processors and providers round otherwise."""
@@ -56,6 +61,25 @@ class Bundle:
             ScoringError: the graph failed, or a text is not valid Unicode.
         """
         return self.encoder.encode(texts, progress=progress)
+
+    def encode_query(self, text: str) -> Vector:
+        """Return the vector (dim,) of what a shopper typed, normalised as every query is. Raises ScoringError."""
+        (vector,) = self.encode([normalise_query(text)])
+        return np.asarray(vector, dtype=np.float32)
+
+    def rank(self, query: Query, candidates: Sequence[Item]) -> RankedList:
+        """Rank `candidates` for `query`, encoding their texts and the query's: for notebooks and evaluations.
+
+        Raises:
+            ScoringError: a graph failed.
+        """
+        catalogue = Catalogue(self.dim, exact_limit=len(candidates) + 1)
+        for item, vector in zip(candidates, quantise(self.encode([*map(item_text, candidates)])), strict=True):
+            catalogue.upsert(item, vector)
+        if query.text is not None and query.text_vector is None:
+            query = replace(query, text_vector=self.encode_query(query.text))
+        (ranked,) = Recommender(catalogue, self.scorer, (EverySource(),)).recommend([query])
+        return ranked
 
 
 def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,), threads: int = 1) -> Bundle:

@@ -25,6 +25,10 @@ Observer = Callable[[str, float], None]
 """Told the name of a stage and the seconds that it took for a batch."""
 
 
+def unobserved(_stage: str, _seconds: float) -> None:
+    """Let a stage pass."""
+
+
 class ScoresFeatures(Protocol):
     """A ranker."""
 
@@ -43,7 +47,7 @@ class Recommender:
         sources: Sequence[CandidateSource],
         *,
         candidates_per_source: int = 100,
-        observe: Observer = lambda _stage, _seconds: None,
+        observe: Observer = unobserved,
     ) -> None:
         self.catalogue = catalogue
         self._scorer = scorer

@@ -85,14 +85,6 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """An item that may be recommended, with the score of each source that proposed it."""
-
-    item: Item
-    sources: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class ScoredCandidate:
     """A ranked item: the model's probability, the sources that proposed it, and the reason in words."""
 

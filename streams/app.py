@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from inference.bundle import Bundle
-from inference.pipeline import Recommender
-from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import SOURCES
 from streams import serde
 from streams.agents import EventPath
 from streams.credentials import broker_credentials, broker_url
 from streams.dead_letters import DeadLetters
-from streams.engine import Engine
 from streams.inflight import InFlight
 from streams.items.catalogue import LiveCatalogue
 from streams.items.encoder import ItemPath
 from streams.items.trending import Trending
+from streams.items.vectors import model_version
 from streams.kafka import client_options
-from streams.messages import ModelRef
 from streams.metrics import Metrics
 from streams.monitor import SilentMonitor
 from streams.outbox import Outbox
-from streams.profiles.profile import ProfileRules
+from streams.parts import engine, recommender
 from streams.profiles.rocksdb import StoreOptions
 from streams.profiles.table import ProfileTable
 from streams.scoring import Scoring, ScoringLimits
@@ -33,9 +29,9 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
     app = faust_app(settings)
     outbox = Outbox(client_options(settings), linger_ms=settings.producer_linger_ms)
     dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
-    live = LiveCatalogue(f"{bundle.name}/{bundle.version}")
+    live = LiveCatalogue(model_version(bundle))
     trending = Trending(settings.trending_half_life_hours * 3600e3)
-    scoring = Scoring(bundle, recommender(settings, bundle, metrics), scoring_limits(settings), metrics)
+    scoring = Scoring(bundle, recommender(settings, bundle, metrics.observe_stage), scoring_limits(settings), metrics)
     profiles = ProfileTable(app, partitions=settings.partitions, options=store_options(settings), outbox=outbox)
     app.tables.add(profiles)
     metrics.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
@@ -97,46 +93,6 @@ def faust_app(settings: Settings) -> WorkerApp:
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         stream_recovery_delay=0.0,
         recovery_consistency_check=False,
-    )
-
-
-def recommender(settings: Settings, bundle: Bundle, metrics: Metrics) -> Recommender:
-    """Make the function that ranks, over a catalogue that is still empty."""
-    return Recommender(
-        Catalogue(bundle.dim, exact_limit=settings.exact_search_limit),
-        bundle.scorer,
-        [SOURCES[name] for name in settings.sources],
-        candidates_per_source=settings.candidates_per_source,
-        observe=metrics.observe_stage,
-    )
-
-
-def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, trending: Trending) -> Engine:
-    """Make the engine, the same for a worker and for `replay`."""
-    return Engine(
-        dim=bundle.dim,
-        model=ModelRef(name=bundle.name, version=bundle.version),
-        catalogue=live,
-        trending=trending,
-        rules=profile_rules(settings),
-        list_size=settings.list_size,
-    )
-
-
-def profile_rules(settings: Settings) -> ProfileRules:
-    """Return the rules of the profile in its units."""
-    return ProfileRules(
-        short_term_half_life_ms=settings.short_term_half_life_minutes * 60e3,
-        long_term_half_life_ms=settings.long_term_half_life_days * 86_400e3,
-        session_gap_ms=round(settings.session_gap_minutes * 60e3),
-        max_clock_skew_ms=round(settings.max_clock_skew_seconds * 1e3),
-        weights={
-            "search": settings.weight_search,
-            "view": settings.weight_view,
-            "click": settings.weight_click,
-            "cart": settings.weight_cart,
-            "purchase": settings.weight_purchase,
-        },
     )
 
 

@@ -55,6 +55,23 @@ class TrendingSource:
         return [found] * len(queries)
 
 
+@dataclass(frozen=True, slots=True)
+class EverySource:
+    """All available items, whatever the query: for candidates that somebody else chose."""
+
+    name: str = "given"
+
+    def retrieve(
+        self,
+        queries: Sequence[Query],
+        catalogue: Catalogue,
+        limit: int,  # noqa: ARG002 - the port's signature
+    ) -> list[Found | None]:
+        """Return the whole catalogue, limit or not."""
+        rows = np.flatnonzero(catalogue.columns.available)
+        return [Found(rows, np.zeros(len(rows), dtype=np.float32))] * len(queries)
+
+
 SOURCES: dict[str, CandidateSource] = {
     SHORT_TERM: VectorSource(SHORT_TERM, lambda query: query.short_term),
     LONG_TERM: VectorSource(LONG_TERM, lambda query: query.long_term),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
@@ -38,3 +40,18 @@ def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..
         return command(settings_with(broker), *args, **options)
 
     return run
+
+
+FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+"""A file to read, or - for standard input."""
+
+
+@contextmanager
+def encoding_progress(texts: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `texts` are encoded; yields what to tell the size of each batch."""
+    from rich.progress import Progress
+
+    with Progress() as progress:
+        task = progress.add_task("Encoding the catalogue", total=texts)
+        yield lambda encoded: progress.advance(task, encoded)
+        progress.update(task, completed=texts)

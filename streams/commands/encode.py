@@ -1,0 +1,32 @@
+"""`intentstream encode`: a catalogue to vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streams.commands.options import FILE, encoding_progress
+from streams.settings import load_settings
+
+
+@click.command(epilog="Example: intentstream encode --catalog items.jsonl --output vectors.npz")
+@click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too); - for stdin.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Where the vectors go, .npz.")
+def encode(catalog: Path, output: Path) -> None:
+    """Encode a catalogue into vectors.
+
+    The file holds `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` (n,) and `model`; numpy.load reads it, and
+    `intentstream replay --vectors` takes it.
+    """
+    from inference import load_bundle
+    from streams.items.vectors import encode_catalogue, write_vectors
+    from streams.jsonlines import read_items
+
+    settings = load_settings()
+    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    items = [line.message for line in read_items(catalog)]
+    with encoding_progress(len(items)) as progress:
+        records = encode_catalogue(bundle, items, progress=progress)
+    write_vectors(output, bundle, records)
+    click.echo(f"{len(records)} vectors of {bundle.dim} dimensions, model {bundle.name} {bundle.version}, in {output}")

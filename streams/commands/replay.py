@@ -1,0 +1,46 @@
+"""`intentstream replay`: lists for a file of interactions, without Kafka."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from streams.commands.options import FILE, encoding_progress
+from streams.settings import load_settings
+
+
+@click.command(
+    epilog="Example: intentstream replay --catalog items.jsonl --events events.jsonl --output recommendations.jsonl"
+)
+@click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
+@click.option("--events", type=FILE, required=True, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Where the lists go, JSON Lines.")
+@click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue.")
+@click.option("-k", "list_size", type=click.IntRange(1, 1000), default=20, show_default=True, help="Items a list.")
+def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int) -> None:
+    """Recommend for a file of interactions, without Kafka.
+
+    The same path as a worker's, in the order of the file and deterministic: one line of output for each interaction,
+    its `trigger.event_id` from the interaction. A line that breaks the contract ends it with its place and reason.
+    """
+    from rich.progress import track
+
+    from inference import load_bundle
+    from streams.items.vectors import encode_catalogue, read_vectors
+    from streams.jsonlines import read_events, read_items
+    from streams.replay import Replay
+    from streams.serde import encode_json
+
+    settings = load_settings({"list_size": list_size})
+    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    items = [line.message for line in read_items(catalog)]
+    known = read_vectors(vectors, bundle) if vectors else None
+    with encoding_progress(len(items)) as progress:
+        records = encode_catalogue(bundle, items, known=known, progress=progress)
+    interactions = (line.message for line in read_events(events))
+    path = Replay(settings, bundle, records)
+    with output.open("wb") as file:
+        for answer in track(path.recommend(interactions), "Recommending", total=None):
+            file.write(encode_json(answer) + b"\n")
+    click.echo(f"{len(path.profiles)} shoppers' lists in {output}")

@@ -1,0 +1,73 @@
+"""A catalogue encoded outside of the stream, for `replay`, `encode` and the demo, and the file it is kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.encoding.text import item_text
+from inference.retrieval.vectors import quantise
+from inference.types import Item, stable_key
+from streams.errors import ConfigurationError
+from streams.messages import ItemVector
+
+Encoded = dict[int, bytes]
+"""int8 vectors by the stable key of the text that was encoded."""
+
+
+def model_version(bundle: Bundle) -> str:
+    """Return what tells the vectors of this bundle from those of any other."""
+    return f"{bundle.name}/{bundle.version}"
+
+
+def encode_catalogue(
+    bundle: Bundle,
+    items: Sequence[Item],
+    *,
+    known: Encoded | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[ItemVector]:
+    """Return the records of `items`, in their order, encoding each text once unless it is `known`."""
+    texts = {stable_key(text): text for text in map(item_text, items)}
+    vectors = dict(known or {})
+    missing = [key for key in texts if key not in vectors]
+    encoded = quantise(bundle.encode([texts[key] for key in missing], progress=progress))
+    vectors.update({key: vector.tobytes() for key, vector in zip(missing, encoded, strict=True)})
+    keys = [stable_key(item_text(item)) for item in items]
+    return [
+        ItemVector(item=item, model=model_version(bundle), text_hash=key, vector=vectors[key])
+        for item, key in zip(items, keys, strict=True)
+    ]
+
+
+def write_vectors(path: Path, bundle: Bundle, records: Sequence[ItemVector]) -> None:
+    """Write a `.npz` file: `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` uint64 (n,), `model`."""
+    vectors = np.frombuffer(b"".join(record.vector for record in records), dtype=np.int8)
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            item_ids=np.array([record.item.item_id for record in records], dtype=np.str_),
+            vectors=vectors.reshape(len(records), bundle.dim),
+            text_hashes=np.array([record.text_hash for record in records], dtype=np.uint64),
+            model=np.array(model_version(bundle)),
+        )
+
+
+def read_vectors(path: Path, bundle: Bundle) -> Encoded:
+    """Read the vectors that `write_vectors` wrote with the same bundle.
+
+    Raises:
+        ConfigurationError: the file is unreadable, or of another model.
+    """
+    try:
+        with np.load(path) as file:
+            model, keys, vectors = str(file["model"]), file["text_hashes"], file["vectors"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigurationError(f"{path}: required vectors written by `intentstream encode`, got: {error}") from error
+    if model != model_version(bundle) or vectors.dtype != np.int8 or vectors.shape != (len(keys), bundle.dim):
+        required = f"int8 vectors of {model_version(bundle)}, {bundle.dim} dimensions"
+        raise ConfigurationError(f"{path}: required {required}, got {vectors.dtype} of {model}, {vectors.shape}")
+    return {int(key): vector.tobytes() for key, vector in zip(keys, vectors, strict=True)}
