@@ -13,7 +13,7 @@ from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import Session, open_session
 from inference.encoding.text import item_text, normalise_query
-from inference.errors import BundleError
+from inference.errors import BundleError, ScoringError
 from inference.manifest import Graph, Manifest, read_files, read_manifest
 from inference.pipeline import Recommender
 from inference.ranking.scorer import Scorer
@@ -106,8 +106,11 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
         encoder=TextEncoder(encoder, files["tokenizer"], dim=manifest.dim, max_tokens=manifest.max_tokens),
         scorer=Scorer(ranker, manifest.features),
     )
-    _check_golden_texts(folder, bundle)
-    _check_golden_scores(folder, bundle)
+    try:
+        _check_golden_texts(folder, bundle)
+        _check_golden_scores(folder, bundle)
+    except ScoringError as error:
+        raise BundleError(f"{folder}: the golden inputs of the manifest fail: {error}") from error
     return bundle
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import sys
 from pathlib import Path
@@ -85,6 +86,33 @@ def ranker(data: Path, into: Path, strength: float) -> None:
     origin, max_tokens = (known.created_from, known.max_tokens) if known else (TEACHER, MAX_TOKENS)
     write_manifest(into, origin=origin, max_tokens=max_tokens)
     _say(f"{into} is ready")
+
+
+@main.command()
+@click.argument("titles", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--sample", default=1500, show_default=True, help="How many of the titles to encode.")
+def measure(titles: Path, sample: int) -> None:
+    """Compare the float32 export with its 8-bit variants on TITLES, one a line, plain or .gz.
+
+    Needs the package onnx-ir beside the extra `distill`. Prints a Markdown table.
+    """
+    from inference.distillation.export import MAX_TOKENS, export_teacher, teacher_folder
+    from inference.distillation.measure import measure as run
+    from inference.distillation.measure import table
+
+    opener = gzip.open if titles.suffix == ".gz" else Path.open
+    with opener(titles, "rb") as file:
+        lines = [line.decode().strip() for line in file]
+    chosen = np.random.default_rng(7).choice(len(lines), min(sample, len(lines)), replace=False)
+    _say("exporting the teacher")
+    folder = teacher_folder()
+    model, tokenizer = export_teacher(folder), (folder / "tokenizer.json").read_bytes()
+    dim = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+    measured = []
+    for each in run(model, tokenizer, [lines[i] for i in chosen], dim=dim, max_tokens=MAX_TOKENS):
+        _say(f"measured {each.name}")
+        measured.append(each)
+    click.echo(table(measured))
 
 
 def _say(text: str) -> None:

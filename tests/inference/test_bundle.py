@@ -1,0 +1,150 @@
+"""Bundles: a good one loads and verifies, a bad one says which file, what was required and what came."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import inference
+from inference.bundle import Bundle, load_bundle
+from inference.encoding.providers import CPU, CUDA
+from inference.errors import BundleError
+from tests.conftest import BUNDLE
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the shipped bundle that a test may damage."""
+    return Path(shutil.copytree(BUNDLE, tmp_path / "minilm-l6" / "1"))
+
+
+def edit(folder: Path, change: Edit) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def set_file(manifest: dict[str, Any], role: str, content: bytes) -> None:
+    (entry,) = [each for each in manifest["files"] if each["role"] == role]
+    entry.update(sha256=sha256(content).hexdigest(), bytes=len(content))
+
+
+def test_the_shipped_bundle_says_who_it_is(bundle: Bundle) -> None:
+    assert (bundle.name, bundle.version) == (BUNDLE.parent.name, BUNDLE.name)
+    assert bundle.dim == 384
+    assert bundle.provider == CPU
+    assert bundle.scorer.features == bundle.manifest.features
+    assert bundle.manifest.created_from.licence == "Apache-2.0"
+
+
+def test_a_provider_that_is_missing_falls_back(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert load_bundle(copy, providers=(CUDA, CPU)).provider == CPU
+    assert CUDA in caplog.text
+
+
+def test_inference_stays_cheap_to_import() -> None:
+    code = "import sys, inference, inference.types; print({'onnxruntime', 'tokenizers'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+    assert inference.load_bundle is load_bundle
+
+
+def test_an_unknown_name_in_inference_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'load_bundel'"):
+        inference.load_bundel  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "ranker.onnx", "tokenizer.json"])
+def test_a_missing_file(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(BundleError, match=rf"{name}: cannot be read \(No such file.*the manifest lists it"):
+        load_bundle(copy)
+
+
+def test_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json: cannot be read .*a model bundle is a folder with"):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["encoder.onnx", "ranker.onnx", "tokenizer.json"])
+def test_a_flipped_byte(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(BundleError, match=rf"{name}: the manifest requires sha256 [0-9a-f]{{64}}, the file has"):
+        load_bundle(copy)
+
+
+def test_a_truncated_file(copy: Path) -> None:
+    (copy / "encoder.onnx").write_bytes((copy / "encoder.onnx").read_bytes()[:1000])
+    with pytest.raises(BundleError, match=r"encoder\.onnx: the manifest requires \d+ bytes, the file has 1000"):
+        load_bundle(copy)
+
+
+def wrong_vector(manifest: dict[str, Any]) -> None:
+    first, second, *_ = manifest["golden"]["texts"]
+    first["vector"] = second["vector"]
+
+
+def wrong_score(manifest: dict[str, Any]) -> None:
+    manifest["golden"]["scores"][0]["score"] += 0.1
+
+
+def short_vector(manifest: dict[str, Any]) -> None:
+    manifest["golden"]["texts"][0]["vector"] = "AAAA"
+
+
+def swapped_graphs(manifest: dict[str, Any]) -> None:
+    ranker, encoder = manifest["ranker"], manifest["encoder"]
+    manifest.update(ranker=encoder, encoder=ranker)
+
+
+BROKEN: dict[str, tuple[Edit, str]] = {
+    "newer format": (lambda m: m.update(format=2), "format 2, .* reads format 1: upgrade intentstream"),
+    "older format": (lambda m: m.update(format=0), "format 0, .*: export the bundle again"),
+    "no format": (lambda m: m.pop("format"), r"manifest\.json: .*`format`"),
+    "no features": (lambda m: m.pop("features"), r"manifest\.json: .*`features`"),
+    "a wrong type": (lambda m: m.update(dim="384"), r"manifest\.json: Expected `int`, got `str` - at `\$\.dim`"),
+    "a role missing": (lambda m: m["files"].pop(1), "one of each role, missing: ranker"),
+    "a path outside": (lambda m: m["files"][0].update(name="../encoder.onnx"), r"\$\.files\[0\]\.name"),
+    "another dim": (
+        lambda m: m.update(dim=8),
+        r"golden inputs .* fail: the encoder must give \d+ vectors of 8",
+    ),
+    "wrong vector": (wrong_vector, "golden vector to a cosine of 0.998, on CPUExecutionProvider it came to"),
+    "short vector": (short_vector, "must have 768 bytes, it has 3"),
+    "wrong score": (wrong_score, "the ranker must score the golden features"),
+    "swapped graphs": (swapped_graphs, r"requires the encoder graph to map \['features'\] to \['score'\]"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_manifest_that_does_not_hold(copy: Path, change: Edit, message: str) -> None:
+    edit(copy, change)
+    with pytest.raises(BundleError, match=message):
+        load_bundle(copy)
+
+
+def test_a_manifest_that_is_no_json(copy: Path) -> None:
+    (copy / "manifest.json").write_bytes(b"\x00\xff")
+    with pytest.raises(BundleError, match=r"manifest\.json: "):
+        load_bundle(copy)
+
+
+def test_a_foreign_file_under_a_matching_checksum(copy: Path) -> None:
+    content = b"not a graph"
+    (copy / "ranker.onnx").write_bytes(content)
+    edit(copy, lambda manifest: set_file(manifest, "ranker", content))
+    with pytest.raises(BundleError, match="the ranker graph cannot be opened"):
+        load_bundle(copy)

@@ -1,0 +1,58 @@
+"""Execution providers: one distribution, the wanted order, and a loud word when it is not what was asked for."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from inference.encoding.providers import (
+    CPU,
+    CUDA,
+    check_distributions,
+    choose_providers,
+    confirm_provider,
+    installed_distributions,
+)
+from inference.errors import ProviderError
+
+
+def test_this_environment_holds_exactly_one_distribution() -> None:
+    check_distributions(installed_distributions())
+
+
+def test_no_runtime_says_what_to_install() -> None:
+    with pytest.raises(ProviderError, match=r"not installed: `pip install intentstream\[cpu\]`.*intentstream\[gpu\]"):
+        check_distributions(())
+
+
+def test_two_distributions_say_how_to_mend_it() -> None:
+    with pytest.raises(ProviderError, match="pip uninstall --yes onnxruntime onnxruntime-gpu"):
+        check_distributions(("onnxruntime-gpu", "onnxruntime"))
+
+
+def test_the_wanted_order_is_kept() -> None:
+    assert choose_providers((CUDA, CPU), (CPU, CUDA)) == (CUDA, CPU)
+
+
+def test_the_cpu_is_always_the_last_resort() -> None:
+    assert choose_providers((CUDA,), (CPU, CUDA)) == (CUDA, CPU)
+
+
+def test_a_missing_provider_is_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    assert choose_providers((CUDA, CPU), (CPU,)) == (CPU,)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert CUDA in record.getMessage()
+
+
+def test_a_provider_that_was_silently_not_taken_is_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    assert confirm_provider((CUDA, CPU), (CPU,)) == CPU
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "runs on CPUExecutionProvider" in record.getMessage()
+
+
+def test_the_provider_that_was_asked_for_needs_no_words(caplog: pytest.LogCaptureFixture) -> None:
+    assert confirm_provider((CPU,), (CPU,)) == CPU
+    assert not caplog.records

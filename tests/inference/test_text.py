@@ -1,0 +1,81 @@
+"""Texts: what the encoder reads is bounded, clean, and stays the same when it is cleaned again."""
+
+from __future__ import annotations
+
+import doctest
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.encoding import text
+from inference.encoding.text import MAX_ITEM_CHARS, MAX_QUERY_CHARS, clean, item_text, normalise_query
+from inference.types import Item
+
+anything = st.text(st.characters(), max_size=500)
+
+
+@given(anything, st.integers(1, 300))
+def test_clean_is_idempotent_bounded_and_nfkc(raw: str, limit: int) -> None:
+    line = clean(raw, limit)
+    assert clean(line, limit) == line
+    assert len(line) <= limit
+    assert unicodedata.is_normalized("NFKC", line)
+    assert line == " ".join(line.split())
+
+
+@given(anything)
+def test_a_normalised_query_stays_as_it_is(raw: str) -> None:
+    query = normalise_query(raw)
+    assert normalise_query(query) == query
+    assert len(query) <= MAX_QUERY_CHARS
+
+
+def test_every_character_alone_normalises_once() -> None:
+    for code in range(0x110000):
+        query = normalise_query(chr(code))
+        assert normalise_query(query) == query, hex(code)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("  USB\tCable \n", "usb cable"),
+        ("ＵＳＢ－Ｃ", "usb-c"),
+        ("Straße", "strasse"),
+        ("ﬁlter", "filter"),
+        ("broken \ud800 surrogate", "broken surrogate"),
+        ("   ", ""),
+    ],
+)
+def test_queries_that_mean_the_same_are_the_same(raw: str, expected: str) -> None:
+    assert normalise_query(raw) == expected
+
+
+def test_a_long_text_is_cut_at_a_word() -> None:
+    assert clean("noise cancelling headphones", 20) == "noise cancelling"
+    assert clean("headphones", 4) == "head"
+
+
+def test_an_item_is_its_title_brand_leaf_category_and_description() -> None:
+    item = Item(
+        item_id="1", title="Roller  Coaster", brand="JBL", category=("Audio", "Speakers"), description="10 W, red"
+    )
+    assert item_text(item) == "Roller Coaster. JBL. Speakers. 10 W, red"
+
+
+def test_what_the_title_says_is_not_said_twice() -> None:
+    item = Item(item_id="1", title="JBL Speaker", brand="jbl", category=("Speaker",))
+    assert item_text(item) == "JBL Speaker"
+
+
+def test_a_long_title_leaves_room_for_the_category() -> None:
+    item = Item(item_id="1", title="word " * 200, category=("Speakers",), description="text " * 400)
+    line = item_text(item)
+    assert len(line) <= MAX_ITEM_CHARS
+    assert "Speakers" in line
+
+
+def test_the_examples_in_the_docstrings_run() -> None:
+    assert doctest.testmod(text).failed == 0
