@@ -35,8 +35,9 @@ __all__ = [
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 with an offset from UTC. The streams write UTC, with microseconds where there are any."""
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Scalar = str | int | float | bool | None
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Scalar = str | Integer | float | bool | None
 Context = Annotated[Mapping[str, Scalar | list[Scalar] | dict[str, Scalar]], msgspec.Meta(max_length=64)]
 """What else a producer wants to say, two levels deep at most, so that every process reads it alike."""
 

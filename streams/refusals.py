@@ -30,7 +30,7 @@ _SHOWN = 64
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _MISMATCH = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?$")
-_LENGTH = re.compile(r"Expected `([^`]+)` of length (.+?)(?:, got (\d+))?$")
+_LENGTH = re.compile(r"Expected `([^`]+)` of ((?:at least )?length .+?)(?:, got (\d+))?$")
 _LIMIT = re.compile(r"Expected `([^`]+)` ((?:<|>)=? .+)$")
 _REGEX = re.compile(r"Expected `str` matching regex '(.*)'$", re.DOTALL)
 
@@ -52,7 +52,7 @@ def refusal(error: Exception, value: bytes, unreadable: str = "not_json") -> Inv
     text, _, at = str(error).rpartition(" - at ")
     if not text:
         text, at = at, "$"
-    return _mismatch(text, at.replace("`", ""), value if unreadable == "not_json" else b"")
+    return _mismatch(text, at.replace("`", "").removeprefix("key in "), value if unreadable == "not_json" else b"")
 
 
 def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
@@ -64,7 +64,7 @@ def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
         return InvalidEvent("wrong_type", where, f"required {_named(match[1])}, got {_named(match[2] or _type(came))}")
     if match := _LENGTH.match(text):
         size = match[3] or (len(came) if isinstance(came, str | list | dict) else "another length")
-        return InvalidEvent("out_of_range", where, f"required {_named(match[1])} of length {match[2]}, got {size}")
+        return InvalidEvent("out_of_range", where, f"required {_named(match[1])} of {match[2]}, got {size}")
     if match := _LIMIT.match(text):
         return InvalidEvent("out_of_range", where, f"required {_named(match[1])} {match[2]}, got {shortened(came)}")
     if text.endswith("out of range"):

@@ -1,0 +1,103 @@
+"""Files of interactions and items: read lazily, refused with file and line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from streams.errors import ConfigurationError, InvalidEvent, InvalidLine
+from streams.jsonlines import read_events, read_items, read_messages
+from streams.serde import decode_interaction, decode_item
+from tests.streams.strategies import ITEM, SEARCH, VIEW
+
+LINES = [json.dumps(message).encode() for message in (VIEW, SEARCH, ITEM)]
+
+
+def written(path: Path, *lines: bytes) -> Path:
+    path.write_bytes(b"\n".join(lines))
+    return path
+
+
+def test_a_line_is_a_kafka_message(tmp_path: Path) -> None:
+    view, search = read_events(written(tmp_path / "events.jsonl", LINES[0] + b"\r", b"", b"  ", LINES[1]))
+    assert (view.topic, view.number, view.value) == ("clicks", 1, LINES[0])
+    assert (search.topic, search.number, search.value) == ("searches", 4, LINES[1])
+    for line in (view, search):
+        assert decode_interaction(line.key, line.value) == line.message
+
+
+def test_a_mixed_file_is_told_apart_by_type(tmp_path: Path) -> None:
+    path = written(tmp_path / "all.jsonl", *LINES)
+    lines = list(read_messages(path))
+    assert [line.topic for line in lines] == ["clicks", "searches", "items"]
+    assert decode_item(lines[2].key, lines[2].value) == lines[2].message
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl.gz"
+    path.write_bytes(gzip.compress(LINES[2] + b"\n" + LINES[2] + b"\n"))
+    assert [line.message.item_id for line in read_items(path)] == ["sku-1", "sku-1"]
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(LINES[1] + b"\nx")))
+    lines = read_events("-")
+    assert next(lines).message.user_id == "Zoë"
+    with pytest.raises(InvalidLine, match=r"^-:2: \$: required JSON"):
+        next(lines)
+
+
+def test_lines_are_read_as_they_are_consumed(tmp_path: Path) -> None:
+    lines = read_events(written(tmp_path / "events.jsonl", LINES[0], b"{", LINES[1]))
+    assert next(lines).number == 1
+    with pytest.raises(InvalidLine):
+        next(lines)
+
+
+@pytest.mark.parametrize(
+    ("bad", "where", "detail"),
+    [
+        (LINES[0].replace(b"9.5", b"-9.5"), "$.price", "required number >= 0.0, got -9.5"),
+        (b'{"type": null, "title": "x"}', "$.type", "required string, got null"),
+        (b'{"item_id": "sku-1"}', "$.title", "required, and not there"),
+        (b"\xff", "$", "required JSON"),
+        (b"[]", "$", "required object, got array"),
+        (b"{", "$", "required JSON"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, bad: bytes, where: str, detail: str) -> None:
+    path = written(tmp_path / "all.jsonl", LINES[0], b"", bad)
+    with pytest.raises(InvalidLine) as caught:
+        list(read_messages(path))
+    assert str(caught.value).startswith(f"{path}:3: {where}: {detail}")
+    assert isinstance(caught.value, InvalidEvent)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_an_item_among_events_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidLine, match=r":1: \$\.type: required, and not there"):
+        list(read_events(written(tmp_path / "events.jsonl", LINES[2])))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(LINES[0] * 50)[:-20])
+    (tmp_path / "plain.gz").write_bytes(LINES[0])
+    damaged = bytearray(gzip.compress(LINES[0] * 50))
+    damaged[20:24] = b"\xff\xff\xff\xff"
+    (tmp_path / "damaged.gz").write_bytes(damaged)
+    for name, came in (
+        ("missing.jsonl", "No such file"),
+        (".", "Is a directory"),
+        ("cut.gz", "ended before"),
+        ("plain.gz", "Not a gzipped file"),
+        ("damaged.gz", "Error -3"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"required a readable file of JSON Lines, got: .*{came}"):
+            list(read_events(tmp_path / name))

@@ -1,0 +1,117 @@
+"""The exported JSON Schema says what the decoders do."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
+
+from streams.commands.schema import schema
+from streams.errors import InvalidEvent
+from streams.messages import DeadLetter, Recommendations
+from streams.schema import schemas
+from streams.serde import encode_json, parse_interaction, parse_item
+from tests.streams.strategies import ITEM, SEARCH, VIEW, json_values
+from tests.streams.test_serde_fuzz import letters, lists
+
+formats = FormatChecker(formats=())
+
+
+@formats.checks("date-time", raises=ValueError)
+def is_rfc3339(value: object) -> bool:
+    """Check what jsonschema leaves unchecked unless another package is installed."""
+    return not isinstance(value, str) or ("T" in value and datetime.fromisoformat(value).tzinfo is not None)
+
+
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(schemas()[name], format_checker=formats)
+
+
+VALIDATORS = {name: validator(name) for name in schemas()}
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_each_is_a_schema_of_the_draft_with_its_own_id(name: str) -> None:
+    body = schemas()[name]
+    Draft202012Validator.check_schema(body)
+    assert body["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    assert body["$id"] == f"urn:intentstream:v1:{name}"
+    assert body["title"] == name
+    assert body["description"]
+    text = json.dumps(body)
+    assert r"\n    " not in text  # docstrings without the indentation of the source
+    assert '"discriminator"' not in text  # not a keyword of JSON Schema
+
+
+def test_every_time_is_a_date_time() -> None:
+    structs = [struct for body in schemas().values() for struct in body["$defs"].values()]
+    times = [field for struct in structs for name, field in struct["properties"].items() if name.endswith("_at")]
+    assert len(times) >= 8
+    assert all('"format": "date-time"' in json.dumps(field) for field in times)
+
+
+@given(lists)
+def test_recommendations_are_valid(message: Recommendations) -> None:
+    VALIDATORS["recommendations"].validate(json.loads(encode_json(message)))
+
+
+@given(letters)
+def test_dead_letters_are_valid(letter: DeadLetter) -> None:
+    VALIDATORS["dead-letters"].validate(json.loads(encode_json(letter)))
+
+
+@given(
+    st.sampled_from([("clicks", VIEW), ("searches", SEARCH), ("items", ITEM)]),
+    st.data(),
+    json_values | st.sampled_from(["2026-01-01T00:00:00", "2026-01-01T00:00:00Z", "EUR", "cart", 0, -1]),
+)
+def test_schema_and_decoder_agree(base: tuple[str, dict[str, Any]], data: st.DataObject, value: Any) -> None:
+    name, message = base
+    field = data.draw(st.sampled_from(sorted(message)))
+    changed = {**message, field: value}
+    try:
+        (parse_item if name == "items" else parse_interaction)(json.dumps(changed).encode())
+        accepted = True
+    except InvalidEvent:
+        accepted = False
+    assert VALIDATORS[name].is_valid(changed) == accepted
+
+
+def test_a_field_of_the_wrong_kind_is_refused_by_the_schema() -> None:
+    for changes in ({"occurred_at": "2026-01-31"}, {"type": "search"}, {"item_id": ""}, {"quantity": 0}):
+        assert not VALIDATORS["clicks"].is_valid({**VIEW, **changes})
+
+
+def test_the_command_prints_one_or_all() -> None:
+    one = CliRunner().invoke(schema, ["clicks"])
+    assert json.loads(one.output) == schemas()["clicks"]
+    everything = CliRunner().invoke(schema, [])
+    assert json.loads(everything.output) == schemas()
+
+
+def test_the_command_writes_files(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    result = CliRunner().invoke(schema, ["--output", str(folder)])
+    assert result.exit_code == 0
+    written = {path.name.removesuffix(".schema.json"): json.loads(path.read_text()) for path in folder.iterdir()}
+    assert written == schemas()
+
+
+def test_the_command_says_why_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(schema, ["items", "--output", str(tmp_path / "file" / "sub")])
+    assert result.exit_code == 1
+    assert "required a folder to write to" in result.output
+
+
+def test_the_command_knows_its_messages() -> None:
+    result = CliRunner().invoke(schema, ["orders"])
+    assert result.exit_code == 2
+    assert "dead-letters" in result.output

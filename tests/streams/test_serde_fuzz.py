@@ -1,0 +1,212 @@
+"""Whatever arrives, a decoder answers with a message or an InvalidEvent, and what is written reads back the same."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from streams.errors import InvalidEvent
+from streams.messages import (
+    Cart,
+    Click,
+    DeadLetter,
+    Intent,
+    Interaction,
+    Item,
+    ItemVector,
+    ModelRef,
+    Purchase,
+    Recommendations,
+    RecommendedItem,
+    Search,
+    TrendingSnapshot,
+    Trigger,
+    View,
+)
+from streams.serde import (
+    decode_dead_letter,
+    decode_interaction,
+    decode_item,
+    decode_item_action,
+    decode_item_vector,
+    decode_recommendations,
+    decode_search,
+    decode_trending,
+    encode_json,
+    encode_msgpack,
+    parse_interaction,
+    parse_item,
+)
+from tests.streams.strategies import ITEM, SEARCH, VIEW, identifiers, json_values, numbers, scalars, text, times
+
+KEYED = (decode_interaction, decode_item_action, decode_search, decode_item)
+UNKEYED = (decode_recommendations, decode_dead_letter, decode_item_vector, decode_trending)
+
+counts = st.integers(0, 2**63 - 1)
+nullable = identifiers | st.none()
+contexts = st.dictionaries(text, scalars | st.lists(scalars, max_size=3) | st.dictionaries(text, scalars, max_size=3))
+common = {
+    "event_id": identifiers,
+    "user_id": identifiers,
+    "occurred_at": times,
+    "session_id": nullable,
+    "recommendation_id": nullable,
+    "context": contexts,
+}
+on_item = {"item_id": identifiers, "price": numbers | st.none(), "quantity": st.none() | st.floats(0.001, 1e300)}
+interactions: st.SearchStrategy[Interaction] = st.one_of(
+    st.builds(Search, query=st.text(st.characters(codec="utf-8"), min_size=1, max_size=1000), **common),
+    *(st.builds(kind, **common, **on_item) for kind in (View, Click, Cart, Purchase)),
+)
+items = st.builds(
+    Item,
+    item_id=identifiers,
+    title=identifiers,
+    description=text | st.none(),
+    category=st.lists(text, max_size=4).map(tuple),
+    brand=text | st.none(),
+    price=numbers | st.none(),
+    currency=st.from_regex(r"\A[A-Z]{3}\Z") | st.none(),
+    in_stock=st.booleans(),
+    released_at=times | st.none(),
+    attributes=st.dictionaries(text, text, max_size=3),
+)
+lists = st.builds(
+    Recommendations,
+    recommendation_id=text,
+    user_id=text,
+    trigger=st.builds(Trigger, event_id=text, topic=text, partition=counts, offset=counts, occurred_at=times),
+    produced_at=times,
+    items=st.lists(
+        st.builds(
+            RecommendedItem,
+            rank=st.integers(1, 1000),
+            score=numbers,
+            sources=st.lists(text, max_size=3).map(tuple),
+        ),
+        max_size=5,
+    ).map(tuple),
+    intent=st.lists(st.builds(Intent, weight=st.floats(0, 1)), max_size=3).map(tuple),
+    model=st.builds(ModelRef, name=text, version=text),
+    fallback=text | st.none(),
+)
+letters = st.builds(DeadLetter, topic=text, partition=counts, offset=counts, failed_at=times)
+
+
+def answer(decode: Any, *arguments: bytes | None) -> Any:
+    """Return what the decoder returned, or the refusal; any other exception fails the test."""
+    try:
+        return decode(*arguments)
+    except InvalidEvent as error:
+        refusal = error
+    assert refusal.reason in InvalidEvent.REASONS
+    assert refusal.where == "key" or refusal.where.startswith("$")
+    assert 0 < len(refusal.detail) < 300
+    return refusal
+
+
+@given(st.none() | st.binary(max_size=200), st.none() | st.binary(max_size=200))
+@example(b"u", b'{"type":"view","event_id":"e","user_id":"u","item_id":"i","occurred_at":"' + b"9" * 5000 + b'"}')
+@example(b"u", b"[" * 50_000)
+@example(b"u", b'{"a":' * 50_000)
+@example(b"u", b"\x91" * 50_000)
+@example(b"u", b"\x94\xdf\xff\xff\xff\xff")
+@example(b"u", b"\xc7\x0c\xff" + b"\xff" * 12)
+@example(b"u", b"\x94\x00\x00\x81\x00")
+@example(b"u", b"-0")
+@example(b"u", b"1" * 10_000)
+@settings(deadline=None)
+def test_any_bytes(key: bytes | None, value: bytes | None) -> None:
+    for decode in KEYED:
+        answered = answer(decode, key, value)
+        assert answered is not None or value is None
+    for read in UNKEYED:
+        assert answer(read, value) is not None
+
+
+@given(json_values)
+def test_any_json(value: Any) -> None:
+    body = json.dumps(value).encode()
+    for decode in KEYED:
+        assert isinstance(answer(decode, b"u", body), InvalidEvent)
+
+
+@given(
+    st.sampled_from([VIEW, SEARCH, ITEM]),
+    st.data(),
+    json_values | times.map(datetime.isoformat) | st.floats() | st.integers(-(10**40), 10**40),
+)
+def test_a_valid_message_with_one_field_replaced(base: dict[str, Any], data: st.DataObject, value: Any) -> None:
+    field = data.draw(st.sampled_from(sorted(base)))
+    body = json.dumps({**base, field: value}).encode()
+    parse = parse_item if base is ITEM else parse_interaction
+    answered = answer(parse, body)
+    if isinstance(answered, InvalidEvent):
+        assert answered.where == "$" or answered.where.startswith(f"$.{field}") or field == "type"
+    else:
+        assert answer(parse, encode_json(answered)) == answered
+
+
+@given(st.sampled_from([VIEW, SEARCH, ITEM]), st.data())
+def test_a_valid_message_with_one_field_removed(base: dict[str, Any], data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from(sorted(base)))
+    body = json.dumps({name: value for name, value in base.items() if name != field}).encode()
+    answered = answer(parse_item if base is ITEM else parse_interaction, body)
+    required = {"type", "event_id", "user_id", "occurred_at", "query", "title"}
+    if base is not SEARCH:
+        required.add("item_id")
+    if field in required:
+        assert (answered.reason, answered.where) == ("missing_field", f"$.{field}")
+    else:
+        assert not isinstance(answered, InvalidEvent)
+
+
+@given(st.sampled_from([VIEW, SEARCH, ITEM]), st.data())
+def test_a_valid_message_with_one_byte_changed(base: dict[str, Any], data: st.DataObject) -> None:
+    body = bytearray(json.dumps(base, ensure_ascii=False).encode())
+    body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    assert answer(parse_item if base is ITEM else parse_interaction, bytes(body)) is not None
+
+
+@given(interactions)
+def test_interactions_read_back(event: Interaction) -> None:
+    assert decode_interaction(event.user_id.encode(), encode_json(event)) == event
+
+
+@given(items)
+def test_items_read_back(item: Item) -> None:
+    assert decode_item(item.item_id.encode(), encode_json(item)) == item
+
+
+@given(lists)
+def test_recommendations_read_back(message: Recommendations) -> None:
+    assert decode_recommendations(encode_json(message)) == message
+
+
+@given(letters)
+def test_dead_letters_read_back(letter: DeadLetter) -> None:
+    assert decode_dead_letter(encode_json(letter)) == letter
+
+
+@given(items, st.integers(0, 2**64 - 1), st.binary(max_size=384))
+def test_item_vectors_read_back(item: Item, text_hash: int, vector: bytes) -> None:
+    message = ItemVector(item=item, model="m", text_hash=text_hash, vector=vector)
+    assert decode_item_vector(encode_msgpack(message)) == message
+
+
+@given(st.dictionaries(text, counts, max_size=3), st.dictionaries(st.integers(0, 2**64 - 1), numbers, max_size=9))
+def test_snapshots_read_back(offsets: dict[str, int], counted: dict[int, float]) -> None:
+    message = TrendingSnapshot(partition=3, as_of_ms=1, offsets=offsets, counts=counted)
+    assert decode_trending(encode_msgpack(message)) == message
+
+
+@pytest.mark.parametrize("depth", [500, 990, 1000, 1010, 100_000])
+def test_nesting_in_an_unknown_field_is_ignored_or_refused(depth: int) -> None:
+    body = json.dumps(SEARCH)[:-1].encode() + b',"unknown":' + b"[" * depth + b"]" * depth + b"}"
+    answered = answer(parse_interaction, body)
+    assert isinstance(answered, Search) or answered.reason == "out_of_range"
