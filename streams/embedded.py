@@ -1,6 +1,7 @@
 """A small Kafka in a child process, for the demo and for quick tests: noida-db, from the extra `demo`.
 
-It keeps no consumer group alive through a killed member, so one worker is its limit; for anything else use Kafka.
+A consumer group of it does not get over a member that was killed: its partitions go to nobody, and a later member of the
+group waits for ever. Nor does it compact. So one worker, stopped in an orderly way, is its limit; else use Kafka.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +26,10 @@ _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version,
 
 
 class BrokerProcess:
-    """A broker in a child process: started, waited for until it answers Kafka's protocol, stopped."""
+    """A broker in a child process: `with` starts it, waits until it answers Kafka's protocol, and stops it.
+
+    Raises StreamsError with the end of its log where it does not come up.
+    """
 
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path, *, patience_seconds: float) -> None:
         self._name = name
@@ -33,24 +38,35 @@ class BrokerProcess:
         self._patience_seconds = patience_seconds
         self.log = log
 
-    def start(self) -> None:
-        """Start it and return when it answers; raises StreamsError with the end of its log where it does not."""
+    def __enter__(self) -> Self:
         with self.log.open("ab") as log:
             # A group of its own: Ctrl-C is for us, and we stop it when its clients have left.
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+        try:
+            self._wait()
+        except BaseException:
+            # Ctrl-C while it starts, too: it must not outlive us.
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + self._patience_seconds
         while not answers(self._port):
             if self._process.poll() is not None:
                 raise StreamsError(f"{self._name} ended with code {self._process.returncode}{self._end_of_log()}")
             if time.monotonic() > deadline:
-                self.stop()
                 raise StreamsError(f"{self._name} does not answer in {self._patience_seconds:g} s{self._end_of_log()}")
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """End it, by force where it does not end by itself."""
+    def _stop(self) -> None:
         self._process.terminate()
         try:
             self._process.wait(timeout=10)
@@ -73,27 +89,27 @@ class EmbeddedBroker:
     def __init__(self) -> None:
         self.port = free_port()
         self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
-        self._directory = tempfile.TemporaryDirectory(prefix="intentstream-broker-", ignore_cleanup_errors=True)
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        try:
-            home = Path(self._directory.name)
+        with ExitStack() as stack:
+            self.home = Path(stack.enter_context(temporary_home()))
             command = [str(_binary()), "start", "--only", "kafka", "--host", LOOPBACK]
-            command += ["--kafka-port", str(self.port), "--data-dir", str(home / "data")]
-            self._broker = BrokerProcess(
-                "the embedded broker", command, self.port, home / "broker.log", patience_seconds=20
-            )
-            self._broker.start()
-        except StreamsError:
-            self._directory.cleanup()
-            raise
+            command += ["--kafka-port", str(self.port), "--data-dir", str(self.home / "data")]
+            log = self.home / "broker.log"
+            stack.enter_context(BrokerProcess("the embedded broker", command, self.port, log, patience_seconds=20))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._broker.stop()
-        self._directory.cleanup()
+        self._stack.close()
+
+
+def temporary_home() -> tempfile.TemporaryDirectory[str]:
+    """Make a directory for a broker's data; a file that vanishes while it is removed is no error."""
+    return tempfile.TemporaryDirectory(prefix="intentstream-broker-", ignore_cleanup_errors=True)
 
 
 def free_port() -> int:

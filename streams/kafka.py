@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,15 +60,31 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     return context
 
 
+class _LastWord(logging.Handler):
+    """Keeps what aiokafka logged last: where no broker takes the connection, only its log says why."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.text = "no reason given"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
 @contextmanager
 def broker_errors(settings: BrokerSettings, doing: str) -> Iterator[None]:
-    """Turn aiokafka's errors into ours, with what was being done and where."""
+    """Turn aiokafka's errors into ours, with what was being done, where, and why it failed."""
+    why = _LastWord()
+    log = logging.getLogger("aiokafka")
+    log.addHandler(why)
     try:
         yield
     except KafkaConnectionError as error:
         raise ConfigurationError(
-            f"{doing}: no broker answers at {settings.bootstrap_servers} over {settings.security_protocol} "
-            f"({error}); check {PREFIX}BOOTSTRAP_SERVERS and that it runs"
+            f"{doing}: no connection to {settings.bootstrap_servers} over {settings.security_protocol}: {why.text}; "
+            f"required a broker at {PREFIX}BOOTSTRAP_SERVERS that takes {PREFIX}SECURITY_PROTOCOL and the credentials"
         ) from error
     except KafkaError as error:
         raise StreamsError(f"{doing} at {settings.bootstrap_servers}: {error!r}") from error
+    finally:
+        log.removeHandler(why)

@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.embedded import LOOPBACK, BrokerProcess, free_port
+from streams.embedded import LOOPBACK, BrokerProcess, free_port, temporary_home
 from streams.errors import StreamsError
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
@@ -20,9 +21,16 @@ SERVER = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},SASL_SSL://{host}:{secure_port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port},SASL_SSL://{host}:{secure_port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 controller.listener.names=CONTROLLER
+ssl.keystore.location={keystore}
+ssl.keystore.type=PKCS12
+ssl.keystore.password={password}
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={plain} required user_{user}="{password}";
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -33,6 +41,8 @@ transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=4194304
 """
+MODULES = "org.apache.kafka.common.security"
+USER, PASSWORD = "shop", "open-sesame"
 LOGGING = """\
 <Configuration status="error">
   <Appenders><Console name="out"><PatternLayout pattern="%d %p %c: %m%n"/></Console></Appenders>
@@ -42,38 +52,56 @@ LOGGING = """\
 
 
 class KafkaBroker:
-    """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError where it cannot start."""
+    """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError where it cannot start.
+
+    At `secure_servers` it wants TLS (the authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
+    """
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port, self.secure_port = free_port(), free_port()
         self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
-        self._directory = tempfile.TemporaryDirectory(prefix="intentstream-kafka-", ignore_cleanup_errors=True)
+        self.secure_servers = f"{LOOPBACK}:{self.secure_port}"
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        home = Path(self._directory.name)
-        java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        java += [f"-Dlog4j2.configurationFile={home / 'log4j2.xml'}", "-cp", f"{jars()}/*"]
-        (home / "log4j2.xml").write_text(LOGGING)
-        (home / "server.properties").write_text(
-            SERVER.format(host=LOOPBACK, port=self.port, controller_port=free_port(), data=home / "data")
-        )
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(home / "server.properties")])
-        command = [*java, "kafka.Kafka", str(home / "server.properties")]
-        self._broker = BrokerProcess("Kafka", command, self.port, home / "kafka.log", patience_seconds=60)
-        self._broker.start()
+        with ExitStack() as stack:
+            self._home = Path(stack.enter_context(temporary_home()))
+            self.ca_file = self._home / "ca.pem"
+            stack.enter_context(self._formatted())
+            self._stack = stack.pop_all()
         return self
+
+    def _formatted(self) -> BrokerProcess:
+        java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        java += [f"-Dlog4j2.configurationFile={self._home / 'log4j2.xml'}", "-cp", f"{jars()}/*"]
+        (self._home / "log4j2.xml").write_text(LOGGING)
+        properties = self._home / "server.properties"
+        properties.write_text(self._properties())
+        make_certificate(self._home / "keystore.p12", self.ca_file)
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        login = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
+        run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), "--add-scram", login])
+        command = [*java, "kafka.Kafka", str(properties)]
+        return BrokerProcess("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
+
+    def _properties(self) -> str:
+        return SERVER.format(
+            host=LOOPBACK,
+            port=self.port,
+            secure_port=self.secure_port,
+            controller_port=free_port(),
+            data=self._home / "data",
+            keystore=self._home / "keystore.p12",
+            user=USER,
+            password=PASSWORD,
+            plain=f"{MODULES}.plain.PlainLoginModule",
+            scram=f"{MODULES}.scram.ScramLoginModule",
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._broker.stop()
-        self._directory.cleanup()
-
-    @property
-    def log(self) -> str:
-        """What the broker logged so far, warnings and worse."""
-        return self._broker.log.read_text()
+        self._stack.close()
 
 
 def jars() -> Path:
@@ -106,3 +134,12 @@ def run(command: list[str]) -> None:
         raise StreamsError(f"{command[0]} failed: {(error.stdout + error.stderr)[-2000:]}") from error
     except subprocess.TimeoutExpired as error:
         raise StreamsError(f"{command[0]} did not end within {error.timeout:g} s") from error
+
+
+def make_certificate(keystore: Path, certificate: Path) -> None:
+    """Make a key in a store, and its certificate that is its own authority, both for loopback."""
+    store = ["-alias", "kafka", "-keystore", str(keystore), "-storepass", PASSWORD]
+    names = ["-dname", "CN=localhost", "-ext", f"san=ip:{LOOPBACK}", "-ext", "bc:c=ca:true"]
+    usage = ["-ext", "KeyUsage:c=digitalSignature,keyCertSign"]
+    run(["keytool", "-genkeypair", "-keyalg", "EC", "-storetype", "PKCS12", "-validity", "2", *store, *names, *usage])
+    run(["keytool", "-exportcert", "-rfc", "-file", str(certificate), *store])

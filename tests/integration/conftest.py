@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import pytest
 
@@ -13,32 +13,39 @@ from streams.errors import StreamsError
 from streams.settings import Settings, load_settings
 from tests.integration.brokers import KafkaBroker
 
-Broker = KafkaBroker | EmbeddedBroker
+B = TypeVar("B", KafkaBroker, EmbeddedBroker)
 
 
-def started(broker: AbstractContextManager[Broker]) -> Iterator[str]:
+def started(broker: B) -> Iterator[B]:
     try:
-        running = broker.__enter__()
+        broker.__enter__()
     except StreamsError as error:
         if os.environ.get("CI"):
             pytest.fail(f"no broker: {error}")
         pytest.skip(f"no broker: {error}")
     try:
-        yield running.bootstrap_servers
+        yield broker
     finally:
         broker.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """Bootstrap servers of a real Apache Kafka."""
+def kafka_node() -> Iterator[KafkaBroker]:
+    """Run a real Apache Kafka."""
     yield from started(KafkaBroker())
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_node: KafkaBroker) -> str:
+    """Bootstrap servers of a real Apache Kafka."""
+    return kafka_node.bootstrap_servers
 
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[str]:
     """Bootstrap servers of the embedded broker."""
-    yield from started(EmbeddedBroker())
+    for broker in started(EmbeddedBroker()):
+        yield broker.bootstrap_servers
 
 
 @pytest.fixture(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -11,6 +12,7 @@ from streams.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
 from streams.errors import ConfigurationError, StreamsError
 from streams.kafka import client_options
 from streams.settings import Settings
+from tests.integration.conftest import started
 
 LOG_APPEND_TIME = 1
 
@@ -52,7 +54,7 @@ async def test_a_group_goes_on_where_it_committed(settings: Settings) -> None:
 @pytest.mark.embedded
 def test_the_embedded_broker_leaves_nothing_behind(embedded: str) -> None:
     with EmbeddedBroker() as broker:
-        home = Path(broker._directory.name)
+        home = broker.home
         assert answers(broker.port)
         assert broker.bootstrap_servers != embedded
     assert not answers(broker.port)
@@ -68,12 +70,26 @@ def test_without_its_package_the_embedded_broker_says_what_to_install(monkeypatc
 def test_a_broker_that_dies_shows_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no luck')"]
     broker = BrokerProcess("the broker", command, free_port(), tmp_path / "log", patience_seconds=30)
-    with pytest.raises(StreamsError, match=r"(?s)the broker ended with code 1; the end of its log:.*no luck"):
-        broker.start()
+    with pytest.raises(StreamsError, match=r"(?s)the broker ended with code 1; the end of its log:.*no luck"), broker:
+        pass
 
 
 def test_a_broker_that_never_answers_is_given_up(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     broker = BrokerProcess("the broker", command, free_port(), tmp_path / "log", patience_seconds=0.2)
-    with pytest.raises(StreamsError, match=r"the broker does not answer in 0\.2 s"):
-        broker.start()
+    with pytest.raises(StreamsError, match=r"the broker does not answer in 0\.2 s"), broker:
+        pass
+
+
+class NoBroker(EmbeddedBroker):
+    def __enter__(self) -> Self:
+        raise StreamsError("no Java here")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_missing_broker_fails_in_ci_and_is_skipped_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="no broker: no Java here"):
+        next(started(NoBroker()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ def test_a_file_that_is_missing_or_no_pem_is_named(tmp_path: Path, name: str, co
 
 def test_errors_tell_what_was_being_done_and_where() -> None:
     settings = load(bootstrap_servers="a:1")
-    nobody = pytest.raises(ConfigurationError, match="reading: no broker answers at a:1 over PLAINTEXT")
+    nobody = pytest.raises(ConfigurationError, match="reading: no connection to a:1 over PLAINTEXT: wrong door;")
     with nobody, broker_errors(settings, "reading"):
+        logging.getLogger("aiokafka").warning("wrong door")
         raise KafkaConnectionError("refused")
     with pytest.raises(StreamsError, match="reading at a:1: UnknownError"), broker_errors(settings, "reading"):
         raise UnknownError

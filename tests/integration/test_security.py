@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from streams import topics
+from streams.errors import ConfigurationError
+from streams.settings import Settings, load_settings
+from tests.integration.brokers import PASSWORD, USER, KafkaBroker
+
+pytestmark = pytest.mark.kafka
+
+
+def secure(node: KafkaBroker, **overrides: object) -> Settings:
+    given: dict[str, object] = {
+        "bootstrap_servers": node.secure_servers,
+        "security_protocol": "SASL_SSL",
+        "ssl_ca_file": node.ca_file,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_username": USER,
+        "sasl_password": PASSWORD,
+    }
+    return load_settings(given | overrides, env_file=None)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+async def test_tls_and_a_login(kafka_node: KafkaBroker, mechanism: str) -> None:
+    settings = secure(kafka_node, sasl_mechanism=mechanism, app_id=mechanism)
+    await topics.create(settings)
+    assert (await topics.check(settings)).problems == ()
+
+
+# aiokafka lets go of a refused connection without waiting for its TLS to close.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ({"sasl_password": "wrong-one"}, "invalid credentials"),
+        ({"sasl_password": "wrong-one", "sasl_mechanism": "PLAIN"}, "Invalid username or password"),
+        ({"sasl_mechanism": "SCRAM-SHA-256"}, "UnsupportedSaslMechanism"),
+        ({"ssl_ca_file": None}, "CERTIFICATE_VERIFY_FAILED"),
+    ],
+)
+def test_a_refused_connection_tells_why_and_no_secret(
+    kafka_node: KafkaBroker, overrides: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"over SASL_SSL: .*{why}") as caught:
+        asyncio.run(topics.check(secure(kafka_node, **overrides)))
+    gc.collect()
+    assert "wrong-one" not in str(caught.value)
