@@ -27,7 +27,8 @@ class NeighbourIndex:
         """Add or replace `rows` (n,) with integer-valued `vectors` (n, dim)."""
         for row in rows:
             self.remove(int(row))
-        self._graph.add(rows.astype(np.uint64), vectors.astype(np.int8))
+        # One thread: with several, the graph would depend on their race.
+        self._graph.add(rows.astype(np.uint64), vectors.astype(np.int8), threads=1)
 
     def remove(self, row: int) -> None:
         """Take a row out; nothing happens if it is not there."""
@@ -37,4 +38,6 @@ class NeighbourIndex:
     def search(self, queries: Vector, limit: int) -> list[npt.NDArray[np.intp]]:
         """Return for each of `queries` (n, dim), integer-valued, the rows near to it, nearest first."""
         wanted = min(OVERFETCH * limit, len(self._graph))
+        if not wanted:
+            return [np.empty(0, dtype=np.intp)] * len(queries)
         return [np.asarray(self._graph.search(query.astype(np.int8), wanted).keys, dtype=np.intp) for query in queries]

@@ -113,14 +113,12 @@ class Catalogue:
         queries = quantise(vectors).astype(np.float32)
         if self._neighbours is None:
             similarities = self._similarities(queries, slice(len(self._items)))
-            similarities[:, ~self.columns.available[: len(self._items)]] = -np.inf
-            return [self._top(np.flatnonzero(np.isfinite(row)), row, limit) for row in similarities]
+            available = np.flatnonzero(self.columns.available[: len(self._items)])
+            return [self._top(available, row[available], limit) for row in similarities]
         found = []
-        for query, rows in zip(queries, self._neighbours.search(queries, limit), strict=True):
-            near = rows[self.columns.available[rows]]
-            scores = np.full(len(self._items), -np.inf, dtype=np.float32)
-            scores[near] = self._similarities(query[None], near)[0]
-            found.append(self._top(near, scores, limit))
+        for query, near in zip(queries, self._neighbours.search(queries, limit), strict=True):
+            rows = near[self.columns.available[near]]
+            found.append(self._top(rows, self._similarities(query[None], rows)[0], limit))
         return found
 
     def similarities(self, vectors: Vector, rows: Rows) -> Vector:
@@ -133,14 +131,12 @@ class Catalogue:
         return np.asarray(products * inverse_norms(queries)[:, None] * norms, dtype=np.float32)
 
     def _top(self, rows: Rows, scores: Vector, limit: int) -> Found:
-        """Select the best `limit` of `rows`, ties by stable key also at the cut."""
-        values = scores[rows]
+        """Select the best `limit` of `rows` by `scores`, ties by stable key also at the cut."""
         if len(rows) > limit:
-            cut = np.partition(values, -limit)[-limit]
-            rows = rows[values >= cut]
-            values = scores[rows]
-        order = np.lexsort((self.columns.keys[rows], -values))[:limit]
-        return Found(rows[order], values[order])
+            best = np.flatnonzero(scores >= np.partition(scores, -limit)[-limit])
+            rows, scores = rows[best], scores[best]
+        order = np.lexsort((self.columns.keys[rows], -scores))[:limit]
+        return Found(rows[order], scores[order])
 
     def _new_row(self) -> int:
         if self._free:

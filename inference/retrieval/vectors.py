@@ -3,7 +3,7 @@
 A unit vector is stored as int8, its largest component at ±127. Products of two such vectors are integers whose
 partial sums stay below 2²⁴, where float32 is exact: any BLAS, batch size or number of threads computes the same bits.
 That is why a replay ranks as the stream did, and why equal items tie exactly. The rounding costs less than 1e-3 of a
-cosine.
+cosine on average, and seldom more than 2e-3, at 384 dimensions.
 """
 
 from __future__ import annotations

@@ -70,19 +70,16 @@ class Trending:
             self._snapshots[snapshot.partition] = snapshot
 
     def release(self, partition: int) -> None:
-        """Stop counting a partition: another worker does from now on."""
-        self._counts.pop(partition, None)
+        """Stop counting a partition: another worker does from now on. What was counted stays known until it tells."""
+        if partition in self._counts:
+            self._snapshots[partition] = self._snapshot(partition)
+            del self._counts[partition]
         self._changed.discard(partition)
 
     def take_changed(self) -> list[TrendingSnapshot]:
         """Return a new snapshot of each partition that was counted in since the last call."""
         changed, self._changed = sorted(self._changed), set()
-        for partition in changed:
-            counts = self._counts[partition]
-            counts.rebase(self._half_life_ms)
-            self._snapshots[partition] = TrendingSnapshot(
-                partition=partition, as_of_ms=counts.latest_ms, counts=counts.heaviest(SNAPSHOT_ITEMS)
-            )
+        self._snapshots.update((partition, self._snapshot(partition)) for partition in changed)
         return [self._snapshots[partition] for partition in changed]
 
     def scores(self) -> dict[int, float]:
@@ -94,7 +91,12 @@ class Trending:
             for key, mass in snapshot.counts.items():
                 total[key] += mass * factor
         best = nlargest(SNAPSHOT_ITEMS, total.items(), key=lambda entry: (entry[1], entry[0]))
-        return {key: mass / best[0][1] for key, mass in best if mass > 0}
+        return {key: share for key, mass in best if mass > 0 and (share := mass / best[0][1]) > 0}
+
+    def _snapshot(self, partition: int) -> TrendingSnapshot:
+        counts = self._counts[partition]
+        counts.rebase(self._half_life_ms)
+        return TrendingSnapshot(partition=partition, as_of_ms=counts.latest_ms, counts=counts.heaviest(SNAPSHOT_ITEMS))
 
     def _resumed(self, partition: int, at_ms: int) -> _Counts:
         snapshot = self._snapshots.get(partition)

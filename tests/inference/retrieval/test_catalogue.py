@@ -1,0 +1,175 @@
+"""One contract for both ways of searching: what was put in is found, what was taken out or sold out is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.vectors import quantise
+from inference.types import Vector, stable_key
+from tests.inference.catalogues import DIM, catalogue_of, clustered, item, unit_vectors
+
+LIMITS = {"exact": 10**6, "approximate": 4}
+
+
+@pytest.fixture(params=LIMITS)
+def exact_limit(request: pytest.FixtureRequest) -> int:
+    return LIMITS[request.param]
+
+
+def found_ids(catalogue: Catalogue, found: Found) -> list[str]:
+    return [catalogue.item(row).item_id for row in found.rows]
+
+
+def nearest(catalogue: Catalogue, vector: Vector, limit: int) -> list[str]:
+    (found,) = catalogue.search(vector[None], limit)
+    return found_ids(catalogue, found)
+
+
+def test_an_items_own_vector_finds_it_first(exact_limit: int) -> None:
+    vectors = unit_vectors(300)
+    catalogue = catalogue_of(vectors, exact_limit=exact_limit)
+    assert [found_ids(catalogue, found)[0] for found in catalogue.search(vectors, 5)] == [str(n) for n in range(300)]
+
+
+def test_scores_fall_and_are_the_similarities(exact_limit: int) -> None:
+    catalogue = catalogue_of(unit_vectors(300), exact_limit=exact_limit)
+    queries = unit_vectors(10, seed=1)
+    for query, found in zip(queries, catalogue.search(queries, 20), strict=True):
+        assert len(set(found.rows.tolist())) == 20
+        assert np.array_equal(found.scores, np.sort(found.scores)[::-1])
+        assert np.array_equal(found.scores, catalogue.similarities(query[None], found.rows)[0])
+
+
+def test_the_approximate_search_finds_nine_of_ten(exact_limit: int) -> None:
+    vectors, queries = clustered(3000, 32), clustered(50, 32, seed=5)
+    exact = catalogue_of(vectors).search(queries, 20)
+    other = catalogue_of(vectors, exact_limit=exact_limit).search(queries, 20)
+    shared = [len(set(a.rows.tolist()) & set(b.rows.tolist())) for a, b in zip(exact, other, strict=True)]
+    assert np.mean(shared) / 20 >= 0.9
+
+
+def test_removed_items_are_not_found_and_their_rows_serve_again(exact_limit: int) -> None:
+    vectors = unit_vectors(60)
+    catalogue = catalogue_of(vectors, exact_limit=exact_limit)
+    for number in range(0, 60, 2):
+        assert catalogue.remove(str(number))
+    assert not catalogue.remove("0")
+    assert len(catalogue) == 30
+    assert set(nearest(catalogue, vectors[0], 60)) == {str(number) for number in range(1, 60, 2)}
+    fresh = unit_vectors(30, seed=9)
+    for number, vector in enumerate(fresh):
+        catalogue.upsert(item(f"new{number}"), quantise(vector))
+    rows = {row for key in range(30) if (row := catalogue.row(stable_key(f"new{key}"))) is not None}
+    assert rows == set(range(0, 60, 2))
+    assert [nearest(catalogue, vector, 1) for vector in fresh] == [[f"new{number}"] for number in range(30)]
+
+
+def test_everything_removed_leaves_nothing_to_find(exact_limit: int) -> None:
+    vectors = unit_vectors(20)
+    catalogue = catalogue_of(vectors, exact_limit=exact_limit)
+    for number in range(20):
+        catalogue.remove(str(number))
+    assert nearest(catalogue, vectors[0], 5) == []
+    assert len(catalogue) == 0
+
+
+def test_a_replaced_item_is_found_by_its_new_vector_once(exact_limit: int) -> None:
+    vectors = unit_vectors(50)
+    catalogue = catalogue_of(vectors, exact_limit=exact_limit)
+    catalogue.upsert(item("7", category="moved"), quantise(-vectors[7]))
+    assert nearest(catalogue, -vectors[7], 1) == ["7"]
+    assert nearest(catalogue, vectors[7], 50).count("7") <= 1
+    changed = catalogue.get(stable_key("7"))
+    assert changed is not None
+    assert changed.label == "moved"
+    assert len(catalogue) == 50
+
+
+def test_an_item_out_of_stock_is_not_found_until_it_is_back(exact_limit: int) -> None:
+    vectors = unit_vectors(50)
+    catalogue = catalogue_of(vectors, exact_limit=exact_limit)
+    catalogue.upsert(item("3", in_stock=False), quantise(vectors[3]))
+    assert "3" not in nearest(catalogue, vectors[3], 50)
+    catalogue.upsert(item("3"), quantise(vectors[3]))
+    assert nearest(catalogue, vectors[3], 1) == ["3"]
+
+
+def test_equal_items_come_in_the_order_of_their_keys_also_at_the_cut(exact_limit: int) -> None:
+    twins = np.repeat(unit_vectors(1), 30, axis=0)
+    catalogue = catalogue_of(twins, exact_limit=10**6)
+    by_key = sorted((str(number) for number in range(30)), key=stable_key)
+    assert nearest(catalogue, twins[0], 30) == by_key
+    assert nearest(catalogue, twins[0], 7) == by_key[:7]
+    # An approximate search may see other twins at the cut; those that it returns are in order.
+    found = nearest(catalogue_of(twins, exact_limit=exact_limit), twins[0], 7)
+    assert found == sorted(found, key=stable_key)
+
+
+def test_a_small_catalogue_gives_what_it_has(exact_limit: int) -> None:
+    vectors = unit_vectors(6)
+    assert nearest(Catalogue(DIM, exact_limit=exact_limit), vectors[0], 5) == []
+    assert len(nearest(catalogue_of(vectors, exact_limit=exact_limit), vectors[0], 100)) == 6
+
+
+def test_the_same_changes_give_the_same_lists(exact_limit: int) -> None:
+    vectors, queries = unit_vectors(500), unit_vectors(20, seed=3)
+    one, other = (catalogue_of(vectors, exact_limit=exact_limit).search(queries, 10) for _ in range(2))
+    assert [found.rows.tolist() for found in one] == [found.rows.tolist() for found in other]
+
+
+operations = st.lists(st.tuples(st.sampled_from(["put", "sell out", "remove"]), st.integers(0, 9)), max_size=40)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@given(operations)
+def test_any_changes_leave_what_a_dict_would_hold(limit: str, changes: list[tuple[str, int]]) -> None:
+    catalogue, model, vectors = Catalogue(DIM, exact_limit=LIMITS[limit]), dict[str, bool](), unit_vectors(10)
+    for change, number in changes:
+        if change == "remove":
+            assert catalogue.remove(str(number)) == (model.pop(str(number), None) is not None)
+        else:
+            model[str(number)] = change == "put"
+            catalogue.upsert(item(str(number), in_stock=change == "put"), quantise(vectors[number]))
+    assert len(catalogue) == len(model)
+    assert all((stable_key(str(number)) in catalogue) == (str(number) in model) for number in range(10))
+    available = {item_id for item_id, in_stock in model.items() if in_stock}
+    assert set(nearest(catalogue, vectors[0], 10)) == available
+
+
+def test_popularity_is_by_key_and_leaves_with_the_item() -> None:
+    catalogue = catalogue_of(unit_vectors(5))
+    catalogue.set_popularity({stable_key("3"): 1.0, stable_key("unknown"): 0.9, stable_key("1"): 0.5})
+    assert [catalogue.item(row).item_id for row in catalogue.popular] == ["3", "1"]
+    catalogue.remove("3")
+    catalogue.upsert(item("new"), quantise(unit_vectors(1)[0]))
+    assert [catalogue.item(row).item_id for row in catalogue.popular] == ["1"]
+    assert sorted(catalogue.columns.popularity[:5].tolist()) == [0, 0, 0, 0, 0.5]
+    catalogue.set_popularity({})
+    assert len(catalogue.popular) == 0
+
+
+def test_growth_keeps_every_item() -> None:
+    vectors = unit_vectors(700)
+    catalogue = catalogue_of(vectors)
+    assert [nearest(catalogue, vectors[number], 1) for number in (0, 255, 256, 699)] == [
+        ["0"],
+        ["255"],
+        ["256"],
+        ["699"],
+    ]
+
+
+def test_a_vector_of_other_dimensions_is_refused_with_the_items_id() -> None:
+    with pytest.raises(ValueError, match=r"'x': shape \(16,\) required, \(3,\) came"):
+        Catalogue(DIM).upsert(item("x"), np.zeros(3, dtype=np.int8))
+
+
+def test_a_row_without_an_item_is_a_lookup_error() -> None:
+    catalogue = catalogue_of(unit_vectors(2))
+    catalogue.remove("0")
+    with pytest.raises(LookupError, match="row 0"):
+        catalogue.item(0)

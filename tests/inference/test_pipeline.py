@@ -1,0 +1,121 @@
+"""A ranking is a sorted part of the candidates: deterministic, no longer than asked for, and never an exception."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.bundle import Bundle
+from inference.errors import ScoringError
+from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures, order
+from inference.ranking.features import FEATURES
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.sources import SOURCES
+from inference.types import Query, RankedList, Vector, stable_key
+from tests.inference.catalogues import DIM, catalogue_of, queries_of, unit_vectors
+
+
+class Linear:
+    """A ranker with random weights, or with the same score for everyone."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._weights = np.random.default_rng(3).normal(size=len(FEATURES)).astype(np.float32) * np.float32(scale)
+
+    def score(self, features: Vector) -> Vector:
+        # Row by row, as ONNX Runtime does: a matrix product may sum a row otherwise in another batch.
+        products = np.array([row @ self._weights for row in np.ascontiguousarray(features)], dtype=np.float32)
+        return np.asarray(1 / (1 + np.exp(-products)), dtype=np.float32)
+
+
+class Broken:
+    def score(self, features: Vector) -> Vector:
+        raise ScoringError("broken")
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    catalogue = catalogue_of(unit_vectors(300))
+    catalogue.set_popularity({stable_key(str(number)): 1 / (1 + number) for number in range(30)})
+    return catalogue
+
+
+def recommender(catalogue: Catalogue, scorer: ScoresFeatures | None = None) -> Recommender:
+    return Recommender(catalogue, scorer or Linear(), list(SOURCES.values()), candidates_per_source=20)
+
+
+def ids(ranked: RankedList) -> list[str]:
+    return [scored.item.item_id for scored in ranked.items]
+
+
+@pytest.mark.parametrize("scorer", [Linear(), Linear(scale=0.0), Broken()])
+@pytest.mark.parametrize("k", [0, 1, 7, 1000])
+def test_a_ranking_is_a_sorted_subset_of_the_candidates(catalogue: Catalogue, scorer: ScoresFeatures, k: int) -> None:
+    queries = [replace(query, k=k) for query in queries_of(12)]
+    ranks = recommender(catalogue, scorer)
+    for query, shortlist, ranked in zip(queries, ranks.retrieve(queries), ranks.recommend(queries), strict=True):
+        candidates = {catalogue.item(row).item_id: shortlist.origins(p) for p, row in enumerate(shortlist.rows)}
+        assert len(ids(ranked)) == len(set(ids(ranked))) == min(k, len(candidates))
+        assert all(scored.sources == candidates[scored.item.item_id] for scored in ranked.items)
+        assert not {stable_key(item_id) for item_id in ids(ranked)} & set(query.exclude.tolist())
+        order_of = [(-scored.score, stable_key(scored.item.item_id)) for scored in ranked.items]
+        assert order_of == sorted(order_of)
+        assert all(
+            scored.reason and scored.item == catalogue.get(stable_key(scored.item.item_id)) for scored in ranked.items
+        )
+
+
+def test_a_batch_gives_each_shopper_the_list_he_gets_alone(catalogue: Catalogue) -> None:
+    queries, ranks = queries_of(25), recommender(catalogue)
+    assert ranks.recommend(queries) == [ranks.recommend([query])[0] for query in queries]
+
+
+def test_the_shipped_ranker_gives_a_batch_the_lists_of_one_by_one(catalogue: Catalogue, bundle: Bundle) -> None:
+    assert bundle.scorer.features == FEATURES
+    queries, ranks = queries_of(25), recommender(catalogue, bundle.scorer)
+    together = ranks.recommend(queries)
+    assert together == [ranks.recommend([query])[0] for query in queries]
+    assert {ranked.fallback for ranked in together} == {None}
+
+
+def test_scores_that_differ_by_rounding_are_ties_broken_by_key(catalogue: Catalogue) -> None:
+    (shortlist,) = recommender(catalogue).retrieve([replace(queries_of(2)[1], k=50)])
+    noise = np.random.default_rng(0).uniform(-2e-7, 2e-7, len(shortlist.rows))
+    ranked = order(shortlist, (0.25 + noise).astype(np.float32), catalogue)
+    assert ids(ranked) == sorted(ids(ranked), key=stable_key)
+    assert {scored.score for scored in ranked.items} == {0.25}
+
+
+def test_a_broken_model_leaves_retrieval_order_marked(catalogue: Catalogue) -> None:
+    queries, ranks = queries_of(6), recommender(catalogue, Broken())
+    for shortlist, ranked in zip(ranks.retrieve(queries), ranks.recommend(queries), strict=True):
+        assert ranked.fallback == SCORING_FAILED
+        assert ids(ranked) == [catalogue.item(row).item_id for row in shortlist.rows[: shortlist.query.k]]
+    with pytest.raises(ScoringError):
+        ranks.rank(ranks.retrieve(queries))
+
+
+def test_nothing_to_go_by_is_an_empty_list_and_no_error(catalogue: Catalogue) -> None:
+    empty = Recommender(Catalogue(DIM), Linear(), list(SOURCES.values()))
+    blind = Recommender(catalogue, Linear(), [])
+    everything = np.array([stable_key(str(number)) for number in range(300)], dtype=np.uint64)
+    assert empty.recommend(queries_of(3)) == [RankedList(())] * 3
+    assert blind.recommend(queries_of(3)) == [RankedList(())] * 3
+    assert recommender(catalogue).recommend([Query(exclude=everything)]) == [RankedList(())]
+    assert recommender(catalogue).recommend([]) == []
+
+
+def test_a_shopper_without_candidates_does_not_disturb_the_batch(catalogue: Catalogue) -> None:
+    catalogue.set_popularity({})
+    (known,), ranks = queries_of(2)[1:], recommender(catalogue)
+    alone = ranks.recommend([known])[0]
+    assert ranks.recommend([Query(), known, Query()]) == [RankedList(()), alone, RankedList(())]
+
+
+def test_every_stage_is_observed(catalogue: Catalogue) -> None:
+    seen: list[tuple[str, float]] = []
+    observed = Recommender(catalogue, Linear(), list(SOURCES.values()), observe=lambda *stage: seen.append(stage))
+    observed.recommend(queries_of(2))
+    assert [name for name, _ in seen] == ["retrieve", "score", "rank"]
+    assert all(seconds >= 0 for _, seconds in seen)
