@@ -1,0 +1,149 @@
+"""The engine is a function: the same state and event give the same bytes, query and message."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.retrieval.vectors import quantise
+from inference.types import Item, RankedList, ScoredCandidate, Vector, stable_key
+from streams.engine import Engine, Observation, shares
+from streams.errors import ProfileCodecError
+from streams.items.catalogue import LiveCatalogue
+from streams.items.trending import Trending
+from streams.messages import Intent, Interaction, ItemVector, ModelRef, Search
+from streams.profiles.profile import AFFINITY, Source
+from streams.serde import encode_json, recommendation_id
+from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, item_of, moment, search, unit_vector
+
+
+@pytest.fixture
+def trending() -> Trending:
+    return Trending(86_400_000)
+
+
+@pytest.fixture
+def engine(trending: Trending) -> Engine:
+    live = LiveCatalogue("m/1")
+    for item_id in ("a", "b", "c"):
+        vector = quantise(unit_vector(item_id)).tobytes()
+        live.apply(item_id, ItemVector(item=item_of(item_id), model="m/1", text_hash=1, vector=vector))
+    model = ModelRef(name="m", version="1")
+    return Engine(dim=DIM, model=model, catalogue=live, trending=trending, rules=RULES, list_size=5)
+
+
+def vector_of(interaction: Interaction) -> Vector | None:
+    return unit_vector(interaction.query) if isinstance(interaction, Search) else None
+
+
+def observe(engine: Engine, *history: tuple[Interaction, Source]) -> Observation:
+    """Observe one after the other, each with what the one before it stored."""
+    stored = None
+    for interaction, source in history:
+        observation = engine.observe(stored, interaction, source, vector_of(interaction))
+        stored = observation.profile
+    return observation
+
+
+def cosine(vector: Vector | None, item_id: str) -> float:
+    assert vector is not None
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    return float(vector @ unit_vector(item_id))
+
+
+def test_the_first_event_ever_makes_a_profile_and_a_query(engine: Engine) -> None:
+    seen = observe(engine, (act("view", "a"), at(0)))
+    assert not seen.replayed
+    assert cosine(seen.query.short_term, "a") > 0.999
+    assert cosine(seen.query.long_term, "a") > 0.999
+    assert [(memory.key, memory.action) for memory in seen.query.recent] == [(stable_key("a"), "viewed")]
+    assert (seen.query.text, seen.query.text_vector, seen.query.k) == (None, None, 5)
+    assert sum(seen.query.categories.values()) == pytest.approx(1)
+
+
+def test_a_first_search_is_text_vector_and_intent(engine: Engine) -> None:
+    seen = observe(engine, (search("boots"), at(0, topic="searches")))
+    assert seen.query.text == "boots"
+    assert cosine(seen.query.text_vector, "boots") > 0.999
+    assert cosine(seen.query.short_term, "boots") > 0.999
+    assert seen.intent == (Intent(kind="query", label="boots", weight=1.0),)
+
+
+def test_an_unknown_item_gives_a_query_without_vectors(engine: Engine) -> None:
+    seen = observe(engine, (act("view", "unknown"), at(0)))
+    assert (seen.query.short_term, seen.query.long_term, seen.intent) == (None, None, ())
+    assert seen.query.exclude.tolist() == [stable_key("unknown")]
+
+
+def test_the_same_input_gives_the_same_output(engine: Engine) -> None:
+    history = [(act("view", "a"), at(0)), (search("boots"), at(0, topic="searches")), (act("cart", "b"), at(1))]
+    one, other = observe(engine, *history), observe(engine, *history)
+    assert one.profile == other.profile
+    assert one.intent == other.intent
+    for name in one.query.__dataclass_fields__:
+        mine, other_one = getattr(one.query, name), getattr(other.query, name)
+        assert np.array_equal(mine, other_one) if isinstance(mine, np.ndarray) else mine == other_one
+
+
+def test_a_replay_keeps_the_stored_profile_and_counts_nothing(engine: Engine, trending: Trending) -> None:
+    first = observe(engine, (act("view", "a"), at(0)), (act("cart", "b", NOW_MS + 1), at(1)))
+    trending.take_changed()
+    again = engine.observe(first.profile, act("view", "a"), at(0), None)
+    assert again.replayed
+    assert again.profile == first.profile
+    assert again.intent == first.intent
+    assert trending.take_changed() == []
+    message = engine.compose(again, RankedList(()), moment(NOW_MS))
+    assert message.recommendation_id == recommendation_id("clicks", 0, 0)
+
+
+def test_actions_trend_with_their_weight_and_searches_do_not(engine: Engine, trending: Trending) -> None:
+    observe(
+        engine, (act("purchase", "a"), at(0)), (search("boots"), at(0, topic="searches")), (act("view", "x"), at(1))
+    )
+    (told,) = trending.take_changed()
+    assert told.counts == pytest.approx({stable_key("a"): 3.0, stable_key("x"): 1.0})
+
+
+def test_the_sessions_items_are_excluded_and_earlier_ones_are_not(engine: Engine) -> None:
+    later = NOW_MS + 60 * 60_000
+    history = [(act("view", "a"), at(0)), (act("view", "b", later), at(1, later))]
+    assert observe(engine, *history).query.exclude.tolist() == [stable_key("b")]
+    named = [(act("view", "a", NOW_MS, "s"), at(0)), (act("view", "b", later, "s"), at(1, later))]
+    assert set(observe(engine, *named).query.exclude.tolist()) == {stable_key("a"), stable_key("b")}
+
+
+def test_the_intent_names_the_heaviest_labels_with_their_shares(engine: Engine) -> None:
+    seen = observe(engine, (act("purchase", "a"), at(0)), (act("view", "b"), at(1)), (act("view", "unknown"), at(2)))
+    by_kind = {kind: [intent for intent in seen.intent if intent.kind == kind] for kind in ("category", "brand")}
+    heaviest = item_of("a")
+    assert [by_kind["category"][0].label, by_kind["brand"][0].label] == [heaviest.label, heaviest.brand]
+    for intents in by_kind.values():
+        assert [intent.weight for intent in intents] == sorted((intent.weight for intent in intents), reverse=True)
+        assert sum(intent.weight for intent in intents) == pytest.approx(1)
+
+
+def test_shares_of_nothing_are_nothing() -> None:
+    assert shares(np.empty(0, dtype=AFFINITY)) == {}
+    assert shares(np.array([(1, 0.0)], dtype=AFFINITY)) == {}
+    assert shares(np.array([(1, 3.0), (2, 1.0)], dtype=AFFINITY)) == {1: 0.75, 2: 0.25}
+
+
+def test_an_unreadable_profile_is_said_and_nothing_trends(engine: Engine, trending: Trending) -> None:
+    with pytest.raises(ProfileCodecError):
+        engine.observe(b"garbage", act("view", "a"), at(0), None)
+    assert trending.take_changed() == []
+
+
+def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> None:
+    seen = observe(engine, (act("view", "a"), Source("clicks", 3, 42, NOW_MS)))
+    items = [Item(item_id=name, title=name) for name in ("x", "y")]
+    ranked = RankedList(tuple(ScoredCandidate(item, 0.5, ("trending",), "because") for item in items), fallback="late")
+    message = engine.compose(seen, ranked, moment(NOW_MS + 5))
+    assert [(each.rank, each.item_id) for each in message.items] == [(1, "x"), (2, "y")]
+    assert message.recommendation_id == recommendation_id("clicks", 3, 42)
+    assert (message.trigger.partition, message.trigger.offset, message.trigger.type) == (3, 42, "view")
+    assert message.trigger.occurred_at == seen.interaction.occurred_at
+    assert (message.user_id, message.fallback, message.model.version) == ("u", "late", "1")
+    assert message.produced_at == moment(NOW_MS + 5)
+    assert encode_json(message) == encode_json(engine.compose(seen, ranked, moment(NOW_MS + 5)))

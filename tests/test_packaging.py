@@ -1,0 +1,34 @@
+"""The house's walls: who may import whom, and that `streams` and `inference` belong to this distribution alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from setuptools import find_packages  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"streams", "inference"}
+
+
+def test_the_import_rules_hold() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_no_other_distribution_owns_our_packages(package: str) -> None:
+    assert set(packages_distributions().get(package, ())) <= {"intentstream"}
+
+
+def test_the_wheel_holds_our_packages_and_no_others() -> None:
+    find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    found = find_packages(str(ROOT), include=find["include"])
+    assert {name.partition(".")[0] for name in found} == PACKAGES
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert {".".join(folder.relative_to(ROOT).parts) for folder in folders} == set(found)
