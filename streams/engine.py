@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from inference.retrieval.vectors import normalise
 from inference.types import Query, RankedList, Remembered, Vector, stable_key
@@ -28,6 +29,9 @@ from streams.profiles.profile import (
     is_replay,
 )
 from streams.serde import recommendation_id
+
+INTENT_LABELS = 3
+"""Categories, and brands, that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,13 @@ class Engine:
         data = codec.encode(profile)
         # What is ranked is what was stored, rounding included: a list does not depend on who kept the profile at hand.
         profile = codec.decode(data, self._dim)
+        query = self._query(profile, interaction, text_vector)
         return Observation(
             interaction=interaction,
             source=source,
             profile=data,
-            query=self._query(profile, interaction, text_vector),
-            intent=self._intent(profile),
+            query=query,
+            intent=self._intent(profile, query),
             replayed=replayed,
         )
 
@@ -150,13 +155,13 @@ class Engine:
             k=self._list_size,
         )
 
-    def _intent(self, profile: Profile) -> tuple[Intent, ...]:
+    def _intent(self, profile: Profile, query: Query) -> tuple[Intent, ...]:
         """Name what the shopper is after: the last search, then the heaviest categories and brands."""
-        searched = tuple(Intent(kind="query", label=query.text, weight=1.0) for query in profile.queries[:1])
+        searched = tuple(Intent(kind="query", label=past.text, weight=1.0) for past in profile.queries[:1])
         labelled = (
             Intent(kind=kind, label=label, weight=round(share, 4))
-            for kind, memory in (("category", profile.categories), ("brand", profile.brands))
-            for key, share in list(shares(memory).items())[:3]
+            for kind, weights in (("category", query.categories), ("brand", query.brands))
+            for key, share in islice(weights.items(), INTENT_LABELS)
             if (label := self._catalogue.label(key)) is not None
         )
         return searched + tuple(labelled)

@@ -8,7 +8,7 @@ give the same vectors. Every memory is bounded, and so is the size of a profile.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -151,8 +151,7 @@ def apply(
         kept["weight"] *= np.float32(2.0 ** (-idle_ms / half_life_ms))
         return _add_weight(kept, label_key(label), weight * 2.0 ** (-late_ms / half_life_ms)) if label else kept
 
-    return replace(
-        profile,
+    return Profile(
         updated_ms=now_ms,
         short_term=decayed(profile.short_term, rules.short_term_half_life_ms),
         long_term=decayed(profile.long_term, rules.long_term_half_life_ms),
@@ -184,12 +183,14 @@ def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
     """Put an item in front, keeping its newest action and the newest items. Order of arrival does not matter."""
     if isinstance(interaction, Search):
         return recent
-    action = ACTIONS.index(type(interaction))
-    entry = (at_ms, stable_key(interaction.item_id), session_key(interaction.session_id), action)
-    merged = np.concatenate([recent, np.array([entry], dtype=RECENT)])
+    key, action = stable_key(interaction.item_id), ACTIONS.index(type(interaction))
+    entry = np.array([(at_ms, key, session_key(interaction.session_id), action)], dtype=RECENT)
+    merged = np.concatenate([recent, entry])
     newest_first = merged[np.lexsort((merged["session"], merged["action"], merged["key"], merged["at_ms"]))[::-1]]
-    _, first = np.unique(newest_first["key"], return_index=True)
-    return newest_first[np.sort(first)][:RECENT_ITEMS]
+    outdated = newest_first["key"] == key
+    outdated[outdated.argmax()] = False
+    kept: Memory = newest_first[~outdated][:RECENT_ITEMS]
+    return kept
 
 
 def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at_ms: int) -> tuple[PastQuery, ...]:

@@ -21,7 +21,7 @@ from inference.types import Query, RankedList, Vector, stable_key
 from streams.items.catalogue import LiveCatalogue, apply_changes
 from streams.messages import ItemVector
 from streams.metrics import Metrics
-from streams.scoring import QUERY_CACHE_SIZE, Scoring, ScoringLimits
+from streams.scoring import Scoring, ScoringLimits
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
 ITEMS = [f"i{number}" for number in range(30)]
@@ -192,7 +192,6 @@ async def test_the_search_that_was_not_made_for_longest_is_forgotten(
     for query in ("a", "b", "a", "c", "a", "b"):
         await scoring.encode_query(query)
     assert script.encoded == ["a", "b", "c", "b"]
-    assert QUERY_CACHE_SIZE > 2
 
 
 async def test_an_items_vector_is_the_bundles(scoring: Scoring) -> None:
