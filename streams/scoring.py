@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from inference.bundle import Bundle
-from inference.encoding.text import normalise_query
 from threadpoolctl import threadpool_limits
 
+from inference.bundle import Bundle
+from inference.encoding.text import normalise_query
 from inference.errors import ScoringError
 from inference.pipeline import SCORING_FAILED, Recommender, in_retrieval_order
 from inference.retrieval.shortlist import Shortlist
