@@ -1,20 +1,31 @@
 """A profile as bytes: how it lies in RocksDB and on the changelog.
 
-MessagePack with the version first; vectors as float16, whose relative error of 2⁻¹¹ is far below what a single action
-adds. New fields are only ever appended, with a default, so that every version reads the ones before it.
+MessagePack with the version first. New fields are only ever appended, with a default, so that every version reads the
+ones before it.
+
+A vector is its largest component as float32 beside every component's share of it as int16. Time passing scales all
+components alike, so it changes the float32 and no share. As float16 each component would round for itself: what decays
+by less than 2⁻¹² from one action to the next, as the long-term intent does in a session, would not decay at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from struct import Struct
+
 import msgspec
 import numpy as np
 
-from inference.types import Vector
+from inference.types import Vector, stable_key
 from streams.errors import ProfileCodecError
-from streams.profiles.profile import AFFINITY, RECENT, PastQuery, Position, Profile
+from streams.profiles.profile import ACTIONS, AFFINITY, RECENT, Memory, PastQuery, Position, Profile
 
-VERSION = 2
-"""1: without brands. 2: brands."""
+VERSION = 3
+"""1: vectors in float16, topics by name. 2: brands. 3: vectors in int16, topics by stable key."""
+
+_LARGEST = Struct("<f")
+_SHARES = 2**15 - 1
+_UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
 
 
 class _Wire(msgspec.Struct, array_like=True, frozen=True):
@@ -25,7 +36,7 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True):
     recent: bytes
     queries: tuple[PastQuery, ...]
     categories: bytes
-    positions: dict[str, Position]
+    positions: Mapping[str | int, Position]
     brands: bytes = b""
 
 
@@ -39,12 +50,12 @@ def encode(profile: Profile) -> bytes:
         _Wire(
             VERSION,
             profile.updated_ms,
-            _half(profile.short_term),
-            _half(profile.long_term),
+            _packed(profile.short_term),
+            _packed(profile.long_term),
             profile.recent.tobytes(),
             profile.queries,
             profile.categories.tobytes(),
-            dict(profile.positions),
+            dict(profile.positions.items()),
             profile.brands.tobytes(),
         )
     )
@@ -60,25 +71,55 @@ def decode(data: bytes, dim: int) -> Profile:
         wire = _decoder.decode(data)
         if not 1 <= wire.version <= VERSION:
             raise ProfileCodecError(f"stored profile: version 1 to {VERSION} required, {wire.version} came")
+        vector = _half if wire.version < 3 else _unpacked
         return Profile(
             updated_ms=wire.updated_ms,
-            short_term=_vector(wire.short_term, dim),
-            long_term=_vector(wire.long_term, dim),
-            recent=np.frombuffer(wire.recent, dtype=RECENT),
+            short_term=vector(wire.short_term, dim),
+            long_term=vector(wire.long_term, dim),
+            recent=_recent(wire.recent),
             queries=wire.queries,
             categories=np.frombuffer(wire.categories, dtype=AFFINITY),
             brands=np.frombuffer(wire.brands, dtype=AFFINITY),
-            positions=wire.positions,
+            positions={
+                stable_key(topic) if isinstance(topic, str) else topic: position
+                for topic, position in wire.positions.items()
+            },
         )
-    except (msgspec.DecodeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile ({error})") from error
 
 
-def _half(vector: Vector) -> bytes:
-    return np.clip(vector, -65504, 65504).astype("<f2").tobytes()
+def _packed(vector: Vector) -> bytes:
+    largest = float(np.abs(vector).max(initial=0.0))
+    shares = vector * (_SHARES / np.float64(largest)) if largest else vector
+    return _LARGEST.pack(largest) + np.rint(shares).astype("<i2").tobytes()
 
 
-def _vector(data: bytes, dim: int) -> Vector:
-    if len(data) != 2 * dim:
-        raise ProfileCodecError(f"stored profile: vectors of {dim} dimensions required, {len(data) // 2} came")
-    return np.frombuffer(data, dtype="<f2").astype(np.float32)
+def _unpacked(data: bytes, dim: int) -> Vector:
+    _check_size(data, dim, _LARGEST.size + 2 * dim)
+    (largest,) = _LARGEST.unpack_from(data)
+    if not 0 <= largest < 2**127:
+        raise ProfileCodecError("stored profile: finite vectors required, others came")
+    shares = np.frombuffer(data, dtype="<i2", offset=_LARGEST.size)
+    # In float64, so that the largest component comes back bit by bit, and with it the bytes.
+    return np.asarray(shares * np.float64(largest) / _SHARES, dtype=np.float32)
+
+
+def _half(data: bytes, dim: int) -> Vector:
+    _check_size(data, dim, 2 * dim)
+    vector = np.frombuffer(data, dtype="<f2").astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise ProfileCodecError("stored profile: finite vectors required, others came")
+    return vector
+
+
+def _check_size(data: bytes, dim: int, size: int) -> None:
+    if len(data) != size:
+        raise ProfileCodecError(f"stored profile: vectors of {dim} dimensions required, {len(data)} bytes came")
+
+
+def _recent(data: bytes) -> Memory:
+    recent = np.frombuffer(data, dtype=RECENT)
+    if len(recent) and recent["action"].max() >= len(ACTIONS):
+        raise ProfileCodecError(f"stored profile: actions 0 to {len(ACTIONS) - 1} required, others came")
+    return recent

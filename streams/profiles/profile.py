@@ -20,7 +20,8 @@ from streams.messages import Cart, Click, Interaction, ItemAction, Purchase, Sea
 ACTIONS: tuple[type[ItemAction], ...] = (View, Click, Cart, Purchase)
 RECENT = np.dtype([("at_ms", "<i8"), ("key", "<u8"), ("session", "<u4"), ("action", "u1")])
 AFFINITY = np.dtype([("key", "<u8"), ("weight", "<f4")])
-RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, QUERY_CHARACTERS = 24, 4, 8, 32
+RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, QUERY_BYTES = 24, 3, 8, 44
+"""What is kept at most: together with the vectors it makes 2,500 bytes at 384 dimensions, whatever the alphabet."""
 
 Memory = npt.NDArray[np.void]
 
@@ -42,7 +43,7 @@ class Position(NamedTuple):
 
 
 class PastQuery(NamedTuple):
-    """A search, shortened, and when it happened in event time."""
+    """A search, cut to QUERY_BYTES of UTF-8, and when it happened in event time."""
 
     at_ms: int
     text: str
@@ -61,7 +62,7 @@ class ProfileRules:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """One shopper's memory, as of `updated_ms`, the newest event time in it.
 
@@ -70,7 +71,7 @@ class Profile:
         recent: the last items, newest first, each once, dtype RECENT.
         queries: the last searches, newest first.
         categories, brands: decayed weights of labels by their stable keys, dtype AFFINITY, heaviest first.
-        positions: the last applied interaction of each source topic.
+        positions: the last applied interaction of each source topic, by the stable key of the topic's name.
     """
 
     updated_ms: int
@@ -80,7 +81,7 @@ class Profile:
     queries: tuple[PastQuery, ...]
     categories: Memory
     brands: Memory
-    positions: Mapping[str, Position]
+    positions: Mapping[int, Position]
 
 
 def empty(dim: int) -> Profile:
@@ -103,7 +104,7 @@ def is_replay(profile: Profile, source: Source) -> bool:
     A lower offset alone does not say so: a topic made anew starts from 0 again. But the broker's clock has moved on
     since, so an interaction that is later than everything applied is new, whatever its offset.
     """
-    position = profile.positions.get(source.topic)
+    position = profile.positions.get(stable_key(source.topic))
     return position is not None and source.offset <= position.offset and source.timestamp_ms <= position.timestamp_ms
 
 
@@ -137,7 +138,8 @@ def apply(
     weight = rules.weights[interaction.type]
     now_ms = max(profile.updated_ms, at_ms)
     idle_ms, late_ms = now_ms - profile.updated_ms, now_ms - at_ms
-    last = profile.positions.get(source.topic, Position(0, source.timestamp_ms))
+    topic = stable_key(source.topic)
+    last = profile.positions.get(topic, Position(0, source.timestamp_ms))
 
     def decayed(memory: Vector, half_life_ms: float) -> Vector:
         kept = memory * np.float32(2.0 ** (-idle_ms / half_life_ms))
@@ -160,7 +162,7 @@ def apply(
         brands=affinities(profile.brands, item.brand if item else None),
         positions={
             **profile.positions,
-            source.topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
+            topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
         },
     )
 
@@ -193,7 +195,7 @@ def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
 def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at_ms: int) -> tuple[PastQuery, ...]:
     if not isinstance(interaction, Search):
         return queries
-    text = interaction.query[:QUERY_CHARACTERS]
+    text = interaction.query.encode()[:QUERY_BYTES].decode(errors="ignore")
     latest = {query.text: query for query in sorted((*queries, PastQuery(at_ms, text)))}
     return tuple(sorted(latest.values(), reverse=True)[:RECENT_QUERIES])
 

@@ -1,0 +1,53 @@
+"""What belongs to a session: the items with its id, or those acted on since the last pause."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference.types import stable_key
+from streams.profiles.profile import empty, in_session, session_key
+from tests.streams.shoppers import DIM, NOW_MS, RULES, act, fold_all, search
+
+MINUTE = 60_000
+
+
+def keys(*item_ids: str) -> set[int]:
+    return {stable_key(item_id) for item_id in item_ids}
+
+
+def test_a_session_with_an_id_holds_its_items_however_long_it_lasts() -> None:
+    profile = fold_all(
+        [
+            act("view", "first", NOW_MS - 300 * MINUTE, "s1"),
+            act("view", "other", NOW_MS - MINUTE, "s2"),
+            act("view", "none", NOW_MS - MINUTE),
+            act("view", "last", NOW_MS, "s1"),
+        ]
+    )
+    assert set(in_session(profile, "s1", RULES).tolist()) == keys("first", "last")
+    assert set(in_session(profile, "s2", RULES).tolist()) == keys("other")
+    assert in_session(profile, "s3", RULES).tolist() == []
+
+
+def test_a_session_without_an_id_is_what_came_within_the_gap() -> None:
+    gap_ms = RULES.session_gap_ms
+    profile = fold_all(
+        [act("view", "before", NOW_MS - gap_ms - 1), act("view", "edge", NOW_MS - gap_ms), act("view", "now", NOW_MS)]
+    )
+    assert set(in_session(profile, None, RULES).tolist()) == keys("edge", "now")
+
+
+def test_a_search_moves_a_session_on() -> None:
+    profile = fold_all([act("view", "before", NOW_MS - 31 * MINUTE), search("boots", NOW_MS)])
+    assert in_session(profile, None, RULES).tolist() == []
+
+
+def test_a_new_shopper_has_no_session() -> None:
+    assert in_session(empty(DIM), None, RULES).tolist() == []
+    assert in_session(empty(DIM), "s1", RULES).tolist() == []
+
+
+@pytest.mark.parametrize("session_id", ["s1", "", "ж" * 128])
+def test_a_session_has_a_key_of_32_bits_that_is_not_the_one_of_none(session_id: str) -> None:
+    assert 0 < session_key(session_id) < 2**32
+    assert session_key(None) == 0
