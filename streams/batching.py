@@ -16,6 +16,7 @@ class MicroBatcher(Generic[Work, Result]):
     """Runs what was submitted in batches, in order, one batch at a time.
 
     The first submission waits `linger_s` for company; what arrives while a batch runs makes up the next one, at once.
+    Work whose future was cancelled before its batch began is left out.
 
     Args:
         run: computes the results of a batch, in its order; called in `executor`.
@@ -46,6 +47,9 @@ class MicroBatcher(Generic[Work, Result]):
         """Put `work` into the next batch; what `run` raises reaches everyone in the batch."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
+        while self._waiting and self._waiting[0][1].done():
+            # Behind a batch that hangs, callers come and give up: they must not pile up.
+            self._waiting.popleft()
         self._waiting.append((work, future))
         if not self._active:
             self._active = True
@@ -53,25 +57,50 @@ class MicroBatcher(Generic[Work, Result]):
         return future
 
     def _start(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(self._max_size, len(self._waiting)))]
-        self._on_batch(len(batch))
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._executor, self._run, [work for work, _ in batch])
-        running.add_done_callback(lambda done: self._finish(done, [future for _, future in batch]))
+        batch = self._next_batch()
+        self._active = bool(batch)
+        if not batch:
+            return
+        futures = [future for _, future in batch]
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._executor, self._run, [work for work, _ in batch])
+        except RuntimeError:
+            # The executor was shut down: nobody is going to answer.
+            self._active = False
+            for future in (*futures, *(future for _, future in self._waiting)):
+                future.cancel()
+            self._waiting.clear()
+        else:
+            self._on_batch(len(batch))
+            running.add_done_callback(lambda done: self._finish(done, futures))
+
+    def _next_batch(self) -> list[tuple[Work, asyncio.Future[Result]]]:
+        batch: list[tuple[Work, asyncio.Future[Result]]] = []
+        while self._waiting and len(batch) < self._max_size:
+            work, future = self._waiting.popleft()
+            if not future.done():
+                batch.append((work, future))
+        return batch
 
     def _finish(self, done: asyncio.Future[Sequence[Result]], futures: Sequence[asyncio.Future[Result]]) -> None:
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        results = () if error else done.result()
-        if not error and len(results) != len(futures):
-            error = RuntimeError(f"a batch of {len(futures)} gave {len(results)} results")
-        for position, future in enumerate(futures):
-            if future.done():
-                continue
-            if error:
-                future.set_exception(error)
-            else:
-                future.set_result(results[position])
-        if self._waiting:
-            self._start()
+        if done.cancelled():
+            for future in futures:
+                future.cancel()
         else:
-            self._active = False
+            _hand_out(done, futures)
+        self._start()
+
+
+def _hand_out(done: asyncio.Future[Sequence[Result]], futures: Sequence[asyncio.Future[Result]]) -> None:
+    """Give each caller the result at its place, or everyone the error."""
+    error = done.exception()
+    results = () if error else done.result()
+    if not error and len(results) != len(futures):
+        error = RuntimeError(f"a batch of {len(futures)} gave {len(results)} results")
+    for position, future in enumerate(futures):
+        if future.done():
+            continue
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(results[position])

@@ -55,21 +55,22 @@ class InFlight(Generic[Message]):
         self._empty.clear()
         ticket = Ticket(partition, message)
         self._queues.setdefault(partition, deque()).append(ticket)
-        await self._window.acquire()
+        try:
+            await self._window.acquire()
+        except asyncio.CancelledError:
+            self._queues[partition].remove(ticket)
+            self._leave(partition)
+            raise
         return ticket
 
     def finish(self, ticket: Ticket[Message]) -> None:
         """Note that everything the message caused is delivered."""
         ticket.done = True
         self._window.release()
-        self._count -= 1
         queue = self._queues[ticket.partition]
         while queue and queue[0].done:
             self._acknowledge(queue.popleft().message)
-        if not queue:
-            del self._queues[ticket.partition]
-        if not self._count:
-            self._empty.set()
+        self._leave(ticket.partition)
 
     def finish_when(self, delivered: asyncio.Future[Delivered], ticket: Ticket[Message]) -> None:
         """Finish once `delivered` has ended well; a message whose delivery failed is never acknowledged."""
@@ -92,3 +93,10 @@ class InFlight(Generic[Message]):
         except TimeoutError:
             return False
         return True
+
+    def _leave(self, partition: Partition) -> None:
+        self._count -= 1
+        if not self._queues[partition]:
+            del self._queues[partition]
+        if not self._count:
+            self._empty.set()

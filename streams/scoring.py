@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import compress
 
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +16,7 @@ from inference.encoding.text import normalise_query
 from inference.errors import ScoringError
 from inference.pipeline import SCORING_FAILED, Recommender, in_retrieval_order
 from inference.retrieval.shortlist import Shortlist
+from inference.retrieval.sources import TRENDING
 from inference.types import Item, Query, RankedList, ScoredCandidate, Vector
 from streams.batching import MicroBatcher
 from streams.items.catalogue import Change, LiveCatalogue, apply_changes
@@ -23,6 +25,8 @@ from streams.metrics import Metrics
 DEADLINE_EXCEEDED = "deadline_exceeded"
 ENCODING_FAILED = "encoding_failed"
 QUERY_CACHE_SIZE = 4096
+POPULAR = 100
+"""Items kept at hand for lists whose retrieval is late."""
 ITEM_BATCH = 8
 """Items encoded between two batches of shoppers: a new catalogue must not make shoppers wait."""
 
@@ -54,7 +58,7 @@ class Scoring:
     recommender: Recommender
     limits: ScoringLimits
     metrics: Metrics
-    _popular: tuple[Item, ...] = ()
+    _popular: dict[int, Item] = field(default_factory=dict)
     _vectors: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
     _thread: ThreadPoolExecutor = field(init=False)
     _encoder: MicroBatcher[str, Vector] = field(init=False)
@@ -114,8 +118,8 @@ class Scoring:
 
     async def set_popularity(self, scores: Mapping[int, float], live: LiveCatalogue) -> None:
         """Replace what trends: the shares of items by stable key, heaviest first."""
-        records = (live.by_key(key) for key in list(scores)[:100])
-        self._popular = tuple(record.item for record in records if record is not None and record.item.in_stock)
+        records = ((key, live.by_key(key)) for key in list(scores)[:POPULAR])
+        self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self.recommender.catalogue.set_popularity, scores)
 
@@ -126,18 +130,22 @@ class Scoring:
     def _late(self, request: _Request) -> RankedList:
         if request.shortlist is not None:
             return in_retrieval_order(request.shortlist, DEADLINE_EXCEEDED)
-        popular = self._popular[: request.query.k]
+        excluded = set(request.query.exclude.tolist())
+        popular = [item for key, item in self._popular.items() if key not in excluded][: request.query.k]
         return RankedList(
-            tuple(ScoredCandidate(item, 0.0, ("trending",), "popular right now") for item in popular),
+            tuple(ScoredCandidate(item, 0.0, (TRENDING,), "popular right now") for item in popular),
             fallback=DEADLINE_EXCEEDED,
         )
 
     def _encode(self, texts: Sequence[str]) -> Sequence[Vector]:
-        return list(self.bundle.encode(texts))
+        # Copies: a remembered vector must not keep its whole batch in memory.
+        return [vector.copy() for vector in self.bundle.encode(texts)]
 
     def _rank(self, requests: Sequence[_Request]) -> Sequence[RankedList]:
         """Run a batch in the scorer's thread. Who has stopped waiting costs nothing more."""
-        waiting = [request for request in requests if not request.abandoned]
+        # Looked at once: the event loop may set `abandoned` at any moment, and everyone must get his own list.
+        kept = [not request.abandoned for request in requests]
+        waiting = list(compress(requests, kept))
         shortlists = self.recommender.retrieve([request.query for request in waiting])
         for request, shortlist in zip(waiting, shortlists, strict=True):
             request.shortlist = shortlist
@@ -145,4 +153,4 @@ class Scoring:
             ranked = iter(self.recommender.rank(shortlists))
         except ScoringError:
             ranked = iter([in_retrieval_order(shortlist, SCORING_FAILED) for shortlist in shortlists])
-        return [RankedList((), DEADLINE_EXCEEDED) if request.abandoned else next(ranked) for request in requests]
+        return [next(ranked) if keep else RankedList((), DEADLINE_EXCEEDED) for keep in kept]
