@@ -85,6 +85,9 @@ def faust_app(settings: Settings) -> WorkerApp:
         datadir=str(directory),
         store="memory://",
         Monitor=SilentMonitor,
+        # Faust would read every value as JSON first, whatever its type, and end where one is none.
+        key_serializer="raw",
+        value_serializer="raw",
         web_enabled=False,
         web_tables_enabled=False,
         topic_allow_declare=False,
