@@ -18,10 +18,10 @@ from streams.demo.process import WorkerProcess
 from streams.demo.purchases import read_purchases
 from streams.demo.replay import Replay
 from streams.demo.show import LiveShow, PlainShow
-from streams.demo.surroundings import demo_settings, signals_as_exit, temporary_home
+from streams.demo.summary import summary
+from streams.demo.surroundings import demo_settings, how_to_reach, signals_as_exit, temporary_home
 from streams.demo.tally import Tally
 from streams.demo.vectors import DemoVectors
-from streams.demo.view import summary
 from streams.embedded import EmbeddedBroker
 from streams.errors import ConfigurationError
 from streams.messages import Interaction, ItemVector
@@ -54,13 +54,11 @@ class Demo:
         with signals_as_exit(), ExitStack() as stack:
             catalogue, events, shopper = self._data()
             home = Path(stack.enter_context(temporary_home()))
-            broker = stack.enter_context(EmbeddedBroker()) if not self.options.broker else None
-            given = demo_settings(
-                broker.bootstrap_servers if broker else str(self.options.broker), home, own=not broker
-            )
+            broker = self.options.broker or stack.enter_context(EmbeddedBroker()).bootstrap_servers
+            given = demo_settings(broker, home, embedded=self.options.broker is None)
             settings = load_settings(given)
             asyncio.run(topics.create(settings))
-            self._say(f"Broker at {settings.bootstrap_servers}{' (embedded)' if broker else ''}, topics created")
+            self._say(f"Broker at {broker}{'' if self.options.broker else ' (embedded)'}, topics created")
             # The worker loads its model while the catalogue is encoded here.
             worker = stack.enter_context(WorkerProcess(given, home / "worker.log"))
             records = self._encode(catalogue, settings)
@@ -137,16 +135,7 @@ class Demo:
 
     def _stay(self, settings: Settings, worker: WorkerProcess, home: Path) -> None:
         """Say how to reach what runs, and let it run until Ctrl-C."""
-        lines = (
-            "",
-            "Broker and worker stay up (--keep). Ctrl-C stops them and removes their data.",
-            f"  broker   {settings.bootstrap_servers}",
-            f"  in       {settings.clicks_topic}, {settings.searches_topic}, {settings.items_topic}",
-            f"  out      {settings.recommendations_topic}, {settings.dead_letters_topic}",
-            f"  metrics  http://{settings.metrics_host}:{settings.metrics_port}/metrics",
-            f"  log      {home / 'worker.log'}",
-        )
-        self.console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+        self.console.print(how_to_reach(settings, home), highlight=False, soft_wrap=True, markup=False)
         with suppress(KeyboardInterrupt):
             while True:
                 worker.check()

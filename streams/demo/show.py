@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.live import Live
 
+from streams.demo.summary import plain_line
 from streams.demo.tally import Tally
-from streams.demo.view import Screen, plain_line
+from streams.demo.view import Screen
 
 PLAIN_SECONDS = 5.0
 

@@ -15,7 +15,7 @@ from streams.settings import Settings, load_settings
 TOPIC_PREFIX = "demo-"
 
 
-def demo_settings(broker: str, home: Path, *, own: bool) -> dict[str, object]:
+def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, object]:
     """Return the settings of the demo that differ from the user's; on a Kafka of the user's it has its own topics."""
     plain = load_settings()
     given: dict[str, object] = {
@@ -25,11 +25,25 @@ def demo_settings(broker: str, home: Path, *, own: bool) -> dict[str, object]:
         "metrics_host": LOOPBACK,
         "log_level": "WARNING",
     }
-    if own:
+    if not embedded:
         given["app_id"] = TOPIC_PREFIX + plain.app_id
         names = (name for name in Settings.model_fields if name.endswith("_topic"))
         given.update({name: f"{TOPIC_PREFIX}{getattr(plain, name)}" for name in names})
     return given
+
+
+def how_to_reach(settings: Settings, home: Path) -> str:
+    """Say where a demo that stays up can be reached, for people and their clients."""
+    lines = (
+        "",
+        "Broker and worker stay up (--keep). Ctrl-C stops them and removes the worker's data.",
+        f"  broker   {settings.bootstrap_servers}",
+        f"  in       {settings.clicks_topic}, {settings.searches_topic}, {settings.items_topic}",
+        f"  out      {settings.recommendations_topic}, {settings.dead_letters_topic}",
+        f"  metrics  http://{settings.metrics_host}:{settings.metrics_port}/metrics",
+        f"  log      {home / 'worker.log'}",
+    )
+    return "\n".join(lines)
 
 
 def temporary_home() -> tempfile.TemporaryDirectory[str]:

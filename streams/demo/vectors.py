@@ -34,7 +34,8 @@ class VectorCache:
     def load(self) -> Encoded:
         """Return the vectors, int8 (dim,) as bytes, by the stable key of their text."""
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            # Opened here: of a torn file, numpy would leave the handle open.
+            with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 hashes, vectors = file["hashes"], file["vectors"]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return {}

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.constrain import Constrain
 from rich.layout import Layout
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -20,11 +19,10 @@ from streams.demo.tally import Act, Tally
 from streams.messages import RecommendedItem
 
 SOURCE_LETTERS = {"short_term": "S", "long_term": "L", "query": "Q", "trending": "T"}
-LEGEND = "[dim]Session Long-term Query Trending[/dim]"
+LEGEND = "[b]S[/]ession [b]L[/]ong-term [b]Q[/]uery [b]T[/]rending"
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
 HEADER_LINES = 5
-SUMMARY_WIDTH = 100
 _BORDERS = 2
 
 
@@ -91,7 +89,7 @@ class Screen:
         if answer is None:
             body: RenderableType = Text("The shopper has not done anything yet.", style="dim")
             return Panel(body, title="What is recommended", title_align="left", border_style="green")
-        title = Text.assemble("After: ", *_act(answer.act, " "))
+        title = Text.assemble("After: ", *told(answer.act, " "))
         body = Ranked(answer.message.items[: lines // 2], self.tally.titles)
         return Panel(
             body, title=title, title_align="left", subtitle=LEGEND, subtitle_align="right", border_style="green"
@@ -115,36 +113,8 @@ class Ranked:
             yield Text.assemble("   ", (_fit(item.reason, width - 3), "italic dim"), no_wrap=True)
 
 
-def plain_line(tally: Tally, now: float) -> str:
-    """Say in a line how far the replay is, for output that is no terminal."""
-    sent, answered = tally.rates(now)
-    times = tally.percentiles()
-    latency = "no times yet" if times is None else f"p50 {times.p50:.1f}  p95 {times.p95:.1f}  p99 {times.p99:.1f} ms"
-    return (
-        f"{tally.answered:,} of {tally.total:,} answered   {sent:.0f} sent/s  {answered:.0f} answered/s   {latency}   "
-        f"fallbacks {tally.fallbacks}  refused {tally.refused}"
-    )
-
-
-def summary(tally: Tally, first_list_seconds: float) -> RenderableType:
-    """Say what happened, with the shopper's last list."""
-    figures = Table.grid(padding=(0, 2))
-    figures.add_column(style="dim")
-    figures.add_column()
-    figures.add_row("events", f"{tally.sent:,} sent, {tally.answered:,} answered, {tally.unanswered:,} unanswered")
-    if (times := tally.percentiles()) is not None:
-        figures.add_row("end to end", f"p50 {times.p50:.1f} ms   p95 {times.p95:.1f} ms   p99 {times.p99:.1f} ms")
-    figures.add_row("fallbacks", f"{tally.fallbacks:,}")
-    figures.add_row("refused", f"{tally.refused:,}")
-    figures.add_row("first list", f"{first_list_seconds:.1f} s after the start of the demo")
-    parts: list[RenderableType] = [figures]
-    if (answer := tally.shown) is not None:
-        parts.append(Text.assemble("\nShopper ", tally.shopper, ", last: ", *_act(answer.act, " "), ". Recommended:"))
-        parts.append(Constrain(Ranked(answer.message.items[:5], tally.titles), SUMMARY_WIDTH))
-    return Group(*parts)
-
-
-def _act(act: Act, between: str) -> tuple[Text, str, str]:
+def told(act: Act, between: str) -> tuple[Text, str, str]:
+    """Say an action, for `Text.assemble`."""
     return Text(VERBS[act.verb], style=COLOURS[act.verb]), between, act.what
 
 
