@@ -106,7 +106,8 @@ class Worker:
         await self._update_popularity()
         self._ready.set()
         self.metrics.ready.set(1)
-        log.info("ready: %s items, model %s", len(self.live), self.live.model_version)
+        provider = self.scoring.bundle.provider
+        log.info("ready: %s items, model %s on %s", len(self.live), self.live.model_version, provider)
         renewed = await self.items.renew(self._item_partitions)
         if renewed:
             log.info("%s items of another model encoded again", renewed)
