@@ -50,7 +50,14 @@ class WorkerProcess:
         """Raise StreamsError with the end of its log where it has died."""
         if (code := self._process.poll()) is not None:
             lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-            raise StreamsError(f"the worker ended with code {code}; the end of its log:\n" + "\n".join(lines))
+            told = "; the end of its log:\n" + "\n".join(lines) if lines else "; its log is empty"
+            raise StreamsError(f"the worker ended with code {code}{told}")
+
+    async def guard(self) -> None:
+        """Check it for ever. In an event loop, so that Ctrl-C cannot come in the middle of asking for the process."""
+        while True:
+            self.check()
+            await asyncio.sleep(1)
 
     async def until(self, metric: str, at_least: float, *, within_seconds: float) -> None:
         """Wait for a gauge of the worker's. Raises StreamsError where it dies or takes too long."""

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -137,6 +137,4 @@ class Demo:
         """Say how to reach what runs, and let it run until Ctrl-C."""
         self.console.print(how_to_reach(settings, home), highlight=False, soft_wrap=True, markup=False)
         with suppress(KeyboardInterrupt):
-            while True:
-                worker.check()
-                sleep(1)
+            asyncio.run(worker.guard())

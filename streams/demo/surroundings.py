@@ -53,14 +53,21 @@ def temporary_home() -> tempfile.TemporaryDirectory[str]:
 
 @contextmanager
 def signals_as_exit() -> Iterator[None]:
-    """Stop as on Ctrl-C when the demo is told to end or its terminal goes: no process may outlive it."""
+    """End as on Ctrl-C when the demo is told to stop or its terminal goes: no process may outlive it."""
+    came: list[int] = []
 
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    def interrupt(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        # Ctrl-C is what asyncio turns into an orderly end; an exception from here would tear a task in the middle.
+        signal.raise_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
+    except KeyboardInterrupt:
+        if came:
+            raise SystemExit(128 + came[0]) from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
