@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inference.bundle import load_bundle
 
 __all__ = ["load_bundle"]
+
+# From 1.29 on, ONNX Runtime's Linux builds report the models they open to their maker unless told before its import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from faust.types import Message
+
 from inference.bundle import Bundle
 from streams import serde
 from streams.agents import EventPath
@@ -34,6 +36,8 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
     scoring = Scoring(bundle, recommender(settings, bundle, metrics.observe_stage), scoring_limits(settings), metrics)
     profiles = ProfileTable(app, partitions=settings.partitions, options=store_options(settings), outbox=outbox)
     app.tables.add(profiles)
+    in_flight = InFlight[Message](settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon)
+    metrics.in_flight.set_function(lambda: len(in_flight))
     metrics.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
     return Worker(
         settings=settings,
@@ -48,7 +52,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
             scoring=scoring,
             outbox=outbox,
             dead_letters=dead_letters,
-            in_flight=InFlight(settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon),
+            in_flight=in_flight,
             metrics=metrics,
             recommendations_topic=settings.recommendations_topic,
             crash=app.crash_soon,
@@ -81,6 +85,9 @@ def faust_app(settings: Settings) -> WorkerApp:
         datadir=str(directory),
         store="memory://",
         Monitor=SilentMonitor,
+        # Faust would read every value as JSON first, whatever its type, and end where one is none.
+        key_serializer="raw",
+        value_serializer="raw",
         web_enabled=False,
         web_tables_enabled=False,
         topic_allow_declare=False,

@@ -1,7 +1,7 @@
 """A small Kafka in a child process, for the demo and for quick tests: noida-db, from the extra `demo`.
 
-A consumer group of it does not get over a member that was killed: its partitions go to nobody, and a later member of the
-group waits for ever. Nor does it compact. So one worker, stopped in an orderly way, is its limit; else use Kafka.
+A consumer group of it does not get over a member that was killed: its partitions go to nobody, and a later member of
+the group waits for ever. So one worker, stopped in an orderly way, is its limit; for anything else use Kafka.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from streams.items.catalogue import Change, LiveCatalogue, apply_changes
 from streams.metrics import Metrics
 
 DEADLINE_EXCEEDED = "deadline_exceeded"
+ENCODING_FAILED = "encoding_failed"
 QUERY_CACHE_SIZE = 4096
 POPULAR = 100
 """Items kept at hand for lists whose retrieval is late."""
@@ -77,16 +78,20 @@ class Scoring:
             on_batch=self.metrics.batch_size.observe,
         )
 
-    async def encode_query(self, query: str) -> Vector:
-        """Return the unit vector (dim,) of a search. Repeated searches are remembered."""
+    async def encode_query(self, query: str) -> Vector | None:
+        """Return the unit vector (dim,) of a search, None where the encoder fails. Repeated searches are remembered."""
         text = normalise_query(query)
         vector = self._vectors.get(text)
-        if vector is None:
-            vector = self._vectors[text] = await self._encoder.submit(text)
-            if len(self._vectors) > QUERY_CACHE_SIZE:
-                self._vectors.popitem(last=False)
-        else:
+        if vector is not None:
             self._vectors.move_to_end(text)
+            return vector
+        try:
+            vector = self._vectors[text] = await self._encoder.submit(text)
+        except ScoringError:
+            self.metrics.fallbacks.labels(ENCODING_FAILED).inc()
+            return None
+        if len(self._vectors) > QUERY_CACHE_SIZE:
+            self._vectors.popitem(last=False)
         return vector
 
     async def encode_item(self, text: str) -> Vector:

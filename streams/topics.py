@@ -19,6 +19,7 @@ CLOCK = "message.timestamp.type"
 COMPACT = {POLICY: "compact"}
 # The broker compacts closed segments only: small ones, or every start reads far more than the state it needs.
 COMPACT_OFTEN = {"segment.bytes": str(16 << 20), "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
+MISSING = "is missing"
 VISIBLE_WITHIN_SECONDS = 30
 
 
@@ -115,7 +116,7 @@ async def check(settings: Settings) -> Checked:
 
 def _problems(topic: Topic, there: Mapping[str, int], config: Mapping[str, str]) -> list[Problem]:
     if topic.name not in there:
-        return [Problem(topic.name, "is missing; `intentstream topics create` makes it")]
+        return [Problem(topic.name, MISSING)]
     problems = []
     if there[topic.name] != topic.partitions:
         problems.append(Problem(topic.name, f"has {there[topic.name]} partitions, {topic.partitions} are required"))

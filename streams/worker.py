@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import faust
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
@@ -97,7 +97,7 @@ class Worker:
         await self.outbox.start()
         reader = BroadcastReader(
             options=client_options(self.settings),
-            topics=(self.settings.item_vectors_topic, self.settings.trending_topic),
+            partitions=self._broadcast_partitions(),
             apply=self._apply_broadcast,
             flush=self._flush_broadcast,
         )
@@ -106,10 +106,18 @@ class Worker:
         await self._update_popularity()
         self._ready.set()
         self.metrics.ready.set(1)
-        log.info("ready: %s items, model %s", len(self.live), self.live.model_version)
+        provider = self.scoring.bundle.provider
+        log.info("ready: %s items, model %s on %s", len(self.live), self.live.model_version, provider)
         renewed = await self.items.renew(self._item_partitions)
         if renewed:
             log.info("%s items of another model encoded again", renewed)
+
+    def _broadcast_partitions(self) -> list[TopicPartition]:
+        # The counts were checked at the start; a consumer would have to wait for its metadata to tell them.
+        vectors = [
+            TopicPartition(self.settings.item_vectors_topic, number) for number in range(self.settings.partitions)
+        ]
+        return [*vectors, TopicPartition(self.settings.trending_topic, 0)]
 
     async def _read(self, reader: BroadcastReader) -> None:
         try:

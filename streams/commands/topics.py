@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import click
 from rich.console import Console
@@ -10,13 +11,19 @@ from rich.table import Table
 
 from streams.commands.options import with_settings
 from streams.settings import Settings
-from streams.topics import Topic, check, create
+from streams.topics import CLOCK, MISSING, POLICY, Topic, check, create
 
 EPILOG = """\b
 Examples:
   intentstream topics create --broker localhost:9092
   intentstream topics check && intentstream worker
 """
+
+SHORT = {
+    (POLICY, "compact"): "compacted",
+    (POLICY, "delete"): "kept for a time",
+    (CLOCK, "LogAppendTime"): "broker's clock",
+}
 
 
 @click.group(epilog=EPILOG)
@@ -44,6 +51,8 @@ def check_command(settings: Settings) -> None:
     _show([(t, "; ".join(wrong[t.name]) or "fits", "red" if wrong[t.name] else "green") for t in checked.topics])
     if checked.unseen:
         click.echo(f"Not checked: {checked.unseen}.", err=True)
+    if any(problem.text == MISSING for problem in checked.problems):
+        click.echo("`intentstream topics create` makes the missing topics.", err=True)
     if checked.problems:
         raise click.exceptions.Exit(1)
 
@@ -51,8 +60,7 @@ def check_command(settings: Settings) -> None:
 def _show(rows: list[tuple[Topic, str, str]]) -> None:
     table = Table("topic", "partitions", "configuration", "state", box=None, pad_edge=False, header_style="bold")
     for topic, state, style in rows:
-        config = ", ".join(f"{key}={value}" for key, value in topic.required.items())
+        config = ", ".join(SHORT.get(setting, "=".join(setting)) for setting in topic.required.items())
         table.add_row(topic.name, str(topic.partitions), config, f"[{style}]{state}[/]")
-    console = Console()
-    # A pipe has no width: nothing is cut or wrapped there.
-    console.print(table, soft_wrap=not console.is_terminal, width=None if console.is_terminal else 240)
+    # A pipe has no width to fit into: nothing is cut there.
+    Console(width=None if sys.stdout.isatty() else 400).print(table)

@@ -45,4 +45,6 @@ def worker(settings: Settings) -> None:
     app = build(settings, bundle, metrics).app
     if settings.metrics_port:
         metrics.serve(settings.metrics_host, settings.metrics_port)
-    faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
+    process.spinner = None  # it writes for a terminal, into the log
+    process.execute_from_commandline()

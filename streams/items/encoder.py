@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 
 from faust.types import Message
-from inference.encoding.text import item_text
 
+from inference.encoding.text import item_text
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from streams import serde

@@ -11,24 +11,23 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.errors import TopicError
 from streams.kafka import ClientOptions
 
 
 @dataclass(slots=True, kw_only=True)
 class BroadcastReader:
-    """Follows topics from their beginning and hands every record on, in batches.
+    """Follows partitions from their beginning and hands every record on, in batches.
 
     Attributes:
         options: how to reach the brokers.
-        topics: what to read.
+        partitions: what to read.
         apply: called for each record.
         flush: awaited after each batch of records.
         caught_up: set once the ends that were found at the start are reached.
     """
 
     options: ClientOptions
-    topics: Sequence[str]
+    partitions: Sequence[TopicPartition]
     apply: Callable[[ConsumerRecord], None]
     flush: Callable[[], Awaitable[None]]
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -40,10 +39,9 @@ class BroadcastReader:
         )
         await consumer.start()
         try:
-            partitions = await self._partitions(consumer)
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            missing = await consumer.end_offsets(partitions)
+            consumer.assign(self.partitions)
+            await consumer.seek_to_beginning(*self.partitions)
+            missing = await consumer.end_offsets(self.partitions)
             while True:
                 missing = await self._behind(consumer, missing)
                 if not missing and not self.caught_up.is_set():
@@ -59,15 +57,6 @@ class BroadcastReader:
         for batch in batches:
             for record in batch:
                 self.apply(record)
-
-    async def _partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-        consumer.subscribe(self.topics)
-        await consumer.topics()
-        found = [TopicPartition(topic, p) for topic in self.topics for p in consumer.partitions_for_topic(topic) or ()]
-        consumer.unsubscribe()
-        if missing := set(self.topics) - {partition.topic for partition in found}:
-            raise TopicError(f"topics {', '.join(sorted(missing))}: required, but the broker has none of that name")
-        return found
 
     async def _behind(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Return the partitions whose starting end is not reached yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -63,9 +64,9 @@ def read_vectors(path: Path, bundle: Bundle) -> Encoded:
         ConfigurationError: the file is unreadable, or of another model.
     """
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             model, keys, vectors = str(file["model"]), file["text_hashes"], file["vectors"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ConfigurationError(f"{path}: required vectors written by `intentstream encode`, got: {error}") from error
     if model != model_version(bundle) or vectors.dtype != np.int8 or vectors.shape != (len(keys), bundle.dim):
         required = f"int8 vectors of {model_version(bundle)}, {bundle.dim} dimensions"

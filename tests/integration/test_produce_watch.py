@@ -1,22 +1,17 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from click.testing import CliRunner, Result
 
 from streams import topics
-from streams.broker_settings import PREFIX
-from streams.cli import cli
 from streams.feed import Feed
 from streams.kafka import client_options
 from streams.messages import ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.serde import encode_json
 from streams.settings import Settings
+from tests.integration.commands import run
 
 ITEMS = '{"item_id": "i1", "title": "Oat milk"}\n{"item_id": "i2", "title": "Rye bread"}\n'
 EVENTS = (
@@ -25,18 +20,6 @@ EVENTS = (
     '{"type": "purchase", "event_id": "e3", "user_id": "u2", "item_id": "i2", "occurred_at": "2026-01-02T03:04:07Z"}\n'
 )
 INVALID = '{"type": "view", "event_id": "e4", "user_id": "u1", "occurred_at": "2026-01-02T03:04:06Z"}\n'
-
-
-def variables(settings: Settings) -> Mapping[str, str]:
-    """The environment that says the same as these settings."""
-    changed = settings.model_dump(include=settings.model_fields_set)
-    return {PREFIX + name.upper(): str(value) for name, value in changed.items()}
-
-
-async def run(settings: Settings, *arguments: str) -> Result:
-    # In a thread: the command has an event loop of its own.
-    invoke = CliRunner(env=variables(settings)).invoke
-    return await asyncio.to_thread(invoke, cli, list(arguments))
 
 
 async def stored(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
@@ -148,10 +131,3 @@ async def test_a_feed_begins_where_it_was_opened(settings: Settings) -> None:
         lists = feed.recommendations()
         assert (await anext(lists)).user_id == "after"
         await lists.aclose()
-
-
-@pytest.mark.parametrize("command", ["create", "check"])
-async def test_topics_command(settings: Settings, command: str) -> None:
-    result = await run(settings, "topics", command)
-    assert result.exit_code == (0 if command == "create" else 1), result.output
-    assert result.stdout.count("created" if command == "create" else "is missing") == len(topics.declare(settings))

@@ -5,6 +5,7 @@ import pytest
 from streams import topics
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
+from tests.integration.commands import run
 
 
 async def test_created_topics_pass_the_check(settings: Settings) -> None:
@@ -44,3 +45,10 @@ async def test_a_broker_that_does_not_answer_is_named(unused_port: int) -> None:
         ConfigurationError, match=rf"no connection to 127\.0\.0\.1:{unused_port} over PLAINTEXT: Unable connect"
     ):
         await topics.check(settings)
+
+
+@pytest.mark.parametrize("command", ["create", "check"])
+async def test_topics_command(settings: Settings, command: str) -> None:
+    result = await run(settings, "topics", command)
+    assert result.exit_code == (0 if command == "create" else 1), result.output
+    assert result.stdout.count("created" if command == "create" else "is missing") == len(topics.declare(settings))

@@ -182,6 +182,7 @@ async def test_a_repeated_search_is_encoded_once(scoring: Scoring, script: Scrip
     again = await scoring.encode_query("red boots")
     assert again is first
     assert script.encoded == ["red boots"]
+    assert first is not None
     assert first.base is None
 
 

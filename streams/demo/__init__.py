@@ -1,0 +1,1 @@
+"""The demo: real purchases through a real broker and a real worker, live in the terminal."""

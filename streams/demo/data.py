@@ -1,0 +1,148 @@
+"""What the demo's shoppers do: real purchases, with what led to them made up around them. Pure.
+
+The data are purchases of households at a grocer's in 2017 (84.51°, "The Complete Journey").
+
+Real: the households, what they bought together, how much of it, at what price, and when they paid. A purchase has the
+time of its receipt, read as UTC; the baskets of a household keep their dates. A receipt does not tell the order of its
+lines: it is the file's.
+
+Synthetic, and marked `context: {"synthetic": true}`: that an item was looked at before (always), put into the cart
+(half of them), and searched for by the name of its type (a quarter), all in the minutes before the receipt. Which ones,
+and how many seconds lie between them, is a function of the ids: two runs make the same events.
+
+Baskets are cut to their first `BASKET_ITEMS` items, and purchases of products outside the catalogue are left out. The
+days follow each other as in 2017. Within a day, the households' shopping is laid side by side: on the real clock a
+shopper would be there for a blink of the replay and gone for the rest of it. Each shopper's own events stay in order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
+
+import msgspec
+import numpy as np
+
+from inference.types import stable_key
+from streams.demo.catalogue import DemoCatalogue
+from streams.demo.purchases import Lines
+from streams.demo.titles import query_of
+from streams.messages import Cart, Interaction, Purchase, Search, View
+
+HOUSEHOLDS = 48
+BASKET_ITEMS = 12
+SEARCHED, CARTED = 0.25, 0.5
+DAY = 86_400
+_SELECTED_BY_DAYS = 31
+_SYNTHETIC = {"synthetic": True}
+_Events = list[Interaction]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bought:
+    """One line of a receipt: an item of the catalogue."""
+
+    item_id: str
+    quantity: int
+    price: float
+
+
+def busiest_households(lines: Lines, number: int = HOUSEHOLDS) -> list[int]:
+    """Return the households that shopped on most days of the first month, busiest first, ties by number."""
+    first_day = int(lines.seconds.min()) // DAY
+    early = lines.where(lines.seconds // DAY < first_day + _SELECTED_BY_DAYS)
+    visits = np.unique(np.stack([early.household, early.seconds // DAY]), axis=1)
+    households, days = np.unique(visits[0], return_counts=True)
+    return [int(household) for household in households[np.lexsort((households, -days))][:number]]
+
+
+def most_faithful(events: Sequence[Interaction]) -> str:
+    """Return the shopper who comes on most days of the replay, ties by the number of events: worth following."""
+    days = Counter(user for user, _ in {(event.user_id, event.occurred_at.date()) for event in events})
+    acts = Counter(event.user_id for event in events)
+    return max(acts, key=lambda user: (days[user], acts[user], user))
+
+
+def shopping(lines: Lines, catalogue: DemoCatalogue, households: Sequence[int], events: int) -> list[Interaction]:
+    """Return the first `events` interactions of these households, in the order in which they are to be sent."""
+    mine = lines.where(np.isin(lines.household, households) & (lines.quantity > 0))
+    days = (mine.seconds // DAY).tolist()
+    rows = range(len(mine))
+    by_day = (_day(mine, list(group), catalogue) for _, group in groupby(rows, key=days.__getitem__))
+    return list(islice((event for day in by_day for event in day), events))
+
+
+def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[Interaction]:
+    """Lay the shopping of a day's households side by side, each one spread evenly over the whole."""
+    placed: list[tuple[float, str, Interaction]] = []
+    household = lines.household[rows].tolist()
+    for user in sorted(set(household)):
+        own = [row for row, whose in zip(rows, household, strict=True) if whose == user]
+        # Two receipts may lie closer than what led to the second; a sort by time keeps the order of equal ones.
+        events = sorted(_visits(lines, own, catalogue), key=attrgetter("occurred_at"))
+        phase = _share("phase", user)
+        placed += [((n + phase) / len(events), str(user), event) for n, event in enumerate(events)]
+    return [event for _, _, event in sorted(placed, key=itemgetter(0, 1))]
+
+
+def _visits(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> Iterator[Interaction]:
+    """Yield the events of one household's baskets of a day, basket by basket."""
+    by_basket = sorted(rows, key=lambda row: (lines.seconds[row], lines.basket[row]))
+    for basket, group in groupby(by_basket, key=lambda row: int(lines.basket[row])):
+        lot = list(group)
+        bought: dict[str, _Bought] = {}
+        for row in lot:
+            item_id = catalogue.item_of.get(int(lines.product[row]))
+            if item_id is not None and item_id not in bought:
+                bought[item_id] = _Bought(item_id, int(lines.quantity[row]), round(float(lines.paid[row]), 2))
+        chosen = list(islice(bought.values(), BASKET_ITEMS))
+        yield from _visit(
+            str(lines.household[lot[0]]), str(basket), int(lines.seconds[lot[0]]), chosen, catalogue.names
+        )
+
+
+def _visit(user: str, basket: str, paid_at: int, bought: Sequence[_Bought], names: Mapping[str, str]) -> _Events:
+    """Return what led to a receipt, item by item in the minutes before it, and then its purchases."""
+    steps = [step for line in bought for step in _steps(basket, line)]
+    gaps = [8 + round(24 * _share("gap", basket, n)) for n in range(len(steps))]
+    events: _Events = []
+    for n, (action, line) in enumerate(steps):
+        event_id, at = f"{basket}-{n}", _time(paid_at - sum(gaps[n:]))
+        base = {"event_id": event_id, "user_id": user, "session_id": basket, "occurred_at": at, "context": _SYNTHETIC}
+        about = {"query": query_of(names[line.item_id])} if action is Search else {"item_id": line.item_id}
+        events.append(msgspec.convert({**base, **about, "type": action.__struct_config__.tag}, action))
+    for n, line in enumerate(bought, start=len(steps)):
+        event_id, at = f"{basket}-{n}", _time(paid_at)
+        events.append(
+            Purchase(
+                event_id=event_id,
+                user_id=user,
+                session_id=basket,
+                occurred_at=at,
+                item_id=line.item_id,
+                quantity=line.quantity,
+                price=line.price,
+            )
+        )
+    return events
+
+
+def _steps(basket: str, line: _Bought) -> Iterator[tuple[type[Search | View | Cart], _Bought]]:
+    if _share("search", basket, line.item_id) < SEARCHED:
+        yield Search, line
+    yield View, line
+    if _share("cart", basket, line.item_id) < CARTED:
+        yield Cart, line
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _share(*ids: object) -> float:
+    """Return a number in [0, 1) that these ids always have: chance without a seed to lose."""
+    return stable_key("/".join(map(str, ids))) / 2**64

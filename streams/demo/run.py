@@ -1,0 +1,140 @@
+"""The demo from its start to its summary: broker, topics, worker, catalogue, traffic; and everything stopped again."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streams import topics
+from streams.demo.catalogue import DemoCatalogue, best_sellers
+from streams.demo.data import busiest_households, most_faithful, shopping
+from streams.demo.process import WorkerProcess
+from streams.demo.purchases import read_purchases
+from streams.demo.replay import Replay
+from streams.demo.show import LiveShow, PlainShow
+from streams.demo.summary import summary
+from streams.demo.surroundings import demo_settings, how_to_reach, signals_as_exit, temporary_home
+from streams.demo.tally import Tally
+from streams.demo.vectors import DemoVectors
+from streams.embedded import EmbeddedBroker
+from streams.errors import ConfigurationError
+from streams.messages import Interaction, ItemVector
+from streams.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the command line asks for. `broker` None starts the embedded one, `shopper` None picks one."""
+
+    events: int
+    rate: float
+    catalogue_size: int
+    keep: bool
+    broker: str | None
+    shopper: int | None
+
+
+@dataclass(slots=True)
+class Demo:
+    """One demo. `run` returns the exit code: 0 where every event was answered."""
+
+    options: DemoOptions
+    console: Console
+    _started: float = field(default_factory=monotonic)
+    _first: float = 0.0
+
+    def run(self) -> int:
+        """Run it to its end. Raises StreamsError where a part of it does not start or dies."""
+        with signals_as_exit(), ExitStack() as stack:
+            catalogue, events, shopper = self._data()
+            home = Path(stack.enter_context(temporary_home()))
+            broker = self.options.broker or stack.enter_context(EmbeddedBroker()).bootstrap_servers
+            given = demo_settings(broker, home, embedded=self.options.broker is None)
+            settings = load_settings(given)
+            asyncio.run(topics.create(settings))
+            self._say(f"Broker at {broker}{'' if self.options.broker else ' (embedded)'}, topics created")
+            # The worker loads its model while the catalogue is encoded here.
+            worker = stack.enter_context(WorkerProcess(given, home / "worker.log"))
+            records = self._encode(catalogue, settings)
+            titles = {item.item_id: item.title for item in catalogue.items}
+            tally = Tally(total=len(events), shopper=shopper, titles=titles)
+            self._replay(settings, worker, tally, records, events)
+            self.console.print(summary(tally, self._first))
+            if self.options.keep:
+                self._stay(settings, worker, home)
+            return int(tally.unanswered > 0)
+
+    def _data(self) -> tuple[DemoCatalogue, list[Interaction], str]:
+        purchases = read_purchases()
+        catalogue = best_sellers(purchases, self.options.catalogue_size)
+        households = busiest_households(purchases.lines)
+        wanted = self.options.shopper
+        if wanted is not None:
+            if wanted not in purchases.lines.household:
+                raise ConfigurationError(f"--shopper: required a household of the data (1 to 2500), got {wanted}")
+            households = list(dict.fromkeys([wanted, *households]))
+        events = shopping(purchases.lines, catalogue, households, self.options.events)
+        shopper = str(wanted) if wanted is not None else most_faithful(events)
+        self._say(f"Catalogue of {len(catalogue.items):,} products, {len(events):,} events of real baskets")
+        return catalogue, events, shopper
+
+    def _encode(self, catalogue: DemoCatalogue, settings: Settings) -> list[ItemVector]:
+        vectors = DemoVectors.of(catalogue.items, settings)
+        missing = vectors.missing()
+        bar = Progress(
+            TextColumn("         Encoding the catalogue, once"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not (missing and self.console.is_terminal),
+        )
+        with bar:
+            task = bar.add_task("", total=missing)
+            records = vectors.records(settings, lambda texts: bar.advance(task, texts))
+        how = f"{missing:,} encoded, kept in {vectors.cache.path.parent}" if missing else "all from the cache"
+        self._say(f"Item vectors of {vectors.model}: {how}")
+        return records
+
+    def _replay(
+        self,
+        settings: Settings,
+        worker: WorkerProcess,
+        tally: Tally,
+        records: list[ItemVector],
+        events: list[Interaction],
+    ) -> None:
+        heading = f"[bold]Intentstream[/bold] · {len(records):,} products · {records[0].model}"
+        shown = LiveShow(self.console, tally, heading) if self.console.is_terminal else PlainShow(self._say, tally)
+
+        def first() -> None:
+            self._first = monotonic() - self._started
+            self._say("First list received")
+            shown.start()
+
+        async def serve() -> None:
+            replay = Replay(settings=settings, worker=worker, tally=tally, show=shown.show)
+            await replay.publish(records)
+            self._say("Worker is ready, catalogue published")
+            await replay.run(events, self.options.rate, first)
+
+        try:
+            asyncio.run(serve())
+        finally:
+            shown.stop()
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"[dim]{monotonic() - self._started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)
+
+    def _stay(self, settings: Settings, worker: WorkerProcess, home: Path) -> None:
+        """Say how to reach what runs, and let it run until Ctrl-C."""
+        self.console.print(how_to_reach(settings, home), highlight=False, soft_wrap=True, markup=False)
+        with suppress(KeyboardInterrupt):
+            asyncio.run(worker.guard())

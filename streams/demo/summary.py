@@ -1,0 +1,43 @@
+"""What the demo says in plain lines: on its way where there is no terminal, and at the end everywhere. Pure."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from streams.demo.tally import Tally
+from streams.demo.view import Ranked, told
+
+WIDTH = 100
+ITEMS = 5
+
+
+def plain_line(tally: Tally, now: float) -> str:
+    """Say in a line how far the replay is, for output that is no terminal."""
+    sent, answered = tally.rates(now)
+    times = tally.percentiles()
+    latency = "no times yet" if times is None else f"p50 {times.p50:.1f}  p95 {times.p95:.1f}  p99 {times.p99:.1f} ms"
+    return (
+        f"{tally.answered:,} of {tally.total:,} answered   {sent:.0f} sent/s  {answered:.0f} answered/s   {latency}   "
+        f"fallbacks {tally.fallbacks}  refused {tally.refused}"
+    )
+
+
+def summary(tally: Tally, first_list_seconds: float) -> RenderableType:
+    """Say what happened, with the shopper's last list."""
+    figures = Table.grid(padding=(0, 2))
+    figures.add_column(style="dim")
+    figures.add_column()
+    figures.add_row("events", f"{tally.sent:,} sent, {tally.answered:,} answered, {tally.unanswered:,} unanswered")
+    if (times := tally.percentiles()) is not None:
+        figures.add_row("end to end", f"p50 {times.p50:.1f} ms   p95 {times.p95:.1f} ms   p99 {times.p99:.1f} ms")
+    figures.add_row("fallbacks", f"{tally.fallbacks:,}")
+    figures.add_row("refused", f"{tally.refused:,}")
+    figures.add_row("first list", f"{first_list_seconds:.1f} s after the start of the demo")
+    parts: list[RenderableType] = [figures]
+    if (answer := tally.shown) is not None:
+        parts.append(Text.assemble("\nShopper ", tally.shopper, ", last: ", *told(answer.act, " "), ". Recommended:"))
+        parts.append(Constrain(Ranked(answer.message.items[:ITEMS], tally.titles), WIDTH))
+    return Group(*parts)

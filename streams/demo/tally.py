@@ -1,0 +1,105 @@
+"""What the demo has seen so far: sent, answered, how fast, and one shopper's story. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from streams.messages import Interaction, Recommendations, Search
+
+LATENCIES_KEPT = 20_000
+ACTIONS_KEPT = 40
+_RATE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """End-to-end times in milliseconds, from the send of an event to the arrival of its list."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that the shown shopper did: when, what, and the item's title or the words of the search."""
+
+    at: datetime
+    verb: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the shown shopper did, and the list that answers it."""
+
+    act: Act
+    message: Recommendations
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """The figures of one replay; `titles` are the items' by id. Times are seconds of one monotonic clock."""
+
+    total: int
+    shopper: str
+    titles: Mapping[str, str]
+    sent: int = 0
+    answered: int = 0
+    fallbacks: int = 0
+    refused: int = 0
+    day: datetime | None = None
+    acts: deque[Act] = field(default_factory=lambda: deque(maxlen=ACTIONS_KEPT))
+    shown: Answer | None = None
+    _waiting: dict[str, float] = field(default_factory=dict)
+    _unanswered_acts: dict[str, Act] = field(default_factory=dict)
+    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
+    _recent: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    @property
+    def unanswered(self) -> int:
+        """How many events have been sent and have no list yet."""
+        return len(self._waiting)
+
+    def send(self, event: Interaction, now: float) -> None:
+        """Count an event that leaves."""
+        self.sent += 1
+        self._waiting[event.event_id] = now
+        self.day = event.occurred_at
+        if event.user_id == self.shopper:
+            what = f"“{event.query}”" if isinstance(event, Search) else self.titles[event.item_id]
+            act = self._unanswered_acts[event.event_id] = Act(event.occurred_at, event.type, what)
+            self.acts.append(act)
+
+    def receive(self, message: Recommendations, now: float, *, warm: bool = True) -> None:
+        """Count a list that arrives, unless it is a repeat or answers what others sent. Only `warm` ones are timed."""
+        sent = self._waiting.pop(message.trigger.event_id, None)
+        if sent is None:
+            return
+        self.answered += 1
+        self.fallbacks += message.fallback is not None
+        if warm:
+            self._latencies.append(now - sent)
+        if act := self._unanswered_acts.pop(message.trigger.event_id, None):
+            self.shown = Answer(act, message)
+
+    def percentiles(self) -> Percentiles | None:
+        """Return the end-to-end times of the newest `LATENCIES_KEPT` lists, None before the first."""
+        if not self._latencies:
+            return None
+        p50, p95, p99 = np.percentile(np.array(self._latencies) * 1e3, (50, 95, 99))
+        return Percentiles(float(p50), float(p95), float(p99))
+
+    def rates(self, now: float) -> tuple[float, float]:
+        """Return events sent and answered a second, of the last seconds; to be called a few times a second."""
+        self._recent.append((now, self.sent, self.answered))
+        while now - self._recent[0][0] > _RATE_SECONDS:
+            self._recent.popleft()
+        then, sent, answered = self._recent[0]
+        elapsed = now - then
+        return ((self.sent - sent) / elapsed, (self.answered - answered) / elapsed) if elapsed else (0.0, 0.0)

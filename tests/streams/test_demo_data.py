@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+
+from inference.types import Item
+from streams import serde
+from streams.demo.catalogue import DemoCatalogue, best_sellers
+from streams.demo.data import BASKET_ITEMS, busiest_households, most_faithful, shopping
+from streams.demo.purchases import Purchases, read_purchases
+from streams.demo.titles import package, product_name, query_of, readable
+from streams.messages import Interaction, Purchase, Search
+
+EVENTS = 1500
+
+
+@pytest.fixture(scope="module")
+def purchases() -> Purchases:
+    return read_purchases()
+
+
+@pytest.fixture(scope="module")
+def catalogue(purchases: Purchases) -> DemoCatalogue:
+    return best_sellers(purchases, 1000)
+
+
+@pytest.fixture(scope="module")
+def events(purchases: Purchases, catalogue: DemoCatalogue) -> list[Interaction]:
+    return shopping(purchases.lines, catalogue, busiest_households(purchases.lines), EVENTS)
+
+
+def by_user(events: list[Interaction]) -> dict[str, list[Interaction]]:
+    users = defaultdict(list)
+    for event in events:
+        users[event.user_id].append(event)
+    return users
+
+
+def test_the_same_events_come_again(purchases: Purchases, catalogue: DemoCatalogue, events: list[Interaction]) -> None:
+    again = shopping(read_purchases().lines, best_sellers(purchases, 1000), busiest_households(purchases.lines), EVENTS)
+    assert again == events
+    shorter = shopping(purchases.lines, catalogue, busiest_households(purchases.lines), 100)
+    assert shorter == events[:100]
+
+
+def test_every_event_is_read_back_by_the_contract(events: list[Interaction]) -> None:
+    assert len(events) == EVENTS
+    for event in events:
+        decode = serde.decode_search if isinstance(event, Search) else serde.decode_item_action
+        assert decode(event.user_id.encode(), serde.encode_json(event)) == event
+
+
+def test_ids_are_unique_and_items_are_of_the_catalogue(events: list[Interaction], catalogue: DemoCatalogue) -> None:
+    assert len({event.event_id for event in events}) == EVENTS
+    known = {item.item_id for item in catalogue.items}
+    assert {event.item_id for event in events if not isinstance(event, Search)} <= known
+
+
+def test_each_shopper_acts_in_the_order_of_time_and_days_follow_each_other(events: list[Interaction]) -> None:
+    for own in by_user(events).values():
+        assert all(one.occurred_at <= other.occurred_at for one, other in pairwise(own))
+    paid = [event.occurred_at.date() for event in events if isinstance(event, Purchase)]
+    assert paid == sorted(paid)
+
+
+def test_only_what_a_receipt_tells_is_not_marked_as_synthetic(events: list[Interaction]) -> None:
+    assert {event.type for event in events} == {"search", "view", "cart", "purchase"}
+    for event in events:
+        assert event.context == ({} if isinstance(event, Purchase) else {"synthetic": True})
+
+
+def test_a_purchase_was_viewed_before_in_the_same_session(events: list[Interaction]) -> None:
+    viewed: set[tuple[str | None, str]] = set()
+    for event in events:
+        if isinstance(event, Purchase):
+            assert (event.session_id, event.item_id) in viewed
+        elif not isinstance(event, Search):
+            viewed.add((event.session_id, event.item_id))
+
+
+def test_baskets_are_bounded_and_shoppers_take_turns(events: list[Interaction]) -> None:
+    bought: defaultdict[str | None, int] = defaultdict(int)
+    for event in events:
+        bought[event.session_id] += isinstance(event, Purchase)
+    assert max(bought.values()) <= BASKET_ITEMS
+    assert len({event.user_id for event in events[:100]}) > 10
+
+
+def test_the_shopper_to_follow_comes_on_most_days(events: list[Interaction]) -> None:
+    days = {user: len({event.occurred_at.date() for event in own}) for user, own in by_user(events).items()}
+    assert days[most_faithful(events)] == max(days.values())
+
+
+def test_the_catalogue_reads_well(catalogue: DemoCatalogue) -> None:
+    items: tuple[Item, ...] = catalogue.items
+    assert len(items) == 1000
+    assert len({(item.title, item.brand, item.category) for item in items}) == 1000
+    for item in items:
+        assert serde.parse_item(serde.encode_json(item)) == item
+        assert item.price is None or item.price > 0
+        assert item.brand in {"National brand", "Private label"}
+        assert item.title.count("(") == item.title.count(")")
+        assert item.title == item.title.strip(" -/&:,")
+        assert "  " not in item.title
+
+
+@pytest.mark.parametrize(
+    ("raw", "title"),
+    [
+        ("FRZN SS PREMIUM ENTREES/DNRS/N", "Frozen Single Serve Premium Entrees/Dinners"),
+        ("SOFT DRINKS 12/18&15PK CAN CAR", "Soft Drinks 12/18 & 15 Pack Can"),
+        ("POTATOES RUSSET (BULK&BAG)", "Potatoes Russet"),
+        ("CANDY BARS (SINGLES)(INCLUDING", "Candy Bars (Singles)"),
+        ("SW GDS:DONUTS", "Sweet Goods: Donuts"),
+        ("MISC. DAIRY", "Miscellaneous Dairy"),
+        ("CHICKEN BREAST BONE IN", "Chicken Breast Bone In"),
+    ],
+)
+def test_a_tills_text_is_written_out(raw: str, title: str) -> None:
+    assert readable(raw, frozenset({"ENTREES", "PREMIUM", "CAN"})) == title
+
+
+def test_a_type_that_says_how_is_told_with_its_category() -> None:
+    assert product_name("PREMIUM", "ICE CREAM/MILK/SHERBTS") == "Ice Cream/Milk/Sherbets, Premium"
+    assert product_name("CHOICE BEEF", "BEEF") == "Choice Beef"
+
+
+@pytest.mark.parametrize(
+    ("raw", "size"), [("1 GA", "1 gal"), (".23 OZ", "0.23 oz"), ("PT", None), ("L   .15 OZ", None), (None, None)]
+)
+def test_a_package_size_is_told_where_it_is_one(raw: str | None, size: str | None) -> None:
+    assert package(raw) == size
+
+
+def test_the_crate_of_a_fruit_is_not_its_package() -> None:
+    assert package("40 LB", produce=True) is None
+    assert package("16 OZ", produce=True) == "16 oz"
+
+
+def test_a_search_is_short() -> None:
+    assert query_of("Fluid Milk White only") == "fluid milk white"

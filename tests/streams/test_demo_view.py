@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from streams.demo.summary import plain_line, summary
+from streams.demo.tally import Tally
+from streams.demo.view import Screen
+from streams.messages import (
+    ModelRef,
+    Purchase,
+    Recommendations,
+    RecommendedItem,
+    Search,
+    Trigger,
+    View,
+)
+
+AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
+LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"
+TITLES = {"1": "Lemons", "2": LONG, "3": "Yogurt [bold]not[/bold] Multi-Packs, 6 oz"}
+SOURCES = ("short_term", "long_term", "query", "trending")
+
+
+def answer(event_id: str, user_id: str = "7", fallback: str | None = None) -> Recommendations:
+    items = tuple(
+        RecommendedItem(
+            rank=rank, item_id=str(1 + rank % 3), score=1 / rank, sources=SOURCES, reason=f"because you bought {LONG}"
+        )
+        for rank in range(1, 21)
+    )
+    return Recommendations(
+        recommendation_id="r",
+        user_id=user_id,
+        trigger=Trigger(event_id=event_id, type="view", topic="clicks", partition=0, offset=0, occurred_at=AT),
+        produced_at=AT,
+        items=items,
+        intent=(),
+        model=ModelRef(name="m", version="1"),
+        fallback=fallback,
+    )
+
+
+@pytest.fixture
+def tally() -> Tally:
+    tally = Tally(total=1200, shopper="7", titles=TITLES)
+    tally.send(Search(event_id="e0", user_id="7", occurred_at=AT, query="lemons"), 0.0)
+    tally.send(View(event_id="e1", user_id="7", occurred_at=AT, item_id="1"), 0.1)
+    tally.send(View(event_id="e2", user_id="8", occurred_at=AT, item_id="2"), 0.2)
+    tally.send(Purchase(event_id="e3", user_id="7", occurred_at=AT, item_id="3"), 0.3)
+    tally.receive(answer("e0"), 0.01)
+    tally.receive(answer("e1"), 0.12)
+    tally.receive(answer("e2", "8", fallback="deadline_exceeded"), 0.3)
+    return tally
+
+
+def drawn(renderable: object, width: int, height: int) -> list[str]:
+    console = Console(file=StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    console.print(renderable)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30)])
+def test_the_screen_fits_the_terminal(tally: Tally, width: int, height: int) -> None:
+    lines = drawn(Screen(tally, "Intentstream", 1.0), width, height)
+    assert len(lines) <= height
+    assert {len(line) for line in lines} == {width}
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30)])
+def test_the_screen_shows_the_figures_and_the_shopper(tally: Tally, width: int, height: int) -> None:
+    text = "\n".join(drawn(Screen(tally, "Intentstream", 1.0), width, height))
+    for part in ("Mon 02 Jan 2017", "3 of 1,200", "p50 20.0 ms", "fallbacks 1", "refused 0", "in flight 1"):
+        assert part in text
+    for part in ("What shopper 7 does", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
+        assert part in text
+    assert "Yogurt [bold]not[/bold]" in text
+    assert "SLQT 100.0%" in text
+    assert "because you bought Frozen" in text
+
+
+def test_a_screen_without_any_answer_says_so() -> None:
+    text = "\n".join(drawn(Screen(Tally(total=10, shopper="7", titles={}), "Intentstream", 0.0), 80, 24))
+    assert "waiting for the first lists" in text
+    assert "The shopper has not done anything yet." in text
+
+
+def test_percentiles_are_of_the_timed_lists(tally: Tally) -> None:
+    times = tally.percentiles()
+    assert times is not None
+    assert times.p50 == pytest.approx(20)
+    assert times.p99 == pytest.approx(98.4)
+
+
+def test_repeats_and_strangers_count_for_nothing(tally: Tally) -> None:
+    tally.receive(answer("e1"), 0.9)
+    tally.receive(answer("unknown"), 0.9)
+    assert (tally.answered, tally.unanswered, tally.fallbacks) == (3, 1, 1)
+
+
+def test_rates_are_of_the_last_seconds() -> None:
+    tally = Tally(total=10, shopper="7", titles=TITLES)
+    assert tally.rates(0.0) == (0.0, 0.0)
+    for n in range(40):
+        tally.send(View(event_id=str(n), user_id="8", occurred_at=AT, item_id="1"), n / 10)
+    assert tally.rates(2.0) == (20.0, 0.0)
+    tally.rates(4.0)
+    assert tally.rates(5.0) == (0.0, 0.0)
+
+
+def test_the_summary_says_what_happened(tally: Tally) -> None:
+    text = "\n".join(drawn(summary(tally, 8.25), 80, 24))
+    assert "4 sent, 3 answered, 1 unanswered" in text
+    assert "8.2 s after the start" in text
+    assert "Shopper 7, last: viewed Lemons" in text
+    assert max(map(len, text.split("\n"))) <= 80
+
+
+def test_a_plain_line_holds_the_figures(tally: Tally) -> None:
+    assert "3 of 1,200 answered" in plain_line(tally, 1.0)
+    assert "fallbacks 1" in plain_line(tally, 2.0)
