@@ -41,11 +41,22 @@ lock: $(STAMP) ## Resolve the dependencies again and write requirements/*.lock
 bench: $(STAMP) ## Measure on a real Kafka and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-model: ## Export the encoder and train the ranker in an environment of their own (torch)
+model: $(VENV)-distill/.installed ## Rebuild the model in an environment of its own (torch); ARGS="measure t.txt": that step
+ifdef ARGS
+	$(VENV)-distill/bin/python -m inference.distillation $(ARGS)
+else
+	$(VENV)-distill/bin/python -m inference.distillation export
+	$(VENV)-distill/bin/python -m streams.demo.files build/model
+	$(VENV)-distill/bin/python -m streams examples --share 0.2 --output build/model/examples.npz \
+		--catalog build/model/items.jsonl --events build/model/events.jsonl
+	$(VENV)-distill/bin/python -m inference.distillation ranker build/model/examples.npz
+endif
+
+$(VENV)-distill/.installed: requirements/distill.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)-distill
 	$(VENV)-distill/bin/python -m pip install --quiet --require-hashes -r requirements/distill.lock
 	$(VENV)-distill/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(VENV)-distill/bin/python -m inference.distillation $(ARGS)
+	touch $@
 
 clean: ## Remove the virtual environments and caches
 	rm -rf $(VENV) $(VENV)-distill .mypy_cache .pytest_cache .ruff_cache .hypothesis build ./*.egg-info

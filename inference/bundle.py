@@ -16,6 +16,7 @@ from inference.encoding.text import item_text, normalise_query
 from inference.errors import BundleError, ScoringError
 from inference.manifest import Graph, Manifest, read_files, read_manifest
 from inference.pipeline import Recommender
+from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import EverySource
@@ -94,6 +95,11 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
     """
     folder = Path(path)
     manifest = read_manifest(folder)
+    if manifest.features != FEATURES:
+        raise BundleError(
+            f"{folder}: this version computes the features {', '.join(FEATURES)}, the bundle's ranker was fitted to "
+            f"{', '.join(manifest.features)}: fit it anew, see exported_models/README.md"
+        )
     files = read_files(folder, manifest)
     encoder = open_session(files["encoder"], name="encoder", providers=providers, threads=threads)
     # The ranker is one small product: copying its features to a GPU would cost more than it saves.

@@ -79,12 +79,16 @@ class Recommender:
             ScoringError: the model failed.
         """
         with self._stage("score"):
-            matrices = [features(shortlist.query, self.catalogue, shortlist.rows) for shortlist in shortlists]
+            matrices = [self.features(shortlist) for shortlist in shortlists]
             scores = self._scorer.score(np.concatenate(matrices)) if matrices else np.empty(0, dtype=np.float32)
         with self._stage("rank"):
             ends = np.cumsum([len(matrix) for matrix in matrices], dtype=np.intp)
             parts = np.split(scores, ends[:-1]) if matrices else []
             return [order(shortlist, part, self.catalogue) for shortlist, part in zip(shortlists, parts, strict=True)]
+
+    def features(self, shortlist: Shortlist) -> Vector:
+        """Return what the model sees of a shortlist, (candidates, len(FEATURES)), as the catalogue stands now."""
+        return features(shortlist.query, self.catalogue, shortlist.rows)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ COMMANDS = {
     "produce": "Publish interactions and items from JSON Lines files.",
     "watch": "Show recommendations as they come, with titles.",
     "replay": "Recommend for a file of interactions, without Kafka.",
+    "examples": "Gather training examples for the ranker.",
     "topics": "Create or check the Kafka topics.",
     "encode": "Encode a catalogue into vectors.",
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",

@@ -1,4 +1,4 @@
-"""The same path without Kafka: a file of interactions in, their lists out, in order and deterministic.
+"""The same path without Kafka: interactions in, their lists out, in order and deterministic.
 
 What a worker does in a stream of one partition a topic: the same engine, the same pipeline, profiles kept as the same
 bytes. Every list is dated by its interaction. What trends is brought up to date as event time passes, where a worker
@@ -42,35 +42,39 @@ class Replay:
         for record in records:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live, self._trending)
-        self._recommender: Recommender = recommender(settings, bundle)
-        apply_changes(self._recommender.catalogue, live.take_changes())
+        self.recommender: Recommender = recommender(settings, bundle)
+        apply_changes(self.recommender.catalogue, live.take_changes())
         self._offsets = {settings.clicks_topic: 0, settings.searches_topic: 0}
         self._trends_ms = 0
 
     def recommend(self, interactions: Iterable[Interaction]) -> Iterator[Recommendations]:
         """Yield one list for each interaction."""
+        for observations in self.observe(interactions):
+            ranked = self.recommender.recommend([observation.query for observation in observations])
+            for observation, items in zip(observations, ranked, strict=True):
+                yield self._engine.compose(observation, items, observation.interaction.occurred_at)
+
+    def observe(self, interactions: Iterable[Interaction]) -> Iterator[list[Observation]]:
+        """Fold interactions into their profiles and yield what is to rank, in order, a batch at a time.
+
+        Until the next batch is asked for, the catalogue of `recommender` is as it was when each of these happened.
+        """
         waiting: list[Observation] = []
         for interaction in interactions:
-            if self._trends_are_due(interaction):
-                yield from self._answer(waiting)
+            trends_are_due = self._trends_are_due(interaction)
+            if trends_are_due or len(waiting) == BATCH:
+                yield waiting
                 waiting = []
+            if trends_are_due:
                 self._update_trends(milliseconds(interaction))
             waiting.append(self._observe(interaction))
-            if len(waiting) == BATCH:
-                yield from self._answer(waiting)
-                waiting = []
-        yield from self._answer(waiting)
+        yield waiting
 
     def _observe(self, interaction: Interaction) -> Observation:
         stored = self.profiles.get(interaction.user_id)
         observation = self._engine.observe(stored, interaction, self._source(interaction), self._vector(interaction))
         self.profiles[interaction.user_id] = observation.profile
         return observation
-
-    def _answer(self, observations: Sequence[Observation]) -> Iterator[Recommendations]:
-        ranked = self._recommender.recommend([observation.query for observation in observations])
-        for observation, items in zip(observations, ranked, strict=True):
-            yield self._engine.compose(observation, items, observation.interaction.occurred_at)
 
     def _source(self, interaction: Interaction) -> Source:
         settings = self._settings
@@ -89,7 +93,7 @@ class Replay:
     def _update_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
         self._trending.take_changed()
-        self._recommender.catalogue.set_popularity(self._trending.scores())
+        self.recommender.catalogue.set_popularity(self._trending.scores())
 
 
 def milliseconds(interaction: Interaction) -> int:

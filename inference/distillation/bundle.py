@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from inference.bundle import Bundle, load_bundle
-from inference.distillation.ranker import FEATURES_KEY
+from inference.distillation.ranker import feature_names
 from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
@@ -37,8 +37,7 @@ def write_manifest(folder: Path, *, origin: Origin, max_tokens: int) -> Bundle:
     """
     files = {role: _read(folder / name) for role, name in FILES.items()}
     graphs = {role: onnx.load_model_from_string(files[role]) for role in ("encoder", "ranker")}
-    properties = {each.key: each.value for each in graphs["ranker"].metadata_props}
-    features = tuple(properties[FEATURES_KEY].split(","))
+    features = feature_names(graphs["ranker"])
     dim = graphs["encoder"].graph.output[0].type.tensor_type.shape.dim[1].dim_value
     manifest = Manifest(
         name=folder.parent.name,

@@ -6,7 +6,9 @@ Runs where the extra `distill` is installed (`make model` makes such an environm
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,24 +18,27 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 onnx = pytest.importorskip("onnx", reason="needs the extra `distill`")
-pytest.importorskip("sklearn", reason="needs the extra `distill`")
+pytest.importorskip("scipy", reason="needs the extra `distill`")
 
 from click.testing import CliRunner  # noqa: E402
 
 from inference.bundle import load_bundle  # noqa: E402
 from inference.distillation.__main__ import main  # noqa: E402
 from inference.distillation.bundle import write_manifest  # noqa: E402
+from inference.distillation.compare import compare  # noqa: E402
+from inference.distillation.examples import Examples, read_examples  # noqa: E402
 from inference.distillation.quantise import column_scales, quantise  # noqa: E402
-from inference.distillation.ranker import RankerWeights, fit, to_onnx  # noqa: E402
+from inference.distillation.ranker import RankerWeights, choose_strength, fit, to_onnx, unfitted  # noqa: E402
 from inference.encoding.providers import CPU  # noqa: E402
 from inference.encoding.session import Session, open_session  # noqa: E402
 from inference.errors import BundleError  # noqa: E402
 from inference.manifest import read_manifest  # noqa: E402
+from inference.ranking.features import FEATURES  # noqa: E402
 from inference.ranking.scorer import Scorer  # noqa: E402
 from tests.conftest import BUNDLE  # noqa: E402
 
 Floats = npt.NDArray[np.float32]
-NAMES = ("query", "popularity", "constant")
+NAMES = ("query", "seen_before", "constant")
 
 
 def sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -67,30 +72,93 @@ def test_the_graph_is_the_formula(
     np.testing.assert_allclose(scorer.score(x), sigmoid((x - mean) / std @ weights + bias), atol=1e-4)
 
 
-def labelled() -> tuple[Floats, npt.NDArray[np.int64]]:
+def labelled(names: tuple[str, ...] = NAMES, lists: int = 60) -> Examples:
+    """Ten candidates a list, every third one a search: `query` speaks for an item and `seen_before` against it."""
     rng = np.random.default_rng(3)
-    features = rng.normal(size=(400, 3)).astype(np.float32)
-    features[:, 2] = 1
-    return features, (2 * features[:, 0] - features[:, 1] > 0).astype(np.int64)
+    n = 10 * lists
+    features = rng.normal(size=(n, len(names))).astype(np.float32)
+    groups = np.repeat(np.arange(lists), 10)
+    if "searching" in names:
+        features[:, names.index("searching")] = groups % 3 == 0
+    else:
+        features[:, names.index("constant")] = 1
+    odds = 2 * features[:, names.index("query")] - features[:, names.index("seen_before")]
+    labels = (odds + rng.normal(size=n) > 2).astype(np.int64)
+    weights = np.ones(n, dtype=np.float32)
+    return Examples(features, names, labels, weights, groups, np.bincount(groups, labels).astype(np.int64))
 
 
 def test_a_fit_finds_the_signs_and_ignores_what_never_varies() -> None:
-    fitted = fit(*labelled(), NAMES)
+    fitted = fit(labelled())
     assert fitted.weights[0] > 0 > fitted.weights[1]
     assert fitted.weights[2] == 0
 
 
+def test_more_similar_never_speaks_against_an_item() -> None:
+    examples = labelled()
+    against = replace(examples, features=examples.features * np.array([-1, 1, 1], dtype=np.float32))
+    assert fit(against).weights[0] == 0
+
+
+def test_without_bounds_at_work_it_is_the_logistic_regression() -> None:
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    examples = replace(labelled(), weights=np.linspace(0.5, 2, 600))
+    ours = fit(examples, 0.7)
+    x = (examples.features - ours.mean) / ours.std
+    theirs = linear_model.LogisticRegression(C=0.7, tol=1e-9, max_iter=5000)
+    theirs.fit(x, examples.labels, sample_weight=examples.weights)
+    np.testing.assert_allclose(ours.weights, theirs.coef_[0], atol=1e-3)
+    assert ours.bias == pytest.approx(theirs.intercept_[0], abs=1e-3)
+
+
+def test_an_example_that_stands_for_two_counts_as_two() -> None:
+    examples = labelled()
+    twice = replace(examples, weights=2 * examples.weights)
+    doubled = Examples(
+        *(np.repeat(examples.features, 2, axis=0), NAMES, np.repeat(examples.labels, 2), np.ones(1200)),
+        *(np.repeat(examples.groups, 2), examples.relevant),
+    )
+    np.testing.assert_allclose(fit(twice).weights, fit(doubled).weights, atol=1e-4)
+
+
+def test_the_strength_is_chosen_on_later_lists() -> None:
+    examples = labelled()
+    assert choose_strength(examples.split(0, 0.7), examples.split(0.7, 1), (1e-9, 1.0)) in {1e-9, 1.0}
+
+
+def test_lists_are_split_in_time() -> None:
+    examples = labelled()
+    first, last = examples.split(0, 0.75), examples.split(0.75, 1)
+    assert (len(first.relevant), len(last.relevant)) == (45, 15)
+    np.testing.assert_array_equal(np.concatenate([first.labels, last.labels]), examples.labels)
+    assert (last.groups[0], last.groups[-1]) == (0, 14)
+
+
 @pytest.mark.parametrize(
-    ("features", "labels", "message"),
+    ("change", "message"),
     [
-        (np.zeros((4, 2)), np.array([0, 1, 0, 1]), r"needs features \(4, 3\)"),
-        (np.full((2, 3), np.nan), np.array([0, 1]), "finite features"),
-        (np.zeros((2, 3)), np.array([1, 1]), "labels 0 and 1, both"),
+        ({"features": np.zeros((4, 2))}, r"features \(600, 3\)"),
+        ({"features": np.full((600, 3), np.nan)}, "finite features"),
+        ({"labels": np.ones(600, dtype=np.int64)}, "labels 0 and 1, both"),
+        ({"groups": np.arange(600)[::-1]}, "groups that rise"),
     ],
 )
-def test_data_that_cannot_teach_are_refused(features: Floats, labels: npt.NDArray[np.int64], message: str) -> None:
+def test_data_that_cannot_teach_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BundleError, match=message):
-        fit(features, labels, NAMES)
+        replace(labelled(), **change)
+
+
+def test_the_comparison_puts_the_better_order_first() -> None:
+    examples = labelled(FEATURES)
+    table = compare(examples, Scorer(open_graph(to_onnx(fit(examples))), FEATURES)).splitlines()
+    assert table[0] == "Held out: 40 lists browsing, 20 lists searching."
+    cells = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in table[4:]}
+    assert cells["**this ranker**"] == max(cells.values())
+
+
+def test_what_is_not_fitted_prefers_nothing() -> None:
+    scorer = Scorer(open_graph(to_onnx(unfitted())), FEATURES)
+    assert set(scorer.score(labelled(FEATURES).features).tolist()) == {0.5}
 
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=st.floats(-5, 5, width=32)))
@@ -143,11 +211,29 @@ def test_a_bundle_without_a_ranker_is_refused(copy: Path) -> None:
 
 def test_the_command_fits_a_ranker_into_a_bundle(copy: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra `distill`")
-    features, labels = labelled()
-    np.savez(tmp_path / "data.npz", features=features, labels=labels, names=np.array(NAMES))
+    examples = labelled(FEATURES)
+    arrays: dict[str, Any] = {each: np.asarray(getattr(examples, each)) for each in examples.__slots__}
+    np.savez(tmp_path / "data.npz", **arrays)
     result = CliRunner().invoke(main, ["ranker", str(tmp_path / "data.npz"), "--into", str(copy)])
     assert result.exit_code == 0, result.output
     scorer = load_bundle(copy).scorer
-    assert scorer.features == NAMES
-    likely, unlikely = scorer.score(np.array([[1, 0, 1], [-1, 0, 1]], dtype=np.float32))
-    assert likely > 0.9 > 0.1 > unlikely
+    rows = np.zeros((2, len(FEATURES)), dtype=np.float32)
+    rows[:, FEATURES.index("query")] = (2, -2)
+    likely, unlikely = scorer.score(rows)
+    assert likely > 0.5 > unlikely
+    judged = CliRunner().invoke(main, ["evaluate", str(tmp_path / "data.npz"), "--into", str(copy)])
+    assert judged.output.strip() in result.output
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", anything=np.zeros(3))
+    with pytest.raises(BundleError, match=r"data\.npz: required examples written by `intentstream examples`"):
+        read_examples(tmp_path / "data.npz")
+
+
+def test_a_ranker_of_other_features_does_not_load(copy: Path) -> None:
+    before = read_manifest(BUNDLE)
+    other = RankerWeights(NAMES, np.zeros(3), np.ones(3), np.zeros(3), 0.0)
+    onnx.save_model(to_onnx(other), copy / "ranker.onnx")
+    with pytest.raises(BundleError, match="fitted to query, seen_before, constant: fit it anew"):
+        write_manifest(copy, origin=before.created_from, max_tokens=before.max_tokens)

@@ -28,13 +28,13 @@ def test_scores_are_probabilities_of_their_own_rows(bundle: Bundle, data: st.Dat
 
 def test_a_closer_query_scores_higher(bundle: Bundle) -> None:
     features = np.zeros((2, len(bundle.scorer.features)), dtype=np.float32)
-    features[:, bundle.scorer.features.index("has_query")] = 1
+    features[:, bundle.scorer.features.index("searching")] = 1
     features[1, bundle.scorer.features.index("query")] = 0.8
     far, near = bundle.scorer.score(features)
     assert near > far
 
 
-@pytest.mark.parametrize("shape", [(3, 5), (12,), (0, 5)])
+@pytest.mark.parametrize("shape", [(3, 5), (14,), (0, 5)])
 def test_features_of_a_wrong_shape_are_refused(bundle: Bundle, shape: tuple[int, ...]) -> None:
     with pytest.raises(ScoringError, match=r"features of shape \(n, \d+\): short_term.*it got"):
         bundle.scorer.score(np.zeros(shape, dtype=np.float32))

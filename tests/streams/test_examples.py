@@ -1,0 +1,157 @@
+"""Examples for the ranker: what was known then, what came next, and nothing in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from inference.bundle import Bundle
+from inference.ranking.features import FEATURES
+from inference.types import Item, stable_key
+from streams.cli import cli
+from streams.examples import List, Sampling, as_arrays, examples, next_items
+from streams.items.vectors import encode_catalogue
+from streams.messages import Cart, Interaction, ItemVector, Purchase, Search, View
+from streams.replay import Replay
+from streams.serde import encode_json
+from streams.settings import load_settings
+
+TITLES = ("Green tea", "Black tea", "Espresso beans", "Oat milk", "Milk chocolate", "Sea salt", "Bananas", "Apples")
+ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])) for n, title in enumerate(TITLES)]
+EVERYTHING = Sampling(negatives=None)
+
+
+def at(minute: float) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+
+
+def view(minute: float, item: int, *, user: str = "u", session: str | None = "s") -> View:
+    return View(
+        event_id=f"{user}{minute}", user_id=user, session_id=session, occurred_at=at(minute), item_id=f"i{item}"
+    )
+
+
+def search(minute: float, query: str) -> Search:
+    return Search(event_id=f"q{minute}", user_id="u", session_id="s", occurred_at=at(minute), query=query)
+
+
+def acted(action: type[Cart | Purchase], minute: float, item: int) -> Interaction:
+    event_id = f"{action.__name__}{minute}"
+    return action(event_id=event_id, user_id="u", session_id="s", occurred_at=at(minute), item_id=f"i{item}")
+
+
+def keys(*items: int) -> tuple[int, ...]:
+    return tuple(stable_key(f"i{item}") for item in items)
+
+
+@pytest.fixture(scope="module")
+def records(bundle: Bundle) -> list[ItemVector]:
+    return encode_catalogue(bundle, ITEMS)
+
+
+def gather(
+    bundle: Bundle, records: Sequence[ItemVector], events: Sequence[Interaction], sampling: Sampling = EVERYTHING
+) -> list[List]:
+    return list(examples(Replay(load_settings(), bundle, records), events, sampling, lambda _: None))
+
+
+def shopping(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
+    """Three shoppers who look around, each in one session without end."""
+    draw = np.random.default_rng(seed)
+    users = [f"u{draw.integers(3)}" for _ in range(length)]
+    return [
+        view(start + n, int(draw.integers(len(ITEMS))), user=user, session="s") for n, user in enumerate(users)
+    ]  # fmt: skip
+
+
+def test_what_comes_next_is_what_the_session_comes_to_first() -> None:
+    events = [
+        view(0, 0), acted(Cart, 1, 0), search(2, "milk"), view(3, 3), view(4, 0), acted(Purchase, 5, 3), view(6, 4),
+    ]  # fmt: skip
+    found = next_items(events, Sampling(horizon=5))
+    # Item 0 is no discovery any more when it is viewed again, and a search is answered by the first item after it.
+    assert found == [keys(3, 4), keys(3, 4), keys(3), keys(4), keys(4), keys(4), ()]
+
+
+def test_the_horizon_counts_items() -> None:
+    assert next_items([view(n, n) for n in range(5)], Sampling(horizon=2))[0] == keys(1, 2)
+
+
+def test_another_session_or_shopper_is_not_next() -> None:
+    assert next_items([view(0, 0), view(1, 1, user="v"), view(2, 2, session="t")], EVERYTHING) == [(), (), ()]
+
+
+def test_without_a_session_id_a_pause_ends_it() -> None:
+    events = [view(minute, item, session=None) for minute, item in ((0, 0), (20, 1), (40, 2), (71, 3))]
+    assert next_items(events, EVERYTHING) == [keys(1, 2), keys(2), (), ()]
+
+
+def test_the_candidate_that_was_acted_on_next_has_the_label(bundle: Bundle, records: list[ItemVector]) -> None:
+    (answer, *_) = gather(bundle, records, [search(0, "green tea"), view(1, 0), view(2, 1), view(3, 5)])
+    assert answer.relevant == 1
+    assert answer.labels.tolist().count(1) == 1
+    assert np.argmax(answer.features[:, FEATURES.index("query")]) == np.argmax(answer.labels)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_happens_later_changes_no_feature(bundle: Bundle, records: list[ItemVector], seed: int) -> None:
+    before = shopping(seed, 30)
+    lists = gather(bundle, records, before)
+    followed = len(lists)
+    for later in (shopping(seed + 50, 30, start=30), [search(30, "milk"), *shopping(seed + 90, 9, start=31)]):
+        longer = gather(bundle, records, before + later)
+        known = [n for n, found in enumerate(next_items(before + later, EVERYTHING)[:30]) if found]
+        short = [n for n, found in enumerate(next_items(before, EVERYTHING)) if found]
+        assert followed == len(short)
+        for n, each in zip(short, lists, strict=True):
+            np.testing.assert_array_equal(each.features, longer[known.index(n)].features)
+
+
+def test_the_future_shows_in_the_labels_alone(bundle: Bundle, records: list[ItemVector]) -> None:
+    one, other = (gather(bundle, records, [view(0, 0), view(1, item)])[0] for item in (1, 5))
+    np.testing.assert_array_equal(one.features, other.features)
+    assert one.labels.tolist() != other.labels.tolist()
+
+
+def test_a_seed_makes_the_same_examples(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = shopping(1, 60)
+    sampling = Sampling(seed=3, share=0.5, negatives=2)
+    first, second = (as_arrays(gather(bundle, records, events, sampling)) for _ in range(2))
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
+    other = as_arrays(gather(bundle, records, events, Sampling(seed=4, share=0.5, negatives=2)))
+    assert not np.array_equal(first["features"], other["features"])
+
+
+def test_what_is_kept_stands_for_what_is_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = shopping(2, 40)
+    whole = gather(bundle, records, events)
+    sampled = gather(bundle, records, events, Sampling(negatives=2))
+    for all_, few in zip(whole, sampled, strict=True):
+        assert few.labels.sum() == all_.labels.sum()
+        assert (few.labels == 0).sum() <= 2
+        assert few.weights.sum() == pytest.approx(all_.weights.sum())
+        assert (all_.weights == 1).all()
+
+
+def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_bytes(b"\n".join(map(encode_json, ITEMS)))
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(map(encode_json, shopping(4, 30))))
+    files = [str(tmp_path / name) for name in ("items.jsonl", "events.jsonl", "examples.npz")]
+    result = CliRunner().invoke(cli, ["examples", "--catalog", files[0], "--events", files[1], "--output", files[2]])
+    assert result.exit_code == 0, result.output
+    with np.load(files[2]) as written:
+        assert written["names"].tolist() == list(FEATURES)
+        assert written["features"].shape == (len(written["labels"]), len(FEATURES))
+        assert len(written["weights"]) == len(written["groups"]) == len(written["labels"])
+        assert set(written["groups"].tolist()) == set(range(len(written["relevant"])))
+        assert 0 < written["labels"].sum() <= written["relevant"].sum()
+
+
+def test_nothing_to_learn_from_is_an_empty_file() -> None:
+    assert as_arrays([])["features"].shape == (0, len(FEATURES))
