@@ -10,7 +10,7 @@ from dataclasses import dataclass
 ELSEWHERE = "event loop and the rest"
 
 LAYERS: tuple[tuple[str, str], ...] = (
-    ("retrieve", r"inference/retrieval/|\bretrieve \(inference/pipeline"),
+    ("retrieve", r"inference/retrieval/(?!vectors)|\bretrieve \(inference/pipeline"),
     ("score", r"inference/ranking/(features|scorer)|\brank \(inference/pipeline"),
     ("rank", r"\border \(inference/pipeline|inference/ranking/reasons"),
     ("encode a query", r"inference/encoding/(?!session)|\b_?encode(_query)? \((streams/scoring|inference/bundle)"),
@@ -27,6 +27,8 @@ LAYERS: tuple[tuple[str, str], ...] = (
 
 EVERY_LAYER = (*(name for name, _ in LAYERS), ELSEWHERE)
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in LAYERS)
+_WAITING = re.compile(r"Selector\.select \(|^_worker \(concurrent/futures/thread")
+"""Innermost frames of a thread that waits for work. py-spy leaves most of them out, but not on every system."""
 _OURS = re.compile(r"\((streams|inference|faust|aiokafka|prometheus_client)/")
 _LINE = re.compile(r":\d+\)$")
 
@@ -40,19 +42,22 @@ class Stack:
 
 
 def parse(raw: str) -> list[Stack]:
-    """Read py-spy's raw format: a line for each stack, frames between semicolons, the count at its end."""
+    """Read py-spy's raw format: a line for each stack, frames between semicolons, the count at its end.
+
+    Stacks that wait are left out.
+    """
     stacks = []
     for line in raw.splitlines():
         frames, _, samples = line.rpartition(" ")
-        stacks.append(Stack(tuple(_LINE.sub(")", frame) for frame in frames.split(";")), int(samples)))
+        stack = Stack(tuple(_LINE.sub(")", frame) for frame in frames.split(";")), int(samples))
+        if not _WAITING.search(stack.frames[-1]):
+            stacks.append(stack)
     return stacks
 
 
 def layer(frames: Sequence[str]) -> str:
     """Return the layer of a stack."""
     for frame in reversed(frames):
-        if "Selector.select " in frame:
-            return ELSEWHERE
         for name, pattern in _PATTERNS:
             if pattern.search(frame):
                 return name

@@ -112,7 +112,7 @@ def changelog(settings: Settings, shop: Shop, shoppers: int, seed: int) -> Itera
         categories["key"] = rng.choice(labels, AFFINITIES, replace=False)
         categories["weight"] = np.sort(rng.random(AFFINITIES))[::-1]
         vectors = rng.standard_normal((2, 384), dtype=np.float32)
-        positions = {settings.clicks_topic: Position(-1, 0)}
+        positions = {stable_key(settings.clicks_topic): Position(-1, 0)}
         profile = Profile(
             int(recent["at_ms"][0]), vectors[0], vectors[1], recent, (), categories, categories[:2], positions
         )
