@@ -1,0 +1,1 @@
+"""Measured, not asserted: `python -m benchmarks` runs the real worker on a real Kafka and writes results.md."""

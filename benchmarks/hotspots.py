@@ -1,0 +1,107 @@
+"""Where the worker's time goes under load, by py-spy: by layer, and by function."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks import load
+from benchmarks.layers import EVERY_LAYER, Stack, by_function, by_layer, parse
+from benchmarks.report import Section, Table
+from benchmarks.schedule import Schedule
+from benchmarks.stage import Stage
+from streams.errors import ConfigurationError, StreamsError
+
+READY_S, ATTACH_S, PATIENCE_S = 60.0, 3.0, 60.0
+SAMPLES_PER_S = 250
+TOP = 15
+FLAME, SMALL_ENOUGH = "flame.svg", 300 << 10
+
+HOW = """\
+py-spy, {rate} samples a second for {seconds:g} s, while {events:g} events/s are served with the real model
+({searches:.0%} searches). A sample counts for the layer of its innermost frame that belongs to one; waiting
+does not count. The worker used {cpu:.0f} µs of CPU an event meanwhile; "µs an event" is each layer's share of
+that."""
+
+
+def measure(stage: Stage) -> Section:
+    """Sample a worker under load, twice: once for the tables, once for the flame graph."""
+    sizes = stage.sizes
+    settings = stage.settings("hotspots")
+    stage.publish_catalogue(settings)
+    options = load.EventOptions(shoppers=sizes.shoppers, searches=sizes.searches, seed=sizes.seed)
+    schedule = Schedule(sizes.flame_rate, sizes.flame_s + 2 * ATTACH_S, 0.0)
+    raw = stage.directory / "stacks.txt"
+    with stage.worker("ours", settings) as worker:
+        worker.wait_for("ready", READY_S)
+        worker.wait_for("recovered", READY_S)
+        used = -worker.cpu_seconds()
+        stage.tell(f"sampling the worker at {sizes.flame_rate} events/s")
+        with _recorded(worker.pid, raw, "raw", sizes.flame_s):
+            load.run(settings, schedule, stage.shop, options)
+        used += worker.cpu_seconds()
+        stage.tell("drawing the flame graph")
+        with _recorded(worker.pid, stage.pictures / FLAME, "flamegraph", sizes.flame_s):
+            load.run(settings, schedule, stage.shop, options)
+    return _section(stage, parse(raw.read_text()), 1e6 * used / schedule.total)
+
+
+@contextmanager
+def _recorded(pid: int, target: Path, form: str, seconds: float) -> Iterator[None]:
+    """Record while the block runs; it should run for longer than `seconds`."""
+    spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
+    if spy is None:
+        raise ConfigurationError("py-spy is not installed: pip install 'intentstream[bench]'")
+    command = [spy, "record", "--pid", str(pid), "--output", str(target), "--format", form, "--threads"]
+    command += ["--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds)), "--nonblocking"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise StreamsError(f"py-spy ended with code {process.returncode}: {errors[-500:]}")
+
+
+def _section(stage: Stage, stacks: list[Stack], cpu: float) -> Section:
+    sizes = stage.sizes
+    total = sum(stack.samples for stack in stacks) or 1
+    layers, inclusive, own = by_layer(stacks), by_function(stacks, own=False), by_function(stacks, own=True)
+    rows = tuple(
+        (name, f"{layers[name] / total:.1%}", f"{cpu * layers[name] / total:.0f}")
+        for name in sorted(EVERY_LAYER, key=lambda name: -layers[name])
+    )
+    functions = tuple((name, f"{count / total:.1%}") for name, count in own.most_common(TOP))
+    including = tuple((name, f"{count / total:.1%}") for name, count in inclusive.most_common(2 * TOP))
+    how = HOW.format(
+        rate=SAMPLES_PER_S, seconds=sizes.flame_s, events=sizes.flame_rate, searches=sizes.searches, cpu=cpu
+    )
+    return Section(
+        title="Where the time goes",
+        how=how,
+        tables=(
+            Table(("layer", "share", "µs an event"), rows),
+            Table(("function, itself", "share"), functions),
+            Table(("function, with what it calls", "share"), including),
+        ),
+        says=(_says(layers, total), _picture(stage.pictures / FLAME)),
+        data={"cpu": cpu, "samples": total, "layers": dict(layers)},
+    )
+
+
+def _says(layers: dict[str, int], total: int) -> str:
+    heaviest = sorted(layers, key=lambda name: -layers[name])[:3]
+    shares = ", ".join(f"{name} ({layers[name] / total:.0%})" for name in heaviest)
+    model = sum(layers[name] for name in ("retrieve", "score", "rank", "encode a query")) / total
+    return f"The heaviest layers are {shares}. The model's thread takes {model:.0%}; the rest moves data."
+
+
+def _picture(path: Path) -> str:
+    if path.stat().st_size > SMALL_ENOUGH:
+        return f"The flame graph is in `{path.name}` where it was measured; it is too large for the repository."
+    return f"![flame graph]({path.name})"

@@ -1,0 +1,90 @@
+"""A process that is measured: started, asked what it used and what it told, and stopped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from streams.errors import StreamsError
+
+POLL_S = 0.01
+STOP_WITHIN_S = 30.0
+LOG_LINES = 20
+EVENT = '{"event"'
+
+
+class Process:
+    """`with Process("benchmarks.workers.ours", [...], log) as worker: worker.wait_for("ready", 60)`."""
+
+    def __init__(self, module: str, arguments: Sequence[str], log: Path) -> None:
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._log = log
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.started_at = time.monotonic()
+        self._usage = psutil.Process(self._process.pid)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """The process' id."""
+        return self._process.pid
+
+    def cpu_seconds(self) -> float:
+        """Return what all its threads have used, user and system."""
+        used = self._usage.cpu_times()
+        return float(used.user + used.system)
+
+    def memory(self) -> tuple[int, int]:
+        """Return its resident and its proportional set size, in bytes."""
+        used = self._usage.memory_full_info()
+        return int(used.rss), int(used.pss)
+
+    def wait_for(self, event: str, timeout_s: float) -> float:
+        """Return when it told of `event`, by the shared clock."""
+        deadline = time.monotonic() + timeout_s
+        while (at := self._told(event)) is None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise StreamsError(f"no {event!r} within {timeout_s:g} s{self._end_of_log()}")
+            time.sleep(POLL_S)
+        return at
+
+    def check(self) -> None:
+        """Raise StreamsError if it has ended."""
+        if (code := self._process.poll()) is not None:
+            raise StreamsError(f"{' '.join(self._command[1:3])} ended with code {code}{self._end_of_log()}")
+
+    def _told(self, event: str) -> float | None:
+        for line in self._log.read_text(errors="replace").splitlines():
+            # Faust may have put a terminal's control characters in front.
+            _, begin, rest = line.partition(EVENT)
+            if begin and (told := json.loads(begin + rest))["event"] == event:
+                return float(told["at"])
+        return None
+
+    def _end_of_log(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        return "; the end of its log:\n" + "\n".join(lines[-LOG_LINES:])

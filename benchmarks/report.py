@@ -1,0 +1,77 @@
+"""The results as a page and as data. Pure: rendering takes values and returns text.
+
+`results.json` holds what `results.md` shows, so that one section can be measured again and the others stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+Scalar = str | int | float | bool | None
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Cells as they are shown; the first column is text, the others are right-aligned."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was measured: how, the figures, what they say, and the raw numbers."""
+
+    title: str
+    how: str
+    tables: tuple[Table, ...]
+    says: tuple[str, ...] = ()
+    data: Mapping[str, object] = {}
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was measured, by the name of the section, in the order of the page."""
+
+    about: Mapping[str, Scalar]
+    sections: Mapping[str, Section]
+
+
+INTRODUCTION = """\
+# Measurements
+
+One worker, one node of Apache Kafka, the load generator and the consumer on the same machine. The machine is
+shared with others and these processes share its cores, so absolute figures move from run to run: trust ratios
+within one section more than figures across sections.
+"""
+
+
+def render(results: Results) -> str:
+    """Write the page."""
+    about = Table(("", ""), tuple((name, str(value)) for name, value in results.about.items()))
+    parts = [INTRODUCTION, table(about), *(_section(section) for section in results.sections.values())]
+    return "\n".join(parts)
+
+
+def table(content: Table) -> str:
+    """Write a table in Markdown, its columns as wide as their widest cell."""
+    rows = [content.header, *content.rows]
+    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(content.header))]
+
+    def line(cells: tuple[str, ...]) -> str:
+        padded = [cells[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = "|" + "|".join("-" * (widths[0] + 2) if not i else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    return "\n".join([line(content.header), rule, *map(line, content.rows)]) + "\n"
+
+
+def _section(section: Section) -> str:
+    parts = [f"## {section.title}", section.how, *map(table, section.tables), *section.says]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def merged(old: Results | None, new: Results, order: tuple[str, ...]) -> Results:
+    """Put new sections over old ones, in the order of the page."""
+    sections = {**(old.sections if old else {}), **new.sections}
+    return Results(about=new.about, sections={name: sections[name] for name in order if name in sections})

