@@ -34,6 +34,10 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
         "wrong_key",  # the message key is not the id that the topic is keyed by
         "wrong_topic",  # a valid message on a topic of another kind
     )
+    WORKER_REASONS = (
+        "unencodable",  # the message is right, but the model fails on the item's text
+        "unreadable_profile",  # the message is right, but what is stored of its shopper is damaged
+    )
 
     def __init__(self, reason: str, where: str, detail: str) -> None:
         super().__init__(reason, where, detail)
