@@ -27,19 +27,18 @@ def cosine(one: Vector | None, other: Vector) -> float:
 def naive(query: Query, number: int, popularity: float, vector: Vector) -> dict[str, float]:
     """Return the features of item `number` of `catalogue_of`."""
     brand = f"b{number % 3}" if number % 4 else None
-    row = {
+    searching = query.text_vector is not None
+    known = {
         "short_term": cosine(query.short_term, vector),
         "long_term": cosine(query.long_term, vector),
-        "query": cosine(query.text_vector, vector),
         "category": query.categories.get(stable_key(f"c{number % 5}"), 0.0),
         "brand": query.brands.get(stable_key(brand), 0.0) if brand else 0.0,
-        "popularity": popularity,
+        "popularity": popularity**0.5,
         "seen_before": float(any(memory.key == stable_key(str(number)) for memory in query.recent)),
-        "has_query": float(query.text_vector is not None),
     }
-    for name in ("short_term", "long_term", "popularity", "category"):
-        row[f"{name}_with_query"] = row[name] * row["has_query"]
-    return row
+    browsed = {name: 0.0 if searching else value for name, value in known.items()}
+    searched = {f"{name}_searching": value if searching else 0.0 for name, value in known.items()}
+    return {**browsed, **searched, "query": cosine(query.text_vector, vector), "searching": float(searching)}
 
 
 @pytest.mark.parametrize("position", range(12))
