@@ -14,7 +14,7 @@ from inference.ranking.features import features
 from inference.ranking.reasons import reasons
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlist import Shortlist, merge
-from inference.retrieval.sources import CandidateSource
+from inference.retrieval.sources import CandidateSource, ask
 from inference.types import Query, RankedList, ScoredCandidate, Vector
 
 SCORING_FAILED = "scoring_failed"
@@ -66,10 +66,11 @@ class Recommender:
     def retrieve(self, queries: Sequence[Query]) -> list[Shortlist]:
         """Ask every source about every query and merge what they found."""
         with self._stage("retrieve"):
-            found = [(source.name, source.retrieve(queries, self.catalogue, self._limit)) for source in self._sources]
+            found = ask(self._sources, queries, self.catalogue, self._limit)
+            names = [source.name for source in self._sources]
             return [
-                merge(query, [(name, hits[position]) for name, hits in found], self.catalogue)
-                for position, query in enumerate(queries)
+                merge(query, list(zip(names, hits, strict=True)), self.catalogue)
+                for query, hits in zip(queries, zip(*found, strict=True), strict=True)
             ]
 
     def rank(self, shortlists: Sequence[Shortlist]) -> list[RankedList]:
