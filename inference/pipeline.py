@@ -101,12 +101,8 @@ def order(shortlist: Shortlist, scores: Vector, catalogue: Catalogue) -> RankedL
     rows = shortlist.rows[best]
     origins = [shortlist.origins(position) for position in best]
     words = reasons(shortlist.query, catalogue, rows, origins)
-    return RankedList(
-        tuple(
-            ScoredCandidate(catalogue.item(row), float(rounded[position]), sources, reason)
-            for row, position, sources, reason in zip(rows, best, origins, words, strict=True)
-        )
-    )
+    items = map(catalogue.item, rows.tolist())
+    return RankedList(tuple(map(ScoredCandidate, items, rounded[best].tolist(), origins, words)))
 
 
 def in_retrieval_order(shortlist: Shortlist, fallback: str) -> RankedList:

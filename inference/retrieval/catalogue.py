@@ -15,7 +15,6 @@ from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.vectors import MAX_DIM, Int8Vector, inverse_norms, quantise
 from inference.types import Item, Vector, label_key, stable_key
 
-
 FEW = 3
 """So many vectors are multiplied one by one: for a product of matrices BLAS copies the large one first, which only pays
 for more of them. Either way the same bits come out."""
