@@ -14,7 +14,7 @@ from inference.ranking.features import features
 from inference.ranking.reasons import reasons
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlist import Shortlist, merge
-from inference.retrieval.sources import CandidateSource
+from inference.retrieval.sources import CandidateSource, ask
 from inference.types import Query, RankedList, ScoredCandidate, Vector
 
 SCORING_FAILED = "scoring_failed"
@@ -66,10 +66,11 @@ class Recommender:
     def retrieve(self, queries: Sequence[Query]) -> list[Shortlist]:
         """Ask every source about every query and merge what they found."""
         with self._stage("retrieve"):
-            found = [(source.name, source.retrieve(queries, self.catalogue, self._limit)) for source in self._sources]
+            found = ask(self._sources, queries, self.catalogue, self._limit)
+            names = [source.name for source in self._sources]
             return [
-                merge(query, [(name, hits[position]) for name, hits in found], self.catalogue)
-                for position, query in enumerate(queries)
+                merge(query, list(zip(names, hits, strict=True)), self.catalogue)
+                for query, hits in zip(queries, zip(*found, strict=True), strict=True)
             ]
 
     def rank(self, shortlists: Sequence[Shortlist]) -> list[RankedList]:
@@ -104,12 +105,8 @@ def order(shortlist: Shortlist, scores: Vector, catalogue: Catalogue) -> RankedL
     rows = shortlist.rows[best]
     origins = [shortlist.origins(position) for position in best]
     words = reasons(shortlist.query, catalogue, rows, origins)
-    return RankedList(
-        tuple(
-            ScoredCandidate(catalogue.item(row), float(rounded[position]), sources, reason)
-            for row, position, sources, reason in zip(rows, best, origins, words, strict=True)
-        )
-    )
+    items = map(catalogue.item, rows.tolist())
+    return RankedList(tuple(map(ScoredCandidate, items, rounded[best].tolist(), origins, words)))
 
 
 def in_retrieval_order(shortlist: Shortlist, fallback: str) -> RankedList:

@@ -13,11 +13,11 @@ from inference.types import Query
 def reasons(query: Query, catalogue: Catalogue, rows: Rows, origins: list[tuple[str, ...]]) -> list[str]:
     """Explain each of `rows` by the sources that proposed it: the search first, then the nearest remembered item."""
     remembered = [(memory, row) for memory in query.recent if (row := catalogue.row(memory.key)) is not None]
-    nearest = np.zeros(len(rows), dtype=np.intp)
+    nearest: list[int] = []
     if remembered:
         past = np.array([row for _, row in remembered], dtype=np.intp)
         vectors, norms = catalogue.columns.vectors, catalogue.columns.inverse_norms
-        nearest = (vectors[rows] @ vectors[past].T * norms[past]).argmax(axis=1)
+        nearest = (vectors[rows] @ vectors[past].T * norms[past]).argmax(axis=1).tolist()
 
     def explain(position: int) -> str:
         sources = origins[position]

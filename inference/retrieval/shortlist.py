@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.columns import Rows
-from inference.types import Item, Query, Vector
+from inference.types import Item, Keys, Query, Vector
 
 RRF_OFFSET = 60
 """Cormack, Clarke & Büttcher 2009, doi:10.1145/1571941.1572114: an item's fused score is Σ 1 / (60 + rank)."""
@@ -39,7 +40,12 @@ class Shortlist:
 
     def origins(self, position: int) -> tuple[str, ...]:
         """Name the sources that proposed the candidate at `position`."""
-        return tuple(name for name, did in zip(self.sources, self.proposed[position], strict=True) if did)
+        return tuple(compress(self.sources, self.proposed[position].tolist()))
+
+
+def among(keys: Keys, few: Keys) -> npt.NDArray[np.bool_]:
+    """Tell which of `keys` (n,) are among a `few` (m,): for so few, comparing each beats the sorting of `np.isin`."""
+    return np.asarray((keys[:, None] == few).any(axis=1))
 
 
 def merge(query: Query, found: Sequence[tuple[str, Found | None]], catalogue: Catalogue) -> Shortlist:
@@ -57,8 +63,10 @@ def merge(query: Query, found: Sequence[tuple[str, Found | None]], catalogue: Ca
         scores[places, column] = hits.scores
         proposed[places, column] = True
         fused[places] += 1.0 / (RRF_OFFSET + 1 + np.arange(len(places), dtype=np.float32))
-    keep = ~np.isin(catalogue.columns.keys[rows], query.exclude)
-    order = np.flatnonzero(keep)[np.lexsort((catalogue.columns.keys[rows[keep]], -fused[keep]))]
+    keys = catalogue.columns.keys[rows]
+    order = np.lexsort((keys, -fused))
+    if len(query.exclude):
+        order = order[~among(keys[order], query.exclude)]
     rows = rows[order]
     return Shortlist(
         query=query,
@@ -67,5 +75,5 @@ def merge(query: Query, found: Sequence[tuple[str, Found | None]], catalogue: Ca
         scores=scores[order],
         proposed=proposed[order],
         sources=tuple(name for name, _ in found),
-        leading=tuple(catalogue.item(row) for row in rows[: query.k]),
+        leading=tuple(map(catalogue.item, rows[: query.k].tolist())),
     )

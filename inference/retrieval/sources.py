@@ -42,6 +42,27 @@ class VectorSource:
         return [None if vector is None else next(found) for vector in vectors]
 
 
+def ask(
+    sources: Sequence[CandidateSource], queries: Sequence[Query], catalogue: Catalogue, limit: int
+) -> list[list[Found | None]]:
+    """Ask every source about every query; what each found, in the order of `sources`.
+
+    Sources of vectors share one search: the catalogue's matrix is larger than the caches and is read only once.
+    """
+    vectors = [
+        [source.vector_of(query) for query in queries] if isinstance(source, VectorSource) else None
+        for source in sources
+    ]
+    present = [vector for column in vectors if column for vector in column if vector is not None]
+    found = iter(catalogue.search(np.stack(present), limit) if present else ())
+    return [
+        source.retrieve(queries, catalogue, limit)
+        if column is None
+        else [None if vector is None else next(found) for vector in column]
+        for source, column in zip(sources, vectors, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class TrendingSource:
     """The items that most shoppers act on now: the same for everyone."""
