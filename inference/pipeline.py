@@ -69,8 +69,8 @@ class Recommender:
             found = ask(self._sources, queries, self.catalogue, self._limit)
             names = [source.name for source in self._sources]
             return [
-                merge(query, list(zip(names, hits, strict=True)), self.catalogue)
-                for query, hits in zip(queries, zip(*found, strict=True), strict=True)
+                merge(query, [(name, hits[position]) for name, hits in zip(names, found, strict=True)], self.catalogue)
+                for position, query in enumerate(queries)
             ]
 
     def rank(self, shortlists: Sequence[Shortlist]) -> list[RankedList]:
