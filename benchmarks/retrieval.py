@@ -70,6 +70,8 @@ def _measure(stage: Stage, real: Vector, items: int) -> Measured:
 def _fill(catalogue: Catalogue, items: Sequence[Item], vectors: Int8Vector) -> None:
     for item, vector in zip(items, vectors, strict=True):
         catalogue.upsert(item, vector)
+    while catalogue.build_index(len(catalogue)):
+        pass
 
 
 def recall(exact: Catalogue, approximate: Catalogue, queries: Vector, limit: int) -> float:

@@ -114,7 +114,7 @@ def changelog(settings: Settings, shop: Shop, shoppers: int, seed: int) -> Itera
         vectors = rng.standard_normal((2, 384), dtype=np.float32)
         positions = {stable_key(settings.clicks_topic): Position(-1, 0)}
         profile = Profile(
-            int(recent["at_ms"][0]), vectors[0], vectors[1], recent, (), categories, categories[:2], positions
+            int(recent["at_ms"][0]), vectors[0], vectors[1], recent, (), categories, categories[:2], positions, space=0
         )
         yield topic, f"shopper-{number}".encode(), codec.encode(profile)
 

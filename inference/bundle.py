@@ -14,7 +14,7 @@ from inference.encoding.providers import CPU
 from inference.encoding.session import Session, open_session
 from inference.encoding.text import item_text, normalise_query
 from inference.errors import BundleError, ScoringError
-from inference.manifest import Graph, Manifest, read_files, read_manifest
+from inference.manifest import Graph, Manifest, read_files, read_manifest, vector_space
 from inference.pipeline import Recommender
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer
@@ -45,8 +45,13 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """The model's version. Vectors of different versions must not be compared."""
+        """The model's version."""
         return self.manifest.version
+
+    @property
+    def vector_space(self) -> str:
+        """Names the space of the vectors: of the same encoder and tokenizer, whatever the ranker."""
+        return vector_space(self.manifest)
 
     @property
     def dim(self) -> int:

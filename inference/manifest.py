@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from inference.errors import BundleError
+from inference.types import stable_key
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -120,6 +121,15 @@ def read_manifest(folder: Path) -> Manifest:
     if missing:
         raise BundleError(f"{path}: `files` must name one of each role, missing: {', '.join(sorted(missing))}")
     return manifest
+
+
+def vector_space(manifest: Manifest) -> str:
+    """Name the space that the encoder's vectors live in: the same for the same encoder and tokenizer, to the byte.
+
+    Vectors of two spaces must not be compared. A new ranker alone keeps the space.
+    """
+    digests = {file.role: file.sha256 for file in manifest.files}
+    return f"{manifest.name}-{stable_key(digests['encoder'] + digests['tokenizer']):016x}"
 
 
 def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:

@@ -13,7 +13,6 @@ from streams.inflight import InFlight
 from streams.items.catalogue import LiveCatalogue
 from streams.items.encoder import ItemPath
 from streams.items.trending import Trending
-from streams.items.vectors import model_version
 from streams.kafka import client_options
 from streams.metrics import Metrics
 from streams.monitor import SilentMonitor
@@ -31,7 +30,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
     app = faust_app(settings)
     outbox = Outbox(client_options(settings), linger_ms=settings.producer_linger_ms)
     dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
-    live = LiveCatalogue(model_version(bundle))
+    live = LiveCatalogue(bundle.vector_space, bundle.dim)
     trending = Trending(settings.trending_half_life_hours * 3600e3)
     scoring = Scoring(bundle, recommender(settings, bundle, metrics.observe_stage), scoring_limits(settings), metrics)
     profiles = ProfileTable(app, partitions=settings.partitions, options=store_options(settings), outbox=outbox)
@@ -93,7 +92,7 @@ def faust_app(settings: Settings) -> WorkerApp:
         topic_allow_declare=False,
         topic_disable_leader=True,
         topic_partitions=settings.partitions,
-        table_standby_replicas=settings.standby_replicas,
+        table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=settings.commit_interval_seconds,
         broker_session_timeout=settings.session_timeout_seconds,

@@ -26,12 +26,16 @@ from streams.profiles.profile import (
     empty,
     event_time_ms,
     in_session,
+    in_space,
     is_replay,
 )
 from streams.serde import recommendation_id
 
 INTENT_LABELS = 3
 """Categories, and brands, that a message names."""
+FADED = 0.05
+"""A search whose weight has decayed to less says nothing any more."""
+ENCODING_FAILED = "encoding_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Engine:
         self,
         *,
         dim: int,
+        space: str,
         model: ModelRef,
         catalogue: LiveCatalogue,
         trending: Trending,
@@ -60,6 +65,7 @@ class Engine:
         list_size: int,
     ) -> None:
         self._dim = dim
+        self._space = stable_key(space)
         self._model = model
         self._catalogue = catalogue
         self._trending = trending
@@ -80,13 +86,13 @@ class Engine:
         Raises:
             ProfileCodecError: `stored` is unreadable.
         """
-        profile = empty(self._dim) if stored is None else codec.decode(stored, self._dim)
+        profile = self._profile(stored)
         replayed = is_replay(profile, source)
         if not replayed:
             profile = self._fold(profile, interaction, source, text_vector)
         data = codec.encode(profile)
         # What is ranked is what was stored, rounding included: a list does not depend on who kept the profile at hand.
-        profile = codec.decode(data, self._dim)
+        profile = codec.decode(data, self._dim, self._space)
         query = self._query(profile, interaction, text_vector)
         return Observation(
             interaction=interaction,
@@ -124,8 +130,14 @@ class Engine:
             ),
             intent=observation.intent,
             model=self._model,
-            fallback=ranked.fallback,
+            fallback=ranked.fallback or degraded(observation),
         )
+
+    def _profile(self, stored: bytes | None) -> Profile:
+        if stored is None:
+            return empty(self._dim, self._space)
+        profile = codec.decode(stored, self._dim, self._space)
+        return in_space(profile, self._space, vector_of=self._catalogue.vector, rules=self._rules)
 
     def _fold(self, profile: Profile, interaction: Interaction, source: Source, text_vector: Vector | None) -> Profile:
         item, vector = None, text_vector
@@ -157,7 +169,12 @@ class Engine:
 
     def _intent(self, profile: Profile, query: Query) -> tuple[Intent, ...]:
         """Name what the shopper is after: the last search, then the heaviest categories and brands."""
-        searched = tuple(Intent(kind="query", label=past.text, weight=1.0) for past in profile.queries[:1])
+        half_life_ms = self._rules.short_term_half_life_ms
+        searched = tuple(
+            Intent(kind="query", label=past.text, weight=weight)
+            for past in profile.queries[:1]
+            if (weight := round(2.0 ** ((past.at_ms - profile.updated_ms) / half_life_ms), 4)) >= FADED
+        )
         labelled = (
             Intent(kind=kind, label=label, weight=round(share, 4))
             for kind, weights in (("category", query.categories), ("brand", query.brands))
@@ -165,6 +182,12 @@ class Engine:
             if (label := self._catalogue.label(key)) is not None
         )
         return searched + tuple(labelled)
+
+
+def degraded(observation: Observation) -> str | None:
+    """Say what a list had to do without, though the model ranked it."""
+    without_text = observation.query.text is not None and observation.query.text_vector is None
+    return ENCODING_FAILED if without_text else None
 
 
 def shares(affinities: Memory) -> Mapping[int, float]:

@@ -179,11 +179,11 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Internal, on `item-vectors`: an item beside its vector, as every worker reads them.
 
     `vector` is int8 of shape (dim,), `text_hash` the stable key of the text that was encoded,
-    and `model` the version of the bundle that encoded it.
+    and `space` the vector space of the model that encoded it.
     """
 
     item: Item
-    model: str
+    space: str
     text_hash: int
     vector: bytes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference.bundle import Bundle
+from inference.bundle import Bundle, load_bundle
 from inference.pipeline import Observer, Recommender, unobserved
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import SOURCES
@@ -12,6 +12,11 @@ from streams.items.trending import Trending
 from streams.messages import ModelRef
 from streams.profiles.profile import ProfileRules
 from streams.settings import Settings
+
+
+def load_model(settings: Settings) -> Bundle:
+    """Load and verify the bundle that the settings name. Raises BundleError, ProviderError."""
+    return load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
 
 
 def recommender(settings: Settings, bundle: Bundle, observe: Observer = unobserved) -> Recommender:
@@ -29,6 +34,7 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, trending: Tr
     """Make the engine, the same for a worker and for `replay`."""
     return Engine(
         dim=bundle.dim,
+        space=bundle.vector_space,
         model=ModelRef(name=bundle.name, version=bundle.version),
         catalogue=live,
         trending=trending,

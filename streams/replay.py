@@ -15,7 +15,6 @@ from inference.types import Vector
 from streams.engine import Observation
 from streams.items.catalogue import LiveCatalogue, apply_changes
 from streams.items.trending import Trending
-from streams.items.vectors import model_version
 from streams.messages import Interaction, ItemVector, Recommendations, Search
 from streams.parts import engine, recommender
 from streams.profiles.profile import Source
@@ -38,12 +37,14 @@ class Replay:
         self._settings = settings
         self._bundle = bundle
         self._trending = Trending(settings.trending_half_life_hours * 3600e3)
-        live = LiveCatalogue(model_version(bundle))
+        live = LiveCatalogue(bundle.vector_space, bundle.dim)
         for record in records:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live, self._trending)
         self.recommender: Recommender = recommender(settings, bundle)
         apply_changes(self.recommender.catalogue, live.take_changes())
+        while self.recommender.catalogue.build_index(BATCH):
+            pass
         self._offsets = {settings.clicks_topic: 0, settings.searches_topic: 0}
         self._trends_ms = 0
 

@@ -19,15 +19,17 @@ from inference.retrieval.shortlist import Shortlist
 from inference.retrieval.sources import TRENDING
 from inference.types import Item, Query, RankedList, ScoredCandidate, Vector
 from streams.batching import MicroBatcher
+from streams.engine import ENCODING_FAILED
 from streams.items.catalogue import Change, LiveCatalogue, apply_changes
 from streams.metrics import Metrics
 
 DEADLINE_EXCEEDED = "deadline_exceeded"
-ENCODING_FAILED = "encoding_failed"
 QUERY_CACHE_SIZE = 4096
+UPDATE_BATCH = 32
+"""Changes of the catalogue between two batches of shoppers: into a large one an item takes a millisecond."""
 POPULAR = 100
 """Items kept at hand for lists whose retrieval is late."""
-ITEM_BATCH = 8
+ITEM_BATCH = 4
 """Items encoded between two batches of shoppers: a new catalogue must not make shoppers wait."""
 
 
@@ -79,15 +81,19 @@ class Scoring:
         )
 
     async def encode_query(self, query: str) -> Vector | None:
-        """Return the unit vector (dim,) of a search, None where the encoder fails. Repeated searches are remembered."""
+        """Return the unit vector (dim,) of a search, None where the encoder fails or is late.
+
+        Repeated searches are remembered.
+        """
         text = normalise_query(query)
         vector = self._vectors.get(text)
         if vector is not None:
             self._vectors.move_to_end(text)
             return vector
         try:
-            vector = self._vectors[text] = await self._encoder.submit(text)
-        except ScoringError:
+            async with asyncio.timeout(self.limits.deadline_s):
+                vector = self._vectors[text] = await self._encoder.submit(text)
+        except (ScoringError, TimeoutError):
             self.metrics.fallbacks.labels(ENCODING_FAILED).inc()
             return None
         if len(self._vectors) > QUERY_CACHE_SIZE:
@@ -112,9 +118,13 @@ class Scoring:
         return ranked
 
     async def update(self, changes: Sequence[Change]) -> None:
-        """Bring the arrays up to date with the live catalogue."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, apply_changes, self.recommender.catalogue, changes)
+        """Bring the arrays up to date with the live catalogue, a few items at a time between the shoppers' batches."""
+        loop, catalogue = asyncio.get_running_loop(), self.recommender.catalogue
+        for start in range(0, len(changes), UPDATE_BATCH):
+            part = changes[start : start + UPDATE_BATCH]
+            await loop.run_in_executor(self._thread, apply_changes, catalogue, part)
+        while await loop.run_in_executor(self._thread, catalogue.build_index, UPDATE_BATCH):
+            pass
 
     async def set_popularity(self, scores: Mapping[int, float], live: LiveCatalogue) -> None:
         """Replace what trends: the shares of items by stable key, heaviest first."""

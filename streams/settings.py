@@ -41,7 +41,6 @@ class Settings(BrokerSettings):
     app_id: Name = Field("intentstream", description="Consumer group, and the prefix of the changelog's name")
     data_dir: Path = Field(Path("data"), description="Directory of the worker's state; two workers need two")
     partitions: Count = Field(8, description="Partitions of clicks, searches, items, item vectors and the changelog")
-    standby_replicas: Annotated[int, Field(ge=0, le=8)] = Field(0, description="Workers that also follow each state")
     session_timeout_seconds: Annotated[float, Field(ge=6, le=300)] = Field(
         10.0, description="A worker silent for so long has lost its partitions"
     )

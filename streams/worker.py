@@ -107,7 +107,7 @@ class Worker:
         self._ready.set()
         self.metrics.ready.set(1)
         provider = self.scoring.bundle.provider
-        log.info("ready: %s items, model %s on %s", len(self.live), self.live.model_version, provider)
+        log.info("ready: %s items, model %s on %s", len(self.live), self.live.space, provider)
         renewed = await self.items.renew(self._item_partitions)
         if renewed:
             log.info("%s items of another model encoded again", renewed)

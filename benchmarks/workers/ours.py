@@ -10,7 +10,6 @@ from typing import Any
 import faust
 
 from benchmarks.workers import given_settings, tell
-from inference import load_bundle
 from inference.pipeline import Recommender
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlist import Shortlist, merge
@@ -18,6 +17,7 @@ from inference.types import Item, Query, RankedList, ScoredCandidate
 from streams.app import build
 from streams.commands.worker import NOISY
 from streams.metrics import Metrics
+from streams.parts import load_model
 from streams.settings import Settings
 from streams.worker import Worker
 
@@ -72,7 +72,7 @@ def main(settings: Settings, *, null: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    bundle = load_model(settings)
     worker = build(settings, bundle, Metrics())
     if null:
         scoring = worker.scoring

@@ -6,6 +6,7 @@ One row an item; a removed item's row is used again. One thread writes and searc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class Catalogue:
         self.popular: Rows = np.empty(0, dtype=np.intp)
         self._exact_limit = exact_limit
         self._neighbours: NeighbourIndex | None = None
+        self._unindexed: dict[int, None] = {}
         self._row_of: dict[int, int] = {}
         self._items: list[Item | None] = []
         self._free: list[int] = []
@@ -78,6 +80,7 @@ class Catalogue:
             raise ValueError(f"vector of {item.item_id!r}: shape ({self.dim},) required, {vector.shape} came")
         key = stable_key(item.item_id)
         row = self._row_of.get(key)
+        known = row is not None and np.array_equal(self.columns.vectors[row], vector)
         if row is None:
             row = self._row_of[key] = self._new_row()
         self._items[row] = item
@@ -88,7 +91,8 @@ class Catalogue:
         columns.available[row] = item.in_stock
         columns.categories[row] = label_key(item.label)
         columns.brands[row] = label_key(item.brand)
-        self._index(row)
+        if not known:
+            self._unindexed[row] = None
 
     def remove(self, item_id: str) -> bool:
         """Take an item out; False if it was not there."""
@@ -99,6 +103,7 @@ class Catalogue:
         self.columns.available[row] = False
         self.columns.popularity[row] = 0.0
         self.popular = self.popular[self.popular != row]
+        self._unindexed.pop(row, None)
         if self._neighbours is not None:
             self._neighbours.remove(row)
         self._free.append(row)
@@ -114,8 +119,10 @@ class Catalogue:
 
     def search(self, vectors: Vector, limit: int) -> list[Found]:
         """Return the `limit` available items nearest to each of `vectors` (n, dim) by cosine."""
+        if not len(vectors):
+            return []
         queries = quantise(vectors).astype(np.float32)
-        if self._neighbours is None:
+        if self._neighbours is None or self._unindexed:
             similarities = self._similarities(queries, slice(len(self._items)))
             available = np.flatnonzero(self.columns.available[: len(self._items)])
             return [self._top(available, row[available], limit) for row in similarities]
@@ -124,6 +131,21 @@ class Catalogue:
             rows = near[self.columns.available[near]]
             found.append(self._top(rows, self._similarities(query[None], rows)[0], limit))
         return found
+
+    def build_index(self, most: int) -> bool:
+        """Add at most `most` items to the approximate index, where one is needed; True while there is more to add.
+
+        Search is exact until all are in it, so whoever changes a large catalogue calls this afterwards.
+        """
+        if len(self) <= self._exact_limit:
+            return False
+        if self._neighbours is None:
+            self._neighbours = NeighbourIndex(self.dim)
+        rows = np.array(list(islice(self._unindexed, most)), dtype=np.intp)
+        self._neighbours.add(rows, self.columns.vectors[rows])
+        for row in rows.tolist():
+            del self._unindexed[row]
+        return bool(self._unindexed)
 
     def similarities(self, vectors: Vector, rows: Rows) -> Vector:
         """Return the cosines (n, len(rows)) of `vectors` (n, dim) to the items in `rows`."""
@@ -150,11 +172,3 @@ class Catalogue:
             self.columns = self.columns.grown()
         self._items.append(None)
         return len(self._items) - 1
-
-    def _index(self, row: int) -> None:
-        if self._neighbours is not None:
-            self._neighbours.add(np.array([row]), self.columns.vectors[row : row + 1])
-        elif len(self._row_of) > self._exact_limit:
-            rows = np.array(list(self._row_of.values()), dtype=np.intp)
-            self._neighbours = NeighbourIndex(self.dim)
-            self._neighbours.add(rows, self.columns.vectors[rows])

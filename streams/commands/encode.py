@@ -19,12 +19,12 @@ def encode(catalog: Path, output: Path) -> None:
     The file holds `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` (n,) and `model`; numpy.load reads it, and
     `intentstream replay --vectors` takes it.
     """
-    from inference import load_bundle
     from streams.items.vectors import encode_catalogue, write_vectors
     from streams.jsonlines import read_items
+    from streams.parts import load_model
 
     settings = load_settings()
-    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    bundle = load_model(settings)
     items = [line.message for line in read_items(catalog)]
     with encoding_progress(len(items)) as progress:
         records = encode_catalogue(bundle, items, progress=progress)

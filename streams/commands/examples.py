@@ -40,16 +40,15 @@ def examples(
     import numpy as np
     from rich.progress import Progress
 
-    from inference import load_bundle
     from streams.examples import Sampling, as_arrays
     from streams.examples import examples as gather
     from streams.items.vectors import encode_catalogue, read_vectors
     from streams.jsonlines import read_events, read_items
-    from streams.parts import profile_rules
+    from streams.parts import load_model, profile_rules
     from streams.replay import Replay
 
     settings = load_settings()
-    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    bundle = load_model(settings)
     items = [line.message for line in read_items(catalog)]
     known = read_vectors(vectors, bundle) if vectors else None
     with encoding_progress(len(items)) as encoded:

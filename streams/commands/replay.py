@@ -17,8 +17,8 @@ from streams.settings import load_settings
 @click.option("--events", type=FILE, required=True, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Where the lists go, JSON Lines.")
 @click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue.")
-@click.option("-k", "list_size", type=click.IntRange(1, 1000), default=20, show_default=True, help="Items a list.")
-def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int) -> None:
+@click.option("-k", "list_size", type=click.IntRange(1, 1000), help="Items a list, before INTENTSTREAM_LIST_SIZE.")
+def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int | None) -> None:
     """Recommend for a file of interactions, without Kafka.
 
     The same path as a worker's, in the order of the file and deterministic: one line of output for each interaction,
@@ -26,14 +26,14 @@ def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list
     """
     from rich.progress import track
 
-    from inference import load_bundle
     from streams.items.vectors import encode_catalogue, read_vectors
     from streams.jsonlines import read_events, read_items
+    from streams.parts import load_model
     from streams.replay import Replay
     from streams.serde import encode_json
 
-    settings = load_settings({"list_size": list_size})
-    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    settings = load_settings({} if list_size is None else {"list_size": list_size})
+    bundle = load_model(settings)
     items = [line.message for line in read_items(catalog)]
     known = read_vectors(vectors, bundle) if vectors else None
     with encoding_progress(len(items)) as progress:

@@ -31,9 +31,9 @@ def worker(settings: Settings) -> None:
 
     import faust
 
-    from inference import load_bundle
     from streams.app import build
     from streams.metrics import Metrics
+    from streams.parts import load_model
     from streams.topics import check
 
     loop = asyncio.new_event_loop()
@@ -41,7 +41,7 @@ def worker(settings: Settings) -> None:
     if problems := loop.run_until_complete(check(settings)).problems:
         raise TopicError("; ".join(f"topic {problem.topic} {problem.text}" for problem in problems))
     metrics = Metrics()
-    bundle = load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+    bundle = load_model(settings)
     app = build(settings, bundle, metrics).app
     if settings.metrics_port:
         metrics.serve(settings.metrics_host, settings.metrics_port)

@@ -15,12 +15,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from inference.bundle import load_bundle
 from inference.encoding.text import item_text
-from inference.manifest import Manifest, read_manifest
+from inference.manifest import read_manifest, vector_space
 from inference.types import Item, stable_key
 from streams.items.vectors import Encoded, encode_catalogue
 from streams.messages import ItemVector
+from streams.parts import load_model
 from streams.settings import Settings
 
 
@@ -60,14 +60,14 @@ class DemoVectors:
     items: Sequence[Item]
     known: Encoded
     cache: VectorCache
-    model: str
+    space: str
 
     @classmethod
     def of(cls, items: Sequence[Item], settings: Settings) -> DemoVectors:
         """Look up what the cache holds. Raises BundleError where the model's manifest cannot be read."""
         manifest = read_manifest(settings.model_path)
-        cache = VectorCache(cache_folder() / f"{_fingerprint(manifest)}.npz", manifest.dim)
-        return cls(items, cache.load(), cache, f"{manifest.name}/{manifest.version}")
+        cache = VectorCache(cache_folder() / f"{vector_space(manifest)}.npz", manifest.dim)
+        return cls(items, cache.load(), cache, vector_space(manifest))
 
     def missing(self) -> int:
         """Count the texts that have to be encoded."""
@@ -77,10 +77,10 @@ class DemoVectors:
         """Return the records for `item-vectors`; what is missing is encoded, told to `progress`, and kept on disk."""
         if not self.missing():
             return [
-                ItemVector(item=item, model=self.model, text_hash=key, vector=self.known[key])
+                ItemVector(item=item, space=self.space, text_hash=key, vector=self.known[key])
                 for item, key in zip(self.items, self._keys(), strict=True)
             ]
-        bundle = load_bundle(settings.model_path, providers=settings.execution_providers)
+        bundle = load_model(settings)
         records = encode_catalogue(bundle, self.items, known=self.known, progress=progress)
         self.cache.save(self.known | {record.text_hash: record.vector for record in records})
         return records
@@ -93,8 +93,3 @@ def cache_folder() -> Path:
     """Return where the demo keeps what it can make again, by the XDG base directory specification."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "intentstream"
-
-
-def _fingerprint(manifest: Manifest) -> str:
-    encoder = next(file.sha256 for file in manifest.files if file.role == "encoder")
-    return f"{manifest.name}-{manifest.version}-{encoder[:12]}"

@@ -27,8 +27,9 @@ class Change:
 class LiveCatalogue:
     """Every item with its vector, the labels they carry, and the changes that the scorer has not seen yet."""
 
-    def __init__(self, model_version: str) -> None:
-        self.model_version = model_version
+    def __init__(self, space: str, dim: int) -> None:
+        self.space = space
+        self._dim = dim
         self.stale: dict[str, tuple[int, ItemVector]] = {}
         self._records: dict[int, ItemVector] = {}
         self._labels: dict[int, str] = {}
@@ -40,10 +41,10 @@ class LiveCatalogue:
     def apply(self, item_id: str, record: ItemVector | None, partition: int = 0) -> None:
         """Take over an item's newest record, from a partition of `item-vectors`; None removes it.
 
-        A record of another model's making is kept aside in `stale`: the item has to be encoded again.
+        A record of another vector space is kept aside in `stale`: the item has to be encoded again.
         """
         self.stale.pop(item_id, None)
-        if record is not None and record.model != self.model_version:
+        if record is not None and (record.space != self.space or len(record.vector) != self._dim):
             self.stale[item_id] = (partition, record)
             record = None
         if record is None:
@@ -54,6 +55,11 @@ class LiveCatalogue:
                 if label:
                     self._labels[label_key(label)] = label
         self._changes.append(Change(item_id, record))
+
+    def vector(self, key: int) -> Vector | None:
+        """Return the unit vector (dim,) of the item with this stable key."""
+        record = self._records.get(key)
+        return None if record is None else dequantise(vector_of(record))
 
     def find(self, item_id: str) -> tuple[Item, Vector] | None:
         """Return the item and its unit vector (dim,)."""

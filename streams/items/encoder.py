@@ -64,4 +64,4 @@ class ItemPath:
             vector = known.vector
         else:
             vector = quantise(await self.scoring.encode_item(text)).tobytes()
-        return ItemVector(item=item, model=self.live.model_version, text_hash=text_hash, vector=vector)
+        return ItemVector(item=item, space=self.live.space, text_hash=text_hash, vector=vector)

@@ -19,11 +19,6 @@ Encoded = dict[int, bytes]
 """int8 vectors by the stable key of the text that was encoded."""
 
 
-def model_version(bundle: Bundle) -> str:
-    """Return what tells the vectors of this bundle from those of any other."""
-    return f"{bundle.name}/{bundle.version}"
-
-
 def encode_catalogue(
     bundle: Bundle,
     items: Sequence[Item],
@@ -39,13 +34,13 @@ def encode_catalogue(
     vectors.update({key: vector.tobytes() for key, vector in zip(missing, encoded, strict=True)})
     keys = [stable_key(item_text(item)) for item in items]
     return [
-        ItemVector(item=item, model=model_version(bundle), text_hash=key, vector=vectors[key])
+        ItemVector(item=item, space=bundle.vector_space, text_hash=key, vector=vectors[key])
         for item, key in zip(items, keys, strict=True)
     ]
 
 
 def write_vectors(path: Path, bundle: Bundle, records: Sequence[ItemVector]) -> None:
-    """Write a `.npz` file: `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` uint64 (n,), `model`."""
+    """Write a `.npz` file: `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` uint64 (n,), `space`."""
     vectors = np.frombuffer(b"".join(record.vector for record in records), dtype=np.int8)
     with path.open("wb") as file:
         np.savez(
@@ -53,7 +48,7 @@ def write_vectors(path: Path, bundle: Bundle, records: Sequence[ItemVector]) -> 
             item_ids=np.array([record.item.item_id for record in records], dtype=np.str_),
             vectors=vectors.reshape(len(records), bundle.dim),
             text_hashes=np.array([record.text_hash for record in records], dtype=np.uint64),
-            model=np.array(model_version(bundle)),
+            space=np.array(bundle.vector_space),
         )
 
 
@@ -65,10 +60,10 @@ def read_vectors(path: Path, bundle: Bundle) -> Encoded:
     """
     try:
         with path.open("rb") as opened, np.load(opened) as file:
-            model, keys, vectors = str(file["model"]), file["text_hashes"], file["vectors"]
+            space, keys, vectors = str(file["space"]), file["text_hashes"], file["vectors"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ConfigurationError(f"{path}: required vectors written by `intentstream encode`, got: {error}") from error
-    if model != model_version(bundle) or vectors.dtype != np.int8 or vectors.shape != (len(keys), bundle.dim):
-        required = f"int8 vectors of {model_version(bundle)}, {bundle.dim} dimensions"
-        raise ConfigurationError(f"{path}: required {required}, got {vectors.dtype} of {model}, {vectors.shape}")
+    if space != bundle.vector_space or vectors.dtype != np.int8 or vectors.shape != (len(keys), bundle.dim):
+        required = f"int8 vectors of {bundle.vector_space}, {bundle.dim} dimensions"
+        raise ConfigurationError(f"{path}: required {required}, got {vectors.dtype} of {space}, {vectors.shape}")
     return {int(key): vector.tobytes() for key, vector in zip(keys, vectors, strict=True)}

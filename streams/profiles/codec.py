@@ -21,7 +21,7 @@ from streams.errors import ProfileCodecError
 from streams.profiles.profile import ACTIONS, AFFINITY, RECENT, Memory, PastQuery, Position, Profile
 
 VERSION = 3
-"""1: vectors in float16, topics by name. 2: brands. 3: vectors in int16, topics by stable key."""
+"""1: vectors in float16, topics by name. 2: brands. 3: vectors in int16, topics by stable key, the vector space."""
 
 _LARGEST = Struct("<f")
 _SHARES = 2**15 - 1
@@ -38,6 +38,7 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True):
     categories: bytes
     positions: Mapping[str | int, Position]
     brands: bytes = b""
+    space: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -57,21 +58,24 @@ def encode(profile: Profile) -> bytes:
             profile.categories.tobytes(),
             dict(profile.positions.items()),
             profile.brands.tobytes(),
+            profile.space,
         )
     )
 
 
-def decode(data: bytes, dim: int) -> Profile:
-    """Read a profile of `dim` dimensions, of this version or any before.
+def decode(data: bytes, dim: int, space: int) -> Profile:
+    """Read a profile, of this version or any before, for a model of `dim` dimensions and its vector `space`.
+
+    Vectors of another space mean nothing here and come back as zero, with the space that they were of.
 
     Raises:
-        ProfileCodecError: the bytes are no profile, of a newer version, or of other dimensions.
+        ProfileCodecError: the bytes are no profile, or of a newer version.
     """
     try:
         wire = _decoder.decode(data)
         if not 1 <= wire.version <= VERSION:
             raise ProfileCodecError(f"stored profile: version 1 to {VERSION} required, {wire.version} came")
-        vector = _half if wire.version < 3 else _unpacked
+        vector = _nothing if wire.space != space else _half if wire.version < 3 else _unpacked
         return Profile(
             updated_ms=wire.updated_ms,
             short_term=vector(wire.short_term, dim),
@@ -80,6 +84,7 @@ def decode(data: bytes, dim: int) -> Profile:
             queries=wire.queries,
             categories=np.frombuffer(wire.categories, dtype=AFFINITY),
             brands=np.frombuffer(wire.brands, dtype=AFFINITY),
+            space=wire.space,
             positions={
                 stable_key(topic) if isinstance(topic, str) else topic: position
                 for topic, position in wire.positions.items()
@@ -87,6 +92,10 @@ def decode(data: bytes, dim: int) -> Profile:
         )
     except _UNREADABLE as error:
         raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile ({error})") from error
+
+
+def _nothing(_data: bytes, dim: int) -> Vector:
+    return np.zeros(dim, dtype=np.float32)
 
 
 def _packed(vector: Vector) -> bytes:

@@ -7,8 +7,8 @@ give the same vectors. Every memory is bounded, and so is the size of a profile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,7 @@ class Profile:
         recent: the last items, newest first, each once, dtype RECENT.
         queries: the last searches, newest first.
         categories, brands: decayed weights of labels by their stable keys, dtype AFFINITY, heaviest first.
+        space: the stable key of the vector space that the vectors live in.
         positions: the last applied interaction of each source topic, by the stable key of the topic's name.
     """
 
@@ -82,9 +83,10 @@ class Profile:
     categories: Memory
     brands: Memory
     positions: Mapping[int, Position]
+    space: int
 
 
-def empty(dim: int) -> Profile:
+def empty(dim: int, space: int) -> Profile:
     """Return the profile of a shopper of whom nothing is known."""
     return Profile(
         updated_ms=-(2**62),
@@ -95,6 +97,7 @@ def empty(dim: int) -> Profile:
         categories=np.empty(0, dtype=AFFINITY),
         brands=np.empty(0, dtype=AFFINITY),
         positions={},
+        space=space,
     )
 
 
@@ -163,7 +166,28 @@ def apply(
             **profile.positions,
             topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
         },
+        space=profile.space,
     )
+
+
+def in_space(
+    profile: Profile, space: int, *, vector_of: Callable[[int], Vector | None], rules: ProfileRules
+) -> Profile:
+    """Bring a profile into the vector space of another model: its vectors are made again from the items it remembers.
+
+    `vector_of` gives the unit vector (dim,) of an item by its stable key. What is no longer remembered is lost.
+    """
+    if profile.space == space:
+        return profile
+    short_term, long_term = np.zeros_like(profile.short_term), np.zeros_like(profile.long_term)
+    for at_ms, key, _, action in profile.recent.tolist():
+        vector = vector_of(key)
+        if vector is not None:
+            weight = rules.weights[str(ACTIONS[action].__struct_config__.tag)]
+            idle_ms = profile.updated_ms - at_ms
+            short_term += vector * np.float32(weight * 2.0 ** (-idle_ms / rules.short_term_half_life_ms))
+            long_term += vector * np.float32(weight * 2.0 ** (-idle_ms / rules.long_term_half_life_ms))
+    return replace(profile, short_term=short_term, long_term=long_term, space=space)
 
 
 def session_key(session_id: str | None) -> int:
@@ -202,9 +226,16 @@ def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at
 
 
 def _add_weight(affinities: Memory, key: int, weight: float) -> Memory:
+    """Count a label, in Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27).
+
+    Where there is no room, a newcomer takes the lightest label's place and its weight: else none could ever enter.
+    """
     place = np.flatnonzero(affinities["key"] == key)
     if len(place):
         affinities["weight"][place] += np.float32(weight)
-    else:
+    elif len(affinities) < AFFINITIES:
         affinities = np.concatenate([affinities, np.array([(key, weight)], dtype=AFFINITY)])
-    return affinities[np.lexsort((affinities["key"], -affinities["weight"]))][:AFFINITIES]
+    else:
+        affinities[-1] = (key, affinities["weight"][-1] + np.float32(weight))
+    ordered: Memory = affinities[np.lexsort((affinities["key"], -affinities["weight"]))]
+    return ordered

@@ -37,6 +37,13 @@ def catalogue_of(vectors: Vector, *, exact_limit: int = 20_000) -> Catalogue:
     for number, vector in enumerate(vectors):
         each = item(str(number), category=f"c{number % 5}", brand=f"b{number % 3}" if number % 4 else None)
         catalogue.upsert(each, quantise(vector))
+    return indexed(catalogue)
+
+
+def indexed(catalogue: Catalogue) -> Catalogue:
+    """Bring the approximate index of a catalogue up to date, in several steps."""
+    while catalogue.build_index(100):
+        pass
     return catalogue
 
 

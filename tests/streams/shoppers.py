@@ -72,7 +72,7 @@ def fold(
 
 def fold_all(interactions: Iterable[Interaction], rules: ProfileRules = RULES, dim: int = DIM) -> Profile:
     """Apply interactions as they lie in one topic, one after the other."""
-    profile = empty(dim)
+    profile = empty(dim, 0)
     for offset, interaction in enumerate(interactions):
         profile = fold(profile, interaction, at(offset), rules, dim)
     return profile

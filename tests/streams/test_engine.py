@@ -24,12 +24,12 @@ def trending() -> Trending:
 
 @pytest.fixture
 def engine(trending: Trending) -> Engine:
-    live = LiveCatalogue("m/1")
+    live = LiveCatalogue("m/1", DIM)
     for item_id in ("a", "b", "c"):
         vector = quantise(unit_vector(item_id)).tobytes()
-        live.apply(item_id, ItemVector(item=item_of(item_id), model="m/1", text_hash=1, vector=vector))
+        live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
     model = ModelRef(name="m", version="1")
-    return Engine(dim=DIM, model=model, catalogue=live, trending=trending, rules=RULES, list_size=5)
+    return Engine(dim=DIM, space="m/1", model=model, catalogue=live, trending=trending, rules=RULES, list_size=5)
 
 
 def vector_of(interaction: Interaction) -> Vector | None:
@@ -147,3 +147,22 @@ def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> No
     assert (message.user_id, message.fallback, message.model.version) == ("u", "late", "1")
     assert message.produced_at == moment(NOW_MS + 5)
     assert encode_json(message) == encode_json(engine.compose(seen, ranked, moment(NOW_MS + 5)))
+
+
+def test_a_search_fades_from_the_intent(engine: Engine) -> None:
+    searched = (search("boots"), at(0, topic="searches"))
+
+    def weights_after(half_lives: int) -> list[float]:
+        later = NOW_MS + half_lives * round(RULES.short_term_half_life_ms)
+        seen = observe(engine, searched, (act("view", "a", later), at(0, later)))
+        return [intent.weight for intent in seen.intent if intent.kind == "query"]
+
+    assert weights_after(1) == [0.5]
+    assert weights_after(9) == []
+
+
+def test_a_list_that_had_to_do_without_the_searchs_vector_says_so(engine: Engine) -> None:
+    deaf = engine.observe(None, search("boots"), at(0, topic="searches"), None)
+    assert engine.compose(deaf, RankedList(()), moment(NOW_MS)).fallback == "encoding_failed"
+    heard = observe(engine, (search("boots"), at(0, topic="searches")))
+    assert engine.compose(heard, RankedList(()), moment(NOW_MS)).fallback is None

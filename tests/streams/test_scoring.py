@@ -46,6 +46,7 @@ class Script:
 
     def encode(self, texts: Sequence[str]) -> Vector:
         """Stand in for the bundle."""
+        self.stage("encode")
         self.encoded.extend(texts)
         return np.stack([unit_vector(text) for text in texts])
 
@@ -74,10 +75,10 @@ def script() -> Script:
 
 @pytest.fixture
 def live() -> LiveCatalogue:
-    live = LiveCatalogue("m/1")
+    live = LiveCatalogue("m/1", DIM)
     for item_id in ITEMS:
         vector = quantise(unit_vector(item_id)).tobytes()
-        live.apply(item_id, ItemVector(item=item_of(item_id), model="m/1", text_hash=1, vector=vector))
+        live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
     return live
 
 
@@ -204,3 +205,13 @@ async def test_a_changed_catalogue_shows_in_the_next_list(scoring: Scoring, live
     live.apply("i3", None)
     await scoring.update(live.take_changes())
     assert "i3" not in ids(await scoring.rank(shopper("i3", k=30)))
+
+
+async def test_a_search_that_is_encoded_too_late_goes_on_without_its_vector(scoring: Scoring, script: Script) -> None:
+    script.hang_in = "encode"
+    deadline(scoring, SOON)
+    assert await scoring.encode_query("boots") is None
+    assert counted(scoring, "encoding_failed") == 1
+    script.gate.set()
+    deadline(scoring, NEVER)
+    assert await scoring.encode_query("boots") is not None

@@ -195,7 +195,7 @@ def test_dead_letters_read_back(letter: DeadLetter) -> None:
 
 @given(items, st.integers(0, 2**64 - 1), st.binary(max_size=384))
 def test_item_vectors_read_back(item: Item, text_hash: int, vector: bytes) -> None:
-    message = ItemVector(item=item, model="m", text_hash=text_hash, vector=vector)
+    message = ItemVector(item=item, space="m", text_hash=text_hash, vector=vector)
     assert decode_item_vector(encode_msgpack(message)) == message
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.vectors import quantise
 from inference.types import Vector, stable_key
-from tests.inference.catalogues import DIM, catalogue_of, clustered, item, unit_vectors
+from tests.inference.catalogues import DIM, catalogue_of, clustered, indexed, item, unit_vectors
 
 LIMITS = {"exact": 10**6, "approximate": 4}
 
@@ -25,7 +25,7 @@ def found_ids(catalogue: Catalogue, found: Found) -> list[str]:
 
 
 def nearest(catalogue: Catalogue, vector: Vector, limit: int) -> list[str]:
-    (found,) = catalogue.search(vector[None], limit)
+    (found,) = indexed(catalogue).search(vector[None], limit)
     return found_ids(catalogue, found)
 
 
@@ -50,6 +50,25 @@ def test_the_approximate_search_finds_nine_of_ten(exact_limit: int) -> None:
     other = catalogue_of(vectors, exact_limit=exact_limit).search(queries, 20)
     shared = [len(set(a.rows.tolist()) & set(b.rows.tolist())) for a, b in zip(exact, other, strict=True)]
     assert np.mean(shared) / 20 >= 0.9
+
+
+def test_search_is_exact_until_the_index_holds_every_item() -> None:
+    vectors, queries = clustered(300, 32), clustered(20, 32, seed=5)
+    exact = catalogue_of(vectors)
+    growing = Catalogue(32, exact_limit=100)
+    for number, vector in enumerate(vectors):
+        growing.upsert(item(str(number)), quantise(vector))
+    steps = 1
+    while growing.build_index(70):
+        steps += 1
+        for one, other in zip(exact.search(queries, 20), growing.search(queries, 20), strict=True):
+            assert found_ids(exact, one) == found_ids(growing, other)
+    assert steps == 5
+    assert not exact.build_index(70)
+
+
+def test_no_queries_find_nothing(exact_limit: int) -> None:
+    assert catalogue_of(unit_vectors(5), exact_limit=exact_limit).search(np.empty((0, DIM), dtype=np.float32), 3) == []
 
 
 def test_removed_items_are_not_found_and_their_rows_serve_again(exact_limit: int) -> None:

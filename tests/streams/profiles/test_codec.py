@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from inference.types import Vector, stable_key
 from streams.errors import ProfileCodecError
 from streams.messages import Interaction
-from streams.profiles.codec import VERSION, decode, encode
-from streams.profiles.profile import AFFINITY, RECENT, PastQuery, Position, Profile, apply, empty
+from streams.profiles import codec
+from streams.profiles import profile as profiles
+from streams.profiles.codec import VERSION, encode
+from streams.profiles.profile import AFFINITY, RECENT, PastQuery, Position, Profile, apply
 from tests.streams.shoppers import (
     DIM,
     NOW_MS,
@@ -30,6 +33,10 @@ from tests.streams.shoppers import (
     search,
     unit_vector,
 )
+
+SPACE = 0
+decode = partial(codec.decode, space=SPACE)
+empty = partial(profiles.empty, space=SPACE)
 
 HEAD = (
     "cf0000019c1c38a400c408003c00b800340000c4080040006400c20030c42a00a4381c9c01000040f89e395b66422f070000000318a0381c9c"

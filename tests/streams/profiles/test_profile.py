@@ -87,7 +87,7 @@ def test_a_replayed_offset_gives_back_the_same_object(history: list[Interaction]
 
 
 def test_every_topic_has_its_own_offsets() -> None:
-    profile = fold(empty(DIM), act("view", "a"), at(7))
+    profile = fold(empty(DIM, 0), act("view", "a"), at(7))
     searched = fold(profile, search("boots"), at(3, topic="searches"))
     assert searched.queries == (PastQuery(NOW_MS, "boots"),)
     assert fold(searched, search("tents"), at(3, topic="searches")) is searched
@@ -106,7 +106,7 @@ def test_a_topic_made_anew_swallows_nothing_and_its_replays_are_replays() -> Non
 
 
 def test_a_brokers_clock_that_steps_back_does_not_make_a_replay_new() -> None:
-    profile = fold(empty(DIM), act("view", "a"), at(0, NOW_MS))
+    profile = fold(empty(DIM, 0), act("view", "a"), at(0, NOW_MS))
     profile = fold(profile, act("view", "b"), at(1, NOW_MS - 5000))
     assert len(profile.recent) == 2
     assert fold(profile, act("view", "a"), at(0, NOW_MS)) is profile
@@ -114,7 +114,7 @@ def test_a_brokers_clock_that_steps_back_does_not_make_a_replay_new() -> None:
 
 @pytest.mark.parametrize("at_ms", [0, NOW_MS + 86_400_000, 4_070_908_799_000], ids=["1970", "tomorrow", "2099"])
 def test_an_event_of_a_wrong_clock_is_bounded_and_later_ones_still_count(at_ms: int) -> None:
-    wrong = fold(empty(DIM), act("view", "wrong", at_ms), at(0))
+    wrong = fold(empty(DIM, 0), act("view", "wrong", at_ms), at(0))
     assert wrong.updated_ms <= NOW_MS + RULES.max_clock_skew_ms
     later_ms = NOW_MS + 10 * 60_000
     profile = fold(wrong, act("view", "right", later_ms), at(1, later_ms))
@@ -125,7 +125,7 @@ def test_an_event_of_a_wrong_clock_is_bounded_and_later_ones_still_count(at_ms: 
 
 
 def test_an_event_of_long_ago_adds_nothing_to_what_happens_now() -> None:
-    profile = fold(empty(DIM), act("view", "now"), at(0))
+    profile = fold(empty(DIM, 0), act("view", "now"), at(0))
     late = fold(profile, act("purchase", "1970", 0), at(1))
     assert np.array_equal(late.short_term, profile.short_term)
     assert late.updated_ms == profile.updated_ms
@@ -133,7 +133,7 @@ def test_an_event_of_long_ago_adds_nothing_to_what_happens_now() -> None:
 
 
 def test_an_unknown_item_is_remembered_and_leaves_the_vectors() -> None:
-    known = fold(empty(DIM), act("view", "a"), at(0))
+    known = fold(empty(DIM, 0), act("view", "a"), at(0))
     profile = apply(known, act("view", "unknown"), at(1), vector=None, item=None, rules=RULES)
     assert np.array_equal(profile.short_term, known.short_term)
     assert np.array_equal(profile.categories, known.categories)
@@ -147,7 +147,7 @@ def test_a_repeated_action_keeps_an_item_once_with_its_newest_action() -> None:
 
 
 def test_every_memory_is_bounded_over_thousands_of_events() -> None:
-    profile = empty(DIM)
+    profile = empty(DIM, 0)
     for offset in range(3000):
         event = search(f"query {offset}", NOW_MS + offset) if offset % 3 else act("view", f"i{offset}", NOW_MS + offset)
         profile = fold(profile, event, at(offset, NOW_MS + offset))
@@ -159,7 +159,7 @@ def test_every_memory_is_bounded_over_thousands_of_events() -> None:
 
 
 def test_the_heaviest_labels_stay() -> None:
-    profile = empty(DIM)
+    profile = empty(DIM, 0)
     for offset in range(100):
         category = "favourite" if offset % 5 == 0 else f"passing {offset}"
         item = Item(item_id="a", title="A", category=("Shop", category))
@@ -171,7 +171,7 @@ def test_the_heaviest_labels_stay() -> None:
 
 @given(st.text(min_size=1, max_size=1000).filter(lambda text: text.isprintable()))
 def test_a_remembered_query_is_the_start_of_the_search_in_few_bytes(query: str) -> None:
-    (past,) = fold(empty(DIM), search(query), at(0)).queries
+    (past,) = fold(empty(DIM, 0), search(query), at(0)).queries
     assert query.startswith(past.text)
     assert len(past.text.encode()) <= QUERY_BYTES
     assert past.text == query or len(past.text.encode()) > QUERY_BYTES - 4
@@ -179,7 +179,7 @@ def test_a_remembered_query_is_the_start_of_the_search_in_few_bytes(query: str) 
 
 def test_vectors_stay_finite_over_many_events_at_one_instant() -> None:
     heavy = ProfileRules(weights=dict.fromkeys(RULES.weights, 100.0))
-    profile = empty(DIM)
+    profile = empty(DIM, 0)
     for offset in range(20_000):
         profile = apply(profile, search("boots"), at(offset), vector=unit_vector("boots"), item=None, rules=heavy)
     assert np.linalg.norm(profile.short_term) == pytest.approx(2e6, rel=1e-3)

@@ -43,8 +43,8 @@ def test_a_search_moves_a_session_on() -> None:
 
 
 def test_a_new_shopper_has_no_session() -> None:
-    assert in_session(empty(DIM), None, RULES).tolist() == []
-    assert in_session(empty(DIM), "s1", RULES).tolist() == []
+    assert in_session(empty(DIM, 0), None, RULES).tolist() == []
+    assert in_session(empty(DIM, 0), "s1", RULES).tolist() == []
 
 
 @pytest.mark.parametrize("session_id", ["s1", "", "ж" * 128])
