@@ -69,7 +69,7 @@ async def _answers(victim: WorkerProcess) -> None:
     await until(flows, f"the worker answers:\n{victim.log[-4000:]}")
 
 
-async def test_a_worker_that_joins_and_leaves_under_load_costs_no_event_and_no_repeat(
+async def test_a_worker_that_joins_and_leaves_under_load_costs_no_event(
     kafka: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
     settings = serving(kafka, request.node.name)
