@@ -7,6 +7,7 @@ from faust.types import Message
 from inference.bundle import Bundle
 from streams import serde
 from streams.agents import EventPath
+from streams.consuming import Tables
 from streams.credentials import broker_credentials, broker_url
 from streams.dead_letters import DeadLetters
 from streams.inflight import InFlight
@@ -84,6 +85,7 @@ def faust_app(settings: Settings) -> WorkerApp:
         datadir=str(directory),
         store="memory://",
         Monitor=SilentMonitor,
+        TableManager=Tables,
         # Faust would read every value as JSON first, whatever its type, and end where one is none.
         key_serializer="raw",
         value_serializer="raw",
@@ -96,6 +98,7 @@ def faust_app(settings: Settings) -> WorkerApp:
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=settings.commit_interval_seconds,
         broker_session_timeout=settings.session_timeout_seconds,
+        broker_request_timeout=max(90.0, settings.session_timeout_seconds + 1),  # Faust wants it to be the longer one
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         stream_recovery_delay=0.0,
         recovery_consistency_check=False,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
@@ -13,7 +14,7 @@ from streams import serde
 from streams.errors import InvalidEvent
 from streams.messages import DeadLetter
 from streams.metrics import Metrics
-from streams.outbox import Outbox
+from streams.outbox import LARGEST_MESSAGE, Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,10 @@ class DeadLetters:
         )
         self.metrics.events.labels(message.topic, "invalid").inc()
         self.metrics.dead_letters.labels(refusal.reason).inc()
-        return await self.outbox.send(self.topic, message.key, serde.encode_json(letter))
+        data = serde.encode_json(letter)
+        if len(data) > LARGEST_MESSAGE:
+            # In base64 it is a third longer than it was. A letter that no broker takes would stop the worker for ever.
+            detail = f"{letter.detail}; the message is too large to be repeated here"
+            data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
+            return await self.outbox.send(self.topic, None, data)
+        return await self.outbox.send(self.topic, message.key, data)

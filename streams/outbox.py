@@ -9,6 +9,9 @@ from aiokafka.structs import RecordMetadata
 
 from streams.kafka import ClientOptions
 
+LARGEST_MESSAGE = 1_000_000
+"""Bytes of a value that brokers take as they come: Kafka's `message.max.bytes` is 1 MiB, headers and key included."""
+
 
 class Outbox:
     """Sends to Kafka in small batches; every send comes with a future that ends when the brokers have it."""

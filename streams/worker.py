@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ from mode.supervisors import CrashingSupervisor
 
 from streams import serde
 from streams.agents import EventPath
+from streams.consuming import Consumer
+from streams.errors import InvalidEvent, StreamsError
 from streams.inflight import InFlight
 from streams.items.catalogue import LiveCatalogue
 from streams.items.encoder import ItemPath
@@ -36,17 +38,33 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.drain: Callable[[], Any] | None = None
+        self.drain: Callable[[], Awaitable[bool]] | None = None
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
         # Faust calls this before partitions go to another worker and before it stops. Whatever is written to the
         # changelog later than this could overwrite what the next owner writes.
-        if self.drain is not None:
-            await self.drain()
+        if self.drain is None or self.crashed:
+            return
+        drained = await self.drain()
+        if self.should_stop:
+            return  # the consumer commits when it stops
+        if not drained:
+            raise StreamsError("messages were still in flight when their partitions were to go to another worker")
+        await consumer.commit()
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Faust stops the flow only where the worker had partitions. What comes while new ones are prepared is lost.
+        self.consumer.stop_flow()
+        await super()._on_partitions_revoked(revoked)
+
+    def _new_transport(self) -> Any:
+        transport = super()._new_transport()
+        transport.Consumer = Consumer
+        return transport
 
     def acknowledge(self, message: Message) -> None:
         """Let the message's offset be committed."""
-        message.decref()
+        message.ack(self.consumer)
 
     def crash_soon(self, error: BaseException) -> None:
         """Stop the worker with this error; what is not acknowledged will be read again."""
@@ -67,6 +85,7 @@ class Worker:
     outbox: Outbox
     metrics: Metrics
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _reassigned: asyncio.Event = field(default_factory=asyncio.Event)
     _item_partitions: set[int] = field(default_factory=set)
     _reader: asyncio.Task[None] | None = None
 
@@ -108,9 +127,12 @@ class Worker:
         self.metrics.ready.set(1)
         provider = self.scoring.bundle.provider
         log.info("ready: %s items, model %s on %s", len(self.live), self.live.space, provider)
-        renewed = await self.items.renew(self._item_partitions)
-        if renewed:
-            log.info("%s items of another model encoded again", renewed)
+        while True:
+            # Again after each assignment: partitions may come from a worker that did not get round to it.
+            self._reassigned.clear()
+            if renewed := await self.items.renew(self._item_partitions):
+                log.info("%s items of another model encoded again", renewed)
+            await self._reassigned.wait()
 
     def _broadcast_partitions(self) -> list[TopicPartition]:
         # The counts were checked at the start; a consumer would have to wait for its metadata to tell them.
@@ -127,6 +149,13 @@ class Worker:
             raise
 
     def _apply_broadcast(self, record: ConsumerRecord) -> None:
+        try:
+            self._apply_record(record)
+        except InvalidEvent as refusal:
+            place = f"{record.topic}-{record.partition}@{record.offset}"
+            log.error("%s is left out, it was not written by a worker of this version: %s", place, refusal.reason)  # noqa: TRY400
+
+    def _apply_record(self, record: ConsumerRecord) -> None:
         if record.topic == self.settings.trending_topic:
             self.trending.restore(serde.decode_trending(record.value))
         else:
@@ -145,7 +174,7 @@ class Worker:
             return
         for snapshot in self.trending.take_changed():
             key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
-            await self.outbox.send(self.settings.trending_topic, key, value)
+            await (await self.outbox.send(self.settings.trending_topic, key, value))
         await self._update_popularity()
 
     async def _update_popularity(self) -> None:
@@ -154,17 +183,20 @@ class Worker:
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.items_topic}
+        self._reassigned.set()
 
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         for tp in revoked:
             if tp.topic == self.settings.clicks_topic:
                 self.trending.release(tp.partition)
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> bool:
         in_flight: tuple[InFlight[Message], ...] = (self.events.in_flight, self.items.in_flight)
-        for messages in in_flight:
-            if not await messages.drain(self.settings.shutdown_drain_seconds):
-                log.warning("%s messages still in flight: they will be read again", len(messages))
+        timeout = self.settings.shutdown_drain_seconds
+        drained = await asyncio.gather(*(messages.drain(timeout) for messages in in_flight))
+        if left := sum(map(len, in_flight)):
+            log.warning("%s messages still in flight: they will be read again", left)
+        return all(drained)
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.metrics.ready.set(0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 
 import click
 
 from streams.commands.options import with_settings
-from streams.errors import TopicError
+from streams.errors import ConfigurationError, TopicError
 from streams.settings import Settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -23,6 +25,8 @@ def worker(settings: Settings) -> None:
     Two workers on one machine need two INTENTSTREAM_DATA_DIR and two INTENTSTREAM_METRICS_PORT.
     Stops on SIGTERM or Ctrl-C: what it began is delivered, offsets are committed, the group is left.
     """
+    # Faust takes SIGTERM over when it runs; until then there is nothing to finish.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
     for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
@@ -44,7 +48,11 @@ def worker(settings: Settings) -> None:
     bundle = load_model(settings)
     app = build(settings, bundle, metrics).app
     if settings.metrics_port:
-        metrics.serve(settings.metrics_host, settings.metrics_port)
+        address = f"{settings.metrics_host}:{settings.metrics_port}"
+        try:
+            metrics.serve(settings.metrics_host, settings.metrics_port)
+        except OSError as error:
+            raise ConfigurationError(f"metrics at {address}: required an address that is free, got: {error}") from error
     process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
     process.spinner = None  # it writes for a terminal, into the log
     process.execute_from_commandline()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from faust.types import Message
 
 from inference.encoding.text import item_text
+from inference.errors import ScoringError
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from streams import serde
@@ -17,8 +19,12 @@ from streams.inflight import InFlight
 from streams.items.catalogue import LiveCatalogue
 from streams.messages import ItemVector
 from streams.metrics import Metrics
-from streams.outbox import Outbox
+from streams.outbox import LARGEST_MESSAGE, Outbox
 from streams.scoring import Scoring
+
+log = logging.getLogger(__name__)
+
+RENEWED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +44,57 @@ class ItemPath:
         ticket = await self.in_flight.admit((message.topic, message.partition), message)
         try:
             item = serde.decode_item(message.key, message.value)
+            # What is on its way makes a renewal needless, and must not be overtaken by one.
+            self.live.stale.pop(message.key.decode(), None)
+            value = None if item is None else encoded(await self.record(item))
         except InvalidEvent as refusal:
             sent = await self.dead_letters.send(message, refusal)
         else:
-            value = None if item is None else serde.encode_msgpack(await self.record(item))
             sent = await self.outbox.send(self.item_vectors_topic, message.key, value, message.partition)
             self.metrics.events.labels(message.topic, "ok").inc()
         self.in_flight.finish_when(sent, ticket)
 
     async def renew(self, partitions: set[int]) -> int:
         """Encode again what another model encoded, in the partitions that this worker owns; return how many."""
-        stale = [(partition, record.item) for partition, record in self.live.stale.values() if partition in partitions]
-        records = await asyncio.gather(*(self.record(item) for _, item in stale))
-        for (partition, item), record in zip(stale, records, strict=True):
-            key, value = item.item_id.encode(), serde.encode_msgpack(record)
-            await self.outbox.send(self.item_vectors_topic, key, value, partition)
-        return len(records)
+        stale = [item_id for item_id, (partition, _) in self.live.stale.items() if partition in partitions]
+        for start in range(0, len(stale), RENEWED_AT_ONCE):
+            await asyncio.gather(*map(self._renew, stale[start : start + RENEWED_AT_ONCE]))
+        return len(stale)
+
+    async def _renew(self, item_id: str) -> None:
+        known = self.live.stale.get(item_id)
+        if known is None:
+            return
+        partition, old = known
+        try:
+            value = encoded(await self.record(old.item))
+        except InvalidEvent as refusal:
+            log.error("an item of another model cannot be encoded again, so it is not served: %s", refusal.reason)  # noqa: TRY400
+            return
+        if self.live.stale.get(item_id) == known:
+            await (await self.outbox.send(self.item_vectors_topic, item_id.encode(), value, partition))
 
     async def record(self, item: Item) -> ItemVector:
-        """Return the item's record; a text that this model has encoded before keeps its vector."""
+        """Return the item's record; a text that this model has encoded before keeps its vector. Raises InvalidEvent."""
         text = item_text(item)
         text_hash = stable_key(text)
         known = self.live.record(item.item_id)
         if known is not None and known.text_hash == text_hash:
             vector = known.vector
         else:
-            vector = quantise(await self.scoring.encode_item(text)).tobytes()
+            vector = await self._encode(text)
         return ItemVector(item=item, space=self.live.space, text_hash=text_hash, vector=vector)
+
+    async def _encode(self, text: str) -> bytes:
+        try:
+            return quantise(await self.scoring.encode_item(text)).tobytes()
+        except ScoringError as error:
+            raise InvalidEvent("unencodable", "$", f"required a text that the model can encode; {error}") from error
+
+
+def encoded(record: ItemVector) -> bytes:
+    """Return the record's bytes. Raises InvalidEvent where brokers would not take so many."""
+    data = serde.encode_msgpack(record)
+    if len(data) > LARGEST_MESSAGE:
+        raise InvalidEvent("out_of_range", "$", f"required an item of at most {LARGEST_MESSAGE} bytes, got more")
+    return data

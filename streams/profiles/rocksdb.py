@@ -17,8 +17,8 @@ from faust.stores.base import SerializedStore
 from faust.types import TP, AppT, CollectionT, EventT
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-OFFSET_KEY = b"__intentstream\0changelog-offset__"
-"""Where a database keeps the last changelog offset that it holds. No user id contains it: JSON has no NUL in ids."""
+OFFSET_KEY = b"\xffchangelog-offset"
+"""Where a database keeps the last changelog offset that it holds. No user id is like it: they are UTF-8."""
 
 OFFSET_EVERY = 256
 """Deliveries between two writes of that offset: a restart reads at most so many records again."""
@@ -88,6 +88,22 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
         """Write the changelog offset that the database holds."""
         self._database(tp.partition).put(OFFSET_KEY, str(offset).encode())
 
+    def discard_if_ahead(self, tp: TP, end: int) -> bool:
+        """Delete a database that is ahead of its changelog, which was made anew: recovery would hang. Tell whether."""
+        persisted = self.persisted_offset(tp)
+        if persisted is None or persisted < end:
+            return False
+        self.log.warning(
+            "partition %s: the state on disk reaches changelog offset %s, the changelog ends at %s; rebuilding",
+            tp.partition,
+            persisted,
+            end,
+        )
+        self._delivered.pop(tp.partition, None)
+        self._close(tp.partition)
+        shutil.rmtree(self._path(tp.partition))
+        return True
+
     def apply_changelog_batch(
         self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
@@ -109,15 +125,11 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Close what went to another worker, and drop what the changelog no longer explains."""
+        """Close what went to another worker."""
         topics = self.table.changelog_topic.topics
         for tp in revoked:
             if tp.topic in topics:
                 self._close(tp.partition)
-        new = {tp for tp in newly_assigned if tp.topic in topics}
-        if new:
-            for tp, end in (await self.app.consumer.highwaters(*new)).items():
-                self._discard_if_ahead(tp, end or 0)
 
     async def stop(self) -> None:
         """Close every database, so that its lock is free when the process goes on or ends."""
@@ -134,21 +146,6 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
         for partition in list(self._databases):
             self._close(partition)
         shutil.rmtree(self._options.directory, ignore_errors=True)
-
-    def _discard_if_ahead(self, tp: TP, end: int) -> None:
-        """Start anew where the changelog ends before the offset on disk: it was made anew, and recovery would hang."""
-        persisted = self.persisted_offset(tp)
-        if persisted is None or persisted < end:
-            return
-        self.log.warning(
-            "partition %s: the state on disk reaches changelog offset %s, the changelog ends at %s; rebuilding",
-            tp.partition,
-            persisted,
-            end,
-        )
-        self._delivered.pop(tp.partition, None)
-        self._close(tp.partition)
-        shutil.rmtree(self._path(tp.partition))
 
     def _path(self, partition: int) -> Path:
         return self._options.directory / str(partition)

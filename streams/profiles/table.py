@@ -27,6 +27,7 @@ class ProfileTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         super().__init__(app, name=NAME, partitions=partitions, key_type=bytes, value_type=bytes)
         self._store_options = options
         self._outbox = outbox
+        self._in_order = [asyncio.Lock() for _ in range(partitions)]
         self._changelog = self._changelog_topic_name()
 
     def _new_store(self) -> ProfileStore:
@@ -44,7 +45,9 @@ class ProfileTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         """
         store = self.data
         store.put_in(partition, user_id, profile)
-        sent = await self._outbox.send(self._changelog, user_id, profile, partition)
+        # The producer lets a late write overtake one that waits for room; the changelog must not go back in time.
+        async with self._in_order[partition]:
+            sent = await self._outbox.send(self._changelog, user_id, profile, partition)
         sent.add_done_callback(lambda done: _note(store, partition, done))
         return sent
 

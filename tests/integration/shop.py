@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from random import Random
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -218,6 +219,34 @@ class Shop:
                     self.answers[message.trigger.event_id].append(message)
         finally:
             await consumer.stop()
+
+
+class Crowd:
+    """Shoppers who never wait for a list: events go out at a steady pace until the block ends."""
+
+    def __init__(self) -> None:
+        self.sent: list[Interaction] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def acting(cls, shop: Shop, *, pause_seconds: float, shoppers: int = 40) -> AsyncIterator[Crowd]:
+        """Let the shoppers act, in turn, as long as the block runs."""
+        crowd, over = cls(), asyncio.Event()
+        acting = asyncio.create_task(crowd._act(shop, shoppers, pause_seconds, over))
+        try:
+            yield crowd
+        finally:
+            over.set()
+            await acting
+
+    async def _act(self, shop: Shop, shoppers: int, pause_seconds: float, over: asyncio.Event) -> None:
+        days = (zip(*(stroll(f"shopper-{n}", 50, seed) for n in range(shoppers)), strict=True) for seed in count())
+        for event in chain.from_iterable(chain.from_iterable(days)):
+            if over.is_set():
+                return
+            await shop.happens(event)
+            self.sent.append(event)
+            await asyncio.sleep(pause_seconds)
 
 
 async def stored(settings: Settings, topic: str) -> list[ConsumerRecord]:

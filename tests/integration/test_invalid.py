@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams.messages import Interaction, Search
@@ -94,3 +95,26 @@ async def test_invalid_messages_become_dead_letters_and_stop_nothing(
     assert SECRET not in running.log
     assert "shopper" not in running.log.replace("shoppers", "")
     assert "Traceback" not in running.log
+
+
+@pytest.mark.kafka
+async def test_what_is_too_large_to_be_repeated_is_refused_without_its_bytes(
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = serving(kafka, request.node.name)
+    large = msgspec.structs.replace(catalogue()[0], description="x" * 1_000_000)
+    event = stroll("ann", 1)[0]
+    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
+        places = [
+            await shop.publish(settings.clicks_topic, b"ann", b"x" * 1_000_000),
+            # Valid as it is, but not with its vector beside it.
+            await shop.publish(settings.items_topic, large.item_id.encode(), encode_json(large)),
+        ]
+        await shop.answer(event)
+        await shop.refused(2)
+        assert await running.stop() == 0
+    assert {(letter.topic, letter.offset, letter.reason) for letter in shop.dead_letters} == {
+        (places[0].topic, places[0].offset, "not_json"),
+        (places[1].topic, places[1].offset, "out_of_range"),
+    }
+    assert {letter.value for letter in shop.dead_letters} == {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import signal
@@ -117,14 +118,18 @@ class WorkerProcess:
         await self.shows("intentstream_catalogue_items", items)
 
     async def shows(self, metric: str, value: float) -> None:
-        """Wait until a metric without labels has this value; fails with the log where the worker ends instead."""
+        """Wait until a metric without labels has this value."""
 
         async def holds() -> bool:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log[-4000:]}")
-            return (await asyncio.to_thread(self._metrics)).get(metric) == value
+            return await self.metric(metric) == value
 
         await until(holds, f"{metric} is {value}")
+
+    async def metric(self, name: str) -> float:
+        """Read a metric without labels, NaN where there is no answer yet; fails with the log where it has ended."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log[-4000:]}")
+        return (await asyncio.to_thread(self._metrics)).get(name, math.nan)
 
     def _metrics(self) -> Mapping[str, float]:
         try:

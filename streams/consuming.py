@@ -1,0 +1,63 @@
+"""Faust's consumer and recovery, mended where a rebalance would make them pass over messages.
+
+Faust lets messages flow while it still seeks to the committed offsets: what comes in between is taken from the queues
+of the agents again, but counts as read, so it is neither served nor read again. Here nothing flows before the seek is
+done, and a partition that has no committed offset yet is sought as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
+    """A consumer whose every partition goes back to where the group stands."""
+
+    logger = logging.getLogger("faust.consumer")
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets; where nothing is committed yet, to the beginning."""
+        await super().perform_seek()
+        unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
+        if unread:
+            await self.seek_wait(await self.earliest_offsets(*unread))
+
+
+class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
+    """A recovery from what the changelog still explains; no event flows until its partition is where it should be."""
+
+    logger = logging.getLogger("faust.recovery")
+
+    async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
+        # Here, and not where a rebalance tells the store: a question to the consumer's thread from there hangs if the
+        # worker is told to stop meanwhile, as either thread waits for the other.
+        await super()._build_highwaters(consumer, tps, destination, title)
+        if title == "active":
+            for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():
+                if self.tp_to_table[tp].data.discard_if_ahead(tp, end or 0):
+                    self.active_offsets[tp] = self.standby_offsets[tp] = None
+
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Stop the flow of the changelog; Faust resumes it when it has sought."""
+        self.app.consumer.stop_flow()
+        await super().on_recovery_completed(generation_id)
+
+
+class Tables(TableManager):  # type: ignore[misc]  # Faust is untyped
+    """The tables, recovered by `SeekingRecovery`."""
+
+    logger = logging.getLogger("faust.tables")
+    _recovery: SeekingRecovery | None
+
+    @property
+    def recovery(self) -> SeekingRecovery:
+        """Return the recovery service."""
+        if self._recovery is None:
+            self._recovery = SeekingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery

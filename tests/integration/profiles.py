@@ -1,0 +1,121 @@
+"""What the workers' profiles have to be: the pure fold of the events on the source topics, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiokafka import ConsumerRecord
+from rocksdict import AccessType, Options, Rdict
+
+from inference.bundle import Bundle
+from inference.types import Vector, stable_key
+from streams import serde
+from streams.errors import InvalidEvent
+from streams.items.catalogue import LiveCatalogue
+from streams.items.trending import Trending
+from streams.messages import Search
+from streams.parts import engine
+from streams.profiles import codec
+from streams.profiles.profile import Memory, Profile, Source
+from streams.profiles.rocksdb import OFFSET_KEY
+from streams.settings import Settings
+from streams.topics import changelog_topic
+from tests.integration.shop import latest, stored
+
+TOLERANCE = 0.05
+"""L2 distance of two sums of the same terms, rounded to int16 shares after each, in another order. One term missing or
+counted twice is 0.25 or more within two half-lives, and 1 or more in the long term."""
+
+State = dict[int, dict[bytes, bytes]]
+"""Profile bytes by partition and user id."""
+
+
+async def changelog(settings: Settings) -> State:
+    """Return the profiles' table as any worker would recover it."""
+    return await latest(settings, changelog_topic(settings))
+
+
+async def folded(settings: Settings, bundle: Bundle) -> State:
+    """Fold every valid event on the source topics, in some order that each topic's partitions allow."""
+    live = LiveCatalogue(bundle.vector_space, bundle.dim)
+    for record in await stored(settings, settings.item_vectors_topic):
+        item = None if record.value is None else serde.decode_item_vector(record.value)
+        live.apply(record.key.decode(), item)
+    fold = engine(settings, bundle, live, Trending(1e9))
+    vectors: dict[str, Vector] = {}
+    state: State = {number: {} for number in range(settings.partitions)}
+    for topic in (settings.clicks_topic, settings.searches_topic):
+        for record in await stored(settings, topic):
+            try:
+                interaction = serde.decode_interaction(record.key, record.value)
+            except InvalidEvent:
+                continue
+            vector = None
+            if isinstance(interaction, Search):
+                vector = vectors.setdefault(interaction.query, bundle.encode_query(interaction.query))
+            profiles = state[record.partition]
+            observed = fold.observe(profiles.get(record.key), interaction, _source(record), vector)
+            profiles[record.key] = observed.profile
+    return state
+
+
+def assert_same(got: State, expected: State, bundle: Bundle) -> None:
+    """Fail unless the profiles hold the same events: none lost, none counted twice."""
+    assert {n: sorted(profiles) for n, profiles in got.items()} == {n: sorted(all_) for n, all_ in expected.items()}
+    for partition, profiles in expected.items():
+        for user_id, data in profiles.items():
+            _assert_same_profile(decoded(got[partition][user_id], bundle), decoded(data, bundle))
+
+
+def decoded(data: bytes, bundle: Bundle) -> Profile:
+    """Read a profile's bytes as a worker with this bundle does."""
+    profile = codec.decode(data, bundle.dim, stable_key(bundle.vector_space))
+    assert profile.space == stable_key(bundle.vector_space)
+    return profile
+
+
+def on_disk(data_dir: Path) -> State:
+    """Read the databases of a worker that has stopped."""
+    state: State = {}
+    for path in sorted((data_dir / "profiles").iterdir()):
+        database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+        state[int(path.name)] = {
+            bytes(key): value for key, value in database.items() if isinstance(key, bytes) and key != OFFSET_KEY
+        }
+        database.close()
+    return state
+
+
+def persisted_offset(data_dir: Path, partition: int) -> int:
+    """Read the changelog offset that a stopped worker's database says it holds."""
+    path = data_dir / "profiles" / str(partition)
+    database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+    offset = int(database[OFFSET_KEY] or b"-1")
+    database.close()
+    return offset
+
+
+def _source(record: ConsumerRecord) -> Source:
+    return Source(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def _assert_same_profile(got: Profile, expected: Profile) -> None:
+    assert got.positions == expected.positions
+    assert got.updated_ms == expected.updated_ms
+    assert got.queries == expected.queries
+    assert got.recent.tolist() == expected.recent.tolist()
+    assert _weights(got.categories) == pytest.approx(_weights(expected.categories), rel=1e-3)
+    assert _weights(got.brands) == pytest.approx(_weights(expected.brands), rel=1e-3)
+    assert _distance(got.short_term, expected.short_term) < TOLERANCE
+    assert _distance(got.long_term, expected.long_term) < TOLERANCE
+
+
+def _distance(one: Vector, other: Vector) -> float:
+    return float(np.linalg.norm(one - other))
+
+
+def _weights(memory: Memory) -> Mapping[int, float]:
+    return dict(zip(memory["key"].tolist(), memory["weight"].tolist(), strict=True))
