@@ -9,6 +9,10 @@ from aiokafka.structs import RecordMetadata
 
 from streams.kafka import ClientOptions
 
+BATCH_BYTES = 64 * 1024
+"""Room of a partition's batch: a full window's profiles. aiokafka's own 16 KiB are full with seven of them, and the
+eighth would wait, with everything behind it in its partition, until those are on their way."""
+
 
 class Outbox:
     """Sends to Kafka in small batches; every send comes with a future that ends when the brokers have it."""
@@ -21,7 +25,11 @@ class Outbox:
     async def start(self) -> None:
         """Connect."""
         self._producer = AIOKafkaProducer(
-            **self._options, acks="all", linger_ms=self._linger_ms, max_request_size=4 * 1024 * 1024
+            **self._options,
+            acks="all",
+            linger_ms=self._linger_ms,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=4 * 1024 * 1024,
         )
         await self._producer.start()
 
