@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import msgspec
 
+WIDTH = 120
 Scalar = str | int | float | bool | None
 
 
@@ -67,7 +69,8 @@ def table(content: Table) -> str:
 
 
 def _section(section: Section) -> str:
-    parts = [f"## {section.title}", section.how, *map(table, section.tables), *section.says]
+    how = "\n\n".join(fill(paragraph, WIDTH) for paragraph in section.how.split("\n\n"))
+    parts = [f"## {section.title}", how, *map(table, section.tables), *section.says]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

@@ -11,6 +11,9 @@ from streams.kafka import ClientOptions
 
 LARGEST_MESSAGE = 1_000_000
 """Bytes of a value that brokers take as they come: Kafka's `message.max.bytes` is 1 MiB, headers and key included."""
+BATCH_BYTES = 64 * 1024
+"""Room of a partition's batch: a full window's profiles. aiokafka's own 16 KiB are full with seven of them, and the
+eighth would wait, with everything behind it in its partition, until those are on their way."""
 
 
 class Outbox:
@@ -24,7 +27,11 @@ class Outbox:
     async def start(self) -> None:
         """Connect."""
         self._producer = AIOKafkaProducer(
-            **self._options, acks="all", linger_ms=self._linger_ms, max_request_size=4 * 1024 * 1024
+            **self._options,
+            acks="all",
+            linger_ms=self._linger_ms,
+            max_batch_size=BATCH_BYTES,
+            max_request_size=4 * 1024 * 1024,
         )
         await self._producer.start()
 
