@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -58,8 +58,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.category[-1] if self.category else None
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """An item that the shopper acted on before: its stable key and the action, in the past tense."""
 
     key: int

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
 from streams.kafka import ClientOptions
+
+log = logging.getLogger(__name__)
 
 LARGEST_MESSAGE = 1_000_000
 """Bytes of a value that brokers take as they come: Kafka's `message.max.bytes` is 1 MiB, headers and key included."""
@@ -29,6 +32,7 @@ class Outbox:
         self._producer = AIOKafkaProducer(
             **self._options,
             acks="all",
+            enable_idempotence=True,
             linger_ms=self._linger_ms,
             max_batch_size=BATCH_BYTES,
             max_request_size=4 * 1024 * 1024,
@@ -44,8 +48,13 @@ class Outbox:
         future: asyncio.Future[RecordMetadata] = await self._producer.send(topic, value, key, partition)
         return future
 
-    async def stop(self) -> None:
-        """Deliver what is on its way, then disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+    async def stop(self, timeout_s: float) -> None:
+        """Deliver what is on its way within `timeout_s` seconds, then disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await producer.stop()
+        except TimeoutError:
+            log.warning("the brokers did not take everything within %s s: those events will be read again", timeout_s)

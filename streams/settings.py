@@ -90,7 +90,7 @@ class Settings(BrokerSettings):
     rocksdb_block_cache_mb: Count = Field(64, description="Block cache that all partitions share, MiB")
     rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each partition, MiB")
     commit_interval_seconds: Duration = Field(1.0, description="How often offsets are committed")
-    shutdown_drain_seconds: Wait = Field(8, description="How long a stopping worker may finish what it began")
+    shutdown_drain_seconds: Wait = Field(6, description="How long a stopping worker may finish what it began")
 
     # ops
     metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of the metrics endpoint")

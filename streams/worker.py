@@ -30,6 +30,9 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
+DISCONNECT_S = 1.5
+"""Seconds that the last deliveries of a stopping worker may take, beside those for what is in flight."""
+
 
 class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     """Faust's app; where Faust would wait for its streams to be empty, it waits for the messages in flight."""
@@ -202,5 +205,5 @@ class Worker:
         self.metrics.ready.set(0)
         if self._reader is not None:
             self._reader.cancel()
-        await self.outbox.stop()
+        await self.outbox.stop(DISCONNECT_S)
         self.scoring.close()

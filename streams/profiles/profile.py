@@ -209,6 +209,9 @@ def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
         return recent
     key, action = stable_key(interaction.item_id), ACTIONS.index(type(interaction))
     entry = np.array([(at_ms, key, session_key(interaction.session_id), action)], dtype=RECENT)
+    if not len(recent) or at_ms > recent["at_ms"][0]:
+        # The usual case, an action later than all others: nothing needs to be sorted.
+        return np.concatenate([entry, recent[recent["key"] != key][: RECENT_ITEMS - 1]])
     merged = np.concatenate([recent, entry])
     newest_first = merged[np.lexsort((merged["session"], merged["action"], merged["key"], merged["at_ms"]))[::-1]]
     outdated = newest_first["key"] == key
