@@ -93,7 +93,8 @@ class Replay:
 
     def _update_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        self._trending.take_changed()
+        for _ in self._trending.take_changed():
+            pass
         self.recommender.catalogue.set_popularity(self._trending.scores())
 
 

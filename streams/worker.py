@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,6 +198,9 @@ class Worker:
         in_flight: tuple[InFlight[Message], ...] = (self.events.in_flight, self.items.in_flight)
         timeout = self.settings.shutdown_drain_seconds
         drained = await asyncio.gather(*(messages.drain(timeout) for messages in in_flight))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCONNECT_S):
+                await self._tell_trending()
         if left := sum(map(len, in_flight)):
             log.warning("%s messages still in flight: they will be read again", left)
         return all(drained)

@@ -12,6 +12,8 @@ from streams.commands.options import with_settings
 from streams.errors import ConfigurationError, TopicError
 from streams.settings import Settings
 
+log = logging.getLogger(__name__)
+
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 NOISY = ("aiokafka", "faust", "mode", "kafka")
 """Loggers that build records for every message; below WARNING they cost a tenth of the CPU even when nothing prints."""
@@ -42,8 +44,11 @@ def worker(settings: Settings) -> None:
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    if problems := loop.run_until_complete(check(settings)).problems:
-        raise TopicError("; ".join(f"topic {problem.topic} {problem.text}" for problem in problems))
+    checked = loop.run_until_complete(check(settings))
+    if checked.problems:
+        raise TopicError("; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems))
+    if checked.unseen:
+        log.warning("not checked: %s", checked.unseen)
     metrics = Metrics()
     bundle = load_model(settings)
     app = build(settings, bundle, metrics).app

@@ -7,6 +7,7 @@ landmark L, so that time passes without touching it, and late events weigh what 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
 
@@ -76,11 +77,12 @@ class Trending:
             del self._counts[partition]
         self._changed.discard(partition)
 
-    def take_changed(self) -> list[TrendingSnapshot]:
-        """Return a new snapshot of each partition that was counted in since the last call."""
-        changed, self._changed = sorted(self._changed), set()
-        self._snapshots.update((partition, self._snapshot(partition)) for partition in changed)
-        return [self._snapshots[partition] for partition in changed]
+    def take_changed(self) -> Iterator[TrendingSnapshot]:
+        """Yield a new snapshot of each partition that was counted in since it was last told, one at a time."""
+        for partition in sorted(self._changed):
+            self._changed.discard(partition)
+            self._snapshots[partition] = self._snapshot(partition)
+            yield self._snapshots[partition]
 
     def scores(self) -> dict[int, float]:
         """Return the items of all snapshots, heaviest first, with their weight in (0, 1], the heaviest being 1."""

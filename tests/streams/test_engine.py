@@ -87,12 +87,12 @@ def test_the_same_input_gives_the_same_output(engine: Engine) -> None:
 
 def test_a_replay_keeps_the_stored_profile_and_counts_nothing(engine: Engine, trending: Trending) -> None:
     first = observe(engine, (act("view", "a"), at(0)), (act("cart", "b", NOW_MS + 1), at(1)))
-    trending.take_changed()
+    list(trending.take_changed())
     again = engine.observe(first.profile, act("view", "a"), at(0), None)
     assert again.replayed
     assert again.profile == first.profile
     assert again.intent == first.intent
-    assert trending.take_changed() == []
+    assert list(trending.take_changed()) == []
     message = engine.compose(again, RankedList(()), moment(NOW_MS))
     assert message.recommendation_id == recommendation_id("clicks", 0, 0)
 
@@ -101,7 +101,7 @@ def test_actions_trend_with_their_weight_and_searches_do_not(engine: Engine, tre
     observe(
         engine, (act("purchase", "a"), at(0)), (search("boots"), at(0, topic="searches")), (act("view", "x"), at(1))
     )
-    (told,) = trending.take_changed()
+    (told,) = list(trending.take_changed())
     assert told.counts == pytest.approx({stable_key("a"): 3.0, stable_key("x"): 1.0})
 
 
@@ -132,7 +132,7 @@ def test_shares_of_nothing_are_nothing() -> None:
 def test_an_unreadable_profile_is_said_and_nothing_trends(engine: Engine, trending: Trending) -> None:
     with pytest.raises(ProfileCodecError):
         engine.observe(b"garbage", act("view", "a"), at(0), None)
-    assert trending.take_changed() == []
+    assert list(trending.take_changed()) == []
 
 
 def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> None:

@@ -55,17 +55,17 @@ def test_scores_are_the_direct_sum_in_any_order(width_ms: int, data: st.DataObje
     history = data.draw(events(width_ms))
     for order in (history, data.draw(st.permutations(history))):
         trending = counted(order)
-        trending.take_changed()
+        list(trending.take_changed())
         assert trending.scores() == pytest.approx(direct(history), rel=1e-9, abs=1e-12)
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
 def test_telling_in_between_changes_nothing(history: list[Event], cut: int) -> None:
     trending = counted(history[:cut])
-    trending.take_changed()
+    list(trending.take_changed())
     for event in history[cut:]:
         trending.observe(*event)
-    trending.take_changed()
+    list(trending.take_changed())
     assert trending.scores() == pytest.approx(direct(history), rel=1e-9)
 
 
@@ -76,7 +76,7 @@ def test_another_owner_goes_on_where_the_last_one_stopped(history: list[Event], 
         second.restore(snapshot)
     for event in history[cut:]:
         second.observe(*event)
-    second.take_changed()
+    list(second.take_changed())
     assert second.scores() == pytest.approx(direct(history), rel=1e-9)
 
 
@@ -85,10 +85,10 @@ def test_a_partition_that_comes_back_to_its_owner_keeps_its_counts(history: list
     trending = counted(history[:cut])
     for partition in range(3):
         trending.release(partition)
-    assert trending.take_changed() == []
+    assert list(trending.take_changed()) == []
     for event in history[cut:]:
         trending.observe(*event)
-    trending.take_changed()
+    list(trending.take_changed())
     assert trending.scores() == pytest.approx(direct(history), rel=1e-9)
 
 
@@ -96,7 +96,7 @@ def test_what_is_counted_here_is_not_overwritten_and_what_is_not_is() -> None:
     trending = counted([(0, 1, NOW_MS, 1.0)])
     for partition in (0, 1):
         trending.restore(TrendingSnapshot(partition=partition, as_of_ms=NOW_MS, counts={9: 4.0}))
-    trending.take_changed()
+    list(trending.take_changed())
     assert trending.scores() == {9: 1.0, 1: 0.25}
     trending.release(0)
     trending.restore(TrendingSnapshot(partition=0, as_of_ms=NOW_MS, counts={9: 4.0}))
@@ -105,23 +105,23 @@ def test_what_is_counted_here_is_not_overwritten_and_what_is_not_is() -> None:
 
 def test_only_changed_partitions_are_told() -> None:
     trending = counted([(2, 1, NOW_MS, 1.0), (0, 1, NOW_MS, 1.0)])
-    assert [snapshot.partition for snapshot in trending.take_changed()] == [0, 2]
-    assert trending.take_changed() == []
+    assert [snapshot.partition for snapshot in list(trending.take_changed())] == [0, 2]
+    assert list(trending.take_changed()) == []
     trending.observe(2, 1, NOW_MS, 1.0)
-    (told,) = trending.take_changed()
+    (told,) = list(trending.take_changed())
     assert (told.partition, told.as_of_ms, told.counts) == (2, NOW_MS, {1: 2.0})
 
 
 def test_a_late_event_weighs_what_it_should() -> None:
     trending = counted([(0, 1, NOW_MS, 1.0), (0, 2, NOW_MS - HALF_LIFE, 1.0)])
-    (told,) = trending.take_changed()
+    (told,) = list(trending.take_changed())
     assert told.counts == {1: 1.0, 2: 0.5}
 
 
 @pytest.mark.parametrize("far_ms", [0, NOW_MS - 100 * YEAR, NOW_MS + 100 * YEAR])
 def test_times_far_apart_neither_overflow_nor_freeze_the_counts(far_ms: int) -> None:
     trending = counted([(0, 1, far_ms, 1.0), (0, 2, NOW_MS, 1.0), (0, 1, far_ms, 1.0)])
-    trending.take_changed()
+    list(trending.take_changed())
     scores = trending.scores()
     assert max(scores, key=lambda key: scores[key]) == (1 if far_ms > NOW_MS else 2)
     assert all(math.isfinite(score) and 0 < score <= 1 for score in scores.values())
@@ -132,7 +132,7 @@ def test_the_landmark_moves_long_before_a_float_overflows() -> None:
     history = [(0, step % 3, NOW_MS + int(step * LARGEST_EXPONENT / 7 * HALF_LIFE), 1.0) for step in range(steps)]
     trending = counted(history)
     assert max(trending._counts[0].mass.values()) < 2.0 ** (LARGEST_EXPONENT + 2)
-    trending.take_changed()
+    list(trending.take_changed())
     assert trending.scores() == pytest.approx(
         {key: score for key, score in direct(history).items() if score > 0}, rel=1e-9, abs=1e-300
     )
@@ -144,7 +144,7 @@ def test_memory_is_bounded_and_the_heaviest_stay() -> None:
         trending.observe(0, number, NOW_MS, 1.0)
         trending.observe(0, 10**9 + number % 10, NOW_MS, 1.0)
     assert len(trending._counts[0].mass) <= 2 * KEPT_ITEMS
-    (told,) = trending.take_changed()
+    (told,) = list(trending.take_changed())
     assert len(told.counts) == SNAPSHOT_ITEMS
     assert list(told.counts)[:10] == [10**9 + place for place in reversed(range(10))]
     assert len(trending.scores()) == SNAPSHOT_ITEMS
@@ -154,4 +154,4 @@ def test_nothing_counted_is_nothing_that_trends() -> None:
     trending = Trending(HALF_LIFE)
     trending.release(3)
     assert trending.scores() == {}
-    assert trending.take_changed() == []
+    assert list(trending.take_changed()) == []
