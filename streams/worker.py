@@ -96,7 +96,6 @@ class Worker:
     def __post_init__(self) -> None:
         app, settings = self.app, self.settings
         app.drain = self._drain
-        self.metrics.in_flight.set_function(lambda: len(self.events.in_flight))
         sources = app.topic(settings.clicks_topic, settings.searches_topic, key_type=bytes, value_type=bytes)
         items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
         options = {"isolated_partitions": True, "supervisor_strategy": CrashingSupervisor}
