@@ -46,7 +46,8 @@ def worker(settings: Settings) -> None:
     asyncio.set_event_loop(loop)
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
-        raise TopicError("; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems))
+        told = "; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems)
+        raise TopicError(f"{told}; `intentstream topics create` makes what is missing")
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
     metrics = Metrics()
