@@ -1,0 +1,131 @@
+"""What leaves through the outbox: in order, to its end even when stopping, and refused messages byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import MessageSizeTooLargeError
+
+from streams import topics
+from streams.dead_letters import DeadLetters
+from streams.errors import InvalidEvent
+from streams.kafka import client_options
+from streams.metrics import Metrics
+from streams.outbox import Outbox
+from streams.serde import decode_dead_letter
+from streams.settings import Settings
+from tests.integration.conftest import settings_on
+from tests.integration.shop import stored
+
+pytestmark = pytest.mark.embedded
+LONG_MS = 500
+
+
+@pytest.fixture
+async def settings(embedded: str, request: pytest.FixtureRequest) -> Settings:
+    """Settings whose topics are there."""
+    settings = settings_on(embedded, request.node.name)
+    await topics.create(settings)
+    return settings
+
+
+async def started(settings: Settings, linger_ms: int = 5) -> Outbox:
+    outbox = Outbox(client_options(settings), linger_ms=linger_ms)
+    await outbox.start()
+    return outbox
+
+
+async def test_futures_end_with_offsets_in_the_order_of_sending_in_each_partition(settings: Settings) -> None:
+    outbox = await started(settings)
+    sent = [
+        (partition, await outbox.send(settings.clicks_topic, b"u%d" % number, b"%d" % number, partition))
+        for number in range(400)
+        for partition in (number % 2,)
+    ]
+    places = [(partition, await future) for partition, future in sent]
+    await outbox.stop()
+    for partition in range(2):
+        mine = [place for asked, place in places if asked == partition]
+        assert {(place.topic, place.partition) for place in mine} == {(settings.clicks_topic, partition)}
+        assert [place.offset for place in mine] == list(range(200))
+    records = await stored(settings, settings.clicks_topic)
+    for partition in range(2):
+        values = [int(record.value) for record in records if record.partition == partition]
+        assert values == list(range(partition, 400, 2))
+
+
+async def test_a_future_is_done_only_when_the_broker_has_the_message(settings: Settings) -> None:
+    outbox = await started(settings)
+    future = await outbox.send(settings.clicks_topic, b"u", b"value", 1)
+    assert not future.done()
+    place = await future
+    (record,) = await stored(settings, settings.clicks_topic)
+    assert (record.partition, record.offset, record.key, record.value) == (1, place.offset, b"u", b"value")
+    await outbox.stop()
+
+
+async def test_a_key_decides_the_partition_and_no_value_is_a_tombstone(settings: Settings) -> None:
+    outbox = await started(settings)
+    futures = [await outbox.send(settings.items_topic, b"item", value) for value in (b"here", None)]
+    assert len({(await future).partition for future in futures}) == 1
+    await outbox.stop()
+    assert [record.value for record in await stored(settings, settings.items_topic)] == [b"here", None]
+
+
+async def test_stop_delivers_what_is_on_its_way(settings: Settings) -> None:
+    outbox = await started(settings, linger_ms=LONG_MS)
+    futures = [await outbox.send(settings.clicks_topic, b"u", b"%d" % number, 0) for number in range(50)]
+    assert not any(future.done() for future in futures)
+    await asyncio.wait_for(outbox.stop(), 30)
+    assert [future.result().offset for future in futures] == list(range(50))
+    assert len(await stored(settings, settings.clicks_topic)) == 50
+
+
+async def test_what_is_too_large_is_refused_and_the_rest_goes_on(settings: Settings) -> None:
+    outbox = await started(settings)
+    with pytest.raises(MessageSizeTooLargeError):
+        await outbox.send(settings.clicks_topic, b"u", bytes(5 << 20), 0)
+    assert (await (await outbox.send(settings.clicks_topic, b"u", b"small", 0))).offset == 0
+    await outbox.stop()
+
+
+async def test_an_outbox_that_is_not_started_or_stopped_says_so_and_stops_again_in_silence(settings: Settings) -> None:
+    outbox = Outbox(client_options(settings), linger_ms=5)
+    await outbox.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        await outbox.send(settings.clicks_topic, b"u", b"value")
+    await outbox.start()
+    await outbox.stop()
+    await outbox.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        await outbox.send(settings.clicks_topic, b"u", b"value")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(b"u", b'{"type":'), (b"\xff\x00", bytes(range(256))), (None, b""), (b"u", None), (b"", b"\xe2\x28\xa1" * 1000)],
+    ids=["text", "binary", "nothing", "tombstone", "long"],
+)
+async def test_a_dead_letter_carries_the_original_bytes_and_where_and_why(
+    settings: Settings, key: bytes | None, value: bytes | None
+) -> None:
+    outbox, metrics, before = await started(settings), Metrics(), datetime.now(UTC)
+    message: Any = SimpleNamespace(topic="clicks", partition=3, offset=2**40, key=key, value=value)
+    dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
+    await (await dead_letters.send(message, InvalidEvent("not_json", "$.price", "required a number")))
+    await outbox.stop()
+
+    (record,) = await stored(settings, settings.dead_letters_topic)
+    letter = decode_dead_letter(record.value)
+    assert record.key == key
+    assert (letter.key, letter.value) == (key, value)
+    assert (letter.topic, letter.partition, letter.offset) == ("clicks", 3, 2**40)
+    assert (letter.reason, letter.where, letter.detail) == ("not_json", "$.price", "required a number")
+    assert before <= letter.failed_at <= before + timedelta(minutes=5)
+    counted = metrics.registry.get_sample_value
+    assert counted("intentstream_events_total", {"topic": "clicks", "outcome": "invalid"}) == 1
+    assert counted("intentstream_dead_letters_total", {"reason": "not_json"}) == 1
