@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from streams.commands.options import FILE, encoding_progress
+from streams.commands.options import FILE, OutputFile, encoding_progress
 from streams.settings import load_settings
 
 
 @click.command(epilog="Example: intentstream encode --catalog items.jsonl --output vectors.npz")
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too); - for stdin.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Where the vectors go, .npz.")
+@click.option("--output", type=OutputFile(), required=True, help="Where the vectors go, .npz.")
 def encode(catalog: Path, output: Path) -> None:
     """Encode a catalogue into vectors.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from streams.commands.options import FILE, encoding_progress
+from streams.commands.options import FILE, OutputFile, encoding_progress
 from streams.settings import load_settings
 
 
@@ -15,7 +15,7 @@ from streams.settings import load_settings
 )
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, required=True, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Where the examples go, .npz.")
+@click.option("--output", type=OutputFile(), required=True, help="Where the examples go, .npz.")
 @click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the samples.")
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
+from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
 
 P = ParamSpec("P")
@@ -44,6 +45,19 @@ def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..
 
 FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 """A file to read, or - for standard input."""
+
+
+class OutputFile(click.ParamType):
+    """A file to write: its folder has to be there, which is checked before the work that fills it."""
+
+    name = "path"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ARG002
+        """Return the path. Raises ConfigurationError."""
+        path = Path(value)
+        if not path.parent.is_dir() or path.is_dir():
+            raise ConfigurationError(f"{path}: required a file in a folder that exists")
+        return path
 
 
 @contextmanager

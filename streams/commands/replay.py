@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from streams.commands.options import FILE, encoding_progress
+from streams.commands.options import FILE, OutputFile, encoding_progress
 from streams.settings import load_settings
 
 
@@ -15,7 +15,7 @@ from streams.settings import load_settings
 )
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, required=True, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Where the lists go, JSON Lines.")
+@click.option("--output", type=OutputFile(), required=True, help="Where the lists go, JSON Lines.")
 @click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue.")
 @click.option("-k", "list_size", type=click.IntRange(1, 1000), help="Items a list, before INTENTSTREAM_LIST_SIZE.")
 def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int | None) -> None:

@@ -61,7 +61,7 @@ def read_vectors(path: Path, bundle: Bundle) -> Encoded:
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             space, keys, vectors = str(file["space"]), file["text_hashes"], file["vectors"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
         raise ConfigurationError(f"{path}: required vectors written by `intentstream encode`, got: {error}") from error
     if space != bundle.vector_space or vectors.dtype != np.int8 or vectors.shape != (len(keys), bundle.dim):
         required = f"int8 vectors of {bundle.vector_space}, {bundle.dim} dimensions"

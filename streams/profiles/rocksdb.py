@@ -56,7 +56,9 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
     logger = logging.getLogger("faust.stores")
 
     def __init__(self, url: str, app: AppT, table: CollectionT, *, options: StoreOptions, **kwargs: Any) -> None:
-        super().__init__(url, app, table, key_type=bytes, value_type=bytes, **kwargs)
+        super().__init__(
+            url, app, table, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", **kwargs
+        )
         self._options = options
         self._cache = Cache(options.block_cache_bytes)
         self._databases: dict[int, Rdict] = {}
@@ -74,9 +76,11 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
 
     def note_delivered(self, partition: int, offset: int) -> None:
         """Remember that the changelog holds everything written here up to `offset`."""
+        if partition not in self._databases:
+            return  # another worker's by now
         self._delivered[partition] = max(offset, self._delivered.get(partition, -1))
         self._unwritten[partition] = self._unwritten.get(partition, 0) + 1
-        if self._unwritten[partition] >= OFFSET_EVERY and partition in self._databases:
+        if self._unwritten[partition] >= OFFSET_EVERY:
             self._write_offset(partition)
 
     def persisted_offset(self, tp: TP) -> int | None:
@@ -159,7 +163,9 @@ class ProfileStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
 
     def _write_offset(self, partition: int) -> None:
         self._unwritten[partition] = 0
-        self._databases[partition].put(OFFSET_KEY, str(self._delivered[partition]).encode())
+        database = self._databases[partition]
+        offset = max(self._delivered[partition], int(database.get(OFFSET_KEY) or -1))
+        database.put(OFFSET_KEY, str(offset).encode())
 
     def _close(self, partition: int) -> None:
         database = self._databases.get(partition)

@@ -79,7 +79,7 @@ async def outbox(settings: Settings) -> AsyncIterator[Outbox]:
     outbox = Outbox(client_options(settings), linger_ms=1)
     await outbox.start()
     yield outbox
-    await outbox.stop()
+    await outbox.stop(10)
 
 
 async def publish(outbox: Outbox, settings: Settings, partition: int, *values: bytes | None) -> None:

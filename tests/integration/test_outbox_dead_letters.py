@@ -47,7 +47,7 @@ async def test_futures_end_with_offsets_in_the_order_of_sending_in_each_partitio
         for partition in (number % 2,)
     ]
     places = [(partition, await future) for partition, future in sent]
-    await outbox.stop()
+    await outbox.stop(10)
     for partition in range(2):
         mine = [place for asked, place in places if asked == partition]
         assert {(place.topic, place.partition) for place in mine} == {(settings.clicks_topic, partition)}
@@ -65,14 +65,14 @@ async def test_a_future_is_done_only_when_the_broker_has_the_message(settings: S
     place = await future
     (record,) = await stored(settings, settings.clicks_topic)
     assert (record.partition, record.offset, record.key, record.value) == (1, place.offset, b"u", b"value")
-    await outbox.stop()
+    await outbox.stop(10)
 
 
 async def test_a_key_decides_the_partition_and_no_value_is_a_tombstone(settings: Settings) -> None:
     outbox = await started(settings)
     futures = [await outbox.send(settings.items_topic, b"item", value) for value in (b"here", None)]
     assert len({(await future).partition for future in futures}) == 1
-    await outbox.stop()
+    await outbox.stop(10)
     assert [record.value for record in await stored(settings, settings.items_topic)] == [b"here", None]
 
 
@@ -80,7 +80,7 @@ async def test_stop_delivers_what_is_on_its_way(settings: Settings) -> None:
     outbox = await started(settings, linger_ms=LONG_MS)
     futures = [await outbox.send(settings.clicks_topic, b"u", b"%d" % number, 0) for number in range(50)]
     assert not any(future.done() for future in futures)
-    await asyncio.wait_for(outbox.stop(), 30)
+    await asyncio.wait_for(outbox.stop(10), 30)
     assert [future.result().offset for future in futures] == list(range(50))
     assert len(await stored(settings, settings.clicks_topic)) == 50
 
@@ -90,17 +90,17 @@ async def test_what_is_too_large_is_refused_and_the_rest_goes_on(settings: Setti
     with pytest.raises(MessageSizeTooLargeError):
         await outbox.send(settings.clicks_topic, b"u", bytes(5 << 20), 0)
     assert (await (await outbox.send(settings.clicks_topic, b"u", b"small", 0))).offset == 0
-    await outbox.stop()
+    await outbox.stop(10)
 
 
 async def test_an_outbox_that_is_not_started_or_stopped_says_so_and_stops_again_in_silence(settings: Settings) -> None:
     outbox = Outbox(client_options(settings), linger_ms=5)
-    await outbox.stop()
+    await outbox.stop(10)
     with pytest.raises(RuntimeError, match="not started"):
         await outbox.send(settings.clicks_topic, b"u", b"value")
     await outbox.start()
-    await outbox.stop()
-    await outbox.stop()
+    await outbox.stop(10)
+    await outbox.stop(10)
     with pytest.raises(RuntimeError, match="not started"):
         await outbox.send(settings.clicks_topic, b"u", b"value")
 
@@ -117,7 +117,7 @@ async def test_a_dead_letter_carries_the_original_bytes_and_where_and_why(
     message: Any = SimpleNamespace(topic="clicks", partition=3, offset=2**40, key=key, value=value)
     dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
     await (await dead_letters.send(message, InvalidEvent("not_json", "$.price", "required a number")))
-    await outbox.stop()
+    await outbox.stop(10)
 
     (record,) = await stored(settings, settings.dead_letters_topic)
     letter = decode_dead_letter(record.value)

@@ -72,7 +72,6 @@ def test_files_that_are_not_there_are_named_before_the_model_is_loaded(
         assert "gone' does not exist" in result.stderr
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="the output is opened last, and what the system says is a traceback")
 def test_an_output_that_cannot_be_written_is_one_clear_line(desk: Desk) -> None:
     assert_one_line(desk.replay(output="no-such-folder/out.jsonl"), 2, "no-such-folder")
     assert_one_line(desk.encode(output="no-such-folder/out.npz"), 2, "no-such-folder")

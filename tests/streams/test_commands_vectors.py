@@ -35,7 +35,7 @@ def test_vectors_that_do_not_fit_are_named_and_nothing_is_written(desk: Desk, ve
         arrays = dict(file)
     match vectors:
         case "another model":
-            np.savez(path, **{**arrays, "model": np.array("other/7")})
+            np.savez(path, **{**arrays, "space": np.array("other-7")})
         case "another size":
             np.savez(path, **{**arrays, "vectors": arrays["vectors"][:, :-1]})
         case "torn":
@@ -52,7 +52,6 @@ def test_vectors_that_do_not_fit_are_named_and_nothing_is_written(desk: Desk, ve
     assert not desk.file("out.jsonl").exists()
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="TypeError of a plain array, NotImplementedError of a damaged header")
 @pytest.mark.parametrize("damage", ["one array", "a compression that nobody knows"])
 def test_vectors_in_another_dress_are_named(desk: Desk, damage: str) -> None:
     assert desk.encode().exit_code == 0
@@ -61,9 +60,8 @@ def test_vectors_in_another_dress_are_named(desk: Desk, damage: str) -> None:
         with path.open("wb") as file:
             np.save(file, np.zeros((8, 384), dtype=np.int8))
     else:
-        content = bytearray(path.read_bytes())
-        content[content.index(b"PK\x01\x02") + 10] = 77
-        path.write_bytes(content)
+        entries = path.read_bytes().split(b"PK\x01\x02")
+        path.write_bytes(b"PK\x01\x02".join([entries[0], *(each[:6] + b"\x4d" + each[7:] for each in entries[1:])]))
     assert_one_line(desk.replay("--vectors", str(path)), 2, f"{path}: required ")
 
 
@@ -71,8 +69,8 @@ def test_vectors_of_another_model_are_told_from_whose(desk: Desk) -> None:
     assert desk.encode().exit_code == 0
     path = desk.file("vectors.npz")
     with np.load(path) as file:
-        np.savez(path, **{**file, "model": np.array("other/7")})
-    assert_one_line(desk.replay("--vectors", str(path)), 2, "vectors of minilm-l6/1,", "got int8 of other/7")
+        np.savez(path, **{**file, "space": np.array("other-7")})
+    assert_one_line(desk.replay("--vectors", str(path)), 2, "vectors of minilm-l6-", "got int8 of other-7")
 
 
 def test_vectors_of_some_items_are_enough_to_begin_with(desk: Desk) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams import serde
-from streams.errors import InvalidEvent
 from streams.profiles.rocksdb import OFFSET_EVERY, OFFSET_KEY
 from tests.streams.profiles.stores import changelog, record, restore, store_in
-from tests.streams.strategies import VIEW
 
 
 async def persisted(directory: Path, partition: int = 0) -> int | None:
@@ -104,14 +99,6 @@ async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_pat
     await store.stop()
 
 
-@pytest.mark.xfail(raises=ValueError, reason="a user id may hold NUL, and so be the offset's key")
-async def test_no_user_id_that_the_contract_takes_can_touch_the_offset(tmp_path: Path) -> None:
-    user_id = OFFSET_KEY.decode()
-    value = json.dumps({**VIEW, "user_id": user_id}).encode()
-    store = store_in(tmp_path)
-    try:
-        with contextlib.suppress(InvalidEvent):
-            store.put_in(0, serde.decode_interaction(user_id.encode(), value).user_id.encode(), b"profile")
-        assert store.persisted_offset(changelog(0)) is None
-    finally:
-        await store.stop()
+def test_no_user_id_that_the_contract_takes_can_touch_the_offset() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        OFFSET_KEY.decode()
