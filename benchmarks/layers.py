@@ -15,13 +15,13 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("rank", r"\border \(inference/pipeline|inference/ranking/reasons"),
     ("encode a query", r"inference/encoding/(?!session)|\b_?encode(_query)? \((streams/scoring|inference/bundle)"),
     ("micro-batches", r"streams/(batching|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
-    ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/serde|streams/(keys|refusals)"),
-    ("encode the list", r"\bencode_json \(streams/serde|\bcompose \(streams/engine|\brecommendation_id \("),
+    ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/contracts/serde|streams/contracts/(keys|refusals)"),
+    ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     ("profile", r"streams/profiles/(?!table)|streams/engine|streams/items/|\b(read|_note) \(streams/profiles/table"),
-    ("produce", r"aiokafka/producer/|streams/outbox|aiokafka/record/(default_records|_crecords).*build"),
-    ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker"),
+    ("produce", r"aiokafka/producer/|streams/kafka/outbox|aiokafka/record/(default_records|_crecords).*build"),
+    ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|consuming)"),
     ("network", r"aiokafka/(conn|client|cluster|protocol|util)|asyncio/(streams|selector_events|protocols|transports)"),
-    ("in flight and metrics", r"streams/(agents|inflight|metrics|monitor)|prometheus_client/"),
+    ("in flight and metrics", r"streams/worker/(event_path|inflight|monitor)|streams/metrics|prometheus_client/"),
 )
 """Names of layers, and the frames that belong to them. Of a stack's frames, the innermost that matches any decides."""
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.types import Item
+from streams.contracts.messages import Cart, Click, ItemInteraction, Purchase, Search, View
+from streams.contracts.serde import encode_json
 from streams.errors import ConfigurationError
-from streams.messages import Cart, Click, ItemInteraction, Purchase, Search, View
-from streams.serde import encode_json
 
 COLUMNS = ("department", "product_category", "product_type", "package_size", "brand")
 ACTIONS: tuple[tuple[type[ItemInteraction], float], ...] = ((View, 0.6), (Click, 0.2), (Cart, 0.1), (Purchase, 0.1))

@@ -16,11 +16,11 @@ from benchmarks.shop import Sent, Shop, open_shop
 from benchmarks.sizes import Sizes
 from inference import load_bundle
 from inference.bundle import Bundle
-from streams import topics
+from streams.contracts.messages import ItemVector
+from streams.contracts.serde import encode_msgpack
 from streams.errors import StreamsError
-from streams.items.vectors import encode_catalogue
-from streams.messages import ItemVector
-from streams.serde import encode_msgpack
+from streams.items.encoded import encode_catalogue
+from streams.kafka import topics
 from streams.settings import Settings, load_settings
 
 QUEUE_MESSAGES, FLUSH_S = 50_000, 120.0

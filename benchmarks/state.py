@@ -15,10 +15,10 @@ from benchmarks.report import Section, Table
 from benchmarks.shop import ACTIONS, Shop
 from benchmarks.stage import Counter, Record, Stage
 from inference.types import label_key, stable_key
+from streams.kafka.topics import changelog_topic
 from streams.profiles import codec
 from streams.profiles.profile import AFFINITIES, AFFINITY, RECENT, RECENT_ITEMS, Position, Profile
 from streams.settings import Settings
-from streams.topics import changelog_topic
 
 TIMEOUT_S = 300.0
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from faust.types import Message
 
 from inference.bundle import Bundle
-from streams import serde
-from streams.agents import EventPath
-from streams.consuming import Tables
-from streams.credentials import broker_credentials, broker_url
-from streams.dead_letters import DeadLetters
-from streams.inflight import InFlight
-from streams.items.catalogue import LiveCatalogue
-from streams.items.encoder import ItemPath
+from streams.contracts import serde
+from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.kafka import client_options
+from streams.kafka.clients import client_options
+from streams.kafka.outbox import Outbox
 from streams.metrics import Metrics
-from streams.monitor import SilentMonitor
-from streams.outbox import Outbox
 from streams.parts import engine, recommender
 from streams.profiles.rocksdb import StoreOptions
 from streams.profiles.table import ProfileTable
 from streams.scoring import Scoring, ScoringLimits
 from streams.settings import Settings
-from streams.worker import Worker, WorkerApp
+from streams.worker.consuming import Tables
+from streams.worker.credentials import broker_credentials, broker_url
+from streams.worker.dead_letters import DeadLetters
+from streams.worker.event_path import EventPath
+from streams.worker.inflight import InFlight
+from streams.worker.item_path import ItemPath
+from streams.worker.monitor import SilentMonitor
+from streams.worker.service import Worker, WorkerApp
 
 
 def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:

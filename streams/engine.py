@@ -12,9 +12,10 @@ from itertools import islice
 
 from inference.retrieval.vectors import normalise
 from inference.types import Query, RankedList, Remembered, Vector, stable_key
-from streams.items.catalogue import LiveCatalogue
+from streams.contracts.messages import Intent, Interaction, ModelRef, Recommendations, RecommendedItem, Search, Trigger
+from streams.contracts.serde import recommendation_id
+from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.messages import Intent, Interaction, ModelRef, Recommendations, RecommendedItem, Search, Trigger
 from streams.profiles import codec
 from streams.profiles.profile import (
     ACTIONS,
@@ -29,7 +30,6 @@ from streams.profiles.profile import (
     in_space,
     is_replay,
 )
-from streams.serde import recommendation_id
 
 INTENT_LABELS = 3
 """Categories, and brands, that a message names."""

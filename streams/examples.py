@@ -19,7 +19,7 @@ import numpy.typing as npt
 from inference.ranking.features import FEATURES
 from inference.retrieval.shortlist import Shortlist
 from inference.types import Vector, stable_key
-from streams.messages import Interaction, ItemAction, Search
+from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.replay import Replay, milliseconds
 
 SEARCH_HORIZON = 1

@@ -6,10 +6,10 @@ from inference.bundle import Bundle, load_bundle
 from inference.pipeline import Observer, Recommender, unobserved
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import SOURCES
+from streams.contracts.messages import ModelRef
 from streams.engine import Engine
-from streams.items.catalogue import LiveCatalogue
+from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.messages import ModelRef
 from streams.profiles.profile import ProfileRules
 from streams.settings import Settings
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from inference.bundle import Bundle
 from inference.pipeline import Recommender
 from inference.types import Vector
+from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
 from streams.engine import Observation
-from streams.items.catalogue import LiveCatalogue, apply_changes
+from streams.items.live import LiveCatalogue, apply_changes
 from streams.items.trending import Trending
-from streams.messages import Interaction, ItemVector, Recommendations, Search
 from streams.parts import engine, recommender
 from streams.profiles.profile import Source
 from streams.settings import Settings

@@ -20,7 +20,7 @@ from inference.retrieval.sources import TRENDING
 from inference.types import Item, Query, RankedList, ScoredCandidate, Vector
 from streams.batching import MicroBatcher
 from streams.engine import ENCODING_FAILED
-from streams.items.catalogue import Change, LiveCatalogue, apply_changes
+from streams.items.live import Change, LiveCatalogue, apply_changes
 from streams.metrics import Metrics
 
 DEADLINE_EXCEEDED = "deadline_exceeded"

@@ -11,8 +11,8 @@ import faust
 
 from benchmarks.workers import given_settings
 from benchmarks.workers.sizes import LIST, updated
-from streams.credentials import broker_url
 from streams.settings import Settings
+from streams.worker.credentials import broker_url
 
 
 def application(settings: Settings) -> faust.App:

@@ -19,7 +19,7 @@ from streams.commands.worker import NOISY
 from streams.metrics import Metrics
 from streams.parts import load_model
 from streams.settings import Settings
-from streams.worker import Worker
+from streams.worker.service import Worker
 
 READY_POLL_S = 0.01
 

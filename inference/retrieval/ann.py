@@ -5,9 +5,11 @@ Malkov & Yashunin 2018, doi:10.1109/TPAMI.2018.2889473.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
+
 import numpy as np
 import numpy.typing as npt
-from usearch.index import Index
 
 from inference.types import Vector
 
@@ -19,6 +21,11 @@ class NeighbourIndex:
     """Rows of the catalogue by the direction of their vector."""
 
     def __init__(self, dim: int) -> None:
+        # ONNX Runtime 1.31 crashes the process when usearch 2.26 was loaded before it, so it has to come first.
+        with suppress(ImportError):
+            import_module("onnxruntime")
+        from usearch.index import Index
+
         self._graph = Index(
             ndim=dim, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128
         )

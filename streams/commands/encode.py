@@ -19,8 +19,8 @@ def encode(catalog: Path, output: Path) -> None:
     The file holds `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` (n,) and `model`; numpy.load reads it, and
     `intentstream replay --vectors` takes it.
     """
-    from streams.items.vectors import encode_catalogue, write_vectors
-    from streams.jsonlines import read_items
+    from streams.contracts.jsonlines import read_items
+    from streams.items.encoded import encode_catalogue, write_vectors
     from streams.parts import load_model
 
     settings = load_settings()

@@ -40,10 +40,10 @@ def examples(
     import numpy as np
     from rich.progress import Progress
 
+    from streams.contracts.jsonlines import read_events, read_items
     from streams.examples import Sampling, as_arrays
     from streams.examples import examples as gather
-    from streams.items.vectors import encode_catalogue, read_vectors
-    from streams.jsonlines import read_events, read_items
+    from streams.items.encoded import encode_catalogue, read_vectors
     from streams.parts import load_model, profile_rules
     from streams.replay import Replay
 

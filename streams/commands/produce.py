@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streams.commands.options import with_settings
+from streams.contracts.jsonlines import read_messages
 from streams.errors import InvalidLine
-from streams.jsonlines import read_messages
-from streams.publishing import Message, Publisher, paced
+from streams.kafka.publishing import Message, Publisher, paced
 from streams.settings import Settings
 
 EPILOG = """\b

@@ -26,11 +26,11 @@ def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list
     """
     from rich.progress import track
 
-    from streams.items.vectors import encode_catalogue, read_vectors
-    from streams.jsonlines import read_events, read_items
+    from streams.contracts.jsonlines import read_events, read_items
+    from streams.contracts.serde import encode_json
+    from streams.items.encoded import encode_catalogue, read_vectors
     from streams.parts import load_model
     from streams.replay import Replay
-    from streams.serde import encode_json
 
     settings = load_settings({} if list_size is None else {"list_size": list_size})
     bundle = load_model(settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from streams.schema import schemas
+from streams.contracts.schema import schemas
 
 EPILOG = """\b
 Examples:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands.options import with_settings
+from streams.kafka.topics import CLOCK, MISSING, POLICY, Topic, check, create
 from streams.settings import Settings
-from streams.topics import CLOCK, MISSING, POLICY, Topic, check, create
 
 EPILOG = """\b
 Examples:

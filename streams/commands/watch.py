@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.commands.options import with_settings
-from streams.feed import Feed
-from streams.messages import Recommendations
+from streams.contracts.messages import Recommendations
+from streams.kafka.feed import Feed
 from streams.settings import Settings
 
 EPILOG = """\b

@@ -38,9 +38,9 @@ def worker(settings: Settings) -> None:
     import faust
 
     from streams.app import build
+    from streams.kafka.topics import check
     from streams.metrics import Metrics
     from streams.parts import load_model
-    from streams.topics import check
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

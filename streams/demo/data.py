@@ -28,10 +28,10 @@ import msgspec
 import numpy as np
 
 from inference.types import stable_key
+from streams.contracts.messages import Cart, Interaction, Purchase, Search, View
 from streams.demo.catalogue import DemoCatalogue
 from streams.demo.purchases import Lines
 from streams.demo.titles import query_of
-from streams.messages import Cart, Interaction, Purchase, Search, View
 
 HOUSEHOLDS = 48
 BASKET_ITEMS = 12

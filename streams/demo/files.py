@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
+from streams.contracts.messages import Interaction, Item
+from streams.contracts.serde import encode_json
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases
-from streams.messages import Interaction, Item
-from streams.serde import encode_json
 
 
 @click.command(epilog="Example: python -m streams.demo.files build/model")

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from streams.broker_settings import PREFIX
-from streams.embedded import LOOPBACK
 from streams.errors import StreamsError
+from streams.kafka.embedded import LOOPBACK
 
 STOP_SECONDS = 10
 _LOG_LINES = 15

@@ -9,12 +9,12 @@ from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams import serde
+from streams.contracts import serde
+from streams.contracts.messages import Interaction, ItemVector, Search
 from streams.demo.process import WorkerProcess
 from streams.demo.tally import Tally
 from streams.errors import StreamsError
-from streams.kafka import broker_errors, client_options
-from streams.messages import Interaction, ItemVector, Search
+from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings
 
 READY_SECONDS = 90

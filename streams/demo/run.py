@@ -11,7 +11,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams import topics
+from streams.contracts.messages import Interaction, ItemVector
 from streams.demo.catalogue import DemoCatalogue, best_sellers
 from streams.demo.data import busiest_households, most_faithful, shopping
 from streams.demo.process import WorkerProcess
@@ -22,9 +22,9 @@ from streams.demo.summary import summary
 from streams.demo.surroundings import demo_settings, how_to_reach, signals_as_exit, temporary_home
 from streams.demo.tally import Tally
 from streams.demo.vectors import DemoVectors
-from streams.embedded import EmbeddedBroker
 from streams.errors import ConfigurationError
-from streams.messages import Interaction, ItemVector
+from streams.kafka import topics
+from streams.kafka.embedded import EmbeddedBroker
 from streams.settings import Settings, load_settings
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from streams.embedded import LOOPBACK, free_port
+from streams.kafka.embedded import LOOPBACK, free_port
 from streams.settings import Settings, load_settings
 
 TOPIC_PREFIX = "demo-"

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import numpy as np
 
-from streams.messages import Interaction, Recommendations, Search
+from streams.contracts.messages import Interaction, Recommendations, Search
 
 LATENCIES_KEPT = 20_000
 ACTIONS_KEPT = 40

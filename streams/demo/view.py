@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streams.contracts.messages import RecommendedItem
 from streams.demo.tally import Act, Tally
-from streams.messages import RecommendedItem
 
 SOURCE_LETTERS = {"short_term": "S", "long_term": "L", "query": "Q", "trending": "T"}
 LEGEND = "[b]S[/]ession [b]L[/]ong-term [b]Q[/]uery [b]T[/]rending"

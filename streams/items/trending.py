@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import nlargest
 
-from streams.messages import TrendingSnapshot
+from streams.contracts.messages import TrendingSnapshot
 
 SNAPSHOT_ITEMS = 500
 KEPT_ITEMS = 2000

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.types import Item, Keys, Vector, label_key, stable_key
-from streams.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
+from streams.contracts.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
 
 ACTIONS: tuple[type[ItemAction], ...] = (View, Click, Cart, Purchase)
 RECENT = np.dtype([("at_ms", "<i8"), ("key", "<u8"), ("session", "<u4"), ("action", "u1")])

@@ -12,7 +12,7 @@ import logging
 import faust
 from aiokafka.structs import RecordMetadata
 
-from streams.outbox import Outbox
+from streams.kafka.outbox import Outbox
 from streams.profiles.rocksdb import ProfileStore, StoreOptions
 
 NAME = "profiles"

@@ -17,7 +17,7 @@ from benchmarks.report import Results, Section, Table, merged, render
 from benchmarks.schedule import Schedule
 from benchmarks.shop import Shop
 from inference.types import Item
-from streams.serde import decode_interaction
+from streams.contracts.serde import decode_interaction
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100)])
@@ -77,10 +77,14 @@ def test_the_page_keeps_what_was_not_measured_again() -> None:
 
 
 def test_a_stack_belongs_to_the_innermost_layer_that_it_names() -> None:
-    raw = "main (streams/worker.py:9);observe (streams/engine.py:70);zeros (numpy/core.py:1) 3\nrun (x.py:1) 1\n"
+    raw = (
+        "main (streams/worker/service.py:9);observe (streams/engine.py:70);zeros (numpy/core.py:1) 3\nrun (x.py:1) 1\n"
+    )
     raw += "run (x.py:1);EpollSelector.select (selectors.py:468) 9\n"
     stacks = parse(raw)
-    assert stacks[0] == Stack(("main (streams/worker.py)", "observe (streams/engine.py)", "zeros (numpy/core.py)"), 3)
+    assert stacks[0] == Stack(
+        ("main (streams/worker/service.py)", "observe (streams/engine.py)", "zeros (numpy/core.py)"), 3
+    )
     assert len(stacks) == 2
     assert [layer(stack.frames) for stack in stacks] == ["profile", ELSEWHERE]
     assert by_function(stacks, own=True)["zeros (numpy/core.py)"] == 3

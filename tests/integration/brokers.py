@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.embedded import LOOPBACK, BrokerProcess, free_port, temporary_home
 from streams.errors import StreamsError
+from streams.kafka.embedded import LOOPBACK, BrokerProcess, free_port, temporary_home
 
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 SERVER = """\

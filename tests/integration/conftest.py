@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from streams.embedded import EmbeddedBroker, free_port
 from streams.errors import StreamsError
+from streams.kafka.embedded import EmbeddedBroker, free_port
 from streams.settings import Settings, load_settings
 from tests.integration.brokers import KafkaBroker
 

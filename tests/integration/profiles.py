@@ -12,17 +12,17 @@ from rocksdict import AccessType, Options, Rdict
 
 from inference.bundle import Bundle
 from inference.types import Vector, stable_key
-from streams import serde
+from streams.contracts import serde
+from streams.contracts.messages import Search
 from streams.errors import InvalidEvent
-from streams.items.catalogue import LiveCatalogue
+from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.messages import Search
+from streams.kafka.topics import changelog_topic
 from streams.parts import engine
 from streams.profiles import codec
 from streams.profiles.profile import Memory, Profile, Source
 from streams.profiles.rocksdb import OFFSET_KEY
 from streams.settings import Settings
-from streams.topics import changelog_topic
 from tests.integration.shop import latest, stored
 
 TOLERANCE = 0.05

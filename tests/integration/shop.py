@@ -14,9 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.structs import RecordMetadata
 
 from inference.types import Item
-from streams import topics
-from streams.kafka import client_options
-from streams.messages import (
+from streams.contracts.messages import (
     Cart,
     Click,
     DeadLetter,
@@ -27,7 +25,9 @@ from streams.messages import (
     Search,
     View,
 )
-from streams.serde import decode_dead_letter, decode_recommendations, encode_json
+from streams.contracts.serde import decode_dead_letter, decode_recommendations, encode_json
+from streams.kafka import topics
+from streams.kafka.clients import client_options
 from streams.settings import Settings
 from tests.integration.workers import until
 

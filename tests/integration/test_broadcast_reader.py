@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams import topics
-from streams.items.reader import BroadcastReader
-from streams.kafka import client_options
-from streams.outbox import Outbox
+from streams.kafka import topics
+from streams.kafka.broadcast import BroadcastReader
+from streams.kafka.clients import client_options
+from streams.kafka.outbox import Outbox
 from streams.settings import Settings
 from tests.integration.conftest import settings_on
 from tests.integration.workers import until

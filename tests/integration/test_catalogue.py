@@ -12,9 +12,9 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.types import Item
-from streams.items.vectors import encode_catalogue
-from streams.messages import ItemVector, RecommendedItem, Search
-from streams.serde import decode_item_vector, encode_msgpack
+from streams.contracts.messages import ItemVector, RecommendedItem, Search
+from streams.contracts.serde import decode_item_vector, encode_msgpack
+from streams.items.encoded import encode_catalogue
 from streams.settings import Settings
 from tests.integration.shop import Shop, catalogue, latest
 from tests.integration.workers import WorkerProcess, serving, until, worker

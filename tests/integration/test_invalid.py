@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.messages import Interaction, Search
-from streams.serde import encode_json
+from streams.contracts.messages import Interaction, Search
+from streams.contracts.serde import encode_json
 from tests.integration.shop import Shop, catalogue, stroll
 from tests.integration.workers import serving, worker
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 
-from streams import topics
-from streams.dead_letters import DeadLetters
+from streams.contracts.serde import decode_dead_letter
 from streams.errors import InvalidEvent
-from streams.kafka import client_options
+from streams.kafka import topics
+from streams.kafka.clients import client_options
+from streams.kafka.outbox import Outbox
 from streams.metrics import Metrics
-from streams.outbox import Outbox
-from streams.serde import decode_dead_letter
 from streams.settings import Settings
+from streams.worker.dead_letters import DeadLetters
 from tests.integration.conftest import settings_on
 from tests.integration.shop import stored
 

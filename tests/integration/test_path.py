@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from inference.bundle import Bundle
-from streams.items.vectors import encode_catalogue
-from streams.messages import Interaction, Recommendations, Search
+from streams.contracts.messages import Interaction, Recommendations, Search
+from streams.contracts.serde import recommendation_id
+from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
-from streams.serde import recommendation_id
 from tests.integration.shop import Shop, catalogue, stroll
 from tests.integration.workers import serving, worker
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams import topics
-from streams.feed import Feed
-from streams.kafka import client_options
-from streams.messages import ModelRef, Recommendations, RecommendedItem, Trigger
-from streams.serde import encode_json
+from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
+from streams.contracts.serde import encode_json
+from streams.kafka import topics
+from streams.kafka.clients import client_options
+from streams.kafka.feed import Feed
 from streams.settings import Settings
 from tests.integration.commands import run
 

@@ -11,10 +11,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from inference.bundle import Bundle
 from inference.types import stable_key
-from streams import topics
-from streams.embedded import free_port
-from streams.messages import Interaction, Search
-from streams.topics import changelog_topic
+from streams.contracts.messages import Interaction, Search
+from streams.kafka import topics
+from streams.kafka.embedded import free_port
+from streams.kafka.topics import changelog_topic
 from tests.integration import profiles
 from tests.integration.shop import Shop, catalogue, stroll
 from tests.integration.workers import WorkerProcess, admin, serving, until, worker

@@ -5,8 +5,8 @@ import gc
 
 import pytest
 
-from streams import topics
 from streams.errors import ConfigurationError
+from streams.kafka import topics
 from streams.settings import Settings, load_settings
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
 

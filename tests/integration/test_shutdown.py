@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
+from streams.kafka.topics import changelog_topic
 from streams.settings import Settings
-from streams.topics import changelog_topic
 from tests.integration import profiles
 from tests.integration.shop import Crowd, Shop, catalogue, stored, stroll
 from tests.integration.workers import Group, WorkerProcess, serving, until, worker

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams import topics
 from streams.errors import ConfigurationError
+from streams.kafka import topics
 from streams.settings import Settings, load_settings
 from tests.integration.commands import run
 

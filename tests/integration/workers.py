@@ -19,8 +19,8 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.broker_settings import PREFIX
-from streams.embedded import LOOPBACK, free_port
-from streams.kafka import client_options
+from streams.kafka.clients import client_options
+from streams.kafka.embedded import LOOPBACK, free_port
 from streams.settings import Settings
 from tests.conftest import BUNDLE
 from tests.integration.conftest import settings_on

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from inference.types import Item
 from streams.cli import cli
-from streams.messages import Click, Interaction, Search, View
-from streams.serde import encode_json
+from streams.contracts.messages import Click, Interaction, Search, View
+from streams.contracts.serde import encode_json
 
 TITLES = ("Green tea", "Black tea", "Espresso beans", "Oat milk", "Milk chocolate", "Sea salt", "Bananas", "Apples")
 ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])) for n, title in enumerate(TITLES)]

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from inference.types import Item, Vector, stable_key
-from streams.messages import Cart, Click, Interaction, ItemInteraction, Purchase, Search, View
+from streams.contracts.messages import Cart, Click, Interaction, ItemInteraction, Purchase, Search, View
 from streams.profiles.profile import Profile, ProfileRules, Source, apply, empty
 
 DIM = 16

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.serde import encode_json
+from streams.contracts.serde import encode_json
 from tests.streams.desk import ITEMS, Desk, assert_one_line, desk_in
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from streams.errors import InvalidEvent
-from streams.schema import schemas
-from streams.serde import (
+from streams.contracts.schema import schemas
+from streams.contracts.serde import (
     decode_dead_letter,
     decode_interaction,
     decode_item,
@@ -21,6 +20,7 @@ from streams.serde import (
     decode_search,
     recommendation_id,
 )
+from streams.errors import InvalidEvent
 from tests.streams.test_schema import VALIDATORS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text(encoding="utf-8")

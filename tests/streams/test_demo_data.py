@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 
 from inference.types import Item
-from streams import serde
+from streams.contracts import serde
+from streams.contracts.messages import Interaction, Purchase, Search
 from streams.demo.catalogue import DemoCatalogue, best_sellers
 from streams.demo.data import BASKET_ITEMS, busiest_households, most_faithful, shopping
 from streams.demo.purchases import Purchases, read_purchases
 from streams.demo.titles import package, product_name, query_of, readable
-from streams.messages import Interaction, Purchase, Search
 
 EVENTS = 1500
 

@@ -7,7 +7,7 @@ import pytest
 from inference.bundle import Bundle
 from inference.types import Item
 from streams.demo.vectors import DemoVectors, VectorCache
-from streams.items.vectors import encode_catalogue
+from streams.items.encoded import encode_catalogue
 from streams.settings import Settings, load_settings
 from tests.conftest import BUNDLE
 

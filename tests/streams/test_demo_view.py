@@ -6,10 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streams.demo.summary import plain_line, summary
-from streams.demo.tally import Tally
-from streams.demo.view import Screen
-from streams.messages import (
+from streams.contracts.messages import (
     ModelRef,
     Purchase,
     Recommendations,
@@ -18,6 +15,9 @@ from streams.messages import (
     Trigger,
     View,
 )
+from streams.demo.summary import plain_line, summary
+from streams.demo.tally import Tally
+from streams.demo.view import Screen
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"

@@ -7,13 +7,13 @@ import pytest
 
 from inference.retrieval.vectors import quantise
 from inference.types import Item, RankedList, ScoredCandidate, Vector, stable_key
+from streams.contracts.messages import Intent, Interaction, ItemVector, ModelRef, Search
+from streams.contracts.serde import encode_json, recommendation_id
 from streams.engine import Engine, Observation, shares
 from streams.errors import ProfileCodecError
-from streams.items.catalogue import LiveCatalogue
+from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.messages import Intent, Interaction, ItemVector, ModelRef, Search
 from streams.profiles.profile import AFFINITY, Source
-from streams.serde import encode_json, recommendation_id
 from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, item_of, moment, search, unit_vector
 
 

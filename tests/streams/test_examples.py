@@ -14,11 +14,11 @@ from inference.bundle import Bundle
 from inference.ranking.features import FEATURES
 from inference.types import Item, stable_key
 from streams.cli import cli
+from streams.contracts.messages import Cart, Interaction, ItemVector, Purchase, Search, View
+from streams.contracts.serde import encode_json
 from streams.examples import List, Sampling, as_arrays, examples, next_items
-from streams.items.vectors import encode_catalogue
-from streams.messages import Cart, Interaction, ItemVector, Purchase, Search, View
+from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
-from streams.serde import encode_json
 from streams.settings import load_settings
 
 TITLES = ("Green tea", "Black tea", "Espresso beans", "Oat milk", "Milk chocolate", "Sea salt", "Bananas", "Apples")

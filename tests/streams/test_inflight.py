@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.inflight import InFlight, Ticket
+from streams.worker.inflight import InFlight, Ticket
 
 P0, P1 = ("clicks", 0), ("clicks", 1)
 

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from streams.contracts.jsonlines import read_events, read_items, read_messages
+from streams.contracts.serde import decode_interaction, decode_item
 from streams.errors import ConfigurationError, InvalidEvent, InvalidLine
-from streams.jsonlines import read_events, read_items, read_messages
-from streams.serde import decode_interaction, decode_item
 from tests.streams.strategies import ITEM, SEARCH, VIEW
 
 LINES = [json.dumps(message).encode() for message in (VIEW, SEARCH, ITEM)]

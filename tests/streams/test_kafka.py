@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, UnknownError
 
-from streams.credentials import broker_credentials, broker_url
 from streams.errors import ConfigurationError, StreamsError
-from streams.kafka import broker_errors, client_options
+from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings, load_settings
+from streams.worker.credentials import broker_credentials, broker_url
 
 SASL = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "shop", "sasl_password": "hunter2"}
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 
 from streams.commands.schema import schema
+from streams.contracts.messages import DeadLetter, Recommendations
+from streams.contracts.schema import schemas
+from streams.contracts.serde import encode_json, parse_interaction, parse_item
 from streams.errors import InvalidEvent
-from streams.messages import DeadLetter, Recommendations
-from streams.schema import schemas
-from streams.serde import encode_json, parse_interaction, parse_item
 from tests.streams.strategies import ITEM, SEARCH, VIEW, json_values
 from tests.streams.test_serde_fuzz import letters, lists
 

@@ -18,8 +18,8 @@ from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.sources import SHORT_TERM, SOURCES
 from inference.retrieval.vectors import quantise
 from inference.types import Query, RankedList, Vector, stable_key
-from streams.items.catalogue import LiveCatalogue, apply_changes
-from streams.messages import ItemVector
+from streams.contracts.messages import ItemVector
+from streams.items.live import LiveCatalogue, apply_changes
 from streams.metrics import Metrics
 from streams.scoring import Scoring, ScoringLimits
 from tests.streams.shoppers import DIM, item_of, unit_vector

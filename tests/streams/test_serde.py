@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from streams.errors import InvalidEvent
-from streams.messages import Item, Purchase, View
-from streams.serde import (
+from streams.contracts.messages import Item, Purchase, View
+from streams.contracts.serde import (
     decode_dead_letter,
     decode_interaction,
     decode_item,
@@ -23,6 +22,7 @@ from streams.serde import (
     encode_json,
     recommendation_id,
 )
+from streams.errors import InvalidEvent
 from tests.streams.strategies import ITEM, SEARCH, VIEW
 
 KEY = "Zoë".encode()

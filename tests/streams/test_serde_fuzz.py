@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.errors import InvalidEvent
-from streams.messages import (
+from streams.contracts.messages import (
     Cart,
     Click,
     DeadLetter,
@@ -28,7 +27,7 @@ from streams.messages import (
     Trigger,
     View,
 )
-from streams.serde import (
+from streams.contracts.serde import (
     decode_dead_letter,
     decode_interaction,
     decode_item,
@@ -42,6 +41,7 @@ from streams.serde import (
     parse_interaction,
     parse_item,
 )
+from streams.errors import InvalidEvent
 from tests.streams.strategies import ITEM, SEARCH, VIEW, identifiers, json_values, numbers, scalars, text, times
 
 KEYED = (decode_interaction, decode_item_action, decode_search, decode_item)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from streams.kafka.topics import CLOCK, POLICY, Topic, changelog_topic, declare
 from streams.settings import Settings, load_settings
-from streams.topics import CLOCK, POLICY, Topic, changelog_topic, declare
 
 
 def declared(settings: Settings) -> dict[str, Topic]:

@@ -7,8 +7,8 @@ import numpy as np
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import label_key, stable_key
-from streams.items.catalogue import Change, LiveCatalogue, apply_changes
-from streams.messages import ItemVector
+from streams.contracts.messages import ItemVector
+from streams.items.live import Change, LiveCatalogue, apply_changes
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
 SPACE = "m/1"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.contracts.messages import TrendingSnapshot
 from streams.items.trending import KEPT_ITEMS, LARGEST_EXPONENT, SNAPSHOT_ITEMS, Trending
-from streams.messages import TrendingSnapshot
 from tests.streams.shoppers import NOW_MS
 
 HOUR = 3600_000

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inference.types import Vector, stable_key
+from streams.contracts.messages import Interaction
 from streams.errors import ProfileCodecError
-from streams.messages import Interaction
 from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import VERSION, encode

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.types import Item, Vector, stable_key
-from streams.messages import Interaction
+from streams.contracts.messages import Interaction
 from streams.profiles.profile import (
     AFFINITIES,
     QUERY_BYTES,

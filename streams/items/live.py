@@ -13,7 +13,7 @@ import numpy as np
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import Int8Vector, dequantise
 from inference.types import Item, Vector, label_key, stable_key
-from streams.messages import ItemVector
+from streams.contracts.messages import ItemVector
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import ssl
 from faust import SASLCredentials, SSLCredentials
 
 from streams.broker_settings import BrokerSettings
-from streams.kafka import tls_context
+from streams.kafka.clients import tls_context
 
 
 def broker_url(settings: BrokerSettings) -> str:

@@ -16,9 +16,9 @@ from typing import BinaryIO, Generic, TypeVar, cast
 
 import msgspec
 
+from streams.contracts.messages import Interaction, Item, Search
+from streams.contracts.serde import parse_interaction, parse_item
 from streams.errors import ConfigurationError, InvalidEvent, InvalidLine
-from streams.messages import Interaction, Item, Search
-from streams.serde import parse_interaction, parse_item
 
 __all__ = ["Line", "read_events", "read_items", "read_messages"]
 

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.admin import require_topics
+from streams.contracts.messages import Recommendations
+from streams.contracts.serde import decode_item, decode_recommendations
 from streams.errors import InvalidEvent
-from streams.kafka import broker_errors, client_options
-from streams.messages import Recommendations
-from streams.serde import decode_item, decode_recommendations
+from streams.kafka.admin import require_topics
+from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings
 
 

@@ -12,9 +12,8 @@ from typing import Protocol, TypeVar, cast
 
 import msgspec
 
-from streams.errors import InvalidEvent
-from streams.keys import check_key, check_tombstone
-from streams.messages import (
+from streams.contracts.keys import check_key, check_tombstone
+from streams.contracts.messages import (
     DeadLetter,
     Interaction,
     Item,
@@ -24,7 +23,8 @@ from streams.messages import (
     Search,
     TrendingSnapshot,
 )
-from streams.refusals import UNREADABLE, refusal, shortened
+from streams.contracts.refusals import UNREADABLE, refusal, shortened
+from streams.errors import InvalidEvent
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streams.messages import Cart, Click, DeadLetter, Item, Purchase, Recommendations, Search, View
+from streams.contracts.messages import Cart, Click, DeadLetter, Item, Purchase, Recommendations, Search, View
 
 __all__ = ["schemas"]
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streams.admin import Admin
 from streams.errors import TopicError
+from streams.kafka.admin import Admin
 from streams.settings import Settings
 
 POLICY = "cleanup.policy"

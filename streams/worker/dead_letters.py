@@ -10,11 +10,11 @@ import msgspec
 from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
-from streams import serde
+from streams.contracts import serde
+from streams.contracts.messages import DeadLetter
 from streams.errors import InvalidEvent
-from streams.messages import DeadLetter
+from streams.kafka.outbox import LARGEST_MESSAGE, Outbox
 from streams.metrics import Metrics
-from streams.outbox import LARGEST_MESSAGE, Outbox
 
 
 @dataclass(frozen=True, slots=True)

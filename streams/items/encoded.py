@@ -12,8 +12,8 @@ from inference.bundle import Bundle
 from inference.encoding.text import item_text
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
+from streams.contracts.messages import ItemVector
 from streams.errors import ConfigurationError
-from streams.messages import ItemVector
 
 Encoded = dict[int, bytes]
 """int8 vectors by the stable key of the text that was encoded."""

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.broker_settings import BrokerSettings
 from streams.errors import TopicError
-from streams.kafka import broker_errors, client_options
+from streams.kafka.clients import broker_errors, client_options
 
 
 class Admin:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.kafka import ClientOptions
+from streams.kafka.clients import ClientOptions
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,17 +11,17 @@ from time import time
 from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
-from streams import serde
-from streams.dead_letters import DeadLetters
+from streams.contracts import serde
+from streams.contracts.messages import Interaction, Search
 from streams.engine import Engine, Observation
 from streams.errors import InvalidEvent, ProfileCodecError
-from streams.inflight import InFlight, Ticket
-from streams.messages import Interaction, Search
+from streams.kafka.outbox import Outbox
 from streams.metrics import Metrics
-from streams.outbox import Outbox
 from streams.profiles.profile import Source
 from streams.profiles.table import ProfileTable
 from streams.scoring import Scoring
+from streams.worker.dead_letters import DeadLetters
+from streams.worker.inflight import InFlight, Ticket
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
 

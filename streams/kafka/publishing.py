@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
 
-from streams.admin import require_topics
-from streams.jsonlines import Line
-from streams.kafka import broker_errors, client_options
-from streams.messages import Interaction, Item
+from streams.contracts.jsonlines import Line
+from streams.contracts.messages import Interaction, Item
+from streams.kafka.admin import require_topics
+from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings
 
 Message = Line[Interaction | Item]

@@ -8,7 +8,7 @@ import logging
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
-from streams.kafka import ClientOptions
+from streams.kafka.clients import ClientOptions
 
 log = logging.getLogger(__name__)
 

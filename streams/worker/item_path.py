@@ -12,15 +12,15 @@ from inference.encoding.text import item_text
 from inference.errors import ScoringError
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
-from streams import serde
-from streams.dead_letters import DeadLetters
+from streams.contracts import serde
+from streams.contracts.messages import ItemVector
 from streams.errors import InvalidEvent
-from streams.inflight import InFlight
-from streams.items.catalogue import LiveCatalogue
-from streams.messages import ItemVector
+from streams.items.live import LiveCatalogue
+from streams.kafka.outbox import LARGEST_MESSAGE, Outbox
 from streams.metrics import Metrics
-from streams.outbox import LARGEST_MESSAGE, Outbox
 from streams.scoring import Scoring
+from streams.worker.dead_letters import DeadLetters
+from streams.worker.inflight import InFlight
 
 log = logging.getLogger(__name__)
 

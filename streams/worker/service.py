@@ -14,20 +14,20 @@ from aiokafka import ConsumerRecord, TopicPartition
 from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
-from streams import serde
-from streams.agents import EventPath
-from streams.consuming import Consumer
+from streams.contracts import serde
 from streams.errors import InvalidEvent, StreamsError
-from streams.inflight import InFlight
-from streams.items.catalogue import LiveCatalogue
-from streams.items.encoder import ItemPath
-from streams.items.reader import BroadcastReader
+from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.kafka import client_options
+from streams.kafka.broadcast import BroadcastReader
+from streams.kafka.clients import client_options
+from streams.kafka.outbox import Outbox
 from streams.metrics import Metrics
-from streams.outbox import Outbox
 from streams.scoring import Scoring
 from streams.settings import Settings
+from streams.worker.consuming import Consumer
+from streams.worker.event_path import EventPath
+from streams.worker.inflight import InFlight
+from streams.worker.item_path import ItemPath
 
 log = logging.getLogger(__name__)
 

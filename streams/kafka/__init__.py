@@ -1,0 +1,1 @@
+"""Kafka without Faust: connections, topics, one producer, plain consumers."""
