@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -104,4 +105,6 @@ def _says(layers: dict[str, int], total: int) -> str:
 def _picture(path: Path) -> str:
     if path.stat().st_size > SMALL_ENOUGH:
         return f"The flame graph is in `{path.name}` where it was measured; it is too large for the repository."
+    # The title is py-spy's command line, with the paths of the machine.
+    path.write_text(re.sub(r">[^<]*py-spy record[^<]*<", ">the worker at load<", path.read_text()))
     return f"![flame graph]({path.name})"

@@ -8,6 +8,7 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import ModelRef
 from streams.engine import Engine
+from streams.errors import ConfigurationError
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.profiles.profile import ProfileRules
@@ -15,7 +16,10 @@ from streams.settings import Settings
 
 
 def load_model(settings: Settings) -> Bundle:
-    """Load and verify the bundle that the settings name. Raises BundleError, ProviderError."""
+    """Load and verify the bundle that the settings name. Raises ConfigurationError, BundleError, ProviderError."""
+    if not settings.model_path.is_dir():
+        required = "the folder of a model bundle, absolute or relative to the working directory"
+        raise ConfigurationError(f"INTENTSTREAM_MODEL_PATH: required {required}, got {settings.model_path}")
     return load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
 
 

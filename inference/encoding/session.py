@@ -5,6 +5,7 @@ No other module imports onnxruntime; the ranker gets its session from here as we
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from inference.encoding.providers import (
     confirm_provider,
     installed_distributions,
 )
-from inference.errors import BundleError, ScoringError
+from inference.errors import BundleError, ProviderError, ScoringError
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -58,6 +59,10 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         BundleError: the bytes are no graph that this ONNX Runtime can run, or the graph has more than one output.
     """
     check_distributions(installed_distributions())
+    if "usearch" in sys.modules and "onnxruntime" not in sys.modules:
+        raise ProviderError(
+            "usearch was imported before onnxruntime, which crashes the process: import onnxruntime first"
+        )
     # Imported late: `import inference` stays cheap, and an environment without it gets the sentence above.
     import onnxruntime as ort
 

@@ -25,6 +25,8 @@ def reasons(query: Query, catalogue: Catalogue, rows: Rows, origins: list[tuple[
             return f"matches your search “{query.text}”"
         if remembered and (SHORT_TERM in sources or LONG_TERM in sources):
             memory, row = remembered[nearest[position]]
+            if row == rows[position]:
+                return f"you {memory.action} it before"
             return f"because you {memory.action} {catalogue.item(row).title}"
         if TRENDING in sources:
             return "popular right now"

@@ -16,8 +16,8 @@ from streams.settings import load_settings
 def encode(catalog: Path, output: Path) -> None:
     """Encode a catalogue into vectors.
 
-    The file holds `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` (n,) and `model`; numpy.load reads it, and
-    `intentstream replay --vectors` takes it.
+    The file holds `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` (n,) and `space`, the name of the vector
+    space; numpy.load reads it, and `intentstream replay --vectors` takes it.
     """
     from streams.contracts.jsonlines import read_items
     from streams.items.encoded import encode_catalogue, write_vectors

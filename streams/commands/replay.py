@@ -41,6 +41,7 @@ def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list
     interactions = (line.message for line in read_events(events))
     path = Replay(settings, bundle, records)
     with output.open("wb") as file:
-        for answer in track(path.recommend(interactions), "Recommending", total=None):
+        lists = 0
+        for lists, answer in enumerate(track(path.recommend(interactions), "Recommending", total=None), start=1):  # noqa: B007
             file.write(encode_json(answer) + b"\n")
-    click.echo(f"{len(path.profiles)} shoppers' lists in {output}")
+    click.echo(f"{lists} lists for {len(path.profiles)} shoppers in {output}")

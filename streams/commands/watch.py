@@ -54,9 +54,10 @@ def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> Ren
     """Draw a list: for whom and why, then each item with its score, title, reason and sources."""
     trigger = recommendations.trigger
     took = (recommendations.produced_at - trigger.occurred_at).total_seconds()
+    earlier = f", {took:.3f} s earlier" if 0 <= took < 3600 else ""  # an old event that was replayed says nothing by it
     head = Text.assemble(
         (recommendations.user_id, "bold"),
-        f"  after {trigger.type} at {trigger.occurred_at:%Y-%m-%d %H:%M:%S}, {took:.3f} s earlier",
+        f"  after {trigger.type} at {trigger.occurred_at:%Y-%m-%d %H:%M:%S}{earlier}",
         f"  {recommendations.model.name}/{recommendations.model.version}",
     )
     if recommendations.fallback:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import signal
 import sys
+from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -50,6 +53,7 @@ def worker(settings: Settings) -> None:
         raise TopicError(f"{told}; `intentstream topics create` makes what is missing")
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
+    held = hold(settings.data_dir)
     metrics = Metrics()
     bundle = load_model(settings)
     app = build(settings, bundle, metrics).app
@@ -61,4 +65,19 @@ def worker(settings: Settings) -> None:
             raise ConfigurationError(f"metrics at {address}: required an address that is free, got: {error}") from error
     process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
     process.spinner = None  # it writes for a terminal, into the log
-    process.execute_from_commandline()
+    with held:
+        process.execute_from_commandline()
+
+
+def hold(directory: Path) -> TextIO:
+    """Make the worker's directory and keep it from any other worker for as long as the file returned is open."""
+    required = f"INTENTSTREAM_DATA_DIR={directory}: required a directory of this worker's own"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "worker.lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(f"{required}, another one uses it") from None
+    except OSError as error:
+        raise ConfigurationError(f"{required}, got: {error}") from error
+    return lock

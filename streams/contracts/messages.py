@@ -89,7 +89,7 @@ class Click(ItemAction, frozen=True, kw_only=True, tag="click"):
 class Cart(ItemAction, frozen=True, kw_only=True, tag="cart"):
     """The item was put into the cart."""
 
-    past_tense: ClassVar[str] = "added to your cart"
+    past_tense: ClassVar[str] = "chose"
 
 
 class Purchase(ItemAction, frozen=True, kw_only=True, tag="purchase"):

@@ -100,7 +100,7 @@ class Demo:
             task = bar.add_task("", total=missing)
             records = vectors.records(settings, lambda texts: bar.advance(task, texts))
         how = f"{missing:,} encoded, kept in {vectors.cache.path.parent}" if missing else "all from the cache"
-        self._say(f"Item vectors of {vectors.space}: {how}")
+        self._say(f"Item vectors of {vectors.model}: {how}")
         return records
 
     def _replay(
@@ -111,7 +111,7 @@ class Demo:
         records: list[ItemVector],
         events: list[Interaction],
     ) -> None:
-        heading = f"[bold]Intentstream[/bold] · {len(records):,} products · {records[0].space}"
+        heading = f"[bold]Intentstream[/bold] · {len(records):,} products · {records[0].space.rpartition('-')[0]}"
         shown = LiveShow(self.console, tally, heading) if self.console.is_terminal else PlainShow(self._say, tally)
 
         def first() -> None:

@@ -60,6 +60,7 @@ class DemoVectors:
     items: Sequence[Item]
     known: Encoded
     cache: VectorCache
+    model: str
     space: str
 
     @classmethod
@@ -67,7 +68,7 @@ class DemoVectors:
         """Look up what the cache holds. Raises BundleError where the model's manifest cannot be read."""
         manifest = read_manifest(settings.model_path)
         cache = VectorCache(cache_folder() / f"{vector_space(manifest)}.npz", manifest.dim)
-        return cls(items, cache.load(), cache, vector_space(manifest))
+        return cls(items, cache.load(), cache, f"{manifest.name} {manifest.version}", vector_space(manifest))
 
     def missing(self) -> int:
         """Count the texts that have to be encoded."""

@@ -129,8 +129,8 @@ class Worker:
         await self._update_popularity()
         self._ready.set()
         self.metrics.ready.set(1)
-        provider = self.scoring.bundle.provider
-        log.info("ready: %s items, model %s on %s", len(self.live), self.live.space, provider)
+        bundle = self.scoring.bundle
+        log.info("ready: %s items, model %s %s on %s", len(self.live), bundle.name, bundle.version, bundle.provider)
         while True:
             # Again after each assignment: partitions may come from a worker that did not get round to it.
             self._reassigned.clear()
