@@ -75,9 +75,11 @@ def hold(directory: Path) -> TextIO:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = (directory / "worker.lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ConfigurationError(f"{required}, another one uses it") from None
     except OSError as error:
         raise ConfigurationError(f"{required}, got: {error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ConfigurationError(f"{required}, another one uses it") from None
     return lock
