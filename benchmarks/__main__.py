@@ -48,6 +48,7 @@ def main(*, quick: bool, only: tuple[str, ...], output: Path) -> None:
 
     With --only, sections that were measured before stay on the page as they are.
     """
+    output.parent.mkdir(parents=True, exist_ok=True)
     data = output.with_suffix(".json")
     old = msgspec.json.decode(data.read_bytes(), type=Results) if data.exists() else None
     chosen = [name for name in SECTIONS if name in only or not only]
