@@ -65,11 +65,68 @@ class Remembered(NamedTuple):
     action: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Habits:
+    """What a shopper buys, and how regularly: one entry an item, arrays of shape (n,), heaviest first.
+
+    Attributes:
+        keys: stable keys of the items, uint64.
+        weights: purchases, decayed to now, float32.
+        elapsed_days: days since the last purchase, float32.
+        interval_days: the usual days between two purchases, float32; 0 where there was only one.
+    """
+
+    keys: Keys
+    weights: Vector
+    elapsed_days: Vector
+    interval_days: Vector
+
+
+NO_HABITS = Habits(NO_KEYS, *3 * (np.empty(0, dtype=np.float32),))
+
+
+class PriceHabit(NamedTuple):
+    """Mean and standard deviation of log(1 + price) over what the shopper acted on, decayed."""
+
+    mean: float
+    deviation: float
+
+
+class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What shoppers did before they came to an item, decayed to `as_of_ms` (event time); bounded.
+
+    Attributes:
+        key: the item's stable key.
+        as_of_ms: the time of the newest action in it.
+        mass: the weight of all actions on the item.
+        before: of each item acted on earlier in the same session: its stable key and the weight of the pair.
+        queries: of each search that led to the item: the normalised query and the weight of the actions after it.
+    """
+
+    key: int
+    as_of_ms: int
+    mass: float
+    before: Mapping[int, float] = {}
+    queries: Mapping[str, float] = {}
+
+
+class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A session so far: `items` are the stable keys of what the shopper acted on, oldest first, each once; bounded.
+
+    `key` tells sessions apart and says nothing of the shopper; `at_ms` is the event time of the newest action.
+    """
+
+    key: int
+    at_ms: int
+    items: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What is known about a shopper at the moment of a ranking. Everything is optional.
 
     Vectors are float32 of shape (dim,) and L2-normalised. Affinities map stable keys of labels to shares in [0, 1].
+    `session` are the items of the present session, newest first; `recent` those of any session, newest first.
     """
 
     text: str | None = None
@@ -79,6 +136,9 @@ class Query:
     categories: Mapping[int, float] = field(default_factory=dict)
     brands: Mapping[int, float] = field(default_factory=dict)
     recent: tuple[Remembered, ...] = ()
+    session: Keys = field(default_factory=lambda: NO_KEYS)
+    habits: Habits = field(default_factory=lambda: NO_HABITS)
+    price: PriceHabit | None = None
     exclude: Keys = field(default_factory=lambda: NO_KEYS)
     k: int = 20
 
