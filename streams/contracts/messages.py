@@ -14,6 +14,7 @@ import msgspec
 from inference.types import Identifier, Item
 
 __all__ = [
+    "Approach",
     "Cart",
     "Click",
     "DeadLetter",
@@ -197,3 +198,24 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     partition: int
     as_of_ms: int
     counts: Mapping[int, float]
+
+
+class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Internal, on `item-pairs`, keyed by item: a shopper acted on the item, and how he came to it.
+
+    Attributes:
+        at_ms: event time of the action.
+        weight: of the action.
+        before: stable keys of the items acted on earlier in the session, each with the weight of the pair.
+        query: the normalised search that led here, if one did.
+        topic, partition, offset, timestamp_ms: where the action lay in Kafka; an action counts once.
+    """
+
+    at_ms: int
+    weight: float
+    before: Mapping[int, float]
+    query: str | None
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
