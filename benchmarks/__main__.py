@@ -16,7 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import cpu, hotspots, latency, retrieval, state
+from benchmarks import cpu, hotspots, latency, retrieval, sources, state, swap
 from benchmarks.report import Results, Scalar, Section, merged, render
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.stage import Stage
@@ -28,7 +28,9 @@ SECTIONS: dict[str, Callable[[Stage], Section]] = {
     "latency": latency.measure,
     "state": state.measure,
     "retrieval": retrieval.measure,
+    "sources": sources.measure,
     "hotspots": hotspots.measure,
+    "swap": swap.measure,
 }
 PACKAGES = ("aiokafka", "faust-streaming", "numpy", "onnxruntime", "quixstreams", "rocksdict", "usearch")
 EPILOG = """\b

@@ -17,7 +17,10 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("micro-batches", r"streams/(batching|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
     ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/contracts/serde|streams/contracts/(keys|refusals)"),
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
-    ("profile", r"streams/profiles/(?!table)|streams/engine|streams/items/|\b(read|_note) \(streams/profiles/table"),
+    (
+        "profile",
+        r"streams/(profiles/|engine|items/|state/rocksdb)|\b(read|_note) \(streams/state/table",
+    ),
     ("produce", r"aiokafka/producer/|streams/kafka/outbox|aiokafka/record/(default_records|_crecords).*build"),
     ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|consuming)"),
     ("network", r"aiokafka/(conn|client|cluster|protocol|util)|asyncio/(streams|selector_events|protocols|transports)"),

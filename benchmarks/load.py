@@ -42,13 +42,15 @@ class EventOptions(TypedDict):
 class Load:
     """What came of a schedule: seconds of latency by event, NaN where no list came; lists that the model did not rank.
 
-    `late_s` is how far the sender was behind its schedule at its worst: the harness' own error.
+    `late_s` is how far the sender was behind its schedule at its worst: the harness' own error. `started` is when the
+    first event was due, in seconds of the clock that all processes share.
     """
 
     schedule: Schedule
     latencies: Floats
     fallbacks: int
     late_s: float
+    started: float
 
     @property
     def measured(self) -> Floats:
@@ -97,7 +99,7 @@ def run(settings: Settings, schedule: Schedule, shop: Shop, options: EventOption
         late_s: float = _answer(sender, longest)
         arrivals, fallbacks = _answer(receiver, longest)
     due = started + np.arange(schedule.total) / schedule.rate
-    return Load(schedule, arrivals - due, fallbacks, late_s)
+    return Load(schedule, arrivals - due, fallbacks, late_s, started)
 
 
 @contextmanager

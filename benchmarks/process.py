@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -72,18 +72,33 @@ class Process:
             time.sleep(POLL_S)
         return at
 
+    def wait_for_several(self, event: str, number: int, timeout_s: float) -> None:
+        """Wait until it has told of `event` so many times."""
+        deadline = time.monotonic() + timeout_s
+        while len(self.told(event)) < number:
+            self.check()
+            if time.monotonic() > deadline:
+                raise StreamsError(f"{event!r} not {number} times within {timeout_s:g} s{self._end_of_log()}")
+            time.sleep(POLL_S)
+
+    def told(self, event: str) -> list[dict[str, float]]:
+        """Return the figures of every time that it told of `event`, `at` among them."""
+        return [each for each in self._events() if each.pop("event") == event]
+
     def check(self) -> None:
         """Raise StreamsError if it has ended."""
         if (code := self._process.poll()) is not None:
             raise StreamsError(f"{' '.join(self._command[1:3])} ended with code {code}{self._end_of_log()}")
 
     def _told(self, event: str) -> float | None:
+        return next((each["at"] for each in self.told(event)), None)
+
+    def _events(self) -> Iterator[dict[str, Any]]:
         for line in self._log.read_text(errors="replace").splitlines():
             # Faust may have put a terminal's control characters in front.
             _, begin, rest = line.partition(EVENT)
-            if begin and (told := json.loads(begin + rest))["event"] == event:
-                return float(told["at"])
-        return None
+            if begin:
+                yield json.loads(begin + rest)
 
     def _end_of_log(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()

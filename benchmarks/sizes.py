@@ -29,8 +29,14 @@ class Sizes:
     retrieval_batches: tuple[int, ...] = (1, 16)
     retrieval_queries: int = 256
     retrieval_limit: int = 100
+    source_households: int = 1_500
+    source_events: int = 100_000
+    source_lists: int = 1_024
+    source_batches: tuple[int, ...] = (1, 16)
     flame_rate: int = 400
     flame_s: float = 20.0
+    swap_rate: int = 200
+    swap_s: float = 120.0
     seed: int = 1
 
 
@@ -51,6 +57,11 @@ QUICK = Sizes(
     profile_events=500,
     retrieval_items=(1_000, 5_000),
     retrieval_queries=64,
+    source_households=200,
+    source_events=6_000,
+    source_lists=256,
     flame_rate=200,
     flame_s=8.0,
+    swap_rate=100,
+    swap_s=45.0,
 )

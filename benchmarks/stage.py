@@ -61,7 +61,7 @@ class Stage:
         own = f"{name}-{next(self._number)}"
         given: dict[str, object] = {f: f"{own}.{f}" for f in Settings.model_fields if f.endswith("_topic")}
         given |= {"bootstrap_servers": self.bootstrap_servers, "app_id": own, "data_dir": self.directory / own}
-        settings = load_settings({**given, "metrics_port": 0, **overrides}, env_file=None)
+        settings = load_settings({**given, "metrics_port": 0, "model_watch_seconds": 0, **overrides}, env_file=None)
         asyncio.run(topics.create(settings))
         return settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from benchmarks.stage import Counter, Record, Stage
 from inference.types import label_key, stable_key
 from streams.kafka.topics import changelog_topic
 from streams.profiles import codec
-from streams.profiles.profile import AFFINITIES, AFFINITY, RECENT, RECENT_ITEMS, Position, Profile
+from streams.profiles.habits import HABIT, HABITS
+from streams.profiles.profile import AFFINITIES, AFFINITY, RECENT, RECENT_ITEMS, Position, empty
 from streams.settings import Settings
 
 TIMEOUT_S = 300.0
@@ -113,8 +114,18 @@ def changelog(settings: Settings, shop: Shop, shoppers: int, seed: int) -> Itera
         categories["weight"] = np.sort(rng.random(AFFINITIES))[::-1]
         vectors = rng.standard_normal((2, 384), dtype=np.float32)
         positions = {stable_key(settings.clicks_topic): Position(-1, 0)}
-        profile = Profile(
-            int(recent["at_ms"][0]), vectors[0], vectors[1], recent, (), categories, categories[:2], positions, space=0
+        habits = np.ones(HABITS, dtype=HABIT)
+        habits["key"] = rng.choice(keys, HABITS)
+        profile = replace(
+            empty(384, 0),
+            updated_ms=int(recent["at_ms"][0]),
+            short_term=vectors[0],
+            long_term=vectors[1],
+            recent=recent,
+            categories=categories,
+            brands=categories[:2],
+            positions=positions,
+            habits=habits,
         )
         yield topic, f"shopper-{number}".encode(), codec.encode(profile)
 

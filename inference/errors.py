@@ -2,6 +2,7 @@
 
 InferenceError
 ├── BundleError      a model bundle is incomplete, damaged, or does not compute what its manifest promises
+├── DataError        training data are missing or damaged
 ├── ProviderError    the installed ONNX Runtime cannot give what was asked of it
 └── ScoringError     a model failed on an input
 """
@@ -15,6 +16,10 @@ class InferenceError(Exception):
 
 class BundleError(InferenceError):
     """A model bundle is incomplete, damaged, or does not compute what its manifest promises."""
+
+
+class DataError(InferenceError):
+    """Training data are missing or damaged."""
 
 
 class ProviderError(InferenceError):

@@ -5,16 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from inference.errors import BundleError
 from inference.types import stable_key
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
-ROLES: Final = ("encoder", "ranker", "tokenizer")
+ENCODER: Final = "encoder"
+RANKER: Final = "ranker"
+TOKENIZER: Final = "tokenizer"
+DOCUMENT: Final = "document"
+ROLES: Final = (ENCODER, RANKER, TOKENIZER)
+"""Every bundle has a file of each of these roles, an encoder more than one perhaps."""
+
+Purpose = Literal["query", "catalogue"]
+QUERY: Final[Purpose] = "query"
+CATALOGUE: Final[Purpose] = "catalogue"
+PURPOSES: Final[tuple[Purpose, ...]] = (QUERY, CATALOGUE)
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 # A name, not a path: a bundle never reaches outside its own folder.
@@ -23,7 +33,7 @@ Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the bundle. `role` is encoder, ranker or tokenizer; `bytes` its size."""
+    """One file of the bundle. `role` is encoder, ranker, tokenizer or document; `bytes` its size."""
 
     role: str
     name: FileName
@@ -48,7 +58,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the encoder's weights come from, and under which terms. `sha256` is of the source's weight file."""
+    """The teacher, and under which terms its weights come. `sha256` is of the source's weight file."""
 
     model: str
     package: str
@@ -56,6 +66,23 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     sha256: Sha256
     licence: str
     attribution: str
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Data that the weights were trained on: their licence, how to cite them, what they were used for."""
+
+    name: str
+    licence: str
+    citation: str
+    used_for: str
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A measured figure, and what was run to measure it."""
+
+    name: str
+    value: float
+    measured: str
 
 
 class GoldenText(msgspec.Struct, frozen=True):
@@ -72,27 +99,77 @@ class GoldenScore(msgspec.Struct, frozen=True):
     score: float
 
 
-class Golden(msgspec.Struct, frozen=True, kw_only=True):
-    """What the bundle must compute on every machine, to within the tolerances of `inference.bundle`."""
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How near a file's vectors are to those of the float32 weights in torch: cosines over `texts` held-out titles."""
 
-    texts: Annotated[tuple[GoldenText, ...], msgspec.Meta(min_length=1)]
-    scores: Annotated[tuple[GoldenScore, ...], msgspec.Meta(min_length=1)]
+    mean_cosine: float
+    min_cosine: float
+    texts: Positive
+
+
+class EncoderFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of the encoder's files is for. All of them were rounded from the same weights.
+
+    Attributes:
+        file: its name, one of the bundle's files.
+        precision: of weights and products, in words.
+        purposes: whether queries or the catalogue, or both, are encoded by it.
+        providers: ONNX Runtime's execution providers that it was made for.
+        graph: its signature.
+        parity: what the rounding cost; None where it was not measured.
+        golden: what it must compute.
+    """
+
+    file: FileName
+    precision: str
+    purposes: Annotated[tuple[Purpose, ...], msgspec.Meta(min_length=1)]
+    providers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    graph: Graph
+    parity: Parity | None = None
+    golden: Annotated[tuple[GoldenText, ...], msgspec.Meta(min_length=1)]
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What people should know before they use the model; docs/model.md has it in full."""
+
+    licence: str
+    languages: tuple[str, ...]
+    limits: str
+    data: tuple[Source, ...] = ()
+    metrics: tuple[Metric, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """manifest.json. `features` are the ranker's input columns in order; `format` is the version of this layout."""
+    """manifest.json. `format` is the version of this layout.
+
+    Attributes:
+        created_from: the teacher.
+        weights: sha256 of the float32 weights that every encoder file was rounded from.
+        features: the ranker's input columns in order.
+        golden: what the ranker must compute, to within the tolerance of `inference.bundle`.
+    """
 
     format: int = FORMAT
     name: Annotated[str, msgspec.Meta(min_length=1)]
     version: Annotated[str, msgspec.Meta(min_length=1)]
     created_from: Origin
+    card: Card
+    weights: Sha256
     dim: Positive
     max_tokens: Positive
     files: tuple[File, ...]
-    encoder: Graph
+    encoders: Annotated[tuple[EncoderFile, ...], msgspec.Meta(min_length=1)]
     ranker: Graph
     features: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    golden: Golden
+    golden: Annotated[tuple[GoldenScore, ...], msgspec.Meta(min_length=1)]
+
+    def file(self, name: str) -> File:
+        """Return the entry of the file `name`."""
+        return next(file for file in self.files if file.name == name)
+
+    def of_role(self, role: str) -> File:
+        """Return the first file of a role."""
+        return next(file for file in self.files if file.role == role)
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -117,31 +194,37 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.DecodeError as error:
         raise BundleError(f"{path}: {error}") from error
-    missing = set(ROLES) - {file.role for file in manifest.files}
-    if missing:
-        raise BundleError(f"{path}: `files` must name one of each role, missing: {', '.join(sorted(missing))}")
+    _check_complete(path, manifest)
     return manifest
 
 
+def _check_complete(path: Path, manifest: Manifest) -> None:
+    missing = set(ROLES) - {file.role for file in manifest.files}
+    if missing:
+        raise BundleError(f"{path}: `files` must name one of each role, missing: {', '.join(sorted(missing))}")
+    unlisted = {each.file for each in manifest.encoders} - {f.name for f in manifest.files if f.role == ENCODER}
+    if unlisted:
+        raise BundleError(f"{path}: `encoders` names files that `files` does not: {', '.join(sorted(unlisted))}")
+    served = {purpose for each in manifest.encoders for purpose in each.purposes}
+    if lacking := [purpose for purpose in PURPOSES if purpose not in served]:
+        raise BundleError(f"{path}: `encoders` must serve query and catalogue, no file for: {', '.join(lacking)}")
+
+
 def vector_space(manifest: Manifest) -> str:
-    """Name the space that the encoder's vectors live in: the same for the same encoder and tokenizer, to the byte.
+    """Name the space that the encoder's vectors live in: the same for the same weights and tokenizer, to the byte.
 
-    Vectors of two spaces must not be compared. A new ranker alone keeps the space.
+    Vectors of two spaces must not be compared. A new ranker, or the same weights rounded otherwise, keep the space.
     """
-    digests = {file.role: file.sha256 for file in manifest.files}
-    return f"{manifest.name}-{stable_key(digests['encoder'] + digests['tokenizer']):016x}"
+    return f"{manifest.name}-{stable_key(manifest.weights + manifest.of_role(TOKENIZER).sha256):016x}"
 
 
-def read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    """Return the content of the bundle's files by role, each checked against its size and checksum.
+def read_file(folder: Path, file: File) -> bytes:
+    """Return the content of one of the bundle's files, checked against its size and checksum.
 
     Raises:
-        BundleError: a file is missing or is not the one that the manifest was written for.
+        BundleError: the file is missing or is not the one that the manifest was written for.
     """
-    return {file.role: _read_checked(folder / file.name, file) for file in manifest.files}
-
-
-def _read_checked(path: Path, file: File) -> bytes:
+    path = folder / file.name
     content = _read(path, f"the manifest lists it as the {file.role}")
     if len(content) != file.bytes:
         raise BundleError(f"{path}: the manifest requires {file.bytes} bytes, the file has {len(content)}")

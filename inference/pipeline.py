@@ -10,14 +10,18 @@ from typing import Protocol
 import numpy as np
 
 from inference.errors import ScoringError
+from inference.ranking.diversity import diversify
 from inference.ranking.features import features
-from inference.ranking.reasons import reasons
+from inference.ranking.reasons import SUITS, Explainer, Partners, carried_by, occluded
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.columns import Rows
 from inference.retrieval.shortlist import Shortlist, merge
-from inference.retrieval.sources import CandidateSource, ask
-from inference.types import Query, RankedList, ScoredCandidate, Vector
+from inference.retrieval.sources import NEW, CandidateSource, ask
+from inference.types import Keys, Query, RankedList, ScoredCandidate, Vector
 
 SCORING_FAILED = "scoring_failed"
+FEWEST_BESIDE_NEW = 10
+"""Places of a list for each one that an item nobody has acted on may have: a short list has none to give away."""
 SCORE_DECIMALS = 6
 """Scores are rounded to this before sorting: a float32 product may differ in the last bits from batch to batch."""
 
@@ -29,6 +33,11 @@ def unobserved(_stage: str, _seconds: float) -> None:
     """Let a stage pass."""
 
 
+def nothing_goes_together(keys: Keys, _others: Keys) -> list[int | None]:
+    """Know of no items that go together."""
+    return [None] * len(keys)
+
+
 class ScoresFeatures(Protocol):
     """A ranker."""
 
@@ -38,7 +47,20 @@ class ScoresFeatures(Protocol):
 
 
 class Recommender:
-    """Ranks the catalogue for batches of queries. Not thread-safe: one thread at a time, also for the catalogue."""
+    """Ranks the catalogue for batches of queries. Not thread-safe: one thread at a time, also for the catalogue.
+
+    Args:
+        catalogue: what there is to recommend.
+        scorer: the ranker.
+        sources: where candidates come from.
+        partners: which of some items goes with each of others most often, for the reasons.
+        candidates_per_source: how many each source may bring.
+        candidates_ranked: how many the ranker is asked about, those that most sources agree on; None for all. What is
+            left out has next to no chance of a place in the list.
+        diversity: in [0, 1], how much the items of a list must differ; a search is answered by relevance alone.
+        places_for_new: of a list that answers no search, how many go to items nobody has acted on yet, at the least.
+        observe: told how long each stage took.
+    """
 
     def __init__(
         self,
@@ -46,14 +68,35 @@ class Recommender:
         scorer: ScoresFeatures,
         sources: Sequence[CandidateSource],
         *,
+        partners: Partners = nothing_goes_together,
         candidates_per_source: int = 100,
+        candidates_ranked: int | None = None,
+        diversity: float = 0.0,
+        places_for_new: int = 0,
         observe: Observer = unobserved,
     ) -> None:
         self.catalogue = catalogue
         self._scorer = scorer
+        self._partners = partners
+        self._diversity = diversity
+        self._places_for_new = places_for_new
         self._sources = tuple(sources)
         self._limit = candidates_per_source
+        self._most = candidates_ranked
         self._observe = observe
+
+    def use(self, scorer: ScoresFeatures) -> None:
+        """Rank by another model from the next list on; it must know the same features."""
+        self._scorer = scorer
+
+    def tell(self, observe: Observer) -> None:
+        """Tell `observe` from now on how long each stage takes."""
+        self._observe = observe
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The names of the sources, in the order of a shortlist's columns."""
+        return tuple(source.name for source in self._sources)
 
     def recommend(self, queries: Sequence[Query]) -> list[RankedList]:
         """Rank for each query; in retrieval order, marked, where the model fails."""
@@ -80,33 +123,67 @@ class Recommender:
             ScoringError: the model failed.
         """
         with self._stage("score"):
+            if self._most is not None:
+                shortlists = [each.first(max(self._most, each.query.k)) for each in shortlists]
             matrices = [self.features(shortlist) for shortlist in shortlists]
-            scores = self._scorer.score(np.concatenate(matrices)) if matrices else np.empty(0, dtype=np.float32)
+            scores = self._scores(matrices)
         with self._stage("rank"):
-            ends = np.cumsum([len(matrix) for matrix in matrices], dtype=np.intp)
-            parts = np.split(scores, ends[:-1]) if matrices else []
-            return [order(shortlist, part, self.catalogue) for shortlist, part in zip(shortlists, parts, strict=True)]
+            chosen = [self._choose(*each) for each in zip(shortlists, scores, strict=True)]
+        with self._stage("explain"):
+            shown = [occluded(matrix[best]) for matrix, best in zip(matrices, chosen, strict=True)]
+            carried = [carried_by(each) for each in self._scores(shown)]
+            return [self._put_in_words(*each) for each in zip(shortlists, scores, chosen, carried, strict=True)]
 
     def features(self, shortlist: Shortlist) -> Vector:
         """Return what the model sees of a shortlist, (candidates, len(FEATURES)), as the catalogue stands now."""
-        return features(shortlist.query, self.catalogue, shortlist.rows)
+        return features(shortlist, self.catalogue)
+
+    def _scores(self, matrices: Sequence[Vector]) -> list[Vector]:
+        """Score the rows of all matrices in one run of the model."""
+        if not matrices:
+            return []
+        ends = np.cumsum([len(matrix) for matrix in matrices], dtype=np.intp)
+        scores = self._scorer.score(np.concatenate(matrices)).astype(np.float64).round(SCORE_DECIMALS)
+        return np.split(scores.astype(np.float32), ends[:-1])
+
+    def _choose(self, shortlist: Shortlist, scores: Vector) -> Rows:
+        """Return the positions of the k candidates to show, in their order: by score, ties by stable key."""
+        query = shortlist.query
+        order = np.lexsort((self.catalogue.columns.keys[shortlist.rows], -scores))
+        if query.text is not None:
+            return order[: query.k]
+        varied = diversify(shortlist.rows[order], scores[order], self.catalogue, k=query.k, diversity=self._diversity)
+        return self._with_new(shortlist, order, order[varied])
+
+    def _with_new(self, shortlist: Shortlist, order: Rows, chosen: Rows) -> Rows:
+        """Give the last places to items that nobody has acted on yet, where `chosen` has fewer of them than it should.
+
+        Without a place they would never be acted on, and never be known better (exploration). Those are asked that the
+        source `new` proposed: they fit the shopper best by their text.
+        """
+        unseen = ~self.catalogue.columns.seen[shortlist.rows]
+        missing = min(self._places_for_new, len(chosen) // FEWEST_BESIDE_NEW) - int(unseen[chosen].sum())
+        if missing <= 0 or NEW not in shortlist.sources:
+            return chosen
+        proposed = unseen & shortlist.proposed[:, shortlist.sources.index(NEW)]
+        proposed[chosen] = False
+        new = order[proposed[order]][:missing]
+        return np.concatenate([chosen[: len(chosen) - len(new)], new])
+
+    def _put_in_words(
+        self, shortlist: Shortlist, scores: Vector, chosen: Rows, carried: Sequence[str | None]
+    ) -> RankedList:
+        rows = shortlist.rows[chosen]
+        words = Explainer(shortlist.query, self.catalogue, self._partners).explain(rows, carried)
+        items = map(self.catalogue.item, rows.tolist())
+        likely = scores[chosen].astype(np.float64).round(SCORE_DECIMALS).tolist()
+        return RankedList(tuple(map(ScoredCandidate, items, likely, map(shortlist.origins, chosen.tolist()), words)))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         started = perf_counter()
         yield
         self._observe(name, perf_counter() - started)
-
-
-def order(shortlist: Shortlist, scores: Vector, catalogue: Catalogue) -> RankedList:
-    """Take the k best candidates by `scores` (n,), ties by stable key, each with its origins and its reason."""
-    rounded = scores.astype(np.float64).round(SCORE_DECIMALS)
-    best = np.lexsort((catalogue.columns.keys[shortlist.rows], -rounded))[: shortlist.query.k]
-    rows = shortlist.rows[best]
-    origins = [shortlist.origins(position) for position in best]
-    words = reasons(shortlist.query, catalogue, rows, origins)
-    items = map(catalogue.item, rows.tolist())
-    return RankedList(tuple(map(ScoredCandidate, items, rounded[best].tolist(), origins, words)))
 
 
 def in_retrieval_order(shortlist: Shortlist, fallback: str) -> RankedList:
@@ -116,7 +193,7 @@ def in_retrieval_order(shortlist: Shortlist, fallback: str) -> RankedList:
     """
     return RankedList(
         tuple(
-            ScoredCandidate(item, round(float(fused), SCORE_DECIMALS), shortlist.origins(position), "may suit you")
+            ScoredCandidate(item, round(float(fused), SCORE_DECIMALS), shortlist.origins(position), SUITS)
             for position, (item, fused) in enumerate(zip(shortlist.leading, shortlist.fused, strict=False))
         ),
         fallback=fallback,

@@ -35,10 +35,11 @@ def label_key(label: str | None) -> int:
     return 0 if label is None else stable_key(label)
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A thing the shop sells, as its catalogue describes it.
 
-    `category` is a path, root first. `price` is in units of `currency`.
+    `category` is a path, root first. `price` is in units of `currency`. An item refers to nothing that could refer to
+    it, so the garbage collector passes by: to visit a whole catalogue would hold all threads up for tenths of a second.
     """
 
     item_id: Identifier

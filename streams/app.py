@@ -2,43 +2,77 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 from faust.types import Message
 
 from inference.bundle import Bundle
+from inference.retrieval.behaviour import Behaviour
+from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.kafka.clients import client_options
 from streams.kafka.outbox import Outbox
+from streams.kafka.topics import PAIRS, PROFILES, TABLES
 from streams.metrics import Metrics
-from streams.parts import engine, recommender
-from streams.profiles.rocksdb import StoreOptions
-from streams.profiles.table import ProfileTable
-from streams.scoring import Scoring, ScoringLimits
+from streams.parts import behaviour_known, engine, pair_rules, recommender, trending_counts
+from streams.scoring import Scoring, ScoringLimits, scorer_thread
+from streams.serving.servable import Servable, Serving
+from streams.serving.start import BundleStore
+from streams.serving.swap import ModelSwap
 from streams.settings import Settings
+from streams.state.rocksdb import StoreOptions, shared_cache
+from streams.state.table import StateTable
 from streams.worker.consuming import Tables
 from streams.worker.credentials import broker_credentials, broker_url
 from streams.worker.dead_letters import DeadLetters
 from streams.worker.event_path import EventPath
 from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
+from streams.worker.learning import Learning
 from streams.worker.monitor import SilentMonitor
+from streams.worker.pair_path import PairPath
 from streams.worker.service import Worker, WorkerApp
+from streams.worker.session_path import SessionPath
+
+TOLD_WHEN_WAITING = 1024
+"""Messages of `item-pairs` that wait at most to be told together; twice as many may be under way."""
 
 
-def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
-    """Wire a worker that serves with `bundle`."""
+def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleStore | None = None) -> Worker:
+    """Wire a worker that serves with `bundle` until another one of `store` takes over."""
     app = faust_app(settings)
     outbox = Outbox(client_options(settings), linger_ms=settings.producer_linger_ms)
     dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
-    live = LiveCatalogue(bundle.vector_space, bundle.dim)
-    trending = Trending(settings.trending_half_life_hours * 3600e3)
-    scoring = Scoring(bundle, recommender(settings, bundle, metrics.observe_stage), scoring_limits(settings), metrics)
-    profiles = ProfileTable(app, partitions=settings.partitions, options=store_options(settings), outbox=outbox)
-    app.tables.add(profiles)
-    in_flight = InFlight[Message](settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon)
+    trending = trending_counts(settings)
+    thread = scorer_thread(scoring_limits(settings))
+    behaviour = behaviour_known(settings)
+    seen: set[int] = set()
+    servables = Servables(settings, trending, behaviour, seen, metrics, thread)
+    serving = Serving(servables.make(bundle))
+    tables = add_tables(app, settings, outbox)
+    sessions = SessionPath(
+        sessions=RecentSessions(), outbox=outbox, sessions_topic=settings.sessions_topic, acknowledge=app.acknowledge
+    )
+    in_flight = InFlight[Message](settings.max_in_flight, acknowledge=sessions.answered, on_error=app.crash_soon)
     metrics.in_flight.set_function(lambda: len(in_flight))
-    metrics.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
+    metrics.serves(bundle.name, bundle.version, bundle.provider)
+    store = store or BundleStore.of(settings)
+    renewal_due = asyncio.Event()
+    swap = ModelSwap(
+        serving=serving,
+        models=store,
+        servable=servables.make,
+        renew=renewal_due.set,
+        popularity=trending.popularity,
+        metrics=metrics,
+        follows_folder=settings.model_watch_seconds > 0,
+        home=store.home,
+    )
     return Worker(
         settings=settings,
         app=app,
@@ -47,31 +81,84 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics) -> Worker:
                 settings.clicks_topic: serde.decode_item_action,
                 settings.searches_topic: serde.decode_search,
             },
-            engine=engine(settings, bundle, live, trending),
-            profiles=profiles,
-            scoring=scoring,
+            serving=serving,
+            profiles=tables[PROFILES],
             outbox=outbox,
             dead_letters=dead_letters,
             in_flight=in_flight,
+            sessions=sessions.sessions,
             metrics=metrics,
             recommendations_topic=settings.recommendations_topic,
+            item_pairs_topic=settings.item_pairs_topic,
             crash=app.crash_soon,
         ),
         items=ItemPath(
-            scoring=scoring,
-            live=live,
+            serving=serving,
             outbox=outbox,
             dead_letters=dead_letters,
             in_flight=InFlight(settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon),
             metrics=metrics,
             item_vectors_topic=settings.item_vectors_topic,
         ),
-        live=live,
+        pairs=PairPath(
+            table=tables[PAIRS],
+            rules=pair_rules(settings),
+            outbox=outbox,
+            dead_letters=dead_letters,
+            in_flight=InFlight(2 * TOLD_WHEN_WAITING, acknowledge=app.acknowledge, on_error=app.crash_soon),
+            metrics=metrics,
+            item_neighbours_topic=settings.item_neighbours_topic,
+            full=TOLD_WHEN_WAITING,
+            crash=app.crash_soon,
+        ),
+        sessions=sessions,
+        learning=Learning(
+            behaviour=behaviour,
+            seen=seen,
+            serving=serving,
+            thread=thread,
+            metrics=metrics,
+            decoders={
+                settings.item_neighbours_topic: serde.decode_neighbours,
+                settings.sessions_topic: serde.decode_session,
+            },
+        ),
+        serving=serving,
+        swap=swap,
         trending=trending,
-        scoring=scoring,
         outbox=outbox,
         metrics=metrics,
+        renewal_due=renewal_due,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Servables:
+    """Makes the servables of a worker: they share its thread and what shoppers do, and nothing that holds a vector."""
+
+    settings: Settings
+    trending: Trending
+    behaviour: Behaviour
+    seen: set[int]
+    metrics: Metrics
+    thread: ThreadPoolExecutor
+
+    def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
+        """Make a servable; of a bundle in the space of the one before it, with its catalogue and known searches."""
+        settings, metrics, limits = self.settings, self.metrics, scoring_limits(self.settings)
+        if before is not None and before.live.space == bundle.vector_space:
+            live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
+        else:
+            live, catalogue, vectors = LiveCatalogue(bundle.vector_space, bundle.dim), None, OrderedDict()
+        ranks = recommender(settings, bundle, self.behaviour, metrics.observe_stage, catalogue)
+        if catalogue is None:
+            ranks.catalogue.mark_seen(self.seen)
+        return Servable(
+            bundle=bundle,
+            live=live,
+            engine=engine(settings, bundle, live, self.trending),
+            scoring=Scoring(bundle, ranks, limits, metrics, self.thread, vectors),
+        )
 
 
 def faust_app(settings: Settings) -> WorkerApp:
@@ -115,10 +202,12 @@ def scoring_limits(settings: Settings) -> ScoringLimits:
     )
 
 
-def store_options(settings: Settings) -> StoreOptions:
-    """Return where profiles lie and what RocksDB may use, in bytes."""
-    return StoreOptions(
-        directory=settings.data_dir / "profiles",
-        block_cache_bytes=settings.rocksdb_block_cache_mb << 20,
-        write_buffer_bytes=settings.rocksdb_write_buffer_mb << 20,
-    )
+def add_tables(app: WorkerApp, settings: Settings, outbox: Outbox) -> dict[str, StateTable]:
+    """Give the app its tables, by name; they share one block cache."""
+    cache = shared_cache(settings.rocksdb_block_cache_mb << 20)
+    tables = {}
+    for name in TABLES:
+        options = StoreOptions(settings.data_dir / name, cache, settings.rocksdb_write_buffer_mb << 20)
+        tables[name] = StateTable(app, name=name, partitions=settings.partitions, options=options, outbox=outbox)
+        app.tables.add(tables[name])
+    return tables

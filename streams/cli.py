@@ -18,9 +18,13 @@ COMMANDS = {
     "produce": "Publish interactions and items from JSON Lines files.",
     "watch": "Show recommendations as they come, with titles.",
     "replay": "Recommend for a file of interactions, without Kafka.",
+    "evaluate": "Measure the recommendations on what shoppers did, beside those of simpler ways.",
     "examples": "Gather training examples for the ranker.",
+    "train-ranker": "Fit a ranker to what shoppers did, and write it as a new version of the model.",
     "topics": "Create or check the Kafka topics.",
+    "model": "Look at model bundles, and change the one that workers serve with.",
     "encode": "Encode a catalogue into vectors.",
+    "distill": "Distil the teacher into a student of a shop's own, and write it as a bundle.",
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",
 }
 
@@ -30,13 +34,13 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name the commands whose module exists, in the order of use."""
-        return [name for name in COMMANDS if find_spec(f"streams.commands.{name}")]
+        return [name for name in COMMANDS if find_spec(_module(name))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and return the command of the same name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(import_module(f"streams.commands.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(_module(cmd_name)), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -55,6 +59,10 @@ class LazyGroup(click.Group):
             failure = click.ClickException(str(error))
             failure.exit_code = 2 if isinstance(error, ConfigurationError) else 1
             raise failure from error
+
+
+def _module(command: str) -> str:
+    return f"streams.commands.{command.replace('-', '_')}"
 
 
 def _our_errors() -> tuple[type[Exception], ...]:

@@ -6,17 +6,31 @@ Pure: state comes in as bytes and leaves as bytes; time and places are arguments
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
+import numpy as np
+
 from inference.retrieval.vectors import normalise
-from inference.types import Query, RankedList, Remembered, Vector, stable_key
-from streams.contracts.messages import Intent, Interaction, ModelRef, Recommendations, RecommendedItem, Search, Trigger
+from inference.types import NO_KEYS, Keys, Query, RankedList, Remembered, SessionItems, Vector, stable_key
+from streams.behaviour.approaches import approach, session_items
+from streams.contracts.messages import (
+    Approach,
+    Intent,
+    Interaction,
+    ItemInteraction,
+    ModelRef,
+    Recommendations,
+    RecommendedItem,
+    Search,
+    Trigger,
+)
 from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.profiles import codec
+from streams.profiles.habits import known, price_habit
 from streams.profiles.profile import (
     ACTIONS,
     Memory,
@@ -26,6 +40,7 @@ from streams.profiles.profile import (
     apply,
     empty,
     event_time_ms,
+    id_key,
     in_session,
     in_space,
     is_replay,
@@ -36,11 +51,16 @@ INTENT_LABELS = 3
 FADED = 0.05
 """A search whose weight has decayed to less says nothing any more."""
 ENCODING_FAILED = "encoding_failed"
+PAST_TENSES = tuple(action.past_tense for action in ACTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An interaction after it was folded into its shopper's profile: what to store and what to rank."""
+    """An interaction after it was folded into its shopper's profile: what to store, what to rank, what to learn.
+
+    `approach` and `session` are what an action on an item tells about it and its session; None for a search. A replay
+    has them too: whoever counts them knows by the approach's place what was counted.
+    """
 
     interaction: Interaction
     source: Source
@@ -48,6 +68,8 @@ class Observation:
     query: Query
     intent: tuple[Intent, ...]
     replayed: bool
+    approach: Approach | None
+    session: SessionItems | None
 
 
 class Engine:
@@ -63,6 +85,7 @@ class Engine:
         trending: Trending,
         rules: ProfileRules,
         list_size: int,
+        pairs_window: int = 10,
     ) -> None:
         self._dim = dim
         self._space = stable_key(space)
@@ -71,6 +94,7 @@ class Engine:
         self._trending = trending
         self._rules = rules
         self._list_size = list_size
+        self._pairs_window = pairs_window
 
     def observe(
         self, stored: bytes | None, interaction: Interaction, source: Source, text_vector: Vector | None
@@ -90,10 +114,17 @@ class Engine:
         replayed = is_replay(profile, source)
         if not replayed:
             profile = self._fold(profile, interaction, source, text_vector)
-        data = codec.encode(profile)
         # What is ranked is what was stored, rounding included: a list does not depend on who kept the profile at hand.
-        profile = codec.decode(data, self._dim, self._space)
-        query = self._query(profile, interaction, text_vector)
+        data, profile = codec.store(profile)
+        session = in_session(profile, interaction.session_id)
+        action = None if isinstance(interaction, Search) else interaction
+        query = self._query(
+            profile,
+            profile.updated_ms,
+            text=interaction.query if isinstance(interaction, Search) else None,
+            text_vector=text_vector,
+            session=np.ascontiguousarray(session["key"]),
+        )
         return Observation(
             interaction=interaction,
             source=source,
@@ -101,7 +132,21 @@ class Engine:
             query=query,
             intent=self._intent(profile, query),
             replayed=replayed,
+            approach=None if action is None else self._approach(profile, session, action, source),
+            session=None if action is None else session_items(profile, session, action),
         )
+
+    def arrive(self, stored: bytes | None, at_ms: int) -> Query:
+        """Return what is known of a shopper who arrives at `at_ms`, before any action: no session, nothing left out.
+
+        Raises ProfileCodecError: `stored` is unreadable.
+        """
+        profile = self._profile(stored)
+        now_ms = max(at_ms, profile.updated_ms)
+        faded = 2.0 ** (-(now_ms - profile.updated_ms) / self._rules.short_term_half_life_ms)
+        is_faded = float(np.linalg.norm(profile.short_term)) * faded < FADED
+        query = self._query(profile, now_ms)
+        return replace(query, short_term=None) if is_faded else query
 
     def compose(self, observation: Observation, ranked: RankedList, produced_at: datetime) -> Recommendations:
         """Write the message that answers an interaction."""
@@ -145,25 +190,37 @@ class Engine:
             item, vector = self._catalogue.find(interaction.item_id) or (None, None)
             self._trending.observe(
                 source.partition,
-                stable_key(interaction.item_id),
+                id_key(interaction.item_id),
                 event_time_ms(interaction, source, self._rules),
                 self._rules.weights[interaction.type],
             )
         return apply(profile, interaction, source, vector=vector, item=item, rules=self._rules)
 
-    def _query(self, profile: Profile, interaction: Interaction, text_vector: Vector | None) -> Query:
+    def _approach(self, profile: Profile, session: Memory, action: ItemInteraction, source: Source) -> Approach:
+        return approach(profile, session, action, source, rules=self._rules, window=self._pairs_window)
+
+    def _query(
+        self,
+        profile: Profile,
+        now_ms: int,
+        *,
+        text: str | None = None,
+        text_vector: Vector | None = None,
+        session: Keys = NO_KEYS,
+    ) -> Query:
+        recent = profile.recent
         return Query(
-            text=interaction.query if isinstance(interaction, Search) else None,
+            text=text,
             text_vector=text_vector,
             short_term=normalise(profile.short_term),
             long_term=normalise(profile.long_term),
             categories=shares(profile.categories),
             brands=shares(profile.brands),
-            recent=tuple(
-                Remembered(key, ACTIONS[action].past_tense)
-                for key, action in zip(profile.recent["key"].tolist(), profile.recent["action"].tolist(), strict=True)
-            ),
-            exclude=in_session(profile, interaction.session_id, self._rules),
+            recent=tuple(map(Remembered, recent["key"].tolist(), [PAST_TENSES[n] for n in recent["action"].tolist()])),
+            session=session,
+            habits=known(profile.habits, now_ms, self._rules.habit_half_life_ms),
+            price=price_habit(profile.prices),
+            exclude=session,
             k=self._list_size,
         )
 

@@ -5,7 +5,8 @@ StreamsError
 │   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them that cannot work
 ├── TopicError           a topic is missing or not as the code needs it
-└── ProfileCodecError    stored profile bytes that no known version reads
+├── ProfileCodecError    stored profile bytes that no known version reads
+└── PairsCodecError      the same of what is stored of an item
 """
 
 from __future__ import annotations
@@ -71,3 +72,7 @@ class TopicError(StreamsError):
 
 class ProfileCodecError(StreamsError):
     """Stored profile bytes that no known version reads."""
+
+
+class PairsCodecError(StreamsError):
+    """Stored bytes of an item's pairs that no known version reads."""

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from inference.bundle import Bundle
+from inference.learning.examples import Examples
+from inference.pipeline import Recommender
 from inference.ranking.features import FEATURES
 from inference.retrieval.shortlist import Shortlist
-from inference.types import Vector, stable_key
+from inference.types import Item, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.replay import Replay, milliseconds
 
 SEARCH_HORIZON = 1
 """A search is answered by the first item that the shopper turns to; what comes later may be about something else."""
+BASKET = 20
+"""Items of a session that a list at the shopper's arrival is judged by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +36,36 @@ class Sampling:
 
     Attributes:
         seed: of the samples.
-        share: of the interactions, how many become a list of examples, in (0, 1].
+        after: of the interactions, the share at the beginning that only teaches: too little is known there.
+        share: of the interactions after that, how many become a list of examples, in (0, 1].
+        arrivals: of the arrivals of known shoppers, before any action, how many become one, in [0, 1].
         negatives: candidates of a list, beside those acted on, that are kept; None for all.
         horizon: how many of the items that the shopper turns to next, in the same session, count as acted on.
         session_gap_ms: a pause this long ends a session that has no id.
     """
 
     seed: int = 0
+    after: float = 0.0
     share: float = 1.0
+    arrivals: float = 0.0
     negatives: int | None = 50
     horizon: int = 5
     session_gap_ms: int = 30 * 60_000
 
 
 class List(NamedTuple):
-    """The examples of one interaction, n of its candidates in retrieval order.
+    """The examples of one list, n of its candidates in retrieval order.
 
     Attributes:
         features: float32 (n, F).
-        labels: 1 where the shopper acted on the item next, else 0, uint8 (n,).
+        labels: above 0 where the shopper acted on the item next: 1 for the first, 1/2 for the second …; at an arrival
+            1 for each, as a basket has no order; float32 (n,).
         weights: how many candidates each example stands for: more than 1 where negatives were left out, float32 (n,).
         relevant: how many items the shopper acted on next, whether retrieval found them or not.
     """
 
     features: Vector
-    labels: npt.NDArray[np.uint8]
+    labels: Vector
     weights: Vector
     relevant: int
 
@@ -64,39 +73,107 @@ class List(NamedTuple):
 def examples(
     replay: Replay, interactions: Sequence[Interaction], sampling: Sampling, progress: Callable[[int], None]
 ) -> Iterator[List]:
-    """Yield a list of examples for each sampled interaction that something followed, in order.
+    """Yield a list of examples for each sampled interaction that something followed, and arrival, in order.
 
     `progress` is told how many interactions each step took.
     """
     following = next_items(interactions, sampling)
+    sessions = arrivals(interactions, sampling.session_gap_ms)
+    start = round(sampling.after * len(interactions))
     position = 0
-    for batch in replay.observe(interactions):
-        # Drawn for each interaction alone, so that no draw depends on what happens later.
-        draws = [np.random.default_rng([sampling.seed, n]) for n in range(position, position + len(batch))]
-        chosen = [n for n, draw in enumerate(draws) if draw.random() < sampling.share and following[position + n]]
-        shortlists = replay.recommender.retrieve([batch[n].query for n in chosen])
-        for n, shortlist in zip(chosen, shortlists, strict=True):
-            yield _examples(replay, shortlist, following[position + n], sampling.negatives, draws[n])
+    arrived: dict[int, Query] = {}
+
+    def happening() -> Iterator[Interaction]:
+        for number, interaction in enumerate(interactions):
+            # Looked at before what he then does is folded in.
+            if number >= start and number in sessions and _draw(sampling.seed, number, 1).random() < sampling.arrivals:
+                arrived[number] = replay.arrive(interaction.user_id, milliseconds(interaction))
+            yield interaction
+
+    for batch in replay.observe(happening()):
+        wanted: list[tuple[Query, dict[int, float], np.random.Generator]] = []
+        for number, observation in enumerate(batch, start=position):
+            # Drawn for each interaction alone, so that no draw depends on what happens later.
+            draw = _draw(sampling.seed, number, 0)
+            if number in arrived:
+                wanted.append((arrived.pop(number), dict.fromkeys(sessions[number], 1.0), draw))
+            if number >= start and draw.random() < sampling.share and following[number]:
+                wanted.append((observation.query, _fading(following[number]), draw))
+        shortlists = replay.recommender.retrieve([query for query, _, _ in wanted])
+        for shortlist, (_, acted_on, draw) in zip(shortlists, wanted, strict=True):
+            yield labelled(replay.recommender, shortlist, acted_on, sampling.negatives, draw)
         position += len(batch)
         progress(len(batch))
 
 
-def _examples(
-    replay: Replay, shortlist: Shortlist, acted_on: Sequence[int], negatives: int | None, draw: np.random.Generator
+def graded(
+    bundle: Bundle,
+    catalogue: Sequence[Item],
+    queries: Sequence[tuple[str, Mapping[int, float]]],
+    progress: Callable[[int], None],
+) -> Iterator[List]:
+    """Yield a list for each search whose results people graded: the graded items alone, as `bundle.rank` sees them.
+
+    Args:
+        bundle: the model.
+        catalogue: the items.
+        queries: each search's text, and the grades, 0 or more, of items by their place in the catalogue.
+        progress: is told 1 for each search.
+    """
+    best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
+    for text, grades in queries:
+        recommender = bundle.over([catalogue[place] for place in grades])
+        (shortlist,) = recommender.retrieve([bundle.with_vector(Query(text=text, k=len(grades)))])
+        labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
+        yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))
+        progress(1)
+
+
+def labelled(
+    recommender: Recommender,
+    shortlist: Shortlist,
+    acted_on: Mapping[int, float],
+    negatives: int | None,
+    draw: np.random.Generator,
 ) -> List:
-    """Label the candidates and keep those acted on and a sample of the others."""
-    catalogue = replay.recommender.catalogue
-    labels = np.isin(catalogue.columns.keys[shortlist.rows], np.array(acted_on, dtype=np.uint64))
-    others = np.flatnonzero(~labels)
+    """Label the candidates, by stable key, and keep those acted on and a sample of the others."""
+    keys = recommender.catalogue.columns.keys[shortlist.rows].tolist()
+    labels = np.array([acted_on.get(key, 0.0) for key in keys], dtype=np.float32)
+    others = np.flatnonzero(labels == 0)
     sampled = others if negatives is None or negatives >= len(others) else draw.choice(others, negatives, replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
     stands_for = len(others) / max(len(sampled), 1)
     return List(
-        features=replay.recommender.features(shortlist)[kept],
-        labels=labels[kept].astype(np.uint8),
-        weights=np.where(labels[kept], 1.0, stands_for).astype(np.float32),
+        features=recommender.features(shortlist)[kept],
+        labels=labels[kept],
+        weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
         relevant=len(acted_on),
     )
+
+
+def _fading(following: Sequence[int]) -> dict[int, float]:
+    return {key: 1 / place for place, key in enumerate(following, start=1)}
+
+
+def _draw(seed: int, number: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed, number, purpose])
+
+
+def arrivals(interactions: Sequence[Interaction], gap_ms: int) -> dict[int, tuple[int, ...]]:
+    """Return where a known shopper begins a session: the stable keys of the first BASKET items that it comes to."""
+    begins: dict[tuple[str, str | int], int] = {}
+    items: defaultdict[tuple[str, str | int], dict[int, None]] = defaultdict(dict)
+    known: set[str] = set()
+    for number, (session, interaction) in enumerate(
+        zip(session_names(interactions, gap_ms), interactions, strict=True)
+    ):
+        if session not in items and interaction.user_id in known:
+            begins[session] = number
+        known.add(interaction.user_id)
+        came_to = items[session]
+        if isinstance(interaction, ItemAction):
+            came_to.setdefault(stable_key(interaction.item_id))
+    return {number: tuple(items[session])[:BASKET] for session, number in begins.items() if items[session]}
 
 
 def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[tuple[int, ...]]:
@@ -105,7 +182,7 @@ def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[
     An item counts where the session first comes to it: what was viewed before and is bought later is no discovery, and
     it is not recommended any more.
     """
-    sessions = _sessions(interactions, sampling.session_gap_ms)
+    sessions = session_names(interactions, sampling.session_gap_ms)
     first: defaultdict[tuple[str, str | int], dict[int, int]] = defaultdict(dict)
     for position, (session, interaction) in enumerate(zip(sessions, interactions, strict=True)):
         if isinstance(interaction, ItemAction):
@@ -120,7 +197,7 @@ def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[
     return following
 
 
-def _sessions(interactions: Sequence[Interaction], gap_ms: int) -> list[tuple[str, str | int]]:
+def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tuple[str, str | int]]:
     """Name the session of each interaction: by its id, else by the pauses of the shopper, as the profile does."""
     last: dict[str, tuple[int, int]] = {}
     sessions: list[tuple[str, str | int]] = []
@@ -133,14 +210,14 @@ def _sessions(interactions: Sequence[Interaction], gap_ms: int) -> list[tuple[st
     return sessions
 
 
-def as_arrays(lists: Sequence[List]) -> dict[str, Any]:
-    """Return the arrays of the file of examples: see `intentstream examples --help`."""
+def as_examples(lists: Sequence[List]) -> Examples:
+    """Return the lists as the ranker's fit takes them. Raises BundleError where they cannot teach."""
     sizes = [len(each.labels) for each in lists]
-    return {
-        "features": np.concatenate([each.features for each in lists] or [np.empty((0, len(FEATURES)), np.float32)]),
-        "labels": np.concatenate([each.labels for each in lists] or [np.empty(0, np.uint8)]),
-        "weights": np.concatenate([each.weights for each in lists] or [np.empty(0, np.float32)]),
-        "groups": np.repeat(np.arange(len(lists)), sizes),
-        "relevant": np.array([each.relevant for each in lists], dtype=np.int64),
-        "names": np.array(FEATURES, dtype=np.str_),
-    }
+    return Examples(
+        features=np.concatenate([each.features for each in lists] or [np.empty((0, len(FEATURES)), np.float32)]),
+        names=FEATURES,
+        labels=np.concatenate([each.labels for each in lists] or [np.empty(0, np.float32)]),
+        weights=np.concatenate([each.weights for each in lists] or [np.empty(0, np.float32)]),
+        groups=np.repeat(np.arange(len(lists)), sizes),
+        relevant=np.array([each.relevant for each in lists], dtype=np.int64),
+    )

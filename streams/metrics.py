@@ -24,8 +24,21 @@ class Metrics:
         self.batch_size = self._histogram("batch_size", "Queries ranked at once", (1, 2, 4, 8, 16, 32, 64, 128, 256))
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
         self.catalogue_items = self._gauge("catalogue_items", "Items with a vector of the model in use")
+        self.learned = self._counter("learned", "Records of what shoppers do, taken over", "topic")
+        self.learned_anew = self._counter("learned_anew", "States of items that could not be read")
         self.ready = self._gauge("ready", "1 once the catalogue is read and interactions are served")
         self.model_info = self._gauge("model_info", "The model in use", "name", "version", "provider")
+        self.model_loaded = self._gauge("model_loaded_timestamp_seconds", "When the model in use took over")
+        self.model_swaps = self._counter("model_swaps", "Models that were to take over", "outcome")
+        self.model_swap_missing_items = self._gauge(
+            "model_swap_missing_items", "Items that the model to take over has yet to get a vector of"
+        )
+
+    def serves(self, name: str, version: str, provider: str) -> None:
+        """Tell which model is in use from now on."""
+        self.model_info.clear()
+        self.model_info.labels(name, version, provider).set(1)
+        self.model_loaded.set_to_current_time()
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Record how long a stage took."""

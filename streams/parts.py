@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from inference.bundle import Bundle, load_bundle
 from inference.pipeline import Observer, Recommender, unobserved
+from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import SOURCES
+from inference.retrieval.clicked import Clicked
+from inference.retrieval.sessions import Sessions
+from inference.retrieval.sources import WORDS, make_sources
+from inference.retrieval.together import Together
+from streams.behaviour.pairs import PairRules
 from streams.contracts.messages import ModelRef
 from streams.engine import Engine
 from streams.errors import ConfigurationError
@@ -23,13 +28,27 @@ def load_model(settings: Settings) -> Bundle:
     return load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
 
 
-def recommender(settings: Settings, bundle: Bundle, observe: Observer = unobserved) -> Recommender:
-    """Make the function that ranks, over a catalogue that is still empty."""
+def recommender(
+    settings: Settings,
+    bundle: Bundle,
+    behaviour: Behaviour,
+    observe: Observer = unobserved,
+    catalogue: Catalogue | None = None,
+) -> Recommender:
+    """Make the function that ranks, over a catalogue that is still empty unless one in the bundle's space is given."""
+    if catalogue is None:
+        catalogue = Catalogue(
+            bundle.dim, exact_limit=settings.exact_search_limit, index_words=WORDS in settings.sources
+        )
     return Recommender(
-        Catalogue(bundle.dim, exact_limit=settings.exact_search_limit),
+        catalogue,
         bundle.scorer,
-        [SOURCES[name] for name in settings.sources],
+        make_sources(settings.sources, behaviour),
+        partners=behaviour.together.partners,
         candidates_per_source=settings.candidates_per_source,
+        candidates_ranked=settings.candidates_ranked,
+        diversity=settings.diversity,
+        places_for_new=settings.places_for_new,
         observe=observe,
     )
 
@@ -44,7 +63,28 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, trending: Tr
         trending=trending,
         rules=profile_rules(settings),
         list_size=settings.list_size,
+        pairs_window=settings.pairs_window,
     )
+
+
+def trending_counts(settings: Settings) -> Trending:
+    """Make the counts of what shoppers are after."""
+    return Trending(settings.trending_half_life_hours * 3600e3, settings.trending_lasting_half_life_days * 86_400e3)
+
+
+def behaviour_known(settings: Settings) -> Behaviour:
+    """Make what the sources know of shoppers, still nothing."""
+    half_life_ms = pair_rules(settings).half_life_ms
+    return Behaviour(
+        together=Together(half_life_ms=half_life_ms),
+        sessions=Sessions(capacity=settings.sessions_kept),
+        clicked=Clicked(half_life_ms=half_life_ms),
+    )
+
+
+def pair_rules(settings: Settings) -> PairRules:
+    """Return the rules by which pairs of items are counted, in their units."""
+    return PairRules(half_life_ms=settings.pairs_half_life_days * 86_400e3)
 
 
 def profile_rules(settings: Settings) -> ProfileRules:
@@ -52,6 +92,7 @@ def profile_rules(settings: Settings) -> ProfileRules:
     return ProfileRules(
         short_term_half_life_ms=settings.short_term_half_life_minutes * 60e3,
         long_term_half_life_ms=settings.long_term_half_life_days * 86_400e3,
+        habit_half_life_ms=settings.habit_half_life_days * 86_400e3,
         session_gap_ms=round(settings.session_gap_minutes * 60e3),
         max_clock_skew_ms=round(settings.max_clock_skew_seconds * 1e3),
         weights={

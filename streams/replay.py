@@ -1,8 +1,8 @@
 """The same path without Kafka: interactions in, their lists out, in order and deterministic.
 
-What a worker does in a stream of one partition a topic: the same engine, the same pipeline, profiles kept as the same
-bytes. Every list is dated by its interaction. What trends is brought up to date as event time passes, where a worker
-goes by its clock.
+What a worker does in a stream of one partition a topic: the same engine, the same pipeline, profiles and pairs kept as
+the same bytes. Every list is dated by its interaction. What trends and what shoppers do are brought up to date as event
+time passes, where a worker goes by its clock.
 """
 
 from __future__ import annotations
@@ -10,43 +10,58 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from inference.bundle import Bundle
+from inference.encoding.text import normalise_query
 from inference.pipeline import Recommender
-from inference.types import Vector
+from inference.types import Query, Vector
+from streams.behaviour.learned import Learned, Learner
+from streams.behaviour.sessions import WAITING, RecentSessions
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
 from streams.engine import Observation
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.items.trending import Trending
-from streams.parts import engine, recommender
-from streams.profiles.profile import Source
+from streams.parts import behaviour_known, engine, pair_rules, recommender, trending_counts
+from streams.profiles.profile import Source, id_key
 from streams.settings import Settings
 
 BATCH = 64
+QUERY_CACHE_SIZE = 10_000
+TRENDS_EVERY_S, BEHAVIOUR_EVERY_S = 600.0, 60.0
+"""Seconds of event time, for logs of months."""
 
 
 class Replay:
-    """Recommends for interactions in the order given. `profiles` holds each shopper's bytes, as a worker's table does.
+    """Recommends for interactions in the order given.
+
+    `profiles` holds each shopper's bytes, and `learned` each item's, as a worker's tables do; `behaviour` is what the
+    sources know.
 
     Args:
         settings: half-lives, sources, sizes: as a worker reads them.
         bundle: the model.
         records: the catalogue, encoded by this model.
+        listener: who is told what shoppers do, beside the sources.
     """
 
-    def __init__(self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector]) -> None:
+    def __init__(
+        self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector], listener: Learner | None = None
+    ) -> None:
         self.profiles: dict[str, bytes] = {}
+        self.learned = Learned(pair_rules(settings), RecentSessions())
         self._settings = settings
         self._bundle = bundle
-        self._trending = Trending(settings.trending_half_life_hours * 3600e3)
+        self._trending = trending_counts(settings)
         live = LiveCatalogue(bundle.vector_space, bundle.dim)
         for record in records:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live, self._trending)
-        self.recommender: Recommender = recommender(settings, bundle)
+        self._listener = listener
+        self.behaviour = behaviour_known(settings)
+        self.recommender: Recommender = recommender(settings, bundle, self.behaviour)
         apply_changes(self.recommender.catalogue, live.take_changes())
         while self.recommender.catalogue.build_index(BATCH):
             pass
         self._offsets = {settings.clicks_topic: 0, settings.searches_topic: 0}
-        self._trends_ms = 0
+        self._query_vectors: dict[str, Vector] = {}
+        self._trends_ms = self._behaviour_ms = self._newest_ms = 0
 
     def recommend(self, interactions: Iterable[Interaction]) -> Iterator[Recommendations]:
         """Yield one list for each interaction."""
@@ -58,23 +73,43 @@ class Replay:
     def observe(self, interactions: Iterable[Interaction]) -> Iterator[list[Observation]]:
         """Fold interactions into their profiles and yield what is to rank, in order, a batch at a time.
 
-        Until the next batch is asked for, the catalogue of `recommender` is as it was when each of these happened.
+        Until the next batch is asked for, `recommender` knows what it knew when each of these happened.
         """
         waiting: list[Observation] = []
         for interaction in interactions:
-            trends_are_due = self._trends_are_due(interaction)
-            if trends_are_due or len(waiting) == BATCH:
+            now_ms = milliseconds(interaction)
+            is_due = self._trends_are_due(now_ms) or self._behaviour_is_due(now_ms)
+            if is_due or len(waiting) == BATCH:
                 yield waiting
                 waiting = []
-            if trends_are_due:
-                self._update_trends(milliseconds(interaction))
+            if is_due:
+                self._update(now_ms)
             waiting.append(self._observe(interaction))
         yield waiting
+
+    def learn(self, interactions: Iterable[Interaction]) -> None:
+        """Fold interactions in without ranking: what is known afterwards is the same, in a part of the time.
+
+        What trends and what shoppers do are brought up to date at the end, and before more sessions wait than may.
+        """
+        for folded, interaction in enumerate(interactions, start=1):
+            self._observe(interaction)
+            if folded % WAITING == 0:
+                self._tell_behaviour(milliseconds(interaction))
+        self._tell_behaviour(self._newest_ms)
+        self._tell_trends(self._newest_ms)
+
+    def arrive(self, user_id: str, at_ms: int) -> Query:
+        """Return what is known of a shopper who arrives now, before any action, after all that was folded in."""
+        return self._engine.arrive(self.profiles.get(user_id), at_ms)
 
     def _observe(self, interaction: Interaction) -> Observation:
         stored = self.profiles.get(interaction.user_id)
         observation = self._engine.observe(stored, interaction, self._source(interaction), self._vector(interaction))
         self.profiles[interaction.user_id] = observation.profile
+        self._newest_ms = max(self._newest_ms, milliseconds(interaction))
+        if observation.approach is not None and not isinstance(interaction, Search):
+            self.learned.observe(id_key(interaction.item_id), observation.approach, observation.session)
         return observation
 
     def _source(self, interaction: Interaction) -> Source:
@@ -85,17 +120,55 @@ class Replay:
         return Source(topic, 0, offset, milliseconds(interaction))
 
     def _vector(self, interaction: Interaction) -> Vector | None:
-        return self._bundle.encode_query(interaction.query) if isinstance(interaction, Search) else None
+        """Return the vector of a search's query, None for other interactions. The last queries are remembered."""
+        if not isinstance(interaction, Search):
+            return None
+        text, known = normalise_query(interaction.query), self._query_vectors
+        vector = known.pop(text, None)
+        known[text] = vector = self._bundle.encode_query(text) if vector is None else vector
+        if len(known) > QUERY_CACHE_SIZE:
+            del known[next(iter(known))]
+        return vector
 
-    def _trends_are_due(self, interaction: Interaction) -> bool:
-        interval_ms = self._settings.trending_interval_seconds * 1e3
-        return "trending" in self._settings.sources and milliseconds(interaction) - self._trends_ms >= interval_ms
+    def _update(self, now_ms: int) -> None:
+        """Bring what is due up to date, as of before the interaction at `now_ms`."""
+        if self._trends_are_due(now_ms):
+            self._tell_trends(now_ms)
+        if self._behaviour_is_due(now_ms):
+            self._tell_behaviour(now_ms)
 
-    def _update_trends(self, now_ms: int) -> None:
+    def _trends_are_due(self, now_ms: int) -> bool:
+        return now_ms - self._trends_ms >= self._settings.trending_interval_seconds * 1e3
+
+    def _behaviour_is_due(self, now_ms: int) -> bool:
+        return now_ms - self._behaviour_ms >= self._settings.behaviour_interval_seconds * 1e3
+
+    def _tell_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
         for _ in self._trending.take_changed():
             pass
-        self.recommender.catalogue.set_popularity(self._trending.scores())
+        self.recommender.catalogue.set_popularity(*self._trending.popularity())
+
+    def _tell_behaviour(self, now_ms: int) -> None:
+        self._behaviour_ms = now_ms
+        changed = self.learned.take_changed()
+        self.recommender.catalogue.mark_seen(self.behaviour.learn(changed))
+        if self._listener is not None:
+            self._listener.learn(changed)
+
+
+def for_long_logs(settings: Settings) -> Settings:
+    """Return the settings with trends and behaviour brought up to date every few minutes of event time at the most.
+
+    A worker does so every second of its clock. A log of months would spend nearly all its time on that, for half-lives
+    of days.
+    """
+    return settings.model_copy(
+        update={
+            "trending_interval_seconds": max(settings.trending_interval_seconds, TRENDS_EVERY_S),
+            "behaviour_interval_seconds": max(settings.behaviour_interval_seconds, BEHAVIOUR_EVERY_S),
+        }
+    )
 
 
 def milliseconds(interaction: Interaction) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import NoDecode
@@ -28,7 +28,20 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Provider = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+ExecutionProvider$")]
 Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-Source = Literal["short_term", "long_term", "query", "trending"]
+Source = Literal[
+    "short_term",
+    "long_term",
+    "query",
+    "words",
+    "clicked",
+    "together",
+    "next",
+    "sessions",
+    "repeat",
+    "new",
+    "trending_category",
+    "trending",
+]
 Sources = Annotated[tuple[Source, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 Wait = Annotated[float, Field(ge=0, le=60_000)]
 Weight = Annotated[float, Field(ge=0, le=100)]
@@ -38,9 +51,9 @@ class Settings(BrokerSettings):
     """What a worker or a command needs to know: how to reach Kafka, and everything below."""
 
     # app
-    app_id: Name = Field("intentstream", description="Consumer group, and the prefix of the changelog's name")
+    app_id: Name = Field("intentstream", description="Consumer group, and the prefix of the changelogs' names")
     data_dir: Path = Field(Path("data"), description="Directory of the worker's state; two workers need two")
-    partitions: Count = Field(8, description="Partitions of clicks, searches, items, item vectors and the changelog")
+    partitions: Count = Field(8, description="Partitions of every topic but trending and sessions")
     session_timeout_seconds: Annotated[float, Field(ge=6, le=300)] = Field(
         10.0, description="A worker silent for so long has lost its partitions"
     )
@@ -49,12 +62,20 @@ class Settings(BrokerSettings):
     searches_topic: Name = Field("searches", description="In: searches")
     items_topic: Name = Field("items", description="In: the catalogue")
     item_vectors_topic: Name = Field("item-vectors", description="Internal: items with their vectors")
+    models_topic: Name = Field("models", description="In: the model that workers serve with, where one is pinned")
     trending_topic: Name = Field("trending", description="Internal: what each partition's shoppers are after")
+    item_pairs_topic: Name = Field("item-pairs", description="Internal: how shoppers came to each item")
+    item_neighbours_topic: Name = Field("item-neighbours", description="Internal: which items and searches go together")
+    sessions_topic: Name = Field("sessions", description="Internal: what was acted on together in each session")
     recommendations_topic: Name = Field("recommendations", description="Out: ranked lists")
     dead_letters_topic: Name = Field("dead-letters", description="Out: refused messages")
 
     # model
-    model_path: Path = Field(Path("exported_models/minilm-l6/1"), description="Directory of the model bundle")
+    model_path: Path = Field(Path("exported_models/shop-minilm-l3/1"), description="Directory of the model bundle")
+    model_dir: Path = Field(Path("exported_models"), description="Where other bundles lie, as NAME/VERSION")
+    model_watch_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        5.0, description="How often to look there for a newer version of the model; 0: never"
+    )
     execution_providers: Providers = Field(
         ("CPUExecutionProvider",), description="Of ONNX Runtime, in order of preference"
     )
@@ -72,12 +93,28 @@ class Settings(BrokerSettings):
     weight_purchase: Weight = Field(3.0, description="Weight of a purchase")
 
     # retrieval
-    sources: Sources = Field(("short_term", "long_term", "query", "trending"), description="Where candidates come from")
+    sources: Sources = Field(get_args(Source), description="Where candidates come from")
     candidates_per_source: Count = Field(100, description="Candidates that each source may bring")
+    candidates_ranked: Count = Field(250, description="Candidates that the model ranks, where most sources agree")
     list_size: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Items in a recommendation")
+    diversity: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="How much a list's items must differ")
+    places_for_new: Annotated[int, Field(ge=0, le=1000)] = Field(
+        1, description="Places of a list, but for a search, kept for items that nobody has acted on yet"
+    )
     exact_search_limit: Annotated[int, Field(ge=0)] = Field(20_000, description="Up to so many items, search is exact")
     trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
+    trending_lasting_half_life_days: Duration = Field(30, description="Half-life of an item's lasting popularity")
     trending_interval_seconds: Duration = Field(1.0, description="How often a partition tells its trending items")
+
+    # behaviour
+    habit_half_life_days: Duration = Field(90, description="Half-life of what a shopper buys, in event time")
+    pairs_half_life_days: Duration = Field(60, description="Half-life of what goes together, in event time")
+    pairs_window: Annotated[int, Field(ge=1, le=23)] = Field(
+        10, description="Items of the session before an action that go together with its item"
+    )
+    behaviour_interval_seconds: Duration = Field(1.0, description="How often changed items and sessions are told")
+    sessions_kept: Count = Field(50_000, description="Sessions that each worker remembers, the newest ones")
+    sessions_retention_days: Duration = Field(7, description="How long the topic of sessions keeps them")
 
     # latency
     batch_max_size: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="Requests that one model run may take")
@@ -87,8 +124,8 @@ class Settings(BrokerSettings):
     producer_linger_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(5, description="How long the producer gathers")
 
     # state
-    rocksdb_block_cache_mb: Count = Field(64, description="Block cache that all partitions share, MiB")
-    rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each partition, MiB")
+    rocksdb_block_cache_mb: Count = Field(64, description="Block cache that all stores share, MiB")
+    rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each store, MiB")
     commit_interval_seconds: Duration = Field(1.0, description="How often offsets are committed")
     shutdown_drain_seconds: Wait = Field(6, description="How long a stopping worker may finish what it began")
 

@@ -15,7 +15,7 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-BUNDLE = Path(__file__).parents[1] / "exported_models" / "minilm-l6" / "1"
+BUNDLE = Path(__file__).parents[1] / "exported_models" / "shop-minilm-l3" / "1"
 
 
 @pytest.fixture(scope="session")

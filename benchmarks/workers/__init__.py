@@ -14,6 +14,6 @@ def given_settings() -> Settings:
     return load_settings(json.loads(sys.argv[1]), env_file=None)
 
 
-def tell(event: str) -> None:
+def tell(event: str, **figures: float) -> None:
     """Tell whoever measures that something has happened, and when, by the clock that all processes share."""
-    print(json.dumps({"event": event, "at": monotonic()}), flush=True)
+    print(json.dumps({"event": event, "at": monotonic(), **figures}), flush=True)

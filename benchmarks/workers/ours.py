@@ -1,10 +1,15 @@
-"""Our worker, put together as `intentstream worker` does; with `null`, one list for everyone in place of ranking."""
+"""Our worker, put together as `intentstream worker` does.
+
+With `null`, one list for everyone in place of ranking; with `lag`, it tells how late its event loop was.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
+import time
+from dataclasses import replace
 from typing import Any
 
 import faust
@@ -22,6 +27,7 @@ from streams.settings import Settings
 from streams.worker.service import Worker
 
 READY_POLL_S = 0.01
+LAG_SLEEP_S, LAG_TELL_S = 0.002, 0.2
 
 
 class NullRecommender(Recommender):
@@ -65,7 +71,28 @@ def announce(worker: Worker) -> None:
     app.task(ready)
 
 
-def main(settings: Settings, *, null: bool) -> None:
+def announce_lag(worker: Worker) -> None:
+    """Tell the event loop's largest lag, some times a second, and when another model has taken over."""
+
+    async def probe() -> None:
+        serving, largest, busiest, told = worker.serving.now, 0.0, 0.0, time.monotonic()
+        while True:
+            before, used = time.monotonic(), time.process_time()
+            await asyncio.sleep(LAG_SLEEP_S)
+            now = time.monotonic()
+            largest = max(largest, lag := now - before - LAG_SLEEP_S)
+            busiest = max(busiest, min(lag, time.process_time() - used))
+            if worker.serving.now is not serving:
+                serving = worker.serving.now
+                tell("taken over")
+            if now - told > LAG_TELL_S:
+                tell("lag", largest=largest, busiest=busiest)
+                largest, busiest, told = 0.0, 0.0, now
+
+    worker.app.task(probe)
+
+
+def main(settings: Settings, *, null: bool, lag: bool) -> None:
     """Serve until SIGTERM."""
     logging.basicConfig(level="WARNING")
     for name in NOISY:
@@ -75,12 +102,15 @@ def main(settings: Settings, *, null: bool) -> None:
     bundle = load_model(settings)
     worker = build(settings, bundle, Metrics())
     if null:
-        scoring = worker.scoring
-        scoring.recommender = NullRecommender(scoring.recommender.catalogue, bundle.scorer, settings.list_size)
+        now = worker.serving.now
+        ranks = NullRecommender(now.scoring.recommender.catalogue, bundle.scorer, settings.list_size)
+        worker.serving.now = replace(now, scoring=replace(now.scoring, recommender=ranks))
     announce(worker)
+    if lag:
+        announce_lag(worker)
     options = {"override_logging": False, "redirect_stdouts": False, "quiet": True}
     faust.Worker(worker.app, loop=loop, **options).execute_from_commandline()
 
 
 if __name__ == "__main__":
-    main(given_settings(), null="null" in sys.argv[2:])
+    main(given_settings(), null="null" in sys.argv[2:], lag="lag" in sys.argv[2:])

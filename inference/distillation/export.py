@@ -1,4 +1,4 @@
-"""The teacher, all-MiniLM-L6-v2, as an ONNX graph with mean pooling and L2 normalisation inside."""
+"""The teacher, all-MiniLM-L6-v2, as an ONNX graph with mean pooling and L2 normalisation inside, by torch's tracer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ TEACHER = Origin(
     licence="Apache-2.0",
     attribution=(
         "all-MiniLM-L6-v2 by the Sentence Transformers project, fine-tuned from nreimers/MiniLM-L6-H384-uncased; "
-        "changed: exported to ONNX with pooling and normalisation, rounded as the model card says"
+        "changed: three of its six layers, trained further on product texts, exported to ONNX with pooling and "
+        "normalisation, rounded"
     ),
 )
 
@@ -78,7 +79,7 @@ def to_onnx(encoder: SentenceEncoder) -> onnx.ModelProto:
     free = {0: "batch", 1: "tokens"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The tracing exporter is deprecated but gives the plainer graph, which quantise.py can rewrite.
+        # The tracing exporter is deprecated but gives the plainer graph, and it needs no further package.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             encoder,

@@ -1,127 +1,151 @@
-"""What rounding costs and gives: the float32 export beside its 8-bit variants, on real titles, in one run."""
+"""How fast encoders are beside each other: in one run, on one core, by turns, so that a busy moment meets them all."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import msgspec
 import numpy as np
-import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from inference.distillation.quantise import quantise
+from inference.distillation.judge import read_graded, titles_ndcg
+from inference.distillation.variants import TEACHER8, TEACHER32, Variant
 from inference.encoding.encoder import TextEncoder
-from inference.encoding.providers import CPU
-from inference.encoding.session import open_session
+from inference.manifest import MANIFEST, Metric, read_manifest
 from inference.types import Vector
 
-QUERIES = ("wireless keyboard", "blue running shoes men", "hdmi cable 2m")
-NEIGHBOURS = 10
-_ROUNDS = 3
-_BLOCK = 32
+QUERIES = (
+    "wireless keyboard", "blue running shoes men", "hdmi cable 2m", "oat milk", "laptop bag", "garden chair cushion",
+    "noise cancelling headphones", "toner cartridge black", "kids rain coat", "aa batteries",
+)  # fmt: skip
+TITLES = (
+    "Seagate Barracuda 1TB Desktop HDD SATA 6Gb/s 64MB Cache 3.5-Inch Internal Bare Drive",
+    "Organic fair trade dark chocolate, 85% cocoa, 100 g",
+    "C2G 50ft Cat5E 350MHz Snagless Patch Cable White networking cable 15 m",
+    "Casio Men's Edifice Stainless Steel Chronograph Watch, blue dial",
+    "White hanging heart t-light holder",
+    "Logitech MX Master 3S wireless performance mouse, graphite, USB-C, Bluetooth",
+    "Women's waterproof trail running shoes, size 39, grey and coral",
+    "Folding camping table with four stools, aluminium, 120 x 60 cm",
+)
+_BATCH_ROUNDS = 8
+_BATCH = TITLES * 4
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One variant. Cosines and the overlap of the nearest ten are to the float32 export; times on one thread.
+    """One variant: medians on one thread, tokenising included.
 
-    `batch_effect` is the greatest change of any number in a vector when its text is encoded alone instead.
+    Attributes:
+        query_ms: one query alone; title_ms: one title alone.
+        titles_per_second: in batches of 32.
+        cosine: mean, over queries and titles, to the variant that this one was rounded from; None without that one.
+        batch_effect: greatest change of any number in a vector when its text is encoded alone instead.
+        ndcg: NDCG@10 of graded queries; None without the data.
     """
 
     name: str
     megabytes: float
-    mean_cosine: float
-    min_cosine: float
-    overlap: float
-    titles_per_second: float
     query_ms: float
+    title_ms: float
+    titles_per_second: float
+    cosine: float | None
     batch_effect: float
+    ndcg: float | None
 
 
 def measure(
-    reference: onnx.ModelProto, tokenizer: bytes, titles: Sequence[str], *, dim: int, max_tokens: int
-) -> Iterator[Measurement]:
-    """Yield the float32 export `reference` and each of its variants, measured on `titles`."""
-    expected: Vector | None = None
-    for name, variant in VARIANTS.items():
-        model = variant(reference).SerializeToString()
-        session = open_session(model, name=name, providers=(CPU,), threads=1)
-        encoder = TextEncoder(session, tokenizer, dim=dim, max_tokens=max_tokens)
-        seconds, vectors = min((_timed(encoder, titles) for _ in range(_ROUNDS)), key=lambda timed: timed[0])
-        expected = vectors if expected is None else expected
-        cosines = (vectors * expected).sum(axis=1)
-        alone = np.vstack([encoder.encode([title]) for title in titles[::30]])
-        yield Measurement(
-            name=name,
-            megabytes=len(model) / 1e6,
-            mean_cosine=float(cosines.mean()),
-            min_cosine=float(cosines.min()),
-            overlap=_overlap(vectors, expected),
-            titles_per_second=len(titles) / seconds,
-            query_ms=1e3 * float(np.median([_timed(encoder, [query])[0] for query in QUERIES * 30])),
-            batch_effect=float(np.abs(alone - vectors[::30]).max()),
+    variants: Sequence[Variant], *, rounds: int, data: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> list[Measurement]:
+    """Measure the variants by turns, `rounds` times each."""
+    tell("timing queries and titles")
+    queries, titles = _by_turns(variants, QUERIES, rounds), _by_turns(variants, TITLES, rounds)
+    tell("timing batches")
+    turns = [[_seconds(each.encoder, _BATCH) for each in variants] for _ in range(_BATCH_ROUNDS)]
+    batches = np.median(turns, axis=0)
+    vectors = {each.name: each.encoder.encode([*QUERIES, *TITLES]) for each in variants}
+    graded = read_graded(data) if data else None
+    found = []
+    for at, each in enumerate(variants):
+        if graded:
+            tell(f"judging {each.name}")
+        found.append(
+            Measurement(
+                name=each.name,
+                megabytes=each.size / 1e6,
+                query_ms=1e3 * queries[at],
+                title_ms=1e3 * titles[at],
+                titles_per_second=len(_BATCH) / float(batches[at]),
+                cosine=_cosine(vectors, each),
+                batch_effect=_batch_effect(each.encoder),
+                ndcg=titles_ndcg(graded, each.encoder, each.encoder) if graded else None,
+            )
         )
+    return found
 
 
-def table(measurements: Sequence[Measurement]) -> str:
-    """Return the measurements as a Markdown table."""
+def table(measured: Sequence[Measurement]) -> str:
+    """Return the measurements as a Markdown table, with the ratios to the teacher."""
+    by_name = {each.name: each for each in measured}
     lines = [
-        "| | MB | cosine mean | cosine min | top-10 overlap | titles/s | query ms | effect of the batch |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | MB | query ms | × teacher float32 | × teacher int8 | title ms | titles/s | cosine | NDCG@10 | batch |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {m.name} | {m.megabytes:.1f} | {m.mean_cosine:.4f} | {m.min_cosine:.4f} | {m.overlap:.3f} "
-        f"| {m.titles_per_second:.0f} | {m.query_ms:.2f} | {m.batch_effect:.0e} |"
-        for m in measurements
-    ]
+    for m in measured:
+        ratios = [f"{by_name[name].query_ms / m.query_ms:.1f}" for name in (TEACHER32, TEACHER8)]
+        cosine = "" if m.cosine is None else f"{m.cosine:.4f}"
+        ndcg = "" if m.ndcg is None else f"{m.ndcg:.4f}"
+        lines.append(
+            f"| {m.name} | {m.megabytes:.1f} | {m.query_ms:.2f} | {' | '.join(ratios)} | {m.title_ms:.2f} "
+            f"| {m.titles_per_second:.0f} | {cosine} | {ndcg} | {m.batch_effect:.0e} |"
+        )
     return "\n".join(lines)
 
 
-def _timed(encoder: TextEncoder, texts: Sequence[str]) -> tuple[float, Vector]:
+def record_ratios(bundle: Path, measured: Sequence[Measurement]) -> None:
+    """Write how much faster than its teacher the bundle's query encoder is into the manifest."""
+    manifest = read_manifest(bundle)
+    by_name = {each.name: each for each in measured}
+    own = by_name[manifest.encoders[0].file]
+    command = "python -m inference.distillation measure, one core"
+    new = [
+        Metric(name=f"times as fast as the {name}", value=round(by_name[name].query_ms / own.query_ms, 1),
+               measured=f"{command}, queries")
+        for name in (TEACHER32, TEACHER8)
+    ]  # fmt: skip
+    new.append(Metric(name="titles a second", value=round(own.titles_per_second), measured=f"{command}, batches of 32"))
+    names = {each.name for each in new}
+    kept = (each for each in manifest.card.metrics if each.name not in names)
+    card = msgspec.structs.replace(manifest.card, metrics=(*kept, *new))
+    changed = msgspec.structs.replace(manifest, card=card)
+    (bundle / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
+
+
+def _by_turns(variants: Sequence[Variant], texts: Sequence[str], rounds: int) -> list[float]:
+    """Return the median over texts and rounds of the seconds that each variant takes for one text."""
+    seconds: list[list[float]] = [[] for _ in variants]
+    for turn in range(rounds):
+        for text in texts:
+            for at, each in enumerate(variants):
+                taken = _seconds(each.encoder, [text])
+                if turn:  # the first turn warms up
+                    seconds[at].append(taken)
+    return [float(np.median(each)) for each in seconds]
+
+
+def _seconds(encoder: TextEncoder, texts: Sequence[str]) -> float:
     start = time.perf_counter()
-    vectors = encoder.encode(texts)
-    return time.perf_counter() - start, vectors
+    encoder.encode(texts)
+    return time.perf_counter() - start
 
 
-def _overlap(vectors: Vector, expected: Vector) -> float:
-    pairs = zip(_nearest(vectors), _nearest(expected), strict=True)
-    return float(np.mean([len(set(a) & set(b)) / NEIGHBOURS for a, b in pairs]))
+def _cosine(vectors: dict[str, Vector], variant: Variant) -> float | None:
+    expected = vectors.get(variant.reference)
+    return None if expected is None else float((vectors[variant.name] * expected).sum(axis=1).mean())
 
 
-def _nearest(vectors: Vector) -> list[list[int]]:
-    similarity = vectors @ vectors.T
-    np.fill_diagonal(similarity, -1)
-    nearest: list[list[int]] = np.argpartition(-similarity, NEIGHBOURS, axis=1)[:, :NEIGHBOURS].tolist()
-    return nearest
-
-
-def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "dynamic.onnx"
-        quantize_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8)
-        return onnx.load_model(path)
-
-
-def _blocks(model: onnx.ModelProto) -> onnx.ModelProto:
-    # Imported late: this quantiser alone needs the package onnx-ir.
-    from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    config = DefaultWeightOnlyQuantConfig(
-        block_size=_BLOCK, is_symmetric=True, accuracy_level=4, bits=8, op_types_to_quantize=("MatMul",)
-    )
-    quantiser = MatMulNBitsQuantizer(copy, algo_config=config)
-    quantiser.process()
-    return quantiser.model.model
-
-
-VARIANTS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
-    "float32": lambda model: model,
-    "dynamic int8, per channel": _dynamic,
-    "MatMulNBits, 8 bit, block 32": _blocks,
-    "**int8, one scale per token**": quantise,
-}
+def _batch_effect(encoder: TextEncoder) -> float:
+    together = encoder.encode(TITLES)
+    return float(np.abs(np.vstack([encoder.encode([title]) for title in TITLES]) - together).max())

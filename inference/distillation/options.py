@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-DEFAULT = Path("exported_models/minilm-l6/1")
+DEFAULT = Path("exported_models/shop-minilm-l3/1")
 
 into_option = click.option(
     "--into",
@@ -14,6 +14,11 @@ into_option = click.option(
     default=DEFAULT,
     show_default=True,
     help="The bundle's folder, .../NAME/VERSION.",
+)
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of public data sets, see docs/model.md.",
 )
 
 

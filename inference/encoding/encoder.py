@@ -45,6 +45,11 @@ class TextEncoder:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
 
+    @property
+    def provider(self) -> str:
+        """The execution provider that the graph runs on."""
+        return self._session.provider
+
     def encode(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vector:
         """Return one L2-normalised vector for each text, float32 (n, dim), in the order of `texts`.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,16 @@ class Session:
         return np.asarray(output, dtype=np.float32)
 
 
+def usable_providers(wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the wanted execution providers that this ONNX Runtime has, in their order, and the CPU last.
+
+    Raises:
+        ProviderError: ONNX Runtime is not installed, or twice.
+    """
+    check_distributions(installed_distributions())
+    return choose_providers(wanted, _runtime().get_available_providers())
+
+
 def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: int = 1) -> Session:
     """Open the ONNX graph `model` on the first of `providers` that works; `name` is what errors call it.
 
@@ -58,15 +69,8 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         ProviderError: ONNX Runtime is not installed, or twice.
         BundleError: the bytes are no graph that this ONNX Runtime can run, or the graph has more than one output.
     """
-    check_distributions(installed_distributions())
-    if "usearch" in sys.modules and "onnxruntime" not in sys.modules:
-        raise ProviderError(
-            "usearch was imported before onnxruntime, which crashes the process: import onnxruntime first"
-        )
-    # Imported late: `import inference` stays cheap, and an environment without it gets the sentence above.
-    import onnxruntime as ort
-
-    asked = choose_providers(providers, ort.get_available_providers())
+    asked = usable_providers(providers)
+    ort = _runtime()
     try:
         runtime = ort.InferenceSession(model, _options(ort.SessionOptions(), threads), providers=list(asked))
     except _errors() as error:
@@ -81,6 +85,18 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         output=outputs[0],
         runtime=runtime,
     )
+
+
+def _runtime() -> ModuleType:
+    """Import onnxruntime: late, so that `import inference` stays cheap and an environment without it is told so."""
+    if "usearch" in sys.modules and "onnxruntime" not in sys.modules:
+        raise ProviderError(
+            "usearch was imported before onnxruntime, which crashes the process: import onnxruntime first"
+        )
+    import onnxruntime
+
+    runtime: ModuleType = onnxruntime
+    return runtime
 
 
 def _options(options: ort.SessionOptions, threads: int) -> ort.SessionOptions:

@@ -13,6 +13,8 @@ MAX_ITEM_CHARS = 400
 """About as many characters as fill the 128 tokens that the encoder reads."""
 MAX_TITLE_CHARS = 300
 MAX_QUERY_CHARS = 200
+REMEMBERED_BYTES = 64
+"""Of UTF-8, of a query that is remembered: a profile and the state of an item hold several."""
 
 
 def clean(text: str, limit: int) -> str:
@@ -35,6 +37,22 @@ def normalise_query(text: str) -> str:
     """
     # Case folding can leave letters that NFKC composes anew, hence the second pass.
     return clean(clean(text, 2 * MAX_QUERY_CHARS).casefold(), MAX_QUERY_CHARS)
+
+
+def shortened(text: str) -> str:
+    """Return the first REMEMBERED_BYTES of a text, in whole characters."""
+    return text.encode("utf-8", "ignore")[:REMEMBERED_BYTES].decode("utf-8", "ignore")
+
+
+def remembered_query(text: str) -> str:
+    """Return a query as it is remembered beside the items that it led to: normalised, and short.
+
+    The same comes of a query that was shortened before.
+
+    >>> remembered_query("  ＵＳＢ   Cable ")
+    'usb cable'
+    """
+    return shortened(normalise_query(shortened(text)))
 
 
 def item_text(item: Item) -> str:

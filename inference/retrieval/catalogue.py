@@ -5,27 +5,21 @@ One row an item; a removed item's row is used again. One thread writes and searc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from inference.retrieval.ann import NeighbourIndex
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.vectors import MAX_DIM, Int8Vector, inverse_norms, quantise
-from inference.types import Item, Vector, label_key, stable_key
+from inference.retrieval.found import Found, best
+from inference.retrieval.keytable import KeyTable
+from inference.retrieval.nearest import NearestItems, Request, similarities
+from inference.retrieval.tally import Sums, Tally, among
+from inference.retrieval.vectors import MAX_DIM, Int8Vector, quantise
+from inference.retrieval.words import WordIndex
+from inference.types import Item, Keys, Vector, stable_key
 
-FEW = 3
-"""So many vectors are multiplied one by one: for a product of matrices BLAS copies the large one first, which only pays
-for more of them. Either way the same bits come out."""
-
-
-class Found(NamedTuple):
-    """Rows of the catalogue (n,) by falling score (n,), float32; ties by stable key."""
-
-    rows: Rows
-    scores: Vector
+__all__ = ["Catalogue", "Found"]
 
 
 class Catalogue:
@@ -34,23 +28,32 @@ class Catalogue:
     Args:
         dim: dimensions of the vectors.
         exact_limit: up to this many items a search is one exact matrix product.
+        index_words: whether to index the items' words; without, `words` finds nothing and costs nothing.
+
+    Attributes:
+        columns: the arrays.
+        popular: rows of the items that trend, most popular first.
+        words: the sparse index of the items' text.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
     """
 
-    def __init__(self, dim: int, *, exact_limit: int = 20_000) -> None:
+    def __init__(self, dim: int, *, exact_limit: int = 20_000, index_words: bool = True) -> None:
         if not 1 <= dim <= MAX_DIM:
             raise ValueError(f"dim: 1 to {MAX_DIM} required, {dim} came")
         self.dim = dim
+        self.columns = Columns(256, dim)
         self.popular: Rows = np.empty(0, dtype=np.intp)
-        self._exact_limit = exact_limit
-        self._neighbours: NeighbourIndex | None = None
-        self._unindexed: dict[int, None] = {}
+        self.words = WordIndex()
+        self._index_words = index_words
+        self._nearest = NearestItems(exact_limit)
         self._row_of: dict[int, int] = {}
+        self._rows = KeyTable()
         self._items: list[Item | None] = []
         self._free: list[int] = []
-        self.columns = Columns(256, dim)
+        self._seen: set[int] = set()
+        self._tally = Tally(256)
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -67,6 +70,11 @@ class Catalogue:
         """Return the row of the item with this stable key."""
         return self._row_of.get(key)
 
+    def rows_of(self, keys: Keys) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """Return the rows (n,) of the items with these stable keys (n,), -1 without one, and whether there is one."""
+        rows = self._rows.numbers(keys)
+        return rows, rows >= 0
+
     def item(self, row: int) -> Item:
         """Return the item in a row that a search gave."""
         item = self._items[row]
@@ -82,93 +90,106 @@ class Catalogue:
         row = self._row_of.get(key)
         known = row is not None and np.array_equal(self.columns.vectors[row], vector)
         if row is None:
-            row = self._row_of[key] = self._new_row()
+            row = self._new_row(key)
+        if self._index_words:
+            self.words.replace(row, self._items[row], item)
         self._items[row] = item
-        columns = self.columns
-        columns.keys[row] = key
-        columns.vectors[row] = vector
-        columns.inverse_norms[row] = inverse_norms(columns.vectors[row])
-        columns.available[row] = item.in_stock
-        columns.categories[row] = label_key(item.label)
-        columns.brands[row] = label_key(item.brand)
+        self.columns.fill(row, key, item, vector)
+        self.columns.seen[row] = key in self._seen
         if not known:
-            self._unindexed[row] = None
+            self._nearest.changed(row)
 
     def remove(self, item_id: str) -> bool:
         """Take an item out; False if it was not there."""
-        row = self._row_of.pop(stable_key(item_id), None)
+        key = stable_key(item_id)
+        row = self._row_of.pop(key, None)
         if row is None:
             return False
+        self._rows.remove(key)
+        if self._index_words:
+            self.words.replace(row, self._items[row], None)
         self._items[row] = None
-        self.columns.available[row] = False
-        self.columns.popularity[row] = 0.0
+        self.columns.clear(row)
         self.popular = self.popular[self.popular != row]
-        self._unindexed.pop(row, None)
-        if self._neighbours is not None:
-            self._neighbours.remove(row)
+        self._nearest.removed(row)
         self._free.append(row)
         return True
 
-    def set_popularity(self, scores: Mapping[int, float]) -> None:
-        """Replace every item's popularity, in [0, 1], given by stable key; items not named have none."""
-        self.columns.popularity[:] = 0.0
-        found = [(row, score) for key, score in scores.items() if (row := self._row_of.get(key)) is not None]
-        rows = np.array([row for row, _ in found], dtype=np.intp)
-        self.columns.popularity[rows] = [score for _, score in found]
-        self.popular = rows[np.lexsort((self.columns.keys[rows], -self.columns.popularity[rows]))]
+    def set_popularity(self, scores: Mapping[int, float], lasting: Mapping[int, float] | None = None) -> None:
+        """Replace every item's popularity, in [0, 1], given by stable key; items not named have none.
+
+        `scores` say what trends now, `lasting` what has been liked for long; without it that stays as it was. Items
+        named in either have been seen.
+        """
+        self.popular = self._fill(self.columns.popularity, scores)
+        if lasting is not None:
+            self._fill(self.columns.lasting, lasting)
+
+    def mark_seen(self, keys: Iterable[int]) -> None:
+        """Take note that shoppers acted on the items with these stable keys, whether they are in the catalogue yet."""
+        fresh = set(keys) - self._seen
+        self._seen |= fresh
+        rows = [row for key in fresh if (row := self._row_of.get(key)) is not None]
+        self.columns.seen[rows] = True
 
     def search(self, vectors: Vector, limit: int) -> list[Found]:
         """Return the `limit` available items nearest to each of `vectors` (n, dim) by cosine."""
-        if not len(vectors):
-            return []
-        queries = quantise(vectors).astype(np.float32)
-        if self._neighbours is None or self._unindexed:
-            similarities = self._similarities(queries, slice(len(self._items)))
-            available = np.flatnonzero(self.columns.available[: len(self._items)])
-            return [self._top(available, row[available], limit) for row in similarities]
-        found = []
-        for query, near in zip(queries, self._neighbours.search(queries, limit), strict=True):
-            rows = near[self.columns.available[near]]
-            found.append(self._top(rows, self._similarities(query[None], rows)[0], limit))
-        return found
+        return self.answer(vectors, [Request(number) for number in range(len(vectors))], limit)
+
+    def answer(self, vectors: Vector, requests: Sequence[Request], limit: int) -> list[Found]:
+        """Search for several requests about the same `vectors` (n, dim), each compared to the items once."""
+        return self._nearest.search(self.columns, len(self._items), vectors, requests, limit)
 
     def build_index(self, most: int) -> bool:
         """Add at most `most` items to the approximate index, where one is needed; True while there is more to add.
 
         Search is exact until all are in it, so whoever changes a large catalogue calls this afterwards.
         """
-        if len(self) <= self._exact_limit:
-            return False
-        if self._neighbours is None:
-            self._neighbours = NeighbourIndex(self.dim)
-        rows = np.array(list(islice(self._unindexed, most)), dtype=np.intp)
-        self._neighbours.add(rows, self.columns.vectors[rows])
-        for row in rows.tolist():
-            del self._unindexed[row]
-        return bool(self._unindexed)
+        return self._nearest.build(self.columns, len(self), most)
 
     def similarities(self, vectors: Vector, rows: Rows) -> Vector:
         """Return the cosines (n, len(rows)) of `vectors` (n, dim) to the items in `rows`."""
-        return self._similarities(quantise(vectors).astype(np.float32), rows)
+        return similarities(self.columns, quantise(vectors).astype(np.float32), rows)
 
-    def _similarities(self, queries: Vector, rows: Rows | slice) -> Vector:
-        matrix = self.columns.vectors[rows]
-        products = np.stack([matrix @ query for query in queries]) if len(queries) <= FEW else queries @ matrix.T
-        norms = self.columns.inverse_norms[rows]
-        return np.asarray(products * inverse_norms(queries)[:, None] * norms, dtype=np.float32)
+    def distinct(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the distinct ones among `rows` (n,), in no order that means anything, and each one's place there."""
+        return self._tally.distinct(rows)
 
-    def _top(self, rows: Rows, scores: Vector, limit: int) -> Found:
-        """Select the best `limit` of `rows` by `scores`, ties by stable key also at the cut."""
-        if len(rows) > limit:
-            best = np.flatnonzero(scores >= np.partition(scores, -limit)[-limit])
-            rows, scores = rows[best], scores[best]
-        order = np.lexsort((self.columns.keys[rows], -scores))[:limit]
-        return Found(rows[order], scores[order])
+    def offer(self, keys: Keys, weights: Sums, limit: int, *, without: Sequence[int] = ()) -> Found:
+        """Add up the positive `weights` (n,) of equal `keys` (n,), at most to 1; the `limit` best available items.
 
-    def _new_row(self) -> int:
+        The items whose stable keys are in `without` are left out.
+        """
+        rows = self._rows.numbers(keys)
+        (known,) = (rows >= 0).nonzero()
+        rows, sums = self._tally.sums(rows[known], weights[known])
+        offered = self.columns.available[rows]
+        if without:
+            offered &= ~among(self.columns.keys[rows], np.array(without, dtype=np.uint64))
+        return self.best(rows[offered], np.minimum(sums[offered], 1.0).astype(np.float32), limit)
+
+    def best(self, rows: Rows, scores: Vector, limit: int) -> Found:
+        """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by stable key."""
+        return best(rows, scores, self.columns.keys[rows], limit)
+
+    def _fill(self, column: Vector, scores: Mapping[int, float]) -> Rows:
+        """Write scores to their rows and nothing elsewhere; the rows by falling score."""
+        column[:] = 0.0
+        found = [(row, score) for key, score in scores.items() if (row := self._row_of.get(key)) is not None]
+        rows = np.array([row for row, _ in found], dtype=np.intp)
+        column[rows] = [score for _, score in found]
+        self.mark_seen(key for key, score in scores.items() if score > 0)
+        return self.best(rows, column[rows], len(rows)).rows
+
+    def _new_row(self, key: int) -> int:
         if self._free:
-            return self._free.pop()
-        if len(self._items) == len(self.columns.keys):
-            self.columns = self.columns.grown()
-        self._items.append(None)
-        return len(self._items) - 1
+            row = self._free.pop()
+        else:
+            row = len(self._items)
+            self._items.append(None)
+            if row == len(self.columns.keys):
+                self.columns = self.columns.grown()
+                self._tally = Tally(len(self.columns.keys))
+        self._row_of[key] = row
+        self._rows.set(key, row)
+        return row

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from math import log1p
+
 import numpy as np
 import numpy.typing as npt
+
+from inference.retrieval.vectors import Int8Vector, inverse_norms
+from inference.types import Item, label_key
 
 Rows = npt.NDArray[np.intp]
 """Rows of the catalogue, (n,)."""
@@ -18,7 +23,11 @@ class Columns:
         keys: stable keys of the items, uint64 (capacity,).
         categories: stable keys of the most specific categories, uint64 (capacity,); 0 without one.
         brands: the same of the brands.
-        popularity: in [0, 1], float32 (capacity,).
+        prices: log(1 + price), float32 (capacity,); not a number where there is none.
+        popularity: what trends now, in [0, 1], float32 (capacity,).
+        lasting: what has been liked for long, in [0, 1], float32 (capacity,).
+        released: when the item came out, seconds since 1970, float64 (capacity,); -inf where nobody knows.
+        seen: whether anyone was ever seen to act on the item, bool (capacity,).
         available: whether the item may be recommended, bool (capacity,).
     """
 
@@ -28,8 +37,28 @@ class Columns:
         self.keys = np.zeros(capacity, dtype=np.uint64)
         self.categories = np.zeros(capacity, dtype=np.uint64)
         self.brands = np.zeros(capacity, dtype=np.uint64)
+        self.prices = np.full(capacity, np.nan, dtype=np.float32)
         self.popularity = np.zeros(capacity, dtype=np.float32)
+        self.lasting = np.zeros(capacity, dtype=np.float32)
+        self.released = np.full(capacity, -np.inf)
+        self.seen = np.zeros(capacity, dtype=np.bool_)
         self.available = np.zeros(capacity, dtype=np.bool_)
+
+    def fill(self, row: int, key: int, item: Item, vector: Int8Vector) -> None:
+        """Describe an item in its row; what shoppers did with it stays as it was."""
+        self.keys[row] = key
+        self.vectors[row] = vector
+        self.inverse_norms[row] = inverse_norms(self.vectors[row])
+        self.available[row] = item.in_stock
+        self.categories[row] = label_key(item.label)
+        self.brands[row] = label_key(item.brand)
+        self.prices[row] = np.nan if item.price is None else log1p(item.price)
+        self.released[row] = -np.inf if item.released_at is None else item.released_at.timestamp()
+
+    def clear(self, row: int) -> None:
+        """Leave a row to the next item."""
+        self.available[row] = self.seen[row] = False
+        self.popularity[row] = self.lasting[row] = 0.0
 
     def grown(self) -> Columns:
         """Return a copy with twice the room."""

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.clicked import ClickedSource
+from inference.retrieval.nearest import Request
+from inference.retrieval.popular import TrendingCategorySource, TrendingSource
+from inference.retrieval.port import (
+    CLICKED,
+    LONG_TERM,
+    NEW,
+    NEXT,
+    QUERY,
+    REPEAT,
+    SESSIONS,
+    SHORT_TERM,
+    TOGETHER,
+    TRENDING,
+    TRENDING_CATEGORY,
+    WORDS,
+    CandidateSource,
+    Nearest,
+)
+from inference.retrieval.repeat import RepeatSource
+from inference.retrieval.sessions import SessionsSource
+from inference.retrieval.together import TogetherSource
 from inference.types import Query, Vector
 
-SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
-
-
-class CandidateSource(Protocol):
-    """A way to find candidates."""
-
-    @property
-    def name(self) -> str:
-        """What consumers read in `sources`."""
-        ...
-
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
-        """Return up to `limit` available items for each query, or None where the source has nothing to go by."""
-        ...
+__all__ = [
+    "CLICKED",
+    "LONG_TERM",
+    "NAMES",
+    "NEW",
+    "NEXT",
+    "QUERY",
+    "REPEAT",
+    "SESSIONS",
+    "SHORT_TERM",
+    "TOGETHER",
+    "TRENDING",
+    "TRENDING_CATEGORY",
+    "WORDS",
+    "CandidateSource",
+    "EverySource",
+    "VectorSource",
+    "WordsSource",
+    "ask",
+    "make_sources",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +61,11 @@ class VectorSource:
     """The items nearest to one of the query's vectors, by cosine: one matrix product for the whole batch."""
 
     name: str
-    vector_of: Callable[[Query], Vector | None]
+    nearest: Nearest
 
     def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
         """Search for the queries that have the vector."""
-        vectors = [self.vector_of(query) for query in queries]
-        present = [vector for vector in vectors if vector is not None]
-        found = iter(catalogue.search(np.stack(present), limit) if present else ())
-        return [None if vector is None else next(found) for vector in vectors]
+        return search([self.nearest], queries, catalogue, limit)[0]
 
 
 def ask(
@@ -49,31 +75,44 @@ def ask(
 
     Sources of vectors share one search: the catalogue's matrix is larger than the caches and is read only once.
     """
-    vectors = [
-        [source.vector_of(query) for query in queries] if isinstance(source, VectorSource) else None
-        for source in sources
-    ]
-    present = [vector for column in vectors if column for vector in column if vector is not None]
-    found = iter(catalogue.search(np.stack(present), limit) if present else ())
-    return [
-        source.retrieve(queries, catalogue, limit)
-        if column is None
-        else [None if vector is None else next(found) for vector in column]
-        for source, column in zip(sources, vectors, strict=True)
-    ]
+    found = iter(search([source.nearest for source in sources if source.nearest], queries, catalogue, limit))
+    return [next(found) if source.nearest else source.retrieve(queries, catalogue, limit) for source in sources]
+
+
+def search(
+    searches: Sequence[Nearest], queries: Sequence[Query], catalogue: Catalogue, limit: int
+) -> list[list[Found | None]]:
+    """Answer several searches about the same queries at once, every vector compared to the items once."""
+    numbers: dict[int, int] = {}
+    vectors: list[Vector] = []
+    columns: list[list[Request | None]] = []
+    for each in searches:
+        columns.append(column := [])
+        for vector in map(each.vector_of, queries):
+            if vector is not None and numbers.setdefault(id(vector), len(vectors)) == len(vectors):
+                vectors.append(vector)
+            column.append(None if vector is None else Request(numbers[id(vector)], each.unseen))
+    requests = [request for column in columns for request in column if request is not None]
+    found = iter(catalogue.answer(np.stack(vectors), requests, limit) if vectors else ())
+    return [[None if request is None else next(found) for request in column] for column in columns]
 
 
 @dataclass(frozen=True, slots=True)
-class TrendingSource:
-    """The items that most shoppers act on now: the same for everyone."""
+class WordsSource:
+    """The items whose text has the words of the search: BM25, as a share of the greatest within reach."""
 
-    name: str = TRENDING
+    name: str = WORDS
+    nearest: Nearest | None = None
 
     def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
-        """Return the most popular items that are available."""
-        popular = catalogue.popular[catalogue.columns.available[catalogue.popular]][:limit]
-        found = Found(popular, catalogue.columns.popularity[popular]) if len(popular) else None
-        return [found] * len(queries)
+        """Search the words of the queries that have a text."""
+        return [self._retrieve(query.text, catalogue, limit) if query.text else None for query in queries]
+
+    def _retrieve(self, text: str, catalogue: Catalogue, limit: int) -> Found | None:
+        rows, shares = catalogue.words.search(text)
+        available = catalogue.columns.available[rows]
+        found = catalogue.best(rows[available], shares[available].astype(np.float32), limit)
+        return found if len(found.rows) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +120,7 @@ class EverySource:
     """All available items, whatever the query: for candidates that somebody else chose."""
 
     name: str = "given"
+    nearest: Nearest | None = None
 
     def retrieve(
         self,
@@ -93,10 +133,53 @@ class EverySource:
         return [Found(rows, np.zeros(len(rows), dtype=np.float32))] * len(queries)
 
 
-SOURCES: dict[str, CandidateSource] = {
-    SHORT_TERM: VectorSource(SHORT_TERM, lambda query: query.short_term),
-    LONG_TERM: VectorSource(LONG_TERM, lambda query: query.long_term),
-    QUERY: VectorSource(QUERY, lambda query: query.text_vector),
-    TRENDING: TrendingSource(),
-}
+NAMES = (
+    SHORT_TERM,
+    LONG_TERM,
+    QUERY,
+    WORDS,
+    CLICKED,
+    TOGETHER,
+    NEXT,
+    SESSIONS,
+    REPEAT,
+    NEW,
+    TRENDING_CATEGORY,
+    TRENDING,
+)
 """Every source by its name, in the order in which people would give the reason."""
+
+
+def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSource]:
+    """Make the sources with these names, in the order of `NAMES`, over what is learned from shoppers.
+
+    Raises:
+        ValueError: there is no source of that name.
+    """
+    made: dict[str, CandidateSource] = {
+        source.name: source
+        for source in (
+            VectorSource(SHORT_TERM, Nearest(lambda query: query.short_term)),
+            VectorSource(LONG_TERM, Nearest(lambda query: query.long_term)),
+            VectorSource(QUERY, Nearest(lambda query: query.text_vector)),
+            WordsSource(),
+            ClickedSource(behaviour.clicked),
+            TogetherSource(behaviour.together),
+            TogetherSource(behaviour.together, NEXT, most=1, backwards=0.5),
+            SessionsSource(behaviour.sessions),
+            RepeatSource(),
+            VectorSource(NEW, Nearest(_foremost, unseen=True)),
+            TrendingCategorySource(),
+            TrendingSource(),
+        )
+    }
+    wanted = set(names)
+    if unknown := sorted(wanted - made.keys()):
+        raise ValueError(f"sources: some of {', '.join(NAMES)} required, {', '.join(map(repr, unknown))} came")
+    return [made[name] for name in NAMES if name in wanted]
+
+
+def _foremost(query: Query) -> Vector | None:
+    """Return the vector of what the shopper is after now: of the search, else of the newest intent that is known."""
+    present = (query.text_vector, query.short_term, query.long_term)
+    return next((vector for vector in present if vector is not None), None)

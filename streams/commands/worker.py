@@ -43,7 +43,8 @@ def worker(settings: Settings) -> None:
     from streams.app import build
     from streams.kafka.topics import check
     from streams.metrics import Metrics
-    from streams.parts import load_model
+    from streams.serving.pins import pinned_model
+    from streams.serving.start import BundleStore
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -55,8 +56,9 @@ def worker(settings: Settings) -> None:
         log.warning("not checked: %s", checked.unseen)
     held = hold(settings.data_dir)
     metrics = Metrics()
-    bundle = load_model(settings)
-    app = build(settings, bundle, metrics).app
+    store = BundleStore.of(settings)
+    bundle = store.first(loop.run_until_complete(pinned_model(settings)))
+    app = build(settings, bundle, metrics, store).app
     if settings.metrics_port:
         address = f"{settings.metrics_host}:{settings.metrics_port}"
         try:

@@ -6,7 +6,7 @@ import msgspec
 
 from streams.errors import InvalidEvent
 
-__all__ = ["check_key", "check_tombstone"]
+__all__ = ["check_item_key", "check_key", "check_tombstone"]
 
 
 def check_key(key: bytes | None, wanted: str, field: str) -> None:
@@ -23,10 +23,15 @@ def check_key(key: bytes | None, wanted: str, field: str) -> None:
 
 def check_tombstone(key: bytes | None) -> None:
     """Raise InvalidEvent unless `key` can name the item that a message without a value removes."""
+    check_item_key(key, "the id of the item that this tombstone removes")
+
+
+def check_item_key(key: bytes | None, wanted: str = "the item's id") -> None:
+    """Raise InvalidEvent unless `key` can name an item; `wanted` says which one."""
     if not key:
-        raise InvalidEvent("wrong_key", "key", "required the id of the item that this tombstone removes; got no key")
+        raise InvalidEvent("wrong_key", "key", f"required {wanted}; got no key")
     try:
         key.decode()
     except UnicodeDecodeError:
-        detail = f"required the id of the item that this tombstone removes, in UTF-8; got other {len(key)} bytes"
+        detail = f"required {wanted}, in UTF-8; got other {len(key)} bytes"
         raise InvalidEvent("wrong_key", "key", detail) from None

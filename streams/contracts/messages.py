@@ -23,6 +23,7 @@ __all__ = [
     "Item",
     "ItemAction",
     "ItemVector",
+    "ModelPin",
     "ModelRef",
     "Purchase",
     "Recommendations",
@@ -35,6 +36,9 @@ __all__ = [
 
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 with an offset from UTC. The streams write UTC, with microseconds where there are any."""
+
+PathPart = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=128)]
+"""Letters, digits, dots, dashes and underscores: a name, not a path."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -142,6 +146,13 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class ModelPin(msgspec.Struct, frozen=True, kw_only=True):
+    """The model bundle that workers are to serve with: a folder NAME/VERSION among their models."""
+
+    name: PathPart
+    version: PathPart
+
+
 class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
     """A ranked list for one shopper, answering one interaction.
 
@@ -176,28 +187,41 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: Timestamp
 
 
-class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Internal, on `item-vectors`: an item beside its vector, as every worker reads them.
+class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Internal, on `item-vectors`: an item beside its vectors, as every worker reads them.
 
-    `vector` is int8 of shape (dim,), `text_hash` the stable key of the text that was encoded,
-    and `space` the vector space of the model that encoded it.
+    `vector` is int8 of shape (dim,), `text_hash` the stable key of the text that was encoded, and `space` the vector
+    space of the model that encoded it. `also` holds the same text's vectors in other spaces: of the model that is to
+    take over, or of the one before. A vector of no bytes stands for a text that the model cannot encode.
     """
 
     item: Item
     space: str
     text_hash: int
     vector: bytes
+    also: Mapping[str, bytes] = {}
+
+    @property
+    def vectors(self) -> dict[str, bytes]:
+        """The vectors by the space they live in, the own one first."""
+        return {self.space: self.vector, **self.also}
+
+    def vector_in(self, space: str) -> bytes | None:
+        """Return the vector in a space, None where the item has yet to be encoded there."""
+        return self.vector if space == self.space else self.also.get(space)
 
 
 class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Internal, on `trending`: what one partition's shoppers are after, as every worker reads it.
 
-    `counts` map stable keys of items to their weight, decayed to `as_of_ms` (event time).
+    `counts` map stable keys of items to their weight, decayed to `as_of_ms` (event time); `lasting` do so with a
+    longer half-life.
     """
 
     partition: int
     as_of_ms: int
     counts: Mapping[int, float]
+    lasting: Mapping[int, float] = {}
 
 
 class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -209,6 +233,7 @@ class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         before: stable keys of the items acted on earlier in the session, each with the weight of the pair.
         query: the normalised search that led here, if one did.
         topic, partition, offset, timestamp_ms: where the action lay in Kafka; an action counts once.
+        shopper: 16 bits of the shopper's stable key: enough to tell two shoppers apart, too few to tell who.
     """
 
     at_ms: int
@@ -219,3 +244,4 @@ class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     partition: int
     offset: int
     timestamp_ms: int
+    shopper: int = 0

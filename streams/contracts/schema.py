@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streams.contracts.messages import Cart, Click, DeadLetter, Item, Purchase, Recommendations, Search, View
+from streams.contracts.messages import Cart, Click, DeadLetter, Item, ModelPin, Purchase, Recommendations, Search, View
 
 __all__ = ["schemas"]
 
@@ -20,6 +20,7 @@ _MESSAGES: dict[str, tuple[Any, str]] = {
     "clicks": (View | Click | Cart | Purchase, "What a shopper did with one item. The key is the user id."),
     "searches": (Search, "A shopper typed a query. The key is the user id."),
     "items": (Item, "A thing the shop sells. The key is the item id; a message without a value removes the item."),
+    "models": (ModelPin, "The model that workers serve with. The key is `serving`; without a value, none is pinned."),
     "recommendations": (Recommendations, "A ranked list for one shopper. The key is the user id."),
     "dead-letters": (DeadLetter, "A message that was refused, with the reason and its bytes."),
 }

@@ -12,13 +12,16 @@ from typing import Protocol, TypeVar, cast
 
 import msgspec
 
-from streams.contracts.keys import check_key, check_tombstone
+from inference.types import ItemNeighbours, SessionItems
+from streams.contracts.keys import check_item_key, check_key, check_tombstone
 from streams.contracts.messages import (
+    Approach,
     DeadLetter,
     Interaction,
     Item,
     ItemInteraction,
     ItemVector,
+    ModelPin,
     Recommendations,
     Search,
     TrendingSnapshot,
@@ -41,8 +44,12 @@ _interaction = cast("_Decoder[Interaction]", msgspec.json.Decoder(Interaction))
 _item = msgspec.json.Decoder(Item)
 _recommendations = msgspec.json.Decoder(Recommendations)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
+_model_pin = msgspec.json.Decoder(ModelPin)
 _item_vector = msgspec.msgpack.Decoder(ItemVector)
 _trending = msgspec.msgpack.Decoder(TrendingSnapshot)
+_approach = msgspec.msgpack.Decoder(Approach)
+_neighbours = msgspec.msgpack.Decoder(ItemNeighbours)
+_session = msgspec.msgpack.Decoder(SessionItems)
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 
@@ -113,6 +120,11 @@ def decode_dead_letter(value: bytes | None) -> DeadLetter:
     return _read(_dead_letter, value)
 
 
+def decode_model_pin(value: bytes | None) -> ModelPin | None:
+    """Read a message of `models`; None is a tombstone: no model is pinned any more. Raises InvalidEvent."""
+    return None if value is None else _read(_model_pin, value)
+
+
 def decode_item_vector(value: bytes | None) -> ItemVector:
     """Read a message of `item-vectors`; whoever reads the topic handles its tombstones. Raises InvalidEvent."""
     return _read(_item_vector, value, "not_msgpack")
@@ -123,12 +135,28 @@ def decode_trending(value: bytes | None) -> TrendingSnapshot:
     return _read(_trending, value, "not_msgpack")
 
 
-def encode_json(message: Interaction | Item | Recommendations | DeadLetter) -> bytes:
+def decode_approach(key: bytes | None, value: bytes | None) -> Approach:
+    """Read a message of `item-pairs`, keyed by item id. Raises InvalidEvent."""
+    check_item_key(key)
+    return _read(_approach, value, "not_msgpack")
+
+
+def decode_neighbours(value: bytes | None) -> ItemNeighbours:
+    """Read a message of `item-neighbours`. Raises InvalidEvent."""
+    return _read(_neighbours, value, "not_msgpack")
+
+
+def decode_session(value: bytes | None) -> SessionItems:
+    """Read a message of `sessions`. Raises InvalidEvent."""
+    return _read(_session, value, "not_msgpack")
+
+
+def encode_json(message: Interaction | Item | Recommendations | DeadLetter | ModelPin) -> bytes:
     """Write a public message as JSON: times in RFC 3339, bytes in base64, a number that is not finite as null."""
     return _json.encode(message)
 
 
-def encode_msgpack(message: ItemVector | TrendingSnapshot) -> bytes:
+def encode_msgpack(message: ItemVector | TrendingSnapshot | Approach | ItemNeighbours | SessionItems) -> bytes:
     """Write an internal message as MessagePack."""
     return _msgpack.encode(message)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
 from streams.demo.tally import Tally
-from streams.demo.view import Ranked, told
+from streams.demo.view import Ranked, legend, told
 
 WIDTH = 100
 ITEMS = 5
@@ -36,8 +39,18 @@ def summary(tally: Tally, first_list_seconds: float) -> RenderableType:
     figures.add_row("fallbacks", f"{tally.fallbacks:,}")
     figures.add_row("refused", f"{tally.refused:,}")
     figures.add_row("first list", f"{first_list_seconds:.1f} s after the start of the demo")
+    figures.add_row("sources", _shares(tally.sources, tally.items))
+    figures.add_row("reasons", _shares(tally.reasons, tally.items))
     parts: list[RenderableType] = [figures]
     if (answer := tally.shown) is not None:
         parts.append(Text.assemble("\nShopper ", tally.shopper, ", last: ", *told(answer.act, " "), ". Recommended:"))
-        parts.append(Constrain(Ranked(answer.message.items[:ITEMS], tally.titles), WIDTH))
+        probable = answer.message.fallback is None
+        parts.append(Constrain(Ranked(answer.message.items[:ITEMS], tally.titles, probable=probable), WIDTH))
+        parts.append(Constrain(legend(), WIDTH))
     return Group(*parts)
+
+
+def _shares(counts: Mapping[str, int], items: int) -> Columns:
+    """Say of what share of the recommended items each holds, the greatest first."""
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return Columns([f"{count / items:4.0%} {name}" for name, count in ordered], padding=(0, 2))

@@ -24,6 +24,8 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, objec
         "metrics_port": free_port(),
         "metrics_host": LOOPBACK,
         "log_level": "WARNING",
+        # The catalogue is encoded with the model of the settings: a newer one would begin with encoding it again.
+        "model_watch_seconds": 0,
     }
     if not embedded:
         given["app_id"] = TOPIC_PREFIX + plain.app_id

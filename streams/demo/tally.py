@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,20 @@ from streams.contracts.messages import Interaction, Recommendations, Search
 LATENCIES_KEPT = 20_000
 ACTIONS_KEPT = 40
 _RATE_SECONDS = 3.0
+
+REASONS = {
+    "matches your search": "matches your search",
+    "often chosen after a search": "chosen after a search",
+    "often ": "goes with …",
+    "because you": "because you …",
+    "you buy this": "you buy this every …",
+    "you ": "you … it before",
+    "trending": "trending in …",
+    "popular": "popular right now",
+    "new in": "new in …",
+    "may suit": "may suit you",
+}
+"""How reasons begin, and what all of a kind are called. The first that fits decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,10 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """The figures of one replay; `titles` are the items' by id. Times are seconds of one monotonic clock."""
+    """The figures of one replay; `titles` are the items' by id. Times are seconds of one monotonic clock.
+
+    `sources` and `reasons` count the `items` of the lists that the model ranked: who proposed them, and why they came.
+    """
 
     total: int
     shopper: str
@@ -53,6 +70,9 @@ class Tally:
     answered: int = 0
     fallbacks: int = 0
     refused: int = 0
+    items: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     day: datetime | None = None
     acts: deque[Act] = field(default_factory=lambda: deque(maxlen=ACTIONS_KEPT))
     shown: Answer | None = None
@@ -82,11 +102,20 @@ class Tally:
         if sent is None:
             return
         self.answered += 1
-        self.fallbacks += message.fallback is not None
+        self._count_items(message)
         if warm:
             self._latencies.append(now - sent)
         if act := self._unanswered_acts.pop(message.trigger.event_id, None):
             self.shown = Answer(act, message)
+
+    def _count_items(self, message: Recommendations) -> None:
+        if message.fallback is not None:
+            self.fallbacks += 1
+            return
+        self.items += len(message.items)
+        for item in message.items:
+            self.sources.update(item.sources)
+            self.reasons[kind_of(item.reason)] += 1
 
     def percentiles(self) -> Percentiles | None:
         """Return the end-to-end times of the newest `LATENCIES_KEPT` lists, None before the first."""
@@ -103,3 +132,8 @@ class Tally:
         then, sent, answered = self._recent[0]
         elapsed = now - then
         return ((self.sent - sent) / elapsed, (self.answered - answered) / elapsed) if elapsed else (0.0, 0.0)
+
+
+def kind_of(reason: str) -> str:
+    """Return what reasons of this kind are called."""
+    return next((kind for beginning, kind in REASONS.items() if reason.startswith(beginning)), "others")

@@ -18,11 +18,16 @@ from rich.text import Text
 from streams.contracts.messages import RecommendedItem
 from streams.demo.tally import Act, Tally
 
-SOURCE_LETTERS = {"short_term": "S", "long_term": "L", "query": "Q", "trending": "T"}
-LEGEND = "[b]S[/]ession [b]L[/]ong-term [b]Q[/]uery [b]T[/]rending"
+SOURCE_WORDS = {
+    "short_term": "Short", "long_term": "Long", "query": "Query", "words": "Words", "clicked": "Clicked",
+    "together": "toGether", "next": "neXt", "sessions": "sEssions", "repeat": "Repeat", "new": "New",
+    "trending_category": "cAtegory", "trending": "Trends",
+}  # fmt: skip
+"""What a source is called here; its capital letter stands for it beside an item."""
+SOURCE_LETTERS = {source: next(letter for letter in word if letter.isupper()) for source, word in SOURCE_WORDS.items()}
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
-HEADER_LINES = 5
+HEADER_LINES, LEGEND_LINES = 5, 1
 _BORDERS = 2
 
 
@@ -36,9 +41,11 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
-        lines = max(height - HEADER_LINES - _BORDERS, 2)
+        lines = max(height - HEADER_LINES - LEGEND_LINES - _BORDERS, 2)
         layout = Layout()
-        layout.split_column(Layout(self._header(), size=HEADER_LINES), Layout(name="shopper"))
+        layout.split_column(
+            Layout(self._header(), size=HEADER_LINES), Layout(name="shopper"), Layout(legend(), size=LEGEND_LINES)
+        )
         layout["shopper"].split_row(
             Layout(self._actions(lines), ratio=5), Layout(self._list(lines), ratio=8, name="list")
         )
@@ -90,24 +97,38 @@ class Screen:
             body: RenderableType = Text("The shopper has not done anything yet.", style="dim")
             return Panel(body, title="What is recommended", title_align="left", border_style="green")
         title = Text.assemble("After: ", *told(answer.act, " "))
-        body = Ranked(answer.message.items[: lines // 2], self.tally.titles)
-        return Panel(
-            body, title=title, title_align="left", subtitle=LEGEND, subtitle_align="right", border_style="green"
+        late = answer.message.fallback
+        body = Ranked(answer.message.items[: lines // 2], self.tally.titles, probable=late is None)
+        subtitle = (
+            None if late is None else Text(f"not ranked by the model: {late.replace('_', ' ')}", style="bold red")
         )
+        return Panel(body, title=title, title_align="left", subtitle=subtitle, border_style="green")
+
+
+def legend() -> Text:
+    """Say which letter stands for which source."""
+    words = Text(" ".join(SOURCE_WORDS.values()), style="dim", justify="center", no_wrap=True)
+    words.highlight_regex("[A-Z]", "bold not dim green")
+    return words
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A list, two lines an item: rank, title, sources and score; below it the reason."""
+    """A list, two lines an item: rank, title, sources and probability; below it the reason.
+
+    Scores of a list that the model did not rank are no probabilities, and not shown.
+    """
 
     items: tuple[RecommendedItem, ...]
     titles: Mapping[str, str]
+    probable: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        for item in self.items:
-            letters = "".join(SOURCE_LETTERS.get(source, "?") for source in item.sources)
-            figures = f" {letters:>4} {_percent(item.score):>6}"
+        origins = ["".join(SOURCE_LETTERS.get(source, "?") for source in item.sources) for item in self.items]
+        widest = max(map(len, origins), default=0)
+        for item, letters in zip(self.items, origins, strict=True):
+            figures = f" {letters:<{widest}} {_percent(item.score) if self.probable else '':>6}"
             title = _fit(self.titles.get(item.item_id, item.item_id), width - 3 - len(figures))
             yield Text.assemble((f"{item.rank:>2} ", "dim"), (title, "bold"), (figures, "green"), no_wrap=True)
             yield Text.assemble("   ", (_fit(item.reason, width - 3), "italic dim"), no_wrap=True)

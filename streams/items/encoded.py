@@ -30,7 +30,7 @@ def encode_catalogue(
     texts = {stable_key(text): text for text in map(item_text, items)}
     vectors = dict(known or {})
     missing = [key for key in texts if key not in vectors]
-    encoded = quantise(bundle.encode([texts[key] for key in missing], progress=progress))
+    encoded = quantise(bundle.encode_items([texts[key] for key in missing], progress=progress))
     vectors.update({key: vector.tobytes() for key, vector in zip(missing, encoded, strict=True)})
     keys = [stable_key(item_text(item)) for item in items]
     return [

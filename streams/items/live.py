@@ -5,9 +5,9 @@ The event loop owns this; the arrays that the scorer searches are changed by the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
+import msgspec
 import numpy as np
 
 from inference.retrieval.catalogue import Catalogue
@@ -16,63 +16,108 @@ from inference.types import Item, Vector, label_key, stable_key
 from streams.contracts.messages import ItemVector
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An item that came, changed (its vector is given) or went (it is not)."""
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """An item that came, changed (its vector, int8, is given as bytes) or went (it is not)."""
 
     item_id: str
-    record: ItemVector | None
+    item: Item | None
+    vector: bytes = b""
+
+
+class _Entry(msgspec.Struct, frozen=True, gc=False):
+    record: ItemVector
+    partition: int
 
 
 class LiveCatalogue:
-    """Every item with its vector, the labels they carry, and the changes that the scorer has not seen yet."""
+    """Every item as one vector space has it, the labels they carry, and the changes that the scorer has not seen yet.
+
+    An item without a vector in `space` is known and not served: the worker that owns its partition has to encode it.
+    """
 
     def __init__(self, space: str, dim: int) -> None:
         self.space = space
         self._dim = dim
-        self.stale: dict[str, tuple[int, ItemVector]] = {}
-        self._records: dict[int, ItemVector] = {}
+        self._entries: dict[int, _Entry] = {}
+        self._served: dict[int, ItemVector] = {}
+        self._stale: dict[int, dict[str, None]] = {}
+        self._expected: set[str] = set()
         self._labels: dict[int, str] = {}
         self._changes: list[Change] = []
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._served)
+
+    @property
+    def lacking(self) -> int:
+        """How many items have yet to get their vector in this space."""
+        return len(self._expected) + sum(map(len, self._stale.values()))
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there are changes to take."""
+        return bool(self._changes)
 
     def apply(self, item_id: str, record: ItemVector | None, partition: int = 0) -> None:
-        """Take over an item's newest record, from a partition of `item-vectors`; None removes it.
-
-        A record of another vector space is kept aside in `stale`: the item has to be encoded again.
-        """
-        self.stale.pop(item_id, None)
-        if record is not None and (record.space != self.space or len(record.vector) != self._dim):
-            self.stale[item_id] = (partition, record)
-            record = None
+        """Take over an item's newest record, from a partition of `item-vectors`; None removes it."""
+        key = stable_key(item_id)
+        self._settle(item_id, self._entries.get(key))
+        vector = None if record is None else record.vector_in(self.space)
         if record is None:
-            self._records.pop(stable_key(item_id), None)
+            self._entries.pop(key, None)
         else:
-            self._records[stable_key(item_id)] = record
+            self._entries[key] = _Entry(record, partition)
+            if vector is None or len(vector) not in (0, self._dim):
+                self._stale.setdefault(partition, {})[item_id] = None
+        if record is not None and vector is not None and len(vector) == self._dim:
+            self._served[key] = record
             for label in (record.item.label, record.item.brand):
                 if label:
                     self._labels[label_key(label)] = label
-        self._changes.append(Change(item_id, record))
+            self._changes.append(Change(item_id, record.item, vector))
+        else:
+            self._served.pop(key, None)
+            self._changes.append(Change(item_id, None))
+
+    def stale_in(self, partition: int) -> list[str]:
+        """Return the ids of a partition's items that have to be encoded, but for those that are `expected`."""
+        return list(self._stale.get(partition, ()))
+
+    def is_stale(self, item_id: str, partition: int) -> bool:
+        """Tell whether the item has to be encoded and nothing is on its way."""
+        return item_id in self._stale.get(partition, ())
+
+    def expect(self, item_id: str) -> None:
+        """Note that an item's newer record is on its way: encoding the older one would be idle, or overtake it."""
+        entry = self._entries.get(stable_key(item_id))
+        if entry is not None and self._unlist(item_id, entry):
+            self._expected.add(item_id)
+
+    def expect_no_longer(self, item_id: str) -> None:
+        """Note that nothing comes after all: the item has to be encoded again."""
+        entry = self._entries.get(stable_key(item_id))
+        if entry is not None and item_id in self._expected:
+            self._expected.discard(item_id)
+            self._stale.setdefault(entry.partition, {})[item_id] = None
 
     def vector(self, key: int) -> Vector | None:
         """Return the unit vector (dim,) of the item with this stable key."""
-        record = self._records.get(key)
-        return None if record is None else dequantise(vector_of(record))
+        record = self._served.get(key)
+        return None if record is None else self._unit(record)
 
     def find(self, item_id: str) -> tuple[Item, Vector] | None:
         """Return the item and its unit vector (dim,)."""
-        record = self._records.get(stable_key(item_id))
-        return None if record is None else (record.item, dequantise(vector_of(record)))
+        record = self._served.get(stable_key(item_id))
+        return None if record is None else (record.item, self._unit(record))
 
     def record(self, item_id: str) -> ItemVector | None:
-        """Return the item's newest record."""
-        return self._records.get(stable_key(item_id))
+        """Return the item's newest record, in whatever spaces it has vectors."""
+        entry = self._entries.get(stable_key(item_id))
+        return None if entry is None else entry.record
 
     def by_key(self, key: int) -> ItemVector | None:
-        """Return the record of the item with this stable key."""
-        return self._records.get(key)
+        """Return the record of the item with this stable key, where it is served."""
+        return self._served.get(key)
 
     def label(self, key: int) -> str | None:
         """Return the category or brand with this stable key."""
@@ -83,16 +128,43 @@ class LiveCatalogue:
         changes, self._changes = self._changes, []
         return changes
 
+    def copy_to(self, other: LiveCatalogue, at_once: int) -> Iterator[None]:
+        """Tell `other` every item as it stands when its turn comes, yielding after each `at_once` of them.
 
-def vector_of(record: ItemVector) -> Int8Vector:
-    """Return the record's vector, int8 (dim,)."""
-    return np.frombuffer(record.vector, dtype=np.int8)
+        Records that come between two turns have to be applied to both.
+        """
+        for number, key in enumerate(list(self._entries), start=1):
+            entry = self._entries.get(key)
+            if entry is not None:
+                other.apply(entry.record.item.item_id, entry.record, entry.partition)
+            if number % at_once == 0:
+                yield
+
+    def _settle(self, item_id: str, entry: _Entry | None) -> None:
+        self._expected.discard(item_id)
+        if entry is not None:
+            self._unlist(item_id, entry)
+
+    def _unlist(self, item_id: str, entry: _Entry) -> bool:
+        stale = self._stale.get(entry.partition)
+        if stale is None or item_id not in stale:
+            return False
+        del stale[item_id]
+        return True
+
+    def _unit(self, record: ItemVector) -> Vector:
+        return dequantise(int8(record.vector_in(self.space) or b""))
+
+
+def int8(vector: bytes) -> Int8Vector:
+    """Return a stored vector, int8 (dim,)."""
+    return np.frombuffer(vector, dtype=np.int8)
 
 
 def apply_changes(catalogue: Catalogue, changes: Sequence[Change]) -> None:
     """Bring the scorer's arrays up to date, in its own thread."""
     for change in changes:
-        if change.record is None:
+        if change.item is None:
             catalogue.remove(change.item_id)
         else:
-            catalogue.upsert(change.record.item, vector_of(change.record))
+            catalogue.upsert(change.item, int8(change.vector))

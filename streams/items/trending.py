@@ -1,5 +1,7 @@
 """What all shoppers are after: decayed counts of items, one set a partition, merged. Pure.
 
+Each partition counts twice: what trends, with a short half-life, and what is popular in the long run, with a long one.
+
 Forward decay (Cormode et al. 2009, doi:10.1109/ICDE.2009.65): a count is kept as Σ w · 2^((t − L) / h) against a
 landmark L, so that time passes without touching it, and late events weigh what they should.
 """
@@ -7,34 +9,56 @@ landmark L, so that time passes without touching it, and late events weigh what 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from heapq import nlargest
+from typing import NamedTuple
+
+import numpy as np
 
 from streams.contracts.messages import TrendingSnapshot
 
-SNAPSHOT_ITEMS = 500
-KEPT_ITEMS = 2000
-"""Items that a partition counts; beyond twice as many the lightest are forgotten."""
+SNAPSHOT_ITEMS, LASTING_ITEMS = 500, 1000
+"""Items that a partition tells."""
+KEPT_TIMES = 4
+"""A partition counts this many times the items that it tells; beyond twice as many the lightest are forgotten."""
 LARGEST_EXPONENT = 512.0
 """A landmark this many half-lives old is moved, long before a float64 overflows at 1024."""
 
 
 @dataclass(slots=True)
 class _Counts:
+    """Counts with one half-life, of which the `told` heaviest are told."""
+
+    half_life_ms: float
+    told: int
     landmark_ms: int
-    latest_ms: int
     mass: dict[int, float] = field(default_factory=dict)
 
-    def heaviest(self, number: int) -> dict[int, float]:
-        """Return the items of most mass, ties by key."""
-        return dict(nlargest(number, self.mass.items(), key=lambda entry: (entry[1], entry[0])))
+    def observe(self, key: int, at_ms: int, latest_ms: int, weight: float) -> None:
+        """Count an action at `at_ms`; the newest one so far was at `latest_ms`."""
+        if latest_ms - self.landmark_ms > LARGEST_EXPONENT * self.half_life_ms:
+            self._rebase(latest_ms)
+        growth = 2.0 ** max((at_ms - self.landmark_ms) / self.half_life_ms, -1074.0)
+        self.mass[key] = self.mass.get(key, 0.0) + weight * growth
+        if len(self.mass) > 2 * KEPT_TIMES * self.told:
+            self.mass = heaviest(self.mass, KEPT_TIMES * self.told)
 
-    def rebase(self, half_life_ms: float) -> None:
-        """Measure against the latest event."""
-        factor = decay(self.latest_ms - self.landmark_ms, half_life_ms)
+    def as_of(self, latest_ms: int) -> dict[int, float]:
+        """Return the heaviest items, measured against the newest action."""
+        self._rebase(latest_ms)
+        return heaviest(self.mass, self.told)
+
+    def _rebase(self, latest_ms: int) -> None:
+        factor = decay(latest_ms - self.landmark_ms, self.half_life_ms)
         self.mass = {key: mass * factor for key, mass in self.mass.items()}
-        self.landmark_ms = self.latest_ms
+        self.landmark_ms = latest_ms
+
+
+@dataclass(slots=True)
+class _Partition:
+    latest_ms: int
+    now: _Counts
+    lasting: _Counts
 
 
 def decay(elapsed_ms: float, half_life_ms: float) -> float:
@@ -42,12 +66,31 @@ def decay(elapsed_ms: float, half_life_ms: float) -> float:
     return float(2.0 ** max(-elapsed_ms / half_life_ms, -1074.0))
 
 
+def heaviest(counts: Mapping[int, float], number: int) -> dict[int, float]:
+    """Return the items of most mass, ties by key."""
+    keys = np.fromiter(counts.keys(), dtype=np.uint64, count=len(counts))
+    mass = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
+    if len(mass) > number:
+        enough = mass >= np.partition(mass, -number)[-number]
+        keys, mass = keys[enough], mass[enough]
+    best = np.lexsort((keys, mass))[::-1][:number]
+    return dict(zip(keys[best].tolist(), mass[best].tolist(), strict=True))
+
+
+class Popularity(NamedTuple):
+    """Weights in (0, 1] of items by stable key, heaviest first, the heaviest being 1: now, and in the long run."""
+
+    now: Mapping[int, float] = {}
+    lasting: Mapping[int, float] = {}
+
+
 class Trending:
     """Counts of the partitions observed here, and the newest snapshot of every partition."""
 
-    def __init__(self, half_life_ms: float) -> None:
+    def __init__(self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3) -> None:
         self._half_life_ms = half_life_ms
-        self._counts: dict[int, _Counts] = {}
+        self._lasting_half_life_ms = lasting_half_life_ms
+        self._counts: dict[int, _Partition] = {}
         self._snapshots: dict[int, TrendingSnapshot] = {}
         self._changed: set[int] = set()
 
@@ -57,12 +100,8 @@ class Trending:
         if counts is None:
             counts = self._counts[partition] = self._resumed(partition, at_ms)
         counts.latest_ms = max(counts.latest_ms, at_ms)
-        if counts.latest_ms - counts.landmark_ms > LARGEST_EXPONENT * self._half_life_ms:
-            counts.rebase(self._half_life_ms)
-        growth = 2.0 ** max((at_ms - counts.landmark_ms) / self._half_life_ms, -1074.0)
-        counts.mass[key] = counts.mass.get(key, 0.0) + weight * growth
-        if len(counts.mass) > 2 * KEPT_ITEMS:
-            counts.mass = counts.heaviest(KEPT_ITEMS)
+        counts.now.observe(key, at_ms, counts.latest_ms, weight)
+        counts.lasting.observe(key, at_ms, counts.latest_ms, weight)
         self._changed.add(partition)
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
@@ -84,24 +123,47 @@ class Trending:
             self._snapshots[partition] = self._snapshot(partition)
             yield self._snapshots[partition]
 
+    def popularity(self) -> Popularity:
+        """Return what trends, and what is popular in the long run."""
+        return Popularity(self.scores(), self.lasting())
+
     def scores(self) -> dict[int, float]:
-        """Return the items of all snapshots, heaviest first, with their weight in (0, 1], the heaviest being 1."""
-        now_ms = max((snapshot.as_of_ms for snapshot in self._snapshots.values()), default=0)
-        total: defaultdict[int, float] = defaultdict(float)
-        for _, snapshot in sorted(self._snapshots.items()):
-            factor = decay(now_ms - snapshot.as_of_ms, self._half_life_ms)
-            for key, mass in snapshot.counts.items():
-                total[key] += mass * factor
-        best = nlargest(SNAPSHOT_ITEMS, total.items(), key=lambda entry: (entry[1], entry[0]))
-        return {key: share for key, mass in best if mass > 0 and (share := mass / best[0][1]) > 0}
+        """Return what trends: items of all snapshots, heaviest first, with their weight in (0, 1], the heaviest's 1."""
+        told = ((each.as_of_ms, each.counts) for _, each in sorted(self._snapshots.items()))
+        return _shares(told, self._half_life_ms, SNAPSHOT_ITEMS)
+
+    def lasting(self) -> dict[int, float]:
+        """Return what is popular in the long run, in the same way."""
+        told = ((each.as_of_ms, each.lasting) for _, each in sorted(self._snapshots.items()))
+        return _shares(told, self._lasting_half_life_ms, LASTING_ITEMS)
 
     def _snapshot(self, partition: int) -> TrendingSnapshot:
         counts = self._counts[partition]
-        counts.rebase(self._half_life_ms)
-        return TrendingSnapshot(partition=partition, as_of_ms=counts.latest_ms, counts=counts.heaviest(SNAPSHOT_ITEMS))
+        latest_ms = counts.latest_ms
+        return TrendingSnapshot(
+            partition=partition,
+            as_of_ms=latest_ms,
+            counts=counts.now.as_of(latest_ms),
+            lasting=counts.lasting.as_of(latest_ms),
+        )
 
-    def _resumed(self, partition: int, at_ms: int) -> _Counts:
-        snapshot = self._snapshots.get(partition)
-        if snapshot is None:
-            return _Counts(at_ms, at_ms)
-        return _Counts(snapshot.as_of_ms, snapshot.as_of_ms, dict(snapshot.counts))
+    def _resumed(self, partition: int, at_ms: int) -> _Partition:
+        told = self._snapshots.get(partition, TrendingSnapshot(partition=partition, as_of_ms=at_ms, counts={}))
+        return _Partition(
+            latest_ms=told.as_of_ms,
+            now=_Counts(self._half_life_ms, SNAPSHOT_ITEMS, told.as_of_ms, dict(told.counts)),
+            lasting=_Counts(self._lasting_half_life_ms, LASTING_ITEMS, told.as_of_ms, dict(told.lasting)),
+        )
+
+
+def _shares(told: Iterable[tuple[int, Mapping[int, float]]], half_life_ms: float, number: int) -> dict[int, float]:
+    """Add up counts as of different times, and return the heaviest items with their share of the very heaviest."""
+    snapshots = list(told)
+    now_ms = max((as_of_ms for as_of_ms, _ in snapshots), default=0)
+    total: defaultdict[int, float] = defaultdict(float)
+    for as_of_ms, counts in snapshots:
+        factor = decay(now_ms - as_of_ms, half_life_ms)
+        for key, mass in counts.items():
+            total[key] += mass * factor
+    best = list(heaviest(total, number).items())
+    return {key: share for key, mass in best if mass > 0 and (share := mass / best[0][1]) > 0}

@@ -1,4 +1,4 @@
-"""Broadcast topics, read whole by every worker: item vectors and what trends.
+"""Broadcast topics, read by every worker: item vectors, what trends, what goes together, sessions.
 
 A plain consumer from the beginning, in no group. `caught_up` tells that all that was there at the start is known.
 """
@@ -6,12 +6,15 @@ A plain consumer from the beginning, in no group. `caught_up` tells that all tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.kafka.clients import ClientOptions
+
+RECORDS_AT_ONCE = 256
+"""Records that are applied in one turn of the event loop, in a few milliseconds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,6 +26,7 @@ class BroadcastReader:
         partitions: what to read.
         apply: called for each record.
         flush: awaited after each batch of records.
+        newest: of a topic's partitions, how many offsets before the end to begin at most; else at the beginning.
         caught_up: set once the ends that were found at the start are reached.
     """
 
@@ -30,6 +34,7 @@ class BroadcastReader:
     partitions: Sequence[TopicPartition]
     apply: Callable[[ConsumerRecord], None]
     flush: Callable[[], Awaitable[None]]
+    newest: Mapping[str, int] = field(default_factory=dict)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -40,18 +45,25 @@ class BroadcastReader:
         await consumer.start()
         try:
             consumer.assign(self.partitions)
-            await consumer.seek_to_beginning(*self.partitions)
-            missing = await consumer.end_offsets(self.partitions)
+            missing = await self._begin(consumer)
             while True:
                 missing = await self._behind(consumer, missing)
                 if not missing and not self.caught_up.is_set():
                     self.caught_up.set()
-                records = await consumer.getmany(timeout_ms=200, max_records=2000)
+                records = await consumer.getmany(timeout_ms=200, max_records=RECORDS_AT_ONCE)
                 if records:
                     self._apply(records.values())
                     await self.flush()
         finally:
             await consumer.stop()
+
+    async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Seek to where reading begins, and return where each partition ends."""
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(self.partitions)
+        begins = await consumer.beginning_offsets(self.partitions)
+        for partition, begin in begins.items():
+            consumer.seek(partition, max(begin, ends[partition] - self.newest.get(partition.topic, ends[partition])))
+        return ends
 
     def _apply(self, batches: Iterable[Sequence[ConsumerRecord]]) -> None:
         for batch in batches:

@@ -14,8 +14,11 @@ from streams.errors import TopicError
 from streams.kafka.admin import Admin
 from streams.settings import Settings
 
+PROFILES, PAIRS = TABLES = ("profiles", "pairs")
 POLICY = "cleanup.policy"
 CLOCK = "message.timestamp.type"
+RETENTION = "retention.ms"
+DAY_MS = 86_400_000
 COMPACT = {POLICY: "compact"}
 # The broker compacts closed segments only: small ones, or every start reads far more than the state it needs.
 COMPACT_OFTEN = {"segment.bytes": str(16 << 20), "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
@@ -58,22 +61,27 @@ class Checked:
     unseen: str | None = None
 
 
-def changelog_topic(settings: Settings) -> str:
-    """Name of the profiles' changelog, as Faust makes it from the app's id and the table's name."""
-    return f"{settings.app_id}-profiles-changelog"
+def changelog_topic(settings: Settings, table: str = PROFILES) -> str:
+    """Name of a table's changelog, as Faust makes it from the app's id and the table's name."""
+    return f"{settings.app_id}-{table}-changelog"
 
 
 def declare(settings: Settings) -> tuple[Topic, ...]:
     """List every topic, sources first."""
     n = settings.partitions
     events = {POLICY: "delete", CLOCK: "LogAppendTime"}
+    sessions_ms = str(round(settings.sessions_retention_days * DAY_MS))
     return (
         Topic(settings.clicks_topic, n, events),
         Topic(settings.searches_topic, n, events),
         Topic(settings.items_topic, n, COMPACT, COMPACT_OFTEN),
         Topic(settings.item_vectors_topic, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.models_topic, 1, COMPACT, COMPACT_OFTEN),
         Topic(settings.trending_topic, 1, COMPACT, COMPACT_OFTEN),
-        Topic(changelog_topic(settings), n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.item_pairs_topic, n, {POLICY: "delete"}, {RETENTION: str(3 * DAY_MS)}),
+        Topic(settings.item_neighbours_topic, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.sessions_topic, 1, {POLICY: "compact,delete"}, {**COMPACT_OFTEN, RETENTION: sessions_ms}),
+        *(Topic(changelog_topic(settings, table), n, COMPACT, COMPACT_OFTEN) for table in TABLES),
         Topic(settings.recommendations_topic, n, {POLICY: "delete"}),
         Topic(settings.dead_letters_topic, n, {POLICY: "delete"}),
     )

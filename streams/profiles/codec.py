@@ -11,17 +11,21 @@ by less than 2⁻¹² from one action to the next, as the long-term intent does 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from struct import Struct
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from inference.types import Vector, stable_key
 from streams.errors import ProfileCodecError
+from streams.profiles.habits import HABIT, PriceMoments
 from streams.profiles.profile import ACTIONS, AFFINITY, RECENT, Memory, PastQuery, Position, Profile
 
-VERSION = 3
-"""1: vectors in float16, topics by name. 2: brands. 3: vectors in int16, topics by stable key, the vector space."""
+VERSION = 4
+"""1: vectors in float16, topics by name. 2: brands. 3: vectors in int16, topics by stable key, the vector space.
+4: habits, prices, the start of the session."""
 
 _LARGEST = Struct("<f")
 _SHARES = 2**15 - 1
@@ -39,6 +43,9 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True):
     positions: Mapping[str | int, Position]
     brands: bytes = b""
     space: int = 0
+    habits: bytes = b""
+    prices: PriceMoments = PriceMoments()
+    session_started_ms: int | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -47,20 +54,34 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 def encode(profile: Profile) -> bytes:
     """Return the bytes of a profile in the newest version."""
-    return _encoder.encode(
+    return store(profile)[0]
+
+
+def store(profile: Profile) -> tuple[bytes, Profile]:
+    """Return the bytes of a profile in the newest version, and the profile that `decode` would read from them.
+
+    Only the vectors are rounded, so there is no need to read it all again. Raises ProfileCodecError: not finite.
+    """
+    short_term, short_rounded = _packed(profile.short_term)
+    long_term, long_rounded = _packed(profile.long_term)
+    data = _encoder.encode(
         _Wire(
             VERSION,
             profile.updated_ms,
-            _packed(profile.short_term),
-            _packed(profile.long_term),
+            short_term,
+            long_term,
             profile.recent.tobytes(),
             profile.queries,
             profile.categories.tobytes(),
             dict(profile.positions.items()),
             profile.brands.tobytes(),
             profile.space,
+            profile.habits.tobytes(),
+            profile.prices,
+            profile.session_started_ms,
         )
     )
+    return data, replace(profile, short_term=short_rounded, long_term=long_rounded)
 
 
 def decode(data: bytes, dim: int, space: int) -> Profile:
@@ -89,6 +110,9 @@ def decode(data: bytes, dim: int, space: int) -> Profile:
                 stable_key(topic) if isinstance(topic, str) else topic: position
                 for topic, position in wire.positions.items()
             },
+            habits=np.frombuffer(wire.habits, dtype=HABIT),
+            prices=wire.prices,
+            session_started_ms=wire.updated_ms if wire.session_started_ms is None else wire.session_started_ms,
         )
     except _UNREADABLE as error:
         raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile ({error})") from error
@@ -98,18 +122,22 @@ def _nothing(_data: bytes, dim: int) -> Vector:
     return np.zeros(dim, dtype=np.float32)
 
 
-def _packed(vector: Vector) -> bytes:
+def _packed(vector: Vector) -> tuple[bytes, Vector]:
+    """Return a vector's bytes, and the vector that is read from them."""
     largest = float(np.abs(vector).max(initial=0.0))
-    shares = vector * (_SHARES / np.float64(largest)) if largest else vector
-    return _LARGEST.pack(largest) + np.rint(shares).astype("<i2").tobytes()
+    shares = np.rint(vector * (_SHARES / np.float64(largest)) if largest else vector).astype("<i2")
+    return _LARGEST.pack(largest) + shares.tobytes(), _scaled(shares, largest)
 
 
 def _unpacked(data: bytes, dim: int) -> Vector:
     _check_size(data, dim, _LARGEST.size + 2 * dim)
     (largest,) = _LARGEST.unpack_from(data)
+    return _scaled(np.frombuffer(data, dtype="<i2", offset=_LARGEST.size), largest)
+
+
+def _scaled(shares: npt.NDArray[np.int16], largest: float) -> Vector:
     if not 0 <= largest < 2**127:
         raise ProfileCodecError("stored profile: finite vectors required, others came")
-    shares = np.frombuffer(data, dtype="<i2", offset=_LARGEST.size)
     # In float64, so that the largest component comes back bit by bit, and with it the bytes.
     return np.asarray(shares * np.float64(largest) / _SHARES, dtype=np.float32)
 

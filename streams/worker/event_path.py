@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
@@ -11,15 +11,17 @@ from time import time
 from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
+from inference.types import Vector
+from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
-from streams.engine import Engine, Observation
+from streams.engine import Observation
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.kafka.outbox import Outbox
 from streams.metrics import Metrics
 from streams.profiles.profile import Source
-from streams.profiles.table import ProfileTable
-from streams.scoring import Scoring
+from streams.serving.servable import Servable, Serving
+from streams.state.table import StateTable
 from streams.worker.dead_letters import DeadLetters
 from streams.worker.inflight import InFlight, Ticket
 
@@ -30,19 +32,23 @@ Decode = Callable[[bytes | None, bytes | None], Interaction]
 class EventPath:
     """What happens to each message of the source topics.
 
+    A message is followed to its list with one servable, the one that serves when its profile is folded.
+
     A partition's messages are decoded and folded in their order; ranking and delivery of many overlap. A message is
-    acknowledged when its profile and its list are with the brokers, so that a crash repeats and never loses.
+    acknowledged when its profile, its list and what it says of its item are with the brokers, so that a crash repeats
+    and never loses.
     """
 
     decoders: Mapping[str, Decode]
-    engine: Engine
-    profiles: ProfileTable
-    scoring: Scoring
+    serving: Serving
+    profiles: StateTable
     outbox: Outbox
     dead_letters: DeadLetters
     in_flight: InFlight[Message]
+    sessions: RecentSessions
     metrics: Metrics
     recommendations_topic: str
+    item_pairs_topic: str
     crash: Callable[[BaseException], None]
     _answers: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -50,36 +56,62 @@ class EventPath:
         """Take one message as far as its order matters; the rest goes on by itself."""
         ticket = await self.in_flight.admit((message.topic, message.partition), message)
         try:
-            observation = await self._observe(message)
+            servable, observation = await self._observe(message)
         except InvalidEvent as refusal:
             self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
             return
-        changelog = await self.profiles.write(message.partition, message.key, observation.profile)
+        deliveries = [await self.profiles.write(message.partition, message.key, observation.profile)]
+        deliveries += await self._learn(observation)
         self.metrics.events.labels(message.topic, "replayed" if observation.replayed else "ok").inc()
-        answer = asyncio.create_task(self._answer(ticket, observation, changelog))
+        answer = asyncio.create_task(self._answer(ticket, servable, observation, deliveries))
         self._answers.add(answer)
         answer.add_done_callback(self._answered)
 
-    async def _observe(self, message: Message) -> Observation:
+    async def _observe(self, message: Message) -> tuple[Servable, Observation]:
         """Decode a message and fold it into its shopper's profile. Raises InvalidEvent."""
         interaction = self.decoders[message.topic](message.key, message.value)
-        text_vector = None
-        if isinstance(interaction, Search):
-            text_vector = await self.scoring.encode_query(interaction.query)
+        servable, text_vector = await self._encode(interaction)
         stored = self.profiles.read(message.partition, message.key)
         try:
-            return self.engine.observe(stored, interaction, source_of(message), text_vector)
+            return servable, servable.engine.observe(stored, interaction, source_of(message), text_vector)
         except ProfileCodecError as error:
             raise InvalidEvent("unreadable_profile", "profile", str(error)) from error
 
+    async def _learn(self, observation: Observation) -> list[asyncio.Future[RecordMetadata]]:
+        """Hand on what an action says of its session, and of its item: in order, as the item's owner counts by place.
+
+        A replay is told again: the crash may have come before.
+        """
+        if observation.session is not None:
+            self.sessions.observe(observation.session)
+        if observation.approach is None or isinstance(observation.interaction, Search):
+            return []
+        key, value = observation.interaction.item_id.encode(), serde.encode_msgpack(observation.approach)
+        return [await self.outbox.send(self.item_pairs_topic, key, value)]
+
+    async def _encode(self, interaction: Interaction) -> tuple[Servable, Vector | None]:
+        """Return what serves, with the vector of a search in its space."""
+        while True:
+            servable, vector = self.serving.now, None
+            if isinstance(interaction, Search):
+                vector = await servable.scoring.encode_query(interaction.query)
+            # Where another model took over meanwhile, the profile may be in its space already.
+            if servable is self.serving.now:
+                return servable, vector
+
     async def _answer(
-        self, ticket: Ticket[Message], observation: Observation, changelog: asyncio.Future[RecordMetadata]
+        self,
+        ticket: Ticket[Message],
+        servable: Servable,
+        observation: Observation,
+        deliveries: Sequence[asyncio.Future[RecordMetadata]],
     ) -> None:
         """Rank, produce, and acknowledge once everything is delivered."""
-        ranked = await self.scoring.rank(observation.query)
-        answer = serde.encode_json(self.engine.compose(observation, ranked, datetime.now(UTC)))
+        ranked = await servable.scoring.rank(observation.query)
+        answer = serde.encode_json(servable.engine.compose(observation, ranked, datetime.now(UTC)))
         delivered = await self.outbox.send(self.recommendations_topic, ticket.message.key, answer)
-        await changelog
+        for other in deliveries:
+            await other
         await delivered
         self.in_flight.finish(ticket)
         self.metrics.recommendations.inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,23 +16,30 @@ from mode.supervisors import CrashingSupervisor
 
 from streams.contracts import serde
 from streams.errors import InvalidEvent, StreamsError
-from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import client_options
 from streams.kafka.outbox import Outbox
 from streams.metrics import Metrics
-from streams.scoring import Scoring
+from streams.serving.pins import SERVING_SLOT
+from streams.serving.servable import Serving
+from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.worker.consuming import Consumer
 from streams.worker.event_path import EventPath
 from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
+from streams.worker.learning import Learning
+from streams.worker.pair_path import PairPath
+from streams.worker.session_path import SessionPath
 
 log = logging.getLogger(__name__)
 
 DISCONNECT_S = 1.5
 """Seconds that the last deliveries of a stopping worker may take, beside those for what is in flight."""
+
+RECORDS_A_SESSION = 8
+"""Records that are read of a session at the start, on average: one an action, until the topic is compacted."""
 
 
 class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
@@ -83,13 +90,16 @@ class Worker:
     app: WorkerApp
     events: EventPath
     items: ItemPath
-    live: LiveCatalogue
+    pairs: PairPath
+    sessions: SessionPath
+    learning: Learning
+    serving: Serving
+    swap: ModelSwap
     trending: Trending
-    scoring: Scoring
     outbox: Outbox
     metrics: Metrics
+    renewal_due: asyncio.Event
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
-    _reassigned: asyncio.Event = field(default_factory=asyncio.Event)
     _item_partitions: set[int] = field(default_factory=set)
     _reader: asyncio.Task[None] | None = None
 
@@ -98,11 +108,14 @@ class Worker:
         app.drain = self._drain
         sources = app.topic(settings.clicks_topic, settings.searches_topic, key_type=bytes, value_type=bytes)
         items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
+        pairs = app.topic(settings.item_pairs_topic, key_type=bytes, value_type=bytes)
         options = {"isolated_partitions": True, "supervisor_strategy": CrashingSupervisor}
         app.agent(sources, name="interactions", **options)(self._agent(self.events.follow))
         app.agent(items, name="items", **options)(self._agent(self.items.follow))
+        app.agent(pairs, name="pairs", **options)(self._agent(self.pairs.follow))
         app.task(self._serve)
         app.timer(settings.trending_interval_seconds)(self._tell_trending)
+        app.timer(settings.behaviour_interval_seconds)(self._tell_behaviour)
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)
@@ -123,31 +136,37 @@ class Worker:
             partitions=self._broadcast_partitions(),
             apply=self._apply_broadcast,
             flush=self._flush_broadcast,
+            newest={self.settings.sessions_topic: RECORDS_A_SESSION * self.settings.sessions_kept},
         )
-        self._reader = self.app.add_future(self._read(reader))
+        self._reader = self.app.add_future(self._guarded(reader.run()))
         await reader.caught_up.wait()
         await self._update_popularity()
         self._ready.set()
         self.metrics.ready.set(1)
-        bundle = self.scoring.bundle
-        log.info("ready: %s items, model %s %s on %s", len(self.live), bundle.name, bundle.version, bundle.provider)
+        bundle, items = self.serving.now.bundle, len(self.serving.now.live)
+        log.info("ready: %s items, model %s %s on %s", items, bundle.name, bundle.version, bundle.provider)
+        self.app.add_future(self._guarded(self.swap.run()))
+        if every_s := self.settings.model_watch_seconds:
+            self.app.add_future(self._guarded(self.swap.watch(every_s)))
         while True:
             # Again after each assignment: partitions may come from a worker that did not get round to it.
-            self._reassigned.clear()
-            if renewed := await self.items.renew(self._item_partitions):
-                log.info("%s items of another model encoded again", renewed)
-            await self._reassigned.wait()
+            self.renewal_due.clear()
+            if renewed := await self.items.renew(lambda: self._item_partitions):
+                log.info("%s items encoded for another model", renewed)
+            await self.renewal_due.wait()
 
     def _broadcast_partitions(self) -> list[TopicPartition]:
         # The counts were checked at the start; a consumer would have to wait for its metadata to tell them.
-        vectors = [
-            TopicPartition(self.settings.item_vectors_topic, number) for number in range(self.settings.partitions)
-        ]
-        return [*vectors, TopicPartition(self.settings.trending_topic, 0)]
+        settings = self.settings
+        sharded = [settings.item_vectors_topic, settings.item_neighbours_topic]
+        single = [settings.models_topic, settings.trending_topic, settings.sessions_topic]
+        partitions = [TopicPartition(topic, number) for topic in sharded for number in range(settings.partitions)]
+        return [*partitions, *(TopicPartition(topic, 0) for topic in single)]
 
-    async def _read(self, reader: BroadcastReader) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let the worker end where work that goes on for its whole life fails."""
         try:
-            await reader.run()
+            await work
         except Exception as error:
             await self.app.crash(error)
             raise
@@ -157,37 +176,47 @@ class Worker:
             self._apply_record(record)
         except InvalidEvent as refusal:
             place = f"{record.topic}-{record.partition}@{record.offset}"
-            log.error("%s is left out, it was not written by a worker of this version: %s", place, refusal.reason)  # noqa: TRY400
+            log.error("%s is left out, this version cannot read it: %s", place, refusal.reason)  # noqa: TRY400
 
     def _apply_record(self, record: ConsumerRecord) -> None:
-        if record.topic == self.settings.trending_topic:
+        if self.learning.takes(record.topic):
+            self.learning.apply(record)
+        elif record.topic == self.settings.trending_topic:
             self.trending.restore(serde.decode_trending(record.value))
+        elif record.topic == self.settings.models_topic:
+            if record.key == SERVING_SLOT:
+                self.swap.pin(serde.decode_model_pin(record.value))
         else:
             item = serde.decode_item_vector(record.value) if record.value is not None else None
-            self.live.apply(record.key.decode(), item, record.partition)
+            for servable in self.serving.servables:
+                servable.live.apply(record.key.decode(), item, record.partition)
 
     async def _flush_broadcast(self) -> None:
-        changes = self.live.take_changes()
-        if changes:
-            await self.scoring.update(changes)
-            self.metrics.catalogue_items.set(len(self.live))
+        # What is to take over brings its arrays up to date by itself.
+        await self.serving.now.refresh()
+        self.metrics.catalogue_items.set(len(self.serving.now.live))
+        self.swap.advance()
+        await self.learning.flush()
 
     async def _tell_trending(self) -> None:
         """Broadcast what the worker's own partitions are after, and bring the own picture up to date."""
-        if not self._ready.is_set() or "trending" not in self.settings.sources:
+        if not self._ready.is_set():
             return
         for snapshot in self.trending.take_changed():
             key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
             await (await self.outbox.send(self.settings.trending_topic, key, value))
         await self._update_popularity()
 
+    async def _tell_behaviour(self) -> None:
+        """Broadcast what goes together and how far sessions have come."""
+        await asyncio.gather(self.pairs.tell(), self.sessions.tell())
+
     async def _update_popularity(self) -> None:
-        if "trending" in self.settings.sources:
-            await self.scoring.set_popularity(self.trending.scores(), self.live)
+        await self.serving.now.set_popularity(self.trending.popularity())
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.items_topic}
-        self._reassigned.set()
+        self.renewal_due.set()
 
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         for tp in revoked:
@@ -195,19 +224,23 @@ class Worker:
                 self.trending.release(tp.partition)
 
     async def _drain(self) -> bool:
-        in_flight: tuple[InFlight[Message], ...] = (self.events.in_flight, self.items.in_flight)
+        in_flight: tuple[InFlight[Message], ...] = (self.events.in_flight, self.items.in_flight, self.pairs.in_flight)
         timeout = self.settings.shutdown_drain_seconds
-        drained = await asyncio.gather(*(messages.drain(timeout) for messages in in_flight))
+        ends = (self.events.in_flight.drain(timeout), self.items.in_flight.drain(timeout), self.pairs.drain(timeout))
+        drained = await asyncio.gather(*ends)
+        told = False
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCONNECT_S):
+                await self.sessions.tell()
+                told = True
                 await self._tell_trending()
         if left := sum(map(len, in_flight)):
             log.warning("%s messages still in flight: they will be read again", left)
-        return all(drained)
+        return all(drained) and told
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.metrics.ready.set(0)
         if self._reader is not None:
             self._reader.cancel()
         await self.outbox.stop(DISCONNECT_S)
-        self.scoring.close()
+        self.serving.now.scoring.close()

@@ -26,7 +26,7 @@ def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> N
 
 
 def test_an_unanswered_event_is_slower_than_any_other() -> None:
-    load = Load(Schedule(10, 1.0, 1.0), np.array([np.nan] * 10 + [0.01] * 9 + [np.nan]), 0, 0.0)
+    load = Load(Schedule(10, 1.0, 1.0), np.array([np.nan] * 10 + [0.01] * 9 + [np.nan]), 0, 0.0, 0.0)
     assert load.missing == 1
     assert load.milliseconds(50) == pytest.approx(10)
     assert load.milliseconds(99) == np.inf

@@ -11,13 +11,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import inference
+from inference import loading
 from inference.bundle import Bundle, load_bundle
 from inference.encoding.providers import CPU, CUDA
 from inference.errors import BundleError
+from inference.manifest import read_manifest, vector_space
+from inference.verification import verify_bundle
 from tests.conftest import BUNDLE
+
+BLOCKS = "encoder-blocks.onnx"
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -25,7 +31,7 @@ Edit = Callable[[dict[str, Any]], object]
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the shipped bundle that a test may damage."""
-    return Path(shutil.copytree(BUNDLE, tmp_path / "minilm-l6" / "1"))
+    return Path(shutil.copytree(BUNDLE, tmp_path / "shop-minilm-l3" / "1"))
 
 
 def edit(folder: Path, change: Edit) -> None:
@@ -45,7 +51,18 @@ def test_the_shipped_bundle_says_who_it_is(bundle: Bundle) -> None:
     assert bundle.dim == 384
     assert bundle.provider == CPU
     assert bundle.scorer.features == bundle.manifest.features
-    assert bundle.manifest.created_from.licence == "Apache-2.0"
+    assert bundle.manifest.created_from.licence == bundle.manifest.card.licence == "Apache-2.0"
+
+
+def test_the_files_of_the_shipped_bundle_are_near_to_the_trained_weights_and_small(bundle: Bundle) -> None:
+    assert all(each.parity and each.parity.mean_cosine > 0.998 for each in bundle.manifest.encoders)
+    assert sum(each.bytes for each in bundle.manifest.files) < 60e6
+
+
+def test_queries_and_items_live_in_one_space(bundle: Bundle) -> None:
+    texts = ["wireless mouse", "green tea, 20 bags"]
+    assert ((bundle.encode(texts) * bundle.encode_items(texts)).sum(axis=1) > 0.998).all()
+    np.testing.assert_array_equal(bundle.encode_query("Wireless  MOUSE"), bundle.encode(["wireless mouse"])[0])
 
 
 def test_a_provider_that_is_missing_falls_back(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -65,7 +82,7 @@ def test_an_unknown_name_in_inference_is_an_attribute_error() -> None:
         inference.load_bundel  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["encoder.onnx", "ranker.onnx", "tokenizer.json"])
+@pytest.mark.parametrize("name", [BLOCKS, "ranker.onnx", "tokenizer.json"])
 def test_a_missing_file(copy: Path, name: str) -> None:
     (copy / name).unlink()
     with pytest.raises(BundleError, match=rf"{name}: cannot be read \(No such file.*the manifest lists it"):
@@ -77,7 +94,7 @@ def test_no_manifest(tmp_path: Path) -> None:
         load_bundle(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["encoder.onnx", "ranker.onnx", "tokenizer.json"])
+@pytest.mark.parametrize("name", [BLOCKS, "ranker.onnx", "tokenizer.json"])
 def test_a_flipped_byte(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -87,37 +104,58 @@ def test_a_flipped_byte(copy: Path, name: str) -> None:
 
 
 def test_a_truncated_file(copy: Path) -> None:
-    (copy / "encoder.onnx").write_bytes((copy / "encoder.onnx").read_bytes()[:1000])
-    with pytest.raises(BundleError, match=r"encoder\.onnx: the manifest requires \d+ bytes, the file has 1000"):
+    (copy / BLOCKS).write_bytes((copy / BLOCKS).read_bytes()[:1000])
+    with pytest.raises(BundleError, match=r"encoder-blocks\.onnx: the manifest requires \d+ bytes, the file has 1000"):
         load_bundle(copy)
 
 
 def wrong_vector(manifest: dict[str, Any]) -> None:
-    first, second, *_ = manifest["golden"]["texts"]
+    first, second, *_ = manifest["encoders"][0]["golden"]
     first["vector"] = second["vector"]
 
 
 def wrong_score(manifest: dict[str, Any]) -> None:
-    manifest["golden"]["scores"][0]["score"] += 0.1
+    manifest["golden"][0]["score"] += 0.1
 
 
 def short_vector(manifest: dict[str, Any]) -> None:
-    manifest["golden"]["texts"][0]["vector"] = "AAAA"
+    manifest["encoders"][0]["golden"][0]["vector"] = "AAAA"
 
 
 def swapped_graphs(manifest: dict[str, Any]) -> None:
-    ranker, encoder = manifest["ranker"], manifest["encoder"]
-    manifest.update(ranker=encoder, encoder=ranker)
+    ranker, encoder = manifest["ranker"], manifest["encoders"][0]["graph"]
+    manifest.update(ranker=encoder)
+    manifest["encoders"][0]["graph"] = ranker
+
+
+def nobody_for(purpose: str) -> Edit:
+    def change(manifest: dict[str, Any]) -> None:
+        for each in manifest["encoders"]:
+            each["purposes"] = ["query" if purpose == "catalogue" else "catalogue"]
+
+    return change
+
+
+def unknown_file(manifest: dict[str, Any]) -> None:
+    manifest["encoders"][0]["file"] = "other.onnx"
+
+
+def for_nobody_here(manifest: dict[str, Any]) -> None:
+    manifest["encoders"] = manifest["encoders"][2:]
 
 
 BROKEN: dict[str, tuple[Edit, str]] = {
-    "newer format": (lambda m: m.update(format=2), "format 2, .* reads format 1: upgrade intentstream"),
-    "older format": (lambda m: m.update(format=0), "format 0, .*: export the bundle again"),
+    "newer format": (lambda m: m.update(format=3), "format 3, .* reads format 2: upgrade intentstream"),
+    "older format": (lambda m: m.update(format=1), "format 1, .*: export the bundle again"),
     "no format": (lambda m: m.pop("format"), r"manifest\.json: .*`format`"),
     "no features": (lambda m: m.pop("features"), r"manifest\.json: .*`features`"),
     "a wrong type": (lambda m: m.update(dim="384"), r"manifest\.json: Expected `int`, got `str` - at `\$\.dim`"),
-    "a role missing": (lambda m: m["files"].pop(1), "one of each role, missing: ranker"),
+    "a role missing": (lambda m: m["files"].pop(3), "one of each role, missing: ranker"),
     "a path outside": (lambda m: m["files"][0].update(name="../encoder.onnx"), r"\$\.files\[0\]\.name"),
+    "no file for queries": (nobody_for("query"), "must serve query and catalogue, no file for: query"),
+    "no file for items": (nobody_for("catalogue"), "must serve query and catalogue, no file for: catalogue"),
+    "an unlisted file": (unknown_file, "`encoders` names files that `files` does not: other.onnx"),
+    "no file for the CPU": (for_nobody_here, "no encoder file for query on any of CPUExecutionProvider"),
     "another dim": (
         lambda m: m.update(dim=8),
         r"golden inputs .* fail: the encoder must give \d+ vectors of 8",
@@ -148,3 +186,49 @@ def test_a_foreign_file_under_a_matching_checksum(copy: Path) -> None:
     edit(copy, lambda manifest: set_file(manifest, "ranker", content))
     with pytest.raises(BundleError, match="the ranker graph cannot be opened"):
         load_bundle(copy)
+
+
+def test_a_file_for_another_provider_is_not_looked_at(copy: Path) -> None:
+    (copy / "encoder-float16.onnx").write_bytes(b"damaged")
+    assert load_bundle(copy).provider == CPU
+
+
+def test_a_new_ranker_keeps_the_vector_space_and_new_weights_do_not(copy: Path) -> None:
+    before = read_manifest(copy)
+    edit(copy, lambda manifest: set_file(manifest, "ranker", b"another"))
+    assert vector_space(read_manifest(copy)) == vector_space(before)
+    edit(copy, lambda manifest: manifest.update(weights="0" * 64))
+    assert vector_space(read_manifest(copy)) != vector_space(before)
+
+
+def test_verifying_says_what_is_whole_and_what_is_not(copy: Path) -> None:
+    found = list(verify_bundle(copy))
+    assert all(each.passed for each in found), found
+    assert {
+        "manifest",
+        BLOCKS,
+        f"{BLOCKS}, vectors",
+        "encoder-float16.onnx, vectors",
+        "ranker, scores",
+        "features",
+    } <= {each.check for each in found}
+    (copy / "encoder-float16.onnx").write_bytes(b"damaged")
+    bad = [each for each in verify_bundle(copy) if not each.passed]
+    assert [each.check for each in bad] == ["encoder-float16.onnx", "encoder-float16.onnx, vectors"]
+    assert "the file has 7" in bad[0].detail
+
+
+def test_verifying_what_is_no_bundle_is_one_finding(tmp_path: Path) -> None:
+    (only,) = verify_bundle(tmp_path)
+    assert (only.check, only.passed) == ("manifest", False)
+
+
+def test_where_a_session_falls_back_in_silence_the_cpu_gets_its_own_file(
+    monkeypatch: pytest.MonkeyPatch, copy: Path
+) -> None:
+    own = load_bundle(copy)
+    # ONNX Runtime lists CUDA even on a machine without a GPU.
+    monkeypatch.setattr(loading, "usable_providers", lambda wanted: (CUDA, CPU))
+    bundle = load_bundle(copy, providers=(CUDA, CPU))
+    assert bundle.provider == CPU
+    np.testing.assert_array_equal(bundle.encode(["hdmi cable"]), own.encode(["hdmi cable"]))

@@ -9,10 +9,11 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures, order
+from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures
 from inference.ranking.features import FEATURES
+from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import SOURCES
+from inference.retrieval.sources import NAMES, make_sources
 from inference.types import Query, RankedList, Vector, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, queries_of, unit_vectors
 
@@ -42,7 +43,7 @@ def catalogue() -> Catalogue:
 
 
 def recommender(catalogue: Catalogue, scorer: ScoresFeatures | None = None) -> Recommender:
-    return Recommender(catalogue, scorer or Linear(), list(SOURCES.values()), candidates_per_source=20)
+    return Recommender(catalogue, scorer or Linear(), make_sources(NAMES, Behaviour()), candidates_per_source=20)
 
 
 def ids(ranked: RankedList) -> list[str]:
@@ -79,12 +80,28 @@ def test_the_shipped_ranker_gives_a_batch_the_lists_of_one_by_one(catalogue: Cat
     assert {ranked.fallback for ranked in together} == {None}
 
 
+class Noisy:
+    """Scores everything alike but for the last bits."""
+
+    def score(self, features: Vector) -> Vector:
+        noise = np.random.default_rng(0).uniform(-2e-7, 2e-7, len(features))
+        return (0.25 + noise).astype(np.float32)
+
+
 def test_scores_that_differ_by_rounding_are_ties_broken_by_key(catalogue: Catalogue) -> None:
-    (shortlist,) = recommender(catalogue).retrieve([replace(queries_of(2)[1], k=50)])
-    noise = np.random.default_rng(0).uniform(-2e-7, 2e-7, len(shortlist.rows))
-    ranked = order(shortlist, (0.25 + noise).astype(np.float32), catalogue)
+    (ranked,) = recommender(catalogue, Noisy()).recommend([replace(queries_of(2)[1], k=50)])
     assert ids(ranked) == sorted(ids(ranked), key=stable_key)
     assert {scored.score for scored in ranked.items} == {0.25}
+
+
+def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogue) -> None:
+    browse, search = replace(queries_of(3)[2], k=10), replace(queries_of(2)[1], k=10)
+    sources = make_sources(NAMES, Behaviour())
+    plain, varied = (Recommender(catalogue, Linear(), sources, diversity=diversity) for diversity in (0.0, 0.5))
+    assert varied.recommend([search]) == plain.recommend([search])
+    one, other = ids(plain.recommend([browse])[0]), ids(varied.recommend([browse])[0])
+    assert one[0] == other[0]
+    assert one != other
 
 
 def test_a_broken_model_leaves_retrieval_order_marked(catalogue: Catalogue) -> None:
@@ -97,7 +114,7 @@ def test_a_broken_model_leaves_retrieval_order_marked(catalogue: Catalogue) -> N
 
 
 def test_nothing_to_go_by_is_an_empty_list_and_no_error(catalogue: Catalogue) -> None:
-    empty = Recommender(Catalogue(DIM), Linear(), list(SOURCES.values()))
+    empty = Recommender(Catalogue(DIM), Linear(), make_sources(NAMES, Behaviour()))
     blind = Recommender(catalogue, Linear(), [])
     everything = np.array([stable_key(str(number)) for number in range(300)], dtype=np.uint64)
     assert empty.recommend(queries_of(3)) == [RankedList(())] * 3
@@ -115,7 +132,28 @@ def test_a_shopper_without_candidates_does_not_disturb_the_batch(catalogue: Cata
 
 def test_every_stage_is_observed(catalogue: Catalogue) -> None:
     seen: list[tuple[str, float]] = []
-    observed = Recommender(catalogue, Linear(), list(SOURCES.values()), observe=lambda *stage: seen.append(stage))
+    observed = Recommender(
+        catalogue, Linear(), make_sources(NAMES, Behaviour()), observe=lambda *stage: seen.append(stage)
+    )
     observed.recommend(queries_of(2))
-    assert [name for name, _ in seen] == ["retrieve", "score", "rank"]
+    assert [name for name, _ in seen] == ["retrieve", "score", "rank", "explain"]
     assert all(seconds >= 0 for _, seconds in seen)
+
+
+def test_the_last_place_of_a_browse_goes_to_what_nobody_has_acted_on(catalogue: Catalogue) -> None:
+    catalogue.mark_seen([stable_key(str(number)) for number in range(290)])
+    browse, search = replace(queries_of(3)[2], k=20), replace(queries_of(2)[1], k=20)
+    sources = make_sources(NAMES, Behaviour())
+    plain, open_ = (Recommender(catalogue, Known(), sources, places_for_new=places) for places in (0, 2))
+    assert open_.recommend([search]) == plain.recommend([search])
+    one, other = ids(plain.recommend([browse])[0]), ids(open_.recommend([browse])[0])
+    assert other[:18] == one[:18]
+    assert not {int(item_id) for item_id in one} & set(range(290, 300))
+    assert {int(item_id) for item_id in other[18:]} < set(range(290, 300))
+
+
+class Known:
+    """Prefers what somebody has acted on."""
+
+    def score(self, features: Vector) -> Vector:
+        return (0.5 - 0.4 * features[:, FEATURES.index("new")]).astype(np.float32)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from click.testing import CliRunner, Result
 
-from streams.broker_settings import PREFIX
 from streams.cli import cli
 from streams.settings import Settings
-
-
-def variables(settings: Settings) -> Mapping[str, str]:
-    """The environment that says the same as these settings."""
-    changed = settings.model_dump(include=settings.model_fields_set)
-    return {PREFIX + name.upper(): str(value) for name, value in changed.items()}
+from tests.integration.workers import variables
 
 
 async def run(settings: Settings, *arguments: str) -> Result:

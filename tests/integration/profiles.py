@@ -17,12 +17,12 @@ from streams.contracts.messages import Search
 from streams.errors import InvalidEvent
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
-from streams.kafka.topics import changelog_topic
+from streams.kafka.topics import PROFILES, changelog_topic
 from streams.parts import engine
 from streams.profiles import codec
 from streams.profiles.profile import Memory, Profile, Source
-from streams.profiles.rocksdb import OFFSET_KEY
 from streams.settings import Settings
+from streams.state.rocksdb import OFFSET_KEY
 from tests.integration.shop import latest, stored
 
 TOLERANCE = 0.05
@@ -77,10 +77,10 @@ def decoded(data: bytes, bundle: Bundle) -> Profile:
     return profile
 
 
-def on_disk(data_dir: Path) -> State:
+def on_disk(data_dir: Path, table: str = PROFILES) -> State:
     """Read the databases of a worker that has stopped."""
     state: State = {}
-    for path in sorted((data_dir / "profiles").iterdir()):
+    for path in sorted((data_dir / table).iterdir()):
         database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
         state[int(path.name)] = {
             bytes(key): value for key, value in database.items() if isinstance(key, bytes) and key != OFFSET_KEY

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, count
 from random import Random
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.structs import RecordMetadata
 
@@ -107,6 +108,8 @@ SHELVES = {
 }
 BRANDS = ("Alpenhof", "Nordlicht", "Kettle & Co", "Terra")
 QUERIES = ("oat milk", "fresh bread", "strong coffee", "running shoes", "kitchen knife", "rose pruning", "green tea")
+TOLERANCE = 1e-5
+"""Of scores: a float32 product may differ in its last bits from batch to batch."""
 ACTIONS: tuple[type[ItemInteraction], ...] = (View, Click, Cart, Purchase)
 
 
@@ -221,6 +224,27 @@ class Shop:
             await consumer.stop()
 
 
+async def closed_loop(shop: Shop, history: Sequence[Interaction]) -> None:
+    """Let a shopper act, each time after seeing the last list: the order of clicks and searches is known."""
+    for event in history:
+        place = await shop.happens(event)
+        await shop.answered([event])
+        trigger = shop.answers[event.event_id][0].trigger
+        assert (trigger.partition, trigger.offset) == (place.partition, place.offset)
+
+
+def assert_same_list(got: Recommendations, expected: Recommendations) -> None:
+    """Compare all that the events decide. Where two scores are equal to the last bits, either may come first."""
+    assert [item.rank for item in got.items] == list(range(1, len(expected.items) + 1))
+    assert [item.score for item in got.items] == pytest.approx([item.score for item in expected.items], abs=TOLERANCE)
+    known = {item.item_id: item for item in expected.items}
+    for item in got.items:
+        twin = known[item.item_id]
+        assert (item.sources, item.reason) == (twin.sources, twin.reason)
+        assert item.score == pytest.approx(twin.score, abs=TOLERANCE)
+    assert (got.intent, got.model, got.fallback) == (expected.intent, expected.model, None)
+
+
 class Crowd:
     """Shoppers who never wait for a list: events go out at a steady pace until the block ends."""
 
@@ -249,28 +273,43 @@ class Crowd:
             await asyncio.sleep(pause_seconds)
 
 
-async def stored(settings: Settings, topic: str) -> list[ConsumerRecord]:
-    """Return everything on a topic, partition by partition."""
-    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-        consumer.assign(partitions)
+async def stored(settings: Settings, topic: str, partitions: int | None = None) -> list[ConsumerRecord]:
+    """Return everything on a topic, partition by partition; it has as many as the settings say, if not told."""
+    async with _reading(settings, topic, partitions) as (consumer, of):
         found: list[ConsumerRecord] = []
-        for partition, end in (await consumer.end_offsets(partitions)).items():
+        for partition, end in (await consumer.end_offsets(of)).items():
             while await consumer.position(partition) < end:
                 found += (await consumer.getmany(partition, timeout_ms=500)).get(partition, [])
         return found
-    finally:
-        await consumer.stop()
 
 
-async def latest(settings: Settings, topic: str) -> dict[int, dict[bytes, bytes]]:
+async def ends(settings: Settings, topic: str) -> dict[tuple[str, int], int]:
+    """Return where each partition of a topic ends."""
+    async with _reading(settings, topic, None) as (consumer, of):
+        found = await consumer.end_offsets(of)
+    return {(partition.topic, partition.partition): end for partition, end in found.items()}
+
+
+async def latest(settings: Settings, topic: str, partitions: int | None = None) -> dict[int, dict[bytes, bytes]]:
     """Return a compacted topic's state: the last value of each key that has one, by partition."""
-    state: dict[int, dict[bytes, bytes]] = {number: {} for number in range(settings.partitions)}
-    for record in await stored(settings, topic):
+    state: dict[int, dict[bytes, bytes]] = {number: {} for number in range(partitions or settings.partitions)}
+    for record in await stored(settings, topic, partitions):
         if record.value is None:
             state[record.partition].pop(record.key, None)
         else:
             state[record.partition][record.key] = record.value
     return state
+
+
+@asynccontextmanager
+async def _reading(
+    settings: Settings, topic: str, partitions: int | None
+) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        of = [TopicPartition(topic, number) for number in range(partitions or settings.partitions)]
+        consumer.assign(of)
+        yield consumer, of
+    finally:
+        await consumer.stop()

@@ -147,3 +147,15 @@ async def test_what_comes_after_the_start_does_not_put_off_being_caught_up(setti
         await listener.caught_up()
         await until(lambda: listener.read == 5001, "the new records are applied")
         assert listener.caught_up_in_flush[:2] == [False, True]
+
+
+async def test_of_a_long_topic_only_the_end_is_read(settings: Settings, outbox: Outbox) -> None:
+    await publish(outbox, settings, 0, *numbers(0, 50))
+    await publish(outbox, settings, 1, *numbers(0, 5))
+    listener = Listener(settings)
+    listener.reader.newest = {settings.item_vectors_topic: 10}
+    async with listener.listening():
+        await listener.caught_up()
+        assert listener.values == {0: numbers(40, 50), 1: numbers(0, 5), 2: []}
+        await publish(outbox, settings, 2, b"new")
+        await until(lambda: listener.values[2] == [b"new"], "the new record is read")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference.bundle import Bundle
-from tests.integration import profiles
+from streams.kafka.topics import PAIRS
+from tests.integration import behaviour, profiles
 from tests.integration.shop import Crowd, Shop, catalogue
 from tests.integration.workers import Group, WorkerProcess, serving, until, worker
 
@@ -46,6 +47,8 @@ async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_in_mid_
         assert not shop.dead_letters
         state = await profiles.changelog(settings)
         profiles.assert_same(state, await profiles.folded(settings, bundle), bundle)
+        await behaviour.settled(settings)
+        pairs = await behaviour.assert_consistent(settings)
 
         assert await steady.stop() == 0
         assert await victim.stop() == 0
@@ -56,6 +59,7 @@ async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_in_mid_
             await survivor.ready()
             assert await survivor.stop() == 0
             assert profiles.on_disk(survivor.data_dir) == state
+            assert profiles.on_disk(survivor.data_dir, PAIRS) == pairs
         assert "Traceback" not in steady.log + victim.log
 
 
@@ -92,5 +96,7 @@ async def test_a_worker_that_joins_and_leaves_under_load_costs_no_event(
         assert set(shop.answers) == {event.event_id for event in crowd.sent}
         state = await profiles.changelog(settings)
         profiles.assert_same(state, await profiles.folded(settings, bundle), bundle)
+        await behaviour.settled(settings)
+        await behaviour.assert_consistent(settings)
         assert await steady.stop() == 0
         assert "Traceback" not in steady.log + guest.log

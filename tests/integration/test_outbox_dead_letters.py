@@ -68,6 +68,18 @@ async def test_a_future_is_done_only_when_the_broker_has_the_message(settings: S
     await outbox.stop(10)
 
 
+async def test_many_at_once_lie_in_order_in_as_many_batches_as_they_need(settings: Settings) -> None:
+    outbox = await started(settings, linger_ms=LONG_MS)
+    messages = [(b"u%d" % number, bytes([number]) * 3000) for number in range(100)]
+    alone = await outbox.send(settings.clicks_topic, b"before", b"alone", 1)
+    last = await (await outbox.send_all(settings.clicks_topic, 1, messages))
+    assert (last.partition, last.offset) == (1, 100)
+    assert (await alone).offset == 0
+    records = await stored(settings, settings.clicks_topic)
+    assert [(record.key, record.value) for record in records] == [(b"before", b"alone"), *messages]
+    await outbox.stop(10)
+
+
 async def test_a_key_decides_the_partition_and_no_value_is_a_tombstone(settings: Settings) -> None:
     outbox = await started(settings)
     futures = [await outbox.send(settings.items_topic, b"item", value) for value in (b"here", None)]

@@ -13,29 +13,28 @@ from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.contracts.serde import recommendation_id
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
-from tests.integration.shop import Shop, catalogue, stroll
-from tests.integration.workers import serving, worker
-
-TOLERANCE = 1e-5
+from tests.integration.shop import Shop, assert_same_list, catalogue, closed_loop, stroll
+from tests.integration.workers import NEVER_S, serving, worker
 
 
 async def test_a_worker_answers_as_replay_does(
     broker: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
-    settings = serving(broker, request.node.name)
+    # Nothing is told while they act: when a worker learns what others do is up to its clock.
+    settings = serving(broker, request.node.name, behaviour_interval_seconds=NEVER_S)
     histories = [stroll(f"shopper-{number}", 12) for number in range(8)]
     async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
         await shop.stock(catalogue())
         await running.knows(len(catalogue()))
         # Each shopper acts after seeing the last list, so the order of a shopper's clicks and searches is known.
-        await asyncio.gather(*(_closed_loop(shop, history) for history in histories))
+        await asyncio.gather(*(closed_loop(shop, history) for history in histories))
         assert await running.stop() == 0
         answers = shop.answers
 
     replayed = Replay(settings, bundle, encode_catalogue(bundle, catalogue()))
     for event, expected in _replay(replayed, histories):
         (got,) = answers[event.event_id]
-        _assert_same_list(got, expected)
+        assert_same_list(got, expected)
         source = settings.searches_topic if isinstance(event, Search) else settings.clicks_topic
         trigger = got.trigger
         assert (trigger.type, trigger.topic, trigger.occurred_at) == (event.type, source, event.occurred_at)
@@ -44,26 +43,6 @@ async def test_a_worker_answers_as_replay_does(
         assert got.produced_at > event.occurred_at
 
 
-async def _closed_loop(shop: Shop, history: Sequence[Interaction]) -> None:
-    for event in history:
-        place = await shop.happens(event)
-        await shop.answered([event])
-        trigger = shop.answers[event.event_id][0].trigger
-        assert (trigger.partition, trigger.offset) == (place.partition, place.offset)
-
-
 def _replay(replay: Replay, histories: Sequence[Sequence[Interaction]]) -> list[tuple[Interaction, Recommendations]]:
     events = [event for history in histories for event in history]
     return list(zip(events, replay.recommend(events), strict=True))
-
-
-def _assert_same_list(got: Recommendations, expected: Recommendations) -> None:
-    """Compare all that the events decide. Where two scores are equal to the last bits, either may come first."""
-    assert [item.rank for item in got.items] == list(range(1, len(expected.items) + 1))
-    assert [item.score for item in got.items] == pytest.approx([item.score for item in expected.items], abs=TOLERANCE)
-    known = {item.item_id: item for item in expected.items}
-    for item in got.items:
-        twin = known[item.item_id]
-        assert (item.sources, item.reason) == (twin.sources, twin.reason)
-        assert item.score == pytest.approx(twin.score, abs=TOLERANCE)
-    assert (got.intent, got.model, got.fallback) == (expected.intent, expected.model, None)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rocksdict import AccessType, Options, Rdict
 
-from streams.kafka.topics import changelog_topic
+from streams.kafka.topics import TABLES, changelog_topic
 from streams.settings import Settings
-from tests.integration import profiles
+from tests.integration import behaviour, profiles
 from tests.integration.shop import Crowd, Shop, catalogue, stored, stroll
 from tests.integration.workers import Group, WorkerProcess, serving, until, worker
 
@@ -36,15 +36,20 @@ async def test_sigterm_under_load_finishes_what_was_begun_and_leaves(
             assert await first.stop() == 0
             assert time.monotonic() - began < GRACE_SECONDS
             assert await group.is_empty()
-        assert await group.committed() == await _answered_offsets(shop)
+        committed = await group.committed()
+        # How far approaches are counted is another matter: the last events made some for whoever comes next.
+        answered = {place: end for place, end in committed.items() if place[0] != settings.item_pairs_topic}
+        assert answered == await _answered_offsets(shop)
         assert "Traceback" not in first.log
         assert "never" not in first.log
         assert "Unclosed" not in first.log
-        for path in (first.data_dir / "profiles").iterdir():
+        for path in (path for table in TABLES for path in (first.data_dir / table).iterdir()):
             Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_write()).close()
 
-        async with worker(settings, tmp_path / "second"):
+        async with worker(settings.model_copy(update={"commit_interval_seconds": 0.5}), tmp_path / "second"):
             await shop.answered(crowd.sent)
+            await behaviour.settled(settings)
+        await behaviour.assert_consistent(settings)
         assert all(len(answers) == 1 for answers in shop.answers.values())
 
 

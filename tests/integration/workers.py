@@ -26,6 +26,8 @@ from tests.conftest import BUNDLE
 from tests.integration.conftest import settings_on
 
 ROOT = Path(__file__).parents[2]
+NEVER_S = 1e6
+"""An interval that does not end before its test does."""
 PATIENCE = 90.0
 """Seconds until a condition that should long be true is given up; no test measures time."""
 
@@ -36,6 +38,7 @@ def serving(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
         update={
             "partitions": 4,
             "sources": ("short_term", "long_term", "query"),
+            "behaviour_interval_seconds": 0.3,
             "list_size": 10,
             "scoring_deadline_ms": 20_000.0,
             "session_timeout_seconds": 6.0,

@@ -70,7 +70,7 @@ def test_vectors_of_another_model_are_told_from_whose(desk: Desk) -> None:
     path = desk.file("vectors.npz")
     with np.load(path) as file:
         np.savez(path, **{**file, "space": np.array("other-7")})
-    assert_one_line(desk.replay("--vectors", str(path)), 2, "vectors of minilm-l6-", "got int8 of other-7")
+    assert_one_line(desk.replay("--vectors", str(path)), 2, "vectors of shop-minilm-l3-", "got int8 of other-7")
 
 
 def test_vectors_of_some_items_are_enough_to_begin_with(desk: Desk) -> None:

@@ -21,6 +21,8 @@ from streams.contracts.serde import (
     recommendation_id,
 )
 from streams.errors import InvalidEvent
+from streams.kafka.topics import declare
+from streams.settings import load_settings
 from tests.streams.test_schema import VALIDATORS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text(encoding="utf-8")
@@ -77,11 +79,12 @@ def paths(body: dict[str, Any], node: dict[str, Any], prefix: str = "") -> Itera
                 yield from paths(body, target, prefix + name + mark)
 
 
-def test_the_tables_hold_every_field_and_no_other() -> None:
+def test_the_tables_hold_every_field_and_topic_and_no_other() -> None:
     documented = {name for name, _ in ROWS}
     real = {p for body in schemas().values() for kind in tops(body) for p in paths(body, kind)}
-    other = set(schemas()) | set(InvalidEvent.REASONS)
-    assert real <= documented
+    topics = {topic.name for topic in declare(load_settings({"app_id": "APP_ID"}, env_file=None))}
+    other = set(schemas()) | set(InvalidEvent.REASONS) | topics
+    assert real | topics <= documented
     assert documented - other <= real
 
 

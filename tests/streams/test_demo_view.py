@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from inference.retrieval.sources import NAMES
 from streams.contracts.messages import (
     ModelRef,
     Purchase,
@@ -16,13 +17,13 @@ from streams.contracts.messages import (
     View,
 )
 from streams.demo.summary import plain_line, summary
-from streams.demo.tally import Tally
-from streams.demo.view import Screen
+from streams.demo.tally import Tally, kind_of
+from streams.demo.view import SOURCE_LETTERS, SOURCE_WORDS, Screen, legend
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"
 TITLES = {"1": "Lemons", "2": LONG, "3": "Yogurt [bold]not[/bold] Multi-Packs, 6 oz"}
-SOURCES = ("short_term", "long_term", "query", "trending")
+SOURCES = ("short_term", "long_term", "query", "together", "new", "trending")
 
 
 def answer(event_id: str, user_id: str = "7", fallback: str | None = None) -> Recommendations:
@@ -79,8 +80,41 @@ def test_the_screen_shows_the_figures_and_the_shopper(tally: Tally, width: int, 
     for part in ("What shopper 7 does", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
         assert part in text
     assert "Yogurt [bold]not[/bold]" in text
-    assert "SLQT 100.0%" in text
+    assert "SLQGNT 100.0%" in text
     assert "because you bought Frozen" in text
+
+
+def test_every_source_has_a_letter_of_its_own_that_the_legend_tells() -> None:
+    assert list(SOURCE_WORDS) == list(NAMES)
+    assert len(set(SOURCE_LETTERS.values())) == len(NAMES)
+    assert SOURCE_LETTERS["trending_category"] == "A"
+    (line,) = drawn(legend(), 80, 24)
+    assert line.split() == list(SOURCE_WORDS.values())
+
+
+def test_a_list_that_the_model_did_not_rank_says_so_and_shows_no_probability(tally: Tally) -> None:
+    tally.send(View(event_id="e4", user_id="7", occurred_at=AT, item_id="1"), 0.4)
+    tally.receive(answer("e4", fallback="deadline_exceeded"), 0.7)
+    text = "\n".join(drawn(Screen(tally, "Intentstream", 1.0), 80, 24))
+    assert "not ranked by the model: deadline exceeded" in text
+    assert "100.0%" not in text
+    assert "SLQGNT" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("often chosen after a search for “tea”", "chosen after a search"),
+        ("often bought with Tea", "goes with …"),
+        ("you buy this about every 3 weeks", "you buy this every …"),
+        ("you viewed it before", "you … it before"),
+        ("because you viewed Tea", "because you …"),
+        ("trending in Tea", "trending in …"),
+        ("for the fun of it", "others"),
+    ],
+)
+def test_reasons_are_told_by_their_kind(reason: str, kind: str) -> None:
+    assert kind_of(reason) == kind
 
 
 def test_a_screen_without_any_answer_says_so() -> None:
@@ -100,6 +134,7 @@ def test_repeats_and_strangers_count_for_nothing(tally: Tally) -> None:
     tally.receive(answer("e1"), 0.9)
     tally.receive(answer("unknown"), 0.9)
     assert (tally.answered, tally.unanswered, tally.fallbacks) == (3, 1, 1)
+    assert (tally.items, tally.sources["new"], tally.reasons["because you …"]) == (40, 40, 40)
 
 
 def test_rates_are_of_the_last_seconds() -> None:
@@ -117,6 +152,8 @@ def test_the_summary_says_what_happened(tally: Tally) -> None:
     assert "4 sent, 3 answered, 1 unanswered" in text
     assert "8.2 s after the start" in text
     assert "Shopper 7, last: viewed Lemons" in text
+    assert "100% together" in text
+    assert "100% because you …" in text
     assert max(map(len, text.split("\n"))) <= 80
 
 

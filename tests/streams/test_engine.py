@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from inference.encoding.text import remembered_query
 from inference.retrieval.vectors import quantise
 from inference.types import Item, RankedList, ScoredCandidate, Vector, stable_key
-from streams.contracts.messages import Intent, Interaction, ItemVector, ModelRef, Search
+from streams.contracts.messages import Approach, Intent, Interaction, ItemVector, ModelRef, Search
 from streams.contracts.serde import encode_json, recommendation_id
 from streams.engine import Engine, Observation, shares
 from streams.errors import ProfileCodecError
@@ -166,3 +168,119 @@ def test_a_list_that_had_to_do_without_the_searchs_vector_says_so(engine: Engine
     assert engine.compose(deaf, RankedList(()), moment(NOW_MS)).fallback == "encoding_failed"
     heard = observe(engine, (search("boots"), at(0, topic="searches")))
     assert engine.compose(heard, RankedList(()), moment(NOW_MS)).fallback is None
+
+
+def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> None:
+    history = [(act("view", name, NOW_MS + place), at(place)) for place, name in enumerate(["x", "a", "b"])]
+    seen = observe(engine, *history, (act("cart", "c", NOW_MS + 9), at(3)))
+    assert seen.approach == Approach(
+        at_ms=NOW_MS + 9,
+        weight=2.0,
+        before={stable_key("b"): 2.0, stable_key("a"): 1.0, stable_key("x"): 2 / 3},
+        query=None,
+        topic="clicks",
+        partition=0,
+        offset=3,
+        timestamp_ms=NOW_MS,
+        shopper=stable_key("u") & 0xFFFF,
+    )
+    again = observe(engine, *history, (act("view", "b", NOW_MS + 9), at(3)))
+    assert again.approach is not None
+    assert list(again.approach.before) == [stable_key("a"), stable_key("x")]
+
+
+def test_what_came_before_is_bounded_by_the_window_and_the_session(engine: Engine) -> None:
+    later = NOW_MS + 2 * RULES.session_gap_ms
+    history = [(act("view", "old"), at(0))]
+    history += [(act("view", f"i{n}", later + n), at(1 + n, later)) for n in range(15)]
+    seen = observe(engine, *history)
+    assert seen.approach is not None
+    assert list(seen.approach.before) == [stable_key(f"i{n}") for n in range(13, 3, -1)]
+    assert list(seen.approach.before.values()) == pytest.approx([1 / n for n in range(1, 11)])
+
+
+def test_the_last_search_led_to_an_action_until_a_pause_or_another_search(engine: Engine) -> None:
+    def query(after_ms: int, *searches: tuple[str, int]) -> str | None:
+        searched = [(search(text, at_ms), at(n, topic="searches")) for n, (text, at_ms) in enumerate(searches)]
+        seen = observe(engine, *searched, (act("view", "a", NOW_MS + after_ms), at(0, NOW_MS + after_ms)))
+        assert seen.approach is not None
+        return seen.approach.query
+
+    gap_ms = RULES.session_gap_ms
+    assert query(gap_ms, ("  Red   BOOTS ", NOW_MS)) == "red boots"
+    assert query(gap_ms + 1, ("boots", NOW_MS)) is None
+    assert query(9, ("boots", NOW_MS), ("tent", NOW_MS + 5)) == "tent"
+    assert query(3, ("boots", NOW_MS), ("tent", NOW_MS + 5)) == "boots"
+    assert query(1, ("x" * 500, NOW_MS)) == remembered_query("x" * 500) == "x" * 64
+
+
+def test_a_search_approaches_no_item(engine: Engine) -> None:
+    seen = observe(engine, (act("view", "a"), at(0)), (search("boots", NOW_MS + 1), at(0, topic="searches")))
+    assert (seen.approach, seen.session) == (None, None)
+    assert seen.query.session.tolist() == [stable_key("a")]
+
+
+def test_a_replay_tells_the_same_approach(engine: Engine) -> None:
+    history = [
+        (act("view", "a"), at(0)),
+        (search("boots", NOW_MS + 1), at(0, topic="searches")),
+        (act("view", "b", NOW_MS + 2), at(1)),
+    ]
+    first = observe(engine, *history)
+    later = observe(
+        engine, *history, (search("tent", NOW_MS + 3), at(1, topic="searches")), (act("view", "c", NOW_MS + 4), at(2))
+    )
+    for stored in (first.profile, later.profile):
+        again = engine.observe(stored, *history[-1], None)
+        assert again.replayed
+        assert again.approach == first.approach
+
+
+def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engine) -> None:
+    history = [(act("view", name, NOW_MS + n), at(n)) for n, name in enumerate(["a", "b", "a", "c"])]
+    seen = observe(engine, *history)
+    assert seen.session is not None
+    assert seen.session.items == tuple(map(stable_key, ["b", "a", "c"]))
+    assert seen.session.at_ms == NOW_MS + 3
+    assert seen.query.session.tolist() == list(reversed(seen.session.items))
+    later = NOW_MS + 2 * RULES.session_gap_ms
+    keys = set()
+    for user, session_id, at_ms in [("u", None, NOW_MS), ("v", None, NOW_MS), ("u", "1", NOW_MS), ("u", "1", later)]:
+        other = observe(engine, (act("view", "a", at_ms, session_id, user), at(0, at_ms)))
+        assert other.session is not None
+        keys.add(other.session.key)
+    assert len(keys) == 3
+    assert seen.session.key in keys
+    paused = observe(engine, *history, (act("view", "a", later), at(4, later)))
+    assert paused.session is not None
+    assert paused.session.key != seen.session.key
+
+
+def test_habits_and_prices_are_in_the_query(engine: Engine) -> None:
+    later = NOW_MS + 7 * 86_400_000
+    bought = [(act("purchase", "a", at_ms), at(n, at_ms)) for n, at_ms in enumerate((NOW_MS, later))]
+    query = observe(engine, *bought).query
+    assert query.habits.keys.tolist() == [stable_key("a")]
+    assert query.habits.interval_days.tolist() == [7.0]
+    assert query.price is None
+    priced = msgspec.structs.replace(act("view", "b", later + 1), price=10.0)
+    query = observe(engine, *bought, (priced, at(2, later))).query
+    assert query.price == pytest.approx((np.log1p(10.0), 0.0))
+
+
+def test_who_arrives_is_known_by_his_past_and_has_no_session(engine: Engine) -> None:
+    bought = observe(engine, (act("purchase", "a"), at(0)), (act("view", "b", NOW_MS + 1), at(1)))
+    soon, later = (engine.arrive(bought.profile, NOW_MS + days * 86_400_000) for days in (0, 10))
+    assert np.array_equal(soon.short_term, bought.query.short_term)  # type: ignore[arg-type]
+    assert later.short_term is None
+    assert np.array_equal(later.long_term, bought.query.long_term)  # type: ignore[arg-type]
+    assert later.habits.elapsed_days.tolist() == [10.0]
+    assert later.habits.weights == pytest.approx([2.0 ** (-10 / 90)], rel=1e-3)
+    assert (later.categories, later.recent, later.k) == (bought.query.categories, bought.query.recent, 5)
+    assert (later.session.tolist(), later.exclude.tolist(), later.text) == ([], [], None)
+
+
+def test_of_a_new_shopper_nothing_is_known(engine: Engine) -> None:
+    query = engine.arrive(None, NOW_MS)
+    assert (query.short_term, query.long_term, query.price, query.recent) == (None, None, None, ())
+    assert len(query.habits.keys) == len(query.session) == 0

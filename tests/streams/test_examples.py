@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from inference.bundle import Bundle
+from inference.errors import BundleError
 from inference.ranking.features import FEATURES
 from inference.types import Item, stable_key
 from streams.cli import cli
 from streams.contracts.messages import Cart, Interaction, ItemVector, Purchase, Search, View
 from streams.contracts.serde import encode_json
-from streams.examples import List, Sampling, as_arrays, examples, next_items
+from streams.examples import List, Sampling, arrivals, as_examples, examples, next_items
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
@@ -121,11 +123,11 @@ def test_the_future_shows_in_the_labels_alone(bundle: Bundle, records: list[Item
 def test_a_seed_makes_the_same_examples(bundle: Bundle, records: list[ItemVector]) -> None:
     events = shopping(1, 60)
     sampling = Sampling(seed=3, share=0.5, negatives=2)
-    first, second = (as_arrays(gather(bundle, records, events, sampling)) for _ in range(2))
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name])
-    other = as_arrays(gather(bundle, records, events, Sampling(seed=4, share=0.5, negatives=2)))
-    assert not np.array_equal(first["features"], other["features"])
+    first, second = (as_examples(gather(bundle, records, events, sampling)) for _ in range(2))
+    for each in fields(first):
+        np.testing.assert_array_equal(getattr(first, each.name), getattr(second, each.name))
+    other = as_examples(gather(bundle, records, events, Sampling(seed=4, share=0.5, negatives=2)))
+    assert not np.array_equal(first.features, other.features)
 
 
 def test_what_is_kept_stands_for_what_is_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
@@ -153,5 +155,31 @@ def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
         assert 0 < written["labels"].sum() <= written["relevant"].sum()
 
 
-def test_nothing_to_learn_from_is_an_empty_file() -> None:
-    assert as_arrays([])["features"].shape == (0, len(FEATURES))
+def test_what_the_next_items_are_worth_fades(bundle: Bundle, records: list[ItemVector]) -> None:
+    first, *_ = gather(bundle, records, [view(0, 0), view(1, 1), view(2, 4), view(3, 5)])
+    assert sorted(first.labels[first.labels > 0].tolist()) == pytest.approx([1 / 3, 1 / 2, 1])
+
+
+def test_an_arrival_is_what_is_known_before_any_action(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = [view(0, 0), view(1, 1), view(99, 4, session="t"), view(100, 5, session="t")]
+    assert arrivals(events, 30 * 60_000) == {2: keys(4, 5)}
+    found = gather(bundle, records, events, Sampling(negatives=None, share=1e-9, arrivals=1.0))
+    (arrived,) = found
+    assert arrived.relevant == 2
+    assert sorted(set(arrived.labels.tolist())) == [0, 1]
+    assert not arrived.features[:, FEATURES.index("session_length")].any()
+    # The item of the other session is a candidate again, and known from before.
+    assert arrived.features[:, FEATURES.index("seen_before")].sum() == 2
+
+
+def test_the_beginning_only_teaches(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = shopping(3, 40)
+    whole, late = gather(bundle, records, events), gather(bundle, records, events, Sampling(negatives=None, after=0.5))
+    assert 0 < len(late) < len(whole)
+    for one, other in zip(late, whole[-len(late) :], strict=True):
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_nothing_to_learn_from_is_told() -> None:
+    with pytest.raises(BundleError, match="not all alike"):
+        as_examples([])

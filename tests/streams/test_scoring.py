@@ -14,14 +14,16 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
+from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.sources import SHORT_TERM, SOURCES
+from inference.retrieval.sources import SHORT_TERM, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Query, RankedList, Vector, stable_key
 from streams.contracts.messages import ItemVector
 from streams.items.live import LiveCatalogue, apply_changes
+from streams.items.trending import Popularity
 from streams.metrics import Metrics
-from streams.scoring import Scoring, ScoringLimits
+from streams.scoring import Scoring, ScoringLimits, scorer_thread
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
 ITEMS = [f"i{number}" for number in range(30)]
@@ -36,8 +38,9 @@ class Script:
     reached: threading.Event = field(default_factory=threading.Event)
     hang_in: str = ""
     fails: bool = False
-    ranked_rows: int = 0
+    ranked_rows: list[int] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
+    nearest: None = None
 
     def stage(self, name: str) -> None:
         if self.hang_in == name:
@@ -50,10 +53,12 @@ class Script:
         self.encoded.extend(texts)
         return np.stack([unit_vector(text) for text in texts])
 
+    encode_items = encode
+
     def score(self, features: Vector) -> Vector:
         """Stand in for the ranker: the cosine to the short-term intent, upside down."""
         self.stage("score")
-        self.ranked_rows += len(features)
+        self.ranked_rows.append(len(features))
         if self.fails:
             raise ScoringError("scripted")
         return np.asarray(0.5 - features[:, 0] / 2, dtype=np.float32)
@@ -65,7 +70,8 @@ class Script:
     def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
         """Stand in for a source."""
         self.stage("retrieve")
-        return SOURCES[SHORT_TERM].retrieve(queries, catalogue, limit)
+        (source,) = make_sources([SHORT_TERM], Behaviour())
+        return source.retrieve(queries, catalogue, limit)
 
 
 @pytest.fixture
@@ -87,7 +93,8 @@ def scoring(script: Script, live: LiveCatalogue) -> Iterator[Scoring]:
     catalogue = Catalogue(DIM)
     apply_changes(catalogue, live.take_changes())
     recommender = Recommender(catalogue, script, [script])
-    scoring = Scoring(cast("Bundle", script), recommender, ScoringLimits(linger_s=0.0, deadline_s=NEVER), Metrics())
+    limits = ScoringLimits(linger_s=0.0, deadline_s=NEVER)
+    scoring = Scoring(cast("Bundle", script), recommender, limits, Metrics(), scorer_thread(limits))
     yield scoring
     script.gate.set()
     scoring.close()
@@ -138,7 +145,7 @@ async def test_when_even_retrieval_is_late_the_list_is_what_is_popular(
     scoring: Scoring, script: Script, live: LiveCatalogue
 ) -> None:
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
-    await scoring.set_popularity(popular, live)
+    await scoring.set_popularity(Popularity(popular), live)
     deadline(scoring, SOON)
     script.hang_in = "retrieve"
     seen = replace(shopper("i5", k=2), exclude=np.array([stable_key("i7")], dtype=np.uint64))
@@ -175,7 +182,8 @@ async def test_who_gave_up_before_the_batch_is_not_ranked_and_then_all_is_well(
     assert (await first).fallback is None
     deadline(scoring, NEVER)
     assert (await scoring.rank(shopper("i3"))).fallback is None
-    assert script.ranked_rows == 2 * len(ITEMS)
+    # The candidates, then what is shown of them once more for the reasons: of two lists.
+    assert [len(ITEMS), len(ITEMS)] == script.ranked_rows[::2]
 
 
 async def test_a_repeated_search_is_encoded_once(scoring: Scoring, script: Script) -> None:

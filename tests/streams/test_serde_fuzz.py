@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -193,15 +194,22 @@ def test_dead_letters_read_back(letter: DeadLetter) -> None:
     assert decode_dead_letter(encode_json(letter)) == letter
 
 
-@given(items, st.integers(0, 2**64 - 1), st.binary(max_size=384))
-def test_item_vectors_read_back(item: Item, text_hash: int, vector: bytes) -> None:
-    message = ItemVector(item=item, space="m", text_hash=text_hash, vector=vector)
+@given(items, st.integers(0, 2**64 - 1), st.binary(max_size=384), st.binary(max_size=384))
+def test_item_vectors_read_back(item: Item, text_hash: int, vector: bytes, other: bytes) -> None:
+    message = ItemVector(item=item, space="m", text_hash=text_hash, vector=vector, also={"n": other})
     assert decode_item_vector(encode_msgpack(message)) == message
+    assert [message.vector_in(space) for space in ("m", "n", "o")] == [vector, other, None]
+
+
+def test_an_item_vector_of_one_space_as_it_was_written_before_reads_as_ever() -> None:
+    item = Item(item_id="i", title="t")
+    old = msgspec.msgpack.encode([item, "m", 7, b"abc"])
+    assert decode_item_vector(old) == ItemVector(item=item, space="m", text_hash=7, vector=b"abc")
 
 
 @given(counts, st.dictionaries(st.integers(0, 2**64 - 1), numbers, max_size=9))
 def test_snapshots_read_back(as_of_ms: int, counted: dict[int, float]) -> None:
-    message = TrendingSnapshot(partition=1, as_of_ms=as_of_ms, counts=counted)
+    message = TrendingSnapshot(partition=1, as_of_ms=as_of_ms, counts=counted, lasting=counted)
     assert decode_trending(encode_msgpack(message)) == message
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from streams.kafka.topics import CLOCK, POLICY, Topic, changelog_topic, declare
+from streams.kafka.topics import CLOCK, PAIRS, POLICY, RETENTION, Topic, changelog_topic, declare
 from streams.settings import Settings, load_settings
 
 
@@ -11,21 +11,30 @@ def declared(settings: Settings) -> dict[str, Topic]:
 def test_every_topic_of_the_settings_is_declared_once() -> None:
     settings = load_settings(env_file=None)
     names = [str(getattr(settings, name)) for name in Settings.model_fields if name.endswith("_topic")]
-    assert sorted(declared(settings)) == sorted([*names, "intentstream-profiles-changelog"])
-    assert len(declare(settings)) == len(names) + 1
+    changelogs = ["intentstream-pairs-changelog", "intentstream-profiles-changelog"]
+    assert sorted(declared(settings)) == sorted([*names, *changelogs])
+    assert len(declare(settings)) == len(names) + 2
 
 
 def test_what_must_meet_in_one_worker_has_one_partition_count() -> None:
     settings = load_settings({"partitions": 3}, env_file=None)
     counts = {name: topic.partitions for name, topic in declared(settings).items()}
-    assert counts.pop(settings.trending_topic) == 1
+    for whole in (settings.trending_topic, settings.models_topic, settings.sessions_topic):
+        assert counts.pop(whole) == 1
     assert set(counts.values()) == {3}
 
 
 def test_state_is_compacted_and_events_are_not() -> None:
     settings = load_settings(env_file=None)
     compacted = {name for name, topic in declared(settings).items() if topic.required[POLICY] == "compact"}
-    assert compacted == {"items", "item-vectors", "trending", changelog_topic(settings)}
+    changelogs = {changelog_topic(settings), changelog_topic(settings, PAIRS)}
+    assert compacted == {"items", "item-vectors", "models", "trending", "item-neighbours", *changelogs}
+
+
+def test_sessions_are_compacted_and_go_with_time() -> None:
+    sessions = declared(load_settings({"sessions_retention_days": 0.5}, env_file=None))["sessions"]
+    assert sessions.required == {POLICY: "compact,delete"}
+    assert sessions.advised[RETENTION] == "43200000"
 
 
 def test_source_topics_carry_the_brokers_clock() -> None:
@@ -34,4 +43,6 @@ def test_source_topics_carry_the_brokers_clock() -> None:
 
 
 def test_the_changelog_follows_the_app_id() -> None:
-    assert changelog_topic(load_settings({"app_id": "blue"}, env_file=None)) == "blue-profiles-changelog"
+    settings = load_settings({"app_id": "blue"}, env_file=None)
+    assert changelog_topic(settings) == "blue-profiles-changelog"
+    assert changelog_topic(settings, PAIRS) == "blue-pairs-changelog"

@@ -1,99 +1,135 @@
-"""Features against formulas written out one candidate at a time, and reasons against who proposed what."""
+"""Features against formulas written out one candidate at a time."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import exp, log, log1p, tanh
+
+import msgspec
 import numpy as np
 import pytest
 
-from inference.ranking.features import FEATURES, features
-from inference.ranking.reasons import reasons
+from inference.ranking.features import CONTEXT, FEATURES, PLACED, SCORED, features
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.shortlist import Shortlist
+from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
-from inference.types import Query, Remembered, Vector, stable_key
+from inference.types import Habits, PriceHabit, Query, Remembered, Vector, stable_key
 from tests.inference.catalogues import catalogue_of, item, queries_of, unit_vectors
+
+ITEMS = 40
+
+
+def key(number: int) -> int:
+    return stable_key(str(number))
 
 
 @pytest.fixture
 def catalogue() -> Catalogue:
-    catalogue = catalogue_of(unit_vectors(40))
-    catalogue.set_popularity({stable_key(str(number)): 1 / (1 + number) for number in range(10)})
+    catalogue = catalogue_of(unit_vectors(ITEMS))
+    for number in range(0, ITEMS, 3):
+        described = item(str(number), category=f"c{number % 5}", brand=f"b{number % 3}" if number % 4 else None)
+        priced = msgspec.structs.replace(described, price=2.0 * number)
+        catalogue.upsert(priced, quantise(unit_vectors(ITEMS)[number]))
+    catalogue.set_popularity({key(n): 1 / (1 + n) for n in range(10)}, {key(n): 1 / (2 + n) for n in range(20)})
+    catalogue.mark_seen([key(n) for n in range(25)])
     return catalogue
+
+
+def shortlist(query: Query, rows: list[int], seed: int = 0) -> Shortlist:
+    """A shortlist in which every source gave every candidate a score and a place of its own."""
+    rng = np.random.default_rng(seed)
+    scores = rng.uniform(0, 1, (len(rows), len(NAMES))).astype(np.float32)
+    ranks = (1 / rng.integers(1, 30, (len(rows), len(NAMES)))).astype(np.float32)
+    fused = np.zeros(len(rows), dtype=np.float32)
+    return Shortlist(query, np.array(rows, dtype=np.intp), fused, scores, ranks > 0, ranks, NAMES, ())
+
+
+def regular(position: int) -> Query:
+    """Shoppers with everything there is to know, or with some of it."""
+    query = queries_of(12)[position]
+    habits = Habits(
+        np.array([key(7), key(3)], dtype=np.uint64),
+        *(np.array(values, dtype=np.float32) for values in ([6.0, 0.5], [3.0, 10.0], [7.0, 0.0])),
+    )
+    session = np.array([key(n) for n in (5, 9, 13, 21)][: position % 5], dtype=np.uint64)
+    price = PriceHabit(2.0, 0.7) if position % 2 else PriceHabit(1.0, 0.01)
+    return replace(query, session=session, habits=habits, price=price) if position % 4 else query
 
 
 def cosine(one: Vector | None, other: Vector) -> float:
     return 0.0 if one is None else float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
-def naive(query: Query, number: int, popularity: float, vector: Vector) -> dict[str, float]:
-    """Return the features of item `number` of `catalogue_of`."""
-    brand = f"b{number % 3}" if number % 4 else None
-    searching = query.text_vector is not None
-    known = {
+def naive(query: Query, number: int) -> dict[str, float]:
+    """Return what is known of item `number`, but for the sources."""
+    vectors = unit_vectors(ITEMS)
+    vector = vectors[number]
+    last = [int(n) for k in query.session[:3].tolist() for n in range(ITEMS) if key(n) == k]
+    near = [cosine(vectors[n], vector) for n in last]
+    brands = [f"b{n % 3}" if n % 4 else None for n in range(ITEMS)]
+    price = log1p(2.0 * number) if number % 3 == 0 else None
+    z = None if price is None or query.price is None else (price - query.price.mean) / max(query.price.deviation, 0.25)
+    bought = dict(zip(query.habits.keys.tolist(), query.habits.weights.tolist(), strict=True)).get(key(number), 0.0)
+    return {
         "short_term": cosine(query.short_term, vector),
         "long_term": cosine(query.long_term, vector),
+        "query": cosine(query.text_vector, vector),
+        "last_item": near[0] if near else 0.0,
+        "last_items": max(near, default=0.0),
+        "popularity": (1 / (1 + number)) ** 0.5 if number < 10 else 0.0,
+        "lasting": (1 / (2 + number)) ** 0.5 if number < 20 else 0.0,
+        "new": float(number >= 25),
         "category": query.categories.get(stable_key(f"c{number % 5}"), 0.0),
-        "brand": query.brands.get(stable_key(brand), 0.0) if brand else 0.0,
-        "popularity": popularity**0.5,
-        "seen_before": float(any(memory.key == stable_key(str(number)) for memory in query.recent)),
+        "brand": query.brands.get(stable_key(brands[number] or ""), 0.0),
+        "same_category": float(bool(last) and last[0] % 5 == number % 5),
+        "same_brand": float(bool(last) and brands[number] is not None and brands[last[0]] == brands[number]),
+        "seen_before": float(key(number) in {memory.key for memory in query.recent}),
+        "bought": min(log(1 + bought) / log(21), 1.0),
+        "price": 0.0 if z is None else exp(-z * z / 2),
+        "dearer": 0.0 if z is None else tanh(z),
+        "searching": float(query.text is not None),
+        "session_length": min(log(1 + len(query.session)) / log(25), 1.0),
+        "habits": float(len(query.habits.keys) > 0),
+        "intent": float(query.long_term is not None),
     }
-    browsed = {name: 0.0 if searching else value for name, value in known.items()}
-    searched = {f"{name}_searching": value if searching else 0.0 for name, value in known.items()}
-    return {**browsed, **searched, "query": cosine(query.text_vector, vector), "searching": float(searching)}
 
 
 @pytest.mark.parametrize("position", range(12))
 def test_features_are_what_their_names_say(catalogue: Catalogue, position: int) -> None:
-    query, vectors = queries_of(12)[position], unit_vectors(40)
-    rows = np.array([7, 3, 0, 39, 12, 1])
-    matrix = features(query, catalogue, rows)
+    query, rows = regular(position), [7, 3, 0, 39, 12, 1]
+    given = shortlist(query, rows)
+    matrix = features(given, catalogue)
     assert matrix.dtype == np.float32
     assert matrix.shape == (len(rows), len(FEATURES))
-    for number, values in zip(rows.tolist(), matrix, strict=True):
-        expected = naive(query, number, 1 / (1 + number) if number < 10 else 0.0, vectors[number])
+    for place, (number, values) in enumerate(zip(rows, matrix, strict=True)):
+        scored = {name: given.scores[place, NAMES.index(source)] ** 0.5 for name, source in SCORED.items()}
+        placed = {name: given.ranks[place, NAMES.index(source)] for name, source in PLACED.items()}
+        expected = {**naive(query, number), **scored, **placed}
         assert set(expected) == set(FEATURES)
         assert dict(zip(FEATURES, values.tolist(), strict=True)) == pytest.approx(expected, abs=0.02)
 
 
 def test_features_of_no_candidates_are_no_rows(catalogue: Catalogue) -> None:
-    assert features(queries_of(2)[1], catalogue, np.empty(0, dtype=np.intp)).shape == (0, len(FEATURES))
+    assert features(shortlist(queries_of(2)[1], []), catalogue).shape == (0, len(FEATURES))
 
 
-def test_features_of_nobody_are_popularity_alone(catalogue: Catalogue) -> None:
-    matrix = features(Query(), catalogue, np.arange(40))
-    assert matrix[:, FEATURES.index("popularity")].sum() > 2
-    assert np.delete(matrix, FEATURES.index("popularity"), axis=1).sum() == 0
+def test_features_of_nobody_are_what_all_shoppers_do(catalogue: Catalogue) -> None:
+    nobody = replace(shortlist(Query(), list(range(ITEMS))), sources=(), scores=np.empty((ITEMS, 0), np.float32))
+    known = {name for name, column in zip(FEATURES, features(nobody, catalogue).T, strict=True) if column.any()}
+    assert known == {"popularity", "lasting", "new"}
 
 
-def because(query: Query, *origins: str, number: int = 0) -> str:
-    """Return the reason for item `number` when `origins` proposed it."""
-    (reason,) = reasons(query, catalogue_of(unit_vectors(40)), np.array([number]), [origins])
-    return reason
+@pytest.mark.parametrize("position", range(12))
+def test_features_stay_within_their_range_and_the_context_is_the_lists(catalogue: Catalogue, position: int) -> None:
+    matrix = features(shortlist(regular(position), list(range(ITEMS))), catalogue)
+    assert np.isfinite(matrix).all()
+    assert np.abs(matrix).max() <= 1.001
+    for name in CONTEXT:
+        assert len(set(matrix[:, FEATURES.index(name)].tolist())) == 1
 
 
-BOUGHT_5 = (Remembered(stable_key("5"), "bought"), Remembered(stable_key("gone"), "viewed"))
-
-
-def test_a_search_is_the_first_reason() -> None:
-    query = Query(text="red boots", recent=BOUGHT_5)
-    assert because(query, "short_term", "query", "trending") == "matches your search “red boots”"
-
-
-@pytest.mark.parametrize("source", ["short_term", "long_term"])
-def test_an_intent_is_explained_by_a_remembered_item_that_is_still_sold(source: str) -> None:
-    assert because(Query(recent=BOUGHT_5), source, "trending") == "because you bought The 5"
-    assert because(Query(recent=BOUGHT_5[1:]), source) == "fits what you looked for"
-    assert because(Query(), source, "trending") == "popular right now"
-
-
-def test_the_remembered_item_that_is_nearest_is_named() -> None:
-    vectors = unit_vectors(40)
-    catalogue = catalogue_of(vectors)
-    catalogue.upsert(item("twin"), quantise(vectors[9]))
-    recent = tuple(Remembered(stable_key(str(number)), "viewed") for number in (3, 9, 5))
-    row = catalogue.row(stable_key("twin"))
-    assert row is not None
-    assert reasons(Query(recent=recent), catalogue, np.array([row]), [("short_term",)]) == ["because you viewed The 9"]
-
-
-def test_what_only_trends_is_popular() -> None:
-    assert because(Query(recent=BOUGHT_5), "trending") == "popular right now"
+def test_what_was_done_before_is_remembered(catalogue: Catalogue) -> None:
+    query = Query(recent=(Remembered(key(3), "viewed"),))
+    matrix = features(shortlist(query, [2, 3]), catalogue)
+    assert matrix[:, FEATURES.index("seen_before")].tolist() == [0, 1]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.vectors import quantise
-from inference.types import Vector, stable_key
+from inference.types import Item, Vector, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, clustered, indexed, item, unit_vectors
 
 LIMITS = {"exact": 10**6, "approximate": 4}
@@ -169,6 +169,30 @@ def test_popularity_is_by_key_and_leaves_with_the_item() -> None:
     assert sorted(catalogue.columns.popularity[:5].tolist()) == [0, 0, 0, 0, 0.5]
     catalogue.set_popularity({})
     assert len(catalogue.popular) == 0
+
+
+def test_rows_are_looked_up_by_the_thousand() -> None:
+    catalogue = catalogue_of(unit_vectors(700))
+    catalogue.remove("5")
+    ids = ["699", "5", "0", "unknown", "0"]
+    rows, found = catalogue.rows_of(np.array([stable_key(item_id) for item_id in ids], dtype=np.uint64))
+    assert found.tolist() == [True, False, True, False, True]
+    assert [catalogue.item(row).item_id for row in rows[found]] == ["699", "0", "0"]
+    assert rows[~found].tolist() == [-1, -1]
+
+
+def test_words_stay_in_step_with_the_items() -> None:
+    catalogue = catalogue_of(unit_vectors(20))
+    vector = quantise(unit_vectors(1)[0])
+    catalogue.upsert(Item(item_id="7", title="Blue kettle"), vector)
+    row = catalogue.row(stable_key("7"))
+    assert catalogue.words.search("kettle").documents.tolist() == [row]
+    catalogue.remove("7")
+    assert catalogue.words.search("kettle").documents.tolist() == []
+    assert len(catalogue.words) == 19
+    without = Catalogue(DIM, index_words=False)
+    without.upsert(Item(item_id="7", title="Blue kettle"), vector)
+    assert without.words.search("kettle").documents.tolist() == []
 
 
 def test_growth_keeps_every_item() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
@@ -39,7 +42,7 @@ def test_a_vector_of_another_length_waits_aside_and_takes_the_item_out() -> None
     short = ItemVector(item=item_of("a"), space=SPACE, text_hash=1, vector=bytes(DIM - 1))
     live.apply("a", short, 3)
     assert live.find("a") is None
-    assert live.stale == {"a": (3, short)}
+    assert (live.stale_in(3), live.lacking) == (["a"], 1)
 
 
 def test_what_is_not_there_is_none() -> None:
@@ -60,10 +63,11 @@ def test_a_record_of_another_model_waits_aside_and_takes_the_item_out() -> None:
     live, old = LiveCatalogue(SPACE, DIM), record("a", space="m/0")
     live.apply("a", record("a"))
     live.apply("a", old, partition=3)
-    assert live.stale == {"a": (3, old)}
+    assert (live.stale_in(3), live.lacking) == (["a"], 1)
     assert live.find("a") is None
-    live.apply("a", record("a"))
-    assert live.stale == {}
+    assert live.record("a") == old
+    live.apply("a", record("a"), partition=3)
+    assert (live.stale_in(3), live.lacking) == ([], 0)
     assert live.find("a") is not None
 
 
@@ -71,7 +75,71 @@ def test_a_removed_item_is_no_longer_stale() -> None:
     live = LiveCatalogue(SPACE, DIM)
     live.apply("a", record("a", space="m/0"))
     live.apply("a", None)
-    assert live.stale == {}
+    assert live.lacking == 0
+
+
+def test_what_is_expected_is_lacking_but_not_to_be_encoded() -> None:
+    live, old = LiveCatalogue(SPACE, DIM), record("a", space="m/0")
+    live.expect("a")
+    assert live.lacking == 0
+    live.apply("a", old, partition=3)
+    live.expect("a")
+    assert (live.stale_in(3), live.is_stale("a", 3), live.lacking) == ([], False, 1)
+    live.expect_no_longer("a")
+    assert (live.stale_in(3), live.is_stale("a", 3), live.lacking) == (["a"], True, 1)
+    live.expect("a")
+    live.apply("a", record("a"), partition=3)
+    assert live.lacking == 0
+    live.expect_no_longer("a")
+    assert (live.stale_in(3), live.lacking) == ([], 0)
+
+
+def test_an_item_has_the_vector_of_the_space_that_is_asked_for() -> None:
+    both = msgspec.structs.replace(record("a"), also={"m/2": quantise(unit_vector("b")).tobytes()})
+    one, other = LiveCatalogue(SPACE, DIM), LiveCatalogue("m/2", DIM)
+    for live, like in ((one, "a"), (other, "b")):
+        live.apply("a", both)
+        vector = live.vector(stable_key("a"))
+        assert vector is not None
+        assert vector @ unit_vector(like) > 0.999
+        assert live.lacking == 0
+        assert live.take_changes() == [Change("a", item_of("a"), quantise(unit_vector(like)).tobytes())]
+
+
+def test_a_text_that_a_model_cannot_encode_is_neither_served_nor_waited_for() -> None:
+    live = LiveCatalogue("m/2", DIM)
+    live.apply("a", msgspec.structs.replace(record("a"), also={"m/2": b""}), partition=1)
+    assert (len(live), live.lacking, live.stale_in(1), live.find("a")) == (0, 0, [], None)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["gone", "old", "new", "both"])), max_size=30))
+def test_a_copy_that_is_made_while_records_come_ends_as_if_it_had_read_all(events: list[tuple[str, str]]) -> None:
+    now, copy, alone = LiveCatalogue("m/0", DIM), LiveCatalogue(SPACE, DIM), LiveCatalogue(SPACE, DIM)
+    half = len(events) // 2
+    for item_id, kind in events[:half]:
+        for live in (now, alone):
+            live.apply(item_id, in_spaces(item_id, kind), 1)
+    copying = now.copy_to(copy, 1)
+    for item_id, kind in events[half:]:
+        next(copying, None)
+        for live in (now, copy, alone):
+            live.apply(item_id, in_spaces(item_id, kind), 1)
+    for _ in copying:
+        pass
+    assert (len(copy), copy.lacking, sorted(copy.stale_in(1))) == (len(alone), alone.lacking, sorted(alone.stale_in(1)))
+    for item_id in "abcd":
+        assert copy.record(item_id) == alone.record(item_id)
+        assert copy.by_key(stable_key(item_id)) == alone.by_key(stable_key(item_id))
+
+
+def in_spaces(item_id: str, kind: str) -> ItemVector | None:
+    spaces: dict[str, ItemVector | None] = {
+        "gone": None,
+        "old": record(item_id, space="m/0"),
+        "new": record(item_id),
+        "both": msgspec.structs.replace(record(item_id), also={"m/0": bytes(DIM)}),
+    }
+    return spaces[kind]
 
 
 def test_changes_are_taken_once_in_order() -> None:
@@ -79,7 +147,8 @@ def test_changes_are_taken_once_in_order() -> None:
     live.apply("a", record("a"))
     live.apply("b", record("b", space="m/0"))
     live.apply("a", None)
-    assert live.take_changes() == [Change("a", record("a")), Change("b", None), Change("a", None)]
+    came = Change("a", item_of("a"), record("a").vector)
+    assert live.take_changes() == [came, Change("b", None), Change("a", None)]
     assert live.take_changes() == []
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.contracts import serde
 from streams.contracts.messages import TrendingSnapshot
-from streams.items.trending import KEPT_ITEMS, LARGEST_EXPONENT, SNAPSHOT_ITEMS, Trending
+from streams.items.trending import KEPT_TIMES, LARGEST_EXPONENT, LASTING_ITEMS, SNAPSHOT_ITEMS, Trending
 from tests.streams.shoppers import NOW_MS
 
 HOUR = 3600_000
 HALF_LIFE = 24 * HOUR
+LASTING = 30 * 24 * HOUR
 YEAR = 365 * 24 * HOUR
 
 Event = tuple[int, int, int, float]
@@ -34,18 +37,18 @@ def events(width_ms: int) -> st.SearchStrategy[list[Event]]:
 
 
 def counted(history: list[Event]) -> Trending:
-    trending = Trending(HALF_LIFE)
+    trending = Trending(HALF_LIFE, LASTING)
     for event in history:
         trending.observe(*event)
     return trending
 
 
-def direct(history: list[Event]) -> dict[int, float]:
+def direct(history: list[Event], half_life: float = HALF_LIFE) -> dict[int, float]:
     """Return Σ w · 2^(−age / half-life) of each item, the largest being 1."""
     now_ms = max(at_ms for _, _, at_ms, _ in history)
     total: dict[int, float] = {}
     for _, key, at_ms, weight in history:
-        total[key] = total.get(key, 0.0) + weight * 2.0 ** (-(now_ms - at_ms) / HALF_LIFE)
+        total[key] = total.get(key, 0.0) + weight * 2.0 ** (-(now_ms - at_ms) / half_life)
     return {key: mass / max(total.values()) for key, mass in total.items()}
 
 
@@ -57,6 +60,7 @@ def test_scores_are_the_direct_sum_in_any_order(width_ms: int, data: st.DataObje
         trending = counted(order)
         list(trending.take_changed())
         assert trending.scores() == pytest.approx(direct(history), rel=1e-9, abs=1e-12)
+        assert trending.lasting() == pytest.approx(direct(history, LASTING), rel=1e-9, abs=1e-12)
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
@@ -71,13 +75,14 @@ def test_telling_in_between_changes_nothing(history: list[Event], cut: int) -> N
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
 def test_another_owner_goes_on_where_the_last_one_stopped(history: list[Event], cut: int) -> None:
-    first, second = counted(history[:cut]), Trending(HALF_LIFE)
+    first, second = counted(history[:cut]), Trending(HALF_LIFE, LASTING)
     for snapshot in first.take_changed():
         second.restore(snapshot)
     for event in history[cut:]:
         second.observe(*event)
     list(second.take_changed())
     assert second.scores() == pytest.approx(direct(history), rel=1e-9)
+    assert second.lasting() == pytest.approx(direct(history, LASTING), rel=1e-9)
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
@@ -131,7 +136,7 @@ def test_the_landmark_moves_long_before_a_float_overflows() -> None:
     steps = 40
     history = [(0, step % 3, NOW_MS + int(step * LARGEST_EXPONENT / 7 * HALF_LIFE), 1.0) for step in range(steps)]
     trending = counted(history)
-    assert max(trending._counts[0].mass.values()) < 2.0 ** (LARGEST_EXPONENT + 2)
+    assert max(trending._counts[0].now.mass.values()) < 2.0 ** (LARGEST_EXPONENT + 2)
     list(trending.take_changed())
     assert trending.scores() == pytest.approx(
         {key: score for key, score in direct(history).items() if score > 0}, rel=1e-9, abs=1e-300
@@ -140,14 +145,16 @@ def test_the_landmark_moves_long_before_a_float_overflows() -> None:
 
 def test_memory_is_bounded_and_the_heaviest_stay() -> None:
     trending = Trending(HALF_LIFE)
-    for number in range(5 * KEPT_ITEMS):
+    for number in range(10 * KEPT_TIMES * SNAPSHOT_ITEMS):
         trending.observe(0, number, NOW_MS, 1.0)
         trending.observe(0, 10**9 + number % 10, NOW_MS, 1.0)
-    assert len(trending._counts[0].mass) <= 2 * KEPT_ITEMS
+    assert len(trending._counts[0].now.mass) <= 2 * KEPT_TIMES * SNAPSHOT_ITEMS
+    assert len(trending._counts[0].lasting.mass) <= 2 * KEPT_TIMES * LASTING_ITEMS
     (told,) = list(trending.take_changed())
     assert len(told.counts) == SNAPSHOT_ITEMS
     assert list(told.counts)[:10] == [10**9 + place for place in reversed(range(10))]
     assert len(trending.scores()) == SNAPSHOT_ITEMS
+    assert len(told.lasting) == len(trending.lasting()) == LASTING_ITEMS
 
 
 def test_nothing_counted_is_nothing_that_trends() -> None:
@@ -155,3 +162,20 @@ def test_nothing_counted_is_nothing_that_trends() -> None:
     trending.release(3)
     assert trending.scores() == {}
     assert list(trending.take_changed()) == []
+
+
+def test_what_was_popular_once_lasts_longer_than_it_trends() -> None:
+    trending = counted([*[(0, 1, NOW_MS, 1.0)] * 8, (0, 2, NOW_MS + 10 * HALF_LIFE, 1.0)])
+    list(trending.take_changed())
+    assert list(trending.scores()) == [2, 1]
+    assert list(trending.lasting()) == [1, 2]
+
+
+def test_a_snapshot_of_before_there_were_lasting_counts_is_read() -> None:
+    old = serde.decode_trending(msgspec.msgpack.encode([0, NOW_MS, {7: 2.0}]))
+    trending = Trending(HALF_LIFE)
+    trending.restore(old)
+    trending.observe(0, 8, NOW_MS, 1.0)
+    list(trending.take_changed())
+    assert trending.scores() == {7: 1.0, 8: 0.5}
+    assert trending.lasting() == {8: 1.0}

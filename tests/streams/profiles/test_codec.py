@@ -17,6 +17,7 @@ from streams.errors import ProfileCodecError
 from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import VERSION, encode
+from streams.profiles.habits import HABIT, PriceMoments
 from streams.profiles.profile import AFFINITY, RECENT, PastQuery, Position, Profile, apply
 from tests.streams.shoppers import (
     DIM,
@@ -48,6 +49,12 @@ TAIL = (
 VERSION_1 = bytes.fromhex("9801" + HEAD + TAIL)
 VERSION_2 = bytes.fromhex("9902" + HEAD + TAIL + "c40cdbbeaf7e34fa7ca50000c03f")
 
+VERSION_3 = bytes.fromhex(
+    "9a03cf0000019c1c38a400c40c0000803fff7f00c000200000c40c000080444000ff7fa0ff0400c42a00a4381c9c01000040f89e395b66422f07"
+    "0000000318a0381c9c0100008472c2e34d854f7500000000009192cf0000019c1c38a400a972656420626f6f7473c40c50d5dd37c96110"
+    "8c0000204081cf47e6d0f54373db359229cf0000019c1c38a47bc40cdbbeaf7e34fa7ca50000c03f00"
+)
+
 
 def assert_close(mine: Vector, yours: Vector) -> None:
     """Every component to half of 1/32767 of the largest one, the precision of the bytes."""
@@ -68,9 +75,19 @@ def test_a_profile_reads_back_and_is_written_as_the_same_bytes(spread: Spread, d
         profile.queries,
         profile.positions,
     )
-    for name in ("recent", "categories", "brands"):
+    for name in ("recent", "categories", "brands", "habits"):
         assert getattr(read, name).tobytes() == getattr(profile, name).tobytes()
+    assert (read.prices, read.session_started_ms) == (profile.prices, profile.session_started_ms)
     assert encode(read) == written
+
+
+@given(histories(SPREADS[3]))
+def test_what_storing_gives_back_is_what_reading_gives(history: list[Interaction]) -> None:
+    written, kept = codec.store(fold_all(history))
+    read = decode(written, DIM)
+    for name in Profile.__dataclass_fields__:
+        mine, yours = getattr(kept, name), getattr(read, name)
+        assert mine.tobytes() == yours.tobytes() if isinstance(mine, np.ndarray) else mine == yours
 
 
 vectors = st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=40)
@@ -107,7 +124,7 @@ def test_what_decays_a_little_at_a_time_decays_in_the_bytes_too() -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
-def test_the_largest_profile_takes_at_most_2500_bytes(letter: str) -> None:
+def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
     profile = empty(384)
     topics = ["c" * 249, "s" * 249]
     for number in range(100):
@@ -116,24 +133,32 @@ def test_the_largest_profile_takes_at_most_2500_bytes(letter: str) -> None:
         interaction: Interaction = search(f"{number}{letter * 990}", at_ms, letter * 128, user_id=letter * 128)
         profile = apply(profile, interaction, at(*place, topics[0]), vector=vector, item=None, rules=RULES)
         interaction = act("purchase", f"{letter * 120}{number}", at_ms, letter * 128)
-        item = msgspec.structs.replace(item_of("x"), category=(letter * 200 + str(number),), brand=f"{letter}{number}")
+        names = {"category": (letter * 200 + str(number),), "brand": f"{letter}{number}"}
+        item = msgspec.structs.replace(item_of("x"), price=0.1, **names)
         profile = apply(profile, interaction, at(*place, topics[1]), vector=vector, item=item, rules=RULES)
     assert len(profile.recent) == 24
     assert len(profile.categories) == len(profile.brands) == 8
-    assert len(encode(profile)) <= 2500
+    assert len(profile.habits) == 80
+    assert len(encode(profile)) <= 4000
 
 
-@pytest.mark.parametrize(("data", "brands"), [(VERSION_1, 0), (VERSION_2, 1)], ids=["version 1", "version 2"])
+@pytest.mark.parametrize(
+    ("data", "brands"),
+    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1)],
+    ids=["version 1", "version 2", "version 3"],
+)
 def test_older_versions_are_read(data: bytes, brands: int) -> None:
     profile = decode(data, 4)
     assert profile.updated_ms == NOW_MS
-    assert profile.short_term.tolist() == [1, -0.5, 0.25, 0]
-    assert profile.long_term.tolist() == [2, 1024, -3, 0.125]
+    assert_close(profile.short_term, np.array([1, -0.5, 0.25, 0], dtype=np.float32))
+    assert_close(profile.long_term, np.array([2, 1024, -3, 0.125], dtype=np.float32))
     assert profile.recent.tolist() == [(NOW_MS, stable_key("a"), 7, 3), (NOW_MS - 1000, stable_key("b"), 0, 0)]
     assert profile.queries == (PastQuery(NOW_MS, "red boots"),)
     assert profile.categories.tolist() == [(stable_key("Boots"), 2.5)]
     assert profile.brands.tolist() == [(stable_key("Fjell"), 1.5)][:brands]
     assert profile.positions == {stable_key("clicks"): Position(41, NOW_MS + 123)}
+    assert (len(profile.habits), profile.prices) == (0, PriceMoments())
+    assert profile.session_started_ms == NOW_MS
 
 
 def test_an_older_version_knows_its_replays_and_is_written_in_the_newest() -> None:
@@ -168,6 +193,9 @@ def with_field(position: int, value: object) -> bytes:
         (with_field(6, bytes(AFFINITY.itemsize - 1)), "no profile"),
         (with_field(7, {"clicks": [1]}), "no profile"),
         (with_field(8, b"x"), "no profile"),
+        (with_field(10, bytes(HABIT.itemsize + 1)), "no profile"),
+        (with_field(11, ["x"]), "no profile"),
+        (with_field(12, "now"), "no profile"),
         (VERSION_1.replace(bytes.fromhex("003c"), bytes.fromhex("007c"), 1), "finite"),
         (encode(empty(4))[:-1], "no profile"),
         (b"\xdc\x10\x00" + b"\x91" * 100_000, "no profile"),
@@ -192,7 +220,7 @@ def test_any_bytes_are_refused_or_read(data: bytes) -> None:
     assert answer(data) is None or data
 
 
-@given(st.sampled_from([VERSION_1, VERSION_2, with_field(0, VERSION)]), st.data())
+@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, with_field(0, VERSION)]), st.data())
 def test_any_damage_is_refused_or_read_as_a_profile_that_can_go_on(data: bytes, draw: st.DataObject) -> None:
     damaged = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 3))):

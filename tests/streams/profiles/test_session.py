@@ -24,27 +24,37 @@ def test_a_session_with_an_id_holds_its_items_however_long_it_lasts() -> None:
             act("view", "last", NOW_MS, "s1"),
         ]
     )
-    assert set(in_session(profile, "s1", RULES).tolist()) == keys("first", "last")
-    assert set(in_session(profile, "s2", RULES).tolist()) == keys("other")
-    assert in_session(profile, "s3", RULES).tolist() == []
+    assert set(in_session(profile, "s1")["key"].tolist()) == keys("first", "last")
+    assert set(in_session(profile, "s2")["key"].tolist()) == keys("other")
+    assert in_session(profile, "s3")["key"].tolist() == []
 
 
-def test_a_session_without_an_id_is_what_came_within_the_gap() -> None:
-    gap_ms = RULES.session_gap_ms
-    profile = fold_all(
-        [act("view", "before", NOW_MS - gap_ms - 1), act("view", "edge", NOW_MS - gap_ms), act("view", "now", NOW_MS)]
-    )
-    assert set(in_session(profile, None, RULES).tolist()) == keys("edge", "now")
+def test_a_session_without_an_id_lasts_until_a_pause() -> None:
+    steps = [RULES.session_gap_ms + 1, 1, RULES.session_gap_ms, 2 * RULES.session_gap_ms, 0]
+    times = [NOW_MS - sum(steps[place:]) for place in range(len(steps))]
+    names = ("before", "first", "second", "third", "now")
+    for last, expected in enumerate(
+        [("before",), ("first",), ("second", "first"), ("third", "second", "first"), ("now",)]
+    ):
+        history = [act("view", name, at_ms) for name, at_ms in zip(names, times, strict=True)]
+        profile = fold_all(history[: last + 1])
+        assert [*in_session(profile, None)["key"].tolist()] == [stable_key(name) for name in expected]
+
+
+def test_a_late_event_from_before_a_session_does_not_move_its_start() -> None:
+    profile = fold_all([act("view", "now", NOW_MS), act("view", "late", NOW_MS - MINUTE)])
+    assert profile.session_started_ms == NOW_MS
+    assert in_session(profile, None)["key"].tolist() == [stable_key("now")]
 
 
 def test_a_search_moves_a_session_on() -> None:
     profile = fold_all([act("view", "before", NOW_MS - 31 * MINUTE), search("boots", NOW_MS)])
-    assert in_session(profile, None, RULES).tolist() == []
+    assert in_session(profile, None)["key"].tolist() == []
 
 
 def test_a_new_shopper_has_no_session() -> None:
-    assert in_session(empty(DIM, 0), None, RULES).tolist() == []
-    assert in_session(empty(DIM, 0), "s1", RULES).tolist() == []
+    assert in_session(empty(DIM, 0), None)["key"].tolist() == []
+    assert in_session(empty(DIM, 0), "s1")["key"].tolist() == []
 
 
 @pytest.mark.parametrize("session_id", ["s1", "", "ж" * 128])

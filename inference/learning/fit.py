@@ -1,0 +1,128 @@
+"""Fits a ranker to labelled lists: a listwise loss for the order, a logistic regression for the probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from inference.errors import BundleError
+from inference.evaluation import quality
+from inference.learning.examples import Examples
+from inference.learning.losses import listwise, logistic
+from inference.learning.network import Calibration, Network, Ranker
+from inference.ranking.features import CONTEXT
+from inference.types import Vector
+
+UNITS = 16
+DECAYS = (1e-3, 1e-2)
+"""Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
+MOST_STEPS = 200
+TOLERANCE = 1e-3
+"""What gains less NDCG than this is chance: the stronger penalty is then the better one."""
+
+Floats = npt.NDArray[np.floating]
+Progress = Callable[[int], None]
+
+
+def silent(_step: int) -> None:
+    """Tell nobody."""
+
+
+def fit(
+    examples: Examples, *, decay: float = 1e-3, units: int = UNITS, seed: int = 0, progress: Progress = silent
+) -> Ranker:
+    """Fit the order of the candidates, then the probability that a shopper acts on one.
+
+    ListNet's loss (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target, each list
+    counting alike and each negative for as many as it stands for; by L-BFGS, so that a seed gives one ranker. The
+    calibration is Platt's (1999), on the same lists. A column that never varies says nothing and gets no weight.
+    `progress` is told the number of each step, MOST_STEPS at the most.
+
+    Raises:
+        BundleError: the lists hold no label above 0.
+    """
+    lists = examples.lists(examples.positives() > 0)
+    if not len(lists.relevant):
+        raise BundleError("examples: at least one list with a candidate that was acted on required, there is none")
+    mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
+    varies = std > 1e-6
+    std = np.where(varies, std, 1.0)
+    x = _standardised(lists, mean, std, varies)
+    network = _order(lists, x, decay, Network.start(x.shape[1], units, seed), progress)
+    whole = _standardised(examples, mean, std, varies)
+    calibration = _calibrate(examples, whole, network.logits(whole))
+    return Ranker(examples.names, mean, std, network, calibration)
+
+
+def choose_decay(
+    learn: Examples,
+    check: Examples,
+    decays: Sequence[float] = DECAYS,
+    *,
+    units: int = UNITS,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> float:
+    """Return the penalty whose fit to `learn` ranks the later lists in `check` best, by NDCG@20; ties to the larger."""
+    found = {each: _ndcg(fit(learn, decay=each, units=units, seed=seed, progress=progress), check) for each in decays}
+    best = max(found.values())
+    return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
+
+
+def _ndcg(ranker: Ranker, check: Examples) -> float:
+    return quality(ranker.logits(check.features), *check.truth).ndcg
+
+
+def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDArray[np.bool_]) -> Vector:
+    """Return float32, (n, F): the products are most of a fit, and it learns nothing from more digits."""
+    x = (examples.features - mean.astype(np.float32)) / std.astype(np.float32)
+    x[:, ~varies] = 0.0
+    return np.asarray(x, dtype=np.float32)
+
+
+def _order(lists: Examples, x: Vector, decay: float, start: Network, progress: Progress) -> Network:
+    """Minimise the listwise loss with a penalty on the weights."""
+    loss = listwise(lists)
+    penalised = start.like(np.ones(start.flat().size))
+    penalty = Network(penalised.direct, penalised.hidden, 0 * penalised.bias, penalised.output).flat() * decay
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        network = start.like(flat.astype(np.float32))
+        active = x @ network.hidden
+        active += network.bias
+        np.maximum(active, 0.0, out=active)
+        value, slopes = loss((x @ network.direct + active @ network.output).astype(np.float64))
+        slope = slopes.astype(np.float32)
+        inner = np.outer(slope, network.output)
+        inner *= active > 0
+        gradient = Network(x.T @ slope, x.T @ inner, inner.sum(axis=0), active.T @ slope).flat().astype(np.float64)
+        return value + float(penalty @ flat**2) / 2, gradient + penalty * flat
+
+    steps = iter(range(1, MOST_STEPS + 1))
+    found = minimize(
+        objective,
+        start.flat(),
+        jac=True,
+        method="L-BFGS-B",
+        callback=lambda _flat: progress(next(steps)),
+        options={"maxiter": MOST_STEPS, "ftol": 1e-6},
+    )
+    return start.like(found.x)
+
+
+def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
+    """Fit σ(slope · logit + x · context + offset) to what was acted on."""
+    context = [examples.names.index(name) for name in CONTEXT if name in examples.names]
+    columns = np.column_stack([logits, x[:, context], np.ones(len(x))])
+    loss = logistic(columns, examples.labels > 0, examples.weights)
+    start = np.zeros(columns.shape[1])
+    start[0] = 1.0
+    # The order stays: a slope below 0 would turn it round.
+    bounds = [(1e-3, None), *[(None, None)] * (len(start) - 1)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    weights = np.zeros(x.shape[1])
+    weights[context] = found.x[1:-1]
+    return Calibration(float(found.x[0]), weights, float(found.x[-1]))

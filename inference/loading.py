@@ -1,0 +1,128 @@
+"""Opens the files of a bundle: the right one for each purpose and provider, each checked before anybody uses it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.encoding.encoder import TextEncoder
+from inference.encoding.providers import CPU
+from inference.encoding.session import Session, open_session, usable_providers
+from inference.errors import BundleError, ScoringError
+from inference.manifest import (
+    RANKER,
+    TOKENIZER,
+    EncoderFile,
+    Graph,
+    Manifest,
+    Purpose,
+    read_file,
+)
+from inference.ranking.scorer import Scorer
+
+logger = logging.getLogger(__name__)
+
+MIN_COSINE = 0.998
+"""Least cosine of a computed vector to its golden one. Other processors and providers round otherwise."""
+MAX_SCORE_ERROR = 1e-3
+"""Greatest distance of a computed score to its golden one."""
+
+
+class Loader:
+    """Loads the parts of one bundle; a file that serves two purposes is opened once."""
+
+    def __init__(self, folder: Path, manifest: Manifest, providers: Sequence[str] = (CPU,), threads: int = 1) -> None:
+        self._folder, self._manifest, self._threads = folder, manifest, threads
+        self._providers = usable_providers(providers)
+        self._open: dict[tuple[str, str], TextEncoder] = {}
+
+    def encoder_for(self, purpose: Purpose) -> TextEncoder:
+        """Return the encoder for `purpose` on the first provider that works and that the bundle has a file for.
+
+        Raises:
+            BundleError: there is none, a file is damaged, or it does not compute what the manifest promises.
+        """
+        for provider in self._providers:
+            file = self._file(purpose, provider)
+            if file is None:
+                logger.warning("%s: no encoder file for %s on %s", self._folder, purpose, provider)
+                continue
+            encoder = self.encoder(file, provider)
+            # A session that could not have its provider runs on the CPU: there the CPU's own file is the faster one.
+            if encoder.provider == provider or provider == self._providers[-1]:
+                return encoder
+        raise BundleError(f"{self._folder}: no encoder file for {purpose} on any of {', '.join(self._providers)}")
+
+    def encoder(self, file: EncoderFile, provider: str) -> TextEncoder:
+        """Open one of the encoder's files on `provider` and check it. Raises BundleError."""
+        key = (file.file, provider)
+        if key not in self._open:
+            content = read_file(self._folder, self._manifest.file(file.file))
+            session = open_session(content, name="encoder", providers=(provider,), threads=self._threads)
+            check_signature(self._folder, session, file.graph)
+            manifest = self._manifest
+            tokenizer = read_file(self._folder, manifest.of_role(TOKENIZER))
+            encoder = TextEncoder(session, tokenizer, dim=manifest.dim, max_tokens=manifest.max_tokens)
+            self._check_vectors(file, encoder)
+            self._open[key] = encoder
+        return self._open[key]
+
+    def scorer(self) -> Scorer:
+        """Open the ranker and check it. Raises BundleError."""
+        content = read_file(self._folder, self._manifest.of_role(RANKER))
+        # The ranker is one small product: copying its features to a GPU would cost more than it saves.
+        session = open_session(content, name="ranker", providers=(CPU,), threads=1)
+        check_signature(self._folder, session, self._manifest.ranker)
+        scorer = Scorer(session, self._manifest.features)
+        self._check_scores(scorer)
+        return scorer
+
+    def _file(self, purpose: Purpose, provider: str) -> EncoderFile | None:
+        fitting = (e for e in self._manifest.encoders if purpose in e.purposes and provider in e.providers)
+        return next(fitting, None)
+
+    def _check_vectors(self, file: EncoderFile, encoder: TextEncoder) -> None:
+        where = f"{self._folder}: {file.file}"
+        try:
+            vectors = encoder.encode([each.text for each in file.golden])
+        except ScoringError as error:
+            raise BundleError(f"{where}: the golden inputs of the manifest fail: {error}") from error
+        for each, vector in zip(file.golden, vectors, strict=True):
+            if len(each.vector) != 2 * encoder.dim:
+                raise BundleError(
+                    f"{where}: the golden vector of {each.text!r} must have {2 * encoder.dim} bytes, it has "
+                    f"{len(each.vector)}"
+                )
+            required = np.frombuffer(each.vector, dtype="<f2").astype(np.float32)
+            cosine = float(vector @ required / max(float(np.linalg.norm(required)), 1e-9))
+            if not cosine >= MIN_COSINE:
+                raise BundleError(
+                    f"{where}: the encoder must give {each.text!r} its golden vector to a cosine of {MIN_COSINE}, "
+                    f"on {encoder.provider} it came to {cosine:.4f}"
+                )
+
+    def _check_scores(self, scorer: Scorer) -> None:
+        for each in self._manifest.golden:
+            try:
+                (score,) = scorer.score(np.array([each.features], dtype=np.float32))
+            except ScoringError as error:
+                raise BundleError(f"{self._folder}: the golden inputs of the manifest fail: {error}") from error
+            if not abs(float(score) - each.score) <= MAX_SCORE_ERROR:
+                raise BundleError(
+                    f"{self._folder}: the ranker must score the golden features {each.score:.5f} to within "
+                    f"{MAX_SCORE_ERROR}, it gave {float(score):.5f}"
+                )
+
+
+def check_signature(folder: Path, session: Session, graph: Graph) -> None:
+    """Require that the graph takes and gives what the manifest says. Raises BundleError."""
+    required = ({each.name for each in graph.inputs}, {each.name for each in graph.outputs})
+    came = (set(session.inputs), {session.output})
+    if came != required:
+        raise BundleError(
+            f"{folder}: the manifest requires the {session.name} graph to map {sorted(required[0])} to "
+            f"{sorted(required[1])}, the file maps {sorted(came[0])} to {sorted(came[1])}"
+        )

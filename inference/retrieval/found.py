@@ -1,0 +1,26 @@
+"""What a search or a source found: rows in a settled order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from inference.retrieval.columns import Rows
+from inference.types import Keys, Vector
+
+
+class Found(NamedTuple):
+    """Rows of the catalogue (n,) by falling score (n,), float32; ties by stable key."""
+
+    rows: Rows
+    scores: Vector
+
+
+def best(rows: Rows, scores: Vector, keys: Keys, limit: int) -> Found:
+    """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by their `keys` (n,) also at the cut."""
+    if len(rows) > limit:
+        (kept,) = (scores >= np.partition(scores, -limit)[-limit]).nonzero()
+        rows, scores, keys = rows[kept], scores[kept], keys[kept]
+    order = np.lexsort((keys, -scores))[:limit]
+    return Found(rows[order], scores[order])

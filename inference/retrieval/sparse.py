@@ -1,0 +1,164 @@
+"""A sparse index: documents by their words, scored by BM25, changed one document at a time.
+
+BM25: Robertson & Zaragoza 2009, doi:10.1561/1500000019, with the idf ln(1 + (N − n + ½) / (n + ½)), which is positive
+also for words that most documents have; so there is no list of stop words. Documents give frequencies that their
+fields' weights are already in: the simple BM25F of Robertson, Zaragoza & Taylor 2004, doi:10.1145/1031171.1031181.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+
+from inference.retrieval.postings import NOTHING, Postings, Values
+from inference.retrieval.tally import Numbers, Sums, Tally
+from inference.retrieval.tokens import Reading, Word
+
+K1 = 1.2
+"""How soon more of a word stops counting."""
+B = 0.75
+"""How much a long document needs more of a word."""
+STEP = 0.5
+"""Frequencies are whole multiples of this, up to 127."""
+_BITS = 8
+_MOST = (1 << _BITS) - 1
+
+
+class Document(NamedTuple):
+    """Tokens with their weighted frequencies, and the weighted number of words."""
+
+    frequencies: Mapping[str, float]
+    length: float
+
+
+class Matches(NamedTuple):
+    """Documents (n,) and the share of the greatest score within reach that each has, (n,), in [0, 1)."""
+
+    documents: Numbers
+    shares: Sums
+
+
+class SparseIndex:
+    """Documents by number, from 0 on. Not thread-safe."""
+
+    def __init__(self, *, k1: float = K1, b: float = B) -> None:
+        self._k1, self._b = k1, b
+        # Most tokens have one document: a number takes a tenth of the memory of a list.
+        self._postings: dict[str, int | Postings] = {}
+        self._lengths = np.zeros(256)
+        self._norms: Sums | None = None
+        self._documents = 0
+        self._total_length = 0.0
+        self._tally = Tally(256)
+
+    def __len__(self) -> int:
+        return self._documents
+
+    def add(self, number: int, document: Document) -> None:
+        """Add a document under a number that is free."""
+        while number >= len(self._lengths):
+            self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
+            self._tally = Tally(len(self._lengths))
+        self._lengths[number], self._norms = document.length, None
+        self._documents += 1
+        self._total_length += document.length
+        for token, code in _codes(number, document):
+            held = self._postings.get(token)
+            if held is None:
+                self._postings[token] = code
+                continue
+            if isinstance(held, int):
+                first, held = held, Postings()
+                held.add(first)
+                self._postings[token] = held
+            held.add(code)
+
+    def remove(self, number: int, document: Document) -> None:
+        """Take out a document, given as it was added."""
+        self._norms = None
+        self._documents -= 1
+        self._total_length -= document.length
+        for token, code in _codes(number, document):
+            held = self._postings[token]
+            if isinstance(held, Postings):
+                held.remove(code)
+            if isinstance(held, int) or not len(held):
+                del self._postings[token]
+
+    def search(self, words: Iterable[Word]) -> Matches:
+        """Return every document that has some of the `words`, and its share of the score within reach.
+
+        The share is Σ score(word) / Σ greatest score(word): a word that no document has lowers it as the rarest would.
+        A document's score for a word is that of its best reading.
+        """
+        weights = {word: self._weight(word) for word in words}
+        reach = sum(weights.values())
+        found = [(self._word(word), weight / reach) for word, weight in weights.items()]
+        return Matches(*self._tally.add_up([(matches.documents, matches.shares * part) for matches, part in found]))
+
+    def idf(self, token: str) -> float:
+        """Return how much a token tells, by the number of documents that have it."""
+        held = self._postings.get(token)
+        having = 0 if held is None else 1 if isinstance(held, int) else len(held)
+        return log(1 + (self._documents - having + 0.5) / (having + 0.5))
+
+    def _weight(self, word: Word) -> float:
+        """Return the greatest idf among the tokens of the first reading that is known in full, else that of none."""
+        for reading in word:
+            if all(token in self._postings for token in reading):
+                return max(map(self.idf, reading))
+        return log(1 + (self._documents + 0.5) / 0.5)
+
+    def _word(self, word: Word) -> Matches:
+        found = [self._reading(reading) for reading in word]
+        if len(found) == 1:
+            return found[0]
+        documents, places = self._tally.distinct(np.concatenate([matches.documents for matches in found]))
+        shares = np.zeros(len(documents))
+        np.maximum.at(shares, places, np.concatenate([matches.shares for matches in found]))
+        return Matches(documents, shares)
+
+    def _reading(self, reading: Reading) -> Matches:
+        """Return the documents that have a token of the reading, and Σ idf · saturation / Σ idf, in [0, 1)."""
+        if len(reading) == 1:
+            return self._token(reading[0])
+        weights = {token: self.idf(token) for token in reading}
+        reach = sum(weights.values())
+        found = [(self._token(token), weight / reach) for token, weight in weights.items()]
+        return Matches(*self._tally.add_up([(matches.documents, matches.shares * part) for matches, part in found]))
+
+    def _token(self, token: str) -> Matches:
+        """Return the documents that have a token, and how near each is to all that its frequency can bring."""
+        if self._norms is None:
+            mean = self._total_length / max(self._documents, 1) or 1.0
+            self._norms = self._k1 * (1 - self._b + self._b * self._lengths / mean)
+        codes = self._codes(token)
+        documents, frequencies = codes >> _BITS, (codes & _MOST) * STEP
+        return Matches(documents, frequencies / (frequencies + self._norms[documents]))
+
+    def _codes(self, token: str) -> Values:
+        held = self._postings.get(token)
+        if held is None:
+            return NOTHING
+        return np.array([held], dtype=np.int64) if isinstance(held, int) else held.values
+
+
+def document(fields: Sequence[tuple[float, Sequence[Word]]]) -> Document:
+    """Make a document of fields, each with its weight, a multiple of `STEP`. Every reading of a word is indexed."""
+    frequencies: dict[str, float] = {}
+    length = 0.0
+    for weight, words in fields:
+        length += weight * len(words)
+        for word in words:
+            for token in {token for reading in word for token in reading}:
+                frequencies[token] = frequencies.get(token, 0.0) + weight
+    return Document(frequencies, length)
+
+
+def _codes(number: int, document: Document) -> Iterable[tuple[str, int]]:
+    """Yield each token with the document's number and the frequency in one whole number."""
+    for token, frequency in document.frequencies.items():
+        yield token, number << _BITS | min(round(frequency / STEP), _MOST)

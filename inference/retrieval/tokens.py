@@ -1,0 +1,70 @@
+"""Words of texts as an index knows them: the same for items and for queries. Pure.
+
+A text is put into NFKC and case-folded; its words are runs of Unicode letters and digits, with the punctuation inside
+them. A word has readings, each a sequence of tokens, of which the first is the word itself: `wh-1000xm4` is also
+`wh1000xm4`, `wh 1000xm4` and `wh 1000 xm 4`, so that however a shopper types a model number, some reading of it is
+among those of the item's. Chinese and Japanese have no spaces: their words are read as pairs of characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+Reading = tuple[str, ...]
+"""Tokens that together stand for a word."""
+
+Word = tuple[Reading, ...]
+"""The readings of one word, the word itself first."""
+
+_UNSPACED = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
+_WORDS = re.compile(rf"{_UNSPACED}+|(?:(?!{_UNSPACED})[^\W_])+(?:[-./&+_'’:](?:(?!{_UNSPACED})[^\W_])+)*")
+_PUNCTUATION = re.compile(r"[\W_]+")
+_ATOMS = re.compile(r"\d+|[^\W\d_]+")
+_POSSESSIVE = re.compile(r"['’]s?(?!\w)")
+_ACCENTED_LATIN = re.compile(r"([a-z])[\u0300-\u036f]+")
+_SIGNS = str.maketrans(dict.fromkeys("™®©℠", " "))
+"""NFKC would make letters of some of them."""
+_MAX_WORD = 64
+"""Longer ones are cut: nobody types them, and each token is kept."""
+
+
+def words(text: str) -> list[Word]:
+    """Return the words of a text, in order.
+
+    >>> words("Sony WH-1000XM4 headphones")
+    [(('sony',),), (('wh-1000xm4',), ('wh1000xm4',), ('wh', '1000xm4'), ('wh', '1000', 'xm', '4')), (('headphone',),)]
+    """
+    folded = unicodedata.normalize("NFKC", text.translate(_SIGNS)).casefold()
+    if not folded.isascii():
+        folded = unicodedata.normalize("NFKC", _ACCENTED_LATIN.sub(r"\1", unicodedata.normalize("NFKD", folded)))
+    return [readings(word[:_MAX_WORD]) for word in _WORDS.findall(_POSSESSIVE.sub("", folded))]
+
+
+@lru_cache(maxsize=65_536)
+def readings(word: str) -> Word:
+    """Return the readings of one folded word."""
+    if re.match(_UNSPACED, word):
+        return (tuple(word[at : at + 2] for at in range(max(1, len(word) - 1))),)
+    parts = tuple(part for part in _PUNCTUATION.split(word) if part)
+    several = ((word,), ("".join(parts),), parts, tuple(atom for part in parts for atom in _ATOMS.findall(part)))
+    return tuple(dict.fromkeys(tuple(map(singular, reading)) for reading in several if reading))
+
+
+def singular(token: str) -> str:
+    """Fold an English plural: the S stemmer of Harman 1991 with `es` dropped after a sibilant. Other words stay.
+
+    Nothing else is folded: a stemmer that goes further takes words of a shop for one another. Harman 1991,
+    doi:10.1002/(SICI)1097-4571(199101)42:1<7::AID-ASI2>3.0.CO;2-P.
+
+    >>> [singular(word) for word in ("batteries", "watches", "cables", "glass", "bus", "xs")]
+    ['battery', 'watch', 'cable', 'glass', 'bus', 'xs']
+    """
+    if len(token) < 4 or not (token.isascii() and token.isalpha()) or not token.endswith("s"):
+        return token
+    if token.endswith("ies") and token[-4] not in "ae":
+        return token[:-3] + "y"
+    if token.endswith(("xes", "ches", "shes", "sses", "zzes")):
+        return token[:-2]
+    return token if token.endswith(("us", "ss", "is")) else token[:-1]

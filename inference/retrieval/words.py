@@ -1,0 +1,64 @@
+"""Words: the items whose text has the words of the search, the rare ones above all.
+
+Vectors know what a text is about and blur what it says to the letter: model numbers, sizes and brand names that the
+encoder never met are found here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inference.retrieval.columns import Rows
+from inference.retrieval.sparse import Document, Matches, SparseIndex, document
+from inference.retrieval.tokens import words
+from inference.types import Item, Vector
+
+FIELD_WEIGHTS = {"title": 3.0, "brand": 2.0, "category": 1.0, "attributes": 1.0, "description": 0.5}
+"""A word in the title says more of what an item is than one in its description."""
+MAX_CHARS = 2000
+"""Of each field: a description may be a novel."""
+
+
+class WordIndex:
+    """The catalogue's items by their words. Its owner says which item a row had."""
+
+    def __init__(self) -> None:
+        self._index = SparseIndex()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def replace(self, row: int, old: Item | None, new: Item | None) -> None:
+        """Put `new` in the place of `old`, the item that was indexed under `row`; None for no item."""
+        if old is not None and new is not None and _texts(old) == _texts(new):
+            return
+        if old is not None:
+            self._index.remove(row, _document(old))
+        if new is not None:
+            self._index.add(row, _document(new))
+
+    def search(self, text: str) -> Matches:
+        """Return the rows with some of the query's words, and BM25 as a share of the greatest within reach."""
+        return self._index.search(words(text))
+
+    def relevance(self, text: str, rows: Rows) -> Vector:
+        """Return the share of each of `rows` (n,), float32; 0 for items that have none of the query's words."""
+        matches = self.search(text)
+        shares = np.zeros(max(matches.documents.max(initial=0), rows.max(initial=0)) + 1, dtype=np.float32)
+        shares[matches.documents] = matches.shares
+        return shares[rows]
+
+
+def _texts(item: Item) -> dict[str, str]:
+    return {
+        "title": item.title,
+        "brand": item.brand or "",
+        "category": " ".join(item.category),
+        "attributes": " ".join(item.attributes.values()),
+        "description": item.description or "",
+    }
+
+
+def _document(item: Item) -> Document:
+    texts = _texts(item)
+    return document([(weight, words(texts[field][:MAX_CHARS])) for field, weight in FIELD_WEIGHTS.items()])

@@ -1,0 +1,71 @@
+"""Verifies every file of a bundle, also those that would not be loaded here, with one finding for each check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from inference.encoding.providers import CPU
+from inference.encoding.session import usable_providers
+from inference.errors import InferenceError
+from inference.loading import Loader
+from inference.manifest import EncoderFile, File, Manifest, read_file, read_manifest
+from inference.ranking.features import FEATURES
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check of a bundle; `detail` says what was found, or why it failed."""
+
+    check: str
+    passed: bool
+    detail: str
+
+
+def verify_bundle(folder: Path) -> Iterator[Finding]:
+    """Yield a finding for the manifest, each file, each encoder's and the ranker's golden outputs.
+
+    A file made for a provider that this machine lacks is run on the CPU: slower, with the same vectors.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except InferenceError as error:
+        yield Finding("manifest", False, str(error))
+        return
+    yield Finding("manifest", True, f"format {manifest.format}, {manifest.name} {manifest.version}")
+    for file in manifest.files:
+        yield _check(file.name, partial(_content, folder, file))
+    for encoder in manifest.encoders:
+        yield _check(f"{encoder.file}, vectors", partial(_vectors, folder, manifest, encoder))
+    yield _check("ranker, scores", partial(_scores, folder, manifest))
+    yield _features(manifest)
+
+
+def _content(folder: Path, file: File) -> str:
+    return f"{len(read_file(folder, file)):,} bytes, sha256 {file.sha256[:12]}…"
+
+
+def _vectors(folder: Path, manifest: Manifest, encoder: EncoderFile) -> str:
+    usable = [name for name in usable_providers((CPU,)) if name in encoder.providers]
+    opened = Loader(folder, manifest).encoder(encoder, usable[0] if usable else CPU)
+    return f"signature and {len(encoder.golden)} golden vectors on {opened.provider}"
+
+
+def _scores(folder: Path, manifest: Manifest) -> str:
+    Loader(folder, manifest).scorer()
+    return f"signature and {len(manifest.golden)} golden scores"
+
+
+def _features(manifest: Manifest) -> Finding:
+    fits = manifest.features == FEATURES
+    detail = f"{len(FEATURES)}, those of this version" if fits else "the ranker was fitted to others: fit it anew"
+    return Finding("features", fits, detail)
+
+
+def _check(name: str, run: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, run())
+    except InferenceError as error:
+        return Finding(name, False, str(error))

@@ -1,0 +1,103 @@
+"""What `examples` and `train-ranker` share: files in, a replay, labelled lists out, with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+from streams.commands.options import FILE, encoding_progress
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+    from streams.examples import List, Sampling
+    from streams.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OPTIONS = (
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the samples."),
+    click.option("--after", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True,
+                 help="Of the interactions, the share at the beginning that only teaches."),
+    click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+                 help="Of the interactions after that, how many become a list of examples."),
+    click.option("--arrivals", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+                 help="Of the arrivals of known shoppers, before any action, how many become a list."),
+    click.option("--negatives", type=click.IntRange(1), default=60, show_default=True,
+                 help="Other candidates of a list to keep."),
+    click.option("--horizon", type=click.IntRange(1), default=5, show_default=True,
+                 help="Items of the same session, after this one, that count as acted on."),
+    click.option("--until", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S")),
+                 help="Leave out what happened from then on, UTC: a time kept for measuring."),
+    click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue."),
+)  # fmt: skip
+
+
+def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the options that say which examples are kept."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def gather(
+    settings: Settings,
+    bundle: Bundle,
+    catalog: Path,
+    events: Path,
+    sampling: Sampling,
+    *,
+    vectors: Path | None,
+    until: datetime | None,
+) -> list[List]:
+    """Replay the events of a shop, those before `until`, and return the labelled lists.
+
+    Raises:
+        InvalidEvent: a line breaks the contract.
+        ConfigurationError: `vectors` are of another model.
+    """
+    from rich.progress import Progress
+
+    from streams.contracts.jsonlines import read_events, read_items
+    from streams.examples import examples
+    from streams.items.encoded import encode_catalogue, read_vectors
+    from streams.replay import Replay, for_long_logs
+
+    items = [line.message for line in read_items(catalog)]
+    known = read_vectors(vectors, bundle) if vectors else None
+    with encoding_progress(len(items)) as encoded:
+        records = encode_catalogue(bundle, items, known=known, progress=encoded)
+    end = datetime.max.replace(tzinfo=UTC) if until is None else until.replace(tzinfo=UTC)
+    interactions = [line.message for line in read_events(events) if line.message.occurred_at < end]
+    with Progress() as bar:
+        task = bar.add_task("Gathering examples", total=len(interactions))
+        replay = Replay(for_long_logs(settings), bundle, records)
+        return list(examples(replay, interactions, sampling, lambda done: bar.advance(task, done)))
+
+
+def gather_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[List]:
+    """Return a labelled list for each search that people graded the results of.
+
+    Raises:
+        InvalidEvent: a line of the catalogue breaks the contract.
+        ConfigurationError: the grades cannot be read.
+    """
+    from rich.progress import Progress
+
+    from streams.contracts.jsonlines import read_items
+    from streams.evaluation.judgements import read_judgements
+    from streams.examples import graded
+
+    items = [line.message for line in read_items(catalog)]
+    found = read_judgements(judgements, items)
+    queries = [
+        (query, dict(zip(places, grades, strict=True)))
+        for query, places, grades in zip(found.queries, found.items, found.grades, strict=True)
+    ]
+    with Progress() as bar:
+        task = bar.add_task("Ranking what was graded", total=len(queries))
+        return list(graded(bundle, items, queries, lambda done: bar.advance(task, done)))

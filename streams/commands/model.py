@@ -1,0 +1,120 @@
+"""`intentstream model`: what bundles there are, what one of them holds, whether it is whole, and which one serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.commands.model_use import unpin, use
+from streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from inference.manifest import Manifest
+
+FOLDER = Path("exported_models")
+
+path_argument = click.argument("path", required=False, type=click.Path(path_type=Path, file_okay=False))
+
+
+@click.group(epilog="Example: intentstream model verify exported_models/shop-minilm-l3/1")
+def model() -> None:
+    """Look at model bundles, and change the one that workers serve with.
+
+    PATH is a bundle's folder; without it, the one that the settings name. docs/model-swap.md tells how workers verify
+    another one, warm it up and take it over without a pause.
+    """
+
+
+model.add_command(use)
+model.add_command(unpin)
+
+
+@model.command()
+@path_argument
+def verify(path: Path | None) -> None:
+    """Check every file of a bundle: checksums, signatures, golden outputs. Fails unless all of them pass."""
+    from inference.verification import verify_bundle
+
+    folder = path or load_settings().model_path
+    failed = 0
+    for each in verify_bundle(folder):
+        click.echo(f"{'ok     ' if each.passed else 'FAILED '} {each.check}: {each.detail}")
+        failed += not each.passed
+    if failed:
+        raise click.ClickException(f"{folder}: {failed} of the checks failed")
+    click.echo(f"{folder} is whole")
+
+
+@model.command()
+@path_argument
+def info(path: Path | None) -> None:
+    """Show a bundle's manifest: origin, files and what they are for, data, licences, figures."""
+    from rich.console import Console
+
+    from inference.manifest import read_manifest, vector_space
+
+    folder = path or load_settings().model_path
+    manifest = read_manifest(folder)
+    console = Console()
+    console.print(f"[bold]{manifest.name} {manifest.version}[/bold]  {folder}", highlight=False)
+    console.print(f"{manifest.dim} dimensions, up to {manifest.max_tokens} tokens, space {vector_space(manifest)}")
+    origin = manifest.created_from
+    console.print(f"Made from {origin.model} ({origin.package} {origin.version}, {origin.licence})", highlight=False)
+    console.print(f"Licence {manifest.card.licence}; {', '.join(manifest.card.languages)}", highlight=False)
+    console.print(f"Limits: {manifest.card.limits}", highlight=False)
+    for table in _tables(manifest):
+        if table.row_count:
+            console.print(table)
+
+
+@model.command("list")
+@click.argument("path", default=FOLDER, type=click.Path(path_type=Path, file_okay=False))
+def list_(path: Path) -> None:
+    """List the bundles under PATH with version, size, and whether they verify."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from inference.manifest import MANIFEST
+    from inference.verification import verify_bundle
+
+    table = Table("bundle", "version", "MB", "verifies", title=str(path))
+    for manifest in sorted(path.glob(f"*/*/{MANIFEST}")):
+        folder = manifest.parent
+        bad = [each for each in verify_bundle(folder) if not each.passed]
+        size = sum(each.stat().st_size for each in folder.iterdir() if each.is_file())
+        table.add_row(folder.parent.name, folder.name, f"{size / 1e6:.1f}", f"no: {bad[0].detail}" if bad else "yes")
+    if not table.row_count:
+        raise click.ClickException(f"{path}: no bundles, .../NAME/VERSION/{MANIFEST}")
+    Console().print(table)
+
+
+def _tables(manifest: Manifest) -> Iterator[Table]:
+    from rich.table import Table
+
+    files = Table("file", "MB", "role", "precision", "serves", "on", "cosine to float32", title="Files")
+    encoders = {each.file: each for each in manifest.encoders}
+    for file in manifest.files:
+        encoder = encoders.get(file.name)
+        row = [file.name, f"{file.bytes / 1e6:.2f}", file.role]
+        if encoder is not None:
+            short = (name.removesuffix("ExecutionProvider") for name in encoder.providers)
+            cosine = f"{encoder.parity.mean_cosine:.4f}" if encoder.parity else ""
+            row += [encoder.precision, ", ".join(encoder.purposes), ", ".join(short), cosine]
+        files.add_row(*row)
+    yield files
+    metrics = Table("figure", "value", "measured", title="Figures")
+    for metric in manifest.card.metrics:
+        metrics.add_row(metric.name, f"{metric.value:g}", metric.measured)
+    yield metrics
+    data = Table("data", "licence", "used for", "cite", title="Trained on")
+    for source in manifest.card.data:
+        data.add_row(source.name, source.licence, source.used_for, source.citation)
+    yield data
+    features = Table("the ranker's features", title="Ranker")
+    features.add_row(", ".join(manifest.features))
+    yield features

@@ -1,0 +1,106 @@
+"""`intentstream train-ranker`: a shop's own interactions to a ranker of its own, in a new version of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.commands.gathering import sampling_options
+from streams.commands.options import FILE
+from streams.errors import ConfigurationError
+from streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from inference.learning.examples import Examples
+    from inference.learning.network import Ranker
+
+
+@click.command(
+    name="train-ranker",
+    epilog="Example: intentstream train-ranker --catalog items.jsonl --events events.jsonl "
+    "--output exported_models/shop-minilm-l3/2",
+)
+@click.option("--catalog", type=FILE, help="Items, JSON Lines (.gz too).")
+@click.option("--events", type=FILE, help="Interactions in order, JSON Lines (.gz too).")
+@click.option("--examples", "files", type=FILE, multiple=True,
+              help="What `intentstream examples` wrote, instead or as well; may be repeated.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder of the new version, .../NAME/VERSION, of the model in use.")  # fmt: skip
+@click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.15, show_default=True,
+              help="Share of the lists, the last ones, that is kept for judging and never fitted to.")  # fmt: skip
+@click.option("--units", type=click.IntRange(0, 256), default=16, show_default=True,
+              help="Hidden units; 0 for a linear ranker.")  # fmt: skip
+@click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; else chosen on later lists.")
+@sampling_options
+def train_ranker(
+    catalog: Path | None, events: Path | None, files: tuple[Path, ...], output: Path,
+    held_out: float, units: int, decay: float | None, until: datetime | None, vectors: Path | None,
+    seed: int, after: float, share: float, arrivals: float, negatives: int, horizon: int,
+) -> None:  # fmt: skip
+    """Fit a ranker to what shoppers did, and write it as a new version of the model.
+
+    The interactions are replayed as a worker would serve them; what a list showed at each moment, and what the shopper
+    then turned to, is what the ranker learns from. The table at the end compares it with simpler orders, and with the
+    ranker that the model has now, on the last lists, which it was not fitted to.
+
+    Workers take the new version over while they run: see docs/model.md.
+    """
+    if not files and (catalog is None or events is None):
+        raise ConfigurationError("train-ranker: required --catalog and --events, or --examples, got neither")
+    if output.exists():
+        raise ConfigurationError(f"{output}: required a folder that does not exist yet: a version is never changed")
+    _require_extra()
+    from inference.learning.compare import compare
+    from inference.learning.examples import join, read_examples
+    from inference.learning.network import to_onnx
+    from inference.learning.version import with_ranker
+    from streams.examples import Sampling, as_examples
+    from streams.parts import load_model, profile_rules
+
+    settings = load_settings()
+    bundle = load_model(settings)
+    shops = [read_examples(path) for path in files]
+    if catalog is not None and events is not None:
+        from streams.commands.gathering import gather
+
+        gap_ms = profile_rules(settings).session_gap_ms
+        sampling = Sampling(seed, after, share, arrivals, negatives, horizon, gap_ms)
+        shops.append(as_examples(gather(settings, bundle, catalog, events, sampling, vectors=vectors, until=until)))
+    held = join([shop.split(1 - held_out, 1) for shop in shops])
+    ranker = _fit(shops, held_out, decay, units, seed)
+    trained = with_ranker(settings.model_path, output, to_onnx(ranker))
+    click.echo(compare(held, {"ranker before": bundle.scorer, "**this ranker**": trained.scorer}))
+    click.echo(f"{output} is ready: {len(held.relevant)} lists held out of {sum(len(s.relevant) for s in shops)}")
+
+
+def _fit(shops: Sequence[Examples], held_out: float, decay: float | None, units: int, seed: int) -> Ranker:
+    """Fit to all but the last lists; where no penalty is given, the last lists before those choose it."""
+    from rich.progress import Progress
+
+    from inference.learning.examples import join
+    from inference.learning.fit import DECAYS, MOST_STEPS, choose_decay, fit
+
+    with Progress() as bar:
+        task = bar.add_task("Fitting the ranker", total=MOST_STEPS * (1 + (0 if decay is not None else len(DECAYS))))
+
+        def step(_number: int) -> None:
+            bar.advance(task)
+
+        if decay is None:
+            early = join([shop.split(0, 1 - 2 * held_out) for shop in shops])
+            late = join([shop.split(1 - 2 * held_out, 1 - held_out) for shop in shops])
+            decay = choose_decay(early, late, units=units, seed=seed, progress=step)
+        learned = join([shop.split(0, 1 - held_out) for shop in shops])
+        ranker = fit(learned, decay=decay, units=units, seed=seed, progress=step)
+        bar.update(task, completed=bar.tasks[task].total)
+    return ranker
+
+
+def _require_extra() -> None:
+    if missing := [name for name in ("onnx", "scipy") if find_spec(name) is None]:
+        raise ConfigurationError(f"train-ranker needs {' and '.join(missing)}: `pip install intentstream[train]`")

@@ -1,0 +1,1 @@
+"""Progressive evaluation: the whole system beside what people would use instead, on what shoppers did."""

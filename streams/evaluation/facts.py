@@ -1,0 +1,68 @@
+"""What a report says of its circumstances: the data, the model, the options and settings. Pure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streams.evaluation.cases import Cases
+from streams.evaluation.log import SEARCH, Log
+from streams.evaluation.plan import Options, System
+from streams.evaluation.report import Data, Model
+from streams.settings import Settings
+
+TOLD = (
+    "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "half_life", "habit", "list_size",
+    "lasting", "pairs", "session", "sources", "trending_interval", "weight",
+)  # fmt: skip
+"""What the names of settings contain that change lists."""
+Plain = str | int | float | bool | None
+
+
+def data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:
+    """Describe the log; `found` cases there are, of which `chosen` were asked for."""
+    return Data(
+        items=log.catalogue,
+        events=len(log),
+        searches=int((log.item == SEARCH).sum()),
+        shoppers=len(np.unique(log.user)),
+        sessions=len(np.unique(log.session)),
+        since=log.interactions[0].occurred_at.isoformat(),
+        tested_since=log.interactions[start].occurred_at.isoformat(),
+        until=log.interactions[-1].occurred_at.isoformat(),
+        cases=len(chosen),
+        cases_found=found,
+        unknown_share=log.unknown_share,
+        unknown_targets=float((chosen.targets.items >= log.catalogue).mean()),
+    )
+
+
+def model_of(system: System) -> Model:
+    """Name the bundle and its ranker."""
+    return Model(
+        name=system.bundle.name,
+        version=system.bundle.version,
+        vector_space=system.bundle.vector_space,
+        ranker="bundle" if system.fit is None else "fitted",
+    )
+
+
+def options_of(options: Options) -> dict[str, Plain | list[int]]:
+    """Tell what was asked."""
+    return {
+        "k": list(options.ks),
+        "test_share": None if options.test_from else options.test_share,
+        "test_from": None if options.test_from is None else options.test_from.isoformat(),
+        "sample": options.sample,
+        "ablation_sample": options.ablation,
+        "seed": options.seed,
+    }
+
+
+def settings_of(settings: Settings) -> dict[str, Plain | list[str]]:
+    """Tell the settings that change lists: no address and no secret among them."""
+    values: dict[str, Plain | list[str]] = settings.model_dump(mode="json")
+    return {
+        name: value
+        for name, value in values.items()
+        if any(part in name for part in TOLD) and not name.endswith("_topic")
+    }

@@ -1,0 +1,92 @@
+"""Grades that people gave to search results, read from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from inference.types import Item
+from streams.errors import ConfigurationError
+
+QUERY, ITEM, GRADE = ("query",), ("item_id", "docid", "product_id"), ("grade", "rating", "label")
+"""What the columns may be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """Queries whose items got more than one grade: only those tell good orders from bad ones.
+
+    Attributes:
+        queries: as they were typed.
+        items: numbers in the catalogue, for each query, in the order of the file.
+        grades: of these, 0 or more.
+        single: how many queries were left out because all their items have one grade.
+        missing: the share of the graded items that the catalogue lacks; they are left out.
+    """
+
+    queries: tuple[str, ...]
+    items: tuple[tuple[int, ...], ...]
+    grades: tuple[tuple[float, ...], ...]
+    single: int
+    missing: float
+
+
+def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
+    """Read the grades of items in the catalogue; the last one counts where a pair has two.
+
+    Raises:
+        ConfigurationError: the file is unreadable or lacks a column, a grade is none, or no query is left.
+    """
+    numbers = {item.item_id: number for number, item in enumerate(catalogue)}
+    graded: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    pairs = missing = 0
+    for query, item_id, grade in _rows(path):
+        pairs += 1
+        number = numbers.get(item_id)
+        missing += number is None
+        if number is not None:
+            graded[query][number] = grade
+    kept = {query: items for query, items in graded.items() if len(set(items.values())) > 1}
+    if not kept:
+        came = f"{len(graded)} queries with items of the catalogue, {missing} of {pairs} items unknown to it"
+        raise ConfigurationError(f"{path}: required a query whose items have more than one grade, got {came}")
+    return Judgements(
+        queries=tuple(kept),
+        items=tuple(tuple(items) for items in kept.values()),
+        grades=tuple(tuple(items.values()) for items in kept.values()),
+        single=len(graded) - len(kept),
+        missing=missing / pairs,
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, float]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            query, item, grade = (_column(path, reader.fieldnames or (), names) for names in (QUERY, ITEM, GRADE))
+            for row in reader:
+                yield row[query], row[item], _grade(f"{path}:{reader.line_num}", row[grade])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{path}: required a readable CSV file in UTF-8, got: {error}") from error
+
+
+def _column(path: Path, header: Sequence[str], names: Sequence[str]) -> str:
+    found = next((name for name in names if name in header), None)
+    if found is None:
+        came = ", ".join(header) or "none"
+        raise ConfigurationError(f"{path}: required a header with a column {' or '.join(names)}, got {came}")
+    return found
+
+
+def _grade(place: str, text: str | None) -> float:
+    try:
+        grade = float(text or "")
+    except ValueError:
+        grade = -1.0
+    if not (isfinite(grade) and grade >= 0):
+        raise ConfigurationError(f"{place}: required a grade of 0 or more, got {text!r}")
+    return grade

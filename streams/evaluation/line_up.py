@@ -1,0 +1,49 @@
+"""Which baselines a protocol is compared with, made for a log."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inference.encoding.text import item_text
+from inference.retrieval.vectors import dequantise
+from inference.types import Vector
+from streams.evaluation.baselines.base import Baseline
+from streams.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
+from streams.evaluation.baselines.nearest import EncoderAlone
+from streams.evaluation.baselines.popularity import Popularity, RecentPopularity
+from streams.evaluation.baselines.repeat import Repeat, RepeatThenPopular
+from streams.evaluation.baselines.vsknn import VSkNN
+from streams.evaluation.baselines.words import Bm25
+from streams.evaluation.log import Log
+from streams.evaluation.plan import System
+from streams.items.live import int8
+
+
+def line_up(system: System, log: Log, protocol: str) -> list[Baseline]:
+    """Return new baselines that know nothing yet; BM25 where something is searched for."""
+    items, only_bought = len(log.item_ids), bool(log.bought.any())
+    knn = ItemKnn(items)
+    known: list[Baseline] = [
+        Popularity(items),
+        RecentPopularity(items),
+        knn,
+        ItemKnnLast(knn),
+        VSkNN(items),
+        VSkNN(items, by_step=True),
+        Repeat(only_bought=only_bought),
+        RepeatThenPopular(items, only_bought=only_bought),
+        EncoderAlone(_vectors(system, items), system.bundle.encode_query),
+    ]
+    if protocol != "search":
+        return known
+    texts = [item_text(item) if item.in_stock else "" for item in system.items]
+    return [*known, Bm25([*texts, *[""] * (items - len(texts))])]
+
+
+def _vectors(system: System, items: int) -> Vector:
+    """Return the unit vector of every item that can be recommended, (items, dim); 0 for the others."""
+    vectors = np.zeros((items, system.bundle.dim), dtype=np.float32)
+    for number, record in enumerate(system.records):
+        if record.item.in_stock:
+            vectors[number] = dequantise(int8(record.vector))
+    return vectors

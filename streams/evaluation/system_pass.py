@@ -1,0 +1,182 @@
+"""Test, then learn, for the system itself: the same replay that a worker's lists are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.evaluation.lists import NOTHING, Lists
+from inference.retrieval.shortlist import Shortlist
+from inference.types import Keys, Query, RankedList, stable_key
+from streams.contracts.messages import Interaction
+from streams.evaluation.baseline_pass import TOLD, Ranking
+from streams.evaluation.cases import Cases
+from streams.evaluation.log import Log
+from streams.evaluation.masking import alone, without
+from streams.replay import Replay
+
+OURS, FUSED = "intentstream", "retrieval order"
+FOLD = "fold"
+MICROSECONDS = 1e6
+WARM_UP = 1000
+"""Interactions before the first list that go the whole way: at its end, updates come at their own intervals again."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Microseconds of each stage, a value a batch: FOLD an interaction, the others a list, while it is `running`."""
+
+    running: bool = False
+    lists: int = 1
+    stages: dict[str, list[float]] = field(default_factory=lambda: {FOLD: []})
+
+    def observe(self, stage: str, seconds: float) -> None:
+        """Take what a stage took for the batch: an `Observer` of the recommender."""
+        if self.running:
+            self.stages.setdefault(stage, []).append(seconds / self.lists * MICROSECONDS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SystemResult:
+    """What the system gave.
+
+    Attributes:
+        ours: the whole system, then the retrieval order, over all cases.
+        alone: each source by its own score, by its name, over all cases.
+        without: the whole system without each source, by its name, over the cases `sample`.
+        sample: numbers of cases, (s,).
+        stages: median microseconds of each stage: `fold` an interaction, the others a list.
+    """
+
+    ours: list[Ranking]
+    alone: dict[str, Ranking]
+    without: dict[str, Ranking]
+    sample: npt.NDArray[np.int64]
+    stages: dict[str, float]
+
+
+class SystemPass:
+    """Goes through the log once.
+
+    Args:
+        replay: the system, at the log's beginning.
+        log: what happened.
+        cases: when lists are asked for.
+        k: how long they are.
+        sample: the cases, by number, for which the system is also asked without each source.
+        watch: takes the time.
+    """
+
+    def __init__(
+        self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64], watch: Stopwatch
+    ) -> None:
+        self._replay, self._log, self._cases, self._k, self._watch = replay, log, cases, k, watch
+        replay.recommender.tell(watch.observe)
+        self._sources = replay.recommender.source_names
+        self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
+        self._sample = {case: place for place, case in enumerate(sample.tolist())}
+        self._sampled = sample
+        self._lists = {name: self._empty(len(cases)) for name in (OURS, FUSED, *self._sources)}
+        self._without = {name: self._empty(len(sample)) for name in self._sources if len(sample)}
+        self._us = np.zeros(len(cases))
+        self._arrivals: dict[int, Query] = {}
+
+    def run(self, progress: Callable[[int], None], *, learned: int = 0) -> SystemResult:
+        """Learn and rank; the first `learned` interactions the system knows already.
+
+        What lies before the first list is folded in without ranking, which comes to the same. `progress` is told how
+        many interactions were taken in since the last time.
+        """
+        asked: dict[int, list[int]] = {}
+        for case, at in enumerate(self._cases.at.tolist()):
+            asked.setdefault(at, []).append(case)
+        end = int(self._cases.at[-1]) + 1
+        position = max(learned, int(self._cases.at[0]) - WARM_UP)
+        self._replay.learn(_told(self._log.interactions[learned:position], progress))
+        began = perf_counter()
+        for batch in self._replay.observe(self._interactions(position, end, asked)):
+            if batch:
+                self._watch.stages[FOLD].append((perf_counter() - began) / len(batch) * MICROSECONDS)
+            wanted = [
+                (case, self._arrivals.pop(position + n) if self._cases.arrival else observation.query)
+                for n, observation in enumerate(batch)
+                for case in asked.get(position + n, ())
+            ]
+            if wanted:
+                self._rank([case for case, _ in wanted], [query for _, query in wanted])
+            position += len(batch)
+            progress(len(batch))
+            began = perf_counter()
+        return self._result()
+
+    def _interactions(self, start: int, end: int, asked: dict[int, list[int]]) -> Iterator[Interaction]:
+        """Yield what happens; who arrives is looked at before what he then does is folded in."""
+        for position in range(start, end):
+            if self._cases.arrival and position in asked:
+                interaction, at_ms = self._log.interactions[position], int(self._log.at_ms[position])
+                self._arrivals[position] = self._replay.arrive(interaction.user_id, at_ms)
+            yield self._log.interactions[position]
+
+    def _rank(self, cases: Sequence[int], queries: Sequence[Query]) -> None:
+        recommender = self._replay.recommender
+        self._watch.running, self._watch.lists = True, len(cases)
+        began = perf_counter()
+        shortlists = recommender.retrieve(queries)
+        ranked = recommender.rank(shortlists)
+        self._us[list(cases)] = (perf_counter() - began) / len(cases) * MICROSECONDS
+        self._watch.running = False
+        for case, shortlist, answer in zip(cases, shortlists, ranked, strict=True):
+            self._note(case, shortlist, answer)
+        chosen = [n for n, case in enumerate(cases) if case in self._sample]
+        if chosen:
+            self._leave_out([self._sample[cases[n]] for n in chosen], [shortlists[n] for n in chosen])
+
+    def _leave_out(self, places: Sequence[int], shortlists: Sequence[Shortlist]) -> None:
+        """Rank anew without each source."""
+        recommender = self._replay.recommender
+        keys = recommender.catalogue.columns.keys
+        for source, lists in self._without.items():
+            masked = [without(shortlist, source, keys[shortlist.rows]) for shortlist in shortlists]
+            for place, answer in zip(places, recommender.rank(masked), strict=True):
+                self._put(lists, place, self._of(answer))
+
+    def _note(self, case: int, shortlist: Shortlist, answer: RankedList) -> None:
+        columns = self._replay.recommender.catalogue.columns
+        keys = columns.keys[shortlist.rows]
+        self._put(self._lists[OURS], case, self._of(answer))
+        self._put(self._lists[FUSED], case, keys[: self._k])
+        for source in self._sources:
+            self._put(self._lists[source], case, columns.keys[alone(shortlist, source, self._k)])
+
+    def _of(self, answer: RankedList) -> list[int]:
+        return [stable_key(scored.item.item_id) for scored in answer.items]
+
+    def _put(self, lists: Lists, place: int, keys: Keys | list[int]) -> None:
+        found = keys if isinstance(keys, list) else keys.tolist()
+        lists[place, : len(found)] = [self._number[key] for key in found]
+
+    def _empty(self, cases: int) -> Lists:
+        return np.full((cases, self._k), NOTHING, dtype=np.int32)
+
+    def _result(self) -> SystemResult:
+        fold = float(np.mean(self._watch.stages[FOLD])) if self._watch.stages[FOLD] else None
+        none = np.zeros(0)
+        return SystemResult(
+            ours=[Ranking(OURS, self._lists[OURS], self._us, fold), Ranking(FUSED, self._lists[FUSED], none)],
+            alone={name: Ranking(name, self._lists[name], none) for name in self._sources},
+            without={name: Ranking(name, lists, none) for name, lists in self._without.items()},
+            sample=self._sampled,
+            stages={name: float(np.median(values)) for name, values in self._watch.stages.items() if values},
+        )
+
+
+def _told(interactions: Sequence[Interaction], progress: Callable[[int], None]) -> Iterator[Interaction]:
+    for number, interaction in enumerate(interactions, start=1):
+        yield interaction
+        if number % TOLD == 0:
+            progress(TOLD)
+    progress(len(interactions) % TOLD)

@@ -1,0 +1,1 @@
+"""Which model serves, and how another one takes over."""

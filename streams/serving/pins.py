@@ -1,0 +1,61 @@
+"""The `models` topic: which model the workers are to serve with, by the slot that it serves in.
+
+The last message of a slot counts, for those workers too that start later. Without a value, no model is pinned.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.contracts.messages import ModelPin
+from streams.contracts.serde import decode_model_pin, encode_json
+from streams.errors import InvalidEvent
+from streams.kafka.admin import require_topics
+from streams.kafka.clients import broker_errors, client_options
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SERVING_SLOT = b"serving"
+
+
+async def pinned_model(settings: Settings) -> ModelPin | None:
+    """Read which model is pinned, None where none is. A message that cannot be read is passed over."""
+    partition = TopicPartition(settings.models_topic, 0)
+    consumer = AIOKafkaConsumer(**client_options(settings), group_id=None, auto_offset_reset="earliest")
+    pinned = None
+    with broker_errors(settings, "reading which model is pinned"):
+        await consumer.start()
+        try:
+            consumer.assign([partition])
+            end = (await consumer.end_offsets([partition]))[partition]
+            while await consumer.position(partition) < end:
+                for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, []):
+                    if record.key == SERVING_SLOT:
+                        pinned = _read(record.value, pinned)
+        finally:
+            await consumer.stop()
+    return pinned
+
+
+async def pin_model(settings: Settings, model: ModelPin | None) -> None:
+    """Tell every worker to serve with `model`, or with none in particular. Raises TopicError, StreamsError."""
+    await require_topics(settings, [settings.models_topic])
+    producer = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
+    with broker_errors(settings, "pinning a model"):
+        try:
+            await producer.start()
+            value = None if model is None else encode_json(model)
+            await producer.send_and_wait(settings.models_topic, value, SERVING_SLOT)
+        finally:
+            await producer.stop()
+
+
+def _read(value: bytes | None, otherwise: ModelPin | None) -> ModelPin | None:
+    try:
+        return decode_model_pin(value)
+    except InvalidEvent as refusal:
+        log.error("a message on the topic of models is left out: %s", refusal.reason)  # noqa: TRY400
+        return otherwise

@@ -1,0 +1,70 @@
+"""Which model a worker starts with, and how one is loaded: the same way at the start and while it serves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from inference.bundle import Bundle, load_bundle
+from inference.errors import BundleError
+from streams.contracts.messages import ModelPin
+from streams.parts import load_model
+from streams.serving.folders import Fingerprint, ModelFolders, home_at
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleStore:
+    """The bundles that a worker can serve with."""
+
+    settings: Settings
+    folders: ModelFolders
+
+    @classmethod
+    def of(cls, settings: Settings) -> BundleStore:
+        """Return the bundles that the settings name."""
+        return cls(settings, ModelFolders(settings.model_dir, home_at(settings.model_path)))
+
+    @property
+    def home(self) -> ModelPin | None:
+        """The model at INTENTSTREAM_MODEL_PATH, if there is one that can be read."""
+        return None if self.folders.home is None else self.folders.home.model
+
+    def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
+        """Return the newest version of the model at INTENTSTREAM_MODEL_PATH, but for those passed over."""
+        return self.folders.newest(passed_over)
+
+    def fingerprint(self, model: ModelPin) -> Fingerprint:
+        """Tell apart a bundle's folder before and after a change."""
+        return self.folders.fingerprint(model)
+
+    def load(self, model: ModelPin) -> Bundle:
+        """Load and verify a bundle. Raises BundleError, ProviderError."""
+        path, settings = self.folders.path(model), self.settings
+        bundle = load_bundle(path, providers=settings.execution_providers, threads=settings.scorer_threads)
+        if (bundle.name, bundle.version) != (model.name, model.version):
+            required = f"the bundle of {model.name} {model.version}"
+            raise BundleError(f"{path}: {required} is required, its manifest says {bundle.name} {bundle.version}")
+        return bundle
+
+    def first(self, pinned: ModelPin | None) -> Bundle:
+        """Load what a worker starts with: the pinned model, else the newest, else the one that its settings name.
+
+        Raises what loading the last of these raises; what fails before it goes to the log.
+        """
+        wished = [pinned]
+        if pinned is None and self.settings.model_watch_seconds:
+            wished.append(self.newest())
+        for model in wished:
+            if model is not None and model != self.home:
+                try:
+                    return self.load(model)
+                except BundleError as error:
+                    log.error(  # noqa: TRY400 - the text says enough
+                        "model %s %s cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: %s",
+                        model.name, model.version, error,
+                    )  # fmt: skip
+        return load_model(self.settings)

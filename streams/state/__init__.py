@@ -1,0 +1,1 @@
+"""State that survives a worker: Faust tables over RocksDB, whatever their bytes say."""

@@ -1,0 +1,223 @@
+"""A table's values in RocksDB: one database a partition, over rocksdict, as the store of a Faust table.
+
+Faust's own rocksdict store loses its options when a database is opened again, gives each partition a block cache of
+2 GiB, and leaves closing to the garbage collector, so that the lock outlives the store. This one does none of that.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faust.stores.base import SerializedStore
+from faust.types import TP, AppT, CollectionT, EventT
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+OFFSET_KEY = b"\xffchangelog-offset"
+"""Where a database keeps the last changelog offset that it holds. No key is like it: they are UTF-8."""
+
+OFFSET_EVERY = 256
+"""Deliveries between two writes of that offset: a restart reads at most so many records again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """Where a table's databases lie and what they may use: one block cache for all of a worker's tables."""
+
+    directory: Path
+    cache: Cache
+    write_buffer_bytes: int
+
+
+def shared_cache(size_bytes: int) -> Cache:
+    """Make the block cache that all databases of a worker share."""
+    return Cache(size_bytes)
+
+
+def open_database(path: Path, cache: Cache, write_buffer_bytes: int) -> Rdict:
+    """Open or create one partition's database. The options hold when it is opened again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_bloom_filter(10, block_based=False)
+    table.set_cache_index_and_filter_blocks(True)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_block_based_table_factory(table)
+    options.set_write_buffer_size(write_buffer_bytes)
+    options.set_max_write_buffer_number(2)
+    options.set_max_open_files(256)
+    options.set_keep_log_file_num(2)
+    return Rdict(str(path), options, column_families={"default": options}, access_type=AccessType.read_write())
+
+
+class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
+    """Databases of the partitions that this worker owns, opened when they are first needed."""
+
+    logger = logging.getLogger("faust.stores")
+
+    def __init__(self, url: str, app: AppT, table: CollectionT, *, options: StoreOptions, **kwargs: Any) -> None:
+        super().__init__(
+            url, app, table, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", **kwargs
+        )
+        self._options = options
+        self._databases: dict[int, Rdict] = {}
+        self._delivered: dict[int, int] = {}
+        self._unwritten: dict[int, int] = {}
+
+    def get_in(self, partition: int, key: bytes) -> bytes | None:
+        """Read a value."""
+        value: bytes | None = self._database(partition).get(key)
+        return value
+
+    def put_in(self, partition: int, key: bytes, value: bytes) -> None:
+        """Write a value. It survives the process at once; the changelog makes it survive the machine."""
+        self._database(partition).put(key, value)
+
+    def note_delivered(self, partition: int, offset: int) -> None:
+        """Remember that the changelog holds everything written here up to `offset`."""
+        if partition not in self._databases:
+            return  # another worker's by now
+        self._delivered[partition] = max(offset, self._delivered.get(partition, -1))
+        self._unwritten[partition] = self._unwritten.get(partition, 0) + 1
+        if self._unwritten[partition] >= OFFSET_EVERY:
+            self._write_offset(partition)
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Return the changelog offset from which recovery may go on, None for a new database."""
+        value = self._database(tp.partition).get(OFFSET_KEY)
+        return None if value is None else int(value)
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        """Write the changelog offset that the database holds."""
+        self._database(tp.partition).put(OFFSET_KEY, str(offset).encode())
+
+    def discard_if_ahead(self, tp: TP, end: int) -> bool:
+        """Delete a database that is ahead of its changelog, which was made anew: recovery would hang. Tell whether."""
+        persisted = self.persisted_offset(tp)
+        if persisted is None or persisted < end:
+            return False
+        self.log.warning(
+            "%s, partition %s: the state on disk reaches changelog offset %s, the changelog ends at %s; rebuilding",
+            self.table.name,
+            tp.partition,
+            persisted,
+            end,
+        )
+        self._delivered.pop(tp.partition, None)
+        self._close(tp.partition)
+        shutil.rmtree(self._path(tp.partition))
+        return True
+
+    def apply_changelog_batch(
+        self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
+        """Write records of the changelog, each partition's with its offset in one atomic batch."""
+        writes: dict[int, WriteBatch] = {}
+        offsets: dict[int, int] = {}
+        for event in batch:
+            message = event.message
+            write = writes.setdefault(message.partition, WriteBatch(raw_mode=True))
+            if message.value is None:
+                write.delete(message.key)
+            else:
+                write.put(message.key, message.value)
+            offsets[message.partition] = max(message.offset, offsets.get(message.partition, -1))
+        for partition, write in writes.items():
+            write.put(OFFSET_KEY, str(offsets[partition]).encode())
+            self._database(partition).write(write)
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Close what went to another worker."""
+        topics = self.table.changelog_topic.topics
+        for tp in revoked:
+            if tp.topic in topics:
+                self._close(tp.partition)
+
+    async def stop(self) -> None:
+        """Close every database, so that its lock is free when the process goes on or ends."""
+        for partition in list(self._databases):
+            self._close(partition)
+        await super().stop()
+
+    async def need_active_standby_for(self, tp: TP) -> bool:
+        """Each worker has its own directory: a standby has to read the changelog."""
+        return True
+
+    def reset_state(self) -> None:
+        """Delete every database of this table."""
+        for partition in list(self._databases):
+            self._close(partition)
+        shutil.rmtree(self._options.directory, ignore_errors=True)
+
+    def _path(self, partition: int) -> Path:
+        return self._options.directory / str(partition)
+
+    def _database(self, partition: int) -> Rdict:
+        database = self._databases.get(partition)
+        if database is None:
+            database = open_database(self._path(partition), self._options.cache, self._options.write_buffer_bytes)
+            self._databases[partition] = database
+        return database
+
+    def _write_offset(self, partition: int) -> None:
+        self._unwritten[partition] = 0
+        database = self._databases[partition]
+        offset = max(self._delivered[partition], int(database.get(OFFSET_KEY) or -1))
+        database.put(OFFSET_KEY, str(offset).encode())
+
+    def _close(self, partition: int) -> None:
+        database = self._databases.get(partition)
+        if database is None:
+            return
+        if partition in self._delivered:
+            self._write_offset(partition)
+            del self._delivered[partition]
+        database.close()
+        del self._databases[partition]
+
+    # The mapping that Faust's tables are: used to look around, never on an event's path.
+
+    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
+        for database in self._databases.values():
+            for key, value in database.items():
+                if isinstance(key, bytes) and key != OFFSET_KEY:
+                    yield key, value
+
+    def _iterkeys(self) -> Iterator[bytes]:
+        return (key for key, _ in self._iteritems())
+
+    def _itervalues(self) -> Iterator[bytes]:
+        return (value for _, value in self._iteritems())
+
+    def _size(self) -> int:
+        return sum(1 for _ in self._iteritems())
+
+    def _get(self, key: bytes) -> bytes | None:
+        return next((value for db in self._databases.values() if (value := db.get(key)) is not None), None)
+
+    def _contains(self, key: bytes) -> bool:
+        return self._get(key) is not None
+
+    async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
+        """Refuse: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup")
+
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
+        """Refuse: the changelog is the backup."""
+        raise NotImplementedError("the changelog is the backup")
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        raise NotImplementedError("values are written with their partition: put_in")
+
+    def _del(self, key: bytes) -> None:
+        raise NotImplementedError("values are written with their partition: put_in")
+
+    def _clear(self) -> None:
+        self.reset_state()

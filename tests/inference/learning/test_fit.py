@@ -1,0 +1,117 @@
+"""Fitting: losses whose slopes are slopes, an order that follows the labels, probabilities that come true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the extra `train`")
+pytest.importorskip("scipy", reason="needs the extra `train`")
+
+from scipy.optimize import check_grad
+
+from inference.errors import BundleError
+from inference.evaluation import quality
+from inference.learning.examples import Examples, join
+from inference.learning.fit import choose_decay, fit
+from inference.learning.losses import listwise, logistic
+from tests.inference.learning.lists import NAMES, labelled
+
+
+def test_the_listwise_loss_is_the_cross_entropy_of_each_list() -> None:
+    examples = Examples(
+        np.zeros((5, 1)), ("one",), np.array([1, 0, 0, 0.5, 0.25]), np.array([1, 1, 3, 1, 1.0]),
+        np.array([0, 0, 0, 1, 1]), np.array([1, 2]),
+    )  # fmt: skip
+    logits = np.array([0.3, -1, 0.2, 2, 1])
+    first = -np.log(np.exp(0.3) / (np.exp(0.3) + np.exp(-1) + 3 * np.exp(0.2)))
+    total = np.exp(2) + np.exp(1)
+    second = -(2 / 3 * np.log(np.exp(2) / total) + 1 / 3 * np.log(np.exp(1) / total))
+    value, _ = listwise(examples)(logits)
+    assert value == pytest.approx((first + second) / 2)
+
+
+def test_the_slopes_are_slopes() -> None:
+    examples, rng = labelled(lists=9), np.random.default_rng(1)
+    examples = replace(examples, weights=rng.uniform(1, 4, len(examples.labels)))
+    by_list, logits = listwise(examples), rng.normal(size=len(examples.labels))
+    assert check_grad(lambda x: by_list(x)[0], lambda x: by_list(x)[1], logits) < 1e-5
+    alone = logistic(rng.normal(size=(40, 3)), rng.random(40) < 0.5, rng.uniform(1, 4, 40))
+    assert check_grad(lambda x: alone(x)[0], lambda x: alone(x)[1], rng.normal(size=3)) < 1e-5
+
+
+def test_one_network_learns_what_a_search_and_what_a_browse_is_after() -> None:
+    ranker, later = fit(labelled(lists=300)), labelled(lists=90, seed=8)
+    assert quality(ranker.logits(later.features), *later.truth, k=1).hit_rate > 0.8
+    assert quality(fit(labelled(lists=300), units=0).logits(later.features), *later.truth, k=1).hit_rate < 0.7
+
+
+def test_a_seed_gives_one_ranker() -> None:
+    one, same, other = (fit(labelled(), seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.network.flat(), same.network.flat())
+    assert not np.array_equal(one.network.flat(), other.network.flat())
+
+
+def test_what_never_varies_gets_no_weight() -> None:
+    ranker = fit(labelled())
+    assert ranker.network.direct[NAMES.index("constant")] == pytest.approx(0, abs=1e-9)
+    changed = labelled().features.copy()
+    changed[:, NAMES.index("constant")] = 1
+    np.testing.assert_array_equal(ranker.logits(changed), ranker.logits(labelled().features))
+
+
+def test_scores_are_probabilities_that_come_true() -> None:
+    rng = np.random.default_rng(5)
+    examples = labelled(lists=600)
+    # A search is answered in every case, a browse in every fourth.
+    answered = (examples.groups % 3 == 0) | (rng.random(600) < 0.25)[examples.groups]
+    examples = replace(examples, labels=examples.labels * answered)
+    ranker = fit(examples)
+    scores = ranker.probabilities(examples.features)
+    assert scores.mean() == pytest.approx(examples.labels.mean(), rel=0.02)
+    for searching in (True, False):
+        part = (examples.groups % 3 == 0) == searching
+        assert scores[part].mean() == pytest.approx(examples.labels[part].mean(), rel=0.05)
+
+
+def test_a_negative_that_stands_for_more_weighs_more() -> None:
+    examples = labelled(lists=60)
+    weights = np.where(examples.labels > 0, 1, 5.0)
+    assert fit(replace(examples, weights=weights)).probabilities(examples.features).mean() < 0.05
+
+
+def test_the_penalty_is_chosen_on_later_lists() -> None:
+    # What cannot move cannot learn: with a huge penalty everything is as likely as anything.
+    assert choose_decay(labelled(lists=200), labelled(lists=60, seed=4), (1e-3, 1e6)) == 1e-3
+
+
+def test_shops_are_joined_list_by_list() -> None:
+    one, other = labelled(lists=4), labelled(lists=3, seed=9)
+    both = join([one, other])
+    assert len(both.relevant) == 7
+    np.testing.assert_array_equal(both.split(4 / 7, 1).features, other.features)
+    with pytest.raises(BundleError, match="same features"):
+        join([one, replace(other, names=(*NAMES[:3], "other"))])
+
+
+def test_lists_without_an_answer_teach_no_order() -> None:
+    with pytest.raises(BundleError, match="not all alike"):
+        replace(labelled(), labels=np.zeros(1440))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": np.zeros((4, 2))}, r"features \(1440, 4\)"),
+        ({"features": np.full((1440, 4), np.nan)}, "finite features"),
+        ({"labels": np.ones(1440)}, "not all alike"),
+        ({"labels": np.arange(1440)}, "from 0 to 1"),
+        ({"groups": np.arange(1440)[::-1]}, "groups that rise"),
+    ],
+)
+def test_data_that_cannot_teach_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        replace(labelled(), **change)

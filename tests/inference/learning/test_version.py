@@ -1,0 +1,89 @@
+"""A new version of a bundle, and the comparison of its ranker with others."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the extra `train`")
+pytest.importorskip("scipy", reason="needs the extra `train`")
+
+from inference.bundle import load_bundle
+from inference.errors import BundleError
+from inference.learning.bundle import write_manifest
+from inference.learning.compare import compare
+from inference.learning.examples import read_examples
+from inference.learning.fit import fit
+from inference.learning.network import to_onnx, unfitted
+from inference.learning.version import with_ranker
+from inference.manifest import read_manifest, vector_space
+from inference.ranking.features import FEATURES
+from tests.conftest import BUNDLE
+from tests.inference.learning.lists import labelled
+
+
+def test_a_version_with_another_ranker_keeps_the_encoder_and_its_space(tmp_path: Path) -> None:
+    before = read_manifest(BUNDLE)
+    made = with_ranker(BUNDLE, tmp_path / BUNDLE.parent.name / "2", to_onnx(unfitted()))
+    assert (made.name, made.version) == (before.name, "2")
+    assert made.vector_space == vector_space(before)
+    assert made.manifest.encoders == before.encoders
+    assert set(made.scorer.score(np.eye(len(FEATURES), dtype=np.float32)).tolist()) == {0.5}
+    assert load_bundle(tmp_path / BUNDLE.parent.name / "2").manifest == made.manifest
+
+
+def test_a_version_is_never_changed(tmp_path: Path) -> None:
+    (tmp_path / "2").mkdir()
+    with pytest.raises(BundleError, match="does not exist yet"):
+        with_ranker(BUNDLE, tmp_path / "2", to_onnx(unfitted()))
+
+
+def test_a_ranker_of_other_features_does_not_load(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="fitted to one, two: fit it anew"):
+        with_ranker(BUNDLE, tmp_path / "name" / "2", to_onnx(unfitted(("one", "two"))))
+
+
+def test_a_bundle_without_a_ranker_is_refused(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(BUNDLE, tmp_path / "name" / "2"))
+    (copy / "ranker.onnx").unlink()
+    with pytest.raises(BundleError, match=r"ranker\.onnx: cannot be read"):
+        write_manifest(copy, origin=read_manifest(BUNDLE).created_from, max_tokens=128)
+
+
+class Probabilities:
+    """A fitted ranker without its graph."""
+
+    def __init__(self, examples: object) -> None:
+        self.ranker = fit(examples)  # type: ignore[arg-type]
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        return self.ranker.probabilities(features).astype(np.float32)
+
+
+def test_the_comparison_tells_browses_searches_and_arrivals_apart_and_puts_the_better_order_first() -> None:
+    examples = labelled(FEATURES, lists=90)
+    features = examples.features.copy()
+    features[examples.groups % 3 == 1, FEATURES.index("session_length")] = 0
+    examples = replace(examples, features=features)
+    table = compare(examples, {"**this ranker**": Probabilities(examples)}).splitlines()
+    assert table[0] == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving."
+    cells = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in table[4:]}
+    assert cells["**this ranker**"] == max(cells.values())
+
+
+def test_examples_come_back_from_their_file(tmp_path: Path) -> None:
+    examples = labelled(lists=6)
+    examples.write(tmp_path / "data.npz")
+    found = read_examples(tmp_path / "data.npz")
+    np.testing.assert_array_equal(found.features, examples.features)
+    assert found.names == examples.names
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", anything=np.zeros(3))
+    with pytest.raises(BundleError, match=r"data\.npz: required examples written by `intentstream examples`"):
+        read_examples(tmp_path / "data.npz")

@@ -1,0 +1,53 @@
+"""Maximal marginal relevance against the formula, one place after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.ranking.diversity import CONSIDERED, diversify
+from tests.inference.catalogues import catalogue_of, clustered
+
+
+def naive(scores: list[float], vectors: np.ndarray, k: int, diversity: float) -> list[int]:
+    chosen: list[int] = [0]
+    considered = range(min(len(scores), CONSIDERED * k))
+    while len(chosen) < min(k, len(scores)):
+        worth = {
+            n: (1 - diversity) * scores[n] / scores[0] - diversity * max(float(vectors[n] @ vectors[c]) for c in chosen)
+            for n in considered
+            if n not in chosen
+        }
+        chosen.append(max(worth, key=lambda n: (round(worth[n], 5), -n)))
+    return chosen
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.1, 0.3, 0.7, 1.0]), st.integers(0, 99))
+def test_each_place_goes_to_what_is_worth_most_beside_those_before(
+    number: int, k: int, diversity: float, seed: int
+) -> None:
+    vectors = clustered(number, 16, clusters=4, seed=seed)
+    catalogue = catalogue_of(vectors)
+    scores = np.sort(np.random.default_rng(seed).uniform(0.1, 1, number).astype(np.float32))[::-1]
+    exact = catalogue.columns.vectors[:number] * catalogue.columns.inverse_norms[:number, None]
+    found = diversify(np.arange(number), scores, catalogue, k=k, diversity=diversity)
+    assert len(found) == len(set(found)) == min(k, number)
+    expected = naive(scores.tolist(), exact, k, diversity)
+    assert found[:3] == expected[:3]
+
+
+@pytest.mark.parametrize("number", [0, 1, 30])
+def test_without_diversity_the_order_stays(number: int) -> None:
+    catalogue = catalogue_of(clustered(max(number, 1), 16))
+    scores = np.linspace(1, 0.1, number, dtype=np.float32)
+    rows = np.arange(number)
+    assert diversify(rows, scores, catalogue, k=10, diversity=0.0) == list(range(min(10, number)))
+
+
+def test_twins_do_not_stand_side_by_side() -> None:
+    vectors = clustered(3, 16, clusters=3)
+    twins = np.vstack([vectors[0], vectors[0], vectors[1]])
+    scores = np.array([0.9, 0.89, 0.5], dtype=np.float32)
+    assert diversify(np.arange(3), scores, catalogue_of(twins), k=3, diversity=0.5) == [0, 2, 1]

@@ -1,0 +1,91 @@
+"""Catalogues, shoppers and what shoppers did, for the tests of every source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.vectors import quantise
+from inference.types import Habits, ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key
+from tests.inference.catalogues import catalogue_of, item, queries_of, unit_vectors
+
+ITEMS = 200
+UNAVAILABLE = {"4", "5", "6"}
+SEEN = range(120)
+
+
+def key(item_id: object) -> int:
+    """Return the stable key of an item."""
+    return stable_key(str(item_id))
+
+
+def keys(*item_ids: object) -> Keys:
+    """Return the stable keys of items."""
+    return np.array([key(item_id) for item_id in item_ids], dtype=np.uint64)
+
+
+def records(items: int = 40, sessions: int = 60) -> list[ItemNeighbours | SessionItems]:
+    """Return what shoppers did with the items `0`, `1`, …: pairs, searches, sessions."""
+    random = np.random.default_rng(3)
+    neighbours = [
+        ItemNeighbours(
+            key=key(number),
+            as_of_ms=1_000_000 * number,
+            mass=5.0 + number % 7,
+            before={key(other): 1.0 + other % 3 for other in random.integers(0, items, 6).tolist() if other != number},
+            queries={f"words {number % 4}": 2.0, "words": 1.0 + number % 3},
+        )
+        for number in range(items)
+    ]
+    snapshots = [
+        SessionItems(
+            key=stable_key(f"session {number}"),
+            at_ms=1000 * number,
+            items=tuple(map(key, dict.fromkeys(random.integers(0, items, 8).tolist()))),
+        )
+        for number in range(sessions)
+    ]
+    return [*neighbours, *snapshots]
+
+
+def learned(*batches: list[ItemNeighbours | SessionItems]) -> Behaviour:
+    """Return what was learned from the records."""
+    behaviour = Behaviour()
+    for batch in batches or (records(),):
+        behaviour.learn(batch)
+    return behaviour
+
+
+def shop(exact_limit: int = 10**6) -> Catalogue:
+    """Return 200 items, 20 of them popular, 120 seen; two of them sold out, one removed."""
+    vectors = unit_vectors(ITEMS)
+    catalogue = catalogue_of(vectors, exact_limit=exact_limit)
+    catalogue.set_popularity({key(number): 1 / (1 + number) for number in range(20)})
+    catalogue.mark_seen(map(key, SEEN))
+    for item_id in ("4", "5"):
+        catalogue.upsert(item(item_id, in_stock=False), quantise(vectors[int(item_id)]))
+    catalogue.remove("6")
+    return catalogue
+
+
+def habits(first: int, number: int) -> Habits:
+    """Return the habit of buying `number` items from `first` on, each on its own rhythm."""
+    steps = np.arange(number, dtype=np.float32)
+    return Habits(keys(*range(first, first + number)), 9 - steps % 9, 1 + 2 * steps, 7 * (steps % 3))
+
+
+def shoppers(number: int) -> list[Query]:
+    """Return shoppers of all kinds: with and without a search, intents, a session, memories, habits."""
+    return [
+        replace(
+            query,
+            text=(None, "words", "the 17 words 3")[position % 3],
+            session=keys(*range(position, position + position % 5)),
+            recent=tuple(Remembered(key(position + each), "viewed") for each in range(position % 4)),
+            habits=habits(position, position % 6),
+        )
+        for position, query in enumerate(queries_of(number))
+    ]

@@ -1,0 +1,114 @@
+"""Numbers added up, told apart, looked up and kept within bounds: each against the obvious way to do it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.retrieval.keytable import KeyTable
+from inference.retrieval.postings import Postings
+from inference.retrieval.slots import Slots
+from inference.retrieval.tally import Tally, among, greatest
+
+# Keys that differ in their high bits alone: they all want the same place.
+colliding = st.sampled_from([0, 1, 2, 3, 1 << 40, 1 << 41, 3 << 40, (1 << 64) - 1, (1 << 63) + 1, 1023])
+numbers = st.lists(st.integers(0, 19), max_size=60)
+
+
+@given(st.lists(st.tuples(st.booleans(), colliding, st.integers(0, 9)), max_size=60))
+def test_a_key_table_is_a_dict(changes: list[tuple[bool, int, int]]) -> None:
+    table, model = KeyTable(), dict[int, int]()
+    for put, key, number in changes:
+        if put:
+            table.set(key, number)
+            model[key] = number
+        else:
+            table.remove(key)
+            model.pop(key, None)
+    asked = [0, 1, 2, 3, 1 << 40, 1 << 41, 3 << 40, (1 << 64) - 1, (1 << 63) + 1, 1023, 77]
+    assert table.numbers(np.array(asked, dtype=np.uint64)).tolist() == [model.get(key, -1) for key in asked]
+    assert len(table) == len(model)
+
+
+def test_a_key_table_grows() -> None:
+    table, keys = KeyTable(), np.random.default_rng(0).integers(0, 2**64 - 1, 3000, dtype=np.uint64)
+    for number, key in enumerate(keys.tolist()):
+        table.set(key, number)
+    assert table.numbers(keys).tolist() == list(range(3000))
+    assert table.numbers(keys + np.uint64(1)).tolist() == [-1] * 3000
+    assert table.numbers(keys[:0]).tolist() == []
+
+
+@given(numbers)
+def test_distinct_numbers_and_sums_are_those_of_a_dict(given_numbers: list[int]) -> None:
+    tally, array = Tally(20), np.array(given_numbers, dtype=np.intp)
+    distinct, places = tally.distinct(array)
+    assert sorted(distinct.tolist()) == sorted(set(given_numbers))
+    assert distinct[places].tolist() == given_numbers
+    found, sums = tally.sums(array, np.ones(len(array)))
+    assert dict(zip(found.tolist(), sums.tolist(), strict=True)) == {n: given_numbers.count(n) for n in given_numbers}
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 19), st.integers(1, 5)), max_size=4))
+def test_terms_add_up_to_what_a_dict_would_hold_and_leave_nothing_behind(terms: list[dict[int, int]]) -> None:
+    tally = Tally(20)
+    arrays = [(np.array([*term], dtype=np.intp), np.array([*term.values()], dtype=np.float64)) for term in terms]
+    expected = {number: sum(term.get(number, 0) for term in terms) for term in terms for number in term}
+    for _ in range(2):
+        found, sums = tally.add_up(arrays)
+        assert dict(zip(found.tolist(), sums.tolist(), strict=True)) == expected
+        assert len(found) == len(expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), unique=True, max_size=30), st.integers(0, 30))
+def test_the_greatest_are_the_last_of_the_sorted(pairs: list[tuple[int, int]], limit: int) -> None:
+    values, ties = (np.array([pair[column] for pair in pairs], dtype=np.int64) for column in (0, 1))
+    chosen = greatest(limit, values, ties) if limit else np.empty(0, dtype=np.intp)
+    assert sorted(pairs[place] for place in chosen) == sorted(pairs)[max(0, len(pairs) - limit) :]
+
+
+def test_keys_among_a_few() -> None:
+    keys = np.array([5, 6, 7], dtype=np.uint64)
+    assert among(keys, keys[[2, 0]]).tolist() == [True, False, True]
+    assert among(keys, keys[:0]).tolist() == [False] * 3
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=40))
+def test_postings_are_a_set(changes: list[tuple[bool, int]]) -> None:
+    postings, model = Postings(), set[int]()
+    for put, value in changes:
+        if put and value not in model:
+            postings.add(value)
+            model.add(value)
+        elif not put:
+            postings.remove(value)
+            model.discard(value)
+    assert sorted(postings.values.tolist()) == sorted(model)
+    postings.keep(postings.values % 2 == 0)
+    assert sorted(postings.values.tolist()) == sorted(value for value in model if value % 2 == 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), max_size=60), st.integers(1, 6))
+def test_slots_hold_the_newest_in_whatever_order_they_came(records: list[tuple[int, int]], capacity: int) -> None:
+    newest = {key: max(at_ms for other, at_ms in records if other == key) for key, _ in records}
+    kept = sorted(((at_ms, key) for key, at_ms in newest.items()), reverse=True)[:capacity]
+    slots, times = Slots(capacity), dict[int, int]()
+    for key, at_ms in records:
+        if key in slots and times[key] >= at_ms:
+            continue
+        displaced = slots.displaced_by(key, at_ms)
+        if displaced == key:
+            continue
+        if displaced is not None:
+            slots.release(displaced)
+        assert 0 <= slots.take(key, at_ms) < capacity
+        times[key] = at_ms
+    assert {key for key in range(10) if key in slots} == {key for _, key in kept}
+    assert len({slots.get(key) for _, key in kept}) == len(kept) == len(slots)
+
+
+def test_slots_need_room() -> None:
+    with pytest.raises(ValueError, match="at least 1 required, 0 came"):
+        Slots(0)

@@ -1,0 +1,132 @@
+"""Words of items are found to the letter, and scored as BM25 says; an index that changed is one made anew."""
+
+from __future__ import annotations
+
+import doctest
+from math import log
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.retrieval import tokens
+from inference.retrieval.sparse import Document, SparseIndex, document
+from inference.retrieval.tokens import words
+from inference.retrieval.words import WordIndex
+from inference.types import Item
+
+TITLES = ["red cable", "red usb cable", "Sony WH-1000XM4", "box of red boxes", "café table", "usb-c hub 3.5mm", "cable"]
+titles = st.sampled_from(TITLES)
+
+
+def forms(text: str) -> set[str]:
+    return {token for word in words(text) for reading in word for token in reading}
+
+
+def index_of(*titles: str) -> WordIndex:
+    index = WordIndex()
+    for row, title in enumerate(titles):
+        index.replace(row, None, Item(item_id=str(row), title=title))
+    return index
+
+
+def found(index: WordIndex, text: str) -> dict[int, float]:
+    matches = index.search(text)
+    return dict(zip(matches.documents.tolist(), matches.shares.tolist(), strict=True))
+
+
+def best(index: WordIndex, text: str) -> int:
+    shares = found(index, text)
+    return max(shares, key=lambda row: shares[row])
+
+
+def test_the_examples_of_the_module_hold() -> None:
+    assert doctest.testmod(tokens).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "sold"),
+    [
+        ("wh1000xm4", "Sony WH-1000XM4"),
+        ("WH 1000 XM4", "Sony WH-1000XM4"),
+        ("wh-1000xm4", "Sony WH 1000XM4"),
+        ("128gb", "Card, 128 GB"),
+        ("cafe", "Café table"),
+        ("batteries", "Battery"),
+        ("levis jeans", "Levi's® jeans"),
+        ("ＵＳＢ", "usb cable"),
+        ("イヤホン", "ワイヤレスイヤホン"),
+        ("STRASSE", "Straße"),
+    ],
+)
+def test_however_it_is_typed_some_reading_is_the_items(typed: str, sold: str) -> None:
+    assert best(index_of("something else", sold, "another thing"), typed) == 1
+
+
+def test_signs_and_underscores_are_no_words() -> None:
+    assert words("™ — _ 'n' …") == words("n")
+    assert words("") == []
+    assert len(forms("x" * 500)) == 1
+
+
+def test_the_share_is_bm25_beside_the_greatest_within_reach() -> None:
+    index = SparseIndex(k1=1.2, b=0.75)
+    index.add(0, Document({"red": 3.0, "cable": 1.0}, 4.0))
+    index.add(1, Document({"red": 1.0}, 2.0))
+    red, cable = log(1 + 0.5 / 2.5), log(1 + 1.5 / 1.5)
+    norms = [1.2 * (0.25 + 0.75 * length / 3) for length in (4, 2)]
+    expected = {
+        0: (red * 3 / (3 + norms[0]) + cable * 1 / (1 + norms[0])) / (red + cable),
+        1: red * 1 / (1 + norms[1]) / (red + cable),
+    }
+    matches = index.search(words("red cable"))
+    shares = dict(zip(matches.documents.tolist(), matches.shares.tolist(), strict=True))
+    assert shares == pytest.approx(expected)
+
+
+def test_fields_weigh_what_they_say() -> None:
+    title, description = words("red cable"), words("red")
+    assert document([(3.0, title), (0.5, description)]) == Document({"red": 3.5, "cable": 3.0}, 6.5)
+
+
+def test_a_query_half_unknown_reaches_half_at_most() -> None:
+    index = index_of(*TITLES)
+    assert max(found(index, "usb zzzz").values()) < 0.5
+    assert max(found(index, "usb").values()) > 0.5
+    assert found(index, "zzzz") == {}
+    assert found(index, "") == {}
+
+
+def test_titles_and_brands_tell_more_than_descriptions() -> None:
+    index = WordIndex()
+    index.replace(0, None, Item(item_id="0", title="cable", description="goes with red lamps"))
+    index.replace(1, None, Item(item_id="1", title="red cable", description="goes with lamps"))
+    index.replace(2, None, Item(item_id="2", title="cable", category=("Red things",), attributes={"colour": "blue"}))
+    shares = found(index, "red")
+    assert shares[1] > shares[2] > shares[0]
+    assert [*found(index, "blue")] == [2]
+
+
+def test_relevance_is_the_share_of_the_rows_asked_for() -> None:
+    index = index_of(*TITLES)
+    shares = found(index, "red usb")
+    rows = np.array([1, 4, 0], dtype=np.intp)
+    assert index.relevance("red usb", rows).tolist() == pytest.approx([shares[1], 0.0, shares[0]])
+    assert index.relevance("zzzz", rows).tolist() == [0, 0, 0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), titles | st.none()), max_size=25), titles)
+def test_an_index_that_changed_is_one_made_anew(changes: list[tuple[int, str | None]], query: str) -> None:
+    index, model = WordIndex(), dict[int, Item]()
+    for row, title in changes:
+        new = None if title is None else Item(item_id=str(row), title=title)
+        index.replace(row, model.pop(row, None), new)
+        if new is not None:
+            model[row] = new
+    fresh = WordIndex()
+    for row, item in model.items():
+        fresh.replace(row, None, item)
+    assert len(index) == len(model)
+    assert found(index, query) == pytest.approx(found(fresh, query))
+    assert all(0 < share < 1 for share in found(index, query).values())

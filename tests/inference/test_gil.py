@@ -1,0 +1,66 @@
+"""A bundle is opened while a worker serves: what takes long must let other threads run meanwhile."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from inference.encoding.providers import CPU
+from tests.conftest import BUNDLE
+
+
+class Others:
+    """A thread that counts its turns. It gets one only where the GIL is given up of somebody's own accord."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            self.turns += 1
+            time.sleep(0.0002)
+
+    def had_turns(self, work: Callable[[], object]) -> bool:
+        """Tell whether the thread ran while `work` did."""
+        before = self.turns
+        work()
+        return self.turns > before
+
+
+@pytest.fixture
+def others() -> Iterator[Others]:
+    others = Others()
+    thread = threading.Thread(target=others.run, daemon=True)
+    with unforced():
+        thread.start()
+        yield others
+        others.over.set()
+        thread.join()
+
+
+@contextmanager
+def unforced() -> Iterator[None]:
+    """Switch threads only where one waits or gives the GIL up: Python's own switching is put off for a minute."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60.0)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_graph_is_opened_without_the_gil(others: Others) -> None:
+    import onnxruntime as ort
+
+    content = (BUNDLE / "encoder-int8.onnx").read_bytes()
+    assert others.had_turns(lambda: ort.InferenceSession(content, providers=[CPU]))
+
+
+def test_computing_in_python_is_seen_to_hold_the_gil(others: Others) -> None:
+    assert not others.had_turns(lambda: sum(range(1_000_000)))

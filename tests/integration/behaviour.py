@@ -1,0 +1,92 @@
+"""What the workers learned of their shoppers, and what it has to be: the pure fold of the events, and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from inference.types import ItemNeighbours, SessionItems, stable_key
+from streams.behaviour.pairs import fold, neighbours
+from streams.contracts import serde
+from streams.contracts.messages import Approach
+from streams.kafka.topics import PAIRS, changelog_topic
+from streams.parts import pair_rules
+from streams.settings import Settings
+from streams.worker.pair_path import record
+from tests.integration.profiles import State
+from tests.integration.shop import ends, latest, stored
+from tests.integration.workers import Group, until
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What every worker reads at its start: by the item's and by the session's key."""
+
+    neighbours: Mapping[int, ItemNeighbours]
+    sessions: Mapping[int, SessionItems]
+
+
+async def learned(settings: Settings) -> Learned:
+    """Read the broadcast topics."""
+    items, sessions = settings.item_neighbours_topic, settings.sessions_topic
+    return Learned(
+        neighbours={
+            stable_key(key.decode()): serde.decode_neighbours(value)
+            for records in (await latest(settings, items)).values()
+            for key, value in records.items()
+        },
+        sessions={
+            int.from_bytes(key, "big"): serde.decode_session(value)
+            for key, value in (await latest(settings, sessions, partitions=1))[0].items()
+        },
+    )
+
+
+async def settled(settings: Settings) -> None:
+    """Wait until all that is on `item-pairs` is counted and told."""
+    group = Group(settings)
+
+    async def is_settled() -> bool:
+        committed = await group.committed()
+        pairs = await ends(settings, settings.item_pairs_topic)
+        return all(committed.get((topic, number), 0) == end for (topic, number), end in pairs.items())
+
+    await until(is_settled, "all approaches are counted")
+
+
+async def assert_consistent(settings: Settings) -> State:
+    """Fail unless each action was counted once, in the table and in what was told of it; return the table."""
+    states: State = {number: {} for number in range(settings.partitions)}
+    counted: dict[str, dict[tuple[str, int, int], Approach]] = defaultdict(dict)
+    rules = pair_rules(settings)
+    for message in await stored(settings, settings.item_pairs_topic):
+        approach = serde.decode_approach(message.key, message.value)
+        states[message.partition][message.key] = fold(states[message.partition].get(message.key), approach, rules)
+        counted[message.key.decode()][approach.topic, approach.partition, approach.offset] = approach
+    assert {key: set(places) for key, places in counted.items()} == await _actions(settings)
+    assert await latest(settings, changelog_topic(settings, PAIRS)) == states
+    told = {number: {key: record(key, state) for key, state in items.items()} for number, items in states.items()}
+    assert await latest(settings, settings.item_neighbours_topic) == told
+    for items in states.values():
+        for key, state in items.items():
+            _assert_counts_once(settings, key.decode(), state, list(counted[key.decode()].values()))
+    return states
+
+
+async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
+    """Return where the actions on each item lie."""
+    places: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
+    for message in await stored(settings, settings.clicks_topic):
+        action = serde.decode_item_action(message.key, message.value)
+        places[action.item_id].add((message.topic, message.partition, message.offset))
+    return places
+
+
+def _assert_counts_once(settings: Settings, item_id: str, state: bytes, approaches: list[Approach]) -> None:
+    told = neighbours(stable_key(item_id), state)
+    half_life_ms = pair_rules(settings).half_life_ms
+    mass = sum(each.weight * 2.0 ** ((each.at_ms - told.as_of_ms) / half_life_ms) for each in approaches)
+    assert told.mass == pytest.approx(mass, rel=1e-9)

@@ -1,0 +1,212 @@
+"""What goes with an item is a decayed sum in any order, counts an action once, stays small, and keeps a secret."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.behaviour.pairs import BEFORE, POSITIONS, QUERIES, VERSION, PairRules, fold, neighbours
+from streams.contracts.messages import Approach
+from streams.errors import PairsCodecError
+from tests.streams.shoppers import NOW_MS
+
+DAY = 86_400_000
+RULES = PairRules()
+YEAR = 365 * DAY
+ITEM = 7
+
+
+def approach(
+    offset: int = 0,
+    at_ms: int = NOW_MS,
+    weight: float = 1.0,
+    before: dict[int, float] | None = None,
+    query: str | None = None,
+    shopper: int = 0,
+    partition: int = 0,
+    timestamp_ms: int = NOW_MS,
+) -> Approach:
+    return Approach(
+        at_ms=at_ms,
+        weight=weight,
+        before=before or {},
+        query=query,
+        topic="clicks",
+        partition=partition,
+        offset=offset,
+        timestamp_ms=timestamp_ms,
+        shopper=shopper,
+    )
+
+
+def fold_all(approaches: list[Approach], rules: PairRules = RULES) -> bytes:
+    """Fold approaches as they lie in one partition, one after the other."""
+    state = None
+    for offset, each in enumerate(approaches):
+        state = fold(state, msgspec.structs.replace(each, offset=offset), rules)
+    assert state is not None
+    return state
+
+
+def histories(width_ms: int) -> st.SearchStrategy[list[Approach]]:
+    """Approaches of three shoppers to one item, within `width_ms` before now, that nothing needs to be forgotten of."""
+    return st.lists(
+        st.builds(
+            approach,
+            at_ms=st.integers(NOW_MS - width_ms, NOW_MS),
+            weight=st.sampled_from([1.0, 2.0, 3.0]),
+            before=st.dictionaries(st.integers(1, BEFORE), st.sampled_from([0.1, 0.5, 3.0]), max_size=10),
+            query=st.sampled_from([None, "boots", "red shoes", "чайник", "tent"]),
+            shopper=st.integers(1, 3),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+
+
+@pytest.mark.parametrize("width_ms", [60_000, 200 * DAY, 20 * YEAR])
+@given(st.data())
+def test_approaches_in_any_order_are_the_decayed_sum(width_ms: int, data: st.DataObject) -> None:
+    history = data.draw(histories(width_ms))
+    newest_ms = max(each.at_ms for each in history)
+    mass, before = 0.0, dict[int, float]()
+    queries, shoppers = dict[str, float](), dict[str, set[int]]()
+    for each in history:
+        share = 2.0 ** (-(newest_ms - each.at_ms) / RULES.half_life_ms)
+        mass += each.weight * share
+        for key, weight in each.before.items():
+            before[key] = before.get(key, 0.0) + weight * share
+        if each.query is not None:
+            queries[each.query] = queries.get(each.query, 0.0) + each.weight * share
+            shoppers.setdefault(each.query, set()).add(each.shopper)
+    for order in (history, data.draw(st.permutations(history))):
+        told = neighbours(ITEM, fold_all(order))
+        assert (told.key, told.as_of_ms) == (ITEM, newest_ms)
+        assert told.mass == pytest.approx(mass)
+        assert told.before == pytest.approx(before)
+        assert told.queries == pytest.approx({q: w for q, w in queries.items() if len(shoppers[q]) > 1})
+        assert list(told.before.values()) == sorted(told.before.values(), reverse=True)
+
+
+@given(histories(DAY), st.data())
+def test_a_replayed_approach_gives_back_the_same_bytes(history: list[Approach], data: st.DataObject) -> None:
+    state = fold_all(history)
+    offset = data.draw(st.integers(0, len(history) - 1))
+    assert fold(state, msgspec.structs.replace(history[offset], offset=offset), RULES) is state
+
+
+def test_a_topic_made_anew_swallows_nothing_and_partitions_count_apart() -> None:
+    state = fold(None, approach(9, timestamp_ms=NOW_MS), RULES)
+    assert fold(state, approach(0, timestamp_ms=NOW_MS), RULES) is state
+    anew = fold(state, approach(0, timestamp_ms=NOW_MS + 1), RULES)
+    assert neighbours(ITEM, anew).mass == 2
+    elsewhere = fold(anew, approach(0, partition=1), RULES)
+    assert neighbours(ITEM, elsewhere).mass == 3
+    assert fold(elsewhere, approach(0, timestamp_ms=NOW_MS + 1), RULES) is elsewhere
+
+
+def test_the_partition_that_was_silent_longest_is_forgotten_first() -> None:
+    state = None
+    for partition in range(POSITIONS + 1):
+        state = fold(state, approach(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES)
+    for partition in range(1, POSITIONS + 1):
+        assert fold(state, approach(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES) is state
+    assert fold(state, approach(5, partition=0), RULES) != state
+
+
+def test_a_late_approach_weighs_what_it_should() -> None:
+    half_life = round(RULES.half_life_ms)
+    told = neighbours(ITEM, fold_all([approach(before={1: 1.0}), approach(at_ms=NOW_MS - half_life, before={2: 1.0})]))
+    assert told.before == pytest.approx({1: 1.0, 2: 0.5})
+    assert told.mass == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("far_ms", [0, NOW_MS + 500 * YEAR])
+def test_times_far_apart_neither_overflow_nor_freeze(far_ms: int) -> None:
+    told = neighbours(
+        ITEM,
+        fold_all([approach(at_ms=at_ms, before={number: 1.0}) for number, at_ms in enumerate((NOW_MS, far_ms, 1))]),
+    )
+    newest = 0 if far_ms < NOW_MS else 1
+    assert told.before[newest] == pytest.approx(1.0)
+    assert all(0 < weight <= 1 for weight in told.before.values())
+    assert 1 <= told.mass < 1.01
+
+
+def test_another_half_life_counts_from_now_on() -> None:
+    state = fold(None, approach(0, before={1: 1.0}), RULES)
+    then = NOW_MS + round(RULES.half_life_ms)
+    state = fold(state, approach(1, then, before={2: 1.0}), PairRules(RULES.half_life_ms / 2))
+    assert neighbours(ITEM, state).before == pytest.approx({1: 0.5, 2: 1.0})
+    state = fold(
+        state, approach(2, then + round(RULES.half_life_ms), before={3: 1.0}), PairRules(RULES.half_life_ms / 2)
+    )
+    assert neighbours(ITEM, state).before == pytest.approx({1: 0.125, 2: 0.25, 3: 1.0})
+
+
+def test_the_heaviest_stay_and_the_lightest_make_room() -> None:
+    favourites = dict.fromkeys(range(10), 3.0)
+    history = [
+        approach(before={**favourites, 1000 + 3 * number: 1.0, 1001 + 3 * number: 0.5, 1002 + 3 * number: 0.2})
+        for number in range(200)
+    ]
+    told = neighbours(ITEM, fold_all(history))
+    assert len(told.before) == BEFORE
+    assert {key: told.before[key] for key in list(told.before)[:10]} == pytest.approx(dict.fromkeys(range(10), 600.0))
+    assert {1000 + 3 * 199, 1001 + 3 * 199, 1002 + 3 * 199} <= told.before.keys()
+    assert max(weight for key, weight in told.before.items() if key >= 1000) == 1.0
+
+
+def test_a_search_is_told_once_two_shoppers_came_by_it() -> None:
+    private = fold_all([approach(query="my own name", shopper=1, weight=3.0) for _ in range(9)])
+    assert neighbours(ITEM, private).queries == {}
+    shared = fold_all([approach(query="boots", shopper=shopper) for shopper in (1, 1, 2, 1)])
+    assert neighbours(ITEM, shared).queries == {"boots": 4.0}
+
+
+def test_a_search_that_was_forgotten_is_private_again() -> None:
+    history = [approach(query="boots", shopper=shopper) for shopper in (1, 2)]
+    history += [approach(query=f"query {number}", shopper=number % 2, weight=9.0) for number in range(4 * QUERIES)]
+    history += [approach(query="boots", shopper=1, weight=99.0)]
+    assert neighbours(ITEM, fold_all(history)).queries == {}
+
+
+@pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
+def test_the_largest_item_takes_at_most_4200_bytes(letter: str) -> None:
+    state = None
+    for number in range(1000):
+        before = {2**64 - 1 - (number * 10 + place): 1.0 for place in range(10)}
+        partition, at_ms = number % 100, NOW_MS + number
+        each = approach(2**62 + number, at_ms, 1.0, before, f"{number}{letter * 300}", number, partition, at_ms)
+        state = fold(state, each, RULES)
+    assert state is not None
+    assert len(state) <= 4200
+    told = neighbours(ITEM, state)
+    assert len(told.before) == BEFORE
+    assert len(msgspec.msgpack.encode(told)) <= 1300
+
+
+def with_field(position: int, value: object) -> bytes:
+    """Return a good state with one field replaced."""
+    wire = msgspec.msgpack.decode(fold_all([approach(before={1: 1.0}, query="boots")]))
+    wire[position] = value
+    return msgspec.msgpack.encode(wire)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", with_field(0, 0), with_field(0, VERSION + 1), with_field(1, 0.0), with_field(1, float("nan"))]
+)
+def test_what_is_no_state_is_refused(data: bytes) -> None:
+    with pytest.raises(PairsCodecError, match="stored pairs"):
+        fold(data, approach(), RULES)
+    with pytest.raises(PairsCodecError, match="stored pairs"):
+        neighbours(ITEM, data)
+
+
+@given(st.binary(max_size=200), st.integers(0, 8), st.booleans())
+def test_any_bytes_are_refused_or_read(noise: bytes, position: int, replace: bool) -> None:
+    data = with_field(position, noise) if replace else noise
+    with pytest.raises(PairsCodecError):
+        neighbours(ITEM, data)

@@ -1,0 +1,35 @@
+"""Sessions are told once, as they are by then, and only those that say something."""
+
+from __future__ import annotations
+
+from inference.types import SessionItems
+from streams.behaviour.sessions import RecentSessions
+
+
+def session(key: int, *items: int, at_ms: int = 0) -> SessionItems:
+    return SessionItems(key=key, at_ms=at_ms, items=items)
+
+
+def test_each_changed_session_is_told_once_as_it_is_by_then() -> None:
+    sessions = RecentSessions()
+    sessions.observe(session(1, 5, 6))
+    sessions.observe(session(2, 5, 7))
+    sessions.observe(session(1, 5, 6, 7))
+    assert sessions.take_changed() == [session(2, 5, 7), session(1, 5, 6, 7)]
+    assert sessions.take_changed() == []
+    sessions.observe(session(2, 5, 7, 8))
+    assert sessions.take_changed() == [session(2, 5, 7, 8)]
+
+
+def test_a_session_of_one_item_says_nothing() -> None:
+    sessions = RecentSessions()
+    sessions.observe(session(1))
+    sessions.observe(session(2, 5))
+    assert sessions.take_changed() == []
+
+
+def test_what_waits_is_bounded_and_the_longest_waiting_goes() -> None:
+    sessions = RecentSessions(waiting=3)
+    for key in (1, 2, 3, 1, 4):
+        sessions.observe(session(key, 5, 6))
+    assert [each.key for each in sessions.take_changed()] == [3, 1, 4]

@@ -1,0 +1,59 @@
+"""An outbox whose brokers take messages when the test says so, for the faults that no real broker shows on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.structs import RecordMetadata, TopicPartition
+
+
+@dataclass(eq=False)
+class Delivery:
+    """Messages that were handed over together, and the future that ends when the brokers have them."""
+
+    topic: str
+    partition: int
+    messages: list[tuple[bytes, bytes]]
+    future: asyncio.Future[RecordMetadata]
+    offset: int
+
+    def arrive(self) -> None:
+        place = TopicPartition(self.topic, self.partition)
+        self.future.set_result(RecordMetadata(self.topic, self.partition, place, self.offset, 0, 0, 0))
+
+    def fail(self, error: Exception) -> None:
+        self.future.set_exception(error)
+
+
+class ScriptedOutbox:
+    """Keeps what is sent; with `prompt`, the brokers have it at once."""
+
+    def __init__(self, *, prompt: bool = False) -> None:
+        self.prompt = prompt
+        self.deliveries: list[Delivery] = []
+
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> Any:
+        return self._take(topic, partition or 0, [(key or b"", value or b"")])
+
+    async def send_all(self, topic: str, partition: int, messages: Iterable[tuple[bytes, bytes]]) -> Any:
+        return self._take(topic, partition, list(messages))
+
+    def on(self, topic: str) -> list[Delivery]:
+        return [delivery for delivery in self.deliveries if delivery.topic == topic]
+
+    def arrive(self) -> None:
+        """Let the brokers have everything."""
+        for delivery in self.deliveries:
+            if not delivery.future.done():
+                delivery.arrive()
+
+    def _take(self, topic: str, partition: int, messages: list[tuple[bytes, bytes]]) -> asyncio.Future[RecordMetadata]:
+        offset = sum(len(each.messages) for each in self.on(topic)) + len(messages) - 1
+        future = asyncio.get_running_loop().create_future()
+        self.deliveries.append(Delivery(topic, partition, messages, future, offset))
+        if self.prompt:
+            self.deliveries[-1].arrive()
+        return future

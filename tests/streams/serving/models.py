@@ -1,0 +1,132 @@
+"""Small models for the tests of serving: vectors by formula, a space for each encoder, faults and pauses by script."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.errors import BundleError, ScoringError
+from inference.pipeline import Recommender
+from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.sources import make_sources
+from inference.retrieval.vectors import quantise
+from inference.types import Vector
+from streams.contracts.messages import ItemVector, ModelPin, ModelRef
+from streams.engine import Engine
+from streams.items.live import LiveCatalogue
+from streams.items.trending import Trending
+from streams.metrics import Metrics
+from streams.scoring import Scoring, ScoringLimits
+from streams.serving.folders import Fingerprint
+from streams.serving.servable import Servable
+from tests.streams.shoppers import DIM, RULES, item_of, unit_vector
+
+
+@dataclass(eq=False)
+class SmallModel:
+    """Stands in for a bundle: its encoder makes one space, its ranker is the sum of the features plus a shift."""
+
+    version: str
+    vector_space: str
+    shift: float = 0.0
+    dim: int = DIM
+    name: str = "m"
+    provider: str = "CPUExecutionProvider"
+    fails: bool = False
+    features: tuple[str, ...] = ("any",) * 14
+
+    @property
+    def scorer(self) -> SmallModel:
+        return self
+
+    def encode(self, texts: Sequence[str]) -> Vector:
+        return np.stack([unit_vector(f"{self.vector_space}/{text}", self.dim) for text in texts])
+
+    def encode_items(self, texts: Sequence[str]) -> Vector:
+        return self.encode(texts)
+
+    def score(self, features: Vector) -> Vector:
+        if self.fails:
+            raise ScoringError("scripted")
+        return np.asarray(0.25 + features.sum(axis=1) / 64 + self.shift, dtype=np.float32)
+
+
+def pin_of(model: SmallModel) -> ModelPin:
+    return ModelPin(name=model.name, version=model.version)
+
+
+@dataclass
+class Shelf:
+    """Where these models come from. Loading stops at `gate` while it is closed; what is not there is refused."""
+
+    models: dict[ModelPin, SmallModel] = field(default_factory=dict)
+    newest_one: ModelPin | None = None
+    loaded: list[ModelPin] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    marks: dict[ModelPin, int] = field(default_factory=dict)
+
+    def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
+        return None if self.newest_one in passed_over else self.newest_one
+
+    def fingerprint(self, model: ModelPin) -> Fingerprint:
+        return (("manifest.json", self.marks.get(model, 0), 0),)
+
+    def load(self, model: ModelPin) -> Bundle:
+        self.loaded.append(model)
+        assert self.gate.wait(10)
+        if model not in self.models:
+            raise BundleError("scripted: not there")
+        return cast("Bundle", self.models[model])
+
+
+@dataclass
+class Maker:
+    """Makes servables, as the composition root does."""
+
+    thread: ThreadPoolExecutor
+    metrics: Metrics
+    trending: Trending = field(default_factory=lambda: Trending(1e9))
+
+    def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
+        same = before is not None and before.live.space == bundle.vector_space
+        if before is not None and same:
+            live, catalogue = before.live, before.scoring.recommender.catalogue
+        else:
+            live, catalogue = LiveCatalogue(bundle.vector_space, bundle.dim), Catalogue(bundle.dim)
+        sources = make_sources(("short_term", "query"), Behaviour())
+        return Servable(
+            bundle=bundle,
+            live=live,
+            engine=Engine(
+                dim=bundle.dim,
+                space=bundle.vector_space,
+                model=ModelRef(name=bundle.name, version=bundle.version),
+                catalogue=live,
+                trending=self.trending,
+                rules=RULES,
+                list_size=5,
+            ),
+            scoring=Scoring(
+                bundle,
+                Recommender(catalogue, bundle.scorer, sources),
+                ScoringLimits(linger_s=0.0, deadline_s=60.0),
+                self.metrics,
+                self.thread,
+                OrderedDict(),
+            ),
+        )
+
+
+def record(item_id: str, *models: SmallModel) -> ItemVector:
+    """Return an item's record with its vectors of these models."""
+    item = item_of(item_id)
+    first, *others = ((model.vector_space, quantise(model.encode([item.title])[0]).tobytes()) for model in models)
+    return ItemVector(item=item, space=first[0], text_hash=1, vector=first[1], also=dict(others))

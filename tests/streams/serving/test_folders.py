@@ -1,0 +1,139 @@
+"""Which bundles there are: the newest complete one, never one that is half copied, and the home one as the floor."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.errors import BundleError
+from streams.cli import cli
+from streams.contracts.messages import ModelPin
+from streams.serving.folders import Home, ModelFolders, home_at, order
+from streams.serving.start import BundleStore
+from streams.settings import Settings, load_settings
+from tests.bundles import copied, damaged, reranked
+from tests.conftest import BUNDLE
+
+NAME, HOME = BUNDLE.parent.name, BUNDLE.name
+
+
+def version(number: str) -> ModelPin:
+    return ModelPin(name=NAME, version=number)
+
+
+def put(directory: Path, folder: str, *, files: dict[str, bytes] | None = None, called: str | None = None) -> Path:
+    """Lay out a folder as the newest version's would look, with other bytes of the sizes that its manifest gives."""
+    manifest = json.loads((BUNDLE / "manifest.json").read_text())
+    manifest["version"] = called or folder
+    contents = files if files is not None else {entry["name"]: b"x" for entry in manifest["files"]}
+    for entry in manifest["files"]:
+        entry["bytes"] = 1
+    path = directory / NAME / folder
+    path.mkdir(parents=True)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    for name, content in contents.items():
+        (path / name).write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> ModelFolders:
+    return ModelFolders(tmp_path, home_at(BUNDLE))
+
+
+def test_where_there_is_no_folder_the_newest_is_the_home_one(folders: ModelFolders) -> None:
+    assert folders.newest() == version(HOME)
+    assert folders.path(version(HOME)) == BUNDLE
+    assert folders.path(version("7")) == folders.directory / NAME / "7"
+
+
+def test_the_highest_version_is_the_newest_by_number_and_what_is_passed_over_is_not(folders: ModelFolders) -> None:
+    for number in ("2", "10", "9"):
+        put(folders.directory, number)
+    assert folders.newest() == version("10")
+    assert folders.newest({version("10")}) == version("9")
+
+
+@pytest.mark.parametrize("number", ["0", "0.9", HOME])
+def test_what_is_not_above_the_home_version_is_left_alone(folders: ModelFolders, number: str) -> None:
+    put(folders.directory, number)
+    assert folders.newest() == version(HOME)
+
+
+def test_what_is_incomplete_or_calls_itself_otherwise_is_no_version(folders: ModelFolders) -> None:
+    directory = folders.directory
+    (put(directory, "2") / "ranker.onnx").unlink()
+    (put(directory, "3") / "encoder-int8.onnx").write_bytes(b"")
+    put(directory, "4", called="5")
+    put(directory, "6").joinpath("manifest.json").write_bytes(b"{")
+    (directory / NAME / "8").write_bytes(b"a file")
+    assert folders.newest() == version(HOME)
+    (directory / NAME / "2" / "ranker.onnx").write_bytes(b"r")
+    assert folders.newest() == version("2")
+
+
+def test_a_fingerprint_tells_that_a_folder_has_changed(folders: ModelFolders) -> None:
+    assert folders.fingerprint(version("2")) == ()
+    path = put(folders.directory, "2")
+    before = folders.fingerprint(version("2"))
+    assert before == folders.fingerprint(version("2"))
+    (path / "ranker.onnx").write_bytes(b"longer")
+    assert before != folders.fingerprint(version("2"))
+
+
+def test_without_a_home_nothing_is_newest(tmp_path: Path) -> None:
+    assert home_at(tmp_path) is None
+    assert ModelFolders(tmp_path).newest() is None
+    assert home_at(BUNDLE) == Home(version(HOME), BUNDLE)
+
+
+@given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=3), min_size=2, max_size=6))
+def test_versions_of_numbers_are_in_the_order_of_their_numbers(numbers: list[list[int]]) -> None:
+    texts = [".".join(map(str, each)) for each in numbers]
+    assert sorted(texts, key=order) == [".".join(map(str, each)) for each in sorted(numbers)]
+
+
+def settings_of(tmp_path: Path, watch: float = 1.0) -> Settings:
+    given = {"model_path": BUNDLE, "model_dir": tmp_path, "model_watch_seconds": watch}
+    return load_settings(given, env_file=None)
+
+
+def test_a_worker_starts_with_the_pin_else_the_newest_else_what_its_settings_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copied(BUNDLE, tmp_path / NAME / "2", reranked)
+    store, unwatched = BundleStore.of(settings_of(tmp_path)), BundleStore.of(settings_of(tmp_path, watch=0.0))
+    assert store.first(version(HOME)).version == HOME
+    assert store.first(None).version == "2"
+    assert unwatched.first(None).version == HOME
+    assert unwatched.first(version("2")).version == "2"
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
+def test_a_damaged_pin_is_told_and_what_the_settings_name_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copied(BUNDLE, tmp_path / NAME / "2", damaged)
+    assert BundleStore.of(settings_of(tmp_path)).first(version("2")).version == HOME
+    (told,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert told.startswith(f"model {NAME} 2 cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: ")
+
+
+def test_a_bundle_in_anothers_folder_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(BUNDLE, tmp_path / NAME / "2")
+    with pytest.raises(BundleError, match=f"the bundle of {NAME} 2 is required, its manifest says {NAME} {HOME}"):
+        BundleStore.of(settings_of(tmp_path)).load(version("2"))
+
+
+@pytest.mark.parametrize("path", ["../secret", "", "a/b", ".hidden"])
+def test_a_version_that_is_a_path_is_refused_before_anything_is_published(path: str) -> None:
+    result = CliRunner().invoke(cli, ["model", "use", NAME, path, "--broker", "127.0.0.1:1"])
+    assert result.exit_code == 2
+    assert "NAME and VERSION are names of folders" in result.stderr

@@ -1,0 +1,251 @@
+"""The machine by which another model takes over: in its order, only when all is there, and back from every failure."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from inference.bundle import Bundle
+from inference.types import Query, stable_key
+from streams.contracts.messages import ModelPin
+from streams.items.trending import Popularity
+from streams.metrics import Metrics
+from streams.serving.servable import Serving
+from streams.serving.swap import ModelSwap, Phase
+from tests.integration.workers import until
+from tests.streams.serving.models import Maker, Shelf, SmallModel, pin_of, record
+from tests.streams.shoppers import unit_vector
+
+OLD, NEW, RANKER, WIDER = (
+    SmallModel("1", "space-a"),
+    SmallModel("2", "space-b"),
+    SmallModel("3", "space-a", shift=0.25),
+    SmallModel("4", "space-c", dim=24),
+)
+ITEMS = [f"i{number}" for number in range(12)]
+
+
+@dataclass
+class Stage:
+    """A swap with what it works on; `renewals` counts how often it asked for items to be encoded."""
+
+    shelf: Shelf
+    serving: Serving
+    metrics: Metrics
+    maker: Maker
+    renewals: list[None] = field(default_factory=list)
+    popularity: Popularity = field(default_factory=Popularity)
+    follows_folder: bool = False
+
+    def __post_init__(self) -> None:
+        self.swap = ModelSwap(
+            serving=self.serving,
+            models=self.shelf,
+            servable=self.maker.make,
+            renew=lambda: self.renewals.append(None),
+            popularity=lambda: self.popularity,
+            metrics=self.metrics,
+            follows_folder=self.follows_folder,
+            home=pin_of(OLD),
+        )
+
+    async def apply(self, item_id: str, *models: SmallModel) -> None:
+        """Do what a worker does with a record that it reads."""
+        for servable in self.serving.servables:
+            servable.live.apply(item_id, record(item_id, *models), 0)
+        await self.serving.now.refresh()
+        self.swap.advance()
+
+    def swaps(self, outcome: str) -> float:
+        name = "intentstream_model_swaps_total"
+        return self.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0.0
+
+    async def is_in(self, phase: Phase) -> None:
+        await until(lambda: self.swap.phase is phase, f"the swap is {phase.value}", 10)
+
+    async def outcome(self, outcome: str, number: float = 1) -> None:
+        await until(lambda: self.swaps(outcome) == number, f"{number} {outcome}", 10)
+        await self.is_in(Phase.SERVING)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    metrics, thread = Metrics(), ThreadPoolExecutor(1)
+    maker = Maker(thread, metrics)
+    shelf = Shelf({pin_of(model): model for model in (OLD, NEW, RANKER, WIDER)})
+    shelf.gate.set()
+    stage = Stage(shelf, Serving(maker.make(cast("Bundle", OLD))), metrics, maker)
+    for item_id in ITEMS:
+        await stage.apply(item_id, OLD)
+    running = asyncio.create_task(stage.swap.run())
+    yield stage
+    shelf.gate.set()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    thread.shutdown()
+
+
+async def test_nothing_happens_without_a_wish_nor_for_what_serves_already(stage: Stage) -> None:
+    stage.swap.pin(pin_of(OLD))
+    await asyncio.sleep(0)
+    assert stage.shelf.loaded == []
+    assert stage.swap.phase is Phase.SERVING
+
+
+async def test_a_model_of_another_space_takes_over_when_the_last_item_has_its_vector(stage: Stage) -> None:
+    before = stage.serving.now
+    stage.swap.pin(pin_of(NEW))
+    await stage.is_in(Phase.ENCODING)
+    await until(lambda: bool(stage.renewals), "encoding is asked for", 10)
+    for item_id in ITEMS[:-1]:
+        await stage.apply(item_id, OLD, NEW)
+    assert stage.serving.now is before
+    assert stage.serving.coming is not None
+    assert stage.serving.coming.live.lacking == 1
+    await stage.apply(ITEMS[-1], OLD, NEW)
+    await stage.outcome("taken_over")
+    now = stage.serving.now
+    assert now.model == pin_of(NEW)
+    assert stage.serving.servables == (now,)
+    assert len(now.live) == len(now.scoring.recommender.catalogue) == len(ITEMS)
+    info = stage.metrics.registry.get_sample_value
+    assert info("intentstream_model_info", {"name": "m", "version": "2", "provider": NEW.provider}) == 1
+    assert info("intentstream_model_info", {"name": "m", "version": "1", "provider": OLD.provider}) is None
+    # Not loaded again to compare: what was asked of the shelf is one bundle.
+    assert stage.shelf.loaded == [pin_of(NEW)]
+
+
+async def test_the_vectors_of_the_model_before_serve_a_rollback_without_any_encoding(stage: Stage) -> None:
+    for model in (NEW, OLD):
+        for item_id in ITEMS:
+            await stage.apply(item_id, OLD, NEW)
+        stage.swap.pin(pin_of(model))
+        await until(lambda model=model: stage.serving.now.model == pin_of(model), "it serves", 10)  # type: ignore[misc]
+    await stage.outcome("taken_over", 2)
+    assert stage.renewals == []
+
+
+async def test_a_vector_may_have_another_length_in_the_new_space(stage: Stage) -> None:
+    for item_id in ITEMS:
+        await stage.apply(item_id, OLD, WIDER)
+    stage.swap.pin(pin_of(WIDER))
+    await stage.outcome("taken_over")
+    assert stage.serving.now.scoring.recommender.catalogue.dim == WIDER.dim
+
+
+async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: Stage) -> None:
+    before = stage.serving.now
+    stage.swap.pin(pin_of(RANKER))
+    await stage.outcome("taken_over")
+    now = stage.serving.now
+    assert now.live is before.live
+    assert now.scoring.recommender.catalogue is before.scoring.recommender.catalogue
+    assert stage.renewals == []
+    one, other = [await each.scoring.rank(Query(short_term=unit_vector("x"), k=3)) for each in (before, now)]
+    assert [i.score + RANKER.shift for i in one.items] == pytest.approx([i.score for i in other.items], abs=1e-5)
+
+
+async def test_a_bundle_that_is_refused_changes_nothing_is_told_and_not_tried_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing, before = ModelPin(name="m", version="99"), stage.serving.now
+    stage.swap.pin(missing)
+    await stage.outcome("refused")
+    assert stage.serving.now is before
+    assert "model m 99 is refused, m 1 goes on: scripted: not there" in caplog.text
+    await stage.swap.look()
+    assert stage.swap.wanted() is None
+    # Its folder has changed, or it is wished for again: it may be whole by now.
+    stage.shelf.marks[missing] = 1
+    await stage.swap.look()
+    await stage.outcome("refused", 2)
+    stage.swap.pin(missing)
+    await stage.outcome("refused", 3)
+    assert stage.shelf.loaded == [missing] * 3
+
+
+async def test_a_model_that_cannot_rank_the_catalogue_is_refused_in_its_warm_up(stage: Stage) -> None:
+    broken = SmallModel("5", "space-a", fails=True)
+    stage.shelf.models[pin_of(broken)] = broken
+    stage.swap.pin(pin_of(broken))
+    await stage.outcome("refused")
+    assert stage.serving.now.model == pin_of(OLD)
+
+
+@pytest.mark.parametrize("phase", [Phase.LOADING, Phase.ENCODING])
+async def test_a_newer_wish_calls_off_what_is_under_way(stage: Stage, phase: Phase) -> None:
+    if phase is Phase.LOADING:
+        stage.shelf.gate.clear()
+    stage.swap.pin(pin_of(NEW))
+    await stage.is_in(phase)
+    stage.swap.pin(pin_of(OLD))
+    await stage.outcome("superseded")
+    stage.shelf.gate.set()
+    assert (stage.serving.now.model, stage.serving.coming) == (pin_of(OLD), None)
+    stage.swap.pin(pin_of(RANKER))
+    await stage.outcome("taken_over")
+
+
+async def test_items_that_come_change_and_go_meanwhile_are_in_the_new_catalogue_as_they_are(stage: Stage) -> None:
+    stage.swap.pin(pin_of(NEW))
+    await stage.is_in(Phase.ENCODING)
+    for servable in stage.serving.servables:
+        servable.live.apply(ITEMS[0], None, 0)
+    await stage.apply("late", OLD, NEW)
+    for item_id in ITEMS[1:]:
+        await stage.apply(item_id, OLD, NEW)
+    await stage.outcome("taken_over")
+    catalogue = stage.serving.now.scoring.recommender.catalogue
+    held = {item_id for item_id in [*ITEMS, "late"] if stable_key(item_id) in catalogue}
+    assert held == {*ITEMS[1:], "late"}
+
+
+async def test_what_trends_and_the_labels_are_there_when_a_model_takes_over(stage: Stage) -> None:
+    stage.popularity = Popularity({stable_key("i3"): 1.0})
+    for item_id in ITEMS:
+        await stage.apply(item_id, OLD, NEW)
+    labels = {key: stage.serving.now.live.label(key) for key in stage.serving.now.live._labels}
+    stage.swap.pin(pin_of(NEW))
+    await stage.outcome("taken_over")
+    now = stage.serving.now
+    row = now.scoring.recommender.catalogue.row(stable_key("i3"))
+    assert now.scoring.recommender.catalogue.columns.popularity[row] == 1.0
+    assert {key: now.live.label(key) for key in labels} == labels
+
+
+async def test_a_pin_goes_before_the_folder_and_without_it_the_folder_before_the_settings(stage: Stage) -> None:
+    swap, shelf = stage.swap, stage.shelf
+    swap.follows_folder = True
+    shelf.newest_one = pin_of(RANKER)
+    swap.pin(pin_of(OLD))
+    await swap.look()
+    assert swap.wanted() is None
+    swap.pin(None)
+    await until(lambda: stage.serving.now.model == pin_of(RANKER), "the newest serves", 10)
+    await stage.is_in(Phase.SERVING)
+    shelf.newest_one = None
+    await swap.look()
+    await until(lambda: stage.serving.now.model == pin_of(OLD), "what the settings name serves", 10)
+
+
+async def test_a_model_that_serves_no_longer_leaves_no_memory_behind(stage: Stage) -> None:
+    gone = weakref.ref(stage.serving.now.scoring.recommender.catalogue.columns.vectors)
+    for item_id in ITEMS:
+        await stage.apply(item_id, OLD, NEW)
+    await stage.serving.now.scoring.rank(Query(short_term=unit_vector("x"), k=3))
+    gc.disable()
+    try:
+        stage.swap.pin(pin_of(NEW))
+        await stage.outcome("taken_over")
+        await until(lambda: gone() is None, "the old arrays are freed by reference counting alone", 10)
+    finally:
+        gc.enable()

@@ -1,0 +1,39 @@
+"""Stores on a real RocksDB, and records of a changelog, for the tests of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+from faust.types import TP
+from rocksdict import Cache
+
+from streams.state.rocksdb import PartitionedStore, StoreOptions
+
+CHANGELOG = "shop-profiles-changelog"
+CACHE_BYTES = 3 << 20
+BUFFER_BYTES = 1 << 20
+
+
+def store_in(directory: Path, cache_bytes: int = CACHE_BYTES, buffer_bytes: int = BUFFER_BYTES) -> PartitionedStore:
+    """Return a store that has opened nothing yet."""
+    table = SimpleNamespace(name="profiles", changelog_topic=SimpleNamespace(topics=[CHANGELOG]))
+    options = StoreOptions(directory, Cache(cache_bytes), buffer_bytes)
+    return PartitionedStore("rocksdb:", faust.App("shop", store="memory://"), table, options=options)
+
+
+def changelog(partition: int, topic: str = CHANGELOG) -> TP:
+    """Return a partition of the changelog."""
+    return TP(topic, partition)
+
+
+def record(partition: int, offset: int, key: bytes, value: bytes | None) -> Any:
+    """Return an event of the changelog as Faust's recovery hands it over."""
+    return SimpleNamespace(message=SimpleNamespace(partition=partition, offset=offset, key=key, value=value))
+
+
+def restore(store: PartitionedStore, *records: Any) -> None:
+    """Apply records as one batch."""
+    store.apply_changelog_batch(records, to_key=lambda key: key, to_value=lambda value: value)

@@ -1,0 +1,91 @@
+"""The databases of a worker: partitions apart, what looking around shows, locks, and what a kill leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rocksdict import Cache
+
+from streams.state.rocksdb import open_database
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, record, restore, store_in
+
+
+async def test_partitions_do_not_see_each_other(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.put_in(0, b"u", b"of 0")
+    store.put_in(1, b"u", b"of 1")
+    store.put_in(1, b"v", b"of 1 alone")
+    assert (store.get_in(0, b"u"), store.get_in(1, b"u")) == (b"of 0", b"of 1")
+    assert store.get_in(0, b"v") is None
+    await store.stop()
+
+
+async def test_looking_around_shows_profiles_of_all_partitions_and_never_the_offset(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    restore(store, record(0, 7, b"u", b"first"), record(1, 9, b"v", b"second"))
+    assert store.persisted_offset(changelog(1)) == 9
+    assert sorted(store.keys()) == [b"u", b"v"]
+    assert sorted(store._itervalues()) == [b"first", b"second"]
+    assert len(store) == 2
+    assert b"v" in store
+    assert b"w" not in store
+    await store.stop()
+
+
+async def test_looking_around_shows_the_bytes_of_profiles(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.put_in(0, b"u", b"\x01\xff")
+    try:
+        assert dict(store.items()) == {b"u": b"\x01\xff"}
+    finally:
+        await store.stop()
+
+
+async def test_stop_frees_every_lock_and_nothing_else_does(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    for partition in range(2):
+        store.put_in(partition, b"u", b"profile")
+    for partition in range(2):
+        with pytest.raises(Exception, match="lock"):
+            open_database(tmp_path / str(partition), Cache(CACHE_BYTES), BUFFER_BYTES)
+    await store.stop()
+    for partition in range(2):
+        again = open_database(tmp_path / str(partition), Cache(CACHE_BYTES), BUFFER_BYTES)
+        assert again[b"u"] == b"profile"
+        again.close()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.streams.state.stores import store_in
+store = store_in(Path(sys.argv[1]))
+for number in range(300):
+    store.put_in(0, b"user-%d" % number, b"profile-%d" % number)
+    if number < 290:
+        store.note_delivered(0, number)
+os._exit(9)
+"""
+
+
+async def test_a_killed_process_loses_no_profile_and_claims_no_offset_too_many(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    killed = await asyncio.to_thread(subprocess.run, command, check=False)
+    assert killed.returncode == 9
+    store = store_in(tmp_path)
+    for number in range(300):
+        assert store.get_in(0, b"user-%d" % number) == b"profile-%d" % number
+    assert store.persisted_offset(changelog(0)) == 255
+    await store.stop()
+
+
+async def test_reset_deletes_profiles_and_offsets(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    restore(store, record(0, 3, b"u", b"profile"))
+    store.reset_state()
+    assert (store.get_in(0, b"u"), store.persisted_offset(changelog(0))) == (None, None)
+    await store.stop()

@@ -1,0 +1,104 @@
+"""The changelog offset that a database claims to hold: often enough, and never more than is true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY
+from tests.streams.state.stores import changelog, record, restore, store_in
+
+
+async def persisted(directory: Path, partition: int = 0) -> int | None:
+    """Return the offset on disk, as the next worker would read it."""
+    store = store_in(directory)
+    offset: int | None = store.persisted_offset(changelog(partition))
+    await store.stop()
+    return offset
+
+
+async def test_a_new_database_has_no_offset(tmp_path: Path) -> None:
+    assert await persisted(tmp_path) is None
+
+
+async def test_the_offset_lags_by_less_than_so_many_deliveries_and_never_leads(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.put_in(0, b"u", b"profile")
+    for delivered in range(3 * OFFSET_EVERY):
+        store.note_delivered(0, delivered)
+        expected = (delivered + 1) // OFFSET_EVERY * OFFSET_EVERY - 1
+        assert store.persisted_offset(changelog(0)) == (None if expected < 0 else expected)
+    await store.stop()
+
+
+async def test_closing_writes_the_last_delivered_offset(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.put_in(0, b"u", b"not delivered yet")
+    store.put_in(1, b"u", b"profile")
+    store.note_delivered(1, 41)
+    await store.stop()
+    assert (await persisted(tmp_path, 0), await persisted(tmp_path, 1)) == (None, 41)
+
+
+@settings(max_examples=10)
+@given(st.permutations(range(20)))
+def test_deliveries_told_in_any_order_come_to_the_highest(offsets: list[int]) -> None:
+    async def told(directory: Path) -> int | None:
+        store = store_in(directory)
+        store.put_in(0, b"u", b"profile")
+        for offset in offsets:
+            store.note_delivered(0, offset)
+        await store.stop()
+        return await persisted(directory)
+
+    with TemporaryDirectory() as directory:
+        assert asyncio.run(told(Path(directory))) == 19
+
+
+async def test_a_batch_of_the_changelog_is_applied_in_order_with_each_partitions_offset(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.put_in(0, b"left", b"of old")
+    restore(
+        store,
+        record(0, 10, b"u", b"old"),
+        record(1, 3, b"u", b"of 1"),
+        record(0, 11, b"gone", b"soon"),
+        record(0, 12, b"u", b"new"),
+        record(0, 14, b"gone", None),
+        record(0, 15, b"left", None),
+        record(0, 16, b"back", None),
+        record(0, 17, b"back", b"again"),
+    )
+    await store.stop()
+    again = store_in(tmp_path)
+    assert {key: again.get_in(0, key) for key in (b"u", b"gone", b"left", b"back")} == {
+        b"u": b"new", b"gone": None, b"left": None, b"back": b"again"
+    }  # fmt: skip
+    assert again.get_in(1, b"u") == b"of 1"
+    assert (again.persisted_offset(changelog(0)), again.persisted_offset(changelog(1))) == (17, 3)
+    await again.stop()
+
+
+async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_path: Path) -> None:
+    def broken() -> Iterator[Any]:
+        yield record(0, 5, b"u", b"new")
+        raise ConnectionError("the broker went away")
+
+    store = store_in(tmp_path)
+    restore(store, record(0, 4, b"u", b"old"))
+    with pytest.raises(ConnectionError):
+        store.apply_changelog_batch(broken(), lambda key: key, lambda value: value)
+    assert (store.get_in(0, b"u"), store.persisted_offset(changelog(0))) == (b"old", 4)
+    await store.stop()
+
+
+def test_no_user_id_that_the_contract_takes_can_touch_the_offset() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        OFFSET_KEY.decode()

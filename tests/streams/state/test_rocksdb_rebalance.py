@@ -1,0 +1,64 @@
+"""Partitions come and go: locks are freed, and state that no changelog explains is rebuilt."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from rocksdict import Cache
+
+from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, open_database
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, record, restore, store_in
+
+
+async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_a_delivery_is_told_late(
+    tmp_path: Path,
+) -> None:
+    store = store_in(tmp_path)
+    for partition in range(2):
+        store.put_in(partition, b"u", b"profile")
+    store.note_delivered(0, 8)
+    await store.on_rebalance(set(), {changelog(0), changelog(1, "another-topic")}, set())
+    for late in range(OFFSET_EVERY):
+        store.note_delivered(0, 9 + late)
+    other = open_database(tmp_path / "0", Cache(CACHE_BYTES), BUFFER_BYTES)
+    assert other[OFFSET_KEY] == b"8"
+    other.close()
+    with pytest.raises(Exception, match="lock"):
+        open_database(tmp_path / "1", Cache(CACHE_BYTES), BUFFER_BYTES)
+    await store.stop()
+
+
+@pytest.mark.parametrize(("end", "stays"), [(8, True), (1000, True), (7, False), (1, False), (0, False)])
+async def test_state_that_reaches_beyond_the_changelog_is_rebuilt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int, stays: bool
+) -> None:
+    store = store_in(tmp_path)
+    restore(store, record(0, 7, b"u", b"profile"), record(1, 7, b"u", b"profile"))
+    store.note_delivered(0, 7)
+    with caplog.at_level(logging.WARNING):
+        assert store.discard_if_ahead(changelog(0), end) is not stays
+        assert not store.discard_if_ahead(changelog(1), 8)
+    assert store.get_in(0, b"u") == (b"profile" if stays else None)
+    assert ("rebuilding" in caplog.text) is not stays
+    assert store.get_in(1, b"u") == b"profile"
+    assert store.persisted_offset(changelog(0)) == (7 if stays else None)
+    await store.stop()
+    again = store_in(tmp_path)
+    assert again.persisted_offset(changelog(0)) == (7 if stays else None)
+    await again.stop()
+
+
+async def test_a_late_delivery_gives_no_offset_to_a_database_made_anew(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    restore(store, record(0, 3, b"u", b"profile"))
+    await store.on_rebalance(set(), {changelog(0)}, set())
+    store.note_delivered(0, 4)
+    store.reset_state()
+    assert store.get_in(0, b"u") is None
+    await store.stop()
+    again = store_in(tmp_path)
+    offset = again.persisted_offset(changelog(0))
+    await again.stop()
+    assert offset is None

@@ -1,0 +1,79 @@
+"""`intentstream model` and `distill`: what they print, and what they say where they cannot go on."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from streams.cli import cli
+from streams.commands import distill as command
+from tests.conftest import BUNDLE
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BUNDLE, tmp_path / BUNDLE.parent.name / BUNDLE.name))
+
+
+def test_verify_has_a_line_for_each_check() -> None:
+    result = CliRunner().invoke(cli, ["model", "verify", str(BUNDLE)])
+    assert result.exit_code == 0, result.output
+    *lines, last = result.output.splitlines()
+    assert all(line.startswith("ok ") for line in lines)
+    assert last == f"{BUNDLE} is whole"
+
+
+def test_verify_fails_where_a_byte_is_wrong(copy: Path) -> None:
+    (copy / "ranker.onnx").write_bytes(b"")
+    result = CliRunner().invoke(cli, ["model", "verify", str(copy)])
+    assert result.exit_code == 1
+    assert "FAILED  ranker.onnx:" in result.output
+    assert "checks failed" in result.output
+
+
+def test_info_says_what_the_files_are_for_and_whose_data_they_come_from() -> None:
+    result = CliRunner().invoke(cli, ["model", "info", str(BUNDLE)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    for wanted in ("all-MiniLM-L6-v2", "Apache-2.0", "catalogue", "CUDA", "CC BY 4.0", "NDCG@10"):
+        assert wanted in result.output
+
+
+def test_list_tells_whole_bundles_from_broken_ones(copy: Path, tmp_path: Path) -> None:
+    shutil.copytree(copy, copy.with_name("2"))
+    (copy.with_name("2") / "tokenizer.json").unlink()
+    result = CliRunner().invoke(cli, ["model", "list", str(tmp_path)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.output.splitlines() if BUNDLE.parent.name in line]
+    assert ["yes" in row for row in rows] == [True, False]
+
+
+def test_a_folder_without_bundles_is_an_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["model", "list", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "no bundles" in result.output
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "torch" else importlib.util.find_spec("re"))
+    result = CliRunner().invoke(cli, ["distill", "--output", str(tmp_path / "shop" / "1")])
+    assert result.exit_code == 2
+    assert "needs torch, not installed: pip install 'intentstream[distill]'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((), "--catalog or --data, or both, required"), (("--events", "events.jsonl"), "--events requires --catalog")],
+)
+def test_distill_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: importlib.util.find_spec("re"))
+    monkeypatch.chdir(tmp_path)
+    Path("events.jsonl").touch()
+    result = CliRunner().invoke(cli, ["distill", *arguments, "--output", "shop/1"])
+    assert result.exit_code == 2
+    assert message in result.output

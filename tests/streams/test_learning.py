@@ -1,0 +1,88 @@
+"""What shoppers do reaches the sources in the scorer's thread, and every catalogue knows who was acted on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.vectors import quantise
+from inference.types import ItemNeighbours, SessionItems, stable_key
+from streams.contracts import serde
+from streams.errors import InvalidEvent
+from streams.metrics import Metrics
+from streams.serving.servable import Serving
+from streams.worker.learning import LEARNED_AT_ONCE, Learning
+from tests.streams.shoppers import DIM, item_of, unit_vector
+
+
+class Bench:
+    """A gatherer, the catalogues that are served, and the threads in which anything was learned."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self.threads: set[str] = set()
+        self.metrics = Metrics()
+        self.catalogues = [Catalogue(DIM), Catalogue(DIM)]
+        servables = [SimpleNamespace(scoring=SimpleNamespace(recommender=SimpleNamespace(catalogue=each)))
+                     for each in self.catalogues]  # fmt: skip
+        self.behaviour = Behaviour()
+        self.learning = Learning(
+            behaviour=cast("Behaviour", self),
+            seen=set(),
+            serving=cast("Serving", SimpleNamespace(servables=servables)),
+            thread=thread,
+            metrics=self.metrics,
+            decoders={"item-neighbours": serde.decode_neighbours, "sessions": serde.decode_session},
+        )
+
+    def learn(self, records: Any) -> set[int]:
+        self.threads.add(threading.current_thread().name)
+        return self.behaviour.learn(records)
+
+    def apply(self, topic: str, value: bytes) -> None:
+        self.learning.apply(SimpleNamespace(topic=topic, value=value))
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    with ThreadPoolExecutor(1, "scorer") as thread:
+        yield Bench(thread)
+
+
+def neighbours(item_id: str) -> bytes:
+    return serde.encode_msgpack(ItemNeighbours(key=stable_key(item_id), as_of_ms=1, mass=1.0))
+
+
+async def test_records_are_learned_in_the_scorers_thread_and_every_catalogue_is_told(bench: Bench) -> None:
+    for catalogue in bench.catalogues:
+        for item_id in ("i0", "i1"):
+            catalogue.upsert(item_of(item_id), quantise(unit_vector(item_id)))
+    for number in range(3 * LEARNED_AT_ONCE):
+        bench.apply("item-neighbours", neighbours(f"other-{number}"))
+    bench.apply("sessions", serde.encode_msgpack(SessionItems(key=5, at_ms=1, items=(stable_key("i0"), 7))))
+    await bench.learning.flush()
+    assert len(bench.behaviour.together) == 3 * LEARNED_AT_ONCE
+    assert len(bench.behaviour.sessions) == 1
+    assert {name.rpartition("_")[0] for name in bench.threads} == {"scorer"}
+    assert stable_key("i0") in bench.learning.seen
+    for catalogue in bench.catalogues:
+        seen = {key: bool(catalogue.columns.seen[catalogue.row(stable_key(key))]) for key in ("i0", "i1")}
+        assert seen == {"i0": True, "i1": False}
+    counted = bench.metrics.registry.get_sample_value
+    assert counted("intentstream_learned_total", {"topic": "item-neighbours"}) == 3 * LEARNED_AT_ONCE
+    assert counted("intentstream_learned_total", {"topic": "sessions"}) == 1
+
+
+async def test_what_is_no_record_is_refused_and_the_rest_is_learned(bench: Bench) -> None:
+    with pytest.raises(InvalidEvent):
+        bench.apply("sessions", b"\xc1")
+    bench.apply("item-neighbours", neighbours("i0"))
+    await bench.learning.flush()
+    await bench.learning.flush()
+    assert len(bench.behaviour.together) == 1
