@@ -14,6 +14,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+
 ENCODER = "encoder-int8.onnx"
 Manifest = dict[str, Any]
 
@@ -61,9 +64,9 @@ def reranked(folder: Path, manifest: Manifest) -> None:
     sigmoid.input[0] = "halved"
     onnx.save(model, path)
     note(manifest, path)
+    session = open_session(path.read_bytes(), name="ranker", providers=(CPU,))
     for golden in manifest["golden"]:
-        logit = np.log(golden["score"]) - np.log1p(-golden["score"])
-        golden["score"] = float(1 / (1 + np.exp(-logit / 2)))
+        golden["score"] = float(session.run({"features": np.array([golden["features"]], dtype=np.float32)})[0])
 
 
 def damaged(folder: Path, manifest: Manifest) -> None:

@@ -212,7 +212,9 @@ class Worker:
         await asyncio.gather(self.pairs.tell(), self.sessions.tell())
 
     async def _update_popularity(self) -> None:
-        await self.serving.now.set_popularity(self.trending.popularity())
+        # The scorer's thread ends before what was begun meanwhile: a worker told to stop while it starts gets here late.
+        if not self.app.should_stop:
+            await self.serving.now.set_popularity(self.trending.popularity())
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.items_topic}

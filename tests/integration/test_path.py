@@ -21,7 +21,7 @@ async def test_a_worker_answers_as_replay_does(
     broker: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
     # Nothing is told while they act: when a worker learns what others do is up to its clock.
-    settings = serving(broker, request.node.name, behaviour_interval_seconds=NEVER_S)
+    settings = serving(broker, request.node.name, behaviour_interval_seconds=NEVER_S, trending_interval_seconds=NEVER_S)
     histories = [stroll(f"shopper-{number}", 12) for number in range(8)]
     async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
         await shop.stock(catalogue())
