@@ -100,6 +100,7 @@ class Worker:
     metrics: Metrics
     renewal_due: asyncio.Event
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
     _item_partitions: set[int] = field(default_factory=set)
     _reader: asyncio.Task[None] | None = None
 
@@ -140,6 +141,9 @@ class Worker:
         )
         self._reader = self.app.add_future(self._guarded(reader.run()))
         await reader.caught_up.wait()
+        if self._stopping:
+            # Told to stop while it starts: what serving needs is closed already.
+            return
         await self._update_popularity()
         self._ready.set()
         self.metrics.ready.set(1)
@@ -212,8 +216,7 @@ class Worker:
         await asyncio.gather(self.pairs.tell(), self.sessions.tell())
 
     async def _update_popularity(self) -> None:
-        # The scorer's thread ends before what was begun meanwhile: a worker told to stop while it starts gets here late.
-        if not self.app.should_stop:
+        if not self._stopping:
             await self.serving.now.set_popularity(self.trending.popularity())
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
@@ -241,6 +244,7 @@ class Worker:
         return all(drained) and told
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
+        self._stopping = True
         self.metrics.ready.set(0)
         if self._reader is not None:
             self._reader.cancel()

@@ -39,6 +39,7 @@ def serving(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
             "partitions": 4,
             "sources": ("short_term", "long_term", "query"),
             "behaviour_interval_seconds": 0.3,
+            "trending_interval_seconds": NEVER_S,
             "list_size": 10,
             "scoring_deadline_ms": 20_000.0,
             "session_timeout_seconds": 6.0,
