@@ -126,7 +126,7 @@ async def test_a_model_is_pinned_rolled_back_refused_and_found_again_by_a_restar
         await shop.stock(catalogue())
         await one.knows(len(catalogue()))
         window = Window(shop, bundle, other)
-        async with Crowd.acting(shop, pause_seconds=0.02) as crowd:
+        async with Crowd.acting(shop, pause_seconds=0.02, only=Search) as crowd:
             await window.shows(HOME)
             await pin(settings, OTHER_SPACE)
             await window.shows(OTHER_SPACE)
@@ -169,7 +169,7 @@ async def test_two_workers_each_encode_their_own_and_both_take_over(
         async with worker(settings, tmp_path / "two") as two:
             await two.knows(len(catalogue()))
             await Group(settings).of(2)
-            async with Crowd.acting(shop, pause_seconds=0.02) as crowd:
+            async with Crowd.acting(shop, pause_seconds=0.02, only=Search) as crowd:
                 await pin(settings, OTHER_SPACE)
                 for each in (one, two):
                     await each.shows(SWAPS.format("taken_over"), 1)
