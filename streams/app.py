@@ -27,6 +27,7 @@ from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.state.rocksdb import StoreOptions, shared_cache
 from streams.state.table import StateTable
+from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.consuming import Tables
 from streams.worker.credentials import broker_credentials, broker_url
 from streams.worker.dead_letters import DeadLetters
@@ -37,7 +38,6 @@ from streams.worker.learning import Learning
 from streams.worker.monitor import SilentMonitor
 from streams.worker.pair_path import PairPath
 from streams.worker.service import Worker, WorkerApp
-from streams.worker.session_path import SessionPath
 
 TOLD_WHEN_WAITING = 1024
 """Messages of `item-pairs` that wait at most to be told together; twice as many may be under way."""
@@ -55,10 +55,14 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     servables = Servables(settings, trending, behaviour, seen, metrics, thread)
     serving = Serving(servables.make(bundle))
     tables = add_tables(app, settings, outbox)
-    sessions = SessionPath(
-        sessions=RecentSessions(), outbox=outbox, sessions_topic=settings.sessions_topic, acknowledge=app.acknowledge
+    told = BehaviourPath(
+        sessions=RecentSessions(),
+        outbox=outbox,
+        item_pairs_topic=settings.item_pairs_topic,
+        sessions_topic=settings.sessions_topic,
+        acknowledge=app.acknowledge,
     )
-    in_flight = InFlight[Message](settings.max_in_flight, acknowledge=sessions.answered, on_error=app.crash_soon)
+    in_flight = InFlight[Message](settings.max_in_flight, acknowledge=told.answered, on_error=app.crash_soon)
     metrics.in_flight.set_function(lambda: len(in_flight))
     metrics.serves(bundle.name, bundle.version, bundle.provider)
     store = store or BundleStore.of(settings)
@@ -86,10 +90,9 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             outbox=outbox,
             dead_letters=dead_letters,
             in_flight=in_flight,
-            sessions=sessions.sessions,
+            behaviour=told,
             metrics=metrics,
             recommendations_topic=settings.recommendations_topic,
-            item_pairs_topic=settings.item_pairs_topic,
             crash=app.crash_soon,
         ),
         items=ItemPath(
@@ -111,7 +114,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             full=TOLD_WHEN_WAITING,
             crash=app.crash_soon,
         ),
-        sessions=sessions,
+        behaviour=told,
         learning=Learning(
             behaviour=behaviour,
             seen=seen,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
@@ -12,7 +12,6 @@ from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from inference.types import Vector
-from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
 from streams.engine import Observation
@@ -22,6 +21,7 @@ from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.serving.servable import Servable, Serving
 from streams.state.table import StateTable
+from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.dead_letters import DeadLetters
 from streams.worker.inflight import InFlight, Ticket
 
@@ -45,10 +45,9 @@ class EventPath:
     outbox: Outbox
     dead_letters: DeadLetters
     in_flight: InFlight[Message]
-    sessions: RecentSessions
+    behaviour: BehaviourPath
     metrics: Metrics
     recommendations_topic: str
-    item_pairs_topic: str
     crash: Callable[[BaseException], None]
     _answers: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -60,10 +59,10 @@ class EventPath:
         except InvalidEvent as refusal:
             self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
             return
-        deliveries = [await self.profiles.write(message.partition, message.key, observation.profile)]
-        deliveries += await self._learn(observation)
+        logged = await self.profiles.write(message.partition, message.key, observation.profile)
+        self.behaviour.observe(observation)
         self.metrics.events.labels(message.topic, "replayed" if observation.replayed else "ok").inc()
-        answer = asyncio.create_task(self._answer(ticket, servable, observation, deliveries))
+        answer = asyncio.create_task(self._answer(ticket, servable, observation, logged))
         self._answers.add(answer)
         answer.add_done_callback(self._answered)
 
@@ -76,18 +75,6 @@ class EventPath:
             return servable, servable.engine.observe(stored, interaction, source_of(message), text_vector)
         except ProfileCodecError as error:
             raise InvalidEvent("unreadable_profile", "profile", str(error)) from error
-
-    async def _learn(self, observation: Observation) -> list[asyncio.Future[RecordMetadata]]:
-        """Hand on what an action says of its session, and of its item: in order, as the item's owner counts by place.
-
-        A replay is told again: the crash may have come before.
-        """
-        if observation.session is not None:
-            self.sessions.observe(observation.session)
-        if observation.approach is None or isinstance(observation.interaction, Search):
-            return []
-        key, value = observation.interaction.item_id.encode(), serde.encode_msgpack(observation.approach)
-        return [await self.outbox.send(self.item_pairs_topic, key, value)]
 
     async def _encode(self, interaction: Interaction) -> tuple[Servable, Vector | None]:
         """Return what serves, with the vector of a search in its space."""
@@ -104,14 +91,13 @@ class EventPath:
         ticket: Ticket[Message],
         servable: Servable,
         observation: Observation,
-        deliveries: Sequence[asyncio.Future[RecordMetadata]],
+        logged: asyncio.Future[RecordMetadata],
     ) -> None:
         """Rank, produce, and acknowledge once everything is delivered."""
         ranked = await servable.scoring.rank(observation.query)
         answer = serde.encode_json(servable.engine.compose(observation, ranked, datetime.now(UTC)))
         delivered = await self.outbox.send(self.recommendations_topic, ticket.message.key, answer)
-        for other in deliveries:
-            await other
+        await logged
         await delivered
         self.in_flight.finish(ticket)
         self.metrics.recommendations.inc()

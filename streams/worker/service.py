@@ -25,13 +25,13 @@ from streams.serving.pins import SERVING_SLOT
 from streams.serving.servable import Serving
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
+from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.consuming import Consumer
 from streams.worker.event_path import EventPath
 from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
 from streams.worker.learning import Learning
 from streams.worker.pair_path import PairPath
-from streams.worker.session_path import SessionPath
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Worker:
     events: EventPath
     items: ItemPath
     pairs: PairPath
-    sessions: SessionPath
+    behaviour: BehaviourPath
     learning: Learning
     serving: Serving
     swap: ModelSwap
@@ -213,7 +213,7 @@ class Worker:
 
     async def _tell_behaviour(self) -> None:
         """Broadcast what goes together and how far sessions have come."""
-        await asyncio.gather(self.pairs.tell(), self.sessions.tell())
+        await asyncio.gather(self.pairs.tell(), self.behaviour.tell())
 
     async def _update_popularity(self) -> None:
         if not self._stopping:
@@ -236,7 +236,7 @@ class Worker:
         told = False
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCONNECT_S):
-                await self.sessions.tell()
+                await self.behaviour.tell()
                 told = True
                 await self._tell_trending()
         if left := sum(map(len, in_flight)):

@@ -20,6 +20,7 @@ from streams.contracts.messages import ItemVector, Recommendations
 from streams.metrics import Metrics
 from streams.profiles import codec
 from streams.serving.servable import Servable, Serving
+from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.event_path import EventPath
 from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
@@ -104,9 +105,14 @@ class House:
         self.events = EventPath(
             decoders={"clicks": serde.decode_item_action, "searches": serde.decode_search},
             profiles=cast("Any", self.sink),
-            sessions=RecentSessions(),
+            behaviour=BehaviourPath(
+                sessions=RecentSessions(),
+                outbox=cast("Any", self.sink),
+                item_pairs_topic="item-pairs",
+                sessions_topic="sessions",
+                acknowledge=lambda _: None,
+            ),
             recommendations_topic="recommendations",
-            item_pairs_topic="item-pairs",
             crash=self.errors.append,
             **shared,
         )
