@@ -170,7 +170,7 @@ class Catalogue:
 
     def best(self, rows: Rows, scores: Vector, limit: int) -> Found:
         """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by stable key."""
-        return best(rows, scores, self.columns.keys[rows], limit)
+        return best(rows, scores, self.columns.keys, limit)
 
     def _fill(self, column: Vector, scores: Mapping[int, float]) -> Rows:
         """Write scores to their rows and nothing elsewhere; the rows by falling score."""

@@ -18,9 +18,12 @@ class Found(NamedTuple):
 
 
 def best(rows: Rows, scores: Vector, keys: Keys, limit: int) -> Found:
-    """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by their `keys` (n,) also at the cut."""
+    """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by the key of the row, also at the cut.
+
+    `keys` are those of all rows: only of a few they are needed.
+    """
     if len(rows) > limit:
         (kept,) = (scores >= np.partition(scores, -limit)[-limit]).nonzero()
-        rows, scores, keys = rows[kept], scores[kept], keys[kept]
-    order = np.lexsort((keys, -scores))[:limit]
+        rows, scores = rows[kept], scores[kept]
+    order = np.lexsort((keys[rows], -scores))[:limit]
     return Found(rows[order], scores[order])

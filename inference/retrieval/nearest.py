@@ -79,7 +79,7 @@ class NearestItems:
             if request.unseen:
                 rows = np.union1d(rows[~columns.seen[rows]], unseen)
             (scores,) = similarities(columns, queries[request.vector][None], rows)
-            found.append(best(rows, scores, columns.keys[rows], limit))
+            found.append(best(rows, scores, columns.keys, limit))
         return found
 
 
@@ -98,7 +98,7 @@ def _exactly(columns: Columns, used: int, queries: Vector, requests: Sequence[Re
         rows = rows_of.get(request.unseen)
         if rows is None:
             rows = rows_of[True] = available[~columns.seen[available]]
-        found.append(best(rows, scores[request.vector][rows], columns.keys[rows], limit))
+        found.append(best(rows, scores[request.vector][rows], columns.keys, limit))
     return found
 
 

@@ -119,11 +119,13 @@ class Sessions:
 
     def votes(self, neighbours: Neighbours) -> tuple[Keys, Sums]:
         """Return the items (n,) of the neighbours, and the share of all votes that each has from one of them, (n,)."""
-        items = self._items[neighbours.slots]
+        lengths = self._lengths[neighbours.slots]
+        positions = self._positions[: lengths.max()]
+        items = self._items[neighbours.slots, : len(positions)]
         position = (items == neighbours.shared[:, None]).argmax(axis=1)
-        distance = np.abs(self._positions - position[:, None])
+        distance = np.abs(positions - position[:, None])
         votes = (neighbours.similarities / neighbours.similarities.sum())[:, None] / (1 + distance / REACH)
-        held = self._positions < self._lengths[neighbours.slots][:, None]
+        held = positions < lengths[:, None]
         return items[held], votes[held]
 
     def _write(self, slot: int, key: int, at_ms: int, items: tuple[int, ...]) -> None:
