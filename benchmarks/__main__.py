@@ -21,7 +21,7 @@ from benchmarks.report import Results, Scalar, Section, merged, render
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.stage import Stage
 from streams.errors import StreamsError
-from tests.integration.brokers import KafkaBroker
+from tests.integration.brokers import AS_SHIPPED, KafkaBroker
 
 SECTIONS: dict[str, Callable[[Stage], Section]] = {
     "cpu": cpu.measure,
@@ -58,7 +58,7 @@ def main(*, quick: bool, only: tuple[str, ...], output: Path) -> None:
     try:
         with (
             Progress(*columns, console=Console(stderr=True)) as progress,
-            KafkaBroker() as broker,
+            KafkaBroker(AS_SHIPPED) as broker,
             _directory() as home,
         ):
             tell = _teller(progress)

@@ -16,6 +16,7 @@ class Sizes:
     cpu_warm_up: int = 5_000
     cpu_repeats: int = 3
     rates: tuple[int, ...] = (100, 500, 1_000)
+    first_s: float = 15.0
     step_s: float = 20.0
     step_warm_up_s: float = 5.0
     search_step_s: float = 10.0
@@ -48,6 +49,7 @@ QUICK = Sizes(
     cpu_warm_up=1_500,
     cpu_repeats=1,
     rates=(100, 300),
+    first_s=2.0,
     step_s=5.0,
     step_warm_up_s=2.0,
     search_step_s=4.0,

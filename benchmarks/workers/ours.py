@@ -12,8 +12,6 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import faust
-
 from benchmarks.workers import given_settings, tell
 from inference.pipeline import Recommender
 from inference.retrieval.catalogue import Catalogue
@@ -24,6 +22,7 @@ from streams.commands.worker import NOISY
 from streams.metrics import Metrics
 from streams.parts import load_model
 from streams.settings import Settings
+from streams.worker.process import event_loop, run
 from streams.worker.service import Worker
 
 READY_POLL_S = 0.01
@@ -97,8 +96,7 @@ def main(settings: Settings, *, null: bool, lag: bool) -> None:
     logging.basicConfig(level="WARNING")
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    loop = event_loop()
     bundle = load_model(settings)
     worker = build(settings, bundle, Metrics())
     if null:
@@ -108,8 +106,7 @@ def main(settings: Settings, *, null: bool, lag: bool) -> None:
     announce(worker)
     if lag:
         announce_lag(worker)
-    options = {"override_logging": False, "redirect_stdouts": False, "quiet": True}
-    faust.Worker(worker.app, loop=loop, **options).execute_from_commandline()
+    run(worker.app, loop)
 
 
 if __name__ == "__main__":

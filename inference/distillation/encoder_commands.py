@@ -14,7 +14,7 @@ from inference.distillation.options import data_option, into_option, say
 @data_option
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="Work folder of the student's training: measures every precision.")  # fmt: skip
-@click.option("--rounds", default=40, show_default=True, help="How often each text is encoded by each variant in turn.")
+@click.option("--rounds", default=40, show_default=True, help="How many turns each variant takes.")
 @click.option("--record", is_flag=True, help="Write the ratios into the bundle's manifest.")
 def measure(into: Path, data: Path | None, work: Path | None, rounds: int, record: bool) -> None:
     """Compare the bundle's encoder with its teacher on one core, by turns: ms, ratios, cosines, NDCG@10 with --data.

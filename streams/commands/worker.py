@@ -36,18 +36,14 @@ def worker(settings: Settings) -> None:
     for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
 
-    import asyncio
-
-    import faust
-
     from streams.app import build
     from streams.kafka.topics import check
     from streams.metrics import Metrics
     from streams.serving.pins import pinned_model
     from streams.serving.start import BundleStore
+    from streams.worker.process import event_loop, run
 
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    loop = event_loop()
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
         told = "; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems)
@@ -65,10 +61,8 @@ def worker(settings: Settings) -> None:
             metrics.serve(settings.metrics_host, settings.metrics_port)
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required an address that is free, got: {error}") from error
-    process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
-    process.spinner = None  # it writes for a terminal, into the log
     with held:
-        process.execute_from_commandline()
+        run(app, loop)
 
 
 def hold(directory: Path) -> TextIO:

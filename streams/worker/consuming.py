@@ -1,8 +1,12 @@
-"""Faust's consumer and recovery, mended where a rebalance would make them pass over messages.
+"""Faust's consumer and recovery, mended where they would pass over messages at a rebalance, or leave them waiting.
 
 Faust lets messages flow while it still seeks to the committed offsets: what comes in between is taken from the queues
 of the agents again, but counts as read, so it is neither served nor read again. Here nothing flows before the seek is
 done, and a partition that has no committed offset yet is sought as well.
+
+The client asks a broker for one answer at a time, and not for partitions whose messages it has but were not taken yet.
+Where all that have traffic are left out, the broker sits on that question for as long as the client lets it, and what
+comes meanwhile waits: Faust lets it for 1.5 s.
 """
 
 from __future__ import annotations
@@ -15,11 +19,28 @@ from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+FETCH_WAIT_MS = 50
+"""How long a broker may wait for messages; an idle worker asks it so often."""
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
+    """The thread that talks to the brokers; a question of its client is answered soon."""
+
+    logger = logging.getLogger("faust.consumer")
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        client = super()._create_worker_consumer(transport)
+        client._fetch_max_wait_ms = FETCH_WAIT_MS
+        return client
+
 
 class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     """A consumer whose every partition goes back to where the group stands."""
 
     logger = logging.getLogger("faust.consumer")
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets; where nothing is committed yet, to the beginning."""

@@ -1,8 +1,9 @@
-"""A worker's life: Faust hands over messages once everything that serving needs is known; nothing is left behind."""
+"""A worker's life: it joins the others once everything that serving needs is known; nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -43,13 +44,25 @@ RECORDS_A_SESSION = 8
 
 
 class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
-    """Faust's app; where Faust would wait for its streams to be empty, it waits for the messages in flight."""
+    """Faust's app; where Faust would wait for its streams to be empty, it waits for the messages in flight.
+
+    Attributes:
+        prepare: awaited before the app joins its group, so that partitions stay with who serves them until then.
+        drain: awaited before partitions go.
+    """
 
     logger = logging.getLogger("faust.app")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.prepare: Callable[[], Awaitable[None]] | None = None
         self.drain: Callable[[], Awaitable[bool]] | None = None
+
+    async def on_start(self) -> None:
+        """Get everything ready; Faust starts its consumer after this."""
+        await super().on_start()
+        if self.prepare is not None:
+            await self.prepare()
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
         # Faust calls this before partitions go to another worker and before it stops. Whatever is written to the
@@ -99,14 +112,13 @@ class Worker:
     outbox: Outbox
     metrics: Metrics
     renewal_due: asyncio.Event
-    _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _item_partitions: set[int] = field(default_factory=set)
     _reader: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         app, settings = self.app, self.settings
-        app.drain = self._drain
+        app.prepare, app.drain = self._prepare, self._drain
         sources = app.topic(settings.clicks_topic, settings.searches_topic, key_type=bytes, value_type=bytes)
         items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
         pairs = app.topic(settings.item_pairs_topic, key_type=bytes, value_type=bytes)
@@ -124,13 +136,12 @@ class Worker:
     def _agent(self, follow: Callable[[Message], Any]) -> Callable[[StreamT], Any]:
         async def agent(stream: StreamT) -> None:
             async for event in stream.noack().events():
-                await self._ready.wait()
                 await follow(event.message)
 
         return agent
 
-    async def _serve(self) -> None:
-        """Connect, read the broadcast topics to their end, and let the agents go."""
+    async def _prepare(self) -> None:
+        """Connect, and read the broadcast topics to their end."""
         await self.outbox.start()
         reader = BroadcastReader(
             options=client_options(self.settings),
@@ -140,15 +151,19 @@ class Worker:
             newest={self.settings.sessions_topic: RECORDS_A_SESSION * self.settings.sessions_kept},
         )
         self._reader = self.app.add_future(self._guarded(reader.run()))
-        await reader.caught_up.wait()
-        if self._stopping:
-            # Told to stop while it starts: what serving needs is closed already.
-            return
-        await self._update_popularity()
-        self._ready.set()
+        await self.app.wait(reader.caught_up)
+        if not self.app.should_stop:
+            await self._update_popularity()
+            bundle, items = self.serving.now.bundle, len(self.serving.now.live)
+            # What is known now stays for long: the garbage collector, which stops everything, need not walk it again.
+            gc.collect()
+            gc.freeze()
+            log.info("prepared: %s items, model %s %s on %s", items, bundle.name, bundle.version, bundle.provider)
+
+    async def _serve(self) -> None:
+        """Take over models and partitions as they come. Faust calls this when the tables are recovered."""
         self.metrics.ready.set(1)
-        bundle, items = self.serving.now.bundle, len(self.serving.now.live)
-        log.info("ready: %s items, model %s %s on %s", items, bundle.name, bundle.version, bundle.provider)
+        log.info("ready")
         self.app.add_future(self._guarded(self.swap.run()))
         if every_s := self.settings.model_watch_seconds:
             self.app.add_future(self._guarded(self.swap.watch(every_s)))
@@ -204,8 +219,6 @@ class Worker:
 
     async def _tell_trending(self) -> None:
         """Broadcast what the worker's own partitions are after, and bring the own picture up to date."""
-        if not self._ready.is_set():
-            return
         for snapshot in self.trending.take_changed():
             key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
             await (await self.outbox.send(self.settings.trending_topic, key, value))

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -51,13 +52,20 @@ LOGGING = """\
 """
 
 
+SOON_THERE = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""For tests: a virtual machine that starts fast."""
+AS_SHIPPED = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
+"""For measurements: the virtual machine as Kafka's own scripts start it."""
+
+
 class KafkaBroker:
     """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError where it cannot start.
 
     At `secure_servers` it wants TLS (the authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Sequence[str] = SOON_THERE) -> None:
+        self._machine = machine
         self.port, self.secure_port = free_port(), free_port()
         self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
         self.secure_servers = f"{LOOPBACK}:{self.secure_port}"
@@ -72,8 +80,7 @@ class KafkaBroker:
         return self
 
     def _formatted(self) -> BrokerProcess:
-        java = ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        java += [f"-Dlog4j2.configurationFile={self._home / 'log4j2.xml'}", "-cp", f"{jars()}/*"]
+        java = ["java", *self._machine, f"-Dlog4j2.configurationFile={self._home / 'log4j2.xml'}", "-cp", f"{jars()}/*"]
         (self._home / "log4j2.xml").write_text(LOGGING)
         properties = self._home / "server.properties"
         properties.write_text(self._properties())
