@@ -39,7 +39,7 @@ from streams.worker.monitor import SilentMonitor
 from streams.worker.pair_path import PairPath
 from streams.worker.service import Worker, WorkerApp
 
-TOLD_WHEN_WAITING = 1024
+TOLD_WHEN_WAITING = 128
 """Messages of `item-pairs` that wait at most to be told together; twice as many may be under way."""
 
 
@@ -60,6 +60,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         outbox=outbox,
         item_pairs_topic=settings.item_pairs_topic,
         sessions_topic=settings.sessions_topic,
+        partitions=range(settings.partitions),
         acknowledge=app.acknowledge,
     )
     in_flight = InFlight[Message](settings.max_in_flight, acknowledge=told.answered, on_error=app.crash_soon)

@@ -33,6 +33,7 @@ def approach(
     key = id_key(action.item_id)
     earlier = [other for then_ms, other, _, _ in session.tolist() if then_ms <= at_ms and other != key]
     return Approach(
+        item_id=action.item_id,
         at_ms=at_ms,
         weight=weight,
         before={other: weight / steps for steps, other in enumerate(earlier[:window], start=1)},

@@ -225,9 +225,12 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
 
 class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Internal, on `item-pairs`, keyed by item: a shopper acted on the item, and how he came to it.
+    """Internal, on `item-pairs`: a shopper acted on an item, and how he came to it.
+
+    A message holds several, each of an item that belongs to the message's partition.
 
     Attributes:
+        item_id: of the item.
         at_ms: event time of the action.
         weight: of the action.
         before: stable keys of the items acted on earlier in the session, each with the weight of the pair.
@@ -236,6 +239,7 @@ class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         shopper: 16 bits of the shopper's stable key: enough to tell two shoppers apart, too few to tell who.
     """
 
+    item_id: Identifier
     at_ms: int
     weight: float
     before: Mapping[int, float]

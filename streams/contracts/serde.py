@@ -6,6 +6,7 @@ msgspec are built once, here: building one costs a thousand times what using it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Protocol, TypeVar, cast
@@ -13,7 +14,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.contracts.keys import check_item_key, check_key, check_tombstone
+from streams.contracts.keys import check_key, check_tombstone
 from streams.contracts.messages import (
     Approach,
     DeadLetter,
@@ -47,7 +48,7 @@ _dead_letter = msgspec.json.Decoder(DeadLetter)
 _model_pin = msgspec.json.Decoder(ModelPin)
 _item_vector = msgspec.msgpack.Decoder(ItemVector)
 _trending = msgspec.msgpack.Decoder(TrendingSnapshot)
-_approach = msgspec.msgpack.Decoder(Approach)
+_approaches = msgspec.msgpack.Decoder(list[Approach])
 _neighbours = msgspec.msgpack.Decoder(ItemNeighbours)
 _session = msgspec.msgpack.Decoder(SessionItems)
 _json = msgspec.json.Encoder()
@@ -135,10 +136,9 @@ def decode_trending(value: bytes | None) -> TrendingSnapshot:
     return _read(_trending, value, "not_msgpack")
 
 
-def decode_approach(key: bytes | None, value: bytes | None) -> Approach:
-    """Read a message of `item-pairs`, keyed by item id. Raises InvalidEvent."""
-    check_item_key(key)
-    return _read(_approach, value, "not_msgpack")
+def decode_approaches(value: bytes | None) -> list[Approach]:
+    """Read a message of `item-pairs`. Raises InvalidEvent."""
+    return _read(_approaches, value, "not_msgpack")
 
 
 def decode_neighbours(value: bytes | None) -> ItemNeighbours:
@@ -156,7 +156,9 @@ def encode_json(message: Interaction | Item | Recommendations | DeadLetter | Mod
     return _json.encode(message)
 
 
-def encode_msgpack(message: ItemVector | TrendingSnapshot | Approach | ItemNeighbours | SessionItems) -> bytes:
+def encode_msgpack(
+    message: ItemVector | TrendingSnapshot | Sequence[Approach] | ItemNeighbours | SessionItems,
+) -> bytes:
     """Write an internal message as MessagePack."""
     return _msgpack.encode(message)
 

@@ -1,28 +1,32 @@
 """Where what shoppers do goes, once an interval: how they came to items to the items' owners, sessions to every worker.
 
-Sent event by event, each action would wake up the item's owner, and a worker spends most of its CPU on waking up.
+Sent event by event, each action would wake up the owner of its item, and a worker spends most of its CPU on waking up.
+So the approaches to the items of one partition go together.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiokafka.partitioner import DefaultPartitioner
 from faust.types import Message
 
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import Search
+from streams.contracts.messages import Approach
 from streams.engine import Observation
 from streams.kafka.outbox import Outbox
 
 PARTITION = 0
 """The topic of sessions has one: every worker reads it whole."""
-SENT_AT_ONCE = 32
-"""Approaches that are handed over between two looks at the event loop: about a millisecond."""
+TOGETHER = 32
+"""Approaches in one message: to follow them takes their owner about a millisecond."""
+
+partition_of = DefaultPartitioner()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class BehaviourPath:
 
     Attributes:
         sessions: what changed since the last time.
+        partitions: of the topic of pairs, as of every other.
         acknowledge: called for each answered event, in their order.
     """
 
@@ -40,8 +45,9 @@ class BehaviourPath:
     outbox: Outbox
     item_pairs_topic: str
     sessions_topic: str
+    partitions: Sequence[int]
     acknowledge: Callable[[Message], None]
-    _approaches: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _approaches: dict[int, list[Approach]] = field(default_factory=dict)
     _answered: list[Message] = field(default_factory=list)
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -52,9 +58,9 @@ class BehaviourPath:
         """
         if observation.session is not None:
             self.sessions.observe(observation.session)
-        interaction, approach = observation.interaction, observation.approach
-        if approach is not None and not isinstance(interaction, Search):
-            self._approaches.append((interaction.item_id.encode(), serde.encode_msgpack(approach)))
+        if (approach := observation.approach) is not None:
+            partition = partition_of(approach.item_id.encode(), self.partitions, self.partitions)
+            self._approaches.setdefault(partition, []).append(approach)
 
     def answered(self, message: Message) -> None:
         """Take an event that is done, but for what it says of its session and item."""
@@ -64,7 +70,7 @@ class BehaviourPath:
         """Send what was observed, in its order: the items' owners count by place."""
         async with self._telling:
             changed = self.sessions.take_changed()
-            approaches, self._approaches = self._approaches, []
+            approaches, self._approaches = self._approaches, {}
             answered, self._answered = self._answered, []
             sent = await self._send(approaches)
             if changed:
@@ -74,13 +80,14 @@ class BehaviourPath:
             for message in answered:
                 self.acknowledge(message)
 
-    async def _send(self, approaches: Sequence[tuple[bytes, bytes]]) -> list[asyncio.Future[Any]]:
-        sent: list[asyncio.Future[Any]] = []
-        for key, value in approaches:
-            sent.append(await self.outbox.send(self.item_pairs_topic, key, value))
-            if len(sent) % SENT_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return sent
+    async def _send(self, approaches: Mapping[int, Sequence[Approach]]) -> list[asyncio.Future[Any]]:
+        return [
+            await self.outbox.send(
+                self.item_pairs_topic, None, serde.encode_msgpack(of_partition[start : start + TOGETHER]), partition
+            )
+            for partition, of_partition in approaches.items()
+            for start in range(0, len(of_partition), TOGETHER)
+        ]
 
 
 def record(session: SessionItems) -> tuple[bytes, bytes]:

@@ -61,12 +61,11 @@ class PairPath:
         """Take one message into its item's state."""
         ticket = await self.in_flight.admit((message.topic, message.partition), message)
         try:
-            approach = serde.decode_approach(message.key, message.value)
+            approaches = serde.decode_approaches(message.value)
         except InvalidEvent as refusal:
             self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
             return
-        state, counted = self._fold(message.partition, message.key, approach)
-        self._states.setdefault(message.partition, {})[message.key] = state
+        counted = self._fold(message.partition, approaches)
         self._untold.append(ticket)
         self.metrics.events.labels(message.topic, "ok" if counted else "replayed").inc()
         self._tell_if_due()
@@ -92,20 +91,28 @@ class PairPath:
         finally:
             self._hurried = False
 
-    def _fold(self, partition: int, key: bytes, approach: Approach) -> tuple[bytes, bool]:
-        """Return the item's state with the approach in it, and whether it was not there before."""
-        stored = self.table.read(partition, key)
+    def _fold(self, partition: int, approaches: Sequence[Approach]) -> bool:
+        """Bring the states of the approaches' items up to date; False where they held all of them before."""
+        counted = False
+        changed = self._states.setdefault(partition, {})
+        for approach in approaches:
+            key = approach.item_id.encode()
+            stored = self.table.read(partition, key)
+            state = changed[key] = self._with(approach, stored)
+            if state is not stored:
+                self.table.put(partition, key, state)
+                counted = True
+        return counted
+
+    def _with(self, approach: Approach, stored: bytes | None) -> bytes:
+        """Return the item's state with the approach in it."""
         try:
-            state = fold(stored, approach, self.rules)
+            return fold(stored, approach, self.rules)
         except PairsCodecError as error:
             # It was learned and can be learned again; no shopper waits for it.
             log.error("what goes with an item is learned anew: %s", error)  # noqa: TRY400
             self.metrics.learned_anew.inc()
-            state = fold(None, approach, self.rules)
-        if state is stored:
-            return state, False
-        self.table.put(partition, key, state)
-        return state, True
+            return fold(None, approach, self.rules)
 
     async def _send(self, partition: int, states: Sequence[tuple[bytes, bytes]]) -> list[asyncio.Future[Any]]:
         sent: list[asyncio.Future[Any]] = []

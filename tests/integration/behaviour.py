@@ -63,9 +63,11 @@ async def assert_consistent(settings: Settings) -> State:
     counted: dict[str, dict[tuple[str, int, int], Approach]] = defaultdict(dict)
     rules = pair_rules(settings)
     for message in await stored(settings, settings.item_pairs_topic):
-        approach = serde.decode_approach(message.key, message.value)
-        states[message.partition][message.key] = fold(states[message.partition].get(message.key), approach, rules)
-        counted[message.key.decode()][approach.topic, approach.partition, approach.offset] = approach
+        of_partition = states[message.partition]
+        for approach in serde.decode_approaches(message.value):
+            key = approach.item_id.encode()
+            of_partition[key] = fold(of_partition.get(key), approach, rules)
+            counted[approach.item_id][approach.topic, approach.partition, approach.offset] = approach
     assert {key: set(places) for key, places in counted.items()} == await _actions(settings)
     assert await latest(settings, changelog_topic(settings, PAIRS)) == states
     told = {number: {key: record(key, state) for key, state in items.items()} for number, items in states.items()}

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
+from aiokafka.partitioner import DefaultPartitioner
 
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Approach, View
 from streams.kafka.outbox import Outbox
-from streams.worker.behaviour_path import SENT_AT_ONCE, BehaviourPath
+from streams.worker.behaviour_path import TOGETHER, BehaviourPath
 from tests.streams.brokers import ScriptedOutbox
 
 
@@ -39,6 +40,7 @@ class Bench:
             outbox=cast("Outbox", self.outbox),
             item_pairs_topic="item-pairs",
             sessions_topic="sessions",
+            partitions=range(2),
             acknowledge=lambda message: self.acknowledged.append(message.offset),
         )
 
@@ -67,6 +69,7 @@ async def test_events_wait_for_their_sessions_and_keep_their_order() -> None:
 def observation(item_id: str, offset: int, snapshot: SessionItems | None = None) -> Any:
     action = View(event_id=str(offset), user_id="u", occurred_at=datetime(2026, 1, 1, tzinfo=UTC), item_id=item_id)
     approach = Approach(
+        item_id=item_id,
         at_ms=1,
         weight=1.0,
         before={},
@@ -80,28 +83,47 @@ def observation(item_id: str, offset: int, snapshot: SessionItems | None = None)
     return SimpleNamespace(interaction=action, approach=approach, session=snapshot)
 
 
-async def test_approaches_are_told_in_their_order_before_their_events_are_acknowledged() -> None:
+def told(bench: Bench) -> list[tuple[int, list[tuple[str, int]]]]:
+    """Return each message's partition, and the item and offset of its approaches."""
+    return [
+        (delivery.partition, [(each.item_id, each.offset) for each in serde.decode_approaches(value)])
+        for delivery in bench.outbox.on("item-pairs")
+        for _, value in delivery.messages
+    ]
+
+
+async def test_approaches_to_the_items_of_a_partition_go_together_and_in_their_order() -> None:
     bench = Bench()
-    for offset in range(SENT_AT_ONCE + 1):
+    for offset in range(2 * TOGETHER):
         bench.path.observe(observation(f"i{offset % 3}", offset, session(7, 1, 2)))
+    bench.outbox.prompt = True
+    await bench.path.tell()
+    messages = told(bench)
+    assert max(len(approaches) for _, approaches in messages) == TOGETHER
+    for item in ("i0", "i1", "i2"):
+        partitions = {partition for partition, approaches in messages if item in dict(approaches)}
+        assert partitions == {DefaultPartitioner()(item.encode(), [0, 1], [0, 1])}
+        offsets = [offset for _, approaches in messages for name, offset in approaches if name == item]
+        assert offsets == list(range(int(item[1]), 2 * TOGETHER, 3))
+
+
+async def test_approaches_are_told_before_their_events_are_acknowledged() -> None:
+    bench = Bench()
+    bench.path.observe(observation("i0", 0, session(7, 1, 2)))
+    bench.path.observe(observation("i1", 1))
+    for offset in range(2):
         bench.path.answered(event(offset))
     assert bench.outbox.deliveries == []
     telling = asyncio.create_task(bench.path.tell())
-    # The loop has a look at everything else after SENT_AT_ONCE of them.
     await asyncio.sleep(0)
-    assert len(bench.outbox.deliveries) == SENT_AT_ONCE
-    await asyncio.sleep(0)
-    told = bench.outbox.on("item-pairs")
-    approaches = [serde.decode_approach(*delivery.messages[0]) for delivery in told]
-    assert [approach.offset for approach in approaches] == list(range(SENT_AT_ONCE + 1))
-    assert [delivery.messages[0][0] for delivery in told[:4]] == [b"i0", b"i1", b"i2", b"i0"]
-    for delivery in [*told[1:], *bench.outbox.on("sessions")]:
+    first, *others = bench.outbox.deliveries
+    for delivery in others:
         delivery.arrive()
     await asyncio.sleep(0)
     assert bench.acknowledged == []
-    told[0].arrive()
+    first.arrive()
     await telling
-    assert bench.acknowledged == list(range(SENT_AT_ONCE + 1))
+    assert bench.acknowledged == [0, 1]
 
 
 async def test_what_is_observed_while_telling_is_told_the_next_time() -> None:
@@ -116,7 +138,7 @@ async def test_what_is_observed_while_telling_is_told_the_next_time() -> None:
     assert bench.acknowledged == []
     bench.outbox.prompt = True
     await bench.path.tell()
-    assert [delivery.messages[0][0] for delivery in bench.outbox.on("item-pairs")] == [b"i1", b"i2"]
+    assert [approaches for _, approaches in told(bench)] == [[("i1", 0)], [("i2", 1)]]
     assert bench.acknowledged == [1]
 
 

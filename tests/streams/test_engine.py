@@ -174,6 +174,7 @@ def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> N
     history = [(act("view", name, NOW_MS + place), at(place)) for place, name in enumerate(["x", "a", "b"])]
     seen = observe(engine, *history, (act("cart", "c", NOW_MS + 9), at(3)))
     assert seen.approach == Approach(
+        item_id="c",
         at_ms=NOW_MS + 9,
         weight=2.0,
         before={stable_key("b"): 2.0, stable_key("a"): 1.0, stable_key("x"): 2 / 3},

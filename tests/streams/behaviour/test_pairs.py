@@ -29,6 +29,7 @@ def approach(
     timestamp_ms: int = NOW_MS,
 ) -> Approach:
     return Approach(
+        item_id="boots",
         at_ms=at_ms,
         weight=weight,
         before=before or {},

@@ -110,6 +110,7 @@ class House:
                 outbox=cast("Any", self.sink),
                 item_pairs_topic="item-pairs",
                 sessions_topic="sessions",
+                partitions=range(1),
                 acknowledge=lambda _: None,
             ),
             recommendations_topic="recommendations",
