@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.commands.options import FILE, OutputFile, encoding_progress
+from streams.commands.options import FILE, OutputFile, console_for_tables, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
 
@@ -165,11 +165,10 @@ def _require(package: str, option: str, extra: str) -> None:
 
 def _tell_all(report: Report, json_file: Path | None, html_file: Path | None) -> None:
     import msgspec
-    from rich.console import Console
 
     from streams.evaluation.table import show
 
-    show(report, Console())
+    show(report, console_for_tables())
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     if html_file:

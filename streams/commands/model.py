@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streams.commands.model_use import unpin, use
+from streams.commands.options import console_for_tables
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -54,13 +55,11 @@ def verify(path: Path | None) -> None:
 @path_argument
 def info(path: Path | None) -> None:
     """Show a bundle's manifest: origin, files and what they are for, data, licences, figures."""
-    from rich.console import Console
-
     from inference.manifest import read_manifest, vector_space
 
     folder = path or load_settings().model_path
     manifest = read_manifest(folder)
-    console = Console()
+    console = console_for_tables()
     console.print(f"[bold]{manifest.name} {manifest.version}[/bold]  {folder}", highlight=False)
     console.print(f"{manifest.dim} dimensions, up to {manifest.max_tokens} tokens, space {vector_space(manifest)}")
     origin = manifest.created_from
@@ -76,7 +75,6 @@ def info(path: Path | None) -> None:
 @click.argument("path", default=FOLDER, type=click.Path(path_type=Path, file_okay=False))
 def list_(path: Path) -> None:
     """List the bundles under PATH with version, size, and whether they verify."""
-    from rich.console import Console
     from rich.table import Table
 
     from inference.manifest import MANIFEST
@@ -90,7 +88,7 @@ def list_(path: Path) -> None:
         table.add_row(folder.parent.name, folder.name, f"{size / 1e6:.1f}", f"no: {bad[0].detail}" if bad else "yes")
     if not table.row_count:
         raise click.ClickException(f"{path}: no bundles, .../NAME/VERSION/{MANIFEST}")
-    Console().print(table)
+    console_for_tables().print(table)
 
 
 def _tables(manifest: Manifest) -> Iterator[Table]:

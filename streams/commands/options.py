@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+WIDTH_OF_A_FILE = 400
 
 
 def broker_option(command: Callable[P, R]) -> Callable[P, R]:
@@ -58,6 +64,13 @@ class OutputFile(click.ParamType):
         if not path.parent.is_dir() or path.is_dir():
             raise ConfigurationError(f"{path}: required a file in a folder that exists")
         return path
+
+
+def console_for_tables() -> Console:
+    """Return where a command prints its tables: a pipe has no width to fit into, nothing is cut there."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 @contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from streams.commands.options import with_settings
+from streams.commands.options import console_for_tables, with_settings
 from streams.kafka.topics import CLOCK, MISSING, POLICY, Topic, check, create
 from streams.settings import Settings
 
@@ -62,5 +60,4 @@ def _show(rows: list[tuple[Topic, str, str]]) -> None:
     for topic, state, style in rows:
         config = ", ".join(SHORT.get(setting, "=".join(setting)) for setting in topic.required.items())
         table.add_row(topic.name, str(topic.partitions), config, f"[{style}]{state}[/]")
-    # A pipe has no width to fit into: nothing is cut there.
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    console_for_tables().print(table)
