@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.found import Found, best
+from inference.retrieval.found import Found, Offers, best, best_of_each
 from inference.retrieval.keytable import KeyTable
 from inference.retrieval.nearest import NearestItems, Request, similarities
-from inference.retrieval.tally import Sums, Tally, among
+from inference.retrieval.tally import Pairs, distinct, pairs_of, totals
 from inference.retrieval.vectors import MAX_DIM, Int8Vector, quantise
 from inference.retrieval.words import WordIndex
 from inference.types import Item, Keys, Vector, stable_key
@@ -53,7 +53,6 @@ class Catalogue:
         self._items: list[Item | None] = []
         self._free: list[int] = []
         self._seen: set[int] = set()
-        self._tally = Tally(256)
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -153,20 +152,22 @@ class Catalogue:
 
     def distinct(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return the distinct ones among `rows` (n,), in no order that means anything, and each one's place there."""
-        return self._tally.distinct(rows)
+        return distinct(rows, len(self.columns.keys))
 
-    def offer(self, keys: Keys, weights: Sums, limit: int, *, without: Sequence[int] = ()) -> Found:
-        """Add up the positive `weights` (n,) of equal `keys` (n,), at most to 1; the `limit` best available items.
+    def offer(self, offers: Offers, number: int, limit: int) -> list[Found | None]:
+        """Add up what speaks for each item, at most to 1; for each of `number` queries the `limit` best available ones.
 
-        The items whose stable keys are in `without` are left out.
+        None where nothing speaks for any.
         """
-        rows = self._rows.numbers(keys)
+        rows = self._rows.numbers(offers.keys)
         (known,) = (rows >= 0).nonzero()
-        rows, sums = self._tally.sums(rows[known], weights[known])
-        offered = self.columns.available[rows]
-        if without:
-            offered &= ~among(self.columns.keys[rows], np.array(without, dtype=np.uint64))
-        return self.best(rows[offered], np.minimum(sums[offered], 1.0).astype(np.float32), limit)
+        if not len(known):
+            return [None] * number
+        pairs, places = pairs_of(offers.queries[known], rows[known], self.columns.keys)
+        sums = totals(places, offers.weights[known], len(pairs.queries))
+        (offered,) = (self.columns.available[pairs.rows][pairs.places] & (sums >= 0)).nonzero()
+        scores = np.minimum(sums[offered], 1.0).astype(np.float32)
+        return best_of_each(Pairs(pairs.rows, pairs.queries[offered], pairs.places[offered]), scores, number, limit)
 
     def best(self, rows: Rows, scores: Vector, limit: int) -> Found:
         """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by stable key."""
@@ -189,7 +190,6 @@ class Catalogue:
             self._items.append(None)
             if row == len(self.columns.keys):
                 self.columns = self.columns.grown()
-                self._tally = Tally(len(self.columns.keys))
         self._row_of[key] = row
         self._rows.set(key, row)
         return row

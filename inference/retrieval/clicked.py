@@ -19,13 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.encoding.text import remembered_query
-from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.port import CLICKED, Nearest
+from inference.retrieval.found import Offers
+from inference.retrieval.offers import OffersSource, offers_of
+from inference.retrieval.port import CLICKED
 from inference.retrieval.relations import Relations
 from inference.retrieval.sparse import SparseIndex, document
 from inference.retrieval.tally import Sums, greatest
 from inference.retrieval.tokens import words
-from inference.types import ItemNeighbours, Keys, Query, stable_key
+from inference.types import NO_KEYS, ItemNeighbours, Keys, Query, stable_key
 
 CAPACITY = 200_000
 WIDTH = 8
@@ -34,6 +35,7 @@ NEAR = 20
 """Remembered searches that a search may draw on, beside the same one."""
 NEAR_ENOUGH = 0.1
 ONE_ACTION = 1.0
+NO_SHARES: tuple[Keys, Sums] = (NO_KEYS, np.empty(0))
 
 
 class Clicked:
@@ -86,13 +88,12 @@ class Clicked:
         """Return items (n,), some more than once, and the share of the remembered weight that each has, (n,)."""
         relations = self._relations
         searches, similarities = self.near(text)
-        found = [relations.holders(search) for search in searches.tolist()]
-        if not found:
-            return np.empty(0, dtype=np.uint64), np.empty(0)
-        places = np.concatenate(found)
+        places, near = relations.holders(searches.tolist())
+        if not len(places):
+            return NO_SHARES
         slots = places // relations.width
         factors = relations.decay(slots, relations.as_of_ms[slots].max())
-        weights = relations.weights.ravel()[places] * factors * np.repeat(similarities, [len(each) for each in found])
+        weights = relations.weights.ravel()[places] * factors * similarities[near]
         # Sorted, because a sum of floats depends on the order.
         return relations.keys[slots], weights / (np.sort(weights).sum() + ONE_ACTION)
 
@@ -111,19 +112,14 @@ class Clicked:
 
 
 @dataclass(frozen=True, slots=True)
-class ClickedSource:
+class ClickedSource(OffersSource):
     """What others acted on after the shopper's search, or one near to it."""
 
     clicked: Clicked
     name: str = CLICKED
-    nearest: Nearest | None = None
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def offers(self, queries: Sequence[Query]) -> Offers:
         """Look up the searches among the queries."""
-        return [self._retrieve(query.text, catalogue, limit) for query in queries]
-
-    def _retrieve(self, text: str | None, catalogue: Catalogue, limit: int) -> Found | None:
-        if not text:
-            return None
-        keys, shares = self.clicked.shares(remembered_query(text))
-        return catalogue.offer(keys, shares, limit) if len(keys) else None
+        return offers_of(
+            [self.clicked.shares(remembered_query(query.text)) if query.text else NO_SHARES for query in queries]
+        )

@@ -56,7 +56,7 @@ class KeyTable:
         """Return the number of each of `keys` (n,), -1 for those that are not there."""
         places = (keys & np.uint64(self._mask)).astype(np.intp)
         numbers = self._numbers[places]
-        astray = np.flatnonzero((self._keys[places] != keys) & (numbers != EMPTY))
+        (astray,) = ((self._keys[places] != keys) & (numbers != EMPTY)).nonzero()
         while len(astray):
             places[astray] = further = (places[astray] + 1) & self._mask
             numbers[astray] = found = self._numbers[further]

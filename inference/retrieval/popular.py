@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import nlargest
 
 import numpy as np
 
 from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.found import best_of_each
 from inference.retrieval.port import TRENDING, TRENDING_CATEGORY, Nearest
+from inference.retrieval.tally import Pairs, inverse, spread, whose
 from inference.types import Query
 
 CATEGORIES = 5
@@ -45,20 +46,25 @@ class TrendingCategorySource:
         """Return the most popular available items of each query's strongest categories."""
         columns = catalogue.columns
         popular = catalogue.popular[columns.available[catalogue.popular]]
+        # By falling popularity within a category: the first is the category's greatest.
+        popular = popular[columns.categories[popular].argsort(kind="stable")]
         labels, popularity = columns.categories[popular], columns.popularity[popular]
+        strongest = [_strongest(query) for query in queries]
+        wanted = whose([len(each) for each in strongest])
+        asked = np.array([label for each in strongest for _, label in each], dtype=np.uint64)
+        affinities = np.array([affinity for each in strongest for affinity, _ in each], dtype=np.float32)
+        firsts = labels.searchsorted(asked)
+        numbers, ranks = spread(labels.searchsorted(asked, side="right") - firsts)
+        firsts = firsts[numbers]
+        places = firsts + ranks
+        scores = affinities[numbers] * popularity[places] / popularity[firsts]
+        held = scores > 0
+        order = columns.keys[popular].argsort()
+        pairs = Pairs(popular[order], wanted[numbers][held], inverse(order)[places[held]])
+        return best_of_each(pairs, scores[held], len(queries), limit)
 
-        def found(query: Query) -> Found | None:
-            scores = np.zeros(len(popular), dtype=np.float32)
-            for label, affinity in _strongest(query):
-                places = np.flatnonzero(labels == label)
-                # No category is 0. The rows come by falling popularity, so the first is the category's greatest.
-                if label and len(places):
-                    scores[places] = min(affinity, 1.0) * popularity[places] / popularity[places[0]]
-            held = np.flatnonzero(scores > 0)
-            return catalogue.best(popular[held], scores[held], limit) if len(held) else None
 
-        return [found(query) for query in queries]
-
-
-def _strongest(query: Query) -> list[tuple[int, float]]:
-    return nlargest(CATEGORIES, query.categories.items(), key=lambda entry: (entry[1], entry[0]))
+def _strongest(query: Query) -> list[tuple[float, int]]:
+    """Return affinity, at most 1, and label of the strongest categories. No category is 0."""
+    strongest = sorted(zip(query.categories.values(), query.categories, strict=True), reverse=True)[:CATEGORIES]
+    return [(min(affinity, 1.0), label) for affinity, label in strongest if label]

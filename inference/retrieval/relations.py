@@ -8,7 +8,7 @@ when. Cormode, Shkapenyuk, Srivastava & Xu 2009, doi:10.1109/ICDE.2009.65 (forwa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 from math import inf
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from inference.retrieval.postings import NOTHING, Postings, Values
 from inference.retrieval.slots import Slots
-from inference.retrieval.tally import Numbers, Sums, doubled, greatest
+from inference.retrieval.tally import Numbers, Sums, doubled, greatest, greatest_of_each, whose
 from inference.types import Keys
 
 LEAST = 1e-300
@@ -79,19 +79,25 @@ class Relations:
         """Return the slot of a record."""
         return self._slots.get(key)
 
-    def slots(self, keys: Keys) -> tuple[Numbers, Numbers]:
-        """Return the places (n,) among `keys` (m,) of those that have a record, and the slots (n,) of their records."""
-        found = [(place, slot) for place, key in enumerate(keys.tolist()) if (slot := self.slot(key)) is not None]
+    def slots(self, keys: Sequence[int]) -> tuple[Numbers, Numbers]:
+        """Return the places (n,) among `keys` of those that have a record, and the slots (n,) of their records."""
+        found = [(place, slot) for place, key in enumerate(keys) if (slot := self.slot(key)) is not None]
         places, slots = np.array(found, dtype=np.intp).reshape(-1, 2).T
         return places, slots
 
-    def holders(self, thing: int) -> Values:
-        """Return the places, slot · width + column, that hold a thing: of very many those with the greatest weights."""
-        postings = self._holders.get(thing)
-        if postings is None:
-            return NOTHING
-        places = postings.values
-        return places[self._heaviest_places(places)] if len(places) > HOLDERS else places
+    def holders(self, things: Sequence[int]) -> tuple[Values, Numbers]:
+        """Return the places (n,), slot · width + column, that hold some of `things`, and the number of the thing, (n,).
+
+        Of very many that hold a thing those with the greatest weights.
+        """
+        found = [self._holders[thing].values if thing in self._holders else NOTHING for thing in things]
+        lengths = [len(places) for places in found]
+        places, numbers = np.concatenate([NOTHING, *found]), whose(lengths)
+        if max(lengths, default=0) > HOLDERS:
+            strengths, keys = self._strengths_at(places), self.keys[places // self.width]
+            kept = greatest_of_each(HOLDERS, numbers, strengths, keys)
+            places, numbers = places[kept], numbers[kept]
+        return places, numbers
 
     def decay(self, slots: Values, as_of_ms: Values | np.int64) -> Sums:
         """Return the factors (n,) that bring the weights in `slots` (n,) to a time, if need be an earlier one."""

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.port import REPEAT, Nearest
-from inference.retrieval.tally import Sums
-from inference.types import Habits, Query
+from inference.retrieval.found import Offers
+from inference.retrieval.offers import OffersSource
+from inference.retrieval.port import REPEAT
+from inference.retrieval.tally import Sums, whose
+from inference.types import NO_HABITS, Habits, Query
 
 MANY = 10.0
 """Purchases at which the weight counts half."""
@@ -47,15 +48,19 @@ def repeat_scores(habits: Habits) -> Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatSource:
+class RepeatSource(OffersSource):
     """What the shopper is used to buying."""
 
     name: str = REPEAT
-    nearest: Nearest | None = None
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def offers(self, queries: Sequence[Query]) -> Offers:
         """Score the habits of each query."""
-        return [
-            catalogue.offer(query.habits.keys, repeat_scores(query.habits), limit) if len(query.habits.keys) else None
-            for query in queries
-        ]
+        habits = [NO_HABITS, *(query.habits for query in queries)]
+        every = Habits(
+            np.concatenate([each.keys for each in habits]),
+            np.concatenate([each.weights for each in habits]),
+            np.concatenate([each.elapsed_days for each in habits]),
+            np.concatenate([each.interval_days for each in habits]),
+        )
+        numbers = whose([len(query.habits.keys) for query in queries])
+        return Offers(numbers, every.keys, repeat_scores(every))

@@ -25,12 +25,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.evidence import evidence
-from inference.retrieval.port import SESSIONS, Nearest
+from inference.retrieval.evidence import Evidence, evidence
+from inference.retrieval.found import Offers
+from inference.retrieval.offers import OffersSource
+from inference.retrieval.port import SESSIONS
 from inference.retrieval.postings import NOTHING, Postings, Values
 from inference.retrieval.slots import Slots
-from inference.retrieval.tally import Sums, Tally, doubled, greatest, totals
+from inference.retrieval.tally import (
+    Numbers,
+    Sums,
+    doubled,
+    greatest,
+    greatest_of_each,
+    pairs_of,
+    spread,
+    totals,
+    whose,
+)
 from inference.types import Keys, Query, SessionItems
 
 CAPACITY = 50_000
@@ -49,8 +60,16 @@ NEVER = (-1, -1)
 
 
 class Neighbours(NamedTuple):
-    """Sessions like one at hand: their slots (n,), similarities (n,) and, (n,), the newest item shared with each."""
+    """Sessions like those at hand.
 
+    Attributes:
+        queries: the query whose session it is like, (n,), ascending.
+        slots: its slot, (n,).
+        similarities: how like it is, (n,).
+        shared: the newest item shared with it, (n,).
+    """
+
+    queries: Numbers
     slots: Values
     similarities: Sums
     shared: Keys
@@ -64,11 +83,10 @@ class Sessions:
         self._with: dict[int, Postings] = {}
         self._having: Counter[int] = Counter()
         self._dropped: dict[int, tuple[int, int]] = {}
-        self._positions = np.arange(width)
+        self._width = width
         self._keys = np.zeros(FEWEST, dtype=np.uint64)
-        self._at_ms, self._lengths, self._shared = (np.zeros(FEWEST, dtype=np.int64) for _ in range(3))
+        self._at_ms, self._lengths = (np.zeros(FEWEST, dtype=np.int64) for _ in range(2))
         self._items = np.zeros((FEWEST, width), dtype=np.uint64)
-        self._tally = Tally(FEWEST)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -78,7 +96,7 @@ class Sessions:
         if not record.items:
             self.forget(record.key)
             return
-        items = record.items[-len(self._positions) :]
+        items = record.items[-self._width :]
         slot = self._slots.get(record.key)
         if slot is not None and (record.at_ms, len(items)) < (self._at_ms[slot], self._lengths[slot]):
             return
@@ -98,35 +116,38 @@ class Sessions:
         """Return how much it tells that a session has an item."""
         return log1p(len(self) / max(1, self._having[item]))
 
-    def neighbours(self, items: Sequence[int], weights: Sums) -> Neighbours:
-        """Return the sessions most like one of `items`, newest first, with `weights` (n,): of equal ones the newest."""
-        found = [self._with[item].values if item in self._with else NOTHING for item in items]
-        lengths = [len(each) for each in found]
-        telling = weights * [self.idf(item) for item in items]
-        postings, numbers = np.concatenate([NOTHING, *found]), np.repeat(np.arange(len(items)), lengths)
-        slots, places = self._tally.distinct(postings)
+    def neighbours(self, items: Evidence) -> Neighbours:
+        """Return the sessions most like those of `items`: of equal ones the newest."""
+        having = [self._with[item].values if item in self._with else NOTHING for item in items.items]
+        numbers = whose([len(each) for each in having])
+        pairs, places = pairs_of(items.queries[numbers], np.concatenate([NOTHING, *having]), self._keys)
+        queries, slots = pairs.queries, pairs.rows[pairs.places]
+        telling = items.weights * [self.idf(item) for item in items.items]
         similarities = totals(places, telling[numbers], len(slots))
-        # Of equal slots the number of the newest item stays: it is written last.
-        self._shared[postings[::-1]] = numbers[::-1]
+        newest = np.empty_like(slots)
+        # Of equal places the number of the newest item stays: it is written last.
+        newest[places[::-1]] = numbers[::-1]
         (kept,) = (np.bincount(places, minlength=len(slots)) < self._lengths[slots]).nonzero()
-        kept = kept[greatest(SAMPLE, self._at_ms[slots[kept]], self._keys[slots[kept]])]
-        slots, similarities = slots[kept], similarities[kept]
-        kept = greatest(NEIGHBOURS, similarities, self._at_ms[slots], self._keys[slots])
-        # In one order however they came: sums of floats depend on it.
-        kept = kept[np.argsort(self._keys[slots[kept]])]
-        slots = slots[kept]
-        return Neighbours(slots, similarities[kept], np.array(items, dtype=np.uint64)[self._shared[slots]])
+        # By query, then by key however they came: sums of floats depend on it.
+        kept = kept[(queries[kept] * len(pairs.rows) + pairs.places[kept]).argsort()]
+        asked = slots[kept]
+        kept = kept[greatest_of_each(SAMPLE, queries[kept], self._at_ms[asked], self._keys[asked])]
+        like, asked = similarities[kept], slots[kept]
+        kept = kept[greatest_of_each(NEIGHBOURS, queries[kept], like, self._at_ms[asked], self._keys[asked])]
+        shared = np.array(items.items, dtype=np.uint64)[newest[kept]]
+        return Neighbours(queries[kept], slots[kept], similarities[kept], shared)
 
-    def votes(self, neighbours: Neighbours) -> tuple[Keys, Sums]:
-        """Return the items (n,) of the neighbours, and the share of all votes that each has from one of them, (n,)."""
-        lengths = self._lengths[neighbours.slots]
-        positions = self._positions[: lengths.max()]
-        items = self._items[neighbours.slots, : len(positions)]
-        position = (items == neighbours.shared[:, None]).argmax(axis=1)
-        distance = np.abs(positions - position[:, None])
-        votes = (neighbours.similarities / neighbours.similarities.sum())[:, None] / (1 + distance / REACH)
-        held = positions < lengths[:, None]
-        return items[held], votes[held]
+    def votes(self, neighbours: Neighbours) -> Offers:
+        """Return the items of the neighbours, and the share of all votes that each has from one of them."""
+        slots, similarities = neighbours.slots, neighbours.similarities
+        numbers, positions = spread(self._lengths[slots])
+        items = self._items[slots[numbers], positions]
+        (shared,) = (items == neighbours.shared[numbers]).nonzero()
+        nearest = np.zeros_like(slots)
+        nearest[numbers[shared]] = positions[shared]
+        distances = np.abs(positions - nearest[numbers])
+        parts = similarities / totals(neighbours.queries, similarities)[neighbours.queries]
+        return Offers(neighbours.queries[numbers], items, parts[numbers] / (1 + distances / REACH))
 
     def _write(self, slot: int, key: int, at_ms: int, items: tuple[int, ...]) -> None:
         """Replace a slot's session and bring the lists of its items up to date."""
@@ -165,25 +186,17 @@ class Sessions:
 
     def _grow(self) -> None:
         self._keys, self._at_ms, self._lengths = doubled(self._keys), doubled(self._at_ms), doubled(self._lengths)
-        self._items, self._shared = doubled(self._items), doubled(self._shared)
-        self._tally = Tally(len(self._keys))
+        self._items = doubled(self._items)
 
 
 @dataclass(frozen=True, slots=True)
-class SessionsSource:
+class SessionsSource(OffersSource):
     """What the neighbours of the session had beside what it has."""
 
     sessions: Sessions
     name: str = SESSIONS
-    nearest: Nearest | None = None
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def offers(self, queries: Sequence[Query]) -> Offers:
         """Let the neighbours of each query's session vote."""
-        return [self._retrieve(query, catalogue, limit) for query in queries]
-
-    def _retrieve(self, query: Query, catalogue: Catalogue, limit: int) -> Found | None:
-        items, weights = evidence(query)
-        neighbours = self.sessions.neighbours(items, weights)
-        if not len(neighbours.slots):
-            return None
-        return catalogue.offer(*self.sessions.votes(neighbours), limit, without=items)
+        items = evidence(queries)
+        return items.withheld_from(self.sessions.votes(self.sessions.neighbours(items)))

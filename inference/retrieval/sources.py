@@ -11,6 +11,7 @@ from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.clicked import ClickedSource
 from inference.retrieval.nearest import Request
+from inference.retrieval.offers import OffersSource, add_up
 from inference.retrieval.popular import TrendingCategorySource, TrendingSource
 from inference.retrieval.port import (
     CLICKED,
@@ -73,10 +74,19 @@ def ask(
 ) -> list[list[Found | None]]:
     """Ask every source about every query; what each found, in the order of `sources`.
 
-    Sources of vectors share one search: the catalogue's matrix is larger than the caches and is read only once.
+    Sources of vectors share one search: the catalogue's matrix is larger than the caches and is read only once. What
+    other sources offer is added up at once.
     """
     found = iter(search([source.nearest for source in sources if source.nearest], queries, catalogue, limit))
-    return [next(found) if source.nearest else source.retrieve(queries, catalogue, limit) for source in sources]
+    offering = [source for source in sources if isinstance(source, OffersSource)]
+    offered = iter(add_up(offering, queries, catalogue, limit))
+
+    def answer(source: CandidateSource) -> list[Found | None]:
+        if source.nearest:
+            return next(found)
+        return next(offered) if isinstance(source, OffersSource) else source.retrieve(queries, catalogue, limit)
+
+    return [answer(source) for source in sources]
 
 
 def search(

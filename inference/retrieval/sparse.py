@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.retrieval.postings import NOTHING, Postings, Values
-from inference.retrieval.tally import Numbers, Sums, Tally
+from inference.retrieval.tally import Numbers, Sums, Tally, distinct
 from inference.retrieval.tokens import Reading, Word
 
 K1 = 1.2
@@ -116,7 +116,7 @@ class SparseIndex:
         found = [self._reading(reading) for reading in word]
         if len(found) == 1:
             return found[0]
-        documents, places = self._tally.distinct(np.concatenate([matches.documents for matches in found]))
+        documents, places = distinct(np.concatenate([matches.documents for matches in found]), len(self._lengths))
         shares = np.zeros(len(documents))
         np.maximum.at(shares, places, np.concatenate([matches.shares for matches in found]))
         return Matches(documents, shares)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,28 +19,10 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Tally:
-    """Tells numbers below `capacity` apart. Not thread-safe: it writes to one array that it keeps."""
+    """Adds up by numbers below `capacity`. Not thread-safe: it writes to one array that it keeps."""
 
     def __init__(self, capacity: int) -> None:
-        self._marks = np.zeros(capacity, dtype=np.intp)
         self._sums = np.zeros(capacity)
-
-    def distinct(self, numbers: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the distinct ones among `numbers` (n,), and for each of the n its place among them.
-
-        The order depends on that of `numbers` alone.
-        """
-        marks, positions = self._marks, np.arange(len(numbers))
-        # Of equal numbers the last one's position stays.
-        marks[numbers] = positions
-        distinct = numbers[marks[numbers] == positions]
-        marks[distinct] = positions[: len(distinct)]
-        return distinct, marks[numbers]
-
-    def sums(self, numbers: Numbers, weights: Sums) -> tuple[Numbers, Sums]:
-        """Return the distinct ones among `numbers` (n,) and the sum of the `weights` (n,) of each, in their order."""
-        distinct, places = self.distinct(numbers)
-        return distinct, totals(places, weights, len(distinct))
 
     def add_up(self, terms: Iterable[tuple[Numbers, Sums]]) -> tuple[Numbers, Sums]:
         """Return the distinct numbers (n,) of all terms and their sums (n,).
@@ -58,8 +40,65 @@ class Tally:
         return distinct, sums
 
 
-def totals(places: Numbers, weights: Sums, number: int) -> Sums:
-    """Return the sum of the `weights` (n,) of each place, (number,)."""
+def distinct(numbers: Numbers, below: int) -> tuple[Numbers, Numbers]:
+    """Return the distinct ones among `numbers` (n,), all `below` a bound, and for each of the n its place among them.
+
+    The order depends on that of `numbers` alone.
+    """
+    marks, positions = np.empty(below, dtype=np.intp), np.arange(len(numbers))
+    # Of equal numbers the last one's position stays. What was not marked is never read.
+    marks[numbers] = positions
+    few = numbers[marks[numbers] == positions]
+    marks[few] = positions[: len(few)]
+    return few, marks[numbers]
+
+
+class Pairs(NamedTuple):
+    """Distinct pairs of a query and a row.
+
+    Attributes:
+        rows: the distinct rows, in the order of their keys, (m,).
+        queries: of each pair the query, (n,).
+        places: of each pair the place of its row in `rows`, (n,).
+    """
+
+    rows: Numbers
+    queries: Numbers
+    places: Numbers
+
+
+def pairs_of(queries: Numbers, rows: Numbers, keys: Keys) -> tuple[Pairs, Numbers]:
+    """Return the distinct ones among pairs of `queries` (n,) and `rows` (n,), and for each of the n its place there.
+
+    `keys` are those of all rows.
+    """
+    few, places = distinct(rows, len(keys))
+    order = keys[few].argsort()
+    pairs, found = distinct(queries * len(few) + inverse(order)[places], len(few) * (queries.max(initial=-1) + 1))
+    return Pairs(few[order], *np.divmod(pairs, len(few))), found
+
+
+def inverse(order: Numbers) -> Numbers:
+    """Return where an ordering (n,) of n puts each of them, (n,)."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def whose(lengths: Sequence[int] | Numbers) -> Numbers:
+    """Return for lists of these `lengths` (n,), one after the other, the number of each entry's list."""
+    return np.arange(len(lengths)).repeat(lengths)
+
+
+def spread(lengths: Sequence[int] | Numbers) -> tuple[Numbers, Numbers]:
+    """Return for lists of these `lengths` (n,), one after the other, each entry's list and its place there."""
+    counts = np.asarray(lengths, dtype=np.intp)
+    lists = whose(counts)
+    return lists, np.arange(len(lists)) - (counts.cumsum() - counts)[lists]
+
+
+def totals(places: Numbers, weights: Sums, number: int = 0) -> Sums:
+    """Return the sum of the `weights` (n,) of each place, (number,), in their order; of more, where there are more."""
     return np.asarray(np.bincount(places, weights, minlength=number), dtype=np.float64)
 
 
@@ -68,10 +107,28 @@ def greatest(limit: int, values: npt.NDArray[Any], *ties: npt.NDArray[Any]) -> N
     if len(values) <= limit:
         return np.arange(len(values))
     threshold = np.partition(values, -limit)[-limit]
+    chosen = np.flatnonzero(values >= threshold)
+    if len(chosen) == limit:
+        return chosen
     above, level = (values > threshold).nonzero()[0], (values == threshold).nonzero()[0]
     missing = limit - len(above)
-    chosen = greatest(missing, *(each[level] for each in ties)) if ties else np.arange(missing)
-    return np.concatenate([above, level[chosen]])
+    few = greatest(missing, *(each[level] for each in ties)) if ties else np.arange(missing)
+    return np.concatenate([above, level[few]])
+
+
+def greatest_of_each(limit: int, groups: Numbers, values: npt.NDArray[Any], *ties: npt.NDArray[Any]) -> Numbers:
+    """Return the places of the greatest `limit` of each group's `values` (n,), ascending; ties by the greatest `ties`.
+
+    `groups` (n,) ascend.
+    """
+    kept = np.ones(len(groups), dtype=np.bool_)
+    lengths = np.bincount(groups)
+    ends = lengths.cumsum()
+    for group in (lengths > limit).nonzero()[0].tolist():
+        own = slice(ends[group] - lengths[group], ends[group])
+        kept[own] = False
+        kept[own][greatest(limit, values[own], *(each[own] for each in ties))] = True
+    return np.flatnonzero(kept)
 
 
 def doubled(column: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.evidence import MOST_ITEMS, evidence
-from inference.retrieval.port import TOGETHER, Nearest
-from inference.retrieval.postings import NOTHING
+from inference.retrieval.evidence import MOST_ITEMS, Evidence, evidence
+from inference.retrieval.found import Offers
+from inference.retrieval.offers import OffersSource
+from inference.retrieval.port import TOGETHER
 from inference.retrieval.relations import Relations
-from inference.retrieval.tally import Sums
 from inference.types import ItemNeighbours, Keys, Query
 
 CAPACITY = 200_000
@@ -53,8 +52,8 @@ class Together:
         relations = self._relations
         # Of equally frequent ones the greatest: argmax takes the first.
         others = np.sort(others)[::-1]
-        known, own = relations.slots(keys)
-        met, theirs = relations.slots(others)
+        known, own = relations.slots(keys.tolist())
+        met, theirs = relations.slots(others.tolist())
         weights = np.zeros((len(keys), len(others) + 1))
         place, column, other = (relations.things[own][:, :, None] == others).nonzero()
         np.add.at(weights, (known[place], other), relations.weights[own[place], column])
@@ -64,46 +63,38 @@ class Together:
         best = weights.argmax(axis=1).tolist()
         return [int(others[other]) if weights[place, other] > 0 else None for place, other in enumerate(best)]
 
-    def shares(self, items: Sequence[int], weights: Sums, *, backwards: float = 1.0) -> tuple[Keys, Sums]:
-        """Return what goes with `items`, (n,), some more than once, and weight · c(i, j) / (m(j) + 1) of each, (n,).
+    def shares(self, items: Evidence, *, backwards: float = 1.0) -> Offers:
+        """Return what goes with `items`, each with α_j · c(i, j) / (m(j) + 1), where α is a part of the query's weight.
 
         The two orders of a pair come one after the other: their shares add up, those of what shoppers came to before
         the item `backwards` times.
         """
         relations = self._relations
-        known = [
-            (slot, key, weight)
-            for key, weight in zip(items, weights.tolist(), strict=True)
-            if (slot := relations.slot(key)) is not None
-        ]
-        slots = np.array([slot for slot, _, _ in known], dtype=np.intp)
-        scales = np.array([weight for _, _, weight in known]) / (relations.mass[slots] + ONE_ACTION)
-        before = backwards * relations.weights[slots] * scales[:, None]
-        places = [relations.holders(key) for _, key, _ in known]
-        origins = np.repeat(np.arange(len(known)), [len(each) for each in places])
-        after, columns = np.divmod(np.concatenate([NOTHING, *places]), relations.width)
-        factors = relations.decay(after, relations.as_of_ms[slots[origins]])
-        shares = relations.weights[after, columns] * factors * scales[origins]
-        held = before > 0
-        keys = np.concatenate([relations.things[slots][held], relations.keys[after]])
-        return keys, np.concatenate([before[held], shares])
+        known, slots = relations.slots(items.items)
+        queries, scales = items.queries[known], items.parts[known] / (relations.mass[slots] + ONE_ACTION)
+        records, columns = (relations.weights[slots] > 0).nonzero()
+        before = slots[records] * relations.width + columns
+        after, others = relations.holders([items.items[place] for place in known.tolist()])
+        holding = after // relations.width
+        factors = relations.decay(holding, relations.as_of_ms[slots[others]])
+        weights = relations.weights.ravel()
+        return Offers(
+            np.concatenate([queries[records], queries[others]]),
+            np.concatenate([relations.things.ravel()[before], relations.keys[holding]]),
+            np.concatenate([backwards * weights[before] * scales[records], weights[after] * factors * scales[others]]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class TogetherSource:
+class TogetherSource(OffersSource):
     """What goes with the items of the session: with the newest `most`, those before them counting `backwards`."""
 
     together: Together
     name: str = TOGETHER
     most: int = MOST_ITEMS
     backwards: float = 1.0
-    nearest: Nearest | None = None
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def offers(self, queries: Sequence[Query]) -> Offers:
         """Score the neighbours of each query's items, without those items."""
-        return [self._retrieve(query, catalogue, limit) for query in queries]
-
-    def _retrieve(self, query: Query, catalogue: Catalogue, limit: int) -> Found | None:
-        items, weights = evidence(query, self.most)
-        keys, shares = self.together.shares(items, weights / weights.sum(), backwards=self.backwards)
-        return catalogue.offer(keys, shares, limit, without=items) if len(keys) else None
+        items = evidence(queries, self.most)
+        return items.withheld_from(self.together.shares(items, backwards=self.backwards))

@@ -240,7 +240,7 @@ def test_relations_are_what_a_dict_would_hold(
             del model[next(iter(model))]
     assert len(relations) == len(model)
     for thing in range(1, 10):
-        slots, columns = np.divmod(relations.holders(thing), width)
+        slots, columns = np.divmod(relations.holders([thing])[0], width)
         found = dict(zip(relations.keys[slots].tolist(), relations.weights[slots, columns].tolist(), strict=True))
         assert found == {record: weights[thing] for record, weights in model.items() if thing in weights}
     assert sorted(appeared) == sorted({thing for weights in model.values() for thing in weights})
@@ -265,7 +265,7 @@ def test_a_thing_is_traced_back_to_its_strongest_relations(records: list[tuple[i
         strongest = sorted(
             newest, key=lambda record: (log(newest[record][1]) / log(2) + newest[record][0] / DAY_MS, record)
         )
-        holders = relations.keys[relations.holders(77) // 2].tolist()
+        holders = relations.keys[relations.holders([77])[0] // 2].tolist()
         assert sorted(holders) == sorted(strongest[-4:])
 
 

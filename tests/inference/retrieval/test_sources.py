@@ -10,14 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.retrieval import offers
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.found import Offers
 from inference.retrieval.shortlist import RRF_OFFSET, merge
 from inference.retrieval.sources import NAMES, NEW, TRENDING, TRENDING_CATEGORY, CandidateSource, ask, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Query, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, item, unit_vectors
-from tests.inference.retrieval.behaviours import ITEMS, SEEN, UNAVAILABLE, key, learned, records, shop, shoppers
+from tests.inference.retrieval.behaviours import ITEMS, SEEN, UNAVAILABLE, key, keys, learned, records, shop, shoppers
 
 
 def source_of(name: str, behaviour: Behaviour | None = None) -> CandidateSource:
@@ -108,7 +110,8 @@ def test_the_order_of_records_does_not_matter(random: Random) -> None:
         assert answers(source, catalogue) == answers(other, catalogue)
 
 
-def test_sources_asked_together_answer_as_they_do_alone(catalogue: Catalogue) -> None:
+def test_sources_asked_together_answer_as_they_do_alone(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers, "RUN", 5)
     sources, queries = make_sources(NAMES, learned()), shoppers(12)
     for source, found in zip(sources, ask(sources, queries, catalogue, 9), strict=True):
         for together, alone in zip(found, source.retrieve(queries, catalogue, 9), strict=True):
@@ -116,6 +119,33 @@ def test_sources_asked_together_answer_as_they_do_alone(catalogue: Catalogue) ->
             if together is not None and alone is not None:
                 assert together.rows.tolist() == alone.rows.tolist()
                 assert together.scores.tolist() == alone.scores.tolist()
+
+
+offered = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.sampled_from([0.0, 0.25, 0.5])), max_size=40)
+
+
+@given(offered, st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=5), st.integers(1, 5))
+def test_offers_are_the_sums_of_what_speaks_for_each_item(
+    given_offers: list[tuple[int, int, float]], withheld: list[tuple[int, int]], limit: int
+) -> None:
+    catalogue, sums = shop(), dict[tuple[int, int], float]()
+    for number, each, weight in given_offers:
+        sums[number, each] = sums.get((number, each), 0.0) + weight
+    entries = [*given_offers, *((number, each, -np.inf) for number, each in withheld)]
+    made = Offers(
+        np.array([number for number, _, _ in entries], dtype=np.intp),
+        keys(*(each for _, each, _ in entries)),
+        np.array([weight for _, _, weight in entries]),
+    )
+    found = catalogue.offer(made, 4, limit)
+    for number, hits in enumerate(found):
+        own = {str(each): min(total, 1.0) for (query, each), total in sums.items() if query == number}
+        gone = {str(each) for query, each in withheld if query == number} | UNAVAILABLE
+        offered_items = [(item_id, score) for item_id, score in own.items() if item_id not in gone]
+        expected = sorted(offered_items, key=lambda entry: (-entry[1], stable_key(entry[0])))[:limit]
+        rows, scores = hits or ([], np.empty(0))
+        assert [catalogue.item(row).item_id for row in rows] == [item_id for item_id, _ in expected]
+        assert scores.tolist() == [score for _, score in expected]
 
 
 def test_sources_are_made_once_each_in_the_order_of_reasons_and_unknown_ones_are_named() -> None:
