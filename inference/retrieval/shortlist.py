@@ -71,7 +71,7 @@ def merge(
     capacity = len(columns.keys)
     pairs = np.concatenate([hits.queries * capacity + hits.rows, _excluded(queries, catalogue)])
     candidates, places = np.unique(pairs, return_inverse=True)
-    places, excluded = np.split(places, [len(hits.rows)])
+    places, excluded = places[: len(hits.rows)], places[len(hits.rows) :]
     scores, ranks = np.zeros((2, len(candidates), len(sources)), dtype=np.float32)
     scores[places, hits.sources] = hits.scores
     ranks[places, hits.sources] = 1 / hits.standing
