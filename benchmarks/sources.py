@@ -92,11 +92,11 @@ class Parts:
         recommender = self.recommender
         found = [(batch, self.ask(self.sources, batch)) for batch in batches]
         shortlists = [recommender.retrieve(batch) for batch in batches]
-        features = [[recommender.features(each) for each in batch] for batch in shortlists]
+        features = [recommender.features(batch) for batch in shortlists]
         seconds = {name: _seconds(partial(self.ask, each), batches) for name, each in self._by_cost().items()}
         seconds["merging"] = _seconds(self.merge, found)
-        seconds["features"] = _seconds(lambda batch: [recommender.features(each) for each in batch], shortlists)
-        seconds["network"] = _seconds(lambda batch: self.scorer.score(np.concatenate(batch)), features)
+        seconds["features"] = _seconds(recommender.features, shortlists)
+        seconds["network"] = _seconds(self.scorer.score, features)
         seconds["choice of the best"], seconds["explanation"] = self._after_scoring(batches)
         seconds["the whole list"] = _seconds(recommender.recommend, batches)
         lists = sum(map(len, batches))
@@ -108,15 +108,8 @@ class Parts:
 
     def merge(self, asked: tuple[Batch, Sequence[Sequence[Found | None]]]) -> list[Shortlist]:
         """Merge what all sources found."""
-        (batch, found), names = asked, self.recommender.source_names
-        return [
-            merge(
-                query,
-                [(name, hits[place]) for name, hits in zip(names, found, strict=True)],
-                self.recommender.catalogue,
-            )
-            for place, query in enumerate(batch)
-        ]
+        (batch, found), recommender = asked, self.recommender
+        return merge(batch, dict(zip(recommender.source_names, found, strict=True)), recommender.catalogue)
 
     def finds(self, queries: Batch) -> dict[str, float]:
         """Return the share of the queries for which each source finds anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from time import perf_counter
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from inference.ranking.features import features
 from inference.ranking.reasons import SUITS, Explainer, Partners, carried_by, occluded
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
-from inference.retrieval.shortlist import Shortlist, merge
+from inference.retrieval.shortlist import Shortlist, falling, merge, numbered
 from inference.retrieval.sources import NEW, CandidateSource, ask
 from inference.types import Keys, Query, RankedList, ScoredCandidate, Vector
 
@@ -110,11 +111,7 @@ class Recommender:
         """Ask every source about every query and merge what they found."""
         with self._stage("retrieve"):
             found = ask(self._sources, queries, self.catalogue, self._limit)
-            names = [source.name for source in self._sources]
-            return [
-                merge(query, [(name, hits[position]) for name, hits in zip(names, found, strict=True)], self.catalogue)
-                for position, query in enumerate(queries)
-            ]
+            return merge(queries, dict(zip(self.source_names, found, strict=True)), self.catalogue)
 
     def rank(self, shortlists: Sequence[Shortlist]) -> list[RankedList]:
         """Score all shortlists in one run of the model and order each.
@@ -122,34 +119,40 @@ class Recommender:
         Raises:
             ScoringError: the model failed.
         """
+        if not shortlists:
+            return []
         with self._stage("score"):
             if self._most is not None:
                 shortlists = [each.first(max(self._most, each.query.k)) for each in shortlists]
-            matrices = [self.features(shortlist) for shortlist in shortlists]
-            scores = self._scores(matrices)
+            matrix = self.features(shortlists)
+            scores = self._scores(matrix)
+        starts = np.cumsum([0, *(len(each.rows) for each in shortlists)])[:-1]
+        scores_of = np.split(scores, starts[1:])
         with self._stage("rank"):
-            chosen = [self._choose(*each) for each in zip(shortlists, scores, strict=True)]
+            orders = np.split(self._order(shortlists, scores), starts[1:])
+            ordered = zip(shortlists, scores_of, orders, starts, strict=True)
+            chosen = [self._choose(each, own, order - start) for each, own, order, start in ordered]
         with self._stage("explain"):
-            shown = [occluded(matrix[best]) for matrix, best in zip(matrices, chosen, strict=True)]
-            carried = [carried_by(each) for each in self._scores(shown)]
-            return [self._put_in_words(*each) for each in zip(shortlists, scores, chosen, carried, strict=True)]
+            shown = np.concatenate([best + start for best, start in zip(chosen, starts, strict=True)])
+            carried = iter(carried_by(self._scores(occluded(matrix[shown]))))
+            groups = [list(islice(carried, len(best))) for best in chosen]
+            return [self._put_in_words(*each) for each in zip(shortlists, scores_of, chosen, groups, strict=True)]
 
-    def features(self, shortlist: Shortlist) -> Vector:
-        """Return what the model sees of a shortlist, (candidates, len(FEATURES)), as the catalogue stands now."""
-        return features(shortlist, self.catalogue)
+    def features(self, shortlists: Sequence[Shortlist]) -> Vector:
+        """Return what the model sees of all candidates, (candidates, len(FEATURES)), as the catalogue stands now."""
+        return features(shortlists, self.catalogue)
 
-    def _scores(self, matrices: Sequence[Vector]) -> list[Vector]:
-        """Score the rows of all matrices in one run of the model."""
-        if not matrices:
-            return []
-        ends = np.cumsum([len(matrix) for matrix in matrices], dtype=np.intp)
-        scores = self._scorer.score(np.concatenate(matrices)).astype(np.float64).round(SCORE_DECIMALS)
-        return np.split(scores.astype(np.float32), ends[:-1])
+    def _scores(self, features: Vector) -> Vector:
+        return self._scorer.score(features).astype(np.float64).round(SCORE_DECIMALS).astype(np.float32)
 
-    def _choose(self, shortlist: Shortlist, scores: Vector) -> Rows:
-        """Return the positions of the k candidates to show, in their order: by score, ties by stable key."""
+    def _order(self, shortlists: Sequence[Shortlist], scores: Vector) -> Rows:
+        """Return the positions of all candidates, list by list, by their scores (n,), ties by stable key."""
+        rows = [each.rows for each in shortlists]
+        return falling(numbered(rows), scores, self.catalogue.columns.keys[np.concatenate(rows)])
+
+    def _choose(self, shortlist: Shortlist, scores: Vector, order: Rows) -> Rows:
+        """Return the positions of the k candidates to show, in their order."""
         query = shortlist.query
-        order = np.lexsort((self.catalogue.columns.keys[shortlist.rows], -scores))
         if query.text is not None:
             return order[: query.k]
         varied = diversify(shortlist.rows[order], scores[order], self.catalogue, k=query.k, diversity=self._diversity)
@@ -177,7 +180,7 @@ class Recommender:
         words = Explainer(shortlist.query, self.catalogue, self._partners).explain(rows, carried)
         items = map(self.catalogue.item, rows.tolist())
         likely = scores[chosen].astype(np.float64).round(SCORE_DECIMALS).tolist()
-        return RankedList(tuple(map(ScoredCandidate, items, likely, map(shortlist.origins, chosen.tolist()), words)))
+        return RankedList(tuple(map(ScoredCandidate, items, likely, shortlist.origins(chosen), words)))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -193,8 +196,10 @@ def in_retrieval_order(shortlist: Shortlist, fallback: str) -> RankedList:
     """
     return RankedList(
         tuple(
-            ScoredCandidate(item, round(float(fused), SCORE_DECIMALS), shortlist.origins(position), SUITS)
-            for position, (item, fused) in enumerate(zip(shortlist.leading, shortlist.fused, strict=False))
+            ScoredCandidate(item, round(float(fused), SCORE_DECIMALS), origins, SUITS)
+            for item, fused, origins in zip(
+                shortlist.leading, shortlist.fused, shortlist.origins(slice(len(shortlist.leading))), strict=False
+            )
         ),
         fallback=fallback,
     )

@@ -144,9 +144,11 @@ class Query:
     k: int = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredCandidate:
-    """A ranked item: the model's probability, the sources that proposed it, and the reason in words."""
+class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):
+    """A ranked item: the model's probability, the sources that proposed it, and the reason in words.
+
+    The garbage collector passes by, as it does by items.
+    """
 
     item: Item
     score: float

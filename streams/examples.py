@@ -144,7 +144,7 @@ def labelled(
     kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
     stands_for = len(others) / max(len(sampled), 1)
     return List(
-        features=recommender.features(shortlist)[kept],
+        features=recommender.features([shortlist])[kept],
         labels=labels[kept],
         weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
         relevant=len(acted_on),

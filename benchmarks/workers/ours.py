@@ -38,7 +38,7 @@ class NullRecommender(Recommender):
 
     def retrieve(self, queries: Any) -> list[Shortlist]:
         """Find nothing."""
-        return [merge(query, [], self.catalogue) for query in (Query(),)] * len(queries)
+        return merge([Query()] * len(queries), {}, self.catalogue)
 
     def rank(self, shortlists: Any) -> list[RankedList]:
         """Give the list."""

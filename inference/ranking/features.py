@@ -6,14 +6,15 @@ scores of sources are shares, not counts, and their roots tell small shares apar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
-from inference.retrieval.shortlist import Shortlist
+from inference.retrieval.shortlist import NO_ROWS, Shortlist, numbered
 from inference.retrieval.sources import (
     CLICKED,
     LONG_TERM,
@@ -25,8 +26,9 @@ from inference.retrieval.sources import (
     TOGETHER,
     WORDS,
 )
-from inference.retrieval.tally import among
-from inference.types import Query, Vector
+from inference.retrieval.tally import Numbers, among
+from inference.retrieval.vectors import inverse_norms, quantise
+from inference.types import NO_KEYS, Keys, Query, Vector
 
 LAST_ITEMS = 3
 """Items of the session that a candidate is compared with one by one."""
@@ -89,79 +91,130 @@ _LEAST_DEVIATION = 0.25
 """Of log(1 + price): who bought one thing only is not taken to want this very price."""
 
 
-def features(shortlist: Shortlist, catalogue: Catalogue) -> Vector:
-    """Return the features (candidates, len(FEATURES)), float32, of a shortlist, as the catalogue stands now."""
-    query, rows = shortlist.query, shortlist.rows
+_PRODUCTS = 8
+"""Vectors that each candidate is compared with, some of them zero: BLAS is faster with eight than with six."""
+
+
+def features(shortlists: Sequence[Shortlist], catalogue: Catalogue) -> Vector:
+    """Return the features (candidates, len(FEATURES)), float32, as the catalogue stands now.
+
+    The candidates of the shortlists, one or more from the same sources, follow one another list by list.
+    """
+    queries = [each.query for each in shortlists]
+    rows = np.concatenate([NO_ROWS, *(each.rows for each in shortlists)])
+    lists = numbered([each.rows for each in shortlists])
+    last = _last_items(queries, catalogue)
     columns = np.zeros((len(FEATURES), len(rows)), dtype=np.float32)
-    last, known = catalogue.rows_of(query.session[:LAST_ITEMS])
-    last = last[known]
-    _similarities(columns, query, catalogue, rows, last)
-    _sources(columns, shortlist)
+    columns[_places(SIMILARITIES)] = _similarities(shortlists, catalogue, rows, lists, last)
+    _sources(columns, shortlists)
     columns[_PLACE["popularity"]] = np.sqrt(catalogue.columns.popularity[rows])
     columns[_PLACE["lasting"]] = np.sqrt(catalogue.columns.lasting[rows])
     columns[_PLACE["new"]] = ~catalogue.columns.seen[rows]
-    _personal(columns, query, catalogue, rows, last)
-    columns[_PLACE["searching"]] = query.text is not None
-    columns[_PLACE["session_length"]] = min(np.log1p(len(query.session)) / np.log1p(LONG_SESSION), 1.0)
-    columns[_PLACE["habits"]] = len(query.habits.keys) > 0
-    columns[_PLACE["intent"]] = query.long_term is not None
+    _personal(columns, queries, catalogue, rows, lists, last[:, 0])
+    columns[_places(CONTEXT)] = _context(queries)[:, lists]
     return columns.T
 
 
-def _similarities(columns: Vector, query: Query, catalogue: Catalogue, rows: Rows, last: Rows) -> None:
-    """All cosines in one product of matrices."""
-    intents = {"short_term": query.short_term, "long_term": query.long_term, "query": query.text_vector}
-    present = {_PLACE[name]: vector for name, vector in intents.items() if vector is not None}
-    vectors = [*present.values(), *catalogue.columns.vectors[last]]
-    if not vectors:
-        return
-    found = catalogue.similarities(np.stack(vectors), rows)
-    columns[list(present)] = found[: len(present)]
-    if len(last):
-        columns[_PLACE["last_item"]] = found[len(present)]
-        columns[_PLACE["last_items"]] = found[len(present) :].max(axis=0)
+def _places(names: Iterable[str]) -> list[int]:
+    return [_PLACE[name] for name in names]
 
 
-def _sources(columns: Vector, shortlist: Shortlist) -> None:
-    place_of = {name: place for place, name in enumerate(shortlist.sources)}
-    for feature, source in SCORED.items():
-        if (place := place_of.get(source)) is not None:
-            columns[_PLACE[feature]] = np.sqrt(shortlist.scores[:, place])
-    for feature, source in PLACED.items():
-        if (place := place_of.get(source)) is not None:
-            columns[_PLACE[feature]] = shortlist.ranks[:, place]
+@cache
+def _found_by(names: tuple[tuple[str, str], ...], sources: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    """Return the places of the features that tell of any of `sources`, and of those sources."""
+    present = [(_PLACE[feature], sources.index(source)) for feature, source in names if source in sources]
+    return [feature for feature, _ in present], [source for _, source in present]
 
 
-def _personal(columns: Vector, query: Query, catalogue: Catalogue, rows: Rows, last: Rows) -> None:
-    keys, categories, brands = (
-        column[rows] for column in (catalogue.columns.keys, catalogue.columns.categories, catalogue.columns.brands)
-    )
-    columns[_PLACE["category"]] = _affinity(query.categories, categories)
-    columns[_PLACE["brand"]] = _affinity(query.brands, brands)
-    if len(last):
-        category, brand = catalogue.columns.categories[last[0]], catalogue.columns.brands[last[0]]
+def _last_items(queries: Sequence[Query], catalogue: Catalogue) -> Rows:
+    """Return the rows (lists, LAST_ITEMS) of the last items of each session that are in the catalogue, newest first.
+
+    Where there are fewer, the newest stands in for the others; where there are none, -1.
+    """
+    keys = [query.session[:LAST_ITEMS] for query in queries]
+    rows, _ = catalogue.rows_of(np.concatenate([NO_KEYS, *keys]))
+    found = iter(rows.tolist())
+    known = [[row for row in islice(found, len(each)) if row >= 0] for each in keys]
+    filled = [(each + LAST_ITEMS * (each[:1] or [-1]))[:LAST_ITEMS] for each in known]
+    return np.array(filled, dtype=np.intp).reshape(-1, LAST_ITEMS)
+
+
+def _similarities(
+    shortlists: Sequence[Shortlist], catalogue: Catalogue, rows: Rows, lists: Numbers, last: Rows
+) -> Vector:
+    """Return the SIMILARITIES (5, n): all cosines of a list in one product of matrices. To no vector they are 0."""
+    vectors = np.zeros((len(shortlists), _PRODUCTS, catalogue.dim), dtype=np.float32)
+    for own, query in zip(vectors, (each.query for each in shortlists), strict=True):
+        for place, intent in enumerate((query.short_term, query.long_term, query.text_vector)):
+            if intent is not None:
+                own[place] = intent
+    (present,) = (last[:, 0] >= 0).nonzero()
+    theirs = catalogue.columns.vectors
+    vectors[present, 3 : 3 + LAST_ITEMS] = theirs[last[present]]
+    vectors = quantise(vectors).astype(np.float32)
+    products = [theirs.take(each.rows, axis=0) @ own.T for each, own in zip(shortlists, vectors, strict=True)]
+    norms = inverse_norms(vectors)[lists]
+    cosines = (np.concatenate(products) * norms * catalogue.columns.inverse_norms[rows][:, None]).T
+    return np.concatenate([cosines[:4], cosines[3 : 3 + LAST_ITEMS].max(axis=0, keepdims=True)])
+
+
+def _sources(columns: Vector, shortlists: Sequence[Shortlist]) -> None:
+    sources = shortlists[0].sources
+    scored, places = _found_by(tuple(SCORED.items()), sources)
+    columns[scored] = np.sqrt(np.concatenate([each.scores for each in shortlists]).T[places])
+    placed, places = _found_by(tuple(PLACED.items()), sources)
+    columns[placed] = np.concatenate([each.ranks for each in shortlists]).T[places]
+
+
+def _personal(
+    columns: Vector, queries: Sequence[Query], catalogue: Catalogue, rows: Rows, lists: Numbers, last: Rows
+) -> None:
+    """Fill in what is PERSONAL; `last` (lists,) are the rows of the last items of the sessions, -1 without one."""
+    given = catalogue.columns
+    keys, categories, brands = given.keys[rows], given.categories[rows], given.brands[rows]
+    ends = np.searchsorted(lists, np.arange(len(queries) + 1)).tolist()
+    times = np.empty(len(rows), dtype=np.float32)
+    for query, start, end in zip(queries, ends, ends[1:], strict=False):
+        part = slice(start, end)
+        columns[_PLACE["category"], part] = _affinity(query.categories, categories[part])
+        columns[_PLACE["brand"], part] = _affinity(query.brands, brands[part])
+        columns[_PLACE["seen_before"], part] = among(
+            keys[part], np.array([memory.key for memory in query.recent], dtype=np.uint64)
+        )
+        times[part] = _held(query.habits.keys, query.habits.weights, keys[part])
+    for name, own, labels in (("same_category", categories, given.categories), ("same_brand", brands, given.brands)):
         # 0 stands for none.
-        columns[_PLACE["same_category"]] = (categories == category) & (category != 0)
-        columns[_PLACE["same_brand"]] = (brands == brand) & (brand != 0)
-    remembered = np.array([memory.key for memory in query.recent], dtype=np.uint64)
-    columns[_PLACE["seen_before"]] = among(keys, remembered)
-    habits = query.habits
-    if len(habits.keys):
-        order = np.argsort(habits.keys)
-        place = np.searchsorted(habits.keys, keys, sorter=order).clip(max=len(order) - 1)
-        times = np.where(habits.keys[order[place]] == keys, habits.weights[order[place]], 0.0)
-        columns[_PLACE["bought"]] = np.minimum(np.log1p(times) / np.log1p(OFTEN), 1.0)
-    if query.price is not None:
-        prices = catalogue.columns.prices[rows]
-        z = (prices - query.price.mean) / max(query.price.deviation, _LEAST_DEVIATION)
-        known = np.isfinite(prices)
-        columns[_PLACE["price"]] = np.where(known, np.exp(-np.square(z) / 2), 0.0)
-        columns[_PLACE["dearer"]] = np.where(known, np.tanh(z), 0.0)
+        before = np.where(last >= 0, labels[last], np.uint64(0))[lists]
+        columns[_PLACE[name]] = (own == before) & (before != 0)
+    columns[_PLACE["bought"]] = np.minimum(np.log1p(times) / np.log1p(OFTEN), 1.0)
+    usual = np.array([query.price or (np.nan, 1.0) for query in queries], dtype=np.float32)[lists]
+    z = (given.prices[rows] - usual[:, 0]) / np.maximum(usual[:, 1], _LEAST_DEVIATION)
+    known = np.isfinite(z)
+    columns[_PLACE["price"]] = np.where(known, np.exp(-np.square(z) / 2), 0.0)
+    columns[_PLACE["dearer"]] = np.where(known, np.tanh(z), 0.0)
 
 
-def _affinity(shares: Mapping[int, float], labels: npt.NDArray[np.uint64]) -> Vector:
-    """Look up the share of each label (n,), 0 where the shopper has none."""
-    values = np.zeros(len(labels), dtype=np.float32)
-    for label, share in shares.items():
-        values[labels == label] = share
-    return values
+def _affinity(shares: Mapping[int, float], labels: Keys) -> Vector:
+    return _held(
+        np.fromiter(shares, np.uint64, len(shares)), np.fromiter(shares.values(), np.float32, len(shares)), labels
+    )
+
+
+def _held(held: Keys, values: Vector, keys: Keys) -> Vector:
+    """Return for each of `keys` (n,) the one of `values` (m,) whose key in `held` (m,) is the same, 0 without one."""
+    # At most one of the products is not 0, so the sum is exact.
+    return np.asarray(values @ (held[:, None] == keys))
+
+
+def _context(queries: Sequence[Query]) -> Vector:
+    """Return the CONTEXT (4, lists)."""
+    lengths = np.array([len(query.session) for query in queries])
+    return np.array(
+        [
+            [query.text is not None for query in queries],
+            np.minimum(np.log1p(lengths) / np.log1p(LONG_SESSION), 1.0),
+            [len(query.habits.keys) > 0 for query in queries],
+            [query.long_term is not None for query in queries],
+        ],
+        dtype=np.float32,
+    )

@@ -7,14 +7,13 @@ What a group of features carried is how much the logit falls when the ranker is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from inference.ranking.features import FEATURES
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
-from inference.types import Keys, Query, Vector
+from inference.types import Item, Keys, Query, Vector
 
 SEARCH, CLICKED, TOGETHER, TASTE, HABIT, TREND, NEW = (
     "search", "clicked", "together", "taste", "habit", "trend", "new",
@@ -56,71 +55,68 @@ def carried_by(scores: Vector) -> list[str | None]:
     return [names[best] if carried > 0 else None for best, carried in zip(fall.argmax(1), fall.max(1), strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
 class Explainer:
-    """Puts reasons into words for the lists of one query."""
+    """Puts reasons into words for the list of one query."""
 
-    query: Query
-    catalogue: Catalogue
-    partners: Partners
+    def __init__(self, query: Query, catalogue: Catalogue, partners: Partners) -> None:
+        self._query = query
+        self._catalogue = catalogue
+        self._partners_of = partners
+        # The newest action on an item counts.
+        self._actions = {memory.key: memory.action for memory in reversed(query.recent)}
 
     def explain(self, rows: Rows, groups: Sequence[str | None]) -> list[str]:
         """Return one sentence for each of `rows`, carried by the group beside it."""
-        keys = self.catalogue.columns.keys[rows].tolist()
+        keys = self._catalogue.columns.keys[rows].tolist()
         partners = self._partners([key for key, group in zip(keys, groups, strict=True) if group == TOGETHER])
-        said = [self._sentence(*each, partners) for each in zip(rows.tolist(), keys, groups, strict=True)]
-        unsaid = np.array([sentence is None for sentence in said], dtype=np.bool_)
-        taste = iter(self._by_taste(rows[unsaid]))
+        intervals = dict(zip(self._query.habits.keys.tolist(), self._query.habits.interval_days.tolist(), strict=True))
+        items = map(self._catalogue.item, rows.tolist())
+        said = [self._sentence(*each, partners, intervals) for each in zip(keys, items, groups, strict=True)]
+        unsaid = [place for place, sentence in enumerate(said) if sentence is None]
+        taste = iter(self._by_taste(rows[unsaid]) if unsaid else ())
         return [sentence or next(taste) for sentence in said]
 
-    def _sentence(self, row: int, key: int, group: str | None, partners: Mapping[int, str]) -> str | None:
+    def _sentence(
+        self, key: int, item: Item, group: str | None, partners: Mapping[int, str], intervals: Mapping[int, float]
+    ) -> str | None:
         """Return what the group has to say; None where that is which remembered item is nearest."""
         match group:
-            case "search" if self.query.text:
-                return f"matches your search “{self.query.text}”"
-            case "clicked" if self.query.text:
-                return f"often chosen after a search for “{self.query.text}”"
+            case "search" if self._query.text:
+                return f"matches your search “{self._query.text}”"
+            case "clicked" if self._query.text:
+                return f"often chosen after a search for “{self._query.text}”"
             case "together":
                 return partners.get(key)
             case "habit":
-                return self._habit(key)
+                interval = intervals.get(key, 0.0)
+                if interval > 0:
+                    return f"you buy this about every {_interval(interval)}"
+                return f"you {self._actions.get(key, 'bought')} it before"
             case "trend":
-                label = self.catalogue.item(row).label
-                return f"trending in {label}" if label else "popular right now"
+                return f"trending in {item.label}" if item.label else "popular right now"
             case "new":
-                label = self.catalogue.item(row).label
-                return f"new in {label}" if label else "new in the shop"
+                return f"new in {item.label}" if item.label else "new in the shop"
         return None
 
     def _partners(self, keys: Sequence[int]) -> dict[int, str]:
         """Return for those of the items that go with one at hand which one that is."""
         if not keys:
             return {}
-        others = self.query.session if len(self.query.session) else self._remembered()
+        session = self._query.session
+        others = session if len(session) else np.array([*self._actions], dtype=np.uint64)
         said = {}
-        for key, partner in zip(keys, self.partners(np.array(keys, dtype=np.uint64), others), strict=True):
-            item = None if partner is None else self.catalogue.get(partner)
+        for key, partner in zip(keys, self._partners_of(np.array(keys, dtype=np.uint64), others), strict=True):
+            item = None if partner is None else self._catalogue.get(partner)
             if partner is not None and item is not None:
-                action = next((memory.action for memory in self.query.recent if memory.key == partner), "chose")
+                action = self._actions.get(partner, "chose")
                 said[key] = f"often {_PARTICIPLE.get(action, action)} with {item.title}"
         return said
 
-    def _habit(self, key: int) -> str:
-        habits = self.query.habits
-        (place,) = (habits.keys == key).nonzero()[0][:1].tolist() or [None]
-        if place is not None and habits.interval_days[place] > 0:
-            return f"you buy this about every {_interval(float(habits.interval_days[place]))}"
-        action = next((memory.action for memory in self.query.recent if memory.key == key), "bought")
-        return f"you {action} it before"
-
-    def _remembered(self) -> Keys:
-        return np.array([memory.key for memory in self.query.recent], dtype=np.uint64)
-
     def _by_taste(self, rows: Rows) -> list[str]:
         """Name for each of `rows` the remembered item that is nearest to it, and what was done with it."""
-        catalogue = self.catalogue
-        past = [(memory.action, row) for memory in self.query.recent if (row := catalogue.row(memory.key)) is not None]
-        if not past or not len(rows):
+        catalogue, remembered = self._catalogue, self._query.recent
+        past = [(memory.action, row) for memory in remembered if (row := catalogue.row(memory.key)) is not None]
+        if not past:
             return [SUITS] * len(rows)
         places = np.array([row for _, row in past], dtype=np.intp)
         vectors, norms = catalogue.columns.vectors, catalogue.columns.inverse_norms
@@ -128,7 +124,7 @@ class Explainer:
         return [self._because(row, *past[best]) for row, best in zip(rows.tolist(), nearest, strict=True)]
 
     def _because(self, row: int, action: str, past: int) -> str:
-        return f"you {action} it before" if past == row else f"because you {action} {self.catalogue.item(past).title}"
+        return f"you {action} it before" if past == row else f"because you {action} {self._catalogue.item(past).title}"
 
 
 _PARTICIPLE = {"chose": "chosen"}

@@ -1,21 +1,22 @@
-"""Merging what the sources found into one shortlist for each query, its origins kept."""
+"""Merging what the sources found into one shortlist for each query, its origins kept: a batch of them in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.columns import Rows
-from inference.retrieval.tally import among
-from inference.types import Item, Query, Vector
+from inference.retrieval.tally import Numbers
+from inference.types import NO_KEYS, Item, Keys, Query, Vector
 
 NO_ROWS: Rows = np.empty(0, dtype=np.intp)
-NO_RANKS: Vector = np.empty(0, dtype=np.float32)
+NO_SCORES: Vector = np.empty(0, dtype=np.float32)
 RRF_OFFSET = 60
 """Cormack, Clarke & Büttcher 2009, doi:10.1145/1571941.1572114: an item's fused score is Σ 1 / (60 + rank)."""
 
@@ -56,37 +57,100 @@ class Shortlist:
             ranks=self.ranks[:most],
         )
 
-    def origins(self, position: int) -> tuple[str, ...]:
-        """Name the sources that proposed the candidate at `position`."""
-        return tuple(compress(self.sources, self.proposed[position].tolist()))
+    def origins(self, positions: Rows | slice) -> list[tuple[str, ...]]:
+        """Name for each of the candidates at `positions`, (n,) or a slice, the sources that proposed it."""
+        return [tuple(compress(self.sources, each)) for each in self.proposed[positions].tolist()]
 
 
-def merge(query: Query, found: Sequence[tuple[str, Found | None]], catalogue: Catalogue) -> Shortlist:
-    """Fuse what each source found for `query`, leaving out what the query excludes."""
-    present = [(column, hits) for column, (_, hits) in enumerate(found) if hits is not None]
-    lengths = [len(hits.rows) for _, hits in present]
-    rows, places = catalogue.distinct(np.concatenate([NO_ROWS, *(hits.rows for _, hits in present)]))
-    columns = np.repeat(np.array([column for column, _ in present], dtype=np.intp), lengths)
-    standing = np.concatenate([NO_RANKS, *(np.arange(1, length + 1, dtype=np.float32) for length in lengths)])
-    scores, ranks = np.zeros((2, len(rows), len(found)), dtype=np.float32)
-    scores[places, columns] = np.concatenate([NO_RANKS, *(hits.scores for _, hits in present)])
-    ranks[places, columns] = 1 / standing
+def merge(
+    queries: Sequence[Query], found: Mapping[str, Sequence[Found | None]], catalogue: Catalogue
+) -> list[Shortlist]:
+    """Fuse what each source, by its name, found for each of `queries`, leaving out what the query excludes."""
+    hits, sources, columns = _end_to_end(found), tuple(found), catalogue.columns
+    # A candidate is a row for a query. Both in one number: then one sort finds the distinct ones.
+    capacity = len(columns.keys)
+    pairs = np.concatenate([hits.queries * capacity + hits.rows, _excluded(queries, catalogue)])
+    candidates, places = np.unique(pairs, return_inverse=True)
+    places, excluded = places[: len(hits.rows)], places[len(hits.rows) :]
+    scores, ranks = np.zeros((2, len(candidates), len(sources)), dtype=np.float32)
+    scores[places, hits.sources] = hits.scores
+    ranks[places, hits.sources] = 1 / hits.standing
     # A few float32 add up exactly in float64, whatever the order of the sources.
-    fused = np.bincount(places, 1 / (RRF_OFFSET + standing), minlength=len(rows)).astype(np.float32)
-    keys = catalogue.columns.keys[rows]
-    if len(query.exclude):
-        (kept,) = (~among(keys, query.exclude)).nonzero()
-        rows, keys, fused = rows[kept], keys[kept], fused[kept]
-        scores, ranks = scores[kept], ranks[kept]
-    order = np.lexsort((keys, -fused))
-    rows, ranks = rows[order], ranks[order]
-    return Shortlist(
-        query=query,
-        rows=rows,
-        fused=fused[order],
-        scores=scores[order],
-        proposed=ranks > 0,
-        ranks=ranks,
-        sources=tuple(name for name, _ in found),
-        leading=tuple(map(catalogue.item, rows[: query.k].tolist())),
+    fused = np.bincount(places, 1 / (RRF_OFFSET + hits.standing), minlength=len(candidates)).astype(np.float32)
+
+    offered = np.ones(len(candidates), dtype=np.bool_)
+    offered[excluded] = False
+    (kept,) = offered.nonzero()
+    numbers, rows = np.divmod(candidates[kept], capacity)
+    order = falling(numbers, fused[kept], columns.keys[rows])
+    rows, kept = rows[order], kept[order]
+    ends = np.bincount(numbers, minlength=len(queries)).cumsum().tolist()
+    fused, scores, ranks = (each.take(kept, axis=0) for each in (fused, scores, ranks))
+    proposed = ranks > 0
+    return [
+        Shortlist(
+            query=query,
+            rows=rows[start:end],
+            fused=fused[start:end],
+            scores=scores[start:end],
+            proposed=proposed[start:end],
+            ranks=ranks[start:end],
+            sources=sources,
+            leading=tuple(map(catalogue.item, rows[start : min(start + query.k, end)].tolist())),
+        )
+        for query, start, end in zip(queries, [0, *ends], ends, strict=False)
+    ]
+
+
+class _Hits(NamedTuple):
+    """What was found, end to end, (n,) each: for which query, by which source, which row, at which place from 1 on."""
+
+    queries: Numbers
+    sources: Numbers
+    rows: Rows
+    standing: Vector
+    scores: Vector
+
+
+def _end_to_end(found: Mapping[str, Sequence[Found | None]]) -> _Hits:
+    present = [
+        (query, source, hits)
+        for source, answers in enumerate(found.values())
+        for query, hits in enumerate(answers)
+        if hits is not None
+    ]
+    lengths = np.array([len(hits.rows) for _, _, hits in present], dtype=np.intp)
+    told = np.array([each[:2] for each in present], dtype=np.intp).reshape(-1, 2).T
+    queries, sources, before = np.repeat([*told, lengths.cumsum() - lengths], lengths, axis=1)
+    return _Hits(
+        queries=queries,
+        sources=sources,
+        rows=np.concatenate([NO_ROWS, *(hits.rows for _, _, hits in present)]),
+        standing=(np.arange(1, len(before) + 1) - before).astype(np.float32),
+        scores=np.concatenate([NO_SCORES, *(hits.scores for _, _, hits in present)]),
     )
+
+
+def _excluded(queries: Sequence[Query], catalogue: Catalogue) -> Numbers:
+    """Return what the queries exclude as `merge` tells candidates: the query's number · capacity + the row."""
+    rows, known = catalogue.rows_of(np.concatenate([NO_KEYS, *(query.exclude for query in queries)]))
+    numbers = numbered([query.exclude for query in queries])
+    return np.asarray((numbers * len(catalogue.columns.keys) + rows)[known])
+
+
+def numbered(lists: Sequence[Sized]) -> Numbers:
+    """Return the number of its list for each element of several lists laid end to end."""
+    return np.repeat(np.arange(len(lists)), np.array([len(each) for each in lists], dtype=np.intp))
+
+
+def falling(numbers: Numbers, scores: Vector, keys: Keys) -> Numbers:
+    """Return the order (n,) of candidates: list by list, in each by falling score, ties by stable key.
+
+    `numbers` (n,), below 65,536, are those of the lists; `scores` (n,) are float32 and not below 0. The same as
+    `np.lexsort((keys, -scores, numbers))` in a third of the time: NumPy sorts one array of plain numbers by SIMD.
+    """
+    by_key = np.argsort(keys)
+    # The bits of floats above 0 are in the order of the floats; plus 0, -0 becomes 0.
+    rising = (~(scores[by_key] + np.float32(0)).view(np.uint32)).astype(np.uint64)
+    order = by_key[np.argsort(rising << np.uint64(32) | np.arange(len(keys), dtype=np.uint64))]
+    return np.asarray(order[np.argsort(numbers[order].astype(np.uint16), kind="stable")])

@@ -56,7 +56,8 @@ def test_a_ranking_is_a_sorted_subset_of_the_candidates(catalogue: Catalogue, sc
     queries = [replace(query, k=k) for query in queries_of(12)]
     ranks = recommender(catalogue, scorer)
     for query, shortlist, ranked in zip(queries, ranks.retrieve(queries), ranks.recommend(queries), strict=True):
-        candidates = {catalogue.item(row).item_id: shortlist.origins(p) for p, row in enumerate(shortlist.rows)}
+        found = map(catalogue.item, shortlist.rows.tolist())
+        candidates = dict(zip((item.item_id for item in found), shortlist.origins(slice(None)), strict=True))
         assert len(ids(ranked)) == len(set(ids(ranked))) == min(k, len(candidates))
         assert all(scored.sources == candidates[scored.item.item_id] for scored in ranked.items)
         assert not {stable_key(item_id) for item_id in ids(ranked)} & set(query.exclude.tolist())

@@ -99,7 +99,7 @@ def naive(query: Query, number: int) -> dict[str, float]:
 def test_features_are_what_their_names_say(catalogue: Catalogue, position: int) -> None:
     query, rows = regular(position), [7, 3, 0, 39, 12, 1]
     given = shortlist(query, rows)
-    matrix = features(given, catalogue)
+    matrix = features([given], catalogue)
     assert matrix.dtype == np.float32
     assert matrix.shape == (len(rows), len(FEATURES))
     for place, (number, values) in enumerate(zip(rows, matrix, strict=True)):
@@ -110,19 +110,25 @@ def test_features_are_what_their_names_say(catalogue: Catalogue, position: int) 
         assert dict(zip(FEATURES, values.tolist(), strict=True)) == pytest.approx(expected, abs=0.02)
 
 
+def test_features_of_several_lists_are_those_of_each(catalogue: Catalogue) -> None:
+    lists = [shortlist(regular(n), [*range(n, ITEMS, 1 + n % 3)][: n * n % 31], seed=n) for n in range(12)]
+    each = [features([one], catalogue) for one in lists]
+    assert features(lists, catalogue).tolist() == np.concatenate(each).tolist()
+
+
 def test_features_of_no_candidates_are_no_rows(catalogue: Catalogue) -> None:
-    assert features(shortlist(queries_of(2)[1], []), catalogue).shape == (0, len(FEATURES))
+    assert features([shortlist(queries_of(2)[1], [])], catalogue).shape == (0, len(FEATURES))
 
 
 def test_features_of_nobody_are_what_all_shoppers_do(catalogue: Catalogue) -> None:
     nobody = replace(shortlist(Query(), list(range(ITEMS))), sources=(), scores=np.empty((ITEMS, 0), np.float32))
-    known = {name for name, column in zip(FEATURES, features(nobody, catalogue).T, strict=True) if column.any()}
+    known = {name for name, column in zip(FEATURES, features([nobody], catalogue).T, strict=True) if column.any()}
     assert known == {"popularity", "lasting", "new"}
 
 
 @pytest.mark.parametrize("position", range(12))
 def test_features_stay_within_their_range_and_the_context_is_the_lists(catalogue: Catalogue, position: int) -> None:
-    matrix = features(shortlist(regular(position), list(range(ITEMS))), catalogue)
+    matrix = features([shortlist(regular(position), list(range(ITEMS)))], catalogue)
     assert np.isfinite(matrix).all()
     assert np.abs(matrix).max() <= 1.001
     for name in CONTEXT:
@@ -131,5 +137,5 @@ def test_features_stay_within_their_range_and_the_context_is_the_lists(catalogue
 
 def test_what_was_done_before_is_remembered(catalogue: Catalogue) -> None:
     query = Query(recent=(Remembered(key(3), "viewed"),))
-    matrix = features(shortlist(query, [2, 3]), catalogue)
+    matrix = features([shortlist(query, [2, 3])], catalogue)
     assert matrix[:, FEATURES.index("seen_before")].tolist() == [0, 1]

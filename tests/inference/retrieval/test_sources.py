@@ -14,7 +14,7 @@ from inference.retrieval import offers
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.found import Offers
-from inference.retrieval.shortlist import RRF_OFFSET, merge
+from inference.retrieval.shortlist import RRF_OFFSET, falling, merge
 from inference.retrieval.sources import NAMES, NEW, TRENDING, TRENDING_CATEGORY, CandidateSource, ask, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Query, stable_key
@@ -236,13 +236,13 @@ def test_the_merge_is_reciprocal_rank_fusion_with_its_origins(
         None if rows is None else Found(np.array(rows, dtype=np.intp), np.linspace(1, 0.1, len(rows), dtype=np.float32))
         for rows in found
     ]
-    shortlist = merge(query, list(zip(names, hits, strict=True)), catalogue)
+    (shortlist,) = merge([query], {name: [each] for name, each in zip(names, hits, strict=True)}, catalogue)
     assert shortlist.rows.tolist() == expected
     assert shortlist.fused.tolist() == [np.float32(fused[row]) for row in expected]
     for column, ranked in enumerate(found):
         ranks = {row: np.float32(1 / rank) for rank, row in enumerate(ranked or (), start=1)}
         assert shortlist.ranks[:, column].tolist() == [ranks.get(row, 0.0) for row in expected]
-    assert [shortlist.origins(position) for position in range(len(expected))] == [origins[row] for row in expected]
+    assert shortlist.origins(np.arange(len(expected))) == [origins[row] for row in expected]
     assert [each.item_id for each in shortlist.leading] == [str(row) for row in expected[:k]]
 
 
@@ -250,11 +250,40 @@ def test_each_sources_score_stays_with_its_item() -> None:
     catalogue = shop()
     queries = [replace(query, exclude=np.empty(0, dtype=np.uint64)) for query in shoppers(8)]
     sources = {source.name: source for source in make_sources(NAMES, learned())}
-    for query in queries:
-        found = [(name, source.retrieve([query], catalogue, 5)[0]) for name, source in sources.items()]
-        shortlist = merge(query, found, catalogue)
-        for column, (_, hits) in enumerate(found):
+    found = {name: source.retrieve(queries, catalogue, 5) for name, source in sources.items()}
+    for place, shortlist in enumerate(merge(queries, found, catalogue)):
+        for column, answers in enumerate(found.values()):
+            hits = answers[place]
             given_scores = {} if hits is None else dict(zip(hits.rows.tolist(), hits.scores.tolist(), strict=True))
             kept = dict(zip(shortlist.rows.tolist(), shortlist.scores[:, column].tolist(), strict=True))
             assert {row: score for row, score in kept.items() if row in given_scores} == given_scores
             assert all(score == 0 for row, score in kept.items() if row not in given_scores)
+
+
+def test_shortlists_merged_together_are_those_merged_alone() -> None:
+    catalogue, queries = shop(), shoppers(12)
+    found = {source.name: source.retrieve(queries, catalogue, 9) for source in make_sources(NAMES, learned())}
+    for place, together in enumerate(merge(queries, found, catalogue)):
+        (alone,) = merge([queries[place]], {name: [each[place]] for name, each in found.items()}, catalogue)
+        assert together.rows.tolist() == alone.rows.tolist()
+        assert together.fused.tolist() == alone.fused.tolist()
+        assert together.scores.tolist() == alone.scores.tolist()
+        assert together.ranks.tolist() == alone.ranks.tolist()
+        assert together.leading == alone.leading
+    assert merge([], {}, catalogue) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from([-0.0, 0.0, 1e-9, 0.25, 0.5, 1.0]), st.integers(0, 2**64 - 1))
+    )
+)
+def test_candidates_fall_by_list_score_and_key(candidates: list[tuple[int, float, int]]) -> None:
+    columns = list(zip(*candidates, strict=True)) or [(), (), ()]
+    numbers, scores, keys = (
+        np.array(column, dtype=dtype) for column, dtype in zip(columns, (np.intp, np.float32, np.uint64), strict=True)
+    )
+    order = falling(numbers, scores, keys)
+    expected = np.lexsort((keys, -scores, numbers))
+    assert sorted(order.tolist()) == sorted(expected.tolist())
+    assert [candidates[place] for place in order] == [candidates[place] for place in expected]

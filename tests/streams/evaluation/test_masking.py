@@ -55,10 +55,10 @@ def test_its_vector_makes_no_feature_any_more_and_a_search_stays_one() -> None:
     (whole,) = ours.retrieve([queries_of(2)[1]])
     assert whole.query.text_vector is not None
     keys = ours.catalogue.columns.keys[whole.rows]
-    features = ours.features(without(whole, QUERY, keys))
+    features = ours.features([without(whole, QUERY, keys)])
     assert not features[:, FEATURES.index("query")].any()
     assert features[:, FEATURES.index("searching")].all()
-    assert not ours.features(without(whole, SHORT_TERM, keys))[:, FEATURES.index("short_term")].any()
+    assert not ours.features([without(whole, SHORT_TERM, keys)])[:, FEATURES.index("short_term")].any()
 
 
 def test_a_source_alone_is_in_the_order_of_its_scores() -> None:
