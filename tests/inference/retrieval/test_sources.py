@@ -275,7 +275,9 @@ def test_shortlists_merged_together_are_those_merged_alone() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 3), st.sampled_from([-0.0, 0.0, 1e-9, 0.25, 0.5, 1.0]), st.integers(0, 2**64 - 1))
+        st.tuples(
+            st.integers(0, 3), st.sampled_from([-1.5, -1e-9, -0.0, 0.0, 1e-9, 0.25, 1.0]), st.integers(0, 2**64 - 1)
+        )
     )
 )
 def test_candidates_fall_by_list_score_and_key(candidates: list[tuple[int, float, int]]) -> None:
