@@ -16,8 +16,8 @@ from streams.kafka.topics import PAIRS, changelog_topic
 from streams.parts import pair_rules
 from streams.settings import Settings
 from streams.worker.pair_path import record
+from tests.integration.contents import ends, latest, stored
 from tests.integration.profiles import State
-from tests.integration.shop import ends, latest, stored
 from tests.integration.workers import Group, until
 
 

@@ -23,7 +23,7 @@ from streams.profiles import codec
 from streams.profiles.profile import Memory, Profile, Source
 from streams.settings import Settings
 from streams.state.rocksdb import OFFSET_KEY
-from tests.integration.shop import latest, stored
+from tests.integration.contents import latest, stored
 
 TOLERANCE = 0.05
 """L2 distance of two sums of the same terms, rounded to int16 shares after each, in another order. One term missing or

@@ -17,7 +17,8 @@ from streams.replay import Replay
 from streams.settings import Settings
 from tests.integration import behaviour
 from tests.integration.behaviour import Learned
-from tests.integration.shop import Shop, assert_same_list, catalogue, closed_loop, stroll
+from tests.integration.goods import catalogue, stroll
+from tests.integration.shop import Shop, assert_same_list, closed_loop
 from tests.integration.workers import NEVER_S, serving, worker
 
 INTERVALS = ("behaviour_interval_seconds", "trending_interval_seconds")

@@ -16,7 +16,9 @@ from streams.contracts.messages import ItemVector, RecommendedItem, Search
 from streams.contracts.serde import decode_item_vector, encode_msgpack
 from streams.items.encoded import encode_catalogue
 from streams.settings import Settings
-from tests.integration.shop import Shop, catalogue, latest
+from tests.integration.contents import latest
+from tests.integration.goods import catalogue
+from tests.integration.shop import Shop
 from tests.integration.workers import WorkerProcess, serving, until, worker
 
 pytestmark = pytest.mark.kafka

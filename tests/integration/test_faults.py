@@ -9,7 +9,9 @@ import pytest
 from inference.bundle import Bundle
 from streams.kafka.topics import PAIRS
 from tests.integration import behaviour, profiles
-from tests.integration.shop import Crowd, Shop, catalogue
+from tests.integration.crowd import Crowd
+from tests.integration.goods import catalogue
+from tests.integration.shop import Shop
 from tests.integration.workers import Group, WorkerProcess, serving, until, worker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]

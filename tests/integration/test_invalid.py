@@ -10,7 +10,8 @@ import pytest
 
 from streams.contracts.messages import Interaction, Search
 from streams.contracts.serde import encode_json
-from tests.integration.shop import Shop, catalogue, stroll
+from tests.integration.goods import catalogue, stroll
+from tests.integration.shop import Shop
 from tests.integration.workers import serving, worker
 
 SECRET = "x-marks-the-spot"

@@ -19,7 +19,10 @@ from streams.settings import Settings
 from tests.bundles import copied, damaged, reranked, turned
 from tests.conftest import BUNDLE
 from tests.integration.commands import run
-from tests.integration.shop import QUERIES, Crowd, Shop, catalogue, latest, stored
+from tests.integration.contents import latest, stored
+from tests.integration.crowd import Crowd
+from tests.integration.goods import QUERIES, catalogue
+from tests.integration.shop import Shop
 from tests.integration.workers import Group, WorkerProcess, serving, until, worker
 
 NAME = BUNDLE.parent.name

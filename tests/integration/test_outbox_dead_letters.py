@@ -19,7 +19,7 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.dead_letters import DeadLetters
 from tests.integration.conftest import settings_on
-from tests.integration.shop import stored
+from tests.integration.contents import stored
 
 pytestmark = pytest.mark.embedded
 LONG_MS = 500

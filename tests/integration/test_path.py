@@ -13,7 +13,8 @@ from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.contracts.serde import recommendation_id
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
-from tests.integration.shop import Shop, assert_same_list, catalogue, closed_loop, stroll
+from tests.integration.goods import catalogue, stroll
+from tests.integration.shop import Shop, assert_same_list, closed_loop
 from tests.integration.workers import NEVER_S, serving, worker
 
 

@@ -16,7 +16,8 @@ from streams.kafka import topics
 from streams.kafka.embedded import free_port
 from streams.kafka.topics import changelog_topic
 from tests.integration import profiles
-from tests.integration.shop import Shop, catalogue, stroll
+from tests.integration.goods import catalogue, stroll
+from tests.integration.shop import Shop
 from tests.integration.workers import WorkerProcess, admin, serving, until, worker
 
 pytestmark = pytest.mark.kafka

@@ -13,7 +13,10 @@ from rocksdict import AccessType, Options, Rdict
 from streams.kafka.topics import TABLES, changelog_topic
 from streams.settings import Settings
 from tests.integration import behaviour, profiles
-from tests.integration.shop import Crowd, Shop, catalogue, stored, stroll
+from tests.integration.contents import stored
+from tests.integration.crowd import Crowd
+from tests.integration.goods import catalogue, stroll
+from tests.integration.shop import Shop
 from tests.integration.workers import Group, WorkerProcess, serving, until, worker
 
 pytestmark = pytest.mark.kafka
