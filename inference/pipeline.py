@@ -16,8 +16,10 @@ from inference.ranking.features import features
 from inference.ranking.reasons import SUITS, Explainer, Partners, carried_by, occluded
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
-from inference.retrieval.shortlist import Shortlist, falling, merge, numbered
+from inference.retrieval.found import falling
+from inference.retrieval.shortlist import Shortlist, merge
 from inference.retrieval.sources import NEW, CandidateSource, ask
+from inference.retrieval.tally import whose
 from inference.types import Keys, Query, RankedList, ScoredCandidate, Vector
 
 SCORING_FAILED = "scoring_failed"
@@ -148,7 +150,7 @@ class Recommender:
     def _order(self, shortlists: Sequence[Shortlist], scores: Vector) -> Rows:
         """Return the positions of all candidates, list by list, by their scores (n,), ties by stable key."""
         rows = [each.rows for each in shortlists]
-        return falling(numbered(rows), scores, self.catalogue.columns.keys[np.concatenate(rows)])
+        return falling(whose([len(each) for each in rows]), scores, self.catalogue.columns.keys[np.concatenate(rows)])
 
     def _choose(self, shortlist: Shortlist, scores: Vector, order: Rows) -> Rows:
         """Return the positions of the k candidates to show, in their order."""

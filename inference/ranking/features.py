@@ -14,7 +14,7 @@ import numpy as np
 
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
-from inference.retrieval.shortlist import NO_ROWS, Shortlist, numbered
+from inference.retrieval.shortlist import NO_ROWS, Shortlist
 from inference.retrieval.sources import (
     CLICKED,
     LONG_TERM,
@@ -26,7 +26,7 @@ from inference.retrieval.sources import (
     TOGETHER,
     WORDS,
 )
-from inference.retrieval.tally import Numbers, among
+from inference.retrieval.tally import Numbers, among, whose
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, Query, Vector
 
@@ -102,7 +102,7 @@ def features(shortlists: Sequence[Shortlist], catalogue: Catalogue) -> Vector:
     """
     queries = [each.query for each in shortlists]
     rows = np.concatenate([NO_ROWS, *(each.rows for each in shortlists)])
-    lists = numbered([each.rows for each in shortlists])
+    lists = whose([len(each.rows) for each in shortlists])
     last = _last_items(queries, catalogue)
     columns = np.zeros((len(FEATURES), len(rows)), dtype=np.float32)
     columns[_places(SIMILARITIES)] = _similarities(shortlists, catalogue, rows, lists, last)

@@ -6,13 +6,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.retrieval.columns import Rows
 from inference.retrieval.tally import Numbers, Pairs, Sums
 from inference.types import Keys, Vector
-
-ONE = int(np.float32(1).view(np.int32))
-"""The bits of floats from 0 on, read as whole numbers, are in the order of the floats."""
 
 
 class Found(NamedTuple):
@@ -51,12 +49,26 @@ def best(rows: Rows, scores: Vector, keys: Keys, limit: int) -> Found:
 def best_of_each(pairs: Pairs, scores: Vector, number: int, limit: int) -> list[Found | None]:
     """Select for each of `number` queries the best `limit` rows; None where there is none.
 
-    `scores`, float32 (n,) in [0, 1], are those of the pairs.
+    `scores`, float32 (n,), are those of the pairs.
     """
-    # One whole number tells query, score and key, and so the order: 63 bits do for 4,000 queries and 2,000,000 rows.
-    falling = pairs.queries * (ONE + 1) + (ONE - scores.view(np.int32))
-    order = (falling * len(pairs.rows) + pairs.places).argsort()
+    # The rows lie in the order of their keys.
+    order = falling(pairs.queries, scores, pairs.places)
     rows, scores = pairs.rows[pairs.places[order]], scores[order]
     starts = pairs.queries[order].searchsorted(np.arange(number + 1)).tolist()
     own = [slice(start, min(start + limit, end)) for start, end in pairwise(starts)]
     return [Found(rows[each], scores[each]) if each.start < each.stop else None for each in own]
+
+
+def falling(numbers: Numbers, scores: Vector, keys: npt.NDArray[np.integer]) -> Numbers:
+    """Return the order (n,) of candidates: list by list, in each by falling score, ties by the smaller of `keys`, (n,).
+
+    `numbers` (n,), below 65,536, are those of the lists; `scores` (n,) are float32. The same as
+    `np.lexsort((keys, -scores, numbers))` in a third of the time: NumPy sorts one array of plain numbers by SIMD.
+    """
+    by_key = np.argsort(keys)
+    # Read as whole numbers, the bits of floats are in the order of the floats, those below 0 once all but the sign are
+    # turned round; plus 0, -0 becomes 0.
+    bits = (scores[by_key] + np.float32(0)).view(np.int32)
+    bits ^= (bits >> 31) & np.int32(2**31 - 1)
+    order = by_key[np.argsort((~bits).astype(np.int64) << 32 | np.arange(len(keys)))]
+    return np.asarray(order[np.argsort(numbers[order].astype(np.uint16), kind="stable")])

@@ -58,7 +58,7 @@ class PairPath:
     _hurried: bool = False
 
     async def follow(self, message: Message) -> None:
-        """Take one message into its item's state."""
+        """Take one message into the states of its items."""
         ticket = await self.in_flight.admit((message.topic, message.partition), message)
         try:
             approaches = serde.decode_approaches(message.value)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from inference.retrieval import offers
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.found import Offers
-from inference.retrieval.shortlist import RRF_OFFSET, falling, merge
+from inference.retrieval.found import Offers, falling
+from inference.retrieval.shortlist import RRF_OFFSET, merge
 from inference.retrieval.sources import NAMES, NEW, TRENDING, TRENDING_CATEGORY, CandidateSource, ask, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Query, stable_key
