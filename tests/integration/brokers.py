@@ -87,7 +87,18 @@ class KafkaBroker:
         make_certificate(self._home / "keystore.p12", self.ca_file)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         login = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-        run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), "--add-scram", login])
+        run(
+            [
+                *java,
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "-c",
+                str(properties),
+                "--add-scram",
+                login,
+            ]
+        )
         command = [*java, "kafka.Kafka", str(properties)]
         return BrokerProcess("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
 
