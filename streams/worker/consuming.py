@@ -11,6 +11,7 @@ comes meanwhile waits: Faust lets it for 1.5 s.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -21,6 +22,8 @@ from faust.types import TP
 
 FETCH_WAIT_MS = 50
 """How long a broker may wait for messages; an idle worker asks it so often."""
+LEAVE_S = 10.0
+"""How long a worker that stops may take to leave its group: to end a rebalance it takes about four seconds."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
@@ -32,6 +35,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         client = super()._create_worker_consumer(transport)
         client._fetch_max_wait_ms = FETCH_WAIT_MS
         return client
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group; a client that is still joining it may wait for ever, and is left behind with the process."""
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await super().on_thread_stop()
+        except TimeoutError:
+            self.log.warning("the group was not left within %s s: it notices by the session timeout", LEAVE_S)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped

@@ -161,7 +161,7 @@ class Worker:
             log.info("prepared: %s items, model %s %s on %s", items, bundle.name, bundle.version, bundle.provider)
 
     async def _serve(self) -> None:
-        """Take over models and partitions as they come. Faust calls this when the tables are recovered."""
+        """Take over models and partitions as they come, while the worker joins its group and from then on."""
         self.metrics.ready.set(1)
         log.info("ready")
         self.app.add_future(self._guarded(self.swap.run()))
