@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.ranking.features import FEATURES
+from inference.types import Vector
 
 FEATURES_KEY = "features"
 """The key under which the graph's metadata keep the names of its columns, comma-separated."""
@@ -92,12 +93,12 @@ class Ranker:
         """Return the logits (n,) of features (n, F): what the order goes by."""
         return self.network.logits((features - self.mean) / self.std)
 
-    def probabilities(self, features: npt.NDArray[np.floating]) -> Floats:
-        """Return the scores (n,) in (0, 1) of features (n, F)."""
+    def score(self, features: Vector) -> Vector:
+        """Return probabilities (n,), float32, of features (n, F), float32, as the graph of it does."""
         x = (features - self.mean) / self.std
         calibration = self.calibration
         logits = calibration.slope * self.network.logits(x) + x @ calibration.context + calibration.offset
-        return np.asarray(0.5 * (1 + np.tanh(logits / 2)))
+        return np.asarray(0.5 * (1 + np.tanh(logits / 2)), dtype=np.float32)
 
 
 def unfitted(names: tuple[str, ...] = FEATURES) -> Ranker:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder of the new version, .../NAME/VERSION, of the model in use.")  # fmt: skip
 @click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.15, show_default=True,
-              help="Share of the lists, the last ones, that is kept for judging and never fitted to.")  # fmt: skip
+              help="Share of the lists, the last ones, that judge a ranker fitted to those before.")  # fmt: skip
 @click.option("--units", type=click.IntRange(0, 256), default=16, show_default=True,
               help="Hidden units; 0 for a linear ranker.")  # fmt: skip
 @click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; else chosen on later lists.")
@@ -45,8 +45,8 @@ def train_ranker(
     """Fit a ranker to what shoppers did, and write it as a new version of the model.
 
     The interactions are replayed as a worker would serve them; what a list showed at each moment, and what the shopper
-    then turned to, is what the ranker learns from. The table at the end compares it with simpler orders, and with the
-    ranker that the model has now, on the last lists, which it was not fitted to.
+    then turned to, is what the ranker learns from. A table compares a ranker that was fitted to all but the last lists
+    with simpler orders, and with the ranker that the model has now, on those. What is written is then fitted to all.
 
     Workers take the new version over while they run: see docs/model.md.
     """
@@ -56,7 +56,7 @@ def train_ranker(
         raise ConfigurationError(f"{output}: required a folder that does not exist yet: a version is never changed")
     _require_extra()
     from inference.learning.compare import compare
-    from inference.learning.examples import join, read_examples
+    from inference.learning.examples import read_examples
     from inference.learning.network import to_onnx
     from inference.learning.version import with_ranker
     from streams.examples import Sampling, as_examples
@@ -71,34 +71,44 @@ def train_ranker(
         gap_ms = profile_rules(settings).session_gap_ms
         sampling = Sampling(seed, after, share, arrivals, negatives, horizon, gap_ms)
         shops.append(as_examples(gather(settings, bundle, catalog, events, sampling, vectors=vectors, until=until)))
-    held = join([shop.split(1 - held_out, 1) for shop in shops])
-    ranker = _fit(shops, held_out, decay, units, seed)
-    trained = with_ranker(settings.model_path, output, to_onnx(ranker))
-    click.echo(compare(held, {"ranker before": bundle.scorer, "**this ranker**": trained.scorer}))
-    click.echo(f"{output} is ready: {len(held.relevant)} lists held out of {sum(len(s.relevant) for s in shops)}")
+    judged, ranker = _fit(shops, held_out, decay, units, seed)
+    with_ranker(settings.model_path, output, to_onnx(ranker))
+    click.echo(compare(_part(shops, 1 - held_out, 1), {"ranker before": bundle.scorer, "**this ranker**": judged}))
+    click.echo(f"{output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
 
-def _fit(shops: Sequence[Examples], held_out: float, decay: float | None, units: int, seed: int) -> Ranker:
-    """Fit to all but the last lists; where no penalty is given, the last lists before those choose it."""
+def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
+    """Return the lists of every shop between two points of its time, given as shares of its lists."""
+    from inference.learning.examples import join
+
+    return join([shop.split(start, end) for shop in shops])
+
+
+def _fit(
+    shops: Sequence[Examples], held_out: float, decay: float | None, units: int, seed: int
+) -> tuple[Ranker, Ranker]:
+    """Return a ranker that was fitted to all but the last lists, and one to all.
+
+    Where no penalty is given, the last lists before the ones held out choose it.
+    """
     from rich.progress import Progress
 
-    from inference.learning.examples import join
     from inference.learning.fit import DECAYS, MOST_STEPS, choose_decay, fit
 
     with Progress() as bar:
-        task = bar.add_task("Fitting the ranker", total=MOST_STEPS * (1 + (0 if decay is not None else len(DECAYS))))
+        task = bar.add_task("Fitting the ranker", total=MOST_STEPS * (2 + (0 if decay is not None else len(DECAYS))))
 
         def step(_number: int) -> None:
             bar.advance(task)
 
         if decay is None:
-            early = join([shop.split(0, 1 - 2 * held_out) for shop in shops])
-            late = join([shop.split(1 - 2 * held_out, 1 - held_out) for shop in shops])
+            early, late = _part(shops, 0, 1 - 2 * held_out), _part(shops, 1 - 2 * held_out, 1 - held_out)
             decay = choose_decay(early, late, units=units, seed=seed, progress=step)
-        learned = join([shop.split(0, 1 - held_out) for shop in shops])
-        ranker = fit(learned, decay=decay, units=units, seed=seed, progress=step)
+        judged, ranker = (
+            fit(_part(shops, 0, end), decay=decay, units=units, seed=seed, progress=step) for end in (1 - held_out, 1)
+        )
         bar.update(task, completed=bar.tasks[task].total)
-    return ranker
+    return judged, ranker
 
 
 def _require_extra() -> None:

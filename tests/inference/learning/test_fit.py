@@ -70,7 +70,7 @@ def test_scores_are_probabilities_that_come_true() -> None:
     answered = (examples.groups % 3 == 0) | (rng.random(600) < 0.25)[examples.groups]
     examples = replace(examples, labels=examples.labels * answered)
     ranker = fit(examples)
-    scores = ranker.probabilities(examples.features)
+    scores = ranker.score(examples.features)
     assert scores.mean() == pytest.approx(examples.labels.mean(), rel=0.02)
     for searching in (True, False):
         part = (examples.groups % 3 == 0) == searching
@@ -80,7 +80,7 @@ def test_scores_are_probabilities_that_come_true() -> None:
 def test_a_negative_that_stands_for_more_weighs_more() -> None:
     examples = labelled(lists=60)
     weights = np.where(examples.labels > 0, 1, 5.0)
-    assert fit(replace(examples, weights=weights)).probabilities(examples.features).mean() < 0.05
+    assert fit(replace(examples, weights=weights)).score(examples.features).mean() < 0.05
 
 
 def test_the_penalty_is_chosen_on_later_lists() -> None:

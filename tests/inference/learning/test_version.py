@@ -54,22 +54,12 @@ def test_a_bundle_without_a_ranker_is_refused(tmp_path: Path) -> None:
         write_manifest(copy, origin=read_manifest(BUNDLE).created_from, max_tokens=128)
 
 
-class Probabilities:
-    """A fitted ranker without its graph."""
-
-    def __init__(self, examples: object) -> None:
-        self.ranker = fit(examples)  # type: ignore[arg-type]
-
-    def score(self, features: np.ndarray) -> np.ndarray:
-        return self.ranker.probabilities(features).astype(np.float32)
-
-
 def test_the_comparison_tells_browses_searches_and_arrivals_apart_and_puts_the_better_order_first() -> None:
     examples = labelled(FEATURES, lists=90)
     features = examples.features.copy()
     features[examples.groups % 3 == 1, FEATURES.index("session_length")] = 0
     examples = replace(examples, features=features)
-    table = compare(examples, {"**this ranker**": Probabilities(examples)}).splitlines()
+    table = compare(examples, {"**this ranker**": fit(examples)}).splitlines()
     assert table[0] == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving."
     cells = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in table[4:]}
     assert cells["**this ranker**"] == max(cells.values())
