@@ -1,0 +1,40 @@
+"""Whoever is woken finds a page: each alert has a chapter of its own, and no chapter is of an alert that is gone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.monitoring.rules import ROOT, alerts
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+HEADING = re.compile(r"^## (Intentstream\w+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_the_address_leads_to_the_chapter_of_the_alert(name: str) -> None:
+    address = alerts()[name]["annotations"]["runbook_url"]
+    match = re.fullmatch(r"\{\{ \$externalLabels\.runbooks \}\}/([\w-]+\.md)#(\w+)", address)
+    assert match, address
+    # A heading's anchor is its text in lower case.
+    assert match[2] == name.lower()
+    assert name in HEADING.findall((RUNBOOKS / match[1]).read_text())
+
+
+def test_every_chapter_is_of_one_alert() -> None:
+    chapters = [name for page in PAGES for name in HEADING.findall(page.read_text())]
+    assert sorted(chapters) == sorted(alerts())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (RUNBOOKS / page).read_text()
+    targets = [target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not target.startswith("https://")]
+    assert all((RUNBOOKS / target).exists() for target in targets), targets
+
+
+def test_the_index_lists_every_alert_with_its_severity() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\([\w-]+\.md#\w+\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted((name, rule["labels"]["severity"]) for name, rule in alerts().items())
