@@ -5,25 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from prometheus_client import Metric
-from prometheus_client.samples import Sample
 
-from streams.metrics import Metrics
 from tests.monitoring.rules import rules
+from tests.monitoring.told import TOLD
 
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 SELECTOR = re.compile(r"(?<![:\w])(intentstream_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)(=~|!~|=|!=)"([^"]*)"')
 SELECTORS = sorted({match.groups(default="") for rule in rules() for match in SELECTOR.finditer(rule["expr"])})
-
-
-def series(family: Metric) -> dict[str, list[Sample]]:
-    """Return what a new worker tells of a metric, by the names that a query may use."""
-    names = [family.name + suffix for suffix in SUFFIXES.get(family.type, ("",))]
-    return {name: [sample for sample in family.samples if sample.name == name] for name in names}
-
-
-TOLD = {name: samples for family in Metrics().registry.collect() for name, samples in series(family).items()}
 
 
 def test_the_rules_ask_for_something() -> None:
@@ -40,7 +28,9 @@ def test_each_selector_finds_what_a_new_worker_tells(name: str, matchers: str) -
 
 def test_every_alert_that_compares_latencies_uses_a_bound_of_a_bucket() -> None:
     bounds = {sample.labels["le"] for sample in TOLD["intentstream_end_to_end_latency_seconds_bucket"]}
-    assert {match[3] for _, matchers in SELECTORS for match in MATCHER.finditer(matchers) if match[1] == "le"} == {"0.25"}
+    assert {match[3] for _, matchers in SELECTORS for match in MATCHER.finditer(matchers) if match[1] == "le"} == {
+        "0.25"
+    }
     assert "0.25" in bounds
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from streams.broker_settings import PREFIX
+from streams.settings import Settings
 from tests.monitoring.rules import ROOT, alerts
+from tests.monitoring.told import TOLD
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PAGES = sorted(RUNBOOKS.glob("*.md"))
@@ -29,12 +33,29 @@ def test_every_chapter_is_of_one_alert() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: str) -> None:
-    text = (RUNBOOKS / page).read_text()
-    targets = [target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not target.startswith("https://")]
-    assert all((RUNBOOKS / target).exists() for target in targets), targets
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text())
+    for target, anchor in links:
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_metrics_and_settings_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    assert set(re.findall(r"\bintentstream_\w+", text)) <= TOLD.keys()
+    assert {name.lower() for name in re.findall(rf"\b{PREFIX}(\w+)", text)} <= Settings.model_fields.keys()
 
 
 def test_the_index_lists_every_alert_with_its_severity() -> None:
-    rows = re.findall(r"^\| \[(\w+)\]\([\w-]+\.md#\w+\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| \[(\w+)\]\([\w-]+\.md#\w+\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE
+    )
     assert sorted(rows) == sorted((name, rule["labels"]["severity"]) for name, rule in alerts().items())
+
+
+def anchors(page: Path) -> set[str]:
+    """Return a page's anchors: its headings in lower case, with dashes for spaces."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {heading.lower().replace(" ", "-") for heading in headings}
