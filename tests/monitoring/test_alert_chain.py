@@ -24,7 +24,7 @@ from tests.monitoring.alertmanager import at_once, configuration
 from tests.monitoring.rules import PROMETHEUS, RULES, alerts
 from tests.monitoring.servers import Receiver, Server, receiving, running
 
-ABSENT, DOWN, WATCHDOG = "IntentstreamMetricsAbsent", "IntentstreamWorkerDown", "IntentstreamWatchdog"
+ABSENT, WATCHDOG = "IntentstreamMetricsAbsent", "IntentstreamWatchdog"
 
 
 def impatient(home: Path, alertmanager: str) -> str:
@@ -56,7 +56,8 @@ async def chain(home: Path) -> AsyncIterator[tuple[Server, Receiver]]:
         config = at_once(configuration(receiver.address))
         async with running("alertmanager", config, home, data, "--cluster.listen-address=") as alertmanager:
             config = impatient(home, alertmanager.address)
-            async with running("prometheus", config, home, f"--storage.tsdb.path={home / 'data'}") as prometheus:
+            options = (f"--storage.tsdb.path={home / 'data'}", "--rules.alert.resend-delay=1s")
+            async with running("prometheus", config, home, *options) as prometheus:
                 yield prometheus, receiver
 
 
@@ -100,5 +101,3 @@ async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
         scrape(tmp_path, running_worker.metrics_port)
         await until(is_seen, "Prometheus sees the worker again")
         await told(receiver, "/page", ABSENT, "resolved")
-        # It follows from what the page said.
-        assert not receiver.alerts("/ticket", DOWN)
