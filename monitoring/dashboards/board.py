@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -20,12 +21,10 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from monitoring.dashboards.panels import SOURCE, Panel
 from monitoring.dashboards.queries import PREFIX, increase, of
-from monitoring.slo import THRESHOLD_S
-from streams.metrics import END_TO_END
 
 TAG = "intentstream"
 RUNBOOKS = "docs/runbooks"
-"""Where the runbooks are. Grafana does not show them: put the address before it under which people read the repository."""
+"""Where the runbooks are, in the repository. To open them from Grafana, set the address that it has in a browser."""
 COLUMNS = 24
 
 
@@ -43,8 +42,8 @@ def row(title: str, *panels: Panel, height: int = 8) -> Row:
     return Row(title, panels, height)
 
 
-def board(name: str, title: str, text: str, *rows: Row) -> models.Dashboard:
-    """Make a dashboard of rows."""
+def board(name: str, title: str, text: str, *rows: Row, variables: Sequence[CustomVariable] = ()) -> models.Dashboard:
+    """Make a dashboard of rows, with `variables` of its own beside those that all have."""
     made = (
         Dashboard(f"Intentstream: {title}")
         .uid(f"{TAG}-{name}")
@@ -56,7 +55,7 @@ def board(name: str, title: str, text: str, *rows: Row) -> models.Dashboard:
         .time("now-1h", "now")
         .timezone("browser")
     )
-    for variable in _variables():
+    for variable in (*_variables(), *variables):
         made.with_variable(variable)
     for annotation in _annotations():
         made.annotation(annotation)
@@ -70,17 +69,11 @@ def board(name: str, title: str, text: str, *rows: Row) -> models.Dashboard:
     return made.build()
 
 
-def _variables() -> tuple[DatasourceVariable | QueryVariable | CustomVariable, ...]:
-    threshold = str(THRESHOLD_S)
+def _variables() -> tuple[DatasourceVariable | QueryVariable, ...]:
     return (
         DatasourceVariable("datasource").label("Data source").type("prometheus"),
         _labels("job", f"label_values({PREFIX}build_info, job)").label("Job"),
         _labels("instance", 'label_values(up{job=~"$job"}, instance)').label("Worker"),
-        CustomVariable("slo_threshold")
-        .label("In time, s")
-        .description("A list counts as in time up to so many seconds after its event; the objective is of the default.")
-        .values(",".join(map(str, END_TO_END)))
-        .current(models.VariableOption(selected=True, text=threshold, value=threshold)),
     )
 
 

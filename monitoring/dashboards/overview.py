@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders.dashboard import CustomVariable
+from grafana_foundation_sdk.models.dashboard import VariableOption
+
 from monitoring.dashboards.board import board, row
 from monitoring.dashboards.panels import above, below, heatmap, stat, states, timeseries
 from monitoring.dashboards.queries import SHOWN, of, quantile, quantiles, rate, share, shares, total
 from monitoring.slo import OBJECTIVE, PERIOD, THRESHOLD_S
+from streams.metrics import END_TO_END
 
 LATENCY = "end_to_end_latency_seconds"
 ANSWERED = rate(f"{LATENCY}_count")
 LATE = above(THRESHOLD_S, THRESHOLD_S / 2)
 FALLBACKS = share(rate("fallbacks_total"), ANSWERED)
+
+
+IN_TIME = (
+    CustomVariable("slo_threshold")
+    .label("In time, s")
+    .description(f"Up to so many seconds after its event a list is in time; the objective is of {THRESHOLD_S} s.")
+    .values(",".join(map(str, END_TO_END)))
+    .current(VariableOption(selected=True, text=str(THRESHOLD_S), value=str(THRESHOLD_S)))
+)
 
 
 def _attained(window: str) -> str:
@@ -100,7 +113,7 @@ OBJECTIVES = row(
         above(6, 1),
     ),
     timeseries(
-        "Fallbacks",
+        "Fallbacks by reason",
         "Share of the lists that were made without the model, or without the search's vector.",
         "percentunit",
         {"{{reason}}": shares(rate("fallbacks_total", by=("reason",)), ANSWERED)},
@@ -140,4 +153,5 @@ DASHBOARD = board(
     LATENCIES,
     OBJECTIVES,
     WORKERS,
+    variables=[IN_TIME],
 )
