@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from monitoring import dashboards
+from monitoring.dashboards import page
 
-ROOT = Path(__file__).parent
-MAKERS: tuple[Callable[[], Mapping[str, str]], ...] = (dashboards.files,)
-"""Each returns contents by path below this folder."""
+ROOT = Path(__file__).parents[1]
+MAKERS: tuple[Callable[[], Mapping[str, str]], ...] = (dashboards.files, page.files)
+"""Each returns contents by their paths in the repository."""
 
 
-def made() -> dict[Path, str]:
+def made() -> dict[str, str]:
     """Make the content of every file."""
-    return {ROOT / path: content for maker in MAKERS for path, content in maker().items()}
+    return {path: content for maker in MAKERS for path, content in maker().items()}
 
 
-def stale() -> list[Path]:
-    """Return the files that are not as they would be made now, and those that nothing makes any more."""
-    files = made()
-    folders = {path.parent for path in files}
-    there = {path for folder in folders for path in folder.glob("*") if path.is_file()}
-    wrong = (path for path, content in files.items() if path not in there or path.read_text() != content)
-    return sorted({*wrong, *(there - files.keys())})
+def stale() -> list[str]:
+    """Return the paths of the files that are missing, or not as they would be made now."""
+    return [path for path, content in made().items() if not _is(ROOT / path, content)]
 
 
-def main(arguments: Iterable[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write the files, or check them; returns the exit code."""
     if "--check" in arguments:
         differing = stale()
         for path in differing:
-            print(f"{path.relative_to(ROOT.parent)} is not what `python -m monitoring` makes")  # noqa: T201
+            print(f"{path} is not what `python -m monitoring` makes")  # noqa: T201
         return 1 if differing else 0
-    for path in stale():
-        path.unlink(missing_ok=True)
     for path, content in made().items():
-        path.write_text(content)
+        (ROOT / path).write_text(content, encoding="utf-8")
     return 0
+
+
+def _is(path: Path, content: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == content
 
 
 if __name__ == "__main__":

@@ -20,4 +20,4 @@ DASHBOARDS: tuple[Dashboard, ...] = (
 def files() -> dict[str, str]:
     """Return the JSON of each dashboard, by its path."""
     encoder = JSONEncoder(sort_keys=True, indent=2)
-    return {f"grafana/dashboards/{each.uid}.json": encoder.encode(each) + "\n" for each in DASHBOARDS}
+    return {f"monitoring/grafana/dashboards/{each.uid}.json": encoder.encode(each) + "\n" for each in DASHBOARDS}

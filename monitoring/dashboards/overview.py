@@ -38,8 +38,8 @@ def _spent(window: str) -> str:
 NOW = row(
     "Now",
     stat("Events", "Shoppers' events answered with a list.", "eps", ANSWERED),
-    stat("p50", "Half of the lists come sooner after their event.", "s", quantile(0.5, LATENCY), LATE),
-    stat("p99", "99 of 100 lists come sooner after their event.", "s", quantile(0.99, LATENCY), LATE),
+    stat("p50", "Half of the lists come within this time of their event.", "s", quantile(0.5, LATENCY), LATE),
+    stat("p99", "99 of 100 lists come within this time of their event.", "s", quantile(0.99, LATENCY), LATE),
     stat(
         "SLO attainment",
         "Share of the lists within the threshold, of all in the time shown.",

@@ -28,8 +28,8 @@ from monitoring.dashboards.queries import increase
 
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 NO_TRAFFIC = "no traffic"
-METRIC = re.compile(r"(\w+)\{")
-"""A metric's name in a query: every selector has its braces."""
+METRIC = re.compile(r"(\w+?)(?:_bucket|_sum|_count)?\{")
+"""A metric's name in a query, where every selector has its braces; a histogram's without its series' endings."""
 
 Panel = stats.Panel | lines.Panel | heatmaps.Panel | statetimeline.Panel
 P = TypeVar("P", stats.Panel, lines.Panel, heatmaps.Panel, statetimeline.Panel)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from monitoring.dashboards.board import board, row
 from monitoring.dashboards.panels import above, below, heatmap, stat, timeseries
-from monitoring.dashboards.queries import of, quantiles, rate, share, shares, total
+from monitoring.dashboards.queries import mean, of, quantile, quantiles, rate, share, shares, total
 
 LISTS = rate("recommendation_items_count")
 EMPTY = share(rate("recommendations_total", 'source="none"'), LISTS)
@@ -73,7 +73,7 @@ SCORES = row(
         "Items in a list",
         "Short lists: sources find little, or filters take much.",
         "none",
-        quantiles("recommendation_items", 0.05, 0.5),
+        {"mean": mean("recommendation_items"), "p5": quantile(0.05, "recommendation_items")},
     ),
 )
 

@@ -94,7 +94,7 @@ BATCHES = row(
         "Queries ranked at once",
         "Larger batches cost waiting and save CPU time.",
         "none",
-        quantiles("batch_size", 0.5, 0.99) | {"mean": mean("batch_size")},
+        {"mean": mean("batch_size"), "p99": quantile(0.99, "batch_size")},
     ),
     timeseries(
         "Waiting for the batch",

@@ -9,8 +9,10 @@ from typing import Any
 
 from monitoring.__main__ import ROOT
 
-FOLDER = ROOT / "grafana" / "dashboards"
-BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+GRAFANA = ROOT / "monitoring" / "grafana"
+BOARDS: dict[str, dict[str, Any]] = {
+    path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from prometheus_client.utils import floatToGoString
 
-from monitoring.__main__ import ROOT, main, stale
+from monitoring.__main__ import main, stale
 from monitoring.slo import PERIOD, THRESHOLD_S
 from streams.metrics import Metrics
-from tests.monitoring.boards import BOARDS, Query, panels, queries, queries_of
+from tests.monitoring.boards import BOARDS, GRAFANA, Query, panels, queries, queries_of
 
 PROMETHEUS_OWN = {"up"}
 NOT_SHOWN = {
@@ -25,8 +25,8 @@ NOT_SHOWN = {
 all_boards = pytest.mark.parametrize("name", BOARDS)
 
 
-def _sample_names() -> dict[str, str]:
-    """Return the metric that each time series of a worker belongs to."""
+def _names() -> dict[str, str]:
+    """Return the name of the metric that each time series of a worker belongs to."""
     ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     return {
         family.name + end: family.name + ("_total" if family.type == "counter" else "")
@@ -35,17 +35,20 @@ def _sample_names() -> dict[str, str]:
     }
 
 
+NAMES = _names()
+
+
 def test_committed_files_are_those_that_would_be_made_now() -> None:
     assert stale() == []
 
 
 def test_check_tells_which_files_differ(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["--check"]) == 0
-    monkeypatch.setattr("monitoring.__main__.MAKERS", (lambda: {"slo.py": "", "new.json": ""},))
+    monkeypatch.setattr("monitoring.__main__.MAKERS", (lambda: {"monitoring/slo.py": "", "new.json": ""},))
     assert main(["--check"]) == 1
     told = capsys.readouterr().out
     assert "monitoring/slo.py is not what" in told
-    assert "monitoring/new.json is not what" in told
+    assert "new.json is not what" in told
 
 
 def test_the_six_dashboards_are_there() -> None:
@@ -94,7 +97,7 @@ def test_every_panel_explains_itself(name: str) -> None:
         for query in queries_of(name, panel):
             assert query.metrics, f"{query}: reads nothing"
             for metric in query.metrics:
-                assert f"`{metric}`" in panel["description"], f"{query}: {metric} is not described"
+                assert f"`{NAMES.get(metric, metric)}`" in panel["description"], f"{query}: {metric} is not described"
 
 
 @all_boards
@@ -126,7 +129,7 @@ def test_where_nothing_is_observed_there_is_no_nan(query: Query) -> None:
 
 
 def test_every_metric_in_a_query_exists() -> None:
-    known = _sample_names().keys() | PROMETHEUS_OWN
+    known = NAMES.keys() | PROMETHEUS_OWN
     shown = {metric for query in queries() for metric in query.metrics}
     assert shown - known == set()
     marked = {m for board in BOARDS.values() for a in board["annotations"]["list"] for m in _metrics(a["expr"])}
@@ -134,9 +137,8 @@ def test_every_metric_in_a_query_exists() -> None:
 
 
 def test_every_metric_is_on_a_panel_or_has_a_reason() -> None:
-    names = _sample_names()
-    shown = {names[metric] for query in queries() for metric in query.metrics if metric in names}
-    assert set(names.values()) - shown == NOT_SHOWN.keys()
+    shown = {NAMES[metric] for query in queries() for metric in query.metrics if metric in NAMES}
+    assert set(NAMES.values()) - shown == NOT_SHOWN.keys()
 
 
 def test_the_threshold_is_chosen_among_the_bounds_of_the_buckets() -> None:
@@ -174,7 +176,7 @@ def test_what_an_operator_sees_first() -> None:
 
 
 def test_grafana_is_given_the_data_source_and_the_folder() -> None:
-    provisioning = ROOT / "grafana" / "provisioning"
+    provisioning = GRAFANA / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
     assert (source["uid"], source["type"]) == ("prometheus", "prometheus")
     (provider,) = yaml.safe_load((provisioning / "dashboards" / "intentstream.yml").read_text())["providers"]
