@@ -81,7 +81,9 @@ async def _variables(prometheus: Prometheus) -> dict[str, str]:
     chosen = {"$__rate_interval": "10s", "$__range": "5m"}
     for variable in (each for board in BOARDS.values() for each in board["templating"]["list"]):
         if variable["type"] == "query":
-            selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]).groups()  # type: ignore[union-attr]
+            asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
+            assert asked, variable["query"]
+            selector, label = asked.groups()
             values = await prometheus.ask(f"label/{label}/values", **{"match[]": _filled(selector, chosen)})
             chosen[f"${variable['name']}"] = "|".join(map(re.escape, values)).replace("\\", "\\\\")
         elif variable["type"] == "custom":
