@@ -1,22 +1,19 @@
-"""A real Prometheus that scrapes workers every second, and what it answers over HTTP."""
+"""A real Prometheus that scrapes workers every second, and what it answers."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streams.kafka.embedded import LOOPBACK, free_port
+from streams.kafka.embedded import LOOPBACK
 from tests.integration.workers import until
-from tests.monitoring.tools import tool
+from tests.monitoring.servers import Server, running
 
 JOB = "intentstream"
 
@@ -29,42 +26,18 @@ class Series:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Prometheus:
-    """Its targets can change while it runs."""
+    """Its targets are in a file: they can change while it runs."""
 
-    def __init__(self, home: Path) -> None:
-        home.mkdir()
-        self._home = home
-        self._url = f"http://{LOOPBACK}:{free_port()}"
-        self._targets = home / "targets.json"
-        self.scrape()
-        found = [{"files": [str(self._targets)], "refresh_interval": "1s"}]
-        timing = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-        config = {"global": timing, "scrape_configs": [{"job_name": JOB, "file_sd_configs": found}]}
-        (home / "prometheus.yml").write_text(json.dumps(config))
-
-    @classmethod
-    @asynccontextmanager
-    async def running(cls, home: Path) -> AsyncIterator[Prometheus]:
-        """Run it until the block ends."""
-        prometheus = cls(home)
-        with (home / "prometheus.log").open("wb") as log, prometheus._started(log) as process:
-            try:
-                await until(prometheus._answers, "Prometheus answers")
-                yield prometheus
-            finally:
-                process.terminate()
-
-    def _started(self, log: Any) -> subprocess.Popen[bytes]:
-        command = [str(tool("prometheus")), f"--web.listen-address={self._url.removeprefix('http://')}"]
-        command += [f"--config.file={self._home / 'prometheus.yml'}", f"--storage.tsdb.path={self._home / 'data'}"]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    server: Server
+    targets: Path
 
     def scrape(self, *ports: int) -> None:
         """Scrape the workers at these ports of this machine, and no others."""
-        coming = self._targets.with_suffix(".part")
+        coming = self.targets.with_suffix(".part")
         coming.write_text(json.dumps([{"targets": [f"{LOOPBACK}:{port}" for port in ports]}]))
-        coming.rename(self._targets)
+        coming.rename(self.targets)
 
     async def sees(self, workers: int) -> None:
         """Wait until so many workers are scraped."""
@@ -86,21 +59,22 @@ class Prometheus:
 
     async def ask(self, page: str, **parameters: object) -> Any:
         """Return the data of an answer; fails with what Prometheus says where it does not understand."""
-        url = f"{self._url}/api/v1/{page}?{urllib.parse.urlencode(parameters)}"
-        status, answer = await asyncio.to_thread(_get, url)
-        assert status == 200, f"{parameters}: {answer.decode()}"
-        return json.loads(answer)["data"]
+        try:
+            answer = await self.server.ask(f"/api/v1/{page}?{urllib.parse.urlencode(parameters)}")
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{parameters}: {error.read().decode()}") from None
+        return answer["data"]
 
-    async def _answers(self) -> bool:
-        return (await asyncio.to_thread(_get, f"{self._url}/-/ready"))[0] == 200
 
-
-def _get(url: str) -> tuple[int, bytes]:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-    except urllib.error.URLError:
-        return 0, b""
+@asynccontextmanager
+async def scraping(home: Path) -> AsyncIterator[Prometheus]:
+    """Run Prometheus until the block ends; it scrapes nobody yet."""
+    targets = home / "targets.json"
+    found = [{"files": [str(targets)], "refresh_interval": "1s"}]
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": JOB, "file_sd_configs": found}],
+    }
+    async with running("prometheus", json.dumps(config), home, f"--storage.tsdb.path={home / 'data'}") as server:
+        yield Prometheus(server, targets)

@@ -16,7 +16,7 @@ from tests.integration.goods import catalogue
 from tests.integration.shop import Shop
 from tests.integration.workers import WorkerProcess, serving, until, worker
 from tests.monitoring.boards import BOARDS, Query, queries
-from tests.monitoring.scraping import JOB, Prometheus, Series
+from tests.monitoring.scraping import JOB, Prometheus, Series, scraping
 
 pytestmark = pytest.mark.kafka
 
@@ -58,7 +58,7 @@ async def _watched(kafka: str, name: str, home: Path) -> AsyncIterator[Prometheu
     async with Shop.opened(settings) as shop, worker(settings, home / "first") as first:
         await shop.stock(catalogue())
         await first.knows(len(catalogue()))
-        async with Crowd.acting(shop, pause_seconds=0.02), Prometheus.running(home / "prometheus") as prometheus:
+        async with Crowd.acting(shop, pause_seconds=0.02), scraping(home) as prometheus:
             await until(lambda: len(shop.answers) > 100, "the worker is under load")
             # Read again from disk: until then, all state is in memtables and no block is read.
             await first.stop()

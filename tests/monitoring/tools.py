@@ -19,11 +19,16 @@ PACKAGES = {
 """Debian's package of each tool."""
 DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
 """What Debian calls a program that has another name upstream."""
+FILES, FILES_HERE = b"/usr/share/prometheus/alertmanager", b"usr/share/prometheus/alertmanager/"
+"""Where Debian's Alertmanager looks for its templates, and the same, as long, from the folder that it runs in."""
 PATIENCE_S = 300
 
 
 def tool(name: str) -> Path:
-    """Return the path of prometheus, promtool, alertmanager or amtool; raises StreamsError where there is none."""
+    """Return the path of prometheus, promtool, alertmanager or amtool; raises StreamsError where there is none.
+
+    Alertmanager is to run in the folder that holds `usr/bin`: parents[2] of its path.
+    """
     package, names = PACKAGES[name], (name, DEBIAN_NAMES.get(name, name))
     for each in names:
         if found := shutil.which(each):
@@ -48,6 +53,8 @@ def _unpacked(package: str) -> Path:
         (archive,) = Path(home).glob(f"{package}_*.deb")
         content = Path(home, "content")
         _run("dpkg-deb", "-x", str(archive), str(content), home=Path(home))
+        for program in content.glob("usr/bin/*alertmanager"):
+            program.write_bytes(program.read_bytes().replace(FILES, FILES_HERE))
         try:
             content.rename(target)
         except OSError:
