@@ -21,10 +21,9 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from monitoring.dashboards.panels import SOURCE, Panel
 from monitoring.dashboards.queries import PREFIX, increase, of
+from monitoring.runbooks import page
 
 TAG = "intentstream"
-RUNBOOKS = "docs/runbooks"
-"""Where the runbooks are, in the repository. To open them from Grafana, set the address that it has in a browser."""
 COLUMNS = 24
 
 
@@ -42,8 +41,15 @@ def row(title: str, *panels: Panel, height: int = 8) -> Row:
     return Row(title, panels, height)
 
 
-def board(name: str, title: str, text: str, *rows: Row, variables: Sequence[CustomVariable] = ()) -> models.Dashboard:
-    """Make a dashboard of rows, with `variables` of its own beside those that all have."""
+def board(
+    name: str,
+    title: str,
+    text: str,
+    *rows: Row,
+    runbooks: Sequence[str],
+    variables: Sequence[CustomVariable] = (),
+) -> models.Dashboard:
+    """Make a dashboard of rows, with links to these runbooks, and `variables` beside those that all have."""
     made = (
         Dashboard(f"Intentstream: {title}")
         .uid(f"{TAG}-{name}")
@@ -59,7 +65,7 @@ def board(name: str, title: str, text: str, *rows: Row, variables: Sequence[Cust
         made.with_variable(variable)
     for annotation in _annotations():
         made.annotation(annotation)
-    for link in _links():
+    for link in _links(runbooks):
         made.link(link)
     numbers = count(1)
     for each in rows:
@@ -108,10 +114,15 @@ def _annotation(name: str, color: str, expr: str, text: str) -> AnnotationQuery:
     return annotation.expr(expr).title_format(name).text_format(text)
 
 
-def _links() -> tuple[DashboardLink, ...]:
+def _links(runbooks: Sequence[str]) -> tuple[DashboardLink, ...]:
     boards = DashboardLink("Dashboards").type(models.DashboardLinkType.DASHBOARDS).tags([TAG])
-    runbooks = DashboardLink("Runbooks").type(models.DashboardLinkType.LINK).url(RUNBOOKS).icon("doc")
     return (
         boards.as_dropdown(True).include_vars(True).keep_time(True),
-        runbooks.tooltip("What each alert means and what to do").target_blank(True),
+        _runbook("Runbooks", "README"),
+        *(_runbook(f"Runbook: {name.replace('-', ' ')}", name) for name in runbooks),
     )
+
+
+def _runbook(title: str, name: str) -> DashboardLink:
+    link = DashboardLink(title).type(models.DashboardLinkType.LINK).icon("doc").url(page(name))
+    return link.tooltip("What the alerts mean and what to do").target_blank(True)

@@ -139,4 +139,5 @@ DASHBOARD = board(
     FLOW,
     PARTITIONS,
     COMMITS,
+    runbooks=["lag", "partitions", "rebalance-storm", "dead-letters"],
 )

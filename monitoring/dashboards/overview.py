@@ -153,5 +153,6 @@ DASHBOARD = board(
     LATENCIES,
     OBJECTIVES,
     WORKERS,
+    runbooks=["latency-budget", "not-ready", "worker-down", "metrics-absent"],
     variables=[IN_TIME],
 )

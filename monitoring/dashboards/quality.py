@@ -103,4 +103,5 @@ DASHBOARD = board(
     SOURCES,
     SCORES,
     LEARNING,
+    runbooks=["empty-lists", "fallbacks"],
 )

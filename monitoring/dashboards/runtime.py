@@ -93,4 +93,5 @@ DASHBOARD = board(
     PROCESSES,
     PYTHON,
     VERSIONS,
+    runbooks=["event-loop", "worker-down"],
 )

@@ -114,4 +114,5 @@ DASHBOARD = board(
     STAGES,
     INFERENCES,
     BATCHES,
+    runbooks=["fallbacks", "model"],
 )

@@ -143,4 +143,5 @@ DASHBOARD = board(
     WRITES,
     READS,
     PROFILES,
+    runbooks=["recovery-stuck", "rocksdb-write-stall", "volume"],
 )

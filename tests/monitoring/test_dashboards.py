@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 import yaml
 
-from monitoring.__main__ import main, stale
+from monitoring.__main__ import ROOT, main, stale
 from monitoring.slo import PERIOD, THRESHOLD_S
 from streams.metrics import Metrics
 from tests.monitoring.boards import BOARDS, GRAFANA, panels, queries, queries_of
@@ -148,14 +148,20 @@ def test_the_threshold_is_chosen_among_the_bounds_of_the_buckets() -> None:
 
 
 @all_boards
-def test_annotations_and_links_are_the_same_everywhere(name: str) -> None:
+def test_annotations_and_the_way_to_the_others_are_the_same_everywhere(name: str) -> None:
     board = BOARDS[name]
     assert [each["name"] for each in board["annotations"]["list"]] == ["Model change", "Rebalance", "Restart"]
-    boards, runbooks = board["links"]
+    boards = board["links"][0]
     assert set(boards["tags"]) <= set(board["tags"])
     assert boards["includeVars"]
     assert boards["keepTime"]
-    assert runbooks["url"] == "docs/runbooks"
+
+
+def test_every_runbook_is_linked_and_every_linked_one_exists() -> None:
+    linked = {link["url"] for board in BOARDS.values() for link in board["links"][1:]}
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "runbooks").glob("*.md")}
+    # Whether alerts arrive at all, no dashboard shows.
+    assert linked == there - {"docs/runbooks/watchdog.md"}
 
 
 def test_what_an_operator_sees_first() -> None:
