@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 RUNBOOKS = "docs/runbooks"
-"""The folder, as it is in the repository. For links that can be followed, put the address before it that people read the
-repository at, and run `python -m monitoring`."""
+"""The folder in the repository. For links that can be followed, put the address before it at which people read the
+repository, and run `python -m monitoring`."""
 
 
 def page(name: str) -> str:

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders.dashboard import CustomVariable
-from grafana_foundation_sdk.models.dashboard import VariableOption
-
 from monitoring.dashboards.board import board, row
+from monitoring.dashboards.objective import ANSWERED, IN_TIME, LATENCY, attained, spent
 from monitoring.dashboards.panels import above, below, heatmap, stat, states, timeseries
 from monitoring.dashboards.queries import SHOWN, of, quantile, quantiles, rate, share, shares, total
 from monitoring.slo import OBJECTIVE, PERIOD, THRESHOLD_S
-from streams.metrics import END_TO_END
 
-LATENCY = "end_to_end_latency_seconds"
-ANSWERED = rate(f"{LATENCY}_count")
 LATE = above(THRESHOLD_S, THRESHOLD_S / 2)
 FALLBACKS = share(rate("fallbacks_total"), ANSWERED)
-
-
-IN_TIME = (
-    CustomVariable("slo_threshold")
-    .label("In time, s")
-    .description(f"Up to so many seconds after its event a list is in time; the objective is of {THRESHOLD_S} s.")
-    .values(",".join(map(str, END_TO_END)))
-    .current(VariableOption(selected=True, text=str(THRESHOLD_S), value=str(THRESHOLD_S)))
-)
-
-
-def _attained(window: str) -> str:
-    within = rate(f"{LATENCY}_bucket", 'le="$slo_threshold"', window=window)
-    return share(within, rate(f"{LATENCY}_count", window=window))
-
-
-def _spent(window: str) -> str:
-    return f"(1 - {_attained(window)}) / {1 - OBJECTIVE:g}"
-
 
 NOW = row(
     "Now",
@@ -44,14 +20,14 @@ NOW = row(
         "SLO attainment",
         "Share of the lists within the threshold, of all in the time shown.",
         "percentunit",
-        _attained(SHOWN),
+        attained(SHOWN),
         below(OBJECTIVE, (1 + OBJECTIVE) / 2),
     ),
     stat(
         "Error budget left",
         f"Of the late lists that {OBJECTIVE:.0%} in time allow in {PERIOD}, or as far back as Prometheus remembers.",
         "percentunit",
-        f"1 - {_spent(PERIOD)}",
+        f"1 - {spent(PERIOD)}",
         below(0, 0.25),
     ),
     stat(
@@ -80,10 +56,11 @@ LATENCIES = row(
     "Latency",
     timeseries(
         "From event to list",
-        "From the moment the broker took the event until its list was delivered.",
+        "From the moment the broker took the event until its list was delivered. Points are lists, by their ids.",
         "s",
         quantiles(LATENCY, 0.5, 0.9, 0.99, 0.999),
         LATE,
+        exemplars=True,
     ),
     timeseries(
         "p99 by trigger",
@@ -101,7 +78,7 @@ OBJECTIVES = row(
         "Within the threshold",
         "Share of the lists that came within the threshold chosen above.",
         "percentunit",
-        {"within $slo_threshold s": _attained("$__rate_interval")},
+        {"within $slo_threshold s": attained("$__rate_interval")},
         below(OBJECTIVE, (1 + OBJECTIVE) / 2),
     ),
     timeseries(
@@ -109,7 +86,7 @@ OBJECTIVES = row(
         f"How many times faster than in {PERIOD} the error budget is spent. Alerts judge it over longer windows:"
         " 14.4 and 6 wake somebody, 1 is a ticket.",
         "none",
-        {"burn rate": _spent("$__rate_interval")},
+        {"burn rate": spent("$__rate_interval")},
         above(6, 1),
     ),
     timeseries(
@@ -140,7 +117,7 @@ WORKERS = row(
     states(
         "Ready",
         "Whether each worker serves: partitions assigned, tables recovered, model verified, catalogue read.",
-        {"{{instance}}": total(of("ready"), "instance", how="max")},
+        total(of("ready"), "instance", how="max"),
         {0: ("not ready", "red"), 1: ("ready", "green")},
     ),
 )

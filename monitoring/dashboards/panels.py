@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import TypeVar
 
@@ -51,12 +51,9 @@ def stat(
     title: str, text: str, unit: str, query: str, limits: ThresholdsConfig | None = None, none: str = NO_TRAFFIC
 ) -> stats.Panel:
     """One number, of now."""
-    panel = (
-        stats.Panel()
-        .graph_mode(BigValueGraphMode.NONE)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    )
-    return _filled(panel, title, text, unit, {title: query}, limits, none, instant=True)
+    panel = _showing(stats.Panel(), unit, limits, none).graph_mode(BigValueGraphMode.NONE)
+    panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    return _asking(panel, title, text, [_query(title, query).instant()])
 
 
 def timeseries(
@@ -66,53 +63,49 @@ def timeseries(
     queries: Mapping[str, str],
     limits: ThresholdsConfig | None = None,
     none: str = NO_TRAFFIC,
+    *,
     stacked: bool = False,
+    exemplars: bool = False,
 ) -> lines.Panel:
     """Lines over time, by their legends; limits are dashed. Stacked, they are areas that add up."""
-    panel = lines.Panel().show_points(VisibilityMode.AUTO).fill_opacity(30 if stacked else 0)
+    panel = _showing(lines.Panel(), unit, limits, none).show_points(VisibilityMode.AUTO)
     if stacked:
-        panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+        panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(30)
     if limits is not None:
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
-    return _filled(panel, title, text, unit, queries, limits, none)
+    asked = [_query(legend, query).exemplar(exemplars) for legend, query in queries.items()]
+    return _asking(panel, title, text, asked)
 
 
 def heatmap(title: str, text: str, unit: str, histogram: str) -> heatmaps.Panel:
     """How a histogram's observations lie, over time; `unit` is that of what was observed."""
     color = heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").exponent(0.5).steps(64)
-    panel = heatmaps.Panel().color(color).y_axis(heatmaps.YAxisConfig().unit(unit))
-    queries = {"{{le}}": increase(f"{histogram}_bucket", by=("le",))}
-    return _filled(panel, title, text, "short", queries, None, NO_TRAFFIC, shape=PromQueryFormat.HEATMAP)
+    panel = _showing(heatmaps.Panel(), "short").color(color).y_axis(heatmaps.YAxisConfig().unit(unit))
+    buckets = _query("{{le}}", increase(f"{histogram}_bucket", by=("le",)))
+    return _asking(panel, title, text, [buckets.format(PromQueryFormat.HEATMAP)])
 
 
-def states(
-    title: str, text: str, queries: Mapping[str, str], names: Mapping[int, tuple[str, str]]
-) -> statetimeline.Panel:
-    """States over time, each with its name and colour."""
+def states(title: str, text: str, query: str, names: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
+    """Each worker's state over time; states have names and colours."""
     results = {str(value): ValueMappingResult(name, color) for value, (name, color) in names.items()}
-    panel = statetimeline.Panel().mappings([ValueMap(results)]).show_value(VisibilityMode.NEVER)
-    return _filled(panel, title, text, "none", queries, None, "no workers")
+    panel = _showing(statetimeline.Panel(), "none", none="no workers").mappings([ValueMap(results)])
+    return _asking(panel.show_value(VisibilityMode.NEVER), title, text, [_query("{{instance}}", query)])
 
 
-def _filled(
-    panel: P,
-    title: str,
-    text: str,
-    unit: str,
-    queries: Mapping[str, str],
-    limits: ThresholdsConfig | None,
-    none: str,
-    *,
-    instant: bool = False,
-    shape: PromQueryFormat = PromQueryFormat.TIME_SERIES,
-) -> P:
-    metrics = sorted({name for query in queries.values() for name in METRIC.findall(query)})
-    panel.title(title).description(f"{text}\n\nFrom {', '.join(f'`{name}`' for name in metrics)}.")
-    panel.datasource(SOURCE).unit(unit).no_value(none).thresholds(limits or above())
-    for ref, (legend, expr) in zip(ascii_uppercase, queries.items(), strict=False):
-        query = Dataquery().ref_id(ref).datasource(SOURCE).expr(expr).legend_format(legend).format(shape)
-        panel.with_target(query.instant() if instant else query.range())
-    return panel
+def _showing(panel: P, unit: str, limits: ThresholdsConfig | None = None, none: str = NO_TRAFFIC) -> P:
+    return panel.unit(unit).no_value(none).thresholds(limits or above())
+
+
+def _asking(panel: P, title: str, text: str, queries: Sequence[Dataquery]) -> P:
+    for ref, query in zip(ascii_uppercase, queries, strict=False):
+        panel.with_target(query.ref_id(ref))
+    asked = " ".join(query.build().expr for query in queries)
+    metrics = ", ".join(f"`{name}`" for name in sorted(set(METRIC.findall(asked))))
+    return panel.title(title).description(f"{text}\n\nFrom {metrics}.").datasource(SOURCE)
+
+
+def _query(legend: str, expr: str) -> Dataquery:
+    return Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).format(PromQueryFormat.TIME_SERIES).range()
 
 
 def _steps(*steps: tuple[float | None, str]) -> ThresholdsConfig:

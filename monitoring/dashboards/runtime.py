@@ -81,7 +81,7 @@ VERSIONS = row(
     states(
         "Reachable",
         "Whether Prometheus can scrape each worker.",
-        {"{{instance}}": total(of("up"), *EACH, how="min")},
+        total(of("up"), *EACH, how="min"),
         {0: ("unreachable", "red"), 1: ("reachable", "green")},
     ),
 )

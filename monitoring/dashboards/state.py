@@ -14,7 +14,7 @@ RECOVERY = row(
     states(
         "Recovering",
         "Whether each worker restores its tables from their changelogs; until it has, its shoppers wait.",
-        {"{{instance}}": total(of("recovery_active"), "instance", how="max")},
+        total(of("recovery_active"), "instance", how="max"),
         {0: ("recovered", "green"), 1: ("recovering", "yellow")},
     ),
     timeseries(

@@ -21,9 +21,11 @@ class Query:
 
     board: str
     panel: str
+    description: str
     expr: str
     legend: str
     instant: bool
+    exemplars: bool
 
     def __str__(self) -> str:
         return f"{self.board}: {self.panel}: {self.expr}"
@@ -31,7 +33,12 @@ class Query:
     @property
     def metrics(self) -> set[str]:
         """Names of the time series that it reads."""
-        return set(re.findall(r"(\w+)\{", self.expr))
+        return series_in(self.expr)
+
+
+def series_in(expr: str) -> set[str]:
+    """Return the names of the time series that PromQL reads: every selector has its braces."""
+    return set(re.findall(r"(\w+)\{", expr))
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
@@ -39,14 +46,24 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def queries_of(name: str, panel: dict[str, Any]) -> list[Query]:
-    """Return a panel's queries."""
+def queries() -> list[Query]:
+    """Return all queries of all panels."""
     return [
-        Query(name, panel["title"], target["expr"], target["legendFormat"], target.get("instant", False))
+        Query(
+            name,
+            panel["title"],
+            panel["description"],
+            target["expr"],
+            target["legendFormat"],
+            target.get("instant", False),
+            target.get("exemplar", False),
+        )
+        for name, board in BOARDS.items()
+        for panel in panels(board)
         for target in panel["targets"]
     ]
 
 
-def queries() -> list[Query]:
-    """Return all queries of all panels."""
-    return [query for name, board in BOARDS.items() for panel in panels(board) for query in queries_of(name, panel)]
+def marks() -> list[dict[str, Any]]:
+    """Return the annotations of all dashboards."""
+    return [annotation for board in BOARDS.values() for annotation in board["annotations"]["list"]]

@@ -76,5 +76,6 @@ async def scraping(home: Path) -> AsyncIterator[Prometheus]:
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [{"job_name": JOB, "file_sd_configs": found}],
     }
-    async with running("prometheus", json.dumps(config), home, f"--storage.tsdb.path={home / 'data'}") as server:
+    options = (f"--storage.tsdb.path={home / 'data'}", "--enable-feature=exemplar-storage")
+    async with running("prometheus", json.dumps(config), home, *options) as server:
         yield Prometheus(server, targets)

@@ -15,7 +15,7 @@ from tests.integration.crowd import Crowd
 from tests.integration.goods import catalogue
 from tests.integration.shop import Shop
 from tests.integration.workers import WorkerProcess, serving, until, worker
-from tests.monitoring.boards import BOARDS, Query, queries
+from tests.monitoring.boards import BOARDS, Query, marks, queries
 from tests.monitoring.scraping import JOB, Prometheus, Series, scraping
 
 pytestmark = pytest.mark.kafka
@@ -48,6 +48,7 @@ async def test_every_panel_answers(kafka: str, request: pytest.FixtureRequest, t
         for query, found in seen.items():
             _assert_readable(query, found)
         await _assert_annotations(prometheus, chosen, began)
+        await _assert_exemplars(prometheus, chosen, began)
 
 
 @asynccontextmanager
@@ -114,7 +115,7 @@ def _assert_readable(query: Query, found: list[Series]) -> None:
 
 async def _assert_annotations(prometheus: Prometheus, chosen: dict[str, str], began: float) -> None:
     shown: dict[str, list[Series]] = {}
-    for annotation in (each for board in BOARDS.values() for each in board["annotations"]["list"]):
+    for annotation in marks():
         expr = _filled(annotation["expr"], chosen)
         shown[annotation["name"]] = await prometheus.between(expr, began, time.time())
         for series in shown[annotation["name"]]:
@@ -123,3 +124,12 @@ async def _assert_annotations(prometheus: Prometheus, chosen: dict[str, str], be
     assert {name for name, series in shown.items() if series} == {"Rebalance", "Restart"}
     for series in shown["Restart"]:
         assert began * 1000 < series.values[-1] < time.time() * 1000
+
+
+async def _assert_exemplars(prometheus: Prometheus, chosen: dict[str, str], began: float) -> None:
+    exprs = [_filled(query.expr, chosen) for query in queries() if query.exemplars]
+    assert exprs
+    for expr in exprs:
+        found = await prometheus.ask("query_exemplars", query=expr, start=began, end=time.time())
+        assert all(each["labels"]["recommendation_id"] for series in found for each in series["exemplars"])
+        assert found
