@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import IO, Any
 
 from streams.kafka.embedded import LOOPBACK, free_port
 from tests.integration.workers import until
@@ -52,16 +52,17 @@ async def running(name: str, config: str, home: Path, *options: str) -> AsyncIte
     path.write_text(config)
     server = Server(name, f"{LOOPBACK}:{free_port()}", home / f"{name}.log")
     program = tool(name)
-    command = [program, f"--config.file={path}", f"--web.listen-address={server.address}", *options]
-    with (
-        server.log.open("wb") as log,
-        subprocess.Popen(command, cwd=program.parents[2], stdout=log, stderr=log) as process,
-    ):
+    command = [str(program), f"--config.file={path}", f"--web.listen-address={server.address}", *options]
+    with server.log.open("wb") as log, started(command, program.parents[2], log) as process:
         try:
             await until(lambda: _ready(server, process), f"{name} is ready")
             yield server
         finally:
             process.terminate()
+
+
+def started(command: list[str], folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
 async def _ready(server: Server, process: subprocess.Popen[bytes]) -> bool:
@@ -88,13 +89,13 @@ def receiving() -> Iterator[Receiver]:
     receiver = Receiver("")
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the name it has in the base class
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             receiver.bodies.setdefault(self.path, []).append(body)
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in the base class
             """Say nothing."""
 
     with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
