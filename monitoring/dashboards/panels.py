@@ -17,7 +17,10 @@ from grafana_foundation_sdk.models.common import (
     BigValueGraphMode,
     DataSourceRef,
     GraphThresholdsStyleMode,
+    LegendDisplayMode,
+    SortOrder,
     StackingMode,
+    TooltipDisplayMode,
     VisibilityMode,
 )
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode, ValueMap, ValueMappingResult
@@ -68,7 +71,9 @@ def timeseries(
     exemplars: bool = False,
 ) -> lines.Panel:
     """Lines over time, by their legends; limits are dashed. Stacked, they are areas that add up."""
-    panel = _showing(lines.Panel(), unit, limits, none).show_points(VisibilityMode.AUTO)
+    panel = _showing(lines.Panel(), unit, limits, none).show_points(VisibilityMode.AUTO).axis_soft_min(0)
+    panel.legend(common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST))
+    panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(30)
     if limits is not None:

@@ -68,6 +68,8 @@ def test_every_panel_explains_itself(name: str) -> None:
         limits = [step["value"] for step in defaults["thresholds"]["steps"][1:]]
         assert limits == sorted(limits), panel["title"]
         assert panel["targets"], panel["title"]
+        if panel["type"] == "timeseries":
+            assert panel["options"]["legend"]["showLegend"], panel["title"]
         assert panel["description"], panel["title"]
 
 
