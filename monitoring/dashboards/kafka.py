@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.dashboards.board import board, row
 from monitoring.dashboards.panels import above, timeseries
-from monitoring.dashboards.queries import STEP, increase, of, quantiles, rate, total
+from monitoring.dashboards.queries import STEP, increase, of, of_all, quantiles, rate, total
 
 LAG = row(
     "Lag",
@@ -74,9 +74,12 @@ PARTITIONS = row(
     "Partitions",
     timeseries(
         "Without an owner",
-        "Partitions that exist and that no worker owns. For a moment during a rebalance; else their shoppers wait.",
+        "Partitions that no worker owns, chosen or not. For a moment during a rebalance; else their shoppers wait.",
         "none",
-        {"{{topic}}": f"{total(of('partitions'), 'topic', how='max')} - {total(of('assigned_partitions'), 'topic')}"},
+        {
+            "{{topic}}": f"{total(of_all('partitions'), 'topic', how='max')}"
+            f" - {total(of_all('assigned_partitions'), 'topic')}"
+        },
         above(1),
         none="no workers",
     ),

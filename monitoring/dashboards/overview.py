@@ -83,8 +83,8 @@ OBJECTIVES = row(
     ),
     timeseries(
         "Burn rate",
-        f"How many times faster the error budget is spent than would last for {PERIOD}. Alerts judge it over longer windows:"
-        " 14.4 and 6 wake somebody, 1 is a ticket.",
+        f"How many times faster the error budget is spent than would last for {PERIOD}."
+        " Alerts judge it over longer windows: 14.4 and 6 wake somebody, 1 is a ticket.",
         "none",
         {"burn rate": spent("$__rate_interval")},
         above(6, 1),

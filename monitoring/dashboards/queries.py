@@ -5,7 +5,8 @@ from __future__ import annotations
 PREFIX = "intentstream_"
 OTHERS = ("process_", "python_", "up")
 """How the metrics begin that the client library and Prometheus itself give."""
-WORKERS = 'job=~"$job",instance=~"$instance"'
+JOB = 'job=~"$job"'
+WORKER = 'instance=~"$instance"'
 STEP = "$__rate_interval"
 SHOWN = "$__range"
 """All the time that the dashboard shows."""
@@ -13,8 +14,13 @@ SHOWN = "$__range"
 
 def of(metric: str, *matchers: str) -> str:
     """Select a metric's series, of the chosen workers."""
+    return of_all(metric, WORKER, *matchers)
+
+
+def of_all(metric: str, *matchers: str) -> str:
+    """Select a metric's series, of all workers of the chosen jobs."""
     name = metric if metric.startswith(OTHERS) else PREFIX + metric
-    return f"{name}{{{','.join((WORKERS, *matchers))}}}"
+    return f"{name}{{{','.join((JOB, *matchers))}}}"
 
 
 def total(series: str, *by: str, how: str = "sum") -> str:
