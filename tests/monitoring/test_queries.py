@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import re
 
-from monitoring.slo import PERIOD, THRESHOLD_S
+from monitoring.__main__ import ROOT
+from monitoring.slo import OBJECTIVE, PERIOD, THRESHOLD_S
 from streams.metrics import Metrics
 from tests.monitoring.boards import BOARDS, marks, queries, series_in
 
@@ -73,3 +74,9 @@ def test_the_threshold_is_chosen_among_the_bounds_of_the_buckets() -> None:
     assert set(chosen["query"].split(",")) == bounds - {"+Inf"}
     assert chosen["current"]["value"] == str(THRESHOLD_S)
     assert str(THRESHOLD_S) in bounds
+
+
+def test_alerts_judge_the_objective_that_dashboards_show() -> None:
+    rules = (ROOT / "monitoring" / "prometheus" / "rules" / "slo.yml").read_text()
+    assert set(re.findall(r'\ble="([\d.]+)"', rules)) == {str(THRESHOLD_S)}
+    assert set(re.findall(r"[\d.]+ \* ([\d.]+)", rules)) == {f"{1 - OBJECTIVE:g}"}
