@@ -39,7 +39,11 @@ NOW = row(
         none="no workers",
     ),
     stat(
-        "Fallbacks", "Share of the lists that were made without the model.", "percentunit", FALLBACKS, above(0.05, 0.01)
+        "Fallbacks",
+        "Share of the lists that were made without the model, or without the search's vector.",
+        "percentunit",
+        FALLBACKS,
+        above(0.05, 0.01),
     ),
     stat(
         "Unreachable workers",
