@@ -50,17 +50,7 @@ def board(
     variables: Sequence[CustomVariable] = (),
 ) -> models.Dashboard:
     """Make a dashboard of rows, with links to these runbooks, and `variables` beside those that all have."""
-    made = (
-        Dashboard(f"Intentstream: {title}")
-        .uid(f"{TAG}-{name}")
-        .description(text)
-        .tags([TAG])
-        .readonly()
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .refresh("30s")
-        .time("now-1h", "now")
-        .timezone("browser")
-    )
+    made = _empty(name, title, text)
     for variable in (*_variables(), *variables):
         made.with_variable(variable)
     for annotation in _annotations():
@@ -73,6 +63,20 @@ def board(
         for panel in each.panels:
             made.with_panel(panel.id(next(numbers)).span(COLUMNS // len(each.panels)).height(each.height))
     return made.build()
+
+
+def _empty(name: str, title: str, text: str) -> Dashboard:
+    return (
+        Dashboard(f"Intentstream: {title}")
+        .uid(f"{TAG}-{name}")
+        .description(text)
+        .tags([TAG])
+        .readonly()
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .refresh("30s")
+        .time("now-1h", "now")
+        .timezone("browser")
+    )
 
 
 def _variables() -> tuple[DatasourceVariable | QueryVariable, ...]:
