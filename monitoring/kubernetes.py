@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import indent
 
+from monitoring.runbooks import RUNBOOKS
+
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "monitoring" / "prometheus" / "rules"
 MANIFEST = ROOT / "k8s" / "components" / "monitoring" / "prometheus-rule.yaml"
-RUNBOOKS = "docs/runbooks"
-"""Where the manifest's alerts point to: set the address under which people read that folder, and generate it again."""
 BASE = "{{ $externalLabels.runbooks }}"
 """How the rules name that address. A Prometheus that others run has no such label, so the manifest spells it out."""
 HEAD = """\
@@ -24,6 +24,11 @@ metadata:
 spec:
   groups:
 """
+
+
+def files() -> dict[str, str]:
+    """Return the manifest, by its path."""
+    return {str(MANIFEST.relative_to(ROOT)): prometheus_rule()}
 
 
 def prometheus_rule(runbooks: str = RUNBOOKS) -> str:

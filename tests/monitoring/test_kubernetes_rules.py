@@ -6,7 +6,8 @@ import json
 
 import yaml
 
-from monitoring.kubernetes import BASE, MANIFEST, RUNBOOKS, prometheus_rule
+from monitoring.kubernetes import BASE, MANIFEST, prometheus_rule
+from monitoring.runbooks import RUNBOOKS
 from tests.monitoring.rules import groups
 
 
