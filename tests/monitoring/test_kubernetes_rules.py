@@ -6,12 +6,14 @@ import json
 
 import yaml
 
-from monitoring.kubernetes import BASE, MANIFEST, RUNBOOKS, prometheus_rule
-from tests.monitoring.rules import groups
+from monitoring.kubernetes import BASE, files, prometheus_rule
+from monitoring.runbooks import RUNBOOKS
+from tests.monitoring.rules import ROOT, groups
 
 
 def test_the_committed_manifest_is_the_generated_one() -> None:
-    assert MANIFEST.read_text() == prometheus_rule()
+    for path, content in files().items():
+        assert (ROOT / path).read_text() == content
 
 
 def test_the_manifest_holds_the_same_groups_with_the_address_spelled_out() -> None:

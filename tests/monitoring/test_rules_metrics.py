@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from monitoring.slo import OBJECTIVE, THRESHOLD_S
 from tests.monitoring.rules import rules
 from tests.monitoring.told import TOLD
 
@@ -26,12 +27,17 @@ def test_each_selector_finds_what_a_new_worker_tells(name: str, matchers: str) -
         assert any(selects(matchers, sample.labels) for sample in TOLD[name])
 
 
-def test_every_alert_that_compares_latencies_uses_a_bound_of_a_bucket() -> None:
+def test_late_is_what_the_objective_says() -> None:
     bounds = {sample.labels["le"] for sample in TOLD["intentstream_end_to_end_latency_seconds_bucket"]}
-    assert {match[3] for _, matchers in SELECTORS for match in MATCHER.finditer(matchers) if match[1] == "le"} == {
-        "0.25"
-    }
-    assert "0.25" in bounds
+    asked = {match[3] for _, matchers in SELECTORS for match in MATCHER.finditer(matchers) if match[1] == "le"}
+    assert asked == {f"{THRESHOLD_S:g}"} <= bounds
+
+
+def test_alerts_compare_with_the_error_budget() -> None:
+    burning = [rule["expr"] for rule in rules() if rule.get("labels", {}).get("slo") == "latency"]
+    factors = [re.findall(r"> ([\d.]+) \* ([\d.]+)", expr) for expr in burning]
+    budget = f"{1 - OBJECTIVE:.2g}"
+    assert factors == [[(factor, budget)] * 2 for factor in ("14.4", "6", "1")]
 
 
 def selects(matchers: str, labels: dict[str, str]) -> bool:
