@@ -6,11 +6,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from monitoring import dashboards
+from monitoring import dashboards, kubernetes, metrics_page
 from monitoring.dashboards import page
 
 ROOT = Path(__file__).parents[1]
-MAKERS: tuple[Callable[[], Mapping[str, str]], ...] = (dashboards.files, page.files)
+MAKERS: tuple[Callable[[], Mapping[str, str]], ...] = (
+    dashboards.files,
+    page.files,
+    metrics_page.files,
+    kubernetes.files,
+)
 """Each returns contents by their paths in the repository."""
 
 

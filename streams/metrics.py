@@ -143,10 +143,10 @@ class Metrics:
     def _runtime(self) -> None:
         self.ready = self._gauge("ready", "1 once interactions are served: what /readyz says")
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop wakes up", FAST)
-        started = self._gauge("started_timestamp_seconds", "When this worker started")
-        started.set_to_current_time()
-        build = self._gauge("build_info", "What runs", version=None, python=None)
-        build.labels(version("intentstream"), platform.python_version()).set(1)
+        self.started = self._gauge("started_timestamp_seconds", "When this worker started")
+        self.started.set_to_current_time()
+        self.build = self._gauge("build_info", "What runs", version=None, python=None)
+        self.build.labels(version("intentstream"), platform.python_version()).set(1)
 
     def serves(self, bundle: Bundle) -> None:
         """Tell which model is in use from now on."""
