@@ -116,6 +116,21 @@ def test_keda_logs_in_as_its_own_user(overlay: str) -> None:
     assert secrets == {"password": (given["username"], "password"), "ca": ("shop-cluster-ca-cert", "ca.crt")}
 
 
+def test_a_kafka_that_somebody_else_runs_takes_other_components(tmp_path: Path) -> None:
+    up = os.path.relpath(K8S, tmp_path.resolve())
+    chosen = "".join(f"  - {up}/components/{name}\n" for name in ("topics", "login", "keda"))
+    (tmp_path / "kustomization.yaml").write_text(
+        f"namespace: intentstream\nresources: [{up}/base]\ncomponents:\n{chosen}"
+    )
+    overlay = built(str(tmp_path))
+    assert overlay.all("Kafka") == []
+    assert len(overlay.pods) == 2
+    for pod in overlay.pods:
+        (password,) = (v for v in container(pod)["env"] if v["name"].endswith("SASL_PASSWORD"))
+        assert password["valueFrom"]["secretKeyRef"]["name"] == overlay.settings.sasl_username
+        assert container(pod)["envFrom"][0]["configMapRef"]["name"] == overlay.one("ConfigMap")["metadata"]["name"]
+
+
 def rights(user: Manifest) -> dict[tuple[str, str], set[str]]:
     acls = user["spec"]["authorization"]["acls"]
     return {(acl["resource"]["type"], acl["resource"]["name"]): set(acl["operations"]) for acl in acls}
@@ -127,16 +142,3 @@ def triggers(overlay: str, kind: str) -> list[Manifest]:
 
 def read_from(overlay: str, asks: Manifest, name: str) -> str:
     return built(overlay).environment[asks[name]]
-
-
-def test_a_kafka_that_somebody_else_runs_takes_other_components(tmp_path: Path) -> None:
-    up = os.path.relpath(K8S, tmp_path.resolve())
-    chosen = "".join(f"  - {up}/components/{name}\n" for name in ("login", "topics", "keda"))
-    (tmp_path / "kustomization.yaml").write_text(f"resources: [{up}/base]\ncomponents:\n{chosen}")
-    overlay = built(str(tmp_path))
-    assert overlay.all("Kafka") == []
-    assert len(overlay.pods) == 2
-    for pod in overlay.pods:
-        (password,) = (v for v in container(pod)["env"] if v["name"].endswith("SASL_PASSWORD"))
-        assert password["valueFrom"]["secretKeyRef"]["name"] == overlay.settings.sasl_username
-        assert container(pod)["envFrom"][0]["configMapRef"]["name"] == overlay.one("ConfigMap")["metadata"]["name"]
