@@ -33,13 +33,28 @@ def test_pods_keep_to_the_restricted_standard_and_beyond(overlay: str) -> None:
         assert account["automountServiceAccountToken"] is False
 
 
+@pytest.mark.parametrize("overlay", PROD)
+def test_strimzis_containers_keep_to_the_restricted_standard(overlay: str) -> None:
+    pool = built(overlay).one("KafkaNodePool", "dual-role")["spec"]["template"]
+    operators = built(overlay).one("Kafka", "shop")["spec"]["entityOperator"]["template"]
+    assert pool.keys() == {"initContainer", "kafkaContainer"}
+    assert operators.keys() == {"topicOperatorContainer", "userOperatorContainer"}
+    for template in (*pool.values(), *operators.values()):
+        assert template["securityContext"] == {
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_container_says_what_it_needs_and_has_a_pinned_image(overlay: str) -> None:
     for pod in built(overlay).pods:
         resources = container(pod)["resources"]
         assert resources["requests"].keys() >= {"cpu", "memory"}
         assert "memory" in resources["limits"]
-        assert re.fullmatch(r"\S+:\d\S*", container(pod)["image"])
+        assert re.fullmatch(r"[^:@]+:\d[^:]*", container(pod)["image"].rpartition("/")[2])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
