@@ -73,6 +73,7 @@ def test_no_user_may_do_more_than_it_does(overlay: str) -> None:
         assert set().union(*granted.values()) <= {"Describe", "DescribeConfigs", "Read", "Write"}
     assert set().union(*rights(built(overlay).one("KafkaUser", "intentstream-keda")).values()) == {"Describe"}
     worker = rights(built(overlay).one("KafkaUser"))
+    assert worker["group", settings.app_id] == {"Read"}
     only_read = {settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.models_topic}
     assert {name for (_, name), ops in worker.items() if "Write" in ops} == topics - only_read
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import pytest
+from click.testing import CliRunner
 
+from streams.cli import cli
 from streams.kafka.topics import TABLES
 from streams.settings import Settings
 from streams.worker.consuming import LEAVE_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
 
-VERSION = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
 PROCESS_MIB = 512
 """What a worker holds beside its stores: 212 MiB with 5,000 items (benchmarks/results.md), and a second model with a
 second catalogue while one takes over (docs/model-swap.md)."""
@@ -42,6 +40,16 @@ def test_every_variable_is_a_setting_and_they_fit_together(built_overlay: Overla
     assert str(settings.data_dir) in mounts
     assert settings.ssl_ca_file is None or str(settings.ssl_ca_file.parent) in mounts
     assert settings.uses_tls is settings.uses_sasl is (built_overlay.name != "dev")
+
+
+@overlays
+def test_pods_run_commands_that_there_are(built_overlay: Overlay) -> None:
+    for pod in built_overlay.pods:
+        program, *arguments = container(pod)["command"]
+        assert program == "intentstream"
+        asked = CliRunner().invoke(cli, [*arguments, "--help"])
+        assert asked.exit_code == 0, asked.output
+        assert f"Usage: {cli.name} {' '.join(arguments)} [OPTIONS]\n" in asked.output
 
 
 @overlays
@@ -116,13 +124,6 @@ def test_each_worker_keeps_its_state_on_a_volume_of_its_own(built_overlay: Overl
     assert mounted[claim["metadata"]["name"]] == str(built_overlay.settings.data_dir)
     assert stateful["podManagementPolicy"] == "Parallel"
     assert stateful["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete"
-
-
-@overlays
-def test_images_are_of_this_version(built_overlay: Overlay) -> None:
-    tag = f"{VERSION}-gpu" if built_overlay.name == "gpu" else VERSION
-    for pod in built_overlay.pods:
-        assert container(pod)["image"].rpartition(":")[2] == tag
 
 
 def test_a_gpu_worker_asks_for_a_gpu_and_uses_it() -> None:
