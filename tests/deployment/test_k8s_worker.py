@@ -13,7 +13,7 @@ from streams.worker.service import DISCONNECT_S
 from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
 
 PROCESS_MIB = 512
-"""What a worker holds beside its stores: 212 MiB with 5,000 items (benchmarks/results.md), and a second model with a
+"""What a worker holds beside its stores: 280 MiB with 5,000 items (docs/operations.md), and a second model with a
 second catalogue while one takes over (docs/model-swap.md)."""
 WRITE_BUFFERS = 2
 """Of each store: one is written while the other is flushed (streams/state/rocksdb.py)."""
