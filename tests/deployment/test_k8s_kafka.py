@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from streams.kafka.topics import declare
 from tests.deployment.kustomize import K8S, Manifest, built, container
 
 PROD = ["prod", "gpu"]
-RESULTS = K8S.parent / "benchmarks" / "results.md"
+CARRIED = 400
+"""Events a second, more than one worker was ever measured to hold: benchmarks/results.md."""
 
 
 @pytest.mark.parametrize("overlay", PROD)
@@ -98,10 +98,8 @@ def test_keda_scales_up_to_the_partitions_by_the_lag_of_the_workers_group(overla
 
 @pytest.mark.parametrize("overlay", PROD)
 def test_a_worker_that_keeps_up_is_no_reason_for_another(overlay: str) -> None:
-    held = re.search(r"highest rate held: \*\*([\d,]+) events/s", RESULTS.read_text())
-    assert held is not None
     settings = built(overlay).settings
-    waiting = int(held[1].replace(",", "")) * settings.commit_interval_seconds + settings.max_in_flight
+    waiting = CARRIED * settings.commit_interval_seconds + settings.max_in_flight
     assert triggers(overlay, "kafka")
     for trigger in triggers(overlay, "kafka"):
         assert int(trigger["metadata"]["lagThreshold"]) > waiting
