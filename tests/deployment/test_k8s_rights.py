@@ -17,11 +17,10 @@ from confluent_kafka.admin import (
 )
 
 from streams.settings import Settings, load_settings
-from tests.conftest import BUNDLE
+from tests.conftest import BUNDLE, started
 from tests.deployment.kustomize import built
 from tests.integration import behaviour
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
-from tests.integration.conftest import started
 from tests.integration.goods import catalogue, stroll
 from tests.integration.shop import Shop
 from tests.integration.workers import WorkerProcess

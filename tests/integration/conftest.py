@@ -1,44 +1,15 @@
-"""Brokers for the integration tests. Where one cannot start: a failure in CI, a skip with the reason elsewhere."""
+"""Brokers for the integration tests, and settings that no two tests share."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TypeVar
 
 import pytest
 
-from streams.errors import StreamsError
 from streams.kafka.embedded import EmbeddedBroker, free_port
 from streams.settings import Settings, load_settings
-from tests.integration.brokers import KafkaBroker
-
-B = TypeVar("B", KafkaBroker, EmbeddedBroker)
-
-
-def started(broker: B) -> Iterator[B]:
-    try:
-        broker.__enter__()
-    except StreamsError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"no broker: {error}")
-        pytest.skip(f"no broker: {error}")
-    try:
-        yield broker
-    finally:
-        broker.__exit__(None, None, None)
-
-
-@pytest.fixture(scope="session")
-def kafka_node() -> Iterator[KafkaBroker]:
-    """Run a real Apache Kafka."""
-    yield from started(KafkaBroker())
-
-
-@pytest.fixture(scope="session")
-def kafka(kafka_node: KafkaBroker) -> str:
-    """Bootstrap servers of a real Apache Kafka."""
-    return kafka_node.bootstrap_servers
+from tests.conftest import started
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from streams.kafka import topics
 from streams.kafka.clients import client_options
 from streams.kafka.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
 from streams.settings import Settings
-from tests.integration.conftest import started
+from tests.conftest import started
 
 LOG_APPEND_TIME = 1
 
