@@ -1,0 +1,98 @@
+"""A Docker engine for one test: its own network and mounts, its own data, gone at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PATIENCE_S = 60
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+
+
+class Engine:
+    """`with Engine(home) as engine: ...`; needs root, and Debian's docker.io.
+
+    Published ports are on the loopback of the engine's network: `ask` reaches them, nothing of this machine does.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._socket = home / "docker.sock"
+        self._log = home / "dockerd.log"
+        self.environment = {**os.environ, "DOCKER_HOST": f"unix://{self._socket}"}
+
+    def __enter__(self) -> Self:
+        daemon = ["dockerd", "--host", f"unix://{self._socket}", "--data-root", str(self._home / "data")]
+        daemon += ["--exec-root", str(self._home / "exec"), "--pidfile", str(self._home / "docker.pid")]
+        start = f"ip link set lo up && exec {' '.join(daemon)}"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["unshare", "--net", "--mount", "sh", "-c", start], stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while subprocess.run(["docker", "version"], env=self.environment, capture_output=True, check=False).returncode:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the engine does not answer:\n{self._log.read_text()[-4000:]}")
+            time.sleep(0.1)
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE_S)
+
+    def docker(self, *arguments: str) -> str:
+        """Run a command of the engine's client and return what it says."""
+        return run(["docker", *arguments], self.environment)
+
+    def ask(self, program: str) -> str:
+        """Run a Python program where the published ports are, and return what it says."""
+        namespace = f"--net=/proc/{self._process.pid}/ns/net"
+        return run(["nsenter", namespace, sys.executable, "-c", program], self.environment)
+
+
+class Project:
+    """The shipped Compose file on an engine, with what the test puts over it."""
+
+    def __init__(self, engine: Engine, *files: Path) -> None:
+        self._engine = engine
+        self._command = [str(COMPOSE), "--env-file", os.devnull]
+        self._command += [part for file in files for part in ("--file", str(file))]
+
+    def compose(self, *arguments: str, given: str = "", profile: str = "") -> str:
+        """Run Compose, with `given` on its standard input, and return what it says."""
+        chosen = ["--profile", profile] if profile else []
+        return run([*self._command, *chosen, *arguments], self._engine.environment, given)
+
+    def containers(self, service: str) -> list[str]:
+        """Return the ids of a service's containers, in the order of their numbers."""
+        return self.compose("ps", "--all", "--quiet", service).split()
+
+    def told(self, container: str, field: str) -> str:
+        """Return a field of `docker inspect`, such as .State.Health.Status."""
+        return self._engine.docker("inspect", "--format", f"{{{{{field}}}}}", container).strip()
+
+
+def run(command: list[str], environment: Mapping[str, str], given: str = "") -> str:
+    """Run a command; fails with what it said."""
+    done = subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"[-8000:])
+    return done.stdout
