@@ -32,12 +32,14 @@ from streams.worker.consuming import Tables
 from streams.worker.credentials import broker_credentials, broker_url
 from streams.worker.dead_letters import DeadLetters
 from streams.worker.event_path import EventPath
+from streams.worker.health import Health
 from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
 from streams.worker.learning import Learning
-from streams.worker.monitor import SilentMonitor
+from streams.worker.monitor import WorkerMonitor
 from streams.worker.pair_path import PairPath
 from streams.worker.service import Worker, WorkerApp
+from streams.worker.watch import Watch
 
 TOLD_WHEN_WAITING = 128
 """Messages of `item-pairs` that wait at most to be told together; twice as many may be under way."""
@@ -45,7 +47,8 @@ TOLD_WHEN_WAITING = 128
 
 def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleStore | None = None) -> Worker:
     """Wire a worker that serves with `bundle` until another one of `store` takes over."""
-    app = faust_app(settings)
+    health = Health(model_verified=True)  # a bundle loads only if it is right
+    app = faust_app(settings, metrics, health)
     outbox = Outbox(client_options(settings), linger_ms=settings.producer_linger_ms)
     dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
     trending = trending_counts(settings)
@@ -64,8 +67,11 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         acknowledge=app.acknowledge,
     )
     in_flight = InFlight[Message](settings.max_in_flight, acknowledge=told.answered, on_error=app.crash_soon)
+    items_in_flight = InFlight[Message](settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon)
+    pairs_in_flight = InFlight[Message](2 * TOLD_WHEN_WAITING, acknowledge=app.acknowledge, on_error=app.crash_soon)
     metrics.in_flight.set_function(lambda: len(in_flight))
-    metrics.serves(bundle.name, bundle.version, bundle.provider)
+    metrics.ready.set_function(lambda: health.is_ready)
+    metrics.serves(bundle)
     store = store or BundleStore.of(settings)
     renewal_due = asyncio.Event()
     swap = ModelSwap(
@@ -100,7 +106,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             serving=serving,
             outbox=outbox,
             dead_letters=dead_letters,
-            in_flight=InFlight(settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon),
+            in_flight=items_in_flight,
             metrics=metrics,
             item_vectors_topic=settings.item_vectors_topic,
         ),
@@ -109,7 +115,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             rules=pair_rules(settings),
             outbox=outbox,
             dead_letters=dead_letters,
-            in_flight=InFlight(2 * TOLD_WHEN_WAITING, acknowledge=app.acknowledge, on_error=app.crash_soon),
+            in_flight=pairs_in_flight,
             metrics=metrics,
             item_neighbours_topic=settings.item_neighbours_topic,
             full=TOLD_WHEN_WAITING,
@@ -132,6 +138,15 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         trending=trending,
         outbox=outbox,
         metrics=metrics,
+        health=health,
+        watch=Watch(
+            settings=settings,
+            app=app,
+            tables=list(tables.values()),
+            in_flight=(in_flight, items_in_flight, pairs_in_flight),
+            metrics=metrics,
+            health=health,
+        ),
         renewal_due=renewal_due,
     )
 
@@ -154,7 +169,7 @@ class Servables:
             live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
         else:
             live, catalogue, vectors = LiveCatalogue(bundle.vector_space, bundle.dim), None, OrderedDict()
-        ranks = recommender(settings, bundle, self.behaviour, metrics.observe_stage, catalogue)
+        ranks = recommender(settings, bundle, self.behaviour, metrics.observer(bundle.provider), catalogue)
         if catalogue is None:
             ranks.catalogue.mark_seen(self.seen)
         return Servable(
@@ -165,7 +180,7 @@ class Servables:
         )
 
 
-def faust_app(settings: Settings) -> WorkerApp:
+def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
     """Make the Faust app: a consumer group and commits; no web server, and nothing declared on its own."""
     directory = settings.data_dir / "faust"
     directory.mkdir(parents=True, exist_ok=True)
@@ -175,7 +190,7 @@ def faust_app(settings: Settings) -> WorkerApp:
         broker_credentials=broker_credentials(settings),
         datadir=str(directory),
         store="memory://",
-        Monitor=SilentMonitor,
+        monitor=WorkerMonitor(metrics, health),
         TableManager=Tables,
         # Faust would read every value as JSON first, whatever its type, and end where one is none.
         key_serializer="raw",

@@ -23,7 +23,7 @@ class MicroBatcher(Generic[Work, Result]):
         executor: where batches run.
         max_size: largest batch.
         linger_s: how long the first submission of a batch waits, in seconds.
-        on_batch: told the size of each batch.
+        on_batch: told of each batch how long each work in it waited, in seconds.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class MicroBatcher(Generic[Work, Result]):
         *,
         max_size: int,
         linger_s: float,
-        on_batch: Callable[[int], None] = lambda _size: None,
+        on_batch: Callable[[Sequence[float]], None] = lambda _waited: None,
     ) -> None:
         self._run = run
         self._executor = executor
         self._max_size = max_size
         self._linger_s = linger_s
         self._on_batch = on_batch
-        self._waiting: deque[tuple[Work, asyncio.Future[Result]]] = deque()
+        self._waiting: deque[tuple[Work, asyncio.Future[Result], float]] = deque()
         self._active = False
 
     def submit(self, work: Work) -> asyncio.Future[Result]:
@@ -50,7 +50,7 @@ class MicroBatcher(Generic[Work, Result]):
         while self._waiting and self._waiting[0][1].done():
             # Behind a batch that hangs, callers come and give up: they must not pile up.
             self._waiting.popleft()
-        self._waiting.append((work, future))
+        self._waiting.append((work, future, loop.time()))
         if not self._active:
             self._active = True
             loop.call_later(self._linger_s, self._start)
@@ -61,25 +61,27 @@ class MicroBatcher(Generic[Work, Result]):
         self._active = bool(batch)
         if not batch:
             return
-        futures = [future for _, future in batch]
+        works, futures, since = zip(*batch, strict=True)
+        loop = asyncio.get_running_loop()
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._executor, self._run, [work for work, _ in batch])
+            running = loop.run_in_executor(self._executor, self._run, works)
         except RuntimeError:
             # The executor was shut down: nobody is going to answer.
             self._active = False
-            for future in (*futures, *(future for _, future in self._waiting)):
+            for future in (*futures, *(future for _, future, _ in self._waiting)):
                 future.cancel()
             self._waiting.clear()
         else:
-            self._on_batch(len(batch))
+            now = loop.time()
+            self._on_batch([now - each for each in since])
             running.add_done_callback(lambda done: self._finish(done, futures))
 
-    def _next_batch(self) -> list[tuple[Work, asyncio.Future[Result]]]:
-        batch: list[tuple[Work, asyncio.Future[Result]]] = []
+    def _next_batch(self) -> list[tuple[Work, asyncio.Future[Result], float]]:
+        batch: list[tuple[Work, asyncio.Future[Result], float]] = []
         while self._waiting and len(batch) < self._max_size:
-            work, future = self._waiting.popleft()
-            if not future.done():
-                batch.append((work, future))
+            waiting = self._waiting.popleft()
+            if not waiting[1].done():
+                batch.append(waiting)
         return batch
 
     def _finish(self, done: asyncio.Future[Sequence[Result]], futures: Sequence[asyncio.Future[Result]]) -> None:

@@ -50,7 +50,7 @@ INTENT_LABELS = 3
 """Categories, and brands, that a message names."""
 FADED = 0.05
 """A search whose weight has decayed to less says nothing any more."""
-ENCODING_FAILED = "encoding_failed"
+DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 PAST_TENSES = tuple(action.past_tense for action in ACTIONS)
 
 
@@ -58,8 +58,9 @@ PAST_TENSES = tuple(action.past_tense for action in ACTIONS)
 class Observation:
     """An interaction after it was folded into its shopper's profile: what to store, what to rank, what to learn.
 
-    `approach` and `session` are what an action on an item tells about it and its session; None for a search. A replay
-    has them too: whoever counts them knows by the approach's place what was counted.
+    `late` says that it is older than what the shopper did last. `approach` and `session` are what an action on an item
+    tells about it and its session; None for a search. A replay has them too: whoever counts them knows by the
+    approach's place what was counted.
     """
 
     interaction: Interaction
@@ -70,6 +71,7 @@ class Observation:
     replayed: bool
     approach: Approach | None
     session: SessionItems | None
+    late: bool
 
 
 class Engine:
@@ -112,6 +114,7 @@ class Engine:
         """
         profile = self._profile(stored)
         replayed = is_replay(profile, source)
+        late = event_time_ms(interaction, source, self._rules) < profile.updated_ms
         if not replayed:
             profile = self._fold(profile, interaction, source, text_vector)
         # What is ranked is what was stored, rounding included: a list does not depend on who kept the profile at hand.
@@ -134,6 +137,7 @@ class Engine:
             replayed=replayed,
             approach=None if action is None else self._approach(profile, session, action, source),
             session=None if action is None else session_items(profile, session, action),
+            late=late and not replayed,
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> Query:

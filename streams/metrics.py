@@ -1,58 +1,221 @@
-"""Prometheus: the only place that knows the names of metrics. Base units; no user, item, session or text in a label."""
+"""Prometheus: the only place that knows the names of metrics. Base units; no user, item, session or text in a label.
+
+Every label set that is known beforehand exists from the start, at 0: a rate over it is 0 and not absent, and an alert
+can see its first increase. docs/operations.md lists what there is.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import product
+from math import nan
+from typing import TypeVar, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from inference.bundle import Bundle
+from inference.pipeline import INFERENCE, SCORING_FAILED, Observer
+from streams.contracts.messages import Interaction, Recommendations
+from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
+from streams.errors import InvalidEvent
+from streams.kafka.topics import TABLES
+from streams.settings import Settings, Source
 
 FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 END_TO_END = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+SHARES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+LENGTHS = (0, 1, 2, 5, 10, 20, 50, 100)
+
+OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
+"""What became of a message. A late one is older than what its shopper did last; it counts, by its own time."""
+STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
+TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
+FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
+SOURCES: tuple[str, ...] = get_args(Source)
+NOTHING = "none"
+"""The source of a list without items."""
 
 
 class Metrics:
-    """Every metric of a worker, in a registry of its own."""
+    """Every metric of a worker, in a registry of its own. `settings` name the topics; without, the defaults do."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self.registry = CollectorRegistry()
-        self.events = self._counter("events", "Messages read", "topic", "outcome")
-        self.dead_letters = self._counter("dead_letters", "Messages refused", "reason")
-        self.fallbacks = self._counter("fallbacks", "Lists that the model did not rank", "reason")
-        self.recommendations = self._counter("recommendations", "Lists produced")
-        self.end_to_end = self._histogram(
-            "end_to_end_latency_seconds", "From the trigger's append to its list's delivery", END_TO_END
-        )
-        self.stage = self._histogram("stage_duration_seconds", "Time of a stage for its batch", FAST, "stage")
-        self.batch_size = self._histogram("batch_size", "Queries ranked at once", (1, 2, 4, 8, 16, 32, 64, 128, 256))
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._events(settings or Settings.model_construct())
+        self._lists()
+        self._model()
+        self._kafka()
+        self._state()
+        self._runtime()
+
+    def _events(self, settings: Settings) -> None:
+        topics = (settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.item_pairs_topic)
+        learned = (settings.item_neighbours_topic, settings.sessions_topic)
+        reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
+        self.events = self._counter("events", "Messages taken", topic=topics, outcome=OUTCOMES)
+        self.dead_letters = self._counter("dead_letters", "Messages refused", reason=reasons)
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
-        self.catalogue_items = self._gauge("catalogue_items", "Items with a vector of the model in use")
-        self.learned = self._counter("learned", "Records of what shoppers do, taken over", "topic")
+        self.learned = self._counter("learned", "Records of what shoppers do, taken over", topic=learned)
         self.learned_anew = self._counter("learned_anew", "States of items that could not be read")
-        self.ready = self._gauge("ready", "1 once the catalogue is read and interactions are served")
-        self.model_info = self._gauge("model_info", "The model in use", "name", "version", "provider")
+        self.partitions = self._gauge("partitions", "Partitions that a topic has", topic=topics)
+        self.assigned = self._gauge("assigned_partitions", "Partitions that this worker owns", topic=topics)
+        self.lag_seconds = self._gauge(
+            "consumer_lag_seconds", "Age of the oldest message that waits or is under way here", topic=topics
+        )
+        for topic in topics:
+            self.partitions.labels(topic).set(settings.partitions)
+
+    def _lists(self) -> None:
+        triggers = [str(kind.__struct_config__.tag) for kind in get_args(Interaction)]
+        self.end_to_end = self._histogram(
+            "end_to_end_latency_seconds", "From the event's append to its list's delivery", END_TO_END, trigger=triggers
+        )
+        self.stage = self._histogram("stage_duration_seconds", "Time of a stage for its batch", FAST, stage=STAGES)
+        self.batch_size = self._histogram("batch_size", "Queries ranked at once", SIZES)
+        self.batch_queue = self._histogram("batch_queue_seconds", "How long a query waited for its batch", FAST)
+        self.inference = self._histogram(
+            "scorer_inference_seconds", "One run of the ranker's graph", FAST, provider=None
+        )
+        self.fallbacks = self._counter("fallbacks", "Lists that the model did not rank", reason=FALLBACKS)
+        self.recommendations = self._counter(
+            "recommendations", "Lists, once for each source that proposed their first item", source=(*SOURCES, NOTHING)
+        )
+        self.score = self._histogram("recommendation_score", "Probability of a ranked list's first item", SHARES)
+        self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)
+
+    def _model(self) -> None:
+        self.model_info = self._gauge("model_info", "The model in use", name=None, version=None, provider=None)
         self.model_loaded = self._gauge("model_loaded_timestamp_seconds", "When the model in use took over")
-        self.model_swaps = self._counter("model_swaps", "Models that were to take over", "outcome")
+        self.model_swaps = self._counter("model_swaps", "Models that were to take over", outcome=SWAPS)
         self.model_swap_missing_items = self._gauge(
             "model_swap_missing_items", "Items that the model to take over has yet to get a vector of"
         )
+        self.catalogue_items = self._gauge("catalogue_items", "Items with a vector of the model in use")
+        self.catalogue_freshness = self._gauge(
+            "catalogue_freshness_seconds", "Since the newest record of the catalogue was read"
+        )
+        self.catalogue_freshness.set(nan)
 
-    def serves(self, name: str, version: str, provider: str) -> None:
+    def _kafka(self) -> None:
+        self.lag_records = self._gauge(
+            "consumer_lag_records", "From the committed offset to the log's end", topic=None, partition=None
+        )
+        self.offset = self._gauge("consumer_offset", "Committed offset", topic=None, partition=None)
+        self.rebalances = self._counter("rebalances", "Rebalances begun")
+        self.rebalance = self._histogram(
+            "rebalance_seconds", "From the start of a rebalance until messages flow, recovery included", SLOW
+        )
+        self.commit = self._histogram("commit_seconds", "One commit of offsets", SLOW)
+
+    def _state(self) -> None:
+        def table_gauge(name: str, documentation: str) -> Gauge:
+            return self._gauge(name, documentation, table=TABLES)
+
+        self.recovery_active = self._gauge("recovery_active", "1 while tables are restored from their changelogs")
+        self.recovery_remaining = table_gauge("recovery_remaining_records", "Changelog records yet to be read")
+        self.rocksdb_keys = table_gauge("rocksdb_estimated_keys", "Keys, as RocksDB estimates")
+        self.rocksdb_live = table_gauge("rocksdb_live_data_bytes", "Live data, as RocksDB estimates")
+        self.rocksdb_memtable = table_gauge("rocksdb_memtable_bytes", "Memtables")
+        self.rocksdb_pending = table_gauge("rocksdb_pending_compaction_bytes", "What compaction has yet to rewrite")
+        self.rocksdb_stopped = table_gauge("rocksdb_write_stopped", "Databases that take no writes")
+        self.rocksdb_cache = self._gauge("rocksdb_block_cache_bytes", "In use of the cache that all tables share")
+        self.rocksdb_hits = self._counter("rocksdb_block_cache_hits", "Blocks found in the cache", table=TABLES)
+        self.rocksdb_misses = self._counter("rocksdb_block_cache_misses", "Blocks read from disk", table=TABLES)
+        self.data_free = self._gauge("data_free_bytes", "Free, of the file system that holds the state")
+        self.data_size = self._gauge("data_size_bytes", "Size of the file system that holds the state")
+
+    def _runtime(self) -> None:
+        self.ready = self._gauge("ready", "1 once interactions are served: what /readyz says")
+        self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop wakes up", FAST)
+        started = self._gauge("started_timestamp_seconds", "When this worker started")
+        started.set_to_current_time()
+        build = self._gauge("build_info", "What runs", version=None, python=None)
+        build.labels(version("intentstream"), platform.python_version()).set(1)
+
+    def serves(self, bundle: Bundle) -> None:
         """Tell which model is in use from now on."""
         self.model_info.clear()
-        self.model_info.labels(name, version, provider).set(1)
+        self.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
+        self.inference.labels(bundle.provider)
         self.model_loaded.set_to_current_time()
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Record how long a stage took."""
         self.stage.labels(stage).observe(seconds)
 
-    def serve(self, host: str, port: int) -> None:
-        """Serve /metrics on its own thread."""
-        start_http_server(port, addr=host, registry=self.registry)
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Record how long a stage takes; one that fails leaves no figure."""
+        started = time.perf_counter()
+        yield
+        self.observe_stage(stage, time.perf_counter() - started)
 
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(f"intentstream_{name}", documentation, labels, registry=self.registry)
+    def observer(self, provider: str) -> Observer:
+        """Return what records the stages of a model that runs on `provider`, the runs of its ranker by themselves."""
+        inference = self.inference.labels(provider)
 
-    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(f"intentstream_{name}", documentation, labels, registry=self.registry)
+        def observe(stage: str, seconds: float) -> None:
+            if stage == INFERENCE:
+                inference.observe(seconds)
+            else:
+                self.observe_stage(stage, seconds)
 
-    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"intentstream_{name}", documentation, labels, registry=self.registry, buckets=buckets)
+        return observe
+
+    def observe_batch(self, waited: Sequence[float]) -> None:
+        """Record a batch by how long each query in it waited, in seconds."""
+        self.batch_size.observe(len(waited))
+        for seconds in waited:
+            self.batch_queue.observe(seconds)
+
+    def answered(self, answer: Recommendations, taken_ms: int) -> None:
+        """Record a list that was delivered just now, for an event that Kafka took at `taken_ms`."""
+        latency = max(0.0, time.time() - taken_ms / 1000)
+        self.end_to_end.labels(answer.trigger.type).observe(latency, {"recommendation_id": answer.recommendation_id})
+        self.items.observe(len(answer.items))
+        for source in answer.items[0].sources if answer.items else (NOTHING,):
+            self.recommendations.labels(source).inc()
+        if answer.items and answer.fallback is None:
+            self.score.observe(answer.items[0].score)
+
+    # A label that is given its values is counted from 0 on; one whose values are not known beforehand is given None.
+
+    def _counter(self, name: str, documentation: str, /, **labels: Iterable[str] | None) -> Counter:
+        return _at_zero(Counter(f"intentstream_{name}", documentation, list(labels), registry=self.registry), labels)
+
+    def _gauge(self, name: str, documentation: str, /, **labels: Iterable[str] | None) -> Gauge:
+        return _at_zero(Gauge(f"intentstream_{name}", documentation, list(labels), registry=self.registry), labels)
+
+    def _histogram(
+        self, name: str, documentation: str, buckets: tuple[float, ...], /, **labels: Iterable[str] | None
+    ) -> Histogram:
+        name = f"intentstream_{name}"
+        metric = Histogram(name, documentation, list(labels), registry=self.registry, buckets=buckets)
+        return _at_zero(metric, labels)
+
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+def _at_zero(metric: Metric, labels: Mapping[str, Iterable[str] | None]) -> Metric:
+    known = [values for values in labels.values() if values is not None]
+    if labels and len(known) == len(labels):
+        for values in product(*known):
+            metric.labels(*values)
+    return metric

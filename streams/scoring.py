@@ -21,12 +21,11 @@ from inference.retrieval.shortlist import Shortlist
 from inference.retrieval.sources import TRENDING
 from inference.types import Item, Query, RankedList, ScoredCandidate, Vector
 from streams.batching import MicroBatcher
-from streams.engine import ENCODING_FAILED
+from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.items.live import Change, LiveCatalogue, apply_changes
 from streams.items.trending import Popularity
 from streams.metrics import Metrics
 
-DEADLINE_EXCEEDED = "deadline_exceeded"
 QUERY_CACHE_SIZE = 4096
 UPDATE_BATCH = 32
 """Changes of the catalogue between two batches of shoppers: into a large one an item takes a millisecond."""
@@ -99,7 +98,7 @@ class Scoring:
             self.thread,
             max_size=limits.max_batch,
             linger_s=limits.linger_s,
-            on_batch=self.metrics.batch_size.observe,
+            on_batch=self.metrics.observe_batch,
         )
 
     async def encode_query(self, query: str) -> Vector | None:

@@ -41,6 +41,7 @@ def worker(settings: Settings) -> None:
     from streams.metrics import Metrics
     from streams.serving.pins import pinned_model
     from streams.serving.start import BundleStore
+    from streams.worker.endpoint import serve
     from streams.worker.process import event_loop, run
 
     loop = event_loop()
@@ -51,18 +52,18 @@ def worker(settings: Settings) -> None:
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
     held = hold(settings.data_dir)
-    metrics = Metrics()
+    metrics = Metrics(settings)
     store = BundleStore.of(settings)
     bundle = store.first(loop.run_until_complete(pinned_model(settings)))
-    app = build(settings, bundle, metrics, store).app
+    worker = build(settings, bundle, metrics, store)
     if settings.metrics_port:
         address = f"{settings.metrics_host}:{settings.metrics_port}"
         try:
-            metrics.serve(settings.metrics_host, settings.metrics_port)
+            serve(metrics.registry, worker.health, settings.metrics_host, settings.metrics_port)
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required an address that is free, got: {error}") from error
     with held:
-        run(app, loop)
+        run(worker.app, loop)
 
 
 def hold(directory: Path) -> TextIO:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.kafka.clients import ClientOptions
 
@@ -36,6 +37,7 @@ class BroadcastReader:
     flush: Callable[[], Awaitable[None]]
     newest: Mapping[str, int] = field(default_factory=dict)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _consumer: AIOKafkaConsumer | None = None
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -43,6 +45,7 @@ class BroadcastReader:
             **self.options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
         )
         await consumer.start()
+        self._consumer = consumer
         try:
             consumer.assign(self.partitions)
             missing = await self._begin(consumer)
@@ -55,7 +58,18 @@ class BroadcastReader:
                     self._apply(records.values())
                     await self.flush()
         finally:
+            self._consumer = None
             await consumer.stop()
+
+    async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Ask where any partitions end now; nothing where it is not running or no broker answers."""
+        if self._consumer is None or not partitions:
+            return {}
+        try:
+            ends: Mapping[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        except KafkaError:
+            return {}
+        return ends
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Seek to where reading begins, and return where each partition ends."""

@@ -19,7 +19,7 @@ from inference.errors import InferenceError
 from streams.contracts.messages import ModelPin
 from streams.errors import StreamsError
 from streams.items.trending import Popularity
-from streams.metrics import Metrics
+from streams.metrics import REFUSED, SUPERSEDED, TAKEN_OVER, Metrics
 from streams.serving.folders import Fingerprint
 from streams.serving.servable import Servable, Serving
 
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 COPIED_AT_ONCE = 200
 """Items that the coming catalogue takes over between two turns of the event loop: about a millisecond."""
-TAKEN_OVER, REFUSED, SUPERSEDED = "taken_over", "refused", "superseded"
 
 
 class Phase(Enum):
@@ -176,7 +175,7 @@ class ModelSwap:
             await self._complete(coming)
         # Nothing is awaited from here on: the catalogue is still complete.
         self.serving.take_over(coming)
-        self.metrics.serves(bundle.name, bundle.version, bundle.provider)
+        self.metrics.serves(bundle)
         log.info("model %s %s has taken over from %s %s on %s", model.name, model.version, now.bundle.name,
                  now.bundle.version, bundle.provider)  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,15 @@ OFFSET_KEY = b"\xffchangelog-offset"
 OFFSET_EVERY = 256
 """Deliveries between two writes of that offset: a restart reads at most so many records again."""
 
+PROPERTIES = {
+    "keys": "rocksdb.estimate-num-keys",
+    "live_bytes": "rocksdb.estimate-live-data-size",
+    "memtable_bytes": "rocksdb.cur-size-all-mem-tables",
+    "pending_compaction_bytes": "rocksdb.estimate-pending-compaction-bytes",
+    "write_stopped": "rocksdb.is-write-stopped",
+}
+HITS, MISSES = TICKERS = ("rocksdb.block.cache.hit", "rocksdb.block.cache.miss")
+
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
@@ -33,14 +43,27 @@ class StoreOptions:
     write_buffer_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What RocksDB says of a table's databases together; hits and misses since the process started, in blocks."""
+
+    keys: int = 0
+    live_bytes: int = 0
+    memtable_bytes: int = 0
+    pending_compaction_bytes: int = 0
+    write_stopped: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+    cache_bytes: int = 0
+
+
 def shared_cache(size_bytes: int) -> Cache:
     """Make the block cache that all databases of a worker share."""
     return Cache(size_bytes)
 
 
-def open_database(path: Path, cache: Cache, write_buffer_bytes: int) -> Rdict:
-    """Open or create one partition's database. The options hold when it is opened again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def database_options(cache: Cache, write_buffer_bytes: int) -> Options:
+    """Return the options of a table's databases. What shares them counts its statistics together."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_bloom_filter(10, block_based=False)
@@ -52,6 +75,13 @@ def open_database(path: Path, cache: Cache, write_buffer_bytes: int) -> Rdict:
     options.set_max_write_buffer_number(2)
     options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
+    options.enable_statistics()
+    return options
+
+
+def open_database(path: Path, options: Options) -> Rdict:
+    """Open or create one partition's database. The options hold when it is opened again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     return Rdict(str(path), options, column_families={"default": options}, access_type=AccessType.read_write())
 
 
@@ -65,6 +95,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             url, app, table, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", **kwargs
         )
         self._options = options
+        self._database_options = database_options(options.cache, options.write_buffer_bytes)
         self._databases: dict[int, Rdict] = {}
         self._delivered: dict[int, int] = {}
         self._unwritten: dict[int, int] = {}
@@ -131,6 +162,16 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             write.put(OFFSET_KEY, str(offsets[partition]).encode())
             self._database(partition).write(write)
 
+    def figures(self) -> Figures:
+        """Ask RocksDB about the databases that are open."""
+        ticks = _ticks(self._database_options.get_statistics() or "")
+        return Figures(
+            **{field: self._sum(name) for field, name in PROPERTIES.items()},
+            cache_hits=ticks[HITS],
+            cache_misses=ticks[MISSES],
+            cache_bytes=int(self._options.cache.get_usage()),
+        )
+
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
@@ -162,9 +203,12 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     def _database(self, partition: int) -> Rdict:
         database = self._databases.get(partition)
         if database is None:
-            database = open_database(self._path(partition), self._options.cache, self._options.write_buffer_bytes)
+            database = open_database(self._path(partition), self._database_options)
             self._databases[partition] = database
         return database
+
+    def _sum(self, name: str) -> int:
+        return sum(int(each.property_int_value(name) or 0) for each in self._databases.values())
 
     def _write_offset(self, partition: int) -> None:
         self._unwritten[partition] = 0
@@ -221,3 +265,9 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
 
     def _clear(self) -> None:
         self.reset_state()
+
+
+def _ticks(statistics: str) -> Counter[str]:
+    """Read the counters in RocksDB's text, of lines such as `rocksdb.block.cache.hit COUNT : 17`."""
+    lines = (line.split(" COUNT : ") for line in statistics.splitlines())
+    return Counter({line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] in TICKERS})

@@ -14,7 +14,7 @@ import faust
 from aiokafka.structs import RecordMetadata
 
 from streams.kafka.outbox import Outbox
-from streams.state.rocksdb import PartitionedStore, StoreOptions
+from streams.state.rocksdb import Figures, PartitionedStore, StoreOptions
 
 
 class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
@@ -36,6 +36,10 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         """Return the bytes of a key."""
         data: bytes | None = self.data.get_in(partition, key)
         return data
+
+    def figures(self) -> Figures:
+        """Return what RocksDB says of the table's databases."""
+        return self.data.figures() if self._data is not None else Figures()
 
     def put(self, partition: int, key: bytes, value: bytes) -> None:
         """Store a value. Whoever does so has it logged before he acknowledges anything."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from faust.tables.manager import TableManager
@@ -49,6 +50,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     """A consumer whose every partition goes back to where the group stands."""
 
     logger = logging.getLogger("faust.consumer")
+    _begins: Mapping[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -57,8 +59,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         """Seek to the committed offsets; where nothing is committed yet, to the beginning."""
         await super().perform_seek()
         unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
+        self._begins = await self.earliest_offsets(*unread) if unread else {}
         if unread:
-            await self.seek_wait(await self.earliest_offsets(*unread))
+            await self.seek_wait(self._begins)
+
+    def position_of(self, tp: TP) -> int:
+        """Return the offset from which the group would go on: the committed one, else where the log begins."""
+        return int(self._committed_offset[tp] or self._begins.get(tp) or 0)
 
 
 class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import time
 
 from aiokafka.structs import RecordMetadata
 from faust.types import Message
@@ -17,7 +16,7 @@ from streams.contracts.messages import Interaction, Search
 from streams.engine import Observation
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.kafka.outbox import Outbox
-from streams.metrics import Metrics
+from streams.metrics import LATE, OK, REPLAYED, Metrics
 from streams.profiles.profile import Source
 from streams.serving.servable import Servable, Serving
 from streams.state.table import StateTable
@@ -59,18 +58,21 @@ class EventPath:
         except InvalidEvent as refusal:
             self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
             return
-        logged = await self.profiles.write(message.partition, message.key, observation.profile)
+        with self.metrics.timed("profile_write"):
+            logged = await self.profiles.write(message.partition, message.key, observation.profile)
         self.behaviour.observe(observation)
-        self.metrics.events.labels(message.topic, "replayed" if observation.replayed else "ok").inc()
+        self.metrics.events.labels(message.topic, outcome(observation)).inc()
         answer = asyncio.create_task(self._answer(ticket, servable, observation, logged))
         self._answers.add(answer)
         answer.add_done_callback(self._answered)
 
     async def _observe(self, message: Message) -> tuple[Servable, Observation]:
         """Decode a message and fold it into its shopper's profile. Raises InvalidEvent."""
-        interaction = self.decoders[message.topic](message.key, message.value)
+        with self.metrics.timed("decode"):
+            interaction = self.decoders[message.topic](message.key, message.value)
         servable, text_vector = await self._encode(interaction)
-        stored = self.profiles.read(message.partition, message.key)
+        with self.metrics.timed("profile_read"):
+            stored = self.profiles.read(message.partition, message.key)
         try:
             return servable, servable.engine.observe(stored, interaction, source_of(message), text_vector)
         except ProfileCodecError as error:
@@ -81,7 +83,8 @@ class EventPath:
         while True:
             servable, vector = self.serving.now, None
             if isinstance(interaction, Search):
-                vector = await servable.scoring.encode_query(interaction.query)
+                with self.metrics.timed("encode"):
+                    vector = await servable.scoring.encode_query(interaction.query)
             # Where another model took over meanwhile, the profile may be in its space already.
             if servable is self.serving.now:
                 return servable, vector
@@ -95,18 +98,26 @@ class EventPath:
     ) -> None:
         """Rank, produce, and acknowledge once everything is delivered."""
         ranked = await servable.scoring.rank(observation.query)
-        answer = serde.encode_json(servable.engine.compose(observation, ranked, datetime.now(UTC)))
-        delivered = await self.outbox.send(self.recommendations_topic, ticket.message.key, answer)
-        await logged
-        await delivered
+        answer = servable.engine.compose(observation, ranked, datetime.now(UTC))
+        with self.metrics.timed("produce"):
+            data = serde.encode_json(answer)
+            delivered = await self.outbox.send(self.recommendations_topic, ticket.message.key, data)
+            await logged
+            await delivered
         self.in_flight.finish(ticket)
-        self.metrics.recommendations.inc()
-        self.metrics.end_to_end.observe(max(0.0, time() - observation.source.timestamp_ms / 1000))
+        self.metrics.answered(answer, observation.source.timestamp_ms)
 
     def _answered(self, answer: asyncio.Task[None]) -> None:
         self._answers.discard(answer)
         if not answer.cancelled() and (error := answer.exception()) is not None:
             self.crash(error)
+
+
+def outcome(observation: Observation) -> str:
+    """Return what became of the interaction, as it is counted."""
+    if observation.replayed:
+        return REPLAYED
+    return LATE if observation.late else OK
 
 
 def source_of(message: Message) -> Source:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -71,6 +71,10 @@ class InFlight(Generic[Message]):
         while queue and queue[0].done:
             self._acknowledge(queue.popleft().message)
         self._leave(ticket.partition)
+
+    def oldest(self) -> Iterator[Message]:
+        """Return the oldest message of each partition that has one under way."""
+        return (queue[0].message for queue in self._queues.values())
 
     def finish_when(self, delivered: asyncio.Future[Delivered], ticket: Ticket[Message]) -> None:
         """Finish once `delivered` has ended well; a message whose delivery failed is never acknowledged."""

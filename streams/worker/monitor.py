@@ -1,22 +1,54 @@
-"""Faust's sensor, silent: what it does for every event costs more than all of ours, and nobody reads its figures."""
+"""Faust's sensor: told of commits and rebalances, and deaf to messages.
+
+What Faust's own monitor does for every event costs more than all of ours, and nobody reads its figures.
+"""
 
 from __future__ import annotations
 
 import logging
+from time import perf_counter
 from typing import Any
 
 from faust.sensors.monitor import Monitor
+
+from streams.metrics import Metrics
+from streams.worker.health import Health
 
 
 def _nothing(*_arguments: Any, **_options: Any) -> None:
     return None
 
 
-class SilentMonitor(Monitor):  # type: ignore[misc]  # Faust is untyped
-    """A monitor that does nothing per message. What operators watch is in `metrics.py`."""
+class WorkerMonitor(Monitor):  # type: ignore[misc]  # Faust is untyped
+    """Records what Faust does on its own. What our paths do, they record themselves."""
 
     logger = logging.getLogger("faust.sensors")
 
+    def __init__(self, metrics: Metrics, health: Health) -> None:
+        super().__init__()
+        self._metrics = metrics
+        self._health = health
+
+    def on_commit_initiated(self, _consumer: Any) -> float:
+        """Return when the commit began."""
+        return perf_counter()
+
+    def on_commit_completed(self, _consumer: Any, state: float) -> None:
+        """Record how long the commit took."""
+        self._metrics.commit.observe(perf_counter() - state)
+
+    def on_rebalance_start(self, _app: Any) -> dict[str, float]:
+        """Note that partitions may go."""
+        self._health.rebalancing()
+        self._metrics.rebalances.inc()
+        return {"began": perf_counter()}
+
+    def on_rebalance_end(self, _app: Any, state: dict[str, float]) -> None:
+        """Note that tables are recovered and messages flow."""
+        self._health.tables_recovered = True
+        self._metrics.rebalance.observe(perf_counter() - state["began"])
+
+    on_rebalance_return = _nothing
     on_message_in = _nothing
     on_stream_event_in = _nothing
     on_stream_event_out = _nothing

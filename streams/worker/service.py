@@ -8,6 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import nan
+from time import time
 from typing import Any
 
 import faust
@@ -29,10 +31,12 @@ from streams.settings import Settings
 from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.consuming import Consumer
 from streams.worker.event_path import EventPath
+from streams.worker.health import Health
 from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
 from streams.worker.learning import Learning
 from streams.worker.pair_path import PairPath
+from streams.worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +115,11 @@ class Worker:
     trending: Trending
     outbox: Outbox
     metrics: Metrics
+    health: Health
+    watch: Watch
     renewal_due: asyncio.Event
     _stopping: bool = False
+    _catalogue_as_of: float = nan
     _item_partitions: set[int] = field(default_factory=set)
     _reader: asyncio.Task[None] | None = None
 
@@ -127,6 +134,7 @@ class Worker:
         app.agent(items, name="items", **options)(self._agent(self.items.follow))
         app.agent(pairs, name="pairs", **options)(self._agent(self.pairs.follow))
         app.task(self._serve)
+        self.metrics.catalogue_freshness.set_function(lambda: time() - self._catalogue_as_of)
         app.timer(settings.trending_interval_seconds)(self._tell_trending)
         app.timer(settings.behaviour_interval_seconds)(self._tell_behaviour)
         app.on_partitions_assigned.connect(self._assigned)
@@ -142,6 +150,7 @@ class Worker:
 
     async def _prepare(self) -> None:
         """Connect, and read the broadcast topics to their end."""
+        self.app.add_future(self._guarded(self.watch.pulse()))
         await self.outbox.start()
         reader = BroadcastReader(
             options=client_options(self.settings),
@@ -153,6 +162,8 @@ class Worker:
         self._reader = self.app.add_future(self._guarded(reader.run()))
         await self.app.wait(reader.caught_up)
         if not self.app.should_stop:
+            self.health.catalogue_read = True
+            self.app.add_future(self._guarded(self.watch.look(reader)))
             await self._update_popularity()
             bundle, items = self.serving.now.bundle, len(self.serving.now.live)
             # What is known now stays for long: the garbage collector, which stops everything, need not walk it again.
@@ -162,8 +173,6 @@ class Worker:
 
     async def _serve(self) -> None:
         """Take over models and partitions as they come, while the worker joins its group and from then on."""
-        self.metrics.ready.set(1)
-        log.info("ready")
         self.app.add_future(self._guarded(self.swap.run()))
         if every_s := self.settings.model_watch_seconds:
             self.app.add_future(self._guarded(self.swap.watch(every_s)))
@@ -209,6 +218,7 @@ class Worker:
             item = serde.decode_item_vector(record.value) if record.value is not None else None
             for servable in self.serving.servables:
                 servable.live.apply(record.key.decode(), item, record.partition)
+            self._catalogue_as_of = record.timestamp / 1000
 
     async def _flush_broadcast(self) -> None:
         # What is to take over brings its arrays up to date by itself.
@@ -235,6 +245,8 @@ class Worker:
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.items_topic}
         self.renewal_due.set()
+        self.watch.assigned(assigned)
+        self.health.partitions_assigned = True
 
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         for tp in revoked:
@@ -258,7 +270,7 @@ class Worker:
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self._stopping = True
-        self.metrics.ready.set(0)
+        self.health.stopping = True
         if self._reader is not None:
             self._reader.cancel()
         await self.outbox.stop(DISCONNECT_S)

@@ -67,10 +67,10 @@ async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_in_mid_
 
 async def _answers(victim: WorkerProcess) -> None:
     """Wait until the worker has answered some more events."""
-    before = await victim.metric("intentstream_recommendations_total")
+    before = await victim.metric("intentstream_recommendation_items_count")
 
     async def flows() -> bool:
-        return await victim.metric("intentstream_recommendations_total") >= before + 20
+        return await victim.metric("intentstream_recommendation_items_count") >= before + 20
 
     await until(flows, f"the worker answers:\n{victim.log[-4000:]}")
 

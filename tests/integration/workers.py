@@ -82,14 +82,14 @@ class WorkerProcess:
         self.data_dir = home / "data"
         self._log = home / "worker.log"
         self._variables = variables(settings)
-        self._metrics_port = 0
+        self.metrics_port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **extra: str) -> None:
         """Start the process, without waiting for anything; `extra` are further variables."""
-        self._metrics_port = free_port()
+        self.metrics_port = free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self._metrics_port)}
+        own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self.metrics_port)}
         environment = {**inherited, **self._variables, **own, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -135,12 +135,22 @@ class WorkerProcess:
             raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log[-4000:]}")
         return (await asyncio.to_thread(self._metrics)).get(name, math.nan)
 
-    def _metrics(self) -> Mapping[str, float]:
+    async def page(self, path: str) -> tuple[int, str]:
+        """Return the status and the text of a page that the worker serves; 0 and nothing where it serves none yet."""
+        return await asyncio.to_thread(self._page, path)
+
+    def _page(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self._metrics_port}/metrics", timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.metrics_port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
         except (urllib.error.URLError, OSError):
-            return {}
+            return 0, ""
+
+    def _metrics(self) -> Mapping[str, float]:
+        lines = self._page("/metrics")[1].splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
 
     async def stop(self, patience: float = 60) -> int:

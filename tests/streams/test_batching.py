@@ -17,7 +17,7 @@ class Doubler:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.sizes: list[int] = []
+        self.waited: list[Sequence[float]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
@@ -48,7 +48,7 @@ def double() -> Doubler:
 @pytest.fixture
 def make(executor: ThreadPoolExecutor, double: Doubler) -> Make:
     def build(max_size: int = 100, linger_s: float = 0.001) -> MicroBatcher[int, int]:
-        return MicroBatcher(double, executor, max_size=max_size, linger_s=linger_s, on_batch=double.sizes.append)
+        return MicroBatcher(double, executor, max_size=max_size, linger_s=linger_s, on_batch=double.waited.append)
 
     return build
 
@@ -71,7 +71,8 @@ async def test_no_batch_is_larger_than_the_limit_and_none_is_lost(make: Make, do
     batcher = make(max_size=4)
     assert await asyncio.gather(*(batcher.submit(number) for number in range(10))) == [2 * n for n in range(10)]
     assert double.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    assert double.sizes == [4, 4, 2]
+    assert [len(batch) for batch in double.waited] == [4, 4, 2]
+    assert min(map(min, double.waited)) >= 0
 
 
 async def test_what_arrives_while_a_batch_runs_is_the_next_one_at_once(make: Make, double: Doubler) -> None:

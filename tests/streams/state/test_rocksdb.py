@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from rocksdict import Cache
 
-from streams.state.rocksdb import open_database
+from streams.state.rocksdb import Figures, database_options, open_database
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, record, restore, store_in
+
+LARGE = bytes(1_000)
 
 
 async def test_partitions_do_not_see_each_other(tmp_path: Path) -> None:
@@ -36,6 +38,29 @@ async def test_looking_around_shows_profiles_of_all_partitions_and_never_the_off
     await store.stop()
 
 
+async def test_figures_are_of_all_open_databases_together_and_start_at_nothing(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    assert store.figures() == Figures()
+    for number in range(100):
+        store.put_in(number % 2, str(number).encode(), LARGE)
+    assert store.figures().keys >= 100
+    assert store.figures().memtable_bytes > 100 * len(LARGE)
+    for database in store._databases.values():
+        database.flush()
+    for number in range(100):
+        store.get_in(number % 2, str(number).encode())
+    figures = store.figures()
+    assert figures.live_bytes > 0
+    assert figures.cache_misses > 0
+    assert figures.cache_bytes > 0
+    assert figures.write_stopped == 0
+    store.get_in(0, b"0")
+    assert store.figures().cache_hits > figures.cache_hits
+    await store.stop()
+    assert store.figures().keys == 0
+    assert store.figures().cache_misses >= figures.cache_misses
+
+
 async def test_looking_around_shows_the_bytes_of_profiles(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     store.put_in(0, b"u", b"\x01\xff")
@@ -51,10 +76,10 @@ async def test_stop_frees_every_lock_and_nothing_else_does(tmp_path: Path) -> No
         store.put_in(partition, b"u", b"profile")
     for partition in range(2):
         with pytest.raises(Exception, match="lock"):
-            open_database(tmp_path / str(partition), Cache(CACHE_BYTES), BUFFER_BYTES)
+            open_database(tmp_path / str(partition), database_options(Cache(CACHE_BYTES), BUFFER_BYTES))
     await store.stop()
     for partition in range(2):
-        again = open_database(tmp_path / str(partition), Cache(CACHE_BYTES), BUFFER_BYTES)
+        again = open_database(tmp_path / str(partition), database_options(Cache(CACHE_BYTES), BUFFER_BYTES))
         assert again[b"u"] == b"profile"
         again.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rocksdict import Cache, Rdict
 
-from streams.state.rocksdb import open_database
+from streams.state.rocksdb import database_options, open_database
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, store_in
 
 OPTIONS = {
@@ -63,7 +63,7 @@ async def test_many_partitions_have_one_cache_again_after_a_restart(tmp_path: Pa
 
 def test_the_cache_is_as_large_as_told_and_all_partitions_together_stay_within(tmp_path: Path) -> None:
     cache = Cache(CACHE_BYTES)
-    databases = [open_database(tmp_path / str(number), cache, BUFFER_BYTES) for number in range(6)]
+    databases = [open_database(tmp_path / str(number), database_options(cache, BUFFER_BYTES)) for number in range(6)]
     for number, database in enumerate(databases):
         for key in fill(database, number):
             assert database.get(key) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rocksdict import Cache
 
-from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, open_database
+from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, database_options, open_database
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, record, restore, store_in
 
 
@@ -22,11 +22,11 @@ async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_
     await store.on_rebalance(set(), {changelog(0), changelog(1, "another-topic")}, set())
     for late in range(OFFSET_EVERY):
         store.note_delivered(0, 9 + late)
-    other = open_database(tmp_path / "0", Cache(CACHE_BYTES), BUFFER_BYTES)
+    other = open_database(tmp_path / "0", database_options(Cache(CACHE_BYTES), BUFFER_BYTES))
     assert other[OFFSET_KEY] == b"8"
     other.close()
     with pytest.raises(Exception, match="lock"):
-        open_database(tmp_path / "1", Cache(CACHE_BYTES), BUFFER_BYTES)
+        open_database(tmp_path / "1", database_options(Cache(CACHE_BYTES), BUFFER_BYTES))
     await store.stop()
 
 

@@ -1,0 +1,74 @@
+"""What operators and probes ask a worker: /metrics, /livez, /readyz. Nothing else is served, nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from streams.worker.health import Health
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers several at once: a slow scrape must not fail a probe."""
+
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps requests out of the log, and one that stops half-way out of everybody's way."""
+
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in the base class
+        """Say nothing: probes ask every few seconds."""
+
+
+def serve(registry: CollectorRegistry, health: Health, host: str, port: int) -> WSGIServer:
+    """Answer on a thread of its own until the process ends. Raises OSError where the address is not free."""
+    server = make_server(host, port, application(registry, health), _Server, _Handler)
+    Thread(target=server.serve_forever, name="endpoint", daemon=True).start()
+    return server
+
+
+def application(registry: CollectorRegistry, health: Health) -> WSGIApplication:
+    """Make the three pages."""
+    pages: Mapping[str, WSGIApplication] = {
+        "/metrics": make_wsgi_app(registry),
+        "/livez": _probe(health.alive),
+        "/readyz": _probe(health.ready),
+    }
+
+    def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        page = pages.get(environment["PATH_INFO"])
+        if page is None:
+            return _text(start, HTTPStatus.NOT_FOUND, f"required one of {', '.join(pages)}\n")
+        if environment["REQUEST_METHOD"] != "GET":
+            return _text(start, HTTPStatus.METHOD_NOT_ALLOWED, "required GET\n")
+        return page(environment, start)
+
+    return answer
+
+
+def _probe(conditions: Callable[[], Mapping[str, bool]]) -> WSGIApplication:
+    def answer(_environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        found = conditions()
+        status = HTTPStatus.OK if all(found.values()) else HTTPStatus.SERVICE_UNAVAILABLE
+        return _text(start, status, json.dumps(found) + "\n", "application/json")
+
+    return answer
+
+
+def _text(start: StartResponse, status: HTTPStatus, text: str, kind: str = "text/plain; charset=utf-8") -> list[bytes]:
+    body = text.encode()
+    start(f"{status.value} {status.phrase}", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]

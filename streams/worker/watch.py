@@ -1,0 +1,143 @@
+"""A worker watching itself: what no message passes by, looked at every few seconds, off every event's path."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, time
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
+from faust.types import TP, Message
+
+from streams.kafka.broadcast import BroadcastReader
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.state.rocksdb import Figures
+from streams.state.table import StateTable
+from streams.worker.health import Health
+from streams.worker.inflight import InFlight
+from streams.worker.lag import LogEnds
+
+if TYPE_CHECKING:
+    from streams.worker.service import WorkerApp
+
+LOOK_EVERY_S = 5.0
+PULSE_EVERY_S = 0.1
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Brings the metrics up to date that are states and not events.
+
+    Attributes:
+        app: whose partitions, commits and recovery are looked at.
+        reader: asks the brokers where logs end.
+        tables: whose databases are looked at.
+        in_flight: messages under way, the oldest of which tell the lag.
+    """
+
+    settings: Settings
+    app: WorkerApp
+    tables: Sequence[StateTable]
+    in_flight: Sequence[InFlight[Message]]
+    metrics: Metrics
+    health: Health
+    ends: LogEnds = field(default_factory=LogEnds)
+    _owned: set[TP] = field(default_factory=set)
+    _figures: dict[str, Figures] = field(default_factory=dict)
+
+    async def pulse(self) -> None:
+        """Tell that the event loop runs, and how late it is, without end."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + PULSE_EVERY_S
+            await asyncio.sleep(PULSE_EVERY_S)
+            self.health.beat = monotonic()
+            self.metrics.loop_lag.observe(max(0.0, loop.time() - due))
+
+    async def look(self, reader: BroadcastReader) -> None:
+        """Look at everything, without end."""
+        while True:
+            self.look_at_recovery()
+            self.look_at_state()
+            await self.look_at_lag(reader)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def assigned(self, assigned: set[TP]) -> None:
+        """Note the partitions of the agents' topics that this worker owns from now on."""
+        topics = self._topics()
+        owned = {tp for tp in assigned if tp.topic in topics}
+        for tp in self._owned - owned:
+            self.ends.forget(tp)
+            for metric in (self.metrics.lag_records, self.metrics.offset):
+                metric.remove_by_labels({"topic": tp.topic, "partition": str(tp.partition)})
+        self._owned = owned
+        numbers = Counter(tp.topic for tp in owned)
+        for topic in topics:
+            self.metrics.assigned.labels(topic).set(numbers[topic])
+
+    def look_at_recovery(self) -> None:
+        """Tell how many records of the changelogs are still to be read."""
+        tables = self.app.tables
+        self.metrics.recovery_active.set(self.app.in_recovery)
+        remaining: Counter[str] = Counter()
+        if self.app.in_recovery:
+            for tp, number in tables.recovery.active_remaining().items():
+                remaining[tables.recovery.tp_to_table[tp].name] += max(0, number)
+        for table in self.tables:
+            self.metrics.recovery_remaining.labels(table.name).set(remaining[table.name])
+
+    def look_at_state(self) -> None:
+        """Tell what RocksDB says of each table, and how full the disk is."""
+        metrics = self.metrics
+        for table in self.tables:
+            name, figures = table.name, table.figures()
+            before = self._figures.get(name, Figures())
+            self._figures[name] = figures
+            metrics.rocksdb_keys.labels(name).set(figures.keys)
+            metrics.rocksdb_live.labels(name).set(figures.live_bytes)
+            metrics.rocksdb_memtable.labels(name).set(figures.memtable_bytes)
+            metrics.rocksdb_pending.labels(name).set(figures.pending_compaction_bytes)
+            metrics.rocksdb_stopped.labels(name).set(figures.write_stopped)
+            metrics.rocksdb_hits.labels(name).inc(figures.cache_hits - before.cache_hits)
+            metrics.rocksdb_misses.labels(name).inc(figures.cache_misses - before.cache_misses)
+            metrics.rocksdb_cache.set(figures.cache_bytes)
+        disk = shutil.disk_usage(self.settings.data_dir)
+        metrics.data_free.set(disk.free)
+        metrics.data_size.set(disk.total)
+
+    async def look_at_lag(self, reader: BroadcastReader) -> None:
+        """Tell how far behind the own partitions are, in messages and in seconds."""
+        owned = list(self._owned)
+        ends = await reader.ends([TopicPartition(*tp) for tp in owned])
+        now, oldest = time(), self._oldest()
+        ages = dict.fromkeys(self._topics(), 0.0)
+        for tp in owned:
+            if tp not in self._owned or tp not in ends:
+                continue
+            end, position = ends[tp], self.app.consumer.position_of(tp)
+            self.ends.note(tp, end, now)
+            taken = oldest.get(tp)
+            age = self.ends.age(tp, position, now) if taken is None else now - taken
+            ages[tp.topic] = max(ages[tp.topic], age)
+            labels = (tp.topic, str(tp.partition))
+            self.metrics.lag_records.labels(*labels).set(max(0, end - position))
+            self.metrics.offset.labels(*labels).set(position)
+        for topic, age in ages.items():
+            self.metrics.lag_seconds.labels(topic).set(max(0.0, age))
+
+    def _oldest(self) -> Mapping[tuple[str, int], float]:
+        """Return when Kafka took the oldest message under way, by partition."""
+        return {
+            (message.topic, message.partition): message.timestamp
+            for window in self.in_flight
+            for message in window.oldest()
+        }
+
+    def _topics(self) -> tuple[str, ...]:
+        settings = self.settings
+        return (settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.item_pairs_topic)

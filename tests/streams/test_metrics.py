@@ -1,0 +1,109 @@
+"""What a worker exports: complete from the start, bounded, and nobody's data in a label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.samples import Sample
+
+from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
+from streams.metrics import FALLBACKS, NOTHING, OUTCOMES, Metrics
+from streams.settings import Settings
+
+LABELS = {
+    "topic", "outcome", "reason", "trigger", "stage", "provider", "source", "name", "version", "partition", "table",
+    "python", "le", "implementation", "major", "minor", "patchlevel", "generation",
+}  # fmt: skip
+MOST_PARTITIONS = 64
+ID = "0123456789abcdef0123456789abcdef"
+
+
+def samples(registry: CollectorRegistry) -> Iterator[Sample]:
+    for family in registry.collect():
+        yield from family.samples
+
+
+def answer(*sources: str, fallback: str | None = None) -> Recommendations:
+    now = datetime.now(UTC)
+    return Recommendations(
+        recommendation_id=ID,
+        user_id="u1",
+        trigger=Trigger(event_id="e1", type="view", topic="clicks", partition=0, offset=7, occurred_at=now),
+        produced_at=now,
+        items=(RecommendedItem(rank=1, item_id="i1", score=0.3, sources=sources, reason="suits you"),)
+        if sources
+        else (),
+        intent=(),
+        model=ModelRef(name="m", version="1"),
+        fallback=fallback,
+    )
+
+
+def test_a_worker_of_many_partitions_exports_fewer_than_2000_series() -> None:
+    settings = Settings.model_construct(partitions=MOST_PARTITIONS)
+    metrics = Metrics(settings)
+    for topic in ("clicks", "searches", "items", "item-pairs"):
+        for partition in range(MOST_PARTITIONS):
+            metrics.lag_records.labels(topic, str(partition)).set(0)
+            metrics.offset.labels(topic, str(partition)).set(0)
+    assert 500 < len(list(samples(metrics.registry))) < 2000
+
+
+def test_labels_are_those_that_were_meant() -> None:
+    metrics = Metrics()
+    metrics.lag_records.labels("clicks", "0").set(0)
+    metrics.answered(answer("query"), 0)
+    assert {label for sample in samples(metrics.registry) for label in sample.labels} <= LABELS
+    assert not any("u1" in sample.labels.values() for sample in samples(metrics.registry))
+
+
+def test_label_sets_that_are_known_beforehand_are_there_at_0() -> None:
+    value = Metrics(Settings.model_construct(clicks_topic="acts")).registry.get_sample_value
+    for outcome in OUTCOMES:
+        assert value("intentstream_events_total", {"topic": "acts", "outcome": outcome}) == 0
+    for reason in FALLBACKS:
+        assert value("intentstream_fallbacks_total", {"reason": reason}) == 0
+    assert value("intentstream_end_to_end_latency_seconds_count", {"trigger": "search"}) == 0
+    assert value("intentstream_recovery_remaining_records", {"table": "pairs"}) == 0
+    assert value("intentstream_dead_letters_total", {"reason": "unreadable_profile"}) == 0
+    assert value("intentstream_partitions", {"topic": "acts"}) == 8
+
+
+@pytest.mark.parametrize(
+    ("answered", "sources", "scored"),
+    [
+        pytest.param(answer("query", "words"), {"query", "words"}, 1, id="ranked"),
+        pytest.param(answer("new", fallback="late"), {"new"}, 0, id="not ranked"),
+        pytest.param(answer(), {NOTHING}, 0, id="empty"),
+    ],
+)
+def test_a_list_is_counted_for_every_source_of_its_first_item(
+    answered: Recommendations, sources: set[str], scored: int
+) -> None:
+    metrics = Metrics()
+    metrics.answered(answered, 0)
+    counted = {
+        sample.labels["source"]
+        for sample in samples(metrics.registry)
+        if sample.name == "intentstream_recommendations_total" and sample.value
+    }
+    assert counted == sources
+    assert metrics.registry.get_sample_value("intentstream_recommendation_score_count") == scored
+
+
+def test_a_latency_leads_to_its_list_where_openmetrics_is_asked_for() -> None:
+    metrics = Metrics()
+    metrics.answered(answer("query"), 0)
+    text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
+    assert f'# {{recommendation_id="{ID}"}}' in text
+
+
+def test_a_stage_that_fails_leaves_no_figure() -> None:
+    metrics = Metrics()
+    with pytest.raises(ValueError, match="broken"), metrics.timed("decode"):
+        raise ValueError("broken")
+    assert metrics.registry.get_sample_value("intentstream_stage_duration_seconds_count", {"stage": "decode"}) == 0
