@@ -82,7 +82,7 @@ class Project:
         return run([*self._command, *chosen, *arguments], self._engine.environment, given)
 
     def containers(self, service: str) -> list[str]:
-        """Return the ids of a service's containers, in the order of their numbers."""
+        """Return the ids of a service's containers."""
         return self.compose("ps", "--all", "--quiet", service).split()
 
     def told(self, container: str, field: str) -> str:

@@ -18,12 +18,12 @@ from tests.integration.brokers import jars
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "stand_ins"
-DEBIAN = "bookworm"
 PACKAGES = {
-    "python": "python3,python3-venv",
-    "kafka": "openjdk-17-jre-headless,netcat-openbsd",
-    "prometheus": "prometheus,prometheus-alertmanager,wget",
+    "python": ("bookworm", "python3,python3-venv"),
+    "kafka": ("bookworm", "openjdk-17-jre-headless,netcat-openbsd"),
+    "prometheus": ("trixie", "prometheus,prometheus-alertmanager,wget"),
 }
+"""The release of Debian and the packages of each base: of Python the version that the shipped image has."""
 STAND_INS = {"kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus"}
 TARGETS = {"intentstream:0.1.0": "cpu", "intentstream:0.1.0-demo": "demo"}
 
@@ -38,17 +38,17 @@ class Images:
     def build(self) -> list[Path]:
         """Build everything and return the archives, for `docker load`."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        for name, packages in PACKAGES.items():
-            self._base(name, packages)
+        for name, (release, packages) in PACKAGES.items():
+            self._base(name, release, packages)
         archives = [self._stand_in(name, base) for name, base in STAND_INS.items()]
         wheels = self._wheels()
         return [*archives, *(self._ours(tag, target, wheels) for tag, target in TARGETS.items())]
 
-    def _base(self, name: str, packages: str) -> None:
-        rootfs = self.cache / f"{DEBIAN}-{name}.tar"
+    def _base(self, name: str, release: str, packages: str) -> None:
+        rootfs = self.cache / f"{release}-{name}.tar"
         if not rootfs.exists():
             part = rootfs.with_suffix(".part.tar")
-            call("mmdebstrap", "--variant=minbase", f"--include={packages}", DEBIAN, str(part))
+            call("mmdebstrap", "--variant=minbase", f"--include={packages}", release, str(part))
             part.rename(rootfs)
         recipe = ("--file", str(HERE / "base.Dockerfile"), "--build-arg", f"ROOTFS={rootfs.name}")
         self._buildah("build", *recipe, "--tag", f"{name}-base", str(self.cache))
@@ -88,7 +88,8 @@ class Images:
         # The format of Docker, because the other one knows no HEALTHCHECK.
         own = {"BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker", "TMPDIR": str(self.home)}
         places = ["--root", str(self.home / "storage"), "--runroot", str(self.home / "run")]
-        call("buildah", *places, action, *arguments, environment={**os.environ, **own})
+        # What it mounts goes with it.
+        call("unshare", "--mount", "buildah", *places, action, *arguments, environment={**os.environ, **own})
 
 
 def call(*command: str, environment: Mapping[str, str] | None = None) -> None:

@@ -111,6 +111,15 @@ def test_nobody_else_is_given_our_settings() -> None:
     assert [name for name in others if name.startswith(PREFIX)] == []
 
 
+def test_the_example_file_holds_every_variable_with_its_default() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    listed = re.findall(
+        r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text().partition("--- Compose ---")[2], re.MULTILINE
+    )
+    assert sorted(set(re.findall(r"\$\{(\w+):-(\w+)\}", text))) == sorted(listed)
+    assert text.count("${") == len(re.findall(r"\$\{\w+:-\w+\}", text)), "each has a default"
+
+
 @every_worker
 def test_a_worker_may_finish_what_it_began(worker: Service) -> None:
     takes = load_settings(env_file=None).shutdown_drain_seconds + 2 * DISCONNECT_S + LEAVE_S
