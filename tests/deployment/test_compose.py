@@ -6,6 +6,7 @@ Compose checks the file against the Compose specification's schema before it doe
 from __future__ import annotations
 
 import re
+import tomllib
 from itertools import chain
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def test_a_service_can_fill_neither_memory_nor_disk(service: Service) -> None:
 @every_service
 def test_an_image_has_a_version(service: Service) -> None:
     assert VERSION.search(service["image"])
+
+
+def test_our_images_are_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert {service["image"].removesuffix(f"-{service['build']['target']}") for service in OURS.values()} == {
+        f"intentstream:{version}"
+    }
 
 
 @every_service
