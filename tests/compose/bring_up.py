@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -103,10 +102,10 @@ def test_prometheus_sees_every_replica(engine: Engine) -> None:
 
 
 def test_prometheus_has_its_rules_and_reaches_alertmanager(engine: Engine) -> None:
-    groups = asked(engine, 9090, "/api/v1/rules")["groups"]
+    groups = engine.asked(9090, "/api/v1/rules")["groups"]
     assert [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
     assert groups
-    (alertmanager,) = asked(engine, 9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
+    (alertmanager,) = engine.asked(9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
     assert alertmanager["url"].endswith(":9093/api/v2/alerts")
 
 
@@ -151,14 +150,7 @@ def views() -> str:
     return "\n".join(map(json.dumps, events)) + "\n"
 
 
-def asked(engine: Engine, port: int, path: str) -> Any:
-    """Ask an HTTP API at its published port."""
-    address = f"http://127.0.0.1:{port}{path}"
-    said = engine.ask(f"from urllib.request import urlopen; print(urlopen('{address}').read().decode())")
-    return json.loads(said)["data"]
-
-
 def query(engine: Engine, expression: str) -> float:
     """Ask Prometheus for a single number, 0 where there is none yet."""
-    result = asked(engine, 9090, f"/api/v1/query?query={quote(expression)}")["result"]
+    result = engine.asked(9090, f"/api/v1/query?query={quote(expression)}")["result"]
     return float(result[0]["value"][1]) if result else 0.0

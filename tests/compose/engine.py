@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 PATIENCE_S = 60
 COMPOSE = Path(sys.executable).with_name("docker-compose")
@@ -18,7 +19,7 @@ COMPOSE = Path(sys.executable).with_name("docker-compose")
 class Engine:
     """`with Engine(home) as engine: ...`; needs root, and Debian's docker.io.
 
-    Published ports are on the loopback of the engine's network: `ask` reaches them, nothing of this machine does.
+    Published ports are on the loopback of the engine's network: `asked` reaches them, nothing of this machine does.
     """
 
     def __init__(self, home: Path) -> None:
@@ -62,10 +63,11 @@ class Engine:
         """Run a command of the engine's client and return what it says."""
         return run(["docker", *arguments], self.environment)
 
-    def ask(self, program: str) -> str:
-        """Run a Python program where the published ports are, and return what it says."""
+    def asked(self, port: int, path: str) -> Any:
+        """Ask an HTTP API at a published port, where those are, and return its data."""
+        program = f"from urllib.request import urlopen; print(urlopen('http://127.0.0.1:{port}{path}').read().decode())"
         namespace = f"--net=/proc/{self._process.pid}/ns/net"
-        return run(["nsenter", namespace, sys.executable, "-c", program], self.environment)
+        return json.loads(run(["nsenter", namespace, sys.executable, "-c", program], self.environment))["data"]
 
 
 class Project:

@@ -31,3 +31,8 @@ def configuration(*profiles: str) -> Mapping[str, Any]:
         raise AssertionError(done.stderr)
     model: Mapping[str, Any] = json.loads(done.stdout)
     return model
+
+
+SERVICES: dict[str, Service] = dict(configuration(*PROFILES)["services"])
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("intentstream:")}
+WORKERS = {name: service for name, service in OURS.items() if not service["command"]}

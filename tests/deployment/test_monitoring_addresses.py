@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from streams.broker_settings import PREFIX
-from tests.deployment.compose import PROFILES, ROOT, configuration
+from tests.deployment.compose import ROOT, SERVICES
 
 MONITORING = ROOT / "monitoring"
-SERVICES: dict[str, Any] = dict(configuration(*PROFILES)["services"])
 
 
 def read(*path: str) -> Any:
@@ -53,4 +52,7 @@ def test_grafana_finds_prometheus_and_the_dashboards() -> None:
     (providers,) = (provisioning / "dashboards").iterdir()
     (provider,) = yaml.safe_load(providers.read_text())["providers"]
     targets = {volume["target"]: volume["source"] for volume in SERVICES["grafana"]["volumes"] if "source" in volume}
-    assert targets[provider["options"]["path"]] == str(MONITORING / "grafana" / "dashboards")
+    folder = provider["options"]["path"]
+    assert targets[folder] == str(MONITORING / "grafana" / "dashboards")
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (MONITORING / "grafana" / "dashboards" / home.removeprefix(f"{folder}/")).is_file()
