@@ -14,10 +14,10 @@ TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench model ranker clean
+.PHONY: help setup demo test check format monitoring lock bench model ranker clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make the virtual environment from the pinned lock
 
@@ -33,16 +33,20 @@ demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in t
 test: $(STAMP) ## Run every test; a missing Kafka is a failure in CI and a skip elsewhere
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## Lint, types, import rules, lock up to date
+check: $(STAMP) ## Lint, types, import rules, locks and generated files up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python requirements/lock.py --check
+	$(BIN)/python -m monitoring --check
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+monitoring: $(STAMP) ## Write dashboards, rules for Kubernetes and their pages anew
+	$(BIN)/python -m monitoring
 
 lock: $(STAMP) ## Resolve the dependencies again and write requirements/*.lock
 	$(BIN)/python requirements/lock.py

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import product
 from math import nan
@@ -87,6 +86,7 @@ class Metrics:
             "end_to_end_latency_seconds", "From the event's append to its list's delivery", END_TO_END, trigger=triggers
         )
         self.stage = self._histogram("stage_duration_seconds", "Time of a stage for its batch", FAST, stage=STAGES)
+        self._stages = {stage: self.stage.labels(stage) for stage in STAGES}
         self.batch_size = self._histogram("batch_size", "Queries ranked at once", SIZES)
         self.batch_queue = self._histogram("batch_queue_seconds", "How long a query waited for its batch", FAST)
         self.inference = self._histogram(
@@ -143,10 +143,10 @@ class Metrics:
     def _runtime(self) -> None:
         self.ready = self._gauge("ready", "1 once interactions are served: what /readyz says")
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop wakes up", FAST)
-        started = self._gauge("started_timestamp_seconds", "When this worker started")
-        started.set_to_current_time()
-        build = self._gauge("build_info", "What runs", version=None, python=None)
-        build.labels(version("intentstream"), platform.python_version()).set(1)
+        self.started = self._gauge("started_timestamp_seconds", "When this worker started")
+        self.started.set_to_current_time()
+        self.build = self._gauge("build_info", "What runs", version=None, python=None)
+        self.build.labels(version("intentstream"), platform.python_version()).set(1)
 
     def serves(self, bundle: Bundle) -> None:
         """Tell which model is in use from now on."""
@@ -157,14 +157,11 @@ class Metrics:
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Record how long a stage took."""
-        self.stage.labels(stage).observe(seconds)
+        self._stages[stage].observe(seconds)
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Record how long a stage takes; one that fails leaves no figure."""
-        started = time.perf_counter()
-        yield
-        self.observe_stage(stage, time.perf_counter() - started)
+    def timed(self, stage: str) -> Timed:
+        """Record how long a stage takes: `with metrics.timed("decode"): ...`; one that fails leaves no figure."""
+        return Timed(self._stages[stage])
 
     def observer(self, provider: str) -> Observer:
         """Return what records the stages of a model that runs on `provider`, the runs of its ranker by themselves."""
@@ -208,6 +205,22 @@ class Metrics:
         name = f"intentstream_{name}"
         metric = Histogram(name, documentation, list(labels), registry=self.registry, buckets=buckets)
         return _at_zero(metric, labels)
+
+
+class Timed:
+    """Records how long a block took; several times an event, so without contextlib, which takes three times as long."""
+
+    __slots__ = ("_began", "_histogram")
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            self._histogram.observe(time.perf_counter() - self._began)
 
 
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)

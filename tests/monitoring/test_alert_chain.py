@@ -1,0 +1,103 @@
+"""The whole chain once, for real: a worker is killed, and somebody is told; it comes back, and they are told that, too.
+
+Worker -> Prometheus -> rule -> Alertmanager -> webhook. The configurations are the shipped ones but for what would take
+minutes or another network: everybody looks every second, what has to hold for some time has to hold for a second, and
+addresses are those of the test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.kafka import topics
+from streams.kafka.embedded import LOOPBACK
+from tests.integration.workers import serving, until, worker
+from tests.monitoring.alertmanager import at_once, configuration
+from tests.monitoring.rules import PROMETHEUS, RULES, alerts
+from tests.monitoring.servers import Receiver, Server, receiving, running
+
+ABSENT, WATCHDOG = "IntentstreamMetricsAbsent", "IntentstreamWatchdog"
+
+
+def impatient(home: Path, alertmanager: str) -> str:
+    """Return the shipped configuration of Prometheus in a hurry, its rules beside it; its targets are in a file."""
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
+    (job,) = config["scrape_configs"]
+    del job["dns_sd_configs"]
+    job["file_sd_configs"] = [{"files": [str(home / "targets.json")], "refresh_interval": "1s"}]
+    (home / "rules").mkdir()
+    for path in RULES:
+        (home / "rules" / path.name).write_text(re.sub(r"for: \w+", "for: 1s", path.read_text()))
+    return yaml.safe_dump(config)
+
+
+def scrape(home: Path, port: int) -> None:
+    """Name the worker to Prometheus."""
+    coming = home / "targets.part"
+    coming.write_text(json.dumps([{"targets": [f"{LOOPBACK}:{port}"]}]))
+    coming.rename(home / "targets.json")
+
+
+@asynccontextmanager
+async def chain(home: Path) -> AsyncIterator[tuple[Server, Receiver]]:
+    """Run Prometheus, Alertmanager and who is told."""
+    with receiving() as receiver:
+        data = f"--storage.path={home / 'alertmanager'}"
+        config = at_once(configuration(receiver.address))
+        async with running("alertmanager", config, home, data, "--cluster.listen-address=") as alertmanager:
+            config = impatient(home, alertmanager.address)
+            options = (f"--storage.tsdb.path={home / 'data'}", "--rules.alert.resend-delay=1s")
+            async with running("prometheus", config, home, *options) as prometheus:
+                yield prometheus, receiver
+
+
+async def value(prometheus: Server, query: str) -> float | None:
+    """Return the value of a query that has one at the most."""
+    found = (await prometheus.ask(f"/api/v1/query?query={query}"))["data"]["result"]
+    return float(found[0]["value"][1]) if found else None
+
+
+async def told(receiver: Receiver, path: str, name: str, status: str = "firing") -> dict[str, Any]:
+    await until(lambda: bool(receiver.alerts(path, name, status)), f"{path} is told that {name} is {status}")
+    return receiver.alerts(path, name, status)[-1]
+
+
+@pytest.mark.kafka
+async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = serving(kafka, request.node.name)
+    await topics.create(settings)
+    async with worker(settings, tmp_path / "worker") as running_worker, chain(tmp_path) as (prometheus, receiver):
+        scrape(tmp_path, running_worker.metrics_port)
+
+        async def is_seen() -> bool:
+            return await value(prometheus, "intentstream_ready") == 1
+
+        await until(is_seen, "Prometheus sees the worker")
+        await told(receiver, "/watchdog", WATCHDOG)
+
+        running_worker.kill()
+        alert = await told(receiver, "/page", ABSENT)
+        assert alert["labels"] == {"alertname": ABSENT, "job": "intentstream", "severity": "page"}
+        assert alert["annotations"] == {
+            **alerts()[ABSENT]["annotations"],
+            "description": alerts()[ABSENT]["annotations"]["description"].replace("{{ $labels.job }}", "intentstream"),
+            "runbook_url": "docs/runbooks/metrics-absent.md#intentstreammetricsabsent",
+        }
+
+        running_worker.start()
+        await running_worker.ready()
+        scrape(tmp_path, running_worker.metrics_port)
+        await until(is_seen, "Prometheus sees the worker again")
+        await told(receiver, "/page", ABSENT, "resolved")

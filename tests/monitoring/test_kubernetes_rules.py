@@ -1,0 +1,27 @@
+"""Kubernetes gets the rules that Compose gets."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from monitoring.kubernetes import BASE, MANIFEST, prometheus_rule
+from monitoring.runbooks import RUNBOOKS
+from tests.monitoring.rules import groups
+
+
+def test_the_committed_manifest_is_the_generated_one() -> None:
+    assert MANIFEST.read_text() == prometheus_rule()
+
+
+def test_the_manifest_holds_the_same_groups_with_the_address_spelled_out() -> None:
+    manifest = yaml.safe_load(prometheus_rule())
+    assert (manifest["apiVersion"], manifest["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert manifest["spec"] == {"groups": json.loads(json.dumps(groups()).replace(BASE, RUNBOOKS))}
+
+
+def test_another_address_is_a_change_in_one_place() -> None:
+    text = prometheus_rule("https://example.org/runbooks")
+    assert "runbook_url: 'https://example.org/runbooks/lag.md#intentstreamlaggrowing'" in text
+    assert RUNBOOKS not in text

@@ -1,0 +1,101 @@
+"""The rules are read by Prometheus, and each alert fires when it should and only then."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from math import isnan
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from streams.metrics import Metrics
+from tests.monitoring.rules import CASES, PROMETHEUS, RULES, alerts, cases
+from tests.monitoring.tools import tool
+
+
+def promtool(*arguments: object) -> None:
+    done = subprocess.run([tool("promtool"), *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_reads_the_rules_and_its_configuration() -> None:
+    promtool("check", "rules", "--lint-fatal", *RULES)
+    promtool("check", "config", "--lint-fatal", PROMETHEUS / "prometheus.yml")
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_alerts_fire_when_they_should(path: Path) -> None:
+    promtool("test", "rules", path)
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_each_alert_has_a_case_where_it_fires_and_one_where_it_is_silent(name: str) -> None:
+    expected = {bool(case.fires) for case in cases() if case.alert == name}
+    # The watchdog is never silent.
+    assert expected == ({True} if name == "IntentstreamWatchdog" else {True, False})
+
+
+def test_no_case_is_of_an_alert_that_is_gone() -> None:
+    assert {case.alert for case in cases()} == alerts().keys()
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_each_alert_says_what_it_means_and_to_whom(name: str) -> None:
+    rule = alerts()[name]
+    assert re.fullmatch(r"Intentstream[A-Z]\w+", name)
+    assert rule["labels"]["severity"] in {"page", "ticket", "none"}
+    assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert all(text.strip() for text in rule["annotations"].values())
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_texts_name_labels_that_the_alert_has(name: str) -> None:
+    used = {label for text in alerts()[name]["annotations"].values() for label in re.findall(r"\$labels\.(\w+)", text)}
+    firing = [labels for case in cases() if case.alert == name for labels in case.fires]
+    assert firing
+    assert all(f'{label}="' in labels for label in used for labels in firing)
+
+
+def test_a_worker_without_traffic_sets_off_nothing_but_the_watchdog(tmp_path: Path) -> None:
+    series = [{"series": 'up{job="intentstream", instance="a"}', "values": "1x2880"}, *idle(Metrics().registry)]
+    expectation = {
+        "expr": 'count_over_time(ALERTS{alertname!="IntentstreamWatchdog"}[1d])',
+        "eval_time": "1d",
+        "exp_samples": [],
+    }
+    story = {"interval": "1m", "input_series": series, "promql_expr_test": [expectation]}
+    path = tmp_path / "idle.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [*map(str, RULES)], "evaluation_interval": "5m", "tests": [story]}))
+    promtool("test", "rules", path)
+
+
+IDLE = {
+    "intentstream_ready": "1",
+    "intentstream_event_loop_lag_seconds_count": "0+598",
+    "intentstream_assigned_partitions": "8",
+    "intentstream_partitions": "8",
+    "intentstream_data_free_bytes": "80000000000",
+    "intentstream_data_size_bytes": "100000000000",
+}
+"""What a worker that serves says without traffic, where it is not what a new one says."""
+
+
+def idle(registry: CollectorRegistry) -> list[dict[str, str]]:
+    """Return a day of a worker's series, made of every metric that it has."""
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    assert IDLE.keys() <= {sample.name for sample in samples}
+    return [
+        {
+            "series": f"{sample.name}{{job='intentstream',instance='a'{labels(sample.labels)}}}",
+            "values": f"{IDLE.get(sample.name, sample.value)}x1440",
+        }
+        for sample in samples
+        if not isnan(sample.value)  # promtool has no word for it
+    ]
+
+
+def labels(pairs: dict[str, str]) -> str:
+    return "".join(f",{name}='{value}'" for name, value in pairs.items())

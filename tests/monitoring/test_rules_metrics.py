@@ -1,0 +1,43 @@
+"""What the rules ask for is what workers tell: metrics, their labels, the values that these have from the start."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.monitoring.rules import rules
+from tests.monitoring.told import TOLD
+
+SELECTOR = re.compile(r"(?<![:\w])(intentstream_\w+)(?:\{([^}]*)\})?")
+MATCHER = re.compile(r'(\w+)(=~|!~|=|!=)"([^"]*)"')
+SELECTORS = sorted({match.groups(default="") for rule in rules() for match in SELECTOR.finditer(rule["expr"])})
+
+
+def test_the_rules_ask_for_something() -> None:
+    assert len(SELECTORS) > 20
+
+
+@pytest.mark.parametrize(("name", "matchers"), SELECTORS)
+def test_each_selector_finds_what_a_new_worker_tells(name: str, matchers: str) -> None:
+    assert name in TOLD
+    # A metric whose labels are known later only, as partitions are, has no series yet.
+    if TOLD[name]:
+        assert any(selects(matchers, sample.labels) for sample in TOLD[name])
+
+
+def test_every_alert_that_compares_latencies_uses_a_bound_of_a_bucket() -> None:
+    bounds = {sample.labels["le"] for sample in TOLD["intentstream_end_to_end_latency_seconds_bucket"]}
+    assert {match[3] for _, matchers in SELECTORS for match in MATCHER.finditer(matchers) if match[1] == "le"} == {
+        "0.25"
+    }
+    assert "0.25" in bounds
+
+
+def selects(matchers: str, labels: dict[str, str]) -> bool:
+    return all(holds(operator, value, labels.get(name, "")) for name, operator, value in MATCHER.findall(matchers))
+
+
+def holds(operator: str, wanted: str, value: str) -> bool:
+    found = value == wanted if operator in {"=", "!="} else re.fullmatch(wanted, value) is not None
+    return found == (not operator.startswith("!"))

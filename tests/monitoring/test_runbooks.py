@@ -1,0 +1,62 @@
+"""Whoever is woken finds a page: each alert has a chapter of its own, and no chapter is of an alert that is gone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from streams.broker_settings import PREFIX
+from streams.settings import Settings
+from tests.monitoring.rules import ROOT, alerts
+from tests.monitoring.told import TOLD
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+HEADING = re.compile(r"^## (Intentstream\w+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_the_address_leads_to_the_chapter_of_the_alert(name: str) -> None:
+    address = alerts()[name]["annotations"]["runbook_url"]
+    match = re.fullmatch(r"\{\{ \$externalLabels\.runbooks \}\}/([\w-]+\.md)#(\w+)", address)
+    assert match, address
+    # A heading's anchor is its text in lower case.
+    assert match[2] == name.lower()
+    assert name in HEADING.findall((RUNBOOKS / match[1]).read_text())
+
+
+def test_every_chapter_is_of_one_alert() -> None:
+    chapters = [name for page in PAGES for name in HEADING.findall(page.read_text())]
+    assert sorted(chapters) == sorted(alerts())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text())
+    for target, anchor in links:
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_metrics_and_settings_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text()
+    metrics = TOLD.keys() | {re.sub("_(bucket|count|sum)$", "", name) for name in TOLD}
+    assert set(re.findall(r"\bintentstream_\w+", text)) <= metrics
+    assert {name.lower() for name in re.findall(rf"\b{PREFIX}(\w+)", text)} <= Settings.model_fields.keys()
+
+
+def test_the_index_lists_every_alert_with_its_severity() -> None:
+    rows = re.findall(
+        r"^\| \[(\w+)\]\([\w-]+\.md#\w+\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE
+    )
+    assert sorted(rows) == sorted((name, rule["labels"]["severity"]) for name, rule in alerts().items())
+
+
+def anchors(page: Path) -> set[str]:
+    """Return a page's anchors: its headings in lower case, with dashes for spaces."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {heading.lower().replace(" ", "-") for heading in headings}

@@ -1,0 +1,19 @@
+"""What a new worker tells of itself, by the names that a query may use."""
+
+from __future__ import annotations
+
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
+
+from streams.metrics import Metrics
+
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+
+
+def series(family: Metric) -> dict[str, list[Sample]]:
+    """Return a metric's samples; a metric whose labels are known later only has none yet."""
+    names = [family.name + suffix for suffix in SUFFIXES.get(family.type, ("",))]
+    return {name: [sample for sample in family.samples if sample.name == name] for name in names}
+
+
+TOLD = {name: samples for family in Metrics().registry.collect() for name, samples in series(family).items()}
