@@ -33,7 +33,7 @@ COPY inference inference
 RUN /venv/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel .
 
 
-# Every environment has one place in every image: what it starts with names that place.
+# An environment's programs name its folder: it is the same here and in the image.
 FROM python AS cpu-venv
 RUN python3 -m venv /opt/venv
 COPY requirements/cpu.lock /requirements/

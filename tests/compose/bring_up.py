@@ -20,7 +20,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.compose.engine import Engine, Project
-from tests.compose.images import ROOT, Images
+from tests.compose.images import Images
+from tests.deployment.compose import ROOT
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intentstream" / "compose"
@@ -109,8 +110,13 @@ def test_prometheus_has_its_rules_and_reaches_alertmanager(engine: Engine) -> No
     assert alertmanager["url"].endswith(":9093/api/v2/alerts")
 
 
-def test_no_event_is_lost_when_a_worker_is_killed_and_it_comes_back(project: Project) -> None:
+def test_the_shoppers_stop_when_they_are_told_to(project: Project) -> None:
     project.compose("stop", "shoppers", profile="demo")
+    (shoppers,) = project.containers("shoppers")
+    assert project.told(shoppers, ".State.ExitCode") == str(128 + signal.SIGTERM)
+
+
+def test_no_event_is_lost_when_a_worker_is_killed_and_it_comes_back(project: Project) -> None:
     (victim,) = [each for each in project.containers("worker") if project.told(each, NUMBER) == "1"]
     with ThreadPoolExecutor() as pool:
         sent = pool.submit(project.compose, *ON_THE_OTHER, *PRODUCE, given=views())

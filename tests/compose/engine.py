@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.deployment.compose import COMPOSE
+
 PATIENCE_S = 60
-COMPOSE = Path(sys.executable).with_name("docker-compose")
 
 
 class Engine:

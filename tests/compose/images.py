@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deployment.compose import OURS, ROOT
 from tests.integration.brokers import jars
 
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "stand_ins"
 PACKAGES = {
     "python": ("bookworm", "python3,python3-venv"),
@@ -25,7 +25,7 @@ PACKAGES = {
 }
 """The release of Debian and the packages of each base: of Python the version that the shipped image has."""
 STAND_INS = {"kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus"}
-TARGETS = {"intentstream:0.1.0": "cpu", "intentstream:0.1.0-demo": "demo"}
+TARGETS = {service["image"]: service["build"]["target"] for name, service in OURS.items() if name != "worker-gpu"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def test_whoever_stays_tells_its_health_and_comes_back(name: str) -> None:
     if name in ONCE:
         assert service["healthcheck"] == {"disable": True}
         assert service["restart"] in {"no", "on-failure:5"}
+        assert service["init"] is True
     else:
         # A worker's check is its image's.
         assert name in WORKERS or service["healthcheck"]["test"][0] == "CMD"
