@@ -22,7 +22,7 @@ def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
     Raises:
         ScoringError: a ranker fails.
     """
-    parts = {name: examples.lists(chosen) for name, chosen in _kinds(examples).items() if chosen.any()}
+    parts = examples.kinds()
     header = [f"{what} {name}" for name in parts for what in (f"HR@{K}", f"MRR@{K}", f"NDCG@{K}")]
     counts = ", ".join(f"{len(part.relevant):,} lists {name}" for name, part in parts.items())
     lines = [f"Held out: {counts}.", "", f"| | {' | '.join(header)} |", "|---|" + "---|" * len(header)]
@@ -32,12 +32,6 @@ def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
         cells = [f"{value:.3f}" for each in found for value in (each.hit_rate, each.mrr, each.ndcg)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _kinds(examples: Examples) -> dict[str, npt.NDArray[np.bool_]]:
-    """Tell browses, searches and arrivals apart, (lists,) each."""
-    searching, in_session = examples.holds("searching"), examples.holds("session_length")
-    return {"browsing": ~searching & in_session, "searching": searching, "arriving": ~searching & ~in_session}
 
 
 def _measure(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> dict[str, Quality]:

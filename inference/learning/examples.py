@@ -89,6 +89,12 @@ class Examples:
         place = np.arange(len(self.relevant)) / max(len(self.relevant), 1)
         return self.lists((place >= start) & (place < end))
 
+    def kinds(self) -> dict[str, Examples]:
+        """Return the lists of those who browse, search and arrive, where there are any."""
+        searching, in_session = self.holds("searching"), self.holds("session_length")
+        chosen = {"browsing": ~searching & in_session, "searching": searching, "arriving": ~searching & ~in_session}
+        return {name: self.lists(those) for name, those in chosen.items() if those.any()}
+
     def holds(self, name: str) -> npt.NDArray[np.bool_]:
         """Tell in which lists a feature is above 0, (lists,)."""
         found = np.zeros(len(self.relevant), dtype=np.bool_)

@@ -37,6 +37,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         client._fetch_max_wait_ms = FETCH_WAIT_MS
         return client
 
+    def fetched_to(self, tp: TP) -> int:
+        """Return the offset up to which a partition was taken from its log, 0 where that is not known.
+
+        What lies there may be no message: the marker that ends a transaction is none.
+        """
+        subscription = self._consumer._subscription.subscription if self._consumer is not None else None
+        state = subscription and subscription.assignment and subscription.assignment.state_value(tp)
+        return int(state.position) if state and state.has_valid_position else 0
+
     async def on_thread_stop(self) -> None:
         """Leave the group; a client that is still joining it may wait for ever, and is left behind with the process."""
         try:
@@ -66,6 +75,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def position_of(self, tp: TP) -> int:
         """Return the offset from which the group would go on: the committed one, else where the log begins."""
         return int(self._committed_offset[tp] or self._begins.get(tp) or 0)
+
+    def fetched_to(self, tp: TP) -> int:
+        """Return the offset up to which a partition was taken from its log, 0 where that is not known."""
+        return int(self._thread.fetched_to(tp))
 
 
 class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped

@@ -120,13 +120,14 @@ class Watch:
             if tp not in self._owned or tp not in ends:
                 continue
             end, position = ends[tp], self.app.consumer.position_of(tp)
+            self.metrics.offset.labels(tp.topic, str(tp.partition)).set(position)
             self.ends.note(tp, end, now)
             taken = oldest.get(tp)
+            if taken is None:
+                position = max(position, self.app.consumer.fetched_to(tp))
             age = self.ends.age(tp, position, now) if taken is None else now - taken
             ages[tp.topic] = max(ages[tp.topic], age)
-            labels = (tp.topic, str(tp.partition))
-            self.metrics.lag_records.labels(*labels).set(max(0, end - position))
-            self.metrics.offset.labels(*labels).set(position)
+            self.metrics.lag_records.labels(tp.topic, str(tp.partition)).set(max(0, end - position))
         for topic, age in ages.items():
             self.metrics.lag_seconds.labels(topic).set(max(0.0, age))
 

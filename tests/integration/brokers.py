@@ -47,7 +47,10 @@ USER, PASSWORD = "shop", "open-sesame"
 LOGGING = """\
 <Configuration status="error">
   <Appenders><Console name="out"><PatternLayout pattern="%d %p %c: %m%n"/></Console></Appenders>
-  <Loggers><Root level="warn"><AppenderRef ref="out"/></Root></Loggers>
+  <Loggers>
+    <Logger name="kafka.authorizer.logger" level="debug"/>
+    <Root level="warn"><AppenderRef ref="out"/></Root>
+  </Loggers>
 </Configuration>
 """
 
@@ -122,19 +125,20 @@ class KafkaBroker:
         self._stack.close()
 
 
-def jars() -> Path:
-    """Directory of Kafka's jars, copied there by Maven the first time."""
+def jars(pom: Path = POM) -> Path:
+    """Directory of the jars that a pom names, copied there by Maven the first time."""
+    kind = pom.parent.name
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intentstream"
     # The name follows the pom: a changed version is copied anew.
     target = Path(
-        os.environ.get("INTENTSTREAM_TEST_KAFKA_JARS")
-        or cache / f"kafka-{uuid.uuid5(uuid.NAMESPACE_URL, POM.read_text())}"
+        os.environ.get(f"INTENTSTREAM_TEST_{kind.upper()}_JARS")
+        or cache / f"{kind}-{uuid.uuid5(uuid.NAMESPACE_URL, pom.read_text())}"
     )
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         # Into a directory beside it first: an interrupted copy must not look like a whole one.
         part = Path(tempfile.mkdtemp(dir=target.parent))
-        run(["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={part}"])
+        run(["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}"])
         try:
             part.rename(target)
         except OSError:
@@ -147,7 +151,7 @@ def run(command: list[str]) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     except FileNotFoundError:
-        raise StreamsError(f"{command[0]} is not installed; Kafka needs Java 17 and Maven") from None
+        raise StreamsError(f"{command[0]} is not installed; Java 17 and Maven are required") from None
     except subprocess.CalledProcessError as error:
         raise StreamsError(f"{command[0]} failed: {(error.stdout + error.stderr)[-2000:]}") from error
     except subprocess.TimeoutExpired as error:

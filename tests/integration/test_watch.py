@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from streams.contracts.messages import Search
+from streams.contracts.serde import encode_json
+from streams.kafka.clients import client_options
 from streams.metrics import STAGES
 from tests.integration.crowd import Crowd
 from tests.integration.goods import catalogue, stroll
@@ -66,6 +70,27 @@ async def test_a_worker_under_load_tells_how_it_does(
             for partition in range(settings.partitions):
                 place = f'{{partition="{partition}",topic="{topic}"}}'
                 await running.shows(f"intentstream_consumer_lag_records{place}", 0)
+
+
+async def test_the_marker_that_ends_a_transaction_is_no_lag(
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = serving(kafka, request.node.name, partitions=1)
+    event, *_ = stroll("shopper", 1)
+    topic = settings.searches_topic if isinstance(event, Search) else settings.clicks_topic
+    lag = {name: f"intentstream_consumer_lag_{name}" for name in ("seconds", "records")}
+    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
+        producer = AIOKafkaProducer(**client_options(settings), transactional_id=request.node.name)
+        await producer.start()
+        try:
+            async with producer.transaction():
+                await producer.send_and_wait(topic, encode_json(event), event.user_id.encode())
+        finally:
+            await producer.stop()
+        await shop.answered([event])
+        await running.shows(f'intentstream_consumer_offset{{partition="0",topic="{topic}"}}', 1)
+        await running.shows(f'{lag["records"]}{{partition="0",topic="{topic}"}}', 0)
+        assert await running.metric(f'{lag["seconds"]}{{topic="{topic}"}}') == 0
 
 
 async def test_it_is_ready_when_it_serves_and_lives_from_the_start(

@@ -7,7 +7,6 @@ addresses are those of the test.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,11 +17,11 @@ import pytest
 import yaml
 
 from streams.kafka import topics
-from streams.kafka.embedded import LOOPBACK
 from tests.integration.workers import serving, until, worker
 from tests.monitoring.alertmanager import at_once, configuration
 from tests.monitoring.rules import PROMETHEUS, RULES, alerts
-from tests.monitoring.servers import Receiver, Server, receiving, running
+from tests.monitoring.scraping import Prometheus
+from tests.monitoring.servers import Receiver, receiving, running
 
 ABSENT, WATCHDOG = "IntentstreamMetricsAbsent", "IntentstreamWatchdog"
 
@@ -41,15 +40,8 @@ def impatient(home: Path, alertmanager: str) -> str:
     return yaml.safe_dump(config)
 
 
-def scrape(home: Path, port: int) -> None:
-    """Name the worker to Prometheus."""
-    coming = home / "targets.part"
-    coming.write_text(json.dumps([{"targets": [f"{LOOPBACK}:{port}"]}]))
-    coming.rename(home / "targets.json")
-
-
 @asynccontextmanager
-async def chain(home: Path) -> AsyncIterator[tuple[Server, Receiver]]:
+async def chain(home: Path) -> AsyncIterator[tuple[Prometheus, Receiver]]:
     """Run Prometheus, Alertmanager and who is told."""
     with receiving() as receiver:
         data = f"--storage.path={home / 'alertmanager'}"
@@ -57,14 +49,8 @@ async def chain(home: Path) -> AsyncIterator[tuple[Server, Receiver]]:
         async with running("alertmanager", config, home, data, "--cluster.listen-address=") as alertmanager:
             config = impatient(home, alertmanager.address)
             options = (f"--storage.tsdb.path={home / 'data'}", "--rules.alert.resend-delay=1s")
-            async with running("prometheus", config, home, *options) as prometheus:
-                yield prometheus, receiver
-
-
-async def value(prometheus: Server, query: str) -> float | None:
-    """Return the value of a query that has one at the most."""
-    found = (await prometheus.ask(f"/api/v1/query?query={query}"))["data"]["result"]
-    return float(found[0]["value"][1]) if found else None
+            async with running("prometheus", config, home, *options) as server:
+                yield Prometheus(server, home / "targets.json"), receiver
 
 
 async def told(receiver: Receiver, path: str, name: str, status: str = "firing") -> dict[str, Any]:
@@ -79,12 +65,8 @@ async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
     settings = serving(kafka, request.node.name)
     await topics.create(settings)
     async with worker(settings, tmp_path / "worker") as running_worker, chain(tmp_path) as (prometheus, receiver):
-        scrape(tmp_path, running_worker.metrics_port)
-
-        async def is_seen() -> bool:
-            return await value(prometheus, "intentstream_ready") == 1
-
-        await until(is_seen, "Prometheus sees the worker")
+        prometheus.scrape(running_worker.metrics_port)
+        await prometheus.sees(1)
         await told(receiver, "/watchdog", WATCHDOG)
 
         running_worker.kill()
@@ -98,6 +80,5 @@ async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
 
         running_worker.start()
         await running_worker.ready()
-        scrape(tmp_path, running_worker.metrics_port)
-        await until(is_seen, "Prometheus sees the worker again")
+        prometheus.scrape(running_worker.metrics_port)
         await told(receiver, "/page", ABSENT, "resolved")

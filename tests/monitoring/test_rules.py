@@ -60,7 +60,7 @@ def test_texts_name_labels_that_the_alert_has(name: str) -> None:
 
 
 def test_a_worker_without_traffic_sets_off_nothing_but_the_watchdog(tmp_path: Path) -> None:
-    series = [{"series": 'up{job="intentstream", instance="a"}', "values": "1x2880"}, *idle(Metrics().registry)]
+    series = [*idle(Metrics().registry), *KNOWN_LATER]
     expectation = {
         "expr": 'count_over_time(ALERTS{alertname!="IntentstreamWatchdog"}[1d])',
         "eval_time": "1d",
@@ -81,6 +81,14 @@ IDLE = {
     "intentstream_data_size_bytes": "100000000000",
 }
 """What a worker that serves says without traffic, where it is not what a new one says."""
+OF_CLICKS = "job='intentstream',instance='a',topic='clicks',partition='0'"
+KNOWN_LATER = (
+    {"series": "up{job='intentstream',instance='a'}", "values": "1x1440"},
+    {"series": f"intentstream_consumer_lag_records{{{OF_CLICKS}}}", "values": "0x1440"},
+    {"series": f"intentstream_consumer_offset{{{OF_CLICKS}}}", "values": "40x1440"},
+    {"series": "intentstream_model_info{job='intentstream',instance='a',name='shop',version='1'}", "values": "1x1440"},
+)
+"""What a worker tells once it knows its partitions and its model, and what Prometheus tells of it."""
 
 
 def idle(registry: CollectorRegistry) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ from inference.evaluation import quality
 from inference.learning.examples import Examples, join
 from inference.learning.fit import choose_decay, fit
 from inference.learning.losses import listwise, logistic
+from inference.ranking.features import FEATURES
 from tests.inference.learning.lists import NAMES, labelled
 
 
@@ -85,7 +86,8 @@ def test_a_negative_that_stands_for_more_weighs_more() -> None:
 
 def test_the_penalty_is_chosen_on_later_lists() -> None:
     # What cannot move cannot learn: with a huge penalty everything is as likely as anything.
-    assert choose_decay(labelled(lists=200), labelled(lists=60, seed=4), (1e-3, 1e6)) == 1e-3
+    learn, check = labelled(FEATURES, lists=200), labelled(FEATURES, lists=60, seed=4)
+    assert choose_decay(learn, check, (1e-3, 1e6)) == 1e-3
 
 
 def test_shops_are_joined_list_by_list() -> None:

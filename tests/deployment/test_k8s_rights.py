@@ -1,0 +1,133 @@
+"""What a worker asks of a real Kafka is what its KafkaUser grants: no less, and no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from streams.settings import Settings, load_settings
+from tests.conftest import BUNDLE
+from tests.deployment.kustomize import built
+from tests.integration import behaviour
+from tests.integration.brokers import PASSWORD, USER, KafkaBroker
+from tests.integration.conftest import started
+from tests.integration.goods import catalogue, stroll
+from tests.integration.shop import Shop
+from tests.integration.workers import WorkerProcess
+
+pytestmark = pytest.mark.kafka
+
+PRINCIPAL = f"User:{USER}"
+JUDGED = re.compile(
+    rf"Principal = {PRINCIPAL} is (\w+) operation = (\w+) from .* on resource = (\w+):LITERAL:(\S+) for request"
+)
+Right = tuple[str, str, str]
+"""Operation, kind of resource, name."""
+
+
+class GuardedBroker(KafkaBroker):
+    """Whoever logs in needs rights; whoever comes without a login is an administrator."""
+
+    def _properties(self) -> str:
+        guard = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+        return f"{super()._properties()}{guard}\nsuper.users=User:ANONYMOUS\n"
+
+    def judged(self) -> dict[str, set[Right]]:
+        """What was asked by USER: Allowed, and Denied."""
+        said = JUDGED.findall((self._home / "kafka.log").read_text())
+        rights = [(verdict, (operation, kind.upper(), name)) for verdict, operation, kind, name in said]
+        return {which: {right for verdict, right in rights if verdict == which} for which in ("Allowed", "Denied")}
+
+
+@pytest.fixture
+def guarded() -> Iterator[GuardedBroker]:
+    node = GuardedBroker()
+    for _ in started(node):
+        yield node
+
+
+def granted() -> set[Right]:
+    """The rights of the worker's KafkaUser."""
+    acls = built("prod").one("KafkaUser")["spec"]["authorization"]["acls"]
+    rights = ((operation, acl["resource"]) for acl in acls for operation in acl["operations"])
+    return {(_as_kafka_says(operation), resource["type"].upper(), resource["name"]) for operation, resource in rights}
+
+
+def _as_kafka_says(operation: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper()
+
+
+def grant(bootstrap_servers: str, rights: set[Right]) -> None:
+    bindings = [
+        AclBinding(
+            ResourceType[kind],
+            name,
+            ResourcePatternType.LITERAL,
+            PRINCIPAL,
+            "*",
+            AclOperation[operation],
+            AclPermissionType.ALLOW,
+        )
+        for operation, kind, name in rights
+    ]
+    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    for done in client.create_acls(bindings).values():
+        done.result(timeout=30)
+
+
+def administrator(node: GuardedBroker) -> Settings:
+    """Settings with the names that the manifests know."""
+    given = {"bootstrap_servers": node.bootstrap_servers, "partitions": 2, "behaviour_interval_seconds": 0.3}
+    return load_settings(given | {"session_timeout_seconds": 6, "model_path": BUNDLE}, env_file=None)
+
+
+def logged_in(node: GuardedBroker) -> Settings:
+    login = {
+        "bootstrap_servers": node.secure_servers,
+        "security_protocol": "SASL_SSL",
+        "ssl_ca_file": node.ca_file,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_username": USER,
+    }
+    return administrator(node).model_copy(update=login)
+
+
+async def test_a_worker_needs_the_rights_of_its_user_and_no_others(guarded: GuardedBroker, tmp_path: Path) -> None:
+    grant(guarded.bootstrap_servers, granted())
+    events = stroll("shopper", 12)
+    worker = WorkerProcess(logged_in(guarded), tmp_path)
+    try:
+        async with Shop.opened(administrator(guarded)) as shop:
+            worker.start(INTENTSTREAM_SASL_PASSWORD=PASSWORD)
+            await worker.ready()
+            await shop.stock(catalogue())
+            await worker.knows(len(catalogue()))
+            for event in events:
+                await shop.answer(event)
+            await shop.publish(shop.settings.clicks_topic, b"shopper", b"no event")
+            await shop.refused(1)
+            await behaviour.settled(shop.settings)
+            assert await worker.stop() == 0
+            # Without its disk it reads the changelogs.
+            worker.wipe()
+            worker.start(INTENTSTREAM_SASL_PASSWORD=PASSWORD)
+            await worker.ready()
+            await shop.answer(stroll("other", 1)[0])
+            assert await worker.stop() == 0
+    finally:
+        worker.close()
+    judged = guarded.judged()
+    assert judged["Denied"] == set()
+    # Read and Write include Describe.
+    assert {right for right in judged["Allowed"] if right[0] != "DESCRIBE"} == granted()

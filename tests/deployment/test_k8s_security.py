@@ -1,0 +1,114 @@
+"""Pods that may do little, doors that are closed, secrets that are in Secrets."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from streams.settings import Settings
+from tests.deployment.kustomize import K8S, OVERLAYS, Manifest, built, container
+
+SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+DASHBOARDS = K8S.parent / "monitoring" / "grafana" / "dashboards"
+PROD = ["prod", "gpu"]
+VERSION = tomllib.loads((K8S.parent / "pyproject.toml").read_text())["project"]["version"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_keep_to_the_restricted_standard_and_beyond(overlay: str) -> None:
+    for pod in built(overlay).pods:
+        context = pod["spec"]["securityContext"]
+        assert {context[name] for name in ("runAsUser", "runAsGroup", "fsGroup")} == {10001}
+        assert context["runAsNonRoot"] is True
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container(pod)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert pod["spec"]["enableServiceLinks"] is False
+        account = built(overlay).one("ServiceAccount", pod["spec"]["serviceAccountName"])
+        assert account["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("overlay", PROD)
+def test_strimzis_containers_keep_to_the_restricted_standard(overlay: str) -> None:
+    pool = built(overlay).one("KafkaNodePool", "dual-role")["spec"]["template"]
+    operators = built(overlay).one("Kafka", "shop")["spec"]["entityOperator"]["template"]
+    assert pool.keys() == {"initContainer", "kafkaContainer"}
+    assert operators.keys() == {"topicOperatorContainer", "userOperatorContainer"}
+    for template in (*pool.values(), *operators.values()):
+        assert template["securityContext"] == {
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_container_says_what_it_needs(overlay: str) -> None:
+    for pod in built(overlay).pods:
+        resources = container(pod)["resources"]
+        assert resources["requests"].keys() >= {"cpu", "memory"}
+        assert "memory" in resources["limits"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_images_are_of_this_version(overlay: str) -> None:
+    tag = f"{VERSION}-gpu" if overlay == "gpu" else VERSION
+    for pod in built(overlay).pods:
+        assert container(pod)["image"].rpartition("/")[2] == f"intentstream:{tag}"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_secret_is_written_down(overlay: str) -> None:
+    assert built(overlay).all("Secret") == []
+    for config in built(overlay).all("ConfigMap"):
+        assert not [name for name in config["data"] if any(secret in name.lower() for secret in SECRETS)]
+    for variable in container(built(overlay).worker)["env"]:
+        if any(secret in variable["name"].lower() for secret in SECRETS):
+            assert variable.keys() == {"name", "valueFrom"}
+
+
+@pytest.mark.parametrize("overlay", PROD)
+def test_nothing_goes_in_or_out_but_what_is_named(overlay: str) -> None:
+    denied = built(overlay).one("NetworkPolicy", "default-deny")["spec"]
+    assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    worker, policies = built(overlay).worker["metadata"]["labels"], built(overlay).all("NetworkPolicy")
+    mine = [policy["spec"] for policy in policies if selects(policy["spec"]["podSelector"], worker)]
+    goes = {port["port"]: rule["to"] for policy in mine for rule in policy.get("egress", []) for port in rule["ports"]}
+    (listener,) = built(overlay).one("Kafka", "shop")["spec"]["kafka"]["listeners"]
+    assert goes.keys() == {53, listener["port"]}
+    (broker,) = goes[listener["port"]]
+    assert broker["podSelector"]["matchLabels"] == {"strimzi.io/cluster": "shop", "strimzi.io/kind": "Kafka"}
+    (scrape,) = (rule for policy in mine for rule in policy.get("ingress", []))
+    assert scrape["ports"] == [{"protocol": "TCP", "port": container(built(overlay).worker)["ports"][0]["name"]}]
+    assert {tuple(peer) for peer in scrape["from"]} == {("namespaceSelector", "podSelector")}
+
+
+@pytest.mark.parametrize("overlay", PROD)
+def test_prometheus_knows_the_job_as_the_rules_do(overlay: str) -> None:
+    monitor = built(overlay).one("PodMonitor")["spec"]
+    assert built(overlay).worker["metadata"]["labels"][monitor["jobLabel"]] == "intentstream"
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert endpoint["port"] == container(built(overlay).worker)["ports"][0]["name"]
+    assert endpoint["path"] == "/metrics"
+
+
+@pytest.mark.parametrize("overlay", PROD)
+def test_every_dashboard_is_there_and_small_enough_to_apply(overlay: str) -> None:
+    found = [c for c in built(overlay).all("ConfigMap") if "grafana_dashboard" in c["metadata"].get("labels", {})]
+    files = {name: text for config in found for name, text in config["data"].items()}
+    committed = {path.name: json.loads(path.read_text()) for path in DASHBOARDS.glob("*.json")}
+    assert {name: json.loads(text) for name, text in files.items()} == committed
+    assert committed
+    # `kubectl apply` on the client's side keeps a copy in an annotation, of 256 KiB at the most.
+    assert max(len(text.encode()) for text in files.values()) < 200_000
+
+
+def selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())

@@ -1,0 +1,139 @@
+"""The worker's pod says what the code needs: settings, memory, time to stop."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from streams.cli import cli
+from streams.kafka.topics import TABLES
+from streams.settings import Settings
+from streams.worker.consuming import LEAVE_S
+from streams.worker.service import DISCONNECT_S
+from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
+
+PROCESS_MIB = 512
+"""What a worker holds beside its stores: 280 MiB with 5,000 items (docs/operations.md), and a second model with a
+second catalogue while one takes over (docs/model-swap.md)."""
+WRITE_BUFFERS = 2
+"""Of each store: one is written while the other is flushed (streams/state/rocksdb.py)."""
+CACHE_SHARE = 8
+
+overlays = pytest.mark.parametrize("overlay", [pytest.param(name, id=name) for name in OVERLAYS])
+
+
+@pytest.fixture
+def built_overlay(overlay: str) -> Overlay:
+    return built(overlay)
+
+
+def stores_mib(settings: Settings) -> int:
+    """What the stores of a worker may take that is left alone with every partition."""
+    buffers = settings.partitions * len(TABLES) * WRITE_BUFFERS * settings.rocksdb_write_buffer_mb
+    return settings.rocksdb_block_cache_mb + buffers
+
+
+@overlays
+def test_every_variable_is_a_setting_and_they_fit_together(built_overlay: Overlay) -> None:
+    settings = built_overlay.settings
+    mounts = {mount["mountPath"] for mount in container(built_overlay.worker)["volumeMounts"]}
+    assert str(settings.data_dir) in mounts
+    assert settings.ssl_ca_file is None or str(settings.ssl_ca_file.parent) in mounts
+    assert settings.uses_tls is settings.uses_sasl is (built_overlay.name != "dev")
+
+
+@overlays
+def test_pods_run_commands_that_there_are(built_overlay: Overlay) -> None:
+    for pod in built_overlay.pods:
+        program, *arguments = container(pod)["command"]
+        assert program == "intentstream"
+        asked = CliRunner().invoke(cli, [*arguments, "--help"])
+        assert asked.exit_code == 0, asked.output
+        assert f"Usage: {cli.name} {' '.join(arguments)} [OPTIONS]\n" in asked.output
+
+
+@overlays
+def test_the_probes_and_the_service_reach_the_port_where_the_worker_listens(built_overlay: Overlay) -> None:
+    main, settings = container(built_overlay.worker), built_overlay.settings
+    assert main["ports"] == [{"name": "metrics", "containerPort": settings.metrics_port}]
+    assert settings.metrics_host == "0.0.0.0"
+    pages = {name: main[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    assert {page["port"] for page in pages.values()} == {"metrics"}
+    assert {name: page["path"] for name, page in pages.items()} == {
+        "startup": "/livez", "liveness": "/livez", "readiness": "/readyz",
+    }  # fmt: skip
+    (port,) = built_overlay.one("Service")["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (settings.metrics_port, "metrics")
+
+
+@overlays
+def test_a_worker_has_time_to_start_and_to_stop(built_overlay: Overlay) -> None:
+    pod, main = built_overlay.worker["spec"], container(built_overlay.worker)
+    startup = main["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
+    needed = main["lifecycle"]["preStop"]["sleep"]["seconds"]
+    needed += built_overlay.settings.shutdown_drain_seconds + 2 * DISCONNECT_S + LEAVE_S
+    assert pod["terminationGracePeriodSeconds"] >= 2 * needed
+
+
+@overlays
+def test_the_memory_is_what_the_settings_ask_for(built_overlay: Overlay) -> None:
+    resources, settings = container(built_overlay.worker)["resources"], built_overlay.settings
+    limit = mebibytes(resources["limits"]["memory"])
+    assert resources["requests"]["memory"] == resources["limits"]["memory"]
+    assert settings.rocksdb_block_cache_mb == limit / CACHE_SHARE
+    assert PROCESS_MIB + stores_mib(settings) <= limit
+
+
+@overlays
+def test_the_scorer_has_as_many_threads_as_cpus_are_promised(built_overlay: Overlay) -> None:
+    promised = cpus(container(built_overlay.worker)["resources"]["requests"]["cpu"])
+    assert promised <= built_overlay.settings.scorer_threads < promised + 1
+
+
+@overlays
+def test_selectors_find_the_worker_and_only_the_worker(built_overlay: Overlay) -> None:
+    stateful = built_overlay.one("StatefulSet")["spec"]
+    spread = [constraint["labelSelector"] for constraint in stateful["template"]["spec"]["topologySpreadConstraints"]]
+    monitors = [monitor["spec"]["selector"] for monitor in built_overlay.all("PodMonitor")]
+    budget = built_overlay.one("PodDisruptionBudget")["spec"]["selector"]
+    service = {"matchLabels": built_overlay.one("Service")["spec"]["selector"]}
+    for selector in (stateful["selector"], budget, service, *spread, *monitors):
+        wanted = selector["matchLabels"].items()
+        found = [pod for pod in built_overlay.pods if wanted <= pod["metadata"]["labels"].items()]
+        assert found == [built_overlay.worker]
+    assert stateful["serviceName"] == built_overlay.one("Service")["metadata"]["name"]
+
+
+@overlays
+def test_a_disruption_leaves_workers_unless_there_is_one(built_overlay: Overlay) -> None:
+    stateful = built_overlay.one("StatefulSet")["spec"]
+    scaled = [scaled["spec"]["minReplicaCount"] for scaled in built_overlay.all("ScaledObject")]
+    # KEDA's number and one of the manifest's own would undo each other.
+    assert ("replicas" in stateful) is not bool(scaled)
+    replicas = scaled[0] if scaled else stateful["replicas"]
+    allowed = built_overlay.one("PodDisruptionBudget")["spec"]["maxUnavailable"]
+    assert 0 < allowed < max(replicas, 2)
+
+
+@overlays
+def test_each_worker_keeps_its_state_on_a_volume_of_its_own(built_overlay: Overlay) -> None:
+    stateful = built_overlay.one("StatefulSet")["spec"]
+    (claim,) = stateful["volumeClaimTemplates"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container(built_overlay.worker)["volumeMounts"]}
+    assert mounted[claim["metadata"]["name"]] == str(built_overlay.settings.data_dir)
+    assert stateful["podManagementPolicy"] == "Parallel"
+    assert stateful["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete"
+
+
+def test_a_gpu_worker_asks_for_a_gpu_and_uses_it() -> None:
+    gpu = built("gpu")
+    assert container(gpu.worker)["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert gpu.settings.execution_providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert built("prod").settings.execution_providers == ("CPUExecutionProvider",)
+
+
+def test_the_login_comes_from_a_secret() -> None:
+    password = built("prod").settings.sasl_password
+    assert password is not None
+    assert password.get_secret_value() == SECRET

@@ -1,0 +1,37 @@
+import com.fasterxml.jackson.databind.JsonMappingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.introspect.Annotated;
+import com.fasterxml.jackson.databind.introspect.JacksonAnnotationIntrospector;
+import io.strimzi.api.kafka.model.kafka.Kafka;
+import io.strimzi.api.kafka.model.nodepool.KafkaNodePool;
+import io.strimzi.api.kafka.model.topic.KafkaTopic;
+import io.strimzi.api.kafka.model.user.KafkaUser;
+import java.util.Map;
+
+/** Reads resources, a JSON array on standard input, by Strimzi's own model, and prints what does not fit it. */
+class Check {
+    static final Map<String, Class<?>> KINDS = Map.of(
+        "Kafka", Kafka.class,
+        "KafkaNodePool", KafkaNodePool.class,
+        "KafkaTopic", KafkaTopic.class,
+        "KafkaUser", KafkaUser.class);
+
+    public static void main(String[] arguments) throws Exception {
+        ObjectMapper mapper = new ObjectMapper();
+        // The model keeps unknown properties, for the operator to warn of. Here they are mistakes.
+        mapper.setAnnotationIntrospector(new JacksonAnnotationIntrospector() {
+            @Override
+            public Boolean hasAnySetter(Annotated member) {
+                return false;
+            }
+        });
+        for (JsonNode resource : mapper.readTree(System.in)) {
+            try {
+                mapper.treeToValue(resource, KINDS.get(resource.path("kind").asText()));
+            } catch (JsonMappingException error) {
+                System.out.println(resource.at("/metadata/name").asText() + ": " + error.getMessage().replace("\n", " "));
+            }
+        }
+    }
+}
