@@ -12,28 +12,47 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
+TESTED = "dev.lock"
+BUILD = "build.lock"
 LOCKS = {
-    "dev.lock": ("cpu", "demo", "bench", "dev"),
+    TESTED: ("cpu", "demo", "bench", "dev"),
     "distill.lock": ("cpu", "demo", "distill", "dev"),
+    "cpu.lock": ("cpu",),
+    "gpu.lock": ("gpu",),
+    "demo.lock": ("cpu", "demo"),
+    BUILD: (),
 }
+IMAGES = ("cpu.lock", "gpu.lock", "demo.lock", BUILD)
+"""What goes into container images: the versions that the tests ran with."""
 
 
 def resolve(lock: Path, extras: tuple[str, ...], *, upgrade: bool) -> None:
     """Write `lock` for every platform and every Python that pyproject.toml allows."""
     options = [flag for extra in extras for flag in ("--extra", extra)]
+    options += ["--constraint", str(HERE / TESTED)] if lock.name in IMAGES else []
     options += ["--upgrade"] if upgrade else []
+    source = "-" if lock.name == BUILD else "pyproject.toml"
     subprocess.run(  # noqa: S603
         [
             *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
             *("--python-version", "3.11", "--no-emit-index-url", "--no-header", "--no-annotate"),
-            *(*options, "pyproject.toml", "--output-file", str(lock)),
+            *(*options, source, "--output-file", str(lock)),
         ],
         cwd=HERE.parent,
+        input=build_requirements(),
+        text=True,
         check=True,
     )
+
+
+def build_requirements() -> str:
+    """Return what the wheel is built with, a line each: for uv, which takes it from no table of pyproject.toml."""
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())
+    return "\n".join(project["build-system"]["requires"])
 
 
 def main() -> int:

@@ -1,0 +1,35 @@
+"""Run inside a worker's container: `python - PREFIX COUNT` reads lists until so many events of PREFIX are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from aiokafka import AIOKafkaConsumer
+
+from streams.contracts import serde
+from streams.kafka.clients import client_options
+from streams.settings import Settings, load_settings
+
+PATIENCE_S = 120
+
+
+async def answered(settings: Settings, prefix: str, count: int) -> set[str]:
+    """Return the ids of the answered events, all of them or what came in time."""
+    found: set[str] = set()
+    options = {**client_options(settings), "auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(settings.recommendations_topic, **options) as consumer:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                async for record in consumer:
+                    event_id = serde.decode_recommendations(record.value).trigger.event_id
+                    found |= {event_id} if event_id.startswith(prefix) else set()
+                    if len(found) == count:
+                        break
+        except TimeoutError:
+            pass
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(str(len(asyncio.run(answered(load_settings(), sys.argv[1], int(sys.argv[2]))))))

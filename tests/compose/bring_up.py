@@ -1,0 +1,162 @@
+"""The shipped Compose file, for real: up, events in, lists out, watched, a worker killed, stopped, gone.
+
+Not collected by default, because it needs root, Docker's engine and minutes: `make test-compose`. The tests are one
+story, told in order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import pytest
+
+from tests.compose.engine import Engine, Project
+from tests.compose.images import Images
+from tests.deployment.compose import ROOT
+
+HERE = Path(__file__).parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intentstream" / "compose"
+REPLICAS, EVENTS = 2, 600
+ON_THE_OTHER = ("exec", "-T", "--index", "2", "worker")
+NUMBER = 'index .Config.Labels "com.docker.compose.container-number"'
+PRODUCE = ("intentstream", "produce", "-", "--rate", "30")
+PATIENCE_S = 120
+CONFINED = """
+from pathlib import Path
+print(Path("/proc/self/status").read_text())
+Path("/var/lib/intentstream/written").touch()
+try:
+    Path("/opt/intentstream/written").touch()
+except OSError as error:
+    print(error)
+"""
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with TemporaryDirectory(prefix="intentstream-compose-") as home:
+        archives = Images(Path(home), CACHE).build()
+        with Engine(Path(home)) as engine:
+            for archive in archives:
+                engine.docker("load", "--quiet", "--input", str(archive))
+                archive.unlink()
+            yield engine
+
+
+@pytest.fixture(scope="module")
+def project(engine: Engine) -> Iterator[Project]:
+    project = Project(engine, ROOT / "docker-compose.yml", HERE / "override.yml")
+    yield project
+    project.compose("down", "--volumes", profile="demo")
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {PATIENCE_S} s still not: {what}")
+        time.sleep(0.2)
+
+
+def healthy(project: Project, container: str) -> bool:
+    return project.told(container, ".State.Health.Status") == "healthy"
+
+
+def test_one_command_brings_everything_up(project: Project) -> None:
+    project.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", profile="demo")
+    for service in ("kafka", "worker", "prometheus", "alertmanager"):
+        containers = project.containers(service)
+        assert len(containers) == (REPLICAS if service == "worker" else 1)
+        assert all(healthy(project, container) for container in containers)
+    for service in ("topics", "catalogue"):
+        (container,) = project.containers(service)
+        assert project.told(container, ".State.ExitCode") == "0"
+
+
+def test_shoppers_are_answered_with_ranked_lists(project: Project) -> None:
+    shown = project.compose("exec", "-T", "worker", "intentstream", "watch", "--limit", "5")
+    assert shown.count("shop-minilm-l3/1") == 5
+
+
+def test_a_worker_can_write_its_state_and_nothing_else(project: Project) -> None:
+    said = project.compose("exec", "-T", "worker", "python", "-", given=CONFINED)
+    assert "CapEff:\t0000000000000000" in said
+    assert "NoNewPrivs:\t1" in said
+    assert "Read-only file system" in said
+
+
+def test_prometheus_sees_every_replica(engine: Engine) -> None:
+    until(lambda: query(engine, 'sum(up{job="intentstream"})') == REPLICAS, "every worker is scraped")
+    until(lambda: query(engine, "sum(intentstream_ready)") == REPLICAS, "every worker says that it is ready")
+    until(lambda: query(engine, "sum(rate(intentstream_recommendations_total[1m]))") > 0, "lists are counted")
+
+
+def test_prometheus_has_its_rules_and_reaches_alertmanager(engine: Engine) -> None:
+    groups = engine.asked(9090, "/api/v1/rules")["groups"]
+    assert [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
+    assert groups
+    (alertmanager,) = engine.asked(9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
+    assert alertmanager["url"].endswith(":9093/api/v2/alerts")
+
+
+def test_the_shoppers_stop_when_they_are_told_to(project: Project) -> None:
+    project.compose("stop", "shoppers", profile="demo")
+    (shoppers,) = project.containers("shoppers")
+    assert project.told(shoppers, ".State.ExitCode") == str(128 + signal.SIGTERM)
+
+
+def test_no_event_is_lost_when_a_worker_is_killed_and_it_comes_back(project: Project) -> None:
+    (victim,) = [each for each in project.containers("worker") if project.told(each, NUMBER) == "1"]
+    with ThreadPoolExecutor() as pool:
+        sent = pool.submit(project.compose, *ON_THE_OTHER, *PRODUCE, given=views())
+        assert answered(project, EVENTS // 3) == EVENTS // 3
+        os.kill(int(project.told(victim, ".State.Pid")), signal.SIGKILL)
+        assert f"published {EVENTS} messages" in sent.result()
+    assert answered(project, EVENTS) == EVENTS
+    assert project.told(victim, ".RestartCount") == "1"
+    until(lambda: healthy(project, victim), "the killed worker serves again")
+
+
+def test_workers_told_to_stop_end_by_themselves(project: Project) -> None:
+    project.compose("stop", "worker")
+    assert {project.told(container, ".State.ExitCode") for container in project.containers("worker")} == {"0"}
+
+
+def test_down_leaves_nothing(project: Project, engine: Engine) -> None:
+    project.compose("down", "--volumes", profile="demo")
+    assert engine.docker("ps", "--all", "--quiet") == ""
+    assert engine.docker("volume", "ls", "--quiet") == ""
+    assert engine.docker("network", "ls", "--quiet", "--filter", "type=custom") == ""
+
+
+def answered(project: Project, count: int) -> int:
+    """Wait for so many answers, and return how many there were in time."""
+    given = (HERE / "answers.py").read_text()
+    return int(project.compose(*ON_THE_OTHER, "python", "-", "killed-", str(count), given=given))
+
+
+def views() -> str:
+    """Events of many shoppers, in all partitions."""
+    now = datetime.now(UTC).isoformat()
+    events = [
+        {"type": "search", "event_id": f"killed-{n}", "user_id": f"u{n % 50}", "query": "milk", "occurred_at": now}
+        for n in range(EVENTS)
+    ]
+    return "\n".join(map(json.dumps, events)) + "\n"
+
+
+def query(engine: Engine, expression: str) -> float:
+    """Ask Prometheus for a single number, 0 where there is none yet."""
+    result = engine.asked(9090, f"/api/v1/query?query={quote(expression)}")["result"]
+    return float(result[0]["value"][1]) if result else 0.0

@@ -1,0 +1,4 @@
+# A small Debian, from packages.
+FROM scratch
+ARG ROOTFS
+ADD ${ROOTFS} /

@@ -1,0 +1,58 @@
+"""What every service of docker-compose.yml may do, and may not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.compose import SERVICES, Service
+
+VERSION = re.compile(r":v?\d+\.\d+\.\d+(-[a-z]+)?$")
+
+every_service = pytest.mark.parametrize("service", [pytest.param(s, id=name) for name, s in SERVICES.items()])
+
+
+@every_service
+def test_a_service_has_no_more_rights_than_it_needs(service: Service) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "pid", "ipc", "network_mode", "devices"} & service.keys()
+    user, _, group = service["user"].partition(":")
+    assert int(user) > 0
+    assert group.isdecimal()
+
+
+@every_service
+def test_a_service_can_fill_neither_memory_nor_disk(service: Service) -> None:
+    assert 0 < int(service["mem_limit"]) <= 4 << 30
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    assert all("size=" in place for place in service["tmpfs"])
+
+
+@every_service
+def test_an_image_has_a_version(service: Service) -> None:
+    assert VERSION.search(service["image"])
+
+
+@every_service
+def test_a_port_is_open_to_this_machine_alone(service: Service) -> None:
+    assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}
+
+
+@every_service
+def test_what_is_mounted_is_there_and_read_only(service: Service) -> None:
+    binds = [volume for volume in service.get("volumes", []) if volume["type"] == "bind"]
+    assert [volume["source"] for volume in binds if not Path(volume["source"]).is_dir()] == []
+    assert all(volume["read_only"] for volume in binds)
+
+
+def test_nobody_can_log_in_to_grafana() -> None:
+    grafana = SERVICES["grafana"]["environment"]
+    assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert grafana["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert grafana["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert not [name for name in grafana if "PASSWORD" in name]

@@ -1,0 +1,61 @@
+"""The check that the image is given: what it says of a worker that serves, of one that does not, and of none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from streams.kafka.embedded import LOOPBACK, free_port
+from tests.deployment.compose import ROOT
+
+
+@contextmanager
+def answering(status: HTTPStatus) -> Iterator[int]:
+    class Probes(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else HTTPStatus.NOT_FOUND)
+            self.end_headers()
+            self.wfile.write(b'{"recovered": false}')
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            pass
+
+    with HTTPServer((LOOPBACK, 0), Probes) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def checked(port: int) -> subprocess.CompletedProcess[str]:
+    # A proxy that the container may be told of is not asked.
+    environment = {**os.environ, "INTENTSTREAM_METRICS_PORT": str(port), "http_proxy": f"http://{LOOPBACK}:1"}
+    command = [sys.executable, str(ROOT / "docker" / "healthcheck.py")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [(HTTPStatus.OK, 0, ""), (HTTPStatus.SERVICE_UNAVAILABLE, 1, '{"recovered": false}\n')],
+)
+def test_a_container_is_healthy_when_its_worker_is_ready(status: HTTPStatus, code: int, said: str) -> None:
+    with answering(status) as port:
+        done = checked(port)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_a_container_whose_worker_does_not_answer_is_not_healthy() -> None:
+    done = checked(free_port())
+    assert done.returncode == 1
+    assert "no answer" in done.stderr
