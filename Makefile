@@ -14,10 +14,10 @@ TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format monitoring lock bench model ranker clean
+.PHONY: help setup demo test test-compose check format monitoring lock bench model ranker clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make the virtual environment from the pinned lock
 
@@ -32,6 +32,9 @@ demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in t
 
 test: $(STAMP) ## Run every test; a missing Kafka is a failure in CI and a skip elsewhere
 	$(BIN)/python -m pytest $(ARGS)
+
+test-compose: $(STAMP) ## Bring the Compose file up for real (root; docker.io, buildah, mmdebstrap, iptables, Maven)
+	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0
 
 check: $(STAMP) ## Lint, types, import rules, locks and generated files up to date
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ def test_a_program_of_the_machine_goes_first(name: str, tmp_path: Path, monkeypa
     program = tmp_path / name
     program.touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert tools.tool(name.removeprefix("prometheus-")) == program
+    assert tools.found(name.removeprefix("prometheus-")) == program
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,5 +23,5 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(tools, "CACHE", tmp_path / "tools")
     with pytest.raises(StreamsError, match=r"promtool is not on PATH: install Debian's package prometheus, .*apt-get"):
-        tools.tool("promtool")
+        tools.found("promtool")
     assert not list((tmp_path / "tools").iterdir())
