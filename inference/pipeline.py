@@ -23,8 +23,6 @@ from inference.retrieval.tally import whose
 from inference.types import Keys, Query, RankedList, ScoredCandidate, Vector
 
 SCORING_FAILED = "scoring_failed"
-INFERENCE = "inference"
-"""A run of the ranker's graph, as observers are told of it beside the stages that it is part of."""
 FEWEST_BESIDE_NEW = 10
 """Places of a list for each one that an item nobody has acted on may have: a short list has none to give away."""
 SCORE_DECIMALS = 6
@@ -147,9 +145,7 @@ class Recommender:
         return features(shortlists, self.catalogue)
 
     def _scores(self, features: Vector) -> Vector:
-        with self._stage(INFERENCE):
-            scores = self._scorer.score(features)
-        return scores.astype(np.float64).round(SCORE_DECIMALS).astype(np.float32)
+        return self._scorer.score(features).astype(np.float64).round(SCORE_DECIMALS).astype(np.float32)
 
     def _order(self, shortlists: Sequence[Shortlist], scores: Vector) -> Rows:
         """Return the positions of all candidates, list by list, by their scores (n,), ties by stable key."""

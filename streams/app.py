@@ -169,7 +169,8 @@ class Servables:
             live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
         else:
             live, catalogue, vectors = LiveCatalogue(bundle.vector_space, bundle.dim), None, OrderedDict()
-        ranks = recommender(settings, bundle, self.behaviour, metrics.observer(bundle.provider), catalogue)
+        ranks = recommender(settings, bundle, self.behaviour, metrics.observe_stage, catalogue)
+        ranks.use(metrics.timed_scorer(bundle.scorer, bundle.provider))
         if catalogue is None:
             ranks.catalogue.mark_seen(self.seen)
         return Servable(

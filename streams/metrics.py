@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
 from math import nan
@@ -25,7 +26,8 @@ from prometheus_client import (
 )
 
 from inference.bundle import Bundle
-from inference.pipeline import INFERENCE, SCORING_FAILED, Observer
+from inference.pipeline import SCORING_FAILED, ScoresFeatures
+from inference.types import Vector
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.errors import InvalidEvent
@@ -163,17 +165,9 @@ class Metrics:
         """Record how long a stage takes: `with metrics.timed("decode"): ...`; one that fails leaves no figure."""
         return Timed(self._stages[stage])
 
-    def observer(self, provider: str) -> Observer:
-        """Return what records the stages of a model that runs on `provider`, the runs of its ranker by themselves."""
-        inference = self.inference.labels(provider)
-
-        def observe(stage: str, seconds: float) -> None:
-            if stage == INFERENCE:
-                inference.observe(seconds)
-            else:
-                self.observe_stage(stage, seconds)
-
-        return observe
+    def timed_scorer(self, scorer: ScoresFeatures, provider: str) -> TimedScorer:
+        """Return the ranker, each run of its graph recorded."""
+        return TimedScorer(scorer, self.inference.labels(provider))
 
     def observe_batch(self, waited: Sequence[float]) -> None:
         """Record a batch by how long each query in it waited, in seconds."""
@@ -221,6 +215,19 @@ class Timed:
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         if failed is None:
             self._histogram.observe(time.perf_counter() - self._began)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedScorer:
+    """A ranker, and where it is recorded how long its runs take."""
+
+    scorer: ScoresFeatures
+    histogram: Histogram
+
+    def score(self, features: Vector) -> Vector:
+        """Return probabilities (n,), float32, for features (n, F), float32. Raises ScoringError."""
+        with Timed(self.histogram):
+            return self.scorer.score(features)
 
 
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)
