@@ -1,7 +1,7 @@
 """Prometheus: the only place that knows the names of metrics. Base units; no user, item, session or text in a label.
 
 Every label set that is known beforehand exists from the start, at 0: a rate over it is 0 and not absent, and an alert
-can see its first increase. docs/operations.md lists what there is.
+can see its first increase. docs/metrics.md lists what there is.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ class Metrics:
         self.lag_records = self._gauge(
             "consumer_lag_records", "From the committed offset to the log's end", topic=None, partition=None
         )
+        self.lag_known = self._gauge("lag_known_timestamp_seconds", "When brokers last told where the logs end")
         self.offset = self._gauge("consumer_offset", "Committed offset", topic=None, partition=None)
         self.rebalances = self._counter("rebalances", "Rebalances begun")
         self.rebalance = self._histogram(

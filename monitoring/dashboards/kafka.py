@@ -6,6 +6,9 @@ from monitoring.dashboards.board import board, row
 from monitoring.dashboards.panels import above, timeseries
 from monitoring.dashboards.queries import STEP, increase, of, of_all, quantiles, rate, total
 
+KNOWN = f"{of('lag_known_timestamp_seconds')} > 0"
+"""When a worker was last told where the logs end; nothing where it never was."""
+
 LAG = row(
     "Lag",
     timeseries(
@@ -109,7 +112,7 @@ PARTITIONS = row(
 )
 
 COMMITS = row(
-    "Commits",
+    "Commits and brokers",
     timeseries(
         "Committed",
         "How fast committed offsets grow. At 0 under lag, a partition is stuck.",
@@ -130,6 +133,14 @@ COMMITS = row(
         "By worker.",
         "ops",
         {"{{instance}}": rate("commit_seconds_count", by=("instance",))},
+        none="no workers",
+    ),
+    timeseries(
+        "Brokers' last answer",
+        "Since brokers last told a worker where the logs end. Beyond a few seconds, the lag shown is of that time.",
+        "s",
+        {"{{instance}}": f"time() - {total(KNOWN, 'instance', how='max')}"},
+        above(120, 30),
         none="no workers",
     ),
 )

@@ -42,9 +42,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
 
         What lies there may be no message: the marker that ends a transaction is none.
         """
-        subscription = self._consumer._subscription.subscription if self._consumer is not None else None
-        state = subscription and subscription.assignment and subscription.assignment.state_value(tp)
-        return int(state.position) if state and state.has_valid_position else 0
+        # Another thread asks than the one that writes here: each is read once.
+        consumer = self._consumer
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        assignment = subscription and subscription.assignment
+        state = assignment and assignment.state_value(tp)
+        position = state and state._position
+        return int(position or 0)
 
     async def on_thread_stop(self) -> None:
         """Leave the group; a client that is still joining it may wait for ever, and is left behind with the process."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 5.0
 PULSE_EVERY_S = 0.1
+ANSWER_S = 5.0
+"""Seconds that brokers have to say where logs end: their client would wait for 40, and every other look with it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,23 +115,36 @@ class Watch:
     async def look_at_lag(self, reader: BroadcastReader) -> None:
         """Tell how far behind the own partitions are, in messages and in seconds."""
         owned = list(self._owned)
-        ends = await reader.ends([TopicPartition(*tp) for tp in owned])
+        ends = await self._ends(reader, owned)
         now, oldest = time(), self._oldest()
+        if len(ends) == len(owned):
+            self.metrics.lag_known.set(now)
         ages = dict.fromkeys(self._topics(), 0.0)
         for tp in owned:
-            if tp not in self._owned or tp not in ends:
+            if tp not in self._owned:
                 continue
-            end, position = ends[tp], self.app.consumer.position_of(tp)
+            position = self.app.consumer.position_of(tp)
             self.metrics.offset.labels(tp.topic, str(tp.partition)).set(position)
-            self.ends.note(tp, end, now)
             taken = oldest.get(tp)
             if taken is None:
                 position = max(position, self.app.consumer.fetched_to(tp))
+            if tp in ends:
+                self.ends.note(tp, ends[tp], now)
+                waiting = max(0, ends[tp] - position)
+                self.metrics.lag_records.labels(tp.topic, str(tp.partition)).set(waiting)
+            # Without an answer, what was waiting at the last one goes on to wait.
             age = self.ends.age(tp, position, now) if taken is None else now - taken
             ages[tp.topic] = max(ages[tp.topic], age)
-            self.metrics.lag_records.labels(tp.topic, str(tp.partition)).set(max(0, end - position))
         for topic, age in ages.items():
             self.metrics.lag_seconds.labels(topic).set(max(0.0, age))
+
+    async def _ends(self, reader: BroadcastReader, owned: Sequence[TP]) -> Mapping[TopicPartition, int]:
+        """Return where logs end; nothing where no broker answers in time."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await reader.ends([TopicPartition(*tp) for tp in owned])
+        except TimeoutError:
+            return {}
 
     def _oldest(self) -> Mapping[tuple[str, int], float]:
         """Return when Kafka took the oldest message under way, by partition."""

@@ -33,15 +33,6 @@ def test_every_chapter_is_of_one_alert() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text())
-    for target, anchor in links:
-        there = (page.parent / target).resolve() if target else page
-        assert there.exists(), target
-        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_metrics_and_settings_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text()
     metrics = TOLD.keys() | {re.sub("_(bucket|count|sum)$", "", name) for name in TOLD}
@@ -54,9 +45,3 @@ def test_the_index_lists_every_alert_with_its_severity() -> None:
         r"^\| \[(\w+)\]\([\w-]+\.md#\w+\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE
     )
     assert sorted(rows) == sorted((name, rule["labels"]["severity"]) for name, rule in alerts().items())
-
-
-def anchors(page: Path) -> set[str]:
-    """Return a page's anchors: its headings in lower case, with dashes for spaces."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {heading.lower().replace(" ", "-") for heading in headings}
