@@ -30,14 +30,14 @@ def check_distributions(installed: Collection[str]) -> None:
     """
     if not installed:
         raise ProviderError(
-            "ONNX Runtime is not installed: `pip install intentstream[cpu]`, or `pip install intentstream[gpu]` "
+            "ONNX Runtime is not installed: `pip install 'intentstream[cpu]'`, or `pip install 'intentstream[gpu]'` "
             "on a machine with an NVIDIA GPU"
         )
     if len(installed) > 1:
         raise ProviderError(
             f"{' and '.join(sorted(installed))} are installed together and overwrite each other's files: "
-            f"`pip uninstall --yes {' '.join(sorted(installed))}`, then `pip install intentstream[cpu]` "
-            "or `pip install intentstream[gpu]`"
+            f"`pip uninstall --yes {' '.join(sorted(installed))}`, then `pip install 'intentstream[cpu]'` "
+            "or `pip install 'intentstream[gpu]'`"
         )
 
 

@@ -12,6 +12,7 @@ from inference.learning.examples import Examples
 from inference.pipeline import ScoresFeatures
 
 K = 20
+SAMPLED = "The other candidates are a sample: compare the rows, not the figures with those of `evaluate`."
 
 Floats = npt.NDArray[np.floating]
 
@@ -19,13 +20,15 @@ Floats = npt.NDArray[np.floating]
 def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
     """Return a Markdown table: HR, MRR and NDCG at 20 of each order, for each kind of list that there is.
 
+    Lists hold a sample of the candidates, so its figures are higher than those of whole catalogues, and say so.
+
     Raises:
         ScoringError: a ranker fails.
     """
     parts = examples.kinds()
     header = [f"{what} {name}" for name in parts for what in (f"HR@{K}", f"MRR@{K}", f"NDCG@{K}")]
     counts = ", ".join(f"{len(part.relevant):,} lists {name}" for name, part in parts.items())
-    lines = [f"Held out: {counts}.", "", f"| | {' | '.join(header)} |", "|---|" + "---|" * len(header)]
+    lines = [f"Held out: {counts}. {SAMPLED}", "", f"| | {' | '.join(header)} |", "|---|" + "---|" * len(header)]
     measured = [_measure(part, rankers) for part in parts.values()]
     for name in measured[0]:
         found = [each[name] for each in measured]

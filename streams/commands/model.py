@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from inference.manifest import Manifest
 
-FOLDER = Path("exported_models")
-
 path_argument = click.argument("path", required=False, type=click.Path(path_type=Path, file_okay=False))
 
 
@@ -26,8 +24,8 @@ path_argument = click.argument("path", required=False, type=click.Path(path_type
 def model() -> None:
     """Look at model bundles, and change the one that workers serve with.
 
-    PATH is a bundle's folder; without it, the one that the settings name. docs/model-swap.md tells how workers verify
-    another one, warm it up and take it over without a pause.
+    PATH is a bundle's folder, for `list` one of bundles; without it, the one that the settings name.
+    docs/model-swap.md tells how workers verify another one, warm it up and take it over without a pause.
     """
 
 
@@ -72,22 +70,23 @@ def info(path: Path | None) -> None:
 
 
 @model.command("list")
-@click.argument("path", default=FOLDER, type=click.Path(path_type=Path, file_okay=False))
-def list_(path: Path) -> None:
+@path_argument
+def list_(path: Path | None) -> None:
     """List the bundles under PATH with version, size, and whether they verify."""
     from rich.table import Table
 
     from inference.manifest import MANIFEST
     from inference.verification import verify_bundle
 
-    table = Table("bundle", "version", "MB", "verifies", title=str(path))
-    for manifest in sorted(path.glob(f"*/*/{MANIFEST}")):
+    models = path or load_settings().model_dir
+    table = Table("bundle", "version", "MB", "verifies", title=str(models))
+    for manifest in sorted(models.glob(f"*/*/{MANIFEST}")):
         folder = manifest.parent
         bad = [each for each in verify_bundle(folder) if not each.passed]
         size = sum(each.stat().st_size for each in folder.iterdir() if each.is_file())
         table.add_row(folder.parent.name, folder.name, f"{size / 1e6:.1f}", f"no: {bad[0].detail}" if bad else "yes")
     if not table.row_count:
-        raise click.ClickException(f"{path}: no bundles, .../NAME/VERSION/{MANIFEST}")
+        raise click.ClickException(f"{models}: no bundles, .../NAME/VERSION/{MANIFEST}")
     console_for_tables().print(table)
 
 

@@ -48,7 +48,7 @@ def train_ranker(
     then turned to, is what the ranker learns from. A table compares a ranker that was fitted to all but the last lists
     with simpler orders, and with the ranker that the model has now, on those. What is written is then fitted to all.
 
-    Workers take the new version over while they run: see docs/model.md.
+    Workers that look into the folder take the new version over at once: see docs/model-swap.md.
     """
     if not files and (catalog is None or events is None):
         raise ConfigurationError("train-ranker: required --catalog and --events, or --examples, got neither")
@@ -113,4 +113,4 @@ def _fit(
 
 def _require_extra() -> None:
     if missing := [name for name in ("onnx", "scipy") if find_spec(name) is None]:
-        raise ConfigurationError(f"train-ranker needs {' and '.join(missing)}: `pip install intentstream[train]`")
+        raise ConfigurationError(f"train-ranker needs {' and '.join(missing)}: pip install 'intentstream[train]'")

@@ -22,7 +22,7 @@ def test_this_environment_holds_exactly_one_distribution() -> None:
 
 
 def test_no_runtime_says_what_to_install() -> None:
-    with pytest.raises(ProviderError, match=r"not installed: `pip install intentstream\[cpu\]`.*intentstream\[gpu\]"):
+    with pytest.raises(ProviderError, match=r"not installed: `pip install 'intentstream\[cpu\]'`.*intentstream\[gpu\]"):
         check_distributions(())
 
 

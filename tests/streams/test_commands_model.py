@@ -51,6 +51,14 @@ def test_list_tells_whole_bundles_from_broken_ones(copy: Path, tmp_path: Path) -
     assert ["yes" in row for row in rows] == [True, False]
 
 
+def test_list_looks_where_workers_look_for_models(copy: Path, tmp_path: Path) -> None:
+    copy.rename(copy.with_name("77"))
+    environment = {"COLUMNS": "200", "INTENTSTREAM_MODEL_DIR": str(tmp_path)}
+    result = CliRunner().invoke(cli, ["model", "list"], env=environment)
+    assert result.exit_code == 0, result.output
+    assert " 77 " in result.output
+
+
 def test_a_folder_without_bundles_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["model", "list", str(tmp_path)])
     assert result.exit_code == 1

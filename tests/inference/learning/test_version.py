@@ -15,7 +15,7 @@ pytest.importorskip("scipy", reason="needs the extra `train`")
 from inference.bundle import load_bundle
 from inference.errors import BundleError
 from inference.learning.bundle import write_manifest
-from inference.learning.compare import compare
+from inference.learning.compare import SAMPLED, compare
 from inference.learning.examples import read_examples
 from inference.learning.fit import fit
 from inference.learning.network import to_onnx, unfitted
@@ -60,7 +60,7 @@ def test_the_comparison_tells_browses_searches_and_arrivals_apart_and_puts_the_b
     features[examples.groups % 3 == 1, FEATURES.index("session_length")] = 0
     examples = replace(examples, features=features)
     table = compare(examples, {"**this ranker**": fit(examples)}).splitlines()
-    assert table[0] == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving."
+    assert table[0] == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving. " + SAMPLED
     cells = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in table[4:]}
     assert cells["**this ranker**"] == max(cells.values())
 
