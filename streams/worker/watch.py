@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ from streams.worker.lag import LogEnds
 
 if TYPE_CHECKING:
     from streams.worker.service import WorkerApp
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
 PULSE_EVERY_S = 0.1
@@ -62,11 +65,14 @@ class Watch:
             self.metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
     async def look(self, reader: BroadcastReader) -> None:
-        """Look at everything, without end."""
+        """Look at everything, without end. A look that fails is told in the log: it must not end what serves."""
         while True:
-            self.look_at_recovery()
-            self.look_at_state()
-            await self.look_at_lag(reader)
+            try:
+                self.look_at_recovery()
+                self.look_at_state()
+                await self.look_at_lag(reader)
+            except Exception:
+                log.exception("a look at the worker's own state failed; its metrics are as they were")
             await asyncio.sleep(LOOK_EVERY_S)
 
     def assigned(self, assigned: set[TP]) -> None:

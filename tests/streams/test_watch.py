@@ -111,3 +111,22 @@ async def test_a_partition_that_goes_while_brokers_are_asked_is_not_told_of(watc
     await looking
     assert watched.told("consumer_offset", PLACE) is None
     assert watched.told("assigned_partitions", OF_CLICKS) == 0
+
+
+async def test_a_look_that_fails_is_told_and_the_next_one_is_made(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.0)
+    watched, looks = Watched(monkeypatch), asyncio.Semaphore(0)
+
+    def fails() -> None:
+        looks.release()
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Watch, "look_at_recovery", lambda _: fails())
+    looking = asyncio.create_task(watched.watch.look(watched.logs))
+    async with asyncio.timeout(10):
+        await looks.acquire()
+        await looks.acquire()
+    looking.cancel()
+    assert "the disk is gone" in caplog.text
