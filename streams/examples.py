@@ -62,12 +62,14 @@ class List(NamedTuple):
             1 for each, as a basket has no order; float32 (n,).
         weights: how many candidates each example stands for: more than 1 where negatives were left out, float32 (n,).
         relevant: how many items the shopper acted on next, whether retrieval found them or not.
+        graded: whether the labels are people's grades.
     """
 
     features: Vector
     labels: Vector
     weights: Vector
     relevant: int
+    graded: bool = False
 
 
 def examples(
@@ -125,7 +127,7 @@ def graded(
         recommender = bundle.over([catalogue[place] for place in grades])
         (shortlist,) = recommender.retrieve([bundle.with_vector(Query(text=text, k=len(grades)))])
         labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
-        yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))
+        yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))._replace(graded=True)
         progress(1)
 
 
@@ -220,4 +222,5 @@ def as_examples(lists: Sequence[List]) -> Examples:
         weights=np.concatenate([each.weights for each in lists] or [np.empty(0, np.float32)]),
         groups=np.repeat(np.arange(len(lists)), sizes),
         relevant=np.array([each.relevant for each in lists], dtype=np.int64),
+        graded=np.array([each.graded for each in lists], dtype=np.bool_),
     )

@@ -26,6 +26,7 @@ class Examples:
         weights: how many candidates each example stands for, (n,).
         groups: the list of each example, 0 to lists - 1, rising, in retrieval order within a list, (n,).
         relevant: how many items each list should have had, (lists,).
+        graded: whether people graded the list's candidates, and no shopper acted, (lists,).
 
     Raises:
         BundleError: the shapes do not fit, a number is not finite, or the labels do not tell candidates apart.
@@ -37,6 +38,7 @@ class Examples:
     weights: npt.NDArray[np.floating]
     groups: Integers
     relevant: Integers
+    graded: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -82,6 +84,7 @@ class Examples:
             self.weights[rows],
             (np.cumsum(chosen) - 1)[self.groups[rows]],
             self.relevant[chosen],
+            self.graded[chosen],
         )
 
     def split(self, start: float, end: float) -> Examples:
@@ -114,6 +117,7 @@ def join(parts: Sequence[Examples]) -> Examples:
         np.concatenate([each.weights for each in parts]),
         np.concatenate([each.groups + start for each, start in zip(parts, starts, strict=True)]),
         np.concatenate([each.relevant for each in parts]),
+        np.concatenate([each.graded for each in parts]),
     )
 
 

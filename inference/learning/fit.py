@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from inference.ranking.features import CONTEXT
 from inference.types import Vector
 
 UNITS = 16
+SHOPPER = ("habits", "intent")
+"""What no list of a shopper lacks for long, and every graded one does. That it has no session is nothing special."""
 DECAYS = (1e-3, 1e-2)
 """Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
 MOST_STEPS = 200
@@ -37,13 +40,16 @@ def fit(
     """Fit the order of the candidates, then the probability that a shopper acts on one.
 
     ListNet's loss (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target, each list
-    counting alike and each negative for as many as it stands for; by L-BFGS, so that a seed gives one ranker. The
-    calibration is Platt's (1999), on the same lists. A column that never varies says nothing and gets no weight.
-    `progress` is told the number of each step, MOST_STEPS at the most.
+    counting alike and each negative for as many as it stands for; by L-BFGS, so that on as many threads a seed gives
+    one ranker. The calibration is Platt's (1999), on what shoppers acted on: among what people graded far more is good.
+    A graded list is given the shopper of another list, drawn at random: to have none would come to mean being graded,
+    and new shoppers are nearly that. A column that never varies says nothing and gets no weight. `progress` is told the
+    number of each step, MOST_STEPS at the most.
 
     Raises:
         BundleError: the lists hold no label above 0.
     """
+    examples = _asked_by_shoppers(examples, seed)
     lists = examples.lists(examples.positives() > 0)
     if not len(lists.relevant):
         raise BundleError("examples: at least one list with a candidate that was acted on required, there is none")
@@ -52,8 +58,9 @@ def fit(
     std = np.where(varies, std, 1.0)
     x = _standardised(lists, mean, std, varies)
     network = _order(lists, x, decay, Network.start(x.shape[1], units, seed), progress)
-    whole = _standardised(examples, mean, std, varies)
-    calibration = _calibrate(examples, whole, network.logits(whole))
+    acted = examples if examples.graded.all() else examples.lists(~examples.graded)
+    whole = _standardised(acted, mean, std, varies)
+    calibration = _calibrate(acted, whole, network.logits(whole))
     return Ranker(examples.names, mean, std, network, calibration)
 
 
@@ -73,6 +80,20 @@ def choose_decay(
     found = {each: _ndcg(fit(learn, decay=each, units=units, seed=seed, progress=progress), check) for each in decays}
     best = max(found.values())
     return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
+
+
+def _asked_by_shoppers(examples: Examples, seed: int) -> Examples:
+    """Give every graded list what is known of a shopper, from another list, drawn at random."""
+    graded = examples.graded
+    if graded.all() or not graded.any():
+        return examples
+    columns = [examples.names.index(name) for name in SHOPPER if name in examples.names]
+    first = np.minimum(np.searchsorted(examples.groups, np.arange(len(graded))), len(examples.groups) - 1)
+    drawn = np.arange(len(graded))
+    drawn[graded] = np.random.default_rng(seed).choice(np.flatnonzero(~graded), int(graded.sum()))
+    features = examples.features.copy()
+    features[:, columns] = features[first[drawn]][:, columns][examples.groups]
+    return replace(examples, features=features)
 
 
 def _ndcg(ranker: Ranker, check: Examples) -> float:

@@ -22,4 +22,12 @@ def labelled(names: tuple[str, ...] = NAMES, *, lists: int = 120, candidates: in
     worth = np.where(searching, features[:, names.index("query")], features[:, names.index("popularity")])
     best = np.zeros(n, dtype=np.float32)
     best[np.arange(lists) * candidates + worth.reshape(lists, candidates).argmax(axis=1)] = 1
-    return Examples(features, names, best, np.ones(n, dtype=np.float32), groups, np.ones(lists, dtype=np.int64))
+    return Examples(
+        features,
+        names,
+        best,
+        np.ones(n, dtype=np.float32),
+        groups,
+        np.ones(lists, dtype=np.int64),
+        np.zeros(lists, dtype=np.bool_),
+    )

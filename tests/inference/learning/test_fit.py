@@ -16,7 +16,7 @@ from scipy.optimize import check_grad
 from inference.errors import BundleError
 from inference.evaluation import quality
 from inference.learning.examples import Examples, join
-from inference.learning.fit import choose_decay, fit
+from inference.learning.fit import SHOPPER, choose_decay, fit
 from inference.learning.losses import listwise, logistic
 from inference.ranking.features import FEATURES
 from tests.inference.learning.lists import NAMES, labelled
@@ -25,7 +25,7 @@ from tests.inference.learning.lists import NAMES, labelled
 def test_the_listwise_loss_is_the_cross_entropy_of_each_list() -> None:
     examples = Examples(
         np.zeros((5, 1)), ("one",), np.array([1, 0, 0, 0.5, 0.25]), np.array([1, 1, 3, 1, 1.0]),
-        np.array([0, 0, 0, 1, 1]), np.array([1, 2]),
+        np.array([0, 0, 0, 1, 1]), np.array([1, 2]), np.zeros(2, dtype=np.bool_),
     )  # fmt: skip
     logits = np.array([0.3, -1, 0.2, 2, 1])
     first = -np.log(np.exp(0.3) / (np.exp(0.3) + np.exp(-1) + 3 * np.exp(0.2)))
@@ -117,3 +117,17 @@ def test_lists_without_an_answer_teach_no_order() -> None:
 def test_data_that_cannot_teach_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BundleError, match=message):
         replace(labelled(), **change)
+
+
+def test_graded_lists_do_not_make_a_shopper_without_habits_look_graded() -> None:
+    # Shoppers act on one candidate of twelve; graders, who are nobody's shoppers, found half of them good.
+    shoppers, graders = (labelled(FEATURES, lists=90, seed=seed) for seed in (3, 4))
+    places = [FEATURES.index(name) for name in SHOPPER]
+    for examples, known in ((shoppers, 1.0), (graders, 0.0)):
+        examples.features[:, places] = known
+    labels = np.where(np.arange(len(graders.labels)) % 2, 1.0, graders.labels)
+    graders = replace(graders, labels=labels, graded=np.ones(90, dtype=np.bool_))
+    ranker = fit(join([shoppers, graders]))
+    new = shoppers.features.copy()
+    new[:, places] = 0.0
+    assert ranker.score(new).mean() == pytest.approx(1 / 12, rel=0.3)
