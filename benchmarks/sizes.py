@@ -36,7 +36,7 @@ class Sizes:
     source_batches: tuple[int, ...] = (1, 16)
     flame_rate: int = 400
     flame_s: float = 20.0
-    swap_rate: int = 200
+    swap_rate: int = 50
     swap_s: float = 120.0
     seed: int = 1
 
@@ -64,6 +64,6 @@ QUICK = Sizes(
     source_lists=256,
     flame_rate=200,
     flame_s=8.0,
-    swap_rate=100,
+    swap_rate=50,
     swap_s=45.0,
 )
