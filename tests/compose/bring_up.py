@@ -66,7 +66,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"after {PATIENCE_S} s still not: {what}")
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks: containers tell nobody of a change
 
 
 def healthy(project: Project, container: str) -> bool:

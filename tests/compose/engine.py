@@ -54,7 +54,7 @@ class Engine:
         while subprocess.run(["docker", "version"], env=self.environment, capture_output=True, check=False).returncode:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the engine does not answer:\n{self._log.read_text()[-4000:]}")
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two questions: the engine tells nobody that it is ready
 
     def _stop(self) -> None:
         self._process.terminate()

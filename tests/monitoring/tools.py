@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from streams.errors import StreamsError
+from tests.lacking import lacking
 
 CACHE = Path(__file__).parents[2] / "build" / "tools"
 PACKAGES = {
@@ -32,9 +30,7 @@ def tool(name: str) -> Path:
     try:
         return found(name)
     except StreamsError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        lacking(str(error))
 
 
 def found(name: str) -> Path:
