@@ -66,7 +66,7 @@ class Metrics:
         self._runtime()
 
     def _events(self, settings: Settings) -> None:
-        topics = (settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.item_pairs_topic)
+        topics = settings.group_topics
         learned = (settings.item_neighbours_topic, settings.sessions_topic)
         reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
         self.events = self._counter("events", "Messages taken", topic=topics, outcome=OUTCOMES)

@@ -134,6 +134,11 @@ class Settings(BrokerSettings):
     metrics_port: Port = Field(9100, description="Port of the metrics endpoint; 0 turns it off")
     log_level: Level = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
+    @property
+    def group_topics(self) -> tuple[str, ...]:
+        """The topics whose partitions the workers share."""
+        return (self.clicks_topic, self.searches_topic, self.items_topic, self.item_pairs_topic)
+
     @model_validator(mode="after")
     def _values_fit_together(self) -> Self:
         if self.batch_linger_ms >= self.scoring_deadline_ms:

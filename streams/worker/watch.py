@@ -77,7 +77,7 @@ class Watch:
 
     def assigned(self, assigned: set[TP]) -> None:
         """Note the partitions of the agents' topics that this worker owns from now on."""
-        topics = self._topics()
+        topics = self.settings.group_topics
         owned = {tp for tp in assigned if tp.topic in topics}
         for tp in self._owned - owned:
             self.ends.forget(tp)
@@ -125,7 +125,7 @@ class Watch:
         now, oldest = time(), self._oldest()
         if len(ends) == len(owned):
             self.metrics.lag_known.set(now)
-        ages = dict.fromkeys(self._topics(), 0.0)
+        ages = dict.fromkeys(self.settings.group_topics, 0.0)
         for tp in owned:
             if tp not in self._owned:
                 continue
@@ -159,7 +159,3 @@ class Watch:
             for window in self.in_flight
             for message in window.oldest()
         }
-
-    def _topics(self) -> tuple[str, ...]:
-        settings = self.settings
-        return (settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.item_pairs_topic)
