@@ -75,8 +75,9 @@ class List(NamedTuple):
 def examples(
     replay: Replay, interactions: Sequence[Interaction], sampling: Sampling, progress: Callable[[int], None]
 ) -> Iterator[List]:
-    """Yield a list of examples for each sampled interaction that something followed, and arrival, in order.
+    """Yield a list of examples for each sampled interaction and arrival, in order.
 
+    Where nothing followed all labels are 0: without such lists every probability would be that of a shopper who stays.
     `progress` is told how many interactions each step took.
     """
     following = next_items(interactions, sampling)
@@ -99,7 +100,7 @@ def examples(
             draw = _draw(sampling.seed, number, 0)
             if number in arrived:
                 wanted.append((arrived.pop(number), dict.fromkeys(sessions[number], 1.0), draw))
-            if number >= start and draw.random() < sampling.share and following[number]:
+            if number >= start and draw.random() < sampling.share:
                 wanted.append((observation.query, _fading(following[number]), draw))
         shortlists = replay.recommender.retrieve([query for query, _, _ in wanted])
         for shortlist, (_, acted_on, draw) in zip(shortlists, wanted, strict=True):

@@ -1,7 +1,7 @@
 """How good ranked lists are: hit rate, MRR and NDCG at k, over lists of labelled candidates.
 
-Means over all lists, also over those whose retrieval found nothing: what is not on the list cannot be ranked, and the
-shopper does not get it either way.
+Means over the lists where something would have counted, also where retrieval found nothing of it: what is not
+on the list cannot be ranked, and the shopper does not get it either way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevan
         labels: 0 for what does not count, else its gain, (n,).
         groups: the list of each candidate, 0 to lists - 1, (n,).
         relevant: how many items would have counted for each list, (lists,): more than the labels say where retrieval
-            missed some. Missed ones count with the gain 1 in the ideal list of NDCG.
+            missed some. Missed ones count with the gain 1 in the ideal list of NDCG. Lists with 0 are passed over.
         k: how much of a list is seen.
     """
     ideal, hits, ranks = np.zeros(len(relevant)), np.zeros(len(relevant)), np.zeros(len(relevant))
@@ -47,9 +47,10 @@ def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevan
     discounts = 1 / np.log2(np.arange(2, k + 2))
     order = np.lexsort((-np.asarray(scores), groups))
     bounds = np.searchsorted(np.asarray(groups)[order], np.arange(len(relevant) + 1))
-    for each, wanted in enumerate(relevant.tolist()):
+    for each in np.flatnonzero(relevant).tolist():
         gains = np.asarray(labels)[order[bounds[each] : bounds[each + 1]]].astype(np.float64)
-        best = np.sort(np.concatenate([gains[gains > 0], np.ones(max(wanted - int((gains > 0).sum()), 0))]))[::-1][:k]
+        missed = max(int(relevant[each]) - int((gains > 0).sum()), 0)
+        best = np.sort(np.concatenate([gains[gains > 0], np.ones(missed)]))[::-1][:k]
         ideal[each] = best @ discounts[: len(best)]
         seen = gains[:k]
         gained[each] = seen @ discounts[: len(seen)]
@@ -57,5 +58,6 @@ def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevan
         if len(places):
             hits[each], ranks[each] = 1.0, 1 / (1 + places[0])
     ndcg = np.divide(gained, ideal, out=np.zeros_like(gained), where=ideal > 0)
-    means = [float(each.mean()) if len(relevant) else 0.0 for each in (hits, ranks, ndcg)]
-    return Quality(len(relevant), *means)
+    judged = relevant > 0
+    means = [float(each[judged].mean()) if judged.any() else 0.0 for each in (hits, ranks, ndcg)]
+    return Quality(int(judged.sum()), *means)

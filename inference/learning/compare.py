@@ -1,4 +1,4 @@
-"""A ranker beside simpler orders of the same lists."""
+"""A ranker beside simpler orders of the same lists, and its probabilities beside what came true."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from inference.learning.examples import Examples
 from inference.pipeline import ScoresFeatures
 
 K = 20
+LIKELY = 0.1
+"""What gets at least this probability is worth a line of its own: it is what shoppers see."""
 SAMPLED = "The other candidates are a sample: compare the rows, not the figures with those of `evaluate`."
 
 Floats = npt.NDArray[np.floating]
@@ -27,7 +29,7 @@ def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
     """
     parts = examples.kinds()
     header = [f"{what} {name}" for name in parts for what in (f"HR@{K}", f"MRR@{K}", f"NDCG@{K}")]
-    counts = ", ".join(f"{len(part.relevant):,} lists {name}" for name, part in parts.items())
+    counts = ", ".join(f"{(part.relevant > 0).sum():,} lists {name}" for name, part in parts.items())
     lines = [f"Held out: {counts}. {SAMPLED}", "", f"| | {' | '.join(header)} |", "|---|" + "---|" * len(header)]
     measured = [_measure(part, rankers) for part in parts.values()]
     for name in measured[0]:
@@ -35,6 +37,35 @@ def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
         cells = [f"{value:.3f}" for each in found for value in (each.hit_rate, each.mrr, each.ndcg)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def calibration(examples: Examples, ranker: ScoresFeatures) -> str:
+    """Return a Markdown table: mean probability and share acted on, for each kind of list that shoppers had.
+
+    Each candidate counts for as many as it stands for. What people graded has no part in it.
+
+    Raises:
+        ScoringError: the ranker fails.
+    """
+    header = f"| | said | came true | of those said to be ≥ {LIKELY:.0%} | said | came true |"
+    lines = ["Probabilities, over all candidates of these lists and of those that nothing followed.", "", header]
+    lines.append("|---" * 6 + "|")
+    for name, part in examples.lists(~examples.graded).kinds().items():
+        said, came = ranker.score(np.asarray(part.features, dtype=np.float32)), part.labels > 0
+        likely = part.weights * (said >= LIKELY)
+        cells = [
+            *_means(said, came, part.weights),
+            f"{likely.sum() / part.weights.sum():.2%}",
+            *_means(said, came, likely),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _means(said: Floats, came: npt.NDArray[np.bool_], weights: Floats) -> list[str]:
+    if not weights.any():
+        return ["-", "-"]
+    return [f"{np.average(each, weights=weights):.2%}" for each in (said, came)]
 
 
 def _measure(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> dict[str, Quality]:

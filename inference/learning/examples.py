@@ -93,10 +93,11 @@ class Examples:
         return self.lists((place >= start) & (place < end))
 
     def kinds(self) -> dict[str, Examples]:
-        """Return the lists of those who browse, search and arrive, where there are any."""
+        """Return the lists of those who browse, search and arrive, where any of them holds what was acted on."""
         searching, in_session = self.holds("searching"), self.holds("session_length")
         chosen = {"browsing": ~searching & in_session, "searching": searching, "arriving": ~searching & ~in_session}
-        return {name: self.lists(those) for name, those in chosen.items() if those.any()}
+        found = self.positives() > 0
+        return {name: self.lists(those) for name, those in chosen.items() if (those & found).any()}
 
     def holds(self, name: str) -> npt.NDArray[np.bool_]:
         """Tell in which lists a feature is above 0, (lists,)."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
               help="Folder of the new version, .../NAME/VERSION, of the model in use.")  # fmt: skip
 @click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.15, show_default=True,
               help="Share of the lists, the last ones, that judge a ranker fitted to those before.")  # fmt: skip
-@click.option("--units", type=click.IntRange(0, 256), default=16, show_default=True,
-              help="Hidden units; 0 for a linear ranker.")  # fmt: skip
+@click.option("--units", type=click.IntRange(0, 256), default=8, show_default=True,
+              help="Hidden units of each network that is averaged; 0 for a linear ranker.")  # fmt: skip
 @click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; else chosen on later lists.")
 @sampling_options
 def train_ranker(
@@ -46,7 +46,8 @@ def train_ranker(
 
     The interactions are replayed as a worker would serve them; what a list showed at each moment, and what the shopper
     then turned to, is what the ranker learns from. A table compares a ranker that was fitted to all but the last lists
-    with simpler orders, and with the ranker that the model has now, on those. What is written is then fitted to all.
+    with simpler orders, and with the ranker that the model has now, on those, another its probabilities with what came
+    true. What is written is then fitted to all.
 
     Workers that look into the folder take the new version over at once: see docs/model-swap.md.
     """
@@ -55,7 +56,7 @@ def train_ranker(
     if output.exists():
         raise ConfigurationError(f"{output}: required a folder that does not exist yet: a version is never changed")
     _require_extra()
-    from inference.learning.compare import compare
+    from inference.learning.compare import calibration, compare
     from inference.learning.examples import read_examples
     from inference.learning.network import to_onnx
     from inference.learning.version import with_ranker
@@ -73,7 +74,9 @@ def train_ranker(
         shops.append(as_examples(gather(settings, bundle, catalog, events, sampling, vectors=vectors, until=until)))
     judged, ranker = _fit(shops, held_out, decay, units, seed)
     with_ranker(settings.model_path, output, to_onnx(ranker))
-    click.echo(compare(_part(shops, 1 - held_out, 1), {"ranker before": bundle.scorer, "**this ranker**": judged}))
+    late = _part(shops, 1 - held_out, 1)
+    click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": judged}) + "\n")
+    click.echo(calibration(late, judged) + "\n")
     click.echo(f"{output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
 

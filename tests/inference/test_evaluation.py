@@ -50,8 +50,15 @@ def test_bounds_and_the_perfect_order(rows: list[tuple[int, int, float]]) -> Non
     labels, groups, scores = (np.array(column) for column in zip(*sorted(rows, key=lambda row: row[1]), strict=True))
     relevant = np.bincount(groups, labels, 4).astype(int)
     found, perfect = quality(scores, labels, groups, relevant), quality(labels, labels, groups, relevant)
-    wanted = (relevant > 0).mean()
+    wanted = float(relevant.any())
+    assert found.lists == (relevant > 0).sum()
     assert perfect.ndcg == pytest.approx(wanted)
     assert perfect.mrr == pytest.approx(wanted)
     assert 0 <= found.mrr <= found.hit_rate <= wanted
     assert found.ndcg <= perfect.ndcg + 1e-9
+
+
+def test_lists_that_nothing_followed_are_passed_over() -> None:
+    scores, relevant = np.array([4.0, 3, 2, 1, 0, 1]), np.array([2, 1])
+    longer = quality(np.append(scores, 9), np.append(LABELS, 0), np.append(GROUPS, 2), np.append(relevant, 0))
+    assert longer == quality(scores, LABELS, GROUPS, relevant)

@@ -15,15 +15,23 @@ pytest.importorskip("scipy", reason="needs the extra `train`")
 from inference.bundle import load_bundle
 from inference.errors import BundleError
 from inference.learning.bundle import write_manifest
-from inference.learning.compare import SAMPLED, compare
-from inference.learning.examples import read_examples
+from inference.learning.compare import SAMPLED, calibration, compare
+from inference.learning.examples import join, read_examples
 from inference.learning.fit import fit
 from inference.learning.network import to_onnx, unfitted
 from inference.learning.version import with_ranker
 from inference.manifest import read_manifest, vector_space
 from inference.ranking.features import FEATURES
+from inference.types import Vector
 from tests.conftest import BUNDLE
 from tests.inference.learning.lists import labelled
+
+
+class Says:
+    """A ranker whose probability is a feature."""
+
+    def score(self, features: Vector) -> Vector:
+        return features[:, FEATURES.index("new")]
 
 
 def test_a_version_with_another_ranker_keeps_the_encoder_and_its_space(tmp_path: Path) -> None:
@@ -63,6 +71,26 @@ def test_the_comparison_tells_browses_searches_and_arrivals_apart_and_puts_the_b
     assert table[0] == "Held out: 30 lists browsing, 30 lists searching, 30 lists arriving. " + SAMPLED
     cells = {row.split("|")[1].strip(): float(row.split("|")[4]) for row in table[4:]}
     assert cells["**this ranker**"] == max(cells.values())
+
+
+def test_probabilities_are_set_beside_what_came_true() -> None:
+    examples = labelled(FEATURES, lists=90)
+    ended = examples.groups % 2 == 0
+    examples.features[:, FEATURES.index("new")] = np.where(ended, 0.05, 0.2)
+    # One of twelve candidates was acted on, but nothing followed half of the lists.
+    examples = replace(examples, labels=np.where(ended, 0, examples.labels), relevant=np.arange(90) % 2)
+    graded = replace(labelled(FEATURES, lists=30, seed=5), graded=np.ones(30, dtype=np.bool_))
+    rows = calibration(join([examples, graded]), Says()).splitlines()
+    assert rows[4:] == [
+        "| browsing | 12.50% | 4.17% | 50.00% | 20.00% | 8.33% |",
+        "| searching | 12.50% | 4.17% | 50.00% | 20.00% | 8.33% |",
+    ]
+
+
+def test_where_nothing_is_likely_the_table_says_so() -> None:
+    examples = labelled(FEATURES, lists=9)
+    examples.features[:, FEATURES.index("new")] = 0
+    assert calibration(examples, Says()).splitlines()[4] == "| browsing | 0.00% | 8.33% | 0.00% | - | - |"
 
 
 def test_examples_come_back_from_their_file(tmp_path: Path) -> None:
