@@ -7,6 +7,7 @@ depend on what is the same for a whole list, such as whether the shopper searche
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -40,7 +41,7 @@ class Network:
     output: Floats
 
     @classmethod
-    def start(cls, features: int, units: int, seed: int) -> Network:
+    def start(cls, features: int, units: int, seed: int | Sequence[int]) -> Network:
         """Return a network whose linear part is 0 and whose hidden units look in random directions."""
         draw = np.random.default_rng(seed)
         scale = 1 / np.sqrt(max(features, 1))
@@ -49,6 +50,16 @@ class Network:
             hidden=draw.normal(0, scale, (features, units)),
             bias=np.zeros(units),
             output=draw.normal(0, 1 / np.sqrt(max(units, 1)), units),
+        )
+
+    @classmethod
+    def mean(cls, networks: Sequence[Network]) -> Network:
+        """Return the network whose logits are the mean of theirs: one with all their hidden units."""
+        return cls(
+            direct=np.mean([each.direct for each in networks], axis=0),
+            hidden=np.concatenate([each.hidden for each in networks], axis=1),
+            bias=np.concatenate([each.bias for each in networks]),
+            output=np.concatenate([each.output for each in networks]) / len(networks),
         )
 
     def flat(self) -> Floats:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from inference.evaluation import quality
 from inference.learning.examples import Examples, join
 from inference.learning.fit import SHOPPER, choose_decay, fit
 from inference.learning.losses import listwise, logistic
+from inference.learning.network import Network
 from inference.ranking.features import FEATURES
 from tests.inference.learning.lists import NAMES, labelled
 
@@ -54,6 +59,35 @@ def test_a_seed_gives_one_ranker() -> None:
     one, same, other = (fit(labelled(), seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.network.flat(), same.network.flat())
     assert not np.array_equal(one.network.flat(), other.network.flat())
+
+
+def fingerprint() -> str:
+    """Return what all numbers of a ranker come to, of as many examples as BLAS shares out among threads."""
+    ranker = fit(labelled(FEATURES, lists=1500))
+    return sha256(
+        ranker.network.flat().tobytes() + ranker.score(np.eye(len(FEATURES), dtype=np.float32)).tobytes()
+    ).hexdigest()
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    code = "from tests.inference.learning.test_fit import fingerprint; print(fingerprint())"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+def test_the_mean_of_networks_has_the_mean_of_their_logits() -> None:
+    networks = [Network.start(5, 3, (0, number)) for number in range(4)]
+    x = np.random.default_rng(2).normal(size=(20, 5))
+    mean = np.mean([each.logits(x) for each in networks], axis=0)
+    np.testing.assert_allclose(Network.mean(networks).logits(x), mean, atol=1e-12)
 
 
 def test_what_never_varies_gets_no_weight() -> None:
