@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.bundle import Bundle
+from inference.errors import BundleError
 from inference.learning.examples import Examples
 from inference.pipeline import Recommender
 from inference.ranking.features import FEATURES
@@ -77,7 +78,8 @@ def examples(
 ) -> Iterator[List]:
     """Yield a list of examples for each sampled interaction and arrival, in order.
 
-    Where nothing followed all labels are 0: without such lists every probability would be that of a shopper who stays.
+    Where nothing follows an interaction all labels are 0: without such lists every probability would be that of a
+    shopper who stays.
     `progress` is told how many interactions each step took.
     """
     following = next_items(interactions, sampling)
@@ -214,13 +216,17 @@ def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tupl
 
 
 def as_examples(lists: Sequence[List]) -> Examples:
-    """Return the lists as the ranker's fit takes them. Raises BundleError where they cannot teach."""
+    """Return the lists as the ranker's fit takes them. Raises BundleError where shoppers acted on nothing."""
+    if not any(each.labels.any() for each in lists):
+        raise BundleError(
+            f"examples: required a list with a candidate that was acted on, got {len(lists)} lists without"
+        )
     sizes = [len(each.labels) for each in lists]
     return Examples(
-        features=np.concatenate([each.features for each in lists] or [np.empty((0, len(FEATURES)), np.float32)]),
+        features=np.concatenate([each.features for each in lists]),
         names=FEATURES,
-        labels=np.concatenate([each.labels for each in lists] or [np.empty(0, np.float32)]),
-        weights=np.concatenate([each.weights for each in lists] or [np.empty(0, np.float32)]),
+        labels=np.concatenate([each.labels for each in lists]),
+        weights=np.concatenate([each.weights for each in lists]),
         groups=np.repeat(np.arange(len(lists)), sizes),
         relevant=np.array([each.relevant for each in lists], dtype=np.int64),
         graded=np.array([each.graded for each in lists], dtype=np.bool_),

@@ -13,7 +13,7 @@ from inference.pipeline import ScoresFeatures
 
 K = 20
 LIKELY = 0.1
-"""What gets at least this probability is worth a line of its own: it is what shoppers see."""
+"""What gets at least this probability is worth columns of its own: it is what shoppers see."""
 SAMPLED = "The other candidates are a sample: compare the rows, not the figures with those of `evaluate`."
 
 Floats = npt.NDArray[np.floating]
@@ -40,14 +40,14 @@ def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
 
 
 def calibration(examples: Examples, ranker: ScoresFeatures) -> str:
-    """Return a Markdown table: mean probability and share acted on, for each kind of list that shoppers had.
+    """Return a Markdown table: mean probability and share acted on, for each kind of list in which shoppers acted.
 
     Each candidate counts for as many as it stands for. What people graded has no part in it.
 
     Raises:
         ScoringError: the ranker fails.
     """
-    header = f"| | said | came true | of those said to be ≥ {LIKELY:.0%} | said | came true |"
+    header = f"| | said | came true | share said to be ≥ {LIKELY:.0%} | of it said | of it came true |"
     lines = ["Probabilities, over all candidates of these lists and of those that nothing followed.", "", header]
     lines.append("|---" * 6 + "|")
     for name, part in examples.lists(~examples.graded).kinds().items():
@@ -59,7 +59,7 @@ def calibration(examples: Examples, ranker: ScoresFeatures) -> str:
             *_means(said, came, likely),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 4 else "Probabilities: shoppers acted on nothing in these lists."
 
 
 def _means(said: Floats, came: npt.NDArray[np.bool_], weights: Floats) -> list[str]:

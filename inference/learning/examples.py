@@ -25,11 +25,11 @@ class Examples:
         labels: how much the candidate was what the shopper wanted, in [0, 1]; above 0 where he acted on it, (n,).
         weights: how many candidates each example stands for, (n,).
         groups: the list of each example, 0 to lists - 1, rising, in retrieval order within a list, (n,).
-        relevant: how many items each list should have had, (lists,).
+        relevant: how many items each list should have had, 0 where nothing followed, (lists,).
         graded: whether people graded the list's candidates, and no shopper acted, (lists,).
 
     Raises:
-        BundleError: the shapes do not fit, a number is not finite, or the labels do not tell candidates apart.
+        BundleError: the shapes do not fit, a number is not finite, or a label is not from 0 to 1.
     """
 
     features: npt.NDArray[np.floating]
@@ -50,8 +50,8 @@ class Examples:
         if not (np.isfinite(self.features).all() and np.isfinite(self.weights).all()):
             raise BundleError("examples: finite features and weights required, some are not")
         lowest, highest = (float(self.labels.min()), float(self.labels.max())) if n else (0.0, 0.0)
-        if not 0 == lowest < highest <= 1:
-            raise BundleError(f"examples: labels from 0 to 1, not all alike, required, {lowest} to {highest} came")
+        if not 0 <= lowest <= highest <= 1:
+            raise BundleError(f"examples: labels from 0 to 1 required, {lowest} to {highest} came")
         if (np.diff(self.groups) < 0).any() or (n and not 0 <= self.groups[0] <= self.groups[-1] < len(self.relevant)):
             raise BundleError(f"examples: groups that rise from 0 to less than {len(self.relevant)} required")
 

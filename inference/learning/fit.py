@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from inference.errors import BundleError
 from inference.evaluation import quality
 from inference.learning.examples import Examples
-from inference.learning.losses import listwise, logistic
+from inference.learning.losses import Loss, listwise, logistic
 from inference.learning.network import Calibration, Network, Ranker
 from inference.ranking.features import CONTEXT
 from inference.types import Vector
@@ -39,10 +38,10 @@ TOLERANCE = 1e-3
 """What gains less NDCG than this is chance: the stronger penalty is then the better one."""
 
 Floats = npt.NDArray[np.floating]
-Progress = Callable[[int], None]
+Progress = Callable[[], None]
 
 
-def silent(_step: int) -> None:
+def silent() -> None:
     """Tell nobody."""
 
 
@@ -54,31 +53,33 @@ def fit(
     ListNet's loss (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target, each list
     counting alike and each negative for as many as it stands for; by L-BFGS. The mean of several networks, which is a
     network, errs less than one of them (Hansen & Salamon 1990, doi:10.1109/34.58871): MEMBERS of `units` hidden units
-    each, or one without any, which has one optimum. A seed gives one ranker, on however many threads.
+    each, or one without any, which has one optimum. A seed gives one ranker, on however many threads of one machine.
 
     The calibration is Platt's (1999), on what shoppers acted on: among what people graded far more is good. A graded
     list is given the shopper of another list, drawn at random: to have none would come to mean being graded, and new
-    shoppers are nearly that. A column that never varies says nothing and gets no weight. `progress` is told the number
-    of each step, MOST_STEPS at the most.
+    shoppers are nearly that. A column that never varies says nothing and gets no weight. `progress` is called at each
+    step, from several threads, MOST_STEPS times at the most.
 
     Raises:
-        BundleError: the lists hold no label above 0.
+        BundleError: there is no candidate that was acted on, or none that was not.
     """
     examples = _asked_by_shoppers(examples, seed)
     lists = examples.lists(examples.positives() > 0)
-    if not len(lists.relevant):
-        raise BundleError("examples: at least one list with a candidate that was acted on required, there is none")
+    if not 0 < np.count_nonzero(lists.labels) < len(lists.labels):
+        raise BundleError(
+            "examples: lists with candidates that were acted on and others that were not required, got none"
+        )
     mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
     varies = std > 1e-6
     std = np.where(varies, std, 1.0)
     x = _standardised(lists, mean, std, varies)
     starts = [Network.start(x.shape[1], units, (seed, number)) for number in range(MEMBERS if units else 1)]
-    steps = count(1)
+    loss = listwise(lists)
     acted = examples if examples.graded.all() else examples.lists(~examples.graded)
     whole = _standardised(acted, mean, std, varies)
     # BLAS on one thread: on more, the order of its sums would depend on how many there are.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        members = pool.map(lambda start: _order(lists, x, decay, start, lambda: progress(next(steps))), starts)
+        members = pool.map(lambda start: _order(loss, x, decay, start, progress), starts)
         network = Network.mean(list(members))
         calibration = _calibrate(acted, whole, network.logits(whole))
     return Ranker(examples.names, mean, std, network, calibration)
@@ -97,7 +98,10 @@ def choose_decay(
 
     Best by NDCG@20, browsing, searching and arriving counting alike: shops have few searches among many lists.
     """
-    found = {each: _ndcg(fit(learn, decay=each, units=units, seed=seed, progress=progress), check) for each in decays}
+    with threadpool_limits(1, user_api="blas"):
+        found = {
+            each: _ndcg(fit(learn, decay=each, units=units, seed=seed, progress=progress), check) for each in decays
+        }
     best = max(found.values())
     return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
 
@@ -117,8 +121,8 @@ def _asked_by_shoppers(examples: Examples, seed: int) -> Examples:
 
 
 def _ndcg(ranker: Ranker, check: Examples) -> float:
-    kinds = check.kinds().values()
-    return sum(quality(ranker.logits(each.features), *each.truth).ndcg for each in kinds) / len(kinds)
+    found = [quality(ranker.logits(each.features), *each.truth).ndcg for each in check.kinds().values()]
+    return sum(found) / max(len(found), 1)
 
 
 def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDArray[np.bool_]) -> Vector:
@@ -128,9 +132,8 @@ def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDA
     return np.asarray(x, dtype=np.float32)
 
 
-def _order(lists: Examples, x: Vector, decay: float, start: Network, step: Callable[[], None]) -> Network:
-    """Minimise the listwise loss with a penalty on the weights; `step` is told of each."""
-    loss = listwise(lists)
+def _order(loss: Loss, x: Vector, decay: float, start: Network, progress: Progress) -> Network:
+    """Minimise the loss of the logits with a penalty on the weights."""
     penalised = start.like(np.ones(start.flat().size))
     penalty = Network(penalised.direct, penalised.hidden, 0 * penalised.bias, penalised.output).flat() * decay
 
@@ -157,7 +160,7 @@ def _order(lists: Examples, x: Vector, decay: float, start: Network, step: Calla
         start.flat(),
         jac=True,
         method="L-BFGS-B",
-        callback=lambda _flat: step(),
+        callback=lambda _flat: progress(),
         options={"maxiter": _STEPS, "ftol": 1e-7, "maxcor": _MEMORY},
     )
     return start.like(found.x)

@@ -30,11 +30,13 @@ def examples(
 
     Goes the way of `replay`. At each interaction it keeps the candidates' features as they are at that moment, and
     labels them by what the shopper turned to next: 1 for the next item of the session, 1/2 for the one after … (after a
-    search: the first alone), 0 for other candidates of the same list. When a known shopper arrives, the items of his
-    session count alike. With --judgements, the graded items of each search are a list, labelled by their grades.
+    search: the first alone), 0 for the others, and for all where nothing followed. When a known shopper arrives, the
+    items of his session count alike. With --judgements, the graded items of each search are a list, labelled by their
+    grades.
 
     The file holds `features` (n, F), `labels` and `weights` (n,), `groups` (n,), the number of the list that each row
-    belongs to, in order of time, `relevant`, how many items were to be found for each list, and `names` (F,).
+    belongs to, in order of time, `relevant`, how many items were to be found for each list, `graded`, whether people
+    graded it, and `names` (F,).
     `intentstream train-ranker --examples examples.npz` fits the ranker to it.
     """
     from streams.commands.gathering import gather, gather_grades

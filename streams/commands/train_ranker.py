@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.15, show_default=True,
               help="Share of the lists, the last ones, that judge a ranker fitted to those before.")  # fmt: skip
 @click.option("--units", type=click.IntRange(0, 256), default=8, show_default=True,
-              help="Hidden units of each network that is averaged; 0 for a linear ranker.")  # fmt: skip
+              help="Hidden units of each of the four networks that are averaged; 0 for a linear ranker.")  # fmt: skip
 @click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; else chosen on later lists.")
 @sampling_options
 def train_ranker(
@@ -45,9 +45,9 @@ def train_ranker(
     """Fit a ranker to what shoppers did, and write it as a new version of the model.
 
     The interactions are replayed as a worker would serve them; what a list showed at each moment, and what the shopper
-    then turned to, is what the ranker learns from. A table compares a ranker that was fitted to all but the last lists
-    with simpler orders, and with the ranker that the model has now, on those, another its probabilities with what came
-    true. What is written is then fitted to all.
+    then turned to, is what the ranker learns from. On the last lists, a table compares a ranker that was fitted to
+    those before with simpler orders and with the ranker that the model has now; another one sets its probabilities
+    beside what came true. What is written is fitted to all.
 
     Workers that look into the folder take the new version over at once: see docs/model-swap.md.
     """
@@ -72,11 +72,16 @@ def train_ranker(
         gap_ms = profile_rules(settings).session_gap_ms
         sampling = Sampling(seed, after, share, arrivals, negatives, horizon, gap_ms)
         shops.append(as_examples(gather(settings, bundle, catalog, events, sampling, vectors=vectors, until=until)))
-    judged, ranker = _fit(shops, held_out, decay, units, seed)
-    with_ranker(settings.model_path, output, to_onnx(ranker))
     late = _part(shops, 1 - held_out, 1)
+    if not late.positives().any():
+        raise ConfigurationError(
+            f"train-ranker: required items that were acted on in the last {held_out:.0%} of the lists, which judge, "
+            f"found none in {len(late.relevant)} lists: give more interactions, or a greater --held-out"
+        )
+    judged, ranker = _fit(shops, held_out, decay, units, seed)
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": judged}) + "\n")
     click.echo(calibration(late, judged) + "\n")
+    with_ranker(settings.model_path, output, to_onnx(ranker))
     click.echo(f"{output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
 
@@ -101,7 +106,7 @@ def _fit(
     with Progress() as bar:
         task = bar.add_task("Fitting the ranker", total=MOST_STEPS * (2 + (0 if decay is not None else len(DECAYS))))
 
-        def step(_number: int) -> None:
+        def step() -> None:
             bar.advance(task)
 
         if decay is None:

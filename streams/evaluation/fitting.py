@@ -15,6 +15,6 @@ def fitter(seed: int, tell: Tell) -> Fit:
 
     def fitted(lists: Sequence[List]) -> Ranker:
         step = tell("Fitting a ranker", MOST_STEPS)
-        return fit(as_examples(lists), seed=seed, progress=lambda _: step(1))
+        return fit(as_examples(lists), seed=seed, progress=lambda: step(1))
 
     return fitted

@@ -77,13 +77,16 @@ def test_probabilities_are_set_beside_what_came_true() -> None:
     examples = labelled(FEATURES, lists=90)
     ended = examples.groups % 2 == 0
     examples.features[:, FEATURES.index("new")] = np.where(ended, 0.05, 0.2)
-    # One of twelve candidates was acted on, but nothing followed half of the lists.
-    examples = replace(examples, labels=np.where(ended, 0, examples.labels), relevant=np.arange(90) % 2)
+    # One of 45 candidates was acted on, as eleven stand for four each, but nothing followed half of the lists.
+    weights = np.where(examples.labels > 0, 1.0, 4.0)
+    examples = replace(
+        examples, labels=np.where(ended, 0, examples.labels), weights=weights, relevant=np.arange(90) % 2
+    )
     graded = replace(labelled(FEATURES, lists=30, seed=5), graded=np.ones(30, dtype=np.bool_))
     rows = calibration(join([examples, graded]), Says()).splitlines()
     assert rows[4:] == [
-        "| browsing | 12.50% | 4.17% | 50.00% | 20.00% | 8.33% |",
-        "| searching | 12.50% | 4.17% | 50.00% | 20.00% | 8.33% |",
+        "| browsing | 12.50% | 1.11% | 50.00% | 20.00% | 2.22% |",
+        "| searching | 12.50% | 1.11% | 50.00% | 20.00% | 2.22% |",
     ]
 
 
@@ -91,6 +94,11 @@ def test_where_nothing_is_likely_the_table_says_so() -> None:
     examples = labelled(FEATURES, lists=9)
     examples.features[:, FEATURES.index("new")] = 0
     assert calibration(examples, Says()).splitlines()[4] == "| browsing | 0.00% | 8.33% | 0.00% | - | - |"
+
+
+def test_of_grades_alone_there_are_no_probabilities() -> None:
+    graded = replace(labelled(FEATURES, lists=9), graded=np.ones(9, dtype=np.bool_))
+    assert calibration(graded, Says()) == "Probabilities: shoppers acted on nothing in these lists."
 
 
 def test_examples_come_back_from_their_file(tmp_path: Path) -> None:
