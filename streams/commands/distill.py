@@ -40,10 +40,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
               help="Times the steps of the plan; 0.01 for a try.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores to train on.")
-@click.option("--credit", help="Whose data the catalogue and the interactions are, for the model card.")
+@click.option("--credit", nargs=3, metavar="NAME LICENCE CITATION",
+              help="What the catalogue and the interactions are, and whose, for the model card.")  # fmt: skip
 def distill(
     catalog: Path | None, events: Path | None, until: datetime | None, data: Path | None, output: Path,
-    work: Path | None, seed: int, scale: float, threads: int, credit: str | None,
+    work: Path | None, seed: int, scale: float, threads: int, credit: tuple[str, str, str] | None,
 ) -> None:  # fmt: skip
     """Distil the teacher into a student of a shop's own, and write it as a bundle.
 
@@ -83,7 +84,11 @@ def distill(
 
 
 def _material(
-    catalog: Path | None, events: Path | None, until: datetime | None, data: Path | None, credit: str | None
+    catalog: Path | None,
+    events: Path | None,
+    until: datetime | None,
+    data: Path | None,
+    credit: tuple[str, str, str] | None,
 ) -> tuple[Material, list[Source]]:
     from inference.distillation.datasets import read_datasets, sources_in
     from inference.distillation.material import Material
@@ -96,9 +101,8 @@ def _material(
     if catalog is not None:
         material += read_shop(catalog, events, until=until)
         used_for = "titles and lines; searches and baskets" if events else "titles and lines"
-        sources.append(
-            Source(name="the catalogue given", licence="of its owner", citation=credit or "none", used_for=used_for)
-        )
+        name, licence, citation = credit or ("the catalogue given", "of its owner", "none")
+        sources.append(Source(name=name, licence=licence, citation=citation, used_for=used_for))
     return material, sources
 
 
