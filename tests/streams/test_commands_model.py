@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from inference.manifest import read_manifest
 from streams.cli import cli
 from streams.commands import distill as command
 from tests.conftest import BUNDLE
@@ -38,8 +39,20 @@ def test_verify_fails_where_a_byte_is_wrong(copy: Path) -> None:
 def test_info_says_what_the_files_are_for_and_whose_data_they_come_from() -> None:
     result = CliRunner().invoke(cli, ["model", "info", str(BUNDLE)], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
-    for wanted in ("all-MiniLM-L6-v2", "Apache-2.0", "catalogue", "CUDA", "CC BY 4.0", "NDCG@10"):
+    for wanted in ("all-MiniLM-L6-v2", "Apache-2.0", "catalogue", "CUDA", "CC BY 4.0", "CC0", "NDCG@10", "as fast as"):
         assert wanted in result.output
+
+
+def test_the_model_comes_with_its_licence() -> None:
+    assert "LICENSE" in {each.name for each in read_manifest(BUNDLE).files}
+    assert (BUNDLE / "LICENSE").read_bytes() == (BUNDLE.parents[2] / "LICENSE").read_bytes()
+
+
+@pytest.mark.parametrize("credit", [("Our shop", "CC0", "Us, 2026"), None])
+def test_the_card_credits_whose_data_they_are(tmp_path: Path, credit: tuple[str, str, str] | None) -> None:
+    (tmp_path / "items.jsonl").write_text('{"item_id": "a", "title": "Oat milk"}\n')
+    _, (source,) = command._material(tmp_path / "items.jsonl", None, None, None, credit)
+    assert (source.name, source.licence, source.citation) == (credit or ("the catalogue given", "of its owner", "none"))
 
 
 def test_list_tells_whole_bundles_from_broken_ones(copy: Path, tmp_path: Path) -> None:
