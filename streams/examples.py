@@ -79,8 +79,7 @@ def examples(
     """Yield a list of examples for each sampled interaction and arrival, in order.
 
     Where nothing follows an interaction all labels are 0: without such lists every probability would be that of a
-    shopper who stays.
-    `progress` is told how many interactions each step took.
+    shopper who stays. `progress` is told how many interactions each step took.
     """
     following = next_items(interactions, sampling)
     sessions = arrivals(interactions, sampling.session_gap_ms)

@@ -47,7 +47,8 @@ def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevan
     discounts = 1 / np.log2(np.arange(2, k + 2))
     order = np.lexsort((-np.asarray(scores), groups))
     bounds = np.searchsorted(np.asarray(groups)[order], np.arange(len(relevant) + 1))
-    for each in np.flatnonzero(relevant).tolist():
+    judged = relevant > 0
+    for each in np.flatnonzero(judged).tolist():
         gains = np.asarray(labels)[order[bounds[each] : bounds[each + 1]]].astype(np.float64)
         missed = max(int(relevant[each]) - int((gains > 0).sum()), 0)
         best = np.sort(np.concatenate([gains[gains > 0], np.ones(missed)]))[::-1][:k]
@@ -58,6 +59,5 @@ def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevan
         if len(places):
             hits[each], ranks[each] = 1.0, 1 / (1 + places[0])
     ndcg = np.divide(gained, ideal, out=np.zeros_like(gained), where=ideal > 0)
-    judged = relevant > 0
     means = [float(each[judged].mean()) if judged.any() else 0.0 for each in (hits, ranks, ndcg)]
     return Quality(int(judged.sum()), *means)
