@@ -1,0 +1,115 @@
+"""Compiles kernels with numba: each once for a processor and a version of the code, and kept on disk from then on.
+
+A kernel is a plain function over arrays and scalars. It is compiled when it is first called, or beforehand by
+`compile_all`, for the one signature that it declares. Kernels run without the GIL, in IEEE arithmetic and in one
+thread: the same input gives the same bits. With NUMBA_DISABLE_JIT=1 they run as Python, for a debugger.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.extending import register_jitable
+
+log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
+Report = Callable[[str, float], None]
+"""Called with the name of a kernel and the seconds that its compilation or its loading took."""
+
+BESIDE_SOURCES = Path(__file__).parent / "__pycache__"
+
+_kernels: list[_Kernel] = []
+_fallback: Path | None = None
+
+
+class _Kernel:
+    """A function, compiled at the first call."""
+
+    __slots__ = ("__wrapped__", "_compiled", "_signature", "name")
+
+    def __init__(self, function: Callable[..., Any], signature: object) -> None:
+        self.__wrapped__ = function
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self._signature = signature
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        compiled = self._compiled
+        if compiled is None:
+            compiled = self.compile()
+        return compiled(*arguments)
+
+    def compile(self) -> Callable[..., Any]:
+        """Compile, or load what was compiled before; nothing happens the second time."""
+        if self._compiled is None:
+            cached = use_cache()
+            # `numpy`: a division by zero gives infinity, as in NumPy, so that loops need no branch for it.
+            compile_it = numba.njit(self._signature, nogil=True, cache=cached, error_model="numpy")
+            self._compiled = compile_it(self.__wrapped__)
+        return self._compiled
+
+
+def kernel(signature: object) -> Callable[[F], F]:
+    """Declare a kernel of this numba signature: `@kernel(void(float32[::1], int64))`."""
+
+    def declare(function: F) -> F:
+        declared = _Kernel(function, signature)
+        _kernels.append(declared)
+        return cast("F", declared)
+
+    return declare
+
+
+def helper(function: F) -> F:
+    """Declare a function that kernels call. It is compiled into each of them."""
+    return cast("F", register_jitable(function))
+
+
+def compile_all(report: Report | None = None) -> float:
+    """Compile every kernel that was imported, or load it from the cache, and return the seconds that it took."""
+    began = perf_counter()
+    for each in _kernels:
+        started = perf_counter()
+        each.compile()
+        if report is not None:
+            report(each.name, perf_counter() - started)
+    return perf_counter() - began
+
+
+def cache_in(directory: Path) -> None:
+    """Set where compiled kernels are kept if neither NUMBA_CACHE_DIR nor the sources' own directory can be written."""
+    global _fallback
+    _fallback = directory
+
+
+def use_cache() -> bool:
+    """Choose the cache's directory; False where none can be written, and kernels are compiled in each process.
+
+    NUMBA_CACHE_DIR comes first, then the directory beside the sources (a checkout), then what `cache_in` was given
+    (a container whose file system is read-only). Numba itself fails where it finds no directory.
+    """
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    for directory in (Path(given) if given else None, BESIDE_SOURCES, _fallback):
+        if directory is not None and _is_writable(directory):
+            numba.config.CACHE_DIR = "" if directory == BESIDE_SOURCES else str(directory)
+            return True
+    log.warning("no directory for compiled kernels can be written: they are compiled again at every start. "
+                "Set NUMBA_CACHE_DIR to a directory that can.")  # fmt: skip
+    return False
+
+
+def _is_writable(directory: Path) -> bool:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False

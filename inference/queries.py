@@ -1,0 +1,77 @@
+"""A batch of queries as arrays of fixed width: what kernels read. `Query` is the same for people and notebooks.
+
+A query is one record of dtype QUERY, and up to three vectors: of the short-term intent, the long-term intent and the
+search. Lists are padded; each has its length beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.types import Keys, Vector
+
+RECENT, HABITS, LABELS = 24, 80, 8
+"""Items of a session and of earlier ones, items bought, categories and brands that a query holds at most."""
+SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
+"""Places of the vectors."""
+
+QUERY = np.dtype(
+    [
+        ("session", "<u8", RECENT),
+        ("recent", "<u8", RECENT),
+        ("habits", "<u8", HABITS),
+        ("categories", "<u8", LABELS),
+        ("brands", "<u8", LABELS),
+        ("category_shares", "<f8", LABELS),
+        ("brand_shares", "<f8", LABELS),
+        ("price_mean", "<f8"),
+        ("price_deviation", "<f8"),
+        ("habit_weights", "<f4", HABITS),
+        ("habit_elapsed_days", "<f4", HABITS),
+        ("habit_interval_days", "<f4", HABITS),
+        ("session_length", "<i4"),
+        ("recent_length", "<i4"),
+        ("habits_length", "<i4"),
+        ("categories_length", "<i4"),
+        ("brands_length", "<i4"),
+        ("k", "<i4"),
+        ("recent_actions", "u1", RECENT),
+        ("searching", "u1"),
+    ],
+    align=True,
+)
+"""One query. `session`, `recent`, `habits`, `categories` and `brands` are stable keys, newest or heaviest first.
+
+`category_shares` and `brand_shares` lie in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN where
+unknown. `recent_actions` are places in ACTIONS (see `streams.profiles`). `searching` is 1 if the shopper searches.
+"""
+
+Queries = npt.NDArray[np.void]
+"""Records of dtype QUERY, (n,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryBatch:
+    """Queries that are answered together.
+
+    Attributes:
+        records: dtype QUERY, (n,).
+        vectors: int8 (n, 3, dim), as `inference.retrieval.vectors.quantise` rounds them; zero where there is none.
+        inverse_norms: 1 / ‖vector‖, float32 (n, 3); 0 where there is no vector.
+        texts: what was searched for, None for a query that is no search.
+        exclude: stable keys of items that must not be listed, query by query.
+        exclude_starts: int64 (n + 1,): those of query i are `exclude[exclude_starts[i]:exclude_starts[i + 1]]`.
+    """
+
+    records: Queries
+    vectors: npt.NDArray[np.int8]
+    inverse_norms: Vector
+    texts: list[str | None]
+    exclude: Keys
+    exclude_starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.records)
