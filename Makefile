@@ -26,6 +26,7 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/intentstream compile
 	touch $(STAMP)
 
 demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in the terminal (ARGS="--events 2000")

@@ -24,6 +24,7 @@ COMMANDS = {
     "topics": "Create or check the Kafka topics.",
     "model": "Look at model bundles, and change the one that workers serve with.",
     "encode": "Encode a catalogue into vectors.",
+    "compile": "Compile the kernels for this machine's processor.",
     "distill": "Distil the teacher into a student of a shop's own, and write it as a bundle.",
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",
 }

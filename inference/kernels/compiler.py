@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 from numba.extending import register_jitable
@@ -21,8 +22,8 @@ from numba.extending import register_jitable
 log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
-Report = Callable[[str, float], None]
-"""Called with the name of a kernel and the seconds that its compilation or its loading took."""
+Report = Callable[[int, int, float], None]
+"""Called with the number of a kernel, from 1 on, how many there are, and the seconds that its compilation took."""
 
 BESIDE_SOURCES = Path(__file__).parent / "__pycache__"
 
@@ -73,15 +74,35 @@ def helper(function: F) -> F:
     return cast("F", register_jitable(function))
 
 
-def compile_all(report: Report | None = None) -> float:
-    """Compile every kernel that was imported, or load it from the cache, and return the seconds that it took."""
+class Compilation(NamedTuple):
+    """What `compile_all` did: how many kernels it compiled, how many the cache had, and the seconds that it took."""
+
+    compiled: int
+    cached: int
+    seconds: float
+
+
+def compile_all(report: Report | None = None) -> Compilation:
+    """Compile every kernel whose module was imported, or load it from the cache.
+
+    `report` is called after each kernel that had to be compiled.
+    """
     began = perf_counter()
-    for each in _kernels:
+    compiled = 0
+    for number, each in enumerate(_kernels, start=1):
         started = perf_counter()
-        each.compile()
-        if report is not None:
-            report(each.name, perf_counter() - started)
-    return perf_counter() - began
+        function = each.compile()
+        if sum(_misses(function)):
+            compiled += 1
+            if report is not None:
+                report(number, len(_kernels), perf_counter() - started)
+    return Compilation(compiled, len(_kernels) - compiled, perf_counter() - began)
+
+
+def _misses(function: Any) -> Iterable[int]:
+    """Return how often each signature of a compiled function was not in the cache."""
+    stats = getattr(function, "stats", None)  # none where NUMBA_DISABLE_JIT left the function as it was
+    return () if stats is None else stats.cache_misses.values()
 
 
 def cache_in(directory: Path) -> None:
@@ -101,9 +122,16 @@ def use_cache() -> bool:
         if directory is not None and _is_writable(directory):
             numba.config.CACHE_DIR = "" if directory == BESIDE_SOURCES else str(directory)
             return True
-    log.warning("no directory for compiled kernels can be written: they are compiled again at every start. "
-                "Set NUMBA_CACHE_DIR to a directory that can.")  # fmt: skip
+    _warn()
     return False
+
+
+@cache
+def _warn() -> None:
+    log.warning(
+        "no directory for compiled kernels can be written: they are compiled again at every start. "
+        "Set NUMBA_CACHE_DIR to a directory that can"
+    )
 
 
 def _is_writable(directory: Path) -> bool:

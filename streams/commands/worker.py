@@ -52,6 +52,7 @@ def worker(settings: Settings) -> None:
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
     held = hold(settings.data_dir)
+    compile_kernels(settings)
     metrics = Metrics(settings)
     store = BundleStore.of(settings)
     bundle = store.first(loop.run_until_complete(pinned_model(settings)))
@@ -64,6 +65,17 @@ def worker(settings: Settings) -> None:
             raise ConfigurationError(f"metrics at {address}: required an address that is free, got: {error}") from error
     with held:
         run(worker.app, loop)
+
+
+def compile_kernels(settings: Settings) -> None:
+    """Compile the kernels, or load them, before the worker joins its group: nobody waits for it meanwhile."""
+    from streams.kernels import prepare
+
+    def tell(number: int, of: int, seconds: float) -> None:
+        log.info("kernel %s of %s compiled for this processor in %.1f s", number, of, seconds)
+
+    done = prepare(settings.data_dir, tell)
+    log.info("kernels: %s compiled, %s loaded, %.1f s", done.compiled, done.cached, done.seconds)
 
 
 def hold(directory: Path) -> TextIO:

@@ -1,0 +1,97 @@
+"""Kernels are compiled once and kept; a file system that cannot be written never ends a process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+from inference.kernels import compiler
+
+PROGRAM = """
+from pathlib import Path
+from numba import float64
+from inference.kernels import compiler
+
+compiler.BESIDE_SOURCES = Path("/proc/nowhere")
+
+@compiler.helper
+def double(x):
+    return 2.0 * x
+
+@compiler.kernel(float64(float64))
+def doubled_and_one_more(x):
+    return double(x) + 1.0
+
+told = []
+done = compiler.compile_all(lambda number, of, seconds: told.append((number, of)))
+print(doubled_and_one_more(3.0), done.compiled, done.cached, told)
+"""
+
+
+def run(tmp_path: Path, **environment: str) -> str:
+    """Run the program from a file, as numba's cache goes by the file's name and time."""
+    program = tmp_path / "program.py"
+    if not program.exists():
+        program.write_text(PROGRAM)
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), **environment}  # no HOME
+    done = subprocess.run([sys.executable, program], env=given, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_kernel_is_compiled_once_and_loaded_from_then_on(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 1 0 [(1, 1)]"
+    assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 0 1 []"
+
+
+def test_without_a_directory_and_a_home_kernels_are_compiled_in_each_process(tmp_path: Path) -> None:
+    assert run(tmp_path) == "7.0 1 0 [(1, 1)]"
+
+
+def test_kernels_run_as_python_for_a_debugger(tmp_path: Path) -> None:
+    assert run(tmp_path, NUMBA_DISABLE_JIT="1") == "7.0 0 1 []"
+
+
+@pytest.fixture
+def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    made = {name: tmp_path / name for name in ("given", "sources", "data")}
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(made["given"]))
+    monkeypatch.setattr(compiler, "BESIDE_SOURCES", made["sources"])
+    monkeypatch.setattr(compiler, "_fallback", made["data"])
+    monkeypatch.setattr(numba.config, "CACHE_DIR", numba.config.CACHE_DIR)
+    return made
+
+
+def unwritable(directory: Path) -> None:
+    """Put a file where the directory would have to be: root may write everywhere else."""
+    directory.write_text("")
+
+
+def test_the_first_directory_that_can_be_written_is_taken(directories: dict[str, Path]) -> None:
+    assert compiler.use_cache()
+    assert str(directories["given"]) == numba.config.CACHE_DIR
+    directories["given"].rmdir()
+    unwritable(directories["given"])
+    assert compiler.use_cache()
+    assert numba.config.CACHE_DIR == ""  # numba's own place, beside the sources
+    directories["sources"].rmdir()
+    unwritable(directories["sources"])
+    assert compiler.use_cache()
+    assert str(directories["data"]) == numba.config.CACHE_DIR
+
+
+def test_where_none_can_be_written_the_log_says_what_to_set(
+    directories: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    for directory in directories.values():
+        unwritable(directory)
+    compiler._warn.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        assert not compiler.use_cache()
+    assert "NUMBA_CACHE_DIR" in caplog.text
