@@ -20,7 +20,8 @@ from inference.errors import BundleError
 from inference.learning.examples import Examples
 from inference.pipeline import Recommender
 from inference.ranking.features import FEATURES
-from inference.retrieval.shortlist import Shortlist
+from inference.queries import QueryBatch
+from inference.retrieval.shortlists import Shortlists
 from inference.types import Item, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.replay import Replay, milliseconds
@@ -85,7 +86,7 @@ def examples(
     sessions = arrivals(interactions, sampling.session_gap_ms)
     start = round(sampling.after * len(interactions))
     position = 0
-    arrived: dict[int, Query] = {}
+    arrived: dict[int, QueryBatch] = {}
 
     def happening() -> Iterator[Interaction]:
         for number, interaction in enumerate(interactions):
@@ -94,20 +95,25 @@ def examples(
                 arrived[number] = replay.arrive(interaction.user_id, milliseconds(interaction))
             yield interaction
 
-    for batch in replay.observe(happening()):
-        wanted: list[tuple[Query, dict[int, float], np.random.Generator]] = []
-        for number, observation in enumerate(batch, start=position):
+    for folded in replay.fold(happening()):
+        queries: list[QueryBatch] = []
+        wanted: list[tuple[dict[int, float], np.random.Generator]] = []
+        for place in range(len(folded.queries)):
+            number = position + place
             # Drawn for each interaction alone, so that no draw depends on what happens later.
             draw = _draw(sampling.seed, number, 0)
             if number in arrived:
-                wanted.append((arrived.pop(number), dict.fromkeys(sessions[number], 1.0), draw))
+                queries.append(arrived.pop(number))
+                wanted.append((dict.fromkeys(sessions[number], 1.0), draw))
             if number >= start and draw.random() < sampling.share:
-                wanted.append((observation.query, _fading(following[number]), draw))
-        shortlists = replay.recommender.retrieve([query for query, _, _ in wanted])
-        for shortlist, (_, acted_on, draw) in zip(shortlists, wanted, strict=True):
-            yield labelled(replay.recommender, shortlist, acted_on, sampling.negatives, draw)
-        position += len(batch)
-        progress(len(batch))
+                queries.append(folded.queries.take([place]))
+                wanted.append((_fading(following[number]), draw))
+        if wanted:
+            shortlists = replay.recommender.retrieve(QueryBatch.joined(queries))
+            for place, (acted_on, draw) in enumerate(wanted):
+                yield labelled(replay.recommender, shortlists.take([place]), acted_on, sampling.negatives, draw)
+        position += len(folded.queries)
+        progress(len(folded.queries))
 
 
 def graded(
@@ -127,7 +133,8 @@ def graded(
     best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
     for text, grades in queries:
         recommender = bundle.over([catalogue[place] for place in grades])
-        (shortlist,) = recommender.retrieve([bundle.with_vector(Query(text=text, k=len(grades)))])
+        query = bundle.with_vector(Query(text=text, k=len(grades)))
+        shortlist = recommender.retrieve(QueryBatch.of([query], bundle.dim))
         labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
         yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))._replace(graded=True)
         progress(1)
@@ -135,20 +142,20 @@ def graded(
 
 def labelled(
     recommender: Recommender,
-    shortlist: Shortlist,
+    shortlist: Shortlists,
     acted_on: Mapping[int, float],
     negatives: int | None,
     draw: np.random.Generator,
 ) -> List:
-    """Label the candidates, by stable key, and keep those acted on and a sample of the others."""
-    keys = recommender.catalogue.columns.keys[shortlist.rows].tolist()
+    """Label the candidates of one list, by stable key, and keep those acted on and a sample of the others."""
+    keys = recommender.catalogue.columns.keys[shortlist.candidates.rows].tolist()
     labels = np.array([acted_on.get(key, 0.0) for key in keys], dtype=np.float32)
     others = np.flatnonzero(labels == 0)
     sampled = others if negatives is None or negatives >= len(others) else draw.choice(others, negatives, replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
     stands_for = len(others) / max(len(sampled), 1)
     return List(
-        features=recommender.features([shortlist])[kept],
+        features=recommender.features(shortlist)[kept],
         labels=labels[kept],
         weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
         relevant=len(acted_on),

@@ -7,25 +7,31 @@ time passes, where a worker goes by its clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from inference.bundle import Bundle
 from inference.encoding.text import normalise_query
 from inference.pipeline import Recommender
-from inference.types import Query, Vector
+from inference.queries import QueryBatch
+from inference.types import Vector
+from streams.batch import Pass
 from streams.behaviour.learned import Learned, Learner
 from streams.behaviour.sessions import WAITING, RecentSessions
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
-from streams.engine import Observation
+from streams.engine import Event, Folded
 from streams.items.live import LiveCatalogue, apply_changes
 from streams.parts import behaviour_known, engine, pair_rules, recommender, trending_counts
-from streams.profiles.profile import Source, id_key
+from streams.profiles.profile import Source
 from streams.settings import Settings
 
 BATCH = 64
 QUERY_CACHE_SIZE = 10_000
 TRENDS_EVERY_S, BEHAVIOUR_EVERY_S = 600.0, 60.0
 """Seconds of event time, for logs of months."""
+
+Result = TypeVar("Result")
 
 
 class Replay:
@@ -65,59 +71,97 @@ class Replay:
 
     def recommend(self, interactions: Iterable[Interaction]) -> Iterator[Recommendations]:
         """Yield one list for each interaction."""
-        for observations in self.observe(interactions):
-            ranked = self.recommender.recommend([observation.query for observation in observations])
-            for observation, items in zip(observations, ranked, strict=True):
-                yield self._engine.compose(observation, items, observation.interaction.occurred_at)
+        for answers in self._batches(interactions, self._answer):
+            yield from answers
 
-    def observe(self, interactions: Iterable[Interaction]) -> Iterator[list[Observation]]:
-        """Fold interactions into their profiles and yield what is to rank, in order, a batch at a time.
+    def fold(self, interactions: Iterable[Interaction]) -> Iterator[Folded]:
+        """Fold interactions into their profiles and yield what is to be ranked, in order, a batch at a time.
 
         Until the next batch is asked for, `recommender` knows what it knew when each of these happened.
         """
-        waiting: list[Observation] = []
+        return self._batches(interactions, self._fold)
+
+    def _batches(
+        self, interactions: Iterable[Interaction], process: Callable[[Sequence[Interaction]], Result]
+    ) -> Iterator[Result]:
+        """Process interactions in batches; what is due is brought up to date between two of them."""
+        waiting: list[Interaction] = []
         for interaction in interactions:
             now_ms = milliseconds(interaction)
             is_due = self._trends_are_due(now_ms) or self._behaviour_is_due(now_ms)
-            if is_due or len(waiting) == BATCH:
-                yield waiting
+            if waiting and (is_due or len(waiting) == BATCH):
+                yield process(waiting)
                 waiting = []
             if is_due:
                 self._update(now_ms)
-            waiting.append(self._observe(interaction))
-        yield waiting
+            waiting.append(interaction)
+        if waiting:
+            yield process(waiting)
 
     def learn(self, interactions: Iterable[Interaction]) -> None:
         """Fold interactions in without ranking: what is known afterwards is the same, in a part of the time.
 
         What trends and what shoppers do are brought up to date at the end, and before more sessions wait than may.
         """
-        for folded, interaction in enumerate(interactions, start=1):
-            self._observe(interaction)
-            if folded % WAITING == 0:
-                self._tell_behaviour(milliseconds(interaction))
-        self._tell_behaviour(self._newest_ms)
-        self._tell_trends(self._newest_ms)
+        waiting = 0
+        for batch in batched(interactions, BATCH):
+            self._fold(batch)
+            waiting += len(batch)
+            if waiting >= WAITING:
+                waiting = 0
+                self._publish_behaviour(milliseconds(batch[-1]))
+        self._publish_behaviour(self._newest_ms)
+        self._publish_trends(self._newest_ms)
 
-    def arrive(self, user_id: str, at_ms: int) -> Query:
+    def arrive(self, user_id: str, at_ms: int) -> QueryBatch:
         """Return what is known of a shopper who arrives now, before any action, after all that was folded in."""
         return self._engine.arrive(self.profiles.get(user_id), at_ms)
 
-    def _observe(self, interaction: Interaction) -> Observation:
-        stored = self.profiles.get(interaction.user_id)
-        observation = self._engine.observe(stored, interaction, self._source(interaction), self._vector(interaction))
-        self.profiles[interaction.user_id] = observation.profile
-        self._newest_ms = max(self._newest_ms, milliseconds(interaction))
-        if observation.approach is not None and not isinstance(interaction, Search):
-            self.learned.observe(id_key(interaction.item_id), observation.approach, observation.session)
-        return observation
+    def _answer(self, interactions: Sequence[Interaction]) -> list[Recommendations]:
+        work, store = self._begin(interactions)
+        folded = work.run(self._engine, self.recommender, store)
+        self._learn(folded)
+        if work.lists is None:
+            raise RuntimeError("a batch that nobody gave up on has no lists")
+        return self._engine.compose(folded, work.lists, [each.occurred_at for each in interactions])
+
+    def _fold(self, interactions: Sequence[Interaction]) -> Folded:
+        work, store = self._begin(interactions)
+        folded = work.fold(self._engine, store)
+        self._learn(folded)
+        return folded
+
+    def _begin(self, interactions: Sequence[Interaction]) -> tuple[Pass, Callable[[Sequence[bytes]], None]]:
+        """Return the pass over a batch, and where it stores the profiles."""
+        shoppers: dict[str, int] = {}
+        events = [
+            Event(
+                interaction,
+                self._source(interaction),
+                shoppers.setdefault(interaction.user_id, len(shoppers)),
+                self._vector(interaction),
+            )
+            for interaction in interactions
+        ]
+
+        def store(profiles: Sequence[bytes]) -> None:
+            self.profiles.update(zip(shoppers, profiles, strict=True))
+
+        return Pass(events, [self.profiles.get(user_id) for user_id in shoppers]), store
+
+    def _learn(self, folded: Folded) -> None:
+        """Take in what a batch says of items, sessions and trends; lists change when it is published."""
+        self._trending.add(folded.trends)
+        self.learned.observe(folded.approaches, folded.sessions)
 
     def _source(self, interaction: Interaction) -> Source:
         settings = self._settings
         topic = settings.searches_topic if isinstance(interaction, Search) else settings.clicks_topic
         offset = self._offsets[topic]
         self._offsets[topic] += 1
-        return Source(topic, 0, offset, milliseconds(interaction))
+        at_ms = milliseconds(interaction)
+        self._newest_ms = max(self._newest_ms, at_ms)
+        return Source(topic, 0, offset, at_ms)
 
     def _vector(self, interaction: Interaction) -> Vector | None:
         """Return the vector of a search's query, None for other interactions. The last queries are remembered."""
@@ -133,9 +177,9 @@ class Replay:
     def _update(self, now_ms: int) -> None:
         """Bring what is due up to date, as of before the interaction at `now_ms`."""
         if self._trends_are_due(now_ms):
-            self._tell_trends(now_ms)
+            self._publish_trends(now_ms)
         if self._behaviour_is_due(now_ms):
-            self._tell_behaviour(now_ms)
+            self._publish_behaviour(now_ms)
 
     def _trends_are_due(self, now_ms: int) -> bool:
         return now_ms - self._trends_ms >= self._settings.trending_interval_seconds * 1e3
@@ -143,13 +187,13 @@ class Replay:
     def _behaviour_is_due(self, now_ms: int) -> bool:
         return now_ms - self._behaviour_ms >= self._settings.behaviour_interval_seconds * 1e3
 
-    def _tell_trends(self, now_ms: int) -> None:
+    def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
         for _ in self._trending.take_changed():
             pass
         self.recommender.catalogue.set_popularity(*self._trending.popularity())
 
-    def _tell_behaviour(self, now_ms: int) -> None:
+    def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms
         changed = self.learned.take_changed()
         self.recommender.catalogue.mark_seen(self.behaviour.learn(changed))
@@ -169,6 +213,13 @@ def for_long_logs(settings: Settings) -> Settings:
             "behaviour_interval_seconds": max(settings.behaviour_interval_seconds, BEHAVIOUR_EVERY_S),
         }
     )
+
+
+def batched(interactions: Iterable[Interaction], size: int) -> Iterator[list[Interaction]]:
+    """Yield interactions in batches of `size`, the last one as long as there are (`itertools.batched` is new in 3.12)."""
+    remaining = iter(interactions)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def milliseconds(interaction: Interaction) -> int:

@@ -1,58 +1,62 @@
-"""What a shortlist would have been without one of its sources: how much each is worth. Pure."""
+"""Shortlists without one of their sources: how much each source is worth. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from inference.retrieval.columns import Rows
-from inference.retrieval.shortlist import RRF_OFFSET, Shortlist
-from inference.retrieval.sources import LONG_TERM, QUERY, SHORT_TERM
-from inference.types import Keys, Query
+from inference.queries import LONG_TERM, SEARCH, SHORT_TERM, QueryBatch
+from inference.retrieval import sources
+from inference.retrieval.shortlists import RRF_OFFSET, Candidates, Rows, Shortlists
+from inference.types import Keys
 
-UNKNOWN: dict[str, Callable[[Query], Query]] = {
-    SHORT_TERM: lambda query: replace(query, short_term=None),
-    LONG_TERM: lambda query: replace(query, long_term=None),
-    # A vector of no direction, not none: it is still a search.
-    QUERY: lambda query: replace(
-        query, text_vector=None if query.text_vector is None else np.zeros_like(query.text_vector)
-    ),
-}
-"""What a query is without the vector that a source goes by, so that no feature is made of it either."""
+VECTORS = {sources.SHORT_TERM: SHORT_TERM, sources.LONG_TERM: LONG_TERM, sources.QUERY: SEARCH}
+"""The vector that a source goes by: without the source, no feature is made of it either."""
 
 
-def without(shortlist: Shortlist, source: str, keys: Keys) -> Shortlist:
+def without(shortlists: Shortlists, source: str, keys: Keys) -> Shortlists:
     """Leave out what `source` alone proposed, its scores and ranks, and fuse the others anew.
 
-    `keys` are those of the shortlist's rows, (n,): ties go by them.
+    `keys` are the stable keys of the catalogue's rows: ties go by them.
     """
-    others = np.array([name != source for name in shortlist.sources])
-    ranks = np.where(others, shortlist.ranks, np.float32(0.0))
+    given = shortlists.candidates
+    column = shortlists.sources.index(source)
+    ranks, scores = given.ranks.copy(), given.scores.copy()
+    ranks[:, column] = scores[:, column] = 0.0
     places = np.divide(1, ranks, out=np.full(ranks.shape, np.inf), where=ranks > 0)
     fused = (1 / (RRF_OFFSET + places)).sum(axis=1).astype(np.float32)
+    lists = np.repeat(np.arange(len(shortlists)), np.diff(given.starts))
     kept = np.flatnonzero(ranks.any(axis=1))
-    order = kept[np.lexsort((keys[kept], -fused[kept]))]
-    items = dict(zip(shortlist.rows[: len(shortlist.leading)].tolist(), shortlist.leading, strict=True))
+    order = kept[np.lexsort((keys[given.rows[kept]], -fused[kept], lists[kept]))]
+    lengths = np.bincount(lists[kept], minlength=len(shortlists))
     return replace(
-        shortlist,
-        query=UNKNOWN.get(source, _same)(shortlist.query),
-        rows=shortlist.rows[order],
-        fused=fused[order],
-        scores=np.where(others, shortlist.scores, np.float32(0.0))[order],
-        proposed=ranks[order] > 0,
-        ranks=ranks[order],
-        leading=tuple(items[row] for row in shortlist.rows[order].tolist() if row in items),
+        shortlists,
+        queries=_without_vector(shortlists.queries, source),
+        candidates=Candidates(
+            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            rows=given.rows[order],
+            fused=fused[order],
+            scores=scores[order],
+            ranks=ranks[order],
+        ),
     )
 
 
-def alone(shortlist: Shortlist, source: str, k: int) -> Rows:
-    """Return the rows of the `k` candidates that `source` ranked highest."""
-    ranks = shortlist.ranks[:, shortlist.sources.index(source)]
+def alone(shortlists: Shortlists, number: int, source: str, k: int) -> Rows:
+    """Return the rows of the `k` candidates of one list that `source` ranked highest."""
+    own = shortlists.own(number)
+    ranks = shortlists.candidates.ranks[own, shortlists.sources.index(source)]
     places = np.flatnonzero(ranks)
-    return shortlist.rows[places[np.argsort(-ranks[places], kind="stable")][:k]]
+    best: Rows = shortlists.candidates.rows[own][places[np.argsort(-ranks[places], kind="stable")][:k]]
+    return best
 
 
-def _same(query: Query) -> Query:
-    return query
+def _without_vector(queries: QueryBatch, source: str) -> QueryBatch:
+    """Take the source's vector out of the queries; a search stays a search."""
+    if source not in VECTORS:
+        return queries
+    vectors, norms = queries.vectors.copy(), queries.inverse_norms.copy()
+    vectors[:, VECTORS[source]] = 0
+    norms[:, VECTORS[source]] = 0.0
+    return replace(queries, vectors=vectors, inverse_norms=norms)

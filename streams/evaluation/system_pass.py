@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.evaluation.lists import NOTHING, Lists
-from inference.retrieval.shortlist import Shortlist
-from inference.types import Keys, Query, RankedList, stable_key
+from inference.queries import QueryBatch
+from inference.ranking.lists import Lists as RankedLists
+from inference.retrieval.shortlists import Shortlists
+from inference.types import Keys, stable_key
 from streams.contracts.messages import Interaction
 from streams.evaluation.baseline_pass import TOLD, Ranking
 from streams.evaluation.cases import Cases
@@ -83,7 +85,7 @@ class SystemPass:
         self._lists = {name: self._empty(len(cases)) for name in (OURS, FUSED, *self._sources)}
         self._without = {name: self._empty(len(sample)) for name in self._sources if len(sample)}
         self._us = np.zeros(len(cases))
-        self._arrivals: dict[int, Query] = {}
+        self._arrivals: dict[int, QueryBatch] = {}
 
     def run(self, progress: Callable[[int], None], *, learned: int = 0) -> SystemResult:
         """Learn and rank; the first `learned` interactions the system knows already.
@@ -98,18 +100,17 @@ class SystemPass:
         position = max(learned, int(self._cases.at[0]) - WARM_UP)
         self._replay.learn(_told(self._log.interactions[learned:position], progress))
         began = perf_counter()
-        for batch in self._replay.observe(self._interactions(position, end, asked)):
-            if batch:
-                self._watch.stages[FOLD].append((perf_counter() - began) / len(batch) * MICROSECONDS)
-            wanted = [
-                (case, self._arrivals.pop(position + n) if self._cases.arrival else observation.query)
-                for n, observation in enumerate(batch)
-                for case in asked.get(position + n, ())
-            ]
+        for folded in self._replay.fold(self._interactions(position, end, asked)):
+            number = len(folded.queries)
+            self._watch.stages[FOLD].append((perf_counter() - began) / number * MICROSECONDS)
+            wanted = [(n, case) for n in range(number) for case in asked.get(position + n, ())]
             if wanted:
-                self._rank([case for case, _ in wanted], [query for _, query in wanted])
-            position += len(batch)
-            progress(len(batch))
+                places = [n for n, _ in wanted]
+                arrived = self._cases.arrival
+                queries = self._arrived(position, places) if arrived else folded.queries.take(places)
+                self._rank([case for _, case in wanted], queries)
+            position += number
+            progress(number)
             began = perf_counter()
         return self._result()
 
@@ -121,7 +122,10 @@ class SystemPass:
                 self._arrivals[position] = self._replay.arrive(interaction.user_id, at_ms)
             yield self._log.interactions[position]
 
-    def _rank(self, cases: Sequence[int], queries: Sequence[Query]) -> None:
+    def _arrived(self, position: int, places: Sequence[int]) -> QueryBatch:
+        return QueryBatch.joined([self._arrivals.pop(position + place) for place in places])
+
+    def _rank(self, cases: Sequence[int], queries: QueryBatch) -> None:
         recommender = self._replay.recommender
         self._watch.running, self._watch.lists = True, len(cases)
         began = perf_counter()
@@ -129,35 +133,30 @@ class SystemPass:
         ranked = recommender.rank(shortlists)
         self._us[list(cases)] = (perf_counter() - began) / len(cases) * MICROSECONDS
         self._watch.running = False
-        for case, shortlist, answer in zip(cases, shortlists, ranked, strict=True):
-            self._note(case, shortlist, answer)
+        for number, case in enumerate(cases):
+            self._note(case, shortlists, ranked, number)
         chosen = [n for n, case in enumerate(cases) if case in self._sample]
         if chosen:
-            self._leave_out([self._sample[cases[n]] for n in chosen], [shortlists[n] for n in chosen])
+            self._leave_out([self._sample[cases[n]] for n in chosen], shortlists.take(chosen))
 
-    def _leave_out(self, places: Sequence[int], shortlists: Sequence[Shortlist]) -> None:
+    def _leave_out(self, places: Sequence[int], shortlists: Shortlists) -> None:
         """Rank anew without each source."""
         recommender = self._replay.recommender
         keys = recommender.catalogue.columns.keys
         for source, lists in self._without.items():
-            masked = [without(shortlist, source, keys[shortlist.rows]) for shortlist in shortlists]
-            for place, answer in zip(places, recommender.rank(masked), strict=True):
-                self._put(lists, place, self._of(answer))
+            ranked = recommender.rank(without(shortlists, source, keys))
+            for number, place in enumerate(places):
+                self._put(lists, place, keys[ranked.own_rows(number)])
 
-    def _note(self, case: int, shortlist: Shortlist, answer: RankedList) -> None:
-        columns = self._replay.recommender.catalogue.columns
-        keys = columns.keys[shortlist.rows]
-        self._put(self._lists[OURS], case, self._of(answer))
-        self._put(self._lists[FUSED], case, keys[: self._k])
+    def _note(self, case: int, shortlists: Shortlists, ranked: RankedLists, number: int) -> None:
+        keys = self._replay.recommender.catalogue.columns.keys
+        self._put(self._lists[OURS], case, keys[ranked.own_rows(number)])
+        self._put(self._lists[FUSED], case, keys[shortlists.candidates.rows[shortlists.own(number)][: self._k]])
         for source in self._sources:
-            self._put(self._lists[source], case, columns.keys[alone(shortlist, source, self._k)])
+            self._put(self._lists[source], case, keys[alone(shortlists, number, source, self._k)])
 
-    def _of(self, answer: RankedList) -> list[int]:
-        return [stable_key(scored.item.item_id) for scored in answer.items]
-
-    def _put(self, lists: Lists, place: int, keys: Keys | list[int]) -> None:
-        found = keys if isinstance(keys, list) else keys.tolist()
-        lists[place, : len(found)] = [self._number[key] for key in found]
+    def _put(self, lists: Lists, place: int, keys: Keys) -> None:
+        lists[place, : len(keys)] = [self._number[key] for key in keys.tolist()]
 
     def _empty(self, cases: int) -> Lists:
         return np.full((cases, self._k), NOTHING, dtype=np.int32)
