@@ -10,7 +10,7 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
-from inference.kernels.newest import NEWEST, Newest, drop, renew, take
+from inference.kernels.newest import NEWEST, Newest, drop, newest, renew, take
 from inference.kernels.postings import (
     NONE_DROPPED,
     POSTINGS,
@@ -20,6 +20,7 @@ from inference.kernels.postings import (
     clear,
     drop_first,
     is_listed,
+    postings,
 )
 from inference.kernels.votes import (
     EVIDENCE,
@@ -55,6 +56,16 @@ class Bounds(NamedTuple):
     half_life_ms: float
 
 
+class Scratch(NamedTuple):
+    """Memory for one record: what is kept of it, (width,), and the strengths of one list, (room,)."""
+
+    keys: Keys
+    weights: Sums
+    before: Sums
+    numbers: Numbers
+    strengths: Sums
+
+
 class RecordTable(NamedTuple):
     """Records by slot.
 
@@ -68,6 +79,7 @@ class RecordTable(NamedTuple):
         changes: the key and the number of what a first record is related to, or none any more, and which of both,
             uint64 (n, 3), in their order; empty if nobody needs to know.
         bounds: what limits it all.
+        scratch: memory for whoever reads or writes.
     """
 
     newest: Newest
@@ -78,6 +90,14 @@ class RecordTable(NamedTuple):
     index: Postings
     changes: npt.NDArray[np.uint64]
     bounds: Bounds
+    scratch: Scratch
+
+
+class Rule(NamedTuple):
+    """How transitions count: from the newest `most` items at hand, what came before an item `backwards` times."""
+
+    most: int
+    backwards: float
 
 
 class WeightedRecords(NamedTuple):
@@ -91,19 +111,10 @@ class WeightedRecords(NamedTuple):
     weights: Sums
 
 
-class Scratch(NamedTuple):
-    """Memory for one record: what is kept of it, (width,), and the strengths of one list, (room,)."""
-
-    keys: Keys
-    weights: Sums
-    before: Sums
-    numbers: Numbers
-    strengths: Sums
-
-
 _sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
 _times = types.int64[::1]
 BOUNDS = types.NamedTuple((types.int64,) * 5 + (types.float64,), Bounds)
+SCRATCH = types.NamedTuple((_keys, _sums, _sums, _numbers, _sums), Scratch)
 RECORDS = types.NamedTuple(
     (
         NEWEST,
@@ -114,9 +125,11 @@ RECORDS = types.NamedTuple(
         POSTINGS,
         types.uint64[:, ::1],
         BOUNDS,
+        SCRATCH,
     ),
     RecordTable,
 )
+RULE = types.NamedTuple((types.int64, types.float64), Rule)
 BATCH = types.NamedTuple((_keys, _times, _sums, _times, _keys, _sums), WeightedRecords)
 
 
@@ -134,13 +147,13 @@ def decay(at_ms: int, to_ms: int, half_life_ms: float) -> float:
 
 
 @helper
-def sort_list(records: RecordTable, number: int, strengths: Sums) -> None:
-    """Sort a list by strength, ties by the record's key, unless it is sorted. `strengths` is scratch memory."""
+def sort_list(records: RecordTable, number: int) -> None:
+    """Sort a list by strength, ties by the record's key, unless it is sorted. Their strengths stay in `scratch`."""
     held = records.index.lists[number]
     if held["is_sorted"]:
         return
     start, length, bits = held["start"], held["length"], records.bounds.bits
-    values, keys = records.index.values, records.newest.table.keys
+    values, keys, strengths = records.index.values, records.newest.table.keys, records.scratch.strengths
     for at in range(length):
         value = values[start + at]
         slot = value >> bits
@@ -158,17 +171,17 @@ def sort_list(records: RecordTable, number: int, strengths: Sums) -> None:
 
 
 @helper
-def enlist(records: RecordTable, number: int, value: int, strengths: Sums) -> None:
+def enlist(records: RecordTable, number: int, value: int) -> None:
     """Add a place to a list; a list that grows too long loses its weakest."""
     index, bounds = records.index, records.bounds
     append(index, number, value)
     held = index.lists[number]
     held["is_sorted"] = 0
     if held["length"] > bounds.longest:
-        sort_list(records, number, strengths)
+        sort_list(records, number)
         few = held["length"] - bounds.postings
         last = index.values[held["start"] + few - 1]
-        drop_first(index, number, few, strengths[few - 1], records.newest.table.keys[last >> bounds.bits])
+        drop_first(index, number, few, records.scratch.strengths[few - 1], records.newest.table.keys[last >> bounds.bits])
 
 
 @helper
@@ -252,16 +265,15 @@ def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Scratch
 
 
 @helper
-def write(
-    related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: int, scratch: Scratch, noted: Numbers
-) -> None:
-    """Replace what a slot's item is related to by the `size` entries in `scratch`.
+def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: int, noted: Numbers) -> None:
+    """Replace what a slot's item is related to by the first `size` entries in `scratch`.
 
     What stays keeps its column, so that only what comes or goes changes a list; where a list has dropped entries, what
     stays may have grown strong enough to be listed.
     """
     marks, lists, width = related.marks, records.index.lists, records.related.shape[1]
-    columns, weights, before = records.related[slot], records.weights[slot], scratch.before
+    columns, weights = records.related[slot], records.weights[slot]
+    scratch, before = records.scratch, records.scratch.before
     half_life_ms, bits, key = records.bounds.half_life_ms, records.bounds.bits, records.newest.table.keys[slot]
     for column in range(width):
         if weights[column] > 0:
@@ -296,7 +308,7 @@ def write(
             if was_listed and not listed:
                 unlist(records, number, slot << bits | column)
             elif listed and not was_listed:
-                enlist(records, number, slot << bits | column, scratch.strengths)
+                enlist(records, number, slot << bits | column)
             continue
         # Columns that stay may still wait for their new weight, but theirs is above 0: they are not free.
         while weights[free] > 0:
@@ -306,7 +318,7 @@ def write(
         if lists[number]["records"] == 1:
             note(records, noted, scratch.keys[at], number, APPEARED)
         if listed:
-            enlist(records, number, slot << bits | free, scratch.strengths)
+            enlist(records, number, slot << bits | free)
 
 
 @helper
@@ -322,7 +334,7 @@ def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, noted
     )
 
 
-@kernel(types.int64(KEY_TABLE, KEY_TABLE, RECORDS, BATCH, types.int64, types.int32[::1]))
+@kernel(types.int64(KEY_TABLE, KEY_TABLE, RECORDS, BATCH, types.int64, types.int32[::1]), allocates=False)
 def learn_records(
     numbers: KeyTable, related: KeyTable, records: RecordTable, batch: WeightedRecords, first: int, noted: Numbers
 ) -> int:
@@ -330,14 +342,7 @@ def learn_records(
 
     `noted` (1,) counts the changes that are noted.
     """
-    newest, width, room = records.newest, records.related.shape[1], records.bounds.room
-    scratch = Scratch(
-        np.empty(width, dtype=np.uint64),
-        np.empty(width, dtype=np.float64),
-        np.empty(width, dtype=np.float64),
-        np.empty(width, dtype=np.int32),
-        np.empty(room, dtype=np.float64),
-    )
+    newest = records.newest
     for record in range(first, len(batch.keys)):
         if lacks_room(numbers, related, records, noted):
             return record
@@ -359,41 +364,33 @@ def learn_records(
         elif at_ms < newest.at_ms[slot] or (at_ms == newest.at_ms[slot] and total < records.totals[slot]):
             continue
         records.totals[slot] = total
-        size = keep_heaviest(batch, batch.starts[record], batch.starts[record + 1], scratch)
-        write(related, records, slot, at_ms, size, scratch, noted)
+        size = keep_heaviest(batch, batch.starts[record], batch.starts[record + 1], records.scratch)
+        write(related, records, slot, at_ms, size, noted)
     return len(batch.keys)
 
 
 @helper
-def strongest(records: RecordTable, number: int, strengths: Sums) -> int:
+def strongest(records: RecordTable, number: int) -> int:
     """Return where the entries of a list begin that are read: of a long list the strongest, sorted to its end."""
     held = records.index.lists[number]
     if held["length"] <= records.bounds.postings:
         return int(held["start"])
-    sort_list(records, number, strengths)
+    sort_list(records, number)
     return int(held["start"] + held["length"] - records.bounds.postings)
 
 
-@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, types.int64, types.float64, VOTES, RESULTS))
+@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, RULE, VOTES, RESULTS), allocates=False)
 def vote_by_transitions(
-    queries: Queries,
-    numbers: KeyTable,
-    records: RecordTable,
-    most: int,
-    backwards: float,
-    votes: Votes,
-    results: Results,
+    queries: Queries, numbers: KeyTable, records: RecordTable, rule: Rule, votes: Votes, results: Results
 ) -> None:
-    """Write what goes with the newest `most` items of each query; what came before an item counts `backwards`.
+    """Write what goes with the newest items of each query.
 
     First the items that shoppers came from, then those that they went to: sums of floats depend on the order.
     """
-    keys, items = np.empty(EVIDENCE, dtype=np.uint64), np.empty(EVIDENCE, dtype=np.int32)
-    slots, scales = np.empty(EVIDENCE, dtype=np.int64), np.empty(EVIDENCE, dtype=np.float64)
-    strengths = np.empty(records.bounds.room, dtype=np.float64)
+    keys, items, slots, scales = votes.keys, votes.items, votes.slots, votes.weights
     newest, index, width, bits = records.newest, records.index, records.related.shape[1], records.bounds.bits
     for query in range(len(queries)):
-        count = items_at_hand(queries[query], numbers, most, keys, items)
+        count = items_at_hand(queries[query], numbers, rule.most, keys, items)
         total = 0.0
         for at in range(count):
             total += 1.0 / (at + 1)
@@ -407,13 +404,13 @@ def vote_by_transitions(
             for column in range(width):
                 weight = records.weights[slot, column]
                 if weight > 0:
-                    touched = add_vote(votes, touched, records.related[slot, column], backwards * weight * scales[at])
+                    touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scales[at])
         for at in range(count):
             if slots[at] == EMPTY or items[at] >= len(index.lists):
                 continue
             held = index.lists[items[at]]
             to_ms = newest.at_ms[slots[at]]
-            for place in range(strongest(records, items[at], strengths), held["start"] + held["length"]):
+            for place in range(strongest(records, items[at]), held["start"] + held["length"]):
                 value = index.values[place]
                 slot = value >> bits
                 factor = decay(newest.at_ms[slot], to_ms, records.bounds.half_life_ms)
@@ -422,35 +419,36 @@ def vote_by_transitions(
         write_hits(votes, touched, items, count, results, query)
 
 
-@kernel(types.void(KEY_TABLE, RECORDS, _keys, _keys, _numbers))
-def find_partners(numbers: KeyTable, records: RecordTable, keys: Keys, others: Keys, partners: Numbers) -> None:
+@kernel(types.void(KEY_TABLE, RECORDS, _keys, _keys, types.float64[:, ::1], _numbers), allocates=False)
+def find_partners(
+    numbers: KeyTable, records: RecordTable, keys: Keys, others: Keys, weights: Sums, partners: Numbers
+) -> None:
     """Write for each of `keys` (n,) which of `others` (m,) goes with it most often: the place, -1 if none does.
 
-    Of equally frequent ones the one with the greatest key.
+    Of equally frequent ones the one with the greatest key. `weights` (n, m) are 0; those of the pairs are added.
     """
     newest, marks, width = records.newest, numbers.marks, records.related.shape[1]
-    weights = np.zeros((len(keys), len(others)))
-    own = np.empty(len(keys), dtype=np.int64)
     for at in range(len(others)):
         number = find(numbers, others[at])
         if number != EMPTY:
             marks[number] = at + 1
     for at in range(len(keys)):
-        own[at] = find(newest.table, keys[at])
-        if own[at] == EMPTY:
+        own = find(newest.table, keys[at])
+        if own == EMPTY:
             continue
         for column in range(width):
-            if records.weights[own[at], column] > 0:
-                place = marks[records.related[own[at], column]]
+            if records.weights[own, column] > 0:
+                place = marks[records.related[own, column]]
                 if place > 0:
-                    weights[at, place - 1] += records.weights[own[at], column]
+                    weights[at, place - 1] += records.weights[own, column]
     for at in range(len(others)):
         number = find(numbers, others[at])
         if number != EMPTY:
             marks[number] = 0
     for at in range(len(keys)):
-        if own[at] != EMPTY:
-            marks[records.items[own[at]]] = at + 1
+        own = find(newest.table, keys[at])
+        if own != EMPTY:
+            marks[records.items[own]] = at + 1
     for at in range(len(others)):
         slot = find(newest.table, others[at])
         if slot == EMPTY:
@@ -459,11 +457,12 @@ def find_partners(numbers: KeyTable, records: RecordTable, keys: Keys, others: K
             if records.weights[slot, column] > 0:
                 place = marks[records.related[slot, column]] - 1
                 if place >= 0:
-                    factor = decay(newest.at_ms[slot], newest.at_ms[own[place]], records.bounds.half_life_ms)
+                    factor = decay(newest.at_ms[slot], newest.at_ms[find(newest.table, keys[place])], records.bounds.half_life_ms)
                     weights[place, at] += records.weights[slot, column] * factor
     for at in range(len(keys)):
-        if own[at] != EMPTY:
-            marks[records.items[own[at]]] = 0
+        own = find(newest.table, keys[at])
+        if own != EMPTY:
+            marks[records.items[own]] = 0
         best, best_weight = -1, 0.0
         for other in range(len(others)):
             weight = weights[at, other]
@@ -472,7 +471,7 @@ def find_partners(numbers: KeyTable, records: RecordTable, keys: Keys, others: K
         partners[at] = best
 
 
-@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums, types.int64[::1]))
+@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums, types.int64[::1]), allocates=False)
 def read_lists(
     records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums, newest_ms: npt.NDArray[np.int64]
 ) -> int:
@@ -481,11 +480,10 @@ def read_lists(
     Writes items and weights, list by list, in each by strength, and returns how many; `newest_ms` (1,) is that time.
     """
     index, bits = records.index, records.bounds.bits
-    strengths = np.empty(records.bounds.room, dtype=np.float64)
     count = 0
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
-        for place in range(strongest(records, numbers[at], strengths), held["start"] + held["length"]):
+        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
             at_ms = records.newest.at_ms[index.values[place] >> bits]
             if count == 0 or at_ms > newest_ms[0]:
                 newest_ms[0] = at_ms
@@ -493,7 +491,7 @@ def read_lists(
     count = 0
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
-        for place in range(strongest(records, numbers[at], strengths), held["start"] + held["length"]):
+        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
             value = index.values[place]
             slot = value >> bits
             factor = decay(records.newest.at_ms[slot], newest_ms[0], records.bounds.half_life_ms)
@@ -501,3 +499,24 @@ def read_lists(
             weights[count] = records.weights[slot, value - (slot << bits)] * factor * scales[at]
             count += 1
     return count
+
+
+def record_table(related: int, slots: int, width: int, bounds: Bounds, changes: int) -> RecordTable:
+    """Return a table that is still empty, over related numbers below `related`; it notes up to `changes`."""
+    return RecordTable(
+        newest(slots),
+        np.zeros(slots, dtype=np.int32),
+        np.zeros(slots),
+        np.zeros((slots, width), dtype=np.int32),
+        np.zeros((slots, width)),
+        postings(related, width * bounds.room),
+        np.zeros((changes, 3), dtype=np.uint64),
+        bounds,
+        Scratch(
+            np.zeros(width, dtype=np.uint64),
+            np.zeros(width),
+            np.zeros(width),
+            np.zeros(width, dtype=np.int32),
+            np.zeros(bounds.room),
+        ),
+    )

@@ -127,7 +127,7 @@ def release(table: KeyTable, number: int) -> bool:
     return True
 
 
-@kernel(types.int64(KEY_TABLE, types.uint64))
+@kernel(types.int64(KEY_TABLE, types.uint64), allocates=False)
 def retain_key(table: KeyTable, key: np.uint64) -> int:
     """Count one more reference to a key and return its number; -1 if the table has no room."""
     if is_full(table, 1) and find(table, key) == EMPTY:
@@ -135,20 +135,20 @@ def retain_key(table: KeyTable, key: np.uint64) -> int:
     return retain(table, key)
 
 
-@kernel(types.boolean(KEY_TABLE, types.int64))
+@kernel(types.boolean(KEY_TABLE, types.int64), allocates=False)
 def release_number(table: KeyTable, number: int) -> bool:
     """Count one reference less; True if it was the last one."""
     return release(table, number)
 
 
-@kernel(types.void(KEY_TABLE, _keys, _numbers))
+@kernel(types.void(KEY_TABLE, _keys, _numbers), allocates=False)
 def find_keys(table: KeyTable, keys: Keys, numbers: Numbers) -> None:
     """Write the number of each of `keys` (n,) to `numbers` (n,), -1 for those without one."""
     for place in range(len(keys)):
         numbers[place] = find(table, keys[place])
 
 
-@kernel(types.void(KEY_TABLE, KEY_TABLE))
+@kernel(types.void(KEY_TABLE, KEY_TABLE), allocates=False)
 def copy_keys(table: KeyTable, larger: KeyTable) -> None:
     """Copy an empty or full table into a larger one that is still empty: every key keeps its number."""
     used = table.sizes[USED]

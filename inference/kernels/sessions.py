@@ -10,8 +10,8 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
-from inference.kernels.newest import NEWEST, Newest, drop, renew, take
-from inference.kernels.postings import POSTINGS, TOP, Postings, append, clear, drop_first, is_listed
+from inference.kernels.newest import NEWEST, Newest, drop, newest, renew, take
+from inference.kernels.postings import POSTINGS, TOP, Postings, append, clear, drop_first, is_listed, postings
 from inference.kernels.votes import (
     EVIDENCE,
     QUERIES,
@@ -42,6 +42,40 @@ class Bounds(NamedTuple):
     room: int
 
 
+class Cursors(NamedTuple):
+    """Scratch memory for the lists of one session's items that are being read, (EVIDENCE,) each, the newest item first.
+
+    Attributes:
+        items: the item of each list.
+        weights: what it is worth to share the item.
+        places: the place in the index of the entry that comes next, and of the list's first entry.
+        slots: the slot of the entry that comes next, and its time.
+    """
+
+    items: Numbers
+    weights: npt.NDArray[np.float64]
+    places: npt.NDArray[np.int64]
+    firsts: npt.NDArray[np.int64]
+    slots: Numbers
+    at_ms: npt.NDArray[np.int64]
+
+
+class Neighbours(NamedTuple):
+    """Scratch memory for the neighbours of one session, (neighbours,) each.
+
+    Attributes:
+        similarities: how like it each is.
+        slots: its slot.
+        shared: the newest item that both have.
+        ages: its place among the sessions read, the newest first.
+    """
+
+    similarities: npt.NDArray[np.float64]
+    slots: Numbers
+    shared: Numbers
+    ages: Numbers
+
+
 class SessionTable(NamedTuple):
     """Sessions by slot.
 
@@ -51,6 +85,9 @@ class SessionTable(NamedTuple):
         lengths: how many items each session has, int32 (slots,).
         index: for each item the slots of its newest sessions, oldest first.
         bounds: what limits it all.
+        fresh: scratch memory for the items of one record, int32 (width,).
+        cursors: scratch memory for reading lists.
+        near: scratch memory for neighbours.
     """
 
     newest: Newest
@@ -58,6 +95,9 @@ class SessionTable(NamedTuple):
     lengths: Numbers
     index: Postings
     bounds: Bounds
+    fresh: Numbers
+    cursors: Cursors
+    near: Neighbours
 
 
 class SessionRecords(NamedTuple):
@@ -70,7 +110,12 @@ class SessionRecords(NamedTuple):
 
 
 BOUNDS = types.NamedUniTuple(types.int64, 5, Bounds)
-SESSIONS = types.NamedTuple((NEWEST, types.int32[:, ::1], types.int32[::1], POSTINGS, BOUNDS), SessionTable)
+_numbers, _times, _sums = types.int32[::1], types.int64[::1], types.float64[::1]
+CURSORS = types.NamedTuple((_numbers, _sums, _times, _times, _numbers, _times), Cursors)
+NEIGHBOURS = types.NamedTuple((_sums, _numbers, _numbers, _numbers), Neighbours)
+SESSIONS = types.NamedTuple(
+    (NEWEST, types.int32[:, ::1], _numbers, POSTINGS, BOUNDS, _numbers, CURSORS, NEIGHBOURS), SessionTable
+)
 RECORDS = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1], types.uint64[::1]), SessionRecords)
 
 
@@ -146,18 +191,19 @@ def forget(numbers: KeyTable, sessions: SessionTable, slot: int) -> None:
 
 
 @helper
-def write(numbers: KeyTable, sessions: SessionTable, slot: int, at_ms: int, items: Keys, fresh: Numbers) -> None:
-    """Replace a slot's session. `fresh` is scratch memory for the numbers of its items.
+def write(numbers: KeyTable, sessions: SessionTable, slot: int, records: SessionRecords, record: int) -> None:
+    """Replace a slot's session by a record.
 
     The session leaves all its lists while they are still in order by its older time, then joins those of its items.
     """
-    marks, old = numbers.marks, sessions.items[slot]
+    marks, old, fresh = numbers.marks, sessions.items[slot], sessions.fresh
+    end = records.starts[record + 1]
     for at in range(sessions.lengths[slot]):
         unlist(sessions, old[at], slot)
         marks[old[at]] = BEFORE
     count = 0
-    for at in range(len(items)):
-        item = retain(numbers, items[at])
+    for at in range(max(records.starts[record], end - len(fresh)), end):
+        item = retain(numbers, records.items[at])
         if marks[item] >= AFTER:
             release(numbers, item)
             continue
@@ -172,7 +218,7 @@ def write(numbers: KeyTable, sessions: SessionTable, slot: int, at_ms: int, item
         if marks[old[at]] == BEFORE:
             marks[old[at]] = 0
             leave(numbers, sessions, old[at])
-    renew(sessions.newest, slot, at_ms)
+    renew(sessions.newest, slot, records.at_ms[record])
     for at in range(count):
         marks[fresh[at]] = 0
         old[at] = fresh[at]
@@ -191,11 +237,10 @@ def lacks_room(numbers: KeyTable, sessions: SessionTable) -> bool:
     )
 
 
-@kernel(types.int64(KEY_TABLE, SESSIONS, RECORDS, types.int64))
+@kernel(types.int64(KEY_TABLE, SESSIONS, RECORDS, types.int64), allocates=False)
 def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRecords, first: int) -> int:
     """Take over the records from `first` on; return how many are taken over, fewer than all where room runs out."""
     newest, width = sessions.newest, sessions.items.shape[1]
-    fresh = np.empty(width, dtype=np.int32)
     for record in range(first, len(records.keys)):
         if lacks_room(numbers, sessions):
             return record
@@ -218,24 +263,8 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
             held_ms = newest.at_ms[slot]
             if at_ms < held_ms or (at_ms == held_ms and end - start < sessions.lengths[slot]):
                 continue
-        write(numbers, sessions, slot, at_ms, records.items[start:end], fresh)
+        write(numbers, sessions, slot, records, record)
     return len(records.keys)
-
-
-class Neighbours(NamedTuple):
-    """Scratch memory for the neighbours of one session, (neighbours,) each.
-
-    Attributes:
-        similarities: how like it each is.
-        slots: its slot.
-        shared: the newest item that both have.
-        ages: its place among the sessions read, the newest first.
-    """
-
-    similarities: npt.NDArray[np.float64]
-    slots: Numbers
-    shared: Numbers
-    ages: Numbers
 
 
 @helper
@@ -295,28 +324,10 @@ def sort_by_key(near: Neighbours, size: int, keys: Keys) -> None:
         gap //= 2
 
 
-class Cursors(NamedTuple):
-    """Scratch memory for the lists of one session's items that are being read, (EVIDENCE,) each, the newest item first.
-
-    Attributes:
-        items: the item of each list.
-        weights: what it is worth to share the item.
-        places: the place in the index of the entry that comes next, and of the list's first entry.
-        slots: the slot of the entry that comes next, and its time.
-    """
-
-    items: Numbers
-    weights: npt.NDArray[np.float64]
-    places: npt.NDArray[np.int64]
-    firsts: npt.NDArray[np.int64]
-    slots: Numbers
-    at_ms: npt.NDArray[np.int64]
-
-
 @helper
-def open_lists(sessions: SessionTable, items: Numbers, count: int, cursors: Cursors) -> int:
+def open_lists(sessions: SessionTable, items: Numbers, count: int) -> int:
     """Start at the newest entry of the list of each of `count` items; return how many have one."""
-    index, newest = sessions.index, sessions.newest
+    index, newest, cursors = sessions.index, sessions.newest, sessions.cursors
     held = newest.table.sizes[HELD]
     lists = 0
     for at in range(count):
@@ -336,13 +347,14 @@ def open_lists(sessions: SessionTable, items: Numbers, count: int, cursors: Curs
 
 
 @helper
-def find_neighbours(sessions: SessionTable, cursors: Cursors, lists: int, near: Neighbours) -> int:
+def find_neighbours(sessions: SessionTable, lists: int) -> int:
     """Find the most similar of the newest sessions that share an item; return how many.
 
     All lists are sorted by time, so they are merged from their newest entries on: a session is met in all its lists at
     once, with its whole similarity, and reading stops when the sample is full.
     """
     newest, values, lengths = sessions.newest, sessions.index.values, sessions.lengths
+    cursors, near = sessions.cursors, sessions.near
     sampled = size = 0
     while lists > 0 and sampled < sessions.bounds.sample:
         best, best_ms = cursors.slots[0], cursors.at_ms[0]
@@ -388,8 +400,9 @@ def close_ended(cursors: Cursors, lists: int) -> int:
 
 
 @helper
-def let_vote(sessions: SessionTable, near: Neighbours, size: int, votes: Votes) -> int:
+def let_vote(sessions: SessionTable, size: int, votes: Votes) -> int:
     """Add up the votes of the neighbours for their items; return how many items have any."""
+    near = sessions.near
     total = 0.0
     for place in range(size):
         total += near.similarities[place]
@@ -404,31 +417,34 @@ def let_vote(sessions: SessionTable, near: Neighbours, size: int, votes: Votes) 
     return touched
 
 
-@kernel(types.void(QUERIES, KEY_TABLE, SESSIONS, VOTES, RESULTS))
+@kernel(types.void(QUERIES, KEY_TABLE, SESSIONS, VOTES, RESULTS), allocates=False)
 def vote_by_sessions(
     queries: Queries, numbers: KeyTable, sessions: SessionTable, votes: Votes, results: Results
 ) -> None:
     """Write what the neighbours of each query's session had beside what it has."""
-    most = sessions.bounds.neighbours
-    keys, items = np.empty(EVIDENCE, dtype=np.uint64), np.empty(EVIDENCE, dtype=np.int32)
-    cursors = Cursors(
-        np.empty(EVIDENCE, dtype=np.int32),
-        np.empty(EVIDENCE, dtype=np.float64),
-        np.empty(EVIDENCE, dtype=np.int64),
-        np.empty(EVIDENCE, dtype=np.int64),
-        np.empty(EVIDENCE, dtype=np.int32),
-        np.empty(EVIDENCE, dtype=np.int64),
-    )
-    near = Neighbours(
-        np.empty(most, dtype=np.float64),
-        np.empty(most, dtype=np.int32),
-        np.empty(most, dtype=np.int32),
-        np.empty(most, dtype=np.int32),
-    )
     for query in range(len(queries)):
-        count = items_at_hand(queries[query], numbers, EVIDENCE, keys, items)
-        lists = open_lists(sessions, items, count, cursors)
-        size = find_neighbours(sessions, cursors, lists, near)
-        sort_by_key(near, size, sessions.newest.table.keys)
-        touched = let_vote(sessions, near, size, votes)
-        write_hits(votes, touched, items, count, results, query)
+        count = items_at_hand(queries[query], numbers, EVIDENCE, votes.keys, votes.items)
+        size = find_neighbours(sessions, open_lists(sessions, votes.items, count))
+        sort_by_key(sessions.near, size, sessions.newest.table.keys)
+        touched = let_vote(sessions, size, votes)
+        write_hits(votes, touched, votes.items, count, results, query)
+
+
+def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Bounds) -> SessionTable:
+    """Return a table that is still empty."""
+    return SessionTable(
+        newest(slots),
+        np.zeros((slots, width), dtype=np.int32),
+        np.zeros(slots, dtype=np.int32),
+        postings(capacity_of_numbers, width * bounds.room),
+        bounds,
+        np.zeros(width, dtype=np.int32),
+        Cursors(
+            np.zeros(EVIDENCE, dtype=np.int32),
+            np.zeros(EVIDENCE),
+            *(np.zeros(EVIDENCE, dtype=np.int64) for _ in range(2)),
+            np.zeros(EVIDENCE, dtype=np.int32),
+            np.zeros(EVIDENCE, dtype=np.int64),
+        ),
+        Neighbours(np.zeros(bounds.neighbours), *(np.zeros(bounds.neighbours, dtype=np.int32) for _ in range(3))),
+    )

@@ -23,15 +23,23 @@ QUERIES = numba.from_dtype(QUERY)[::1]
 
 
 class Votes(NamedTuple):
-    """Sums by item number.
+    """Scratch memory for one query: sums by item number, and the items at hand.
 
     Attributes:
         sums: float64 (capacity,); UNTOUCHED between two queries.
         touched: the numbers that have a sum, int32 (capacity,).
+        keys: of the items at hand, uint64 (EVIDENCE,).
+        items: their numbers, int32 (EVIDENCE,); -1: none.
+        slots: of what is known about each, int64 (EVIDENCE,).
+        weights: of each, float64 (EVIDENCE,).
     """
 
     sums: npt.NDArray[np.float64]
     touched: Numbers
+    keys: Keys
+    items: Numbers
+    slots: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
 
 
 class Results(NamedTuple):
@@ -56,7 +64,10 @@ class Results(NamedTuple):
     place: int
 
 
-VOTES = types.NamedTuple((types.float64[::1], types.int32[::1]), Votes)
+VOTES = types.NamedTuple(
+    (types.float64[::1], types.int32[::1], types.uint64[::1], types.int32[::1], types.int64[::1], types.float64[::1]),
+    Votes,
+)
 RESULTS = types.NamedTuple(
     (
         types.int32[::1],
@@ -73,12 +84,19 @@ RESULTS = types.NamedTuple(
 
 def votes(capacity: int) -> Votes:
     """Return sums for item numbers below `capacity`."""
-    return Votes(np.full(capacity, UNTOUCHED), np.zeros(capacity, dtype=np.int32))
+    return Votes(
+        np.full(capacity, UNTOUCHED),
+        np.zeros(capacity, dtype=np.int32),
+        np.zeros(EVIDENCE, dtype=np.uint64),
+        np.zeros(EVIDENCE, dtype=np.int32),
+        np.zeros(EVIDENCE, dtype=np.int64),
+        np.zeros(EVIDENCE),
+    )
 
 
 @helper
 def items_at_hand(query: np.void, numbers: KeyTable, most: int, keys: Keys, items: Numbers) -> int:
-    """Write the newest distinct items of a query's session, `most` of them, to `keys` and `items`; return how many.
+    """Write the newest distinct items of a query's session, at most `most`, to `keys` and `items`; return how many.
 
     At the start of a session, the items remembered from earlier ones. An item that has no number is -1: it counts.
     """
@@ -132,7 +150,7 @@ def write_hits(votes: Votes, touched: int, items: Numbers, count: int, results: 
     results.counts[query, results.place] = size
 
 
-@kernel(types.void(types.int32[::1], types.float64[::1], VOTES, RESULTS, types.int64))
+@kernel(types.void(types.int32[::1], types.float64[::1], VOTES, RESULTS, types.int64), allocates=False)
 def write_votes(
     items: Numbers, weights: npt.NDArray[np.float64], votes: Votes, results: Results, query: int
 ) -> None:

@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels.cooccurrence import Bounds, RecordTable, WeightedRecords, learn_records
+from inference.kernels.cooccurrence import Bounds, WeightedRecords, learn_records, record_table
 from inference.kernels.keytable import HELD
-from inference.kernels.newest import grown, newest
-from inference.kernels.postings import block_size, postings, with_room
+from inference.kernels.newest import grown
+from inference.kernels.postings import block_size, with_room
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.types import ItemNeighbours
 
@@ -61,17 +61,9 @@ class Cooccurrence:
         room = block_size(longest + 1)
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
-        slots = min(FEWEST, limits.capacity)
-        self.table = RecordTable(
-            newest(FEWEST),
-            np.zeros(slots, dtype=np.int32),
-            np.zeros(slots),
-            np.zeros((slots, limits.width), dtype=np.int32),
-            np.zeros((slots, limits.width)),
-            postings(related.capacity, limits.width * room),
-            np.zeros((64 * limits.width * is_watched, 3), dtype=np.uint64),
-            Bounds(limits.capacity, limits.postings, longest, room, bits, limits.half_life_ms),
-        )
+        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, limits.half_life_ms)
+        changes = 64 * limits.width if is_watched else 0
+        self.table = record_table(related.capacity, FEWEST, limits.width, bounds, changes)
 
     def __len__(self) -> int:
         return int(self.table.newest.table.sizes[HELD])

@@ -24,9 +24,9 @@ from itertools import chain
 import numpy as np
 
 from inference.kernels.keytable import HELD
-from inference.kernels.newest import grown, newest
-from inference.kernels.postings import block_size, postings, with_room
-from inference.kernels.sessions import Bounds, SessionRecords, SessionTable, learn_sessions, vote_by_sessions
+from inference.kernels.newest import grown
+from inference.kernels.postings import block_size, with_room
+from inference.kernels.sessions import Bounds, SessionRecords, learn_sessions, session_table, vote_by_sessions
 from inference.queries import QueryBatch
 from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers
@@ -56,13 +56,8 @@ class Sessions:
         self._numbers = numbers
         longest = int(SAMPLE * SLACK)
         room = block_size(longest + 1)
-        self._table = SessionTable(
-            newest(FEWEST),
-            np.zeros((FEWEST, width), dtype=np.int32),
-            np.zeros(FEWEST, dtype=np.int32),
-            postings(numbers.capacity, width * room),
-            Bounds(capacity, SAMPLE, longest, NEIGHBOURS, room),
-        )
+        bounds = Bounds(capacity, SAMPLE, longest, NEIGHBOURS, room)
+        self._table = session_table(numbers.capacity, FEWEST, width, bounds)
 
     def __len__(self) -> int:
         return int(self._table.newest.table.sizes[HELD])

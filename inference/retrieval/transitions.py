@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.kernels.cooccurrence import find_partners, vote_by_transitions
+from inference.kernels.cooccurrence import Rule, find_partners, vote_by_transitions
 from inference.kernels.votes import EVIDENCE
 from inference.queries import QueryBatch
 from inference.retrieval.cooccurrence import Cooccurrence, Limits, weighted_records
@@ -50,16 +50,15 @@ class ItemTransitions:
         Of equally frequent ones the one with the greatest key.
         """
         places = np.empty(len(keys), dtype=np.int32)
-        find_partners(self._numbers.table, self._cooccurrence.table, keys, others, places)
+        weights = np.zeros((len(keys), len(others)))
+        find_partners(self._numbers.table, self._cooccurrence.table, keys, others, weights, places)
         named = others.tolist()
         return [named[place] if place >= 0 else None for place in places.tolist()]
 
-    def vote(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int, rule: TransitionsSource) -> None:
+    def vote(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int, rule: Rule) -> None:
         """Write what goes with the items of each query."""
         numbers, results = self._numbers, results_of(catalogue, hits, place)
-        vote_by_transitions(
-            batch.records, numbers.table, self._cooccurrence.table, rule.most, rule.backwards, numbers.votes, results
-        )
+        vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +72,4 @@ class TransitionsSource:
 
     def retrieve(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int) -> None:
         """Score what goes with each query's items, without those items."""
-        self.transitions.vote(batch, catalogue, hits, place, self)
+        self.transitions.vote(batch, catalogue, hits, place, Rule(self.most, self.backwards))
