@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
-from inference.kernels.newest import NEWEST, Newest, drop, newest, renew, take
+from inference.kernels.newest import NEWEST, Newest, drop, key_of, newest, precedes, renew, take
 from inference.kernels.postings import (
     NONE_DROPPED,
     POSTINGS,
@@ -56,14 +57,11 @@ class Bounds(NamedTuple):
     half_life_ms: float
 
 
-class Scratch(NamedTuple):
-    """Memory for one record: what is kept of it, (width,), and the strengths of one list, (room,)."""
-
-    keys: Keys
-    weights: Sums
-    before: Sums
-    numbers: Numbers
-    strengths: Sums
+OWNER = np.dtype([("total", "<f8"), ("item", "<i4")], align=True)
+"""The weight of everything that made a record, and the number of the item whose record it is."""
+RELATION = np.dtype([("key", "<u8"), ("weight", "<f8"), ("before", "<f8"), ("number", "<i4")], align=True)
+"""What comes in: a related key, its weight and number. Beside them the strength of the column of the same place before."""
+Records = npt.NDArray[np.void]
 
 
 class RecordTable(NamedTuple):
@@ -71,26 +69,26 @@ class RecordTable(NamedTuple):
 
     Attributes:
         newest: the slots, by the keys of items.
-        items: the number of the item whose record it is, int32 (slots,).
-        totals: the weight of everything that made the record, float64 (slots,).
+        owners: dtype OWNER (slots,).
         related: the numbers of what the item is related to, int32 (slots, width); anything where the weight is 0.
         weights: as of the record's time, float64 (slots, width).
         index: for each related number the strongest records that have it: entries slot << bits | column.
         changes: the key and the number of what a first record is related to, or none any more, and which of both,
             uint64 (n, 3), in their order; empty if nobody needs to know.
         bounds: what limits it all.
-        scratch: memory for whoever reads or writes.
+        scratch: memory for one record that comes in, dtype RELATION (width,).
+        strengths: memory for those of one list, float64 (room,).
     """
 
     newest: Newest
-    items: Numbers
-    totals: Sums
+    owners: Records
     related: Numbers
     weights: Sums
     index: Postings
     changes: npt.NDArray[np.uint64]
     bounds: Bounds
-    scratch: Scratch
+    scratch: Records
+    strengths: Sums
 
 
 class Rule(NamedTuple):
@@ -114,18 +112,17 @@ class WeightedRecords(NamedTuple):
 _sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
 _times = types.int64[::1]
 BOUNDS = types.NamedTuple((types.int64,) * 5 + (types.float64,), Bounds)
-SCRATCH = types.NamedTuple((_keys, _sums, _sums, _numbers, _sums), Scratch)
 RECORDS = types.NamedTuple(
     (
         NEWEST,
-        _numbers,
-        _sums,
+        numba.from_dtype(OWNER)[::1],
         types.int32[:, ::1],
         types.float64[:, ::1],
         POSTINGS,
         types.uint64[:, ::1],
         BOUNDS,
-        SCRATCH,
+        numba.from_dtype(RELATION)[::1],
+        _sums,
     ),
     RecordTable,
 )
@@ -153,16 +150,16 @@ def sort_list(records: RecordTable, number: int) -> None:
     if held["is_sorted"]:
         return
     start, length, bits = held["start"], held["length"], records.bounds.bits
-    values, keys, strengths = records.index.values, records.newest.table.keys, records.scratch.strengths
+    values, strengths, newest = records.index.values, records.strengths, records.newest
     for at in range(length):
         value = values[start + at]
         slot = value >> bits
         weight = records.weights[slot, value - (slot << bits)]
-        strength = strength_of(weight, records.newest.at_ms[slot], records.bounds.half_life_ms)
+        strength = strength_of(weight, newest.slots[slot]["at_ms"], records.bounds.half_life_ms)
         place = at
         while place > 0:
             other = strengths[place - 1]
-            if other < strength or (other == strength and keys[values[start + place - 1] >> bits] < keys[slot]):
+            if other < strength or (other == strength and key_of(newest, values[start + place - 1] >> bits) < key_of(newest, slot)):
                 break
             strengths[place], values[start + place] = other, values[start + place - 1]
             place -= 1
@@ -181,7 +178,7 @@ def enlist(records: RecordTable, number: int, value: int) -> None:
         sort_list(records, number)
         few = held["length"] - bounds.postings
         last = index.values[held["start"] + few - 1]
-        drop_first(index, number, few, records.scratch.strengths[few - 1], records.newest.table.keys[last >> bounds.bits])
+        drop_first(index, number, few, records.strengths[few - 1], key_of(records.newest, last >> bounds.bits))
 
 
 @helper
@@ -217,7 +214,7 @@ def leave(related: KeyTable, records: RecordTable, slot: int, column: int, noted
     held["records"] = held["records"] - 1
     if held["records"] == 0:
         clear(records.index, number)
-        note(records, noted, related.keys[number], number, VANISHED)
+        note(records, noted, related.entries[number]["key"], number, VANISHED)
     release(related, number)
 
 
@@ -227,21 +224,21 @@ def forget(numbers: KeyTable, related: KeyTable, records: RecordTable, slot: int
     for column in range(records.related.shape[1]):
         if records.weights[slot, column] > 0:
             leave(related, records, slot, column, noted)
-    release(numbers, records.items[slot])
+    release(numbers, records.owners[slot]["item"])
     drop(records.newest, slot)
 
 
 @helper
-def is_lighter(scratch: Scratch, place: int, other: int) -> bool:
+def is_lighter(scratch: Records, place: int, other: int) -> bool:
     """Tell whether one of the heaviest is lighter than another, ties by key."""
-    one, two = scratch.weights[place], scratch.weights[other]
-    return bool(one < two or (one == two and scratch.keys[place] < scratch.keys[other]))
+    one, two = scratch[place]["weight"], scratch[other]["weight"]
+    return bool(one < two or (one == two and scratch[place]["key"] < scratch[other]["key"]))
 
 
 @helper
-def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Scratch) -> int:
+def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Records) -> int:
     """Copy the heaviest that fit of a record's weights above 0; return how many. Records are rarely too long."""
-    size, width = 0, len(scratch.keys)
+    size, width = 0, len(scratch)
     lightest = 0
     for at in range(start, end):
         key, weight = batch.related[at], batch.weights[at]
@@ -251,11 +248,11 @@ def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Scratch
             place = size
             size += 1
         else:
-            held = scratch.weights[lightest]
-            if weight < held or (weight == held and key < scratch.keys[lightest]):
+            held = scratch[lightest]["weight"]
+            if weight < held or (weight == held and key < scratch[lightest]["key"]):
                 continue
             place = lightest
-        scratch.keys[place], scratch.weights[place] = key, weight
+        scratch[place]["key"], scratch[place]["weight"] = key, weight
         if size == width:
             lightest = 0
             for other in range(1, width):
@@ -271,40 +268,40 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
     What stays keeps its column, so that only what comes or goes changes a list; where a list has dropped entries, what
     stays may have grown strong enough to be listed.
     """
-    marks, lists, width = related.marks, records.index.lists, records.related.shape[1]
+    entries, lists, width = related.entries, records.index.lists, records.related.shape[1]
     columns, weights = records.related[slot], records.weights[slot]
-    scratch, before = records.scratch, records.scratch.before
-    half_life_ms, bits, key = records.bounds.half_life_ms, records.bounds.bits, records.newest.table.keys[slot]
+    scratch = records.scratch
+    half_life_ms, bits, key = records.bounds.half_life_ms, records.bounds.bits, key_of(records.newest, slot)
     for column in range(width):
         if weights[column] > 0:
-            marks[columns[column]] = column + 1
-            before[column] = 0.0
+            entries[columns[column]]["mark"] = column + 1
+            scratch[column]["before"] = 0.0
             if lists[columns[column]]["dropped"] != NONE_DROPPED:
-                before[column] = strength_of(weights[column], records.newest.at_ms[slot], half_life_ms)
+                scratch[column]["before"] = strength_of(weights[column], records.newest.slots[slot]["at_ms"], half_life_ms)
     for at in range(size):
-        number = retain(related, scratch.keys[at])
-        scratch.numbers[at] = number
+        number = retain(related, scratch[at]["key"])
+        scratch[at]["number"] = number
         # A column below 0: it stays. The new weight waits in `scratch`, as the column is still in a list.
-        if marks[number] > 0:
+        if entries[number]["mark"] > 0:
             release(related, number)
-            marks[number] = -marks[number]
+            entries[number]["mark"] = -entries[number]["mark"]
     for column in range(width):
-        if weights[column] > 0 and marks[columns[column]] > 0:
-            marks[columns[column]] = 0
+        if weights[column] > 0 and entries[columns[column]]["mark"] > 0:
+            entries[columns[column]]["mark"] = 0
             leave(related, records, slot, column, noted)
     renew(records.newest, slot, at_ms)
     free = 0
     for at in range(size):
-        number = scratch.numbers[at]
-        column = -marks[number] - 1
-        marks[number] = 0
-        weight = scratch.weights[at]
+        number = scratch[at]["number"]
+        column = -entries[number]["mark"] - 1
+        entries[number]["mark"] = 0
+        weight = scratch[at]["weight"]
         strength = strength_of(weight, at_ms, half_life_ms) if lists[number]["dropped"] != NONE_DROPPED else 0.0
         listed = is_listed(records.index, number, strength, key)
         if column >= 0:
             weights[column] = weight
             lists[number]["is_sorted"] = 0
-            was_listed = is_listed(records.index, number, before[column], key)
+            was_listed = is_listed(records.index, number, scratch[column]["before"], key)
             if was_listed and not listed:
                 unlist(records, number, slot << bits | column)
             elif listed and not was_listed:
@@ -316,9 +313,16 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
         columns[free], weights[free] = number, weight
         lists[number]["records"] += 1
         if lists[number]["records"] == 1:
-            note(records, noted, scratch.keys[at], number, APPEARED)
+            note(records, noted, scratch[at]["key"], number, APPEARED)
         if listed:
             enlist(records, number, slot << bits | free)
+
+
+@helper
+def is_earlier(records: RecordTable, slot: int, at_ms: int, total: float) -> bool:
+    """Tell whether a record that comes in is earlier than the one that is held."""
+    held_ms = records.newest.slots[slot]["at_ms"]
+    return bool(at_ms < held_ms or (at_ms == held_ms and total < records.owners[slot]["total"]))
 
 
 @helper
@@ -354,16 +358,15 @@ def learn_records(
             continue
         if slot == EMPTY:
             if newest.table.sizes[HELD] == records.bounds.capacity:
-                oldest = newest.heap[0]
-                oldest_ms = newest.at_ms[oldest]
-                if at_ms < oldest_ms or (at_ms == oldest_ms and key < newest.table.keys[oldest]):
+                oldest = newest.slots[0]["heap"]
+                if not precedes(newest, oldest, at_ms, key):
                     continue
                 forget(numbers, related, records, oldest, noted)
             slot = take(newest, key, at_ms)
-            records.items[slot] = retain(numbers, key)
-        elif at_ms < newest.at_ms[slot] or (at_ms == newest.at_ms[slot] and total < records.totals[slot]):
+            records.owners[slot]["item"] = retain(numbers, key)
+        elif is_earlier(records, slot, at_ms, total):
             continue
-        records.totals[slot] = total
+        records.owners[slot]["total"] = total
         size = keep_heaviest(batch, batch.starts[record], batch.starts[record + 1], records.scratch)
         write(related, records, slot, at_ms, size, noted)
     return len(batch.keys)
@@ -387,36 +390,37 @@ def vote_by_transitions(
 
     First the items that shoppers came from, then those that they went to: sums of floats depend on the order.
     """
-    keys, items, slots, scales = votes.keys, votes.items, votes.slots, votes.weights
-    newest, index, width, bits = records.newest, records.index, records.related.shape[1], records.bounds.bits
+    hand, newest, index, width, bits = votes.hand, records.newest, records.index, records.related.shape[1], records.bounds.bits
     for query in range(len(queries)):
-        count = items_at_hand(queries[query], numbers, rule.most, keys, items)
+        count = items_at_hand(queries[query], numbers, rule.most, hand)
         total = 0.0
         for at in range(count):
             total += 1.0 / (at + 1)
         touched = 0
         for at in range(count):
-            slots[at] = find(newest.table, keys[at])
-            if slots[at] == EMPTY:
+            slot = find(newest.table, hand[at]["key"])
+            hand[at]["slot"] = slot
+            if slot == EMPTY:
                 continue
-            slot = slots[at]
-            scales[at] = 1.0 / (at + 1) / total / (records.totals[slot] + ONE_ACTION)
+            scale = 1.0 / (at + 1) / total / (records.owners[slot]["total"] + ONE_ACTION)
+            hand[at]["weight"] = scale
             for column in range(width):
                 weight = records.weights[slot, column]
                 if weight > 0:
-                    touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scales[at])
+                    touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scale)
         for at in range(count):
-            if slots[at] == EMPTY or items[at] >= len(index.lists):
+            if hand[at]["slot"] == EMPTY:
                 continue
-            held = index.lists[items[at]]
-            to_ms = newest.at_ms[slots[at]]
-            for place in range(strongest(records, items[at]), held["start"] + held["length"]):
+            item, scale = hand[at]["item"], hand[at]["weight"]
+            held = index.lists[item]
+            to_ms = newest.slots[hand[at]["slot"]]["at_ms"]
+            for place in range(strongest(records, item), held["start"] + held["length"]):
                 value = index.values[place]
                 slot = value >> bits
-                factor = decay(newest.at_ms[slot], to_ms, records.bounds.half_life_ms)
-                weight = records.weights[slot, value - (slot << bits)] * factor * scales[at]
-                touched = add_vote(votes, touched, records.items[slot], weight)
-        write_hits(votes, touched, items, count, results, query)
+                factor = decay(newest.slots[slot]["at_ms"], to_ms, records.bounds.half_life_ms)
+                weight = records.weights[slot, value - (slot << bits)] * factor * scale
+                touched = add_vote(votes, touched, records.owners[slot]["item"], weight)
+        write_hits(votes, touched, count, results, query)
 
 
 @kernel(types.void(KEY_TABLE, RECORDS, _keys, _keys, types.float64[:, ::1], _numbers), allocates=False)
@@ -427,42 +431,43 @@ def find_partners(
 
     Of equally frequent ones the one with the greatest key. `weights` (n, m) are 0; those of the pairs are added.
     """
-    newest, marks, width = records.newest, numbers.marks, records.related.shape[1]
+    newest, entries, width = records.newest, numbers.entries, records.related.shape[1]
     for at in range(len(others)):
         number = find(numbers, others[at])
         if number != EMPTY:
-            marks[number] = at + 1
+            entries[number]["mark"] = at + 1
     for at in range(len(keys)):
         own = find(newest.table, keys[at])
         if own == EMPTY:
             continue
         for column in range(width):
             if records.weights[own, column] > 0:
-                place = marks[records.related[own, column]]
+                place = entries[records.related[own, column]]["mark"]
                 if place > 0:
                     weights[at, place - 1] += records.weights[own, column]
     for at in range(len(others)):
         number = find(numbers, others[at])
         if number != EMPTY:
-            marks[number] = 0
+            entries[number]["mark"] = 0
     for at in range(len(keys)):
         own = find(newest.table, keys[at])
         if own != EMPTY:
-            marks[records.items[own]] = at + 1
+            entries[records.owners[own]["item"]]["mark"] = at + 1
     for at in range(len(others)):
         slot = find(newest.table, others[at])
         if slot == EMPTY:
             continue
         for column in range(width):
             if records.weights[slot, column] > 0:
-                place = marks[records.related[slot, column]] - 1
+                place = entries[records.related[slot, column]]["mark"] - 1
                 if place >= 0:
-                    factor = decay(newest.at_ms[slot], newest.at_ms[find(newest.table, keys[place])], records.bounds.half_life_ms)
+                    own = find(newest.table, keys[place])
+                    factor = decay(newest.slots[slot]["at_ms"], newest.slots[own]["at_ms"], records.bounds.half_life_ms)
                     weights[place, at] += records.weights[slot, column] * factor
     for at in range(len(keys)):
         own = find(newest.table, keys[at])
         if own != EMPTY:
-            marks[records.items[own]] = 0
+            entries[records.owners[own]["item"]]["mark"] = 0
         best, best_weight = -1, 0.0
         for other in range(len(others)):
             weight = weights[at, other]
@@ -484,7 +489,7 @@ def read_lists(
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
         for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
-            at_ms = records.newest.at_ms[index.values[place] >> bits]
+            at_ms = records.newest.slots[index.values[place] >> bits]["at_ms"]
             if count == 0 or at_ms > newest_ms[0]:
                 newest_ms[0] = at_ms
             count += 1
@@ -494,8 +499,8 @@ def read_lists(
         for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
             value = index.values[place]
             slot = value >> bits
-            factor = decay(records.newest.at_ms[slot], newest_ms[0], records.bounds.half_life_ms)
-            items[count] = records.items[slot]
+            factor = decay(records.newest.slots[slot]["at_ms"], newest_ms[0], records.bounds.half_life_ms)
+            items[count] = records.owners[slot]["item"]
             weights[count] = records.weights[slot, value - (slot << bits)] * factor * scales[at]
             count += 1
     return count
@@ -505,18 +510,12 @@ def record_table(related: int, slots: int, width: int, bounds: Bounds, changes: 
     """Return a table that is still empty, over related numbers below `related`; it notes up to `changes`."""
     return RecordTable(
         newest(slots),
-        np.zeros(slots, dtype=np.int32),
-        np.zeros(slots),
+        np.zeros(slots, dtype=OWNER),
         np.zeros((slots, width), dtype=np.int32),
         np.zeros((slots, width)),
         postings(related, width * bounds.room),
         np.zeros((changes, 3), dtype=np.uint64),
         bounds,
-        Scratch(
-            np.zeros(width, dtype=np.uint64),
-            np.zeros(width),
-            np.zeros(width),
-            np.zeros(width, dtype=np.int32),
-            np.zeros(bounds.room),
-        ),
+        np.zeros(width, dtype=RELATION),
+        np.zeros(bounds.room),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
-from inference.kernels.newest import NEWEST, Newest, drop, newest, renew, take
+from inference.kernels.newest import NEWEST, Newest, drop, key_of, newest, precedes, renew, take
 from inference.kernels.postings import POSTINGS, TOP, Postings, append, clear, drop_first, is_listed, postings
 from inference.kernels.votes import (
     EVIDENCE,
@@ -42,22 +43,15 @@ class Bounds(NamedTuple):
     room: int
 
 
-class Cursors(NamedTuple):
-    """Scratch memory for the lists of one session's items that are being read, (EVIDENCE,) each, the newest item first.
-
-    Attributes:
-        items: the item of each list.
-        weights: what it is worth to share the item.
-        places: the place in the index of the entry that comes next, and of the list's first entry.
-        slots: the slot of the entry that comes next, and its time.
-    """
-
-    items: Numbers
-    weights: npt.NDArray[np.float64]
-    places: npt.NDArray[np.int64]
-    firsts: npt.NDArray[np.int64]
-    slots: Numbers
-    at_ms: npt.NDArray[np.int64]
+CURSOR = np.dtype(
+    [("weight", "<f8"), ("at_ms", "<i8"), ("place", "<i8"), ("first", "<i8"), ("slot", "<i4"), ("item", "<i4")],
+    align=True,
+)
+"""The list of an item that is being read: what it is worth to share the item, the time and the slot of the entry that
+comes next, its place in the index, and that of the list's first entry."""
+NEIGHBOUR = np.dtype([("similarity", "<f8"), ("slot", "<i4"), ("shared", "<i4"), ("age", "<i4")], align=True)
+"""A similar session: its slot, the newest item that both have, and its place among the sessions read, newest first."""
+Rows = npt.NDArray[np.void]
 
 
 class Neighbours(NamedTuple):
@@ -86,8 +80,8 @@ class SessionTable(NamedTuple):
         index: for each item the slots of its newest sessions, oldest first.
         bounds: what limits it all.
         fresh: scratch memory for the items of one record, int32 (width,).
-        cursors: scratch memory for reading lists.
-        near: scratch memory for neighbours.
+        cursors: scratch memory for reading lists, dtype CURSOR (EVIDENCE,), the newest item's first.
+        near: scratch memory for neighbours, dtype NEIGHBOUR (neighbours,).
     """
 
     newest: Newest
@@ -96,8 +90,8 @@ class SessionTable(NamedTuple):
     index: Postings
     bounds: Bounds
     fresh: Numbers
-    cursors: Cursors
-    near: Neighbours
+    cursors: Rows
+    near: Rows
 
 
 class SessionRecords(NamedTuple):
@@ -110,11 +104,10 @@ class SessionRecords(NamedTuple):
 
 
 BOUNDS = types.NamedUniTuple(types.int64, 5, Bounds)
-_numbers, _times, _sums = types.int32[::1], types.int64[::1], types.float64[::1]
-CURSORS = types.NamedTuple((_numbers, _sums, _times, _times, _numbers, _times), Cursors)
-NEIGHBOURS = types.NamedTuple((_sums, _numbers, _numbers, _numbers), Neighbours)
+_numbers = types.int32[::1]
+_cursors, _near = numba.from_dtype(CURSOR)[::1], numba.from_dtype(NEIGHBOUR)[::1]
 SESSIONS = types.NamedTuple(
-    (NEWEST, types.int32[:, ::1], _numbers, POSTINGS, BOUNDS, _numbers, CURSORS, NEIGHBOURS), SessionTable
+    (NEWEST, types.int32[:, ::1], _numbers, POSTINGS, BOUNDS, _numbers, _cursors, _near), SessionTable
 )
 RECORDS = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1], types.uint64[::1]), SessionRecords)
 
@@ -127,9 +120,7 @@ def entries_before(sessions: SessionTable, item: int, at_ms: int, key: np.uint64
     low, high = 0, np.int64(sessions.index.lists[item]["length"])
     while low < high:
         middle = (low + high) // 2
-        slot = values[start + middle]
-        other_ms = newest.at_ms[slot]
-        if other_ms < at_ms or (other_ms == at_ms and newest.table.keys[slot] < key):
+        if precedes(newest, values[start + middle], at_ms, key):
             low = middle + 1
         else:
             high = middle
@@ -142,7 +133,7 @@ def unlist(sessions: SessionTable, item: int, slot: int) -> None:
     newest, values = sessions.newest, sessions.index.values
     held = sessions.index.lists[item]
     start, length = held["start"], held["length"]
-    place = entries_before(sessions, item, newest.at_ms[slot], newest.table.keys[slot])
+    place = entries_before(sessions, item, newest.slots[slot]["at_ms"], key_of(newest, slot))
     if place == length or values[start + place] != slot:
         return
     for at in range(start + place, start + length - 1):
@@ -154,7 +145,7 @@ def unlist(sessions: SessionTable, item: int, slot: int) -> None:
 def enlist(sessions: SessionTable, item: int, slot: int) -> None:
     """Put a session into the list of one of its items, unless the list has dropped newer ones."""
     newest, index, bounds = sessions.newest, sessions.index, sessions.bounds
-    at_ms, key = newest.at_ms[slot], newest.table.keys[slot]
+    at_ms, key = newest.slots[slot]["at_ms"], key_of(newest, slot)
     if not is_listed(index, item, np.float64(at_ms), key):
         return
     place = entries_before(sessions, item, at_ms, key)
@@ -167,7 +158,7 @@ def enlist(sessions: SessionTable, item: int, slot: int) -> None:
     if length > bounds.longest:
         few = length - bounds.sample
         last = index.values[start + few - 1]
-        drop_first(index, item, few, np.float64(newest.at_ms[last]), newest.table.keys[last])
+        drop_first(index, item, few, np.float64(newest.slots[last]["at_ms"]), key_of(newest, last))
 
 
 @helper
@@ -196,31 +187,31 @@ def write(numbers: KeyTable, sessions: SessionTable, slot: int, records: Session
 
     The session leaves all its lists while they are still in order by its older time, then joins those of its items.
     """
-    marks, old, fresh = numbers.marks, sessions.items[slot], sessions.fresh
+    entries, old, fresh = numbers.entries, sessions.items[slot], sessions.fresh
     end = records.starts[record + 1]
     for at in range(sessions.lengths[slot]):
         unlist(sessions, old[at], slot)
-        marks[old[at]] = BEFORE
+        entries[old[at]]["mark"] = BEFORE
     count = 0
     for at in range(max(records.starts[record], end - len(fresh)), end):
         item = retain(numbers, records.items[at])
-        if marks[item] >= AFTER:
+        if entries[item]["mark"] == AFTER:
             release(numbers, item)
             continue
-        if marks[item] == BEFORE:
+        if entries[item]["mark"] == BEFORE:
             release(numbers, item)
         else:
             sessions.index.lists[item]["records"] += 1
-        marks[item] = AFTER
+        entries[item]["mark"] = AFTER
         fresh[count] = item
         count += 1
     for at in range(sessions.lengths[slot]):
-        if marks[old[at]] == BEFORE:
-            marks[old[at]] = 0
+        if entries[old[at]]["mark"] == BEFORE:
+            entries[old[at]]["mark"] = 0
             leave(numbers, sessions, old[at])
     renew(sessions.newest, slot, records.at_ms[record])
     for at in range(count):
-        marks[fresh[at]] = 0
+        entries[fresh[at]]["mark"] = 0
         old[at] = fresh[at]
         enlist(sessions, fresh[at], slot)
     sessions.lengths[slot] = count
@@ -253,14 +244,13 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
             continue
         if slot == EMPTY:
             if newest.table.sizes[HELD] == sessions.bounds.capacity:
-                oldest = newest.heap[0]
-                oldest_ms = newest.at_ms[oldest]
-                if at_ms < oldest_ms or (at_ms == oldest_ms and key < newest.table.keys[oldest]):
+                oldest = newest.slots[0]["heap"]
+                if not precedes(newest, oldest, at_ms, key):
                     continue
                 forget(numbers, sessions, oldest)
             slot = take(newest, key, at_ms)
         else:
-            held_ms = newest.at_ms[slot]
+            held_ms = newest.slots[slot]["at_ms"]
             if at_ms < held_ms or (at_ms == held_ms and end - start < sessions.lengths[slot]):
                 continue
         write(numbers, sessions, slot, records, record)
@@ -268,34 +258,35 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
 
 
 @helper
-def is_worse(near: Neighbours, place: int, other: int) -> bool:
+def is_worse(near: Rows, place: int, other: int) -> bool:
     """Tell whether a neighbour is less similar than another; of equally similar ones the older."""
-    one, two = near.similarities[place], near.similarities[other]
-    return bool(one < two or (one == two and near.ages[place] > near.ages[other]))
+    one, two = near[place]["similarity"], near[other]["similarity"]
+    return bool(one < two or (one == two and near[place]["age"] > near[other]["age"]))
 
 
 @helper
-def swap(near: Neighbours, place: int, other: int) -> None:
+def swap(near: Rows, place: int, other: int) -> None:
     """Exchange two neighbours."""
-    near.similarities[place], near.similarities[other] = near.similarities[other], near.similarities[place]
-    near.slots[place], near.slots[other] = near.slots[other], near.slots[place]
-    near.shared[place], near.shared[other] = near.shared[other], near.shared[place]
-    near.ages[place], near.ages[other] = near.ages[other], near.ages[place]
+    one, two = near[place], near[other]
+    one["similarity"], two["similarity"] = two["similarity"], one["similarity"]
+    one["slot"], two["slot"] = two["slot"], one["slot"]
+    one["shared"], two["shared"] = two["shared"], one["shared"]
+    one["age"], two["age"] = two["age"], one["age"]
 
 
 @helper
-def keep_best(near: Neighbours, size: int, similarity: float, slot: int, shared: int, age: int) -> int:
+def keep_best(near: Rows, size: int, similarity: float, slot: int, shared: int, age: int) -> int:
     """Keep a session if it is among the most similar so far, in a heap with the worst first; return how many there are."""
-    if size == len(near.slots):
+    if size == len(near):
         # Sessions come newest first, so of equally similar ones those that are here stay.
-        if similarity <= near.similarities[0]:
+        if similarity <= near[0]["similarity"]:
             return size
         place = 0
     else:
         place = size
         size += 1
-    near.similarities[place], near.slots[place] = similarity, slot
-    near.shared[place], near.ages[place] = shared, age
+    fresh = near[place]
+    fresh["similarity"], fresh["slot"], fresh["shared"], fresh["age"] = similarity, slot, shared, age
     while place > 0 and is_worse(near, place, (place - 1) // 2):
         swap(near, place, (place - 1) // 2)
         place = (place - 1) // 2
@@ -312,36 +303,35 @@ def keep_best(near: Neighbours, size: int, similarity: float, slot: int, shared:
 
 
 @helper
-def sort_by_key(near: Neighbours, size: int, keys: Keys) -> None:
+def sort_by_key(near: Rows, size: int, newest: Newest) -> None:
     """Sort neighbours by the key of their session: sums of floats depend on the order."""
     gap = size // 2
     while gap > 0:
         for start in range(gap, size):
             place = start
-            while place >= gap and keys[near.slots[place]] < keys[near.slots[place - gap]]:
+            while place >= gap and key_of(newest, near[place]["slot"]) < key_of(newest, near[place - gap]["slot"]):
                 swap(near, place, place - gap)
                 place -= gap
         gap //= 2
 
 
 @helper
-def open_lists(sessions: SessionTable, items: Numbers, count: int) -> int:
-    """Start at the newest entry of the list of each of `count` items; return how many have one."""
-    index, newest, cursors = sessions.index, sessions.newest, sessions.cursors
+def open_lists(sessions: SessionTable, hand: Rows, count: int) -> int:
+    """Start at the newest entry of the list of each of `count` items at hand; return how many have one."""
+    index, newest = sessions.index, sessions.newest
     held = newest.table.sizes[HELD]
     lists = 0
     for at in range(count):
-        item = items[at]
+        item = hand[at]["item"]
         if item < 0 or item >= len(index.lists) or index.lists[item]["length"] == 0:
             continue
         entry = index.lists[item]
-        cursors.items[lists] = item
-        cursors.weights[lists] = 1.0 / (at + 1) * np.log1p(held / max(1, entry["records"]))
-        cursors.firsts[lists] = entry["start"]
-        cursors.places[lists] = entry["start"] + entry["length"] - 1
-        slot = index.values[cursors.places[lists]]
-        cursors.slots[lists] = slot
-        cursors.at_ms[lists] = newest.at_ms[slot]
+        cursor = sessions.cursors[lists]
+        cursor["item"], cursor["first"] = item, entry["start"]
+        cursor["weight"] = 1.0 / (at + 1) * np.log1p(held / max(1, entry["records"]))
+        place = entry["start"] + entry["length"] - 1
+        slot = index.values[place]
+        cursor["place"], cursor["slot"], cursor["at_ms"] = place, slot, newest.slots[slot]["at_ms"]
         lists += 1
     return lists
 
@@ -357,26 +347,26 @@ def find_neighbours(sessions: SessionTable, lists: int) -> int:
     cursors, near = sessions.cursors, sessions.near
     sampled = size = 0
     while lists > 0 and sampled < sessions.bounds.sample:
-        best, best_ms = cursors.slots[0], cursors.at_ms[0]
+        best, best_ms = cursors[0]["slot"], cursors[0]["at_ms"]
         for at in range(1, lists):
-            at_ms = cursors.at_ms[at]
-            if at_ms > best_ms or (at_ms == best_ms and newest.table.keys[cursors.slots[at]] > newest.table.keys[best]):
-                best, best_ms = cursors.slots[at], at_ms
+            slot, at_ms = cursors[at]["slot"], cursors[at]["at_ms"]
+            if at_ms > best_ms or (at_ms == best_ms and key_of(newest, slot) > key_of(newest, best)):
+                best, best_ms = slot, at_ms
         similarity, shared, newest_shared, ended = 0.0, 0, np.int32(0), False
         for at in range(lists):
-            if cursors.slots[at] == best:
+            cursor = cursors[at]
+            if cursor["slot"] == best:
                 if shared == 0:
-                    newest_shared = cursors.items[at]
-                similarity += cursors.weights[at]
+                    newest_shared = cursor["item"]
+                similarity += cursor["weight"]
                 shared += 1
-                place = cursors.places[at] - 1
-                cursors.places[at] = place
-                if place < cursors.firsts[at]:
+                place = cursor["place"] - 1
+                cursor["place"] = place
+                if place < cursor["first"]:
                     ended = True
                 else:
                     slot = values[place]
-                    cursors.slots[at] = slot
-                    cursors.at_ms[at] = newest.at_ms[slot]
+                    cursor["slot"], cursor["at_ms"] = slot, newest.slots[slot]["at_ms"]
         if ended:
             lists = close_ended(cursors, lists)
         # A session that has nothing else has nothing to propose.
@@ -387,14 +377,14 @@ def find_neighbours(sessions: SessionTable, lists: int) -> int:
 
 
 @helper
-def close_ended(cursors: Cursors, lists: int) -> int:
+def close_ended(cursors: Rows, lists: int) -> int:
     """Take out the lists that are read to their end; return how many are left. The order of the others stays."""
     left = 0
     for at in range(lists):
-        if cursors.places[at] >= cursors.firsts[at]:
-            cursors.items[left], cursors.weights[left] = cursors.items[at], cursors.weights[at]
-            cursors.places[left], cursors.firsts[left] = cursors.places[at], cursors.firsts[at]
-            cursors.slots[left], cursors.at_ms[left] = cursors.slots[at], cursors.at_ms[at]
+        one, other = cursors[left], cursors[at]
+        if other["place"] >= other["first"]:
+            one["item"], one["weight"], one["first"] = other["item"], other["weight"], other["first"]
+            one["place"], one["slot"], one["at_ms"] = other["place"], other["slot"], other["at_ms"]
             left += 1
     return left
 
@@ -405,12 +395,12 @@ def let_vote(sessions: SessionTable, size: int, votes: Votes) -> int:
     near = sessions.near
     total = 0.0
     for place in range(size):
-        total += near.similarities[place]
+        total += near[place]["similarity"]
     touched = 0
     for place in range(size):
-        slot, part = near.slots[place], near.similarities[place] / total
+        slot, shared, part = near[place]["slot"], near[place]["shared"], near[place]["similarity"] / total
         nearest = 0
-        while sessions.items[slot, nearest] != near.shared[place]:
+        while sessions.items[slot, nearest] != shared:
             nearest += 1
         for at in range(sessions.lengths[slot]):
             touched = add_vote(votes, touched, sessions.items[slot, at], part / (1 + abs(at - nearest) / REACH))
@@ -423,11 +413,11 @@ def vote_by_sessions(
 ) -> None:
     """Write what the neighbours of each query's session had beside what it has."""
     for query in range(len(queries)):
-        count = items_at_hand(queries[query], numbers, EVIDENCE, votes.keys, votes.items)
-        size = find_neighbours(sessions, open_lists(sessions, votes.items, count))
-        sort_by_key(sessions.near, size, sessions.newest.table.keys)
+        count = items_at_hand(queries[query], numbers, EVIDENCE, votes.hand)
+        size = find_neighbours(sessions, open_lists(sessions, votes.hand, count))
+        sort_by_key(sessions.near, size, sessions.newest)
         touched = let_vote(sessions, size, votes)
-        write_hits(votes, touched, votes.items, count, results, query)
+        write_hits(votes, touched, count, results, query)
 
 
 def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Bounds) -> SessionTable:
@@ -439,12 +429,6 @@ def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Boun
         postings(capacity_of_numbers, width * bounds.room),
         bounds,
         np.zeros(width, dtype=np.int32),
-        Cursors(
-            np.zeros(EVIDENCE, dtype=np.int32),
-            np.zeros(EVIDENCE),
-            *(np.zeros(EVIDENCE, dtype=np.int64) for _ in range(2)),
-            np.zeros(EVIDENCE, dtype=np.int32),
-            np.zeros(EVIDENCE, dtype=np.int64),
-        ),
-        Neighbours(np.zeros(bounds.neighbours), *(np.zeros(bounds.neighbours, dtype=np.int32) for _ in range(3))),
+        np.zeros(EVIDENCE, dtype=CURSOR),
+        np.zeros(bounds.neighbours, dtype=NEIGHBOUR),
     )

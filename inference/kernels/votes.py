@@ -19,6 +19,7 @@ EVIDENCE = 10
 """Items of a session that count, the newest: older ones say next to nothing about what comes next, and cost as much."""
 UNTOUCHED = -1.0
 
+HAND = np.dtype([("key", "<u8"), ("weight", "<f8"), ("item", "<i4"), ("slot", "<i4")], align=True)
 QUERIES = numba.from_dtype(QUERY)[::1]
 
 
@@ -28,18 +29,13 @@ class Votes(NamedTuple):
     Attributes:
         sums: float64 (capacity,); UNTOUCHED between two queries.
         touched: the numbers that have a sum, int32 (capacity,).
-        keys: of the items at hand, uint64 (EVIDENCE,).
-        items: their numbers, int32 (EVIDENCE,); -1: none.
-        slots: of what is known about each, int64 (EVIDENCE,).
-        weights: of each, float64 (EVIDENCE,).
+        hand: the items at hand, dtype HAND (EVIDENCE,): key and number, -1 without one; the slot of its record, and the
+            weight of its votes.
     """
 
     sums: npt.NDArray[np.float64]
     touched: Numbers
-    keys: Keys
-    items: Numbers
-    slots: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
+    hand: npt.NDArray[np.void]
 
 
 class Results(NamedTuple):
@@ -64,10 +60,7 @@ class Results(NamedTuple):
     place: int
 
 
-VOTES = types.NamedTuple(
-    (types.float64[::1], types.int32[::1], types.uint64[::1], types.int32[::1], types.int64[::1], types.float64[::1]),
-    Votes,
-)
+VOTES = types.NamedTuple((types.float64[::1], types.int32[::1], numba.from_dtype(HAND)[::1]), Votes)
 RESULTS = types.NamedTuple(
     (
         types.int32[::1],
@@ -87,16 +80,13 @@ def votes(capacity: int) -> Votes:
     return Votes(
         np.full(capacity, UNTOUCHED),
         np.zeros(capacity, dtype=np.int32),
-        np.zeros(EVIDENCE, dtype=np.uint64),
-        np.zeros(EVIDENCE, dtype=np.int32),
-        np.zeros(EVIDENCE, dtype=np.int64),
-        np.zeros(EVIDENCE),
+        np.zeros(EVIDENCE, dtype=HAND),
     )
 
 
 @helper
-def items_at_hand(query: np.void, numbers: KeyTable, most: int, keys: Keys, items: Numbers) -> int:
-    """Write the newest distinct items of a query's session, at most `most`, to `keys` and `items`; return how many.
+def items_at_hand(query: np.void, numbers: KeyTable, most: int, hand: npt.NDArray[np.void]) -> int:
+    """Write the newest distinct items of a query's session, at most `most`, to `hand`; return how many.
 
     At the start of a session, the items remembered from earlier ones. An item that has no number is -1: it counts.
     """
@@ -109,10 +99,9 @@ def items_at_hand(query: np.void, numbers: KeyTable, most: int, keys: Keys, item
         key = query["session"][at] if in_session else query["recent"][at]
         known = False
         for other in range(count):
-            known = known or keys[other] == key
+            known = known or hand[other]["key"] == key
         if not known:
-            keys[count] = key
-            items[count] = find(numbers, key)
+            hand[count]["key"], hand[count]["item"] = key, find(numbers, key)
             count += 1
     return count
 
@@ -130,11 +119,12 @@ def add_vote(votes: Votes, touched: int, item: int, weight: float) -> int:
 
 
 @helper
-def write_hits(votes: Votes, touched: int, items: Numbers, count: int, results: Results, query: int) -> None:
+def write_hits(votes: Votes, touched: int, count: int, results: Results, query: int) -> None:
     """Select the best available items by their sums, at most 1, without the `count` items at hand; reset the sums."""
     for at in range(count):
-        if items[at] >= 0:
-            votes.sums[items[at]] = UNTOUCHED
+        item = votes.hand[at]["item"]
+        if item >= 0:
+            votes.sums[item] = UNTOUCHED
     rows, scores = results.rows[query, results.place], results.scores[query, results.place]
     size = 0
     for at in range(touched):
@@ -158,4 +148,4 @@ def write_votes(
     touched = 0
     for at in range(len(items)):
         touched = add_vote(votes, touched, items[at], weights[at])
-    write_hits(votes, touched, items, 0, results, query)
+    write_hits(votes, touched, 0, results, query)

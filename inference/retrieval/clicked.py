@@ -92,7 +92,7 @@ class Clicked:
         (kept,) = ((matches.shares >= NEAR_ENOUGH) & (matches.documents != same)).nonzero()
         if len(kept) > NEAR:
             kept = kept[matches.shares[kept] >= np.partition(matches.shares[kept], -NEAR)[-NEAR]]
-        keys = self._searches.table.keys[matches.documents]
+        keys = self._searches.table.entries["key"][matches.documents]
         kept = kept[np.lexsort((keys[kept], matches.shares[kept]))[-NEAR:]]
         kept = kept[np.argsort(keys[kept])]
         numbers, shares = matches.documents[kept].astype(np.int32), matches.shares[kept]

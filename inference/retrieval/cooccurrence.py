@@ -89,13 +89,12 @@ class Cooccurrence:
         self._numbers.reserve(width + 1)
         self._related.reserve(width + 1)
         index = with_room(table.index, self._related.capacity, width * bounds.room)
-        slots = len(table.newest.at_ms)
+        slots = len(table.newest.slots)
         if len(self) == slots < bounds.capacity:
             more = min(2 * slots, bounds.capacity) - slots
             table = table._replace(
                 newest=grown(table.newest),
-                items=_longer(table.items, more),
-                totals=_longer(table.totals, more),
+                owners=_longer(table.owners, more),
                 related=_longer(table.related, more),
                 weights=_longer(table.weights, more),
             )

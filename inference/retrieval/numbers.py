@@ -28,7 +28,7 @@ class KeyNumbers:
     @property
     def capacity(self) -> int:
         """All numbers lie below it."""
-        return len(self.table.keys)
+        return len(self.table.entries)
 
     def retain(self, key: int) -> int:
         """Count one more reference to a key and return its number."""
@@ -40,7 +40,7 @@ class KeyNumbers:
 
     def release(self, number: int) -> None:
         """Count one reference to a number less; without any its key is forgotten."""
-        if not 0 <= number < self.capacity or self.table.references[number] == 0:
+        if not 0 <= number < self.capacity or self.table.entries[number]["references"] == 0:
             raise LookupError(f"release: a number in use required, {number} came")
         release_number(self.table, number)
 

@@ -88,7 +88,7 @@ class Sessions:
         table, width = self._table, self._table.items.shape[1]
         self._numbers.reserve(width)
         index = with_room(table.index, self._numbers.capacity, width * table.bounds.room)
-        slots = len(table.newest.at_ms)
+        slots = len(table.newest.slots)
         if len(self) == slots < table.bounds.capacity:
             more = min(2 * slots, table.bounds.capacity) - slots
             table = table._replace(
