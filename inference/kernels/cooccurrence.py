@@ -11,7 +11,7 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
-from inference.kernels.newest import NEWEST, Newest, drop, key_of, newest, precedes, renew, take
+from inference.kernels.newest import NEWEST, Newest, drop, is_older, key_of, newest, precedes, renew, take
 from inference.kernels.postings import (
     NONE_DROPPED,
     POSTINGS,
@@ -40,8 +40,9 @@ from inference.types import Keys
 Sums = npt.NDArray[np.float64]
 
 LEAST = 1e-300
-MOST_HALVINGS = 64.0
+MOST_HALVINGS = 64
 """Beyond so many half-lives a weight is as good as nothing, and a power of two must not overflow."""
+POWERS = 2.0 ** np.arange(-MOST_HALVINGS - 1, MOST_HALVINGS + 2)
 ONE_ACTION = 1.0
 APPEARED, VANISHED = 1, 0
 
@@ -57,8 +58,9 @@ class Bounds(NamedTuple):
     half_life_ms: float
 
 
-OWNER = np.dtype([("total", "<f8"), ("item", "<i4")], align=True)
-"""The weight of everything that made a record, and the number of the item whose record it is."""
+OWNER = np.dtype([("total", "<f8"), ("growth", "<f8"), ("halvings", "<i8"), ("item", "<i4")], align=True)
+"""The weight of everything that made a record, and the number of the item whose record it is. 2^halvings · growth, with
+growth in [1, 2), is how much a weight of that time outweighs the same weight at time 0."""
 RELATION = np.dtype([("key", "<u8"), ("weight", "<f8"), ("before", "<f8"), ("number", "<i4")], align=True)
 """What comes in: a related key, its weight and number. Beside them the strength of the column of the same place before."""
 Records = npt.NDArray[np.void]
@@ -137,10 +139,11 @@ def strength_of(weight: float, at_ms: int, half_life_ms: float) -> float:
 
 
 @helper
-def decay(at_ms: int, to_ms: int, half_life_ms: float) -> float:
-    """Return the factor that brings a weight from one time to another, if need be an earlier one."""
-    halvings = (at_ms - to_ms) / half_life_ms
-    return float(np.exp2(min(max(halvings, -MOST_HALVINGS), MOST_HALVINGS)))
+def decay(record: np.void, to: np.void) -> float:
+    """Return the factor that brings a weight of one record to the time of another, if need be an earlier one."""
+    halvings = min(max(record["halvings"] - to["halvings"], -MOST_HALVINGS - 1), MOST_HALVINGS + 1)
+    factor = POWERS[halvings + MOST_HALVINGS + 1] * (record["growth"] / to["growth"])
+    return float(min(max(factor, POWERS[1]), POWERS[2 * MOST_HALVINGS + 1]))
 
 
 @helper
@@ -298,24 +301,24 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
         weight = scratch[at]["weight"]
         strength = strength_of(weight, at_ms, half_life_ms) if lists[number]["dropped"] != NONE_DROPPED else 0.0
         listed = is_listed(records.index, number, strength, key)
+        was_listed = False
         if column >= 0:
-            weights[column] = weight
-            lists[number]["is_sorted"] = 0
             was_listed = is_listed(records.index, number, scratch[column]["before"], key)
-            if was_listed and not listed:
-                unlist(records, number, slot << bits | column)
-            elif listed and not was_listed:
-                enlist(records, number, slot << bits | column)
-            continue
-        # Columns that stay may still wait for their new weight, but theirs is above 0: they are not free.
-        while weights[free] > 0:
-            free += 1
-        columns[free], weights[free] = number, weight
-        lists[number]["records"] += 1
-        if lists[number]["records"] == 1:
-            note(records, noted, scratch[at]["key"], number, APPEARED)
-        if listed:
-            enlist(records, number, slot << bits | free)
+            lists[number]["is_sorted"] = 0
+        else:
+            # A column that stays may still wait for its new weight, but its weight is above 0: it is not free.
+            while weights[free] > 0:
+                free += 1
+            column = free
+            columns[column] = number
+            lists[number]["records"] += 1
+            if lists[number]["records"] == 1:
+                note(records, noted, scratch[at]["key"], number, APPEARED)
+        weights[column] = weight
+        if listed and not was_listed:
+            enlist(records, number, slot << bits | column)
+        elif was_listed and not listed:
+            unlist(records, number, slot << bits | column)
 
 
 @helper
@@ -323,6 +326,15 @@ def is_earlier(records: RecordTable, slot: int, at_ms: int, total: float) -> boo
     """Tell whether a record that comes in is earlier than the one that is held."""
     held_ms = records.newest.slots[slot]["at_ms"]
     return bool(at_ms < held_ms or (at_ms == held_ms and total < records.owners[slot]["total"]))
+
+
+@helper
+def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> None:
+    """Write what a record says of its item."""
+    owner, half_life_ms = records.owners[slot], records.bounds.half_life_ms
+    halvings = np.floor(at_ms / half_life_ms)
+    owner["total"], owner["halvings"] = total, np.int64(halvings)
+    owner["growth"] = 2.0 ** ((at_ms - halvings * half_life_ms) / half_life_ms)
 
 
 @helper
@@ -366,7 +378,7 @@ def learn_records(
             records.owners[slot]["item"] = retain(numbers, key)
         elif is_earlier(records, slot, at_ms, total):
             continue
-        records.owners[slot]["total"] = total
+        write_owner(records, slot, at_ms, total)
         size = keep_heaviest(batch, batch.starts[record], batch.starts[record + 1], records.scratch)
         write(related, records, slot, at_ms, size, noted)
     return len(batch.keys)
@@ -413,11 +425,11 @@ def vote_by_transitions(
                 continue
             item, scale = hand[at]["item"], hand[at]["weight"]
             held = index.lists[item]
-            to_ms = newest.slots[hand[at]["slot"]]["at_ms"]
+            own = records.owners[hand[at]["slot"]]
             for place in range(strongest(records, item), held["start"] + held["length"]):
                 value = index.values[place]
                 slot = value >> bits
-                factor = decay(newest.slots[slot]["at_ms"], to_ms, records.bounds.half_life_ms)
+                factor = decay(records.owners[slot], own)
                 weight = records.weights[slot, value - (slot << bits)] * factor * scale
                 touched = add_vote(votes, touched, records.owners[slot]["item"], weight)
         write_hits(votes, touched, count, results, query)
@@ -462,7 +474,7 @@ def find_partners(
                 place = entries[records.related[slot, column]]["mark"] - 1
                 if place >= 0:
                     own = find(newest.table, keys[place])
-                    factor = decay(newest.slots[slot]["at_ms"], newest.slots[own]["at_ms"], records.bounds.half_life_ms)
+                    factor = decay(records.owners[slot], records.owners[own])
                     weights[place, at] += records.weights[slot, column] * factor
     for at in range(len(keys)):
         own = find(newest.table, keys[at])
@@ -476,30 +488,27 @@ def find_partners(
         partners[at] = best
 
 
-@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums, types.int64[::1]), allocates=False)
-def read_lists(
-    records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums, newest_ms: npt.NDArray[np.int64]
-) -> int:
+@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)
+def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums) -> int:
     """Read the lists of related `numbers` (n,), the weights of each brought to the newest record's time and scaled.
 
-    Writes items and weights, list by list, in each by strength, and returns how many; `newest_ms` (1,) is that time.
+    Writes items and weights, list by list, and returns how many.
     """
     index, bits = records.index, records.bounds.bits
-    count = 0
+    latest = np.int32(EMPTY)
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
         for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
-            at_ms = records.newest.slots[index.values[place] >> bits]["at_ms"]
-            if count == 0 or at_ms > newest_ms[0]:
-                newest_ms[0] = at_ms
-            count += 1
+            slot = index.values[place] >> bits
+            if latest == EMPTY or is_older(records.newest, latest, slot):
+                latest = slot
     count = 0
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
         for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
             value = index.values[place]
             slot = value >> bits
-            factor = decay(records.newest.slots[slot]["at_ms"], newest_ms[0], records.bounds.half_life_ms)
+            factor = decay(records.owners[slot], records.owners[latest])
             items[count] = records.owners[slot]["item"]
             weights[count] = records.weights[slot, value - (slot << bits)] * factor * scales[at]
             count += 1

@@ -49,8 +49,10 @@ CURSOR = np.dtype(
 )
 """The list of an item that is being read: what it is worth to share the item, the time and the slot of the entry that
 comes next, its place in the index, and that of the list's first entry."""
-NEIGHBOUR = np.dtype([("similarity", "<f8"), ("slot", "<i4"), ("shared", "<i4"), ("age", "<i4")], align=True)
-"""A similar session: its slot, the newest item that both have, and its place among the sessions read, newest first."""
+NEIGHBOUR = np.dtype(
+    [("similarity", "<f8"), ("key", "<u8"), ("slot", "<i4"), ("shared", "<i4"), ("age", "<i4")], align=True
+)
+"""A similar session: its key and slot, the newest item that both have, its place among the sessions read, newest first."""
 Rows = npt.NDArray[np.void]
 
 
@@ -81,7 +83,7 @@ class SessionTable(NamedTuple):
         bounds: what limits it all.
         fresh: scratch memory for the items of one record, int32 (width,).
         cursors: scratch memory for reading lists, dtype CURSOR (EVIDENCE,), the newest item's first.
-        near: scratch memory for neighbours, dtype NEIGHBOUR (neighbours,).
+        near: scratch memory for neighbours, dtype NEIGHBOUR (neighbours + 1,).
     """
 
     newest: Newest
@@ -258,60 +260,69 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
 
 
 @helper
-def is_worse(near: Rows, place: int, other: int) -> bool:
-    """Tell whether a neighbour is less similar than another; of equally similar ones the older."""
-    one, two = near[place]["similarity"], near[other]["similarity"]
-    return bool(one < two or (one == two and near[place]["age"] > near[other]["age"]))
+def is_worse(one: np.void, other: np.void) -> bool:
+    """Tell whether a neighbour is less similar than another; of equally similar ones the older is worse."""
+    return bool(
+        one["similarity"] < other["similarity"]
+        or (one["similarity"] == other["similarity"] and one["age"] > other["age"])
+    )
 
 
 @helper
-def swap(near: Rows, place: int, other: int) -> None:
-    """Exchange two neighbours."""
-    one, two = near[place], near[other]
-    one["similarity"], two["similarity"] = two["similarity"], one["similarity"]
-    one["slot"], two["slot"] = two["slot"], one["slot"]
-    one["shared"], two["shared"] = two["shared"], one["shared"]
-    one["age"], two["age"] = two["age"], one["age"]
+def move(near: Rows, to: int, place: int) -> None:
+    """Copy a neighbour from a place to another."""
+    one, other = near[to], near[place]
+    one["similarity"], one["key"], one["slot"] = other["similarity"], other["key"], other["slot"]
+    one["shared"], one["age"] = other["shared"], other["age"]
 
 
 @helper
-def keep_best(near: Rows, size: int, similarity: float, slot: int, shared: int, age: int) -> int:
-    """Keep a session if it is among the most similar so far, in a heap with the worst first; return how many there are."""
-    if size == len(near):
-        # Sessions come newest first, so of equally similar ones those that are here stay.
-        if similarity <= near[0]["similarity"]:
+def keep_best(near: Rows, size: int) -> int:
+    """Keep the neighbour that lies behind the last place if it is among the most similar; return how many are kept.
+
+    The neighbours form a heap with the worst first. They come newest first: of equally similar ones those that are
+    here stay.
+    """
+    most = len(near) - 1
+    fresh = near[most]
+    if size == most:
+        if fresh["similarity"] <= near[0]["similarity"]:
             return size
         place = 0
+        while True:
+            child = 2 * place + 1
+            if child >= size:
+                break
+            if child + 1 < size and is_worse(near[child + 1], near[child]):
+                child += 1
+            if not is_worse(near[child], fresh):
+                break
+            move(near, place, child)
+            place = child
     else:
         place = size
         size += 1
-    fresh = near[place]
-    fresh["similarity"], fresh["slot"], fresh["shared"], fresh["age"] = similarity, slot, shared, age
-    while place > 0 and is_worse(near, place, (place - 1) // 2):
-        swap(near, place, (place - 1) // 2)
-        place = (place - 1) // 2
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            return size
-        if child + 1 < size and is_worse(near, child + 1, child):
-            child += 1
-        if not is_worse(near, child, place):
-            return size
-        swap(near, place, child)
-        place = child
+        while place > 0 and is_worse(fresh, near[(place - 1) // 2]):
+            move(near, place, (place - 1) // 2)
+            place = (place - 1) // 2
+    move(near, place, most)
+    return size
 
 
 @helper
-def sort_by_key(near: Rows, size: int, newest: Newest) -> None:
+def sort_by_key(near: Rows, size: int) -> None:
     """Sort neighbours by the key of their session: sums of floats depend on the order."""
+    spare = len(near) - 1
     gap = size // 2
     while gap > 0:
         for start in range(gap, size):
-            place = start
-            while place >= gap and key_of(newest, near[place]["slot"]) < key_of(newest, near[place - gap]["slot"]):
-                swap(near, place, place - gap)
-                place -= gap
+            key, place = near[start]["key"], start
+            if near[place - gap]["key"] > key:
+                move(near, spare, start)
+                while place >= gap and near[place - gap]["key"] > key:
+                    move(near, place, place - gap)
+                    place -= gap
+                move(near, place, spare)
         gap //= 2
 
 
@@ -371,7 +382,10 @@ def find_neighbours(sessions: SessionTable, lists: int) -> int:
             lists = close_ended(cursors, lists)
         # A session that has nothing else has nothing to propose.
         if shared < lengths[best]:
-            size = keep_best(near, size, similarity, best, newest_shared, sampled)
+            fresh = near[len(near) - 1]
+            fresh["similarity"], fresh["key"], fresh["slot"] = similarity, key_of(newest, best), best
+            fresh["shared"], fresh["age"] = newest_shared, sampled
+            size = keep_best(near, size)
             sampled += 1
     return size
 
@@ -415,7 +429,7 @@ def vote_by_sessions(
     for query in range(len(queries)):
         count = items_at_hand(queries[query], numbers, EVIDENCE, votes.hand)
         size = find_neighbours(sessions, open_lists(sessions, votes.hand, count))
-        sort_by_key(sessions.near, size, sessions.newest)
+        sort_by_key(sessions.near, size)
         touched = let_vote(sessions, size, votes)
         write_hits(votes, touched, count, results, query)
 
@@ -430,5 +444,5 @@ def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Boun
         bounds,
         np.zeros(width, dtype=np.int32),
         np.zeros(EVIDENCE, dtype=CURSOR),
-        np.zeros(bounds.neighbours, dtype=NEIGHBOUR),
+        np.zeros(bounds.neighbours + 1, dtype=NEIGHBOUR),
     )

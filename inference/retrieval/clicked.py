@@ -106,7 +106,7 @@ class Clicked:
         table = self._cooccurrence.table
         most = len(searches) * table.bounds.longest
         items, weights = np.empty(most, dtype=np.int32), np.empty(most)
-        count = read_lists(table, searches, similarities, items, weights, np.zeros(1, dtype=np.int64))
+        count = read_lists(table, searches, similarities, items, weights)
         if not count:
             return NONE_CLICKED
         # Sorted, because a sum of floats depends on the order.
