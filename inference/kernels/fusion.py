@@ -82,10 +82,11 @@ def fuse(
         sort_best_first(own_rows, own_fused, keys, count)
         start = starts[query]
         starts[query + 1] = start + count
-        for candidate in range(size):
-            candidate_of[own_rows[candidate]] = start + candidate if candidate < count else UNKNOWN
-        rows[start : start + count] = own_rows[:count]
-        fused[start : start + count] = own_fused[:count]
+        for candidate in range(count):
+            rows[start + candidate], fused[start + candidate] = own_rows[candidate], own_fused[candidate]
+            candidate_of[own_rows[candidate]] = start + candidate
+        for candidate in range(count, size):
+            candidate_of[own_rows[candidate]] = UNKNOWN
         for source in range(sources):
             for rank in range(hits.counts[query, source]):
                 candidate = candidate_of[hits.rows[query, source, rank]]

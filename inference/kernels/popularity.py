@@ -9,7 +9,7 @@ from numba import boolean, float32, int32, int64, uint64, void
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find, retain
 from inference.kernels.layouts import COLUMNS, HITS, QUERIES
-from inference.kernels.selection import Rows, is_better, keep_best, sort_best_first
+from inference.kernels.selection import Rows, is_better, sort_best_first, write_best
 from inference.queries import LABELS, Queries
 from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits
@@ -80,8 +80,9 @@ def find_trending(columns: Columns, popular: Rows, hits: Hits, place: int) -> No
             hits.scores[0, place, count] = columns.popularity[row]
             count += 1
     for query in range(queries):
-        hits.rows[query, place, :count] = hits.rows[0, place, :count]
-        hits.scores[query, place, :count] = hits.scores[0, place, :count]
+        for rank in range(count):
+            hits.rows[query, place, rank] = hits.rows[0, place, rank]
+            hits.scores[query, place, rank] = hits.scores[0, place, rank]
         hits.counts[query, place] = count
 
 
@@ -94,7 +95,6 @@ def find_trending_in_categories(
     With a(c), the shopper's affinity to a category, at most 1, and p(i), the item's popularity,
     score(i) = a(c) p(i) / max p in c. `popular` are rows, most popular first.
     """
-    limit = hits.rows.shape[2]
     rows = np.empty(len(popular), dtype=np.int32)
     scores = np.empty(len(popular), dtype=np.float32)
     labels = np.empty(LABELS, dtype=np.uint64)
@@ -118,13 +118,7 @@ def find_trending_in_categories(
                                 rows[size], scores[size] = row, score
                                 size += 1
                         break
-        count = min(size, limit)
-        if 0 < count < size:
-            keep_best(rows, scores, columns.keys, size, count)
-        sort_best_first(rows, scores, columns.keys, count)
-        hits.rows[number, place, :count] = rows[:count]
-        hits.scores[number, place, :count] = scores[:count]
-        hits.counts[number, place] = count
+        write_best(columns.keys, rows, scores, size, hits, number, place)
 
 
 @helper

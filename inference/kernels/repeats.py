@@ -10,7 +10,7 @@ from numba import int64, void
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
 from inference.kernels.layouts import COLUMNS, HITS, QUERIES
-from inference.kernels.selection import keep_best, sort_best_first
+from inference.kernels.selection import write_best
 from inference.queries import HABITS, Queries
 from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits
@@ -37,7 +37,6 @@ def rhythm(elapsed_days: float, interval_days: float) -> float:
 @kernel(void(QUERIES, KEY_TABLE, COLUMNS, HITS, int64))
 def find_repeats(queries: Queries, table: KeyTable, columns: Columns, hits: Hits, place: int) -> None:
     """Write what each shopper is used to buying: weight / (weight + MANY) · rhythm."""
-    limit = hits.rows.shape[2]
     rows = np.empty(HABITS, dtype=np.int32)
     scores = np.empty(HABITS, dtype=np.float32)
     for number in range(len(queries)):
@@ -53,10 +52,4 @@ def find_repeats(queries: Queries, table: KeyTable, columns: Columns, hits: Hits
             )
             rows[size], scores[size] = row, weight / (weight + MANY) * due
             size += 1
-        count = min(size, limit)
-        if 0 < count < size:
-            keep_best(rows, scores, columns.keys, size, count)
-        sort_best_first(rows, scores, columns.keys, count)
-        hits.rows[number, place, :count] = rows[:count]
-        hits.scores[number, place, :count] = scores[:count]
-        hits.counts[number, place] = count
+        write_best(columns.keys, rows, scores, size, hits, number, place)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels.compiler import helper
+from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 
 Rows = npt.NDArray[np.int32]
@@ -145,3 +146,15 @@ def sort_best_first(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
                 rows[at], scores[at] = rows[at - 1], scores[at - 1]
                 at -= 1
             rows[at], scores[at] = row, score
+
+
+@helper
+def write_best(keys: Keys, rows: Rows, scores: Vector, size: int, hits: Hits, query: int, place: int) -> None:
+    """Write the best of a pool, in order, as what a source found for a query."""
+    count = min(size, hits.rows.shape[2])
+    if 0 < count < size:
+        keep_best(rows, scores, keys, size, count)
+    sort_best_first(rows, scores, keys, count)
+    for rank in range(count):
+        hits.rows[query, place, rank], hits.scores[query, place, rank] = rows[rank], scores[rank]
+    hits.counts[query, place] = count
