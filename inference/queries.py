@@ -110,7 +110,7 @@ def _fill(record: np.void, query: Query) -> None:
     _put(record, "session", query.session)
     _put(record, "recent", [remembered.key for remembered in recent])
     _put(record, "habits", habits.keys)
-    record["recent_actions"][: len(recent)] = [PAST_TENSES.index(remembered.action) for remembered in recent]
+    record["recent_actions"][: len(recent)] = [_place_of(remembered.action) for remembered in recent]
     bought = record["habits_length"]
     record["habit_weights"][:bought] = habits.weights[:HABITS]
     record["habit_elapsed_days"][:bought] = habits.elapsed_days[:HABITS]
@@ -135,3 +135,9 @@ def _put(record: np.void, name: str, keys: Keys | Sequence[int]) -> None:
 def _heaviest(affinities: Mapping[int, float]) -> list[tuple[float, int]]:
     """Return share and label of the heaviest LABELS, ties by the greater label."""
     return sorted(((share, label) for label, share in affinities.items()), reverse=True)[:LABELS]
+
+
+def _place_of(action: str) -> int:
+    if action not in PAST_TENSES:
+        raise ValueError(f"action: one of {', '.join(PAST_TENSES)} required, {action!r} came")
+    return PAST_TENSES.index(action)

@@ -47,9 +47,7 @@ def fill(table: KeyTable, column: Vector, row_keys: Keys, keys: Keys, weights: V
 
 
 @kernel(int64(KEY_TABLE, KEY_TABLE, boolean[::1], uint64[::1], float32[::1]))
-def mark_seen(
-    seen: KeyTable, table: KeyTable, column: npt.NDArray[np.bool_], keys: Keys, weights: Vector
-) -> int:
+def mark_seen(seen: KeyTable, table: KeyTable, column: npt.NDArray[np.bool_], keys: Keys, weights: Vector) -> int:
     """Take note of keys whose weight is above 0, and return how many of them are new.
 
     `seen` holds the keys seen and has room for all of them; `column` says which rows were, found by `table`.
@@ -87,9 +85,7 @@ def find_trending(columns: Columns, popular: Rows, hits: Hits, place: int) -> No
 
 
 @kernel(void(QUERIES, COLUMNS, int32[::1], HITS, int64))
-def find_trending_in_categories(
-    queries: Queries, columns: Columns, popular: Rows, hits: Hits, place: int
-) -> None:
+def find_trending_in_categories(queries: Queries, columns: Columns, popular: Rows, hits: Hits, place: int) -> None:
     """Write the most popular available items of each query's strongest categories.
 
     With a(c), the shopper's affinity to a category, at most 1, and p(i), the item's popularity,
