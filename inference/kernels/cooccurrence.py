@@ -21,10 +21,9 @@ from inference.kernels.postings import (
     clear,
     drop_first,
     is_listed,
-    postings,
+    no_postings,
 )
 from inference.kernels.votes import (
-    EVIDENCE,
     QUERIES,
     RESULTS,
     VOTES,
@@ -62,7 +61,7 @@ OWNER = np.dtype([("total", "<f8"), ("growth", "<f8"), ("halvings", "<i8"), ("it
 """The weight of everything that made a record, and the number of the item whose record it is. 2^halvings · growth, with
 growth in [1, 2), is how much a weight of that time outweighs the same weight at time 0."""
 RELATION = np.dtype([("key", "<u8"), ("weight", "<f8"), ("before", "<f8"), ("number", "<i4")], align=True)
-"""What comes in: a related key, its weight and number. Beside them the strength of the column of the same place before."""
+"""What comes in: a related key, its weight and number. `before` is the strength that a column had."""
 Records = npt.NDArray[np.void]
 
 
@@ -74,7 +73,7 @@ class RecordTable(NamedTuple):
         owners: dtype OWNER (slots,).
         related: the numbers of what the item is related to, int32 (slots, width); anything where the weight is 0.
         weights: as of the record's time, float64 (slots, width).
-        index: for each related number the strongest records that have it: entries slot << bits | column.
+        postings: for each related number the strongest records that have it: entries slot << bits | column.
         changes: the key and the number of what a first record is related to, or none any more, and which of both,
             uint64 (n, 3), in their order; empty if nobody needs to know.
         bounds: what limits it all.
@@ -86,7 +85,7 @@ class RecordTable(NamedTuple):
     owners: Records
     related: Numbers
     weights: Sums
-    index: Postings
+    postings: Postings
     changes: npt.NDArray[np.uint64]
     bounds: Bounds
     scratch: Records
@@ -149,11 +148,11 @@ def decay(record: np.void, to: np.void) -> float:
 @helper
 def sort_list(records: RecordTable, number: int) -> None:
     """Sort a list by strength, ties by the record's key, unless it is sorted. Their strengths stay in `scratch`."""
-    held = records.index.lists[number]
+    held = records.postings.lists[number]
     if held["is_sorted"]:
         return
     start, length, bits = held["start"], held["length"], records.bounds.bits
-    values, strengths, newest = records.index.values, records.strengths, records.newest
+    values, strengths, newest = records.postings.values, records.strengths, records.newest
     for at in range(length):
         value = values[start + at]
         slot = value >> bits
@@ -162,7 +161,9 @@ def sort_list(records: RecordTable, number: int) -> None:
         place = at
         while place > 0:
             other = strengths[place - 1]
-            if other < strength or (other == strength and key_of(newest, values[start + place - 1] >> bits) < key_of(newest, slot)):
+            if other < strength or (
+                other == strength and key_of(newest, values[start + place - 1] >> bits) < key_of(newest, slot)
+            ):
                 break
             strengths[place], values[start + place] = other, values[start + place - 1]
             place -= 1
@@ -173,7 +174,7 @@ def sort_list(records: RecordTable, number: int) -> None:
 @helper
 def enlist(records: RecordTable, number: int, value: int) -> None:
     """Add a place to a list; a list that grows too long loses its weakest."""
-    index, bounds = records.index, records.bounds
+    index, bounds = records.postings, records.bounds
     append(index, number, value)
     held = index.lists[number]
     held["is_sorted"] = 0
@@ -187,7 +188,7 @@ def enlist(records: RecordTable, number: int, value: int) -> None:
 @helper
 def unlist(records: RecordTable, number: int, value: int) -> None:
     """Take a place out of a list, if it is there."""
-    held, values = records.index.lists[number], records.index.values
+    held, values = records.postings.lists[number], records.postings.values
     start, last = held["start"], held["start"] + held["length"] - 1
     for at in range(start, last + 1):
         if values[at] == value:
@@ -211,12 +212,12 @@ def note(records: RecordTable, noted: Numbers, key: np.uint64, number: int, chan
 def leave(related: KeyTable, records: RecordTable, slot: int, column: int, noted: Numbers) -> None:
     """End a relation."""
     number = records.related[slot, column]
-    held = records.index.lists[number]
+    held = records.postings.lists[number]
     unlist(records, number, slot << records.bounds.bits | column)
     records.weights[slot, column] = 0.0
     held["records"] = held["records"] - 1
     if held["records"] == 0:
-        clear(records.index, number)
+        clear(records.postings, number)
         note(records, noted, related.entries[number]["key"], number, VANISHED)
     release(related, number)
 
@@ -271,7 +272,7 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
     What stays keeps its column, so that only what comes or goes changes a list; where a list has dropped entries, what
     stays may have grown strong enough to be listed.
     """
-    entries, lists, width = related.entries, records.index.lists, records.related.shape[1]
+    entries, lists, width = related.entries, records.postings.lists, records.related.shape[1]
     columns, weights = records.related[slot], records.weights[slot]
     scratch = records.scratch
     half_life_ms, bits, key = records.bounds.half_life_ms, records.bounds.bits, key_of(records.newest, slot)
@@ -280,7 +281,9 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
             entries[columns[column]]["mark"] = column + 1
             scratch[column]["before"] = 0.0
             if lists[columns[column]]["dropped"] != NONE_DROPPED:
-                scratch[column]["before"] = strength_of(weights[column], records.newest.slots[slot]["at_ms"], half_life_ms)
+                scratch[column]["before"] = strength_of(
+                    weights[column], records.newest.slots[slot]["at_ms"], half_life_ms
+                )
     for at in range(size):
         number = retain(related, scratch[at]["key"])
         scratch[at]["number"] = number
@@ -300,10 +303,10 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
         entries[number]["mark"] = 0
         weight = scratch[at]["weight"]
         strength = strength_of(weight, at_ms, half_life_ms) if lists[number]["dropped"] != NONE_DROPPED else 0.0
-        listed = is_listed(records.index, number, strength, key)
+        listed = is_listed(records.postings, number, strength, key)
         was_listed = False
         if column >= 0:
-            was_listed = is_listed(records.index, number, scratch[column]["before"], key)
+            was_listed = is_listed(records.postings, number, scratch[column]["before"], key)
             lists[number]["is_sorted"] = 0
         else:
             # A column that stays may still wait for its new weight, but its weight is above 0: it is not free.
@@ -340,7 +343,7 @@ def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> No
 @helper
 def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, noted: Numbers) -> bool:
     """Tell whether a record of the greatest width may not fit: into the numbers, the slots, the lists, the changes."""
-    width, index, table = records.related.shape[1], records.index, records.newest.table
+    width, index, table = records.related.shape[1], records.postings, records.newest.table
     return bool(
         is_full(numbers, width + 1)
         or is_full(related, width + 1)
@@ -387,7 +390,7 @@ def learn_records(
 @helper
 def strongest(records: RecordTable, number: int) -> int:
     """Return where the entries of a list begin that are read: of a long list the strongest, sorted to its end."""
-    held = records.index.lists[number]
+    held = records.postings.lists[number]
     if held["length"] <= records.bounds.postings:
         return int(held["start"])
     sort_list(records, number)
@@ -402,7 +405,13 @@ def vote_by_transitions(
 
     First the items that shoppers came from, then those that they went to: sums of floats depend on the order.
     """
-    hand, newest, index, width, bits = votes.hand, records.newest, records.index, records.related.shape[1], records.bounds.bits
+    hand, newest, index, width, bits = (
+        votes.hand,
+        records.newest,
+        records.postings,
+        records.related.shape[1],
+        records.bounds.bits,
+    )
     for query in range(len(queries)):
         count = items_at_hand(queries[query], numbers, rule.most, hand)
         total = 0.0
@@ -494,12 +503,12 @@ def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numb
 
     Writes items and weights, list by list, and returns how many.
     """
-    index, bits = records.index, records.bounds.bits
-    latest = np.int32(EMPTY)
+    index, bits = records.postings, records.bounds.bits
+    latest = EMPTY
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
         for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
-            slot = index.values[place] >> bits
+            slot = int(index.values[place] >> bits)
             if latest == EMPTY or is_older(records.newest, latest, slot):
                 latest = slot
     count = 0
@@ -522,7 +531,7 @@ def record_table(related: int, slots: int, width: int, bounds: Bounds, changes: 
         np.zeros(slots, dtype=OWNER),
         np.zeros((slots, width), dtype=np.int32),
         np.zeros((slots, width)),
-        postings(related, width * bounds.room),
+        no_postings(related, width * bounds.room),
         np.zeros((changes, 3), dtype=np.uint64),
         bounds,
         np.zeros(width, dtype=RELATION),

@@ -47,9 +47,7 @@ class KeyTable(NamedTuple):
 
 _numbers = types.int32[::1]
 _keys = types.uint64[::1]
-KEY_TABLE = types.NamedTuple(
-    (numba.from_dtype(PLACE)[::1], numba.from_dtype(ENTRY)[::1], types.int64[::1]), KeyTable
-)
+KEY_TABLE = types.NamedTuple((numba.from_dtype(PLACE)[::1], numba.from_dtype(ENTRY)[::1], types.int64[::1]), KeyTable)
 
 
 def key_table(capacity: int) -> KeyTable:

@@ -2,8 +2,8 @@
 
 The lists lie in one array, each in a block of 4, 8, 16, … places; a list that outgrows its block moves to one of twice
 the size, and freed blocks are used again. A list that grows beyond its bound loses its least entries. The greatest of
-those is remembered: what is no greater is not listed later either, so that the lists do not depend on the order in which
-records came. The order of entries, by strength and then by key, is the user's.
+those is remembered: an entry that is no greater is not listed later either, so that lists do not depend on the order in
+which records came. The order of entries, by strength and then by key, is the user's.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def no_lists(capacity: int) -> npt.NDArray[np.void]:
     return lists
 
 
-def postings(capacity: int, entries: int) -> Postings:
+def no_postings(capacity: int, entries: int) -> Postings:
     """Return empty lists for numbers below `capacity`, with room for `entries`."""
     blocks = np.full(SIZES + 1, NO_BLOCK, dtype=np.int64)
     blocks[TOP] = 0

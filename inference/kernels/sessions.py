@@ -12,7 +12,7 @@ from numba import types
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
 from inference.kernels.newest import NEWEST, Newest, drop, key_of, newest, precedes, renew, take
-from inference.kernels.postings import POSTINGS, TOP, Postings, append, clear, drop_first, is_listed, postings
+from inference.kernels.postings import POSTINGS, TOP, Postings, append, clear, drop_first, is_listed, no_postings
 from inference.kernels.votes import (
     EVIDENCE,
     QUERIES,
@@ -52,7 +52,7 @@ comes next, its place in the index, and that of the list's first entry."""
 NEIGHBOUR = np.dtype(
     [("similarity", "<f8"), ("key", "<u8"), ("slot", "<i4"), ("shared", "<i4"), ("age", "<i4")], align=True
 )
-"""A similar session: its key and slot, the newest item that both have, its place among the sessions read, newest first."""
+"""A similar session: its key and slot, the newest item that both have, and how many newer sessions were read before."""
 Rows = npt.NDArray[np.void]
 
 
@@ -79,7 +79,7 @@ class SessionTable(NamedTuple):
         newest: the slots, by the keys of sessions.
         items: the numbers of the items, oldest first, int32 (slots, width).
         lengths: how many items each session has, int32 (slots,).
-        index: for each item the slots of its newest sessions, oldest first.
+        postings: for each item the slots of its newest sessions, oldest first.
         bounds: what limits it all.
         fresh: scratch memory for the items of one record, int32 (width,).
         cursors: scratch memory for reading lists, dtype CURSOR (EVIDENCE,), the newest item's first.
@@ -89,7 +89,7 @@ class SessionTable(NamedTuple):
     newest: Newest
     items: Numbers
     lengths: Numbers
-    index: Postings
+    postings: Postings
     bounds: Bounds
     fresh: Numbers
     cursors: Rows
@@ -117,9 +117,9 @@ RECORDS = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1
 @helper
 def entries_before(sessions: SessionTable, item: int, at_ms: int, key: np.uint64) -> int:
     """Return how many sessions in an item's list are older than (at_ms, key): the list is sorted, so bisect."""
-    newest, values = sessions.newest, sessions.index.values
-    start = sessions.index.lists[item]["start"]
-    low, high = 0, np.int64(sessions.index.lists[item]["length"])
+    newest, values = sessions.newest, sessions.postings.values
+    start = sessions.postings.lists[item]["start"]
+    low, high = 0, int(sessions.postings.lists[item]["length"])
     while low < high:
         middle = (low + high) // 2
         if precedes(newest, values[start + middle], at_ms, key):
@@ -132,8 +132,8 @@ def entries_before(sessions: SessionTable, item: int, at_ms: int, key: np.uint64
 @helper
 def unlist(sessions: SessionTable, item: int, slot: int) -> None:
     """Take a session out of the list of one of its items, if it is there."""
-    newest, values = sessions.newest, sessions.index.values
-    held = sessions.index.lists[item]
+    newest, values = sessions.newest, sessions.postings.values
+    held = sessions.postings.lists[item]
     start, length = held["start"], held["length"]
     place = entries_before(sessions, item, newest.slots[slot]["at_ms"], key_of(newest, slot))
     if place == length or values[start + place] != slot:
@@ -146,7 +146,7 @@ def unlist(sessions: SessionTable, item: int, slot: int) -> None:
 @helper
 def enlist(sessions: SessionTable, item: int, slot: int) -> None:
     """Put a session into the list of one of its items, unless the list has dropped newer ones."""
-    newest, index, bounds = sessions.newest, sessions.index, sessions.bounds
+    newest, index, bounds = sessions.newest, sessions.postings, sessions.bounds
     at_ms, key = newest.slots[slot]["at_ms"], key_of(newest, slot)
     if not is_listed(index, item, np.float64(at_ms), key):
         return
@@ -166,10 +166,10 @@ def enlist(sessions: SessionTable, item: int, slot: int) -> None:
 @helper
 def leave(numbers: KeyTable, sessions: SessionTable, item: int) -> None:
     """Count one session less that has an item."""
-    held = sessions.index.lists[item]
+    held = sessions.postings.lists[item]
     held["records"] = held["records"] - 1
     if held["records"] == 0:
-        clear(sessions.index, item)
+        clear(sessions.postings, item)
     release(numbers, item)
 
 
@@ -203,7 +203,7 @@ def write(numbers: KeyTable, sessions: SessionTable, slot: int, records: Session
         if entries[item]["mark"] == BEFORE:
             release(numbers, item)
         else:
-            sessions.index.lists[item]["records"] += 1
+            sessions.postings.lists[item]["records"] += 1
         entries[item]["mark"] = AFTER
         fresh[count] = item
         count += 1
@@ -222,7 +222,7 @@ def write(numbers: KeyTable, sessions: SessionTable, slot: int, records: Session
 @helper
 def lacks_room(numbers: KeyTable, sessions: SessionTable) -> bool:
     """Tell whether a session of the greatest length may not fit: into the numbers, the slots, the lists."""
-    width, index, table = sessions.items.shape[1], sessions.index, sessions.newest.table
+    width, index, table = sessions.items.shape[1], sessions.postings, sessions.newest.table
     return bool(
         is_full(numbers, width)
         or (is_full(table, 1) and table.sizes[HELD] < sessions.bounds.capacity)
@@ -329,7 +329,7 @@ def sort_by_key(near: Rows, size: int) -> None:
 @helper
 def open_lists(sessions: SessionTable, hand: Rows, count: int) -> int:
     """Start at the newest entry of the list of each of `count` items at hand; return how many have one."""
-    index, newest = sessions.index, sessions.newest
+    index, newest = sessions.postings, sessions.newest
     held = newest.table.sizes[HELD]
     lists = 0
     for at in range(count):
@@ -354,7 +354,7 @@ def find_neighbours(sessions: SessionTable, lists: int) -> int:
     All lists are sorted by time, so they are merged from their newest entries on: a session is met in all its lists at
     once, with its whole similarity, and reading stops when the sample is full.
     """
-    newest, values, lengths = sessions.newest, sessions.index.values, sessions.lengths
+    newest, values, lengths = sessions.newest, sessions.postings.values, sessions.lengths
     cursors, near = sessions.cursors, sessions.near
     sampled = size = 0
     while lists > 0 and sampled < sessions.bounds.sample:
@@ -440,7 +440,7 @@ def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Boun
         newest(slots),
         np.zeros((slots, width), dtype=np.int32),
         np.zeros(slots, dtype=np.int32),
-        postings(capacity_of_numbers, width * bounds.room),
+        no_postings(capacity_of_numbers, width * bounds.room),
         bounds,
         np.zeros(width, dtype=np.int32),
         np.zeros(EVIDENCE, dtype=CURSOR),

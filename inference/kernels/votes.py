@@ -11,7 +11,7 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KeyTable, Numbers, find
-from inference.kernels.selection import offer, sort_best_first
+from inference.kernels.selection import offer, sift_down
 from inference.queries import QUERY
 from inference.types import Keys, Vector
 
@@ -135,15 +135,16 @@ def write_hits(votes: Votes, touched: int, count: int, results: Results, query: 
         votes.sums[item] = UNTOUCHED
         row = results.row_of[item] if item < len(results.row_of) else np.int32(-1)
         if row >= 0 and results.available[row]:
-            size = offer(rows, scores, results.keys, size, row, np.float32(min(total, 1.0)))
-    sort_best_first(rows, scores, results.keys, size)
+            size = offer(rows, scores, results.keys, size, int(row), np.float32(min(total, 1.0)))
+    for last in range(size - 1, 0, -1):
+        rows[0], rows[last] = rows[last], rows[0]
+        scores[0], scores[last] = scores[last], scores[0]
+        sift_down(rows, scores, results.keys, 0, last)
     results.counts[query, results.place] = size
 
 
 @kernel(types.void(types.int32[::1], types.float64[::1], VOTES, RESULTS, types.int64), allocates=False)
-def write_votes(
-    items: Numbers, weights: npt.NDArray[np.float64], votes: Votes, results: Results, query: int
-) -> None:
+def write_votes(items: Numbers, weights: npt.NDArray[np.float64], votes: Votes, results: Results, query: int) -> None:
     """Add up the `weights` (n,) of `items` (n,), some more than once, and write the hits of one query."""
     touched = 0
     for at in range(len(items)):

@@ -24,15 +24,15 @@ from inference.encoding.text import remembered_query
 from inference.kernels.cooccurrence import read_lists
 from inference.kernels.votes import write_votes
 from inference.queries import QueryBatch
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
+from inference.retrieval.port import CLICKED
 from inference.retrieval.sparse import SparseIndex, document
 from inference.retrieval.tokens import words
-from inference.retrieval.votes import NumberedRows, results_of
+from inference.retrieval.votes import results_of
 from inference.types import ItemNeighbours, stable_key
-
-CLICKED = "clicked"
 
 WIDTH = 8
 NEAR = 20
@@ -54,9 +54,7 @@ NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
 class Clicked:
     """Searches and the items acted on after them, from the items' newest records."""
 
-    def __init__(
-        self, numbers: ItemNumbers, *, capacity: int = CAPACITY, half_life_ms: float = HALF_LIFE_MS
-    ) -> None:
+    def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, half_life_ms: float = HALF_LIFE_MS) -> None:
         self._item_numbers, self._searches = numbers, KeyNumbers()
         limits = Limits(capacity=capacity, width=WIDTH, half_life_ms=half_life_ms)
         self._cooccurrence = Cooccurrence(numbers, self._searches, limits, is_watched=True)
@@ -84,8 +82,9 @@ class Clicked:
                 self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
 
     def near(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return the numbers (n,) of the remembered searches near to a normalised one, by stable key, the same one
-        first, and how near each is, in (0, 1].
+        """Return the numbers (n,) of remembered searches near to a normalised one, and how near each is, in (0, 1].
+
+        The same search comes first, the others by stable key.
         """
         (same,) = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
         matches = self._index.search(words(text))
@@ -113,7 +112,7 @@ class Clicked:
         total = np.sort(weights[:count]).sum() + ONE_ACTION
         return ClickedItems(items[:count], weights[:count] / total)
 
-    def vote(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int) -> None:
+    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write what others acted on after the searches of the batch."""
         hits.counts[:, place] = 0
         results = results_of(catalogue, hits, place)
@@ -130,6 +129,6 @@ class ClickedSource:
     clicked: Clicked
     name: str = CLICKED
 
-    def retrieve(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int) -> None:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Look up the searches among the queries."""
         self.clicked.vote(batch, catalogue, hits, place)

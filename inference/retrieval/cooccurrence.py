@@ -41,6 +41,9 @@ class Limits(NamedTuple):
     postings: int = POSTINGS
 
 
+LIMITS = Limits()
+
+
 class Cooccurrence:
     """The newest records of items and what each is related to. Not thread-safe.
 
@@ -52,7 +55,7 @@ class Cooccurrence:
     """
 
     def __init__(
-        self, numbers: ItemNumbers, related: KeyNumbers, limits: Limits = Limits(), *, is_watched: bool = False
+        self, numbers: ItemNumbers, related: KeyNumbers, limits: Limits = LIMITS, *, is_watched: bool = False
     ) -> None:
         """`related` gives the numbers of what items are related to; `is_watched`: `learn` says what comes and goes."""
         if limits.capacity < 1:
@@ -86,9 +89,9 @@ class Cooccurrence:
     def _make_room(self) -> None:
         """Make room for one more record of the greatest width: a kernel stops where there is none."""
         table, width, bounds = self.table, self._width, self.table.bounds
-        self._numbers.reserve(width + 1)
-        self._related.reserve(width + 1)
-        index = with_room(table.index, self._related.capacity, width * bounds.room)
+        self._numbers.make_room(width + 1)
+        self._related.make_room(width + 1)
+        postings = with_room(table.postings, self._related.capacity, width * bounds.room)
         slots = len(table.newest.slots)
         if len(self) == slots < bounds.capacity:
             more = min(2 * slots, bounds.capacity) - slots
@@ -98,16 +101,14 @@ class Cooccurrence:
                 related=_longer(table.related, more),
                 weights=_longer(table.weights, more),
             )
-        self.table = table._replace(index=index)
+        self.table = table._replace(postings=postings)
 
 
 def _longer(column: npt.NDArray[Scalar], more: int) -> npt.NDArray[Scalar]:
     return np.concatenate([column, np.zeros((more, *column.shape[1:]), dtype=column.dtype)])
 
 
-def weighted_records(
-    records: Sequence[ItemNeighbours], related: Sequence[Mapping[int, float]]
-) -> WeightedRecords:
+def weighted_records(records: Sequence[ItemNeighbours], related: Sequence[Mapping[int, float]]) -> WeightedRecords:
     """Return records as arrays; `related` says for each what it is related to, by stable key, and by which weight."""
     number = len(records)
     starts = np.zeros(number + 1, dtype=np.int64)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from inference.kernels.keytable import KeyTable, Numbers, copy_keys, find_keys, key_table, release_number, retain_key
 from inference.kernels.keytable import HELD as _HELD
+from inference.kernels.keytable import KeyTable, Numbers, copy_keys, find_keys, key_table, release_number, retain_key
 from inference.kernels.votes import Votes, votes
 from inference.types import Keys
 
@@ -32,10 +32,10 @@ class KeyNumbers:
 
     def retain(self, key: int) -> int:
         """Count one more reference to a key and return its number."""
-        number = retain_key(self.table, key)
+        number = retain_key(self.table, np.uint64(key))
         if number < 0:
-            self.reserve(1)
-            number = retain_key(self.table, key)
+            self.make_room(1)
+            number = retain_key(self.table, np.uint64(key))
         return int(number)
 
     def release(self, number: int) -> None:
@@ -50,7 +50,7 @@ class KeyNumbers:
         find_keys(self.table, np.ascontiguousarray(keys), numbers)
         return numbers
 
-    def reserve(self, more: int) -> None:
+    def make_room(self, more: int) -> None:
         """Make room for `more` keys."""
         capacity = self.capacity
         while len(self) + more > capacity:
@@ -72,8 +72,8 @@ class ItemNumbers(KeyNumbers):
         super().__init__()
         self.votes: Votes = votes(self.capacity)
 
-    def reserve(self, more: int) -> None:
+    def make_room(self, more: int) -> None:
         """Make room for `more` items."""
-        super().reserve(more)
+        super().make_room(more)
         if len(self.votes.sums) < self.capacity:
             self.votes = votes(self.capacity)

@@ -28,12 +28,12 @@ from inference.kernels.newest import grown
 from inference.kernels.postings import block_size, with_room
 from inference.kernels.sessions import Bounds, SessionRecords, learn_sessions, session_table, vote_by_sessions
 from inference.queries import QueryBatch
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.votes import NumberedRows, results_of
+from inference.retrieval.port import SESSIONS
+from inference.retrieval.votes import results_of
 from inference.types import SessionItems
-
-SESSIONS = "sessions"
 
 CAPACITY = 50_000
 """Sessions remembered; with WIDTH items each they take 400 bytes a session at the most, and as much in lists."""
@@ -78,7 +78,7 @@ class Sessions:
             self._make_room()
             done = learn_sessions(self._numbers.table, self._table, batch, done)
 
-    def vote(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int) -> None:
+    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write what the neighbours of each query's session had beside what it has."""
         numbers, results = self._numbers, results_of(catalogue, hits, place)
         vote_by_sessions(batch.records, numbers.table, self._table, numbers.votes, results)
@@ -86,8 +86,8 @@ class Sessions:
     def _make_room(self) -> None:
         """Make room for one more session of the greatest length: a kernel stops where there is none."""
         table, width = self._table, self._table.items.shape[1]
-        self._numbers.reserve(width)
-        index = with_room(table.index, self._numbers.capacity, width * table.bounds.room)
+        self._numbers.make_room(width)
+        postings = with_room(table.postings, self._numbers.capacity, width * table.bounds.room)
         slots = len(table.newest.slots)
         if len(self) == slots < table.bounds.capacity:
             more = min(2 * slots, table.bounds.capacity) - slots
@@ -96,7 +96,7 @@ class Sessions:
                 items=np.concatenate([table.items, np.zeros((more, width), dtype=np.int32)]),
                 lengths=np.concatenate([table.lengths, np.zeros(more, dtype=np.int32)]),
             )
-        self._table = table._replace(index=index)
+        self._table = table._replace(postings=postings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,6 @@ class SessionsSource:
     sessions: Sessions
     name: str = SESSIONS
 
-    def retrieve(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int) -> None:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Let the neighbours of each query's session vote."""
         self.sessions.vote(batch, catalogue, hits, place)

@@ -21,19 +21,19 @@ import numpy as np
 from inference.kernels.cooccurrence import Rule, find_partners, vote_by_transitions
 from inference.kernels.votes import EVIDENCE
 from inference.queries import QueryBatch
-from inference.retrieval.cooccurrence import Cooccurrence, Limits, weighted_records
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.votes import NumberedRows, results_of
+from inference.retrieval.port import TOGETHER
+from inference.retrieval.votes import results_of
 from inference.types import ItemNeighbours, Keys
-
-TOGETHER, NEXT = "together", "next"
 
 
 class ItemTransitions:
     """Transitions between items, from the items' newest records."""
 
-    def __init__(self, numbers: ItemNumbers, limits: Limits = Limits()) -> None:
+    def __init__(self, numbers: ItemNumbers, limits: Limits = LIMITS) -> None:
         self._numbers = numbers
         self._cooccurrence = Cooccurrence(numbers, numbers, limits)
 
@@ -55,7 +55,7 @@ class ItemTransitions:
         named = others.tolist()
         return [named[place] if place >= 0 else None for place in places.tolist()]
 
-    def vote(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int, rule: Rule) -> None:
+    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
         """Write what goes with the items of each query."""
         numbers, results = self._numbers, results_of(catalogue, hits, place)
         vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
@@ -70,6 +70,6 @@ class TransitionsSource:
     most: int = EVIDENCE
     backwards: float = 1.0
 
-    def retrieve(self, batch: QueryBatch, catalogue: NumberedRows, hits: Hits, place: int) -> None:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Score what goes with each query's items, without those items."""
         self.transitions.vote(batch, catalogue, hits, place, Rule(self.most, self.backwards))
