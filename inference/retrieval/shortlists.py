@@ -1,0 +1,87 @@
+"""Retrieval of a batch: every source asked, and what they found merged into one shortlist for each query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.kernels.fusion import RRF_OFFSET, fuse
+from inference.queries import QueryBatch
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.columns import Rows
+from inference.retrieval.hits import Hits, no_hits
+from inference.retrieval.port import CandidateSource
+from inference.retrieval.sources import VectorSource
+from inference.types import Vector
+
+__all__ = ["RRF_OFFSET", "Candidates", "Shortlists", "find", "merge", "retrieve"]
+
+ALL = 2**31 - 1
+"""More than any query has candidates."""
+
+
+class Candidates(NamedTuple):
+    """Candidates of n queries, C in all, as kernels read them.
+
+    Those of query i are `starts[i]:starts[i + 1]`, in retrieval order: by falling fused score, ties by stable key.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        rows: rows of the catalogue, int32 (C,).
+        fused: the fused score of each, float32 (C,).
+        scores: each source's score, float32 (C, sources); 0 where a source did not propose the item.
+        ranks: 1 / the place that each source gave the item, float32 (C, sources); 0 where it did not propose it.
+    """
+
+    starts: npt.NDArray[np.int64]
+    rows: Rows
+    fused: Vector
+    scores: Vector
+    ranks: Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shortlists:
+    """Candidates for a batch of queries, and the names of the sources, in the order of the candidates' columns."""
+
+    queries: QueryBatch
+    candidates: Candidates
+    sources: tuple[str, ...]
+
+
+def retrieve(
+    sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int, most: int | None = None
+) -> Shortlists:
+    """Return the candidates of a batch: from each source at most `limit`, of each query the first `most` and at least k.
+
+    None for all that the sources found.
+    """
+    hits = find(sources, batch, catalogue, limit)
+    return merge(tuple(source.name for source in sources), batch, catalogue, hits, most)
+
+
+def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int) -> Hits:
+    """Return what each source finds for each query. Sources of vectors share one search of the items."""
+    hits = no_hits(len(batch), len(sources), limit)
+    searches = []
+    for place, source in enumerate(sources):
+        if isinstance(source, VectorSource):
+            searches.append((source.vector, place))
+        else:
+            source.retrieve(batch, catalogue, hits, place)
+    if searches:
+        catalogue.search_batch(batch, searches, hits)
+    return hits
+
+
+def merge(
+    names: tuple[str, ...], batch: QueryBatch, catalogue: Catalogue, hits: Hits, most: int | None = None
+) -> Shortlists:
+    """Fuse what the sources with these names found, leaving out what each query excludes."""
+    counts = np.maximum(batch.records["k"].astype(np.int64), ALL if most is None else most)
+    candidates = fuse(hits, catalogue.table, catalogue.columns.keys, batch.exclude, batch.exclude_starts, counts)
+    return Shortlists(batch, Candidates(*candidates), names)
