@@ -160,7 +160,9 @@ def test_memory_is_bounded_and_the_heaviest_stay() -> None:
     trending = Trending(HALF_LIFE)
     for start in range(0, 10 * KEPT_TIMES * SNAPSHOT_ITEMS, 100):
         numbers = range(start, start + 100)
-        trending.add(TrendIncrements.of((0, number, NOW_MS, 1.0) for number in numbers))
+        trending.add(
+            TrendIncrements.of((0, number, NOW_MS, 2.0 if number < LASTING_ITEMS else 1.0) for number in numbers)
+        )
         trending.add(TrendIncrements.of((0, 10**9 + number % 10, NOW_MS, 1.0) for number in numbers))
         if start % 5000 == 0:
             trending.popularity()
