@@ -173,7 +173,7 @@ def pack(item: Any, words: Any) -> int:
     while text % 8 != 0:
         letters[text] = 0
         text += 1
-    return text // 8
+    return int(text // 8)
 
 
 @helper
