@@ -189,9 +189,7 @@ class Replay:
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        for _ in self._trending.take_changed():
-            pass
-        self.recommender.catalogue.set_popularity(*self._trending.popularity())
+        self.recommender.catalogue.set_popularity(*self._trending.popularity().mappings())
 
     def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms

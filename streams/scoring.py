@@ -149,10 +149,10 @@ class Scoring:
 
     async def set_popularity(self, popularity: Popularity, live: LiveCatalogue) -> None:
         """Replace what is popular now and in the long run."""
-        records = ((key, live.by_key(key)) for key in list(popularity.now)[:POPULAR])
+        records = ((key, live.by_key(key)) for key in popularity.now.keys[:POPULAR].tolist())
         self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity)
+        await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity.mappings())
 
     async def warm_up(self) -> None:
         """Run the model on usual shapes before shoppers wait for it: memory is touched, kernels are chosen.

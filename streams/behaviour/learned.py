@@ -1,25 +1,28 @@
-"""What is learned from what shoppers do, kept in memory: `replay`'s tables, where a worker has Kafka's. Pure."""
+"""What is learned from what shoppers do, kept in memory: `replay`'s tables, where a worker has Kafka's. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.behaviour.pairs import PairRules, fold, neighbours
+from streams.behaviour.pairs import PairRules, fold_all, neighbours_of_all
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts.messages import Approach
 
+AT_ONCE = 64
+"""Items whose states are unpacked together."""
+
 
 class Learner(Protocol):
-    """Who is told what shoppers do."""
+    """Learns from what shoppers do."""
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> None:
         """Take over records, each in the place of its older one."""
 
 
 class Learned:
-    """The states of all items, by stable key, and what changed since it was last told."""
+    """The states of all items, by stable key, and what changed since the last `take_changed`."""
 
     def __init__(self, rules: PairRules, sessions: RecentSessions) -> None:
         self.pairs: dict[int, bytes] = {}
@@ -29,16 +32,29 @@ class Learned:
 
     def observe(self, item: int, approach: Approach, session: SessionItems | None) -> None:
         """Count how a shopper came to the item with this stable key, and how far the session has come."""
-        stored = self.pairs.get(item)
-        state = fold(stored, approach, self._rules)
-        if state is not stored:
-            self.pairs[item] = state
-            self._changed[item] = None
-        if session is not None:
+        self.observe_all([item], [approach], [] if session is None else [session])
+
+    def observe_all(
+        self, items: Sequence[int], approaches: Sequence[Approach], sessions: Iterable[SessionItems]
+    ) -> None:
+        """Count how shoppers came to the items with these stable keys, one an approach, and how far sessions came."""
+        if approaches:
+            places = {item: place for place, item in enumerate(dict.fromkeys(items))}
+            stored = [self.pairs.get(item) for item in places]
+            folded = fold_all(stored, [places[item] for item in items], approaches, self._rules)
+            for item, before, state in zip(places, stored, folded.states, strict=True):
+                if state is not before:
+                    self.pairs[item] = state
+                    self._changed[item] = None
+        for session in sessions:
             self._sessions.observe(session)
 
     def take_changed(self) -> list[ItemNeighbours | SessionItems]:
         """Return the items, then the sessions, that changed since the last call."""
-        items = [neighbours(key, self.pairs[key]) for key in self._changed]
+        keys = list(self._changed)
+        items: list[ItemNeighbours] = []
+        for start in range(0, len(keys), AT_ONCE):
+            part = keys[start : start + AT_ONCE]
+            items += neighbours_of_all(part, [self.pairs[key] for key in part])
         self._changed = {}
         return [*items, *self._sessions.take_changed()]

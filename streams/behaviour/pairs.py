@@ -1,55 +1,75 @@
-"""How shoppers come to an item: the items before it and the searches that led there, folded from approaches. Pure.
+"""How shoppers come to an item: the items before it and the searches that led there, folded from transitions. No I/O.
 
-The state of an item is bytes: MessagePack with the version first, as a profile is. New fields are only ever appended.
+The state of an item is bytes, with the version first: `inference.kernels.co_occurrence` describes version 2. Version 1,
+in MessagePack, is read; it becomes version 2 with the next transition.
 
 Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65), kept as Σ w · 2^((t − L) / h) against a landmark
-L: time passes without touching them, late approaches weigh what they should, and their order does not matter.
+L: time passes without touching them, late transitions weigh what they should, and their order does not matter.
 
 Where there is no room, the lightest goes, whatever the newcomer brings; weights decay, so what came once makes room by
 itself. Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27) would give the newcomer its weight too. On
-a wholesaler's invoices, next item, that found 4% less, even told by its lower bound; without a bound it would be 1%
-more. Only here does order matter.
+a wholesaler's invoices, next item, that found 4% less, even published by its lower bound; without a bound it would be
+1% more. Only here does order matter.
 
-A search may be private: what one shopper alone typed is kept, and never told. A query is told once two shoppers came by
-it, which 16 bits of the first one's key tell apart; in one of 65,536 cases two shoppers pass for one.
+A search may be private: what one shopper alone typed is kept, and never published. A query is published once two
+shoppers came by it, which 16 bits of the first one's key tell apart; in one of 65,536 cases two shoppers pass for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
-from typing import TypeVar
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from inference.encoding.text import shortened
-from inference.types import ItemNeighbours
+from inference.encoding.text import REMEMBERED_BYTES, shortened
+from inference.kernels import co_occurrence as kernels
+from inference.kernels.co_occurrence import BEFORE, ITEM, MOST_WORDS, POSITIONS, QUERIES, TRANSITION, VERSION
+from inference.types import ItemNeighbours, stable_key
 from streams.contracts.messages import Approach
 from streams.errors import PairsCodecError
-from streams.items.trending import LARGEST_EXPONENT, decay
-from streams.profiles.profile import Position, id_key
 
-VERSION = 1
-BEFORE, QUERIES, POSITIONS = 64, 8, 64
-"""What is kept of an item at most. Beyond so many partitions the one that was silent longest is forgotten first: what
-is replayed is what came last."""
+__all__ = [
+    "BEFORE", "POSITIONS", "QUERIES", "VERSION", "PairRules", "fold", "fold_all", "neighbours", "neighbours_of_all",
+]  # fmt: skip
 
-K = TypeVar("K", int, str)
+HEADER = struct.Struct("<BBBBIdqqd")
+FIRST_OF_VERSION_1 = 0x99
+"""An array of nine in MessagePack."""
+WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PairRules:
-    """How long an approach counts, in milliseconds of event time."""
+    """How long a transition counts, in milliseconds of event time."""
 
     half_life_ms: float = 60 * 86_400e3
 
 
-class _Item(msgspec.Struct, array_like=True):
-    """Weights are measured against `landmark_ms`.
+class Folded(NamedTuple):
+    """States after transitions.
 
-    `alone` holds the mark of the only shopper who came by a query so far; a query that is not in it has had two.
+    Attributes:
+        states: of each item; the very bytes that were given where nothing changed.
+        counted: whether each transition was counted, False where its state held it already.
     """
+
+    states: list[bytes]
+    counted: list[bool]
+
+
+class _Position(NamedTuple):
+    offset: int
+    timestamp_ms: int
+
+
+class _Version1(msgspec.Struct, array_like=True):
+    """`alone` holds the mark of the only shopper who came by a query so far, for those that had no second one."""
 
     version: int
     half_life_ms: float
@@ -59,129 +79,188 @@ class _Item(msgspec.Struct, array_like=True):
     before: dict[int, float]
     queries: dict[str, float]
     alone: dict[str, int]
-    positions: dict[int, Position]
+    positions: dict[int, _Position]
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Item)
+_decoder = msgspec.msgpack.Decoder(_Version1)
 
 
-def fold(state: bytes | None, approach: Approach, rules: PairRules) -> bytes:
-    """Fold one approach into the state of its item; the same bytes come back for a replay.
+def fold_all(
+    states: Sequence[bytes | None], places: Sequence[int], approaches: Sequence[Approach], rules: PairRules
+) -> Folded:
+    """Fold transitions into the states of their items.
 
     Args:
-        state: what is known of the item, None for nothing.
-        approach: how a shopper came to it.
+        states: what is known of each item, None for nothing.
+        places: of each transition, the place of its item in `states`.
+        approaches: the transitions, those of one item in their order.
         rules: the half-life. Where it changes, what was counted before decays by the old one until now.
 
     Raises:
-        PairsCodecError: `state` is unreadable.
+        PairsCodecError: a state is unreadable.
     """
-    item = _new(approach, rules) if state is None else _decoded(state)
-    place = id_key(f"{approach.topic}/{approach.partition}")
-    last = item.positions.get(place)
-    if state is not None and last is not None and _is_replay(last, approach):
-        return state
-    item.latest_ms = max(item.latest_ms, approach.at_ms)
-    too_far = item.latest_ms - item.landmark_ms > LARGEST_EXPONENT * rules.half_life_ms
-    if too_far or item.half_life_ms != rules.half_life_ms:
-        _rebase(item, rules.half_life_ms)
-    growth = decay(item.landmark_ms - approach.at_ms, rules.half_life_ms)
-    item.mass += approach.weight * growth
-    _count(item.before, {key: w * growth for key, w in approach.before.items()}, BEFORE)
-    if approach.query:
-        _count_query(item, shortened(approach.query), approach.weight * growth, approach.shopper)
-    _move_on(item.positions, place, approach)
-    return _encoder.encode(item)
+    words, starts = _joined(states)
+    order = np.argsort(np.array(places, dtype=np.int64), kind="stable")
+    ends = np.cumsum(np.bincount(places, minlength=len(states)))
+    transitions, before, weights, texts = _arrays(approaches)
+    folded = np.empty((len(states), MOST_WORDS), dtype=np.uint64)
+    lengths = np.zeros(len(states), dtype=np.int64)
+    counted = np.zeros(len(approaches), dtype=np.uint8)
+    unreadable = kernels.fold(
+        words, starts, transitions, order, ends, before, weights, texts, rules.half_life_ms,
+        np.empty(1, dtype=ITEM), folded, lengths, counted,
+    )  # fmt: skip
+    if unreadable >= 0:
+        raise _unreadable(states[unreadable])
+    changed = [
+        folded[number, :length].tobytes() if length else states[number] or b""
+        for number, length in enumerate(lengths.tolist())
+    ]
+    return Folded(changed, [flag != 0 for flag in counted.tolist()])
+
+
+def fold(state: bytes | None, approach: Approach, rules: PairRules) -> bytes:
+    """Fold one transition into the state of its item; the same bytes come back for a replay. See `fold_all`."""
+    return fold_all([state], [0], [approach], rules).states[0]
+
+
+def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[ItemNeighbours]:
+    """Return what is published of the items with these stable keys, decayed to their newest transitions.
+
+    Heaviest first, ties by key or text. Raises PairsCodecError.
+    """
+    words, starts = _joined(states)
+    number = len(states)
+    items = np.empty(number, dtype=ITEM)
+    before, weights = np.empty((number, BEFORE), dtype=np.uint64), np.empty((number, BEFORE), dtype=np.float64)
+    lengths, query_weights = np.empty(number, dtype=np.int64), np.zeros((number, QUERIES), dtype=np.float64)
+    unreadable = kernels.rank(words, starts, items, before, weights, lengths, query_weights)
+    if unreadable >= 0:
+        raise _unreadable(states[unreadable])
+    shared = {
+        place: _shared(items[place], query_weights[place])
+        for place in np.flatnonzero(query_weights.any(axis=1)).tolist()
+    }
+    return [
+        ItemNeighbours(
+            key=keys[place],
+            as_of_ms=latest_ms,
+            mass=weight,
+            before=dict(zip(before[place, :length].tolist(), weights[place, :length].tolist(), strict=True)),
+            queries=shared.get(place, {}),
+        )
+        for place, (latest_ms, weight, length) in enumerate(
+            zip(items["latest_ms"].tolist(), items["weight"].tolist(), lengths.tolist(), strict=True)
+        )
+    ]
 
 
 def neighbours(key: int, state: bytes) -> ItemNeighbours:
-    """Return what is told of the item with this stable key, heaviest first, decayed to its newest approach.
+    """Return what is published of the item with this stable key. Raises PairsCodecError. See `neighbours_of_all`."""
+    return neighbours_of_all([key], [state])[0]
 
-    Raises PairsCodecError.
-    """
-    item = _decoded(state)
-    factor = decay(item.latest_ms - item.landmark_ms, item.half_life_ms)
-    shared = {query: weight for query, weight in item.queries.items() if query not in item.alone}
-    return ItemNeighbours(
-        key=key,
-        as_of_ms=item.latest_ms,
-        mass=item.mass * factor,
-        before=_told(item.before, factor),
-        queries=_told(shared, factor),
+
+def _shared(item: np.void, weights: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return the queries by which two shoppers came."""
+    texts, lengths = item["texts"].tobytes(), item["text_lengths"].tolist()
+    found = []
+    for row, weight in enumerate(weights.tolist()):
+        if weight > 0:
+            first = row * REMEMBERED_BYTES
+            found.append((-weight, texts[first : first + lengths[row]].decode("utf-8", "replace")))
+    return {text: -weight for weight, text in sorted(found)}
+
+
+def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Return the words of all states, and where each begins and the last one ends."""
+    current = []
+    for state in states:
+        if state is not None and (not state or state[0] == FIRST_OF_VERSION_1 or len(state) % WORD):
+            state = _from_version_1(state)
+        current.append(state or b"")
+    starts = np.zeros(len(states) + 1, dtype=np.int64)
+    np.cumsum([len(state) // WORD for state in current], out=starts[1:])
+    return np.frombuffer(bytearray().join(current), dtype=np.uint64), starts
+
+
+def _unreadable(state: bytes | None) -> PairsCodecError:
+    came = b"" if state is None else state
+    return PairsCodecError(f"stored pairs: required version 1 to {VERSION}, got {len(came)} bytes: {came[:8].hex()}…")
+
+
+def _arrays(
+    approaches: Sequence[Approach],
+) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+    """Return transitions as records, with the items before them, those items' weights and their queries' texts."""
+    before: list[int] = []
+    weights: list[float] = []
+    texts = bytearray()
+    rows = []
+    for each in approaches:
+        before += each.before.keys()
+        weights += each.before.values()
+        query = 0
+        if each.query:
+            query, text = _query(each.query)
+            texts += text
+        rows.append(
+            (each.at_ms, each.weight, _partition(each.topic, each.partition), each.offset, each.timestamp_ms,
+             each.shopper, query, len(before), len(texts))
+        )  # fmt: skip
+    return (
+        np.array(rows, dtype=TRANSITION),
+        np.array(before, dtype=np.uint64),
+        np.array(weights, dtype=np.float64),
+        np.frombuffer(texts, dtype=np.uint8),
     )
 
 
-def _new(approach: Approach, rules: PairRules) -> _Item:
-    return _Item(VERSION, rules.half_life_ms, approach.at_ms, approach.at_ms, 0.0, {}, {}, {}, {})
+@lru_cache(maxsize=2**12)
+def _partition(topic: str, partition: int) -> int:
+    return stable_key(f"{topic}/{partition}")
 
 
-def _decoded(state: bytes) -> _Item:
+@lru_cache(maxsize=2**12)
+def _query(query: str) -> tuple[int, bytes]:
+    """Return the stable key of a query as it is remembered, and its text."""
+    text = shortened(query)
+    return stable_key(text), text.encode()
+
+
+def _from_version_1(stored: bytes) -> bytes:
     try:
-        item = _decoder.decode(state)
+        item = _decoder.decode(stored)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise PairsCodecError(f"stored pairs: {len(state)} bytes that are none ({error})") from error
-    if not 1 <= item.version <= VERSION or not item.half_life_ms > 0:
+        raise PairsCodecError(f"stored pairs: {len(stored)} bytes that are none ({error})") from error
+    if item.version != 1 or not item.half_life_ms > 0:
         raise PairsCodecError(f"stored pairs: version 1 to {VERSION} and a half-life required, others came")
-    return item
+    texts = {query: query.encode("utf-8", "replace") for query in item.queries}
+    is_sound = len(item.before) <= BEFORE and len(item.queries) <= QUERIES and len(item.positions) <= POSITIONS
+    if not is_sound or any(len(text) > REMEMBERED_BYTES for text in texts.values()):
+        raise PairsCodecError("stored pairs: version 1 holds more than it may")
+    sizes = len(item.before), len(item.queries), len(item.positions)
+    positions = item.positions.values()
+    try:
+        words = [
+            HEADER.pack(VERSION, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.mass),
+            struct.pack(f"<{sizes[0]}Q", *item.before.keys()),
+            struct.pack(f"<{sizes[0]}d", *item.before.values()),
+            struct.pack(f"<{sizes[2]}Q", *item.positions.keys()),
+            struct.pack(f"<{sizes[2]}q", *(position.offset for position in positions)),
+            struct.pack(f"<{sizes[2]}q", *(position.timestamp_ms for position in positions)),
+            struct.pack(f"<{sizes[1]}Q", *map(stable_key, item.queries)),
+            struct.pack(f"<{sizes[1]}d", *item.queries.values()),
+            struct.pack(
+                f"<{sizes[1]}q",
+                *(65536 * (item.alone.get(query, kernels.SHARED) + 1) + len(text) for query, text in texts.items()),
+            ),
+        ]
+    except struct.error as error:
+        raise PairsCodecError(f"stored pairs: version 1 with numbers that are too large ({error})") from error
+    text = b"".join(texts.values())
+    return b"".join([*words, text.ljust(_whole(len(text)), b"\0")])
 
 
-def _is_replay(last: Position, approach: Approach) -> bool:
-    """Tell whether an approach was counted, as `profile.is_replay` does: by offset and by the broker's clock."""
-    return approach.offset <= last.offset and approach.timestamp_ms <= last.timestamp_ms
-
-
-def _move_on(positions: dict[int, Position], place: int, approach: Approach) -> None:
-    last = positions.get(place)
-    newest_ms = approach.timestamp_ms if last is None else max(last.timestamp_ms, approach.timestamp_ms)
-    positions[place] = Position(approach.offset, newest_ms)
-    if len(positions) > POSITIONS:
-        del positions[min(positions, key=lambda each: (positions[each].timestamp_ms, each))]
-
-
-def _rebase(item: _Item, half_life_ms: float) -> None:
-    """Measure against the newest approach, from now on with this half-life."""
-    factor = decay(item.latest_ms - item.landmark_ms, item.half_life_ms)
-    item.mass *= factor
-    item.before, item.queries = _scaled(item.before, factor), _scaled(item.queries, factor)
-    item.landmark_ms, item.half_life_ms = item.latest_ms, half_life_ms
-
-
-def _scaled(weights: Mapping[K, float], factor: float) -> dict[K, float]:
-    return {key: weight * factor for key, weight in weights.items()}
-
-
-def _count(weights: dict[K, float], added: Mapping[K, float], room: int) -> list[K]:
-    """Add weights, and return the keys that had to go for them: the lightest, ties by key."""
-    newcomers = {}
-    for key, weight in added.items():
-        if key in weights:
-            weights[key] += weight
-        elif len(weights) < room:
-            weights[key] = weight
-        else:
-            newcomers[key] = weight
-    gone = [key for key, _ in nsmallest(len(newcomers), weights.items(), key=_lightest)] if newcomers else []
-    for key in gone:
-        del weights[key]
-    weights.update(newcomers)
-    return gone
-
-
-def _lightest(entry: tuple[K, float]) -> tuple[float, K]:
-    return entry[1], entry[0]
-
-
-def _count_query(item: _Item, query: str, weight: float, shopper: int) -> None:
-    if query not in item.queries:
-        item.alone[query] = shopper
-    elif item.alone.get(query, shopper) != shopper:
-        del item.alone[query]
-    for gone in _count(item.queries, {query: weight}, QUERIES):
-        item.alone.pop(gone, None)
-
-
-def _told(weights: Mapping[K, float], factor: float) -> dict[K, float]:
-    """Return weights decayed by `factor`, heaviest first, ties by key."""
-    heaviest = sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))
-    return {key: decayed for key, weight in heaviest if (decayed := weight * factor) > 0}
+def _whole(length: int) -> int:
+    """Return the bytes of as many words as `length` bytes need."""
+    return -(-length // WORD) * WORD

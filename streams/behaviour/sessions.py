@@ -1,11 +1,11 @@
-"""The sessions that went on since they were last told: what a worker broadcasts once an interval. Pure."""
+"""The sessions that went on since they were last published: what a worker broadcasts once an interval. No I/O."""
 
 from __future__ import annotations
 
 from inference.types import SessionItems
 
 WAITING = 10_000
-"""Sessions that may wait to be told; beyond it the one that has waited longest is dropped, until it goes on."""
+"""Sessions that may wait to be published. Beyond it the one that waited longest is dropped, until it goes on."""
 FEWEST_ITEMS = 2
 """One item alone says nothing of what goes with it."""
 

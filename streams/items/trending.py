@@ -1,169 +1,261 @@
-"""What all shoppers are after: decayed counts of items, one set a partition, merged. Pure.
+"""What all shoppers are after: decayed counts of items, one set a partition, merged. No I/O.
 
 Each partition counts twice: what trends, with a short half-life, and what is popular in the long run, with a long one.
-
-Forward decay (Cormode et al. 2009, doi:10.1109/ICDE.2009.65): a count is kept as Σ w · 2^((t − L) / h) against a
-landmark L, so that time passes without touching it, and late events weigh what they should.
+Counts decay forward (see `inference.kernels.counters`): time passing changes none of them, and late events weigh what
+they should.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from inference.kernels import counters as kernels
+from inference.kernels.counters import LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Counters
+from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
 
+__all__ = ["LARGEST_EXPONENT", "Popularity", "Shares", "TrendIncrements", "Trending", "decay"]
+
 SNAPSHOT_ITEMS, LASTING_ITEMS = 500, 1000
-"""Items that a partition tells."""
+"""Items that a partition publishes."""
 KEPT_TIMES = 4
-"""A partition counts this many times the items that it tells; beyond twice as many the lightest are forgotten."""
-LARGEST_EXPONENT = 512.0
-"""A landmark this many half-lives old is moved, long before a float64 overflows at 1024."""
+"""A partition counts this many times the items that it publishes; at twice as many the lightest are forgotten."""
+
+Weights = npt.NDArray[np.float64]
 
 
-@dataclass(slots=True)
-class _Counts:
-    """Counts with one half-life, of which the `told` heaviest are told."""
+class TrendIncrements(NamedTuple):
+    """Actions to count, in order: int32, uint64, int64 and float64 arrays of one length.
 
-    half_life_ms: float
-    told: int
-    landmark_ms: int
-    mass: dict[int, float] = field(default_factory=dict)
+    Attributes:
+        partition: of the action.
+        keys: stable keys of the items.
+        at_ms: event times.
+        weights: of the actions.
+    """
 
-    def observe(self, key: int, at_ms: int, latest_ms: int, weight: float) -> None:
-        """Count an action at `at_ms`; the newest one so far was at `latest_ms`."""
-        if latest_ms - self.landmark_ms > LARGEST_EXPONENT * self.half_life_ms:
-            self._rebase(latest_ms)
-        growth = 2.0 ** max((at_ms - self.landmark_ms) / self.half_life_ms, -1074.0)
-        self.mass[key] = self.mass.get(key, 0.0) + weight * growth
-        if len(self.mass) > 2 * KEPT_TIMES * self.told:
-            self.mass = heaviest(self.mass, KEPT_TIMES * self.told)
+    partition: npt.NDArray[np.int32]
+    keys: Keys
+    at_ms: npt.NDArray[np.int64]
+    weights: Weights
 
-    def as_of(self, latest_ms: int) -> dict[int, float]:
-        """Return the heaviest items, measured against the newest action."""
-        self._rebase(latest_ms)
-        return heaviest(self.mass, self.told)
-
-    def _rebase(self, latest_ms: int) -> None:
-        factor = decay(latest_ms - self.landmark_ms, self.half_life_ms)
-        self.mass = {key: mass * factor for key, mass in self.mass.items()}
-        self.landmark_ms = latest_ms
+    @classmethod
+    def of(cls, actions: Iterable[tuple[int, int, int, float]]) -> TrendIncrements:
+        """Return the arrays of (partition, key, at_ms, weight)."""
+        partition, keys, at_ms, weights = zip(*actions, strict=True) if (actions := list(actions)) else ((),) * 4
+        return cls(
+            np.array(partition, dtype=np.int32),
+            np.array(keys, dtype=np.uint64),
+            np.array(at_ms, dtype=np.int64),
+            np.array(weights, dtype=np.float64),
+        )
 
 
-@dataclass(slots=True)
-class _Partition:
-    latest_ms: int
-    now: _Counts
-    lasting: _Counts
+class Shares(NamedTuple):
+    """Weights in (0, 1] of items by stable key, heaviest first, the heaviest being 1: uint64 and float64 arrays."""
 
+    keys: Keys = np.zeros(0, dtype=np.uint64)
+    shares: Weights = np.zeros(0, dtype=np.float64)
 
-def decay(elapsed_ms: float, half_life_ms: float) -> float:
-    """Return what is left of 1 after `elapsed_ms`."""
-    return float(2.0 ** max(-elapsed_ms / half_life_ms, -1074.0))
+    @classmethod
+    def of(cls, shares: Mapping[int, float]) -> Shares:
+        """Return the arrays of a mapping."""
+        number = len(shares)
+        return cls(
+            np.fromiter(shares.keys(), dtype=np.uint64, count=number),
+            np.fromiter(shares.values(), dtype=np.float64, count=number),
+        )
 
-
-def heaviest(counts: Mapping[int, float], number: int) -> dict[int, float]:
-    """Return the items of most mass, ties by key."""
-    keys = np.fromiter(counts.keys(), dtype=np.uint64, count=len(counts))
-    mass = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
-    if len(mass) > number:
-        enough = mass >= np.partition(mass, -number)[-number]
-        keys, mass = keys[enough], mass[enough]
-    best = np.lexsort((keys, mass))[::-1][:number]
-    return dict(zip(keys[best].tolist(), mass[best].tolist(), strict=True))
+    def mapping(self) -> dict[int, float]:
+        """Return shares by key."""
+        return dict(zip(self.keys.tolist(), self.shares.tolist(), strict=True))
 
 
 class Popularity(NamedTuple):
-    """Weights in (0, 1] of items by stable key, heaviest first, the heaviest being 1: now, and in the long run."""
+    """What is popular now, and in the long run."""
 
-    now: Mapping[int, float] = {}
-    lasting: Mapping[int, float] = {}
+    now: Shares = Shares()
+    lasting: Shares = Shares()
+
+    def mappings(self) -> tuple[dict[int, float], dict[int, float]]:
+        """Return shares by key, of both."""
+        return self.now.mapping(), self.lasting.mapping()
+
+
+class _Heaviest(NamedTuple):
+    """The heaviest items of a partition, decayed to `as_of_ms`."""
+
+    as_of_ms: int
+    keys: Keys
+    weights: Weights
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """One of the two ways to count: the half-life, and how many items a partition publishes."""
+
+    half_life_ms: float
+    published: int
+
+    @property
+    def kept(self) -> int:
+        return KEPT_TIMES * self.published
+
+    def resumed(self, snapshot: _Heaviest) -> Counters:
+        """Return counters that go on from a snapshot."""
+        counted = kernels.counters(max(2 * self.kept, len(snapshot.keys)), snapshot.as_of_ms)
+        self._count_snapshot(counted, snapshot)
+        return counted
+
+    def count(self, counted: Counters, increments: TrendIncrements, partition: int) -> None:
+        """Count a partition's actions. Where there is no room, the lightest items are forgotten."""
+        action, number = 0, len(increments.keys)
+        while (action := kernels.count(counted, *increments, action, partition, self.half_life_ms)) < number:
+            counted.least[0] = 0.0  # of the items to publish: more are to stay
+            keys, weights = _selected(counted, self.kept, in_order=False)
+            counted.table[:] = kernels.EMPTY
+            counted.numbers[LENGTH] = 0
+            self._count_snapshot(counted, _Heaviest(int(counted.numbers[LANDMARK_MS]), keys, weights))
+
+    def heaviest(self, counted: Counters, *, in_order: bool) -> _Heaviest:
+        """Return the items to publish."""
+        landmark_ms, latest_ms = int(counted.numbers[LANDMARK_MS]), int(counted.numbers[LATEST_MS])
+        keys, weights = _selected(counted, self.published, in_order=in_order)
+        return _Heaviest(latest_ms, keys, weights * decay(latest_ms - landmark_ms, self.half_life_ms))
+
+    def merged(self, snapshots: list[_Heaviest]) -> _Heaviest:
+        """Add up snapshots as of different times."""
+        now_ms = max((snapshot.as_of_ms for snapshot in snapshots), default=0)
+        total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), now_ms)
+        for snapshot in snapshots:
+            self._count_snapshot(total, snapshot)
+        return self.heaviest(total, in_order=True)
+
+    def _count_snapshot(self, counted: Counters, snapshot: _Heaviest) -> None:
+        number = len(snapshot.keys)
+        partitions, at_ms = np.zeros(number, dtype=np.int32), np.full(number, snapshot.as_of_ms, dtype=np.int64)
+        kernels.count(counted, partitions, snapshot.keys, at_ms, snapshot.weights, 0, 0, self.half_life_ms)
+
+
+class _Snapshot(NamedTuple):
+    now: _Heaviest
+    lasting: _Heaviest
+
+
+class _Partition(NamedTuple):
+    now: Counters
+    lasting: Counters
 
 
 class Trending:
-    """Counts of the partitions observed here, and the newest snapshot of every partition."""
+    """Counts of the partitions observed here, and the newest snapshot of every other partition.
+
+    One thread at a time may use it.
+    """
 
     def __init__(self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3) -> None:
-        self._half_life_ms = half_life_ms
-        self._lasting_half_life_ms = lasting_half_life_ms
+        self._now = _Measure(half_life_ms, SNAPSHOT_ITEMS)
+        self._lasting = _Measure(lasting_half_life_ms, LASTING_ITEMS)
         self._counts: dict[int, _Partition] = {}
-        self._snapshots: dict[int, TrendingSnapshot] = {}
+        self._snapshots: dict[int, _Snapshot] = {}
         self._changed: set[int] = set()
+
+    def __len__(self) -> int:
+        """Return how many counts are held, of all partitions observed here."""
+        return sum(int(counted.numbers[LENGTH]) for partition in self._counts.values() for counted in partition)
+
+    def add(self, increments: TrendIncrements) -> None:
+        """Count actions."""
+        for partition in set(increments.partition.tolist()):
+            counts = self._counts.get(partition)
+            if counts is None:
+                first_ms = int(increments.at_ms[increments.partition == partition][0])
+                counts = self._counts[partition] = self._resumed(partition, first_ms)
+            for counted, measure in zip(counts, (self._now, self._lasting), strict=True):
+                measure.count(counted, increments, partition)
+            self._changed.add(partition)
 
     def observe(self, partition: int, key: int, at_ms: int, weight: float) -> None:
         """Count one action on the item with this stable key."""
-        counts = self._counts.get(partition)
-        if counts is None:
-            counts = self._counts[partition] = self._resumed(partition, at_ms)
-        counts.latest_ms = max(counts.latest_ms, at_ms)
-        counts.now.observe(key, at_ms, counts.latest_ms, weight)
-        counts.lasting.observe(key, at_ms, counts.latest_ms, weight)
-        self._changed.add(partition)
+        self.add(TrendIncrements.of([(partition, key, at_ms, weight)]))
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
-        """Take over a snapshot from another worker; what is counted here is known better here."""
+        """Take over a snapshot from another worker. A partition that is counted here is known better here."""
         if snapshot.partition not in self._counts:
-            self._snapshots[snapshot.partition] = snapshot
+            self._snapshots[snapshot.partition] = _Snapshot(
+                _heaviest(snapshot.as_of_ms, snapshot.counts), _heaviest(snapshot.as_of_ms, snapshot.lasting)
+            )
 
     def release(self, partition: int) -> None:
-        """Stop counting a partition: another worker does from now on. What was counted stays known until it tells."""
+        """Stop counting a partition that another worker takes over. Its counts stay until that worker publishes."""
         if partition in self._counts:
             self._snapshots[partition] = self._snapshot(partition)
             del self._counts[partition]
         self._changed.discard(partition)
 
     def take_changed(self) -> Iterator[TrendingSnapshot]:
-        """Yield a new snapshot of each partition that was counted in since it was last told, one at a time."""
+        """Yield a new snapshot of each partition that was counted in since the last call, one at a time."""
         for partition in sorted(self._changed):
             self._changed.discard(partition)
-            self._snapshots[partition] = self._snapshot(partition)
-            yield self._snapshots[partition]
+            now, lasting = self._snapshot(partition, in_order=True)
+            yield TrendingSnapshot(
+                partition=partition,
+                as_of_ms=now.as_of_ms,
+                counts=Shares(now.keys, now.weights).mapping(),
+                lasting=Shares(lasting.keys, lasting.weights).mapping(),
+            )
 
     def popularity(self) -> Popularity:
-        """Return what trends, and what is popular in the long run."""
-        return Popularity(self.scores(), self.lasting())
+        """Return what trends and what is popular in the long run, by all partitions."""
+        if len(self._counts) == 1 and not self._snapshots:
+            (partition,) = self._counts
+            return Popularity(*map(_shares, self._snapshot(partition, in_order=True)))
+        known = {**self._snapshots, **{partition: self._snapshot(partition) for partition in self._counts}}
+        snapshots = [known[partition] for partition in sorted(known)]
+        return Popularity(
+            _shares(self._now.merged([snapshot.now for snapshot in snapshots])),
+            _shares(self._lasting.merged([snapshot.lasting for snapshot in snapshots])),
+        )
 
-    def scores(self) -> dict[int, float]:
-        """Return what trends: items of all snapshots, heaviest first, with their weight in (0, 1], the heaviest's 1."""
-        told = ((each.as_of_ms, each.counts) for _, each in sorted(self._snapshots.items()))
-        return _shares(told, self._half_life_ms, SNAPSHOT_ITEMS)
-
-    def lasting(self) -> dict[int, float]:
-        """Return what is popular in the long run, in the same way."""
-        told = ((each.as_of_ms, each.lasting) for _, each in sorted(self._snapshots.items()))
-        return _shares(told, self._lasting_half_life_ms, LASTING_ITEMS)
-
-    def _snapshot(self, partition: int) -> TrendingSnapshot:
+    def _snapshot(self, partition: int, *, in_order: bool = False) -> _Snapshot:
         counts = self._counts[partition]
-        latest_ms = counts.latest_ms
-        return TrendingSnapshot(
-            partition=partition,
-            as_of_ms=latest_ms,
-            counts=counts.now.as_of(latest_ms),
-            lasting=counts.lasting.as_of(latest_ms),
+        return _Snapshot(
+            self._now.heaviest(counts.now, in_order=in_order), self._lasting.heaviest(counts.lasting, in_order=in_order)
         )
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
-        told = self._snapshots.get(partition, TrendingSnapshot(partition=partition, as_of_ms=at_ms, counts={}))
-        return _Partition(
-            latest_ms=told.as_of_ms,
-            now=_Counts(self._half_life_ms, SNAPSHOT_ITEMS, told.as_of_ms, dict(told.counts)),
-            lasting=_Counts(self._lasting_half_life_ms, LASTING_ITEMS, told.as_of_ms, dict(told.lasting)),
-        )
+        """Return counters of a partition that begin with its snapshot, if there is one."""
+        nothing = _heaviest(at_ms, {})
+        snapshot = self._snapshots.pop(partition, _Snapshot(nothing, nothing))
+        return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
 
 
-def _shares(told: Iterable[tuple[int, Mapping[int, float]]], half_life_ms: float, number: int) -> dict[int, float]:
-    """Add up counts as of different times, and return the heaviest items with their share of the very heaviest."""
-    snapshots = list(told)
-    now_ms = max((as_of_ms for as_of_ms, _ in snapshots), default=0)
-    total: defaultdict[int, float] = defaultdict(float)
-    for as_of_ms, counts in snapshots:
-        factor = decay(now_ms - as_of_ms, half_life_ms)
-        for key, mass in counts.items():
-            total[key] += mass * factor
-    best = list(heaviest(total, number).items())
-    return {key: share for key, mass in best if mass > 0 and (share := mass / best[0][1]) > 0}
+def decay(elapsed_ms: float, half_life_ms: float) -> float:
+    """Return what is left of 1 after `elapsed_ms`."""
+    return float(2.0 ** max(-elapsed_ms / half_life_ms, kernels.SMALLEST_EXPONENT))
+
+
+def _selected(counted: Counters, limit: int, *, in_order: bool) -> tuple[Keys, Weights]:
+    """Return the `limit` heaviest keys and their weights, measured against the landmark."""
+    keys, weights = np.empty_like(counted.keys), np.empty_like(counted.weights)
+    number = kernels.heaviest(counted, limit, in_order, keys, weights)
+    return keys[:number], weights[:number]
+
+
+def _shares(heaviest: _Heaviest) -> Shares:
+    """Return the items' shares of the very heaviest."""
+    weights = heaviest.weights
+    if not len(weights) or weights[0] <= 0:
+        return Shares()
+    shares = weights / weights[0]
+    number = int(np.count_nonzero(shares > 0))
+    return Shares(heaviest.keys[:number], shares[:number])
+
+
+def _heaviest(as_of_ms: int, counts: Mapping[int, float]) -> _Heaviest:
+    return _Heaviest(as_of_ms, *Shares.of(counts))

@@ -21,7 +21,7 @@ from inference.retrieval.vectors import quantise
 from inference.types import Query, RankedList, Vector, stable_key
 from streams.contracts.messages import ItemVector
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.items.trending import Popularity
+from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
 from streams.scoring import Scoring, ScoringLimits, scorer_thread
 from tests.streams.shoppers import DIM, item_of, unit_vector
@@ -145,7 +145,7 @@ async def test_when_even_retrieval_is_late_the_list_is_what_is_popular(
     scoring: Scoring, script: Script, live: LiveCatalogue
 ) -> None:
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
-    await scoring.set_popularity(Popularity(popular), live)
+    await scoring.set_popularity(Popularity(Shares.of(popular)), live)
     deadline(scoring, SOON)
     script.hang_in = "retrieve"
     seen = replace(shopper("i5", k=2), exclude=np.array([stable_key("i7")], dtype=np.uint64))

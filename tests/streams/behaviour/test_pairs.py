@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.behaviour.pairs import BEFORE, POSITIONS, QUERIES, VERSION, PairRules, fold, neighbours
+from inference.types import stable_key
+from streams.behaviour.pairs import (
+    BEFORE,
+    POSITIONS,
+    QUERIES,
+    VERSION,
+    PairRules,
+    fold,
+    fold_all,
+    neighbours,
+    neighbours_of_all,
+)
 from streams.contracts.messages import Approach
 from streams.errors import PairsCodecError
 from tests.streams.shoppers import NOW_MS
@@ -42,7 +53,7 @@ def approach(
     )
 
 
-def fold_all(approaches: list[Approach], rules: PairRules = RULES) -> bytes:
+def fold_in_turn(approaches: list[Approach], rules: PairRules = RULES) -> bytes:
     """Fold approaches as they lie in one partition, one after the other."""
     state = None
     for offset, each in enumerate(approaches):
@@ -83,7 +94,7 @@ def test_approaches_in_any_order_are_the_decayed_sum(width_ms: int, data: st.Dat
             queries[each.query] = queries.get(each.query, 0.0) + each.weight * share
             shoppers.setdefault(each.query, set()).add(each.shopper)
     for order in (history, data.draw(st.permutations(history))):
-        told = neighbours(ITEM, fold_all(order))
+        told = neighbours(ITEM, fold_in_turn(order))
         assert (told.key, told.as_of_ms) == (ITEM, newest_ms)
         assert told.mass == pytest.approx(mass)
         assert told.before == pytest.approx(before)
@@ -93,7 +104,7 @@ def test_approaches_in_any_order_are_the_decayed_sum(width_ms: int, data: st.Dat
 
 @given(histories(DAY), st.data())
 def test_a_replayed_approach_gives_back_the_same_bytes(history: list[Approach], data: st.DataObject) -> None:
-    state = fold_all(history)
+    state = fold_in_turn(history)
     offset = data.draw(st.integers(0, len(history) - 1))
     assert fold(state, msgspec.structs.replace(history[offset], offset=offset), RULES) is state
 
@@ -119,7 +130,9 @@ def test_the_partition_that_was_silent_longest_is_forgotten_first() -> None:
 
 def test_a_late_approach_weighs_what_it_should() -> None:
     half_life = round(RULES.half_life_ms)
-    told = neighbours(ITEM, fold_all([approach(before={1: 1.0}), approach(at_ms=NOW_MS - half_life, before={2: 1.0})]))
+    told = neighbours(
+        ITEM, fold_in_turn([approach(before={1: 1.0}), approach(at_ms=NOW_MS - half_life, before={2: 1.0})])
+    )
     assert told.before == pytest.approx({1: 1.0, 2: 0.5})
     assert told.mass == pytest.approx(1.5)
 
@@ -128,7 +141,7 @@ def test_a_late_approach_weighs_what_it_should() -> None:
 def test_times_far_apart_neither_overflow_nor_freeze(far_ms: int) -> None:
     told = neighbours(
         ITEM,
-        fold_all([approach(at_ms=at_ms, before={number: 1.0}) for number, at_ms in enumerate((NOW_MS, far_ms, 1))]),
+        fold_in_turn([approach(at_ms=at_ms, before={number: 1.0}) for number, at_ms in enumerate((NOW_MS, far_ms, 1))]),
     )
     newest = 0 if far_ms < NOW_MS else 1
     assert told.before[newest] == pytest.approx(1.0)
@@ -153,7 +166,7 @@ def test_the_heaviest_stay_and_the_lightest_make_room() -> None:
         approach(before={**favourites, 1000 + 3 * number: 1.0, 1001 + 3 * number: 0.5, 1002 + 3 * number: 0.2})
         for number in range(200)
     ]
-    told = neighbours(ITEM, fold_all(history))
+    told = neighbours(ITEM, fold_in_turn(history))
     assert len(told.before) == BEFORE
     assert {key: told.before[key] for key in list(told.before)[:10]} == pytest.approx(dict.fromkeys(range(10), 600.0))
     assert {1000 + 3 * 199, 1001 + 3 * 199, 1002 + 3 * 199} <= told.before.keys()
@@ -161,9 +174,9 @@ def test_the_heaviest_stay_and_the_lightest_make_room() -> None:
 
 
 def test_a_search_is_told_once_two_shoppers_came_by_it() -> None:
-    private = fold_all([approach(query="my own name", shopper=1, weight=3.0) for _ in range(9)])
+    private = fold_in_turn([approach(query="my own name", shopper=1, weight=3.0) for _ in range(9)])
     assert neighbours(ITEM, private).queries == {}
-    shared = fold_all([approach(query="boots", shopper=shopper) for shopper in (1, 1, 2, 1)])
+    shared = fold_in_turn([approach(query="boots", shopper=shopper) for shopper in (1, 1, 2, 1)])
     assert neighbours(ITEM, shared).queries == {"boots": 4.0}
 
 
@@ -171,7 +184,7 @@ def test_a_search_that_was_forgotten_is_private_again() -> None:
     history = [approach(query="boots", shopper=shopper) for shopper in (1, 2)]
     history += [approach(query=f"query {number}", shopper=number % 2, weight=9.0) for number in range(4 * QUERIES)]
     history += [approach(query="boots", shopper=1, weight=99.0)]
-    assert neighbours(ITEM, fold_all(history)).queries == {}
+    assert neighbours(ITEM, fold_in_turn(history)).queries == {}
 
 
 @pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
@@ -189,21 +202,124 @@ def test_the_largest_item_takes_at_most_4200_bytes(letter: str) -> None:
     assert len(msgspec.msgpack.encode(told)) <= 1300
 
 
+VERSION_1 = [1, RULES.half_life_ms, NOW_MS, NOW_MS + DAY, 3.0, {1: 1.0, 2: 0.5}, {"boots": 2.0, "чайник": 1.0},
+             {"boots": 7}, {2**64 - 5: [41, NOW_MS]}]  # fmt: skip
+"""The fields of a state of version 1, as it lies in stores and changelogs."""
+
+
 def with_field(position: int, value: object) -> bytes:
-    """Return a good state with one field replaced."""
-    wire = msgspec.msgpack.decode(fold_all([approach(before={1: 1.0}, query="boots")]))
-    wire[position] = value
-    return msgspec.msgpack.encode(wire)
+    """Return a good state of version 1 with one field replaced."""
+    return msgspec.msgpack.encode([*VERSION_1[:position], value, *VERSION_1[position + 1 :]])
+
+
+def patched(offset: int, data: bytes) -> bytes:
+    """Return a good state with some bytes replaced."""
+    state = fold_in_turn([approach(before={1: 1.0}, query="boots")])
+    return state[:offset] + data + state[offset + len(data) :]
+
+
+GOLDEN = bytes.fromhex(
+    "020202020000000000000000d94ff34100a4381c9c01000000005f219c010000b4c1e0eecb1710400100000000000000"
+    "ffffffffffffffffb4c1e0eecb170040000000000000e03f09a018faf51ace7dc43b09c96abd403f0500000000000000"
+    "040000000000000000a4381c9c01000000a4381c9c01000065a7ed1df5dbeab634f6ec3a70b0d54eb4c1e0eecb170840"
+    "6883c1dd972ff03f06000000000000000500090000000000d0a7d0b0d0b9626f6f74730000000000"
+)
+"""A state of version 2: what is written today has to be read for ever."""
+
+
+def test_the_layout_of_version_2_stays() -> None:
+    state = fold(None, approach(3, before={1: 1.0, 2**64 - 1: 0.5}, query="Чай", shopper=9, weight=2.0), RULES)
+    state = fold(state, approach(4, NOW_MS + DAY, before={1: 1.0}, query="Чай", shopper=8, partition=1), RULES)
+    state = fold(state, approach(5, NOW_MS + DAY, query="boots", shopper=8), RULES)
+    assert state == GOLDEN
+    published = neighbours(ITEM, GOLDEN)
+    assert list(published.before) == [1, 2**64 - 1]
+    assert list(published.queries) == ["Чай"]
+
+
+def test_a_state_of_version_1_is_read_and_folded_into() -> None:
+    old = msgspec.msgpack.encode(VERSION_1)
+    share = 2.0 ** (-DAY / RULES.half_life_ms)
+    published = neighbours(ITEM, old)
+    assert published.as_of_ms == NOW_MS + DAY
+    assert published.mass == pytest.approx(3.0 * share)
+    assert published.before == pytest.approx({1: share, 2: 0.5 * share})
+    assert published.queries == pytest.approx({"чайник": share})
+    state = fold(old, approach(1, NOW_MS + DAY, before={2: 1.0}, query="boots", shopper=8), RULES)
+    assert state[0] == VERSION
+    published = neighbours(ITEM, state)
+    assert published.before == pytest.approx({2: 1 + 0.5 * share, 1: share})
+    assert published.queries == pytest.approx({"boots": 1 + 2.0 * share, "чайник": share})
+    # What version 1 had counted is no news.
+    place = stable_key("clicks/0")
+    counted = msgspec.msgpack.encode([*VERSION_1[:8], {place: [41, NOW_MS]}])
+    assert fold(counted, approach(41), RULES) is counted
+    assert fold(counted, approach(42), RULES) is not counted
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", with_field(0, 0), with_field(0, VERSION + 1), with_field(1, 0.0), with_field(1, float("nan"))]
+    "data",
+    [
+        b"",
+        b"{}",
+        with_field(0, 0),
+        with_field(0, VERSION),
+        with_field(1, 0.0),
+        with_field(1, float("nan")),
+        with_field(5, dict.fromkeys(range(BEFORE + 1), 1.0)),
+        with_field(6, {65 * "x": 1.0}),
+        with_field(3, 2**63),
+        GOLDEN[:40],
+        GOLDEN[:-8],
+        GOLDEN + bytes(8),
+        patched(0, b"\x01"),
+        patched(0, bytes([VERSION + 1])),
+        patched(1, b"\xff"),
+        patched(2, b"\x02"),
+        patched(3, b"\xff"),
+        patched(8, bytes(8)),
+        patched(8, b"\xff" * 8),
+    ],
 )
 def test_what_is_no_state_is_refused(data: bytes) -> None:
     with pytest.raises(PairsCodecError, match="stored pairs"):
         fold(data, approach(), RULES)
     with pytest.raises(PairsCodecError, match="stored pairs"):
         neighbours(ITEM, data)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numbers that are noise overflow, where kernels run as Python
+@given(st.binary(min_size=1, max_size=300), st.integers(0, 300))
+def test_any_bytes_within_a_state_are_refused_or_read(noise: bytes, offset: int) -> None:
+    data = patched(offset, noise)
+    try:
+        state = fold(data, approach(7, NOW_MS, 1.0, {3: 1.0}, "tent", timestamp_ms=2**62), RULES)
+        neighbours(ITEM, data)
+    except PairsCodecError:
+        return
+    neighbours(ITEM, state)
+
+
+@given(st.data())
+def test_a_batch_is_what_one_after_the_other_is(data: st.DataObject) -> None:
+    history = data.draw(st.lists(st.tuples(st.integers(0, 2), histories(DAY).map(lambda drawn: drawn[0])), max_size=40))
+    history = [(item, msgspec.structs.replace(each, offset=n)) for n, (item, each) in enumerate(history)]
+    again = data.draw(st.lists(st.sampled_from(history), max_size=5)) if history else []
+    single: list[bytes | None] = [None, None, None]
+    batched: list[bytes | None] = [None, None, None]
+    for item, each in [*history, *again]:
+        single[item] = fold(single[item], each, RULES)
+    for part in (history[:7], history[7:], again):
+        folded = fold_all(batched, [item for item, _ in part], [each for _, each in part], RULES)
+        assert folded.counted == [part is not again] * len(part)
+        if part is again:
+            assert all(after is before for before, after in zip(batched, folded.states, strict=True) if before)
+        batched = [state or None for state in folded.states]
+    assert batched == single
+    known = [(number, state) for number, state in enumerate(single) if state is not None]
+    assert neighbours_of_all([key for key, _ in known], [state for _, state in known]) == [
+        neighbours(key, state) for key, state in known
+    ]
 
 
 @given(st.binary(max_size=200), st.integers(0, 8), st.booleans())

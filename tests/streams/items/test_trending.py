@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.contracts import serde
 from streams.contracts.messages import TrendingSnapshot
-from streams.items.trending import KEPT_TIMES, LARGEST_EXPONENT, LASTING_ITEMS, SNAPSHOT_ITEMS, Trending
+from streams.items.trending import (
+    KEPT_TIMES,
+    LARGEST_EXPONENT,
+    LASTING_ITEMS,
+    SNAPSHOT_ITEMS,
+    TrendIncrements,
+    Trending,
+)
 from tests.streams.shoppers import NOW_MS
 
 HOUR = 3600_000
@@ -38,9 +46,16 @@ def events(width_ms: int) -> st.SearchStrategy[list[Event]]:
 
 def counted(history: list[Event]) -> Trending:
     trending = Trending(HALF_LIFE, LASTING)
-    for event in history:
-        trending.observe(*event)
+    trending.add(TrendIncrements.of(history))
     return trending
+
+
+def scores(trending: Trending) -> dict[int, float]:
+    return trending.popularity().now.mapping()
+
+
+def lasting(trending: Trending) -> dict[int, float]:
+    return trending.popularity().lasting.mapping()
 
 
 def direct(history: list[Event], half_life: float = HALF_LIFE) -> dict[int, float]:
@@ -59,18 +74,17 @@ def test_scores_are_the_direct_sum_in_any_order(width_ms: int, data: st.DataObje
     for order in (history, data.draw(st.permutations(history))):
         trending = counted(order)
         list(trending.take_changed())
-        assert trending.scores() == pytest.approx(direct(history), rel=1e-9, abs=1e-12)
-        assert trending.lasting() == pytest.approx(direct(history, LASTING), rel=1e-9, abs=1e-12)
+        assert scores(trending) == pytest.approx(direct(history), rel=1e-9, abs=1e-12)
+        assert lasting(trending) == pytest.approx(direct(history, LASTING), rel=1e-9, abs=1e-12)
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
-def test_telling_in_between_changes_nothing(history: list[Event], cut: int) -> None:
+def test_publishing_in_between_changes_nothing(history: list[Event], cut: int) -> None:
     trending = counted(history[:cut])
     list(trending.take_changed())
-    for event in history[cut:]:
-        trending.observe(*event)
+    trending.add(TrendIncrements.of(history[cut:]))
     list(trending.take_changed())
-    assert trending.scores() == pytest.approx(direct(history), rel=1e-9)
+    assert scores(trending) == pytest.approx(direct(history), rel=1e-9)
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
@@ -81,8 +95,8 @@ def test_another_owner_goes_on_where_the_last_one_stopped(history: list[Event], 
     for event in history[cut:]:
         second.observe(*event)
     list(second.take_changed())
-    assert second.scores() == pytest.approx(direct(history), rel=1e-9)
-    assert second.lasting() == pytest.approx(direct(history, LASTING), rel=1e-9)
+    assert scores(second) == pytest.approx(direct(history), rel=1e-9)
+    assert lasting(second) == pytest.approx(direct(history, LASTING), rel=1e-9)
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
@@ -91,10 +105,9 @@ def test_a_partition_that_comes_back_to_its_owner_keeps_its_counts(history: list
     for partition in range(3):
         trending.release(partition)
     assert list(trending.take_changed()) == []
-    for event in history[cut:]:
-        trending.observe(*event)
+    trending.add(TrendIncrements.of(history[cut:]))
     list(trending.take_changed())
-    assert trending.scores() == pytest.approx(direct(history), rel=1e-9)
+    assert scores(trending) == pytest.approx(direct(history), rel=1e-9)
 
 
 def test_what_is_counted_here_is_not_overwritten_and_what_is_not_is() -> None:
@@ -102,73 +115,79 @@ def test_what_is_counted_here_is_not_overwritten_and_what_is_not_is() -> None:
     for partition in (0, 1):
         trending.restore(TrendingSnapshot(partition=partition, as_of_ms=NOW_MS, counts={9: 4.0}))
     list(trending.take_changed())
-    assert trending.scores() == {9: 1.0, 1: 0.25}
+    assert scores(trending) == {9: 1.0, 1: 0.25}
     trending.release(0)
     trending.restore(TrendingSnapshot(partition=0, as_of_ms=NOW_MS, counts={9: 4.0}))
-    assert trending.scores() == {9: 1.0}
+    assert scores(trending) == {9: 1.0}
 
 
-def test_only_changed_partitions_are_told() -> None:
+def test_only_changed_partitions_are_published() -> None:
     trending = counted([(2, 1, NOW_MS, 1.0), (0, 1, NOW_MS, 1.0)])
     assert [snapshot.partition for snapshot in list(trending.take_changed())] == [0, 2]
     assert list(trending.take_changed()) == []
     trending.observe(2, 1, NOW_MS, 1.0)
-    (told,) = list(trending.take_changed())
-    assert (told.partition, told.as_of_ms, told.counts) == (2, NOW_MS, {1: 2.0})
+    (snapshot,) = list(trending.take_changed())
+    assert (snapshot.partition, snapshot.as_of_ms, snapshot.counts) == (2, NOW_MS, {1: 2.0})
 
 
 def test_a_late_event_weighs_what_it_should() -> None:
     trending = counted([(0, 1, NOW_MS, 1.0), (0, 2, NOW_MS - HALF_LIFE, 1.0)])
-    (told,) = list(trending.take_changed())
-    assert told.counts == {1: 1.0, 2: 0.5}
+    (snapshot,) = list(trending.take_changed())
+    assert snapshot.counts == {1: 1.0, 2: 0.5}
 
 
 @pytest.mark.parametrize("far_ms", [0, NOW_MS - 100 * YEAR, NOW_MS + 100 * YEAR])
 def test_times_far_apart_neither_overflow_nor_freeze_the_counts(far_ms: int) -> None:
     trending = counted([(0, 1, far_ms, 1.0), (0, 2, NOW_MS, 1.0), (0, 1, far_ms, 1.0)])
     list(trending.take_changed())
-    scores = trending.scores()
-    assert max(scores, key=lambda key: scores[key]) == (1 if far_ms > NOW_MS else 2)
-    assert all(math.isfinite(score) and 0 < score <= 1 for score in scores.values())
+    shares = scores(trending)
+    assert max(shares, key=lambda key: shares[key]) == (1 if far_ms > NOW_MS else 2)
+    assert all(math.isfinite(score) and 0 < score <= 1 for score in shares.values())
 
 
 def test_the_landmark_moves_long_before_a_float_overflows() -> None:
     steps = 40
     history = [(0, step % 3, NOW_MS + int(step * LARGEST_EXPONENT / 7 * HALF_LIFE), 1.0) for step in range(steps)]
     trending = counted(history)
-    assert max(trending._counts[0].now.mass.values()) < 2.0 ** (LARGEST_EXPONENT + 2)
+    assert trending._counts[0].now.weights.max() < 2.0 ** (LARGEST_EXPONENT + 2)
     list(trending.take_changed())
-    assert trending.scores() == pytest.approx(
+    assert scores(trending) == pytest.approx(
         {key: score for key, score in direct(history).items() if score > 0}, rel=1e-9, abs=1e-300
     )
 
 
 def test_memory_is_bounded_and_the_heaviest_stay() -> None:
     trending = Trending(HALF_LIFE)
-    for number in range(10 * KEPT_TIMES * SNAPSHOT_ITEMS):
-        trending.observe(0, number, NOW_MS, 1.0)
-        trending.observe(0, 10**9 + number % 10, NOW_MS, 1.0)
-    assert len(trending._counts[0].now.mass) <= 2 * KEPT_TIMES * SNAPSHOT_ITEMS
-    assert len(trending._counts[0].lasting.mass) <= 2 * KEPT_TIMES * LASTING_ITEMS
-    (told,) = list(trending.take_changed())
-    assert len(told.counts) == SNAPSHOT_ITEMS
-    assert list(told.counts)[:10] == [10**9 + place for place in reversed(range(10))]
-    assert len(trending.scores()) == SNAPSHOT_ITEMS
-    assert len(told.lasting) == len(trending.lasting()) == LASTING_ITEMS
+    for start in range(0, 10 * KEPT_TIMES * SNAPSHOT_ITEMS, 100):
+        numbers = range(start, start + 100)
+        trending.add(
+            TrendIncrements.of((0, number, NOW_MS, 2.0 if number < LASTING_ITEMS else 1.0) for number in numbers)
+        )
+        trending.add(TrendIncrements.of((0, 10**9 + number % 10, NOW_MS, 1.0) for number in numbers))
+        if start % 5000 == 0:
+            trending.popularity()
+        kept = [min(start + 110, KEPT_TIMES * published) for published in (SNAPSHOT_ITEMS, LASTING_ITEMS)]
+        assert len(trending) >= sum(kept)
+        assert len(trending) <= 2 * KEPT_TIMES * (SNAPSHOT_ITEMS + LASTING_ITEMS)
+    (snapshot,) = list(trending.take_changed())
+    assert len(snapshot.counts) == SNAPSHOT_ITEMS
+    assert list(snapshot.counts)[:10] == [10**9 + place for place in reversed(range(10))]
+    assert len(scores(trending)) == SNAPSHOT_ITEMS
+    assert len(snapshot.lasting) == len(lasting(trending)) == LASTING_ITEMS
 
 
 def test_nothing_counted_is_nothing_that_trends() -> None:
     trending = Trending(HALF_LIFE)
     trending.release(3)
-    assert trending.scores() == {}
+    assert scores(trending) == {}
     assert list(trending.take_changed()) == []
 
 
 def test_what_was_popular_once_lasts_longer_than_it_trends() -> None:
     trending = counted([*[(0, 1, NOW_MS, 1.0)] * 8, (0, 2, NOW_MS + 10 * HALF_LIFE, 1.0)])
     list(trending.take_changed())
-    assert list(trending.scores()) == [2, 1]
-    assert list(trending.lasting()) == [1, 2]
+    assert list(scores(trending)) == [2, 1]
+    assert list(lasting(trending)) == [1, 2]
 
 
 def test_a_snapshot_of_before_there_were_lasting_counts_is_read() -> None:
@@ -177,5 +196,48 @@ def test_a_snapshot_of_before_there_were_lasting_counts_is_read() -> None:
     trending.restore(old)
     trending.observe(0, 8, NOW_MS, 1.0)
     list(trending.take_changed())
-    assert trending.scores() == {7: 1.0, 8: 0.5}
-    assert trending.lasting() == {8: 1.0}
+    assert scores(trending) == {7: 1.0, 8: 0.5}
+    assert lasting(trending) == {8: 1.0}
+
+
+@given(st.data())
+def test_popularity_is_what_sorting_everything_gives(data: st.DataObject) -> None:
+    # Few distinct times and weights, whose sums are exact: many ties, which go by falling key.
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    number, partitions = 6000, data.draw(st.integers(1, 8))
+    keys = rng.choice(rng.integers(0, 2**64, 3000, dtype=np.uint64), number)
+    history = [
+        (int(rng.integers(partitions)), int(key), NOW_MS - LASTING * int(rng.integers(2)), float(rng.integers(1, 4)))
+        for key in keys
+    ]
+    trending = Trending(HALF_LIFE, LASTING)
+    for start in range(0, number, 2000):
+        trending.add(TrendIncrements.of(history[start : start + 2000]))
+        trending.popularity()
+    now_ms = max(at_ms for _, _, at_ms, _ in history)
+    for found, half_life, limit in (
+        (trending.popularity().now, HALF_LIFE, SNAPSHOT_ITEMS),
+        (trending.popularity().lasting, LASTING, LASTING_ITEMS),
+    ):
+        counts: list[dict[int, float]] = [{} for _ in range(partitions)]
+        for partition, key, at_ms, weight in history:
+            own = counts[partition]
+            own[key] = own.get(key, 0.0) + weight * 2.0 ** (-(now_ms - at_ms) / half_life)
+        total: dict[int, float] = {}
+        for own in counts:
+            for key, weight in heaviest(own, limit):
+                total[key] = total.get(key, 0.0) + weight
+        expected = heaviest(total, limit)
+        assert list(found.mapping().items()) == [(key, weight / expected[0][1]) for key, weight in expected]
+
+
+def heaviest(counts: dict[int, float], limit: int) -> list[tuple[int, float]]:
+    return sorted(counts.items(), key=lambda entry: (-entry[1], -entry[0]))[:limit]
+
+
+def test_a_snapshot_larger_than_is_published_is_taken_over() -> None:
+    trending = Trending(HALF_LIFE)
+    trending.restore(TrendingSnapshot(partition=0, as_of_ms=NOW_MS, counts=dict.fromkeys(range(9000), 2.0)))
+    trending.observe(0, 8999, NOW_MS, 1.0)
+    assert scores(trending)[8999] == 1.0
+    assert len(scores(trending)) == SNAPSHOT_ITEMS

@@ -16,7 +16,7 @@ import pytest
 from inference.bundle import Bundle
 from inference.types import Query, stable_key
 from streams.contracts.messages import ModelPin
-from streams.items.trending import Popularity
+from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
 from streams.serving.servable import Serving
 from streams.serving.swap import ModelSwap, Phase
@@ -210,7 +210,7 @@ async def test_items_that_come_change_and_go_meanwhile_are_in_the_new_catalogue_
 
 
 async def test_what_trends_and_the_labels_are_there_when_a_model_takes_over(stage: Stage) -> None:
-    stage.popularity = Popularity({stable_key("i3"): 1.0})
+    stage.popularity = Popularity(Shares.of({stable_key("i3"): 1.0}))
     for item_id in ITEMS:
         await stage.apply(item_id, OLD, NEW)
     labels = {key: stage.serving.now.live.label(key) for key in stage.serving.now.live._labels}

@@ -1,0 +1,412 @@
+"""The co-occurrence state of an item: how shoppers come to it, as bytes that kernels fold item transitions into.
+
+A state is a row of 8-byte little-endian words, as long as what it holds:
+
+    version, and the numbers of items before, queries and positions (a byte each, then zeros)
+    half-life (float64), landmark, time of the newest transition, weight of all transitions (float64)
+    items before: their stable keys, then their weights (float64)
+    positions: partitions' keys, then offsets, then the brokers' timestamps
+    queries: stable keys, then weights (float64), then 65536 · (mark + 1) + length of the text in bytes
+    the queries' texts in UTF-8, one after the other, zeros up to the end of the last word
+
+A query's mark is 16 bits of the only shopper who came by it, -1 once there were two. Times are in milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba.types import float64, int64, uint8, uint64
+
+from inference.encoding.text import REMEMBERED_BYTES
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.counters import LARGEST_EXPONENT, SMALLEST_EXPONENT
+
+VERSION = 2
+BEFORE, QUERIES, POSITIONS = 64, 8, 64
+"""What is kept of an item at most. Beyond so many partitions the one that was silent longest is forgotten first: what
+is replayed is what came last."""
+
+HEADER = 5
+"""Words before the lists."""
+MOST_WORDS = HEADER + 2 * BEFORE + 3 * POSITIONS + 3 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
+SHARED = -1
+"""The mark of a query by which more than one shopper came."""
+
+ITEM = np.dtype(
+    [
+        ("half_life_ms", "<f8"),
+        ("landmark_ms", "<i8"),
+        ("latest_ms", "<i8"),
+        ("weight", "<f8"),
+        ("befores", "<i8"),
+        ("positions", "<i8"),
+        ("queries", "<i8"),
+        ("before", "<u8", BEFORE),
+        ("before_weights", "<f8", BEFORE),
+        ("partitions", "<u8", POSITIONS),
+        ("offsets", "<i8", POSITIONS),
+        ("timestamps_ms", "<i8", POSITIONS),
+        ("query", "<u8", QUERIES),
+        ("query_weights", "<f8", QUERIES),
+        ("marks", "<i8", QUERIES),
+        ("text_lengths", "<i8", QUERIES),
+        ("texts", "u1", (QUERIES, REMEMBERED_BYTES)),
+    ],
+    align=True,
+)
+"""A state with room for everything, while it is worked on."""
+
+TRANSITION = np.dtype(
+    [
+        ("at_ms", "<i8"),
+        ("weight", "<f8"),
+        ("partition", "<u8"),
+        ("offset", "<i8"),
+        ("timestamp_ms", "<i8"),
+        ("shopper", "<i8"),
+        ("query", "<u8"),
+        ("before_end", "<i8"),
+        ("text_end", "<i8"),
+    ],
+    align=True,
+)
+"""A transition. `query` is 0 for none. The items before it and the text of its query begin where those of the
+transition in front of it end."""
+
+_ITEMS = numba.from_dtype(ITEM)[::1]
+_TRANSITIONS = numba.from_dtype(TRANSITION)[::1]
+
+Words = npt.NDArray[np.uint64]
+
+
+@helper
+def is_sound(words: Any, first: int, last: int) -> bool:
+    """Tell whether the words from `first` to `last` are a state that `unpack` can read."""
+    if last - first < HEADER:
+        return False
+    letters = words[first:last].view(np.uint8)
+    befores, queries, positions = int(letters[1]), int(letters[2]), int(letters[3])
+    if letters[0] != VERSION or befores > BEFORE or queries > QUERIES or positions > POSITIONS:
+        return False
+    if not words.view(np.float64)[first + 1] > 0.0:
+        return False
+    lists = HEADER + 2 * befores + 3 * positions + 3 * queries
+    if first + lists > last:
+        return False
+    text = 8 * lists
+    for row in range(queries):
+        both = words.view(np.int64)[first + lists - queries + row]
+        if both < 0 or both % 65536 > REMEMBERED_BYTES:
+            return False
+        text += both % 65536
+    return bool((text + 7) // 8 == last - first)
+
+
+@helper
+def unpack(words: Any, first: int, item: Any) -> None:
+    """Read the state that begins at `first`."""
+    integers, floats, letters = words.view(np.int64), words.view(np.float64), words.view(np.uint8)
+    item["befores"] = letters[8 * first + 1]
+    item["queries"] = letters[8 * first + 2]
+    item["positions"] = letters[8 * first + 3]
+    item["half_life_ms"] = floats[first + 1]
+    item["landmark_ms"] = integers[first + 2]
+    item["latest_ms"] = integers[first + 3]
+    item["weight"] = floats[first + 4]
+    at = first + HEADER
+    for row in range(item["befores"]):
+        item["before"][row] = words[at + row]
+        item["before_weights"][row] = floats[at + item["befores"] + row]
+    at += 2 * item["befores"]
+    for row in range(item["positions"]):
+        item["partitions"][row] = words[at + row]
+        item["offsets"][row] = integers[at + item["positions"] + row]
+        item["timestamps_ms"][row] = integers[at + 2 * item["positions"] + row]
+    at += 3 * item["positions"]
+    text = 8 * (at + 3 * item["queries"])
+    for row in range(item["queries"]):
+        item["query"][row] = words[at + row]
+        item["query_weights"][row] = floats[at + item["queries"] + row]
+        both = integers[at + 2 * item["queries"] + row]
+        item["marks"][row] = both // 65536 - 1
+        item["text_lengths"][row] = both % 65536
+        for letter in range(item["text_lengths"][row]):
+            item["texts"][row, letter] = letters[text + letter]
+        text += item["text_lengths"][row]
+
+
+@helper
+def pack(item: Any, words: Any) -> int:
+    """Write the state, and return how many words it takes."""
+    integers, floats, letters = words.view(np.int64), words.view(np.float64), words.view(np.uint8)
+    words[0] = 0
+    letters[0] = VERSION
+    letters[1] = item["befores"]
+    letters[2] = item["queries"]
+    letters[3] = item["positions"]
+    floats[1] = item["half_life_ms"]
+    integers[2] = item["landmark_ms"]
+    integers[3] = item["latest_ms"]
+    floats[4] = item["weight"]
+    at = HEADER
+    for row in range(item["befores"]):
+        words[at + row] = item["before"][row]
+        floats[at + item["befores"] + row] = item["before_weights"][row]
+    at += 2 * item["befores"]
+    for row in range(item["positions"]):
+        words[at + row] = item["partitions"][row]
+        integers[at + item["positions"] + row] = item["offsets"][row]
+        integers[at + 2 * item["positions"] + row] = item["timestamps_ms"][row]
+    at += 3 * item["positions"]
+    text = 8 * (at + 3 * item["queries"])
+    for row in range(item["queries"]):
+        words[at + row] = item["query"][row]
+        floats[at + item["queries"] + row] = item["query_weights"][row]
+        integers[at + 2 * item["queries"] + row] = 65536 * (item["marks"][row] + 1) + item["text_lengths"][row]
+        for letter in range(item["text_lengths"][row]):
+            letters[text + letter] = item["texts"][row, letter]
+        text += item["text_lengths"][row]
+    while text % 8 != 0:
+        letters[text] = 0
+        text += 1
+    return int(text // 8)
+
+
+@helper
+def rebase(item: Any, half_life_ms: float) -> None:
+    """Measure against the newest transition, from now on with this half-life."""
+    elapsed_ms = item["latest_ms"] - item["landmark_ms"]
+    factor = 2.0 ** max(-elapsed_ms / item["half_life_ms"], SMALLEST_EXPONENT)
+    item["weight"] *= factor
+    for row in range(item["befores"]):
+        item["before_weights"][row] *= factor
+    for row in range(item["queries"]):
+        item["query_weights"][row] *= factor
+    item["landmark_ms"] = item["latest_ms"]
+    item["half_life_ms"] = half_life_ms
+
+
+@helper
+def find(keys: Any, length: int, key: Any) -> int:
+    """Return the row of a key among the first `length`, -1 if it is not there."""
+    for row in range(length):
+        if keys[row] == key:
+            return row
+    return -1
+
+
+@helper
+def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth: float) -> None:
+    """Add the weights of the items before a transition.
+
+    If there is no room for all, the lightest of those that were there make room for the new ones, ties by key.
+    """
+    came = np.zeros(BEFORE, dtype=np.int64)
+    newcomers = 0
+    for entry in range(first, last):
+        row = find(item["before"], item["befores"], keys[entry])
+        if row >= 0:
+            item["before_weights"][row] += weights[entry] * growth
+        elif item["befores"] < BEFORE:
+            item["before"][item["befores"]] = keys[entry]
+            item["before_weights"][item["befores"]] = weights[entry] * growth
+            item["befores"] += 1
+        elif newcomers < BEFORE:
+            came[newcomers] = entry
+            newcomers += 1
+    if newcomers == 0:
+        return
+    is_new = np.zeros(BEFORE, dtype=np.bool_)
+    for newcomer in range(newcomers):
+        lightest = -1
+        for row in range(BEFORE):
+            if not is_new[row] and (
+                lightest < 0
+                or item["before_weights"][row] < item["before_weights"][lightest]
+                or (
+                    item["before_weights"][row] == item["before_weights"][lightest]
+                    and item["before"][row] < item["before"][lightest]
+                )
+            ):
+                lightest = row
+        item["before"][lightest] = keys[came[newcomer]]
+        item["before_weights"][lightest] = weights[came[newcomer]] * growth
+        is_new[lightest] = True
+
+
+@helper
+def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float) -> None:
+    """Add the weight of the search that led to the item. If there is no room, the lightest goes, ties by key."""
+    row = find(item["query"], item["queries"], transition["query"])
+    if row >= 0:
+        if item["marks"][row] != transition["shopper"]:
+            item["marks"][row] = SHARED
+        item["query_weights"][row] += transition["weight"] * growth
+        return
+    if item["queries"] < QUERIES:
+        row = item["queries"]
+        item["queries"] += 1
+    else:
+        row = 0
+        for other in range(1, QUERIES):
+            if item["query_weights"][other] < item["query_weights"][row] or (
+                item["query_weights"][other] == item["query_weights"][row] and item["query"][other] < item["query"][row]
+            ):
+                row = other
+    item["query"][row] = transition["query"]
+    item["query_weights"][row] = transition["weight"] * growth
+    item["marks"][row] = transition["shopper"]
+    item["text_lengths"][row] = transition["text_end"] - first
+    for letter in range(item["text_lengths"][row]):
+        item["texts"][row, letter] = texts[first + letter]
+
+
+@helper
+def note_position(item: Any, transition: Any) -> bool:
+    """Note where a transition lay in Kafka; False if it was counted before, by offset and by the broker's clock."""
+    row = find(item["partitions"], item["positions"], transition["partition"])
+    if row >= 0:
+        if transition["offset"] <= item["offsets"][row] and transition["timestamp_ms"] <= item["timestamps_ms"][row]:
+            return False
+        item["offsets"][row] = transition["offset"]
+        item["timestamps_ms"][row] = max(item["timestamps_ms"][row], transition["timestamp_ms"])
+        return True
+    partition, offset, timestamp_ms = transition["partition"], transition["offset"], transition["timestamp_ms"]
+    if item["positions"] < POSITIONS:
+        row = item["positions"]
+        item["positions"] += 1
+    else:
+        row = 0
+        for other in range(1, POSITIONS):
+            if item["timestamps_ms"][other] < item["timestamps_ms"][row] or (
+                item["timestamps_ms"][other] == item["timestamps_ms"][row]
+                and item["partitions"][other] < item["partitions"][row]
+            ):
+                row = other
+        oldest_ms = item["timestamps_ms"][row]
+        if timestamp_ms < oldest_ms or (timestamp_ms == oldest_ms and partition < item["partitions"][row]):
+            return True  # the new one is the oldest
+    item["partitions"][row], item["offsets"][row], item["timestamps_ms"][row] = partition, offset, timestamp_ms
+    return True
+
+
+@kernel(
+    int64(
+        uint64[::1], int64[::1], _TRANSITIONS, int64[::1], int64[::1], uint64[::1], float64[::1], uint8[::1],
+        float64, _ITEMS, uint64[:, ::1], int64[::1], uint8[::1],
+    )
+)  # fmt: skip
+def fold(
+    words: Any, starts: Any, transitions: Any, order: Any, ends: Any, before: Any, before_weights: Any, texts: Any,
+    half_life_ms: float, scratch: Any, folded: Any, lengths: Any, counted: Any,
+) -> int:  # fmt: skip
+    """Fold transitions into the states of their items.
+
+    Args:
+        words: the states, one after the other.
+        starts: where each begins, and where the last one ends, (n + 1,). An item without a state takes no words.
+        transitions: dtype TRANSITION, (m,).
+        order: the transitions by item, those of one item in their order, (m,).
+        ends: how many of `order` belong to the items up to each one, (n,).
+        before: stable keys of the items before the transitions.
+        before_weights: theirs.
+        texts: UTF-8 of the transitions' queries.
+        half_life_ms: of a transition. Where it changes, what was counted before decays by the old one until now.
+        scratch: one record of dtype ITEM.
+        folded: receives the new states, (n, MOST_WORDS).
+        lengths: receives the words of each, 0 where nothing changed, (n,).
+        counted: receives 1 for each transition that was counted, 0 for one that its state held already, (m,).
+
+    Returns:
+        The first state that is unreadable, -1 if all could be read.
+    """
+    item = scratch[0]
+    entry = 0
+    for number in range(len(ends)):
+        is_new = starts[number + 1] == starts[number]
+        if is_new:
+            item["befores"], item["queries"], item["positions"] = 0, 0, 0
+        elif is_sound(words, starts[number], starts[number + 1]):
+            unpack(words, starts[number], item)
+        else:
+            return number
+        lengths[number] = 0
+        while entry < ends[number]:
+            place = order[entry]
+            transition = transitions[place]
+            entry += 1
+            if is_new:
+                item["half_life_ms"], item["weight"] = half_life_ms, 0.0
+                item["landmark_ms"], item["latest_ms"] = transition["at_ms"], transition["at_ms"]
+                is_new = False
+            counted[place] = note_position(item, transition)
+            if counted[place] == 0:
+                continue
+            lengths[number] = 1
+            item["latest_ms"] = max(item["latest_ms"], transition["at_ms"])
+            is_far = item["latest_ms"] - item["landmark_ms"] > LARGEST_EXPONENT * half_life_ms
+            if is_far or item["half_life_ms"] != half_life_ms:
+                rebase(item, half_life_ms)
+            elapsed_ms = item["landmark_ms"] - transition["at_ms"]
+            growth = 2.0 ** max(-elapsed_ms / half_life_ms, SMALLEST_EXPONENT)
+            item["weight"] += transition["weight"] * growth
+            before_start, text_start = np.int64(0), np.int64(0)
+            if place > 0:
+                before_start, text_start = transitions[place - 1]["before_end"], transitions[place - 1]["text_end"]
+            add_before(item, before, before_weights, before_start, transition["before_end"], growth)
+            if transition["query"] != 0:
+                add_query(item, transition, texts, text_start, growth)
+        if lengths[number] != 0:
+            lengths[number] = pack(item, folded[number])
+    return -1
+
+
+@kernel(int64(uint64[::1], int64[::1], _ITEMS, uint64[:, ::1], float64[:, ::1], int64[::1], float64[:, ::1]))
+def rank(
+    words: Any, starts: Any, items: Any, before: Any, before_weights: Any, lengths: Any, query_weights: Any
+) -> int:
+    """Decay states to their newest transition, and order the items before by falling weight, ties by key.
+
+    Args:
+        words: the states, one after the other.
+        starts: where each begins, and where the last one ends, (n + 1,).
+        items: receives the states, dtype ITEM, (n,); `weight` is decayed.
+        before: receives the stable keys of the items before that still weigh something, (n, BEFORE).
+        before_weights: receives their weights.
+        lengths: receives how many there are, (n,).
+        query_weights: receives the decayed weights of the queries, 0 for those that one shopper alone used,
+            (n, QUERIES).
+
+    Returns:
+        The first state that is unreadable, -1 if all could be read.
+    """
+    for number in range(len(items)):
+        item = items[number]
+        if not is_sound(words, starts[number], starts[number + 1]):
+            return number
+        unpack(words, starts[number], item)
+        elapsed_ms = item["latest_ms"] - item["landmark_ms"]
+        factor = 2.0 ** max(-elapsed_ms / item["half_life_ms"], SMALLEST_EXPONENT)
+        item["weight"] *= factor
+        length = 0
+        for row in range(item["befores"]):
+            key, weight = item["before"][row], item["before_weights"][row] * factor
+            if not weight > 0.0:
+                continue
+            at = length
+            while at > 0 and (
+                weight > before_weights[number, at - 1]
+                or (weight == before_weights[number, at - 1] and key < before[number, at - 1])
+            ):
+                before[number, at], before_weights[number, at] = before[number, at - 1], before_weights[number, at - 1]
+                at -= 1
+            before[number, at], before_weights[number, at] = key, weight
+            length += 1
+        lengths[number] = length
+        for row in range(item["queries"]):
+            query_weights[number, row] = item["query_weights"][row] * factor if item["marks"][row] == SHARED else 0.0
+    return -1
