@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
 
 SNAPSHOT_ITEMS, LASTING_ITEMS = 500, 1000
@@ -23,6 +25,22 @@ KEPT_TIMES = 4
 """A partition counts this many times the items that it tells; beyond twice as many the lightest are forgotten."""
 LARGEST_EXPONENT = 512.0
 """A landmark this many half-lives old is moved, long before a float64 overflows at 1024."""
+
+
+class TrendIncrements(NamedTuple):
+    """Actions to count, in order: int32, uint64, int64 and float64 arrays of one length.
+
+    Attributes:
+        partition: of the action.
+        keys: stable keys of the items.
+        at_ms: event times.
+        weights: of the actions.
+    """
+
+    partition: npt.NDArray[np.int32]
+    keys: Keys
+    at_ms: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
