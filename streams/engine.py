@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from inference.queries import QueryBatch
 from inference.types import SessionItems, Vector, stable_key
 from streams.behaviour.approaches import ActionContext, approach, session_items
@@ -30,7 +28,7 @@ from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
 from streams.profiles.arrange import Arranged, arrange, arrival
-from streams.profiles.batch import ANSWER, REPLAYED, SEARCH, AnswerBatch, rules_record
+from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, rules_record
 from streams.profiles.codec import Shoppers, load, text_of
 from streams.profiles.layout import QUERY_BYTES
 from streams.profiles.profile import ACTIONS, ProfileRules, Source
@@ -204,7 +202,12 @@ class Engine:
             *(
                 told[name].tolist()
                 for name in (
-                    "at_ms", "weight", "before_length", "led_query_length", "session_at_ms", "session_started_ms",
+                    "at_ms",
+                    "weight",
+                    "before_length",
+                    "led_query_length",
+                    "session_at_ms",
+                    "session_started_ms",
                 )  # fmt: skip
             ),
             strict=True,
@@ -252,7 +255,9 @@ class Engine:
             named = []
             if length and (weight := round(weight, 4)) >= FADED:
                 start = place * QUERY_BYTES
-                named.append(Intent(kind="query", label=text_of(texts[start : start + QUERY_BYTES], length), weight=weight))
+                named.append(
+                    Intent(kind="query", label=text_of(texts[start : start + QUERY_BYTES], length), weight=weight)
+                )
             for kind, (keys, shares, number) in (("category", categories), ("brand", brands)):
                 for key, share in zip(keys[:number], shares, strict=False):
                     label = label_of(key)

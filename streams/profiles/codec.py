@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from struct import Struct
-from struct import error as StructError
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,8 @@ _RECORD_BYTES, _HABITS_BYTES = PROFILE.itemsize, HABITS * HABIT_BITS.itemsize
 _SPACE, _DIM = Struct("<Q"), Struct("<H")
 _FIRST_BYTE_OF_ARRAYS = 0x80
 _REFUSALS = {
-    kernels.WRONG_LENGTHS: "stored profile: lists of its own lengths required, longer ones came",
+    kernels.WRONG_LENGTHS: f"stored profile: lists of at most {RECENT_ITEMS} items, {RECENT_QUERIES} searches, "
+    f"{AFFINITIES} labels, {TOPICS} topics and {HABITS} habits required, longer ones came",
     kernels.WRONG_ACTIONS: f"stored profile: actions 0 to {len(ACTIONS) - 1} required, others came",
     kernels.NOT_FINITE: "stored profile: finite vectors and weights required, others came",
     kernels.WRONG_TIMES: f"stored profile: times within ±{LARGEST_TIME_MS} ms required, others came",
@@ -211,9 +211,7 @@ def decode(stored: bytes, dim: int, space: int) -> Profile:
         categories=_table(AFFINITY, record, "category", ("keys", "weights"), "categories_length"),
         brands=_table(AFFINITY, record, "brand", ("keys", "weights"), "brands_length"),
         space=int(record["space"]),
-        positions={
-            key: Position(offset, at_ms) for key, offset, at_ms in [*topics][: int(record["topics_length"])]
-        },
+        positions={key: Position(offset, at_ms) for key, offset, at_ms in [*topics][: int(record["topics_length"])]},
         habits=np.frombuffer(habits[: int(record["habits_length"])].tobytes(), dtype=HABIT),
         prices=PriceMoments(*record["price_moments"].tolist()),
         session_started_ms=int(record["session_started_ms"]),
@@ -261,7 +259,8 @@ def _nothing(dim: int, space: int) -> bytes:
 
 
 def _encode(profile: Profile, dim: int) -> bytes:
-    if len(profile.recent) > RECENT_ITEMS or len(profile.queries) > RECENT_QUERIES or len(profile.habits) > HABITS:
+    lengths = (len(profile.recent), len(profile.queries), len(profile.categories), len(profile.brands))
+    if any(np.greater((*lengths, len(profile.habits)), (RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, AFFINITIES, HABITS))):
         raise ProfileCodecError(_REFUSALS[kernels.WRONG_LENGTHS])
     record = np.frombuffer(_nothing(dim, profile.space), dtype=PROFILE, count=1).copy()[0]
     try:
@@ -281,8 +280,8 @@ def _encode(profile: Profile, dim: int) -> bytes:
             text = shortened(query.text).encode()
             record["query_at_ms"][place], record["query_lengths"][place] = query.at_ms, len(text)
             record["query_texts"][place, : len(text)] = np.frombuffer(text, dtype=np.uint8)
-    except (OverflowError, ValueError, StructError) as error:
-        raise ProfileCodecError(f"stored profile: numbers of 64 bits and lists within bounds required ({error})") from error
+    except (OverflowError, ValueError) as error:
+        raise ProfileCodecError(f"stored profile: numbers of 64 bits required ({error})") from error
     vectors = bytearray()
     for kind, vector in enumerate((profile.short_term, profile.long_term)):
         shares, record["largest"][kind] = packed(vector)

@@ -19,7 +19,7 @@ TOO_LARGE = 65_520.0
 @helper
 def from_half(bits: int) -> float:
     """Return the number that these 16 bits stand for."""
-    exponent, fraction = (bits >> 10) & 31, bits & 1023
+    exponent, fraction = int(bits >> 10) & 31, int(bits) & 1023
     if exponent == 0:
         return ldexp(float(fraction), -24)
     if exponent == 31:

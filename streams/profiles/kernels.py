@@ -11,11 +11,12 @@ from typing import Any
 import numba
 import numpy as np
 from numba.types import NamedTuple as Tuple
-from numba.types import float32, float64, int8, int16, int64, uint8, uint64, void
+from numba.types import float32, int8, int16, int64, uint8, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.queries import HABITS as QUERY_HABITS
-from inference.queries import LABELS, LONG_TERM, QUERY, RECENT, SEARCH as SEARCH_VECTOR, SHORT_TERM
+from inference.queries import LABELS, LONG_TERM, QUERY, RECENT, SHORT_TERM
+from inference.queries import SEARCH as SEARCH_VECTOR
 from streams.profiles.batch import (
     ANSWER,
     ARRIVAL,
@@ -60,14 +61,10 @@ TOO_LARGE = np.float32(2.0**127)
 NO_KEY = np.uint64(0)
 NOTHING = np.float32(0.0)
 
-_profile, _habit, _event, _answer, _query, _rules = map(
-    numba.from_dtype, (PROFILE, HABIT, EVENT, ANSWER, QUERY, RULES)
-)
+_profile, _habit, _event, _answer, _query, _rules = map(numba.from_dtype, (PROFILE, HABIT, EVENT, ANSWER, QUERY, RULES))
 _profiles = Tuple((_profile[::1], int16[:, :, ::1], _habit[:, ::1]), ProfileBatch)
 _events = Tuple((_event[::1], int8[:, ::1], float32[:, ::1]), EventBatch)
-_answers = Tuple(
-    (_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], int64[::1], _answer[::1]), AnswerBatch
-)
+_answers = Tuple((_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], int64[::1], _answer[::1]), AnswerBatch)
 
 Record = Any
 """A record of a structured array; writing to its fields writes to the array."""
@@ -108,7 +105,11 @@ def check(profiles: ProfileBatch, found: Array) -> None:
             finite = finite and NOTHING <= profile["category_weights"][j] < np.float32(np.inf)
             finite = finite and NOTHING <= profile["brand_weights"][j] < np.float32(np.inf)
         for j in range(np.int64(profile["habits_length"])):
-            finite = finite and profiles.habits[i, j]["weight"] < INFINITE and profiles.habits[i, j]["interval_days"] < INFINITE
+            finite = (
+                finite
+                and profiles.habits[i, j]["weight"] < INFINITE
+                and profiles.habits[i, j]["interval_days"] < INFINITE
+            )
         if not finite:
             found[i] = NOT_FINITE
         times_fit = _is_time(profile["updated_ms"]) and _is_time(profile["session_started_ms"])
@@ -256,9 +257,7 @@ def _apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
 
 
 @helper
-def _count_label(
-    keys: Array, weights: Array, size: int, key: np.uint64, weight: np.float32, fading: np.float32
-) -> int:
+def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight: np.float32, fading: np.float32) -> int:
     """Let the weights of labels fade, count one (NO_KEY for none), and return how many there are.
 
     This is Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27): where there is no room, a newcomer
@@ -505,9 +504,7 @@ def _fade_and_add(shares: Array, largest: np.float32, unit: Array, amount: np.fl
 
 
 @helper
-def _tell_session(
-    profile: Record, event: Record, query: Record, answer: Record, exclude: Array, excluded: int
-) -> int:
+def _tell_session(profile: Record, event: Record, query: Record, answer: Record, exclude: Array, excluded: int) -> int:
     """Write the event's session, by its id, else since the last pause, and return the end of its part of `exclude`."""
     size, session = 0, event["session"]
     if event["action"] != ARRIVAL:

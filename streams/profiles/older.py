@@ -55,7 +55,9 @@ def decode_older(data: bytes, dim: int, space: int) -> Profile:
     try:
         wire = _decoder.decode(data)
         if not 1 <= wire.version <= NEWEST:
-            raise ProfileCodecError(f"stored profile: version 1 to {NEWEST} in MessagePack required, {wire.version} came")
+            raise ProfileCodecError(
+                f"stored profile: version 1 to {NEWEST} in MessagePack required, {wire.version} came"
+            )
         vector = _nothing if wire.space != space else _half if wire.version < 3 else _unpacked
         return Profile(
             updated_ms=wire.updated_ms,

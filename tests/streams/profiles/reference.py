@@ -5,7 +5,6 @@ Vectors are float32 sums that nobody rounds; everything else is what the kernels
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import log1p
 
 import numpy as np
@@ -237,5 +236,3 @@ def pay(moments: PriceMoments, price: float | None, fading: float, weight: float
         return PriceMoments(mass, first, second)
     logarithm = log1p(price)
     return PriceMoments(mass + weight, first + weight * logarithm, second + weight * logarithm * logarithm)
-
-

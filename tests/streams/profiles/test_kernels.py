@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -13,15 +12,14 @@ from hypothesis import strategies as st
 
 from inference.retrieval.vectors import inverse_norms, normalise, quantise
 from inference.types import Item, Vector, stable_key
-from streams.contracts.messages import Interaction, Purchase, Search
+from streams.contracts.messages import Interaction, Search
+from streams.engine import FADED, Event
 from streams.profiles import codec, kernels
-from streams.profiles import profile as profiles
 from streams.profiles.arrange import arrange
 from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, rules_record
 from streams.profiles.codec import Shoppers, text_of
 from streams.profiles.halves import from_half, to_half
-from streams.profiles.profile import Memory, Profile, Source, occurred_ms, price_habit
-from streams.engine import FADED, Event
+from streams.profiles.profile import Profile, Source, price_habit
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -110,9 +108,7 @@ def test_every_event_changes_a_profile_by_the_rules(spread: Spread, data: st.Dat
     for interaction, source in data.draw(happenings(spread)):
         before = read(stored)
         item = None if isinstance(interaction, Search) else known_item(interaction.item_id)
-        expected = reference.apply(
-            before, interaction, source, vector=vector_of(interaction), item=item, rules=RULES
-        )
+        expected = reference.apply(before, interaction, source, vector=vector_of(interaction), item=item, rules=RULES)
         after, answers = fold_batch(stored, [(interaction, source)], item_of=known_item)
         got = read(after)
         assert_follows(got, before, expected)
