@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -64,6 +65,7 @@ def subject(interaction: Interaction) -> str:
     return interaction.query if isinstance(interaction, Search) else interaction.item_id
 
 
+@lru_cache(maxsize=4096)
 def unit_vector(text: str, dim: int = DIM) -> Vector:
     """Return the vector that stands for an item's id or a query: random, always the same, and exact as int8."""
     vector = np.random.default_rng(stable_key(text)).normal(size=dim).astype(np.float32)
