@@ -29,8 +29,7 @@ from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
 from streams.profiles.arrange import Arranged, arrange, arrival
 from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, rules_record
-from streams.profiles.codec import Shoppers, load, text_of
-from streams.profiles.layout import QUERY_BYTES
+from streams.profiles.codec import Shoppers, load, texts_of
 from streams.profiles.profile import ACTIONS, ProfileRules, Source
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 PAST_TENSES = tuple(action.past_tense for action in ACTIONS)
 OUTCOMES = ("ok", "late", "replayed")
 """By the outcomes of `streams.profiles.batch`."""
+_CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
+_LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
 class Event(NamedTuple):
@@ -72,8 +73,9 @@ class Folded:
         queries: one row an event, in order, as of after that event.
         outcomes: one of OUTCOMES an event. A late event is older than what the shopper did last.
         intents: what the shopper is after, one tuple an event.
-        approaches, sessions: what the actions on items tell about them, in order. A replay has them too: whoever counts
-            them knows by an approach's place what was counted. A session that is forgotten already has none.
+        approaches, sessions: how shoppers came to the items that they acted on, and their sessions, in order. A replay
+            has them too: its approach's place in Kafka says whether it was counted. A session that is forgotten already
+            is left out.
         trends: the actions to count, in order, without replays.
     """
 
@@ -193,74 +195,51 @@ class Engine:
         return shoppers
 
     def _learned(self, events: Sequence[Event], answers: AnswerBatch) -> tuple[list[Approach], list[SessionItems]]:
-        """Return what the actions on items tell about them and their sessions."""
-        told = answers.answers
-        before, led_queries = told["before"].tolist(), told["led_query"].tobytes()
-        session, starts = answers.exclude[: answers.exclude_starts[-1]].tolist(), answers.exclude_starts.tolist()
-        columns = zip(
-            events,
-            *(
-                told[name].tolist()
-                for name in (
-                    "at_ms",
-                    "weight",
-                    "before_length",
-                    "led_query_length",
-                    "session_at_ms",
-                    "session_started_ms",
-                )  # fmt: skip
-            ),
-            strict=True,
-        )
+        """Return how shoppers came to the items that they acted on, and their sessions."""
+        records, starts = answers.answers, answers.exclude_starts.tolist()
+        session = answers.exclude[: starts[-1]].tolist()
+        numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
+        led_queries = texts_of(records["led_query"], records["led_query_length"])
         approaches, sessions = [], []
-        for place, (event, at_ms, weight, before_length, led_length, newest_ms, started_ms) in enumerate(columns):
+        for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
+            zip(events, numbers, led_queries, strict=True)
+        ):
             action, source, _, _ = event
             if isinstance(action, Search):
                 continue
-            start = place * QUERY_BYTES
             context = ActionContext(
                 at_ms=at_ms,
                 weight=weight,
-                before=before[place][:before_length],
-                led_query=text_of(led_queries[start : start + QUERY_BYTES], led_length) if led_length else None,
+                before=before[:length],
+                led_query=led_query,
                 session=session[starts[place] : starts[place + 1]],
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
             approaches.append(approach(action, source, context))
-            told_session = session_items(action, context)
-            if told_session is not None:
-                sessions.append(told_session)
+            so_far = session_items(action, context)
+            if so_far is not None:
+                sessions.append(so_far)
         return approaches, sessions
 
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
         """Name what each shopper is after: the last search, then the heaviest categories and brands."""
-        told, queries, label_of = answers.answers, answers.queries, self._catalogue.label
-        texts = told["last_query"].tobytes()
-        searches = zip(told["last_query_length"].tolist(), told["last_query_weight"].tolist(), strict=True)
-        labels = [
-            zip(
-                queries[keys][:, :INTENT_LABELS].tolist(),
-                queries[shares][:, :INTENT_LABELS].tolist(),
-                queries[length].tolist(),
-                strict=True,
-            )
-            for keys, shares, length in (
-                ("categories", "category_shares", "categories_length"),
-                ("brands", "brand_shares", "brands_length"),
-            )
-        ]
+        records, queries, label_of = answers.answers, answers.queries, self._catalogue.label
+        columns = zip(
+            texts_of(records["last_query"], records["last_query_length"]),
+            records["last_query_weight"].tolist(),
+            *(queries[name][:, :INTENT_LABELS].tolist() for name in _LABELS),
+            strict=True,
+        )
         intents = []
-        for place, ((length, weight), categories, brands) in enumerate(zip(searches, *labels, strict=True)):
+        for query, weight, categories, category_shares, brands, brand_shares in columns:
             named = []
-            if length and (weight := round(weight, 4)) >= FADED:
-                start = place * QUERY_BYTES
-                named.append(
-                    Intent(kind="query", label=text_of(texts[start : start + QUERY_BYTES], length), weight=weight)
-                )
-            for kind, (keys, shares, number) in (("category", categories), ("brand", brands)):
-                for key, share in zip(keys[:number], shares, strict=False):
-                    label = label_of(key)
+            if query is not None and (weight := round(weight, 4)) >= FADED:
+                named.append(Intent(kind="query", label=query, weight=weight))
+            for kind, keys, shares in (("category", categories, category_shares), ("brand", brands, brand_shares)):
+                for key, share in zip(keys, shares, strict=True):
+                    # Places without a label hold the key 0, which no label has.
+                    label = label_of(key) if key else None
                     if label is not None:
                         named.append(Intent(kind=kind, label=label, weight=round(share, 4)))
             intents.append(tuple(named))
@@ -269,8 +248,8 @@ class Engine:
 
 def _trends(arranged: Arranged, answers: AnswerBatch) -> TrendIncrements:
     """Return the actions on items that were not counted before."""
-    events, told = arranged.batch.events, answers.answers
-    (counted,) = ((events["action"] != SEARCH) & (told["outcome"] != REPLAYED)).nonzero()
+    events, records = arranged.batch.events, answers.answers
+    (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
     return TrendIncrements(
-        events["partition"][counted], events["item"][counted], told["at_ms"][counted], told["weight"][counted]
+        events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
     )

@@ -1,4 +1,4 @@
-"""What one action on an item tells about it: the items before it, the search that led there, the session so far. No I/O.
+"""How a shopper came to an item: the items before it, the search that led there, the session so far. No I/O.
 
 All of it comes from the profile that holds the action already. So a replay gives the same, as long as the shopper did
 not come back to those items in between.

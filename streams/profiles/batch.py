@@ -1,4 +1,4 @@
-"""A batch of events as arrays of fixed width: what the kernels fold into profiles, and what they tell of each event."""
+"""A batch of events as arrays of fixed width: what kernels fold into profiles, and what they answer."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import islice
 from struct import Struct
 from typing import Any
 
@@ -196,22 +197,23 @@ def decode(stored: bytes, dim: int, space: int) -> Profile:
     shoppers = Shoppers([stored], dim, space)
     record, habits = shoppers.arrays.records[0], shoppers.arrays.habits[0]
     shares = shoppers.arrays.shares[0]
-    topics = zip(record["topic_keys"].tolist(), record["topic_offsets"].tolist(), record["topic_timestamps_ms"].tolist(),
-                 strict=True)  # fmt: skip
-    queries = zip(record["query_at_ms"].tolist(), record["query_texts"], record["query_lengths"].tolist(), strict=True)
+    topics = zip(
+        record["topic_keys"].tolist(),
+        map(Position, record["topic_offsets"].tolist(), record["topic_timestamps_ms"].tolist()),
+        strict=True,
+    )
+    texts = [text or "" for text in texts_of(record["query_texts"], record["query_lengths"])]
+    queries = [*map(PastQuery, record["query_at_ms"].tolist(), texts)]
     return Profile(
         updated_ms=int(record["updated_ms"]),
         short_term=unpacked(shares[SHORT_TERM], record["largest"][SHORT_TERM]),
         long_term=unpacked(shares[LONG_TERM], record["largest"][LONG_TERM]),
         recent=_table(RECENT, record, "recent", ("at_ms", "keys", "sessions", "actions")),
-        queries=tuple(
-            PastQuery(at_ms, text_of(text.tobytes(), length))
-            for at_ms, text, length in [*queries][: int(record["queries_length"])]
-        ),
+        queries=tuple(queries[: int(record["queries_length"])]),
         categories=_table(AFFINITY, record, "category", ("keys", "weights"), "categories_length"),
         brands=_table(AFFINITY, record, "brand", ("keys", "weights"), "brands_length"),
         space=int(record["space"]),
-        positions={key: Position(offset, at_ms) for key, offset, at_ms in [*topics][: int(record["topics_length"])]},
+        positions=dict(islice(topics, int(record["topics_length"]))),
         habits=np.frombuffer(habits[: int(record["habits_length"])].tobytes(), dtype=HABIT),
         prices=PriceMoments(*record["price_moments"].tolist()),
         session_started_ms=int(record["session_started_ms"]),
@@ -219,7 +221,7 @@ def decode(stored: bytes, dim: int, space: int) -> Profile:
 
 
 def encode(profile: Profile) -> bytes:
-    """Return the bytes of a profile, version 5, for tests and tools. Raises ProfileCodecError: not finite, or too much."""
+    """Return the bytes of a profile, version 5, for tests and tools. Raises ProfileCodecError, as `load` does."""
     data = _encode(profile, len(profile.short_term))
     load(data, len(profile.short_term), profile.space)
     return data
@@ -241,12 +243,16 @@ def unpacked(shares: npt.NDArray[np.int16], largest: float) -> Vector:
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
     """Return the memory of an array, to write bytes to."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
-def text_of(text: bytes, length: int) -> str:
-    """Return a search's text as it was stored."""
-    return text[:length].decode("utf-8", "replace")
+def texts_of(texts: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> list[str | None]:
+    """Return searches as they were stored, (n, QUERY_BYTES) in UTF-8; None for one of length 0."""
+    data, width = texts.tobytes(), texts.shape[1]
+    return [
+        data[place * width : place * width + length].decode("utf-8", "replace") if length else None
+        for place, length in enumerate(lengths.tolist())
+    ]
 
 
 @lru_cache(maxsize=8)
@@ -287,7 +293,7 @@ def _encode(profile: Profile, dim: int) -> bytes:
         shares, record["largest"][kind] = packed(vector)
         vectors += shares.tobytes()
     record["habits_length"] = len(profile.habits)
-    return record.tobytes() + bytes(vectors) + profile.habits.astype(HABIT).tobytes()
+    return b"".join((record.tobytes(), vectors, profile.habits.astype(HABIT).tobytes()))
 
 
 def _fill(record: np.void, name: str, table: Memory, columns: Sequence[str], length: str = "recent_length") -> None:

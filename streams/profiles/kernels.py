@@ -1,4 +1,4 @@
-"""Folds a batch of events into profiles, in place, and tells what is known of each shopper after each event.
+"""Folds a batch of events into profiles, in place, and writes what is known of each shopper after each event.
 
 The rules are those of `profile.py`'s docstring. Every step rounds as the stored bytes do, so a profile is the same
 whether it was stored between two events or not.
@@ -69,6 +69,9 @@ _answers = Tuple((_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], in
 Record = Any
 """A record of a structured array; writing to its fields writes to the array."""
 Array = Any
+int64_of: Any = np.int64
+int32_of: Any = np.int32
+"""Convert a field of a record: numba would make a float of an unsigned and a signed integer."""
 
 
 @kernel(void(_profiles, uint8[::1]))
@@ -104,7 +107,7 @@ def check(profiles: ProfileBatch, found: Array) -> None:
         for j in range(AFFINITIES):
             finite = finite and NOTHING <= profile["category_weights"][j] < np.float32(np.inf)
             finite = finite and NOTHING <= profile["brand_weights"][j] < np.float32(np.inf)
-        for j in range(np.int64(profile["habits_length"])):
+        for j in range(int64_of(profile["habits_length"])):
             finite = (
                 finite
                 and profiles.habits[i, j]["weight"] < INFINITE
@@ -134,11 +137,11 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
     excluded = 0
     for i in range(n):
         event, answer, query = batch.events[i], answers.answers[i], answers.queries[i]
-        shopper, action, row = np.int64(event["shopper"]), np.int64(event["action"]), np.int64(event["vector"])
+        shopper, action, row = int64_of(event["shopper"]), int64_of(event["action"]), int64_of(event["vector"])
         profile, habits = profiles.records[shopper], profiles.habits[shopper]
         shares = profiles.shares[shopper]
         at_ms = min(event["occurred_ms"], event["timestamp_ms"] + rules["max_clock_skew_ms"])
-        now_ms = np.int64(profile["updated_ms"])
+        now_ms = int64_of(profile["updated_ms"])
         answer["at_ms"], answer["weight"] = at_ms, rules["weights"][action]
         if action == ARRIVAL:
             now_ms = max(now_ms, at_ms)
@@ -167,16 +170,16 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 profile["largest"][place] = largest
             if action == PURCHASE:
                 _buy(profile, habits, event["item"], at_ms, rules, ranks)
-            now_ms = np.int64(profile["updated_ms"])
-        excluded = _tell_session(profile, event, query, answer, answers.exclude, excluded)
+            now_ms = int64_of(profile["updated_ms"])
+        excluded += _write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
         answers.exclude_starts[i + 1] = excluded
-        _tell_approach(profile, event, query, answer, rules)
-        _tell_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
-        _tell_rest(profile, query, rules)
+        _write_searches(profile, answer, rules)
+        _write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
+        _write_rest(profile, query, rules)
         query["searching"] = 1 if action == SEARCH else 0
         vectors, norms = answers.vectors[i], answers.inverse_norms[i]
-        norms[SHORT_TERM] = _tell_intent(shares[0], profile["largest"][0], vectors[SHORT_TERM])
-        norms[LONG_TERM] = _tell_intent(shares[1], profile["largest"][1], vectors[LONG_TERM])
+        norms[SHORT_TERM] = _write_intent(shares[0], profile["largest"][0], vectors[SHORT_TERM])
+        norms[LONG_TERM] = _write_intent(shares[1], profile["largest"][1], vectors[LONG_TERM])
         _clear(vectors[SEARCH_VECTOR])
         norms[SEARCH_VECTOR] = NOTHING
         if action == SEARCH and row >= 0:
@@ -213,7 +216,7 @@ def _is_replay(profile: Record, event: Record) -> bool:
     A lower offset alone does not say so: a topic made anew starts from 0 again. But the broker's clock has moved on
     since, so an event that is later than everything applied is new, whatever its offset.
     """
-    for j in range(np.int64(profile["topics_length"])):
+    for j in range(int64_of(profile["topics_length"])):
         if profile["topic_keys"][j] == event["topic"]:
             return bool(
                 event["offset"] <= profile["topic_offsets"][j]
@@ -225,19 +228,19 @@ def _is_replay(profile: Record, event: Record) -> bool:
 @helper
 def _apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
     """Fold an event into everything but the vectors and the habits."""
-    updated_ms = np.int64(profile["updated_ms"])
+    updated_ms = int64_of(profile["updated_ms"])
     now_ms = max(updated_ms, at_ms)
     idle_ms, late_ms = np.float64(now_ms - updated_ms), np.float64(now_ms - at_ms)
     fading = 2.0 ** (-idle_ms / rules["long_term_half_life_ms"])
-    action = np.int64(event["action"])
+    action = int64_of(event["action"])
     weight = rules["weights"][action] * 2.0 ** (-late_ms / rules["long_term_half_life_ms"])
     keys, weights = profile["category_keys"], profile["category_weights"]
     profile["categories_length"] = _count_label(
-        keys, weights, np.int64(profile["categories_length"]), event["category"], np.float32(weight), np.float32(fading)
+        keys, weights, int64_of(profile["categories_length"]), event["category"], np.float32(weight), np.float32(fading)
     )
     keys, weights = profile["brand_keys"], profile["brand_weights"]
     profile["brands_length"] = _count_label(
-        keys, weights, np.int64(profile["brands_length"]), event["brand"], np.float32(weight), np.float32(fading)
+        keys, weights, int64_of(profile["brands_length"]), event["brand"], np.float32(weight), np.float32(fading)
     )
     moments, logarithm = profile["price_moments"], event["log_price"]
     for j in range(3):
@@ -295,7 +298,7 @@ def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
     """
     times, keys = profile["recent_at_ms"], profile["recent_keys"]
     sessions, actions = profile["recent_sessions"], profile["recent_actions"]
-    size, key = np.int64(profile["recent_length"]), event["item"]
+    size, key = int64_of(profile["recent_length"]), event["item"]
     place = 0
     while place < size and times[place] > at_ms:
         if keys[place] == key:
@@ -320,7 +323,7 @@ def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
 def _remember_query(profile: Record, event: Record, at_ms: int) -> None:
     """Put a search where its time belongs, each text once; of the same millisecond the greater text goes first."""
     times, texts, lengths = profile["query_at_ms"], profile["query_texts"], profile["query_lengths"]
-    size, text, length = np.int64(profile["queries_length"]), event["text"], event["text_length"]
+    size, text, length = int64_of(profile["queries_length"]), event["text"], event["text_length"]
     place = 0
     while place < size:
         order = _compare(texts[place], lengths[place], text, length)
@@ -360,7 +363,7 @@ def _compare(text: Array, length: int, other: Array, other_length: int) -> int:
 def _move_on(profile: Record, event: Record) -> None:
     """Take note of the event's place in its topic; where there is no room, the topic silent for longest goes."""
     keys, offsets, timestamps = profile["topic_keys"], profile["topic_offsets"], profile["topic_timestamps_ms"]
-    size, key, timestamp_ms = np.int64(profile["topics_length"]), event["topic"], event["timestamp_ms"]
+    size, key, timestamp_ms = int64_of(profile["topics_length"]), event["topic"], event["timestamp_ms"]
     place = 0
     while place < size and keys[place] != key:
         place += 1
@@ -386,7 +389,7 @@ def _buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Reco
     """
     at_s = min(max(at_ms, 0) // 1000, LARGEST_SECONDS)
     half_life_s = rules["habit_half_life_ms"] / 1000
-    size = np.int64(profile["habits_length"])
+    size = int64_of(profile["habits_length"])
     place = 0
     while place < size and habits[place]["key"] != key:
         place += 1
@@ -419,8 +422,8 @@ def _buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Reco
 @helper
 def _rank(habit: Record, half_life_s: float) -> float:
     """Return the logarithm of a habit's weight against a fixed point in time."""
-    weight = from_half(np.int64(habit["weight"]))
-    return float((np.log2(weight) if weight > 0 else -np.inf) + np.int64(habit["at_s"]) / half_life_s)
+    weight = from_half(int64_of(habit["weight"]))
+    return float((np.log2(weight) if weight > 0 else -np.inf) + int64_of(habit["at_s"]) / half_life_s)
 
 
 @helper
@@ -430,8 +433,8 @@ def _repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> 
     Purchases less than `occasion_s` apart are one: a basket may name an item on several lines. The usual interval is
     an exponential mean; a purchase that comes late adds its weight, and an interval only where there was none.
     """
-    last_s, weight = np.int64(habit["at_s"]), from_half(np.int64(habit["weight"]))
-    usual = from_half(np.int64(habit["interval_days"]))
+    last_s, weight = int64_of(habit["at_s"]), from_half(int64_of(habit["weight"]))
+    usual = from_half(int64_of(habit["interval_days"]))
     apart_s = at_s - last_s
     if abs(apart_s) > occasion_s:
         days = min(abs(apart_s) / DAY_S, LONGEST_DAYS)
@@ -459,7 +462,7 @@ def _to_unit(integers: Array, unit: Array) -> None:
     """Write the unit vector that an int8 vector stands for."""
     squares = 0
     for j in range(len(integers)):
-        component = np.int32(integers[j])
+        component = int32_of(integers[j])
         squares += component * component
     norm = np.float32(1.0) / np.sqrt(np.float32(squares)) if squares > 0 else NOTHING
     for j in range(len(integers)):
@@ -486,12 +489,12 @@ def _fade_and_add(shares: Array, largest: np.float32, unit: Array, amount: np.fl
         sums[j] = np.float32(shares[j]) * scale + unit[j] * amount
     # The bits of positive floats sort as they do, and integers are compared in vector registers.
     bits = sums.view(np.int32)
-    greatest = np.int32(0)
+    greatest = int32_of(0)
     for j in range(len(bits)):
-        greatest = max(greatest, bits[j] & np.int32(0x7FFFFFFF))
+        greatest = max(greatest, bits[j] & int32_of(0x7FFFFFFF))
     largest = NOTHING
     for j in range(len(bits)):
-        if bits[j] & np.int32(0x7FFFFFFF) == greatest:
+        if bits[j] & int32_of(0x7FFFFFFF) == greatest:
             largest = abs(sums[j])
             break
     if not NEXT_TO_NOTHING <= largest < TOO_LARGE:
@@ -504,11 +507,11 @@ def _fade_and_add(shares: Array, largest: np.float32, unit: Array, amount: np.fl
 
 
 @helper
-def _tell_session(profile: Record, event: Record, query: Record, answer: Record, exclude: Array, excluded: int) -> int:
-    """Write the event's session, by its id, else since the last pause, and return the end of its part of `exclude`."""
-    size, session = 0, event["session"]
+def _write_session(profile: Record, event: Record, rules: Record, query: Record, answer: Record, exclude: Array) -> int:
+    """Write the event's session, by its id, else since the last pause, also to `exclude`, and return its length."""
+    size, before, session = 0, 0, event["session"]
     if event["action"] != ARRIVAL:
-        for j in range(np.int64(profile["recent_length"])):
+        for j in range(int64_of(profile["recent_length"])):
             at_ms = profile["recent_at_ms"][j]
             if session != 0:
                 is_in_session = profile["recent_sessions"][j] == session
@@ -518,22 +521,21 @@ def _tell_session(profile: Record, event: Record, query: Record, answer: Record,
                 key = profile["recent_keys"][j]
                 if size == 0:
                     answer["session_at_ms"] = at_ms
-                if key != event["item"] and at_ms <= answer["at_ms"]:
-                    answer["before"][answer["before_length"]] = key
-                    answer["before_length"] += 1
-                query["session"][size] = exclude[excluded + size] = key
+                if key != event["item"] and at_ms <= answer["at_ms"] and before < rules["window"]:
+                    answer["before"][before] = key
+                    before += 1
+                query["session"][size] = exclude[size] = key
                 size += 1
-    query["session_length"] = size
+    query["session_length"], answer["before_length"] = size, before
     answer["session_started_ms"] = profile["session_started_ms"]
-    return excluded + size
+    return size
 
 
 @helper
-def _tell_approach(profile: Record, event: Record, query: Record, answer: Record, rules: Record) -> None:
-    """Write how the shopper came to the event's item, and the shopper's newest search."""
-    answer["before_length"] = min(np.int64(answer["before_length"]), rules["window"])
+def _write_searches(profile: Record, answer: Record, rules: Record) -> None:
+    """Write the search that led to the event, and the shopper's newest one."""
     at_ms = answer["at_ms"]
-    for j in range(np.int64(profile["queries_length"])):
+    for j in range(int64_of(profile["queries_length"])):
         searched_ms = profile["query_at_ms"][j]
         if searched_ms <= at_ms <= searched_ms + rules["session_gap_ms"]:
             answer["led_query_length"] = profile["query_lengths"][j]
@@ -547,40 +549,40 @@ def _tell_approach(profile: Record, event: Record, query: Record, answer: Record
 
 
 @helper
-def _tell_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: float, query: Record) -> None:
+def _write_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: float, query: Record) -> None:
     """Write the habits as of `now_ms`."""
-    size = np.int64(profile["habits_length"])
+    size = int64_of(profile["habits_length"])
     query["habits_length"] = size
     keys, weights = query["habits"], query["habit_weights"]
     elapsed_days, intervals = query["habit_elapsed_days"], query["habit_interval_days"]
     for j in range(size):
         habit = habits[j]
-        elapsed_s = max(now_ms / 1000 - np.int64(habit["at_s"]), 0.0)
+        elapsed_s = max(now_ms / 1000 - int64_of(habit["at_s"]), 0.0)
         keys[j] = habit["key"]
-        weights[j] = from_half(np.int64(habit["weight"])) * np.exp2(elapsed_s * (-1000 / half_life_ms))
+        weights[j] = from_half(int64_of(habit["weight"])) * np.exp2(elapsed_s * (-1000 / half_life_ms))
         elapsed_days[j] = elapsed_s / DAY_S
-        intervals[j] = from_half(np.int64(habit["interval_days"]))
+        intervals[j] = from_half(int64_of(habit["interval_days"]))
 
 
 @helper
-def _tell_rest(profile: Record, query: Record, rules: Record) -> None:
+def _write_rest(profile: Record, query: Record, rules: Record) -> None:
     """Write the items remembered, the shares of the labels, and the usual price."""
-    size = np.int64(profile["recent_length"])
+    size = int64_of(profile["recent_length"])
     query["recent_length"] = size
     for j in range(size):
         query["recent"][j] = profile["recent_keys"][j]
         query["recent_actions"][j] = profile["recent_actions"][j]
-    query["categories_length"] = _tell_shares(
+    query["categories_length"] = _write_shares(
         profile["category_keys"],
         profile["category_weights"],
-        np.int64(profile["categories_length"]),
+        int64_of(profile["categories_length"]),
         query["categories"],
         query["category_shares"],
     )
-    query["brands_length"] = _tell_shares(
+    query["brands_length"] = _write_shares(
         profile["brand_keys"],
         profile["brand_weights"],
-        np.int64(profile["brands_length"]),
+        int64_of(profile["brands_length"]),
         query["brands"],
         query["brand_shares"],
     )
@@ -594,7 +596,7 @@ def _tell_rest(profile: Record, query: Record, rules: Record) -> None:
 
 
 @helper
-def _tell_shares(keys: Array, weights: Array, size: int, told: Array, shares: Array) -> int:
+def _write_shares(keys: Array, weights: Array, size: int, labels: Array, shares: Array) -> int:
     """Write each label's share of the shopper's weight, and return how many there are."""
     total = NOTHING
     for j in range(size):
@@ -602,28 +604,28 @@ def _tell_shares(keys: Array, weights: Array, size: int, told: Array, shares: Ar
     if not total > 0:
         return 0
     for j in range(size):
-        told[j] = keys[j]
+        labels[j] = keys[j]
         shares[j] = np.float64(weights[j]) / np.float64(total)
     return size
 
 
 @helper
-def _tell_intent(shares: Array, largest: np.float32, integers: Array) -> np.float32:
-    """Write an intent as int8, its largest component at ±127, and return 1 / ‖integers‖; zero where it has no direction."""
-    greatest = np.int32(0)
+def _write_intent(shares: Array, largest: np.float32, integers: Array) -> np.float32:
+    """Write an intent as int8, its largest component at ±127, and return 1 / ‖integers‖; zeros without a direction."""
+    greatest = int32_of(0)
     for j in range(len(shares)):
-        greatest = max(greatest, abs(np.int32(shares[j])))
+        greatest = max(greatest, abs(int32_of(shares[j])))
     squares = 0
     if greatest > 0 and largest >= NEXT_TO_NOTHING:
         scale = np.float32(127.0) / np.float32(greatest)
         for j in range(len(shares)):
-            integer = np.int32(np.rint(np.float32(shares[j]) * scale))
+            integer = int32_of(np.rint(np.float32(shares[j]) * scale))
             integers[j] = integer
             squares += integer * integer
     if squares == 0:
         _clear(integers)
         return NOTHING
-    return np.float32(1.0) / np.sqrt(np.float32(squares))
+    return np.float32(1.0 / np.sqrt(np.float32(squares)))
 
 
 @helper
@@ -636,13 +638,13 @@ def _quantise(vector: Array, integers: Array) -> np.float32:
     if largest > NOTHING:
         scale = np.float32(127.0) / largest
         for j in range(len(vector)):
-            integer = np.int32(np.rint(vector[j] * scale))
+            integer = int32_of(np.rint(vector[j] * scale))
             integers[j] = integer
             squares += integer * integer
     if squares == 0:
         _clear(integers)
         return NOTHING
-    return np.float32(1.0) / np.sqrt(np.float32(squares))
+    return np.float32(1.0 / np.sqrt(np.float32(squares)))
 
 
 @helper

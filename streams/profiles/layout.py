@@ -66,7 +66,7 @@ PROFILE = np.dtype(
     ],
     align=True,
 )
-"""A profile without its habits and the shares of its vectors. Lists are padded with zeros; see `Profile` for the fields.
+"""A profile without habits and shares. Lists are padded with zeros; `Profile` describes the fields.
 
 `recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first.
 """

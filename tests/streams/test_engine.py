@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from inference.encoding.text import remembered_query
 from inference.queries import LONG_TERM, QUERY, SEARCH, SHORT_TERM, QueryBatch
+from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, SessionItems, Vector, stable_key
-from streams.contracts.messages import Approach, Intent, Interaction, ItemVector, ModelRef, Recommendations, Search
+from streams.contracts.messages import Approach, Intent, ItemVector, ModelRef, Recommendations, Search
 from streams.contracts.serde import encode_json, recommendation_id
 from streams.engine import PAST_TENSES, Engine, Event, Folded
 from streams.errors import ProfileCodecError
@@ -23,18 +23,6 @@ from streams.profiles.profile import Source
 from tests.streams.shoppers import DIM, NOW_MS, RULES, Happening, act, at, item_of, moment, search, unit_vector
 
 MODEL = ModelRef(name="m", version="1")
-
-
-@dataclass
-class Lists:
-    """The ranked lists of a batch, as `compose` reads them."""
-
-    starts: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    items: list[Item]
-    sources: list[tuple[str, ...]]
-    reasons: list[str]
-    fallback: str | None
 
 
 @pytest.fixture
@@ -103,7 +91,7 @@ class Seen(Known):
 
 
 def observe(engine: Engine, *history: Happening, stored: bytes | None = None) -> Seen:
-    """Fold what one shopper did, each event in a batch of its own, and the same in one batch, which gives the same."""
+    """Fold what one shopper did, event by event; all of it in one batch gives the same."""
     profile = stored
     for happening in history:
         folded = engine.fold([event(happening)], [profile])
@@ -254,12 +242,13 @@ def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
     items = [Item(item_id=name, title=name) for each in ids for name in each]
     starts = np.cumsum([0, *map(len, ids)])
     scores = np.full(len(items), 0.5)
-    return Lists(starts, scores, items, [("trending",)] * len(items), ["because"] * len(items), fallback)
+    rows = np.zeros(len(items), dtype=np.int32)
+    return Lists(starts, rows, scores, [("trending",)] * len(items), ["because"] * len(items), items, fallback)
 
 
 def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_ms: int = 0) -> list[Recommendations]:
     ranked = ranked or lists(*[()] * len(folded.events))
-    return engine.compose(folded, ranked, moment(NOW_MS + after_ms))  # type: ignore[arg-type]
+    return engine.compose(folded, ranked, moment(NOW_MS + after_ms))
 
 
 def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> None:
@@ -269,7 +258,11 @@ def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> No
     message, other = composed(engine, folded, ranked, 5)
     assert [(each.rank, each.item_id) for each in message.items] == [(1, "x"), (2, "y")]
     assert [(each.rank, each.item_id) for each in other.items] == [(1, "z")]
-    assert (message.items[0].score, message.items[0].sources, message.items[0].reason) == (0.5, ("trending",), "because")
+    assert (message.items[0].score, message.items[0].sources, message.items[0].reason) == (
+        0.5,
+        ("trending",),
+        "because",
+    )
     assert message.recommendation_id == recommendation_id("clicks", 3, 42)
     assert (message.trigger.partition, message.trigger.offset, message.trigger.type) == (3, 42, "view")
     assert (other.trigger.offset, other.trigger.type) == (43, "cart")

@@ -1,6 +1,6 @@
-"""The rules of a profile in plain Python and NumPy, one event at a time: what the kernels have to agree with.
+"""The rules of a profile in plain Python and NumPy, one event at a time: the kernels have to agree with them.
 
-Vectors are float32 sums that nobody rounds; everything else is what the kernels keep, bit by bit but for sums of floats.
+Vectors are float32 sums without rounding; everything else is what the kernels keep, bit by bit but for sums of floats.
 """
 
 from __future__ import annotations

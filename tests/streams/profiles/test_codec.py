@@ -38,6 +38,7 @@ from tests.streams.shoppers import (
     histories,
     item_of,
     search,
+    subject,
     unit_vector,
 )
 
@@ -119,7 +120,7 @@ def test_what_decays_a_little_at_a_time_decays_in_the_bytes_too() -> None:
         at_ms = NOW_MS + number * 60_000
         action = act("view", "old" if number < actions // 2 else "new", at_ms)
         history.append((action, at(number, at_ms)))
-        vector = unit_vector(action.item_id, 384)
+        vector = unit_vector(subject(action), 384)
         profile = reference.apply(profile, *history[-1], vector=vector, item=None, rules=RULES)
     stored = decode(fold_batch(None, history, dim=384)[0], 384)
     cosine = profile.long_term @ stored.long_term

@@ -181,9 +181,8 @@ def test_the_same_price_twice_has_no_deviation_and_old_prices_fade() -> None:
 def test_what_was_paid_goes_before_what_the_item_costs() -> None:
     for given_price, listed, expected in ((4.0, 9.0, 4.0), (None, 9.0, 9.0)):
         action = msgspec.structs.replace(act("view", "a"), price=given_price)
-        stored, _ = fold_batch(
-            None, [(action, at(0))], item_of=lambda _, price=listed: Item(item_id="a", title="A", price=price)
-        )
+        costing = Item(item_id="a", title="A", price=listed)
+        stored, _ = fold_batch(None, [(action, at(0))], item_of={"a": costing}.get)
         habit = price_habit(read(stored).prices)
         assert habit is not None
         assert habit.mean == pytest.approx(log1p(expected))

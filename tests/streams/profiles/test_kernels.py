@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +15,11 @@ from inference.retrieval.vectors import inverse_norms, normalise, quantise
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction, Search
 from streams.engine import FADED, Event
+from streams.errors import ProfileCodecError
 from streams.profiles import codec, kernels
 from streams.profiles.arrange import arrange
 from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, rules_record
-from streams.profiles.codec import Shoppers, text_of
+from streams.profiles.codec import Shoppers, texts_of
 from streams.profiles.halves import from_half, to_half
 from streams.profiles.profile import Profile, Source, price_habit
 from tests.streams.profiles import reference
@@ -118,13 +120,13 @@ def test_every_event_changes_a_profile_by_the_rules(spread: Spread, data: st.Dat
         else:
             at_ms = reference.event_time_ms(interaction, source, RULES)
             assert outcome == (LATE if at_ms < before.updated_ms else OK)
-        assert_tells(answers, 0, got, interaction, source)
+        assert_matches(answers, 0, got, interaction, source)
         stored = after
 
 
-def assert_tells(answers: AnswerBatch, row: int, profile: Profile, interaction: Interaction, source: Source) -> None:
+def assert_matches(answers: AnswerBatch, row: int, profile: Profile, interaction: Interaction, source: Source) -> None:
     """Fail unless the answers are what the profile, which holds the event, says."""
-    query, told = answers.queries[row], answers.answers[row]
+    query, own = answers.queries[row], answers.answers[row]
     at_ms = reference.event_time_ms(interaction, source, RULES)
     session = reference.in_session(profile, interaction.session_id)
     keys = session["key"].tolist()
@@ -154,19 +156,23 @@ def assert_tells(answers: AnswerBatch, row: int, profile: Profile, interaction: 
     assert (query["k"], query["searching"]) == (LIST_SIZE, isinstance(interaction, Search))
     for place, vector in enumerate((profile.short_term, profile.long_term, vector_of_search(interaction))):
         assert_quantised(answers.vectors[row, place], answers.inverse_norms[row, place], vector)
-    assert told["at_ms"] == at_ms
-    assert told["weight"] == RULES.weights[interaction.type]
+    assert own["at_ms"] == at_ms
+    assert own["weight"] == RULES.weights[interaction.type]
     led = [past.text for past in profile.queries if past.at_ms <= at_ms <= past.at_ms + RULES.session_gap_ms][:1]
-    assert text_of(told["led_query"].tobytes(), told["led_query_length"]) == "".join(led)
+    assert one_text(own["led_query"], own["led_query_length"]) == "".join(led)
     last = profile.queries[0].text if profile.queries else ""
-    assert text_of(told["last_query"].tobytes(), told["last_query_length"]) == last
+    assert one_text(own["last_query"], own["last_query_length"]) == last
     if not isinstance(interaction, Search):
         key = stable_key(interaction.item_id)
         earlier = [other for then_ms, other, *_ in session.tolist() if then_ms <= at_ms and other != key]
-        assert told["before"][: told["before_length"]].tolist() == earlier[:WINDOW]
-        assert told["session_started_ms"] == profile.session_started_ms
+        assert own["before"][: own["before_length"]].tolist() == earlier[:WINDOW]
+        assert own["session_started_ms"] == profile.session_started_ms
         if len(session):
-            assert told["session_at_ms"] == session["at_ms"][0]
+            assert own["session_at_ms"] == session["at_ms"][0]
+
+
+def one_text(text: npt.NDArray[np.uint8], length: int) -> str:
+    return texts_of(text[None], np.array([length], dtype=np.uint8))[0] or ""
 
 
 def vector_of_search(interaction: Interaction) -> Vector | None:
@@ -249,7 +255,7 @@ def test_whatever_is_read_can_be_folded_and_stays_readable(noise: bytes, data: s
     stored[start : start + len(noise)] = noise[: len(stored) - start]
     try:
         shoppers = Shoppers([bytes(stored)], DIM, SPACE)
-    except codec.ProfileCodecError:
+    except ProfileCodecError:
         return
     after, _ = fold_batch(shoppers.stored()[0], history[::-1], item_of=known_item)
     assert len(after) >= len(codec.load(None, DIM, SPACE))

@@ -45,7 +45,7 @@ ROUNDING = 0.5 / 32767 * np.sqrt(DIM)
 
 
 def assert_alike(one: Profile, other: Profile, events: int) -> None:
-    """Same vectors but for the rounding of each event, same items and queries in the same order, same weights of labels."""
+    """Same vectors but for each event's rounding, same items and queries in the same order, same weights of labels."""
     assert one.updated_ms == other.updated_ms
     assert relative_error(one.short_term, other.short_term) < 2 * events * ROUNDING
     assert relative_error(one.long_term, other.long_term) < 2 * events * ROUNDING
