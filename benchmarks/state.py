@@ -17,8 +17,8 @@ from benchmarks.stage import Counter, Record, Stage
 from inference.types import label_key, stable_key
 from streams.kafka.topics import changelog_topic
 from streams.profiles import codec
-from streams.profiles.habits import HABIT, HABITS
-from streams.profiles.profile import AFFINITIES, AFFINITY, RECENT, RECENT_ITEMS, Position, empty
+from streams.profiles.layout import AFFINITIES, HABITS, RECENT_ITEMS
+from streams.profiles.profile import AFFINITY, HABIT, RECENT, Position, empty
 from streams.settings import Settings
 
 TIMEOUT_S = 300.0

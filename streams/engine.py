@@ -1,25 +1,22 @@
-"""The heart of an event's path, the same in a worker and in `replay`: interaction in, query out; list in, message out.
+"""The heart of an event's path, the same in a worker and in `replay`: events in, queries out; lists in, messages out.
 
-Pure: state comes in as bytes and leaves as bytes; time and places are arguments.
+No I/O and no state of its own: profiles come in as bytes and leave as bytes; time and places are arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from inference.retrieval.vectors import normalise
-from inference.types import NO_KEYS, Keys, Query, RankedList, Remembered, SessionItems, Vector, stable_key
-from streams.behaviour.approaches import approach, session_items
+from inference.queries import QueryBatch
+from inference.types import SessionItems, Vector, stable_key
+from streams.behaviour.approaches import ActionContext, approach, session_items
 from streams.contracts.messages import (
     Approach,
     Intent,
     Interaction,
-    ItemInteraction,
     ModelRef,
     Recommendations,
     RecommendedItem,
@@ -28,54 +25,72 @@ from streams.contracts.messages import (
 )
 from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Trending
-from streams.profiles import codec
-from streams.profiles.habits import known, price_habit
-from streams.profiles.profile import (
-    ACTIONS,
-    Memory,
-    Profile,
-    ProfileRules,
-    Source,
-    apply,
-    empty,
-    event_time_ms,
-    id_key,
-    in_session,
-    in_space,
-    is_replay,
-)
+from streams.items.trending import TrendIncrements
+from streams.profiles import kernels
+from streams.profiles.arrange import Arranged, arrange, arrival
+from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, rules_record
+from streams.profiles.codec import Shoppers, load, texts_of
+from streams.profiles.profile import ACTIONS, ProfileRules, Source
+
+if TYPE_CHECKING:
+    from inference.ranking.lists import Lists
 
 INTENT_LABELS = 3
 """Categories, and brands, that a message names."""
 FADED = 0.05
-"""A search whose weight has decayed to less says nothing any more."""
+"""A search whose weight has decayed to less is no intent any more, nor is a short-term intent of that length."""
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 PAST_TENSES = tuple(action.past_tense for action in ACTIONS)
+OUTCOMES = ("ok", "late", "replayed")
+"""By the outcomes of `streams.profiles.batch`."""
+_CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
+_LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """An interaction after it was folded into its shopper's profile: what to store, what to rank, what to learn.
+class Event(NamedTuple):
+    """An interaction to be folded.
 
-    `late` says that it is older than what the shopper did last. `approach` and `session` are what an action on an item
-    tells about it and its session; None for a search. A replay has them too: whoever counts them knows by the
-    approach's place what was counted.
+    Attributes:
+        interaction: what the shopper did.
+        source: where it lay in Kafka.
+        shopper: the place of the shopper's bytes among those given.
+        vector: the unit vector (dim,) of a search's query, None if there is none.
     """
 
     interaction: Interaction
     source: Source
-    profile: bytes
-    query: Query
-    intent: tuple[Intent, ...]
-    replayed: bool
-    approach: Approach | None
-    session: SessionItems | None
-    late: bool
+    shopper: int
+    vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folded:
+    """A batch of events after it was folded: what to store, what to rank, what to learn.
+
+    Attributes:
+        events: the events.
+        profiles: by shopper, the newest bytes, to be stored and logged, also after a replay.
+        queries: one row an event, in order, as of after that event.
+        outcomes: one of OUTCOMES an event. A late event is older than what the shopper did last.
+        intents: what the shopper is after, one tuple an event.
+        approaches, sessions: how shoppers came to the items that they acted on, and their sessions, in order. A replay
+            has them too: its approach's place in Kafka says whether it was counted. A session that is forgotten already
+            is left out.
+        trends: the actions to count, in order, without replays.
+    """
+
+    events: Sequence[Event]
+    profiles: list[bytes]
+    queries: QueryBatch
+    outcomes: list[str]
+    intents: list[tuple[Intent, ...]]
+    approaches: list[Approach]
+    sessions: list[SessionItems]
+    trends: TrendIncrements
 
 
 class Engine:
-    """Folds interactions into profiles and turns ranked lists into messages."""
+    """Folds events into profiles and turns ranked lists into messages."""
 
     def __init__(
         self,
@@ -84,7 +99,6 @@ class Engine:
         space: str,
         model: ModelRef,
         catalogue: LiveCatalogue,
-        trending: Trending,
         rules: ProfileRules,
         list_size: int,
         pairs_window: int = 10,
@@ -93,170 +107,149 @@ class Engine:
         self._space = stable_key(space)
         self._model = model
         self._catalogue = catalogue
-        self._trending = trending
         self._rules = rules
-        self._list_size = list_size
-        self._pairs_window = pairs_window
+        self._rules_record = rules_record(rules, window=pairs_window, list_size=list_size, faded=FADED)
 
-    def observe(
-        self, stored: bytes | None, interaction: Interaction, source: Source, text_vector: Vector | None
-    ) -> Observation:
-        """Fold one interaction into the shopper's stored profile.
+    def load(self, stored: bytes | None) -> bytes:
+        """Return a stored profile as version 5. Raises ProfileCodecError: unreadable."""
+        return load(stored, self._dim, self._space)
+
+    def fold(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Folded:
+        """Fold events into their shoppers' stored profiles, in order.
 
         Args:
-            stored: the profile's bytes, None for a new shopper.
-            interaction: what the shopper did.
-            source: where it lay in Kafka.
-            text_vector: the unit vector (dim,) of a search's query; None for other interactions.
+            events: what happened; several events of one shopper follow one another.
+            stored: each shopper's bytes, None for a new shopper.
 
         Raises:
-            ProfileCodecError: `stored` is unreadable.
+            ProfileCodecError: some of `stored` are unreadable; its `shoppers` are their places.
         """
-        profile = self._profile(stored)
-        replayed = is_replay(profile, source)
-        late = event_time_ms(interaction, source, self._rules) < profile.updated_ms
-        if not replayed:
-            profile = self._fold(profile, interaction, source, text_vector)
-        # What is ranked is what was stored, rounding included: a list does not depend on who kept the profile at hand.
-        data, profile = codec.store(profile)
-        session = in_session(profile, interaction.session_id)
-        action = None if isinstance(interaction, Search) else interaction
-        query = self._query(
-            profile,
-            profile.updated_ms,
-            text=interaction.query if isinstance(interaction, Search) else None,
-            text_vector=text_vector,
-            session=np.ascontiguousarray(session["key"]),
-        )
-        return Observation(
-            interaction=interaction,
-            source=source,
-            profile=data,
-            query=query,
-            intent=self._intent(profile, query),
-            replayed=replayed,
-            approach=None if action is None else self._approach(profile, session, action, source),
-            session=None if action is None else session_items(profile, session, action),
-            late=late and not replayed,
+        shoppers = self._shoppers(stored)
+        arranged = arrange(events, self._catalogue, self._dim)
+        answers = AnswerBatch.empty(len(events), self._dim)
+        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers)
+        approaches, sessions = self._learned(events, answers)
+        return Folded(
+            events=events,
+            profiles=shoppers.stored(),
+            queries=answers.query_batch(arranged.texts),
+            outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
+            intents=self._intents(answers),
+            approaches=approaches,
+            sessions=sessions,
+            trends=_trends(arranged, answers),
         )
 
-    def arrive(self, stored: bytes | None, at_ms: int) -> Query:
-        """Return what is known of a shopper who arrives at `at_ms`, before any action: no session, nothing left out.
+    def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
+        """Return what is known of a shopper who arrives at `at_ms`, before any action: no session, nothing excluded.
 
         Raises ProfileCodecError: `stored` is unreadable.
         """
-        profile = self._profile(stored)
-        now_ms = max(at_ms, profile.updated_ms)
-        faded = 2.0 ** (-(now_ms - profile.updated_ms) / self._rules.short_term_half_life_ms)
-        is_faded = float(np.linalg.norm(profile.short_term)) * faded < FADED
-        query = self._query(profile, now_ms)
-        return replace(query, short_term=None) if is_faded else query
+        shoppers = self._shoppers([stored])
+        arranged = arrival(at_ms, self._dim)
+        answers = AnswerBatch.empty(1, self._dim)
+        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers)
+        return answers.query_batch(arranged.texts)
 
-    def compose(self, observation: Observation, ranked: RankedList, produced_at: datetime) -> Recommendations:
-        """Write the message that answers an interaction."""
-        interaction, source = observation.interaction, observation.source
-        return Recommendations(
-            recommendation_id=recommendation_id(source.topic, source.partition, source.offset),
-            user_id=interaction.user_id,
-            trigger=Trigger(
-                event_id=interaction.event_id,
-                type=interaction.type,
-                topic=source.topic,
-                partition=source.partition,
-                offset=source.offset,
-                occurred_at=interaction.occurred_at,
-            ),
-            produced_at=produced_at,
-            items=tuple(
-                RecommendedItem(
-                    rank=rank,
-                    item_id=scored.item.item_id,
-                    score=scored.score,
-                    sources=scored.sources,
-                    reason=scored.reason,
+    def compose(self, folded: Folded, lists: Lists, produced_at: datetime) -> list[Recommendations]:
+        """Write the messages that answer the events, of which `lists` are the ranked lists."""
+        starts, scores = lists.starts.tolist(), lists.scores.tolist()
+        items, sources, reasons = lists.items, lists.sources, lists.reasons
+        messages = []
+        for place, (interaction, source, _, vector) in enumerate(folded.events):
+            start, end = starts[place], starts[place + 1]
+            fallback = lists.fallback
+            if fallback is None and vector is None and isinstance(interaction, Search):
+                fallback = ENCODING_FAILED
+            ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
+            messages.append(
+                Recommendations(
+                    recommendation_id=recommendation_id(source.topic, source.partition, source.offset),
+                    user_id=interaction.user_id,
+                    trigger=Trigger(
+                        event_id=interaction.event_id,
+                        type=interaction.type,
+                        topic=source.topic,
+                        partition=source.partition,
+                        offset=source.offset,
+                        occurred_at=interaction.occurred_at,
+                    ),
+                    produced_at=produced_at,
+                    items=tuple(
+                        [
+                            RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)
+                            for rank, (item, score, names, reason) in enumerate(ranked, start=1)
+                        ]
+                    ),
+                    intent=folded.intents[place],
+                    model=self._model,
+                    fallback=fallback,
                 )
-                for rank, scored in enumerate(ranked.items, start=1)
-            ),
-            intent=observation.intent,
-            model=self._model,
-            fallback=ranked.fallback or degraded(observation),
-        )
-
-    def _profile(self, stored: bytes | None) -> Profile:
-        if stored is None:
-            return empty(self._dim, self._space)
-        profile = codec.decode(stored, self._dim, self._space)
-        return in_space(profile, self._space, vector_of=self._catalogue.vector, rules=self._rules)
-
-    def _fold(self, profile: Profile, interaction: Interaction, source: Source, text_vector: Vector | None) -> Profile:
-        item, vector = None, text_vector
-        if not isinstance(interaction, Search):
-            item, vector = self._catalogue.find(interaction.item_id) or (None, None)
-            self._trending.observe(
-                source.partition,
-                id_key(interaction.item_id),
-                event_time_ms(interaction, source, self._rules),
-                self._rules.weights[interaction.type],
             )
-        return apply(profile, interaction, source, vector=vector, item=item, rules=self._rules)
+        return messages
 
-    def _approach(self, profile: Profile, session: Memory, action: ItemInteraction, source: Source) -> Approach:
-        return approach(profile, session, action, source, rules=self._rules, window=self._pairs_window)
+    def _shoppers(self, stored: Sequence[bytes | None]) -> Shoppers:
+        shoppers = Shoppers(stored, self._dim, self._space)
+        if shoppers.strangers:
+            shoppers.renew(self._catalogue.vector, self._rules)
+        return shoppers
 
-    def _query(
-        self,
-        profile: Profile,
-        now_ms: int,
-        *,
-        text: str | None = None,
-        text_vector: Vector | None = None,
-        session: Keys = NO_KEYS,
-    ) -> Query:
-        recent = profile.recent
-        return Query(
-            text=text,
-            text_vector=text_vector,
-            short_term=normalise(profile.short_term),
-            long_term=normalise(profile.long_term),
-            categories=shares(profile.categories),
-            brands=shares(profile.brands),
-            recent=tuple(map(Remembered, recent["key"].tolist(), [PAST_TENSES[n] for n in recent["action"].tolist()])),
-            session=session,
-            habits=known(profile.habits, now_ms, self._rules.habit_half_life_ms),
-            price=price_habit(profile.prices),
-            exclude=session,
-            k=self._list_size,
+    def _learned(self, events: Sequence[Event], answers: AnswerBatch) -> tuple[list[Approach], list[SessionItems]]:
+        """Return how shoppers came to the items that they acted on, and their sessions."""
+        records, starts = answers.answers, answers.exclude_starts.tolist()
+        session = answers.exclude[: starts[-1]].tolist()
+        numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
+        led_queries = texts_of(records["led_query"], records["led_query_length"])
+        approaches, sessions = [], []
+        for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
+            zip(events, numbers, led_queries, strict=True)
+        ):
+            action, source, _, _ = event
+            if isinstance(action, Search):
+                continue
+            context = ActionContext(
+                at_ms=at_ms,
+                weight=weight,
+                before=before[:length],
+                led_query=led_query,
+                session=session[starts[place] : starts[place + 1]],
+                session_at_ms=newest_ms,
+                session_started_ms=started_ms,
+            )
+            approaches.append(approach(action, source, context))
+            so_far = session_items(action, context)
+            if so_far is not None:
+                sessions.append(so_far)
+        return approaches, sessions
+
+    def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
+        """Name what each shopper is after: the last search, then the heaviest categories and brands."""
+        records, queries, label_of = answers.answers, answers.queries, self._catalogue.label
+        columns = zip(
+            texts_of(records["last_query"], records["last_query_length"]),
+            records["last_query_weight"].tolist(),
+            *(queries[name][:, :INTENT_LABELS].tolist() for name in _LABELS),
+            strict=True,
         )
-
-    def _intent(self, profile: Profile, query: Query) -> tuple[Intent, ...]:
-        """Name what the shopper is after: the last search, then the heaviest categories and brands."""
-        half_life_ms = self._rules.short_term_half_life_ms
-        searched = tuple(
-            Intent(kind="query", label=past.text, weight=weight)
-            for past in profile.queries[:1]
-            if (weight := round(2.0 ** ((past.at_ms - profile.updated_ms) / half_life_ms), 4)) >= FADED
-        )
-        labelled = (
-            Intent(kind=kind, label=label, weight=round(share, 4))
-            for kind, weights in (("category", query.categories), ("brand", query.brands))
-            for key, share in islice(weights.items(), INTENT_LABELS)
-            if (label := self._catalogue.label(key)) is not None
-        )
-        return searched + tuple(labelled)
+        intents = []
+        for query, weight, categories, category_shares, brands, brand_shares in columns:
+            named = []
+            if query is not None and (weight := round(weight, 4)) >= FADED:
+                named.append(Intent(kind="query", label=query, weight=weight))
+            for kind, keys, shares in (("category", categories, category_shares), ("brand", brands, brand_shares)):
+                for key, share in zip(keys, shares, strict=True):
+                    # Places without a label hold the key 0, which no label has.
+                    label = label_of(key) if key else None
+                    if label is not None:
+                        named.append(Intent(kind=kind, label=label, weight=round(share, 4)))
+            intents.append(tuple(named))
+        return intents
 
 
-def degraded(observation: Observation) -> str | None:
-    """Say what a list had to do without, though the model ranked it."""
-    without_text = observation.query.text is not None and observation.query.text_vector is None
-    return ENCODING_FAILED if without_text else None
-
-
-def shares(affinities: Memory) -> Mapping[int, float]:
-    """Return each label's share of the shopper's weight, by stable key, heaviest first."""
-    total = float(affinities["weight"].sum())
-    if total <= 0:
-        return {}
-    return {
-        key: weight / total
-        for key, weight in zip(affinities["key"].tolist(), affinities["weight"].tolist(), strict=True)
-    }
+def _trends(arranged: Arranged, answers: AnswerBatch) -> TrendIncrements:
+    """Return the actions on items that were not counted before."""
+    events, records = arranged.batch.events, answers.answers
+    (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
+    return TrendIncrements(
+        events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
+    )

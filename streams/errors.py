@@ -71,7 +71,14 @@ class TopicError(StreamsError):
 
 
 class ProfileCodecError(StreamsError):
-    """Stored profile bytes that no known version reads."""
+    """Stored profile bytes that no known version reads.
+
+    `shoppers` are the places, in the batch of profiles that was read, of those that are unreadable.
+    """
+
+    def __init__(self, text: str, shoppers: tuple[int, ...] = ()) -> None:
+        super().__init__(text)
+        self.shoppers = shoppers
 
 
 class PairsCodecError(StreamsError):

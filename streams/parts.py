@@ -53,14 +53,13 @@ def recommender(
     )
 
 
-def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, trending: Trending) -> Engine:
+def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
     """Make the engine, the same for a worker and for `replay`."""
     return Engine(
         dim=bundle.dim,
         space=bundle.vector_space,
         model=ModelRef(name=bundle.name, version=bundle.version),
         catalogue=live,
-        trending=trending,
         rules=profile_rules(settings),
         list_size=settings.list_size,
         pairs_window=settings.pairs_window,

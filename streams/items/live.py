@@ -6,6 +6,7 @@ The event loop owns this; the arrays that the scorer searches are changed by the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import log1p, nan
 
 import msgspec
 import numpy as np
@@ -29,6 +30,23 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
     partition: int
 
 
+class Served(msgspec.Struct, frozen=True, gc=False):
+    """An item that is served, with what an action on it adds to a profile.
+
+    Attributes:
+        record: the item's newest record.
+        vector: of the item, int8, as bytes.
+        category, brand: stable keys of the labels, 0 where there is none.
+        log_price: log(1 + price), NaN where there is none.
+    """
+
+    record: ItemVector
+    vector: bytes
+    category: int
+    brand: int
+    log_price: float
+
+
 class LiveCatalogue:
     """Every item as one vector space has it, the labels they carry, and the changes that the scorer has not seen yet.
 
@@ -39,10 +57,11 @@ class LiveCatalogue:
         self.space = space
         self._dim = dim
         self._entries: dict[int, _Entry] = {}
-        self._served: dict[int, ItemVector] = {}
+        self._served: dict[int, Served] = {}
         self._stale: dict[int, dict[str, None]] = {}
         self._expected: set[str] = set()
         self._labels: dict[int, str] = {}
+        self._label_keys: dict[str | None, int] = {None: 0, "": 0}
         self._changes: list[Change] = []
 
     def __len__(self) -> int:
@@ -70,10 +89,7 @@ class LiveCatalogue:
             if vector is None or len(vector) not in (0, self._dim):
                 self._stale.setdefault(partition, {})[item_id] = None
         if record is not None and vector is not None and len(vector) == self._dim:
-            self._served[key] = record
-            for label in (record.item.label, record.item.brand):
-                if label:
-                    self._labels[label_key(label)] = label
+            self._served[key] = self._described(record, vector)
             self._changes.append(Change(item_id, record.item, vector))
         else:
             self._served.pop(key, None)
@@ -102,13 +118,17 @@ class LiveCatalogue:
 
     def vector(self, key: int) -> Vector | None:
         """Return the unit vector (dim,) of the item with this stable key."""
-        record = self._served.get(key)
-        return None if record is None else self._unit(record)
+        served = self._served.get(key)
+        return None if served is None else dequantise(int8(served.vector))
 
     def find(self, item_id: str) -> tuple[Item, Vector] | None:
         """Return the item and its unit vector (dim,)."""
-        record = self._served.get(stable_key(item_id))
-        return None if record is None else (record.item, self._unit(record))
+        served = self._served.get(stable_key(item_id))
+        return None if served is None else (served.record.item, dequantise(int8(served.vector)))
+
+    def served(self, key: int) -> Served | None:
+        """Return the item with this stable key as it is served."""
+        return self._served.get(key)
 
     def record(self, item_id: str) -> ItemVector | None:
         """Return the item's newest record, in whatever spaces it has vectors."""
@@ -117,7 +137,8 @@ class LiveCatalogue:
 
     def by_key(self, key: int) -> ItemVector | None:
         """Return the record of the item with this stable key, where it is served."""
-        return self._served.get(key)
+        served = self._served.get(key)
+        return None if served is None else served.record
 
     def label(self, key: int) -> str | None:
         """Return the category or brand with this stable key."""
@@ -152,8 +173,18 @@ class LiveCatalogue:
         del stale[item_id]
         return True
 
-    def _unit(self, record: ItemVector) -> Vector:
-        return dequantise(int8(record.vector_in(self.space) or b""))
+    def _described(self, record: ItemVector, vector: bytes) -> Served:
+        item = record.item
+        price = nan if item.price is None else log1p(item.price)
+        return Served(record, vector, self._key_of(item.label), self._key_of(item.brand), price)
+
+    def _key_of(self, label: str | None) -> int:
+        """Return the stable key of a label, remembered both ways; 0 for none."""
+        key = self._label_keys.get(label)
+        if key is None:
+            key = self._label_keys[label] = label_key(label)
+            self._labels[key] = str(label)
+        return key
 
 
 def int8(vector: bytes) -> Int8Vector:

@@ -1,162 +1,313 @@
-"""A profile as bytes: how it lies in RocksDB and on the changelog.
+"""Stored profiles: bytes of any version become rows that kernels may rely on, and rows become bytes of version 5.
 
-MessagePack with the version first. New fields are only ever appended, with a default, so that every version reads the
-ones before it.
-
-A vector is its largest component as float32 beside every component's share of it as int16. Time passing scales all
-components alike, so it changes the float32 and no share. As float16 each component would round for itself: what decays
-by less than 2⁻¹² from one action to the next, as the long-term intent does in a session, would not decay at all.
+`layout.py` describes version 5. Versions 1 to 4 are read once, by `older.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import islice
 from struct import Struct
+from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.types import Vector, stable_key
+from inference.encoding.text import shortened
+from inference.types import Vector
 from streams.errors import ProfileCodecError
-from streams.profiles.habits import HABIT, PriceMoments
-from streams.profiles.profile import ACTIONS, AFFINITY, RECENT, Memory, PastQuery, Position, Profile
+from streams.profiles import kernels
+from streams.profiles.batch import ProfileBatch
+from streams.profiles.layout import (
+    AFFINITIES,
+    HABITS,
+    LARGEST_TIME_MS,
+    LONG_TERM,
+    LONGEST_AGO_MS,
+    PROFILE,
+    RECENT_ITEMS,
+    RECENT_QUERIES,
+    SHARES,
+    SHORT_TERM,
+    TOPICS,
+    VERSION,
+    fixed_size,
+)
+from streams.profiles.layout import HABIT as HABIT_BITS
+from streams.profiles.older import decode_older
+from streams.profiles.profile import (
+    ACTION_TYPES,
+    ACTIONS,
+    AFFINITY,
+    HABIT,
+    RECENT,
+    Memory,
+    PastQuery,
+    Position,
+    PriceMoments,
+    Profile,
+    ProfileRules,
+)
 
-VERSION = 4
-"""1: vectors in float16, topics by name. 2: brands. 3: vectors in int16, topics by stable key, the vector space.
-4: habits, prices, the start of the session."""
+VectorOf = Callable[[int], Vector | None]
+"""The unit vector (dim,) of an item, by its stable key."""
 
-_LARGEST = Struct("<f")
-_SHARES = 2**15 - 1
-_UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
-
-
-class _Wire(msgspec.Struct, array_like=True, frozen=True):
-    version: int
-    updated_ms: int
-    short_term: bytes
-    long_term: bytes
-    recent: bytes
-    queries: tuple[PastQuery, ...]
-    categories: bytes
-    positions: Mapping[str | int, Position]
-    brands: bytes = b""
-    space: int = 0
-    habits: bytes = b""
-    prices: PriceMoments = PriceMoments()
-    session_started_ms: int | None = None
+_HABITS_LENGTH = PROFILE.fields["habits_length"][1]  # type: ignore[index]
+_SPACE_AT = PROFILE.fields["space"][1]  # type: ignore[index]
+_DIM_AT = PROFILE.fields["dim"][1]  # type: ignore[index]
+_RECORD_BYTES, _HABITS_BYTES = PROFILE.itemsize, HABITS * HABIT_BITS.itemsize
+_SPACE, _DIM = Struct("<Q"), Struct("<H")
+_FIRST_BYTE_OF_ARRAYS = 0x80
+_REFUSALS = {
+    kernels.WRONG_LENGTHS: f"stored profile: lists of at most {RECENT_ITEMS} items, {RECENT_QUERIES} searches, "
+    f"{AFFINITIES} labels, {TOPICS} topics and {HABITS} habits required, longer ones came",
+    kernels.WRONG_ACTIONS: f"stored profile: actions 0 to {len(ACTIONS) - 1} required, others came",
+    kernels.NOT_FINITE: "stored profile: finite vectors and weights required, others came",
+    kernels.WRONG_TIMES: f"stored profile: times within ±{LARGEST_TIME_MS} ms required, others came",
+}
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Wire)
+class Shoppers:
+    """The profiles of a batch of shoppers as arrays, which kernels change in place.
 
+    Args:
+        stored: each shopper's bytes, of any version; None for a new shopper.
+        dim: dimensions of the model's vectors.
+        space: the stable key of the model's vector space.
 
-def encode(profile: Profile) -> bytes:
-    """Return the bytes of a profile in the newest version."""
-    return store(profile)[0]
+    Attributes:
+        arrays: what kernels take.
+        strangers: rows whose vectors were of another space and are zero now; `renew` makes them again.
 
-
-def store(profile: Profile) -> tuple[bytes, Profile]:
-    """Return the bytes of a profile in the newest version, and the profile that `decode` would read from them.
-
-    Only the vectors are rounded, so there is no need to read it all again. Raises ProfileCodecError: not finite.
+    Raises:
+        ProfileCodecError: some are unreadable; its `shoppers` are their places.
     """
-    short_term, short_rounded = _packed(profile.short_term)
-    long_term, long_rounded = _packed(profile.long_term)
-    data = _encoder.encode(
-        _Wire(
-            VERSION,
-            profile.updated_ms,
-            short_term,
-            long_term,
-            profile.recent.tobytes(),
-            profile.queries,
-            profile.categories.tobytes(),
-            dict(profile.positions.items()),
-            profile.brands.tobytes(),
-            profile.space,
-            profile.habits.tobytes(),
-            profile.prices,
-            profile.session_started_ms,
+
+    def __init__(self, stored: Sequence[bytes | None], dim: int, space: int) -> None:
+        self.arrays = ProfileBatch.empty(len(stored), dim)
+        self.strangers: list[int] = []
+        self._dim, self._space = dim, space
+        self._fixed = fixed_size(dim)
+        refused: dict[int, ProfileCodecError] = {}
+        records, shares, habits = map(_bytes_of, self.arrays)
+        nothing, fixed, share_bytes = _nothing(dim, space), self._fixed, 4 * dim
+        for place, data in enumerate(stored):
+            if data is None:
+                data = nothing
+            elif not self._is_as_needed(data):
+                try:
+                    data = self._adapted(data, place)
+                except ProfileCodecError as error:
+                    refused[place], data = error, nothing
+            start = place * _RECORD_BYTES
+            records[start : start + _RECORD_BYTES] = data[:_RECORD_BYTES]
+            start = place * share_bytes
+            shares[start : start + share_bytes] = data[_RECORD_BYTES:fixed]
+            if len(data) > fixed:
+                start = place * _HABITS_BYTES
+                habits[start : start + len(data) - fixed] = data[fixed:]
+        found = np.empty(len(stored), dtype=np.uint8)
+        kernels.check(self.arrays, found)
+        if found.any():
+            refused |= {place: ProfileCodecError(_REFUSALS[code]) for place, code in enumerate(found.tolist()) if code}
+        if refused:
+            raise ProfileCodecError(str(next(iter(refused.values()))), tuple(sorted(refused)))
+
+    def renew(self, vector_of: VectorOf, rules: ProfileRules) -> None:
+        """Make the vectors of the strangers again from the items that they remember. The rest of the past is lost."""
+        half_lives_ms = (rules.short_term_half_life_ms, rules.long_term_half_life_ms)
+        for place in self.strangers:
+            record = self.arrays.records[place]
+            vectors = np.zeros((2, self._dim), dtype=np.float32)
+            for j in range(int(record["recent_length"])):
+                vector = vector_of(int(record["recent_keys"][j]))
+                if vector is not None:
+                    weight = rules.weights[ACTION_TYPES[int(record["recent_actions"][j])]]
+                    idle_ms = int(record["updated_ms"]) - int(record["recent_at_ms"][j])
+                    for own, half_life_ms in zip(vectors, half_lives_ms, strict=True):
+                        own += vector * np.float32(weight * 2.0 ** (-idle_ms / half_life_ms))
+            for kind, vector in enumerate(vectors):
+                self.arrays.shares[place, kind], record["largest"][kind] = packed(vector)
+            record["space"] = self._space
+        self.strangers = []
+
+    def stored(self) -> list[bytes]:
+        """Return each profile's bytes, version 5."""
+        records, shares, habits = (array.tobytes() for array in self.arrays)
+        share_bytes = 4 * self._dim
+        return [
+            b"".join(
+                (
+                    records[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES],
+                    shares[place * share_bytes : (place + 1) * share_bytes],
+                    habits[place * _HABITS_BYTES : place * _HABITS_BYTES + number * HABIT_BITS.itemsize],
+                )
+            )
+            for place, number in enumerate(self.arrays.records["habits_length"].tolist())
+        ]
+
+    def _is_as_needed(self, data: bytes) -> bool:
+        """Tell whether bytes are of version 5, whole, and of the model's space, as nearly all are."""
+        return (
+            len(data) >= self._fixed
+            and data[0] == VERSION
+            and len(data) == self._fixed + data[_HABITS_LENGTH] * HABIT_BITS.itemsize
+            and data[_HABITS_LENGTH] <= HABITS
+            and _SPACE.unpack_from(data, _SPACE_AT)[0] == self._space
+            and _DIM.unpack_from(data, _DIM_AT)[0] == self._dim
         )
-    )
-    return data, replace(profile, short_term=short_rounded, long_term=long_rounded)
+
+    def _adapted(self, data: bytes, place: int) -> bytes:
+        """Return bytes of any other kind as ones of version 5 in the model's dimensions. Raises ProfileCodecError."""
+        if not data or data[0] >= _FIRST_BYTE_OF_ARRAYS:
+            profile = decode_older(data, self._dim, self._space)
+            if profile.space != self._space:
+                self.strangers.append(place)
+            return _encode(profile, self._dim)
+        if data[0] != VERSION:
+            raise ProfileCodecError(f"stored profile: version 1 to {VERSION} required, {data[0]} came")
+        if len(data) < PROFILE.itemsize:
+            raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile")
+        dim, habits = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH]
+        is_stranger = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
+        if dim != self._dim and not is_stranger:
+            raise ProfileCodecError(f"stored profile: vectors of {self._dim} dimensions required, of {dim} came")
+        if habits > HABITS or len(data) != fixed_size(dim) + habits * HABIT_BITS.itemsize:
+            raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile")
+        record = np.frombuffer(data, dtype=PROFILE, count=1).copy()
+        record["largest"], record["dim"] = 0, self._dim
+        self.strangers.append(place)
+        return record.tobytes() + bytes(self._fixed - PROFILE.itemsize) + data[fixed_size(dim) :]
 
 
-def decode(data: bytes, dim: int, space: int) -> Profile:
-    """Read a profile, of this version or any before, for a model of `dim` dimensions and its vector `space`.
+def load(stored: bytes | None, dim: int, space: int) -> bytes:
+    """Return a stored profile, of any version, as bytes of version 5; None stands for a new shopper.
 
     Vectors of another space mean nothing here and come back as zero, with the space that they were of.
 
     Raises:
         ProfileCodecError: the bytes are no profile, or of a newer version.
     """
-    try:
-        wire = _decoder.decode(data)
-        if not 1 <= wire.version <= VERSION:
-            raise ProfileCodecError(f"stored profile: version 1 to {VERSION} required, {wire.version} came")
-        vector = _nothing if wire.space != space else _half if wire.version < 3 else _unpacked
-        return Profile(
-            updated_ms=wire.updated_ms,
-            short_term=vector(wire.short_term, dim),
-            long_term=vector(wire.long_term, dim),
-            recent=_recent(wire.recent),
-            queries=wire.queries,
-            categories=np.frombuffer(wire.categories, dtype=AFFINITY),
-            brands=np.frombuffer(wire.brands, dtype=AFFINITY),
-            space=wire.space,
-            positions={
-                stable_key(topic) if isinstance(topic, str) else topic: position
-                for topic, position in wire.positions.items()
-            },
-            habits=np.frombuffer(wire.habits, dtype=HABIT),
-            prices=wire.prices,
-            session_started_ms=wire.updated_ms if wire.session_started_ms is None else wire.session_started_ms,
-        )
-    except _UNREADABLE as error:
-        raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile ({error})") from error
+    return Shoppers([stored], dim, space).stored()[0]
 
 
-def _nothing(_data: bytes, dim: int) -> Vector:
-    return np.zeros(dim, dtype=np.float32)
+def decode(stored: bytes, dim: int, space: int) -> Profile:
+    """Return a stored profile, of any version, in a form to read. Raises ProfileCodecError, as `load` does."""
+    shoppers = Shoppers([stored], dim, space)
+    record, habits = shoppers.arrays.records[0], shoppers.arrays.habits[0]
+    shares = shoppers.arrays.shares[0]
+    topics = zip(
+        record["topic_keys"].tolist(),
+        map(Position, record["topic_offsets"].tolist(), record["topic_timestamps_ms"].tolist()),
+        strict=True,
+    )
+    texts = [text or "" for text in texts_of(record["query_texts"], record["query_lengths"])]
+    queries = [*map(PastQuery, record["query_at_ms"].tolist(), texts)]
+    return Profile(
+        updated_ms=int(record["updated_ms"]),
+        short_term=unpacked(shares[SHORT_TERM], record["largest"][SHORT_TERM]),
+        long_term=unpacked(shares[LONG_TERM], record["largest"][LONG_TERM]),
+        recent=_table(RECENT, record, "recent", ("at_ms", "keys", "sessions", "actions")),
+        queries=tuple(queries[: int(record["queries_length"])]),
+        categories=_table(AFFINITY, record, "category", ("keys", "weights"), "categories_length"),
+        brands=_table(AFFINITY, record, "brand", ("keys", "weights"), "brands_length"),
+        space=int(record["space"]),
+        positions=dict(islice(topics, int(record["topics_length"]))),
+        habits=np.frombuffer(habits[: int(record["habits_length"])].tobytes(), dtype=HABIT),
+        prices=PriceMoments(*record["price_moments"].tolist()),
+        session_started_ms=int(record["session_started_ms"]),
+    )
 
 
-def _packed(vector: Vector) -> tuple[bytes, Vector]:
-    """Return a vector's bytes, and the vector that is read from them."""
+def encode(profile: Profile) -> bytes:
+    """Return the bytes of a profile, version 5, for tests and tools. Raises ProfileCodecError, as `load` does."""
+    data = _encode(profile, len(profile.short_term))
+    load(data, len(profile.short_term), profile.space)
+    return data
+
+
+def packed(vector: Vector) -> tuple[npt.NDArray[np.int16], float]:
+    """Return each component's share of a vector's largest component, int16 (dim,), and that component."""
     largest = float(np.abs(vector).max(initial=0.0))
-    shares = np.rint(vector * (_SHARES / np.float64(largest)) if largest else vector).astype("<i2")
-    return _LARGEST.pack(largest) + shares.tobytes(), _scaled(shares, largest)
-
-
-def _unpacked(data: bytes, dim: int) -> Vector:
-    _check_size(data, dim, _LARGEST.size + 2 * dim)
-    (largest,) = _LARGEST.unpack_from(data)
-    return _scaled(np.frombuffer(data, dtype="<i2", offset=_LARGEST.size), largest)
-
-
-def _scaled(shares: npt.NDArray[np.int16], largest: float) -> Vector:
-    if not 0 <= largest < 2**127:
+    if not largest < float(kernels.TOO_LARGE):
         raise ProfileCodecError("stored profile: finite vectors required, others came")
-    # In float64, so that the largest component comes back bit by bit, and with it the bytes.
-    return np.asarray(shares * np.float64(largest) / _SHARES, dtype=np.float32)
+    scale = SHARES / np.float64(largest) if largest else 0.0
+    return np.rint(vector * scale).astype("<i2"), largest
 
 
-def _half(data: bytes, dim: int) -> Vector:
-    _check_size(data, dim, 2 * dim)
-    vector = np.frombuffer(data, dtype="<f2").astype(np.float32)
-    if not np.isfinite(vector).all():
-        raise ProfileCodecError("stored profile: finite vectors required, others came")
-    return vector
+def unpacked(shares: npt.NDArray[np.int16], largest: float) -> Vector:
+    """Return the vector (dim,), float32, of these shares."""
+    return np.asarray(shares * np.float64(largest) / SHARES, dtype=np.float32)
 
 
-def _check_size(data: bytes, dim: int, size: int) -> None:
-    if len(data) != size:
-        raise ProfileCodecError(f"stored profile: vectors of {dim} dimensions required, {len(data)} bytes came")
+def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
+    """Return the memory of an array, to write bytes to."""
+    return array.reshape(-1).view(np.uint8).data
 
 
-def _recent(data: bytes) -> Memory:
-    recent = np.frombuffer(data, dtype=RECENT)
-    if len(recent) and recent["action"].max() >= len(ACTIONS):
-        raise ProfileCodecError(f"stored profile: actions 0 to {len(ACTIONS) - 1} required, others came")
-    return recent
+def texts_of(texts: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> list[str | None]:
+    """Return searches as they were stored, (n, QUERY_BYTES) in UTF-8; None for one of length 0."""
+    data, width = texts.tobytes(), texts.shape[1]
+    return [
+        data[place * width : place * width + length].decode("utf-8", "replace") if length else None
+        for place, length in enumerate(lengths.tolist())
+    ]
+
+
+@lru_cache(maxsize=8)
+def _nothing(dim: int, space: int) -> bytes:
+    """Return the profile of a shopper of whom nothing is known."""
+    record = np.zeros(1, dtype=PROFILE)
+    record["version"], record["dim"], record["space"] = VERSION, dim, space
+    record["updated_ms"] = record["session_started_ms"] = LONGEST_AGO_MS
+    return record.tobytes() + bytes(fixed_size(dim) - PROFILE.itemsize)
+
+
+def _encode(profile: Profile, dim: int) -> bytes:
+    lengths = (len(profile.recent), len(profile.queries), len(profile.categories), len(profile.brands))
+    if any(np.greater((*lengths, len(profile.habits)), (RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, AFFINITIES, HABITS))):
+        raise ProfileCodecError(_REFUSALS[kernels.WRONG_LENGTHS])
+    record = np.frombuffer(_nothing(dim, profile.space), dtype=PROFILE, count=1).copy()[0]
+    try:
+        record["updated_ms"], record["session_started_ms"] = profile.updated_ms, profile.session_started_ms
+        record["price_moments"] = profile.prices
+        newest = sorted(profile.positions.items(), key=lambda entry: (-entry[1].timestamp_ms, entry[0]))[:TOPICS]
+        kept = {key: position for key, position in profile.positions.items() if (key, position) in newest}
+        record["topics_length"] = len(kept)
+        for place, (key, position) in enumerate(kept.items()):
+            record["topic_keys"][place] = key
+            record["topic_offsets"][place], record["topic_timestamps_ms"][place] = position
+        _fill(record, "recent", profile.recent, ("at_ms", "keys", "sessions", "actions"))
+        _fill(record, "category", profile.categories, ("keys", "weights"), "categories_length")
+        _fill(record, "brand", profile.brands, ("keys", "weights"), "brands_length")
+        record["queries_length"] = len(profile.queries)
+        for place, query in enumerate(profile.queries):
+            text = shortened(query.text).encode()
+            record["query_at_ms"][place], record["query_lengths"][place] = query.at_ms, len(text)
+            record["query_texts"][place, : len(text)] = np.frombuffer(text, dtype=np.uint8)
+    except (OverflowError, ValueError) as error:
+        raise ProfileCodecError(f"stored profile: numbers of 64 bits required ({error})") from error
+    vectors = bytearray()
+    for kind, vector in enumerate((profile.short_term, profile.long_term)):
+        shares, record["largest"][kind] = packed(vector)
+        vectors += shares.tobytes()
+    record["habits_length"] = len(profile.habits)
+    return b"".join((record.tobytes(), vectors, profile.habits.astype(HABIT).tobytes()))
+
+
+def _fill(record: np.void, name: str, table: Memory, columns: Sequence[str], length: str = "recent_length") -> None:
+    """Write a table's columns to the record's fields of this name."""
+    record[length] = len(table)
+    for own, column in zip(table.dtype.names or (), columns, strict=True):
+        record[f"{name}_{column}"][: len(table)] = table[own]
+
+
+def _table(
+    dtype: np.dtype[np.void], record: np.void, name: str, columns: Sequence[str], length: str = "recent_length"
+) -> Memory:
+    """Return the record's fields of this name as a table."""
+    table: Memory = np.empty(int(record[length]), dtype=dtype)
+    for own, column in zip(dtype.names or (), columns, strict=True):
+        table[own] = record[f"{name}_{column}"][: len(table)]
+    return table

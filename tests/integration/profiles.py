@@ -14,9 +14,9 @@ from inference.bundle import Bundle
 from inference.types import Vector, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import Search
+from streams.engine import Event
 from streams.errors import InvalidEvent
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Trending
 from streams.kafka.topics import PROFILES, changelog_topic
 from streams.parts import engine
 from streams.profiles import codec
@@ -44,7 +44,7 @@ async def folded(settings: Settings, bundle: Bundle) -> State:
     for record in await stored(settings, settings.item_vectors_topic):
         item = None if record.value is None else serde.decode_item_vector(record.value)
         live.apply(record.key.decode(), item)
-    fold = engine(settings, bundle, live, Trending(1e9))
+    folding = engine(settings, bundle, live)
     vectors: dict[str, Vector] = {}
     state: State = {number: {} for number in range(settings.partitions)}
     for topic in (settings.clicks_topic, settings.searches_topic):
@@ -57,8 +57,8 @@ async def folded(settings: Settings, bundle: Bundle) -> State:
             if isinstance(interaction, Search):
                 vector = vectors.setdefault(interaction.query, bundle.encode_query(interaction.query))
             profiles = state[record.partition]
-            observed = fold.observe(profiles.get(record.key), interaction, _source(record), vector)
-            profiles[record.key] = observed.profile
+            event = Event(interaction, _source(record), 0, vector)
+            (profiles[record.key],) = folding.fold([event], [profiles.get(record.key)]).profiles
     return state
 
 

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
 
+from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, Vector, stable_key
-from streams.contracts.messages import Cart, Click, Interaction, ItemInteraction, Purchase, Search, View
-from streams.profiles.profile import Profile, ProfileRules, Source, apply, empty
+from streams.contracts.messages import (
+    Cart,
+    Click,
+    Interaction,
+    ItemInteraction,
+    ItemVector,
+    Purchase,
+    Search,
+    View,
+)
+from streams.engine import FADED, Event
+from streams.items.live import LiveCatalogue
+from streams.profiles import codec, kernels
+from streams.profiles.arrange import arrange
+from streams.profiles.batch import AnswerBatch, rules_record
+from streams.profiles.codec import Shoppers
+from streams.profiles.profile import Profile, ProfileRules, Source
 
 DIM = 16
+SPACE = 0
+WINDOW, LIST_SIZE = 10, 5
+UNENCODABLE = "unencodable"
+"""A search that has no vector."""
 RULES = ProfileRules()
 NOW_MS = 1_770_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,10 +65,11 @@ def subject(interaction: Interaction) -> str:
     return interaction.query if isinstance(interaction, Search) else interaction.item_id
 
 
+@lru_cache(maxsize=4096)
 def unit_vector(text: str, dim: int = DIM) -> Vector:
-    """Return the vector that stands for an item's id or a query: random, always the same."""
-    vector = np.random.default_rng(stable_key(text)).normal(size=dim)
-    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+    """Return the vector that stands for an item's id or a query: random, always the same, and exact as int8."""
+    vector = np.random.default_rng(stable_key(text)).normal(size=dim).astype(np.float32)
+    return dequantise(quantise(vector))
 
 
 def item_of(item_id: str) -> Item:
@@ -61,21 +83,75 @@ def at(offset: int, timestamp_ms: int = NOW_MS, topic: str = "clicks") -> Source
     return Source(topic, 0, offset, timestamp_ms)
 
 
+Happening = tuple[Interaction, Source]
+ItemOf = Callable[[str], Item | None]
+
+
+class Shelf(LiveCatalogue):
+    """A catalogue that knows every item that `item_of` knows, with the vector of its id."""
+
+    def __init__(self, dim: int, item_of: ItemOf) -> None:
+        super().__init__("shelf", dim)
+        self._item_of = item_of
+
+    def know(self, item_id: str) -> None:
+        """Bring an item in, where there is one."""
+        item, key = self._item_of(item_id), stable_key(item_id)
+        if item is None or key in self._served:
+            return
+        vector = quantise(unit_vector(item_id, self._dim)).tobytes()
+        self.apply(item_id, ItemVector(item=item, space=self.space, text_hash=1, vector=vector))
+
+
+def fold_batch(
+    stored: bytes | None,
+    happenings: Sequence[Happening],
+    *,
+    rules: ProfileRules = RULES,
+    dim: int = DIM,
+    item_of: ItemOf = item_of,
+) -> tuple[bytes, AnswerBatch]:
+    """Fold what one shopper did in one batch; return the newest bytes and what is known after each event."""
+    shelf = Shelf(dim, item_of)
+    events = []
+    for interaction, source in happenings:
+        vector = None
+        if not isinstance(interaction, Search):
+            shelf.know(interaction.item_id)
+        elif interaction.query != UNENCODABLE:
+            vector = unit_vector(interaction.query, dim)
+        events.append(Event(interaction, source, 0, vector))
+    shoppers = Shoppers([stored], dim, SPACE)
+    answers = AnswerBatch.empty(len(events), dim)
+    kernels.fold(
+        shoppers.arrays,
+        arrange(events, shelf, dim).batch,
+        rules_record(rules, window=WINDOW, list_size=LIST_SIZE, faded=FADED),
+        answers,
+    )
+    return shoppers.stored()[0], answers
+
+
 def fold(
-    profile: Profile, interaction: Interaction, source: Source, rules: ProfileRules = RULES, dim: int = DIM
-) -> Profile:
-    """Apply an interaction with the item and the vector that belong to it."""
-    item = None if isinstance(interaction, Search) else item_of(interaction.item_id)
-    vector = unit_vector(subject(interaction), dim)
-    return apply(profile, interaction, source, vector=vector, item=item, rules=rules)
+    stored: bytes | None, interaction: Interaction, source: Source, rules: ProfileRules = RULES, dim: int = DIM
+) -> bytes:
+    """Fold an interaction with the item and the vector that belong to it."""
+    return fold_batch(stored, [(interaction, source)], rules=rules, dim=dim)[0]
 
 
-def fold_all(interactions: Iterable[Interaction], rules: ProfileRules = RULES, dim: int = DIM) -> Profile:
-    """Apply interactions as they lie in one topic, one after the other."""
-    profile = empty(dim, 0)
-    for offset, interaction in enumerate(interactions):
-        profile = fold(profile, interaction, at(offset), rules, dim)
-    return profile
+def in_one_topic(interactions: Iterable[Interaction]) -> list[Happening]:
+    """Return interactions as they lie in one topic, one after the other."""
+    return [(interaction, at(offset)) for offset, interaction in enumerate(interactions)]
+
+
+def fold_all(interactions: Iterable[Interaction], rules: ProfileRules = RULES, dim: int = DIM) -> bytes:
+    """Fold interactions as they lie in one topic, one after the other."""
+    return fold_batch(None, in_one_topic(interactions), rules=rules, dim=dim)[0]
+
+
+def read(stored: bytes, dim: int = DIM) -> Profile:
+    """Return a profile in a form to read."""
+    return codec.decode(stored, dim, SPACE)
 
 
 @dataclass(frozen=True)

@@ -1,50 +1,111 @@
-"""The engine is a function: the same state and event give the same bytes, query and message."""
+"""The engine is a function: the same state and events give the same bytes, queries and messages."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 import pytest
 
 from inference.encoding.text import remembered_query
-from inference.retrieval.vectors import quantise
-from inference.types import Item, RankedList, ScoredCandidate, Vector, stable_key
-from streams.contracts.messages import Approach, Intent, Interaction, ItemVector, ModelRef, Search
+from inference.queries import LONG_TERM, QUERY, SEARCH, SHORT_TERM, QueryBatch
+from inference.ranking.lists import Lists
+from inference.retrieval.vectors import dequantise, quantise
+from inference.types import Item, SessionItems, Vector, stable_key
+from streams.contracts.messages import Approach, Intent, ItemVector, ModelRef, Recommendations, Search
 from streams.contracts.serde import encode_json, recommendation_id
-from streams.engine import Engine, Observation, shares
+from streams.engine import PAST_TENSES, Engine, Event, Folded
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Trending
-from streams.profiles.profile import AFFINITY, Source
-from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, item_of, moment, search, unit_vector
+from streams.profiles.profile import Source
+from tests.streams.shoppers import DIM, NOW_MS, RULES, Happening, act, at, item_of, moment, search, unit_vector
+
+MODEL = ModelRef(name="m", version="1")
 
 
 @pytest.fixture
-def trending() -> Trending:
-    return Trending(86_400_000)
-
-
-@pytest.fixture
-def engine(trending: Trending) -> Engine:
+def engine() -> Engine:
     live = LiveCatalogue("m/1", DIM)
     for item_id in ("a", "b", "c"):
         vector = quantise(unit_vector(item_id)).tobytes()
         live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
-    model = ModelRef(name="m", version="1")
-    return Engine(dim=DIM, space="m/1", model=model, catalogue=live, trending=trending, rules=RULES, list_size=5)
+    return Engine(dim=DIM, space="m/1", model=MODEL, catalogue=live, rules=RULES, list_size=5)
 
 
-def vector_of(interaction: Interaction) -> Vector | None:
-    return unit_vector(interaction.query) if isinstance(interaction, Search) else None
+def event(happening: Happening, shopper: int = 0) -> Event:
+    interaction, source = happening
+    vector = unit_vector(interaction.query) if isinstance(interaction, Search) else None
+    return Event(interaction, source, shopper, vector)
 
 
-def observe(engine: Engine, *history: tuple[Interaction, Source]) -> Observation:
-    """Observe one after the other, each with what the one before it stored."""
-    stored = None
-    for interaction, source in history:
-        observation = engine.observe(stored, interaction, source, vector_of(interaction))
-        stored = observation.profile
-    return observation
+@dataclass(frozen=True)
+class Known:
+    """What the last query of a batch knows of its shopper."""
+
+    queries: QueryBatch
+
+    def vector(self, place: int) -> Vector | None:
+        vector = self.queries.vectors[-1, place]
+        return dequantise(vector) if vector.any() else None
+
+    def keys(self, name: str) -> list[int]:
+        """Return the keys that the query holds under this name."""
+        record = self.queries.records[-1]
+        keys: list[int] = record[name][: record[f"{name}_length"]].tolist()
+        return keys
+
+    @property
+    def exclude(self) -> list[int]:
+        start, end = self.queries.exclude_starts[-2:]
+        keys: list[int] = self.queries.exclude[start:end].tolist()
+        return keys
+
+
+@dataclass(frozen=True)
+class Seen(Known):
+    """What folding told of the last event, with the profile as it is then."""
+
+    folded: Folded
+
+    @property
+    def profile(self) -> bytes:
+        return self.folded.profiles[0]
+
+    @property
+    def outcome(self) -> str:
+        return self.folded.outcomes[-1]
+
+    @property
+    def intent(self) -> tuple[Intent, ...]:
+        return self.folded.intents[-1]
+
+    @property
+    def approach(self) -> Approach | None:
+        return self.folded.approaches[-1] if self.folded.approaches else None
+
+    @property
+    def session(self) -> SessionItems | None:
+        return self.folded.sessions[-1] if self.folded.sessions else None
+
+
+def observe(engine: Engine, *history: Happening, stored: bytes | None = None) -> Seen:
+    """Fold what one shopper did, event by event; all of it in one batch gives the same."""
+    profile = stored
+    for happening in history:
+        folded = engine.fold([event(happening)], [profile])
+        (profile,) = folded.profiles
+    together = engine.fold([event(happening) for happening in history], [stored])
+    assert together.profiles == [profile]
+    assert (together.outcomes[-1:], together.intents[-1:]) == (folded.outcomes, folded.intents)
+    if folded.approaches:
+        assert together.approaches[-1:] == folded.approaches
+    if folded.sessions:
+        assert together.sessions[-1:] == folded.sessions
+    assert together.queries.records[-1].tobytes() == folded.queries.records[0].tobytes()
+    assert np.array_equal(together.queries.vectors[-1], folded.queries.vectors[0])
+    return Seen(folded.queries, folded)
 
 
 def cosine(vector: Vector | None, item_id: str) -> float:
@@ -55,26 +116,30 @@ def cosine(vector: Vector | None, item_id: str) -> float:
 
 def test_the_first_event_ever_makes_a_profile_and_a_query(engine: Engine) -> None:
     seen = observe(engine, (act("view", "a"), at(0)))
-    assert not seen.replayed
-    assert cosine(seen.query.short_term, "a") > 0.999
-    assert cosine(seen.query.long_term, "a") > 0.999
-    assert [(memory.key, memory.action) for memory in seen.query.recent] == [(stable_key("a"), "viewed")]
-    assert (seen.query.text, seen.query.text_vector, seen.query.k) == (None, None, 5)
-    assert sum(seen.query.categories.values()) == pytest.approx(1)
+    assert seen.outcome == "ok"
+    assert cosine(seen.vector(SHORT_TERM), "a") > 0.999
+    assert cosine(seen.vector(LONG_TERM), "a") > 0.999
+    assert seen.vector(SEARCH) is None
+    record = seen.queries.records[0]
+    assert (seen.keys("recent"), PAST_TENSES[record["recent_actions"][0]]) == ([stable_key("a")], "viewed")
+    assert (seen.queries.texts, record["k"], record["searching"]) == ([None], 5, 0)
+    assert record["category_shares"][: record["categories_length"]].sum() == pytest.approx(1)
 
 
 def test_a_first_search_is_text_vector_and_intent(engine: Engine) -> None:
     seen = observe(engine, (search("boots"), at(0, topic="searches")))
-    assert seen.query.text == "boots"
-    assert cosine(seen.query.text_vector, "boots") > 0.999
-    assert cosine(seen.query.short_term, "boots") > 0.999
+    assert (seen.queries.texts, seen.queries.records[0]["searching"]) == (["boots"], 1)
+    assert cosine(seen.vector(SEARCH), "boots") > 0.999
+    assert cosine(seen.vector(SHORT_TERM), "boots") > 0.999
     assert seen.intent == (Intent(kind="query", label="boots", weight=1.0),)
 
 
 def test_an_unknown_item_gives_a_query_without_vectors(engine: Engine) -> None:
     seen = observe(engine, (act("view", "unknown"), at(0)))
-    assert (seen.query.short_term, seen.query.long_term, seen.intent) == (None, None, ())
-    assert seen.query.exclude.tolist() == [stable_key("unknown")]
+    assert not seen.queries.vectors.any()
+    assert not seen.queries.inverse_norms.any()
+    assert seen.intent == ()
+    assert seen.exclude == [stable_key("unknown")]
 
 
 def test_the_same_input_gives_the_same_output(engine: Engine) -> None:
@@ -82,37 +147,71 @@ def test_the_same_input_gives_the_same_output(engine: Engine) -> None:
     one, other = observe(engine, *history), observe(engine, *history)
     assert one.profile == other.profile
     assert one.intent == other.intent
-    for name in one.query.__dataclass_fields__:
-        mine, other_one = getattr(one.query, name), getattr(other.query, name)
-        assert np.array_equal(mine, other_one) if isinstance(mine, np.ndarray) else mine == other_one
+    for name in ("records", "vectors", "inverse_norms", "exclude", "exclude_starts"):
+        assert getattr(one.queries, name).tobytes() == getattr(other.queries, name).tobytes()
 
 
-def test_a_replay_keeps_the_stored_profile_and_counts_nothing(engine: Engine, trending: Trending) -> None:
+def test_a_replay_keeps_the_stored_profile_and_counts_nothing(engine: Engine) -> None:
     first = observe(engine, (act("view", "a"), at(0)), (act("cart", "b", NOW_MS + 1), at(1)))
-    list(trending.take_changed())
-    again = engine.observe(first.profile, act("view", "a"), at(0), None)
-    assert again.replayed
+    again = observe(engine, (act("view", "a"), at(0)), stored=first.profile)
+    assert again.outcome == "replayed"
     assert again.profile == first.profile
     assert again.intent == first.intent
-    assert list(trending.take_changed()) == []
-    message = engine.compose(again, RankedList(()), moment(NOW_MS))
+    assert [len(column) for column in again.folded.trends] == [0, 0, 0, 0]
+    (message,) = composed(engine, again.folded)
     assert message.recommendation_id == recommendation_id("clicks", 0, 0)
 
 
-def test_actions_trend_with_their_weight_and_searches_do_not(engine: Engine, trending: Trending) -> None:
-    observe(
-        engine, (act("purchase", "a"), at(0)), (search("boots"), at(0, topic="searches")), (act("view", "x"), at(1))
-    )
-    (told,) = list(trending.take_changed())
-    assert told.counts == pytest.approx({stable_key("a"): 3.0, stable_key("x"): 1.0})
+def test_a_late_event_is_said_to_be_late_and_its_replay_a_replay(engine: Engine) -> None:
+    late = (act("view", "b", NOW_MS - 1), at(1))
+    seen = engine.fold([event((act("view", "a"), at(0))), event(late), event(late)], [None])
+    assert seen.outcomes == ["ok", "late", "replayed"]
+
+
+def test_actions_trend_with_their_weight_and_searches_do_not(engine: Engine) -> None:
+    history = [
+        (act("purchase", "a"), at(0)),
+        (search("boots"), at(0, topic="searches")),
+        (act("view", "x", NOW_MS + 9), Source("clicks", 3, 1, NOW_MS)),
+        (act("purchase", "a"), at(0)),
+    ]
+    trends = engine.fold([event(each) for each in history], [None]).trends
+    assert [column.tolist() for column in trends] == [
+        [0, 3], [stable_key("a"), stable_key("x")], [NOW_MS, NOW_MS + 9], [3.0, 1.0],
+    ]  # fmt: skip
+    assert [column.dtype for column in trends] == [np.int32, np.uint64, np.int64, np.float64]
+
+
+def test_the_shoppers_of_a_batch_are_folded_as_if_each_came_alone(engine: Engine) -> None:
+    kinds = ("view", "purchase", "click")
+    happened = [
+        (act(kinds[n % 3], "abc"[n % 3], NOW_MS + n, user_id=f"u{n % 4}"), at(n, NOW_MS + n)) for n in range(40)
+    ]
+    together = engine.fold([event(each, n % 4) for n, each in enumerate(happened)], [None] * 4)
+    for shopper in range(4):
+        alone = engine.fold([event(each) for each in happened[shopper::4]], [None])
+        assert alone.profiles == [together.profiles[shopper]]
+        assert alone.approaches == together.approaches[shopper::4]
+        assert alone.sessions == together.sessions[shopper::4]
+        assert alone.intents == together.intents[shopper::4]
+        for name in QUERY.names or ():
+            mine, theirs = alone.queries.records[name], together.queries.records[name][shopper::4]
+            assert np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+        assert np.array_equal(alone.queries.vectors, together.queries.vectors[shopper::4])
+
+
+def test_a_batch_of_nothing_gives_nothing(engine: Engine) -> None:
+    folded = engine.fold([], [])
+    assert (folded.profiles, len(folded.queries), folded.outcomes, len(folded.trends.keys)) == ([], 0, [], 0)
+    assert composed(engine, folded) == []
 
 
 def test_the_sessions_items_are_excluded_and_earlier_ones_are_not(engine: Engine) -> None:
     later = NOW_MS + 60 * 60_000
     history = [(act("view", "a"), at(0)), (act("view", "b", later), at(1, later))]
-    assert observe(engine, *history).query.exclude.tolist() == [stable_key("b")]
+    assert observe(engine, *history).exclude == [stable_key("b")]
     named = [(act("view", "a", NOW_MS, "s"), at(0)), (act("view", "b", later, "s"), at(1, later))]
-    assert set(observe(engine, *named).query.exclude.tolist()) == {stable_key("a"), stable_key("b")}
+    assert set(observe(engine, *named).exclude) == {stable_key("a"), stable_key("b")}
 
 
 def test_the_intent_names_the_heaviest_labels_with_their_shares(engine: Engine) -> None:
@@ -125,30 +224,53 @@ def test_the_intent_names_the_heaviest_labels_with_their_shares(engine: Engine) 
         assert sum(intent.weight for intent in intents) == pytest.approx(1)
 
 
-def test_shares_of_nothing_are_nothing() -> None:
-    assert shares(np.empty(0, dtype=AFFINITY)) == {}
-    assert shares(np.array([(1, 0.0)], dtype=AFFINITY)) == {}
-    assert shares(np.array([(1, 3.0), (2, 1.0)], dtype=AFFINITY)) == {1: 0.75, 2: 0.25}
-
-
-def test_an_unreadable_profile_is_said_and_nothing_trends(engine: Engine, trending: Trending) -> None:
+def test_unreadable_profiles_are_named_and_nothing_is_folded(engine: Engine) -> None:
+    good = observe(engine, (act("view", "a"), at(0))).profile
+    events = [event((act("view", "a"), at(1)), shopper) for shopper in range(3)]
+    with pytest.raises(ProfileCodecError) as refusal:
+        engine.fold(events, [b"garbage", good, good[:-1]])
+    assert refusal.value.shoppers == (0, 2)
     with pytest.raises(ProfileCodecError):
-        engine.observe(b"garbage", act("view", "a"), at(0), None)
-    assert list(trending.take_changed()) == []
+        engine.load(b"garbage")
+    assert engine.load(good) == good
+    with pytest.raises(ProfileCodecError):
+        engine.arrive(good[:-1], NOW_MS)
+
+
+def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
+    """Return ranked lists of these items."""
+    items = [Item(item_id=name, title=name) for each in ids for name in each]
+    starts = np.cumsum([0, *map(len, ids)])
+    scores = np.full(len(items), 0.5)
+    rows = np.zeros(len(items), dtype=np.int32)
+    return Lists(starts, rows, scores, [("trending",)] * len(items), ["because"] * len(items), items, fallback)
+
+
+def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_ms: int = 0) -> list[Recommendations]:
+    ranked = ranked or lists(*[()] * len(folded.events))
+    return engine.compose(folded, ranked, moment(NOW_MS + after_ms))
 
 
 def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> None:
-    seen = observe(engine, (act("view", "a"), Source("clicks", 3, 42, NOW_MS)))
-    items = [Item(item_id=name, title=name) for name in ("x", "y")]
-    ranked = RankedList(tuple(ScoredCandidate(item, 0.5, ("trending",), "because") for item in items), fallback="late")
-    message = engine.compose(seen, ranked, moment(NOW_MS + 5))
+    history = [(act("view", "a"), Source("clicks", 3, 42, NOW_MS)), (act("cart", "b"), Source("clicks", 3, 43, NOW_MS))]
+    folded = engine.fold([event(each) for each in history], [None])
+    ranked = lists(("x", "y"), ("z",), fallback="late")
+    message, other = composed(engine, folded, ranked, 5)
     assert [(each.rank, each.item_id) for each in message.items] == [(1, "x"), (2, "y")]
+    assert [(each.rank, each.item_id) for each in other.items] == [(1, "z")]
+    assert (message.items[0].score, message.items[0].sources, message.items[0].reason) == (
+        0.5,
+        ("trending",),
+        "because",
+    )
     assert message.recommendation_id == recommendation_id("clicks", 3, 42)
     assert (message.trigger.partition, message.trigger.offset, message.trigger.type) == (3, 42, "view")
-    assert message.trigger.occurred_at == seen.interaction.occurred_at
-    assert (message.user_id, message.fallback, message.model.version) == ("u", "late", "1")
+    assert (other.trigger.offset, other.trigger.type) == (43, "cart")
+    assert message.trigger.occurred_at == history[0][0].occurred_at
+    assert (message.user_id, message.fallback, message.model) == ("u", "late", MODEL)
     assert message.produced_at == moment(NOW_MS + 5)
-    assert encode_json(message) == encode_json(engine.compose(seen, ranked, moment(NOW_MS + 5)))
+    assert [message.intent, other.intent] == folded.intents
+    assert list(map(encode_json, composed(engine, folded, ranked, 5))) == [encode_json(message), encode_json(other)]
 
 
 def test_a_search_fades_from_the_intent(engine: Engine) -> None:
@@ -164,10 +286,13 @@ def test_a_search_fades_from_the_intent(engine: Engine) -> None:
 
 
 def test_a_list_that_had_to_do_without_the_searchs_vector_says_so(engine: Engine) -> None:
-    deaf = engine.observe(None, search("boots"), at(0, topic="searches"), None)
-    assert engine.compose(deaf, RankedList(()), moment(NOW_MS)).fallback == "encoding_failed"
-    heard = observe(engine, (search("boots"), at(0, topic="searches")))
-    assert engine.compose(heard, RankedList(()), moment(NOW_MS)).fallback is None
+    searched = event((search("boots"), at(0, topic="searches")))
+    deaf = engine.fold([searched._replace(vector=None)], [None])
+    assert not deaf.queries.vectors.any()
+    assert deaf.queries.texts == ["boots"]
+    assert composed(engine, deaf)[0].fallback == "encoding_failed"
+    assert composed(engine, deaf, lists((), fallback="late"))[0].fallback == "late"
+    assert composed(engine, engine.fold([searched], [None]))[0].fallback is None
 
 
 def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> None:
@@ -218,11 +343,11 @@ def test_the_last_search_led_to_an_action_until_a_pause_or_another_search(engine
 def test_a_search_approaches_no_item(engine: Engine) -> None:
     seen = observe(engine, (act("view", "a"), at(0)), (search("boots", NOW_MS + 1), at(0, topic="searches")))
     assert (seen.approach, seen.session) == (None, None)
-    assert seen.query.session.tolist() == [stable_key("a")]
+    assert seen.keys("session") == [stable_key("a")]
 
 
 def test_a_replay_tells_the_same_approach(engine: Engine) -> None:
-    history = [
+    history: list[Happening] = [
         (act("view", "a"), at(0)),
         (search("boots", NOW_MS + 1), at(0, topic="searches")),
         (act("view", "b", NOW_MS + 2), at(1)),
@@ -232,9 +357,18 @@ def test_a_replay_tells_the_same_approach(engine: Engine) -> None:
         engine, *history, (search("tent", NOW_MS + 3), at(1, topic="searches")), (act("view", "c", NOW_MS + 4), at(2))
     )
     for stored in (first.profile, later.profile):
-        again = engine.observe(stored, *history[-1], None)
-        assert again.replayed
+        again = observe(engine, history[-1], stored=stored)
+        assert again.outcome == "replayed"
         assert again.approach == first.approach
+
+
+def test_a_session_that_is_forgotten_already_tells_nothing(engine: Engine) -> None:
+    later = NOW_MS + 2 * RULES.session_gap_ms
+    history = [(act("view", f"i{n}", later + n), at(n, later)) for n in range(30)]
+    seen = observe(engine, *history, (act("view", "a", NOW_MS, "old"), at(30, later)))
+    assert (seen.outcome, seen.session, seen.exclude) == ("late", None, [])
+    assert seen.approach is not None
+    assert seen.approach.before == {}
 
 
 def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engine) -> None:
@@ -243,7 +377,7 @@ def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engi
     assert seen.session is not None
     assert seen.session.items == tuple(map(stable_key, ["b", "a", "c"]))
     assert seen.session.at_ms == NOW_MS + 3
-    assert seen.query.session.tolist() == list(reversed(seen.session.items))
+    assert seen.keys("session") == list(reversed(seen.session.items))
     later = NOW_MS + 2 * RULES.session_gap_ms
     keys = set()
     for user, session_id, at_ms in [("u", None, NOW_MS), ("v", None, NOW_MS), ("u", "1", NOW_MS), ("u", "1", later)]:
@@ -255,33 +389,55 @@ def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engi
     paused = observe(engine, *history, (act("view", "a", later), at(4, later)))
     assert paused.session is not None
     assert paused.session.key != seen.session.key
+    assert paused.session.key == stable_key(f"1 u at {later}")
 
 
 def test_habits_and_prices_are_in_the_query(engine: Engine) -> None:
     later = NOW_MS + 7 * 86_400_000
     bought = [(act("purchase", "a", at_ms), at(n, at_ms)) for n, at_ms in enumerate((NOW_MS, later))]
-    query = observe(engine, *bought).query
-    assert query.habits.keys.tolist() == [stable_key("a")]
-    assert query.habits.interval_days.tolist() == [7.0]
-    assert query.price is None
+    seen = observe(engine, *bought)
+    assert seen.keys("habits") == [stable_key("a")]
+    record = seen.queries.records[0]
+    assert record["habit_interval_days"][0] == 7.0
+    assert np.isnan(record["price_mean"])
     priced = msgspec.structs.replace(act("view", "b", later + 1), price=10.0)
-    query = observe(engine, *bought, (priced, at(2, later))).query
-    assert query.price == pytest.approx((np.log1p(10.0), 0.0))
+    record = observe(engine, *bought, (priced, at(2, later))).queries.records[0]
+    assert (record["price_mean"], record["price_deviation"]) == pytest.approx((np.log1p(10.0), 0.0))
 
 
-def test_who_arrives_is_known_by_his_past_and_has_no_session(engine: Engine) -> None:
+def test_who_arrives_is_known_by_the_past_and_has_no_session(engine: Engine) -> None:
     bought = observe(engine, (act("purchase", "a"), at(0)), (act("view", "b", NOW_MS + 1), at(1)))
-    soon, later = (engine.arrive(bought.profile, NOW_MS + days * 86_400_000) for days in (0, 10))
-    assert np.array_equal(soon.short_term, bought.query.short_term)  # type: ignore[arg-type]
-    assert later.short_term is None
-    assert np.array_equal(later.long_term, bought.query.long_term)  # type: ignore[arg-type]
-    assert later.habits.elapsed_days.tolist() == [10.0]
-    assert later.habits.weights == pytest.approx([2.0 ** (-10 / 90)], rel=1e-3)
-    assert (later.categories, later.recent, later.k) == (bought.query.categories, bought.query.recent, 5)
-    assert (later.session.tolist(), later.exclude.tolist(), later.text) == ([], [], None)
+    soon, later = (Known(engine.arrive(bought.profile, NOW_MS + days * 86_400_000)) for days in (0, 10))
+    known, arrived = bought.queries.records[0], later.queries.records[0]
+    assert np.array_equal(soon.queries.vectors, bought.queries.vectors)
+    assert later.vector(SHORT_TERM) is None
+    assert np.array_equal(later.vector(LONG_TERM), bought.vector(LONG_TERM))  # type: ignore[arg-type]
+    assert arrived["habit_elapsed_days"][0] == 10.0
+    assert arrived["habit_weights"][0] == pytest.approx(2.0 ** (-10 / 90), rel=1e-3)
+    for name in ("categories", "category_shares", "recent", "recent_actions", "k"):
+        assert arrived[name].tobytes() == known[name].tobytes()
+    assert (later.keys("session"), later.exclude, later.queries.texts) == ([], [], [None])
 
 
 def test_of_a_new_shopper_nothing_is_known(engine: Engine) -> None:
-    query = engine.arrive(None, NOW_MS)
-    assert (query.short_term, query.long_term, query.price, query.recent) == (None, None, None, ())
-    assert len(query.habits.keys) == len(query.session) == 0
+    arrived = Known(engine.arrive(None, NOW_MS))
+    record = arrived.queries.records[0]
+    assert not arrived.queries.vectors.any()
+    assert np.isnan(record["price_mean"])
+    assert [arrived.keys(name) for name in ("recent", "habits", "session", "categories", "brands")] == [[]] * 5
+
+
+@pytest.mark.parametrize("change", [lambda dim: dim, lambda dim: dim // 2], ids=["the same size", "smaller"])
+def test_a_model_of_another_space_makes_the_vectors_again(engine: Engine, change: Callable[[int], int]) -> None:
+    stored = observe(engine, (act("view", "a"), at(0)), (search("boots"), at(0, topic="searches"))).profile
+    dim = change(DIM)
+    live = LiveCatalogue("m/2", dim)
+    live.apply("a", ItemVector(item=item_of("a"), space="m/2", text_hash=1, vector=unit8("a", dim)))
+    other = Engine(dim=dim, space="m/2", model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    folded = other.fold([Event(act("view", "x", NOW_MS + 1), at(1), 0, None)], [stored])
+    assert dequantise(folded.queries.vectors[0, SHORT_TERM]) @ unit_vector("a", dim) > 0.999
+    assert folded.outcomes == ["ok"]
+
+
+def unit8(item_id: str, dim: int) -> bytes:
+    return quantise(unit_vector(item_id, dim)).tobytes()

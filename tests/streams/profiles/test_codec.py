@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from dataclasses import replace
 from functools import partial
 
@@ -11,31 +13,35 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inference.types import Vector, stable_key
+from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
 from streams.errors import ProfileCodecError
 from streams.profiles import codec
 from streams.profiles import profile as profiles
-from streams.profiles.codec import VERSION, encode
-from streams.profiles.habits import HABIT, PriceMoments
-from streams.profiles.profile import AFFINITY, RECENT, PastQuery, Position, Profile, apply
+from streams.profiles.codec import Shoppers, encode, load
+from streams.profiles.layout import HABIT, PROFILE, VERSION, fixed_size
+from streams.profiles.profile import PastQuery, Position, PriceMoments, Source
+from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
     NOW_MS,
     RULES,
+    SPACE,
     SPREADS,
+    Happening,
     Spread,
     act,
     at,
     fold,
     fold_all,
+    fold_batch,
     histories,
     item_of,
     search,
+    subject,
     unit_vector,
 )
 
-SPACE = 0
 decode = partial(codec.decode, space=SPACE)
 empty = partial(profiles.empty, space=SPACE)
 
@@ -56,6 +62,23 @@ VERSION_3 = bytes.fromhex(
 )
 
 
+VERSION_4 = bytes.fromhex(
+    "9d04"
+    + VERSION_3.hex()[4:]
+    + "c410dbbeaf7e34fa7ca5800e8069003e003c93cb400a000000000000cb3ff0000000000000cb4000000000"
+    "000000cf0000019c1c38a018"
+)
+"""Version 4: version 3 with a habit, prices and the start of the session."""
+
+VERSION_5 = zlib.decompress(
+    base64.b85decode(
+        b"c-muSVgvyOh9wp<bAXh@0tk%?xEvt#2YaZ1gX!&J=dTx@xijDZnhf|s^%89MAOXDY8T`QE$2`mEG$;L*qC<~;Tm4IioCk2kPr%i?"
+        b"<|h*cddM~Q_P+IXCckQylB>TcHANvQKfk1yVQ2z&n%kh@fM5QAJ%0HHpnQW1GY(l622L>jzn<X$g90#}16d3Hv%urEfv+Kx!H&TO0OII0js"
+    )
+)
+"""Version 4 as version 5, compressed: it is mostly zeros."""
+
+
 def assert_close(mine: Vector, yours: Vector) -> None:
     """Every component to half of 1/32767 of the largest one, the precision of the bytes."""
     largest = float(np.abs(yours).max())
@@ -65,29 +88,10 @@ def assert_close(mine: Vector, yours: Vector) -> None:
 @pytest.mark.parametrize("spread", SPREADS, ids=lambda spread: spread.name)
 @given(st.data())
 def test_a_profile_reads_back_and_is_written_as_the_same_bytes(spread: Spread, data: st.DataObject) -> None:
-    profile = fold_all(data.draw(histories(spread)))
-    written = encode(profile)
-    read = decode(written, DIM)
-    assert_close(read.short_term, profile.short_term)
-    assert_close(read.long_term, profile.long_term)
-    assert (read.updated_ms, read.queries, read.positions) == (
-        profile.updated_ms,
-        profile.queries,
-        profile.positions,
-    )
-    for name in ("recent", "categories", "brands", "habits"):
-        assert getattr(read, name).tobytes() == getattr(profile, name).tobytes()
-    assert (read.prices, read.session_started_ms) == (profile.prices, profile.session_started_ms)
-    assert encode(read) == written
-
-
-@given(histories(SPREADS[3]))
-def test_what_storing_gives_back_is_what_reading_gives(history: list[Interaction]) -> None:
-    written, kept = codec.store(fold_all(history))
-    read = decode(written, DIM)
-    for name in Profile.__dataclass_fields__:
-        mine, yours = getattr(kept, name), getattr(read, name)
-        assert mine.tobytes() == yours.tobytes() if isinstance(mine, np.ndarray) else mine == yours
+    stored = fold_all(data.draw(histories(spread)))
+    assert load(stored, DIM, SPACE) == stored
+    assert encode(decode(stored, DIM)) == stored
+    assert len(stored) == fixed_size(DIM) + HABIT.itemsize * len(decode(stored, DIM).habits)
 
 
 vectors = st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=40)
@@ -105,18 +109,20 @@ def test_any_vector_is_written_as_the_same_bytes_again(values: list[float]) -> N
 
 
 def test_the_profile_of_nobody_reads_back() -> None:
-    assert encode(decode(encode(empty(DIM)), DIM)) == encode(empty(DIM))
+    assert encode(decode(encode(empty(DIM)), DIM)) == encode(empty(DIM)) == load(None, DIM, SPACE)
 
 
 def test_what_decays_a_little_at_a_time_decays_in_the_bytes_too() -> None:
     """An action every minute takes 1.6e-5 off the long-term intent each time, less than a float16 can tell."""
     actions = 3000
-    profile = stored = empty(384)
+    profile, history = empty(384), list[Happening]()
     for number in range(actions):
         at_ms = NOW_MS + number * 60_000
-        item_id, place = ("old" if number < actions // 2 else "new"), at(number, at_ms)
-        profile = fold(profile, act("view", item_id, at_ms), place, dim=384)
-        stored = decode(encode(fold(stored, act("view", item_id, at_ms), place, dim=384)), 384)
+        action = act("view", "old" if number < actions // 2 else "new", at_ms)
+        history.append((action, at(number, at_ms)))
+        vector = unit_vector(subject(action), 384)
+        profile = reference.apply(profile, *history[-1], vector=vector, item=None, rules=RULES)
+    stored = decode(fold_batch(None, history, dim=384)[0], 384)
     cosine = profile.long_term @ stored.long_term
     cosine /= np.linalg.norm(profile.long_term) * np.linalg.norm(stored.long_term)
     assert cosine > 0.9999
@@ -125,27 +131,34 @@ def test_what_decays_a_little_at_a_time_decays_in_the_bytes_too() -> None:
 
 @pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
 def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
-    profile = empty(384)
-    topics = ["c" * 249, "s" * 249]
+    topics = ["c" * 249, "s" * 249, "o" * 249, "p" * 249, "q" * 249]
+    history: list[Happening] = []
     for number in range(100):
         at_ms, place = NOW_MS + number, (2**63 - 200 + number, NOW_MS + number)
-        vector = unit_vector(str(number), 384)
         interaction: Interaction = search(f"{number}{letter * 990}", at_ms, letter * 128, user_id=letter * 128)
-        profile = apply(profile, interaction, at(*place, topics[0]), vector=vector, item=None, rules=RULES)
-        interaction = act("purchase", f"{letter * 120}{number}", at_ms, letter * 128)
-        names = {"category": (letter * 200 + str(number),), "brand": f"{letter}{number}"}
-        item = msgspec.structs.replace(item_of("x"), price=0.1, **names)
-        profile = apply(profile, interaction, at(*place, topics[1]), vector=vector, item=item, rules=RULES)
+        history.append((interaction, at(*place, topics[number % 4])))
+        history.append((act("purchase", f"{letter * 120}{number}", at_ms, letter * 128), at(*place, topics[4])))
+
+    def labelled(item_id: str) -> Item:
+        names = {"category": (letter * 200 + item_id[-2:],), "brand": f"{letter}{item_id[-2:]}"}
+        return msgspec.structs.replace(item_of(item_id), price=0.1, **names)
+
+    stored, _ = fold_batch(None, history, dim=384, item_of=labelled)
+    profile = decode(stored, 384)
     assert len(profile.recent) == 24
     assert len(profile.categories) == len(profile.brands) == 8
-    assert len(profile.habits) == 80
-    assert len(encode(profile)) <= 4000
+    assert (len(profile.habits), len(profile.positions), len(profile.queries)) == (80, 4, 3)
+    assert len(stored) <= 4000
+
+
+def test_a_shopper_who_never_bought_takes_little_more_than_the_vectors() -> None:
+    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2616
 
 
 @pytest.mark.parametrize(
     ("data", "brands"),
-    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1)],
-    ids=["version 1", "version 2", "version 3"],
+    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1)],
+    ids=[f"version {version}" for version in range(1, 6)],
 )
 def test_older_versions_are_read(data: bytes, brands: int) -> None:
     profile = decode(data, 4)
@@ -157,60 +170,143 @@ def test_older_versions_are_read(data: bytes, brands: int) -> None:
     assert profile.categories.tolist() == [(stable_key("Boots"), 2.5)]
     assert profile.brands.tolist() == [(stable_key("Fjell"), 1.5)][:brands]
     assert profile.positions == {stable_key("clicks"): Position(41, NOW_MS + 123)}
-    assert (len(profile.habits), profile.prices) == (0, PriceMoments())
-    assert profile.session_started_ms == NOW_MS
+    if data not in (VERSION_4, VERSION_5):
+        assert (len(profile.habits), profile.prices) == (0, PriceMoments())
+        assert profile.session_started_ms == NOW_MS
 
 
-def test_an_older_version_knows_its_replays_and_is_written_in_the_newest() -> None:
-    profile = decode(VERSION_1, 4)
-    assert fold(profile, act("view", "a"), at(41), dim=4) is profile
-    written = encode(profile)
-    assert msgspec.msgpack.decode(written)[0] == VERSION
-    assert decode(written, 4).positions == profile.positions
+@pytest.mark.parametrize("data", [VERSION_4, VERSION_5])
+def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> None:
+    profile = decode(data, 4)
+    assert profile.habits.tolist() == [(stable_key("Fjell"), NOW_MS // 1000, 1.5, 1.0)]
+    assert profile.prices == PriceMoments(3.25, 1.0, 2.0)
+    assert profile.session_started_ms == NOW_MS - 1000
+
+
+def test_version_5_is_laid_out_as_it_was() -> None:
+    """A change of the layout needs a new version."""
+    assert VERSION_5[0] == VERSION
+    assert len(VERSION_5) == 1080 + 16 + 16
+    assert load(VERSION_4, 4, SPACE) == load(VERSION_5, 4, SPACE) == VERSION_5
+    assert encode(decode(VERSION_5, 4)) == VERSION_5
+
+
+@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5])
+def test_every_version_knows_its_replays_and_is_written_in_the_newest(data: bytes) -> None:
+    written = fold(data, act("view", "a"), at(41), dim=4)
+    assert written == load(data, 4, SPACE)
+    assert written[0] == VERSION
+    assert decode(written, 4).positions == decode(data, 4).positions
+
+
+@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4])
+def test_the_first_byte_tells_the_versions_apart(data: bytes) -> None:
+    assert data[0] & 0xF0 == 0x90
+    assert VERSION_5[0] & 0x80 == 0
+
+
+def test_the_unreadable_ones_of_a_batch_are_named() -> None:
+    with pytest.raises(ProfileCodecError, match="103 came") as refusal:
+        Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25)], 4, SPACE)
+    assert refusal.value.shoppers == (1, 3, 5)
+
+
+def test_topics_beyond_the_room_for_them_are_those_silent_for_longest() -> None:
+    positions = {number: Position(7, NOW_MS - number) for number in range(9)}
+    assert set(decode(encode(replace(empty(4), positions=positions)), 4).positions) == {0, 1, 2, 3}
 
 
 def with_field(position: int, value: object) -> bytes:
-    """Return a good profile of 4 dimensions with one field replaced."""
-    wire = msgspec.msgpack.decode(encode(decode(VERSION_2, 4)))
+    """Return a good profile of version 4 and 4 dimensions with one field replaced."""
+    wire = msgspec.msgpack.decode(VERSION_4)
     wire[position] = value
     return msgspec.msgpack.encode(wire)
+
+
+def damaged(name: str, value: object, place: int | None = None) -> bytes:
+    """Return a good profile of version 5 and 4 dimensions with one field, or one place of it, replaced."""
+    record = np.frombuffer(VERSION_5, dtype=PROFILE, count=1).copy()
+    if place is None:
+        record[name] = value
+    else:
+        record[name][0, place] = value
+    return record.tobytes() + VERSION_5[PROFILE.itemsize :]
+
+
+def damaged_habit(name: str, value: int) -> bytes:
+    habit = np.frombuffer(VERSION_5[-HABIT.itemsize :], dtype=HABIT).copy()
+    habit[name] = value
+    return VERSION_5[: -HABIT.itemsize] + habit.tobytes()
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"", "0 bytes"),
-        (b"{}", "no profile"),
-        (with_field(0, VERSION + 1), f"{VERSION + 1} came"),
-        (with_field(0, 0), "0 came"),
+        (b"{}", f"version 1 to {VERSION} required, 123 came"),
+        (b"\x06" + VERSION_5[1:], f"version 1 to {VERSION} required, 6 came"),
+        (b"\x00" + VERSION_5[1:], "0 came"),
+        (b"\x05", "1 bytes that are no profile"),
+        (VERSION_5[:-1], "no profile"),
+        (VERSION_5 + b"\x00", "no profile"),
         (encode(empty(5)), "vectors of 4 dimensions"),
+        (damaged("dim", 3), "vectors of 4 dimensions"),
+        (damaged("habits_length", 2), "no profile"),
+        (damaged("habits_length", 81), "no profile"),
+        (damaged("recent_length", 25), "lists of at most"),
+        (damaged("queries_length", 4), "lists of at most"),
+        (damaged("categories_length", 9), "lists of at most"),
+        (damaged("brands_length", 9), "lists of at most"),
+        (damaged("topics_length", 5), "lists of at most"),
+        (damaged("query_lengths", 65, 2), "lists of at most"),
+        (damaged("recent_actions", 4, 0), "actions 0 to 3"),
+        (damaged("largest", np.nan, 0), "finite"),
+        (damaged("largest", np.inf, 1), "finite"),
+        (damaged("largest", -1.0, 1), "finite"),
+        (damaged("largest", 2.0**127, 1), "finite"),
+        (damaged("price_moments", np.nan, 0), "finite"),
+        (damaged("category_weights", np.nan, 7), "finite"),
+        (damaged("brand_weights", -1.0, 0), "finite"),
+        (damaged("updated_ms", -(2**63)), "times within"),
+        (damaged("session_started_ms", 2**63 - 1), "times within"),
+        (damaged("recent_at_ms", 2**63 - 1, 23), "times within"),
+        (damaged("query_at_ms", -(2**63), 0), "times within"),
+        (damaged_habit("weight", 0x7E00), "finite"),
+        (damaged_habit("interval_days", 0x7C00), "finite"),
+        (with_field(0, 5), "5 came"),
+        (with_field(0, 0), "0 came"),
+        (with_field(1, 2**63), "64 bits"),
         (with_field(2, bytes(11)), "vectors of 4 dimensions"),
         (with_field(2, np.float32(np.nan).tobytes() + bytes(8)), "finite"),
         (with_field(2, np.float32(np.inf).tobytes() + bytes(8)), "finite"),
         (with_field(2, np.float32(-1).tobytes() + bytes(8)), "finite"),
-        (with_field(4, bytes(RECENT.itemsize + 1)), "no profile"),
-        (with_field(4, np.array([(0, 1, 0, 4)], RECENT).tobytes()), "actions 0 to 3"),
-        (with_field(6, bytes(AFFINITY.itemsize - 1)), "no profile"),
+        (with_field(4, bytes(profiles.RECENT.itemsize + 1)), "no profile"),
+        (with_field(4, np.array([(0, 1, 0, 4)], profiles.RECENT).tobytes()), "actions 0 to 3"),
+        (with_field(4, bytes(25 * profiles.RECENT.itemsize)), "lists of at most"),
+        (with_field(5, [[NOW_MS, "a"]] * 4), "lists of at most"),
+        (with_field(6, bytes(profiles.AFFINITY.itemsize - 1)), "no profile"),
+        (with_field(6, bytes(9 * profiles.AFFINITY.itemsize)), "lists of at most"),
         (with_field(7, {"clicks": [1]}), "no profile"),
         (with_field(8, b"x"), "no profile"),
         (with_field(10, bytes(HABIT.itemsize + 1)), "no profile"),
+        (with_field(10, bytes(81 * HABIT.itemsize)), "lists of at most"),
         (with_field(11, ["x"]), "no profile"),
         (with_field(12, "now"), "no profile"),
         (VERSION_1.replace(bytes.fromhex("003c"), bytes.fromhex("007c"), 1), "finite"),
-        (encode(empty(4))[:-1], "no profile"),
+        (VERSION_4[:-1], "no profile"),
         (b"\xdc\x10\x00" + b"\x91" * 100_000, "no profile"),
-        (b"\x9a" + encode(empty(4))[1:] + b"\x91" * 100_000, "no profile"),
+        (b"\x9a" + VERSION_4[1:] + b"\x91" * 100_000, "no profile"),
     ],
 )  # fmt: skip
 def test_what_is_no_profile_is_refused_with_what_was_required(data: bytes, words: str) -> None:
     with pytest.raises(ProfileCodecError, match=words):
-        decode(data, 4)
+        load(data, 4, SPACE)
 
 
-def answer(data: bytes) -> Profile | None:
-    """Decode, or be refused; anything else fails the test."""
+def answer(data: bytes) -> bytes | None:
+    """Load, or be refused; anything else fails the test."""
     try:
-        return decode(data, 4)
+        return load(data, 4, SPACE)
     except ProfileCodecError:
         return None
 
@@ -220,12 +316,14 @@ def test_any_bytes_are_refused_or_read(data: bytes) -> None:
     assert answer(data) is None or data
 
 
-@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, with_field(0, VERSION)]), st.data())
+@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5]), st.data())
 def test_any_damage_is_refused_or_read_as_a_profile_that_can_go_on(data: bytes, draw: st.DataObject) -> None:
-    damaged = bytearray(data)
+    damage = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 3))):
-        damaged[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+        damage[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     end = draw.draw(st.sampled_from([len(data), draw.draw(st.integers(0, len(data)))]))
-    profile = answer(bytes(damaged[:end]))
-    if profile is not None:
-        assert encode(decode(encode(profile), 4)) == encode(profile)
+    loaded = answer(bytes(damage[:end]))
+    if loaded is not None:
+        later = Source("clicks", 0, 1000, NOW_MS + 1000)
+        assert answer(loaded) == loaded
+        assert answer(fold(loaded, act("purchase", "a", NOW_MS + 1000), later, dim=4)) is not None

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
-from streams.profiles.profile import (
-    AFFINITIES,
-    QUERY_BYTES,
-    RECENT_ITEMS,
-    RECENT_QUERIES,
-    PastQuery,
-    Profile,
-    ProfileRules,
-    apply,
-    empty,
-)
+from streams.profiles.layout import AFFINITIES, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES
+from streams.profiles.profile import PastQuery, Profile, ProfileRules
 from tests.streams.shoppers import (
     DIM,
     NOW_MS,
@@ -33,7 +24,10 @@ from tests.streams.shoppers import (
     at,
     fold,
     fold_all,
+    fold_batch,
     histories,
+    in_one_topic,
+    read,
     search,
     subject,
     unit_vector,
@@ -46,11 +40,15 @@ def relative_error(one: Vector, other: Vector) -> float:
     return float(np.linalg.norm(one - other)) / longest if longest else 0.0
 
 
-def assert_alike(one: Profile, other: Profile) -> None:
-    """Same vectors to 1e-5, same items and queries in the same order, same weights of labels."""
+ROUNDING = 0.5 / 32767 * np.sqrt(DIM)
+"""What one event's rounding to int16 shares moves a vector at most, beside its largest component."""
+
+
+def assert_alike(one: Profile, other: Profile, events: int) -> None:
+    """Same vectors but for each event's rounding, same items and queries in the same order, same weights of labels."""
     assert one.updated_ms == other.updated_ms
-    assert relative_error(one.short_term, other.short_term) < 1e-5
-    assert relative_error(one.long_term, other.long_term) < 1e-5
+    assert relative_error(one.short_term, other.short_term) < 2 * events * ROUNDING
+    assert relative_error(one.long_term, other.long_term) < 2 * events * ROUNDING
     assert one.recent.tobytes() == other.recent.tobytes()
     assert one.queries == other.queries
     for mine, yours in ((one.categories, other.categories), (one.brands, other.brands)):
@@ -63,7 +61,7 @@ def assert_alike(one: Profile, other: Profile) -> None:
 def test_events_in_any_order_give_the_same_profile(spread: Spread, data: st.DataObject) -> None:
     history = data.draw(histories(spread))
     shuffled = data.draw(st.permutations(history))
-    assert_alike(fold_all(history), fold_all(ties_as_in(history, shuffled)))
+    assert_alike(read(fold_all(history)), read(fold_all(ties_as_in(history, shuffled))), len(history))
 
 
 def ties_as_in(history: list[Interaction], shuffled: list[Interaction]) -> list[Interaction]:
@@ -75,9 +73,9 @@ def ties_as_in(history: list[Interaction], shuffled: list[Interaction]) -> list[
 
 
 def test_of_the_lines_of_one_order_the_last_is_the_newest() -> None:
-    profile = fold_all([act("purchase", f"line{number}") for number in range(30)])
-    assert profile.recent["key"].tolist() == [stable_key(f"line{number}") for number in range(29, 5, -1)]
-    again = fold(profile, act("view", "line10"), at(30))
+    stored = fold_all([act("purchase", f"line{number}") for number in range(30)])
+    assert read(stored).recent["key"].tolist() == [stable_key(f"line{number}") for number in range(29, 5, -1)]
+    again = read(fold(stored, act("view", "line10"), at(30)))
     assert again.recent["key"][:2].tolist() == [stable_key("line10"), stable_key("line29")]
 
 
@@ -85,7 +83,7 @@ def test_of_the_lines_of_one_order_the_last_is_the_newest() -> None:
 @given(st.data())
 def test_vectors_are_the_decayed_sum_of_the_formula(spread: Spread, data: st.DataObject) -> None:
     history = data.draw(histories(spread))
-    profile = fold_all(history)
+    profile = read(fold_all(history))
     times = [int(event.occurred_at.timestamp() * 1000) for event in history]
     for memory, half_life_ms in (
         (profile.short_term, RULES.short_term_half_life_ms),
@@ -95,79 +93,83 @@ def test_vectors_are_the_decayed_sum_of_the_formula(spread: Spread, data: st.Dat
         for event, at_ms in zip(history, times, strict=True):
             vector = unit_vector(subject(event))
             expected += vector * RULES.weights[event.type] * 2.0 ** (-(max(times) - at_ms) / half_life_ms)
-        assert relative_error(memory, expected.astype(np.float32)) < 1e-5
+        assert relative_error(memory, expected.astype(np.float32)) < len(history) * ROUNDING + 1e-5
 
 
 @given(histories(SPREADS[2]), st.data())
-def test_a_replayed_offset_gives_back_the_same_object(history: list[Interaction], data: st.DataObject) -> None:
-    profile = fold_all(history)
+def test_a_replayed_offset_gives_back_the_same_bytes(history: list[Interaction], data: st.DataObject) -> None:
+    stored = fold_all(history)
     offset = data.draw(st.integers(0, len(history) - 1))
-    assert fold(profile, history[offset], at(offset)) is profile
+    assert fold(stored, history[offset], at(offset)) == stored
 
 
 def test_every_topic_has_its_own_offsets() -> None:
-    profile = fold(empty(DIM, 0), act("view", "a"), at(7))
-    searched = fold(profile, search("boots"), at(3, topic="searches"))
-    assert searched.queries == (PastQuery(NOW_MS, "boots"),)
-    assert fold(searched, search("tents"), at(3, topic="searches")) is searched
+    stored = fold(None, act("view", "a"), at(7))
+    searched = fold(stored, search("boots"), at(3, topic="searches"))
+    assert read(searched).queries == (PastQuery(NOW_MS, "boots"),)
+    assert fold(searched, search("tents"), at(3, topic="searches")) == searched
 
 
 def test_a_topic_made_anew_swallows_nothing_and_its_replays_are_replays() -> None:
-    before = fold_all([act("view", f"old{number}") for number in range(50)])
-    profile, events = before, [act("view", f"new{number}", NOW_MS + 60_000) for number in range(5)]
+    stored = fold_all([act("view", f"old{number}") for number in range(50)])
+    events = [act("view", f"new{number}", NOW_MS + 60_000) for number in range(5)]
     for offset, event in enumerate(events):
-        profile = fold(profile, event, at(offset, NOW_MS + 60_000))
-    assert profile.recent["key"][:5].tolist() == [stable_key(f"new{number}") for number in range(4, -1, -1)]
+        stored = fold(stored, event, at(offset, NOW_MS + 60_000))
+    assert read(stored).recent["key"][:5].tolist() == [stable_key(f"new{number}") for number in range(4, -1, -1)]
     for offset, event in enumerate(events):
-        assert fold(profile, event, at(offset, NOW_MS + 60_000)) is profile
+        assert fold(stored, event, at(offset, NOW_MS + 60_000)) == stored
 
 
 def test_a_brokers_clock_that_steps_back_does_not_make_a_replay_new() -> None:
-    profile = fold(empty(DIM, 0), act("view", "a"), at(0, NOW_MS))
-    profile = fold(profile, act("view", "b"), at(1, NOW_MS - 5000))
-    assert len(profile.recent) == 2
-    assert fold(profile, act("view", "a"), at(0, NOW_MS)) is profile
+    stored = fold(None, act("view", "a"), at(0, NOW_MS))
+    stored = fold(stored, act("view", "b"), at(1, NOW_MS - 5000))
+    assert len(read(stored).recent) == 2
+    assert fold(stored, act("view", "a"), at(0, NOW_MS)) == stored
 
 
 @pytest.mark.parametrize("at_ms", [0, NOW_MS + 86_400_000, 4_070_908_799_000], ids=["1970", "tomorrow", "2099"])
 def test_an_event_of_a_wrong_clock_is_bounded_and_later_ones_still_count(at_ms: int) -> None:
-    wrong = fold(empty(DIM, 0), act("view", "wrong", at_ms), at(0))
+    stored = fold(None, act("view", "wrong", at_ms), at(0))
+    wrong = read(stored)
     assert wrong.updated_ms <= NOW_MS + RULES.max_clock_skew_ms
     later_ms = NOW_MS + 10 * 60_000
-    profile = fold(wrong, act("view", "right", later_ms), at(1, later_ms))
+    profile = read(fold(stored, act("view", "right", later_ms), at(1, later_ms)))
     assert profile.updated_ms == later_ms
     kept = wrong.short_term * 2.0 ** (-(later_ms - wrong.updated_ms) / RULES.short_term_half_life_ms)
-    assert np.allclose(profile.short_term - kept, unit_vector("right"), atol=1e-5)
+    assert np.allclose(profile.short_term - kept, unit_vector("right"), atol=5e-5)
     assert profile.recent["key"][0] == stable_key("right")
 
 
 def test_an_event_of_long_ago_adds_nothing_to_what_happens_now() -> None:
-    profile = fold(empty(DIM, 0), act("view", "now"), at(0))
-    late = fold(profile, act("purchase", "1970", 0), at(1))
+    stored = fold(None, act("view", "now"), at(0))
+    profile, late = read(stored), read(fold(stored, act("purchase", "1970", 0), at(1)))
     assert np.array_equal(late.short_term, profile.short_term)
     assert late.updated_ms == profile.updated_ms
     assert late.recent["key"].tolist() == [stable_key("now"), stable_key("1970")]
 
 
 def test_an_unknown_item_is_remembered_and_leaves_the_vectors() -> None:
-    known = fold(empty(DIM, 0), act("view", "a"), at(0))
-    profile = apply(known, act("view", "unknown"), at(1), vector=None, item=None, rules=RULES)
+    stored = fold(None, act("view", "a"), at(0))
+    known = read(stored)
+    profile = read(fold_batch(stored, [(act("view", "unknown"), at(1))], item_of=lambda _: None)[0])
     assert np.array_equal(profile.short_term, known.short_term)
     assert np.array_equal(profile.categories, known.categories)
     assert stable_key("unknown") in profile.recent["key"]
 
 
 def test_a_repeated_action_keeps_an_item_once_with_its_newest_action() -> None:
-    profile = fold_all([act("purchase", "a", NOW_MS), act("view", "b", NOW_MS - 10), act("view", "a", NOW_MS - 20)])
+    history = [act("purchase", "a", NOW_MS), act("view", "b", NOW_MS - 10), act("view", "a", NOW_MS - 20)]
+    profile = read(fold_all(history))
     assert profile.recent["key"].tolist() == [stable_key("a"), stable_key("b")]
     assert profile.recent["action"].tolist() == [3, 0]
 
 
 def test_every_memory_is_bounded_over_thousands_of_events() -> None:
-    profile = empty(DIM, 0)
-    for offset in range(3000):
-        event = search(f"query {offset}", NOW_MS + offset) if offset % 3 else act("view", f"i{offset}", NOW_MS + offset)
-        profile = fold(profile, event, at(offset, NOW_MS + offset))
+    history = [
+        search(f"query {offset}", NOW_MS + offset) if offset % 3 else act("view", f"i{offset}", NOW_MS + offset)
+        for offset in range(3000)
+    ]
+    profile = read(fold_all(history))
     assert len(profile.recent) == RECENT_ITEMS
     assert len(profile.queries) == RECENT_QUERIES
     assert len(profile.categories) == 5 <= AFFINITIES
@@ -175,20 +177,30 @@ def test_every_memory_is_bounded_over_thousands_of_events() -> None:
     assert list(profile.positions) == [stable_key("clicks")]
 
 
+def labelled(item_id: str) -> Item:
+    """Return an item whose category is its id up to a dash."""
+    return Item(item_id=item_id, title="A", category=("Shop", item_id.split("-")[0]))
+
+
 def test_the_heaviest_labels_stay() -> None:
-    profile = empty(DIM, 0)
-    for offset in range(100):
-        category = "favourite" if offset % 5 == 0 else f"passing {offset}"
-        item = Item(item_id="a", title="A", category=("Shop", category))
-        profile = apply(profile, act("view", "a"), at(offset), vector=None, item=item, rules=RULES)
+    names = ["favourite" if offset % 5 == 0 else f"passing {offset}" for offset in range(100)]
+    profile = read(fold_batch(None, in_one_topic(act("view", name) for name in names), item_of=labelled)[0])
     assert len(profile.categories) == AFFINITIES
     assert profile.categories["key"][0] == stable_key("favourite")
     assert profile.categories["weight"][0] == 20
 
 
+def test_a_label_that_comes_often_enters_a_full_memory() -> None:
+    names = [f"old{number}" for number in range(AFFINITIES)]
+    history = [*(act("purchase", name) for name in names), act("view", "new")]
+    profile = read(fold_batch(None, in_one_topic(history), item_of=labelled)[0])
+    assert stable_key("new") in profile.categories["key"]
+    assert len(profile.categories) == AFFINITIES
+
+
 @given(st.text(min_size=1, max_size=1000).filter(lambda text: text.isprintable()))
 def test_a_remembered_query_is_the_start_of_the_search_in_few_bytes(query: str) -> None:
-    (past,) = fold(empty(DIM, 0), search(query), at(0)).queries
+    (past,) = read(fold(None, search(query), at(0))).queries
     assert query.startswith(past.text)
     assert len(past.text.encode()) <= QUERY_BYTES
     assert past.text == query or len(past.text.encode()) > QUERY_BYTES - 4
@@ -196,8 +208,6 @@ def test_a_remembered_query_is_the_start_of_the_search_in_few_bytes(query: str) 
 
 def test_vectors_stay_finite_over_many_events_at_one_instant() -> None:
     heavy = ProfileRules(weights=dict.fromkeys(RULES.weights, 100.0))
-    profile = empty(DIM, 0)
-    for offset in range(20_000):
-        profile = apply(profile, search("boots"), at(offset), vector=unit_vector("boots"), item=None, rules=heavy)
+    profile = read(fold_all([search("boots")] * 20_000, heavy))
     assert np.linalg.norm(profile.short_term) == pytest.approx(2e6, rel=1e-3)
     assert np.linalg.norm(profile.long_term) == pytest.approx(2e6, rel=1e-3)

@@ -5,28 +5,32 @@ from __future__ import annotations
 import pytest
 
 from inference.types import stable_key
-from streams.profiles.profile import empty, in_session, session_key
-from tests.streams.shoppers import DIM, NOW_MS, RULES, act, fold_all, search
+from streams.contracts.messages import Interaction
+from streams.profiles.profile import session_key
+from tests.streams.shoppers import NOW_MS, RULES, act, fold_batch, in_one_topic, search
 
 MINUTE = 60_000
 
 
-def keys(*item_ids: str) -> set[int]:
-    return {stable_key(item_id) for item_id in item_ids}
+def in_session(history: list[Interaction], session_id: str | None) -> list[int]:
+    """Return what the session of a search that follows at once holds, newest first."""
+    latest_ms = max((int(each.occurred_at.timestamp() * 1000) for each in history), default=NOW_MS)
+    _, answers = fold_batch(None, in_one_topic([*history, search("boots", latest_ms, session_id)]))
+    query = answers.queries[-1]
+    keys: list[int] = query["session"][: query["session_length"]].tolist()
+    return keys
 
 
 def test_a_session_with_an_id_holds_its_items_however_long_it_lasts() -> None:
-    profile = fold_all(
-        [
-            act("view", "first", NOW_MS - 300 * MINUTE, "s1"),
-            act("view", "other", NOW_MS - MINUTE, "s2"),
-            act("view", "none", NOW_MS - MINUTE),
-            act("view", "last", NOW_MS, "s1"),
-        ]
-    )
-    assert set(in_session(profile, "s1")["key"].tolist()) == keys("first", "last")
-    assert set(in_session(profile, "s2")["key"].tolist()) == keys("other")
-    assert in_session(profile, "s3")["key"].tolist() == []
+    history: list[Interaction] = [
+        act("view", "first", NOW_MS - 300 * MINUTE, "s1"),
+        act("view", "other", NOW_MS - MINUTE, "s2"),
+        act("view", "none", NOW_MS - MINUTE),
+        act("view", "last", NOW_MS, "s1"),
+    ]
+    assert in_session(history, "s1") == [stable_key("last"), stable_key("first")]
+    assert in_session(history, "s2") == [stable_key("other")]
+    assert in_session(history, "s3") == []
 
 
 def test_a_session_without_an_id_lasts_until_a_pause() -> None:
@@ -37,24 +41,23 @@ def test_a_session_without_an_id_lasts_until_a_pause() -> None:
         [("before",), ("first",), ("second", "first"), ("third", "second", "first"), ("now",)]
     ):
         history = [act("view", name, at_ms) for name, at_ms in zip(names, times, strict=True)]
-        profile = fold_all(history[: last + 1])
-        assert [*in_session(profile, None)["key"].tolist()] == [stable_key(name) for name in expected]
+        assert in_session(history[: last + 1], None) == [stable_key(name) for name in expected]
 
 
 def test_a_late_event_from_before_a_session_does_not_move_its_start() -> None:
-    profile = fold_all([act("view", "now", NOW_MS), act("view", "late", NOW_MS - MINUTE)])
-    assert profile.session_started_ms == NOW_MS
-    assert in_session(profile, None)["key"].tolist() == [stable_key("now")]
+    history = [act("view", "now", NOW_MS), act("view", "late", NOW_MS - MINUTE)]
+    _, answers = fold_batch(None, in_one_topic(history))
+    assert answers.answers["session_started_ms"].tolist() == [NOW_MS, NOW_MS]
+    assert in_session(history, None) == [stable_key("now")]
 
 
 def test_a_search_moves_a_session_on() -> None:
-    profile = fold_all([act("view", "before", NOW_MS - 31 * MINUTE), search("boots", NOW_MS)])
-    assert in_session(profile, None)["key"].tolist() == []
+    assert in_session([act("view", "before", NOW_MS - 31 * MINUTE), search("boots", NOW_MS)], None) == []
 
 
 def test_a_new_shopper_has_no_session() -> None:
-    assert in_session(empty(DIM, 0), None)["key"].tolist() == []
-    assert in_session(empty(DIM, 0), "s1")["key"].tolist() == []
+    assert in_session([], None) == []
+    assert in_session([], "s1") == []
 
 
 @pytest.mark.parametrize("session_id", ["s1", "", "ж" * 128])

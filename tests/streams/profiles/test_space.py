@@ -3,52 +3,59 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from inference.types import Item, Vector, stable_key
-from streams.profiles.codec import decode, encode
-from streams.profiles.profile import AFFINITIES, apply, empty, in_space
-from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, fold_all, unit_vector
+from inference.types import Vector, stable_key
+from streams.profiles.codec import Shoppers, decode, load
+from tests.streams.profiles.test_codec import VERSION_3, VERSION_5
+from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, fold, fold_all, fold_batch, unit_vector
 
 BOOTS = stable_key("boots")
+OTHER = 5
 
 
 def vector_of(key: int) -> Vector | None:
     return unit_vector("boots", 8) if key == BOOTS else None
 
 
+def renewed(stored: bytes) -> bytes:
+    """Return a profile as a model of 8 dimensions and the other space keeps it."""
+    shoppers = Shoppers([None, stored], 8, OTHER)
+    assert shoppers.strangers == [1]
+    shoppers.renew(vector_of, RULES)
+    assert shoppers.strangers == []
+    return shoppers.stored()[1]
+
+
 def test_vectors_of_another_space_come_back_as_nothing_and_everything_else_as_it_was() -> None:
-    profile = fold_all([act("view", "boots"), act("cart", "hat", NOW_MS + 1000)])
-    read = decode(encode(profile), 8, space=5)
+    stored = fold_all([act("view", "boots"), act("purchase", "hat", NOW_MS + 1000)])
+    profile, read = decode(stored, DIM, 0), decode(stored, 8, OTHER)
     assert not read.short_term.any()
     assert not read.long_term.any()
     assert len(read.long_term) == 8
+    assert read.space == 0
     assert np.array_equal(read.recent, profile.recent)
     assert np.array_equal(read.categories, profile.categories)
+    assert read.habits.tobytes() == profile.habits.tobytes()
     assert read.positions == profile.positions
+    assert decode(load(stored, 8, OTHER), 8, OTHER).space == 0
 
 
 def test_the_vectors_are_made_again_from_the_items_that_are_remembered() -> None:
-    half_life = round(RULES.short_term_half_life_ms)
-    later = NOW_MS + half_life
-    bought = fold_all([act("purchase", "boots")])
-    profile = apply(bought, act("view", "hat", later), at(1, later), vector=None, item=None, rules=RULES)
-    moved = in_space(decode(encode(profile), 8, space=5), 5, vector_of=vector_of, rules=RULES)
-    assert np.allclose(moved.short_term, 3.0 * 0.5 * unit_vector("boots", 8), atol=1e-5)
-    assert moved.space == 5
-    assert in_space(moved, 5, vector_of=vector_of, rules=RULES) is moved
-    assert np.allclose(decode(encode(moved), 8, space=5).short_term, moved.short_term, atol=1e-4)
+    later = NOW_MS + round(RULES.short_term_half_life_ms)
+    stored = fold_all([act("purchase", "boots")])
+    stored, _ = fold_batch(stored, [(act("view", "hat", later), at(1, later))], item_of=lambda _: None)
+    moved = renewed(stored)
+    profile = decode(moved, 8, OTHER)
+    assert np.allclose(profile.short_term, 3.0 * 0.5 * unit_vector("boots", 8), atol=1e-4)
+    assert profile.space == OTHER
+    assert Shoppers([moved], 8, OTHER).strangers == []
+    assert load(moved, 8, OTHER) == moved
+    assert fold(stored, act("purchase", "boots"), at(0)) == stored
 
 
-def test_a_label_that_comes_often_enters_a_full_memory() -> None:
-    profile = empty(DIM, 0)
-    for number in range(AFFINITIES):
-        known = item_in(f"old{number}")
-        profile = apply(profile, act("purchase", known.item_id), at(number), vector=None, item=known, rules=RULES)
-    newcomer = item_in("new")
-    profile = apply(profile, act("view", "new"), at(1000), vector=None, item=newcomer, rules=RULES)
-    assert stable_key("new") in profile.categories["key"]
-    assert len(profile.categories) == AFFINITIES
-
-
-def item_in(category: str) -> Item:
-    return Item(item_id=category, title=category, category=(category,))
+@pytest.mark.parametrize("stored", [VERSION_3, VERSION_5], ids=["MessagePack", "version 5"])
+def test_profiles_of_both_kinds_move(stored: bytes) -> None:
+    profile = decode(renewed(stored), 8, OTHER)
+    assert (profile.space, profile.updated_ms, len(profile.recent)) == (OTHER, NOW_MS, 2)
+    assert not profile.short_term.any()

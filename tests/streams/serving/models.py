@@ -22,7 +22,6 @@ from inference.types import Vector
 from streams.contracts.messages import ItemVector, ModelPin, ModelRef
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.scoring import Scoring, ScoringLimits
 from streams.serving.folders import Fingerprint
@@ -93,7 +92,6 @@ class Maker:
 
     thread: ThreadPoolExecutor
     metrics: Metrics
-    trending: Trending = field(default_factory=lambda: Trending(1e9))
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
         same = before is not None and before.live.space == bundle.vector_space
@@ -110,7 +108,6 @@ class Maker:
                 space=bundle.vector_space,
                 model=ModelRef(name=bundle.name, version=bundle.version),
                 catalogue=live,
-                trending=self.trending,
                 rules=RULES,
                 list_size=5,
             ),

@@ -1,0 +1,79 @@
+"""Puts a batch of events into the arrays that kernels read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log1p, nan
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from inference.encoding.text import shortened
+from inference.types import Vector
+from streams.contracts.messages import Search
+from streams.items.live import LiveCatalogue
+from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
+from streams.profiles.profile import ACTIONS, bounded_ms, id_key, occurred_ms, session_key
+
+if TYPE_CHECKING:
+    from streams.engine import Event
+
+_ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
+_NO_VECTOR = -1
+
+
+class Arranged(NamedTuple):
+    """Events for kernels, and the text of each that is a search."""
+
+    batch: EventBatch
+    texts: list[str | None]
+
+
+def arrange(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> Arranged:
+    """Return events as arrays, with the items, labels and vectors that the catalogue knows for them."""
+    packed = bytearray(EVENT.itemsize * len(events))
+    item_vectors: list[bytes] = []
+    text_vectors: list[Vector] = []
+    texts: list[str | None] = []
+    for place, (interaction, (topic, partition, offset, timestamp_ms), shopper, vector) in enumerate(events):
+        row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
+        if isinstance(interaction, Search):
+            action, text = SEARCH, shortened(interaction.query).encode()
+            texts.append(interaction.query)
+            if vector is not None:
+                row = len(text_vectors)
+                text_vectors.append(vector)
+        else:
+            action, text, item = _ACTION_OF[type(interaction)], b"", id_key(interaction.item_id)
+            texts.append(None)
+            served = catalogue.served(item)
+            if served is not None:
+                row, category, brand, log_price = len(item_vectors), served.category, served.brand, served.log_price
+                item_vectors.append(served.vector)
+            if interaction.price is not None:
+                log_price = log1p(interaction.price)
+        PACKED_EVENT.pack_into(
+            packed, place * EVENT.itemsize,
+            occurred_ms(interaction), bounded_ms(timestamp_ms), offset,
+            id_key(topic), item, category, brand, log_price,
+            session_key(interaction.session_id), shopper, partition, row, action, len(text), text,
+        )  # fmt: skip
+    return Arranged(EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts)
+
+
+def arrival(at_ms: int, dim: int) -> Arranged:
+    """Return the event of a shopper, the first of the batch, who arrives and has not done anything yet."""
+    event = np.zeros(1, dtype=EVENT)
+    event["action"], event["vector"], event["log_price"] = ARRIVAL, _NO_VECTOR, nan
+    event["occurred_ms"] = event["timestamp_ms"] = bounded_ms(at_ms)
+    return Arranged(EventBatch(event, *_vectors([], [], dim)), [None])
+
+
+def _vectors(
+    item_vectors: Sequence[bytes], text_vectors: Sequence[Vector], dim: int
+) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int8]], Vector]:
+    """Return the vectors of items, int8 (i, dim), and of searches, float32 (s, dim)."""
+    texts = np.empty((len(text_vectors), dim), dtype=np.float32)
+    for place, vector in enumerate(text_vectors):
+        texts[place] = vector
+    return np.frombuffer(bytearray().join(item_vectors), dtype=np.int8).reshape(-1, dim), texts

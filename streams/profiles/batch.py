@@ -1,0 +1,167 @@
+"""A batch of events as arrays of fixed width: what kernels fold into profiles, and what they answer."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.queries import QUERY, QueryBatch
+from inference.types import Keys, Vector
+from streams.profiles.layout import (
+    HABIT,
+    HABITS,
+    PROFILE,
+    QUERY_BYTES,
+    RECENT_ITEMS,
+    Profiles,
+)
+from streams.profiles.profile import ACTION_TYPES, ACTIONS, SEARCH_TYPE, ProfileRules
+
+PURCHASE = ACTION_TYPES.index("purchase")
+SEARCH, ARRIVAL = len(ACTIONS), len(ACTIONS) + 1
+"""What follows the places of ACTIONS as an event's action. An arrival changes nothing: it asks for the query only."""
+OK, LATE, REPLAYED = 0, 1, 2
+"""Outcomes of an event. A late one is older than what the shopper did last."""
+
+EVENT = np.dtype(
+    [
+        ("occurred_ms", "<i8"),
+        ("timestamp_ms", "<i8"),
+        ("offset", "<i8"),
+        ("topic", "<u8"),
+        ("item", "<u8"),
+        ("category", "<u8"),
+        ("brand", "<u8"),
+        ("log_price", "<f8"),
+        ("session", "<u4"),
+        ("shopper", "<i4"),
+        ("partition", "<i4"),
+        ("vector", "<i4"),
+        ("action", "u1"),
+        ("text_length", "u1"),
+        ("text", "u1", QUERY_BYTES),
+        ("reserved", "u1", 6),
+    ],
+    align=True,
+)
+"""An event. `topic`, `item`, `category` and `brand` are stable keys, the labels 0 where there is none.
+
+`shopper` is the row of the shopper's profile, `vector` the row among the batch's item vectors, or among its text
+vectors for a search; -1 without one. `log_price` is log(1 + price), NaN where unknown. `text` is a search's, in UTF-8.
+"""
+PACKED_EVENT = Struct(f"<qqqQQQQdIiiiBB{QUERY_BYTES}s6x")
+"""The same for one event in Python, in the order of the fields: several times as fast as to fill an array."""
+
+ANSWER = np.dtype(
+    [
+        ("at_ms", "<i8"),
+        ("session_started_ms", "<i8"),
+        ("session_at_ms", "<i8"),
+        ("weight", "<f8"),
+        ("last_query_weight", "<f8"),
+        ("before", "<u8", RECENT_ITEMS),
+        ("before_length", "<i4"),
+        ("outcome", "u1"),
+        ("last_query_length", "u1"),
+        ("led_query_length", "u1"),
+        ("reserved", "u1"),
+        ("last_query", "u1", QUERY_BYTES),
+        ("led_query", "u1", QUERY_BYTES),
+    ],
+    align=True,
+)
+"""What an event came to, beside the query. `at_ms` is its event time and `weight` its action's weight.
+
+`before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
+the event. `last_query` is the shopper's newest search, and `last_query_weight` what is left of its weight. A length of
+0 says that there is none. `session_at_ms` is the time of the session's newest item.
+"""
+
+RULES = np.dtype(
+    [
+        ("short_term_half_life_ms", "<f8"),
+        ("long_term_half_life_ms", "<f8"),
+        ("habit_half_life_ms", "<f8"),
+        ("session_gap_ms", "<i8"),
+        ("max_clock_skew_ms", "<i8"),
+        ("weights", "<f8", len(ACTIONS) + 2),
+        ("window", "<i8"),
+        ("list_size", "<i8"),
+        ("faded", "<f8"),
+    ],
+    align=True,
+)
+"""`ProfileRules` for kernels. `weights` are by action; `window` bounds `before`."""
+
+
+class ProfileBatch(NamedTuple):
+    """Profiles as arrays, a row a shopper: see `layout.py`.
+
+    Attributes:
+        records: dtype PROFILE, (n,).
+        shares: of the two vectors, int16 (n, 2, dim).
+        habits: dtype HABIT, (n, HABITS); of row i the first `records[i]["habits_length"]`.
+    """
+
+    records: Profiles
+    shares: npt.NDArray[np.int16]
+    habits: Profiles
+
+    @staticmethod
+    def empty(n: int, dim: int) -> ProfileBatch:
+        """Return room for `n` profiles, not yet filled."""
+        return ProfileBatch(
+            np.empty(n, dtype=PROFILE),
+            np.empty((n, 2, dim), dtype=np.int16),
+            np.empty((n, HABITS), dtype=HABIT),
+        )
+
+
+class EventBatch(NamedTuple):
+    """Events in order, dtype EVENT (n,); vectors of items, int8 (i, dim), and of searches, float32 (s, dim)."""
+
+    events: npt.NDArray[np.void]
+    item_vectors: npt.NDArray[np.int8]
+    text_vectors: Vector
+
+
+class AnswerBatch(NamedTuple):
+    """What kernels write, one row an event: the arrays of a QueryBatch and records of dtype ANSWER."""
+
+    queries: npt.NDArray[np.void]
+    vectors: npt.NDArray[np.int8]
+    inverse_norms: Vector
+    exclude: Keys
+    exclude_starts: npt.NDArray[np.int64]
+    answers: npt.NDArray[np.void]
+
+    @staticmethod
+    def empty(n: int, dim: int) -> AnswerBatch:
+        """Return room for `n` events."""
+        return AnswerBatch(
+            np.zeros(n, dtype=QUERY),
+            np.empty((n, 3, dim), dtype=np.int8),
+            np.empty((n, 3), dtype=np.float32),
+            np.empty(n * RECENT_ITEMS, dtype=np.uint64),
+            np.zeros(n + 1, dtype=np.int64),
+            np.zeros(n, dtype=ANSWER),
+        )
+
+    def query_batch(self, texts: list[str | None]) -> QueryBatch:
+        """Return the queries."""
+        exclude = self.exclude[: self.exclude_starts[-1]]
+        return QueryBatch(self.queries, self.vectors, self.inverse_norms, texts, exclude, self.exclude_starts)
+
+
+def rules_record(rules: ProfileRules, *, window: int, list_size: int, faded: float) -> npt.NDArray[np.void]:
+    """Return the rules as one record of dtype RULES, (1,)."""
+    record = np.zeros(1, dtype=RULES)
+    for name in ("short_term_half_life_ms", "long_term_half_life_ms", "habit_half_life_ms"):
+        record[name] = getattr(rules, name)
+    record["session_gap_ms"], record["max_clock_skew_ms"] = rules.session_gap_ms, rules.max_clock_skew_ms
+    record["weights"] = [*(rules.weights[action] for action in (*ACTION_TYPES, SEARCH_TYPE)), 0.0]
+    record["window"], record["list_size"], record["faded"] = min(window, RECENT_ITEMS), list_size, faded
+    return record

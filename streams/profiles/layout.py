@@ -1,0 +1,86 @@
+"""The binary layout of a profile: what lies in RocksDB and on the changelog, and what kernels change in place.
+
+A stored profile, version 5, is one record of dtype PROFILE, then the shares of the two intent vectors, then as many
+records of dtype HABIT as the shopper has habits:
+
+    PROFILE, 1,080 bytes | int16 (2, dim) | HABIT (habits_length,)
+
+The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
+
+A vector is its largest component as float32 (`largest`) beside every component's share of it as int16. Time passing
+scales all components alike, so it changes the float32 and no share. As float16 each component would be rounded for
+itself: a decay of less than 2⁻¹² from one action to the next, as of the long-term intent in a session, would be lost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.encoding.text import REMEMBERED_BYTES
+
+VERSION = 5
+RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS = 24, 3, 8, 4, 80
+QUERY_BYTES = REMEMBERED_BYTES
+"""What is kept at most: it makes 3,896 bytes at 384 dimensions, whatever the alphabet."""
+SHORT_TERM, LONG_TERM = 0, 1
+"""Places of the two vectors."""
+SHARES = 2**15 - 1
+"""The share of the largest component."""
+LARGEST_TIME_MS = 2**62
+"""Times lie within ± this, so that their differences fit into 64 bits."""
+LONGEST_AGO_MS = -LARGEST_TIME_MS
+"""The time of an event that never happened."""
+
+PROFILE = np.dtype(
+    [
+        ("version", "u1"),
+        ("recent_length", "u1"),
+        ("queries_length", "u1"),
+        ("categories_length", "u1"),
+        ("brands_length", "u1"),
+        ("topics_length", "u1"),
+        ("habits_length", "u1"),
+        ("reserved", "u1"),
+        ("updated_ms", "<i8"),
+        ("session_started_ms", "<i8"),
+        ("space", "<u8"),
+        ("price_moments", "<f8", 3),
+        ("topic_keys", "<u8", TOPICS),
+        ("topic_offsets", "<i8", TOPICS),
+        ("topic_timestamps_ms", "<i8", TOPICS),
+        ("recent_at_ms", "<i8", RECENT_ITEMS),
+        ("recent_keys", "<u8", RECENT_ITEMS),
+        ("query_at_ms", "<i8", RECENT_QUERIES),
+        ("category_keys", "<u8", AFFINITIES),
+        ("brand_keys", "<u8", AFFINITIES),
+        ("query_texts", "u1", (RECENT_QUERIES, QUERY_BYTES)),
+        ("recent_sessions", "<u4", RECENT_ITEMS),
+        ("category_weights", "<f4", AFFINITIES),
+        ("brand_weights", "<f4", AFFINITIES),
+        ("largest", "<f4", 2),
+        ("recent_actions", "u1", RECENT_ITEMS),
+        ("dim", "<u2"),
+        ("query_lengths", "u1", RECENT_QUERIES),
+        ("reserved_too", "u1", 3),
+    ],
+    align=True,
+)
+"""A profile without habits and shares. Lists are padded with zeros; `Profile` describes the fields.
+
+`recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first.
+"""
+
+HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)
+"""An item that was bought: the last purchase, the decayed number of purchases as of then, and the usual interval.
+
+`weight` and `interval_days` are the bits of a float16, which kernels on a CPU cannot read; see `halves.py`.
+"""
+
+Profiles = npt.NDArray[np.void]
+"""Records of dtype PROFILE, (n,)."""
+
+
+def fixed_size(dim: int) -> int:
+    """Return the bytes of a stored profile of a shopper without habits."""
+    return PROFILE.itemsize + 4 * dim

@@ -1,0 +1,111 @@
+"""Versions 1 to 4 of a stored profile, which a worker reads once and writes as version 5.
+
+They are MessagePack arrays with the version first; each version appends fields to the one before. 1: vectors in
+float16, topics by name. 2: brands. 3: vectors as int16 shares, topics by stable key, the vector space. 4: habits,
+prices, the start of the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from inference.types import Vector, stable_key
+from streams.errors import ProfileCodecError
+from streams.profiles.layout import SHARES
+from streams.profiles.profile import AFFINITY, HABIT, RECENT, PastQuery, Position, PriceMoments, Profile
+
+NEWEST = 4
+
+_LARGEST = Struct("<f")
+_UNREADABLE = (msgspec.DecodeError, RecursionError, ValueError)
+
+
+class _Wire(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    updated_ms: int
+    short_term: bytes
+    long_term: bytes
+    recent: bytes
+    queries: tuple[PastQuery, ...]
+    categories: bytes
+    positions: Mapping[str | int, Position]
+    brands: bytes = b""
+    space: int = 0
+    habits: bytes = b""
+    prices: PriceMoments = PriceMoments()
+    session_started_ms: int | None = None
+
+
+_decoder = msgspec.msgpack.Decoder(_Wire)
+
+
+def decode_older(data: bytes, dim: int, space: int) -> Profile:
+    """Read a profile of version 1 to 4, for a model of `dim` dimensions and its vector `space`.
+
+    Vectors of another space mean nothing here and come back as zero, with the space that they were of.
+
+    Raises:
+        ProfileCodecError: the bytes are no such profile.
+    """
+    try:
+        wire = _decoder.decode(data)
+        if not 1 <= wire.version <= NEWEST:
+            raise ProfileCodecError(
+                f"stored profile: version 1 to {NEWEST} in MessagePack required, {wire.version} came"
+            )
+        vector = _nothing if wire.space != space else _half if wire.version < 3 else _unpacked
+        return Profile(
+            updated_ms=wire.updated_ms,
+            short_term=vector(wire.short_term, dim),
+            long_term=vector(wire.long_term, dim),
+            recent=np.frombuffer(wire.recent, dtype=RECENT),
+            queries=wire.queries,
+            categories=np.frombuffer(wire.categories, dtype=AFFINITY),
+            brands=np.frombuffer(wire.brands, dtype=AFFINITY),
+            space=wire.space,
+            positions={
+                stable_key(topic) if isinstance(topic, str) else topic: position
+                for topic, position in wire.positions.items()
+            },
+            habits=np.frombuffer(wire.habits, dtype=HABIT),
+            prices=wire.prices,
+            session_started_ms=wire.updated_ms if wire.session_started_ms is None else wire.session_started_ms,
+        )
+    except _UNREADABLE as error:
+        raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile ({error})") from error
+
+
+def scaled(shares: npt.NDArray[np.int16], largest: float) -> Vector:
+    """Return the vector (dim,) of these shares of its largest component."""
+    if not 0 <= largest < 2**127:
+        raise ProfileCodecError("stored profile: finite vectors required, others came")
+    # In float64, so that the largest component comes back bit by bit, and with it the bytes.
+    return np.asarray(shares * np.float64(largest) / SHARES, dtype=np.float32)
+
+
+def _nothing(_data: bytes, dim: int) -> Vector:
+    return np.zeros(dim, dtype=np.float32)
+
+
+def _unpacked(data: bytes, dim: int) -> Vector:
+    _check_size(data, dim, _LARGEST.size + 2 * dim)
+    (largest,) = _LARGEST.unpack_from(data)
+    return scaled(np.frombuffer(data, dtype="<i2", offset=_LARGEST.size), largest)
+
+
+def _half(data: bytes, dim: int) -> Vector:
+    _check_size(data, dim, 2 * dim)
+    vector = np.frombuffer(data, dtype="<f2").astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise ProfileCodecError("stored profile: finite vectors required, others came")
+    return vector
+
+
+def _check_size(data: bytes, dim: int, size: int) -> None:
+    if len(data) != size:
+        raise ProfileCodecError(f"stored profile: vectors of {dim} dimensions required, {len(data)} bytes came")
