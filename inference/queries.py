@@ -6,17 +6,21 @@ search. Lists are padded; each has its length beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.types import Keys, Vector
+from inference.retrieval.vectors import inverse_norms, quantise
+from inference.types import NO_KEYS, Keys, Query, Vector
 
 RECENT, HABITS, LABELS = 24, 80, 8
 """Items of a session and of earlier ones, items bought, categories and brands that a query holds at most."""
 SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
 """Places of the vectors."""
+PAST_TENSES = ("viewed", "clicked", "chose", "bought")
+"""What `Remembered.action` says of each of the actions that `recent_actions` numbers."""
 
 QUERY = np.dtype(
     [
@@ -75,3 +79,45 @@ class QueryBatch:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @classmethod
+    def of(cls, queries: Sequence[Query], dim: int) -> QueryBatch:
+        """Return the queries as arrays; lists that are longer than a record are cut."""
+        records = np.zeros(len(queries), dtype=QUERY)
+        vectors = np.zeros((len(queries), 3, dim), dtype=np.float32)
+        for record, own, query in zip(records, vectors, queries, strict=True):
+            _fill(record, query)
+            for place, vector in enumerate((query.short_term, query.long_term, query.text_vector)):
+                if vector is not None:
+                    own[place] = vector
+        rounded = quantise(vectors)
+        exclude = [query.exclude for query in queries]
+        return cls(
+            records,
+            rounded,
+            inverse_norms(rounded.astype(np.float32)),
+            [query.text for query in queries],
+            np.concatenate([NO_KEYS, *exclude]),
+            np.cumsum([0, *map(len, exclude)], dtype=np.int64),
+        )
+
+
+def _fill(record: np.void, query: Query) -> None:
+    recent, habits = query.recent[:RECENT], query.habits
+    lists = {
+        "session": query.session[:RECENT],
+        "recent": [memory.key for memory in recent],
+        "habits": habits.keys[:HABITS],
+        "categories": list(query.categories)[:LABELS],
+        "brands": list(query.brands)[:LABELS],
+    }
+    for name, keys in lists.items():
+        record[name][: len(keys)] = keys
+        record[f"{name}_length"] = len(keys)
+    record["recent_actions"][: len(recent)] = [PAST_TENSES.index(memory.action) for memory in recent]
+    record["category_shares"][: len(lists["categories"])] = list(query.categories.values())[:LABELS]
+    record["brand_shares"][: len(lists["brands"])] = list(query.brands.values())[:LABELS]
+    for name in ("weights", "elapsed_days", "interval_days"):
+        record[f"habit_{name}"][: len(lists["habits"])] = getattr(habits, name)[:HABITS]
+    record["price_mean"], record["price_deviation"] = query.price or (np.nan, np.nan)
+    record["k"], record["searching"] = query.k, query.text is not None

@@ -43,7 +43,7 @@ class Catalogue:
         if not 1 <= dim <= MAX_DIM:
             raise ValueError(f"dim: 1 to {MAX_DIM} required, {dim} came")
         self.dim = dim
-        self.columns = Columns(256, dim)
+        self.columns = Columns.empty(256, dim)
         self.popular: Rows = np.empty(0, dtype=np.intp)
         self.words = WordIndex()
         self._index_words = index_words

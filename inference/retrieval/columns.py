@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from math import log1p
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.retrieval.vectors import Int8Vector, inverse_norms
-from inference.types import Item, label_key
+from inference.types import Item, Keys, Vector, label_key
 
 Rows = npt.NDArray[np.intp]
 """Rows of the catalogue, (n,)."""
 
 
-class Columns:
+class Columns(NamedTuple):
     """Arrays with room for `capacity` items. A row that holds no item is not available.
 
     Attributes:
-        vectors: float32 (capacity, dim), integer-valued: see `vectors.py`.
+        vectors: int8 (capacity, dim): see `vectors.py`.
         inverse_norms: 1 / ‖vector‖, float32 (capacity,).
         keys: stable keys of the items, uint64 (capacity,).
         categories: stable keys of the most specific categories, uint64 (capacity,); 0 without one.
@@ -31,24 +32,40 @@ class Columns:
         available: whether the item may be recommended, bool (capacity,).
     """
 
-    def __init__(self, capacity: int, dim: int) -> None:
-        self.vectors = np.zeros((capacity, dim), dtype=np.float32)
-        self.inverse_norms = np.zeros(capacity, dtype=np.float32)
-        self.keys = np.zeros(capacity, dtype=np.uint64)
-        self.categories = np.zeros(capacity, dtype=np.uint64)
-        self.brands = np.zeros(capacity, dtype=np.uint64)
-        self.prices = np.full(capacity, np.nan, dtype=np.float32)
-        self.popularity = np.zeros(capacity, dtype=np.float32)
-        self.lasting = np.zeros(capacity, dtype=np.float32)
-        self.released = np.full(capacity, -np.inf)
-        self.seen = np.zeros(capacity, dtype=np.bool_)
-        self.available = np.zeros(capacity, dtype=np.bool_)
+    vectors: npt.NDArray[np.int8]
+    inverse_norms: Vector
+    keys: Keys
+    categories: Keys
+    brands: Keys
+    prices: Vector
+    popularity: Vector
+    lasting: Vector
+    released: npt.NDArray[np.float64]
+    seen: npt.NDArray[np.bool_]
+    available: npt.NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, capacity: int, dim: int) -> Columns:
+        """Return columns without items."""
+        return cls(
+            vectors=np.zeros((capacity, dim), dtype=np.int8),
+            inverse_norms=np.zeros(capacity, dtype=np.float32),
+            keys=np.zeros(capacity, dtype=np.uint64),
+            categories=np.zeros(capacity, dtype=np.uint64),
+            brands=np.zeros(capacity, dtype=np.uint64),
+            prices=np.full(capacity, np.nan, dtype=np.float32),
+            popularity=np.zeros(capacity, dtype=np.float32),
+            lasting=np.zeros(capacity, dtype=np.float32),
+            released=np.full(capacity, -np.inf),
+            seen=np.zeros(capacity, dtype=np.bool_),
+            available=np.zeros(capacity, dtype=np.bool_),
+        )
 
     def fill(self, row: int, key: int, item: Item, vector: Int8Vector) -> None:
         """Describe an item in its row; what shoppers did with it stays as it was."""
         self.keys[row] = key
         self.vectors[row] = vector
-        self.inverse_norms[row] = inverse_norms(self.vectors[row])
+        self.inverse_norms[row] = inverse_norms(self.vectors[row].astype(np.float32))
         self.available[row] = item.in_stock
         self.categories[row] = label_key(item.label)
         self.brands[row] = label_key(item.brand)
@@ -63,7 +80,7 @@ class Columns:
     def grown(self) -> Columns:
         """Return a copy with twice the room."""
         capacity, dim = self.vectors.shape
-        larger = Columns(2 * capacity, dim)
-        for name, column in vars(self).items():
-            getattr(larger, name)[:capacity] = column
+        larger = Columns.empty(2 * capacity, dim)
+        for new, old in zip(larger, self, strict=True):
+            new[:capacity] = old
         return larger

@@ -56,7 +56,7 @@ class NearestItems:
         if self._graph is None:
             self._graph = NeighbourIndex(columns.vectors.shape[1])
         rows = np.array(list(islice(self._unindexed, most)), dtype=np.intp)
-        self._graph.add(rows, columns.vectors[rows])
+        self._graph.add(rows, columns.vectors[rows].astype(np.float32))
         for row in rows.tolist():
             del self._unindexed[row]
         return bool(self._unindexed)
@@ -104,7 +104,7 @@ def _exactly(columns: Columns, used: int, queries: Vector, requests: Sequence[Re
 
 def similarities(columns: Columns, queries: Vector, rows: Rows | slice) -> Vector:
     """Return the cosines (n, len(rows)) of integer-valued `queries` (n, dim) to the vectors in `rows`."""
-    matrix = columns.vectors[rows]
+    matrix = columns.vectors[rows].astype(np.float32)
     products = np.stack([matrix @ query for query in queries]) if len(queries) <= FEW else queries @ matrix.T
     norms = columns.inverse_norms[rows]
     return np.asarray(products * inverse_norms(queries)[:, None] * norms, dtype=np.float32)

@@ -1,0 +1,44 @@
+"""The ranked lists of a batch, as arrays beside the items and the sentences about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.types import Item, RankedList, ScoredCandidate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Lists of L items in all; list i has `starts[i]:starts[i + 1]`, in order.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        rows: rows of the catalogue, int32 (L,).
+        scores: probabilities, or fused retrieval scores in a fallback, float64 (L,), rounded to 6 decimals.
+        sources: the names of the sources that proposed each item.
+        reasons: why each item is in the list, in words.
+        items: the items.
+        fallback: why the model did not rank the lists, None where it did.
+    """
+
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float64]
+    sources: list[tuple[str, ...]]
+    reasons: list[str]
+    items: list[Item]
+    fallback: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def ranked(self, number: int) -> RankedList:
+        """Return list `number` as objects."""
+        part = slice(*self.starts[number : number + 2].tolist())
+        candidates = map(
+            ScoredCandidate, self.items[part], self.scores[part].tolist(), self.sources[part], self.reasons[part]
+        )
+        return RankedList(tuple(candidates), self.fallback)
