@@ -26,13 +26,14 @@ def diversify(rows: Rows, scores: Vector, columns: Columns, diversity: np.float3
     where it is the greatest of all must the candidate be compared with the items chosen since (lazy evaluation:
     Minoux 1978, doi:10.1007/BFb0006528).
     """
-    relevance = (np.float32(1) - diversity) * scores / max(scores[0], np.float32(1e-9))
-    nearest = np.full(len(rows), np.float32(-1), dtype=np.float32)
+    relevance, nearest = np.empty(len(rows), dtype=np.float32), np.empty(len(rows), dtype=np.float32)
     compared = np.zeros(len(rows), dtype=np.int64)  # how many of the chosen a candidate was compared with
-    left = np.ones(len(rows), dtype=np.bool_)
+    left = np.empty(len(rows), dtype=np.bool_)
+    for each in range(len(rows)):
+        relevance[each] = (np.float32(1) - diversity) * scores[each] / max(scores[0], np.float32(1e-9))
+        nearest[each], left[each] = -1, each > 0
     if len(chosen):
         chosen[0] = 0
-        left[0] = False
     for place in range(1, len(chosen)):
         while True:
             best, greatest = -1, np.float32(-np.inf)

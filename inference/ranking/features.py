@@ -163,7 +163,8 @@ def _fill(
         _take_context(queries.records, queries.inverse_norms, query, context)
         for at in range(candidates.starts[query], candidates.starts[query + 1]):
             row, own = candidates.rows[at], out[at]
-            own[:] = 0
+            for column in range(len(own)):
+                own[column] = 0
             for d in range(dim):
                 vector[d] = columns.vectors[row, d]
             for each in range(number):
@@ -196,13 +197,15 @@ def _take_vectors(
     """Put the vectors that candidates are compared with in `vectors`, 1 / their lengths in `norms`; return how many."""
     for place in range(_INTENTS):
         norms[place] = queries.inverse_norms[query, place]
-        vectors[place] = queries.vectors[query, place]
+        for d in range(vectors.shape[1]):
+            vectors[place, d] = queries.vectors[query, place, d]
     number = _INTENTS
     for place in range(min(np.int64(queries.records[query]["session_length"]), LAST_ITEMS)):
         row = last[query, place]
         if row >= 0:
             norms[number] = columns.inverse_norms[row]
-            vectors[number] = columns.vectors[row]
+            for d in range(vectors.shape[1]):
+                vectors[number, d] = columns.vectors[row, d]
             number += 1
     return number
 
@@ -261,7 +264,8 @@ def _find(keys: Keys, length: int, key: np.uint64) -> int:
 def _mark(records: Queries, query: int, marks: Marks) -> None:
     """Mark the keys of a query's recent and habitual items by their last bits: the others need not be looked up."""
     record = records[query]
-    marks[:] = False
+    for place in range(len(marks)):
+        marks[place] = False
     for place in range(record["recent_length"]):
         marks[record["recent"][place] & _MARK] = True
     for place in range(record["habits_length"]):

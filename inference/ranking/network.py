@@ -116,7 +116,8 @@ def _score(
             value = features[row, column]
             columns[count], values[count] = column, value
             count += value != 0
-        values[count : count + 4] = 0
+        for at in range(count, count + 4):
+            values[at] = 0
         logit = offset[0]
         for unit in range(units):
             sums[unit] = bias[unit]

@@ -90,7 +90,8 @@ def _occlude(features: Vector, shown: Places, out: Vector, places: Places, group
     count = 0
     for place in range(len(shown)):
         own = features[shown[place]]
-        present[:] = False
+        for group in range(_NUMBER):
+            present[group] = False
         for column in range(len(own)):
             group = _GROUP_OF[column]
             if group >= 0 and own[column] != 0:
@@ -110,7 +111,8 @@ def _carried(
     scores: npt.NDArray[np.float64], without: Vector, places: Places, groups: Groups, carried: Groups
 ) -> None:
     """Write the group that carried each candidate to `carried` (L,)."""
-    carried[:] = NOTHING
+    for place in range(len(carried)):
+        carried[place] = NOTHING
     greatest = np.zeros(len(scores), dtype=np.float64)
     for each in range(len(without)):
         place, left = places[each], rounded(without[each])

@@ -99,7 +99,7 @@ def _together(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: P
 def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue) -> Evidence:
     number = len(shown.rows)
     evidence = Evidence(
-        np.empty(number, dtype=np.int8), np.empty(number, dtype=np.int32), np.empty(number, dtype=np.float32)
+        np.full(number, -1, dtype=np.int8), np.full(number, -1, dtype=np.int32), np.zeros(number, dtype=np.float32)
     )
     recent = np.ascontiguousarray(batch.records["recent"])
     past = catalogue.rows_of(recent.ravel())[0].astype(np.int32).reshape(recent.shape)
@@ -164,7 +164,6 @@ def _find_evidence(
     `past` (n, RECENT) are the rows of the items that each shopper remembers, -1 where the catalogue lacks the item.
     """
     starts, rows, groups = lists
-    evidence.actions[:], evidence.nearest[:], evidence.intervals[:] = -1, -1, 0
     dim = columns.vectors.shape[1]
     vectors, vector = np.empty((RECENT, dim), dtype=np.int16), np.empty(dim, dtype=np.int16)
     for query in range(len(records)):
@@ -186,10 +185,12 @@ def _find_evidence(
                 continue
             if not taken:
                 for each in range(number):
-                    if past[query, each] >= 0:
-                        vectors[each] = columns.vectors[past[query, each]]
+                    other = max(past[query, each], 0)
+                    for d in range(dim):
+                        vectors[each, d] = columns.vectors[other, d]
                 taken = True
-            vector[:] = columns.vectors[row]
+            for d in range(dim):
+                vector[d] = columns.vectors[row, d]
             greatest = np.float32(-np.inf)
             for each in range(number):
                 other = past[query, each]
