@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba.types import NamedTuple as NamedTupleType
-from numba.types import Tuple, float32, float64, int32, int64
+from numba.types import float32, float64, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.selection import offer, sort_best_first
@@ -60,7 +60,16 @@ class Chosen(NamedTuple):
 
 def choose(records: Queries, candidates: Candidates, columns: Columns, scores: Vector, rules: Rules) -> Chosen:
     """Choose the `k` candidates of each query to show, by their scores, float32 (C,), ties by stable key."""
-    return Chosen(*_choose(records, candidates, columns, scores, rules))
+    most = len(candidates.rows)
+    chosen = Chosen(
+        np.zeros(len(records) + 1, dtype=np.int64),
+        np.empty(most, dtype=np.int32),
+        np.empty(most, dtype=np.float64),
+        np.empty(most, dtype=np.int64),
+    )
+    _choose(records, candidates, columns, scores, rules, _Scratch.make(most), chosen)
+    number = int(chosen.starts[-1])
+    return Chosen(chosen.starts, *(each[:number] for each in chosen[1:]))
 
 
 @helper
@@ -69,58 +78,101 @@ def rounded(score: float) -> float:
     return np.float64(np.rint(np.float64(score) * _UNIT) / _UNIT)
 
 
+class _Scratch(NamedTuple):
+    """What the kernel writes to while it works; C entries each.
+
+    Attributes:
+        keys: of the candidates, uint64.
+        scores: of the candidates, rounded, float32.
+        best: the best candidates of a query, the best first, int32.
+        best_scores: their scores, float32.
+        best_rows: their rows, int32.
+        order: places among them, int32.
+        relevance, nearest, compared: see `diversify`.
+    """
+
+    keys: Keys
+    scores: Vector
+    best: Rows
+    best_scores: Vector
+    best_rows: Rows
+    order: Rows
+    relevance: Vector
+    nearest: Vector
+    compared: Rows
+
+    @classmethod
+    def make(cls, most: int) -> _Scratch:
+        floats, integers = np.empty((4, most), dtype=np.float32), np.empty((4, most), dtype=np.int32)
+        return cls(
+            np.empty(most, dtype=np.uint64),
+            floats[0], integers[0], floats[1], integers[1], integers[2], floats[2], floats[3], integers[3],
+        )  # fmt: skip
+
+
 _RULES = NamedTupleType((float64, int64, int64), Rules)
+_SCRATCH = NamedTupleType(
+    (
+        uint64[::1], float32[::1], int32[::1], float32[::1], int32[::1], int32[::1],
+        float32[::1], float32[::1], int32[::1],
+    ),
+    _Scratch,
+)  # fmt: skip
+_CHOSEN = NamedTupleType((int64[::1], int32[::1], float64[::1], int64[::1]), Chosen)
 
 
-@kernel(Tuple((int64[::1], int32[::1], float64[::1], int64[::1]))(RECORDS, CANDIDATES, COLUMNS, float32[::1], _RULES))
+@kernel(void(RECORDS, CANDIDATES, COLUMNS, float32[::1], _RULES, _SCRATCH, _CHOSEN), allocates=False)
 def _choose(
-    records: Queries, candidates: Candidates, columns: Columns, scores: Vector, rules: Rules
-) -> tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    starts, rows, ranks = candidates.starts, candidates.rows, candidates.ranks
-    room = widest = 0
-    for query in range(len(records)):
-        count, k = starts[query + 1] - starts[query], max(np.int64(records[query]["k"]), 0)
-        room += min(k, count)
-        widest = max(widest, min(CONSIDERED * k, count))
-    ends = np.zeros(len(records) + 1, dtype=np.int64)
-    shown = np.empty(room, dtype=np.int32)
-    # Best first: positions among the candidates, their rows, scores; and the positions among these that are chosen.
-    best, own = np.empty(widest, dtype=np.int32), np.empty(widest, dtype=np.int32)
-    likely, order = np.empty(widest, dtype=np.float32), np.empty(widest, dtype=np.int32)
-    score_of = np.empty(len(rows), dtype=np.float32)
-    keys = np.empty(len(rows), dtype=np.uint64)
+    records: Queries,
+    candidates: Candidates,
+    columns: Columns,
+    scores: Vector,
+    rules: Rules,
+    scratch: _Scratch,
+    chosen: Chosen,
+) -> None:
+    """Fill `chosen`, list by list."""
+    starts, rows = candidates.starts, candidates.rows
     for at in range(len(rows)):
-        score_of[at] = rounded(scores[at])
-        keys[at] = columns.keys[rows[at]]
+        scratch.scores[at] = rounded(scores[at])
+        scratch.keys[at] = columns.keys[rows[at]]
     for query in range(len(records)):
         start, end = starts[query], starts[query + 1]
         k = min(max(np.int64(records[query]["k"]), 0), end - start)
         browses = records[query]["searching"] == 0
         varied = browses and rules.diversity > 0 and end - start > 1
         limit = min(CONSIDERED * k, end - start) if varied else k
-        size = 0
+        best, likely, size = scratch.best[:limit], scratch.best_scores[:limit], 0
         for at in range(start, end):
-            size = offer(best[:limit], likely[:limit], keys, size, at, score_of[at])
-        sort_best_first(best[:limit], likely[:limit], keys, size)
-        place = ends[query]
+            size = offer(best, likely, scratch.keys, size, at, scratch.scores[at])
+        sort_best_first(best, likely, scratch.keys, size)
+        first = chosen.starts[query]
+        chosen.starts[query + 1] = first + k
+        shown = chosen.positions[first : first + k]
         if varied:
-            for each in range(size):
-                own[each] = rows[best[each]]
-            diversify(own[:size], likely[:size], columns, np.float32(rules.diversity), order[:k])
-            for each in range(k):
-                shown[place + each] = best[order[each]]
+            for place in range(size):
+                scratch.best_rows[place] = rows[best[place]]
+            room = (scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
+            diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), room, scratch.order[:k])
+            for place in range(k):
+                shown[place] = best[scratch.order[place]]
         else:
-            for each in range(k):
-                shown[place + each] = best[each]
-        ends[query + 1] = place + k
+            for place in range(k):
+                shown[place] = best[place]
         if browses and rules.new_source >= 0:
-            _make_room_for_new(shown[place : place + k], candidates, columns, rules, query, score_of, keys)
-    return ends, shown, *_described(shown, score_of, ranks)
+            _make_room_for_new(shown, candidates, columns, rules, query, scratch)
+        for place in range(k):
+            chosen.scores[first + place] = rounded(scratch.scores[shown[place]])
+            proposed = np.int64(0)
+            for source in range(candidates.ranks.shape[1]):
+                if candidates.ranks[shown[place], source] > 0:
+                    proposed |= np.int64(1) << source
+            chosen.sources[first + place] = proposed
 
 
 @helper
 def _make_room_for_new(
-    shown: Rows, candidates: Candidates, columns: Columns, rules: Rules, query: int, scores: Vector, keys: Keys
+    shown: Rows, candidates: Candidates, columns: Columns, rules: Rules, query: int, scratch: _Scratch
 ) -> None:
     """Give the last places to items that nobody has acted on yet, where `shown` has fewer of them than it should.
 
@@ -128,32 +180,18 @@ def _make_room_for_new(
     source `new` proposed, the best by their scores: they fit the shopper best by their text.
     """
     missing = min(rules.places_for_new, len(shown) // FEWEST_BESIDE_NEW)
-    for position in shown:
-        missing -= not columns.seen[candidates.rows[position]]
+    for place in range(len(shown)):
+        missing -= not columns.seen[candidates.rows[shown[place]]]
     if missing <= 0:
         return
-    new, likely, size = np.empty(missing, dtype=np.int32), np.empty(missing, dtype=np.float32), 0
+    new, likely, size = scratch.best[:missing], scratch.best_scores[:missing], 0
     for at in range(candidates.starts[query], candidates.starts[query + 1]):
         if candidates.ranks[at, rules.new_source] > 0 and not columns.seen[candidates.rows[at]]:
             is_shown = False
-            for position in shown:
-                is_shown = is_shown or position == at
+            for place in range(len(shown)):
+                is_shown = is_shown or shown[place] == at
             if not is_shown:
-                size = offer(new, likely, keys, size, at, scores[at])
-    sort_best_first(new, likely, keys, size)
-    for each in range(size):
-        shown[len(shown) - size + each] = new[each]
-
-
-@helper
-def _described(
-    shown: Rows, scores: Vector, ranks: Vector
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return the scores (L,) of what is shown, and the bits (L,) of the sources that proposed it."""
-    likely, sources = np.empty(len(shown), dtype=np.float64), np.zeros(len(shown), dtype=np.int64)
-    for place in range(len(shown)):
-        likely[place] = rounded(scores[shown[place]])
-        for source in range(ranks.shape[1]):
-            if ranks[shown[place], source] > 0:
-                sources[place] |= np.int64(1) << source
-    return likely, sources
+                size = offer(new, likely, scratch.keys, size, at, scratch.scores[at])
+    sort_best_first(new, likely, scratch.keys, size)
+    for place in range(size):
+        shown[len(shown) - size + place] = new[place]

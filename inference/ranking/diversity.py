@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,8 +17,24 @@ CONSIDERED = 3
 Rows = npt.NDArray[np.int32]
 
 
+class Scratch(NamedTuple):
+    """What `diversify` writes to, as long as its rows.
+
+    Attributes:
+        relevance: the candidate's share in its worth, float32.
+        nearest: its greatest cosine to the items that it was compared with, float32.
+        compared: how many of the chosen it was compared with, int32; -1 once it is one of them.
+    """
+
+    relevance: Vector
+    nearest: Vector
+    compared: Rows
+
+
 @helper
-def diversify(rows: Rows, scores: Vector, columns: Columns, diversity: np.float32, chosen: Rows) -> None:
+def diversify(
+    rows: Rows, scores: Vector, columns: Columns, diversity: np.float32, scratch: Scratch, chosen: Rows
+) -> None:
     """Fill `chosen` (k,) with positions of `rows` (n,), k ≤ n, which are in the order of their `scores` (n,).
 
     Each place goes to the greatest (1 − d) · score / best − d · (greatest cosine to the items chosen before), with
@@ -26,20 +44,19 @@ def diversify(rows: Rows, scores: Vector, columns: Columns, diversity: np.float3
     where it is the greatest of all must the candidate be compared with the items chosen since (lazy evaluation:
     Minoux 1978, doi:10.1007/BFb0006528).
     """
-    relevance, nearest = np.empty(len(rows), dtype=np.float32), np.empty(len(rows), dtype=np.float32)
-    compared = np.zeros(len(rows), dtype=np.int64)  # how many of the chosen a candidate was compared with
-    left = np.empty(len(rows), dtype=np.bool_)
+    relevance, nearest, compared = scratch
     for each in range(len(rows)):
         relevance[each] = (np.float32(1) - diversity) * scores[each] / max(scores[0], np.float32(1e-9))
-        nearest[each], left[each] = -1, each > 0
+        nearest[each], compared[each] = -1, 0
+    taken = np.int32(-1)
     if len(chosen):
-        chosen[0] = 0
+        chosen[0], compared[0] = 0, taken
     for place in range(1, len(chosen)):
         while True:
             best, greatest = -1, np.float32(-np.inf)
             for each in range(len(rows)):
                 worth = relevance[each] - diversity * nearest[each]
-                if left[each] and (best < 0 or worth > greatest):
+                if compared[each] != taken and (best < 0 or worth > greatest):
                     best, greatest = each, worth
             if compared[best] == place:
                 break
@@ -47,7 +64,7 @@ def diversify(rows: Rows, scores: Vector, columns: Columns, diversity: np.float3
                 nearest[best] = max(nearest[best], cosine(columns, rows[best], rows[chosen[other]]))
             compared[best] = place
         chosen[place] = best
-        left[best] = False
+        compared[best] = taken
 
 
 @helper

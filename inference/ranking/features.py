@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from math import exp, log1p
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba.types import float32, int32, void
+from numba.types import NamedTuple as NamedTupleType
+from numba.types import boolean, float32, int16, int32, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.queries import LONG_TERM as LONG_TERM_VECTOR
-from inference.queries import Queries
 from inference.ranking.signatures import CANDIDATES, COLUMNS, QUERIES, QueryArrays
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns
@@ -104,10 +105,12 @@ _POPULARITY, _LASTING, _NEW = _PLACE["popularity"], _PLACE["lasting"], _PLACE["n
 _CATEGORY, _BRAND = _PLACE["category"], _PLACE["brand"]
 _SAME_CATEGORY, _SAME_BRAND = _PLACE["same_category"], _PLACE["same_brand"]
 _SEEN_BEFORE, _BOUGHT, _PRICE, _DEARER = (_PLACE[name] for name in ("seen_before", "bought", "price", "dearer"))
-_CONTEXT = _PLACE[CONTEXT[0]]
-_MARK = np.uint64(1023)
+_SEARCHING, _SESSION_LENGTH, _HABITS, _INTENT = (_PLACE[name] for name in CONTEXT)
+_MARKS = 1024
+_LAST_BITS = np.uint64(_MARKS - 1)
 _INTENTS = 3
 """Vectors of a query: the first SIMILARITIES are to them, in their order."""
+_COMPARED = _INTENTS + LAST_ITEMS
 _LOG_OFTEN, _LOG_LONG_SESSION = log1p(OFTEN), log1p(LONG_SESSION)
 
 
@@ -120,9 +123,9 @@ def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = 
     if out is None:
         out = np.empty((len(candidates.rows), len(FEATURES)), dtype=np.float32)
     newest = np.ascontiguousarray(shortlists.queries.records["session"][:, :LAST_ITEMS])
-    last = catalogue.rows_of(newest.ravel())[0].astype(np.int32).reshape(newest.shape)
+    last = catalogue.rows_of(newest.ravel())[0].astype(np.int32, copy=False).reshape(newest.shape)
     queries, columns = QueryArrays.of(shortlists.queries), catalogue.columns
-    _fill(queries, candidates, columns, last, _columns_of(shortlists.sources), out)
+    _fill(queries, candidates, columns, last, _columns_of(shortlists.sources), _Scratch.make(catalogue.dim), out)
     return out
 
 
@@ -137,64 +140,101 @@ def _columns_of(sources: tuple[str, ...]) -> Places:
     return np.array(columns, dtype=np.int32).reshape(-1, 2)
 
 
-@kernel(void(QUERIES, CANDIDATES, COLUMNS, int32[:, ::1], int32[:, ::1], float32[:, ::1]))
+class _Scratch(NamedTuple):
+    """What the kernel writes to while it works on one query.
+
+    Attributes:
+        vectors: those that candidates are compared with, and the candidate's, int16 (_COMPARED + 1, dim): products of
+            16-bit numbers are compiled to multiply-and-add in pairs.
+        norms: 1 / ‖vector‖, float32 (_COMPARED,).
+        marks: by the last bits of a stable key, whether it can be one of the shopper's recent or habitual items,
+            bool (_MARKS,).
+    """
+
+    vectors: npt.NDArray[np.int16]
+    norms: Vector
+    marks: Marks
+
+    @classmethod
+    def make(cls, dim: int) -> _Scratch:
+        return cls(
+            np.empty((_COMPARED + 1, dim), dtype=np.int16),
+            np.empty(_COMPARED, dtype=np.float32),
+            np.empty(_MARKS, dtype=np.bool_),
+        )
+
+
+_SCRATCH = NamedTupleType((int16[:, ::1], float32[::1], boolean[::1]), _Scratch)
+
+
+@kernel(void(QUERIES, CANDIDATES, COLUMNS, int32[:, ::1], int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
 def _fill(
-    queries: QueryArrays, candidates: Candidates, columns: Columns, last: Rows, places: Places, out: Vector
+    queries: QueryArrays,
+    candidates: Candidates,
+    columns: Columns,
+    last: Rows,
+    places: Places,
+    scratch: _Scratch,
+    out: Vector,
 ) -> None:
     """Write the features of every candidate to `out` (C, F).
 
     `last` (n, LAST_ITEMS) are the rows of the newest items of each session, -1 where the catalogue lacks the item.
     """
-    dim = columns.vectors.shape[1]
-    # The query's vectors and the candidate's as int16: products of these are compiled to multiply-and-add in pairs.
-    vectors = np.zeros((_INTENTS + LAST_ITEMS, dim), dtype=np.int16)
-    norms = np.zeros(_INTENTS + LAST_ITEMS, dtype=np.float32)
-    vector = np.empty(dim, dtype=np.int16)
-    context = np.empty(len(CONTEXT), dtype=np.float32)
-    marks = np.empty(_MARK + np.uint64(1), dtype=np.bool_)
+    vector = scratch.vectors[_COMPARED]
     for query in range(len(queries.records)):
         record = queries.records[query]
-        number = _take_vectors(queries, columns, last, query, vectors, norms)
+        number = _take_vectors(queries, columns, last, query, scratch)
+        _mark(record, scratch.marks)
         newest = np.int64(-1)
         for place in range(min(np.int64(record["session_length"]), LAST_ITEMS) - 1, -1, -1):
             if last[query, place] >= 0:
                 newest = np.int64(last[query, place])
-        _mark(queries.records, query, marks)
-        _take_context(queries.records, queries.inverse_norms, query, context)
+        session_length = min(log1p(record["session_length"]) / _LOG_LONG_SESSION, 1.0)
         for at in range(candidates.starts[query], candidates.starts[query + 1]):
             row, own = candidates.rows[at], out[at]
             for column in range(len(own)):
                 own[column] = 0
-            for d in range(dim):
-                vector[d] = columns.vectors[row, d]
+            stored = columns.vectors[row]
+            for d in range(len(vector)):
+                vector[d] = stored[d]
             for each in range(number):
-                if norms[each] > 0:
-                    total = np.int32(0)
-                    for d in range(dim):
-                        total = np.int32(total + np.int32(vectors[each, d]) * np.int32(vector[d]))
-                    cosine = np.float32(total) * norms[each] * columns.inverse_norms[row]
+                if scratch.norms[each] > 0:
+                    cosine = np.float32(_dot(scratch.vectors[each], vector)) * scratch.norms[each]
+                    cosine *= columns.inverse_norms[row]
                     if each <= _INTENTS:
                         own[each] = cosine
                     if each >= _INTENTS:
                         own[_LAST_ITEMS] = cosine if each == _INTENTS else max(own[_LAST_ITEMS], cosine)
             for source in range(len(places)):
-                if places[source, 0] >= 0:
-                    own[places[source, 0]] = np.sqrt(candidates.scores[at, source])
-                if places[source, 1] >= 0:
-                    own[places[source, 1]] = candidates.ranks[at, source]
+                if candidates.ranks[at, source] > 0:
+                    if places[source, 0] >= 0:
+                        own[places[source, 0]] = np.sqrt(candidates.scores[at, source])
+                    if places[source, 1] >= 0:
+                        own[places[source, 1]] = candidates.ranks[at, source]
             own[_POPULARITY] = np.sqrt(columns.popularity[row])
             own[_LASTING] = np.sqrt(columns.lasting[row])
             own[_NEW] = not columns.seen[row]
-            _add_personal(record, columns, row, newest, marks, own)
-            for place in range(len(context)):
-                own[_CONTEXT + place] = context[place]
+            _add_personal(record, columns, row, newest, scratch.marks, own)
+            own[_SEARCHING] = record["searching"]
+            own[_SESSION_LENGTH] = session_length
+            own[_HABITS] = record["habits_length"] > 0
+            own[_INTENT] = queries.inverse_norms[query, LONG_TERM_VECTOR] > 0
 
 
 @helper
-def _take_vectors(
-    queries: QueryArrays, columns: Columns, last: Rows, query: int, vectors: npt.NDArray[np.int16], norms: Vector
-) -> int:
-    """Put the vectors that candidates are compared with in `vectors`, 1 / their lengths in `norms`; return how many."""
+def _dot(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> np.int32:
+    """Return the exact inner product: 32 bits hold it up to `vectors.MAX_DIM`."""
+    total = np.int32(0)
+    for d in range(len(other)):
+        total = np.int32(total + np.int32(one[d]) * np.int32(other[d]))
+    return total
+
+
+@helper
+def _take_vectors(queries: QueryArrays, columns: Columns, last: Rows, query: int, scratch: _Scratch) -> int:
+    """Take over the vectors that candidates are compared with, and return how many."""
+    vectors, norms = scratch.vectors, scratch.norms
     for place in range(_INTENTS):
         norms[place] = queries.inverse_norms[query, place]
         for d in range(vectors.shape[1]):
@@ -208,16 +248,6 @@ def _take_vectors(
                 vectors[number, d] = columns.vectors[row, d]
             number += 1
     return number
-
-
-@helper
-def _take_context(records: Queries, inverse_norms: Vector, query: int, context: Vector) -> None:
-    """Put what is the same for all candidates of a query in `context`, in the order of CONTEXT."""
-    record = records[query]
-    context[0] = record["searching"]
-    context[1] = min(log1p(record["session_length"]) / _LOG_LONG_SESSION, 1.0)
-    context[2] = record["habits_length"] > 0
-    context[3] = inverse_norms[query, LONG_TERM_VECTOR] > 0
 
 
 @helper
@@ -236,7 +266,7 @@ def _add_personal(
         # 0 stands for none.
         own[_SAME_CATEGORY] = category != 0 and category == columns.categories[newest]
         own[_SAME_BRAND] = brand != 0 and brand == columns.brands[newest]
-    if marks[key & _MARK]:
+    if marks[key & _LAST_BITS]:
         own[_SEEN_BEFORE] = _find(record["recent"], record["recent_length"], key) >= 0
         place = _find(record["habits"], record["habits_length"], key)
         if place >= 0:
@@ -261,12 +291,11 @@ def _find(keys: Keys, length: int, key: np.uint64) -> int:
 
 
 @helper
-def _mark(records: Queries, query: int, marks: Marks) -> None:
-    """Mark the keys of a query's recent and habitual items by their last bits: the others need not be looked up."""
-    record = records[query]
+def _mark(record: np.void, marks: Marks) -> None:
+    """Mark the keys of a query's recent and habitual items: what is not marked need not be looked up."""
     for place in range(len(marks)):
         marks[place] = False
     for place in range(record["recent_length"]):
-        marks[record["recent"][place] & _MARK] = True
+        marks[record["recent"][place] & _LAST_BITS] = True
     for place in range(record["habits_length"]):
-        marks[record["habits"][place] & _MARK] = True
+        marks[record["habits"][place] & _LAST_BITS] = True

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from numba.types import NamedTuple as NamedTupleType
 from numba.types import float32, void
 
 from inference.errors import ScoringError
-from inference.kernels.compiler import kernel
+from inference.kernels.compiler import helper, kernel
 from inference.types import Vector
+
+TILE = 256
+"""Candidates that are scored in one go: their features fit into the cache of a core."""
 
 _LINEAR = [("Gemm", ("features", "direct", "offset"), "linear")]
 _HIDDEN = [
@@ -30,7 +33,7 @@ class Weights(NamedTuple):
     Attributes:
         direct: the linear part, (F,).
         offset: of the logit, (1,).
-        hidden: into the hidden layer, (F, H).
+        hidden: into the hidden layer, a row for each unit, (H, F).
         bias: of the hidden layer, (H,).
         output: out of the hidden layer, (H,).
     """
@@ -56,7 +59,7 @@ class CompiledNetwork:
         if not features.flags.writeable:
             features = features.copy()  # a kernel's signature names writeable arrays
         scores = np.empty(len(features), dtype=np.float32)
-        _score(features, *self.weights, scores)
+        _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), scores)
         return scores
 
 
@@ -90,57 +93,71 @@ def read_weights(model: bytes) -> Weights | None:
         return None
     if any(each.dtype != np.float32 for each in constants.values()):
         return None
-    return Weights(**{name: _writeable(constants[name], name) for name in Weights._fields})
+    # Copies, of which each may be written to, as the kernel's signature has it.
+    flat = {name: constants[name].flatten() for name in Weights._fields}
+    return Weights(**{**flat, "hidden": constants["hidden"].T.copy()})
 
 
-def _writeable(constant: npt.NDArray[np.float32], name: str) -> Vector:
-    return np.array(constant if name == "hidden" else constant.ravel(), dtype=np.float32, order="C")
+_WEIGHTS = NamedTupleType((float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1]), Weights)
 
 
-@kernel(void(float32[:, ::1], float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1], float32[::1]))
-def _score(
-    features: Vector, direct: Vector, offset: Vector, hidden: Vector, bias: Vector, output: Vector, scores: Vector
-) -> None:
-    """Write the score of each of `features` (n, F) to `scores` (n,).
+@kernel(void(float32[:, ::1], _WEIGHTS, float32[:, ::1], float32[::1]), allocates=False)
+def _score(features: Vector, weights: Weights, scratch: Vector, scores: Vector) -> None:
+    """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE).
 
-    The inner loops go over the hidden units, each with a sum of its own: they are compiled to vector instructions
-    although the order of additions is fixed.
+    Candidates are taken a tile at a time, a row of `scratch` for each feature. So the innermost loops go over
+    candidates, each with a sum of its own: they are compiled to vector instructions, although for each candidate the
+    order of additions is fixed.
     """
-    width, units = len(direct), len(bias)
-    sums = np.empty(units, dtype=np.float32)
-    columns, values = np.zeros(width + 4, dtype=np.int64), np.zeros(width + 4, dtype=np.float32)
-    for row in range(len(features)):
-        # Most features of a candidate are 0 and add nothing: the others are gathered, without a branch.
-        count = 0
+    width, units = features.shape[1], len(weights.bias)
+    for start in range(0, len(features), TILE):
+        end = min(start + TILE, len(features))
+        unit_sums, sums = scratch[width][: end - start], scores[start:end]
         for column in range(width):
-            value = features[row, column]
-            columns[count], values[count] = column, value
-            count += value != 0
-        for at in range(count, count + 4):
-            values[at] = 0
-        logit = offset[0]
+            row = scratch[column]
+            for place in range(end - start):
+                row[place] = features[start + place, column]
+        _add_products(scratch, weights.direct, weights.offset[0], sums)
         for unit in range(units):
-            sums[unit] = bias[unit]
-        # Four features in one go: each unit's sum is loaded and stored once for the four.
-        for at in range(0, count, 4):
-            i, j, k, m = columns[at], columns[at + 1], columns[at + 2], columns[at + 3]
-            a, b, c, d = values[at], values[at + 1], values[at + 2], values[at + 3]
-            logit += (a * direct[i] + b * direct[j]) + (c * direct[k] + d * direct[m])
-            for unit in range(units):
-                sums[unit] += (a * hidden[i, unit] + b * hidden[j, unit]) + (c * hidden[k, unit] + d * hidden[m, unit])
-        for unit in range(units):
-            sums[unit] = max(sums[unit], np.float32(0)) * output[unit]
-        # The sum over the units by halves.
-        left = units
-        while left > 1:
-            half = (left + 1) // 2
-            for unit in range(left - half):
-                sums[unit] += sums[half + unit]
-            left = half
-        if units > 0:
-            logit += sums[0]
-        scores[row] = logit
-    for row in range(len(features)):
-        # σ(−x) = 1 − σ(x): the exponential of a negative number cannot overflow.
-        grown = np.exp(-abs(scores[row]))
-        scores[row] = (np.float32(1) if scores[row] >= 0 else grown) / (np.float32(1) + grown)
+            _add_products(scratch, weights.hidden[unit], weights.bias[unit], unit_sums)
+            output = weights.output[unit]
+            for place in range(len(sums)):
+                sums[place] += max(unit_sums[place], np.float32(0)) * output
+        for place in range(len(sums)):
+            # σ(−x) = 1 − σ(x): the exponential of a negative number cannot overflow.
+            fallen = np.exp(-abs(sums[place]))
+            sums[place] = (np.float32(1) if sums[place] >= 0 else fallen) / (np.float32(1) + fallen)
+
+
+@helper
+def _add_products(rows: Vector, weights: Vector, offset: np.float32, sums: Vector) -> None:
+    """Write Σ_f weights[f] · rows[f] + offset to `sums`, eight features in one go."""
+    for place in range(len(sums)):
+        sums[place] = offset
+    column = 0
+    while column + 8 <= len(weights):
+        _add_eight(
+            sums,
+            rows[column], rows[column + 1], rows[column + 2], rows[column + 3],
+            rows[column + 4], rows[column + 5], rows[column + 6], rows[column + 7],
+            weights[column : column + 8],
+        )  # fmt: skip
+        column += 8
+    while column < len(weights):
+        row, weight = rows[column], weights[column]
+        for place in range(len(sums)):
+            sums[place] += weight * row[place]
+        column += 1
+
+
+@helper
+def _add_eight(
+    sums: Vector, one: Vector, two: Vector, three: Vector, four: Vector, five: Vector, six: Vector, seven: Vector,
+    eight: Vector, weights: Vector,
+) -> None:  # fmt: skip
+    a, b, c, d = weights[0], weights[1], weights[2], weights[3]
+    e, f, g, h = weights[4], weights[5], weights[6], weights[7]
+    for place in range(len(sums)):
+        sums[place] += ((a * one[place] + b * two[place]) + (c * three[place] + d * four[place])) + (
+            (e * five[place] + f * six[place]) + (g * seven[place] + h * eight[place])
+        )

@@ -79,26 +79,25 @@ def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occlu
     `scores`, float64 (L,), are those of the whole candidates, rounded; `without`, float32 (m,), those of `occluded`.
     """
     groups = np.empty(len(scores), dtype=np.int8)
-    _carried(scores, without, occluded.places, occluded.groups, groups)
+    falls = np.empty(len(scores), dtype=np.float64)
+    _carried(scores, without, occluded.places, occluded.groups, falls, groups)
     return groups
 
 
-@kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]))
+@kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]), allocates=False)
 def _occlude(features: Vector, shown: Places, out: Vector, places: Places, groups: Groups) -> int:
     """Write the candidates without their groups to `out`, whose candidates and groups to the others; return m."""
-    present = np.empty(_NUMBER, dtype=np.bool_)
     count = 0
     for place in range(len(shown)):
         own = features[shown[place]]
-        for group in range(_NUMBER):
-            present[group] = False
+        present = np.int64(0)  # a bit for each group
         for column in range(len(own)):
             group = _GROUP_OF[column]
             if group >= 0 and own[column] != 0:
-                present[group] = True
-        for group in range(len(present)):
+                present |= np.int64(1) << group
+        for group in range(_NUMBER):
             # Without what it does not have a candidate is the same.
-            if present[group]:
+            if present >> group & 1:
                 for column in range(len(own)):
                     out[count, column] = np.float32(0) if _GROUP_OF[column] == group else own[column]
                 places[count], groups[count] = place, group
@@ -106,21 +105,25 @@ def _occlude(features: Vector, shown: Places, out: Vector, places: Places, group
     return count
 
 
-@kernel(void(float64[::1], float32[::1], int32[::1], int8[::1], int8[::1]))
+@kernel(void(float64[::1], float32[::1], int32[::1], int8[::1], float64[::1], int8[::1]), allocates=False)
 def _carried(
-    scores: npt.NDArray[np.float64], without: Vector, places: Places, groups: Groups, carried: Groups
+    scores: npt.NDArray[np.float64],
+    without: Vector,
+    places: Places,
+    groups: Groups,
+    falls: npt.NDArray[np.float64],
+    carried: Groups,
 ) -> None:
-    """Write the group that carried each candidate to `carried` (L,)."""
+    """Write the group that carried each candidate to `carried` (L,), and how much the logit falls to `falls` (L,)."""
     for place in range(len(carried)):
-        carried[place] = NOTHING
-    greatest = np.zeros(len(scores), dtype=np.float64)
+        carried[place], falls[place] = NOTHING, 0
     for each in range(len(without)):
         place, left = places[each], rounded(without[each])
         # Only where the score falls does the logit.
         if left < scores[place]:
             fall = _logit(scores[place]) - _logit(left)
-            if fall > greatest[place]:
-                greatest[place], carried[place] = fall, groups[each]
+            if fall > falls[place]:
+                falls[place], carried[place] = fall, groups[each]
 
 
 @helper

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba.types import NamedTuple as NamedTupleType
-from numba.types import Tuple, float32, int8, int32, int64, void
+from numba.types import Tuple, float32, int8, int16, int32, int64, void
 
 from inference.kernels.compiler import kernel
 from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
@@ -102,8 +102,9 @@ def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue) -> Evidence:
         np.full(number, -1, dtype=np.int8), np.full(number, -1, dtype=np.int32), np.zeros(number, dtype=np.float32)
     )
     recent = np.ascontiguousarray(batch.records["recent"])
-    past = catalogue.rows_of(recent.ravel())[0].astype(np.int32).reshape(recent.shape)
-    _find_evidence(batch.records, (shown.starts, shown.rows, shown.groups), past, catalogue.columns, evidence)
+    past = catalogue.rows_of(recent.ravel())[0].astype(np.int32, copy=False).reshape(recent.shape)
+    vectors = np.empty((RECENT + 1, catalogue.dim), dtype=np.int16)
+    _find_evidence(batch.records, (shown.starts, shown.rows, shown.groups), past, catalogue.columns, vectors, evidence)
     return evidence
 
 
@@ -151,21 +152,23 @@ _LISTS = Tuple((int64[::1], int32[::1], int8[::1]))
 _EVIDENCE = NamedTupleType((int8[::1], int32[::1], float32[::1]), Evidence)
 
 
-@kernel(void(RECORDS, _LISTS, int32[:, ::1], COLUMNS, _EVIDENCE))
+@kernel(void(RECORDS, _LISTS, int32[:, ::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
 def _find_evidence(
     records: Queries,
     lists: tuple[npt.NDArray[np.int64], Rows, Groups],
     past: Rows,
     columns: Columns,
+    vectors: npt.NDArray[np.int16],
     evidence: Evidence,
 ) -> None:
     """Fill in the evidence for the items of `lists`: their starts (n + 1,), rows (L,) and groups (L,).
 
     `past` (n, RECENT) are the rows of the items that each shopper remembers, -1 where the catalogue lacks the item.
+    `vectors` (RECENT + 1, dim) are written to: those of the remembered items, and the item's.
     """
     starts, rows, groups = lists
     dim = columns.vectors.shape[1]
-    vectors, vector = np.empty((RECENT, dim), dtype=np.int16), np.empty(dim, dtype=np.int16)
+    vector = vectors[RECENT]
     for query in range(len(records)):
         record = records[query]
         number, taken = np.int64(record["recent_length"]), False
