@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from time import perf_counter
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.errors import ScoringError
-from inference.ranking.diversity import diversify
-from inference.ranking.features import features
-from inference.ranking.reasons import SUITS, Explainer, Partners, carried_by, occluded
+from inference.queries import QueryBatch
+from inference.ranking.choice import SCORE_DECIMALS, Rules, choose
+from inference.ranking.features import FEATURES, features
+from inference.ranking.lists import Lists
+from inference.ranking.occlusion import GROUPS, carried_by, occlude
+from inference.ranking.reasons import SUITS, Partners, Shown, reasons
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Rows
-from inference.retrieval.found import falling
-from inference.retrieval.shortlist import Shortlist, merge
-from inference.retrieval.sources import NEW, CandidateSource, ask
-from inference.retrieval.tally import whose
-from inference.types import Keys, Query, RankedList, ScoredCandidate, Vector
+from inference.retrieval.shortlists import Shortlists, retrieve
+from inference.retrieval.sources import NEW, CandidateSource
+from inference.types import Item, Keys, Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
-FEWEST_BESIDE_NEW = 10
-"""Places of a list for each one that an item nobody has acted on may have: a short list has none to give away."""
-SCORE_DECIMALS = 6
-"""Scores are rounded to this before sorting: a float32 product may differ in the last bits from batch to batch."""
 
 Observer = Callable[[str, float], None]
-"""Told the name of a stage and the seconds that it took for a batch."""
+"""Called with the name of a stage and the seconds that it took for a batch."""
 
 
 def unobserved(_stage: str, _seconds: float) -> None:
-    """Let a stage pass."""
+    """Do nothing."""
 
 
 def nothing_goes_together(keys: Keys, _others: Keys) -> list[int | None]:
@@ -45,7 +41,10 @@ class ScoresFeatures(Protocol):
     """A ranker."""
 
     def score(self, features: Vector) -> Vector:
-        """Return probabilities (n,), float32, for features (n, F), float32. Raises ScoringError."""
+        """Return probabilities (n,), float32, for features (n, F), float32. Raises ScoringError.
+
+        The array of features is used again for the next batch: a ranker must not keep it.
+        """
         ...
 
 
@@ -58,11 +57,11 @@ class Recommender:
         sources: where candidates come from.
         partners: which of some items goes with each of others most often, for the reasons.
         candidates_per_source: how many each source may bring.
-        candidates_ranked: how many the ranker is asked about, those that most sources agree on; None for all. What is
-            left out has next to no chance of a place in the list.
+        candidates_ranked: how many the ranker scores, those that most sources agree on; None for all. What is left out
+            has next to no chance of a place in the list.
         diversity: in [0, 1], how much the items of a list must differ; a search is answered by relevance alone.
         places_for_new: of a list that answers no search, how many go to items nobody has acted on yet, at the least.
-        observe: told how long each stage took.
+        observe: called with how long each stage took.
     """
 
     def __init__(
@@ -87,102 +86,69 @@ class Recommender:
         self._limit = candidates_per_source
         self._most = candidates_ranked
         self._observe = observe
+        self._features, self._occluded = _Room(len(FEATURES)), _Room(len(FEATURES))
 
     def use(self, scorer: ScoresFeatures) -> None:
         """Rank by another model from the next list on; it must know the same features."""
         self._scorer = scorer
 
     def tell(self, observe: Observer) -> None:
-        """Tell `observe` from now on how long each stage takes."""
+        """Call `observe` from now on with how long each stage takes."""
         self._observe = observe
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources, in the order of a shortlist's columns."""
+        """The names of the sources, in the order of the candidates' columns."""
         return tuple(source.name for source in self._sources)
 
     def recommend(self, queries: Sequence[Query]) -> list[RankedList]:
-        """Rank for each query; in retrieval order, marked, where the model fails."""
-        shortlists = self.retrieve(queries)
+        """Rank for each query; in retrieval order, marked, where the model fails. For notebooks and evaluations."""
+        shortlists = self.retrieve(QueryBatch.of(queries, self.catalogue.dim))
         try:
-            return self.rank(shortlists)
+            lists = self.rank(shortlists)
         except ScoringError:
-            return [in_retrieval_order(shortlist, SCORING_FAILED) for shortlist in shortlists]
+            lists = in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
+        return [lists.ranked(number) for number in range(len(lists))]
 
-    def retrieve(self, queries: Sequence[Query]) -> list[Shortlist]:
-        """Ask every source about every query and merge what they found."""
+    def retrieve(self, batch: QueryBatch) -> Shortlists:
+        """Collect the candidates of every source for every query and merge them."""
         with self._stage("retrieve"):
-            found = ask(self._sources, queries, self.catalogue, self._limit)
-            return merge(queries, dict(zip(self.source_names, found, strict=True)), self.catalogue)
+            return retrieve(self._sources, batch, self.catalogue, self._limit, self._most)
 
-    def rank(self, shortlists: Sequence[Shortlist]) -> list[RankedList]:
-        """Score all shortlists in one run of the model and order each.
+    def rank(self, shortlists: Shortlists) -> Lists:
+        """Score all candidates in one run of the model and order each query's.
 
         Raises:
             ScoringError: the model failed.
         """
-        if not shortlists:
-            return []
+        batch, candidates, catalogue = shortlists.queries, shortlists.candidates, self.catalogue
         with self._stage("score"):
-            if self._most is not None:
-                shortlists = [each.first(max(self._most, each.query.k)) for each in shortlists]
-            matrix = self.features(shortlists)
-            scores = self._scores(matrix)
-        starts = np.cumsum([0, *(len(each.rows) for each in shortlists)])[:-1]
-        scores_of = np.split(scores, starts[1:])
+            matrix = features(shortlists, catalogue, self._features.rows(len(candidates.rows)))
+            scores = self._scorer.score(matrix)
         with self._stage("rank"):
-            orders = np.split(self._order(shortlists, scores), starts[1:])
-            ordered = zip(shortlists, scores_of, orders, starts, strict=True)
-            chosen = [self._choose(each, own, order - start) for each, own, order, start in ordered]
+            chosen = choose(batch.records, candidates, catalogue.columns, scores, self._rules(shortlists.sources))
         with self._stage("explain"):
-            shown = np.concatenate([best + start for best, start in zip(chosen, starts, strict=True)])
-            carried = iter(carried_by(self._scores(occluded(matrix[shown]))))
-            groups = [list(islice(carried, len(best))) for best in chosen]
-            return [self._put_in_words(*each) for each in zip(shortlists, scores_of, chosen, groups, strict=True)]
+            rows = candidates.rows[chosen.positions]
+            items = list(map(catalogue.item, rows.tolist()))
+            occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
+            groups = carried_by(chosen.scores, self._scorer.score(occluded.features), occluded)
+            said = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
+            names = _Names(shortlists.sources)
+            return Lists(
+                starts=chosen.starts,
+                rows=rows,
+                scores=chosen.scores,
+                sources=[names[bits] for bits in chosen.sources.tolist()],
+                reasons=said,
+                items=items,
+            )
 
-    def features(self, shortlists: Sequence[Shortlist]) -> Vector:
-        """Return what the model sees of all candidates, (candidates, len(FEATURES)), as the catalogue stands now."""
+    def features(self, shortlists: Shortlists) -> Vector:
+        """Return what the model sees of all candidates, (C, len(FEATURES)), as the catalogue stands now."""
         return features(shortlists, self.catalogue)
 
-    def _scores(self, features: Vector) -> Vector:
-        return self._scorer.score(features).astype(np.float64).round(SCORE_DECIMALS).astype(np.float32)
-
-    def _order(self, shortlists: Sequence[Shortlist], scores: Vector) -> Rows:
-        """Return the positions of all candidates, list by list, by their scores (n,), ties by stable key."""
-        rows = [each.rows for each in shortlists]
-        return falling(whose([len(each) for each in rows]), scores, self.catalogue.columns.keys[np.concatenate(rows)])
-
-    def _choose(self, shortlist: Shortlist, scores: Vector, order: Rows) -> Rows:
-        """Return the positions of the k candidates to show, in their order."""
-        query = shortlist.query
-        if query.text is not None:
-            return order[: query.k]
-        varied = diversify(shortlist.rows[order], scores[order], self.catalogue, k=query.k, diversity=self._diversity)
-        return self._with_new(shortlist, order, order[varied])
-
-    def _with_new(self, shortlist: Shortlist, order: Rows, chosen: Rows) -> Rows:
-        """Give the last places to items that nobody has acted on yet, where `chosen` has fewer of them than it should.
-
-        Without a place they would never be acted on, and never be known better (exploration). Those are asked that the
-        source `new` proposed: they fit the shopper best by their text.
-        """
-        unseen = ~self.catalogue.columns.seen[shortlist.rows]
-        missing = min(self._places_for_new, len(chosen) // FEWEST_BESIDE_NEW) - int(unseen[chosen].sum())
-        if missing <= 0 or NEW not in shortlist.sources:
-            return chosen
-        proposed = unseen & shortlist.proposed[:, shortlist.sources.index(NEW)]
-        proposed[chosen] = False
-        new = order[proposed[order]][:missing]
-        return np.concatenate([chosen[: len(chosen) - len(new)], new])
-
-    def _put_in_words(
-        self, shortlist: Shortlist, scores: Vector, chosen: Rows, carried: Sequence[str | None]
-    ) -> RankedList:
-        rows = shortlist.rows[chosen]
-        words = Explainer(shortlist.query, self.catalogue, self._partners).explain(rows, carried)
-        items = map(self.catalogue.item, rows.tolist())
-        likely = scores[chosen].astype(np.float64).round(SCORE_DECIMALS).tolist()
-        return RankedList(tuple(map(ScoredCandidate, items, likely, shortlist.origins(chosen), words)))
+    def _rules(self, sources: Sequence[str]) -> Rules:
+        return Rules(self._diversity, self._places_for_new, sources.index(NEW) if NEW in sources else -1)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -191,17 +157,62 @@ class Recommender:
         self._observe(name, perf_counter() - started)
 
 
-def in_retrieval_order(shortlist: Shortlist, fallback: str) -> RankedList:
-    """Return the list as retrieval had it, marked with the reason why the model did not rank it.
+def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: str) -> Lists:
+    """Return the lists as retrieval had them, marked with the reason why the model did not rank them.
 
-    Reads nothing but the shortlist, so any thread may call it at any time. Scores are the fused retrieval scores.
+    Scores are the fused retrieval scores. Items that left the catalogue since the retrieval are left out.
     """
-    return RankedList(
-        tuple(
-            ScoredCandidate(item, round(float(fused), SCORE_DECIMALS), origins, SUITS)
-            for item, fused, origins in zip(
-                shortlist.leading, shortlist.fused, shortlist.origins(slice(len(shortlist.leading))), strict=False
-            )
-        ),
+    candidates, names = shortlists.candidates, _Names(shortlists.sources)
+    starts, positions, items = [0], [], []
+    bounds = candidates.starts.tolist()
+    for start, end, k in zip(bounds, bounds[1:], shortlists.queries.records["k"].tolist(), strict=False):
+        for position in range(start, min(start + max(k, 0), end)):
+            item = _item(catalogue, int(candidates.rows[position]))
+            if item is not None:
+                positions.append(position)
+                items.append(item)
+        starts.append(len(items))
+    shown = np.array(positions, dtype=np.int64)
+    bits = (candidates.ranks[shown] > 0) @ (1 << np.arange(len(shortlists.sources)))
+    return Lists(
+        starts=np.array(starts, dtype=np.int64),
+        rows=candidates.rows[shown],
+        scores=candidates.fused[shown].astype(np.float64).round(SCORE_DECIMALS),
+        sources=[names[each] for each in bits.tolist()],
+        reasons=[SUITS] * len(items),
+        items=items,
         fallback=fallback,
     )
+
+
+def _item(catalogue: Catalogue, row: int) -> Item | None:
+    try:
+        return catalogue.item(row)
+    except LookupError:
+        return None
+
+
+class _Names(dict[int, tuple[str, ...]]):
+    """The names of sources by the bits that stand for them, each tuple made once."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        super().__init__()
+        self._sources = tuple(sources)
+
+    def __missing__(self, bits: int) -> tuple[str, ...]:
+        names = tuple(name for place, name in enumerate(self._sources) if bits >> place & 1)
+        self[bits] = names
+        return names
+
+
+class _Room:
+    """An array that is used again from batch to batch: memory that was touched before costs no page faults."""
+
+    def __init__(self, width: int) -> None:
+        self._array: npt.NDArray[np.float32] = np.empty((0, width), dtype=np.float32)
+
+    def rows(self, number: int) -> Vector:
+        """Return room for so many rows, (number, width)."""
+        if len(self._array) < number:
+            self._array = np.empty((max(number, 2 * len(self._array)), self._array.shape[1]), dtype=np.float32)
+        return self._array[:number]

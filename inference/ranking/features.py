@@ -1,4 +1,4 @@
-"""What the ranker knows about each candidate: one row of numbers.
+"""The ranker's features: one row of numbers for each candidate of a batch.
 
 All lie in [-1, 1] and none depends on the size of the shop, so that a ranker fitted in one shop can serve another:
 scores of sources are shares, not counts, and their roots tell small shares apart.
@@ -6,15 +6,22 @@ scores of sources are shares, not counts, and their roots tell small shares apar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
-from itertools import islice
+from math import exp, log1p
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from numba.types import NamedTuple as NamedTupleType
+from numba.types import boolean, float32, int16, int32, void
 
+from inference.kernels.compiler import helper, kernel
+from inference.queries import LONG_TERM as LONG_TERM_VECTOR
+from inference.ranking.signatures import CANDIDATES, COLUMNS, QUERIES, QueryArrays
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Rows
-from inference.retrieval.shortlist import NO_ROWS, Shortlist
+from inference.retrieval.columns import Columns
+from inference.retrieval.shortlists import Candidates, Shortlists
 from inference.retrieval.sources import (
     CLICKED,
     LONG_TERM,
@@ -26,9 +33,7 @@ from inference.retrieval.sources import (
     TOGETHER,
     WORDS,
 )
-from inference.retrieval.tally import Numbers, among, whose
-from inference.retrieval.vectors import inverse_norms, quantise
-from inference.types import NO_KEYS, Keys, Query, Vector
+from inference.types import Keys, Vector
 
 LAST_ITEMS = 3
 """Items of the session that a candidate is compared with one by one."""
@@ -87,134 +92,210 @@ CONTEXT = (
 
 FEATURES = (*SIMILARITIES, *SCORED, *PLACED, *POPULARITIES, *PERSONAL, *CONTEXT)
 _PLACE = {name: place for place, name in enumerate(FEATURES)}
-_LEAST_DEVIATION = 0.25
+_LEAST_DEVIATION = np.float32(0.25)
 """Of log(1 + price): who bought one thing only is not taken to want this very price."""
 
+Marks = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
 
-_PRODUCTS = 8
-"""Vectors that each candidate is compared with, some of them zero: BLAS is faster with eight than with six."""
+# The kernel's columns.
+_LAST_ITEM, _LAST_ITEMS = _PLACE["last_item"], _PLACE["last_items"]
+_POPULARITY, _LASTING, _NEW = _PLACE["popularity"], _PLACE["lasting"], _PLACE["new"]
+_CATEGORY, _BRAND = _PLACE["category"], _PLACE["brand"]
+_SAME_CATEGORY, _SAME_BRAND = _PLACE["same_category"], _PLACE["same_brand"]
+_SEEN_BEFORE, _BOUGHT, _PRICE, _DEARER = (_PLACE[name] for name in ("seen_before", "bought", "price", "dearer"))
+_SEARCHING, _SESSION_LENGTH, _HABITS, _INTENT = (_PLACE[name] for name in CONTEXT)
+_MARKS = 1024
+_LAST_BITS = np.uint64(_MARKS - 1)
+_INTENTS = 3
+"""Vectors of a query: the first SIMILARITIES are to them, in their order."""
+_COMPARED = _INTENTS + LAST_ITEMS
+_LOG_OFTEN, _LOG_LONG_SESSION = log1p(OFTEN), log1p(LONG_SESSION)
 
 
-def features(shortlists: Sequence[Shortlist], catalogue: Catalogue) -> Vector:
-    """Return the features (candidates, len(FEATURES)), float32, as the catalogue stands now.
+def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = None) -> Vector:
+    """Return the features (C, len(FEATURES)), float32, of all candidates, as the catalogue stands now.
 
-    The candidates of the shortlists, one or more from the same sources, follow one another list by list.
+    They are written to `out`, of this shape, where it is given.
     """
-    queries = [each.query for each in shortlists]
-    rows = np.concatenate([NO_ROWS, *(each.rows for each in shortlists)])
-    lists = whose([len(each.rows) for each in shortlists])
-    last = _last_items(queries, catalogue)
-    columns = np.zeros((len(FEATURES), len(rows)), dtype=np.float32)
-    columns[_places(SIMILARITIES)] = _similarities(shortlists, catalogue, rows, lists, last)
-    _sources(columns, shortlists)
-    columns[_PLACE["popularity"]] = np.sqrt(catalogue.columns.popularity[rows])
-    columns[_PLACE["lasting"]] = np.sqrt(catalogue.columns.lasting[rows])
-    columns[_PLACE["new"]] = ~catalogue.columns.seen[rows]
-    _personal(columns, queries, catalogue, rows, lists, last[:, 0])
-    columns[_places(CONTEXT)] = _context(queries)[:, lists]
-    return columns.T
-
-
-def _places(names: Iterable[str]) -> list[int]:
-    return [_PLACE[name] for name in names]
+    candidates = shortlists.candidates
+    if out is None:
+        out = np.empty((len(candidates.rows), len(FEATURES)), dtype=np.float32)
+    newest = np.ascontiguousarray(shortlists.queries.records["session"][:, :LAST_ITEMS])
+    last = catalogue.rows_of(newest.ravel())[0].astype(np.int32, copy=False).reshape(newest.shape)
+    queries, columns = QueryArrays.of(shortlists.queries), catalogue.columns
+    _fill(queries, candidates, columns, last, _columns_of(shortlists.sources), _Scratch.make(catalogue.dim), out)
+    return out
 
 
 @cache
-def _found_by(names: tuple[tuple[str, str], ...], sources: tuple[str, ...]) -> tuple[list[int], list[int]]:
-    """Return the places of the features that tell of any of `sources`, and of those sources."""
-    present = [(_PLACE[feature], sources.index(source)) for feature, source in names if source in sources]
-    return [feature for feature, _ in present], [source for _, source in present]
+def _columns_of(sources: tuple[str, ...]) -> Places:
+    """Return for each source the columns of its score and of its place, int32 (S, 2); -1 where there is no such."""
+
+    def column(features: Mapping[str, str], source: str) -> int:
+        return next((_PLACE[name] for name, each in features.items() if each == source), -1)
+
+    columns = [(column(SCORED, source), column(PLACED, source)) for source in sources]
+    return np.array(columns, dtype=np.int32).reshape(-1, 2)
 
 
-def _last_items(queries: Sequence[Query], catalogue: Catalogue) -> Rows:
-    """Return the rows (lists, LAST_ITEMS) of the last items of each session that are in the catalogue, newest first.
+class _Scratch(NamedTuple):
+    """What the kernel writes to while it works on one query.
 
-    Where there are fewer, the newest stands in for the others; where there are none, -1.
+    Attributes:
+        vectors: those that candidates are compared with, and the candidate's, int16 (_COMPARED + 1, dim): products of
+            16-bit numbers are compiled to multiply-and-add in pairs.
+        norms: 1 / ‖vector‖, float32 (_COMPARED,).
+        marks: by the last bits of a stable key, whether it can be one of the shopper's recent or habitual items,
+            bool (_MARKS,).
     """
-    keys = [query.session[:LAST_ITEMS] for query in queries]
-    rows, _ = catalogue.rows_of(np.concatenate([NO_KEYS, *keys]))
-    found = iter(rows.tolist())
-    known = [[row for row in islice(found, len(each)) if row >= 0] for each in keys]
-    filled = [(each + LAST_ITEMS * (each[:1] or [-1]))[:LAST_ITEMS] for each in known]
-    return np.array(filled, dtype=np.intp).reshape(-1, LAST_ITEMS)
 
+    vectors: npt.NDArray[np.int16]
+    norms: Vector
+    marks: Marks
 
-def _similarities(
-    shortlists: Sequence[Shortlist], catalogue: Catalogue, rows: Rows, lists: Numbers, last: Rows
-) -> Vector:
-    """Return the SIMILARITIES (5, n): all cosines of a list in one product of matrices. To no vector they are 0."""
-    vectors = np.zeros((len(shortlists), _PRODUCTS, catalogue.dim), dtype=np.float32)
-    for own, query in zip(vectors, (each.query for each in shortlists), strict=True):
-        for place, intent in enumerate((query.short_term, query.long_term, query.text_vector)):
-            if intent is not None:
-                own[place] = intent
-    (present,) = (last[:, 0] >= 0).nonzero()
-    theirs = catalogue.columns.vectors
-    vectors[present, 3 : 3 + LAST_ITEMS] = theirs[last[present]]
-    vectors = quantise(vectors).astype(np.float32)
-    products = [theirs.take(each.rows, axis=0) @ own.T for each, own in zip(shortlists, vectors, strict=True)]
-    norms = inverse_norms(vectors)[lists]
-    cosines = (np.concatenate(products) * norms * catalogue.columns.inverse_norms[rows][:, None]).T
-    return np.concatenate([cosines[:4], cosines[3 : 3 + LAST_ITEMS].max(axis=0, keepdims=True)])
-
-
-def _sources(columns: Vector, shortlists: Sequence[Shortlist]) -> None:
-    sources = shortlists[0].sources
-    scored, places = _found_by(tuple(SCORED.items()), sources)
-    columns[scored] = np.sqrt(np.concatenate([each.scores for each in shortlists]).T[places])
-    placed, places = _found_by(tuple(PLACED.items()), sources)
-    columns[placed] = np.concatenate([each.ranks for each in shortlists]).T[places]
-
-
-def _personal(
-    columns: Vector, queries: Sequence[Query], catalogue: Catalogue, rows: Rows, lists: Numbers, last: Rows
-) -> None:
-    """Fill in what is PERSONAL; `last` (lists,) are the rows of the last items of the sessions, -1 without one."""
-    given = catalogue.columns
-    keys, categories, brands = given.keys[rows], given.categories[rows], given.brands[rows]
-    ends = np.searchsorted(lists, np.arange(len(queries) + 1)).tolist()
-    times = np.empty(len(rows), dtype=np.float32)
-    for query, start, end in zip(queries, ends, ends[1:], strict=False):
-        part = slice(start, end)
-        columns[_PLACE["category"], part] = _affinity(query.categories, categories[part])
-        columns[_PLACE["brand"], part] = _affinity(query.brands, brands[part])
-        columns[_PLACE["seen_before"], part] = among(
-            keys[part], np.array([memory.key for memory in query.recent], dtype=np.uint64)
+    @classmethod
+    def make(cls, dim: int) -> _Scratch:
+        return cls(
+            np.empty((_COMPARED + 1, dim), dtype=np.int16),
+            np.empty(_COMPARED, dtype=np.float32),
+            np.empty(_MARKS, dtype=np.bool_),
         )
-        times[part] = _held(query.habits.keys, query.habits.weights, keys[part])
-    for name, own, labels in (("same_category", categories, given.categories), ("same_brand", brands, given.brands)):
+
+
+_SCRATCH = NamedTupleType((int16[:, ::1], float32[::1], boolean[::1]), _Scratch)
+
+
+@kernel(void(QUERIES, CANDIDATES, COLUMNS, int32[:, ::1], int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
+def _fill(
+    queries: QueryArrays,
+    candidates: Candidates,
+    columns: Columns,
+    last: Rows,
+    places: Places,
+    scratch: _Scratch,
+    out: Vector,
+) -> None:
+    """Write the features of every candidate to `out` (C, F).
+
+    `last` (n, LAST_ITEMS) are the rows of the newest items of each session, -1 where the catalogue lacks the item.
+    """
+    vector = scratch.vectors[_COMPARED]
+    for query in range(len(queries.records)):
+        record = queries.records[query]
+        number = _take_vectors(queries, columns, last, query, scratch)
+        _mark(record, scratch.marks)
+        newest = np.int64(-1)
+        for place in range(min(np.int64(record["session_length"]), LAST_ITEMS) - 1, -1, -1):
+            if last[query, place] >= 0:
+                newest = np.int64(last[query, place])
+        session_length = min(log1p(record["session_length"]) / _LOG_LONG_SESSION, 1.0)
+        for at in range(candidates.starts[query], candidates.starts[query + 1]):
+            row, own = candidates.rows[at], out[at]
+            for column in range(len(own)):
+                own[column] = 0
+            stored = columns.vectors[row]
+            for d in range(len(vector)):
+                vector[d] = stored[d]
+            for each in range(number):
+                if scratch.norms[each] > 0:
+                    cosine = np.float32(_dot(scratch.vectors[each], vector)) * scratch.norms[each]
+                    cosine *= columns.inverse_norms[row]
+                    if each <= _INTENTS:
+                        own[each] = cosine
+                    if each >= _INTENTS:
+                        own[_LAST_ITEMS] = cosine if each == _INTENTS else max(own[_LAST_ITEMS], cosine)
+            for source in range(len(places)):
+                if candidates.ranks[at, source] > 0:
+                    if places[source, 0] >= 0:
+                        own[places[source, 0]] = np.sqrt(candidates.scores[at, source])
+                    if places[source, 1] >= 0:
+                        own[places[source, 1]] = candidates.ranks[at, source]
+            own[_POPULARITY] = np.sqrt(columns.popularity[row])
+            own[_LASTING] = np.sqrt(columns.lasting[row])
+            own[_NEW] = not columns.seen[row]
+            _add_personal(record, columns, row, newest, scratch.marks, own)
+            own[_SEARCHING] = record["searching"]
+            own[_SESSION_LENGTH] = session_length
+            own[_HABITS] = record["habits_length"] > 0
+            own[_INTENT] = queries.inverse_norms[query, LONG_TERM_VECTOR] > 0
+
+
+@helper
+def _dot(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> np.int32:
+    """Return the exact inner product: 32 bits hold it up to `vectors.MAX_DIM`."""
+    total = np.int32(0)
+    for d in range(len(other)):
+        total = np.int32(total + np.int32(one[d]) * np.int32(other[d]))
+    return total
+
+
+@helper
+def _take_vectors(queries: QueryArrays, columns: Columns, last: Rows, query: int, scratch: _Scratch) -> int:
+    """Take over the vectors that candidates are compared with, and return how many."""
+    vectors, norms = scratch.vectors, scratch.norms
+    for place in range(_INTENTS):
+        norms[place] = queries.inverse_norms[query, place]
+        for d in range(vectors.shape[1]):
+            vectors[place, d] = queries.vectors[query, place, d]
+    number = _INTENTS
+    for place in range(min(np.int64(queries.records[query]["session_length"]), LAST_ITEMS)):
+        row = last[query, place]
+        if row >= 0:
+            norms[number] = columns.inverse_norms[row]
+            for d in range(vectors.shape[1]):
+                vectors[number, d] = columns.vectors[row, d]
+            number += 1
+    return number
+
+
+@helper
+def _add_personal(
+    record: np.void, columns: Columns, row: int, newest: int, marks: Marks, own: Vector
+) -> None:
+    """Fill in the PERSONAL features of a candidate; `newest` is the row of the session's last item, -1 without one."""
+    key, category, brand = columns.keys[row], columns.categories[row], columns.brands[row]
+    place = _find(record["categories"], record["categories_length"], category)
+    if place >= 0:
+        own[_CATEGORY] = record["category_shares"][place]
+    place = _find(record["brands"], record["brands_length"], brand)
+    if place >= 0:
+        own[_BRAND] = record["brand_shares"][place]
+    if newest >= 0:
         # 0 stands for none.
-        before = np.where(last >= 0, labels[last], np.uint64(0))[lists]
-        columns[_PLACE[name]] = (own == before) & (before != 0)
-    columns[_PLACE["bought"]] = np.minimum(np.log1p(times) / np.log1p(OFTEN), 1.0)
-    usual = np.array([query.price or (np.nan, 1.0) for query in queries], dtype=np.float32)[lists]
-    z = (given.prices[rows] - usual[:, 0]) / np.maximum(usual[:, 1], _LEAST_DEVIATION)
-    known = np.isfinite(z)
-    columns[_PLACE["price"]] = np.where(known, np.exp(-np.square(z) / 2), 0.0)
-    columns[_PLACE["dearer"]] = np.where(known, np.tanh(z), 0.0)
+        own[_SAME_CATEGORY] = category != 0 and category == columns.categories[newest]
+        own[_SAME_BRAND] = brand != 0 and brand == columns.brands[newest]
+    if marks[key & _LAST_BITS]:
+        own[_SEEN_BEFORE] = _find(record["recent"], record["recent_length"], key) >= 0
+        place = _find(record["habits"], record["habits_length"], key)
+        if place >= 0:
+            own[_BOUGHT] = min(log1p(record["habit_weights"][place]) / _LOG_OFTEN, 1.0)
+    mean, deviation = np.float32(record["price_mean"]), np.float32(record["price_deviation"])
+    z = (columns.prices[row] - mean) / max(deviation, _LEAST_DEVIATION)
+    if np.isfinite(z):
+        own[_PRICE] = exp(-(z * z) / np.float32(2))
+        # tanh(|z|), by an exponential that cannot overflow.
+        fallen = exp(np.float32(-2) * abs(z))
+        dearer = (np.float32(1) - fallen) / (np.float32(1) + fallen)
+        own[_DEARER] = dearer if z >= 0 else -dearer
 
 
-def _affinity(shares: Mapping[int, float], labels: Keys) -> Vector:
-    return _held(
-        np.fromiter(shares, np.uint64, len(shares)), np.fromiter(shares.values(), np.float32, len(shares)), labels
-    )
+@helper
+def _find(keys: Keys, length: int, key: np.uint64) -> int:
+    """Return the place of `key` among the first `length` of `keys`, -1 where it is not there."""
+    for place in range(length):
+        if keys[place] == key:
+            return place
+    return -1
 
 
-def _held(held: Keys, values: Vector, keys: Keys) -> Vector:
-    """Return for each of `keys` (n,) the one of `values` (m,) whose key in `held` (m,) is the same, 0 without one."""
-    # At most one of the products is not 0, so the sum is exact.
-    return np.asarray(values @ (held[:, None] == keys))
-
-
-def _context(queries: Sequence[Query]) -> Vector:
-    """Return the CONTEXT (4, lists)."""
-    lengths = np.array([len(query.session) for query in queries])
-    return np.array(
-        [
-            [query.text is not None for query in queries],
-            np.minimum(np.log1p(lengths) / np.log1p(LONG_SESSION), 1.0),
-            [len(query.habits.keys) > 0 for query in queries],
-            [query.long_term is not None for query in queries],
-        ],
-        dtype=np.float32,
-    )
+@helper
+def _mark(record: np.void, marks: Marks) -> None:
+    """Mark the keys of a query's recent and habitual items: what is not marked need not be looked up."""
+    for place in range(len(marks)):
+        marks[place] = False
+    for place in range(record["recent_length"]):
+        marks[record["recent"][place] & _LAST_BITS] = True
+    for place in range(record["habits_length"]):
+        marks[record["habits"][place] & _LAST_BITS] = True

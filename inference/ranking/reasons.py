@@ -1,133 +1,210 @@
-"""Why an item is in the list, in words for the shopper: by what carried its score.
-
-What a group of features carried is how much the logit falls when the ranker is shown the candidate without them
-(occlusion: Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53). The group that carried most gives the reason.
-"""
+"""Why an item is in the list, in words for the shopper: what the group of features that carried its score says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from numba.types import NamedTuple as NamedTupleType
+from numba.types import Tuple, float32, int8, int16, int32, int64, void
 
-from inference.ranking.features import FEATURES
+from inference.kernels.compiler import kernel
+from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
+from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
+from inference.ranking.signatures import COLUMNS, RECORDS
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Rows
-from inference.types import Item, Keys, Query, Vector
-
-SEARCH, CLICKED, TOGETHER, TASTE, HABIT, TREND, NEW = (
-    "search", "clicked", "together", "taste", "habit", "trend", "new",
-)  # fmt: skip
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    SEARCH: ("query", "query_place", "words", "words_place"),
-    CLICKED: ("clicked",),
-    TOGETHER: ("together", "together_place", "next", "next_place", "sessions", "sessions_place"),
-    TASTE: (
-        "short_term", "short_term_place", "long_term", "long_term_place", "last_item", "last_items",
-        "category", "brand", "same_category", "same_brand",
-    ),
-    HABIT: ("repeat", "repeat_place", "bought", "seen_before"),
-    TREND: ("popularity", "lasting"),
-    NEW: ("new",),
-}  # fmt: skip
-"""What can be said to a shopper, and the features that say it. Ties go to the first."""
+from inference.retrieval.columns import Columns
+from inference.types import Item, Keys, Vector
 
 SUITS = "may suit you"
-_SHOWN = np.ones((1 + len(GROUPS), len(FEATURES)), dtype=np.float32)
-for _group, _names in enumerate(GROUPS.values(), start=1):
-    _SHOWN[_group, [FEATURES.index(_name) for _name in _names]] = 0.0
 
 Partners = Callable[[Keys, Keys], Sequence[int | None]]
 """Given stable keys of items, (n,), and others': for each of the n the one of those that it goes with most often."""
+Rows = npt.NDArray[np.int32]
+
+_PARTICIPLES = {"chose": "chosen"}
 
 
-def occluded(features: Vector) -> Vector:
-    """Return each of `features` (n, F) whole and without each group: ((1 + groups) · n, F), candidate by candidate."""
-    return np.asarray((features[:, None, :] * _SHOWN).reshape(-1, features.shape[1]))
+class Shown(NamedTuple):
+    """The items of lists, L in all; list i has `starts[i]:starts[i + 1]`.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        rows: rows of the catalogue, int32 (L,).
+        items: the items in them.
+        groups: the groups that carried their scores, int8 (L,).
+    """
+
+    starts: npt.NDArray[np.int64]
+    rows: Rows
+    items: Sequence[Item]
+    groups: Groups
 
 
-def carried_by(scores: Vector) -> list[str | None]:
-    """Return the group that carried each of n candidates, None where no group did, from the scores of `occluded`."""
-    likely = np.clip(scores.astype(np.float64).reshape(-1, 1 + len(GROUPS)), 1e-9, 1 - 1e-9)
-    logits = np.log(likely) - np.log1p(-likely)
-    fall = logits[:, :1] - logits[:, 1:]
-    names = tuple(GROUPS)
-    return [names[best] if carried > 0 else None for best, carried in zip(fall.argmax(1), fall.max(1), strict=True)]
+class Evidence(NamedTuple):
+    """What the sentences about the items of lists name, (L,) each.
+
+    Attributes:
+        actions: what the shopper did with the item (HABIT) or with the nearest one of those remembered (TASTE), as a
+            place in PAST_TENSES; -1 where nobody knows.
+        nearest: the row of that nearest one; -1 where there is none.
+        intervals: after how many days the shopper buys the item again (HABIT); 0 where nobody knows.
+    """
+
+    actions: npt.NDArray[np.int8]
+    nearest: Rows
+    intervals: Vector
 
 
-class Explainer:
-    """Puts reasons into words for the list of one query."""
+def reasons(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> list[str]:
+    """Return one sentence for each item of the lists, (L,)."""
+    starts = shown.starts.tolist()
+    for query, text in enumerate(batch.texts):
+        if text == "":  # a search of which nothing can be said
+            own = shown.groups[starts[query] : starts[query + 1]]
+            own[(own == SEARCH) | (own == CLICKED)] = TASTE
+    together = _together(shown, batch, catalogue, partners)
+    evidence = _gather(shown, batch, catalogue)
+    return _sentences(shown, batch.texts, together, evidence, catalogue)
 
-    def __init__(self, query: Query, catalogue: Catalogue, partners: Partners) -> None:
-        self._query = query
-        self._catalogue = catalogue
-        self._partners_of = partners
-        # The newest action on an item counts.
-        self._actions = {memory.key: memory.action for memory in reversed(query.recent)}
 
-    def explain(self, rows: Rows, groups: Sequence[str | None]) -> list[str]:
-        """Return one sentence for each of `rows`, carried by the group beside it."""
-        keys = self._catalogue.columns.keys[rows].tolist()
-        partners = self._partners([key for key, group in zip(keys, groups, strict=True) if group == TOGETHER])
-        intervals = dict(zip(self._query.habits.keys.tolist(), self._query.habits.interval_days.tolist(), strict=True))
-        items = map(self._catalogue.item, rows.tolist())
-        said = [self._sentence(*each, partners, intervals) for each in zip(keys, items, groups, strict=True)]
-        unsaid = [place for place, sentence in enumerate(said) if sentence is None]
-        taste = iter(self._by_taste(rows[unsaid]) if unsaid else ())
-        return [sentence or next(taste) for sentence in said]
-
-    def _sentence(
-        self, key: int, item: Item, group: str | None, partners: Mapping[int, str], intervals: Mapping[int, float]
-    ) -> str | None:
-        """Return what the group has to say; None where that is which remembered item is nearest."""
-        match group:
-            case "search" if self._query.text:
-                return f"matches your search “{self._query.text}”"
-            case "clicked" if self._query.text:
-                return f"often chosen after a search for “{self._query.text}”"
-            case "together":
-                return partners.get(key)
-            case "habit":
-                interval = intervals.get(key, 0.0)
-                if interval > 0:
-                    return f"you buy this about every {_interval(interval)}"
-                return f"you {self._actions.get(key, 'bought')} it before"
-            case "trend":
-                return f"trending in {item.label}" if item.label else "popular right now"
-            case "new":
-                return f"new in {item.label}" if item.label else "new in the shop"
-        return None
-
-    def _partners(self, keys: Sequence[int]) -> dict[int, str]:
-        """Return for those of the items that go with one at hand which one that is."""
-        if not keys:
-            return {}
-        session = self._query.session
-        others = session if len(session) else np.array([*self._actions], dtype=np.uint64)
-        said = {}
-        for key, partner in zip(keys, self._partners_of(np.array(keys, dtype=np.uint64), others), strict=True):
-            item = None if partner is None else self._catalogue.get(partner)
-            if partner is not None and item is not None:
-                action = self._actions.get(partner, "chose")
-                said[key] = f"often {_PARTICIPLE.get(action, action)} with {item.title}"
+def _together(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> dict[int, str]:
+    """Return the sentences about items that go with one at hand, by place; where none is known the group is TASTE."""
+    said: dict[int, str] = {}
+    places = np.flatnonzero(shown.groups == TOGETHER)
+    if not len(places):
         return said
+    keys = catalogue.columns.keys[shown.rows[places]]
+    bounds = places.searchsorted(shown.starts).tolist()
+    for query, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        if start == end:
+            continue
+        record = batch.records[query]
+        session, recent = record["session"][: record["session_length"]], record["recent"][: record["recent_length"]]
+        # The newest action on an item counts.
+        actions = dict(zip(recent[::-1].tolist(), record["recent_actions"][: len(recent)][::-1].tolist(), strict=True))
+        found = partners(keys[start:end], session if len(session) else recent)
+        for place, partner in zip(places[start:end].tolist(), found, strict=True):
+            item = None if partner is None else catalogue.get(partner)
+            if partner is None or item is None:
+                shown.groups[place] = TASTE
+                continue
+            action = PAST_TENSES[actions[partner]] if partner in actions else "chose"
+            said[place] = f"often {_PARTICIPLES.get(action, action)} with {item.title}"
+    return said
 
-    def _by_taste(self, rows: Rows) -> list[str]:
-        """Name for each of `rows` the remembered item that is nearest to it, and what was done with it."""
-        catalogue, remembered = self._catalogue, self._query.recent
-        past = [(memory.action, row) for memory in remembered if (row := catalogue.row(memory.key)) is not None]
-        if not past:
-            return [SUITS] * len(rows)
-        places = np.array([row for _, row in past], dtype=np.intp)
-        vectors, norms = catalogue.columns.vectors, catalogue.columns.inverse_norms
-        nearest = (vectors[rows] @ vectors[places].T * norms[places]).argmax(axis=1).tolist()
-        return [self._because(row, *past[best]) for row, best in zip(rows.tolist(), nearest, strict=True)]
 
-    def _because(self, row: int, action: str, past: int) -> str:
-        return f"you {action} it before" if past == row else f"because you {action} {self._catalogue.item(past).title}"
+def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue) -> Evidence:
+    number = len(shown.rows)
+    evidence = Evidence(
+        np.full(number, -1, dtype=np.int8), np.full(number, -1, dtype=np.int32), np.zeros(number, dtype=np.float32)
+    )
+    recent = np.ascontiguousarray(batch.records["recent"])
+    past = catalogue.rows_of(recent.ravel())[0].astype(np.int32, copy=False).reshape(recent.shape)
+    vectors = np.empty((RECENT + 1, catalogue.dim), dtype=np.int16)
+    _find_evidence(batch.records, (shown.starts, shown.rows, shown.groups), past, catalogue.columns, vectors, evidence)
+    return evidence
 
 
-_PARTICIPLE = {"chose": "chosen"}
+def _sentences(
+    shown: Shown,
+    texts: Sequence[str | None],
+    together: dict[int, str],
+    evidence: Evidence,
+    catalogue: Catalogue,
+) -> list[str]:
+    starts, groups, items = shown.starts.tolist(), shown.groups.tolist(), shown.items
+    rows, actions = shown.rows.tolist(), evidence.actions.tolist()
+    nearest, intervals = evidence.nearest.tolist(), evidence.intervals.tolist()
+    said: list[str] = []
+    for query, text in enumerate(texts):
+        for place in range(starts[query], starts[query + 1]):
+            group = groups[place]
+            if group == TREND:
+                label = items[place].label
+                sentence = f"trending in {label}" if label else "popular right now"
+            elif group == TOGETHER:
+                sentence = together[place]
+            elif group == SEARCH and text:
+                sentence = f"matches your search “{text}”"
+            elif group == CLICKED and text:
+                sentence = f"often chosen after a search for “{text}”"
+            elif group == NEW:
+                label = items[place].label
+                sentence = f"new in {label}" if label else "new in the shop"
+            elif group == HABIT and intervals[place] > 0:
+                sentence = f"you buy this about every {_interval(intervals[place])}"
+            elif group == HABIT:
+                sentence = f"you {PAST_TENSES[actions[place]] if actions[place] >= 0 else 'bought'} it before"
+            elif nearest[place] < 0:
+                sentence = SUITS
+            elif nearest[place] == rows[place]:
+                sentence = f"you {PAST_TENSES[actions[place]]} it before"
+            else:
+                sentence = f"because you {PAST_TENSES[actions[place]]} {catalogue.item(nearest[place]).title}"
+            said.append(sentence)
+    return said
+
+
+_LISTS = Tuple((int64[::1], int32[::1], int8[::1]))
+_EVIDENCE = NamedTupleType((int8[::1], int32[::1], float32[::1]), Evidence)
+
+
+@kernel(void(RECORDS, _LISTS, int32[:, ::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
+def _find_evidence(
+    records: Queries,
+    lists: tuple[npt.NDArray[np.int64], Rows, Groups],
+    past: Rows,
+    columns: Columns,
+    vectors: npt.NDArray[np.int16],
+    evidence: Evidence,
+) -> None:
+    """Fill in the evidence for the items of `lists`: their starts (n + 1,), rows (L,) and groups (L,).
+
+    `past` (n, RECENT) are the rows of the items that each shopper remembers, -1 where the catalogue lacks the item.
+    `vectors` (RECENT + 1, dim) are written to: those of the remembered items, and the item's.
+    """
+    starts, rows, groups = lists
+    dim = columns.vectors.shape[1]
+    vector = vectors[RECENT]
+    for query in range(len(records)):
+        record = records[query]
+        number, taken = np.int64(record["recent_length"]), False
+        for place in range(starts[query], starts[query + 1]):
+            group, row = groups[place], rows[place]
+            if group == HABIT:
+                for each in range(number):
+                    if record["recent"][each] == columns.keys[row]:
+                        evidence.actions[place] = record["recent_actions"][each]
+                        break
+                for each in range(np.int64(record["habits_length"])):
+                    if record["habits"][each] == columns.keys[row]:
+                        evidence.intervals[place] = record["habit_interval_days"][each]
+                continue
+            is_silent = (group == SEARCH or group == CLICKED) and record["searching"] == 0  # noqa: PLR1714 - numba
+            if not (group == TASTE or group == NOTHING or is_silent):
+                continue
+            if not taken:
+                for each in range(number):
+                    other = max(past[query, each], 0)
+                    for d in range(dim):
+                        vectors[each, d] = columns.vectors[other, d]
+                taken = True
+            for d in range(dim):
+                vector[d] = columns.vectors[row, d]
+            greatest = np.float32(-np.inf)
+            for each in range(number):
+                other = past[query, each]
+                if other >= 0:
+                    total = np.int32(0)
+                    for d in range(dim):
+                        total = np.int32(total + np.int32(vectors[each, d]) * np.int32(vector[d]))
+                    near = np.float32(total) * columns.inverse_norms[other]
+                    if near > greatest:
+                        greatest = near
+                        evidence.actions[place], evidence.nearest[place] = record["recent_actions"][each], other
 
 
 def _interval(days: float) -> str:

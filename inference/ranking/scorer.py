@@ -1,23 +1,33 @@
-"""The ranker: features of candidates to probabilities, by its ONNX graph."""
+"""The ranker: features of candidates to probabilities, by its ONNX graph or by the compiled network in it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.encoding.session import Session
 from inference.errors import ScoringError
 
 Scores = npt.NDArray[np.float32]
 
 
+class Graph(Protocol):
+    """An open graph: a session of ONNX Runtime, or what computes the same."""
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Scores:
+        """Return the output for arrays by the names of the inputs. Raises ScoringError."""
+        ...
+
+
 class Scorer:
     """σ(W · features + b) or whatever the bundle's ranker graph computes: `features` (n, F) -> `score` (n,)."""
 
-    def __init__(self, session: Session, features: tuple[str, ...]) -> None:
+    def __init__(self, graph: Graph, features: tuple[str, ...]) -> None:
         """Take an open graph and the names of its F input columns, in order."""
         self.features = features
-        self._session = session
+        self._graph = graph
 
     def score(self, features: npt.NDArray[np.float32]) -> Scores:
         """Return a probability for each row of `features`, float32 (n, F) in the order of `self.features`.
@@ -32,7 +42,7 @@ class Scorer:
             )
         if len(features) == 0:
             return np.empty(0, dtype=np.float32)
-        scores = self._session.run({"features": np.ascontiguousarray(features, dtype=np.float32)})
+        scores = self._graph.run({"features": np.ascontiguousarray(features, dtype=np.float32)})
         if scores.shape != (len(features),):
             raise ScoringError(f"the ranker must give {len(features)} scores, it gave an array of {scores.shape}")
         if not np.isfinite(scores).all():

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures
+from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures, in_retrieval_order
+from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
+from inference.ranking.reasons import SUITS
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES, make_sources
@@ -46,6 +49,10 @@ def recommender(catalogue: Catalogue, scorer: ScoresFeatures | None = None) -> R
     return Recommender(catalogue, scorer or Linear(), make_sources(NAMES, Behaviour()), candidates_per_source=20)
 
 
+def batch_of(queries: list[Query]) -> QueryBatch:
+    return QueryBatch.of(queries, DIM)
+
+
 def ids(ranked: RankedList) -> list[str]:
     return [scored.item.item_id for scored in ranked.items]
 
@@ -55,9 +62,12 @@ def ids(ranked: RankedList) -> list[str]:
 def test_a_ranking_is_a_sorted_subset_of_the_candidates(catalogue: Catalogue, scorer: ScoresFeatures, k: int) -> None:
     queries = [replace(query, k=k) for query in queries_of(12)]
     ranks = recommender(catalogue, scorer)
-    for query, shortlist, ranked in zip(queries, ranks.retrieve(queries), ranks.recommend(queries), strict=True):
-        found = map(catalogue.item, shortlist.rows.tolist())
-        candidates = dict(zip((item.item_id for item in found), shortlist.origins(slice(None)), strict=True))
+    found, starts = (shortlists := ranks.retrieve(batch_of(queries))).candidates, shortlists.candidates.starts
+    for number, (query, ranked) in enumerate(zip(queries, ranks.recommend(queries), strict=True)):
+        candidates = {
+            catalogue.item(row).item_id: tuple(compress(shortlists.sources, own > 0))
+            for row, own in zip(found.rows[slice(*starts[number:][:2])], found.ranks[starts[number] :], strict=False)
+        }
         assert len(ids(ranked)) == len(set(ids(ranked))) == min(k, len(candidates))
         assert all(scored.sources == candidates[scored.item.item_id] for scored in ranked.items)
         assert not {stable_key(item_id) for item_id in ids(ranked)} & set(query.exclude.tolist())
@@ -107,11 +117,29 @@ def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogu
 
 def test_a_broken_model_leaves_retrieval_order_marked(catalogue: Catalogue) -> None:
     queries, ranks = queries_of(6), recommender(catalogue, Broken())
-    for shortlist, ranked in zip(ranks.retrieve(queries), ranks.recommend(queries), strict=True):
+    shortlists = ranks.retrieve(batch_of(queries))
+    rows, starts = shortlists.candidates.rows, shortlists.candidates.starts.tolist()
+    for number, (query, ranked) in enumerate(zip(queries, ranks.recommend(queries), strict=True)):
         assert ranked.fallback == SCORING_FAILED
-        assert ids(ranked) == [catalogue.item(row).item_id for row in shortlist.rows[: shortlist.query.k]]
+        shown = rows[starts[number] : min(starts[number + 1], starts[number] + query.k)]
+        assert ids(ranked) == [catalogue.item(row).item_id for row in shown]
+        assert {scored.reason for scored in ranked.items} <= {SUITS}
     with pytest.raises(ScoringError):
-        ranks.rank(ranks.retrieve(queries))
+        ranks.rank(shortlists)
+
+
+def test_items_that_left_the_catalogue_since_the_retrieval_are_left_out_of_its_order(catalogue: Catalogue) -> None:
+    shortlists = recommender(catalogue).retrieve(batch_of(queries_of(6)))
+    whole = in_retrieval_order(shortlists, catalogue, "late")
+    gone = whole.items[:: len(whole.items) // 5]
+    for item in gone:
+        catalogue.remove(item.item_id)
+    left = in_retrieval_order(shortlists, catalogue, "late")
+    assert len(left) == len(whole) == 6
+    for number in range(len(whole)):
+        expected = [each for each in whole.ranked(number).items if each.item not in gone]
+        assert list(left.ranked(number).items) == expected
+        assert left.ranked(number).fallback == "late"
 
 
 def test_nothing_to_go_by_is_an_empty_list_and_no_error(catalogue: Catalogue) -> None:

@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 from inference.bundle import Bundle
 from inference.encoding.providers import CPU
-from inference.encoding.session import Session, open_session
+from inference.encoding.session import open_session
 from inference.errors import BundleError, ScoringError
+from tests.conftest import BUNDLE
 
 
 @given(data=st.data(), n=st.integers(0, 40))
@@ -47,8 +48,16 @@ def test_a_score_that_is_no_number_is_refused(bundle: Bundle) -> None:
         bundle.scorer.score(features)
 
 
-def test_an_error_of_the_runtime_is_ours(bundle: Bundle) -> None:
-    session: Session = bundle.scorer._session
+def test_features_that_nobody_may_write_to_are_scored(bundle: Bundle) -> None:
+    features = np.full((3, len(bundle.scorer.features)), 0.3, dtype=np.float32)
+    expected = bundle.scorer.score(features).tolist()
+    features.flags.writeable = False
+    assert bundle.scorer.score(features).tolist() == expected
+    assert bundle.scorer.score(np.asfortranarray(features)).tolist() == expected
+
+
+def test_an_error_of_the_runtime_is_ours() -> None:
+    session = open_session((BUNDLE / "ranker.onnx").read_bytes(), name="ranker", providers=(CPU,))
     with pytest.raises(ScoringError, match=r"the ranker graph failed on features float32\[2, 1\]"):
         session.run({"features": np.zeros((2, 1), dtype=np.float32)})
 

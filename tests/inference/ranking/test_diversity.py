@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.ranking.diversity import CONSIDERED, diversify
+from inference.ranking.choice import Rules, choose
+from inference.ranking.diversity import CONSIDERED
+from inference.retrieval.catalogue import Catalogue
+from inference.types import Query, Vector
 from tests.inference.catalogues import catalogue_of, clustered
+from tests.inference.ranking.shortlists import shortlists_of
+
+
+def diversified(catalogue: Catalogue, scores: Vector, k: int, diversity: float) -> list[int]:
+    """Return the chosen ones of candidates whose rows are 0, 1, …"""
+    given = shortlists_of([Query(k=k)], [range(len(scores))])
+    rules = Rules(diversity, 0, -1)
+    chosen = choose(given.queries.records, given.candidates, catalogue.columns, scores, rules)
+    return list(chosen.positions.tolist())
 
 
 def worths(scores: list[float], vectors: np.ndarray, chosen: list[int], k: int, diversity: float) -> dict[int, float]:
@@ -26,9 +38,9 @@ def test_each_place_goes_to_what_is_worth_most_beside_those_before(
 ) -> None:
     vectors = clustered(number, 16, clusters=4, seed=seed)
     catalogue = catalogue_of(vectors)
-    scores = np.sort(np.random.default_rng(seed).uniform(0.1, 1, number).astype(np.float32))[::-1]
-    exact = catalogue.columns.vectors[:number] * catalogue.columns.inverse_norms[:number, None]
-    found = diversify(np.arange(number), scores, catalogue, k=k, diversity=diversity)
+    scores = np.sort(np.random.default_rng(seed).uniform(0.1, 1, number).astype(np.float32))[::-1].copy()
+    exact = catalogue.columns.vectors[:number].astype(np.float32) * catalogue.columns.inverse_norms[:number, None]
+    found = diversified(catalogue, scores, k, diversity)
     assert len(found) == len(set(found)) == min(k, number)
     assert found[0] == 0
     for place in range(1, len(found)):
@@ -41,12 +53,11 @@ def test_each_place_goes_to_what_is_worth_most_beside_those_before(
 def test_without_diversity_the_order_stays(number: int) -> None:
     catalogue = catalogue_of(clustered(max(number, 1), 16))
     scores = np.linspace(1, 0.1, number, dtype=np.float32)
-    rows = np.arange(number)
-    assert diversify(rows, scores, catalogue, k=10, diversity=0.0) == list(range(min(10, number)))
+    assert diversified(catalogue, scores, 10, 0.0) == list(range(min(10, number)))
 
 
 def test_twins_do_not_stand_side_by_side() -> None:
     vectors = clustered(3, 16, clusters=3)
     twins = np.vstack([vectors[0], vectors[0], vectors[1]])
     scores = np.array([0.9, 0.89, 0.5], dtype=np.float32)
-    assert diversify(np.arange(3), scores, catalogue_of(twins), k=3, diversity=0.5) == [0, 2, 1]
+    assert diversified(catalogue_of(twins), scores, 3, 0.5) == [0, 2, 1]

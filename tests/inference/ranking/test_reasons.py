@@ -5,57 +5,47 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.ranking.features import FEATURES
-from inference.ranking.reasons import GROUPS, SUITS, Explainer, carried_by, occluded
+from inference.queries import QueryBatch
+from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND
+from inference.ranking.reasons import SUITS, Partners, Shown, reasons
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
-from inference.types import Habits, Item, Keys, Query, Remembered, Vector, stable_key
+from inference.types import Habits, Item, Keys, Query, Remembered, stable_key
 from tests.inference.catalogues import catalogue_of, item, unit_vectors
 
 BOUGHT_5 = (Remembered(stable_key("5"), "bought"), Remembered(stable_key("gone"), "viewed"))
-
-
-def logistic(weights: dict[str, float], features: Vector) -> Vector:
-    logits = sum(weight * features[:, FEATURES.index(name)] for name, weight in weights.items())
-    return np.asarray(1 / (1 + np.exp(-np.asarray(logits))), dtype=np.float32)
-
-
-def test_what_the_score_falls_most_without_has_carried_it() -> None:
-    features = np.zeros((4, len(FEATURES)), dtype=np.float32)
-    features[0, [FEATURES.index("query"), FEATURES.index("popularity")]] = (0.9, 1)
-    features[1, [FEATURES.index("short_term"), FEATURES.index("together")]] = (0.9, 0.2)
-    features[2, FEATURES.index("dearer")] = 1
-    features[3, FEATURES.index("repeat")] = 0.3
-    weights = {"query": 3.0, "popularity": 1.0, "short_term": 1.0, "together": 2.0, "dearer": 5.0, "repeat": 0.1}
-    assert carried_by(logistic(weights, occluded(features))) == ["search", "taste", None, "habit"]
-
-
-def test_every_feature_is_in_one_group_or_says_nothing_to_people() -> None:
-    told = [name for names in GROUPS.values() for name in names]
-    assert len(told) == len(set(told))
-    assert set(FEATURES) - set(told) == {"price", "dearer", "searching", "session_length", "habits", "intent"}
 
 
 def nobody(keys: Keys, _others: Keys) -> list[int | None]:
     return [None] * len(keys)
 
 
-def because(query: Query, group: str | None, number: int = 0, catalogue: Catalogue | None = None) -> str:
-    catalogue = catalogue or catalogue_of(unit_vectors(40))
-    (reason,) = Explainer(query, catalogue, nobody).explain(np.array([number]), [group])
+def explained(
+    queries: list[Query], rows: list[list[int]], groups: list[int], catalogue: Catalogue, partners: Partners = nobody
+) -> list[str]:
+    flat = np.array([row for each in rows for row in each], dtype=np.int32)
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    shown = Shown(starts, flat, [*map(catalogue.item, flat.tolist())], np.array(groups, dtype=np.int8))
+    return reasons(shown, QueryBatch.of(queries, catalogue.dim), catalogue, partners)
+
+
+def because(query: Query, group: int, number: int = 0, catalogue: Catalogue | None = None) -> str:
+    (reason,) = explained([query], [[number]], [group], catalogue or catalogue_of(unit_vectors(40)))
     return reason
 
 
 def test_a_search_is_named() -> None:
-    assert because(Query(text="red boots"), "search") == "matches your search “red boots”"
-    assert because(Query(text="red boots"), "clicked") == "often chosen after a search for “red boots”"
+    assert because(Query(text="red boots"), SEARCH) == "matches your search “red boots”"
+    assert because(Query(text=""), SEARCH) == because(Query(text=""), CLICKED) == SUITS
+    assert because(Query(recent=BOUGHT_5), SEARCH) == "because you bought The 5"
+    assert because(Query(text="red boots"), CLICKED) == "often chosen after a search for “red boots”"
 
 
 def test_a_taste_is_explained_by_a_remembered_item_that_is_still_sold() -> None:
-    assert because(Query(recent=BOUGHT_5), "taste") == "because you bought The 5"
-    assert because(Query(recent=BOUGHT_5), "taste", number=5) == "you bought it before"
-    assert because(Query(recent=BOUGHT_5[1:]), "taste") == SUITS
-    assert because(Query(), None) == SUITS
+    assert because(Query(recent=BOUGHT_5), TASTE) == "because you bought The 5"
+    assert because(Query(recent=BOUGHT_5), TASTE, number=5) == "you bought it before"
+    assert because(Query(recent=BOUGHT_5[1:]), TASTE) == SUITS
+    assert because(Query(), NOTHING) == SUITS
 
 
 def test_the_remembered_item_that_is_nearest_is_named() -> None:
@@ -65,7 +55,7 @@ def test_the_remembered_item_that_is_nearest_is_named() -> None:
     recent = tuple(Remembered(stable_key(str(number)), "viewed") for number in (3, 9, 5))
     row = catalogue.row(stable_key("twin"))
     assert row is not None
-    assert because(Query(recent=recent), "taste", row, catalogue) == "because you viewed The 9"
+    assert because(Query(recent=recent), TASTE, row, catalogue) == "because you viewed The 9"
 
 
 def test_what_goes_together_names_its_partner() -> None:
@@ -78,11 +68,10 @@ def test_what_goes_together_names_its_partner() -> None:
 
     session = np.array([stable_key("7"), stable_key("8")], dtype=np.uint64)
     query = Query(session=session, recent=(Remembered(stable_key("7"), "viewed"),))
-    explainer = Explainer(query, catalogue, partners)
-    said = explainer.explain(np.array([3, 4, 5]), ["together", "trend", "together"])
+    said = explained([query], [[3, 4, 5]], [TOGETHER, TREND, TOGETHER], catalogue, partners)
     assert said == ["often viewed with The 7", "trending in c4", "because you viewed The 7"]
     assert asked == [([stable_key("3"), stable_key("5")], session.tolist())]
-    assert because(query, "together") == "because you viewed The 7"
+    assert because(query, TOGETHER) == "because you viewed The 7"
 
 
 @pytest.mark.parametrize(
@@ -92,19 +81,38 @@ def test_what_goes_together_names_its_partner() -> None:
 def test_a_rhythm_is_told_in_round_words(days: float, words: str) -> None:
     key = np.array([stable_key("0")], dtype=np.uint64)
     one = np.ones(1, dtype=np.float32)
-    assert because(Query(habits=Habits(key, one, one, days * one)), "habit") == f"you buy this about every {words}"
+    assert because(Query(habits=Habits(key, one, one, days * one)), HABIT) == f"you buy this about every {words}"
 
 
 def test_without_a_rhythm_a_habit_is_what_was_done() -> None:
-    assert because(Query(recent=(Remembered(stable_key("0"), "viewed"),)), "habit") == "you viewed it before"
+    assert because(Query(recent=(Remembered(stable_key("0"), "viewed"),)), HABIT) == "you viewed it before"
     key, one = np.array([stable_key("0")], dtype=np.uint64), np.ones(1, dtype=np.float32)
-    assert because(Query(habits=Habits(key, one, one, 0 * one)), "habit") == "you bought it before"
+    assert because(Query(habits=Habits(key, one, one, 0 * one)), HABIT) == "you bought it before"
 
 
 def test_what_trends_or_is_new_names_its_category() -> None:
-    assert because(Query(), "trend") == "trending in c0"
-    assert because(Query(), "new") == "new in c0"
+    assert because(Query(), TREND) == "trending in c0"
+    assert because(Query(), NEW) == "new in c0"
     catalogue = Catalogue(16)
     catalogue.upsert(Item(item_id="bare", title="Bare"), quantise(unit_vectors(1)[0]))
-    assert because(Query(), "trend", 0, catalogue) == "popular right now"
-    assert because(Query(), "new", 0, catalogue) == "new in the shop"
+    assert because(Query(), TREND, 0, catalogue) == "popular right now"
+    assert because(Query(), NEW, 0, catalogue) == "new in the shop"
+
+
+def test_the_lists_of_a_batch_are_explained_each_by_its_own_shopper() -> None:
+    catalogue = catalogue_of(unit_vectors(40))
+    queries = [Query(text="boots"), Query(recent=BOUGHT_5), Query(), Query(recent=(Remembered(stable_key("7"), "chose"),))]
+    rows, groups = [[1, 2], [3, 5], [], [8, 7]], [SEARCH, TREND, TASTE, HABIT, TOGETHER, TASTE]
+
+    def seventh(keys: Keys, others: Keys) -> list[int | None]:
+        assert (keys.tolist(), others.tolist()) == ([stable_key("8")], [stable_key("7")])
+        return [stable_key("7")]
+
+    assert explained(queries, rows, groups, catalogue, seventh) == [
+        "matches your search “boots”",
+        "trending in c2",
+        "because you bought The 5",
+        "you bought it before",
+        "often chosen with The 7",
+        "you chose it before",
+    ]

@@ -1,0 +1,197 @@
+"""The items of each list and their order: the best by score, made to differ, with places for what is new."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba.types import NamedTuple as NamedTupleType
+from numba.types import float32, float64, int32, int64, uint64, void
+
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.selection import offer, sort_best_first
+from inference.queries import Queries
+from inference.ranking.diversity import CONSIDERED, diversify
+from inference.ranking.signatures import CANDIDATES, COLUMNS, RECORDS
+from inference.retrieval.columns import Columns
+from inference.retrieval.shortlists import Candidates
+from inference.types import Keys, Vector
+
+SCORE_DECIMALS = 6
+"""Scores are rounded to this before sorting: a float32 product may differ in the last bits from batch to batch."""
+FEWEST_BESIDE_NEW = 10
+"""Places of a list for each one that an item nobody has acted on may have: a short list has none to give away."""
+
+_UNIT = 10.0**SCORE_DECIMALS
+
+Rows = npt.NDArray[np.int32]
+
+
+class Rules(NamedTuple):
+    """How lists are chosen.
+
+    Attributes:
+        diversity: in [0, 1], how much the items of a list must differ; a search is answered by relevance alone.
+        places_for_new: of a list that answers no search, how many go to items nobody has acted on yet, at the least.
+        new_source: the column of the source that proposes such items, -1 where it is not asked.
+    """
+
+    diversity: float
+    places_for_new: int
+    new_source: int
+
+
+class Chosen(NamedTuple):
+    """The candidates to show, L in all: list i has `starts[i]:starts[i + 1]`, in order.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        positions: of each among the candidates, int32 (L,).
+        scores: float64 (L,), rounded to SCORE_DECIMALS.
+        sources: which sources proposed each, as the bits of an int64, (L,).
+    """
+
+    starts: npt.NDArray[np.int64]
+    positions: Rows
+    scores: npt.NDArray[np.float64]
+    sources: npt.NDArray[np.int64]
+
+
+def choose(records: Queries, candidates: Candidates, columns: Columns, scores: Vector, rules: Rules) -> Chosen:
+    """Choose the `k` candidates of each query to show, by their scores, float32 (C,), ties by stable key."""
+    most = len(candidates.rows)
+    chosen = Chosen(
+        np.zeros(len(records) + 1, dtype=np.int64),
+        np.empty(most, dtype=np.int32),
+        np.empty(most, dtype=np.float64),
+        np.empty(most, dtype=np.int64),
+    )
+    _choose(records, candidates, columns, scores, rules, _Scratch.make(most), chosen)
+    number = int(chosen.starts[-1])
+    return Chosen(chosen.starts, *(each[:number] for each in chosen[1:]))
+
+
+@helper
+def rounded(score: float) -> float:
+    """Return a score as lists have it."""
+    return np.float64(np.rint(np.float64(score) * _UNIT) / _UNIT)
+
+
+class _Scratch(NamedTuple):
+    """What the kernel writes to while it works; C entries each.
+
+    Attributes:
+        keys: of the candidates, uint64.
+        scores: of the candidates, rounded, float32.
+        best: the best candidates of a query, the best first, int32.
+        best_scores: their scores, float32.
+        best_rows: their rows, int32.
+        order: places among them, int32.
+        relevance, nearest, compared: see `diversify`.
+    """
+
+    keys: Keys
+    scores: Vector
+    best: Rows
+    best_scores: Vector
+    best_rows: Rows
+    order: Rows
+    relevance: Vector
+    nearest: Vector
+    compared: Rows
+
+    @classmethod
+    def make(cls, most: int) -> _Scratch:
+        floats, integers = np.empty((4, most), dtype=np.float32), np.empty((4, most), dtype=np.int32)
+        return cls(
+            np.empty(most, dtype=np.uint64),
+            floats[0], integers[0], floats[1], integers[1], integers[2], floats[2], floats[3], integers[3],
+        )  # fmt: skip
+
+
+_RULES = NamedTupleType((float64, int64, int64), Rules)
+_SCRATCH = NamedTupleType(
+    (
+        uint64[::1], float32[::1], int32[::1], float32[::1], int32[::1], int32[::1],
+        float32[::1], float32[::1], int32[::1],
+    ),
+    _Scratch,
+)  # fmt: skip
+_CHOSEN = NamedTupleType((int64[::1], int32[::1], float64[::1], int64[::1]), Chosen)
+
+
+@kernel(void(RECORDS, CANDIDATES, COLUMNS, float32[::1], _RULES, _SCRATCH, _CHOSEN), allocates=False)
+def _choose(
+    records: Queries,
+    candidates: Candidates,
+    columns: Columns,
+    scores: Vector,
+    rules: Rules,
+    scratch: _Scratch,
+    chosen: Chosen,
+) -> None:
+    """Fill `chosen`, list by list."""
+    starts, rows = candidates.starts, candidates.rows
+    for at in range(len(rows)):
+        scratch.scores[at] = rounded(scores[at])
+        scratch.keys[at] = columns.keys[rows[at]]
+    for query in range(len(records)):
+        start, end = starts[query], starts[query + 1]
+        k = min(max(np.int64(records[query]["k"]), 0), end - start)
+        browses = records[query]["searching"] == 0
+        varied = browses and rules.diversity > 0 and end - start > 1
+        limit = min(CONSIDERED * k, end - start) if varied else k
+        best, likely, size = scratch.best[:limit], scratch.best_scores[:limit], 0
+        for at in range(start, end):
+            size = offer(best, likely, scratch.keys, size, at, scratch.scores[at])
+        sort_best_first(best, likely, scratch.keys, size)
+        first = chosen.starts[query]
+        chosen.starts[query + 1] = first + k
+        shown = chosen.positions[first : first + k]
+        if varied:
+            for place in range(size):
+                scratch.best_rows[place] = rows[best[place]]
+            room = (scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
+            diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), room, scratch.order[:k])
+            for place in range(k):
+                shown[place] = best[scratch.order[place]]
+        else:
+            for place in range(k):
+                shown[place] = best[place]
+        if browses and rules.new_source >= 0:
+            _make_room_for_new(shown, candidates, columns, rules, query, scratch)
+        for place in range(k):
+            chosen.scores[first + place] = rounded(scratch.scores[shown[place]])
+            proposed = np.int64(0)
+            for source in range(candidates.ranks.shape[1]):
+                if candidates.ranks[shown[place], source] > 0:
+                    proposed |= np.int64(1) << source
+            chosen.sources[first + place] = proposed
+
+
+@helper
+def _make_room_for_new(
+    shown: Rows, candidates: Candidates, columns: Columns, rules: Rules, query: int, scratch: _Scratch
+) -> None:
+    """Give the last places to items that nobody has acted on yet, where `shown` has fewer of them than it should.
+
+    Without a place they would never be acted on, and never be known better (exploration). Those are taken that the
+    source `new` proposed, the best by their scores: they fit the shopper best by their text.
+    """
+    missing = min(rules.places_for_new, len(shown) // FEWEST_BESIDE_NEW)
+    for place in range(len(shown)):
+        missing -= not columns.seen[candidates.rows[shown[place]]]
+    if missing <= 0:
+        return
+    new, likely, size = scratch.best[:missing], scratch.best_scores[:missing], 0
+    for at in range(candidates.starts[query], candidates.starts[query + 1]):
+        if candidates.ranks[at, rules.new_source] > 0 and not columns.seen[candidates.rows[at]]:
+            is_shown = False
+            for place in range(len(shown)):
+                is_shown = is_shown or shown[place] == at
+            if not is_shown:
+                size = offer(new, likely, scratch.keys, size, at, scratch.scores[at])
+    sort_best_first(new, likely, scratch.keys, size)
+    for place in range(size):
+        shown[len(shown) - size + place] = new[place]

@@ -1,0 +1,163 @@
+"""The ranker's network on the CPU: the weights of its ONNX graph in a compiled loop.
+
+σ(x · direct + offset + relu(x · hidden + bias) · output), as `inference.learning.network.to_onnx` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numba.types import NamedTuple as NamedTupleType
+from numba.types import float32, void
+
+from inference.errors import ScoringError
+from inference.kernels.compiler import helper, kernel
+from inference.types import Vector
+
+TILE = 256
+"""Candidates that are scored in one go: their features fit into the cache of a core."""
+
+_LINEAR = [("Gemm", ("features", "direct", "offset"), "linear")]
+_HIDDEN = [
+    ("Gemm", ("features", "hidden", "bias"), "units"),
+    ("Relu", ("units",), "active"),
+    ("Gemm", ("active", "output", "linear"), "logit"),
+]
+
+
+class Weights(NamedTuple):
+    """The numbers of a network of F features and H hidden units, float32.
+
+    Attributes:
+        direct: the linear part, (F,).
+        offset: of the logit, (1,).
+        hidden: into the hidden layer, a row for each unit, (H, F).
+        bias: of the hidden layer, (H,).
+        output: out of the hidden layer, (H,).
+    """
+
+    direct: Vector
+    offset: Vector
+    hidden: Vector
+    bias: Vector
+    output: Vector
+
+
+class CompiledNetwork:
+    """Computes what the graph of a ranker does. Each candidate's score has the same bits in any batch."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    def run(self, inputs: Mapping[str, Vector]) -> Vector:
+        """Return the scores (n,) of `inputs["features"]`, float32 (n, F). Raises ScoringError."""
+        features, required = inputs["features"], len(self.weights.direct)
+        if features.ndim != 2 or features.shape[1] != required:
+            raise ScoringError(f"the ranker network needs features of shape (n, {required}), it got {features.shape}")
+        if not features.flags.writeable:
+            features = features.copy()  # a kernel's signature names writeable arrays
+        scores = np.empty(len(features), dtype=np.float32)
+        _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), scores)
+        return scores
+
+
+def read_weights(model: bytes) -> Weights | None:
+    """Return the weights in a serialised ONNX graph, None where it is not a network of this shape."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load_model_from_string(model).graph
+    nodes = [(node.op_type, tuple(node.input), *node.output) for node in graph.node]
+    has_hidden = len(nodes) > len(_LINEAR) + 2
+    logit = "logit" if has_hidden else "linear"
+    required = [
+        *_LINEAR,
+        *(_HIDDEN if has_hidden else ()),
+        ("Sigmoid", (logit,), "probability"),
+        ("Squeeze", ("probability", "columns"), "score"),
+    ]
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    if nodes != required or any(node.attribute or node.domain for node in graph.node) or "direct" not in constants:
+        return None
+    columns, features = constants.pop("columns", None), len(constants["direct"])
+    if columns is None or columns.tolist() != [1]:
+        return None
+    if not has_hidden:
+        nothing = np.empty(0, dtype=np.float32)
+        constants |= {"hidden": nothing.reshape(features, 0), "bias": nothing, "output": nothing.reshape(0, 1)}
+    units = len(constants.get("bias", ()))
+    shapes = {"direct": (features, 1), "offset": (1,), "hidden": (features, units), "bias": (units,), "output": (units, 1)}
+    if {name: each.shape for name, each in constants.items()} != shapes:
+        return None
+    if any(each.dtype != np.float32 for each in constants.values()):
+        return None
+    # Copies, of which each may be written to, as the kernel's signature has it.
+    flat = {name: constants[name].flatten() for name in Weights._fields}
+    return Weights(**{**flat, "hidden": constants["hidden"].T.copy()})
+
+
+_WEIGHTS = NamedTupleType((float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1]), Weights)
+
+
+@kernel(void(float32[:, ::1], _WEIGHTS, float32[:, ::1], float32[::1]), allocates=False)
+def _score(features: Vector, weights: Weights, scratch: Vector, scores: Vector) -> None:
+    """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE).
+
+    Candidates are taken a tile at a time, a row of `scratch` for each feature. So the innermost loops go over
+    candidates, each with a sum of its own: they are compiled to vector instructions, although for each candidate the
+    order of additions is fixed.
+    """
+    width, units = features.shape[1], len(weights.bias)
+    for start in range(0, len(features), TILE):
+        end = min(start + TILE, len(features))
+        unit_sums, sums = scratch[width][: end - start], scores[start:end]
+        for column in range(width):
+            row = scratch[column]
+            for place in range(end - start):
+                row[place] = features[start + place, column]
+        _add_products(scratch, weights.direct, weights.offset[0], sums)
+        for unit in range(units):
+            _add_products(scratch, weights.hidden[unit], weights.bias[unit], unit_sums)
+            output = weights.output[unit]
+            for place in range(len(sums)):
+                sums[place] += max(unit_sums[place], np.float32(0)) * output
+        for place in range(len(sums)):
+            # σ(−x) = 1 − σ(x): the exponential of a negative number cannot overflow.
+            fallen = np.exp(-abs(sums[place]))
+            sums[place] = (np.float32(1) if sums[place] >= 0 else fallen) / (np.float32(1) + fallen)
+
+
+@helper
+def _add_products(rows: Vector, weights: Vector, offset: np.float32, sums: Vector) -> None:
+    """Write Σ_f weights[f] · rows[f] + offset to `sums`, eight features in one go."""
+    for place in range(len(sums)):
+        sums[place] = offset
+    column = 0
+    while column + 8 <= len(weights):
+        _add_eight(
+            sums,
+            rows[column], rows[column + 1], rows[column + 2], rows[column + 3],
+            rows[column + 4], rows[column + 5], rows[column + 6], rows[column + 7],
+            weights[column : column + 8],
+        )  # fmt: skip
+        column += 8
+    while column < len(weights):
+        row, weight = rows[column], weights[column]
+        for place in range(len(sums)):
+            sums[place] += weight * row[place]
+        column += 1
+
+
+@helper
+def _add_eight(
+    sums: Vector, one: Vector, two: Vector, three: Vector, four: Vector, five: Vector, six: Vector, seven: Vector,
+    eight: Vector, weights: Vector,
+) -> None:  # fmt: skip
+    a, b, c, d = weights[0], weights[1], weights[2], weights[3]
+    e, f, g, h = weights[4], weights[5], weights[6], weights[7]
+    for place in range(len(sums)):
+        sums[place] += ((a * one[place] + b * two[place]) + (c * three[place] + d * four[place])) + (
+            (e * five[place] + f * six[place]) + (g * seven[place] + h * eight[place])
+        )

@@ -1,0 +1,132 @@
+"""What carried the score of an item: which group of features it owes its place to.
+
+What a group of features carried is how much the logit falls when the ranker is shown the candidate without them
+(occlusion: Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import log, log1p
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba.types import float32, float64, int8, int32, int64, void
+
+from inference.kernels.compiler import helper, kernel
+from inference.ranking.choice import rounded
+from inference.ranking.features import FEATURES
+from inference.types import Vector
+
+SEARCH, CLICKED, TOGETHER, TASTE, HABIT, TREND, NEW = range(7)
+NOTHING = -1
+"""The group of an item whose score no group carried."""
+GROUPS: Mapping[int, tuple[str, ...]] = {
+    SEARCH: ("query", "query_place", "words", "words_place"),
+    CLICKED: ("clicked",),
+    TOGETHER: ("together", "together_place", "next", "next_place", "sessions", "sessions_place"),
+    TASTE: (
+        "short_term", "short_term_place", "long_term", "long_term_place", "last_item", "last_items",
+        "category", "brand", "same_category", "same_brand",
+    ),
+    HABIT: ("repeat", "repeat_place", "bought", "seen_before"),
+    TREND: ("popularity", "lasting"),
+    NEW: ("new",),
+}  # fmt: skip
+"""What can be said to a shopper, and the features that say it. Ties go to the first."""
+
+Places = npt.NDArray[np.int32]
+Groups = npt.NDArray[np.int8]
+
+_GROUP_OF = np.array(
+    [next((group for group, names in GROUPS.items() if name in names), NOTHING) for name in FEATURES], dtype=np.int8
+)
+_LEAST, _GREATEST = 1e-9, 1 - 1e-9
+_NUMBER = len(GROUPS)
+
+
+class Occluded(NamedTuple):
+    """Candidates without one group of features each, m in all, of those groups that a candidate has anything of.
+
+    Attributes:
+        features: float32 (m, F).
+        places: which of the candidates, int32 (m,), rising.
+        groups: the group that is missing, int8 (m,), rising for each candidate.
+    """
+
+    features: Vector
+    places: Places
+    groups: Groups
+
+
+def occlude(features: Vector, shown: Places, room: Vector | None = None) -> Occluded:
+    """Return the candidates at `shown` (L,) of `features` (C, F) without each of their groups.
+
+    They are written to `room`, float32 (len(GROUPS) · L, F), where it is given.
+    """
+    most = len(GROUPS) * len(shown)
+    if room is None:
+        room = np.empty((most, features.shape[1]), dtype=np.float32)
+    places, groups = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int8)
+    count = _occlude(features, shown, room, places, groups)
+    return Occluded(room[:count], places[:count], groups[:count])
+
+
+def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occluded) -> Groups:
+    """Return the group that carried each candidate, int8 (L,), NOTHING where no group did.
+
+    `scores`, float64 (L,), are those of the whole candidates, rounded; `without`, float32 (m,), those of `occluded`.
+    """
+    groups = np.empty(len(scores), dtype=np.int8)
+    falls = np.empty(len(scores), dtype=np.float64)
+    _carried(scores, without, occluded.places, occluded.groups, falls, groups)
+    return groups
+
+
+@kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]), allocates=False)
+def _occlude(features: Vector, shown: Places, out: Vector, places: Places, groups: Groups) -> int:
+    """Write the candidates without their groups to `out`, whose candidates and groups to the others; return m."""
+    count = 0
+    for place in range(len(shown)):
+        own = features[shown[place]]
+        present = np.int64(0)  # a bit for each group
+        for column in range(len(own)):
+            group = _GROUP_OF[column]
+            if group >= 0 and own[column] != 0:
+                present |= np.int64(1) << group
+        for group in range(_NUMBER):
+            # Without what it does not have a candidate is the same.
+            if present >> group & 1:
+                for column in range(len(own)):
+                    out[count, column] = np.float32(0) if _GROUP_OF[column] == group else own[column]
+                places[count], groups[count] = place, group
+                count += 1
+    return count
+
+
+@kernel(void(float64[::1], float32[::1], int32[::1], int8[::1], float64[::1], int8[::1]), allocates=False)
+def _carried(
+    scores: npt.NDArray[np.float64],
+    without: Vector,
+    places: Places,
+    groups: Groups,
+    falls: npt.NDArray[np.float64],
+    carried: Groups,
+) -> None:
+    """Write the group that carried each candidate to `carried` (L,), and how much the logit falls to `falls` (L,)."""
+    for place in range(len(carried)):
+        carried[place], falls[place] = NOTHING, 0
+    for each in range(len(without)):
+        place, left = places[each], rounded(without[each])
+        # Only where the score falls does the logit.
+        if left < scores[place]:
+            fall = _logit(scores[place]) - _logit(left)
+            if fall > falls[place]:
+                falls[place], carried[place] = fall, groups[each]
+
+
+@helper
+def _logit(probability: float) -> float:
+    bounded = min(max(probability, _LEAST), _GREATEST)
+    return log(bounded) - log1p(-bounded)

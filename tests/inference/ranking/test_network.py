@@ -1,0 +1,123 @@
+"""The compiled network computes what ONNX Runtime does with the same graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+from inference.errors import ScoringError
+from inference.learning.network import Calibration, Network, Ranker, to_onnx, unfitted
+from inference.ranking.features import FEATURES
+from inference.ranking.network import CompiledNetwork, read_weights
+from inference.types import Vector
+from tests.conftest import BUNDLE
+
+SHIPPED = (BUNDLE / "ranker.onnx").read_bytes()
+
+
+def compiled(graph: bytes) -> CompiledNetwork:
+    weights = read_weights(graph)
+    assert weights is not None
+    return CompiledNetwork(weights)
+
+
+def by_runtime(graph: bytes, features: Vector) -> Vector:
+    return open_session(graph, name="ranker", providers=(CPU,)).run({"features": features})
+
+
+def some_features(rows: int, seed: int, width: int = len(FEATURES)) -> Vector:
+    """Candidates of which most features are 0, as they are."""
+    random = np.random.default_rng(seed)
+    return (random.uniform(-1, 1, (rows, width)) * (random.random((rows, width)) < 0.5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_shipped_ranker_scores_as_in_the_runtime(seed: int) -> None:
+    features = some_features(300, seed)
+    np.testing.assert_allclose(
+        compiled(SHIPPED).run({"features": features}), by_runtime(SHIPPED, features), rtol=0, atol=1e-6
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), units=st.sampled_from([0, 1, 2, 5, 8, 17, 32]), width=st.integers(1, 40))
+def test_any_network_scores_as_in_the_runtime(seed: int, units: int, width: int) -> None:
+    random = np.random.default_rng(seed)
+    network = Network.start(width, units, seed)
+    network = network.like(random.normal(scale=0.5, size=network.flat().size))
+    calibration = Calibration(float(random.uniform(0.1, 2)), np.zeros(width), float(random.normal()))
+    names = tuple(map(str, range(width)))
+    ranker = Ranker(names, random.normal(size=width), random.uniform(0.5, 2, width), network, calibration)
+    graph, features = to_onnx(ranker).SerializeToString(), some_features(9, seed, width)
+    np.testing.assert_allclose(
+        compiled(graph).run({"features": features}), by_runtime(graph, features), rtol=0, atol=1e-6
+    )
+
+
+def test_a_score_has_the_same_bits_in_any_batch() -> None:
+    features, network = some_features(64, 1), compiled(SHIPPED)
+    alone = [network.run({"features": features[[row]]})[0] for row in range(len(features))]
+    assert network.run({"features": features}).tolist() == np.array(alone).tolist()
+
+
+def test_a_score_far_from_zero_is_certain_and_overflows_nowhere() -> None:
+    network = compiled(to_onnx(steep()).SerializeToString())
+    scores = network.run({"features": np.array([[-1e4], [0], [1e4]], dtype=np.float32)})
+    assert scores.tolist() == [0, 0.5, 1]
+
+
+def steep() -> Ranker:
+    network = Network(np.ones(1), np.zeros((1, 0)), np.zeros(0), np.zeros(0))
+    return Ranker(("x",), np.zeros(1), np.ones(1), network, Calibration(1.0, np.zeros(1), 0.0))
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3,), (2, 35)])
+def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ScoringError, match=r"features of shape \(n, 34\), it got"):
+        compiled(SHIPPED).run({"features": np.zeros(shape, dtype=np.float32)})
+
+
+def another_activation(model: onnx.ModelProto) -> None:
+    model.graph.node[2].op_type = "Tanh"
+
+
+def a_transposed_product(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("alpha", 2.0))
+
+
+def half_precision(model: onnx.ModelProto) -> None:
+    (direct,) = [each for each in model.graph.initializer if each.name == "direct"]
+    direct.CopyFrom(onnx.numpy_helper.from_array(np.zeros((len(FEATURES), 1), dtype=np.float16), "direct"))
+
+
+def another_wiring(model: onnx.ModelProto) -> None:
+    model.graph.node[3].input[2] = "offset"
+
+
+def a_weight_as_input(model: onnx.ModelProto) -> None:
+    (direct,) = [each for each in model.graph.initializer if each.name == "direct"]
+    model.graph.initializer.remove(direct)
+    model.graph.input.append(helper.make_tensor_value_info("direct", TensorProto.FLOAT, [len(FEATURES), 1]))
+
+
+@pytest.mark.parametrize(
+    "change", [another_activation, a_transposed_product, half_precision, another_wiring, a_weight_as_input]
+)
+def test_a_graph_of_another_shape_is_left_to_the_runtime(change: Callable[[onnx.ModelProto], None]) -> None:
+    model = onnx.load_model_from_string(SHIPPED)
+    change(model)
+    assert read_weights(model.SerializeToString()) is None
+
+
+def test_the_weights_of_a_ranker_without_hidden_units_are_read() -> None:
+    weights = read_weights(to_onnx(unfitted()).SerializeToString())
+    assert weights is not None
+    assert weights.hidden.shape == (len(FEATURES), 0)
