@@ -1,7 +1,7 @@
 """A model with everything that holds vectors of its space, and the one that serves at this moment.
 
-An event is followed with one servable from its query's vector to its list, whatever takes over meanwhile: an old query
-vector never meets a new item's.
+A batch of events is processed with one servable from its query vectors to its lists, whatever takes over meanwhile: an
+old query vector never meets a new item's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from inference.bundle import Bundle
 from streams.contracts.messages import ModelPin
-from streams.engine import Engine
+from streams.engine_standin import BatchEngine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity
 from streams.scoring import Scoring
@@ -22,7 +22,7 @@ class Servable:
 
     bundle: Bundle
     live: LiveCatalogue
-    engine: Engine
+    engine: BatchEngine
     scoring: Scoring
 
     @property

@@ -56,7 +56,7 @@ def test_a_worker_of_many_partitions_exports_fewer_than_2000_series() -> None:
 def test_labels_are_those_that_were_meant() -> None:
     metrics = Metrics()
     metrics.lag_records.labels("clicks", "0").set(0)
-    metrics.answered(answer("query"), 0)
+    metrics.answered([answer("query")], [0])
     assert {label for sample in samples(metrics.registry) for label in sample.labels} <= LABELS
     assert not any("u1" in sample.labels.values() for sample in samples(metrics.registry))
 
@@ -85,7 +85,7 @@ def test_a_list_is_counted_for_every_source_of_its_first_item(
     answered: Recommendations, sources: set[str], scored: int
 ) -> None:
     metrics = Metrics()
-    metrics.answered(answered, 0)
+    metrics.answered([answered], [0])
     counted = {
         sample.labels["source"]
         for sample in samples(metrics.registry)
@@ -97,7 +97,7 @@ def test_a_list_is_counted_for_every_source_of_its_first_item(
 
 def test_a_latency_leads_to_its_list_where_openmetrics_is_asked_for() -> None:
     metrics = Metrics()
-    metrics.answered(answer("query"), 0)
+    metrics.answered([answer("query")], [0])
     text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
     assert f'# {{recommendation_id="{ID}"}}' in text
 
