@@ -74,7 +74,7 @@ class Scoring:
                 known.move_to_end(text)
         while len(known) > QUERY_CACHE_SIZE:
             known.popitem(last=False)
-        if failed := found.count(None) if None in encoded.values() else 0:
+        if failed := sum(vector is None for vector in found):
             self.metrics.fallbacks.labels(ENCODING_FAILED).inc(failed)
         return found
 
