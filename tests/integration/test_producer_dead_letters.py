@@ -1,4 +1,4 @@
-"""What leaves through the producer: in order, to its end even when stopping, and refused messages byte for byte."""
+"""The producer delivers in order, to its end even when stopping; dead letters carry refused messages byte for byte."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.contracts.serde import decode_dead_letter
 from streams.errors import InvalidEvent
 from streams.kafka import topics
 from streams.kafka.clients import client_options
-from streams.kafka.producer import BatchProducer
+from streams.kafka.producer import BATCH_BYTES, BatchProducer, partition_of
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.dead_letters import DeadLetters
@@ -68,12 +68,16 @@ async def test_a_future_is_done_only_when_the_broker_has_the_message(settings: S
     await producer.stop(10)
 
 
-async def test_many_at_once_lie_in_order_in_as_many_batches_as_they_need(settings: Settings) -> None:
+async def test_records_of_a_partition_lie_in_order_in_as_few_batches_as_hold_them(settings: Settings) -> None:
     producer = await started(settings, linger_ms=LONG_MS)
-    messages = [(b"u%d" % number, bytes([number]) * 3000) for number in range(100)]
+    messages = [(b"u%d" % number, bytes([number]) * 6000) for number in range(100)]
     alone = await producer.send(settings.clicks_topic, b"before", b"alone", 1)
-    last = await (await producer.send_all(settings.clicks_topic, 1, messages))
-    assert (last.partition, last.offset) == (1, 100)
+    sent = await producer.send_all(settings.clicks_topic, 1, messages)
+    assert len(sent) == -(-100 * 6000 // BATCH_BYTES)
+    places = [(await each.delivered).offset for each in sent]
+    assert places == [1 + sum(each.records for each in sent[:number]) for number in range(len(sent))]
+    assert sum(each.records for each in sent) == 100
+    assert await producer.send_all(settings.clicks_topic, 1, []) == []
     assert (await alone).offset == 0
     records = await stored(settings, settings.clicks_topic)
     assert [(record.key, record.value) for record in records] == [(b"before", b"alone"), *messages]
@@ -83,7 +87,7 @@ async def test_many_at_once_lie_in_order_in_as_many_batches_as_they_need(setting
 async def test_a_key_decides_the_partition_and_no_value_is_a_tombstone(settings: Settings) -> None:
     producer = await started(settings)
     futures = [await producer.send(settings.items_topic, b"item", value) for value in (b"here", None)]
-    assert len({(await future).partition for future in futures}) == 1
+    assert {(await future).partition for future in futures} == {partition_of(b"item", settings.partitions)}
     await producer.stop(10)
     assert [record.value for record in await stored(settings, settings.items_topic)] == [b"here", None]
 
@@ -105,7 +109,7 @@ async def test_what_is_too_large_is_refused_and_the_rest_goes_on(settings: Setti
     await producer.stop(10)
 
 
-async def test_an_outbox_that_is_not_started_or_stopped_says_so_and_stops_again_in_silence(settings: Settings) -> None:
+async def test_a_producer_that_is_not_started_or_stopped_says_so_and_stops_again_in_silence(settings: Settings) -> None:
     producer = BatchProducer(client_options(settings), linger_ms=5)
     await producer.stop(10)
     with pytest.raises(RuntimeError, match="not started"):

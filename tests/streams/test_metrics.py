@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from prometheus_client import Histogram as OneByOne
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.samples import Sample
 
 from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
-from streams.metrics import FALLBACKS, NOTHING, OUTCOMES, Metrics
+from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Histogram, Metrics
 from streams.settings import Settings
 
 LABELS = {
@@ -107,3 +111,45 @@ def test_a_stage_that_fails_leaves_no_figure() -> None:
     with pytest.raises(ValueError, match="broken"), metrics.timed("decode"):
         raise ValueError("broken")
     assert metrics.registry.get_sample_value("intentstream_stage_duration_seconds_count", {"stage": "decode"}) == 0
+
+
+@given(st.lists(st.lists(st.floats(0, 2) | st.sampled_from(FAST), max_size=20), max_size=5))
+def test_values_counted_a_batch_at_a_time_are_exported_as_the_library_does_one_by_one(
+    batches: list[list[float]],
+) -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    whole = Histogram("h", "What it says", ("stage",), FAST)
+    ours.register(whole)
+    single = OneByOne("h", "What it says", ["stage"], registry=theirs, buckets=FAST)
+    single.labels("a")
+    for batch in batches:
+        whole.labels("a").observe_many(batch)
+        for value in batch:
+            single.labels("a").observe(value)
+
+    def exported(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for sample in samples(registry)
+            if not sample.name.endswith("_created")
+        }
+
+    assert exported(ours) == pytest.approx(exported(theirs))
+
+
+def test_each_batch_leaves_an_exemplar_of_its_slowest_list() -> None:
+    metrics, taken = Metrics(), int(datetime.now(UTC).timestamp() * 1000)
+    slow = msgspec.structs.replace(answer("query"), recommendation_id="f" * 32)
+    metrics.answered([answer("query"), slow, answer("words")], [taken, taken - 700, taken])
+    (latency,) = (each for each in metrics.registry.collect() if each.name == "intentstream_end_to_end_latency_seconds")
+    shown = [(s.labels["le"], s.exemplar.labels) for s in latency.samples if s.exemplar is not None]
+    assert shown == [("1.0", {"recommendation_id": "f" * 32})]
+    value = metrics.registry.get_sample_value
+    assert value("intentstream_end_to_end_latency_seconds_count", {"trigger": "view"}) == 3
+    assert value("intentstream_recommendations_total", {"source": "query"}) == 2
+    assert value("intentstream_recommendation_items_sum") == 3
+
+
+def test_labels_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(ValueError, match="required values of the labels"):
+        Histogram("h", "", ("stage",), END_TO_END).labels()

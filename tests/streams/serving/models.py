@@ -21,10 +21,11 @@ from inference.retrieval.vectors import quantise
 from inference.types import Vector
 from streams.contracts.messages import ItemVector, ModelPin, ModelRef
 from streams.engine import Engine
+from streams.engine_standin import BatchEngine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.metrics import Metrics
-from streams.scoring import Scoring, ScoringLimits
+from streams.scoring import Scoring
 from streams.serving.folders import Fingerprint
 from streams.serving.servable import Servable
 from tests.streams.shoppers import DIM, RULES, item_of, unit_vector
@@ -105,19 +106,20 @@ class Maker:
         return Servable(
             bundle=bundle,
             live=live,
-            engine=Engine(
-                dim=bundle.dim,
-                space=bundle.vector_space,
-                model=ModelRef(name=bundle.name, version=bundle.version),
-                catalogue=live,
-                trending=self.trending,
-                rules=RULES,
-                list_size=5,
+            engine=BatchEngine(
+                Engine(
+                    dim=bundle.dim,
+                    space=bundle.vector_space,
+                    model=ModelRef(name=bundle.name, version=bundle.version),
+                    catalogue=live,
+                    trending=self.trending,
+                    rules=RULES,
+                    list_size=5,
+                )
             ),
             scoring=Scoring(
                 bundle,
                 Recommender(catalogue, bundle.scorer, sources),
-                ScoringLimits(linger_s=0.0, deadline_s=60.0),
                 self.metrics,
                 self.thread,
                 OrderedDict(),
