@@ -121,6 +121,7 @@ def test_values_counted_a_batch_at_a_time_are_exported_as_the_library_does_one_b
     whole = Histogram("h", "What it says", ("stage",), FAST)
     ours.register(whole)
     single = OneByOne("h", "What it says", ["stage"], registry=theirs, buckets=FAST)
+    whole.labels("a")
     single.labels("a")
     for batch in batches:
         whole.labels("a").observe_many(batch)
