@@ -80,6 +80,32 @@ class QueryBatch:
     def __len__(self) -> int:
         return len(self.records)
 
+    def take(self, places: Sequence[int]) -> QueryBatch:
+        """Return the queries at `places`, in their order."""
+        starts = self.exclude_starts.tolist()
+        excluded = [self.exclude[starts[place] : starts[place + 1]] for place in places]
+        return QueryBatch(
+            records=self.records[places],
+            vectors=self.vectors[places],
+            inverse_norms=self.inverse_norms[places],
+            texts=[self.texts[place] for place in places],
+            exclude=np.concatenate([NO_KEYS, *excluded]),
+            exclude_starts=np.cumsum([0, *map(len, excluded)], dtype=np.int64),
+        )
+
+    @classmethod
+    def joined(cls, batches: Sequence[QueryBatch]) -> QueryBatch:
+        """Return the queries of several batches, at least one, as one."""
+        lengths = [np.diff(each.exclude_starts) for each in batches]
+        return cls(
+            records=np.concatenate([each.records for each in batches]),
+            vectors=np.concatenate([each.vectors for each in batches]),
+            inverse_norms=np.concatenate([each.inverse_norms for each in batches]),
+            texts=[text for each in batches for text in each.texts],
+            exclude=np.concatenate([each.exclude[: each.exclude_starts[-1]] for each in batches]),
+            exclude_starts=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
+        )
+
     @classmethod
     def of(cls, queries: Sequence[Query], dim: int) -> QueryBatch:
         """Return the queries as arrays, their vectors of `dim` dimensions; lists are cut to the widths of a record.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
-from streams.metrics import Metrics
+from streams.metrics import Histogram, Metrics
 
 HEAD = """\
 # Metrics

@@ -14,13 +14,12 @@ from inference.retrieval.behaviour import Behaviour
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Trending
 from streams.kafka.clients import client_options
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import PAIRS, PROFILES, TABLES
 from streams.metrics import Metrics
 from streams.parts import behaviour_known, engine, pair_rules, recommender, trending_counts
-from streams.scoring import Scoring, ScoringLimits, scorer_thread
+from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, Serving
 from streams.serving.start import BundleStore
 from streams.serving.swap import ModelSwap
@@ -28,12 +27,12 @@ from streams.settings import Settings
 from streams.state.rocksdb import StoreOptions, shared_cache
 from streams.state.table import StateTable
 from streams.worker.behaviour_path import BehaviourPath
+from streams.worker.checkpoint import Checkpoint
 from streams.worker.consuming import Tables
 from streams.worker.credentials import broker_credentials, broker_url
 from streams.worker.dead_letters import DeadLetters
 from streams.worker.event_path import EventPath
 from streams.worker.health import Health
-from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
 from streams.worker.learning import Learning
 from streams.worker.monitor import WorkerMonitor
@@ -41,35 +40,42 @@ from streams.worker.pair_path import PairPath
 from streams.worker.service import Worker, WorkerApp
 from streams.worker.watch import Watch
 
-TOLD_WHEN_WAITING = 128
-"""Messages of `item-pairs` that wait at most to be told together; twice as many may be under way."""
+PENDING_PAIRS = 128
+"""Messages of `item-pairs` that wait at most to be published together; twice as many may be under way."""
+ITEMS_IN_FLIGHT = 64
+"""Messages of `items` that are under way at once: a new catalogue is encoded with the patience of its topic."""
 
 
 def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleStore | None = None) -> Worker:
     """Wire a worker that serves with `bundle` until another one of `store` takes over."""
     health = Health(model_verified=True)  # a bundle loads only if it is right
     app = faust_app(settings, metrics, health)
-    outbox = Outbox(client_options(settings), linger_ms=settings.producer_linger_ms)
-    dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
+    producer = BatchProducer(client_options(settings), linger_ms=settings.producer_linger_ms)
+    dead_letters = DeadLetters(producer, metrics, settings.dead_letters_topic)
     trending = trending_counts(settings)
-    thread = scorer_thread(scoring_limits(settings))
+    thread = scorer_thread(settings.scorer_threads)
     behaviour = behaviour_known(settings)
     seen: set[int] = set()
-    servables = Servables(settings, trending, behaviour, seen, metrics, thread)
+    servables = Servables(settings, behaviour, seen, metrics, thread)
     serving = Serving(servables.make(bundle))
-    tables = add_tables(app, settings, outbox)
-    told = BehaviourPath(
+    tables = add_tables(app, settings, producer)
+    behaviour_path = BehaviourPath(
         sessions=RecentSessions(),
-        outbox=outbox,
+        producer=producer,
         item_pairs_topic=settings.item_pairs_topic,
         sessions_topic=settings.sessions_topic,
-        partitions=range(settings.partitions),
+        partitions=settings.partitions,
         acknowledge=app.acknowledge,
     )
-    in_flight = InFlight[Message](settings.max_in_flight, acknowledge=told.answered, on_error=app.crash_soon)
-    items_in_flight = InFlight[Message](settings.max_in_flight, acknowledge=app.acknowledge, on_error=app.crash_soon)
-    pairs_in_flight = InFlight[Message](2 * TOLD_WHEN_WAITING, acknowledge=app.acknowledge, on_error=app.crash_soon)
-    metrics.in_flight.set_function(lambda: len(in_flight))
+    events, items, pairs = (
+        Checkpoint[Message](limit, acknowledge=acknowledge, on_error=app.crash_soon)
+        for limit, acknowledge in (
+            (settings.max_in_flight, behaviour_path.answered),
+            (ITEMS_IN_FLIGHT, app.acknowledge),
+            (2 * PENDING_PAIRS, app.acknowledge),
+        )
+    )
+    metrics.in_flight.set_function(lambda: len(events))
     metrics.ready.set_function(lambda: health.is_ready)
     metrics.serves(bundle)
     store = store or BundleStore.of(settings)
@@ -94,34 +100,37 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             },
             serving=serving,
             profiles=tables[PROFILES],
-            outbox=outbox,
+            trending=trending,
+            producer=producer,
             dead_letters=dead_letters,
-            in_flight=in_flight,
-            behaviour=told,
+            checkpoint=events,
+            behaviour=behaviour_path,
             metrics=metrics,
             recommendations_topic=settings.recommendations_topic,
-            crash=app.crash_soon,
+            partitions=settings.partitions,
+            batch_size=min(settings.batch_max_size, settings.max_in_flight),
+            deadline_s=settings.scoring_deadline_ms / 1e3,
         ),
         items=ItemPath(
             serving=serving,
-            outbox=outbox,
+            producer=producer,
             dead_letters=dead_letters,
-            in_flight=items_in_flight,
+            checkpoint=items,
             metrics=metrics,
             item_vectors_topic=settings.item_vectors_topic,
         ),
         pairs=PairPath(
             table=tables[PAIRS],
             rules=pair_rules(settings),
-            outbox=outbox,
+            producer=producer,
             dead_letters=dead_letters,
-            in_flight=pairs_in_flight,
+            checkpoint=pairs,
             metrics=metrics,
             item_neighbours_topic=settings.item_neighbours_topic,
-            full=TOLD_WHEN_WAITING,
+            full=PENDING_PAIRS,
             crash=app.crash_soon,
         ),
-        behaviour=told,
+        behaviour=behaviour_path,
         learning=Learning(
             behaviour=behaviour,
             seen=seen,
@@ -136,14 +145,14 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         serving=serving,
         swap=swap,
         trending=trending,
-        outbox=outbox,
+        producer=producer,
         metrics=metrics,
         health=health,
         watch=Watch(
             settings=settings,
             app=app,
             tables=list(tables.values()),
-            in_flight=(in_flight, items_in_flight, pairs_in_flight),
+            checkpoints=(events, items, pairs),
             metrics=metrics,
             health=health,
         ),
@@ -156,7 +165,6 @@ class Servables:
     """Makes the servables of a worker: they share its thread and what shoppers do, and nothing that holds a vector."""
 
     settings: Settings
-    trending: Trending
     behaviour: Behaviour
     seen: set[int]
     metrics: Metrics
@@ -164,7 +172,7 @@ class Servables:
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
         """Make a servable; of a bundle in the space of the one before it, with its catalogue and known searches."""
-        settings, metrics, limits = self.settings, self.metrics, scoring_limits(self.settings)
+        settings, metrics = self.settings, self.metrics
         if before is not None and before.live.space == bundle.vector_space:
             live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
         else:
@@ -176,8 +184,8 @@ class Servables:
         return Servable(
             bundle=bundle,
             live=live,
-            engine=engine(settings, bundle, live, self.trending),
-            scoring=Scoring(bundle, ranks, limits, metrics, self.thread, vectors),
+            engine=engine(settings, bundle, live),
+            scoring=Scoring(bundle, ranks, metrics, self.thread, vectors),
         )
 
 
@@ -212,22 +220,12 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
     )
 
 
-def scoring_limits(settings: Settings) -> ScoringLimits:
-    """Return what the scorer may gather and how long it may take, in seconds."""
-    return ScoringLimits(
-        max_batch=settings.batch_max_size,
-        linger_s=settings.batch_linger_ms / 1e3,
-        deadline_s=settings.scoring_deadline_ms / 1e3,
-        threads=settings.scorer_threads,
-    )
-
-
-def add_tables(app: WorkerApp, settings: Settings, outbox: Outbox) -> dict[str, StateTable]:
+def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer) -> dict[str, StateTable]:
     """Give the app its tables, by name; they share one block cache."""
     cache = shared_cache(settings.rocksdb_block_cache_mb << 20)
     tables = {}
     for name in TABLES:
         options = StoreOptions(settings.data_dir / name, cache, settings.rocksdb_write_buffer_mb << 20)
-        tables[name] = StateTable(app, name=name, partitions=settings.partitions, options=options, outbox=outbox)
+        tables[name] = StateTable(app, name=name, partitions=settings.partitions, options=options, producer=producer)
         app.tables.add(tables[name])
     return tables

@@ -151,8 +151,8 @@ class Engine:
         kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers)
         return answers.query_batch(arranged.texts)
 
-    def compose(self, folded: Folded, lists: Lists, produced_at: datetime) -> list[Recommendations]:
-        """Write the messages that answer the events, of which `lists` are the ranked lists."""
+    def compose(self, folded: Folded, lists: Lists, produced_at: Sequence[datetime]) -> list[Recommendations]:
+        """Write the messages that answer the events: of each its ranked list, and when that was made."""
         starts, scores = lists.starts.tolist(), lists.scores.tolist()
         items, sources, reasons = lists.items, lists.sources, lists.reasons
         messages = []
@@ -174,7 +174,7 @@ class Engine:
                         offset=source.offset,
                         occurred_at=interaction.occurred_at,
                     ),
-                    produced_at=produced_at,
+                    produced_at=produced_at[place],
                     items=tuple(
                         [
                             RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)

@@ -58,7 +58,7 @@ class Replay:
         live = LiveCatalogue(bundle.vector_space, bundle.dim)
         for record in records:
             live.apply(record.item.item_id, record)
-        self._engine = engine(settings, bundle, live, self._trending)
+        self._engine = engine(settings, bundle, live)
         self._listener = listener
         self.behaviour = behaviour_known(settings)
         self.recommender: Recommender = recommender(settings, bundle, self.behaviour)
@@ -189,7 +189,9 @@ class Replay:
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        self.recommender.catalogue.set_popularity(*self._trending.popularity().mappings())
+        for _ in self._trending.take_changed():
+            pass
+        self.recommender.catalogue.set_popularity(*self._trending.popularity())
 
     def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms

@@ -117,11 +117,12 @@ class Settings(BrokerSettings):
     sessions_retention_days: Duration = Field(7, description="How long the topic of sessions keeps them")
 
     # latency
-    batch_max_size: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="Requests that one model run may take")
-    batch_linger_ms: Wait = Field(1.0, description="How long a batch waits for company")
+    batch_max_size: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="Events of one batch at most")
     scoring_deadline_ms: Duration = Field(200.0, description="Later than this, a list goes out in retrieval order")
-    max_in_flight: Count = Field(64, description="Events under way at once in a worker")
-    producer_linger_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(5, description="How long the producer gathers")
+    max_in_flight: Count = Field(256, description="Events under way at once in a worker")
+    producer_linger_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
+        0, description="How long the producer gathers messages that are sent alone"
+    )
 
     # state
     rocksdb_block_cache_mb: Count = Field(64, description="Block cache that all stores share, MiB")
@@ -141,8 +142,6 @@ class Settings(BrokerSettings):
 
     @model_validator(mode="after")
     def _values_fit_together(self) -> Self:
-        if self.batch_linger_ms >= self.scoring_deadline_ms:
-            raise ValueError(f"{PREFIX}BATCH_LINGER_MS must be less than {PREFIX}SCORING_DEADLINE_MS")
         topics = [(str(getattr(self, name)), name) for name in type(self).model_fields if name.endswith("_topic")]
         for (one, first), (other, second) in pairwise(sorted(topics)):
             if one == other:

@@ -35,6 +35,10 @@ class Lists:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def own_rows(self, number: int) -> npt.NDArray[np.int32]:
+        """Return the rows of the catalogue of list `number`."""
+        return self.rows[slice(*self.starts[number : number + 2].tolist())]
+
     def ranked(self, number: int) -> RankedList:
         """Return list `number` as objects."""
         part = slice(*self.starts[number : number + 2].tolist())

@@ -52,6 +52,24 @@ class Shortlists:
     candidates: Candidates
     sources: tuple[str, ...]
 
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def own(self, number: int) -> slice:
+        """Return where the candidates of one query lie."""
+        start, end = self.candidates.starts[number : number + 2].tolist()
+        return slice(start, end)
+
+    def take(self, places: Sequence[int]) -> Shortlists:
+        """Return those of the queries at `places`, in their order."""
+        given, parts = self.candidates, [self.own(place) for place in places]
+        kept = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(each.start, each.stop) for each in parts)])
+        starts = np.cumsum([0, *(each.stop - each.start for each in parts)], dtype=np.int64)
+        columns = (given.rows, given.fused, given.scores, given.ranks)
+        return Shortlists(
+            self.queries.take(places), Candidates(starts, *(column[kept] for column in columns)), self.sources
+        )
+
 
 def retrieve(
     sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int, most: int | None = None

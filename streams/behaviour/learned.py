@@ -9,6 +9,7 @@ from inference.types import ItemNeighbours, SessionItems
 from streams.behaviour.pairs import PairRules, fold_all, neighbours_of_all
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts.messages import Approach
+from streams.profiles.profile import id_key
 
 AT_ONCE = 64
 """Items whose states are unpacked together."""
@@ -30,15 +31,10 @@ class Learned:
         self._sessions = sessions
         self._changed: dict[int, None] = {}
 
-    def observe(self, item: int, approach: Approach, session: SessionItems | None) -> None:
-        """Count how a shopper came to the item with this stable key, and how far the session has come."""
-        self.observe_all([item], [approach], [] if session is None else [session])
-
-    def observe_all(
-        self, items: Sequence[int], approaches: Sequence[Approach], sessions: Iterable[SessionItems]
-    ) -> None:
-        """Count how shoppers came to the items with these stable keys, one an approach, and how far sessions came."""
+    def observe(self, approaches: Sequence[Approach], sessions: Iterable[SessionItems]) -> None:
+        """Count how shoppers came to items, in order, and how far their sessions have come."""
         if approaches:
+            items = [id_key(approach.item_id) for approach in approaches]
             places = {item: place for place, item in enumerate(dict.fromkeys(items))}
             stored = [self.pairs.get(item) for item in places]
             folded = fold_all(stored, [places[item] for item in items], approaches, self._rules)

@@ -1,7 +1,7 @@
 """A model with everything that holds vectors of its space, and the one that serves at this moment.
 
-An event is followed with one servable from its query's vector to its list, whatever takes over meanwhile: an old query
-vector never meets a new item's.
+A batch of events is processed with one servable from its query vectors to its lists, whatever takes over meanwhile: an
+old query vector never meets a new item's.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ OFFSET_KEY = b"\xffchangelog-offset"
 """Where a database keeps the last changelog offset that it holds. No key is like it: they are UTF-8."""
 
 OFFSET_EVERY = 256
-"""Deliveries between two writes of that offset: a restart reads at most so many records again."""
+"""Delivered records between two writes of that offset: a restart reads at most so many records again."""
 
 PROPERTIES = {
     "keys": "rocksdb.estimate-num-keys",
@@ -112,12 +112,25 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         """Write a value. It survives the process at once; the changelog makes it survive the machine."""
         self._database(partition).put(key, value)
 
-    def note_delivered(self, partition: int, offset: int) -> None:
-        """Remember that the changelog holds everything written here up to `offset`."""
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Read the value of each key, None where there is none."""
+        # One read a key: RocksDB's multi-get takes a third longer for keys that lie in the memtable or the cache.
+        get = self._database(partition).get
+        return [get(key) for key in keys]
+
+    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write values in one batch. They survive the process at once, the machine by the changelog."""
+        write = WriteBatch(raw_mode=True)
+        for key, value in values:
+            write.put(key, value)
+        self._database(partition).write(write)
+
+    def note_delivered(self, partition: int, offset: int, records: int = 1) -> None:
+        """Remember that the changelog holds everything written here up to `offset`, `records` more than before."""
         if partition not in self._databases:
             return  # another worker's by now
         self._delivered[partition] = max(offset, self._delivered.get(partition, -1))
-        self._unwritten[partition] = self._unwritten.get(partition, 0) + 1
+        self._unwritten[partition] = self._unwritten.get(partition, 0) + records
         if self._unwritten[partition] >= OFFSET_EVERY:
             self._write_offset(partition)
 
@@ -219,7 +232,8 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         return database
 
     def _sum(self, name: str) -> int:
-        return sum(int(each.property_int_value(name) or 0) for each in self._databases.values())
+        # A copy: the scorer's thread may open a database meanwhile.
+        return sum(int(each.property_int_value(name) or 0) for each in list(self._databases.values()))
 
     def _write_offset(self, partition: int) -> None:
         self._unwritten[partition] = 0

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import faust
 from aiokafka.structs import RecordMetadata
 
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BatchProducer, Sent
 from streams.state.rocksdb import Figures, PartitionedStore, StoreOptions
 
 
@@ -22,53 +23,43 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
 
     logger = logging.getLogger("faust.tables")
 
-    def __init__(self, app: faust.App, *, name: str, partitions: int, options: StoreOptions, outbox: Outbox) -> None:
+    def __init__(
+        self, app: faust.App, *, name: str, partitions: int, options: StoreOptions, producer: BatchProducer
+    ) -> None:
         super().__init__(app, name=name, partitions=partitions, key_type=bytes, value_type=bytes)
         self._store_options = options
-        self._outbox = outbox
+        self._producer = producer
         self._in_order = [asyncio.Lock() for _ in range(partitions)]
         self._changelog = self._changelog_topic_name()
 
     def _new_store(self) -> PartitionedStore:
         return PartitionedStore("rocksdb:", self.app, self, options=self._store_options)
 
-    def read(self, partition: int, key: bytes) -> bytes | None:
-        """Return the bytes of a key."""
-        data: bytes | None = self.data.get_in(partition, key)
-        return data
-
     def figures(self) -> Figures:
         """Return what RocksDB says of the table's databases."""
         return self.data.figures() if self._data is not None else Figures()
 
-    def put(self, partition: int, key: bytes, value: bytes) -> None:
-        """Store a value. Whoever does so has it logged before he acknowledges anything."""
-        self.data.put_in(partition, key, value)
+    def read_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the bytes of each key, None where there are none."""
+        store: PartitionedStore = self.data
+        return store.get_many(partition, keys)
 
-    async def write(self, partition: int, key: bytes, value: bytes) -> asyncio.Future[RecordMetadata]:
-        """Store a value and send it to the changelog; the future ends when the brokers have it.
+    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
+        """Store values in one write. Their messages may be acknowledged only when the changelog has them as well."""
+        self.data.put_many(partition, values)
 
-        The store is written before this first yields: between `read` and `write` no other message can come.
-        """
-        self.put(partition, key, value)
-        # The producer lets a late write overtake one that waits for room; the changelog must not go back in time.
+    async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> list[Sent]:
+        """Send values that were stored to the changelog; it has them when every future has ended."""
+        # Two writers of a partition must not overtake each other while the producer waits for room: the changelog
+        # must not go back in time.
         async with self._in_order[partition]:
-            sent = await self._outbox.send(self._changelog, key, value, partition)
-        self._note_when(sent, partition)
-        return sent
-
-    async def log_all(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> asyncio.Future[RecordMetadata]:
-        """Send values that were stored to the changelog, many at once; the future ends when the brokers have them."""
-        async with self._in_order[partition]:
-            sent = await self._outbox.send_all(self._changelog, partition, values)
-        self._note_when(sent, partition)
-        return sent
-
-    def _note_when(self, sent: asyncio.Future[RecordMetadata], partition: int) -> None:
+            sent = await self._producer.send_all(self._changelog, partition, values)
         store = self.data
-        sent.add_done_callback(lambda done: _note(store, partition, done))
+        for each in sent:
+            each.delivered.add_done_callback(partial(_note, store, partition, each.records))
+        return sent
 
 
-def _note(store: PartitionedStore, partition: int, sent: asyncio.Future[RecordMetadata]) -> None:
-    if not sent.cancelled() and sent.exception() is None:
-        store.note_delivered(partition, sent.result().offset)
+def _note(store: PartitionedStore, partition: int, records: int, delivered: asyncio.Future[RecordMetadata]) -> None:
+    if not delivered.cancelled() and delivered.exception() is None:
+        store.note_delivered(partition, delivered.result().offset + records - 1, records)

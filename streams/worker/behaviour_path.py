@@ -1,95 +1,85 @@
-"""Where what shoppers do goes, once an interval: how they came to items to the items' owners, sessions to every worker.
+"""The path of what shoppers do, once an interval: item transitions to the items' owners, sessions to every worker.
 
 Sent event by event, each action would wake up the owner of its item, and a worker spends most of its CPU on waking up.
-So the approaches to the items of one partition go together.
+So the transitions to the items of one partition go together.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Approach
-from streams.engine import Observation
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BatchProducer, Record, partition_of
 
 PARTITION = 0
 """The topic of sessions has one: every worker reads it whole."""
 TOGETHER = 32
-"""Approaches in one message: to follow them takes their owner about a millisecond."""
-
-partition_of = DefaultPartitioner()
+"""Transitions in one message: their owner folds them in about a millisecond."""
 
 
 @dataclass(slots=True, kw_only=True)
 class BehaviourPath:
-    """Tells approaches and the sessions that went on, and acknowledges the events behind them only then.
+    """Publishes item transitions and the sessions that went on, and acknowledges the events behind them only then.
 
-    So a crash loses none: the events are read, and told, again.
+    So a crash loses none: the events are read, and what they say is published, again.
 
     Attributes:
-        sessions: what changed since the last time.
-        partitions: of the topic of pairs, as of every other.
-        acknowledge: called for each answered event, in their order.
+        sessions: what changed since it was last published.
+        partitions: number of partitions of the topic of item pairs.
+        acknowledge: called for answered events, in their order.
     """
 
     sessions: RecentSessions
-    outbox: Outbox
+    producer: BatchProducer
     item_pairs_topic: str
     sessions_topic: str
-    partitions: Sequence[int]
-    acknowledge: Callable[[Message], None]
-    _approaches: dict[int, list[Approach]] = field(default_factory=dict)
+    partitions: int
+    acknowledge: Callable[[Sequence[Message]], None]
+    _transitions: dict[int, list[Approach]] = field(default_factory=dict)
     _answered: list[Message] = field(default_factory=list)
-    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def observe(self, observation: Observation) -> None:
-        """Take over what an action says of its session and of its item; before the event is answered.
+    def observe(self, transitions: Iterable[Approach], sessions: Iterable[SessionItems]) -> None:
+        """Take over what events say of their items and sessions, before they are answered.
 
-        A replay is told again: the crash may have come before.
+        Those of replays are published again: the crash may have come before.
         """
-        if observation.session is not None:
-            self.sessions.observe(observation.session)
-        if (approach := observation.approach) is not None:
-            partition = partition_of(approach.item_id.encode(), self.partitions, self.partitions)
-            self._approaches.setdefault(partition, []).append(approach)
+        for session in sessions:
+            self.sessions.observe(session)
+        for transition in transitions:
+            partition = partition_of(transition.item_id.encode(), self.partitions)
+            self._transitions.setdefault(partition, []).append(transition)
 
-    def answered(self, message: Message) -> None:
-        """Take an event that is done, but for what it says of its session and item."""
-        self._answered.append(message)
+    def answered(self, messages: Sequence[Message]) -> None:
+        """Take events that are done, but for what they say of their items and sessions."""
+        self._answered += messages
 
-    async def tell(self) -> None:
-        """Send what was observed, in its order: the items' owners count by place."""
-        async with self._telling:
+    async def publish(self) -> None:
+        """Send what was observed, in its order: the owners of the items count by offset."""
+        async with self._publishing:
             changed = self.sessions.take_changed()
-            approaches, self._approaches = self._approaches, {}
+            transitions, self._transitions = self._transitions, {}
             answered, self._answered = self._answered, []
-            sent = await self._send(approaches)
-            if changed:
-                records = [record(session) for session in changed]
-                sent.append(await self.outbox.send_all(self.sessions_topic, PARTITION, records))
-            await asyncio.gather(*sent)
-            for message in answered:
-                self.acknowledge(message)
-
-    async def _send(self, approaches: Mapping[int, Sequence[Approach]]) -> list[asyncio.Future[Any]]:
-        return [
-            await self.outbox.send(
-                self.item_pairs_topic, None, serde.encode_msgpack(of_partition[start : start + TOGETHER]), partition
-            )
-            for partition, of_partition in approaches.items()
-            for start in range(0, len(of_partition), TOGETHER)
-        ]
+            deliveries: list[asyncio.Future[RecordMetadata]] = []
+            for partition, of_partition in transitions.items():
+                parts = (of_partition[start : start + TOGETHER] for start in range(0, len(of_partition), TOGETHER))
+                records: list[Record] = [(None, serde.encode_msgpack(part)) for part in parts]
+                deliveries += [
+                    each.delivered for each in await self.producer.send_all(self.item_pairs_topic, partition, records)
+                ]
+            sent = await self.producer.send_all(self.sessions_topic, PARTITION, list(map(record, changed)))
+            await asyncio.gather(*deliveries, *(each.delivered for each in sent))
+            self.acknowledge(answered)
 
 
-def record(session: SessionItems) -> tuple[bytes, bytes]:
+def record(session: SessionItems) -> Record:
     """Return a session's key on the topic, and its message."""
     return session.key.to_bytes(8, "big"), serde.encode_msgpack(session)

@@ -17,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -28,6 +29,7 @@ from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
+from mode.services import WaitResults
 
 from streams.state.rocksdb import PartitionedStore
 
@@ -94,6 +96,25 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         """Resume fetching, but not from changelogs: the recovery takes them from the client itself."""
         super().resume_partitions({tp for tp in tps if not self._is_changelog_tp(tp)})
 
+    async def wait_first(self, *waits: Any, timeout: Any = None) -> WaitResults:  # noqa: ASYNC109 - Faust has it
+        """Hand a message on at once where nothing holds it up; Faust makes four tasks for each message instead.
+
+        The first of `waits` hands the message to its agent, the other one ends when the flow of messages stops. Only
+        where the agent's queue is full, or the flow has stopped, there is something to wait for.
+        """
+        delivery, *others = waits
+        if not asyncio.iscoroutine(delivery) or self.suspend_flow.is_set():
+            return await super().wait_first(*waits, timeout=timeout)
+        try:
+            awaited = delivery.send(None)
+        except BaseException as ended:
+            for other in others:
+                other.close()
+            if not isinstance(ended, StopIteration):
+                raise
+            return WaitResults([], [], self.should_stop)
+        return await super().wait_first(_Started(delivery, awaited), *others, timeout=timeout)
+
     def position_of(self, tp: TP) -> int:
         """Return the offset from which the group would go on: the committed one, else where the log begins."""
         return int(self._committed_offset[tp] or self._begins.get(tp) or 0)
@@ -101,6 +122,29 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def fetched_to(self, tp: TP) -> int:
         """Return the offset up to which a partition was taken from its log, 0 where that is not known."""
         return int(self._thread.fetched_to(tp))
+
+
+class _Started:
+    """A coroutine that was started outside a task and waits for `awaited`; a task can await this to go on with it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
+        self._coroutine = coroutine
+        self._awaited = awaited
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        awaited = self._awaited
+        while True:
+            # What the coroutine waits for goes to the task's loop, and what comes of it back to the coroutine.
+            try:
+                sent = yield awaited
+            except BaseException as error:  # noqa: BLE001 - the coroutine decides about it
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, sent)
+            try:
+                awaited = step()
+            except StopIteration:
+                return
 
 
 class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped

@@ -1,4 +1,4 @@
-"""Where a message goes that cannot be served: to its producer, with the reason and its bytes."""
+"""Dead letters: messages that cannot be served go back to their producers, with the reason and their bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faust.types import Message
 from streams.contracts import serde
 from streams.contracts.messages import DeadLetter
 from streams.errors import InvalidEvent
-from streams.kafka.outbox import LARGEST_MESSAGE, Outbox
+from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
 from streams.metrics import Metrics
 
 
@@ -21,7 +21,7 @@ from streams.metrics import Metrics
 class DeadLetters:
     """Describes refused messages on the topic of dead letters. Neither key nor value ever reaches the log."""
 
-    outbox: Outbox
+    producer: BatchProducer
     metrics: Metrics
     topic: str
 
@@ -45,5 +45,5 @@ class DeadLetters:
             # In base64 it is a third longer than it was. A letter that no broker takes would stop the worker for ever.
             detail = f"{letter.detail}; the message is too large to be repeated here"
             data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
-            return await self.outbox.send(self.topic, None, data)
-        return await self.outbox.send(self.topic, message.key, data)
+            return await self.producer.send(self.topic, None, data)
+        return await self.producer.send(self.topic, message.key, data)

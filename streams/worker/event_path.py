@@ -1,125 +1,279 @@
-"""An event's path: bytes -> interaction -> profile -> candidates -> ranked list -> bytes. Read it top to bottom."""
+"""The path of events, a batch at a time: bytes -> profiles -> candidates -> ranked lists -> bytes. Read it downwards.
+
+`run` takes the events that wait, has them processed in the scorer's thread, and goes on to the next batch, while
+`_produce` hands the results of the one before to the producer.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from time import monotonic, perf_counter
 
-from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
+from inference.pipeline import in_retrieval_order
+from inference.ranking.lists import Lists
+from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector
+from streams.batch import Pass
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, Search
-from streams.engine import Observation
+from streams.contracts.messages import Interaction, Recommendations, Search
+from streams.engine import DEADLINE_EXCEEDED, Event, Folded
 from streams.errors import InvalidEvent, ProfileCodecError
-from streams.kafka.outbox import Outbox
-from streams.metrics import LATE, OK, REPLAYED, Metrics
+from streams.items.trending import Trending
+from streams.kafka.producer import BatchProducer, Record, partition_of
+from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.serving.servable import Servable, Serving
 from streams.state.table import StateTable
 from streams.worker.behaviour_path import BehaviourPath
+from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.dead_letters import DeadLetters
-from streams.worker.inflight import InFlight, Ticket
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
+Shopper = tuple[int, bytes]
+"""Partition and key of a profile."""
+
+POLL_S = 0.002
+"""Seconds between two looks at a late batch that is not folded yet."""
+
+
+class Processing:
+    """A batch on its way through the path: what it has become so far. The event loop reads it while the thread writes.
+
+    Attributes:
+        batch: the messages.
+        servable: the model that serves the batch, from its query vectors to its lists.
+        refused: messages that become dead letters.
+        messages: the others, in the order of the pass's events.
+        shoppers: partition and key of each profile, in the order of the pass's `stored`.
+        ranking: the pass, once the messages are decoded.
+        answers, values: the lists and their bytes, one a message, once they are made.
+    """
+
+    __slots__ = ("answers", "batch", "messages", "ranking", "refused", "servable", "shoppers", "values")
+
+    def __init__(self, batch: Batch[Message], servable: Servable) -> None:
+        self.batch = batch
+        self.servable = servable
+        self.refused: list[tuple[Message, InvalidEvent]] = []
+        self.messages: list[Message] = []
+        self.shoppers: list[Shopper] = []
+        self.ranking: Pass | None = None
+        self.answers: list[Recommendations] = []
+        self.values: list[bytes] = []
+
+    @property
+    def folded(self) -> Folded | None:
+        """What folding gave, once the profiles are stored; None where all messages are refused as well."""
+        return self.ranking.folded if self.ranking is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPath:
-    """What happens to each message of the source topics.
+    """What happens to the messages of the source topics.
 
-    A message is followed to its list with one servable, the one that serves when its profile is folded.
+    A partition's messages are folded in their order. A message is acknowledged when its list, its shopper's profile and
+    what it says of its item and session are with the brokers, so that a crash repeats and never loses.
 
-    A partition's messages are decoded and folded in their order; ranking and delivery of many overlap. A message is
-    acknowledged when its profile, its list and what it says of its item are with the brokers, so that a crash repeats
-    and never loses.
+    Attributes:
+        batch_size: most messages of a batch.
+        deadline_s: seconds after which a batch that is not ranked is answered without the model.
     """
 
     decoders: Mapping[str, Decode]
     serving: Serving
     profiles: StateTable
-    outbox: Outbox
+    trending: Trending
+    producer: BatchProducer
     dead_letters: DeadLetters
-    in_flight: InFlight[Message]
+    checkpoint: Checkpoint[Message]
     behaviour: BehaviourPath
     metrics: Metrics
     recommendations_topic: str
-    crash: Callable[[BaseException], None]
-    _answers: set[asyncio.Task[None]] = field(default_factory=set)
+    partitions: int
+    batch_size: int
+    deadline_s: float
+    _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
 
-    async def follow(self, message: Message) -> None:
-        """Take one message as far as its order matters; the rest goes on by itself."""
-        ticket = await self.in_flight.admit((message.topic, message.partition), message)
-        try:
-            servable, observation = await self._observe(message)
-        except InvalidEvent as refusal:
-            self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
-            return
-        with self.metrics.timed("profile_write"):
-            logged = await self.profiles.write(message.partition, message.key, observation.profile)
-        self.behaviour.observe(observation)
-        self.metrics.events.labels(message.topic, outcome(observation)).inc()
-        answer = asyncio.create_task(self._answer(ticket, servable, observation, logged))
-        self._answers.add(answer)
-        answer.add_done_callback(self._answered)
+    async def run(self) -> None:
+        """Process batches, one after the other, without end."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._process_all())
+            group.create_task(self._produce_all())
 
-    async def _observe(self, message: Message) -> tuple[Servable, Observation]:
-        """Decode a message and fold it into its shopper's profile. Raises InvalidEvent."""
-        with self.metrics.timed("decode"):
-            interaction = self.decoders[message.topic](message.key, message.value)
-        servable, text_vector = await self._encode(interaction)
-        with self.metrics.timed("profile_read"):
-            stored = self.profiles.read(message.partition, message.key)
-        try:
-            return servable, servable.engine.observe(stored, interaction, source_of(message), text_vector)
-        except ProfileCodecError as error:
-            raise InvalidEvent("unreadable_profile", "profile", str(error)) from error
-
-    async def _encode(self, interaction: Interaction) -> tuple[Servable, Vector | None]:
-        """Return what serves, with the vector of a search in its space."""
+    async def _process_all(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            servable, vector = self.serving.now, None
-            if isinstance(interaction, Search):
-                with self.metrics.timed("encode"):
-                    vector = await servable.scoring.encode_query(interaction.query)
-            # Where another model took over meanwhile, the profile may be in its space already.
-            if servable is self.serving.now:
-                return servable, vector
+            batch = await self.checkpoint.take(self.batch_size)
+            self.metrics.observe_batch(batch.waited_s)
+            # Nothing is awaited between the choice of the model and the hop into the thread: batches reach it in the
+            # order in which they were taken, so a profile never goes back to the space of the model before.
+            processing = Processing(batch, self.serving.now)
+            in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
+            await asyncio.wait({in_thread}, timeout=self.deadline_s - (monotonic() - batch.taken_s))
+            late = not in_thread.done() and await self._answer_late(processing, in_thread)
+            if late:
+                self._processed.put_nowait(processing)
+            # The thread is busy until then. What arrives meanwhile waits here, to make up one batch.
+            await in_thread
+            if not late:
+                self._processed.put_nowait(processing)
 
-    async def _answer(
-        self,
-        ticket: Ticket[Message],
-        servable: Servable,
-        observation: Observation,
-        logged: asyncio.Future[RecordMetadata],
-    ) -> None:
-        """Rank, produce, and acknowledge once everything is delivered."""
-        ranked = await servable.scoring.rank(observation.query)
-        answer = servable.engine.compose(observation, ranked, datetime.now(UTC))
-        with self.metrics.timed("produce"):
-            data = serde.encode_json(answer)
-            delivered = await self.outbox.send(self.recommendations_topic, ticket.message.key, data)
-            await logged
-            await delivered
-        self.in_flight.finish(ticket)
-        self.metrics.answered(answer, observation.source.timestamp_ms)
+    # In the scorer's thread
 
-    def _answered(self, answer: asyncio.Task[None]) -> None:
-        self._answers.discard(answer)
-        if not answer.cancelled() and (error := answer.exception()) is not None:
-            self.crash(error)
+    def _process(self, processing: Processing) -> None:
+        """Take a batch from bytes to lists."""
+        servable, metrics = processing.servable, self.metrics
+        with metrics.timed("decode"):
+            decoded = self._decode(processing)
+        vectors = self._encode(servable, [interaction for _, interaction in decoded])
+        with metrics.timed("profile_read"):
+            ranking = self._read(processing, decoded, vectors)
+        processing.ranking = ranking
+        if not ranking.events:
+            return
+        store = partial(self._store, processing.shoppers)
+        folded = ranking.run(servable.engine, servable.scoring.recommender, store)
+        if ranking.lists is not None:
+            self._answer(processing, folded, ranking.lists)
+
+    def _decode(self, processing: Processing) -> list[tuple[Message, Interaction]]:
+        decoded = []
+        for message in processing.batch.messages:
+            try:
+                decoded.append((message, self.decoders[message.topic](message.key, message.value)))
+            except InvalidEvent as refusal:
+                processing.refused.append((message, refusal))
+        return decoded
+
+    def _encode(self, servable: Servable, interactions: Sequence[Interaction]) -> list[Vector | None]:
+        """Return the vector of each search, None for other interactions."""
+        queries = {place: each.query for place, each in enumerate(interactions) if isinstance(each, Search)}
+        vectors: list[Vector | None] = [None] * len(interactions)
+        if queries:
+            with self.metrics.timed("encode"):
+                for place, vector in zip(queries, servable.scoring.encode_queries(list(queries.values())), strict=True):
+                    vectors[place] = vector
+        return vectors
+
+    def _read(
+        self, processing: Processing, decoded: Sequence[tuple[Message, Interaction]], vectors: Sequence[Vector | None]
+    ) -> Pass:
+        """Read each shopper's profile once; the events of one that cannot be read are refused."""
+        engine = processing.servable.engine
+        stored: list[bytes | None] = []
+        places: dict[Shopper, int | InvalidEvent] = {}
+        for shopper, data in self._stored((message.partition, message.key) for message, _ in decoded):
+            try:
+                profile = engine.load(data)
+            except ProfileCodecError as error:
+                places[shopper] = InvalidEvent("unreadable_profile", "profile", str(error))
+            else:
+                places[shopper] = len(stored)
+                stored.append(profile)
+                processing.shoppers.append(shopper)
+        events = []
+        for (message, interaction), vector in zip(decoded, vectors, strict=True):
+            place = places[message.partition, message.key]
+            if isinstance(place, InvalidEvent):
+                processing.refused.append((message, place))
+            else:
+                events.append(Event(interaction, source_of(message), place, vector))
+                processing.messages.append(message)
+        return Pass(events, stored)
+
+    def _stored(self, shoppers: Iterable[Shopper]) -> list[tuple[Shopper, bytes | None]]:
+        by_partition: dict[int, dict[bytes, None]] = {}
+        for partition, key in shoppers:
+            by_partition.setdefault(partition, {})[key] = None
+        return [
+            ((partition, key), data)
+            for partition, keys in by_partition.items()
+            for key, data in zip(keys, self.profiles.read_many(partition, list(keys)), strict=True)
+        ]
+
+    def _store(self, shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> None:
+        with self.metrics.timed("profile_write"):
+            for partition, values in by_partition(shoppers, profiles).items():
+                self.profiles.put_many(partition, values)
+
+    def _answer(self, processing: Processing, folded: Folded, lists: Lists) -> None:
+        """Compose and serialise the lists."""
+        processing.answers = processing.servable.engine.compose(folded, lists, [datetime.now(UTC)] * len(lists))
+        processing.values = [serde.encode_json(answer) for answer in processing.answers]
+        if lists.fallback:
+            self.metrics.fallbacks.labels(lists.fallback).inc(len(processing.answers))
+
+    # On the event loop
+
+    async def _answer_late(self, processing: Processing, in_thread: asyncio.Future[None]) -> bool:
+        """Answer a batch without the model once it is folded; return False if the thread has its lists after all."""
+        while (ranking := processing.ranking) is None or ranking.folded is None:
+            await asyncio.wait({in_thread}, timeout=POLL_S)
+            if in_thread.done():
+                return False
+        return ranking.give_up(partial(self._answer_without_model, processing))
+
+    def _answer_without_model(self, processing: Processing, folded: Folded, shortlists: Shortlists | None) -> None:
+        scoring = processing.servable.scoring
+        if shortlists is None:
+            lists = scoring.popular(folded.queries)
+        else:
+            lists = in_retrieval_order(shortlists, scoring.recommender.catalogue, DEADLINE_EXCEEDED)
+        self._answer(processing, folded, lists)
+
+    async def _produce_all(self) -> None:
+        """Hand batches to the producer, one after the other, without end: a changelog must not go back in time."""
+        while True:
+            await self._produce(await self._processed.get())
+
+    async def _produce(self, processing: Processing) -> None:
+        """Hand a batch's results to the producer; its messages are acknowledged when the brokers have everything."""
+        began, folded = perf_counter(), processing.folded
+        deliveries = [await self.dead_letters.send(message, refusal) for message, refusal in processing.refused]
+        if folded is not None:
+            self.behaviour.observe(folded.approaches, folded.sessions)
+            self.trending.add(folded.trends)
+            topics = (message.topic for message in processing.messages)
+            self.metrics.outcomes(zip(topics, folded.outcomes, strict=True))
+            for partition, profiles in by_partition(processing.shoppers, folded.profiles).items():
+                deliveries += [each.delivered for each in await self.profiles.log_many(partition, profiles)]
+            for partition, lists in self._by_user(processing.messages, processing.values).items():
+                sent = await self.producer.send_all(self.recommendations_topic, partition, lists)
+                deliveries += [each.delivered for each in sent]
+        self.checkpoint.finish_when(processing.batch, deliveries, partial(self._delivered, processing, began))
+
+    def _by_user(self, messages: Sequence[Message], values: Sequence[bytes]) -> dict[int, list[Record]]:
+        records: dict[int, list[Record]] = {}
+        for message, value in zip(messages, values, strict=True):
+            records.setdefault(partition_of(message.key, self.partitions), []).append((message.key, value))
+        return records
+
+    def _delivered(self, processing: Processing, began: float) -> None:
+        if processing.answers:
+            self.metrics.observe_stage("produce", perf_counter() - began)
+            self.metrics.answered(processing.answers, [milliseconds(message) for message in processing.messages])
 
 
-def outcome(observation: Observation) -> str:
-    """Return what became of the interaction, as it is counted."""
-    if observation.replayed:
-        return REPLAYED
-    return LATE if observation.late else OK
+def by_partition(shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
+    """Return keys and profiles by partition."""
+    values: dict[int, list[tuple[bytes, bytes]]] = {}
+    for (partition, key), profile in zip(shoppers, profiles, strict=True):
+        values.setdefault(partition, []).append((key, profile))
+    return values
 
 
 def source_of(message: Message) -> Source:
     """Return where a message lay, with the timestamp in milliseconds."""
-    return Source(message.topic, message.partition, message.offset, round(message.timestamp * 1000))
+    return Source(message.topic, message.partition, message.offset, milliseconds(message))
+
+
+def milliseconds(message: Message) -> int:
+    """Return when Kafka took a message."""
+    at_ms: int = round(message.timestamp * 1000)
+    return at_ms

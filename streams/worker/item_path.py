@@ -1,33 +1,35 @@
-"""Where items arrive: each one's vector is made once, here, and broadcast to every worker on `item-vectors`."""
+"""The path of items: each one's vector is made once, here, and broadcast to every worker on `item-vectors`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from time import monotonic
 
 import msgspec
+from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from inference.encoding.text import item_text
-from inference.errors import ScoringError
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import ItemVector
 from streams.errors import InvalidEvent
-from streams.kafka.outbox import LARGEST_MESSAGE, Outbox
-from streams.metrics import Metrics
-from streams.serving.servable import Servable, Serving
+from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Record
+from streams.metrics import OK, Metrics
+from streams.serving.servable import Serving
+from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.dead_letters import DeadLetters
-from streams.worker.inflight import InFlight
 
 log = logging.getLogger(__name__)
 
+TAKEN_AT_ONCE = 16
+"""Messages that are encoded before the first of them is published: about a tenth of a second."""
 RENEWED_AT_ONCE = 64
 UNHURRIED, REST = 8, 1.0
 """Items encoded at once for a model that is yet to come, and the rest after them as a share of the time they took: the
@@ -42,27 +44,51 @@ class ItemPath:
     """Turns messages of `items` into records of `item-vectors`, in the same partition and order."""
 
     serving: Serving
-    outbox: Outbox
+    producer: BatchProducer
     dead_letters: DeadLetters
-    in_flight: InFlight[Message]
+    checkpoint: Checkpoint[Message]
     metrics: Metrics
     item_vectors_topic: str
 
-    async def follow(self, message: Message) -> None:
-        """Take one message; it is acknowledged when its record is delivered."""
-        ticket = await self.in_flight.admit((message.topic, message.partition), message)
-        try:
-            item = serde.decode_item(message.key, message.value)
-            # What is on its way makes a renewal needless, and must not be overtaken by one.
+    async def run(self) -> None:
+        """Process messages as they come, without end."""
+        while True:
+            await self.process(await self.checkpoint.take(TAKEN_AT_ONCE))
+
+    async def process(self, batch: Batch[Message]) -> None:
+        """Publish the records of a batch of messages, which are acknowledged when the records are delivered."""
+        items: dict[int, Item] = {}
+        refusals: dict[int, InvalidEvent] = {}
+        for place, message in enumerate(batch.messages):
+            try:
+                item = serde.decode_item(message.key, message.value)
+            except InvalidEvent as error:
+                refusals[place] = error
+                continue
+            # A message on its way makes a renewal needless, and must not be overtaken by one.
             self._expect(message.key.decode())
-            value = None if item is None else encoded(await self._arrived(item))
-        except InvalidEvent as refusal:
-            self._expect_no_longer(message.key)
-            sent = await self.dead_letters.send(message, refusal)
-        else:
-            sent = await self.outbox.send(self.item_vectors_topic, message.key, value, message.partition)
-            self.metrics.events.labels(message.topic, "ok").inc()
-        self.in_flight.finish_when(sent, ticket)
+            if item is not None:
+                items[place] = item
+        values: dict[int, bytes] = {}
+        for place, record in zip(items, await self._records(list(items.values())), strict=True):
+            try:
+                values[place] = encoded(record, required=True)
+            except InvalidEvent as error:
+                refusals[place] = error
+        records: dict[int, list[Record]] = {}
+        for place, message in enumerate(batch.messages):
+            if place not in refusals:
+                records.setdefault(message.partition, []).append((message.key, values.get(place)))
+        deliveries: list[asyncio.Future[RecordMetadata]] = []
+        for place, refusal in refusals.items():
+            self._expect_no_longer(batch.messages[place].key)
+            deliveries.append(await self.dead_letters.send(batch.messages[place], refusal))
+        for partition, of_partition in records.items():
+            sent = await self.producer.send_all(self.item_vectors_topic, partition, of_partition)
+            deliveries += [each.delivered for each in sent]
+        taken = (message for place, message in enumerate(batch.messages) if place not in refusals)
+        self.metrics.outcomes((message.topic, OK) for message in taken)
+        self.checkpoint.finish_when(batch, deliveries)
 
     async def renew(self, owned: Callable[[], Collection[int]]) -> int:
         """Encode what lacks a vector in a space that is served or coming, in the owned partitions; return how many."""
@@ -74,57 +100,53 @@ class ItemPath:
                 number = RENEWED_AT_ONCE if hurried else UNHURRIED
                 some = [stale.popleft() for _ in range(min(number, len(stale)))]
                 started = monotonic()
-                renewed += sum(await asyncio.gather(*(self._renew(item_id, partition) for item_id in some)))
+                renewed += await self._renew(some, partition)
                 await asyncio.sleep(0.0 if hurried else REST * (monotonic() - started))
         return renewed
 
-    async def _renew(self, item_id: str, partition: int) -> bool:
-        known = self.serving.now.live.record(item_id)
-        if known is None or not self._is_stale(item_id, partition):
-            return False
-        try:
-            value = encoded(await self._record(known.item))
-        except InvalidEvent as refusal:
-            log.error("an item's new vector cannot be published: %s", refusal.reason)  # noqa: TRY400
-            return False
-        # While it was encoded, a newer message may have come, or another worker's record.
-        if not self._is_stale(item_id, partition):
-            return False
-        self._expect(item_id)
-        await (await self.outbox.send(self.item_vectors_topic, item_id.encode(), value, partition))
-        return True
+    async def _renew(self, item_ids: Sequence[str], partition: int) -> int:
+        known = [self.serving.now.live.record(item_id) for item_id in item_ids if self._is_stale(item_id, partition)]
+        records: list[Record] = []
+        for record in await self._records([each.item for each in known if each is not None]):
+            item_id = record.item.item_id
+            try:
+                value = encoded(record)
+            except InvalidEvent as refusal:
+                log.error("an item's new vector cannot be published: %s", refusal.reason)  # noqa: TRY400
+                continue
+            # While it was encoded, a newer message may have come, or another worker's record.
+            if self._is_stale(item_id, partition):
+                self._expect(item_id)
+                records.append((item_id.encode(), value))
+        sent = await self.producer.send_all(self.item_vectors_topic, partition, records)
+        await asyncio.gather(*(each.delivered for each in sent))
+        return len(records)
 
-    async def _arrived(self, item: Item) -> ItemVector:
-        """Return the record of an item that came. Raises InvalidEvent where the model in use cannot encode it."""
-        record = await self._record(item)
-        if not record.vector:
-            raise InvalidEvent("unencodable", "$", "required a text that the model can encode")
-        return record
-
-    async def _record(self, item: Item) -> ItemVector:
-        """Return the item's record with its vectors in the spaces that are served and coming, and one more at the most.
+    async def _records(self, items: Sequence[Item]) -> list[ItemVector]:
+        """Return items' records with their vectors in the spaces that are served and coming, and one more at the most.
 
         A text that was encoded before keeps its vectors, so that the model before can take over again at once.
         """
-        text = item_text(item)
-        text_hash = stable_key(text)
+        texts = list(map(item_text, items))
+        hashes = list(map(stable_key, texts))
         servables = self.serving.servables
-        known = servables[0].live.record(item.item_id)
-        kept = known.vectors if known is not None and known.text_hash == text_hash else {}
-        wanted = {each.live.space: await self._vector(each, text, kept) for each in servables}
-        (space, vector), *others = islice((wanted | {s: v for s, v in kept.items() if s not in wanted}).items(), SPACES)
-        return ItemVector(item=item, space=space, text_hash=text_hash, vector=vector, also=dict(others))
-
-    async def _vector(self, servable: Servable, text: str, kept: Mapping[str, bytes]) -> bytes:
-        vector = kept.get(servable.live.space)
-        if vector is not None and len(vector) in (0, servable.bundle.dim):
-            return vector
-        try:
-            return quantise(await servable.scoring.encode_item(text)).tobytes()
-        except ScoringError:
-            # The error may quote the text.
-            log.error("an item cannot be encoded by %s, so it is not served", servable.bundle.name)  # noqa: TRY400
-            return UNENCODABLE
+        vectors: list[dict[str, bytes]] = []
+        for item, text_hash in zip(items, hashes, strict=True):
+            known = servables[0].live.record(item.item_id)
+            vectors.append(dict(known.vectors) if known is not None and known.text_hash == text_hash else {})
+        for servable in servables:
+            space, lengths = servable.live.space, (0, servable.bundle.dim)
+            missing = [place for place, kept in enumerate(vectors) if len(kept.get(space, b"?" * 9)) not in lengths]
+            made = await servable.scoring.encode_items([texts[place] for place in missing])
+            for place, vector in zip(missing, made, strict=True):
+                if vector is None:
+                    # No error here: it may quote the text.
+                    log.error("an item cannot be encoded by %s, so it is not served", servable.bundle.name)
+                vectors[place][space] = UNENCODABLE if vector is None else quantise(vector).tobytes()
+        return [
+            item_vector(item, text_hash, kept, [each.live.space for each in servables])
+            for item, text_hash, kept in zip(items, hashes, vectors, strict=True)
+        ]
 
     def _is_stale(self, item_id: str, partition: int) -> bool:
         return any(each.live.is_stale(item_id, partition) for each in self.serving.servables)
@@ -138,8 +160,21 @@ class ItemPath:
             each.live.expect_no_longer((key or b"").decode(errors="replace"))
 
 
-def encoded(record: ItemVector) -> bytes:
-    """Return the record's bytes. Raises InvalidEvent where brokers would not take so many."""
+def item_vector(item: Item, text_hash: int, vectors: Mapping[str, bytes], spaces: Sequence[str]) -> ItemVector:
+    """Return the record of an item with its vectors in `spaces` first, and in others as far as there is room."""
+    wanted = {space: vectors[space] for space in spaces}
+    (space, vector), *others = islice((wanted | {s: v for s, v in vectors.items() if s not in wanted}).items(), SPACES)
+    return ItemVector(item=item, space=space, text_hash=text_hash, vector=vector, also=dict(others))
+
+
+def encoded(record: ItemVector, *, required: bool = False) -> bytes:
+    """Return the record's bytes.
+
+    Raises InvalidEvent where brokers would not take so many, or where a vector in the first space is `required` and
+    the model could not make one.
+    """
+    if required and not record.vector:
+        raise InvalidEvent("unencodable", "$", "required a text that the model can encode")
     data = serde.encode_msgpack(record)
     if len(data) > LARGEST_MESSAGE:
         only = msgspec.structs.replace(record, also=dict.fromkeys(record.also, UNENCODABLE))

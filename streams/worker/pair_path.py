@@ -1,10 +1,10 @@
-"""Where approaches arrive: what goes with an item is counted here, in one place, and broadcast to every worker."""
+"""The path of item transitions: what goes with an item is counted here, in one place, and published to every worker."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,131 +15,158 @@ from streams.behaviour.pairs import PairRules, fold, neighbours
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.errors import InvalidEvent, PairsCodecError
-from streams.kafka.outbox import Outbox
-from streams.metrics import Metrics
+from streams.kafka.producer import BatchProducer
+from streams.metrics import OK, REPLAYED, Metrics
 from streams.state.table import StateTable
+from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.dead_letters import DeadLetters
-from streams.worker.inflight import InFlight, Ticket
 
 log = logging.getLogger(__name__)
 
-TOLD_AT_ONCE = 32
-"""Items whose states are put into words between two looks at the event loop: about a millisecond."""
+FOLDED_AT_ONCE, PUBLISHED_AT_ONCE = 32, 32
+"""Transitions folded, and items serialised, between two turns of the event loop: about a millisecond."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PairPath:
-    """Folds messages of `item-pairs` into the table of pairs, and tells the items that changed once an interval.
+    """Folds messages of `item-pairs` into the table of pairs, and publishes the items that changed once an interval.
 
-    The store has a message at once; the changelog and the broadcast have an item's newest state when it is told, and
-    only then are its messages acknowledged. So what a worker did not get round to telling is read again by the next
-    owner of the partition, who tells it, whether or not the state that he found holds it already.
+    The store holds a message at once. The changelog and the broadcast get an item's newest state when it is published;
+    only then are its messages acknowledged. What a worker did not publish is read again by the partition's next owner,
+    which publishes it even if its stored state already includes it.
 
     Attributes:
         table: states by item id.
-        rules: how approaches are counted.
-        full: so many messages wait to be told before it is done without regard to the interval.
-        crash: told of what cannot be told.
+        rules: how transitions are counted.
+        full: so many pending messages are published without regard to the interval.
+        crash: called with the error of a publication that failed.
     """
 
     table: StateTable
     rules: PairRules
-    outbox: Outbox
+    producer: BatchProducer
     dead_letters: DeadLetters
-    in_flight: InFlight[Message]
+    checkpoint: Checkpoint[Message]
     metrics: Metrics
     item_neighbours_topic: str
     full: int
     crash: Callable[[BaseException], None]
-    _states: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
-    _untold: list[Ticket[Message]] = field(default_factory=list)
-    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _changed: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    _pending: list[Batch[Message]] = field(default_factory=list)
+    _refused: list[asyncio.Future[Any]] = field(default_factory=list)
+    _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _soon: asyncio.Task[None] | None = None
     _hurried: bool = False
 
-    async def follow(self, message: Message) -> None:
-        """Take one message into the states of its items."""
-        ticket = await self.in_flight.admit((message.topic, message.partition), message)
-        try:
-            approaches = serde.decode_approaches(message.value)
-        except InvalidEvent as refusal:
-            self.in_flight.finish_when(await self.dead_letters.send(message, refusal), ticket)
-            return
-        counted = self._fold(message.partition, approaches)
-        self._untold.append(ticket)
-        self.metrics.events.labels(message.topic, "ok" if counted else "replayed").inc()
-        self._tell_if_due()
+    async def run(self) -> None:
+        """Process messages as they come, without end."""
+        while True:
+            await self.process(await self.checkpoint.take(self.full))
 
-    async def tell(self) -> None:
+    async def process(self, batch: Batch[Message]) -> None:
+        """Fold the messages of a batch into the states of their items."""
+        transitions: list[tuple[Message, Approach]] = []
+        readable: list[Message] = []
+        for message in batch.messages:
+            try:
+                transitions += [(message, each) for each in serde.decode_approaches(message.value)]
+            except InvalidEvent as refusal:
+                self._refused.append(await self.dead_letters.send(message, refusal))
+            else:
+                readable.append(message)
+        counted: set[int] = set()
+        for start in range(0, len(transitions), FOLDED_AT_ONCE):
+            counted |= self._fold(transitions[start : start + FOLDED_AT_ONCE])
+            await asyncio.sleep(0)
+        self.metrics.outcomes((each.topic, OK if id(each) in counted else REPLAYED) for each in readable)
+        # Not before all of it is folded: who publishes now publishes all that this batch changed.
+        self._pending.append(batch)
+        self._publish_if_due()
+
+    async def publish(self) -> None:
         """Log and broadcast every item that changed, and acknowledge the messages behind it."""
-        async with self._telling:
-            states, self._states = self._states, {}
-            tickets, self._untold = self._untold, []
-            sent: list[asyncio.Future[Any]] = []
-            for partition, changed in states.items():
-                sent += await self._send(partition, list(changed.items()))
-            await asyncio.gather(*sent)
-            for ticket in tickets:
-                self.in_flight.finish(ticket)
+        async with self._publishing:
+            changed, self._changed = self._changed, {}
+            pending, self._pending = self._pending, []
+            deliveries, self._refused = self._refused, []
+            for partition, states in changed.items():
+                deliveries += await self._send(partition, list(states.items()))
+            await asyncio.gather(*deliveries)
+            for batch in pending:
+                self.checkpoint.finish(batch)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Tell at once, until nothing is in flight; False if `timeout_s` seconds were not enough."""
+        """Publish at once, until no message is here; return False if `timeout_s` seconds were not enough."""
         self._hurried = True
-        self._tell_if_due()
+        self._publish_if_due()
         try:
-            return await self.in_flight.drain(timeout_s)
+            return await self.checkpoint.drain(timeout_s)
         finally:
             self._hurried = False
 
-    def _fold(self, partition: int, approaches: Sequence[Approach]) -> bool:
-        """Bring the states of the approaches' items up to date; False where they held all of them before."""
-        counted = False
-        changed = self._states.setdefault(partition, {})
-        for approach in approaches:
-            key = approach.item_id.encode()
-            stored = self.table.read(partition, key)
-            state = changed[key] = self._with(approach, stored)
-            if state is not stored:
-                self.table.put(partition, key, state)
-                counted = True
+    def _fold(self, transitions: Sequence[tuple[Message, Approach]]) -> set[int]:
+        """Bring the states of items up to date; return which messages held anything new, by `id`."""
+        counted: set[int] = set()
+        for partition, of_partition in _by_partition(transitions).items():
+            keys = list(dict.fromkeys(transition.item_id.encode() for _, transition in of_partition))
+            stored = dict(zip(keys, self.table.read_many(partition, keys), strict=True))
+            states = dict(stored)
+            for message, transition in of_partition:
+                key = transition.item_id.encode()
+                before, states[key] = states[key], self._with(transition, states[key])
+                if states[key] is not before:
+                    counted.add(id(message))
+            newer = [(key, state) for key, state in states.items() if state is not None and state is not stored[key]]
+            if newer:
+                self.table.put_many(partition, newer)
+            self._changed.setdefault(partition, {}).update((k, state) for k, state in states.items() if state)
         return counted
 
-    def _with(self, approach: Approach, stored: bytes | None) -> bytes:
-        """Return the item's state with the approach in it."""
+    def _with(self, transition: Approach, stored: bytes | None) -> bytes:
+        """Return the item's state with the transition in it."""
         try:
-            return fold(stored, approach, self.rules)
+            return fold(stored, transition, self.rules)
         except PairsCodecError as error:
             # It was learned and can be learned again; no shopper waits for it.
             log.error("what goes with an item is learned anew: %s", error)  # noqa: TRY400
             self.metrics.learned_anew.inc()
-            return fold(None, approach, self.rules)
+            return fold(None, transition, self.rules)
 
     async def _send(self, partition: int, states: Sequence[tuple[bytes, bytes]]) -> list[asyncio.Future[Any]]:
-        sent: list[asyncio.Future[Any]] = []
-        for start in range(0, len(states), TOLD_AT_ONCE):
-            part = states[start : start + TOLD_AT_ONCE]
+        deliveries: list[asyncio.Future[Any]] = []
+        for start in range(0, len(states), PUBLISHED_AT_ONCE):
+            part = states[start : start + PUBLISHED_AT_ONCE]
             records = [(key, record(key, state)) for key, state in part]
-            sent.append(await self.table.log_all(partition, part))
-            sent.append(await self.outbox.send_all(self.item_neighbours_topic, partition, records))
+            logged = await self.table.log_many(partition, part)
+            sent = await self.producer.send_all(self.item_neighbours_topic, partition, records)
+            deliveries += [each.delivered for each in (*logged, *sent)]
             await asyncio.sleep(0)
-        return sent
+        return deliveries
 
-    def _tell_if_due(self) -> None:
-        """Tell without waiting for the interval, where somebody waits or the window is about to be full."""
-        if self._soon is None and self._untold and (self._hurried or len(self._untold) >= self.full):
-            self._soon = asyncio.create_task(self.tell())
-            self._soon.add_done_callback(self._told)
+    def _publish_if_due(self) -> None:
+        """Publish without waiting for the interval, where a drain waits or the checkpoint is about to be full."""
+        is_full = sum(map(len, self._pending)) >= self.full
+        if self._soon is None and self._pending and (self._hurried or is_full):
+            self._soon = asyncio.create_task(self.publish())
+            self._soon.add_done_callback(self._published)
 
-    def _told(self, telling: asyncio.Task[None]) -> None:
+    def _published(self, publishing: asyncio.Task[None]) -> None:
         self._soon = None
-        if telling.cancelled():
+        if publishing.cancelled():
             return
-        if (error := telling.exception()) is not None:
+        if (error := publishing.exception()) is not None:
             self.crash(error)
         else:
-            self._tell_if_due()
+            self._publish_if_due()
+
+
+def _by_partition(transitions: Iterable[tuple[Message, Approach]]) -> dict[int, list[tuple[Message, Approach]]]:
+    found: dict[int, list[tuple[Message, Approach]]] = {}
+    for message, transition in transitions:
+        found.setdefault(message.partition, []).append((message, transition))
+    return found
 
 
 def record(key: bytes, state: bytes) -> bytes:
-    """Return what is told of the item with this id."""
+    """Return what is published of the item with this id."""
     return serde.encode_msgpack(neighbours(stable_key(key.decode()), state))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import nan
@@ -22,17 +22,17 @@ from streams.errors import InvalidEvent, StreamsError
 from streams.items.trending import Trending
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import client_options
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.serving.pins import SERVING_SLOT
 from streams.serving.servable import Serving
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.worker.behaviour_path import BehaviourPath
+from streams.worker.checkpoint import Checkpoint
 from streams.worker.consuming import Consumer
 from streams.worker.event_path import EventPath
 from streams.worker.health import Health
-from streams.worker.inflight import InFlight
 from streams.worker.item_path import ItemPath
 from streams.worker.learning import Learning
 from streams.worker.pair_path import PairPath
@@ -90,9 +90,11 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         transport.Consumer = Consumer
         return transport
 
-    def acknowledge(self, message: Message) -> None:
-        """Let the message's offset be committed."""
-        message.ack(self.consumer)
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Let the offsets of messages be committed."""
+        consumer = self.consumer
+        for message in messages:
+            message.ack(consumer)
 
     def crash_soon(self, error: BaseException) -> None:
         """Stop the worker with this error; what is not acknowledged will be read again."""
@@ -113,7 +115,7 @@ class Worker:
     serving: Serving
     swap: ModelSwap
     trending: Trending
-    outbox: Outbox
+    producer: BatchProducer
     metrics: Metrics
     health: Health
     watch: Watch
@@ -121,7 +123,7 @@ class Worker:
     _stopping: bool = False
     _catalogue_as_of: float = nan
     _item_partitions: set[int] = field(default_factory=set)
-    _reader: asyncio.Task[None] | None = None
+    _running: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         app, settings = self.app, self.settings
@@ -130,28 +132,28 @@ class Worker:
         items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
         pairs = app.topic(settings.item_pairs_topic, key_type=bytes, value_type=bytes)
         options = {"isolated_partitions": True, "supervisor_strategy": CrashingSupervisor}
-        app.agent(sources, name="interactions", **options)(self._agent(self.events.follow))
-        app.agent(items, name="items", **options)(self._agent(self.items.follow))
-        app.agent(pairs, name="pairs", **options)(self._agent(self.pairs.follow))
+        app.agent(sources, name="interactions", **options)(self._agent(self.events.checkpoint))
+        app.agent(items, name="items", **options)(self._agent(self.items.checkpoint))
+        app.agent(pairs, name="pairs", **options)(self._agent(self.pairs.checkpoint))
         app.task(self._serve)
         self.metrics.catalogue_freshness.set_function(lambda: time() - self._catalogue_as_of)
-        app.timer(settings.trending_interval_seconds)(self._tell_trending)
-        app.timer(settings.behaviour_interval_seconds)(self._tell_behaviour)
+        app.timer(settings.trending_interval_seconds)(self._publish_trending)
+        app.timer(settings.behaviour_interval_seconds)(self._publish_behaviour)
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)
 
-    def _agent(self, follow: Callable[[Message], Any]) -> Callable[[StreamT], Any]:
+    def _agent(self, checkpoint: Checkpoint[Message]) -> Callable[[StreamT], Any]:
         async def agent(stream: StreamT) -> None:
             async for event in stream.noack().events():
-                await follow(event.message)
+                await checkpoint.put(event.message)
 
         return agent
 
     async def _prepare(self) -> None:
         """Connect, and read the broadcast topics to their end."""
         self.app.add_future(self._guarded(self.watch.pulse()))
-        await self.outbox.start()
+        await self.producer.start()
         reader = BroadcastReader(
             options=client_options(self.settings),
             partitions=self._broadcast_partitions(),
@@ -159,7 +161,8 @@ class Worker:
             flush=self._flush_broadcast,
             newest={self.settings.sessions_topic: RECORDS_A_SESSION * self.settings.sessions_kept},
         )
-        self._reader = self.app.add_future(self._guarded(reader.run()))
+        for work in (reader.run(), self.events.run(), self.items.run(), self.pairs.run()):
+            self._running.append(self.app.add_future(self._guarded(work)))
         await self.app.wait(reader.caught_up)
         if not self.app.should_stop:
             self.health.catalogue_read = True
@@ -227,16 +230,16 @@ class Worker:
         self.swap.advance()
         await self.learning.flush()
 
-    async def _tell_trending(self) -> None:
-        """Broadcast what the worker's own partitions are after, and bring the own picture up to date."""
+    async def _publish_trending(self) -> None:
+        """Broadcast the trends of the worker's own partitions, and update what its lists read."""
         for snapshot in self.trending.take_changed():
             key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
-            await (await self.outbox.send(self.settings.trending_topic, key, value))
+            await (await self.producer.send(self.settings.trending_topic, key, value))
         await self._update_popularity()
 
-    async def _tell_behaviour(self) -> None:
-        """Broadcast what goes together and how far sessions have come."""
-        await asyncio.gather(self.pairs.tell(), self.behaviour.tell())
+    async def _publish_behaviour(self) -> None:
+        """Broadcast co-occurrences and sessions that changed."""
+        await asyncio.gather(self.pairs.publish(), self.behaviour.publish())
 
     async def _update_popularity(self) -> None:
         if not self._stopping:
@@ -254,24 +257,24 @@ class Worker:
                 self.trending.release(tp.partition)
 
     async def _drain(self) -> bool:
-        in_flight: tuple[InFlight[Message], ...] = (self.events.in_flight, self.items.in_flight, self.pairs.in_flight)
+        checkpoints = (self.events.checkpoint, self.items.checkpoint, self.pairs.checkpoint)
         timeout = self.settings.shutdown_drain_seconds
-        ends = (self.events.in_flight.drain(timeout), self.items.in_flight.drain(timeout), self.pairs.drain(timeout))
+        ends = (self.events.checkpoint.drain(timeout), self.items.checkpoint.drain(timeout), self.pairs.drain(timeout))
         drained = await asyncio.gather(*ends)
-        told = False
+        published = False
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCONNECT_S):
-                await self.behaviour.tell()
-                told = True
-                await self._tell_trending()
-        if left := sum(map(len, in_flight)):
+                await self.behaviour.publish()
+                published = True
+                await self._publish_trending()
+        if left := sum(map(len, checkpoints)):
             log.warning("%s messages still in flight: they will be read again", left)
-        return all(drained) and told
+        return all(drained) and published
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self._stopping = True
         self.health.stopping = True
-        if self._reader is not None:
-            self._reader.cancel()
-        await self.outbox.stop(DISCONNECT_S)
+        for each in self._running:
+            each.cancel()
+        await self.producer.stop(DISCONNECT_S)
         self.serving.now.scoring.close()

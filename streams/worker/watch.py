@@ -19,8 +19,8 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.state.rocksdb import Figures
 from streams.state.table import StateTable
+from streams.worker.checkpoint import Checkpoint
 from streams.worker.health import Health
-from streams.worker.inflight import InFlight
 from streams.worker.lag import LogEnds
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Watch:
         app: whose partitions, commits and recovery are looked at.
         reader: asks the brokers where logs end.
         tables: whose databases are looked at.
-        in_flight: messages under way, the oldest of which tell the lag.
+        checkpoints: the messages that are read and not acknowledged; the oldest ones tell the lag.
     """
 
     settings: Settings
     app: WorkerApp
     tables: Sequence[StateTable]
-    in_flight: Sequence[InFlight[Message]]
+    checkpoints: Sequence[Checkpoint[Message]]
     metrics: Metrics
     health: Health
     ends: LogEnds = field(default_factory=LogEnds)
@@ -155,7 +155,7 @@ class Watch:
     def _oldest(self) -> Mapping[tuple[str, int], float]:
         """Return when Kafka took the oldest message under way, by partition."""
         return {
-            (message.topic, message.partition): message.timestamp
-            for window in self.in_flight
-            for message in window.oldest()
+            partition: message.timestamp
+            for checkpoint in self.checkpoints
+            for partition, message in checkpoint.oldest().items()
         }

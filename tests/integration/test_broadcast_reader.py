@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from streams.kafka import topics
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import client_options
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BatchProducer
 from streams.settings import Settings
 from tests.integration.conftest import settings_on
 from tests.integration.workers import until
@@ -75,15 +75,15 @@ async def settings(embedded: str, request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture
-async def outbox(settings: Settings) -> AsyncIterator[Outbox]:
-    outbox = Outbox(client_options(settings), linger_ms=1)
-    await outbox.start()
-    yield outbox
-    await outbox.stop(10)
+async def producer(settings: Settings) -> AsyncIterator[BatchProducer]:
+    producer = BatchProducer(client_options(settings), linger_ms=1)
+    await producer.start()
+    yield producer
+    await producer.stop(10)
 
 
-async def publish(outbox: Outbox, settings: Settings, partition: int, *values: bytes | None) -> None:
-    for sent in [await outbox.send(settings.item_vectors_topic, b"item", value, partition) for value in values]:
+async def publish(producer: BatchProducer, settings: Settings, partition: int, *values: bytes | None) -> None:
+    for sent in [await producer.send(settings.item_vectors_topic, b"item", value, partition) for value in values]:
         await sent
 
 
@@ -92,10 +92,10 @@ def numbers(start: int, end: int) -> list[bytes]:
 
 
 async def test_everything_there_is_read_in_order_from_the_beginning_then_it_is_caught_up(
-    settings: Settings, outbox: Outbox
+    settings: Settings, producer: BatchProducer
 ) -> None:
-    await publish(outbox, settings, 0, *numbers(0, 3000))
-    await publish(outbox, settings, 1, b"first", None, b"last")
+    await publish(producer, settings, 0, *numbers(0, 3000))
+    await publish(producer, settings, 1, b"first", None, b"last")
     async with Listener(settings).listening() as listener:
         await listener.caught_up()
         assert listener.values == {0: numbers(0, 3000), 1: [b"first", None, b"last"], 2: []}
@@ -107,26 +107,26 @@ async def test_where_all_is_empty_it_is_caught_up_at_once_and_flushes_nothing(se
         assert (listener.read, listener.flushed) == (0, [])
 
 
-async def test_new_records_are_followed_in_every_partition(settings: Settings, outbox: Outbox) -> None:
-    await publish(outbox, settings, 0, b"old")
+async def test_new_records_are_followed_in_every_partition(settings: Settings, producer: BatchProducer) -> None:
+    await publish(producer, settings, 0, b"old")
     async with Listener(settings).listening() as listener:
         await listener.caught_up()
         for partition in range(3):
-            await publish(outbox, settings, partition, b"new", None)
+            await publish(producer, settings, partition, b"new", None)
         await until(lambda: listener.read == 7, "seven records are read")
         assert listener.values == {0: [b"old", b"new", None], 1: [b"new", None], 2: [b"new", None]}
 
 
 async def test_each_batch_is_flushed_once_and_wholly_and_no_record_comes_meanwhile(
-    settings: Settings, outbox: Outbox
+    settings: Settings, producer: BatchProducer
 ) -> None:
-    await publish(outbox, settings, 0, *numbers(0, 2500))
+    await publish(producer, settings, 0, *numbers(0, 2500))
     listener = Listener(settings)
     listener.gate.clear()
     async with listener.listening():
         await until(lambda: listener.read > 0, "a batch is applied")
         held = listener.read
-        await publish(outbox, settings, 1, b"later")
+        await publish(producer, settings, 1, b"later")
         assert (listener.read, listener.flushed) == (held, [])
         assert not listener.reader.caught_up.is_set()
         listener.gate.set()
@@ -136,26 +136,28 @@ async def test_each_batch_is_flushed_once_and_wholly_and_no_record_comes_meanwhi
         assert listener.unflushed == 0
 
 
-async def test_what_comes_after_the_start_does_not_put_off_being_caught_up(settings: Settings, outbox: Outbox) -> None:
-    await publish(outbox, settings, 2, b"old")
+async def test_what_comes_after_the_start_does_not_put_off_being_caught_up(
+    settings: Settings, producer: BatchProducer
+) -> None:
+    await publish(producer, settings, 2, b"old")
     listener = Listener(settings)
     listener.gate.clear()
     async with listener.listening():
         await until(lambda: listener.read == 1, "the old record is applied")
-        await publish(outbox, settings, 2, *numbers(0, 5000))
+        await publish(producer, settings, 2, *numbers(0, 5000))
         listener.gate.set()
         await listener.caught_up()
         await until(lambda: listener.read == 5001, "the new records are applied")
         assert listener.caught_up_in_flush[:2] == [False, True]
 
 
-async def test_of_a_long_topic_only_the_end_is_read(settings: Settings, outbox: Outbox) -> None:
-    await publish(outbox, settings, 0, *numbers(0, 50))
-    await publish(outbox, settings, 1, *numbers(0, 5))
+async def test_of_a_long_topic_only_the_end_is_read(settings: Settings, producer: BatchProducer) -> None:
+    await publish(producer, settings, 0, *numbers(0, 50))
+    await publish(producer, settings, 1, *numbers(0, 5))
     listener = Listener(settings)
     listener.reader.newest = {settings.item_vectors_topic: 10}
     async with listener.listening():
         await listener.caught_up()
         assert listener.values == {0: numbers(40, 50), 1: numbers(0, 5), 2: []}
-        await publish(outbox, settings, 2, b"new")
+        await publish(producer, settings, 2, b"new")
         await until(lambda: listener.values[2] == [b"new"], "the new record is read")

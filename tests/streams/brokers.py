@@ -1,13 +1,15 @@
-"""An outbox whose brokers take messages when the test says so, for the faults that no real broker shows on demand."""
+"""A producer whose brokers take messages when the test says so, for the faults that no real broker shows on demand."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.structs import RecordMetadata, TopicPartition
+
+from streams.kafka.producer import Record, Sent
 
 
 @dataclass(eq=False)
@@ -28,7 +30,7 @@ class Delivery:
         self.future.set_exception(error)
 
 
-class ScriptedOutbox:
+class ScriptedProducer:
     """Keeps what is sent; with `prompt`, the brokers have it at once."""
 
     def __init__(self, *, prompt: bool = False) -> None:
@@ -38,8 +40,11 @@ class ScriptedOutbox:
     async def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> Any:
         return self._take(topic, partition or 0, [(key or b"", value or b"")])
 
-    async def send_all(self, topic: str, partition: int, messages: Iterable[tuple[bytes, bytes]]) -> Any:
-        return self._take(topic, partition, list(messages))
+    async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
+        if not records:
+            return []
+        messages = [(key or b"", value or b"") for key, value in records]
+        return [Sent(self._take(topic, partition, messages), len(messages))]
 
     def on(self, topic: str) -> list[Delivery]:
         return [delivery for delivery in self.deliveries if delivery.topic == topic]
@@ -51,7 +56,7 @@ class ScriptedOutbox:
                 delivery.arrive()
 
     def _take(self, topic: str, partition: int, messages: list[tuple[bytes, bytes]]) -> asyncio.Future[RecordMetadata]:
-        offset = sum(len(each.messages) for each in self.on(topic)) + len(messages) - 1
+        offset = sum(len(each.messages) for each in self.on(topic))
         future = asyncio.get_running_loop().create_future()
         self.deliveries.append(Delivery(topic, partition, messages, future, offset))
         if self.prompt:

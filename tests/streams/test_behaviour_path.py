@@ -1,9 +1,8 @@
-"""An event is acknowledged when its item and session are told: a crash before it has it read, and told, again."""
+"""An event is acknowledged when what it says of its item and session is published; a crash before repeats both."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,10 +13,10 @@ from aiokafka.partitioner import DefaultPartitioner
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import Approach, View
-from streams.kafka.outbox import Outbox
+from streams.contracts.messages import Approach
+from streams.kafka.producer import BatchProducer
 from streams.worker.behaviour_path import TOGETHER, BehaviourPath
-from tests.streams.brokers import ScriptedOutbox
+from tests.streams.brokers import ScriptedProducer
 
 
 def session(key: int, *items: int) -> SessionItems:
@@ -32,43 +31,41 @@ class Bench:
     """A path, its brokers, and what was acknowledged."""
 
     def __init__(self) -> None:
-        self.outbox = ScriptedOutbox()
+        self.producer = ScriptedProducer()
         self.acknowledged: list[int] = []
         self.sessions = RecentSessions()
         self.path = BehaviourPath(
             sessions=self.sessions,
-            outbox=cast("Outbox", self.outbox),
+            producer=cast("BatchProducer", self.producer),
             item_pairs_topic="item-pairs",
             sessions_topic="sessions",
-            partitions=range(2),
-            acknowledge=lambda message: self.acknowledged.append(message.offset),
+            partitions=2,
+            acknowledge=lambda messages: self.acknowledged.extend(message.offset for message in messages),
         )
 
 
 async def test_events_wait_for_their_sessions_and_keep_their_order() -> None:
     bench = Bench()
     bench.sessions.observe(session(7, 1, 2))
-    bench.path.answered(event(0))
-    bench.path.answered(event(1))
-    telling = asyncio.create_task(bench.path.tell())
+    bench.path.answered([event(0), event(1)])
+    publishing = asyncio.create_task(bench.path.publish())
     await asyncio.sleep(0)
-    bench.path.answered(event(2))
-    (delivery,) = bench.outbox.deliveries
+    bench.path.answered([event(2)])
+    (delivery,) = bench.producer.deliveries
     assert bench.acknowledged == []
     delivery.arrive()
-    await telling
+    await publishing
     assert bench.acknowledged == [0, 1]
     assert [(key, serde.decode_session(value)) for key, value in delivery.messages] == [
         ((7).to_bytes(8, "big"), session(7, 1, 2))
     ]
-    await bench.path.tell()
+    await bench.path.publish()
     assert bench.acknowledged == [0, 1, 2]
-    assert len(bench.outbox.deliveries) == 1
+    assert len(bench.producer.deliveries) == 1
 
 
-def observation(item_id: str, offset: int, snapshot: SessionItems | None = None) -> Any:
-    action = View(event_id=str(offset), user_id="u", occurred_at=datetime(2026, 1, 1, tzinfo=UTC), item_id=item_id)
-    approach = Approach(
+def transition(item_id: str, offset: int) -> Approach:
+    return Approach(
         item_id=item_id,
         at_ms=1,
         weight=1.0,
@@ -80,25 +77,24 @@ def observation(item_id: str, offset: int, snapshot: SessionItems | None = None)
         timestamp_ms=1,
         shopper=1,
     )
-    return SimpleNamespace(interaction=action, approach=approach, session=snapshot)
 
 
-def told(bench: Bench) -> list[tuple[int, list[tuple[str, int]]]]:
+def published(bench: Bench) -> list[tuple[int, list[tuple[str, int]]]]:
     """Return each message's partition, and the item and offset of its approaches."""
     return [
         (delivery.partition, [(each.item_id, each.offset) for each in serde.decode_approaches(value)])
-        for delivery in bench.outbox.on("item-pairs")
+        for delivery in bench.producer.on("item-pairs")
         for _, value in delivery.messages
     ]
 
 
-async def test_approaches_to_the_items_of_a_partition_go_together_and_in_their_order() -> None:
+async def test_transitions_to_the_items_of_a_partition_go_together_and_in_their_order() -> None:
     bench = Bench()
     for offset in range(2 * TOGETHER):
-        bench.path.observe(observation(f"i{offset % 3}", offset, session(7, 1, 2)))
-    bench.outbox.prompt = True
-    await bench.path.tell()
-    messages = told(bench)
+        bench.path.observe([transition(f"i{offset % 3}", offset)], [session(7, 1, 2)])
+    bench.producer.prompt = True
+    await bench.path.publish()
+    messages = published(bench)
     assert max(len(approaches) for _, approaches in messages) == TOGETHER
     for item in ("i0", "i1", "i2"):
         partitions = {partition for partition, approaches in messages if item in dict(approaches)}
@@ -107,48 +103,48 @@ async def test_approaches_to_the_items_of_a_partition_go_together_and_in_their_o
         assert offsets == list(range(int(item[1]), 2 * TOGETHER, 3))
 
 
-async def test_approaches_are_told_before_their_events_are_acknowledged() -> None:
+async def test_transitions_are_published_before_their_events_are_acknowledged() -> None:
     bench = Bench()
-    bench.path.observe(observation("i0", 0, session(7, 1, 2)))
-    bench.path.observe(observation("i1", 1))
+    bench.path.observe([transition("i0", 0)], [session(7, 1, 2)])
+    bench.path.observe([transition("i1", 1)], [])
     for offset in range(2):
-        bench.path.answered(event(offset))
-    assert bench.outbox.deliveries == []
-    telling = asyncio.create_task(bench.path.tell())
+        bench.path.answered([event(offset)])
+    assert bench.producer.deliveries == []
+    publishing = asyncio.create_task(bench.path.publish())
     await asyncio.sleep(0)
-    first, *others = bench.outbox.deliveries
+    first, *others = bench.producer.deliveries
     for delivery in others:
         delivery.arrive()
     await asyncio.sleep(0)
     assert bench.acknowledged == []
     first.arrive()
-    await telling
+    await publishing
     assert bench.acknowledged == [0, 1]
 
 
-async def test_what_is_observed_while_telling_is_told_the_next_time() -> None:
+async def test_what_is_observed_while_publishing_is_published_the_next_time() -> None:
     bench = Bench()
-    bench.path.observe(observation("i1", 0))
-    telling = asyncio.create_task(bench.path.tell())
+    bench.path.observe([transition("i1", 0)], [])
+    publishing = asyncio.create_task(bench.path.publish())
     await asyncio.sleep(0)
-    bench.path.observe(observation("i2", 1))
-    bench.path.answered(event(1))
-    bench.outbox.arrive()
-    await telling
+    bench.path.observe([transition("i2", 1)], [])
+    bench.path.answered([event(1)])
+    bench.producer.arrive()
+    await publishing
     assert bench.acknowledged == []
-    bench.outbox.prompt = True
-    await bench.path.tell()
-    assert [approaches for _, approaches in told(bench)] == [[("i1", 0)], [("i2", 1)]]
+    bench.producer.prompt = True
+    await bench.path.publish()
+    assert [approaches for _, approaches in published(bench)] == [[("i1", 0)], [("i2", 1)]]
     assert bench.acknowledged == [1]
 
 
 async def test_a_session_that_is_not_delivered_acknowledges_nothing() -> None:
     bench = Bench()
     bench.sessions.observe(session(7, 1, 2))
-    bench.path.answered(event(0))
-    telling = asyncio.create_task(bench.path.tell())
+    bench.path.answered([event(0)])
+    publishing = asyncio.create_task(bench.path.publish())
     await asyncio.sleep(0)
-    bench.outbox.deliveries[0].fail(KafkaTimeoutError())
+    bench.producer.deliveries[0].fail(KafkaTimeoutError())
     with pytest.raises(KafkaTimeoutError):
-        await telling
+        await publishing
     assert bench.acknowledged == []

@@ -1,4 +1,4 @@
-"""A worker that stops waits until it has left its group, but not for ever."""
+"""Faust's consumer, mended: messages are handed on at once, and a worker that stops leaves its group, or gives up."""
 
 from __future__ import annotations
 
@@ -34,3 +34,71 @@ async def test_a_client_that_never_leaves_its_group_is_left_behind(
     await thread.on_thread_stop()
     assert thread._consumer.left is (leaving_s == 0.0)
     assert ("the group was not left" in caplog.text) is (leaving_s > 0.0)
+
+
+class Deliveries:
+    """A consumer as far as it hands messages on, and what became of them."""
+
+    def __init__(self) -> None:
+        self.consumer: Any = consuming.Consumer.__new__(consuming.Consumer)
+        self.consumer._stopped, self.consumer._crashed = asyncio.Event(), asyncio.Event()
+        self.consumer.loop = asyncio.get_running_loop()
+        self.consumer.suspend_flow = asyncio.Event()
+        self.room = asyncio.Event()
+        self.seen: list[str] = []
+
+    async def deliver(self) -> None:
+        try:
+            await self.room.wait()
+            self.seen.append("delivered")
+        except asyncio.CancelledError:
+            self.seen.append("cancelled")
+            raise
+
+    async def handed_on(self) -> None:
+        await self.consumer.wait_first(self.deliver(), self.consumer.suspend_flow.wait())
+
+
+async def test_a_message_that_nothing_holds_up_is_handed_on_without_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliveries, tasks = Deliveries(), MagicMock(wraps=asyncio.ensure_future)
+    monkeypatch.setattr(asyncio, "ensure_future", tasks)
+    deliveries.room.set()
+    await deliveries.handed_on()
+    assert deliveries.seen == ["delivered"]
+    tasks.assert_not_called()
+
+
+async def test_a_message_whose_agent_has_no_room_waits_for_it() -> None:
+    deliveries = Deliveries()
+    handing = asyncio.create_task(deliveries.handed_on())
+    await asyncio.sleep(0.01)
+    assert not handing.done()
+    deliveries.room.set()
+    await handing
+    assert deliveries.seen == ["delivered"]
+
+
+@pytest.mark.parametrize("stopped", ["flow", "consumer"])
+async def test_a_message_that_waits_when_the_flow_stops_is_not_delivered_any_more(stopped: str) -> None:
+    deliveries = Deliveries()
+    handing = asyncio.create_task(deliveries.handed_on())
+    await asyncio.sleep(0.01)
+    (deliveries.consumer.suspend_flow if stopped == "flow" else deliveries.consumer._stopped).set()
+    await handing
+    await asyncio.sleep(0)
+    deliveries.room.set()
+    await asyncio.sleep(0.01)
+    assert deliveries.seen == ["cancelled"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_an_error_of_handing_on_is_raised(at_once: bool) -> None:
+    deliveries = Deliveries()
+
+    async def fails() -> None:
+        if not at_once:
+            await asyncio.sleep(0)
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await deliveries.consumer.wait_first(fails(), deliveries.consumer.suspend_flow.wait())

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from prometheus_client import Histogram as OneByOne
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.samples import Sample
 
 from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
-from streams.metrics import FALLBACKS, NOTHING, OUTCOMES, Metrics
+from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Histogram, Metrics
 from streams.settings import Settings
 
 LABELS = {
@@ -56,7 +60,7 @@ def test_a_worker_of_many_partitions_exports_fewer_than_2000_series() -> None:
 def test_labels_are_those_that_were_meant() -> None:
     metrics = Metrics()
     metrics.lag_records.labels("clicks", "0").set(0)
-    metrics.answered(answer("query"), 0)
+    metrics.answered([answer("query")], [0])
     assert {label for sample in samples(metrics.registry) for label in sample.labels} <= LABELS
     assert not any("u1" in sample.labels.values() for sample in samples(metrics.registry))
 
@@ -85,7 +89,7 @@ def test_a_list_is_counted_for_every_source_of_its_first_item(
     answered: Recommendations, sources: set[str], scored: int
 ) -> None:
     metrics = Metrics()
-    metrics.answered(answered, 0)
+    metrics.answered([answered], [0])
     counted = {
         sample.labels["source"]
         for sample in samples(metrics.registry)
@@ -97,7 +101,7 @@ def test_a_list_is_counted_for_every_source_of_its_first_item(
 
 def test_a_latency_leads_to_its_list_where_openmetrics_is_asked_for() -> None:
     metrics = Metrics()
-    metrics.answered(answer("query"), 0)
+    metrics.answered([answer("query")], [0])
     text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
     assert f'# {{recommendation_id="{ID}"}}' in text
 
@@ -107,3 +111,46 @@ def test_a_stage_that_fails_leaves_no_figure() -> None:
     with pytest.raises(ValueError, match="broken"), metrics.timed("decode"):
         raise ValueError("broken")
     assert metrics.registry.get_sample_value("intentstream_stage_duration_seconds_count", {"stage": "decode"}) == 0
+
+
+@given(st.lists(st.lists(st.floats(0, 2) | st.sampled_from(FAST), max_size=20), max_size=5))
+def test_values_counted_a_batch_at_a_time_are_exported_as_the_library_does_one_by_one(
+    batches: list[list[float]],
+) -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    whole = Histogram("h", "What it says", ("stage",), FAST)
+    ours.register(whole)
+    single = OneByOne("h", "What it says", ["stage"], registry=theirs, buckets=FAST)
+    whole.labels("a")
+    single.labels("a")
+    for batch in batches:
+        whole.labels("a").observe_many(batch)
+        for value in batch:
+            single.labels("a").observe(value)
+
+    def exported(registry: CollectorRegistry) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for sample in samples(registry)
+            if not sample.name.endswith("_created")
+        }
+
+    assert exported(ours) == pytest.approx(exported(theirs))
+
+
+def test_each_batch_leaves_an_exemplar_of_its_slowest_list() -> None:
+    metrics, taken = Metrics(), int(datetime.now(UTC).timestamp() * 1000)
+    slow = msgspec.structs.replace(answer("query"), recommendation_id="f" * 32)
+    metrics.answered([answer("query"), slow, answer("words")], [taken, taken - 700, taken])
+    (latency,) = (each for each in metrics.registry.collect() if each.name == "intentstream_end_to_end_latency_seconds")
+    shown = [(s.labels["le"], s.exemplar.labels) for s in latency.samples if s.exemplar is not None]
+    assert shown == [("1.0", {"recommendation_id": "f" * 32})]
+    value = metrics.registry.get_sample_value
+    assert value("intentstream_end_to_end_latency_seconds_count", {"trigger": "view"}) == 3
+    assert value("intentstream_recommendations_total", {"source": "query"}) == 2
+    assert value("intentstream_recommendation_items_sum") == 3
+
+
+def test_labels_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(ValueError, match="required values of the labels"):
+        Histogram("h", "", ("stage",), END_TO_END).labels()

@@ -1,9 +1,9 @@
-"""What goes with an item is acknowledged when everybody can know it, and told again where nobody knows who heard."""
+"""Item transitions are acknowledged when what follows is published, and published again where nobody knows of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,17 +17,17 @@ from inference.types import ItemNeighbours, stable_key
 from streams.behaviour.pairs import PairRules, fold
 from streams.contracts import serde
 from streams.contracts.messages import Approach
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.state.rocksdb import StoreOptions
 from streams.state.table import StateTable
+from streams.worker.checkpoint import Checkpoint
 from streams.worker.dead_letters import DeadLetters
-from streams.worker.inflight import InFlight
 from streams.worker.pair_path import PairPath
-from tests.streams.brokers import ScriptedOutbox
+from tests.streams.brokers import ScriptedProducer
 from tests.streams.shoppers import NOW_MS
 
-CHANGELOG, TOLD, PAIRS, REFUSED = "shop-pairs-changelog", "item-neighbours", "item-pairs", "dead-letters"
+CHANGELOG, PUBLISHED, PAIRS, REFUSED = "shop-pairs-changelog", "item-neighbours", "item-pairs", "dead-letters"
 FULL = 4
 RULES = PairRules()
 
@@ -67,32 +67,38 @@ class Bench:
     """A path with a real table, brokers on a script, and what it acknowledged and died of."""
 
     def __init__(self, directory: Path, *, prompt: bool = False) -> None:
-        self.outbox = ScriptedOutbox(prompt=prompt)
+        self.producer = ScriptedProducer(prompt=prompt)
         self.acknowledged: list[tuple[int, int]] = []
         self.crashes: list[BaseException] = []
         self.metrics = Metrics()
         app = faust.App("shop", store="memory://", datadir=str(directory / "faust"))
-        outbox = cast("Outbox", self.outbox)
+        producer = cast("BatchProducer", self.producer)
         options = StoreOptions(directory / "pairs", Cache(1 << 20), 1 << 20)
-        self.table = StateTable(app, name="pairs", partitions=2, options=options, outbox=outbox)
+        self.table = StateTable(app, name="pairs", partitions=2, options=options, producer=producer)
         self.path = PairPath(
             table=self.table,
             rules=RULES,
-            outbox=outbox,
-            dead_letters=DeadLetters(outbox, self.metrics, REFUSED),
-            in_flight=InFlight(2 * FULL, acknowledge=self._acknowledge, on_error=self.crashes.append),
+            producer=producer,
+            dead_letters=DeadLetters(producer, self.metrics, REFUSED),
+            checkpoint=Checkpoint(2 * FULL, acknowledge=self._acknowledge, on_error=self.crashes.append),
             metrics=self.metrics,
-            item_neighbours_topic=TOLD,
+            item_neighbours_topic=PUBLISHED,
             full=FULL,
             crash=self.crashes.append,
         )
 
-    def _acknowledge(self, message: Message) -> None:
-        self.acknowledged.append((message.partition, message.offset))
+    def _acknowledge(self, messages: Sequence[Message]) -> None:
+        self.acknowledged += [(message.partition, message.offset) for message in messages]
+
+    async def process(self, *messages: Message) -> None:
+        """Process messages as one batch."""
+        for message in messages:
+            await self.path.checkpoint.put(message)
+        await self.path.process(await self.path.checkpoint.take(len(messages)))
 
     @property
-    def told(self) -> list[ItemNeighbours]:
-        return [serde.decode_neighbours(value) for each in self.outbox.on(TOLD) for _, value in each.messages]
+    def published(self) -> list[ItemNeighbours]:
+        return [serde.decode_neighbours(value) for each in self.producer.on(PUBLISHED) for _, value in each.messages]
 
     def counted(self, outcome: str) -> float:
         value = self.metrics.registry.get_sample_value
@@ -113,125 +119,127 @@ async def idle() -> None:
 
 
 async def test_a_message_is_acknowledged_when_changelog_and_broadcast_are_with_the_brokers(bench: Bench) -> None:
-    await bench.path.follow(message(0))
-    telling = asyncio.create_task(bench.path.tell())
+    await bench.process(message(0))
+    publishing = asyncio.create_task(bench.path.publish())
     await idle()
-    ((changelog,), (told,)) = bench.outbox.on(CHANGELOG), bench.outbox.on(TOLD)
-    for delivery in (told, changelog):
+    ((changelog,), (published,)) = bench.producer.on(CHANGELOG), bench.producer.on(PUBLISHED)
+    for delivery in (published, changelog):
         assert bench.acknowledged == []
         delivery.arrive()
         await idle()
     assert bench.acknowledged == [(0, 0)]
-    await telling
+    await publishing
     assert changelog.messages == [(b"boots", fold(None, approach(0), RULES))]
-    assert bench.told[0].key == stable_key("boots")
-    assert bench.told[0].before == {1: 1.0}
+    assert bench.published[0].key == stable_key("boots")
+    assert bench.published[0].before == {1: 1.0}
 
 
-async def test_an_item_is_told_once_an_interval_as_it_is_by_then(bench: Bench) -> None:
-    bench.outbox.prompt = True
+async def test_an_item_is_published_once_an_interval_as_it_is_by_then(bench: Bench) -> None:
+    bench.producer.prompt = True
     for offset in range(2):
-        await bench.path.follow(message(offset))
-    await bench.path.follow(message(2, "socks", partition=1))
-    await bench.path.tell()
-    assert [told.key for told in bench.told] == [stable_key("boots"), stable_key("socks")]
-    assert [told.mass for told in bench.told] == pytest.approx([2.0, 1.0])
-    assert [delivery.partition for delivery in bench.outbox.on(TOLD)] == [0, 1]
+        await bench.process(message(offset))
+    await bench.process(message(2, "socks", partition=1))
+    await bench.path.publish()
+    assert [each.key for each in bench.published] == [stable_key("boots"), stable_key("socks")]
+    assert [each.mass for each in bench.published] == pytest.approx([2.0, 1.0])
+    assert [delivery.partition for delivery in bench.producer.on(PUBLISHED)] == [0, 1]
     assert bench.acknowledged == [(0, 0), (0, 1), (1, 2)]
 
 
 async def test_a_message_changes_every_item_that_it_names(bench: Bench) -> None:
-    bench.outbox.prompt = True
-    await bench.path.follow(message(0, "boots", "socks"))
-    await bench.path.follow(message(1, "boots"))
-    await bench.path.tell()
-    assert {told.key: told.mass for told in bench.told} == {
+    bench.producer.prompt = True
+    await bench.process(message(0, "boots", "socks"))
+    await bench.process(message(1, "boots"))
+    await bench.path.publish()
+    assert {each.key: each.mass for each in bench.published} == {
         stable_key("boots"): pytest.approx(2.0),
         stable_key("socks"): pytest.approx(1.0),
     }
     assert bench.acknowledged == [(0, 0), (0, 1)]
-    # Read once more, as after a crash: nothing counts twice, and everything is told.
-    await bench.path.follow(message(0, "boots", "socks"))
-    await bench.path.tell()
-    assert [told.mass for told in bench.told[2:]] == pytest.approx([2.0, 1.0])
+    # Read once more, as after a crash: nothing counts twice, and everything is published.
+    await bench.process(message(0, "boots", "socks"))
+    await bench.path.publish()
+    assert [each.mass for each in bench.published[2:]] == pytest.approx([2.0, 1.0])
     assert (bench.counted("ok"), bench.counted("replayed")) == (2, 1)
 
 
-async def test_what_its_state_holds_already_is_told_again(bench: Bench) -> None:
+async def test_what_its_state_holds_already_is_published_again(bench: Bench) -> None:
     # As after a crash between the write to the store and the deliveries.
-    bench.outbox.prompt = True
-    bench.table.put(0, b"boots", fold(None, approach(0), RULES))
-    await bench.path.follow(message(0))
-    await bench.path.tell()
-    assert [told.mass for told in bench.told] == [pytest.approx(1.0)]
-    assert bench.outbox.on(CHANGELOG)[0].messages == [(b"boots", bench.table.read(0, b"boots"))]
+    bench.producer.prompt = True
+    bench.table.put_many(0, [(b"boots", fold(None, approach(0), RULES))])
+    await bench.process(message(0))
+    await bench.path.publish()
+    assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
+    assert bench.producer.on(CHANGELOG)[0].messages == [(b"boots", *bench.table.read_many(0, [b"boots"]))]
     assert bench.acknowledged == [(0, 0)]
     assert (bench.counted("ok"), bench.counted("replayed")) == (0, 1)
 
 
-async def test_what_comes_while_it_is_told_is_told_after_it(bench: Bench) -> None:
-    await bench.path.follow(message(0))
-    first = asyncio.create_task(bench.path.tell())
+async def test_what_comes_while_it_is_published_is_published_after_it(bench: Bench) -> None:
+    await bench.process(message(0))
+    first = asyncio.create_task(bench.path.publish())
     await idle()
-    await bench.path.follow(message(1))
-    second = asyncio.create_task(bench.path.tell())
+    await bench.process(message(1))
+    second = asyncio.create_task(bench.path.publish())
     await idle()
-    assert [told.mass for told in bench.told] == [pytest.approx(1.0)]
-    bench.outbox.arrive()
+    assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
+    bench.producer.arrive()
     await first
     assert bench.acknowledged == [(0, 0)]
     await idle()
-    bench.outbox.arrive()
+    bench.producer.arrive()
     await second
-    assert [told.mass for told in bench.told] == [pytest.approx(1.0), pytest.approx(2.0)]
+    assert [each.mass for each in bench.published] == [pytest.approx(1.0), pytest.approx(2.0)]
     assert bench.acknowledged == [(0, 0), (0, 1)]
 
 
 async def test_a_full_window_does_not_wait_for_the_interval(bench: Bench) -> None:
     for offset in range(FULL):
-        assert bench.outbox.deliveries == []
-        await bench.path.follow(message(offset))
+        assert bench.producer.deliveries == []
+        await bench.process(message(offset))
     await idle()
-    bench.outbox.arrive()
+    bench.producer.arrive()
     await idle()
     assert bench.acknowledged == [(0, offset) for offset in range(FULL)]
 
 
 async def test_a_long_backlog_flows_through_the_window(bench: Bench) -> None:
-    bench.outbox.prompt = True
+    bench.producer.prompt = True
+    running = asyncio.create_task(bench.path.run())
     for offset in range(20 * FULL):
-        await bench.path.follow(message(offset, f"item-{offset % 7}"))
+        await bench.path.checkpoint.put(message(offset, f"item-{offset % 7}"))
     assert await bench.path.drain(10)
+    running.cancel()
     assert bench.acknowledged == [(0, offset) for offset in range(20 * FULL)]
 
 
-async def test_drain_tells_at_once_also_what_comes_meanwhile(bench: Bench) -> None:
-    await bench.path.follow(message(0))
+async def test_drain_publishes_at_once_also_what_comes_meanwhile(bench: Bench) -> None:
+    await bench.process(message(0))
     draining = asyncio.create_task(bench.path.drain(10))
     await idle()
-    await bench.path.follow(message(1))
+    await bench.process(message(1))
     for _ in range(2):
         assert not draining.done()
-        bench.outbox.arrive()
+        bench.producer.arrive()
         await idle()
     assert await draining
     assert bench.acknowledged == [(0, 0), (0, 1)]
 
 
 async def test_drain_says_when_the_brokers_did_not_take_it_in_time(bench: Bench) -> None:
-    await bench.path.follow(message(0))
+    await bench.process(message(0))
     assert not await bench.path.drain(0.01)
     assert bench.acknowledged == []
-    bench.outbox.arrive()
+    bench.producer.arrive()
     await idle()
 
 
-@pytest.mark.parametrize("topic", [CHANGELOG, TOLD])
+@pytest.mark.parametrize("topic", [CHANGELOG, PUBLISHED])
 async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(bench: Bench, topic: str) -> None:
-    await bench.path.follow(message(0))
+    await bench.process(message(0))
     draining = asyncio.create_task(bench.path.drain(0.05))
     await idle()
-    for delivery in list(bench.outbox.deliveries):
+    for delivery in list(bench.producer.deliveries):
         if delivery.topic == topic:
             delivery.fail(KafkaTimeoutError())
         else:
@@ -243,23 +251,23 @@ async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(be
 
 @pytest.mark.parametrize("value", [b"\xc1", b"", serde.encode_msgpack([approach(1, "")])])
 async def test_what_is_no_approach_is_refused_in_its_turn(bench: Bench, value: bytes) -> None:
-    await bench.path.follow(message(0))
-    await bench.path.follow(message(1, value=value))
-    (letter,) = bench.outbox.on(REFUSED)
+    await bench.process(message(0))
+    await bench.process(message(1, value=value))
+    (letter,) = bench.producer.on(REFUSED)
     letter.arrive()
     await idle()
     assert bench.acknowledged == []
-    bench.outbox.prompt = True
-    await bench.path.tell()
+    bench.producer.prompt = True
+    await bench.path.publish()
     assert bench.acknowledged == [(0, 0), (0, 1)]
     assert bench.counted("invalid") == 1
 
 
 async def test_a_state_that_cannot_be_read_is_learned_anew(bench: Bench) -> None:
-    bench.outbox.prompt = True
-    bench.table.put(0, b"boots", b"no state")
-    await bench.path.follow(message(5))
-    await bench.path.tell()
-    assert [told.mass for told in bench.told] == [pytest.approx(1.0)]
+    bench.producer.prompt = True
+    bench.table.put_many(0, [(b"boots", b"no state")])
+    await bench.process(message(5))
+    await bench.path.publish()
+    assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
     assert bench.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
     assert bench.crashes == []

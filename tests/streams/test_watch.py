@@ -48,12 +48,14 @@ class Watched:
         self.metrics = Metrics()
         consumer = SimpleNamespace(position_of=lambda _: self.position, fetched_to=lambda _: self.position)
         app: Any = SimpleNamespace(consumer=consumer)
-        window: Any = SimpleNamespace(oldest=lambda: iter(self.in_flight))
+        checkpoint: Any = SimpleNamespace(
+            oldest=lambda: {(message.topic, message.partition): message for message in self.in_flight}
+        )
         self.watch = Watch(
             settings=Settings.model_construct(),
             app=app,
             tables=[],
-            in_flight=[window],
+            checkpoints=[checkpoint],
             metrics=self.metrics,
             health=Health(),
         )

@@ -21,9 +21,10 @@ from inference.retrieval.vectors import quantise
 from inference.types import Vector
 from streams.contracts.messages import ItemVector, ModelPin, ModelRef
 from streams.engine import Engine
+from streams.engine_standin import BatchEngine
 from streams.items.live import LiveCatalogue
 from streams.metrics import Metrics
-from streams.scoring import Scoring, ScoringLimits
+from streams.scoring import Scoring
 from streams.serving.folders import Fingerprint
 from streams.serving.servable import Servable
 from tests.streams.shoppers import DIM, RULES, item_of, unit_vector
@@ -114,7 +115,6 @@ class Maker:
             scoring=Scoring(
                 bundle,
                 Recommender(catalogue, bundle.scorer, sources),
-                ScoringLimits(linger_s=0.0, deadline_s=60.0),
                 self.metrics,
                 self.thread,
                 OrderedDict(),

@@ -150,7 +150,9 @@ async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: St
     assert now.live is before.live
     assert now.scoring.recommender.catalogue is before.scoring.recommender.catalogue
     assert stage.renewals == []
-    one, other = [await each.scoring.rank(Query(short_term=unit_vector("x"), k=3)) for each in (before, now)]
+    one, other = [
+        each.scoring.recommender.recommend([Query(short_term=unit_vector("x"), k=3)])[0] for each in (before, now)
+    ]
     assert [i.score + RANKER.shift for i in one.items] == pytest.approx([i.score for i in other.items], abs=1e-5)
 
 
@@ -241,7 +243,7 @@ async def test_a_model_that_serves_no_longer_leaves_no_memory_behind(stage: Stag
     gone = weakref.ref(stage.serving.now.scoring.recommender.catalogue.columns.vectors)
     for item_id in ITEMS:
         await stage.apply(item_id, OLD, NEW)
-    await stage.serving.now.scoring.rank(Query(short_term=unit_vector("x"), k=3))
+    stage.serving.now.scoring.recommender.recommend([Query(short_term=unit_vector("x"), k=3)])
     gc.disable()
     try:
         stage.swap.pin(pin_of(NEW))

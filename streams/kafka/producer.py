@@ -1,12 +1,15 @@
-"""What leaves: one producer for lists, dead letters, broadcasts and the tables' changelogs."""
+"""The one producer of a worker: lists, dead letters, broadcasts and the changelogs of its tables."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
@@ -16,13 +19,31 @@ log = logging.getLogger(__name__)
 
 LARGEST_MESSAGE = 1_000_000
 """Bytes of a value that brokers take as they come: Kafka's `message.max.bytes` is 1 MiB, headers and key included."""
-BATCH_BYTES = 64 * 1024
-"""Room of a partition's batch: a full window's profiles. aiokafka's own 16 KiB are full with seven of them, and the
-eighth would wait, with everything behind it in its partition, until those are on their way."""
+BATCH_BYTES = 256 * 1024
+"""Largest record batch of a partition: the profiles or the lists of a whole batch of events."""
+
+Record = tuple[bytes | None, bytes | None]
+"""Key and value."""
+
+_partition = DefaultPartitioner()
 
 
-class Outbox:
-    """Sends to Kafka in small batches; every send comes with a future that ends when the brokers have it."""
+@lru_cache(maxsize=1 << 16)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition in which every producer with Kafka's default partitioner puts this key."""
+    every = range(partitions)
+    return int(_partition(key, every, every))
+
+
+class Sent(NamedTuple):
+    """A record batch on its way: `delivered` ends when the brokers have it, with the place of its first record."""
+
+    delivered: asyncio.Future[RecordMetadata]
+    records: int
+
+
+class BatchProducer:
+    """Sends to Kafka; every future that it returns ends when all in-sync replicas have the records."""
 
     def __init__(self, options: ClientOptions, *, linger_ms: int) -> None:
         self._options = options
@@ -45,25 +66,16 @@ class Outbox:
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
     ) -> asyncio.Future[RecordMetadata]:
         """Hand a message over. The future ends when every in-sync replica has it, or with the KafkaError."""
-        if self._producer is None:
-            raise RuntimeError("the outbox is not started")
-        future: asyncio.Future[RecordMetadata] = await self._producer.send(topic, value, key, partition)
+        future: asyncio.Future[RecordMetadata] = await self._started().send(topic, value, key, partition)
         return future
 
-    async def send_all(
-        self, topic: str, partition: int, messages: Iterable[tuple[bytes, bytes]]
-    ) -> asyncio.Future[RecordMetadata]:
-        """Hand many messages of one partition over at once, without lingering: a tenth of the CPU of sending each.
-
-        At least one is required. The future is the last one's, and ends when the brokers have them all.
-        """
-        if self._producer is None:
-            raise RuntimeError("the outbox is not started")
-        sent = [
-            (await self._producer.send_batch(batch, topic, partition=partition), batch.record_count())
-            for batch in _batches(self._producer, messages)
+    async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
+        """Hand records of one partition over in their order, without lingering, as few record batches as hold them."""
+        producer = self._started()
+        return [
+            Sent(await producer.send_batch(batch, topic, partition=partition), batch.record_count())
+            for batch in _batches(producer, records)
         ]
-        return asyncio.ensure_future(_last(sent))
 
     async def stop(self, timeout_s: float) -> None:
         """Deliver what is on its way within `timeout_s` seconds, then disconnect."""
@@ -76,20 +88,21 @@ class Outbox:
         except TimeoutError:
             log.warning("the brokers did not take everything within %s s: those events will be read again", timeout_s)
 
+    def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise RuntimeError("the producer is not started")
+        return self._producer
 
-def _batches(producer: AIOKafkaProducer, messages: Iterable[tuple[bytes, bytes]]) -> Iterator[BatchBuilder]:
+
+def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[BatchBuilder]:
     """Yield batches as full as they may be, closed: nothing else is to be put into them, and they go at once."""
+    if not records:
+        return
     batch = producer.create_batch()
-    for key, value in messages:
+    for key, value in records:
         if batch.append(key=key, value=value, timestamp=None) is None:
             yield batch
             batch = producer.create_batch()
             batch.append(key=key, value=value, timestamp=None)
     batch.close()
     yield batch
-
-
-async def _last(sent: list[tuple[asyncio.Future[RecordMetadata], int]]) -> RecordMetadata:
-    """Wait for every batch, and return where the last message lies."""
-    places = await asyncio.gather(*(future for future, _ in sent))
-    return places[-1]._replace(offset=places[-1].offset + sent[-1][1] - 1)

@@ -1,4 +1,4 @@
-"""What leaves through the outbox: in order, to its end even when stopping, and refused messages byte for byte."""
+"""The producer delivers in order, to its end even when stopping; dead letters carry refused messages byte for byte."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.contracts.serde import decode_dead_letter
 from streams.errors import InvalidEvent
 from streams.kafka import topics
 from streams.kafka.clients import client_options
-from streams.kafka.outbox import Outbox
+from streams.kafka.producer import BATCH_BYTES, BatchProducer, partition_of
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.worker.dead_letters import DeadLetters
@@ -33,21 +33,21 @@ async def settings(embedded: str, request: pytest.FixtureRequest) -> Settings:
     return settings
 
 
-async def started(settings: Settings, linger_ms: int = 5) -> Outbox:
-    outbox = Outbox(client_options(settings), linger_ms=linger_ms)
-    await outbox.start()
-    return outbox
+async def started(settings: Settings, linger_ms: int = 5) -> BatchProducer:
+    producer = BatchProducer(client_options(settings), linger_ms=linger_ms)
+    await producer.start()
+    return producer
 
 
 async def test_futures_end_with_offsets_in_the_order_of_sending_in_each_partition(settings: Settings) -> None:
-    outbox = await started(settings)
+    producer = await started(settings)
     sent = [
-        (partition, await outbox.send(settings.clicks_topic, b"u%d" % number, b"%d" % number, partition))
+        (partition, await producer.send(settings.clicks_topic, b"u%d" % number, b"%d" % number, partition))
         for number in range(400)
         for partition in (number % 2,)
     ]
     places = [(partition, await future) for partition, future in sent]
-    await outbox.stop(10)
+    await producer.stop(10)
     for partition in range(2):
         mine = [place for asked, place in places if asked == partition]
         assert {(place.topic, place.partition) for place in mine} == {(settings.clicks_topic, partition)}
@@ -59,62 +59,66 @@ async def test_futures_end_with_offsets_in_the_order_of_sending_in_each_partitio
 
 
 async def test_a_future_is_done_only_when_the_broker_has_the_message(settings: Settings) -> None:
-    outbox = await started(settings)
-    future = await outbox.send(settings.clicks_topic, b"u", b"value", 1)
+    producer = await started(settings)
+    future = await producer.send(settings.clicks_topic, b"u", b"value", 1)
     assert not future.done()
     place = await future
     (record,) = await stored(settings, settings.clicks_topic)
     assert (record.partition, record.offset, record.key, record.value) == (1, place.offset, b"u", b"value")
-    await outbox.stop(10)
+    await producer.stop(10)
 
 
-async def test_many_at_once_lie_in_order_in_as_many_batches_as_they_need(settings: Settings) -> None:
-    outbox = await started(settings, linger_ms=LONG_MS)
-    messages = [(b"u%d" % number, bytes([number]) * 3000) for number in range(100)]
-    alone = await outbox.send(settings.clicks_topic, b"before", b"alone", 1)
-    last = await (await outbox.send_all(settings.clicks_topic, 1, messages))
-    assert (last.partition, last.offset) == (1, 100)
+async def test_records_of_a_partition_lie_in_order_in_as_few_batches_as_hold_them(settings: Settings) -> None:
+    producer = await started(settings, linger_ms=LONG_MS)
+    messages = [(b"u%d" % number, bytes([number]) * 6000) for number in range(100)]
+    alone = await producer.send(settings.clicks_topic, b"before", b"alone", 1)
+    sent = await producer.send_all(settings.clicks_topic, 1, messages)
+    assert len(sent) == -(-100 * 6000 // BATCH_BYTES)
+    places = [(await each.delivered).offset for each in sent]
+    assert places == [1 + sum(each.records for each in sent[:number]) for number in range(len(sent))]
+    assert sum(each.records for each in sent) == 100
+    assert await producer.send_all(settings.clicks_topic, 1, []) == []
     assert (await alone).offset == 0
     records = await stored(settings, settings.clicks_topic)
     assert [(record.key, record.value) for record in records] == [(b"before", b"alone"), *messages]
-    await outbox.stop(10)
+    await producer.stop(10)
 
 
 async def test_a_key_decides_the_partition_and_no_value_is_a_tombstone(settings: Settings) -> None:
-    outbox = await started(settings)
-    futures = [await outbox.send(settings.items_topic, b"item", value) for value in (b"here", None)]
-    assert len({(await future).partition for future in futures}) == 1
-    await outbox.stop(10)
+    producer = await started(settings)
+    futures = [await producer.send(settings.items_topic, b"item", value) for value in (b"here", None)]
+    assert {(await future).partition for future in futures} == {partition_of(b"item", settings.partitions)}
+    await producer.stop(10)
     assert [record.value for record in await stored(settings, settings.items_topic)] == [b"here", None]
 
 
 async def test_stop_delivers_what_is_on_its_way(settings: Settings) -> None:
-    outbox = await started(settings, linger_ms=LONG_MS)
-    futures = [await outbox.send(settings.clicks_topic, b"u", b"%d" % number, 0) for number in range(50)]
+    producer = await started(settings, linger_ms=LONG_MS)
+    futures = [await producer.send(settings.clicks_topic, b"u", b"%d" % number, 0) for number in range(50)]
     assert not any(future.done() for future in futures)
-    await asyncio.wait_for(outbox.stop(10), 30)
+    await asyncio.wait_for(producer.stop(10), 30)
     assert [future.result().offset for future in futures] == list(range(50))
     assert len(await stored(settings, settings.clicks_topic)) == 50
 
 
 async def test_what_is_too_large_is_refused_and_the_rest_goes_on(settings: Settings) -> None:
-    outbox = await started(settings)
+    producer = await started(settings)
     with pytest.raises(MessageSizeTooLargeError):
-        await outbox.send(settings.clicks_topic, b"u", bytes(5 << 20), 0)
-    assert (await (await outbox.send(settings.clicks_topic, b"u", b"small", 0))).offset == 0
-    await outbox.stop(10)
+        await producer.send(settings.clicks_topic, b"u", bytes(5 << 20), 0)
+    assert (await (await producer.send(settings.clicks_topic, b"u", b"small", 0))).offset == 0
+    await producer.stop(10)
 
 
-async def test_an_outbox_that_is_not_started_or_stopped_says_so_and_stops_again_in_silence(settings: Settings) -> None:
-    outbox = Outbox(client_options(settings), linger_ms=5)
-    await outbox.stop(10)
+async def test_a_producer_that_is_not_started_or_stopped_says_so_and_stops_again_in_silence(settings: Settings) -> None:
+    producer = BatchProducer(client_options(settings), linger_ms=5)
+    await producer.stop(10)
     with pytest.raises(RuntimeError, match="not started"):
-        await outbox.send(settings.clicks_topic, b"u", b"value")
-    await outbox.start()
-    await outbox.stop(10)
-    await outbox.stop(10)
+        await producer.send(settings.clicks_topic, b"u", b"value")
+    await producer.start()
+    await producer.stop(10)
+    await producer.stop(10)
     with pytest.raises(RuntimeError, match="not started"):
-        await outbox.send(settings.clicks_topic, b"u", b"value")
+        await producer.send(settings.clicks_topic, b"u", b"value")
 
 
 @pytest.mark.parametrize(
@@ -125,11 +129,11 @@ async def test_an_outbox_that_is_not_started_or_stopped_says_so_and_stops_again_
 async def test_a_dead_letter_carries_the_original_bytes_and_where_and_why(
     settings: Settings, key: bytes | None, value: bytes | None
 ) -> None:
-    outbox, metrics, before = await started(settings), Metrics(), datetime.now(UTC)
+    producer, metrics, before = await started(settings), Metrics(), datetime.now(UTC)
     message: Any = SimpleNamespace(topic="clicks", partition=3, offset=2**40, key=key, value=value)
-    dead_letters = DeadLetters(outbox, metrics, settings.dead_letters_topic)
+    dead_letters = DeadLetters(producer, metrics, settings.dead_letters_topic)
     await (await dead_letters.send(message, InvalidEvent("not_json", "$.price", "required a number")))
-    await outbox.stop(10)
+    await producer.stop(10)
 
     (record,) = await stored(settings, settings.dead_letters_topic)
     letter = decode_dead_letter(record.value)
