@@ -110,10 +110,14 @@ class Recommender:
             lists = in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
         return [lists.ranked(number) for number in range(len(lists))]
 
-    def retrieve(self, batch: QueryBatch) -> Shortlists:
-        """Collect the candidates of every source for every query and merge them."""
+    def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
+        """Collect the candidates of every source for every query and merge them: those to be ranked, or `every` one."""
         with self._stage("retrieve"):
-            return retrieve(self._sources, batch, self.catalogue, self._limit, self._most)
+            return retrieve(self._sources, batch, self.catalogue, self._limit, None if every else self._most)
+
+    def to_be_ranked(self, shortlists: Shortlists) -> Shortlists:
+        """Return the candidates that the ranker is to score, out of every one."""
+        return shortlists if self._most is None else shortlists.first(self._most)
 
     def rank(self, shortlists: Shortlists) -> Lists:
         """Score all candidates in one run of the model and order each query's.

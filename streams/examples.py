@@ -109,7 +109,7 @@ def examples(
                 queries.append(folded.queries.take([place]))
                 wanted.append((_fading(following[number]), draw))
         if wanted:
-            shortlists = replay.recommender.retrieve(QueryBatch.joined(queries))
+            shortlists = replay.recommender.retrieve(QueryBatch.joined(queries), every=True)
             for place, (acted_on, draw) in enumerate(wanted):
                 yield labelled(replay.recommender, shortlists.take([place]), acted_on, sampling.negatives, draw)
         position += len(folded.queries)
@@ -134,7 +134,7 @@ def graded(
     for text, grades in queries:
         recommender = bundle.over([catalogue[place] for place in grades])
         query = bundle.with_vector(Query(text=text, k=len(grades)))
-        shortlist = recommender.retrieve(QueryBatch.of([query], bundle.dim))
+        shortlist = recommender.retrieve(QueryBatch.of([query], bundle.dim), every=True)
         labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
         yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))._replace(graded=True)
         progress(1)

@@ -74,6 +74,14 @@ def offer(rows: Rows, scores: Vector, keys: Keys, size: int, row: int, score: np
 
 
 @helper
+def sort_heap(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
+    """Put the `size` entries of a heap in order, the best first; it needs no memory of its own."""
+    for last in range(size - 1, 0, -1):
+        swap(rows, scores, 0, last)
+        sift_down(rows, scores, keys, 0, last)
+
+
+@helper
 def divide(rows: Rows, scores: Vector, keys: Keys, start: int, end: int) -> int:
     """Put better entries of `start:end` before worse ones, and return where the entry lies that divides them.
 

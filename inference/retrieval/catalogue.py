@@ -24,7 +24,7 @@ from inference.types import Item, Keys, Query, Vector, stable_key
 
 __all__ = ["Catalogue", "Found"]
 
-Weights: TypeAlias = Mapping[int, float] | tuple[Keys, Vector]
+Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
 """Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
 
 EXACT_LIMIT = 100_000

@@ -60,15 +60,24 @@ class Shortlists:
         start, end = self.candidates.starts[number : number + 2].tolist()
         return slice(start, end)
 
+    def first(self, most: int) -> Shortlists:
+        """Return the first `most` candidates of each query, or k where that is more."""
+        parts = [self.own(place) for place in range(len(self))]
+        counts = np.maximum(self.queries.records["k"], most).tolist()
+        return self._with(
+            self.queries, [slice(each.start, min(each.stop, each.start + n)) for each, n in zip(parts, counts, strict=True)]
+        )
+
     def take(self, places: Sequence[int]) -> Shortlists:
         """Return those of the queries at `places`, in their order."""
-        given, parts = self.candidates, [self.own(place) for place in places]
+        return self._with(self.queries.take(places), [self.own(place) for place in places])
+
+    def _with(self, queries: QueryBatch, parts: Sequence[slice]) -> Shortlists:
+        given = self.candidates
         kept = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(each.start, each.stop) for each in parts)])
         starts = np.cumsum([0, *(each.stop - each.start for each in parts)], dtype=np.int64)
         columns = (given.rows, given.fused, given.scores, given.ranks)
-        return Shortlists(
-            self.queries.take(places), Candidates(starts, *(column[kept] for column in columns)), self.sources
-        )
+        return Shortlists(queries, Candidates(starts, *(column[kept] for column in columns)), self.sources)
 
 
 def retrieve(

@@ -137,14 +137,15 @@ class SystemPass:
             self._note(case, shortlists, ranked, number)
         chosen = [n for n, case in enumerate(cases) if case in self._sample]
         if chosen:
-            self._leave_out([self._sample[cases[n]] for n in chosen], shortlists.take(chosen))
+            self._leave_out([self._sample[cases[n]] for n in chosen], queries.take(chosen))
 
-    def _leave_out(self, places: Sequence[int], shortlists: Shortlists) -> None:
+    def _leave_out(self, places: Sequence[int], queries: QueryBatch) -> None:
         """Rank anew without each source."""
         recommender = self._replay.recommender
+        every = recommender.retrieve(queries, every=True)
         keys = recommender.catalogue.columns.keys
         for source, lists in self._without.items():
-            ranked = recommender.rank(without(shortlists, source, keys))
+            ranked = recommender.rank(recommender.to_be_ranked(without(every, source, keys)))
             for number, place in enumerate(places):
                 self._put(lists, place, keys[ranked.own_rows(number)])
 

@@ -16,7 +16,7 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import Query, Vector, stable_key
 from streams.contracts.messages import ItemVector
-from streams.engine_standin import QueryBatch
+from XX import QueryBatch
 from streams.items.live import LiveCatalogue, apply_changes
 from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
