@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from time import perf_counter
 from typing import Protocol
 
@@ -97,6 +98,11 @@ class Recommender:
         self._observe = observe
 
     @property
+    def candidates_ranked(self) -> int | None:
+        """How many candidates of a query the ranker scores; None for all."""
+        return self._most
+
+    @property
     def source_names(self) -> tuple[str, ...]:
         """The names of the sources, in the order of the candidates' columns."""
         return tuple(source.name for source in self._sources)
@@ -110,10 +116,13 @@ class Recommender:
             lists = in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
         return [lists.ranked(number) for number in range(len(lists))]
 
-    def retrieve(self, batch: QueryBatch) -> Shortlists:
-        """Collect the candidates of every source for every query and merge them."""
+    def retrieve(self, batch: QueryBatch, *, whole: bool = False) -> Shortlists:
+        """Collect the candidates of every source for every query and merge them.
+
+        With `whole` those are kept, too, that the ranker is not to score: for evaluations.
+        """
         with self._stage("retrieve"):
-            return retrieve(self._sources, batch, self.catalogue, self._limit, self._most)
+            return retrieve(self._sources, batch, self.catalogue, self._limit, None if whole else self._most)
 
     def rank(self, shortlists: Shortlists) -> Lists:
         """Score all candidates in one run of the model and order each query's.
@@ -164,8 +173,8 @@ def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: s
     """
     candidates, names = shortlists.candidates, _Names(shortlists.sources)
     starts, positions, items = [0], [], []
-    bounds = candidates.starts.tolist()
-    for start, end, k in zip(bounds, bounds[1:], shortlists.queries.records["k"].tolist(), strict=False):
+    bounds = pairwise(candidates.starts.tolist())
+    for (start, end), k in zip(bounds, shortlists.queries.records["k"].tolist(), strict=True):
         for position in range(start, min(start + max(k, 0), end)):
             item = _item(catalogue, int(candidates.rows[position]))
             if item is not None:

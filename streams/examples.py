@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +20,9 @@ from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.learning.examples import Examples
 from inference.pipeline import Recommender
+from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
-from inference.retrieval.shortlist import Shortlist
-from inference.types import Item, Query, Vector, stable_key
+from inference.types import Item, Keys, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.replay import Replay, milliseconds
 
@@ -103,9 +104,9 @@ def examples(
                 wanted.append((arrived.pop(number), dict.fromkeys(sessions[number], 1.0), draw))
             if number >= start and draw.random() < sampling.share:
                 wanted.append((observation.query, _fading(following[number]), draw))
-        shortlists = replay.recommender.retrieve([query for query, _, _ in wanted])
-        for shortlist, (_, acted_on, draw) in zip(shortlists, wanted, strict=True):
-            yield labelled(replay.recommender, shortlist, acted_on, sampling.negatives, draw)
+        candidates = _candidates(replay.recommender, [query for query, _, _ in wanted])
+        for found, (_, acted_on, draw) in zip(candidates, wanted, strict=True):
+            yield labelled(found, acted_on, sampling.negatives, draw)
         position += len(batch)
         progress(len(batch))
 
@@ -127,28 +128,37 @@ def graded(
     best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
     for text, grades in queries:
         recommender = bundle.over([catalogue[place] for place in grades])
-        (shortlist,) = recommender.retrieve([bundle.with_vector(Query(text=text, k=len(grades)))])
+        (found,) = _candidates(recommender, [bundle.with_vector(Query(text=text, k=len(grades)))])
         labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
-        yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))._replace(graded=True)
+        yield labelled(found, labels, None, np.random.default_rng(0))._replace(graded=True)
         progress(1)
 
 
+class _Candidates(NamedTuple):
+    """The candidates of one query: their stable keys, uint64 (n,), and their features, float32 (n, F)."""
+
+    keys: Keys
+    features: Vector
+
+
+def _candidates(recommender: Recommender, queries: Sequence[Query]) -> list[_Candidates]:
+    shortlists = recommender.retrieve(QueryBatch.of(queries, recommender.catalogue.dim), whole=True)
+    starts, rows = shortlists.candidates.starts.tolist(), shortlists.candidates.rows
+    keys, features = recommender.catalogue.columns.keys[rows], recommender.features(shortlists)
+    return [_Candidates(keys[start:end], features[start:end]) for start, end in pairwise(starts)]
+
+
 def labelled(
-    recommender: Recommender,
-    shortlist: Shortlist,
-    acted_on: Mapping[int, float],
-    negatives: int | None,
-    draw: np.random.Generator,
+    found: _Candidates, acted_on: Mapping[int, float], negatives: int | None, draw: np.random.Generator
 ) -> List:
     """Label the candidates, by stable key, and keep those acted on and a sample of the others."""
-    keys = recommender.catalogue.columns.keys[shortlist.rows].tolist()
-    labels = np.array([acted_on.get(key, 0.0) for key in keys], dtype=np.float32)
+    labels = np.array([acted_on.get(key, 0.0) for key in found.keys.tolist()], dtype=np.float32)
     others = np.flatnonzero(labels == 0)
     sampled = others if negatives is None or negatives >= len(others) else draw.choice(others, negatives, replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
     stands_for = len(others) / max(len(sampled), 1)
     return List(
-        features=recommender.features([shortlist])[kept],
+        features=found.features[kept],
         labels=labels[kept],
         weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
         relevant=len(acted_on),

@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.evaluation.lists import NOTHING, Lists
-from inference.retrieval.shortlist import Shortlist
-from inference.types import Keys, Query, RankedList, stable_key
+from inference.queries import QueryBatch
+from inference.ranking.lists import Lists as RankedLists
+from inference.retrieval.shortlists import Shortlists
+from inference.types import Keys, Query, stable_key
 from streams.contracts.messages import Interaction
 from streams.evaluation.baseline_pass import TOLD, Ranking
 from streams.evaluation.cases import Cases
 from streams.evaluation.log import Log
-from streams.evaluation.masking import alone, without
+from streams.evaluation.masking import alone, first, select, without
 from streams.replay import Replay
 
 OURS, FUSED = "intentstream", "retrieval order"
@@ -125,39 +127,40 @@ class SystemPass:
         recommender = self._replay.recommender
         self._watch.running, self._watch.lists = True, len(cases)
         began = perf_counter()
-        shortlists = recommender.retrieve(queries)
-        ranked = recommender.rank(shortlists)
+        whole = recommender.retrieve(QueryBatch.of(queries, recommender.catalogue.dim), whole=True)
+        ranked = recommender.rank(first(whole, recommender.candidates_ranked))
         self._us[list(cases)] = (perf_counter() - began) / len(cases) * MICROSECONDS
         self._watch.running = False
-        for case, shortlist, answer in zip(cases, shortlists, ranked, strict=True):
-            self._note(case, shortlist, answer)
+        for number, case in enumerate(cases):
+            self._note(case, whole, ranked, number)
         chosen = [n for n, case in enumerate(cases) if case in self._sample]
         if chosen:
-            self._leave_out([self._sample[cases[n]] for n in chosen], [shortlists[n] for n in chosen])
+            self._leave_out([self._sample[cases[n]] for n in chosen], select(whole, chosen))
 
-    def _leave_out(self, places: Sequence[int], shortlists: Sequence[Shortlist]) -> None:
+    def _leave_out(self, places: Sequence[int], shortlists: Shortlists) -> None:
         """Rank anew without each source."""
         recommender = self._replay.recommender
-        keys = recommender.catalogue.columns.keys
+        keys = recommender.catalogue.columns.keys[shortlists.candidates.rows]
         for source, lists in self._without.items():
-            masked = [without(shortlist, source, keys[shortlist.rows]) for shortlist in shortlists]
-            for place, answer in zip(places, recommender.rank(masked), strict=True):
-                self._put(lists, place, self._of(answer))
+            masked = first(without(shortlists, source, keys), recommender.candidates_ranked)
+            ranked = recommender.rank(masked)
+            for number, place in enumerate(places):
+                self._put(lists, place, self._keys(ranked.rows, ranked.starts, number))
 
-    def _note(self, case: int, shortlist: Shortlist, answer: RankedList) -> None:
+    def _note(self, case: int, shortlists: Shortlists, ranked: RankedLists, number: int) -> None:
+        candidates = shortlists.candidates
+        self._put(self._lists[OURS], case, self._keys(ranked.rows, ranked.starts, number))
+        self._put(self._lists[FUSED], case, self._keys(candidates.rows, candidates.starts, number)[: self._k])
         columns = self._replay.recommender.catalogue.columns
-        keys = columns.keys[shortlist.rows]
-        self._put(self._lists[OURS], case, self._of(answer))
-        self._put(self._lists[FUSED], case, keys[: self._k])
         for source in self._sources:
-            self._put(self._lists[source], case, columns.keys[alone(shortlist, source, self._k)])
+            self._put(self._lists[source], case, columns.keys[alone(shortlists, number, source, self._k)])
 
-    def _of(self, answer: RankedList) -> list[int]:
-        return [stable_key(scored.item.item_id) for scored in answer.items]
+    def _keys(self, rows: npt.NDArray[np.int32], starts: npt.NDArray[np.int64], number: int) -> Keys:
+        """Return the stable keys of the items of one list."""
+        return self._replay.recommender.catalogue.columns.keys[rows[starts[number] : starts[number + 1]]]
 
-    def _put(self, lists: Lists, place: int, keys: Keys | list[int]) -> None:
-        found = keys if isinstance(keys, list) else keys.tolist()
-        lists[place, : len(found)] = [self._number[key] for key in found]
+    def _put(self, lists: Lists, place: int, keys: Keys) -> None:
+        lists[place, : len(keys)] = [self._number[key] for key in keys.tolist()]
 
     def _empty(self, cases: int) -> Lists:
         return np.full((cases, self._k), NOTHING, dtype=np.int32)
