@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from time import perf_counter
 from typing import Protocol
 
@@ -97,6 +98,11 @@ class Recommender:
         self._observe = observe
 
     @property
+    def candidates_ranked(self) -> int | None:
+        """How many candidates of a query the ranker scores; None for all."""
+        return self._most
+
+    @property
     def source_names(self) -> tuple[str, ...]:
         """The names of the sources, in the order of the candidates' columns."""
         return tuple(source.name for source in self._sources)
@@ -168,8 +174,8 @@ def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: s
     """
     candidates, names = shortlists.candidates, _Names(shortlists.sources)
     starts, positions, items = [0], [], []
-    bounds = candidates.starts.tolist()
-    for start, end, k in zip(bounds, bounds[1:], shortlists.queries.records["k"].tolist(), strict=False):
+    bounds = pairwise(candidates.starts.tolist())
+    for (start, end), k in zip(bounds, shortlists.queries.records["k"].tolist(), strict=True):
         for position in range(start, min(start + max(k, 0), end)):
             item = _item(catalogue, int(candidates.rows[position]))
             if item is not None:

@@ -251,9 +251,7 @@ def _take_vectors(queries: QueryArrays, columns: Columns, last: Rows, query: int
 
 
 @helper
-def _add_personal(
-    record: np.void, columns: Columns, row: int, newest: int, marks: Marks, own: Vector
-) -> None:
+def _add_personal(record: np.void, columns: Columns, row: int, newest: int, marks: Marks, own: Vector) -> None:
     """Fill in the PERSONAL features of a candidate; `newest` is the row of the session's last item, -1 without one."""
     key, category, brand = columns.keys[row], columns.categories[row], columns.brands[row]
     place = _find(record["categories"], record["categories_length"], category)

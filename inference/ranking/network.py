@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba.types import NamedTuple as NamedTupleType
-from numba.types import float32, void
+from numba.types import float32, float64, void
 
 from inference.errors import ScoringError
 from inference.kernels.compiler import helper, kernel
@@ -59,7 +60,7 @@ class CompiledNetwork:
         if not features.flags.writeable:
             features = features.copy()  # a kernel's signature names writeable arrays
         scores = np.empty(len(features), dtype=np.float32)
-        _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), scores)
+        _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), np.empty(TILE), scores)
         return scores
 
 
@@ -88,7 +89,13 @@ def read_weights(model: bytes) -> Weights | None:
         nothing = np.empty(0, dtype=np.float32)
         constants |= {"hidden": nothing.reshape(features, 0), "bias": nothing, "output": nothing.reshape(0, 1)}
     units = len(constants.get("bias", ()))
-    shapes = {"direct": (features, 1), "offset": (1,), "hidden": (features, units), "bias": (units,), "output": (units, 1)}
+    shapes = {
+        "direct": (features, 1),
+        "offset": (1,),
+        "hidden": (features, units),
+        "bias": (units,),
+        "output": (units, 1),
+    }
     if {name: each.shape for name, each in constants.items()} != shapes:
         return None
     if any(each.dtype != np.float32 for each in constants.values()):
@@ -101,9 +108,11 @@ def read_weights(model: bytes) -> Weights | None:
 _WEIGHTS = NamedTupleType((float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1]), Weights)
 
 
-@kernel(void(float32[:, ::1], _WEIGHTS, float32[:, ::1], float32[::1]), allocates=False)
-def _score(features: Vector, weights: Weights, scratch: Vector, scores: Vector) -> None:
-    """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE).
+@kernel(void(float32[:, ::1], _WEIGHTS, float32[:, ::1], float64[::1], float32[::1]), allocates=False)
+def _score(
+    features: Vector, weights: Weights, scratch: Vector, logits: npt.NDArray[np.float64], scores: Vector
+) -> None:
+    """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE), `logits` (TILE,).
 
     Candidates are taken a tile at a time, a row of `scratch` for each feature. So the innermost loops go over
     candidates, each with a sum of its own: they are compiled to vector instructions, although for each candidate the
@@ -112,21 +121,23 @@ def _score(features: Vector, weights: Weights, scratch: Vector, scores: Vector) 
     width, units = features.shape[1], len(weights.bias)
     for start in range(0, len(features), TILE):
         end = min(start + TILE, len(features))
-        unit_sums, sums = scratch[width][: end - start], scores[start:end]
+        sums, likely = scratch[width][: end - start], scores[start:end]
         for column in range(width):
             row = scratch[column]
             for place in range(end - start):
                 row[place] = features[start + place, column]
         _add_products(scratch, weights.direct, weights.offset[0], sums)
+        for place in range(len(sums)):
+            logits[place] = sums[place]
         for unit in range(units):
-            _add_products(scratch, weights.hidden[unit], weights.bias[unit], unit_sums)
+            _add_products(scratch, weights.hidden[unit], weights.bias[unit], sums)
             output = weights.output[unit]
             for place in range(len(sums)):
-                sums[place] += max(unit_sums[place], np.float32(0)) * output
+                logits[place] += max(sums[place], np.float32(0)) * output
         for place in range(len(sums)):
             # σ(−x) = 1 − σ(x): the exponential of a negative number cannot overflow.
-            fallen = np.exp(-abs(sums[place]))
-            sums[place] = (np.float32(1) if sums[place] >= 0 else fallen) / (np.float32(1) + fallen)
+            fallen = np.exp(np.float32(-abs(logits[place])))
+            likely[place] = (np.float32(1) if logits[place] >= 0 else fallen) / (np.float32(1) + fallen)
 
 
 @helper

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ def _together(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: P
         return said
     keys = catalogue.columns.keys[shown.rows[places]]
     bounds = places.searchsorted(shown.starts).tolist()
-    for query, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for query, (start, end) in enumerate(pairwise(bounds)):
         if start == end:
             continue
         record = batch.records[query]
@@ -183,8 +184,8 @@ def _find_evidence(
                     if record["habits"][each] == columns.keys[row]:
                         evidence.intervals[place] = record["habit_interval_days"][each]
                 continue
-            is_silent = (group == SEARCH or group == CLICKED) and record["searching"] == 0  # noqa: PLR1714 - numba
-            if not (group == TASTE or group == NOTHING or is_silent):
+            is_silent = group in (SEARCH, CLICKED) and record["searching"] == 0
+            if not (group in (TASTE, NOTHING) or is_silent):
                 continue
             if not taken:
                 for each in range(number):

@@ -180,9 +180,7 @@ def test_the_kernel_computes_what_numpy_does(catalogue: Catalogue, position: int
 
 def test_features_of_several_lists_are_those_of_each(catalogue: Catalogue) -> None:
     queries = [regular(n) for n in range(12)]
-    lists = [
-        shortlist(query, [*range(n, ITEMS, 1 + n % 3)][: n * n % 31], seed=n) for n, query in enumerate(queries)
-    ]
+    lists = [shortlist(query, [*range(n, ITEMS, 1 + n % 3)][: n * n % 31], seed=n) for n, query in enumerate(queries)]
     each = [features(one, catalogue) for one in lists]
     assert features(joined(lists, queries), catalogue).tolist() == np.concatenate(each).tolist()
 

@@ -120,4 +120,4 @@ def test_a_graph_of_another_shape_is_left_to_the_runtime(change: Callable[[onnx.
 def test_the_weights_of_a_ranker_without_hidden_units_are_read() -> None:
     weights = read_weights(to_onnx(unfitted()).SerializeToString())
     assert weights is not None
-    assert weights.hidden.shape == (len(FEATURES), 0)
+    assert weights.hidden.shape == (0, len(FEATURES))

@@ -101,7 +101,12 @@ def test_what_trends_or_is_new_names_its_category() -> None:
 
 def test_the_lists_of_a_batch_are_explained_each_by_its_own_shopper() -> None:
     catalogue = catalogue_of(unit_vectors(40))
-    queries = [Query(text="boots"), Query(recent=BOUGHT_5), Query(), Query(recent=(Remembered(stable_key("7"), "chose"),))]
+    queries = [
+        Query(text="boots"),
+        Query(recent=BOUGHT_5),
+        Query(),
+        Query(recent=(Remembered(stable_key("7"), "chose"),)),
+    ]
     rows, groups = [[1, 2], [3, 5], [], [8, 7]], [SEARCH, TREND, TASTE, HABIT, TOGETHER, TASTE]
 
     def seventh(keys: Keys, others: Keys) -> list[int | None]:
