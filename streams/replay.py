@@ -104,7 +104,7 @@ class Replay:
         What trends and what shoppers do are brought up to date at the end, and before more sessions wait than may.
         """
         waiting = 0
-        for batch in batched(interactions, BATCH):
+        for batch in batched(interactions, min(BATCH, WAITING)):
             self._fold(batch)
             waiting += len(batch)
             if waiting >= WAITING:

@@ -8,7 +8,8 @@ import numpy as np
 
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM, QueryBatch
 from inference.retrieval import sources
-from inference.retrieval.shortlists import RRF_OFFSET, Candidates, Rows, Shortlists
+from inference.retrieval.columns import Rows
+from inference.retrieval.shortlists import RRF_OFFSET, Candidates, Shortlists
 from inference.types import Keys
 
 VECTORS = {sources.SHORT_TERM: SHORT_TERM, sources.LONG_TERM: LONG_TERM, sources.QUERY: SEARCH}

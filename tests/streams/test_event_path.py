@@ -19,17 +19,18 @@ from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.retrieval.behaviour import Behaviour
-from inference.retrieval.catalogue import Catalogue, Found
+from inference.queries import QueryBatch
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SHORT_TERM, make_sources
 from inference.retrieval.vectors import quantise
-from inference.types import Query, Vector, stable_key
+from inference.types import Vector, stable_key
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, ModelRef, Recommendations, Search
-from streams.engine import Engine
-from streams.engine_standin import BatchEngine
+from streams.engine import Engine, Event
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Popularity, Trending
+from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.scoring import Scoring, scorer_thread
@@ -62,7 +63,6 @@ class Script:
     vector_space: str = "m/1"
     name: str = SHORT_TERM
     version: str = "1"
-    nearest: None = None
 
     def stage(self, name: str) -> None:
         if self.hang_in == name:
@@ -84,11 +84,11 @@ class Script:
             raise ScoringError("scripted")
         return np.asarray(0.5 - features[:, 0] / 2, dtype=np.float32)
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Stand in for a source."""
         self.stage("retrieve")
         (source,) = make_sources([SHORT_TERM], Behaviour())
-        return source.retrieve(queries, catalogue, limit)
+        source.retrieve(batch, catalogue, hits, place)
 
 
 class Bench:
@@ -162,17 +162,9 @@ class Bench:
         return self.metrics.registry.get_sample_value(f"intentstream_{name}", labels) or 0.0
 
 
-def engine(live: LiveCatalogue) -> BatchEngine:
-    return BatchEngine(
-        Engine(
-            dim=DIM,
-            space="m/1",
-            model=ModelRef(name="m", version="1"),
-            catalogue=live,
-            trending=Trending(1e9),
-            rules=RULES,
-            list_size=29,
-        )
+def engine(live: LiveCatalogue) -> Engine:
+    return Engine(
+        dim=DIM, space="m/1", model=ModelRef(name="m", version="1"), catalogue=live, rules=RULES, list_size=29
     )
 
 
@@ -252,7 +244,7 @@ async def test_when_even_retrieval_is_late_the_lists_are_of_popular_items_and_no
     bench: Bench,
 ) -> None:
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
-    await bench.scoring.set_popularity(Popularity(popular), bench.live)
+    await bench.scoring.set_popularity(Popularity(Shares.of(popular)), bench.live)
     bench.script.hang_in = "retrieve"
     bench.deadline(SOON_S)
     await bench.takes(*messages(views("i1", user_id="v")), *messages(views("i7"), offset=1))
@@ -304,7 +296,7 @@ async def test_the_events_of_a_shopper_are_folded_in_their_order_and_only_the_la
     expected = None
     for place, event in enumerate(events):
         source = Source("clicks", 0, place, NOW_MS + place)
-        expected = engine(bench.live)._one.observe(expected, event, source, None).profile
+        (expected,) = engine(bench.live).fold([Event(event, source, 0, None)], [expected]).profiles
     await bench.takes(*messages(events), *messages(views("i9", user_id="v"), partition=1))
     answers = await bench.lists(4)
     assert bench.table.stored[0, b"u"] == expected

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle
+from inference.queries import LONG_TERM, SEARCH
+from inference.retrieval.vectors import quantise
 from inference.types import ItemNeighbours, SessionItems, Vector, stable_key
 from streams.behaviour.pairs import neighbours
 from streams.contracts.messages import Interaction
@@ -55,7 +57,7 @@ def history() -> list[Interaction]:
 
 def test_what_is_learned_is_what_is_kept_while_ranking(settings: Settings, bundle: Bundle) -> None:
     ranking, learning = replay_of(settings, bundle), replay_of(settings, bundle)
-    for _ in ranking.observe(history()):
+    for _ in ranking.fold(history()):
         pass
     learning.learn(history())
     assert learning.profiles == ranking.profiles
@@ -88,8 +90,7 @@ def test_behaviour_is_told_as_event_time_passes_and_before_what_comes_after(sett
     replay = replay_of(settings, bundle, told)
     times = [0, 400, 999, 1000, 1500, 2000]
     events = [act("view", f"i{number}", NOW_MS + at_ms) for number, at_ms in enumerate(times)]
-    sizes = [len(batch) for batch in replay.observe(events)]
-    assert [size for size in sizes if size] == [3, 2, 1]
+    assert [len(folded.queries) for folded in replay.fold(events)] == [3, 2, 1]
     keys = [{record.key for record in records if isinstance(record, ItemNeighbours)} for records in told.times]
     assert keys == [set(), {stable_key(f"i{n}") for n in range(3)}, {stable_key(f"i{n}") for n in range(3, 5)}]
 
@@ -109,11 +110,12 @@ def test_who_arrives_is_known_by_what_was_folded_in(settings: Settings, bundle: 
     replay = replay_of(settings, bundle)
     replay.learn(history())
     query = replay.arrive("u2", NOW_MS + 86_400 * SECOND * 10)
-    assert query.long_term is not None
-    assert len(query.habits.keys) > 0
-    assert query.habits.elapsed_days == pytest.approx(10, abs=0.1)
-    assert query.session.tolist() == query.exclude.tolist() == []
-    assert replay.arrive("nobody", NOW_MS).long_term is None
+    (record,) = query.records
+    assert query.inverse_norms[0, LONG_TERM] > 0
+    assert record["habits_length"] > 0
+    assert record["habit_elapsed_days"][: record["habits_length"]] == pytest.approx(10, abs=0.1)
+    assert [record["session_length"], len(query.exclude)] == [0, 0]
+    assert replay.arrive("nobody", NOW_MS).inverse_norms[0, LONG_TERM] == 0
 
 
 def test_a_repeated_query_is_encoded_once(settings: Settings, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +130,7 @@ def test_a_repeated_query_is_encoded_once(settings: Settings, bundle: Bundle, mo
 
     monkeypatch.setattr(Bundle, "encode_query", noted)
     events: list[Interaction] = [search(text, NOW_MS + n) for n, text in enumerate(["Red tea", "red  TEA", "tea"])]
-    (batch,) = [batch for batch in replay.observe(events) if batch]
+    (folded,) = replay.fold(events)
     assert encoded == ["red tea", "tea"]
-    for observation in batch[:2]:
-        assert observation.query.text_vector is not None
-        assert np.array_equal(observation.query.text_vector, expected)
+    for vectors in folded.queries.vectors[:2]:
+        assert np.array_equal(vectors[SEARCH], quantise(expected))

@@ -12,11 +12,11 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
+from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import Query, Vector, stable_key
 from streams.contracts.messages import ItemVector
-from XX import QueryBatch
 from streams.items.live import LiveCatalogue, apply_changes
 from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
@@ -130,9 +130,9 @@ async def test_a_changed_catalogue_is_what_is_ranked_next(scoring: Scoring, live
 
 async def test_popular_lists_leave_out_what_is_excluded_gone_or_too_much(scoring: Scoring, live: LiveCatalogue) -> None:
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
-    await scoring.set_popularity(Popularity(popular), live)
+    await scoring.set_popularity(Popularity(Shares.of(popular)), live)
     seen = np.array([stable_key("i7")], dtype=np.uint64)
-    lists = scoring.popular(QueryBatch.of([Query(k=2), Query(k=2, exclude=seen), Query(k=0)]))
+    lists = scoring.popular(QueryBatch.of([Query(k=2), Query(k=2, exclude=seen), Query(k=0)], DIM))
     listed = [[item.item_id for item in lists.items[a:b]] for a, b in zip(lists.starts, lists.starts[1:], strict=False)]
     assert listed == [["i7", "i8"], ["i8", "i9"], []]
     assert (lists.fallback, set(lists.sources)) == ("deadline_exceeded", {("trending",)})

@@ -11,8 +11,8 @@ from inference.ranking.features import FEATURES
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING, make_sources
-from inference.types import NO_KEYS, Keys, Query, Vector
-from streams.evaluation.masking import alone, first, select, without
+from inference.types import Keys, Query, Vector
+from streams.evaluation.masking import alone, without
 from tests.inference.catalogues import DIM, catalogue_of, queries_of, unit_vectors
 
 NAMES = (SHORT_TERM, LONG_TERM, QUERY, NEW, TRENDING)
@@ -39,14 +39,14 @@ def shortlists(*names: str) -> Shortlists:
     return recommender(*names).retrieve(batch())
 
 
-def keys_of(lists: Shortlists) -> Keys:
-    return recommender().catalogue.columns.keys[lists.candidates.rows]
+def keys() -> Keys:
+    return recommender().catalogue.columns.keys
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_source_is_as_if_it_had_never_been(name: str) -> None:
     whole, expected = shortlists(*NAMES), shortlists(*(each for each in NAMES if each != name)).candidates
-    left = without(whole, name, keys_of(whole)).candidates
+    left = without(whole, name, keys()).candidates
     assert left.starts.tolist() == expected.starts.tolist()
     assert left.rows.tolist() == expected.rows.tolist()
     assert left.fused == pytest.approx(expected.fused)
@@ -61,10 +61,10 @@ def test_its_vector_makes_no_feature_any_more_and_a_search_stays_one() -> None:
     ours = recommender(*NAMES)
     whole = ours.retrieve(QueryBatch.of([queries_of(2)[1]], DIM))
     assert whole.queries.inverse_norms.all()
-    features = ours.features(without(whole, QUERY, keys_of(whole)))
+    features = ours.features(without(whole, QUERY, keys()))
     assert not features[:, FEATURES.index("query")].any()
     assert features[:, FEATURES.index("searching")].all()
-    assert not ours.features(without(whole, SHORT_TERM, keys_of(whole)))[:, FEATURES.index("short_term")].any()
+    assert not ours.features(without(whole, SHORT_TERM, keys()))[:, FEATURES.index("short_term")].any()
     assert ours.features(whole)[:, FEATURES.index("query")].any()
 
 
@@ -79,17 +79,17 @@ def test_a_source_alone_is_in_the_order_of_its_scores() -> None:
 
 def test_nothing_is_left_of_nothing() -> None:
     whole = recommender(TRENDING).retrieve(QueryBatch.of([Query()], DIM))
-    empty = without(whole, TRENDING, keys_of(whole))
+    empty = without(whole, TRENDING, keys())
     assert len(empty.candidates.rows) == len(empty.candidates.fused) == 0
-    assert len(without(empty, TRENDING, NO_KEYS).candidates.rows) == 0
+    assert len(without(empty, TRENDING, keys()).candidates.rows) == 0
 
 
 def test_some_of_the_lists_are_themselves() -> None:
     ours = recommender(*NAMES)
     whole = ours.retrieve(batch())
-    ranked, some = ours.rank(whole), ours.rank(select(whole, [7, 2, 3]))
+    ranked, some = ours.rank(whole), ours.rank(whole.take([7, 2, 3]))
     assert [some.ranked(place) for place in range(3)] == [ranked.ranked(number) for number in (7, 2, 3)]
-    assert len(ours.rank(select(whole, []))) == 0
+    assert len(ours.rank(whole.take([]))) == 0
 
 
 @pytest.mark.parametrize("most", [0, 3, 12, None])
@@ -99,6 +99,6 @@ def test_lists_are_cut_where_the_recommender_would(most: int | None) -> None:
         catalogue, Sum(), make_sources(NAMES, Behaviour()), candidates_per_source=8, candidates_ranked=most
     )
     expected = cut.retrieve(batch()).candidates
-    found = first(cut.retrieve(batch(), whole=True), cut.candidates_ranked).candidates
+    found = cut.to_be_ranked(cut.retrieve(batch(), every=True)).candidates
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)

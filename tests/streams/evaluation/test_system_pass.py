@@ -59,11 +59,11 @@ def test_who_arrives_is_ranked_for_by_what_is_known_before_he_acts(bundle: Bundl
     for case in range(0, len(found), 5):
         at = int(found.at[case])
         replay = Replay(SETTINGS, bundle, records)
-        for _ in replay.observe(log.interactions[:at]):
+        for _ in replay.fold(log.interactions[:at]):
             pass
         query = replay.arrive(log.interactions[at].user_id, int(log.at_ms[at]))
-        (ranked,) = replay.recommender.recommend([query])
-        expected = {each.item.item_id for each in ranked.items}
+        ranked = replay.recommender.rank(replay.recommender.retrieve(query))
+        expected = {item.item_id for item in ranked.items}
         # What trends is brought up to date at intervals, at other moments here: the rest is the same.
         ours = {log.item_ids[n] for n in result.ours[0].lists[case] if n >= 0}
         assert len(expected & ours) >= K - 2

@@ -21,7 +21,6 @@ from inference.retrieval.vectors import quantise
 from inference.types import Vector
 from streams.contracts.messages import ItemVector, ModelPin, ModelRef
 from streams.engine import Engine
-from streams.engine_standin import BatchEngine
 from streams.items.live import LiveCatalogue
 from streams.metrics import Metrics
 from streams.scoring import Scoring

@@ -21,6 +21,7 @@ from inference.types import Item, stable_key
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemVector, Recommendations
+from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec
 from streams.serving.servable import Servable, Serving
@@ -71,7 +72,7 @@ class House:
         self.events = EventPath(
             decoders={"clicks": serde.decode_item_action, "searches": serde.decode_search},
             profiles=cast("Any", self.table),
-            trending=maker.trending,
+            trending=Trending(1e9),
             checkpoint=self._checkpoint(),
             behaviour=BehaviourPath(
                 sessions=RecentSessions(),
