@@ -48,7 +48,7 @@ def measure(stage: Stage) -> Section:
     micros: dict[str, list[float]] = {variant.name: [] for variant in VARIANTS}
     for repeat in range(sizes.cpu_repeats):
         for variant in VARIANTS:
-            stage.tell(f"CPU an event, {repeat + 1} of {sizes.cpu_repeats}: {variant.name}")
+            stage.progress(f"CPU an event, {repeat + 1} of {sizes.cpu_repeats}: {variant.name}")
             micros[variant.name].append(_drain(stage, variant, source))
     return _section(stage, micros)
 

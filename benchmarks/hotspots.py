@@ -41,11 +41,11 @@ def measure(stage: Stage) -> Section:
         worker.wait_for("ready", READY_S)
         worker.wait_for("recovered", READY_S)
         used = -worker.cpu_seconds()
-        stage.tell(f"sampling the worker at {sizes.flame_rate} events/s")
+        stage.progress(f"sampling the worker at {sizes.flame_rate} events/s")
         with _recorded(worker.pid, raw, "raw", sizes.flame_s):
             load.run(settings, schedule, stage.shop, options)
         used += worker.cpu_seconds()
-        stage.tell("drawing the flame graph")
+        stage.progress("drawing the flame graph")
         with _recorded(worker.pid, stage.pictures / FLAME, "flamegraph", sizes.flame_s):
             load.run(settings, schedule, stage.shop, options)
     return _section(stage, parse(raw.read_text()), 1e6 * used / schedule.total)

@@ -77,6 +77,17 @@ def open_shop(size: int, seed: int) -> Shop:
     return Shop(chosen, _queries(chosen))
 
 
+def variants(shop: Shop, size: int) -> Shop:
+    """Return a shop of `size` items: the real ones again and again, each time with another number in the title."""
+    items = []
+    for number in range(size):
+        real = shop.items[number % len(shop.items)]
+        turn = number // len(shop.items)
+        item = Item(item_id=f"{real.item_id}-{turn}", title=f"{real.title}, no. {turn}", category=real.category, brand=real.brand)  # fmt: skip  # noqa: E501
+        items.append(item if turn else real)
+    return Shop(tuple(items), shop.searches)
+
+
 def similar_vectors(vectors: npt.NDArray[np.float32], count: int, spread: float, seed: int) -> npt.NDArray[np.float32]:
     """Return `count` unit vectors (count, dim): real ones, each moved by noise of length `spread`."""
     rng = np.random.default_rng(seed)

@@ -50,7 +50,7 @@ def measure(stage: Stage) -> Section:
     micros = {}
     with threadpool_limits(1, "blas"):
         for size in sizes.source_batches:
-            stage.tell(f"the parts of {len(queries):,} lists, {size} together")
+            stage.progress(f"the parts of {len(queries):,} lists, {size} together")
             micros[size] = parts.micros([queries[at : at + size] for at in range(0, len(queries), size)])
     candidates = [len(shortlist.rows) for shortlist in replay.recommender.retrieve(queries)]
     how = HOW.format(
@@ -70,9 +70,9 @@ def _learned(stage: Stage, settings: Settings) -> tuple[Replay, list[Query]]:
     catalogue = best_sellers(purchases, sizes.catalogue)
     households = busiest_households(purchases.lines, sizes.source_households)
     events = shopping(purchases.lines, catalogue, households, sizes.source_events + sizes.source_lists)
-    stage.tell(f"encoding {len(catalogue.items):,} items")
+    stage.progress(f"encoding {len(catalogue.items):,} items")
     replay = Replay(settings, stage.bundle, encode_catalogue(stage.bundle, catalogue.items))
-    stage.tell(f"learning from {sizes.source_events:,} actions")
+    stage.progress(f"learning from {sizes.source_events:,} actions")
     replay.learn(events[: sizes.source_events])
     observed = replay.observe(events[sizes.source_events :])
     return replay, [observation.query for batch in observed for observation in batch]

@@ -67,12 +67,12 @@ def measure(stage: Stage) -> Section:
 
 
 def _measure(stage: Stage, shoppers: int) -> State:
-    stage.tell(f"memory and recovery with {shoppers:,} shoppers: writing the changelog")
+    stage.progress(f"memory and recovery with {shoppers:,} shoppers: writing the changelog")
     settings = stage.settings("state")
     stage.publish_catalogue(settings)
     sizes: list[int] = []
     stage.publish(_counted(changelog(settings, stage.shop, shoppers, stage.sizes.seed), sizes))
-    stage.tell(f"memory and recovery with {shoppers:,} shoppers: recovering")
+    stage.progress(f"memory and recovery with {shoppers:,} shoppers: recovering")
     with stage.worker("ours", settings) as worker:
         cold_s, _ = _started(worker)
         recovered = worker.memory()
