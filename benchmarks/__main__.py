@@ -33,7 +33,6 @@ SECTIONS = (
     "two-workers",
     "idle",
     "state",
-    "cpu",
     "engines",
     "replay",
     "retrieval",
@@ -47,7 +46,7 @@ PACKAGES = ("aiokafka", "faust-streaming", "numpy", "onnxruntime", "quixstreams"
 EPILOG = """\b
 Examples:
   python -m benchmarks
-  python -m benchmarks --quick --only cpu --output /tmp/results.md
+  python -m benchmarks --quick --only engines --output /tmp/results.md
   python -m benchmarks --only held --rates 500,1000 --seconds 10 --output /tmp/results.md
 """
 
@@ -74,7 +73,7 @@ class Rates(click.ParamType):
 @click.option("--rates", type=Rates(), help="Of `held`: events a second, with commas between them.")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Of `held` and `experiments`: how long each rate lasts.")
 @click.option("--retail", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Of `replay`: Online Retail (UCI 352) as CSV, .gz too; without it the section is left out.")  # fmt: skip
+              help="Of `replay`: Online Retail (UCI 352) as CSV, .gz too; without it, left out.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/results.md"),
               show_default=True, help="The page; beside it go results.json and the pictures.")  # fmt: skip
 def main(

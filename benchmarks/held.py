@@ -29,8 +29,8 @@ the text of a search that was made before. {measured:g} s at each rate after {wa
 it {first:g} s for the broker's virtual machine. "Lag" is the number of events without a list when the last one was due.
 "Worker µs" is the CPU of the worker's process for each event that was answered. A rate is held if p99 stays below the
 limit, latency does not grow from the first third of a run to the last by more than {growth:g} ms, fewer than
-{fallbacks:.0%} of the lists have a fallback, and every event has its list. Two more runs at {reference:,} events/s: with
-one list for everyone in place of ranking ("null ranker"), and with {large:,} items.
+{fallbacks:.0%} of the lists have a fallback, and every event has its list. Two more runs at {reference:,} events/s:
+with one list for everyone in place of ranking ("null ranker"), and with {large:,} items.
 
 The second table divides the worker's CPU by thread. The third is the price of the measurement: CPU of the sender, the
 receiver and the broker for each event, on the same cores; "late" is how far the sender was behind its schedule at its
@@ -94,8 +94,14 @@ def serving(
 
 
 def at_rate(
-    stage: Stage, settings: Settings, worker: Process, rate: int, seconds: float, items: int | None = None, what: str = ""
-) -> load.Load:  # fmt: skip
+    stage: Stage,
+    settings: Settings,
+    worker: Process,
+    rate: int,
+    seconds: float,
+    items: int | None = None,
+    what: str = "",
+) -> load.Load:
     """Run one rate for some seconds after the warm-up."""
     stage.progress(", ".join(filter(None, (f"{rate:,} events/s for {seconds:g} s", what))))
     sizes = stage.sizes
@@ -183,7 +189,7 @@ def thread_micros(result: load.Load) -> dict[str, float]:
 
 def load_table(runs: list[Run]) -> Table:
     """Say what the measurement itself costs."""
-    names = ("sender", "receiver", BROKER)
+    names = (load.SENDER, load.RECEIVER, BROKER)
     header = ("events/s", *(f"{name} µs" for name in names), "late ms")
     rows = tuple(
         (run.name, *(_micros(run.load, name) for name in names), f"{1e3 * run.load.late_s:.1f}") for run in runs

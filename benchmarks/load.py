@@ -34,6 +34,7 @@ GIVE_UP_S = 15.0
 TICK_S = 0.001
 """The sender wakes up at most so often and sends everything that is due: up to this much is added to a latency."""
 AT_ONCE = 1_000
+SENDER, RECEIVER = "sender", "receiver"
 Floats = npt.NDArray[np.float64]
 
 
@@ -47,16 +48,18 @@ class EventOptions(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """CPU from the first measured event to the end of the schedule: the processes by name, and events answered."""
+    """CPU from the first measured event to the end of the schedule, and the events sent and answered meanwhile."""
 
     before: dict[str, Usage]
     after: dict[str, Usage]
+    sent: int
     answered: int
 
     def micros(self, name: str) -> float:
-        """Return the microseconds of CPU that a process used for each event that was answered meanwhile."""
+        """Return the microseconds of CPU that a process used an event: answered by then, or sent for the sender."""
         used = self.after[name].seconds - self.before[name].seconds
-        return 1e6 * used / self.answered if self.answered else float("nan")
+        events = self.sent if name == SENDER else self.answered
+        return 1e6 * used / events if events else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +151,8 @@ def run(
         for moment in (schedule.warm_up_s, length):
             time.sleep(max(0.0, started + moment - time.monotonic()))
             if watch is not None:
-                readings.append(
-                    (time.monotonic(), watch() | {"sender": usage_of(sender_pid), "receiver": usage_of(receiver_pid)})
-                )
+                usages = watch() | {SENDER: usage_of(sender_pid), RECEIVER: usage_of(receiver_pid)}
+                readings.append((time.monotonic(), usages))
         late_s: float = _answer(sender, PATIENCE_S)
         arrivals, fallbacks = _answer(receiver, GIVE_UP_S + PATIENCE_S)
     due = started + np.arange(schedule.total) / schedule.rate
@@ -158,7 +160,8 @@ def run(
     if readings:
         (begin, before), (end, after) = readings
         answered = int(np.sum((arrivals > begin) & (arrivals <= end)))
-        watched = Watched(before=before, after=after, answered=answered)
+        sent = schedule.total - schedule.first_measured
+        watched = Watched(before=before, after=after, sent=sent, answered=answered)
     return Load(schedule, arrivals - due, fallbacks, late_s, started, watched)
 
 

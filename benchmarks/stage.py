@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -74,10 +75,11 @@ class Stage:
         asyncio.run(topics.create(settings))
         return settings
 
-    def worker(self, module: str, settings: Settings, *arguments: str) -> Process:
-        """Prepare one of `benchmarks.workers`."""
+    def worker(self, module: str, settings: Settings, *options: str, log: str | None = None) -> Process:
+        """Prepare one of `benchmarks.workers`; `log` names its log if another worker of the group has one."""
         given = settings.model_dump_json(exclude_none=True, include=set(settings.model_fields_set))
-        return Process(f"benchmarks.workers.{module}", [given, *arguments], self.directory / f"{settings.app_id}.log")
+        file = self.directory / f"{log or settings.app_id}.log"
+        return Process(f"benchmarks.workers.{module}", [given, *options], file)
 
     def publish_catalogue(self, settings: Settings, items: int | None = None) -> None:
         """Put the encoded catalogue, or the large one of so many items, where workers read it."""
@@ -100,6 +102,11 @@ class Stage:
         for item, vector in zip(self.large_shop(count).items, vectors, strict=True):
             text_hash = stable_key(item_text(item))
             yield ItemVector(item=item, space=self.bundle.vector_space, text_hash=text_hash, vector=vector.tobytes())
+
+    @property
+    def cores(self) -> int:
+        """The processors of the machine."""
+        return os.cpu_count() or 1
 
     def broker_usage(self) -> Usage:
         """Return the CPU time that the broker has used."""
