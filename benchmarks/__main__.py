@@ -72,6 +72,7 @@ class Rates(click.ParamType):
 @click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="Just this section; may be repeated.")
 @click.option("--rates", type=Rates(), help="Of `held`: events a second, with commas between them.")
 @click.option("--seconds", type=click.FloatRange(min=1), help="Of `held` and `experiments`: how long each rate lasts.")
+@click.option("--no-variants", is_flag=True, help="Of `held`: the rates alone.")
 @click.option("--retail", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Of `replay`: Online Retail (UCI 352) as CSV, .gz too; without it, left out.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/results.md"),
@@ -82,6 +83,7 @@ def main(
     only: tuple[str, ...],
     rates: tuple[int, ...] | None,
     seconds: float | None,
+    no_variants: bool,
     retail: Path | None,
     output: Path,
 ) -> None:
@@ -93,7 +95,7 @@ def main(
     data = output.with_suffix(".json")
     old = msgspec.json.decode(data.read_bytes(), type=Results) if data.exists() else None
     chosen = [name for name in SECTIONS if name in only or not only]
-    chosen_sizes = {"rates": rates, "step_s": seconds, "retail": retail}
+    chosen_sizes = {"rates": rates, "step_s": seconds, "retail": retail, "held_alone": no_variants}
     sizes = replace(QUICK if quick else FULL, **{name: value for name, value in chosen_sizes.items() if value})
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:

@@ -23,10 +23,10 @@ TIMEOUT_S = 300.0
 HOW = """\
 User and system time of the worker's process, all threads, while it drains a backlog of {events:,} item actions of
 {shoppers:,} shoppers on 8 partitions; the start and the first {warm_up:,} events are not counted. The variants take
-turns, {repeats} times; median (least to most). "The same pass" is the function that the worker calls for each batch, with
-the real model and {items:,} items: profiles in, profiles and lists out, in batches of {batch}. "The pass alone" calls
-it for the same events without Kafka, the decoding of the events included: what is above it is the engine's price. The
-bare engines move as many bytes ({profile:,} of profile, {list:,} of list) and compute nothing. Quix Streams writes
+turns, {repeats} times; median (least to most). "The same pass" is the function that the worker calls for each batch,
+with the real model and {items:,} items: profiles in, profiles and lists out, in batches of {batch}. "The pass alone"
+calls it for the same events without Kafka, the decoding of the events included: what is above it is the engine's price.
+The bare engines move as many bytes ({profile:,} of profile, {list:,} of list) and compute nothing. Quix Streams writes
 profiles to its store and changelog at its checkpoints only: after each batch with the pass, else once a second."""
 
 

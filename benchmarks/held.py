@@ -57,7 +57,8 @@ def measure(stage: Stage) -> Section:
     reference = sizes.reference_rate
     variants = []
     large = sizes.large_catalogue
-    for name, options, items in (("null ranker", ("null",), None), (f"{large:,} items", (), large)):
+    chosen = () if sizes.held_alone else (("null ranker", ("null",), None), (f"{large:,} items", (), large))
+    for name, options, items in chosen:
         with serving(stage, *options, items=items) as (settings, worker):
             at_rate(stage, settings, worker, reference, sizes.first_s, items)
             result = at_rate(stage, settings, worker, reference, sizes.step_s, items, what=name)

@@ -20,6 +20,7 @@ class Sizes:
     first_s: float = 15.0
     step_s: float = 30.0
     step_warm_up_s: float = 5.0
+    held_alone: bool = False
     reference_rate: int = 500
     large_catalogue: int = 100_000
     p99_limits_s: tuple[float, ...] = (0.25, 0.05)

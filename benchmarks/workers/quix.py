@@ -44,7 +44,16 @@ class Batches(BaseSink):  # type: ignore[misc]  # untyped in part
         self._pass, self._stream_id, self._lists_topic = one_pass, stream_id, lists_topic
         self._waiting: list[tuple[bytes, bytes, int, Source]] = []
 
-    def add(self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int) -> None:
+    def add(  # the signature of Quix Streams
+        self,
+        value: Any,
+        key: Any,
+        timestamp: int,
+        headers: Any,  # noqa: ARG002
+        topic: str,
+        partition: int,
+        offset: int,
+    ) -> None:
         """Keep an event until the checkpoint."""
         self._waiting.append((key, value, partition, Source(topic, partition, offset, timestamp)))
 
