@@ -95,8 +95,10 @@ def main(
     data = output.with_suffix(".json")
     old = msgspec.json.decode(data.read_bytes(), type=Results) if data.exists() else None
     chosen = [name for name in SECTIONS if name in only or not only]
-    chosen_sizes = {"rates": rates, "step_s": seconds, "retail": retail, "held_alone": no_variants}
-    sizes = replace(QUICK if quick else FULL, **{name: value for name, value in chosen_sizes.items() if value})
+    sizes = QUICK if quick else FULL
+    sizes = replace(
+        sizes, rates=rates or sizes.rates, step_s=seconds or sizes.step_s, held_alone=no_variants, retail=retail
+    )
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with (

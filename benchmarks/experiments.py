@@ -48,7 +48,7 @@ def measure(stage: Stage) -> Section:
             failed.append(f"{variant.name}: not measured, it is not installed.")
             continue
         try:
-            with serving(stage, *variant.options, **variant.settings) as (settings, worker):
+            with serving(stage, *variant.options, overrides=variant.settings) as (settings, worker):
                 result = at_rate(stage, settings, worker, sizes.reference_rate, sizes.step_s, what=variant.name)
         except StreamsError as error:
             failed.append(f"{variant.name}: {str(error).splitlines()[0]}.")

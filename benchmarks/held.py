@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -83,10 +83,10 @@ def at_rates(stage: Stage, rates: tuple[int, ...], seconds: float) -> list[Run]:
 
 @contextmanager
 def serving(
-    stage: Stage, *options: str, items: int | None = None, **overrides: object
+    stage: Stage, *options: str, items: int | None = None, overrides: Mapping[str, object] | None = None
 ) -> Iterator[tuple[Settings, Process]]:
     """Start a worker with topics of its own and wait until it serves."""
-    settings = stage.settings("held", **overrides)
+    settings = stage.settings("held", **(overrides or {}))
     stage.publish_catalogue(settings, items)
     with stage.worker("ours", settings, *options) as worker:
         worker.wait_for("ready", READY_S)

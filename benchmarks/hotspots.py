@@ -19,14 +19,15 @@ from streams.errors import ConfigurationError, StreamsError
 
 READY_S, ATTACH_S, PATIENCE_S = 60.0, 3.0, 60.0
 SAMPLES_PER_S = 250
+MODEL = ("retrieve", "score", "choose and explain", "encode a query")
 TOP = 15
 FLAME, SMALL_ENOUGH = "flame.svg", 300 << 10
 
 HOW = """\
 py-spy, {rate} samples a second for {seconds:g} s, while {events:g} events/s are served with the real model
 ({searches:.0%} searches). A sample counts for the layer of its innermost frame that belongs to one; waiting
-does not count. The worker used {cpu:.0f} µs of CPU an event meanwhile; "µs an event" is each layer's share of
-that."""
+does not count; a compiled kernel counts for the Python function that calls it. The worker used {cpu:.0f} µs of
+CPU an event meanwhile; "µs an event" is each layer's share of that."""
 
 
 def measure(stage: Stage) -> Section:
@@ -98,7 +99,7 @@ def _section(stage: Stage, stacks: list[Stack], cpu: float) -> Section:
 def _says(layers: dict[str, int], total: int) -> str:
     heaviest = sorted(layers, key=lambda name: -layers[name])[:3]
     shares = ", ".join(f"{name} ({layers[name] / total:.0%})" for name in heaviest)
-    model = sum(layers[name] for name in ("retrieve", "score", "rank", "encode a query")) / total
+    model = sum(layers[name] for name in MODEL) / total
     return f"The heaviest layers are {shares}. The model's thread takes {model:.0%}; the rest moves data."
 
 

@@ -85,7 +85,7 @@ def events_of(stage: Stage, settings: Settings, partitions: set[int]) -> int:
     """Return how many events there are on some partitions of both topics."""
     consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": "nobody"})
     places = [TopicPartition(t, p) for t in (settings.clicks_topic, settings.searches_topic) for p in partitions]
-    count = sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+    count = sum(int(consumer.get_watermark_offsets(place, timeout=10)[1]) for place in places)
     consumer.close()
     return count
 
@@ -94,7 +94,7 @@ def _rows(number: int, drained: Drained, owned: Sequence[set[int]], events: Sequ
     whole = sum(events) or 1
     both = "one worker" if number == 1 else f"{number} workers"
     cpu = [micros * drained.rate / 1e6 for micros in drained.micros]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (both, f"{drained.rate:,.0f}", str(sum(map(len, owned))), f"{whole:,}", f"{sum(cpu):.0%}",
          f"{sum(drained.micros):,.0f}")
     ]  # fmt: skip

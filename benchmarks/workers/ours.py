@@ -79,7 +79,7 @@ def name_threads() -> None:
         except OSError:
             return  # no /proc here, or the thread has ended
 
-    threading.Thread.start = start_named  # type: ignore[method-assign]
+    threading.Thread.start = start_named  # type: ignore[method-assign, assignment]
 
 
 def _short(thread: threading.Thread) -> str:
