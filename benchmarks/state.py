@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.figures import kibibytes, mebibytes
 from benchmarks.process import Process
@@ -18,7 +19,7 @@ from streams.replay import Replay, for_long_logs
 from streams.settings import Settings, load_settings
 
 TIMEOUT_S = 300.0
-ACTIONS_EACH = 60
+ACTIONS_EACH = 300
 """Actions of a shopper, after which a profile remembers as much as it can."""
 
 MEMORY_HOW = """\
@@ -75,7 +76,7 @@ def _measure(stage: Stage, profiles: Sequence[bytes], shoppers: int, items: int 
     settings = stage.settings("state")
     stage.publish_catalogue(settings, items)
     sizes: list[int] = []
-    stage.publish(_counted(changelog(settings, profiles, shoppers), sizes))
+    stage.publish(_counted(changelog(settings, profiles, shoppers, stage.sizes.seed), sizes))
     stage.progress(f"memory and recovery with {shoppers:,} shoppers: recovering")
     with stage.worker("ours", settings) as worker:
         cold_s, _ = _started(worker)
@@ -113,11 +114,13 @@ def full_profiles(stage: Stage) -> list[bytes]:
     return list(replay.profiles.values())
 
 
-def changelog(settings: Settings, profiles: Sequence[bytes], shoppers: int) -> Iterator[Record]:
+def changelog(settings: Settings, profiles: Sequence[bytes], shoppers: int, seed: int) -> Iterator[Record]:
     """Give each shopper one of the profiles. Replay's topics have other names: a worker sees no place in them."""
     topic = changelog_topic(settings)
-    for number, profile in enumerate(islice(cycle(profiles), shoppers)):
-        yield topic, f"shopper-{number}".encode(), profile
+    # By chance, not in turn: equal profiles side by side would compress.
+    chosen = np.random.default_rng(seed).integers(len(profiles), size=shoppers).tolist()
+    for number, place in enumerate(chosen):
+        yield topic, f"shopper-{number}".encode(), profiles[place]
 
 
 def _counted(records: Iterator[Record], sizes: list[int]) -> Iterator[Record]:
