@@ -98,7 +98,7 @@ def _alone(stage: Stage, settings: Settings) -> float:
             keys = list(dict.fromkeys(key for key, _, _ in batch))
             places = {key: place for place, key in enumerate(keys)}
             events = [
-                Event(decode_item_action(key, value), Source(settings.clicks_topic, 0, offset, 0), places[key])
+                Event(decode_item_action(key, value), Source(settings.clicks_topic, 0, offset, 0), places[key], None)
                 for key, value, offset in batch
             ]
             passed = one_pass(events, [profiles.get(key) for key in keys])

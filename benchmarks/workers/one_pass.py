@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from inference.bundle import Bundle
+from inference.types import Vector
 from streams.contracts.messages import Interaction, ItemVector
 from streams.contracts.serde import encode_json
 from streams.items.live import LiveCatalogue, apply_changes
@@ -19,11 +20,12 @@ from streams.settings import Settings
 
 
 class Event(NamedTuple):
-    """An interaction, where it lay, and the place of its shopper's profile among those of the batch."""
+    """An interaction, where it lay, the place of its shopper's profile in the batch, and a search's vector."""
 
     interaction: Interaction
     source: Source
     shopper: int
+    vector: Vector | None
 
 
 class Passed(NamedTuple):
@@ -34,7 +36,7 @@ class Passed(NamedTuple):
 
 
 class Pass:
-    """Folds a batch into its profiles and makes its lists. Item actions only: it encodes no searches."""
+    """Folds a batch into its profiles and makes its lists."""
 
     def __init__(self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector]) -> None:
         live = LiveCatalogue(bundle.vector_space, bundle.dim)
@@ -51,8 +53,8 @@ class Pass:
         """Process one batch; `stored` holds each shopper's profile, None for a new one."""
         profiles = list(stored)
         observations = []
-        for interaction, source, shopper in events:
-            observation = self._engine.observe(profiles[shopper], interaction, source, None)
+        for interaction, source, shopper, vector in events:
+            observation = self._engine.observe(profiles[shopper], interaction, source, vector)
             profiles[shopper] = observation.profile
             observations.append(observation)
         ranked = self._recommender.recommend([observation.query for observation in observations])

@@ -68,7 +68,9 @@ class Batches(BaseSink):  # type: ignore[misc]  # untyped in part
         shoppers = list(dict.fromkeys((key, partition) for key, _, partition, _ in waiting))
         places = {key: place for place, (key, _) in enumerate(shoppers)}
         stored = [transactions[partition].get_bytes(STATE, prefix=key) for key, partition in shoppers]
-        events = [Event(serde.decode_item_action(key, value), source, places[key]) for key, value, _, source in waiting]
+        events = [
+            Event(serde.decode_item_action(key, value), source, places[key], None) for key, value, _, source in waiting
+        ]
         passed = self._pass(events, stored)
         for (key, partition), profile in zip(shoppers, passed.profiles, strict=True):
             transactions[partition].set_bytes(STATE, profile, prefix=key)
