@@ -42,7 +42,7 @@ SECTIONS = (
     "experiments",
 )
 """In the order of the page. `benchmarks/NAME.py` has `measure(stage) -> Section`; only chosen ones are imported."""
-PACKAGES = ("aiokafka", "faust-streaming", "numpy", "onnxruntime", "quixstreams", "rocksdict", "usearch")
+PACKAGES = ("aiokafka", "faust-streaming", "numba", "numpy", "onnxruntime", "quixstreams", "rocksdict", "usearch")
 EPILOG = """\b
 Examples:
   python -m benchmarks
