@@ -54,6 +54,8 @@ def measure(stage: Stage) -> Section:
             failed.append(f"{variant.name}: {str(error).splitlines()[0]}.")
             continue
         runs.append(Run(variant.name, result))
+        if (code := worker.exit_code) is not None and code < 0:
+            failed.append(f"{variant.name}: the worker ended by signal {-code} when it was told to stop.")
     table = rates_table(stage, runs)
     how = HOW.format(rate=sizes.reference_rate, seconds=sizes.step_s, items=sizes.catalogue)
     return Section(

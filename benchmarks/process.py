@@ -53,6 +53,11 @@ class Process:
         """The process' id."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, -N by signal N; None while it runs."""
+        return self._process.poll()
+
     def usage(self) -> Usage:
         """Return the CPU time that it and its threads have used, user and system."""
         return usage_of(self.pid)
