@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, TypedDict
 
@@ -126,6 +127,11 @@ class _Order:
     schedule: Schedule
     shop: Shop
     options: EventOptions
+    run: str
+    """In front of the events' ids: lists of an earlier run may still come."""
+
+
+_runs = count()
 
 
 def run(
@@ -139,7 +145,7 @@ def run(
 
     `watch` reads what the worker and the broker have used; the sender and the receiver are added to it.
     """
-    order = _Order(settings, schedule, shop, options)
+    order = _Order(settings, schedule, shop, options, f"{next(_runs)}-")
     with _child(_receive, order) as (receiver, receiver_pid), _child(_send, order) as (sender, sender_pid):
         for child in (receiver, sender):
             _answer(child, PATIENCE_S)
@@ -188,9 +194,8 @@ def _send(parent: Connection, order: _Order) -> None:
     settings, schedule = order.settings, order.schedule
     topics = {True: settings.searches_topic, False: settings.clicks_topic}
     # Everything that costs CPU comes before the start: nothing but sending is left.
-    events = [
-        (topics[event.search], event.value, event.key) for event in order.shop.events(schedule.total, **order.options)
-    ]
+    made = order.shop.events(schedule.total, **order.options, run=order.run)
+    events = [(topics[event.search], event.value, event.key) for event in made]
     producer = Producer(producer_options(settings.bootstrap_servers) | {"linger.ms": 0})
     producer.list_topics(timeout=PATIENCE_S)
     parent.send("ready")
@@ -227,7 +232,9 @@ def _receive(parent: Connection, order: _Order) -> None:
             if each.error():
                 continue
             answer = decoder.decode(each.value() or b"")
-            number = int(answer.trigger.event_id)
+            if not answer.trigger.event_id.startswith(order.run):
+                continue
+            number = int(answer.trigger.event_id.removeprefix(order.run))
             if np.isnan(arrivals[number]):
                 arrivals[number] = quiet_since
                 missing -= 1

@@ -209,5 +209,7 @@ def test_events_follow_from_the_seed_and_are_valid() -> None:
     assert [event.key for event in events] == [event.key for event in again]
     decoded = [decode_interaction(event.key, event.value) for event in events]
     assert [event.event_id for event in decoded] == [str(number) for number in range(200)]
+    (named,) = shop.events(1, shoppers=3, searches=0.0, seed=7, run="5-")
+    assert decode_interaction(named.key, named.value).event_id == "5-0", "lists of an earlier run are told apart"
     assert 60 < sum(event.search for event in events) < 140
     assert all((json.loads(event.value)["type"] == "search") == event.search for event in events)
