@@ -4,48 +4,89 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
+import shlex
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
+from msgspec import structs
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from benchmarks import cpu, hotspots, latency, retrieval, sources, state, swap
 from benchmarks.report import Results, Scalar, Section, merged, render
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.stage import Stage
 from streams.errors import StreamsError
 from tests.integration.brokers import AS_SHIPPED, KafkaBroker
 
-SECTIONS: dict[str, Callable[[Stage], Section]] = {
-    "cpu": cpu.measure,
-    "latency": latency.measure,
-    "state": state.measure,
-    "retrieval": retrieval.measure,
-    "sources": sources.measure,
-    "hotspots": hotspots.measure,
-    "swap": swap.measure,
-}
-PACKAGES = ("aiokafka", "faust-streaming", "numpy", "onnxruntime", "quixstreams", "rocksdict", "usearch")
+SECTIONS = (
+    "held",
+    "backlog",
+    "two-workers",
+    "idle",
+    "state",
+    "engines",
+    "replay",
+    "retrieval",
+    "sources",
+    "hotspots",
+    "swap",
+    "experiments",
+)
+"""In the order of the page. `benchmarks/NAME.py` has `measure(stage) -> Section`; only chosen ones are imported."""
+PACKAGES = ("aiokafka", "faust-streaming", "numba", "numpy", "onnxruntime", "quixstreams", "rocksdict", "usearch")
 EPILOG = """\b
 Examples:
   python -m benchmarks
-  python -m benchmarks --quick --only cpu --output /tmp/results.md
+  python -m benchmarks --quick --only engines --output /tmp/results.md
+  python -m benchmarks --only held --rates 500,1000 --seconds 10 --output /tmp/results.md
 """
+
+
+class Rates(click.ParamType):
+    """Numbers with commas between them."""
+
+    name = "rates"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the numbers."""
+        try:
+            rates = tuple(int(each) for each in str(value).split(","))
+        except ValueError:
+            rates = ()
+        if not rates or min(rates) < 1:
+            self.fail(f"required events a second with commas between them, got {value!r}", param, ctx)
+        return rates
 
 
 @click.command(epilog=EPILOG)
 @click.option("--quick", is_flag=True, help="Small sizes: whether it works, not what it measures.")
-@click.option("--only", multiple=True, type=click.Choice(list(SECTIONS)), help="Just this section; may be repeated.")
+@click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="Just this section; may be repeated.")
+@click.option("--rates", type=Rates(), help="Of `held`: events a second, with commas between them.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="Of `held` and `experiments`: how long each rate lasts.")
+@click.option("--no-variants", is_flag=True, help="Of `held`: the rates alone.")
+@click.option("--retail", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Of `replay`: Online Retail (UCI 352) as CSV, .gz too; without it, left out.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/results.md"),
               show_default=True, help="The page; beside it go results.json and the pictures.")  # fmt: skip
-def main(*, quick: bool, only: tuple[str, ...], output: Path) -> None:
+def main(
+    *,
+    quick: bool,
+    only: tuple[str, ...],
+    rates: tuple[int, ...] | None,
+    seconds: float | None,
+    no_variants: bool,
+    retail: Path | None,
+    output: Path,
+) -> None:
     """Measure one worker on a real Kafka and write the page.
 
     With --only, sections that were measured before stay on the page as they are.
@@ -54,6 +95,10 @@ def main(*, quick: bool, only: tuple[str, ...], output: Path) -> None:
     data = output.with_suffix(".json")
     old = msgspec.json.decode(data.read_bytes(), type=Results) if data.exists() else None
     chosen = [name for name in SECTIONS if name in only or not only]
+    sizes = QUICK if quick else FULL
+    sizes = replace(
+        sizes, rates=rates or sizes.rates, step_s=seconds or sizes.step_s, held_alone=no_variants, retail=retail
+    )
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with (
@@ -61,12 +106,14 @@ def main(*, quick: bool, only: tuple[str, ...], output: Path) -> None:
             KafkaBroker(AS_SHIPPED) as broker,
             _directory() as home,
         ):
-            tell = _teller(progress)
-            stage = Stage(broker.bootstrap_servers, Path(home), output.parent, QUICK if quick else FULL, tell)
+            stage = Stage(broker.bootstrap_servers, Path(home), output.parent, sizes, _reporter(progress))
             for name in chosen:
-                new = Results(about=about(), sections={name: SECTIONS[name](stage)})
+                section = _measure(name, stage, _options(quick=quick, rates=rates, seconds=seconds, retail=retail))
+                if section is None:
+                    continue
+                new = Results(about=about(), sections={name: section})
                 # After every section: what was measured is kept if the next one fails.
-                old = merged(old, new, tuple(SECTIONS))
+                old = merged(old, new, SECTIONS)
                 data.write_bytes(msgspec.json.format(msgspec.json.encode(old)))
                 output.write_text(render(old))
     except StreamsError as error:
@@ -74,16 +121,45 @@ def main(*, quick: bool, only: tuple[str, ...], output: Path) -> None:
     click.echo(f"wrote {output} and {data}")
 
 
+def _measure(name: str, stage: Stage, options: dict[str, str]) -> Section | None:
+    """Measure one section; None if what it needs is absent."""
+    module = import_module(f"benchmarks.{name.replace('-', '_')}")
+    began = time.monotonic()
+    section: Section | None = module.measure(stage)
+    if section is None:
+        return None
+    command = shlex.join(
+        ["python", "-m", "benchmarks", "--only", name, *(f"{o}={v}" if v else o for o, v in options.items())]
+    )
+    return structs.replace(section, command=command, date=_now(), minutes=(time.monotonic() - began) / 60)
+
+
+def _options(
+    *, quick: bool, rates: tuple[int, ...] | None, seconds: float | None, retail: Path | None
+) -> dict[str, str]:
+    """Return the options that change what is measured, as they are shown: without the machine's folders."""
+    given = {
+        "--quick": "" if quick else None,
+        "--rates": ",".join(map(str, rates)) if rates else None,
+        "--seconds": f"{seconds:g}" if seconds else None,
+        "--retail": retail.name if retail else None,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def about() -> dict[str, Scalar]:
-    """Tell what was run, and on what."""
+    """Return what was run, and on what."""
     return {
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "date": _now(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "load of the machine at the end": f"{os.getloadavg()[0]:.1f} (1 minute)",
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _processor() -> str:
@@ -96,15 +172,15 @@ def _directory() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="intentstream-bench-", ignore_cleanup_errors=True)
 
 
-def _teller(progress: Progress) -> Callable[[str], None]:
+def _reporter(progress: Progress) -> Callable[[str], None]:
     task = progress.add_task("starting Kafka")
 
-    def tell(what: str) -> None:
+    def report(what: str) -> None:
         if not progress.console.is_terminal:
             progress.console.print(what, highlight=False)
         progress.update(task, description=what)
 
-    return tell
+    return report
 
 
 if __name__ == "__main__":

@@ -6,27 +6,30 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import load
+from benchmarks.held import WORKER, at_rate
 from benchmarks.layers import EVERY_LAYER, Stack, by_function, by_layer, parse
+from benchmarks.process import Process
 from benchmarks.report import Section, Table
 from benchmarks.schedule import Schedule
 from benchmarks.stage import Stage
+from benchmarks.usage import Usage
 from streams.errors import ConfigurationError, StreamsError
+from streams.settings import Settings
 
 READY_S, ATTACH_S, PATIENCE_S = 60.0, 3.0, 60.0
 SAMPLES_PER_S = 250
+MODEL = ("retrieve", "score", "choose and explain", "encode a query")
 TOP = 15
 FLAME, SMALL_ENOUGH = "flame.svg", 300 << 10
 
 HOW = """\
 py-spy, {rate} samples a second for {seconds:g} s, while {events:g} events/s are served with the real model
 ({searches:.0%} searches). A sample counts for the layer of its innermost frame that belongs to one; waiting
-does not count. The worker used {cpu:.0f} µs of CPU an event meanwhile; "µs an event" is each layer's share of
-that."""
+does not count; a compiled kernel counts for the Python function that calls it. The worker used {cpu:.0f} µs of
+CPU an event meanwhile; "µs an event" is each layer's share of that."""
 
 
 def measure(stage: Stage) -> Section:
@@ -34,39 +37,48 @@ def measure(stage: Stage) -> Section:
     sizes = stage.sizes
     settings = stage.settings("hotspots")
     stage.publish_catalogue(settings)
-    options = load.EventOptions(shoppers=sizes.shoppers, searches=sizes.searches, seed=sizes.seed)
-    schedule = Schedule(sizes.flame_rate, sizes.flame_s + 2 * ATTACH_S, 0.0)
     raw = stage.directory / "stacks.txt"
     with stage.worker("ours", settings) as worker:
         worker.wait_for("ready", READY_S)
         worker.wait_for("recovered", READY_S)
-        used = -worker.cpu_seconds()
-        stage.tell(f"sampling the worker at {sizes.flame_rate} events/s")
-        with _recorded(worker.pid, raw, "raw", sizes.flame_s):
-            load.run(settings, schedule, stage.shop, options)
-        used += worker.cpu_seconds()
-        stage.tell("drawing the flame graph")
-        with _recorded(worker.pid, stage.pictures / FLAME, "flamegraph", sizes.flame_s):
-            load.run(settings, schedule, stage.shop, options)
-    return _section(stage, parse(raw.read_text()), 1e6 * used / schedule.total)
+        at_rate(stage, settings, worker, sizes.flame_rate, sizes.first_s)
+        result = _recorded(stage, settings, worker, raw, "raw")
+        _recorded(stage, settings, worker, stage.pictures / FLAME, "flamegraph")
+    cpu = result.watched.micros(WORKER) if result.watched else float("nan")
+    return _section(stage, parse(raw.read_text()), cpu)
 
 
-@contextmanager
-def _recorded(pid: int, target: Path, form: str, seconds: float) -> Iterator[None]:
-    """Record while the block runs; it should run for longer than `seconds`."""
+def _recorded(stage: Stage, settings: Settings, worker: Process, target: Path, form: str) -> load.Load:
+    """Record the worker from the first measured event of a load on."""
+    sizes = stage.sizes
+    stage.progress(f"sampling the worker at {sizes.flame_rate} events/s: {form}")
+    options = load.EventOptions(shoppers=sizes.shoppers, searches=sizes.searches, seed=sizes.seed)
+    schedule = Schedule(sizes.flame_rate, sizes.flame_s + ATTACH_S, sizes.step_warm_up_s)
+    recording: list[subprocess.Popen[str]] = []
+
+    def watch() -> dict[str, Usage]:
+        if not recording:
+            recording.append(_spy(worker.pid, target, form, sizes.flame_s))
+        return {WORKER: worker.usage()}
+
+    try:
+        result = load.run(settings, schedule, stage.shop, options, watch)
+        _, errors = recording[0].communicate(timeout=PATIENCE_S)
+    finally:
+        for process in recording:
+            process.kill()
+    if recording[0].returncode:
+        raise StreamsError(f"py-spy ended with code {recording[0].returncode}: {errors[-500:]}")
+    return result
+
+
+def _spy(pid: int, target: Path, form: str, seconds: float) -> subprocess.Popen[str]:
     spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if spy is None:
         raise ConfigurationError("py-spy is not installed: pip install 'intentstream[bench]'")
     command = [spy, "record", "--pid", str(pid), "--output", str(target), "--format", form, "--threads"]
     command += ["--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds)), "--nonblocking"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        yield
-        _, errors = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
-    if process.returncode:
-        raise StreamsError(f"py-spy ended with code {process.returncode}: {errors[-500:]}")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def _section(stage: Stage, stacks: list[Stack], cpu: float) -> Section:
@@ -98,7 +110,7 @@ def _section(stage: Stage, stacks: list[Stack], cpu: float) -> Section:
 def _says(layers: dict[str, int], total: int) -> str:
     heaviest = sorted(layers, key=lambda name: -layers[name])[:3]
     shares = ", ".join(f"{name} ({layers[name] / total:.0%})" for name in heaviest)
-    model = sum(layers[name] for name in ("retrieve", "score", "rank", "encode a query")) / total
+    model = sum(layers[name] for name in MODEL) / total
     return f"The heaviest layers are {shares}. The model's thread takes {model:.0%}; the rest moves data."
 
 

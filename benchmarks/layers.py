@@ -10,29 +10,43 @@ from dataclasses import dataclass
 ELSEWHERE = "event loop and the rest"
 
 LAYERS: tuple[tuple[str, str], ...] = (
-    ("retrieve", r"inference/retrieval/(?!vectors)|\bretrieve \(inference/pipeline"),
-    ("score", r"inference/ranking/(features|scorer)|\brank \(inference/pipeline"),
-    ("rank", r"\border \(inference/pipeline|inference/ranking/reasons"),
+    ("retrieve", r"inference/(retrieval/(?!vectors)|queries)|\bretrieve \(inference/pipeline"),
+    ("score", r"inference/ranking/(features|network|scorer)|\b(features|rank) \(inference/pipeline"),
+    (
+        "choose and explain",
+        r"\border \(inference/pipeline|inference/ranking/(choice|diversity|lists|occlusion|reasons)",
+    ),
     ("encode a query", r"inference/encoding/(?!session)|\b_?encode(_query)? \((streams/scoring|inference/bundle)"),
-    ("micro-batches", r"streams/(batching|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
+    ("batches and hops", r"streams/(batch(ing)?\.|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
     ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/contracts/serde|streams/contracts/(keys|refusals)"),
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
-        "profile",
-        r"streams/(profiles/|engine|items/|state/rocksdb)|\b(read|_note) \(streams/state/table",
+        "trends and behaviour",
+        r"streams/(items/|behaviour/|learning/|worker/(behaviour_path|pair_path|learning|item_path))",
     ),
-    ("produce", r"aiokafka/producer/|streams/kafka/outbox|aiokafka/record/(default_records|_crecords).*build"),
+    ("profile", r"streams/(profiles/|engine|state/)"),
+    (
+        "produce",
+        r"aiokafka/producer/|streams/kafka/(outbox|producer)|aiokafka/record/(default_records|_crecords).*build",
+    ),
     ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|consuming)"),
     ("network", r"aiokafka/(conn|client|cluster|protocol|util)|asyncio/(streams|selector_events|protocols|transports)"),
-    ("in flight and metrics", r"streams/worker/(event_path|inflight|monitor)|streams/metrics|prometheus_client/"),
+    (
+        "in flight and metrics",
+        r"streams/worker/(event_path|inflight|checkpoint|monitor)|streams/metrics|prometheus_client/",
+    ),
 )
-"""Names of layers, and the frames that belong to them. Of a stack's frames, the innermost that matches any decides."""
+"""Names of layers, and the frames that belong to them. Of a stack's frames, the innermost that matches any decides.
+
+Compiled kernels have no frames of their own: their samples count for the layer of the Python function that called them.
+"""
 
 EVERY_LAYER = (*(name for name, _ in LAYERS), ELSEWHERE)
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in LAYERS)
 _WAITING = re.compile(r"Selector\.select \(|^_worker \(concurrent/futures/thread")
 """Innermost frames of a thread that waits for work. py-spy leaves most of them out, but not on every system."""
 _OURS = re.compile(r"\((streams|inference|faust|aiokafka|prometheus_client)/")
+_CALLS_KERNEL = re.compile(r"\(inference/kernels/compiler\.py")
 _LINE = re.compile(r":\d+\)$")
 
 
@@ -52,10 +66,17 @@ def parse(raw: str) -> list[Stack]:
     stacks = []
     for line in raw.splitlines():
         frames, _, samples = line.rpartition(" ")
-        stack = Stack(tuple(_LINE.sub(")", frame) for frame in frames.split(";")), int(samples))
+        stack = Stack(_with_kernel([_LINE.sub(")", frame) for frame in frames.split(";")]), int(samples))
         if not _WAITING.search(stack.frames[-1]):
             stacks.append(stack)
     return stacks
+
+
+def _with_kernel(frames: list[str]) -> tuple[str, ...]:
+    """Name a kernel by its caller: the innermost frame of every kernel is the call in `compiler.py`."""
+    if len(frames) > 1 and _CALLS_KERNEL.search(frames[-1]):
+        frames[-1] = f"kernel of {frames[-2]}"
+    return tuple(frames)
 
 
 def layer(frames: Sequence[str]) -> str:

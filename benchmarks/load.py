@@ -1,7 +1,8 @@
 """Load from outside: one process sends on a fixed schedule, another one receives, so that neither waits for the worker.
 
 An event's latency runs from the moment it was due to the moment its list is in the receiver's hands, on the clock that
-all processes of a machine share.
+all processes of a machine share. Both processes use librdkafka and report the CPU that they used: they share the cores
+with the worker.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, TypedDict
 
@@ -23,10 +25,17 @@ from benchmarks.figures import percentile
 from benchmarks.schedule import Schedule
 from benchmarks.shop import Shop
 from benchmarks.stage import producer_options
+from benchmarks.usage import Usage, usage_of
 from streams.errors import StreamsError
 from streams.settings import Settings
 
-START_AFTER_S, PATIENCE_S, QUIET_S, POLL_S = 1.0, 60.0, 10.0, 0.1
+START_AFTER_S, PATIENCE_S, QUIET_S, POLL_S = 1.0, 60.0, 5.0, 0.1
+GIVE_UP_S = 15.0
+"""Seconds after the last event was due: a worker that is further behind is not waited for."""
+TICK_S = 0.001
+"""The sender wakes up at most so often and sends everything that is due: up to this much is added to a latency."""
+AT_ONCE = 1_000
+SENDER, RECEIVER = "sender", "receiver"
 Floats = npt.NDArray[np.float64]
 
 
@@ -38,9 +47,25 @@ class EventOptions(TypedDict):
     seed: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """CPU from the first measured event to the end of the schedule, and the events sent and answered meanwhile."""
+
+    before: dict[str, Usage]
+    after: dict[str, Usage]
+    sent: int
+    answered: int
+
+    def micros(self, name: str) -> float:
+        """Return the microseconds of CPU that a process used an event: answered by then, or sent for the sender."""
+        used = self.after[name].seconds - self.before[name].seconds
+        events = self.sent if name == SENDER else self.answered
+        return 1e6 * used / events if events else float("nan")
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a schedule: seconds of latency by event, NaN where no list came; lists that the model did not rank.
+    """Result of a schedule: seconds of latency by event, NaN where no list came, and which lists have a fallback.
 
     `late_s` is how far the sender was behind its schedule at its worst: the harness' own error. `started` is when the
     first event was due, in seconds of the clock that all processes share.
@@ -51,6 +76,7 @@ class Load:
     fallbacks: int
     late_s: float
     started: float
+    watched: Watched | None = None
 
     @property
     def measured(self) -> Floats:
@@ -62,9 +88,26 @@ class Load:
         """How many events had no answer when the receiver gave up."""
         return int(np.isinf(self.measured).sum())
 
+    @property
+    def lag(self) -> int:
+        """How many events had no answer yet when the last one was due."""
+        return unanswered(self.latencies, self.schedule, self.schedule.due_s(self.schedule.total))
+
+    @property
+    def fallback_share(self) -> float:
+        """The share of the measured events whose list has a fallback."""
+        return self.fallbacks / max(len(self.measured), 1)
+
     def milliseconds(self, percent: float) -> float:
         """Return a percentile of the measured latencies."""
         return 1e3 * percentile(self.measured, percent)
+
+
+def unanswered(latencies: Floats, schedule: Schedule, at_s: float) -> int:
+    """Return how many of the events that were due by `at_s` (seconds from the start) had no answer then."""
+    due = np.arange(schedule.total) / schedule.rate
+    answered = np.nan_to_num(due + latencies, nan=np.inf) <= at_s
+    return int(np.sum((due <= at_s) & ~answered))
 
 
 class _Trigger(msgspec.Struct):
@@ -84,32 +127,58 @@ class _Order:
     schedule: Schedule
     shop: Shop
     options: EventOptions
+    run: str
+    """In front of the events' ids: lists of an earlier run may still come."""
 
 
-def run(settings: Settings, schedule: Schedule, shop: Shop, options: EventOptions) -> Load:
-    """Send on schedule and receive until every event has its list, or nothing has come for a while."""
-    order = _Order(settings, schedule, shop, options)
-    with _child(_receive, order) as receiver, _child(_send, order) as sender:
+_runs = count()
+
+
+def run(
+    settings: Settings,
+    schedule: Schedule,
+    shop: Shop,
+    options: EventOptions,
+    watch: Callable[[], dict[str, Usage]] | None = None,
+) -> Load:
+    """Send on schedule and receive until every event has its list, or nothing has come for a while.
+
+    `watch` reads what the worker and the broker have used; the sender and the receiver are added to it.
+    """
+    order = _Order(settings, schedule, shop, options, f"{next(_runs)}-")
+    with _child(_receive, order) as (receiver, receiver_pid), _child(_send, order) as (sender, sender_pid):
         for child in (receiver, sender):
             _answer(child, PATIENCE_S)
         started = time.monotonic() + START_AFTER_S
         for child in (receiver, sender):
             child.send(started)
-        longest = schedule.due_s(schedule.total) + START_AFTER_S + PATIENCE_S
-        late_s: float = _answer(sender, longest)
-        arrivals, fallbacks = _answer(receiver, longest)
+        length = schedule.due_s(schedule.total)
+        readings = []
+        for moment in (schedule.warm_up_s, length):
+            time.sleep(max(0.0, started + moment - time.monotonic()))
+            if watch is not None:
+                usages = watch() | {SENDER: usage_of(sender_pid), RECEIVER: usage_of(receiver_pid)}
+                readings.append((time.monotonic(), usages))
+        late_s: float = _answer(sender, PATIENCE_S)
+        arrivals, fallbacks = _answer(receiver, GIVE_UP_S + PATIENCE_S)
     due = started + np.arange(schedule.total) / schedule.rate
-    return Load(schedule, arrivals - due, fallbacks, late_s, started)
+    watched = None
+    if readings:
+        (begin, before), (end, after) = readings
+        answered = int(np.sum((arrivals > begin) & (arrivals <= end)))
+        sent = schedule.total - schedule.first_measured
+        watched = Watched(before=before, after=after, sent=sent, answered=answered)
+    return Load(schedule, arrivals - due, fallbacks, late_s, started, watched)
 
 
 @contextmanager
-def _child(target: Callable[[Connection, _Order], None], order: _Order) -> Iterator[Connection]:
+def _child(target: Callable[[Connection, _Order], None], order: _Order) -> Iterator[tuple[Connection, int]]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=target, args=(theirs, order), daemon=True)
     process.start()
     try:
-        yield ours
+        yield ours, process.pid or 0
     finally:
         process.terminate()
         process.join()
@@ -124,41 +193,57 @@ def _answer(child: Connection, patience_s: float) -> Any:
 def _send(parent: Connection, order: _Order) -> None:
     settings, schedule = order.settings, order.schedule
     topics = {True: settings.searches_topic, False: settings.clicks_topic}
-    events = list(order.shop.events(schedule.total, **order.options))
+    # Everything that costs CPU comes before the start: nothing but sending is left.
+    made = order.shop.events(schedule.total, **order.options, run=order.run)
+    events = [(topics[event.search], event.value, event.key) for event in made]
     producer = Producer(producer_options(settings.bootstrap_servers) | {"linger.ms": 0})
     producer.list_topics(timeout=PATIENCE_S)
-    parent.send("the events are made: nothing but sending is left")
+    parent.send("ready")
     started: float = parent.recv()
-    late_s = 0.0
-    for number, event in enumerate(events):
-        due = started + schedule.due_s(number)
-        if (ahead := due - time.monotonic()) > 0:
-            time.sleep(ahead)
-        producer.produce(topics[event.search], event.value, event.key)
+    number, late_s = 0, 0.0
+    while number < len(events):
+        now = time.monotonic()
+        while number < len(events) and (due := started + schedule.due_s(number)) <= now:
+            producer.produce(*events[number])
+            late_s = max(late_s, now - due)
+            number += 1
         producer.poll(0)
-        late_s = max(late_s, time.monotonic() - due)
+        next_due = started + schedule.due_s(number)
+        time.sleep(max(TICK_S, next_due - time.monotonic()))
     producer.flush(PATIENCE_S)
     parent.send(late_s)
 
 
 def _receive(parent: Connection, order: _Order) -> None:
     consumer, decoder = _at_the_end(order.settings), msgspec.json.Decoder(_List)
-    arrivals, fallbacks = np.full(order.schedule.total, np.nan), 0
-    parent.send("nothing that comes from now on is missed")
-    parent.recv()
+    schedule = order.schedule
+    arrivals, fallbacks = np.full(schedule.total, np.nan), 0
+    parent.send("ready")
+    started: float = parent.recv()
+    last_due = started + schedule.due_s(schedule.total)
     quiet_since, missing = time.monotonic(), len(arrivals)
-    while missing and time.monotonic() < quiet_since + QUIET_S + START_AFTER_S:
+    while missing and not _has_waited_enough(time.monotonic(), quiet_since, last_due):
         message = consumer.poll(POLL_S)
-        if message is None or message.error():
+        if message is None:
             continue
         quiet_since = time.monotonic()
-        answer = decoder.decode(message.value() or b"")
-        number = int(answer.trigger.event_id)
-        if np.isnan(arrivals[number]):
-            arrivals[number] = quiet_since
-            missing -= 1
-            fallbacks += answer.fallback is not None and number >= order.schedule.first_measured
+        # The rest of what has come is here already: one call for all of it.
+        for each in (message, *consumer.consume(AT_ONCE, 0)):
+            if each.error():
+                continue
+            answer = decoder.decode(each.value() or b"")
+            if not answer.trigger.event_id.startswith(order.run):
+                continue
+            number = int(answer.trigger.event_id.removeprefix(order.run))
+            if np.isnan(arrivals[number]):
+                arrivals[number] = quiet_since
+                missing -= 1
+                fallbacks += answer.fallback is not None and number >= schedule.first_measured
     parent.send((arrivals, fallbacks))
+
+
+def _has_waited_enough(now: float, quiet_since: float, last_due: float) -> bool:
+    return now > last_due + GIVE_UP_S or (now > last_due and now > quiet_since + QUIET_S)
 
 
 def _at_the_end(settings: Settings) -> Consumer:

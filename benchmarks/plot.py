@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import log10
+from math import isfinite, log10
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 320, 60, 40, 20, 70
 COLOURS = ("#1b9e77", "#7570b3", "#d95f02")
 
 
 def latency_plot(rates: Sequence[float], milliseconds: Mapping[str, Sequence[float]]) -> str:
-    """Draw one line for each percentile: events a second to the right, milliseconds upwards on a log scale."""
-    values = [value for line in milliseconds.values() for value in line]
+    """Draw one line for each percentile: events a second to the right, milliseconds upwards on a log scale.
+
+    A line ends where its value is not finite: the rate was not held.
+    """
+    values = [value for line in milliseconds.values() for value in line if isfinite(value)] or [1.0]
     low, high = _decade(min(values), up=False), _decade(max(values), up=True)
     span = max(rates) * 1.05
 
@@ -23,8 +26,9 @@ def latency_plot(rates: Sequence[float], milliseconds: Mapping[str, Sequence[flo
 
     parts = [_grid(low, high, y), *(_tick(rate, x(rate)) for rate in rates)]
     for colour, (name, line) in zip(COLOURS, milliseconds.items(), strict=False):
-        points = [(x(rate), y(value)) for rate, value in zip(rates, line, strict=True)]
-        parts.append(_line(name, colour, points))
+        points = [(x(rate), y(value)) for rate, value in zip(rates, line, strict=True) if isfinite(value)]
+        if points:
+            parts.append(_line(name, colour, points))
     body = "\n".join(parts)
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">

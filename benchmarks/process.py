@@ -1,4 +1,4 @@
-"""A process that is measured: started, asked what it used and what it told, and stopped."""
+"""A process that is measured: start it, read its events and what it used, stop it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import psutil
 
+from benchmarks.usage import Usage, usage_of
 from streams.errors import StreamsError
 
 POLL_S = 0.01
@@ -52,10 +53,18 @@ class Process:
         """The process' id."""
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, -N by signal N; None while it runs."""
+        return self._process.poll()
+
+    def usage(self) -> Usage:
+        """Return the CPU time that it and its threads have used, user and system."""
+        return usage_of(self.pid)
+
     def cpu_seconds(self) -> float:
-        """Return what all its threads have used, user and system."""
-        used = self._usage.cpu_times()
-        return float(used.user + used.system)
+        """Return the CPU time that all its threads have used, user and system."""
+        return self.usage().seconds
 
     def memory(self) -> tuple[int, int]:
         """Return its resident and its proportional set size, in bytes."""
@@ -63,9 +72,9 @@ class Process:
         return int(used.rss), int(used.pss)
 
     def wait_for(self, event: str, timeout_s: float) -> float:
-        """Return when it told of `event`, by the shared clock."""
+        """Return when `event` was first emitted, by the shared clock."""
         deadline = time.monotonic() + timeout_s
-        while (at := self._told(event)) is None:
+        while (at := self._first(event)) is None:
             self.check()
             if time.monotonic() > deadline:
                 raise StreamsError(f"no {event!r} within {timeout_s:g} s{self._end_of_log()}")
@@ -73,16 +82,16 @@ class Process:
         return at
 
     def wait_for_several(self, event: str, number: int, timeout_s: float) -> None:
-        """Wait until it has told of `event` so many times."""
+        """Wait until `event` was emitted so many times."""
         deadline = time.monotonic() + timeout_s
-        while len(self.told(event)) < number:
+        while len(self.emitted(event)) < number:
             self.check()
             if time.monotonic() > deadline:
                 raise StreamsError(f"{event!r} not {number} times within {timeout_s:g} s{self._end_of_log()}")
             time.sleep(POLL_S)
 
-    def told(self, event: str) -> list[dict[str, float]]:
-        """Return the figures of every time that it told of `event`, `at` among them."""
+    def emitted(self, event: str) -> list[dict[str, Any]]:
+        """Return the figures of each `event` so far, `at` among them."""
         return [each for each in self._events() if each.pop("event") == event]
 
     def check(self) -> None:
@@ -90,8 +99,8 @@ class Process:
         if (code := self._process.poll()) is not None:
             raise StreamsError(f"{' '.join(self._command[1:3])} ended with code {code}{self._end_of_log()}")
 
-    def _told(self, event: str) -> float | None:
-        return next((each["at"] for each in self.told(event)), None)
+    def _first(self, event: str) -> float | None:
+        return next((float(each["at"]) for each in self.emitted(event)), None)
 
     def _events(self) -> Iterator[dict[str, Any]]:
         for line in self._log.read_text(errors="replace").splitlines():

@@ -22,13 +22,16 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was measured: how, the figures, what they say, and the raw numbers."""
+    """One thing that was measured: how, the figures, what they say, the raw numbers, and what measured them."""
 
     title: str
     how: str
     tables: tuple[Table, ...]
     says: tuple[str, ...] = ()
     data: Mapping[str, object] = {}
+    command: str = ""
+    date: str = ""
+    minutes: float = 0.0
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,9 +44,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 INTRODUCTION = """\
 # Measurements
 
-One worker, one node of Apache Kafka, the load generator and the consumer on the same machine. The machine is
-shared with others and these processes share its cores, so absolute figures move from run to run: trust ratios
-within one section more than figures across sections.
+One worker, one node of Apache Kafka, the load generator and the consumer run on the same machine and share its cores.
+Absolute figures move from run to run: trust ratios within one section more than figures across sections. `make bench`
+measures everything; below each title stands the command that measures that section again.
 """
 
 
@@ -70,7 +73,9 @@ def table(content: Table) -> str:
 
 def _section(section: Section) -> str:
     how = "\n\n".join(fill(paragraph, WIDTH) for paragraph in section.how.split("\n\n"))
-    parts = [f"## {section.title}", how, *map(table, section.tables), *section.says]
+    measured = f"`{section.command}`, {section.date}, {section.minutes:.0f} min." if section.command else ""
+    parts = [f"## {section.title}", measured, how, *map(table, section.tables), *section.says]
+    parts = [part for part in parts if part]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 

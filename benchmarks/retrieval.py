@@ -50,7 +50,7 @@ def measure(stage: Stage) -> Section:
 
 
 def _measure(stage: Stage, real: Vector, items: int) -> Measured:
-    stage.tell(f"search over {items:,} items")
+    stage.progress(f"search over {items:,} items")
     sizes = stage.sizes
     vectors = quantise(similar_vectors(real, items, SPREAD, sizes.seed))
     queries = similar_vectors(real, sizes.retrieval_queries, SPREAD, sizes.seed + 1)

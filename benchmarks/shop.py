@@ -38,8 +38,8 @@ class Shop:
     items: tuple[Item, ...]
     searches: tuple[str, ...]
 
-    def events(self, count: int, *, shoppers: int, searches: float, seed: int) -> Iterator[Sent]:
-        """Make `count` events of `shoppers` shoppers, a share of them searches; event `i` has the id `str(i)`."""
+    def events(self, count: int, *, shoppers: int, searches: float, seed: int, run: str = "") -> Iterator[Sent]:
+        """Make `count` events of `shoppers` shoppers, a share of them searches; event i has the id `{run}{i}`."""
         rng = np.random.default_rng(seed)
         popularity = 1.0 / (np.arange(len(self.items)) + LONG_TAIL)
         chosen = rng.choice(len(self.items), count, p=popularity / popularity.sum())
@@ -48,14 +48,15 @@ class Shop:
         users = rng.integers(shoppers, size=count)
         now = datetime.now(UTC)
         for number in range(count):
+            event_id = f"{run}{number}"
             user = f"shopper-{users[number]}"
             event: Search | ItemInteraction
             if is_search[number]:
                 query = self.searches[queries[number]]
-                event = Search(event_id=str(number), user_id=user, occurred_at=now, query=query)
+                event = Search(event_id=event_id, user_id=user, occurred_at=now, query=query)
             else:
                 item_id = self.items[chosen[number]].item_id
-                event = ACTIONS[kinds[number]][0](event_id=str(number), user_id=user, occurred_at=now, item_id=item_id)
+                event = ACTIONS[kinds[number]][0](event_id=event_id, user_id=user, occurred_at=now, item_id=item_id)
             yield Sent(bool(is_search[number]), user.encode(), encode_json(event))
 
 
@@ -75,6 +76,17 @@ def open_shop(size: int, seed: int) -> Shop:
         raise ConfigurationError(f"a catalogue of {size} items required, the data have {len(items)} different names")
     chosen = tuple(items.values())
     return Shop(chosen, _queries(chosen))
+
+
+def variants(shop: Shop, size: int) -> Shop:
+    """Return a shop of `size` items: the real ones again and again, each time with another number in the title."""
+    items = []
+    for number in range(size):
+        real = shop.items[number % len(shop.items)]
+        turn = number // len(shop.items)
+        item = Item(item_id=f"{real.item_id}-{turn}", title=f"{real.title}, no. {turn}", category=real.category, brand=real.brand)  # fmt: skip  # noqa: E501
+        items.append(item if turn else real)
+    return Shop(tuple(items), shop.searches)
 
 
 def similar_vectors(vectors: npt.NDArray[np.float32], count: int, spread: float, seed: int) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,16 +16,26 @@ class Sizes:
     cpu_events: int = 30_000
     cpu_warm_up: int = 5_000
     cpu_repeats: int = 3
-    rates: tuple[int, ...] = (100, 500, 1_000)
+    rates: tuple[int, ...] = (100, 250, 500, 1_000, 1_500, 2_000)
     first_s: float = 15.0
-    step_s: float = 20.0
+    step_s: float = 30.0
     step_warm_up_s: float = 5.0
-    search_step_s: float = 10.0
-    search_rounds: int = 5
-    search_from: int = 1_000
-    p99_limit_s: float = 0.25
+    held_alone: bool = False
+    reference_rate: int = 500
+    large_catalogue: int = 100_000
+    p99_limits_s: tuple[float, ...] = (0.25, 0.05)
     growth_limit_s: float = 0.05
+    fallback_limit: float = 0.01
+    backlog_events: int = 50_000
+    backlog_warm_up: int = 5_000
+    idle_settle_s: float = 10.0
+    idle_s: float = 30.0
+    retail: Path | None = None
+    retail_lists: int = 10_000
+    retail_between: int = 1_000_000
+    engine_batch: int = 64
     profiles: tuple[int, ...] = (10_000, 100_000)
+    different_profiles: int = 200
     profile_events: int = 3_000
     retrieval_items: tuple[int, ...] = (1_000, 5_000, 10_000, 20_000, 50_000, 100_000)
     retrieval_batches: tuple[int, ...] = (1, 16)
@@ -48,14 +59,20 @@ QUICK = Sizes(
     cpu_events=6_000,
     cpu_warm_up=1_500,
     cpu_repeats=1,
-    rates=(100, 300),
-    first_s=2.0,
-    step_s=5.0,
-    step_warm_up_s=2.0,
-    search_step_s=4.0,
-    search_rounds=2,
-    search_from=400,
-    profiles=(2_000, 10_000),
+    rates=(100, 200),
+    first_s=1.0,
+    step_s=2.0,
+    step_warm_up_s=1.0,
+    reference_rate=200,
+    large_catalogue=3_000,
+    backlog_events=3_000,
+    backlog_warm_up=500,
+    idle_settle_s=1.0,
+    idle_s=2.0,
+    retail_lists=300,
+    retail_between=500,
+    profiles=(2_000,),
+    different_profiles=20,
     profile_events=500,
     retrieval_items=(1_000, 5_000),
     retrieval_queries=64,
@@ -63,7 +80,7 @@ QUICK = Sizes(
     source_events=6_000,
     source_lists=256,
     flame_rate=200,
-    flame_s=8.0,
+    flame_s=4.0,
     swap_rate=50,
     swap_s=45.0,
 )

@@ -16,11 +16,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.report import Section, Table
 from benchmarks.stage import Stage
 from inference.pipeline import Recommender, ScoresFeatures, unobserved
-from inference.retrieval.catalogue import Found
+from inference.queries import QueryBatch
+from inference.retrieval.hits import Hits
 from inference.retrieval.port import CandidateSource
-from inference.retrieval.shortlist import Shortlist, merge
-from inference.retrieval.sources import ask, make_sources
-from inference.types import Query
+from inference.retrieval.shortlists import Shortlists, find, merge
+from inference.retrieval.sources import VectorSource, make_sources
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases
@@ -29,7 +29,6 @@ from streams.replay import Replay, for_long_logs
 from streams.settings import Settings, load_settings
 
 REPEATS = 5
-Batch = Sequence[Query]
 Part = TypeVar("Part")
 
 HOW = """\
@@ -50,32 +49,32 @@ def measure(stage: Stage) -> Section:
     micros = {}
     with threadpool_limits(1, "blas"):
         for size in sizes.source_batches:
-            stage.tell(f"the parts of {len(queries):,} lists, {size} together")
-            micros[size] = parts.micros([queries[at : at + size] for at in range(0, len(queries), size)])
-    candidates = [len(shortlist.rows) for shortlist in replay.recommender.retrieve(queries)]
+            stage.progress(f"the parts of {len(queries):,} lists, {size} together")
+            starts = range(0, len(queries), size)
+            micros[size] = parts.micros([queries.take(range(at, min(at + size, len(queries)))) for at in starts])
+    candidates = np.diff(replay.recommender.retrieve(queries, every=True).candidates.starts)
     how = HOW.format(
         items=sizes.catalogue, learned=sizes.source_events, households=sizes.source_households, measured=len(queries),
-        searches=sum(query.text is not None for query in queries) / len(queries), repeats=REPEATS,
-        sessions=len(replay.behaviour.sessions), pairs=len(replay.behaviour.together),
+        searches=sum(text is not None for text in queries.texts) / len(queries), repeats=REPEATS,
+        sessions=len(replay.behaviour.sessions), pairs=len(replay.behaviour.transitions),
         remembered=replay.behaviour.clicked.searches, limit=settings.candidates_per_source,
-        candidates=sum(candidates) / len(candidates),
+        candidates=float(candidates.mean()),
     )  # fmt: skip
     return _section(how, micros, parts.finds(queries))
 
 
-def _learned(stage: Stage, settings: Settings) -> tuple[Replay, list[Query]]:
+def _learned(stage: Stage, settings: Settings) -> tuple[Replay, QueryBatch]:
     """Return what knows the first of the shoppers' actions, and what is to be ranked for the others."""
     sizes = stage.sizes
     purchases = read_purchases()
     catalogue = best_sellers(purchases, sizes.catalogue)
     households = busiest_households(purchases.lines, sizes.source_households)
     events = shopping(purchases.lines, catalogue, households, sizes.source_events + sizes.source_lists)
-    stage.tell(f"encoding {len(catalogue.items):,} items")
+    stage.progress(f"encoding {len(catalogue.items):,} items")
     replay = Replay(settings, stage.bundle, encode_catalogue(stage.bundle, catalogue.items))
-    stage.tell(f"learning from {sizes.source_events:,} actions")
+    stage.progress(f"learning from {sizes.source_events:,} actions")
     replay.learn(events[: sizes.source_events])
-    observed = replay.observe(events[sizes.source_events :])
-    return replay, [observation.query for batch in observed for observation in batch]
+    return replay, QueryBatch.joined([folded.queries for folded in replay.fold(events[sizes.source_events :])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,50 +86,52 @@ class Parts:
     scorer: ScoresFeatures
     limit: int
 
-    def micros(self, batches: Sequence[Batch]) -> dict[str, float]:
+    def micros(self, batches: Sequence[QueryBatch]) -> dict[str, float]:
         """Return the microseconds that each part takes for a list, and the whole."""
         recommender = self.recommender
-        found = [(batch, self.ask(self.sources, batch)) for batch in batches]
+        found = [(batch, self.find(self.sources, batch)) for batch in batches]
         shortlists = [recommender.retrieve(batch) for batch in batches]
-        features = [recommender.features(batch) for batch in shortlists]
-        seconds = {name: _seconds(partial(self.ask, each), batches) for name, each in self._by_cost().items()}
+        features = [recommender.features(batch).copy() for batch in shortlists]
+        seconds = {name: _seconds(partial(self.find, each), batches) for name, each in self._by_cost().items()}
         seconds["merging"] = _seconds(self.merge, found)
         seconds["features"] = _seconds(recommender.features, shortlists)
         seconds["network"] = _seconds(self.scorer.score, features)
         seconds["choice of the best"], seconds["explanation"] = self._after_scoring(batches)
-        seconds["the whole list"] = _seconds(recommender.recommend, batches)
+        seconds["the whole list"] = _seconds(self.whole, batches)
         lists = sum(map(len, batches))
         return {name: 1e6 * each / lists for name, each in seconds.items()}
 
-    def ask(self, sources: Sequence[CandidateSource], batch: Batch) -> list[list[Found | None]]:
+    def find(self, sources: Sequence[CandidateSource], batch: QueryBatch) -> Hits:
         """Let some of the sources answer."""
-        return ask(sources, batch, self.recommender.catalogue, self.limit)
+        return find(sources, batch, self.recommender.catalogue, self.limit)
 
-    def merge(self, asked: tuple[Batch, Sequence[Sequence[Found | None]]]) -> list[Shortlist]:
+    def merge(self, found: tuple[QueryBatch, Hits]) -> Shortlists:
         """Merge what all sources found."""
-        (batch, found), recommender = asked, self.recommender
-        return merge(batch, dict(zip(recommender.source_names, found, strict=True)), recommender.catalogue)
+        (batch, hits), recommender = found, self.recommender
+        return merge(recommender.source_names, batch, recommender.catalogue, hits)
 
-    def finds(self, queries: Batch) -> dict[str, float]:
+    def whole(self, batch: QueryBatch) -> object:
+        """Make the lists of a batch."""
+        return self.recommender.rank(self.recommender.retrieve(batch))
+
+    def finds(self, queries: QueryBatch) -> dict[str, float]:
         """Return the share of the queries for which each source finds anything."""
-        found = self.ask(self.sources, queries)
-        return {
-            source.name: sum(hits is not None for hits in each) / len(queries)
-            for source, each in zip(self.sources, found, strict=True)
-        }
+        shares = (self.find(self.sources, queries).counts > 0).mean(axis=0).tolist()
+        return dict(zip((source.name for source in self.sources), shares, strict=True))
 
     def _by_cost(self) -> dict[str, list[CandidateSource]]:
         """Return the sources that go by vectors, which share one search, and each of the others."""
-        vectors = [source for source in self.sources if source.nearest]
-        return {"by vectors": vectors, **{source.name: [source] for source in self.sources if not source.nearest}}
+        vectors = [source for source in self.sources if isinstance(source, VectorSource)]
+        others = {source.name: [source] for source in self.sources if not isinstance(source, VectorSource)}
+        return {"by vectors": vectors, **others}
 
-    def _after_scoring(self, batches: Sequence[Batch]) -> tuple[float, float]:
+    def _after_scoring(self, batches: Sequence[QueryBatch]) -> tuple[float, float]:
         """Return the seconds of choosing and of explaining, as the recommender tells them."""
         told: dict[str, list[float]] = defaultdict(list)
         self.recommender.tell(lambda stage, seconds: told[stage].append(seconds))
         for _ in range(REPEATS):
             for batch in batches:
-                self.recommender.recommend(batch)
+                self.whole(batch)
         self.recommender.tell(unobserved)
         runs = {stage: np.reshape(each, (REPEATS, len(batches))).sum(axis=1) for stage, each in told.items()}
         return float(np.median(runs["rank"])), float(np.median(runs["explain"]))

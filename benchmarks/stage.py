@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.process import Process
-from benchmarks.shop import Sent, Shop, open_shop
+from benchmarks.shop import Sent, Shop, open_shop, similar_vectors, variants
 from benchmarks.sizes import Sizes
+from benchmarks.usage import Usage, usage_of
 from inference import load_bundle
 from inference.bundle import Bundle
+from inference.encoding.text import item_text
+from inference.retrieval.vectors import quantise
+from inference.types import stable_key
 from streams.contracts.messages import ItemVector
 from streams.contracts.serde import encode_msgpack
 from streams.errors import StreamsError
@@ -25,6 +32,8 @@ from streams.settings import Settings, load_settings
 
 QUEUE_MESSAGES, FLUSH_S = 50_000, 120.0
 POLL_S = 0.02
+SPREAD = 0.5
+"""Length of the noise on a real vector: cosines of 0.9 to it, like those of titles that differ in a word."""
 Record = tuple[str, bytes, bytes]
 """Topic, key and value."""
 
@@ -37,7 +46,8 @@ class Stage:
     directory: Path
     pictures: Path
     sizes: Sizes
-    tell: Callable[[str], None]
+    progress: Callable[[str], None]
+    _large: dict[int, Shop] = field(default_factory=dict)
     _number: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
 
     @cached_property
@@ -53,7 +63,7 @@ class Stage:
     @cached_property
     def records(self) -> list[ItemVector]:
         """The encoded catalogue."""
-        self.tell(f"encoding {self.sizes.catalogue:,} items")
+        self.progress(f"encoding {self.sizes.catalogue:,} items")
         return encode_catalogue(self.bundle, self.shop.items)
 
     def settings(self, name: str, **overrides: object) -> Settings:
@@ -65,15 +75,47 @@ class Stage:
         asyncio.run(topics.create(settings))
         return settings
 
-    def worker(self, module: str, settings: Settings, *arguments: str) -> Process:
-        """Prepare one of `benchmarks.workers`."""
+    def worker(self, module: str, settings: Settings, *options: str, log: str | None = None) -> Process:
+        """Prepare one of `benchmarks.workers`; `log` names its log if another worker of the group has one."""
         given = settings.model_dump_json(exclude_none=True, include=set(settings.model_fields_set))
-        return Process(f"benchmarks.workers.{module}", [given, *arguments], self.directory / f"{settings.app_id}.log")
+        file = self.directory / f"{log or settings.app_id}.log"
+        return Process(f"benchmarks.workers.{module}", [given, *options], file)
 
-    def publish_catalogue(self, settings: Settings) -> None:
-        """Put the encoded catalogue where workers read it."""
+    def publish_catalogue(self, settings: Settings, items: int | None = None) -> None:
+        """Put the encoded catalogue, or the large one of so many items, where workers read it."""
         topic = settings.item_vectors_topic
-        self.publish((topic, record.item.item_id.encode(), encode_msgpack(record)) for record in self.records)
+        records = self.records if items is None else self._large_records(items)
+        self.publish((topic, record.item.item_id.encode(), encode_msgpack(record)) for record in records)
+
+    def large_shop(self, items: int) -> Shop:
+        """Return a shop of more items than the data have: variants of the real ones."""
+        if items not in self._large:
+            self._large[items] = variants(self.shop, items)
+        return self._large[items]
+
+    def _large_records(self, count: int) -> Iterator[ItemVector]:
+        """Make the records of the large shop: each vector is a real one, moved by noise."""
+        self.progress(f"making {count:,} items")
+        real = np.array([np.frombuffer(record.vector, dtype=np.int8) for record in self.records], dtype=np.float32)
+        real /= np.linalg.norm(real, axis=1, keepdims=True)
+        vectors = quantise(similar_vectors(real, count, SPREAD, self.sizes.seed))
+        for item, vector in zip(self.large_shop(count).items, vectors, strict=True):
+            text_hash = stable_key(item_text(item))
+            yield ItemVector(item=item, space=self.bundle.vector_space, text_hash=text_hash, vector=vector.tobytes())
+
+    @property
+    def cores(self) -> int:
+        """The processors of the machine."""
+        return os.cpu_count() or 1
+
+    def broker_usage(self) -> Usage:
+        """Return the CPU time that the broker has used."""
+        return usage_of(self.broker_pid)
+
+    @cached_property
+    def broker_pid(self) -> int:
+        """The process of the broker, the only Java that this process started."""
+        return next(int(child.pid) for child in psutil.Process().children() if "java" in child.name())
 
     def publish_events(self, settings: Settings, events: Iterable[Sent]) -> None:
         """Put events onto their topics, as fast as the broker takes them."""

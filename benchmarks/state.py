@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +12,31 @@ import numpy as np
 from benchmarks.figures import kibibytes, mebibytes
 from benchmarks.process import Process
 from benchmarks.report import Section, Table
-from benchmarks.shop import ACTIONS, Shop
 from benchmarks.stage import Counter, Record, Stage
-from inference.types import label_key, stable_key
+from streams.contracts.serde import decode_interaction
 from streams.kafka.topics import changelog_topic
-from streams.profiles import codec
-from streams.profiles.layout import AFFINITIES, HABITS, RECENT_ITEMS
-from streams.profiles.profile import AFFINITY, HABIT, RECENT, Position, empty
-from streams.settings import Settings
+from streams.replay import Replay, for_long_logs
+from streams.settings import Settings, load_settings
 
 TIMEOUT_S = 300.0
+ACTIONS_EACH = 300
+"""Actions of a shopper, after which a profile remembers as much as it can."""
 
 MEMORY_HOW = """\
-Full profiles (384 dimensions, {recent} recent items, {labels} categories) on the changelog, read by a new
-worker into an empty directory; the first column after that is what it holds then, the second after {events:,}
-more events. The catalogue has {items:,} items. RSS counts shared libraries in full, PSS by the processes that
-share them."""
+Full profiles on the changelog, read by a new worker into an empty directory; the first column after that is what it
+holds then, the second after {events:,} more events. The profiles are those of {different} shoppers after {actions}
+actions each, again and again. RSS counts shared libraries in full, PSS by the processes that share them."""
 RECOVERY_HOW = """\
-From the assignment of partitions to the end of Faust's recovery, by the worker's own word. Cold: into an empty
+From the assignment of partitions to the end of Faust's recovery, as the worker emits them. Cold: into an empty
 directory. Warm: the same worker stopped by SIGTERM and started again on its directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was measured with a number of shoppers. Sizes in bytes, durations in seconds."""
+    """What was measured with a number of shoppers and of items. Sizes in bytes, durations in seconds."""
 
     shoppers: int
+    items: int
     profile_bytes: float
     recovered: tuple[int, int]
     served: tuple[int, int]
@@ -49,12 +48,15 @@ class State:
 
 
 def measure(stage: Stage) -> Section:
-    """Measure each number of shoppers on a worker of its own."""
-    states = [_measure(stage, shoppers) for shoppers in (0, *stage.sizes.profiles)]
+    """Measure each number of shoppers on a worker of its own; the largest also with the large catalogue."""
     sizes = stage.sizes
-    how = MEMORY_HOW.format(recent=RECENT_ITEMS, labels=AFFINITIES, events=sizes.profile_events, items=sizes.catalogue)
-    memory = ("shoppers", "RSS", "PSS", "RSS, serving", "PSS, serving", "a profile", "on disk", "on disk a profile")
-    recovery = ("shoppers", "cold s", "profiles/s", "warm s", "stop s", "start to serving, warm s")
+    stage.progress("making full profiles")
+    profiles = full_profiles(stage)
+    states = [_measure(stage, profiles, shoppers) for shoppers in (0, *sizes.profiles)]
+    states.append(_measure(stage, profiles, max(sizes.profiles), sizes.large_catalogue))
+    how = MEMORY_HOW.format(events=sizes.profile_events, different=sizes.different_profiles, actions=ACTIONS_EACH)
+    memory = ("shoppers", "items", "RSS", "PSS", "RSS, serving", "PSS, serving", "a profile", "on disk", "each on disk")
+    recovery = ("shoppers", "items", "cold s", "profiles/s", "warm s", "stop s", "start to serving, warm s")
     return Section(
         title="Memory and recovery",
         how=f"{how}\n\n{RECOVERY_HOW}",
@@ -62,17 +64,20 @@ def measure(stage: Stage) -> Section:
             Table(memory, tuple(map(_memory_row, states))),
             Table(recovery, tuple(map(_recovery_row, states))),
         ),
-        data={str(state.shoppers): {name: getattr(state, name) for name in State.__slots__} for state in states},
+        data={
+            f"{state.shoppers} shoppers, {state.items} items": {name: getattr(state, name) for name in State.__slots__}
+            for state in states
+        },
     )
 
 
-def _measure(stage: Stage, shoppers: int) -> State:
-    stage.tell(f"memory and recovery with {shoppers:,} shoppers: writing the changelog")
+def _measure(stage: Stage, profiles: Sequence[bytes], shoppers: int, items: int | None = None) -> State:
+    stage.progress(f"memory and recovery with {shoppers:,} shoppers: writing the changelog")
     settings = stage.settings("state")
-    stage.publish_catalogue(settings)
+    stage.publish_catalogue(settings, items)
     sizes: list[int] = []
-    stage.publish(_counted(changelog(settings, stage.shop, shoppers, stage.sizes.seed), sizes))
-    stage.tell(f"memory and recovery with {shoppers:,} shoppers: recovering")
+    stage.publish(_counted(changelog(settings, profiles, shoppers, stage.sizes.seed), sizes))
+    stage.progress(f"memory and recovery with {shoppers:,} shoppers: recovering")
     with stage.worker("ours", settings) as worker:
         cold_s, _ = _started(worker)
         recovered = worker.memory()
@@ -83,7 +88,8 @@ def _measure(stage: Stage, shoppers: int) -> State:
         warm_s, start_s = _started(worker)
     disk = sum(file.stat().st_size for file in Path(settings.data_dir, "profiles").rglob("*") if file.is_file())
     profile_bytes = sum(sizes) / max(len(sizes), 1)
-    return State(shoppers, profile_bytes, recovered, served, disk, cold_s, warm_s, start_s, stop_s)
+    number = items or stage.sizes.catalogue
+    return State(shoppers, number, profile_bytes, recovered, served, disk, cold_s, warm_s, start_s, stop_s)
 
 
 def _started(worker: Process) -> tuple[float, float]:
@@ -98,36 +104,23 @@ def _serve(stage: Stage, settings: Settings, worker: Process, shoppers: int) -> 
     Counter(stage, settings, settings.recommendations_topic).wait(count, worker, TIMEOUT_S)
 
 
-def changelog(settings: Settings, shop: Shop, shoppers: int, seed: int) -> Iterator[Record]:
-    """Make full profiles of shoppers of whom each has acted on many items. Vectors are random: they do not compress."""
-    rng = np.random.default_rng(seed)
-    topic, now_ms = changelog_topic(settings), int(time.time() * 1000)
-    keys = np.array([stable_key(item.item_id) for item in shop.items], dtype=np.uint64)
-    labels = np.array(sorted({label_key(item.label) for item in shop.items}), dtype=np.uint64)
-    for number in range(shoppers):
-        recent = np.zeros(RECENT_ITEMS, dtype=RECENT)
-        recent["at_ms"] = now_ms - np.sort(rng.integers(1, 10**9, RECENT_ITEMS))
-        recent["key"] = rng.choice(keys, RECENT_ITEMS, replace=False)
-        recent["action"] = rng.integers(len(ACTIONS), size=RECENT_ITEMS)
-        categories = np.zeros(AFFINITIES, dtype=AFFINITY)
-        categories["key"] = rng.choice(labels, AFFINITIES, replace=False)
-        categories["weight"] = np.sort(rng.random(AFFINITIES))[::-1]
-        vectors = rng.standard_normal((2, 384), dtype=np.float32)
-        positions = {stable_key(settings.clicks_topic): Position(-1, 0)}
-        habits = np.ones(HABITS, dtype=HABIT)
-        habits["key"] = rng.choice(keys, HABITS)
-        profile = replace(
-            empty(384, 0),
-            updated_ms=int(recent["at_ms"][0]),
-            short_term=vectors[0],
-            long_term=vectors[1],
-            recent=recent,
-            categories=categories,
-            brands=categories[:2],
-            positions=positions,
-            habits=habits,
-        )
-        yield topic, f"shopper-{number}".encode(), codec.encode(profile)
+def full_profiles(stage: Stage) -> list[bytes]:
+    """Return the stored bytes of shoppers who have done much, as the product itself makes them."""
+    sizes = stage.sizes
+    count, shoppers = sizes.different_profiles * ACTIONS_EACH, sizes.different_profiles
+    sent = stage.shop.events(count, shoppers=shoppers, searches=sizes.searches, seed=sizes.seed)
+    replay = Replay(for_long_logs(load_settings(env_file=None)), stage.bundle, stage.records)
+    replay.learn(decode_interaction(event.key, event.value) for event in sent)
+    return list(replay.profiles.values())
+
+
+def changelog(settings: Settings, profiles: Sequence[bytes], shoppers: int, seed: int) -> Iterator[Record]:
+    """Give each shopper one of the profiles. Replay's topics have other names: a worker sees no place in them."""
+    topic = changelog_topic(settings)
+    # By chance, not in turn: equal profiles side by side would compress.
+    chosen = np.random.default_rng(seed).integers(len(profiles), size=shoppers).tolist()
+    for number, place in enumerate(chosen):
+        yield topic, f"shopper-{number}".encode(), profiles[place]
 
 
 def _counted(records: Iterator[Record], sizes: list[int]) -> Iterator[Record]:
@@ -142,12 +135,12 @@ def _memory_row(state: State) -> tuple[str, ...]:
     profile = (
         (f"{state.profile_bytes:,.0f} B", mebibytes(state.disk), kibibytes(each)) if state.shoppers else ("", "", "")
     )
-    return (f"{state.shoppers:,}", *map(mebibytes, sizes), *profile)
+    return (f"{state.shoppers:,}", f"{state.items:,}", *map(mebibytes, sizes), *profile)
 
 
 def _recovery_row(state: State) -> tuple[str, ...]:
     rate = f"{state.shoppers / state.cold_s:,.0f}" if state.shoppers else ""
     return (
-        f"{state.shoppers:,}", f"{state.cold_s:.2f}", rate, f"{state.warm_s:.2f}", f"{state.stop_s:.2f}",
-        f"{state.start_s:.2f}",
+        f"{state.shoppers:,}", f"{state.items:,}", f"{state.cold_s:.2f}", rate, f"{state.warm_s:.2f}",
+        f"{state.stop_s:.2f}", f"{state.start_s:.2f}",
     )  # fmt: skip

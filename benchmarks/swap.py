@@ -26,7 +26,7 @@ from tests.bundles import copied, turned
 READY_S, SWAP_S = 60.0, 600.0
 BEFORE_S, BETWEEN_S = 15.0, 5.0
 VERSION = "swapped"
-LAG_TOLD_S = 0.25
+LAG_EMITTED_S = 0.25
 LAG, TAKEN_OVER = "lag", "taken over"
 HOW = """\
 {rate:g} events/s, {items:,} items, one worker with the real model; a bundle of another vector space is pinned, and
@@ -59,12 +59,12 @@ def measure(stage: Stage) -> Section:
     with stage.worker("ours", settings, "lag") as worker:
         worker.wait_for("ready", READY_S)
         worker.wait_for("recovered", READY_S)
-        stage.tell(f"changing the model at {sizes.swap_rate} events/s")
+        stage.progress(f"changing the model at {sizes.swap_rate} events/s")
         changes = _Changes(settings, worker, there, back)
         changes.start()
         result = load.run(settings, schedule, stage.shop, options)
         changes.join()
-        lags = worker.told(LAG)
+        lags = worker.emitted(LAG)
     return _section(stage, result, changes.stretches(result), lags)
 
 
@@ -109,11 +109,11 @@ def _section(stage: Stage, result: load.Load, stretches: list[Stretch], lags: li
     rows, data = [], {}
     for each in stretches:
         within = latencies[(due >= each.start) & (due < each.end)]
-        told = [lag for lag in lags if each.start <= lag["at"] <= each.end + LAG_TOLD_S]
+        emitted = [lag for lag in lags if each.start <= lag["at"] <= each.end + LAG_EMITTED_S]
         figures = {
             "seconds": each.end - each.start,
-            "lag_ms": 1e3 * max((lag["largest"] for lag in told), default=float("nan")),
-            "busy_ms": 1e3 * max((lag["busiest"] for lag in told), default=float("nan")),
+            "lag_ms": 1e3 * max((lag["largest"] for lag in emitted), default=float("nan")),
+            "busy_ms": 1e3 * max((lag["busiest"] for lag in emitted), default=float("nan")),
             "p50_ms": 1e3 * percentile(within, 50),
             "p99_ms": 1e3 * percentile(within, 99),
         }

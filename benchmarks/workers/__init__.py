@@ -1,4 +1,4 @@
-"""The processes that are measured, each run as `python -m benchmarks.workers.NAME SETTINGS`, settings as JSON."""
+"""The processes that are measured: `python -m benchmarks.workers.NAME SETTINGS [OPTIONS]`, settings as JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ def given_settings() -> Settings:
     return load_settings(json.loads(sys.argv[1]), env_file=None)
 
 
-def tell(event: str, **figures: float) -> None:
-    """Tell whoever measures that something has happened, and when, by the clock that all processes share."""
+def given_options() -> dict[str, str]:
+    """Read the options after the settings: `name` or `name=value`."""
+    return {name: value for name, _, value in (argument.partition("=") for argument in sys.argv[2:])}
+
+
+def emit(event: str, **figures: object) -> None:
+    """Write an event for the measuring process, with the time of the clock that all processes share."""
     print(json.dumps({"event": event, "at": monotonic(), **figures}), flush=True)

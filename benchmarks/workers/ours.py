@@ -1,80 +1,57 @@
-"""Our worker, put together as `intentstream worker` does.
+"""`intentstream worker` itself, with hooks that emit what happens; options change what the product fixes.
 
-With `null`, one list for everyone in place of ranking; with `lag`, it tells how late its event loop was.
+Options: `null`: one list for everyone in place of ranking. `lag`: emit how late the event loop was.
+`switch-interval=S`: of the interpreter, in seconds. `fetch-wait=MS`: how long a broker may wait for messages.
+`uvloop`: its event loop in place of asyncio's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import sys
+import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from benchmarks.workers import given_settings, tell
-from inference.pipeline import Recommender
-from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.shortlist import Shortlist, merge
-from inference.types import Item, Query, RankedList, ScoredCandidate
-from streams.app import build
-from streams.commands.worker import NOISY
-from streams.metrics import Metrics
-from streams.parts import load_model
+from benchmarks.workers import emit, given_options, given_settings
+from streams.broker_settings import PREFIX
 from streams.settings import Settings
-from streams.worker.process import event_loop, run
-from streams.worker.service import Worker
 
 READY_POLL_S = 0.01
-LAG_SLEEP_S, LAG_TELL_S = 0.002, 0.2
+LAG_SLEEP_S, LAG_EMIT_S = 0.002, 0.2
+NAME_LENGTH = 15
+"""Bytes that Linux keeps of a thread's name."""
+FAUST = "Faust consumer"
 
 
-class NullRecommender(Recommender):
-    """Gives everyone the same list, made once: what is left is the cost of everything around the model."""
-
-    def __init__(self, catalogue: Catalogue, scorer: Any, size: int) -> None:
-        super().__init__(catalogue, scorer, ())
-        self._list = RankedList(tuple(_candidate(number) for number in range(size)))
-
-    def retrieve(self, queries: Any) -> list[Shortlist]:
-        """Find nothing."""
-        return merge([Query()] * len(queries), {}, self.catalogue)
-
-    def rank(self, shortlists: Any) -> list[RankedList]:
-        """Give the list."""
-        return [self._list] * len(shortlists)
-
-
-def _candidate(number: int) -> ScoredCandidate:
-    item = Item(item_id=str(10_000 + number), title=f"Something to eat, no. {number}")
-    return ScoredCandidate(item, 0.5, ("short_term", "long_term"), f"because you viewed {item.title}")
-
-
-def announce(worker: Worker) -> None:
-    """Tell when partitions were assigned, when their state was recovered, and when events are served."""
+def announce(worker: Any) -> None:
+    """Emit when partitions were assigned, when their state was recovered, and when events are served."""
     app = worker.app
 
-    async def assigned(*_: Any, **__: Any) -> None:
-        tell("assigned")
+    async def assigned(_app: Any, partitions: set[Any], **_: Any) -> None:
+        emit("assigned", partitions=sorted((each.topic, each.partition) for each in partitions))
 
     async def recovered(*_: Any, **__: Any) -> None:
-        tell("recovered")
+        emit("recovered")
 
     async def ready() -> None:
         while worker.metrics.registry.get_sample_value("intentstream_ready") != 1.0:  # noqa: ASYNC110
             await asyncio.sleep(READY_POLL_S)
-        tell("ready")
+        emit("ready")
 
     app.on_partitions_assigned.connect(assigned)
     app.on_rebalance_complete.connect(recovered)
     app.task(ready)
 
 
-def announce_lag(worker: Worker) -> None:
-    """Tell the event loop's largest lag, some times a second, and when another model has taken over."""
+def announce_lag(worker: Any) -> None:
+    """Emit the event loop's largest lag, some times a second, and when another model has taken over."""
 
     async def probe() -> None:
-        serving, largest, busiest, told = worker.serving.now, 0.0, 0.0, time.monotonic()
+        serving, largest, busiest, emitted = worker.serving.now, 0.0, 0.0, time.monotonic()
         while True:
             before, used = time.monotonic(), time.process_time()
             await asyncio.sleep(LAG_SLEEP_S)
@@ -83,31 +60,93 @@ def announce_lag(worker: Worker) -> None:
             busiest = max(busiest, min(lag, time.process_time() - used))
             if worker.serving.now is not serving:
                 serving = worker.serving.now
-                tell("taken over")
-            if now - told > LAG_TELL_S:
-                tell("lag", largest=largest, busiest=busiest)
-                largest, busiest, told = 0.0, 0.0, now
+                emit("taken over")
+            if now - emitted > LAG_EMIT_S:
+                emit("lag", largest=largest, busiest=busiest)
+                largest, busiest, emitted = 0.0, 0.0, now
 
     worker.app.task(probe)
 
 
-def main(settings: Settings, *, null: bool, lag: bool) -> None:
+def name_threads() -> None:
+    """Give the system each thread's name from now on: Python before 3.14 keeps it to itself."""
+    start = threading.Thread.start
+
+    def start_named(thread: threading.Thread) -> None:
+        start(thread)
+        try:
+            Path(f"/proc/self/task/{thread.native_id}/comm").write_text(_short(thread))
+        except OSError:
+            return  # no /proc here, or the thread has ended
+
+    threading.Thread.start = start_named  # type: ignore[method-assign, assignment]
+
+
+def _short(thread: threading.Thread) -> str:
+    # The one thread of a class of Faust's own talks to the brokers; its name is that of its class and an address.
+    return FAUST if type(thread).__module__.startswith("mode.") else thread.name[:NAME_LENGTH]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that make the worker's command read these settings."""
+    given = settings.model_dump(mode="json", exclude_none=True, include=set(settings.model_fields_set))
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+
+
+def apply_options(options: Mapping[str, str]) -> None:
+    """Change what the product fixes: for experiments."""
+    if "switch-interval" in options:
+        sys.setswitchinterval(float(options["switch-interval"]))
+    if "fetch-wait" in options:
+        from streams.worker import consuming
+
+        consuming.FETCH_WAIT_MS = int(options["fetch-wait"])
+    if "uvloop" in options:
+        import uvloop
+
+        from streams.worker import process
+
+        def event_loop() -> asyncio.AbstractEventLoop:
+            loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+            asyncio.set_event_loop(loop)
+            return loop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # of Faust's consumer thread
+        process.event_loop = event_loop
+
+
+def hook_into_start(hooks: list[Callable[[Any], None]]) -> None:
+    """Call the hooks with the worker that the command builds, before it runs."""
+    from streams import app
+
+    build = app.build
+
+    def build_and_hook(*arguments: Any, **named: Any) -> Any:
+        worker = build(*arguments, **named)
+        for hook in hooks:
+            hook(worker)
+        return worker
+
+    app.build = build_and_hook
+
+
+def main(settings: Settings, options: Mapping[str, str]) -> None:
     """Serve until SIGTERM."""
-    logging.basicConfig(level="WARNING")
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    loop = event_loop()
-    bundle = load_model(settings)
-    worker = build(settings, bundle, Metrics())
-    if null:
-        now = worker.serving.now
-        ranks = NullRecommender(now.scoring.recommender.catalogue, bundle.scorer, settings.list_size)
-        worker.serving.now = replace(now, scoring=replace(now.scoring, recommender=ranks))
-    announce(worker)
-    if lag:
-        announce_lag(worker)
-    run(worker.app, loop)
+    from streams.cli import cli
+
+    os.environ.update(environment(settings) | {f"{PREFIX}LOG_LEVEL": "WARNING"})
+    name_threads()
+    apply_options(options)
+    hooks: list[Callable[[Any], None]] = [announce]
+    if "null" in options:
+        from benchmarks.workers.null import without_ranking
+
+        hooks.append(without_ranking)
+    if "lag" in options:
+        hooks.append(announce_lag)
+    hook_into_start(hooks)
+    cli(["worker"], prog_name="intentstream")
 
 
 if __name__ == "__main__":
-    main(given_settings(), null="null" in sys.argv[2:], lag="lag" in sys.argv[2:])
+    main(given_settings(), given_options())

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
 from benchmarks.figures import Spread, grows, percentile
-from benchmarks.latency import is_held, next_rate
-from benchmarks.layers import ELSEWHERE, Stack, by_function, layer, parse
-from benchmarks.load import Load
+from benchmarks.held import is_held
+from benchmarks.layers import ELSEWHERE, EVERY_LAYER, Stack, by_function, layer, parse
+from benchmarks.load import RECEIVER, SENDER, Load, Watched, unanswered
 from benchmarks.plot import latency_plot
 from benchmarks.report import Results, Section, Table, merged, render
 from benchmarks.schedule import Schedule
-from benchmarks.shop import Shop
+from benchmarks.shop import Shop, variants
+from benchmarks.usage import LEFT, MAIN, Usage, by_thread, gathered, usage_of
+from benchmarks.workers.ours import environment
 from inference.types import Item
 from streams.contracts.serde import decode_interaction
+from streams.settings import load_settings
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100)])
@@ -30,7 +34,56 @@ def test_an_unanswered_event_is_slower_than_any_other() -> None:
     assert load.missing == 1
     assert load.milliseconds(50) == pytest.approx(10)
     assert load.milliseconds(99) == np.inf
-    assert not is_held(load, 0.25, 0.05)
+    assert not is_held(load, 0.25, 0.05, 0.01)
+
+
+def held(latencies: list[float], *, fallbacks: int = 0, limit_s: float = 0.25) -> bool:
+    load = Load(Schedule(100, len(latencies) / 100, 0.0), np.array(latencies), fallbacks, 0.0, 0.0)
+    return is_held(load, limit_s, 0.05, 0.01)
+
+
+def test_a_rate_is_held_if_its_lists_come_in_time_and_are_ranked() -> None:
+    assert held([0.01] * 300)
+    assert held([0.01] * 298 + [0.4] * 2), "one in a hundred may be late"
+    assert not held([0.01] * 290 + [0.4] * 10)
+    assert not held([0.1] * 300, limit_s=0.05)
+    assert held([0.01] * 300, fallbacks=2)
+    assert not held([0.01] * 300, fallbacks=3), "a fallback is fast because it was not ranked"
+    assert not held([0.01] * 299 + [np.nan])
+    assert not held([0.001 * number / 2 for number in range(300)]), "the worker falls behind"
+
+
+def test_lag_counts_what_was_due_and_had_no_answer_then() -> None:
+    schedule = Schedule(10, 1.0, 0.0)
+    latencies = np.array([0.05] * 7 + [0.35, 0.25, np.nan])
+    assert unanswered(latencies, schedule, 1.0) == 3
+    assert unanswered(latencies, schedule, 0.6) == 1
+    assert Load(schedule, latencies, 0, 0.0, 0.0).lag == 3
+
+
+def test_cpu_an_event_goes_by_what_each_process_handled() -> None:
+    before = {name: Usage(0.0, 1.0, {}) for name in (SENDER, RECEIVER)}
+    after = {name: Usage(1.0, 1.5, {}) for name in (SENDER, RECEIVER)}
+    watched = Watched(before=before, after=after, sent=1_000, answered=500)
+    assert watched.micros(SENDER) == pytest.approx(500)
+    assert watched.micros(RECEIVER) == pytest.approx(1_000)
+    assert np.isnan(Watched(before=before, after=after, sent=1, answered=0).micros(RECEIVER))
+
+
+def test_cpu_is_divided_by_threads_those_of_a_pool_together() -> None:
+    before = Usage(0.0, 10.0, {(1, MAIN): 4.0, (2, "scorer_0"): 3.0})
+    after = Usage(1.0, 11.0, {(1, MAIN): 4.5, (2, "scorer_0"): 3.2, (3, "scorer_1"): 0.1, (4, "rocksdb:low0"): 0.01})
+    threads = by_thread(before, after)
+    assert threads == pytest.approx({MAIN: 0.5, "scorer": 0.3, "rocksdb:low": 0.01, LEFT: 0.19})
+    assert gathered(threads, 0.02) == pytest.approx({MAIN: 0.5, "scorer": 0.3, LEFT: 0.2})
+
+
+def test_the_usage_of_this_process_has_its_main_thread() -> None:
+    first = usage_of(os.getpid())
+    sum(range(1_000_000))
+    second = usage_of(os.getpid())
+    assert second.seconds >= first.seconds > 0
+    assert not second.threads or MAIN in {name for _, name in second.threads}
 
 
 def test_the_schedule_does_not_wait() -> None:
@@ -44,12 +97,6 @@ def test_latency_that_grows_is_seen() -> None:
     assert grows(np.linspace(0.01, 0.2, 300), 0.05)
     assert not grows(np.full(300, 0.2), 0.05)
     assert not grows([], 0.05)
-
-
-def test_the_search_for_the_highest_rate_doubles_and_then_bisects() -> None:
-    assert next_rate(1000, 0) == 2000
-    assert next_rate(1000, 2000) == 1500
-    assert next_rate(0, 1000) == 500
 
 
 def test_a_spread_tells_median_and_range() -> None:
@@ -76,6 +123,30 @@ def test_the_page_keeps_what_was_not_measured_again() -> None:
     assert "then" not in page
 
 
+def test_a_section_names_its_command() -> None:
+    section = Section(
+        title="CPU", how="how.", tables=(), command="python -m benchmarks --only cpu", date="now", minutes=2
+    )
+    assert "`python -m benchmarks --only cpu`, now, 2 min." in render(Results(about={}, sections={"a": section}))
+
+
+def test_a_large_shop_is_made_of_variants() -> None:
+    shop = Shop((Item(item_id="1", title="Tea"), Item(item_id="2", title="Milk")), ("tea",))
+    large = variants(shop, 5)
+    assert large.items[:2] == shop.items
+    assert len({item.item_id for item in large.items}) == len({item.title for item in large.items}) == 5
+    assert large.searches == shop.searches
+
+
+def test_the_worker_reads_the_given_settings_from_its_environment() -> None:
+    settings = load_settings({"app_id": "bench", "producer_linger_ms": 0, "data_dir": "/tmp/x"}, env_file=None)
+    variables = environment(settings)
+    assert variables["INTENTSTREAM_APP_ID"] == "bench"
+    assert variables["INTENTSTREAM_PRODUCER_LINGER_MS"] == "0"
+    assert variables["INTENTSTREAM_DATA_DIR"] == "/tmp/x"
+    assert "INTENTSTREAM_LIST_SIZE" not in variables, "what was not given keeps its default"
+
+
 def test_a_stack_belongs_to_the_innermost_layer_that_it_names() -> None:
     raw = (
         "main (streams/worker/service.py:9);observe (streams/engine.py:70);zeros (numpy/core.py:1) 3\nrun (x.py:1) 1\n"
@@ -91,6 +162,41 @@ def test_a_stack_belongs_to_the_innermost_layer_that_it_names() -> None:
     assert "zeros (numpy/core.py)" not in by_function(stacks, own=False)
 
 
+def test_a_kernel_counts_for_its_caller() -> None:
+    raw = "nearest (inference/retrieval/nearest.py:7);__call__ (inference/kernels/compiler.py:3) 4"
+    (stack,) = parse(raw)
+    assert layer(stack.frames) == "retrieve"
+    assert by_function([stack], own=True) == {"kernel of nearest (inference/retrieval/nearest.py)": 4}
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ("features (inference/ranking/features.py)", "score"),
+        ("occlude (inference/ranking/occlusion.py)", "choose and explain"),
+        ("retrieve (inference/pipeline.py)", "retrieve"),
+        ("rank (inference/pipeline.py)", "score"),
+        ("fold (streams/engine.py)", "profile"),
+        ("read (streams/state/table.py)", "profile"),
+        ("compose (streams/engine.py)", "encode the list"),
+        ("add (streams/items/trending.py)", "trends and behaviour"),
+        ("publish (streams/worker/pair_path.py)", "trends and behaviour"),
+        ("send (streams/kafka/producer.py)", "produce"),
+        ("flush (streams/worker/checkpoint.py)", "in flight and metrics"),
+        ("send (aiokafka/conn.py)", "network"),
+    ],
+)
+def test_every_part_of_the_path_has_its_layer(frame: str, expected: str) -> None:
+    assert layer(("run (streams/worker/process.py)", frame)) == expected
+    assert expected in EVERY_LAYER
+
+
+def test_a_rate_that_was_not_held_ends_its_line() -> None:
+    picture = ET.fromstring(latency_plot((100, 500), {"p50": [5.0, 7.0], "p99": [20.0, np.inf], "none": [np.inf] * 2}))
+    lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [2, 1]
+
+
 def test_the_plot_is_well_formed() -> None:
     picture = ET.fromstring(latency_plot((100, 500), {"p50": [5.0, 7.0], "p99": [20.0, 150.0]}))
     assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 2
@@ -103,5 +209,7 @@ def test_events_follow_from_the_seed_and_are_valid() -> None:
     assert [event.key for event in events] == [event.key for event in again]
     decoded = [decode_interaction(event.key, event.value) for event in events]
     assert [event.event_id for event in decoded] == [str(number) for number in range(200)]
+    (named,) = shop.events(1, shoppers=3, searches=0.0, seed=7, run="5-")
+    assert decode_interaction(named.key, named.value).event_id == "5-0", "lists of an earlier run are told apart"
     assert 60 < sum(event.search for event in events) < 140
     assert all((json.loads(event.value)["type"] == "search") == event.search for event in events)

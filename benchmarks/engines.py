@@ -1,0 +1,131 @@
+"""The price of the engine: CPU for each event under Faust and under Quix Streams, with the same work and with none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from time import process_time
+
+from threadpoolctl import threadpool_limits
+
+from benchmarks.figures import Spread
+from benchmarks.report import Section, Table
+from benchmarks.stage import Counter, Stage
+from benchmarks.workers.one_pass import Event, Pass
+from benchmarks.workers.sizes import LIST_BYTES, PROFILE_BYTES
+from streams.contracts.serde import decode_item_action
+from streams.profiles.profile import Source
+from streams.settings import Settings
+
+TIMEOUT_S = 300.0
+
+HOW = """\
+User and system time of the worker's process, all threads, while it drains a backlog of {events:,} item actions of
+{shoppers:,} shoppers on 8 partitions; the start and the first {warm_up:,} events are not counted. The variants take
+turns, {repeats} times; median (least to most). "The same pass" is the function that the worker calls for each batch,
+with the real model and {items:,} items: profiles in, profiles and lists out, in batches of {batch}. "The pass alone"
+calls it for the same events without Kafka, the decoding of the events included: what is above it is the engine's price.
+The bare engines move as many bytes ({profile:,} of profile, {list:,} of list) and compute nothing. Quix Streams writes
+profiles to its store and changelog at its checkpoints only: after each batch with the pass, else once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One of the workers that take turns."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...] = ()
+
+
+ALONE = "the pass alone"
+
+
+def variants(batch: int) -> tuple[Variant, ...]:
+    """Return what takes turns."""
+    return (
+        Variant("Faust: our worker", "ours"),
+        Variant("Quix Streams, the same pass", "quix", (f"pass={batch}",)),
+        Variant("Faust: our worker, null ranker", "ours", ("null",)),
+        Variant("Faust, bare: the obvious agent", "obvious"),
+        Variant("Quix Streams, bare", "quix"),
+    )
+
+
+def measure(stage: Stage) -> Section:
+    """Let the variants take turns."""
+    sizes = stage.sizes
+    source = stage.settings("engines")
+    stage.publish_catalogue(source)
+    events = stage.shop.events(sizes.cpu_events, shoppers=sizes.shoppers, searches=0.0, seed=sizes.seed)
+    stage.publish_events(source, events)
+    chosen = variants(sizes.engine_batch)
+    micros: dict[str, list[float]] = {name: [] for name in (*(variant.name for variant in chosen), ALONE)}
+    for repeat in range(sizes.cpu_repeats):
+        for variant in chosen:
+            stage.progress(f"CPU an event, {repeat + 1} of {sizes.cpu_repeats}: {variant.name}")
+            micros[variant.name].append(_drain(stage, variant, source))
+        stage.progress(f"CPU an event, {repeat + 1} of {sizes.cpu_repeats}: {ALONE}")
+        micros[ALONE].append(_alone(stage, source))
+    return _section(stage, micros)
+
+
+def _drain(stage: Stage, variant: Variant, source: Settings) -> float:
+    """Return the microseconds an event of one run over the backlog."""
+    shared = {name: getattr(source, name) for name in ("clicks_topic", "item_vectors_topic")}
+    settings = stage.settings(variant.module, **shared)
+    lists = Counter(stage, settings, settings.recommendations_topic)
+    with stage.worker(variant.module, settings, *variant.arguments) as worker:
+        first = lists.wait(stage.sizes.cpu_warm_up, worker, TIMEOUT_S)
+        used = -worker.cpu_seconds()
+        last = lists.wait(stage.sizes.cpu_events, worker, TIMEOUT_S)
+        used += worker.cpu_seconds()
+    return 1e6 * used / (last - first)
+
+
+def _alone(stage: Stage, settings: Settings) -> float:
+    """Return the microseconds an event of the pass itself, over the same events."""
+    sizes = stage.sizes
+    one_pass = Pass(settings, stage.bundle, stage.records)
+    profiles: dict[bytes, bytes] = {}
+    sent = stage.shop.events(sizes.cpu_events, shoppers=sizes.shoppers, searches=0.0, seed=sizes.seed)
+    numbered = ((each.key, each.value, offset) for offset, each in enumerate(sent))
+    used, begun = 0.0, 0
+    with threadpool_limits(1, "blas"):
+        for batch in _batches(numbered, sizes.engine_batch):
+            started = process_time()
+            keys = list(dict.fromkeys(key for key, _, _ in batch))
+            places = {key: place for place, key in enumerate(keys)}
+            events = [
+                Event(decode_item_action(key, value), Source(settings.clicks_topic, 0, offset, 0), places[key], None)
+                for key, value, offset in batch
+            ]
+            passed = one_pass(events, [profiles.get(key) for key in keys])
+            profiles.update(zip(keys, passed.profiles, strict=True))
+            if batch[0][2] >= sizes.cpu_warm_up:
+                used += process_time() - started
+                begun += len(batch)
+    return 1e6 * used / begun
+
+
+def _batches(events: Iterator[tuple[bytes, bytes, int]], size: int) -> Iterator[list[tuple[bytes, bytes, int]]]:
+    while batch := list(islice(events, size)):
+        yield batch
+
+
+def _section(stage: Stage, micros: dict[str, list[float]]) -> Section:
+    sizes = stage.sizes
+    spreads = {name: Spread.of(values) for name, values in micros.items()}
+    alone = spreads[ALONE].median
+    with_pass = {variant.name for variant in variants(sizes.engine_batch)[:2]}
+    rows = tuple(
+        (name, each.text(), f"{each.median - alone:,.0f}" if name in with_pass else "")
+        for name, each in spreads.items()
+    )
+    how = HOW.format(
+        events=sizes.cpu_events, shoppers=sizes.shoppers, warm_up=sizes.cpu_warm_up, repeats=sizes.cpu_repeats,
+        items=sizes.catalogue, batch=sizes.engine_batch, profile=PROFILE_BYTES, list=LIST_BYTES,
+    )  # fmt: skip
+    header = ("", "µs of CPU an event", "above the pass alone")
+    return Section(title="The price of the engine", how=how, tables=(Table(header, rows),), data=micros)

@@ -1,0 +1,53 @@
+"""A recommender that ranks nothing: everyone gets the same list, so that the cost of everything else is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from inference.pipeline import Recommender
+from inference.queries import QueryBatch
+from inference.ranking.lists import Lists
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.shortlists import Shortlists
+from inference.types import Item
+from streams.worker.service import Worker
+
+
+def without_ranking(worker: Worker) -> None:
+    """Put the null recommender in the place of the worker's own."""
+    now = worker.serving.now
+    own = now.scoring.recommender
+    ranks = NullRecommender(own.catalogue, now.bundle.scorer, worker.settings.list_size)
+    worker.serving.now = replace(now, scoring=replace(now.scoring, recommender=ranks))
+
+
+class NullRecommender(Recommender):
+    """Gives everyone one list, made once."""
+
+    def __init__(self, catalogue: Catalogue, scorer: Any, size: int) -> None:
+        super().__init__(catalogue, scorer, ())
+        self._items = [_item(number) for number in range(size)]
+        self._reasons = [f"because you viewed {item.title}" for item in self._items]
+
+    def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
+        """Find nothing."""
+        return super().retrieve(batch, every=every)
+
+    def rank(self, shortlists: Shortlists) -> Lists:
+        """Return the list for each query."""
+        lists, size = len(shortlists), len(self._items)
+        return Lists(
+            starts=np.arange(lists + 1, dtype=np.int64) * size,
+            rows=np.zeros(lists * size, dtype=np.int32),
+            scores=np.full(lists * size, 0.5),
+            sources=[("short_term", "long_term")] * (lists * size),
+            reasons=self._reasons * lists,
+            items=self._items * lists,
+        )
+
+
+def _item(number: int) -> Item:
+    return Item(item_id=str(10_000 + number), title=f"Something to eat, no. {number}")

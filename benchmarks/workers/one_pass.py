@@ -1,0 +1,48 @@
+"""One pass over a batch of events, free of Kafka: the function that every engine calls, put together as in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from inference.bundle import Bundle
+from streams.batch import Pass as BatchPass
+from streams.contracts.messages import ItemVector
+from streams.contracts.serde import encode_json
+from streams.engine import Event
+from streams.items.live import LiveCatalogue, apply_changes
+from streams.parts import behaviour_known, engine, recommender
+from streams.settings import Settings
+
+__all__ = ["Event", "Pass", "Passed"]
+
+
+class Passed(NamedTuple):
+    """Profiles to be stored, by shopper, and one encoded list for each event."""
+
+    profiles: list[bytes]
+    lists: list[bytes]
+
+
+class Pass:
+    """Folds a batch into its profiles and makes its lists."""
+
+    def __init__(self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector]) -> None:
+        live = LiveCatalogue(bundle.vector_space, bundle.dim)
+        for record in records:
+            live.apply(record.item.item_id, record)
+        self._engine = engine(settings, bundle, live)
+        self._recommender = recommender(settings, bundle, behaviour_known(settings))
+        apply_changes(self._recommender.catalogue, live.take_changes())
+        while self._recommender.catalogue.build_index(len(records)):
+            pass
+
+    def __call__(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Passed:
+        """Process one batch; `stored` holds each shopper's profile, None for a new one."""
+        work = BatchPass(events, stored)
+        folded = work.run(self._engine, self._recommender, lambda _profiles: None)
+        if work.lists is None:
+            raise RuntimeError("a batch that nobody gave up on has no lists")
+        answers = self._engine.compose(folded, work.lists, [datetime.now(UTC)] * len(events))
+        return Passed(folded.profiles, [encode_json(answer) for answer in answers])
