@@ -121,7 +121,7 @@ class Parts:
 
     def _by_cost(self) -> dict[str, list[CandidateSource]]:
         """Return the sources that go by vectors, which share one search, and each of the others."""
-        vectors = [source for source in self.sources if isinstance(source, VectorSource)]
+        vectors: list[CandidateSource] = [source for source in self.sources if isinstance(source, VectorSource)]
         others = {source.name: [source] for source in self.sources if not isinstance(source, VectorSource)}
         return {"by vectors": vectors, **others}
 
