@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -91,6 +93,8 @@ def main(
 
     With --only, sections that were measured before stay on the page as they are.
     """
+    # So that SIGTERM, too, stops the broker and the workers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     output.parent.mkdir(parents=True, exist_ok=True)
     data = output.with_suffix(".json")
     old = msgspec.json.decode(data.read_bytes(), type=Results) if data.exists() else None
