@@ -33,12 +33,13 @@ _fallback: Path | None = None
 class _Kernel:
     """A function, compiled at the first call."""
 
-    __slots__ = ("__wrapped__", "_compiled", "_signature", "name")
+    __slots__ = ("__wrapped__", "_allocates", "_compiled", "_signature", "name")
 
-    def __init__(self, function: Callable[..., Any], signature: object) -> None:
+    def __init__(self, function: Callable[..., Any], signature: object, *, allocates: bool) -> None:
         self.__wrapped__ = function
         self.name = f"{function.__module__}.{function.__qualname__}"
         self._signature = signature
+        self._allocates = allocates
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
@@ -52,16 +53,22 @@ class _Kernel:
         if self._compiled is None:
             cached = use_cache()
             # `numpy`: a division by zero gives infinity, as in NumPy, so that loops need no branch for it.
-            compile_it = numba.njit(self._signature, nogil=True, cache=cached, error_model="numpy")
+            # Without numba's runtime no array is counted when a helper gets it: what `allocates` is about.
+            options = {} if self._allocates else {"_nrt": False}
+            compile_it = numba.njit(self._signature, nogil=True, cache=cached, error_model="numpy", **options)
             self._compiled = compile_it(self.__wrapped__)
         return self._compiled
 
 
-def kernel(signature: object) -> Callable[[F], F]:
-    """Declare a kernel of this numba signature: `@kernel(void(float32[::1], int64))`."""
+def kernel(signature: object, *, allocates: bool = True) -> Callable[[F], F]:
+    """Declare a kernel of this numba signature: `@kernel(void(float32[::1], int64))`.
+
+    A kernel that makes no arrays itself says so: then arrays that it hands to helpers by the dozen are not
+    reference-counted, which else costs more than its loops.
+    """
 
     def declare(function: F) -> F:
-        declared = _Kernel(function, signature)
+        declared = _Kernel(function, signature, allocates=allocates)
         _kernels.append(declared)
         return cast("F", declared)
 
