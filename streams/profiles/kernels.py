@@ -76,12 +76,13 @@ int32_of: Any = np.int32
 """Convert a field of a record: numba would make a float of an unsigned and a signed integer."""
 
 
-@kernel(void(_profiles, uint8[::1]), allocates=False)
-def check(profiles: ProfileBatch, found: Array) -> None:
-    """Write for each profile to `found` (n,) whether it is READABLE, else what is wrong with it.
+@kernel(int64(_profiles, uint8[::1]), allocates=False)
+def check(profiles: ProfileBatch, found: Array) -> int:
+    """Write for each profile to `found` (n,) whether it is READABLE, else what is wrong; return how many are not.
 
     What stands here the other kernels rely on; nothing else of a stored profile can lead them out of bounds.
     """
+    wrong = 0
     for i in range(len(profiles.records)):
         profile = profiles.records[i]
         found[i] = READABLE
@@ -97,6 +98,7 @@ def check(profiles: ProfileBatch, found: Array) -> None:
             lengths_fit = lengths_fit and profile["query_lengths"][j] <= QUERY_BYTES
         if not lengths_fit:
             found[i] = WRONG_LENGTHS
+            wrong += 1
             continue
         for j in range(RECENT_ITEMS):
             if profile["recent_actions"][j] >= SEARCH:
@@ -124,6 +126,9 @@ def check(profiles: ProfileBatch, found: Array) -> None:
             times_fit = times_fit and _is_time(profile["query_at_ms"][j])
         if not times_fit:
             found[i] = WRONG_TIMES
+        if found[i] != READABLE:
+            wrong += 1
+    return wrong
 
 
 @kernel(void(_profiles, _events, _rules[::1], _answers, _scratch), allocates=False)
