@@ -28,7 +28,7 @@ from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
 from streams.profiles.arrange import Arranged, arrange, arrival
-from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, rules_record
+from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, load, texts_of
 from streams.profiles.profile import ACTIONS, ProfileRules, Source
 
@@ -127,7 +127,7 @@ class Engine:
         shoppers = self._shoppers(stored)
         arranged = arrange(events, self._catalogue, self._dim)
         answers = AnswerBatch.empty(len(events), self._dim)
-        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers)
+        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers, Scratch.empty(self._dim))
         approaches, sessions = self._learned(events, answers)
         return Folded(
             events=events,
@@ -148,7 +148,7 @@ class Engine:
         shoppers = self._shoppers([stored])
         arranged = arrival(at_ms, self._dim)
         answers = AnswerBatch.empty(1, self._dim)
-        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers)
+        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers, Scratch.empty(self._dim))
         return answers.query_batch(arranged.texts)
 
     def compose(self, folded: Folded, lists: Lists, produced_at: Sequence[datetime]) -> list[Recommendations]:

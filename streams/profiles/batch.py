@@ -156,6 +156,21 @@ class AnswerBatch(NamedTuple):
         return QueryBatch(self.queries, self.vectors, self.inverse_norms, texts, exclude, self.exclude_starts)
 
 
+class Scratch(NamedTuple):
+    """Memory that a kernel works in: a unit vector, a sum, float32 (dim,), its bits, and float64 (HABITS,)."""
+
+    unit: Vector
+    sums: Vector
+    bits: npt.NDArray[np.int32]
+    ranks: npt.NDArray[np.float64]
+
+    @staticmethod
+    def empty(dim: int) -> Scratch:
+        """Return memory for vectors of `dim` dimensions."""
+        sums = np.empty(dim, dtype=np.float32)
+        return Scratch(np.empty(dim, dtype=np.float32), sums, sums.view(np.int32), np.empty(HABITS))
+
+
 def rules_record(rules: ProfileRules, *, window: int, list_size: int, faded: float) -> npt.NDArray[np.void]:
     """Return the rules as one record of dtype RULES, (1,)."""
     record = np.zeros(1, dtype=RULES)

@@ -108,8 +108,7 @@ class Shoppers:
                 start = place * _HABITS_BYTES
                 habits[start : start + len(data) - fixed] = data[fixed:]
         found = np.empty(len(stored), dtype=np.uint8)
-        kernels.check(self.arrays, found)
-        if found.any():
+        if kernels.check(self.arrays, found):
             refused |= {place: ProfileCodecError(_REFUSALS[code]) for place, code in enumerate(found.tolist()) if code}
         if refused:
             raise ProfileCodecError(str(next(iter(refused.values()))), tuple(sorted(refused)))

@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba.types import NamedTuple as Tuple
-from numba.types import float32, int8, int16, int64, uint8, uint64, void
+from numba.types import float32, float64, int8, int16, int32, int64, uint8, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.queries import HABITS as QUERY_HABITS
@@ -30,6 +30,7 @@ from streams.profiles.batch import (
     AnswerBatch,
     EventBatch,
     ProfileBatch,
+    Scratch,
 )
 from streams.profiles.halves import INFINITE, from_half, to_half
 from streams.profiles.layout import (
@@ -62,6 +63,7 @@ NO_KEY = np.uint64(0)
 NOTHING = np.float32(0.0)
 
 _profile, _habit, _event, _answer, _query, _rules = map(numba.from_dtype, (PROFILE, HABIT, EVENT, ANSWER, QUERY, RULES))
+_scratch = Tuple((float32[::1], float32[::1], int32[::1], float64[::1]), Scratch)
 _profiles = Tuple((_profile[::1], int16[:, :, ::1], _habit[:, ::1]), ProfileBatch)
 _events = Tuple((_event[::1], int8[:, ::1], float32[:, ::1]), EventBatch)
 _answers = Tuple((_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], int64[::1], _answer[::1]), AnswerBatch)
@@ -74,12 +76,13 @@ int32_of: Any = np.int32
 """Convert a field of a record: numba would make a float of an unsigned and a signed integer."""
 
 
-@kernel(void(_profiles, uint8[::1]))
-def check(profiles: ProfileBatch, found: Array) -> None:
-    """Write for each profile to `found` (n,) whether it is READABLE, else what is wrong with it.
+@kernel(int64(_profiles, uint8[::1]), allocates=False)
+def check(profiles: ProfileBatch, found: Array) -> int:
+    """Write for each profile to `found` (n,) whether it is READABLE, else what is wrong; return how many are not.
 
     What stands here the other kernels rely on; nothing else of a stored profile can lead them out of bounds.
     """
+    wrong = 0
     for i in range(len(profiles.records)):
         profile = profiles.records[i]
         found[i] = READABLE
@@ -95,6 +98,7 @@ def check(profiles: ProfileBatch, found: Array) -> None:
             lengths_fit = lengths_fit and profile["query_lengths"][j] <= QUERY_BYTES
         if not lengths_fit:
             found[i] = WRONG_LENGTHS
+            wrong += 1
             continue
         for j in range(RECENT_ITEMS):
             if profile["recent_actions"][j] >= SEARCH:
@@ -122,22 +126,25 @@ def check(profiles: ProfileBatch, found: Array) -> None:
             times_fit = times_fit and _is_time(profile["query_at_ms"][j])
         if not times_fit:
             found[i] = WRONG_TIMES
+        if found[i] != READABLE:
+            wrong += 1
+    return wrong
 
 
-@kernel(void(_profiles, _events, _rules[::1], _answers))
-def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers: AnswerBatch) -> None:
+@kernel(void(_profiles, _events, _rules[::1], _answers, _scratch), allocates=False)
+def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers: AnswerBatch, scratch: Scratch) -> None:
     """Fold events into the profiles, one after the other, and write what is known after each to its row of `answers`.
 
     A replay and an arrival change nothing. A query's vectors are those that were stored, rounding included: a list
     does not depend on who kept the profile at hand.
     """
     rules = rules_given[0]
-    n, dim = len(batch.events), batch.item_vectors.shape[1]
-    unit, sums, ranks = np.empty(dim, np.float32), np.empty(dim, np.float32), np.empty(HABITS, np.float64)
     excluded = 0
-    for i in range(n):
+    for i in range(len(batch.events)):
         event, answer, query = batch.events[i], answers.answers[i], answers.queries[i]
         shopper, action, row = int64_of(event["shopper"]), int64_of(event["action"]), int64_of(event["vector"])
+        if not 0 <= shopper < len(profiles.records):
+            raise IndexError("event: the row of a profile required, another number came")
         profile, habits = profiles.records[shopper], profiles.habits[shopper]
         shares = profiles.shares[shopper]
         at_ms = min(event["occurred_ms"], event["timestamp_ms"] + rules["max_clock_skew_ms"])
@@ -151,9 +158,9 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
             answer["outcome"] = LATE if at_ms < now_ms else OK
             has_vector = row >= 0
             if has_vector and action == SEARCH:
-                _copy(batch.text_vectors[row], unit)
+                _copy(batch.text_vectors[row], scratch.unit)
             elif has_vector:
-                _to_unit(batch.item_vectors[row], unit)
+                _to_unit(batch.item_vectors[row], scratch.unit)
             _apply(profile, event, at_ms, rules)
             idle_ms = np.float64(profile["updated_ms"] - now_ms)
             late_ms = np.float64(profile["updated_ms"] - at_ms)
@@ -164,12 +171,12 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 own = shares[place]
                 largest = profile["largest"][place]
                 if has_vector:
-                    largest = _fade_and_add(own, largest * fading, unit, amount, sums)
+                    largest = _fade_and_add(own, largest * fading, amount, scratch)
                 else:
                     largest = _fade(own, largest * fading)
                 profile["largest"][place] = largest
             if action == PURCHASE:
-                _buy(profile, habits, event["item"], at_ms, rules, ranks)
+                _buy(profile, habits, event["item"], at_ms, rules, scratch.ranks)
             now_ms = int64_of(profile["updated_ms"])
         excluded += _write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
         answers.exclude_starts[i + 1] = excluded
@@ -479,16 +486,13 @@ def _fade(shares: Array, largest: np.float32) -> np.float32:
 
 
 @helper
-def _fade_and_add(shares: Array, largest: np.float32, unit: Array, amount: np.float32, sums: Array) -> np.float32:
-    """Add `amount` times a unit vector to the vector of these shares of `largest`, and return the largest component.
-
-    `sums` (dim,) is scratch.
-    """
+def _fade_and_add(shares: Array, largest: np.float32, amount: np.float32, scratch: Scratch) -> np.float32:
+    """Add `amount` times the unit vector to the vector of these shares of `largest`; return the largest component."""
+    unit, sums, bits = scratch.unit, scratch.sums, scratch.bits
     scale = largest / np.float32(SHARES)
     for j in range(len(shares)):
         sums[j] = np.float32(shares[j]) * scale + unit[j] * amount
     # The bits of positive floats sort as they do, and integers are compared in vector registers.
-    bits = sums.view(np.int32)
     greatest = int32_of(0)
     for j in range(len(bits)):
         greatest = max(greatest, bits[j] & int32_of(0x7FFFFFFF))

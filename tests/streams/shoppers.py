@@ -26,7 +26,7 @@ from streams.engine import FADED, Event
 from streams.items.live import LiveCatalogue
 from streams.profiles import codec, kernels
 from streams.profiles.arrange import arrange
-from streams.profiles.batch import AnswerBatch, rules_record
+from streams.profiles.batch import AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers
 from streams.profiles.profile import Profile, ProfileRules, Source
 
@@ -128,6 +128,7 @@ def fold_batch(
         arrange(events, shelf, dim).batch,
         rules_record(rules, window=WINDOW, list_size=LIST_SIZE, faded=FADED),
         answers,
+        Scratch.empty(dim),
     )
     return shoppers.stored()[0], answers
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from inference.types import NO_HABITS, Habits, Item, PriceHabit, stable_key
 from streams.profiles import kernels
 from streams.profiles.arrange import arrival
-from streams.profiles.batch import ARRIVAL, PURCHASE, AnswerBatch, EventBatch, rules_record
+from streams.profiles.batch import ARRIVAL, PURCHASE, AnswerBatch, EventBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, encode
 from streams.profiles.layout import HABITS
 from streams.profiles.profile import HABIT, Memory, PriceMoments, empty, price_habit
@@ -52,7 +52,7 @@ def folded(habits: Memory, purchases: Sequence[Purchase], action: int = PURCHASE
     events["topic"] = np.arange(1, len(purchases) + 1)
     answers = AnswerBatch.empty(len(events), DIM)
     batch = EventBatch(events, np.empty((0, DIM), dtype=np.int8), np.empty((0, DIM), dtype=np.float32))
-    kernels.fold(arrays, batch, EACH, answers)
+    kernels.fold(arrays, batch, EACH, answers, Scratch.empty(DIM))
     query = answers.queries[-1]
     number = query["habits_length"]
     columns = ("habits", "habit_weights", "habit_elapsed_days", "habit_interval_days")

@@ -18,7 +18,7 @@ from streams.engine import FADED, Event
 from streams.errors import ProfileCodecError
 from streams.profiles import codec, kernels
 from streams.profiles.arrange import arrange
-from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, rules_record
+from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, texts_of
 from streams.profiles.halves import from_half, to_half
 from streams.profiles.profile import Profile, Source, price_habit
@@ -233,7 +233,7 @@ def fold_events(events: Sequence[Event], shoppers: int, shelf: Shelf) -> list[by
     profiles_of = Shoppers([None] * shoppers, DIM, SPACE)
     answers = AnswerBatch.empty(len(events), DIM)
     rules = rules_record(RULES, window=WINDOW, list_size=LIST_SIZE, faded=FADED)
-    kernels.fold(profiles_of.arrays, arrange(events, shelf, DIM).batch, rules, answers)
+    kernels.fold(profiles_of.arrays, arrange(events, shelf, DIM).batch, rules, answers, Scratch.empty(DIM))
     return profiles_of.stored()
 
 
