@@ -10,7 +10,7 @@ from numba.types import NamedTuple as NamedTupleType
 from numba.types import float32, float64, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.selection import offer, sort_best_first
+from inference.kernels.selection import offer, sift_down
 from inference.queries import Queries
 from inference.ranking.diversity import CONSIDERED, diversify
 from inference.ranking.signatures import CANDIDATES, COLUMNS, RECORDS
@@ -145,7 +145,7 @@ def _choose(
         best, likely, size = scratch.best[:limit], scratch.best_scores[:limit], 0
         for at in range(start, end):
             size = offer(best, likely, scratch.keys, size, at, scratch.scores[at])
-        sort_best_first(best, likely, scratch.keys, size)
+        _sort(best, likely, scratch.keys, size)
         first = chosen.starts[query]
         chosen.starts[query + 1] = first + k
         shown = chosen.positions[first : first + k]
@@ -192,6 +192,15 @@ def _make_room_for_new(
                 is_shown = is_shown or shown[place] == at
             if not is_shown:
                 size = offer(new, likely, scratch.keys, size, at, scratch.scores[at])
-    sort_best_first(new, likely, scratch.keys, size)
+    _sort(new, likely, scratch.keys, size)
     for place in range(size):
         shown[len(shown) - size + place] = new[place]
+
+
+@helper
+def _sort(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
+    """Put the `size` entries of the heap that `offer` keeps in order, the best first: heapsort, for it needs no room."""
+    for last in range(size - 1, 0, -1):
+        rows[0], rows[last] = rows[last], rows[0]
+        scores[0], scores[last] = scores[last], scores[0]
+        sift_down(rows, scores, keys, 0, last)
