@@ -199,7 +199,7 @@ def _make_room_for_new(
 
 @helper
 def _sort(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
-    """Put the `size` entries of the heap that `offer` keeps in order, the best first: heapsort, for it needs no room."""
+    """Put the `size` entries of a heap in order, the best first. A heapsort needs no other array."""
     for last in range(size - 1, 0, -1):
         rows[0], rows[last] = rows[last], rows[0]
         scores[0], scores[last] = scores[last], scores[0]
