@@ -6,7 +6,7 @@ search. Lists are padded; each has its length beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ RECENT, HABITS, LABELS = 24, 80, 8
 SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
 """Places of the vectors."""
 PAST_TENSES = ("viewed", "clicked", "chose", "bought")
-"""What `Remembered.action` says of each of the actions that `recent_actions` numbers."""
+"""The actions on items, in the past tense: `recent_actions` are places in this tuple."""
 
 QUERY = np.dtype(
     [
@@ -50,7 +50,7 @@ QUERY = np.dtype(
 """One query. `session`, `recent`, `habits`, `categories` and `brands` are stable keys, newest or heaviest first.
 
 `category_shares` and `brand_shares` lie in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN where
-unknown. `recent_actions` are places in ACTIONS (see `streams.profiles`). `searching` is 1 if the shopper searches.
+unknown. `recent_actions` are places in PAST_TENSES. `searching` is 1 if the shopper searches.
 """
 
 Queries = npt.NDArray[np.void]
@@ -82,7 +82,11 @@ class QueryBatch:
 
     @classmethod
     def of(cls, queries: Sequence[Query], dim: int) -> QueryBatch:
-        """Return the queries as arrays; lists that are longer than a record are cut."""
+        """Return the queries as arrays, their vectors of `dim` dimensions; lists are cut to the widths of a record.
+
+        Raises:
+            ValueError: a remembered action is none of PAST_TENSES.
+        """
         records = np.zeros(len(queries), dtype=QUERY)
         vectors = np.zeros((len(queries), 3, dim), dtype=np.float32)
         for record, own, query in zip(records, vectors, queries, strict=True):
@@ -90,34 +94,50 @@ class QueryBatch:
             for place, vector in enumerate((query.short_term, query.long_term, query.text_vector)):
                 if vector is not None:
                     own[place] = vector
-        rounded = quantise(vectors)
-        exclude = [query.exclude for query in queries]
+        integers = quantise(vectors)
         return cls(
-            records,
-            rounded,
-            inverse_norms(rounded.astype(np.float32)),
-            [query.text for query in queries],
-            np.concatenate([NO_KEYS, *exclude]),
-            np.cumsum([0, *map(len, exclude)], dtype=np.int64),
+            records=records,
+            vectors=integers,
+            inverse_norms=inverse_norms(integers.astype(np.float32)),
+            texts=[query.text for query in queries],
+            exclude=np.concatenate([NO_KEYS, *(query.exclude for query in queries)]),
+            exclude_starts=np.cumsum([0, *(len(query.exclude) for query in queries)], dtype=np.int64),
         )
 
 
 def _fill(record: np.void, query: Query) -> None:
-    recent, habits = query.recent[:RECENT], query.habits
-    lists = {
-        "session": query.session[:RECENT],
-        "recent": [memory.key for memory in recent],
-        "habits": habits.keys[:HABITS],
-        "categories": list(query.categories)[:LABELS],
-        "brands": list(query.brands)[:LABELS],
-    }
-    for name, keys in lists.items():
-        record[name][: len(keys)] = keys
-        record[f"{name}_length"] = len(keys)
-    record["recent_actions"][: len(recent)] = [PAST_TENSES.index(memory.action) for memory in recent]
-    record["category_shares"][: len(lists["categories"])] = list(query.categories.values())[:LABELS]
-    record["brand_shares"][: len(lists["brands"])] = list(query.brands.values())[:LABELS]
-    for name in ("weights", "elapsed_days", "interval_days"):
-        record[f"habit_{name}"][: len(lists["habits"])] = getattr(habits, name)[:HABITS]
+    habits, recent = query.habits, query.recent[:RECENT]
+    _put(record, "session", query.session)
+    _put(record, "recent", [remembered.key for remembered in recent])
+    _put(record, "habits", habits.keys)
+    record["recent_actions"][: len(recent)] = [_place_of(remembered.action) for remembered in recent]
+    bought = record["habits_length"]
+    record["habit_weights"][:bought] = habits.weights[:HABITS]
+    record["habit_elapsed_days"][:bought] = habits.elapsed_days[:HABITS]
+    record["habit_interval_days"][:bought] = habits.interval_days[:HABITS]
+    for labels, shares, affinities in (
+        ("categories", "category_shares", query.categories),
+        ("brands", "brand_shares", query.brands),
+    ):
+        heaviest = _heaviest(affinities)
+        _put(record, labels, [label for _, label in heaviest])
+        record[shares][: len(heaviest)] = [share for share, _ in heaviest]
     record["price_mean"], record["price_deviation"] = query.price or (np.nan, np.nan)
     record["k"], record["searching"] = query.k, query.text is not None
+
+
+def _put(record: np.void, name: str, keys: Keys | Sequence[int]) -> None:
+    held = keys[: record[name].shape[0]]
+    record[name][: len(held)] = held
+    record[f"{name}_length"] = len(held)
+
+
+def _heaviest(affinities: Mapping[int, float]) -> list[tuple[float, int]]:
+    """Return share and label of the heaviest LABELS, ties by the greater label."""
+    return sorted(((share, label) for label, share in affinities.items()), reverse=True)[:LABELS]
+
+
+def _place_of(action: str) -> int:
+    if action not in PAST_TENSES:
+        raise ValueError(f"action: one of {', '.join(PAST_TENSES)} required, {action!r} came")
+    return PAST_TENSES.index(action)

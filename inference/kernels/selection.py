@@ -1,6 +1,8 @@
 """The best rows by score: a bounded binary heap whose root is the worst row kept, and its order at the end.
 
-Rows are ranked by falling score, ties by rising stable key, so that the order never depends on how rows came.
+Rows are ranked by falling score, ties by rising stable key, so that the order never depends on how rows came. A search
+of very many rows collects a pool of those that can still be among the best, and now and then drops the others
+(`keep_best`): that costs a fifth of a heap, which moves log(limit) rows for each one that it takes.
 """
 
 from __future__ import annotations
@@ -9,15 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels.compiler import helper
+from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 
 Rows = npt.NDArray[np.int32]
+
+FEW = 16
+"""So many rows are sorted by insertion."""
 
 
 @helper
 def is_better(score: np.float32, key: np.uint64, other_score: np.float32, other_key: np.uint64) -> bool:
     """Tell whether a row ranks before another one."""
     return bool(score > other_score or (score == other_score and key < other_key))
+
+
+@helper
+def swap(rows: Rows, scores: Vector, one: int, other: int) -> None:
+    """Exchange two entries."""
+    rows[one], rows[other] = rows[other], rows[one]
+    scores[one], scores[other] = scores[other], scores[one]
 
 
 @helper
@@ -33,8 +46,7 @@ def sift_down(rows: Rows, scores: Vector, keys: Keys, start: int, size: int) -> 
             child = other
         if not is_better(scores[at], keys[rows[at]], scores[child], keys[rows[child]]):
             return
-        rows[at], rows[child] = rows[child], rows[at]
-        scores[at], scores[child] = scores[child], scores[at]
+        swap(rows, scores, at, child)
         at = child
 
 
@@ -56,16 +68,93 @@ def offer(rows: Rows, scores: Vector, keys: Keys, size: int, row: int, score: np
         parent = (at - 1) // 2
         if not is_better(scores[parent], keys[rows[parent]], scores[at], keys[rows[at]]):
             break
-        rows[at], rows[parent] = rows[parent], rows[at]
-        scores[at], scores[parent] = scores[parent], scores[at]
+        swap(rows, scores, at, parent)
         at = parent
     return size + 1
 
 
 @helper
+def divide(rows: Rows, scores: Vector, keys: Keys, start: int, end: int) -> int:
+    """Put better entries of `start:end` before worse ones, and return where the entry lies that divides them.
+
+    Hoare's partition around the median of the first, the middle and the last entry, of at least three.
+    """
+    middle, last = (start + end) // 2, end - 1
+    if is_better(scores[middle], keys[rows[middle]], scores[start], keys[rows[start]]):
+        swap(rows, scores, start, middle)
+    if is_better(scores[last], keys[rows[last]], scores[middle], keys[rows[middle]]):
+        swap(rows, scores, middle, last)
+        if is_better(scores[middle], keys[rows[middle]], scores[start], keys[rows[start]]):
+            swap(rows, scores, start, middle)
+    # The first entry now ranks before the median, the last one after it: both searches end there at the latest.
+    swap(rows, scores, middle, start + 1)
+    score, key = scores[start + 1], keys[rows[start + 1]]
+    one, other = start + 2, last - 1
+    while True:
+        while one <= last and is_better(scores[one], keys[rows[one]], score, key):
+            one += 1
+        while is_better(score, key, scores[other], keys[rows[other]]):
+            other -= 1
+        if one >= other:
+            break
+        swap(rows, scores, one, other)
+        one += 1
+        other -= 1
+    swap(rows, scores, start + 1, other)
+    return other
+
+
+@helper
+def keep_best(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> None:
+    """Move the best `limit` of `size` entries to the front, the worst of them last (quickselect; 0 < limit < size)."""
+    start, end = 0, size
+    while end - start > 2:
+        at = divide(rows, scores, keys, start, end)
+        if at == limit - 1:
+            return
+        if at < limit - 1:
+            start = at + 1
+        else:
+            end = at
+    if end - start == 2 and is_better(scores[end - 1], keys[rows[end - 1]], scores[start], keys[rows[start]]):
+        swap(rows, scores, start, end - 1)
+
+
+@helper
 def sort_best_first(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
-    """Put the `size` entries of a heap in order, the best first."""
-    for last in range(size - 1, 0, -1):
-        rows[0], rows[last] = rows[last], rows[0]
-        scores[0], scores[last] = scores[last], scores[0]
-        sift_down(rows, scores, keys, 0, last)
+    """Put `size` entries in order, the best first: quicksort, the larger part waiting, short parts by insertion."""
+    waiting = np.empty((64, 2), dtype=np.int64)
+    waiting[0, 0], waiting[0, 1] = 0, size
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        start, end = waiting[depth, 0], waiting[depth, 1]
+        while end - start > FEW:
+            at = divide(rows, scores, keys, start, end)
+            if at - start > end - at:
+                waiting[depth, 0], waiting[depth, 1] = start, at
+                start = at + 1
+            else:
+                waiting[depth, 0], waiting[depth, 1] = at + 1, end
+                end = at
+            depth += 1
+        for place in range(start + 1, end):
+            row, score = rows[place], scores[place]
+            key = keys[row]
+            at = place
+            while at > start and is_better(score, key, scores[at - 1], keys[rows[at - 1]]):
+                rows[at], scores[at] = rows[at - 1], scores[at - 1]
+                at -= 1
+            rows[at], scores[at] = row, score
+
+
+@helper
+def write_best(keys: Keys, rows: Rows, scores: Vector, size: int, hits: Hits, query: int, place: int) -> None:
+    """Write the best of a pool, in order, as what a source found for a query."""
+    count = min(size, hits.rows.shape[2])
+    if 0 < count < size:
+        keep_best(rows, scores, keys, size, count)
+    sort_best_first(rows, scores, keys, count)
+    for rank in range(count):
+        hits.rows[query, place, rank], hits.scores[query, place, rank] = rows[rank], scores[rank]
+    hits.counts[query, place] = count

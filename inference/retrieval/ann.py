@@ -9,9 +9,9 @@ from contextlib import suppress
 from importlib import import_module
 
 import numpy as np
-import numpy.typing as npt
 
-from inference.types import Vector
+from inference.retrieval.columns import Rows
+from inference.retrieval.vectors import Int8Vector
 
 OVERFETCH = 2
 """Neighbours asked for, as a multiple of those wanted: items out of stock are dropped afterwards."""
@@ -30,21 +30,21 @@ class NeighbourIndex:
             ndim=dim, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128
         )
 
-    def add(self, rows: npt.NDArray[np.intp], vectors: Vector) -> None:
-        """Add or replace `rows` (n,) with integer-valued `vectors` (n, dim)."""
+    def add(self, rows: Rows, vectors: Int8Vector) -> None:
+        """Add or replace `rows` (n,) with int8 `vectors` (n, dim)."""
         for row in rows:
             self.remove(int(row))
         # One thread: with several, the graph would depend on their race.
-        self._graph.add(rows.astype(np.uint64), vectors.astype(np.int8), threads=1)
+        self._graph.add(rows.astype(np.uint64), vectors, threads=1)
 
     def remove(self, row: int) -> None:
         """Take a row out; nothing happens if it is not there."""
         if row in self._graph:
             self._graph.remove(row)
 
-    def search(self, queries: Vector, limit: int) -> list[npt.NDArray[np.intp]]:
-        """Return for each of `queries` (n, dim), integer-valued, the rows near to it, nearest first."""
+    def search(self, vector: Int8Vector, limit: int) -> Rows:
+        """Return the rows near to an int8 vector (dim,), nearest first."""
         wanted = min(OVERFETCH * limit, len(self._graph))
         if not wanted:
-            return [np.empty(0, dtype=np.intp)] * len(queries)
-        return [np.asarray(self._graph.search(query.astype(np.int8), wanted).keys, dtype=np.intp) for query in queries]
+            return np.empty(0, dtype=np.int32)
+        return np.asarray(self._graph.search(vector, wanted).keys, dtype=np.int32)

@@ -6,20 +6,29 @@ One row an item; a removed item's row is used again. One thread writes and searc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from inference.kernels import popularity
+from inference.kernels.keytable import KeyTable, find_keys
+from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.found import Found, Offers, best, best_of_each
-from inference.retrieval.keytable import KeyTable
-from inference.retrieval.nearest import NearestItems, Request, similarities
-from inference.retrieval.tally import Pairs, distinct, pairs_of, totals
-from inference.retrieval.vectors import MAX_DIM, Int8Vector, quantise
+from inference.retrieval.hits import Found, Hits, no_hits
+from inference.retrieval.nearest import NearestItems, Request
+from inference.retrieval.numbers import ItemNumbers, KeyNumbers
+from inference.retrieval.vectors import MAX_DIM, Int8Vector
 from inference.retrieval.words import WordIndex
-from inference.types import Item, Keys, Vector, stable_key
+from inference.types import Item, Keys, Query, Vector, stable_key
 
 __all__ = ["Catalogue", "Found"]
+
+Weights: TypeAlias = Mapping[int, float] | tuple[Keys, Vector]
+"""Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
+
+EXACT_LIMIT = 100_000
+NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
 class Catalogue:
@@ -27,51 +36,77 @@ class Catalogue:
 
     Args:
         dim: dimensions of the vectors.
-        exact_limit: up to this many items a search is one exact matrix product.
+        exact_limit: up to this many items a search compares every one of them.
         index_words: whether to index the items' words; without, `words` finds nothing and costs nothing.
+        numbers: the item numbers that `row_of` goes by; the catalogue holds one for each of its items.
 
     Attributes:
         columns: the arrays.
-        popular: rows of the items that trend, most popular first.
+        popular: rows of the items that trend, most popular first, ties by stable key.
         words: the sparse index of the items' text.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
     """
 
-    def __init__(self, dim: int, *, exact_limit: int = 20_000, index_words: bool = True) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        exact_limit: int = EXACT_LIMIT,
+        index_words: bool = True,
+        numbers: ItemNumbers | None = None,
+    ) -> None:
         if not 1 <= dim <= MAX_DIM:
             raise ValueError(f"dim: 1 to {MAX_DIM} required, {dim} came")
         self.dim = dim
-        self.columns = Columns.empty(256, dim)
-        self.popular: Rows = np.empty(0, dtype=np.intp)
+        self.popular: Rows = NO_ROWS
         self.words = WordIndex()
-        self._index_words = index_words
         self._nearest = NearestItems(exact_limit)
-        self._row_of: dict[int, int] = {}
-        self._rows = KeyTable()
+        self._index_words = index_words
+        # A row is the dense number of an item's key, held once: the hash table exists once.
+        self._rows = KeyNumbers()
+        self._seen = KeyNumbers()
+        self._numbers = ItemNumbers() if numbers is None else numbers
+        self._row_of: npt.NDArray[np.int32] = np.full(self._numbers.capacity, -1, dtype=np.int32)
+        self.columns: Columns = Columns.empty(self._rows.capacity, dim)
+        self._number_of = np.full(self._rows.capacity, -1, dtype=np.int32)
         self._items: list[Item | None] = []
-        self._free: list[int] = []
-        self._seen: set[int] = set()
+        self._length = 0
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return self._length
 
     def __contains__(self, key: object) -> bool:
-        return key in self._row_of
+        return isinstance(key, int) and self.row(key) is not None
+
+    @property
+    def table(self) -> KeyTable:
+        """The hash table of stable keys, whose numbers are the rows: what kernels look keys up in."""
+        return self._rows.table
+
+    @property
+    def row_of(self) -> npt.NDArray[np.int32]:
+        """The row of each item number, (capacity of the numbers,), -1 where the catalogue has no such item."""
+        missing = self._numbers.capacity - len(self._row_of)
+        if missing > 0:
+            self._row_of = np.concatenate([self._row_of, np.full(missing, -1, dtype=np.int32)])
+        return self._row_of
 
     def get(self, key: int) -> Item | None:
         """Return the item with this stable key."""
-        row = self._row_of.get(key)
+        row = self.row(key)
         return None if row is None else self._items[row]
 
     def row(self, key: int) -> int | None:
         """Return the row of the item with this stable key."""
-        return self._row_of.get(key)
+        row = int(self.rows_of(np.array([key], dtype=np.uint64))[0][0])
+        return None if row < 0 else row
 
     def rows_of(self, keys: Keys) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Return the rows (n,) of the items with these stable keys (n,), -1 without one, and whether there is one."""
-        rows = self._rows.numbers(keys)
+        rows = np.empty(len(keys), dtype=np.int32)
+        find_keys(self.table, np.ascontiguousarray(keys), rows)
         return rows, rows >= 0
 
     def item(self, row: int) -> Item:
@@ -86,7 +121,7 @@ class Catalogue:
         if vector.shape != (self.dim,):
             raise ValueError(f"vector of {item.item_id!r}: shape ({self.dim},) required, {vector.shape} came")
         key = stable_key(item.item_id)
-        row = self._row_of.get(key)
+        row = self.row(key)
         known = row is not None and np.array_equal(self.columns.vectors[row], vector)
         if row is None:
             row = self._new_row(key)
@@ -94,27 +129,31 @@ class Catalogue:
             self.words.replace(row, self._items[row], item)
         self._items[row] = item
         self.columns.fill(row, key, item, vector)
-        self.columns.seen[row] = key in self._seen
-        if not known:
-            self._nearest.changed(row)
+        self.columns.seen[row] = _holds(self._seen, key)
+        self._nearest.changed(row, moved=not known)
 
     def remove(self, item_id: str) -> bool:
         """Take an item out; False if it was not there."""
-        key = stable_key(item_id)
-        row = self._row_of.pop(key, None)
+        row = self.row(stable_key(item_id))
         if row is None:
             return False
-        self._rows.remove(key)
         if self._index_words:
             self.words.replace(row, self._items[row], None)
         self._items[row] = None
+        self._length -= 1
         self.columns.clear(row)
         self.popular = self.popular[self.popular != row]
         self._nearest.removed(row)
-        self._free.append(row)
+        self._release(row)
+        self._rows.release(row)
         return True
 
-    def set_popularity(self, scores: Mapping[int, float], lasting: Mapping[int, float] | None = None) -> None:
+    def close(self) -> None:
+        """Release the item numbers. Nothing finds the items by their numbers any more."""
+        for row in np.flatnonzero(self._number_of >= 0).tolist():
+            self._release(row)
+
+    def set_popularity(self, scores: Weights, lasting: Weights | None = None) -> None:
         """Replace every item's popularity, in [0, 1], given by stable key; items not named have none.
 
         `scores` say what trends now, `lasting` what has been liked for long; without it that stays as it was. Items
@@ -124,20 +163,21 @@ class Catalogue:
         if lasting is not None:
             self._fill(self.columns.lasting, lasting)
 
-    def mark_seen(self, keys: Iterable[int]) -> None:
+    def mark_seen(self, keys: Iterable[int] | Keys) -> None:
         """Take note that shoppers acted on the items with these stable keys, whether they are in the catalogue yet."""
-        fresh = set(keys) - self._seen
-        self._seen |= fresh
-        rows = [row for key in fresh if (row := self._row_of.get(key)) is not None]
-        self.columns.seen[rows] = True
+        each = keys if isinstance(keys, np.ndarray) else np.fromiter(keys, dtype=np.uint64)
+        self._mark_seen(each, np.ones(len(each), dtype=np.float32))
 
     def search(self, vectors: Vector, limit: int) -> list[Found]:
         """Return the `limit` available items nearest to each of `vectors` (n, dim) by cosine."""
-        return self.answer(vectors, [Request(number) for number in range(len(vectors))], limit)
+        batch = QueryBatch.of([Query(short_term=vector) for vector in vectors], self.dim)
+        hits = no_hits(len(batch), 1, limit)
+        self.search_batch(batch, [(SHORT_TERM, 0)], hits)
+        return [hits.found(query, 0) for query in range(len(batch))]
 
-    def answer(self, vectors: Vector, requests: Sequence[Request], limit: int) -> list[Found]:
-        """Search for several requests about the same `vectors` (n, dim), each compared to the items once."""
-        return self._nearest.search(self.columns, len(self._items), vectors, requests, limit)
+    def search_batch(self, batch: QueryBatch, requests: Sequence[Request], hits: Hits) -> None:
+        """Write the nearest available items to the vectors of each query; see `NearestItems.search`."""
+        self._nearest.search(self.columns, len(self._items), batch.vectors, batch.inverse_norms, requests, hits)
 
     def build_index(self, most: int) -> bool:
         """Add at most `most` items to the approximate index, where one is needed; True while there is more to add.
@@ -146,50 +186,50 @@ class Catalogue:
         """
         return self._nearest.build(self.columns, len(self), most)
 
-    def similarities(self, vectors: Vector, rows: Rows) -> Vector:
-        """Return the cosines (n, len(rows)) of `vectors` (n, dim) to the items in `rows`."""
-        return similarities(self.columns, quantise(vectors).astype(np.float32), rows)
+    def _fill(self, column: Vector, given: Weights) -> Rows:
+        """Write weights to their rows and 0 elsewhere, mark the items seen; return the rows by falling weight."""
+        keys, weights = _arrays(given)
+        rows = np.empty(len(keys), dtype=np.int32)
+        found = popularity.fill(self.table, column, self.columns.keys, keys, weights, rows)
+        self._mark_seen(keys, weights)
+        return rows[:found]
 
-    def distinct(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Return the distinct ones among `rows` (n,), in no order that means anything, and each one's place there."""
-        return distinct(rows, len(self.columns.keys))
-
-    def offer(self, offers: Offers, number: int, limit: int) -> list[Found | None]:
-        """Add up what speaks for each item, at most to 1; for each of `number` queries the `limit` best available ones.
-
-        None where nothing speaks for any.
-        """
-        rows = self._rows.numbers(offers.keys)
-        (known,) = (rows >= 0).nonzero()
-        if not len(known):
-            return [None] * number
-        pairs, places = pairs_of(offers.queries[known], rows[known], self.columns.keys)
-        sums = totals(places, offers.weights[known], len(pairs.queries))
-        (offered,) = (self.columns.available[pairs.rows][pairs.places] & (sums >= 0)).nonzero()
-        scores = np.minimum(sums[offered], 1.0).astype(np.float32)
-        return best_of_each(Pairs(pairs.rows, pairs.queries[offered], pairs.places[offered]), scores, number, limit)
-
-    def best(self, rows: Rows, scores: Vector, limit: int) -> Found:
-        """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by stable key."""
-        return best(rows, scores, self.columns.keys, limit)
-
-    def _fill(self, column: Vector, scores: Mapping[int, float]) -> Rows:
-        """Write scores to their rows and nothing elsewhere; the rows by falling score."""
-        column[:] = 0.0
-        found = [(row, score) for key, score in scores.items() if (row := self._row_of.get(key)) is not None]
-        rows = np.array([row for row, _ in found], dtype=np.intp)
-        column[rows] = [score for _, score in found]
-        self.mark_seen(key for key, score in scores.items() if score > 0)
-        return self.best(rows, column[rows], len(rows)).rows
+    def _mark_seen(self, keys: Keys, weights: Vector) -> None:
+        self._seen.make_room(len(keys))
+        if popularity.mark_seen(self._seen.table, self.table, self.columns.seen, keys, weights):
+            self._nearest.aged()
 
     def _new_row(self, key: int) -> int:
-        if self._free:
-            row = self._free.pop()
-        else:
-            row = len(self._items)
+        row = self._rows.retain(key)
+        if row == len(self._items):
             self._items.append(None)
-            if row == len(self.columns.keys):
-                self.columns = self.columns.grown()
-        self._row_of[key] = row
-        self._rows.set(key, row)
+        if row == len(self.columns.keys):
+            self.columns = self.columns.grown()
+            self._number_of = np.concatenate([self._number_of, np.full_like(self._number_of, -1)])
+        number = self._numbers.retain(key)
+        self._number_of[row] = number
+        self.row_of[number] = row
+        self._length += 1
         return row
+
+    def _release(self, row: int) -> None:
+        number = int(self._number_of[row])
+        if number >= 0:
+            self.row_of[number] = self._number_of[row] = -1
+            self._numbers.release(number)
+
+
+def _arrays(given: Weights) -> tuple[Keys, Vector]:
+    if isinstance(given, tuple):
+        keys, weights = given
+        return np.ascontiguousarray(keys, dtype=np.uint64), np.ascontiguousarray(weights, dtype=np.float32)
+    return (
+        np.fromiter(given, dtype=np.uint64, count=len(given)),
+        np.fromiter(given.values(), dtype=np.float32, count=len(given)),
+    )
+
+
+def _holds(numbers: KeyNumbers, key: int) -> bool:
+    found = np.empty(1, dtype=np.int32)
+    find_keys(numbers.table, np.array([key], dtype=np.uint64), found)
+    return bool(found[0] >= 0)

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from inference.retrieval.vectors import Int8Vector, inverse_norms
 from inference.types import Item, Keys, Vector, label_key
 
-Rows = npt.NDArray[np.intp]
+Rows = npt.NDArray[np.int32]
 """Rows of the catalogue, (n,)."""
 
 
 class Columns(NamedTuple):
-    """Arrays with room for `capacity` items. A row that holds no item is not available.
+    """Arrays with room for `capacity` items, as kernels read them. A row that holds no item is not available.
 
     Attributes:
         vectors: int8 (capacity, dim): see `vectors.py`.
@@ -32,7 +32,7 @@ class Columns(NamedTuple):
         available: whether the item may be recommended, bool (capacity,).
     """
 
-    vectors: npt.NDArray[np.int8]
+    vectors: Int8Vector
     inverse_norms: Vector
     keys: Keys
     categories: Keys
@@ -65,7 +65,7 @@ class Columns(NamedTuple):
         """Describe an item in its row; what shoppers did with it stays as it was."""
         self.keys[row] = key
         self.vectors[row] = vector
-        self.inverse_norms[row] = inverse_norms(self.vectors[row].astype(np.float32))
+        self.inverse_norms[row] = inverse_norms(vector.astype(np.float32))
         self.available[row] = item.in_stock
         self.categories[row] = label_key(item.label)
         self.brands[row] = label_key(item.brand)
@@ -81,6 +81,6 @@ class Columns(NamedTuple):
         """Return a copy with twice the room."""
         capacity, dim = self.vectors.shape
         larger = Columns.empty(2 * capacity, dim)
-        for new, old in zip(larger, self, strict=True):
+        for old, new in zip(self, larger, strict=True):
             new[:capacity] = old
         return larger

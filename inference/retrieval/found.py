@@ -9,15 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.retrieval.columns import Rows
+from inference.retrieval.hits import Found
 from inference.retrieval.tally import Numbers, Pairs, Sums
 from inference.types import Keys, Vector
-
-
-class Found(NamedTuple):
-    """Rows of the catalogue (n,) by falling score (n,), float32; ties by stable key."""
-
-    rows: Rows
-    scores: Vector
 
 
 class Offers(NamedTuple):

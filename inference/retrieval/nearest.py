@@ -1,34 +1,24 @@
-"""The search of the items nearest to a vector: one exact product, or the approximate index for a large catalogue."""
+"""The search of the items nearest to a vector: every item compared, or the approximate index for a large catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
+from inference.kernels.nearest import FOREMOST, find_among, find_nearest, vector_of
 from inference.retrieval.ann import NeighbourIndex
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.found import Found, best
-from inference.retrieval.tally import greatest
-from inference.retrieval.vectors import inverse_norms, quantise
+from inference.retrieval.hits import Hits
+from inference.retrieval.vectors import Int8Vector
 from inference.types import Vector
 
-FEW = 3
-"""So many vectors are multiplied one by one: for a product of matrices BLAS copies the large one first, which only pays
-for more of them. Either way the same bits come out."""
-
-NO_ROWS: Rows = np.empty(0, dtype=np.intp)
 NEWEST = 2000
 """New items that an approximate search compares one by one, beside those that it finds."""
 
-
-class Request(NamedTuple):
-    """The number of a vector in a batch, and whether only items count that nobody acted on yet."""
-
-    vector: int
-    unseen: bool = False
+Request = tuple[int, int]
+"""The place of a query's vector, or FOREMOST, and the place of the source in the hits."""
 
 
 class NearestItems:
@@ -38,16 +28,24 @@ class NearestItems:
         self._exact_limit = exact_limit
         self._graph: NeighbourIndex | None = None
         self._unindexed: dict[int, None] = {}
+        self._newest: Rows | None = None
 
-    def changed(self, row: int) -> None:
-        """Take note of a new vector in a row."""
-        self._unindexed[row] = None
+    def changed(self, row: int, *, moved: bool) -> None:
+        """Take note of an item in a row, `moved` if its vector is another one."""
+        self._newest = None
+        if moved:
+            self._unindexed[row] = None
 
     def removed(self, row: int) -> None:
         """Forget a row."""
+        self._newest = None
         self._unindexed.pop(row, None)
         if self._graph is not None:
             self._graph.remove(row)
+
+    def aged(self) -> None:
+        """Take note that some items are no longer new."""
+        self._newest = None
 
     def build(self, columns: Columns, items: int, most: int) -> bool:
         """Add at most `most` of the catalogue's `items` to the approximate index; True while there is more to add."""
@@ -55,56 +53,47 @@ class NearestItems:
             return False
         if self._graph is None:
             self._graph = NeighbourIndex(columns.vectors.shape[1])
-        rows = np.array(list(islice(self._unindexed, most)), dtype=np.intp)
-        self._graph.add(rows, columns.vectors[rows].astype(np.float32))
+        rows = np.array(list(islice(self._unindexed, most)), dtype=np.int32)
+        self._graph.add(rows, columns.vectors[rows])
         for row in rows.tolist():
             del self._unindexed[row]
         return bool(self._unindexed)
 
     def search(
-        self, columns: Columns, used: int, vectors: Vector, requests: Sequence[Request], limit: int
-    ) -> list[Found]:
-        """Answer each request about `vectors` (n, dim) from the first `used` rows."""
-        if not len(vectors):
-            return []
-        queries = quantise(vectors).astype(np.float32)
+        self,
+        columns: Columns,
+        used: int,
+        vectors: Int8Vector,
+        inverse_norms: Vector,
+        requests: Sequence[Request],
+        hits: Hits,
+    ) -> None:
+        """Answer each request for all queries from the first `used` rows.
+
+        `vectors` are int8 (n, 3, dim), their `inverse_norms` float32 (n, 3), 0 for those that a query does not have.
+        """
         if self._graph is None or self._unindexed:
-            return _exactly(columns, used, queries, requests, limit)
-        near = self._graph.search(queries, limit)
-        unseen = _newest_unseen(columns, used) if any(request.unseen for request in requests) else NO_ROWS
-        found = []
-        for request in requests:
-            rows = near[request.vector]
-            rows = rows[columns.available[rows]]
-            if request.unseen:
-                rows = np.union1d(rows[~columns.seen[rows]], unseen)
-            (scores,) = similarities(columns, queries[request.vector][None], rows)
-            found.append(best(rows, scores, columns.keys, limit))
-        return found
+            table = np.array(requests, dtype=np.int32).reshape(-1, 2)
+            find_nearest(columns, used, vectors, inverse_norms, table, hits)
+            return
+        for query in range(len(vectors)):
+            near: dict[int, Rows] = {}
+            for slot, place in requests:
+                present = vector_of(inverse_norms, query, slot)
+                if present < 0:
+                    continue
+                vector = vectors[query, present]
+                if present not in near:
+                    near[present] = self._graph.search(vector, hits.limit)
+                unseen = slot == FOREMOST
+                rows = np.union1d(near[present], self._newest_unseen(columns, used)) if unseen else near[present]
+                find_among(columns, vector, inverse_norms[query, present], unseen, rows, hits, query, place)
 
-
-def _newest_unseen(columns: Columns, used: int) -> Rows:
-    """Return the new items that came out last: a few of them among many old items would never be among the nearest."""
-    rows = np.flatnonzero(columns.available[:used] & ~columns.seen[:used])
-    return rows[greatest(NEWEST, columns.released[rows], columns.keys[rows])]
-
-
-def _exactly(columns: Columns, used: int, queries: Vector, requests: Sequence[Request], limit: int) -> list[Found]:
-    scores = similarities(columns, queries, slice(used))
-    available = np.flatnonzero(columns.available[:used])
-    rows_of = {False: available}
-    found = []
-    for request in requests:
-        rows = rows_of.get(request.unseen)
-        if rows is None:
-            rows = rows_of[True] = available[~columns.seen[available]]
-        found.append(best(rows, scores[request.vector][rows], columns.keys, limit))
-    return found
-
-
-def similarities(columns: Columns, queries: Vector, rows: Rows | slice) -> Vector:
-    """Return the cosines (n, len(rows)) of integer-valued `queries` (n, dim) to the vectors in `rows`."""
-    matrix = columns.vectors[rows].astype(np.float32)
-    products = np.stack([matrix @ query for query in queries]) if len(queries) <= FEW else queries @ matrix.T
-    norms = columns.inverse_norms[rows]
-    return np.asarray(products * inverse_norms(queries)[:, None] * norms, dtype=np.float32)
+    def _newest_unseen(self, columns: Columns, used: int) -> Rows:
+        """Return the new items that came out last: of few among many old items a graph would find hardly any."""
+        if self._newest is None:
+            rows = np.flatnonzero(columns.available[:used] & ~columns.seen[:used]).astype(np.int32)
+            if len(rows) > NEWEST:
+                rows = rows[np.lexsort((columns.keys[rows], columns.released[rows]))[-NEWEST:]]
+            self._newest = rows
+        return self._newest

@@ -1,18 +1,23 @@
-"""Candidate sources: each proposes items for a query, by its own idea of what fits."""
+"""The candidate sources, each with all that is said of it elsewhere: one table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from inference.kernels.nearest import FOREMOST, find_best
+from inference.kernels.popularity import find_trending, find_trending_in_categories
+from inference.kernels.repeats import find_repeats
+from inference.queries import LONG_TERM as LONG_TERM_VECTOR
+from inference.queries import SEARCH as SEARCH_VECTOR
+from inference.queries import SHORT_TERM as SHORT_TERM_VECTOR
+from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour
-from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.clicked import ClickedSource
-from inference.retrieval.nearest import Request
-from inference.retrieval.offers import OffersSource, add_up
-from inference.retrieval.popular import TrendingCategorySource, TrendingSource
+from inference.retrieval.hits import Hits
 from inference.retrieval.port import (
     CLICKED,
     LONG_TERM,
@@ -27,12 +32,9 @@ from inference.retrieval.port import (
     TRENDING_CATEGORY,
     WORDS,
     CandidateSource,
-    Nearest,
 )
-from inference.retrieval.repeat import RepeatSource
 from inference.retrieval.sessions import SessionsSource
-from inference.retrieval.together import TogetherSource
-from inference.types import Query, Vector
+from inference.retrieval.transitions import TransitionsSource
 
 __all__ = [
     "CLICKED",
@@ -44,67 +46,36 @@ __all__ = [
     "REPEAT",
     "SESSIONS",
     "SHORT_TERM",
+    "SOURCES",
     "TOGETHER",
     "TRENDING",
     "TRENDING_CATEGORY",
     "WORDS",
     "CandidateSource",
     "EverySource",
+    "RepeatSource",
+    "SourceSpec",
+    "TrendingCategorySource",
+    "TrendingSource",
     "VectorSource",
     "WordsSource",
-    "ask",
     "make_sources",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class VectorSource:
-    """The items nearest to one of the query's vectors, by cosine: one matrix product for the whole batch."""
+    """The items nearest to one of the query's vectors, by cosine; `vector` is its place, or FOREMOST for new items.
+
+    `shortlists.retrieve` answers all sources of this kind by one search.
+    """
 
     name: str
-    nearest: Nearest
+    vector: int
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Search for the queries that have the vector."""
-        return search([self.nearest], queries, catalogue, limit)[0]
-
-
-def ask(
-    sources: Sequence[CandidateSource], queries: Sequence[Query], catalogue: Catalogue, limit: int
-) -> list[list[Found | None]]:
-    """Ask every source about every query; what each found, in the order of `sources`.
-
-    Sources of vectors share one search: the catalogue's matrix is larger than the caches and is read only once. What
-    other sources offer is added up at once.
-    """
-    found = iter(search([source.nearest for source in sources if source.nearest], queries, catalogue, limit))
-    offering = [source for source in sources if isinstance(source, OffersSource)]
-    offered = iter(add_up(offering, queries, catalogue, limit))
-
-    def answer(source: CandidateSource) -> list[Found | None]:
-        if source.nearest:
-            return next(found)
-        return next(offered) if isinstance(source, OffersSource) else source.retrieve(queries, catalogue, limit)
-
-    return [answer(source) for source in sources]
-
-
-def search(
-    searches: Sequence[Nearest], queries: Sequence[Query], catalogue: Catalogue, limit: int
-) -> list[list[Found | None]]:
-    """Answer several searches about the same queries at once, every vector compared to the items once."""
-    numbers: dict[int, int] = {}
-    vectors: list[Vector] = []
-    columns: list[list[Request | None]] = []
-    for each in searches:
-        columns.append(column := [])
-        for vector in map(each.vector_of, queries):
-            if vector is not None and numbers.setdefault(id(vector), len(vectors)) == len(vectors):
-                vectors.append(vector)
-            column.append(None if vector is None else Request(numbers[id(vector)], each.unseen))
-    requests = [request for column in columns for request in column if request is not None]
-    found = iter(catalogue.answer(np.stack(vectors), requests, limit) if vectors else ())
-    return [[None if request is None else next(found) for request in column] for column in columns]
+        catalogue.search_batch(batch, [(self.vector, place)], hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +83,57 @@ class WordsSource:
     """The items whose text has the words of the search: BM25, as a share of the greatest within reach."""
 
     name: str = WORDS
-    nearest: Nearest | None = None
 
-    def retrieve(self, queries: Sequence[Query], catalogue: Catalogue, limit: int) -> list[Found | None]:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Search the words of the queries that have a text."""
-        return [self._retrieve(query.text, catalogue, limit) if query.text else None for query in queries]
+        columns = catalogue.columns
+        for query, text in enumerate(batch.texts):
+            if text:
+                rows, shares = catalogue.words.search(text)
+                find_best(columns.keys, columns.available, rows, shares, hits, query, place)
 
-    def _retrieve(self, text: str, catalogue: Catalogue, limit: int) -> Found | None:
-        rows, shares = catalogue.words.search(text)
-        available = catalogue.columns.available[rows]
-        found = catalogue.best(rows[available], shares[available].astype(np.float32), limit)
-        return found if len(found.rows) else None
+
+@dataclass(frozen=True, slots=True)
+class RepeatSource:
+    """What the shopper buys again: by how much of it was bought, and by its own rhythm.
+
+    With w, the purchases of an item decayed to now, t, the days since the last one, and d, the usual days between two,
+
+        score = w / (w + 10) · rhythm(t / d),    rhythm(r) = 0.7 + 0.3 exp(−ln² r / (2 · 0.7²))
+
+    and a rhythm of 0.45 for what was bought once. The rhythm is the hazard of a log-normal renewal, near to a
+    purchase's usual time and flat far from it (after Anderson, Kumar, Tomkins & Vassilvitskii 2014,
+    doi:10.1145/2566486.2568018, and Bhagat, Muralidharan, Lobzhanidze & Vishwanath 2018, doi:10.1145/3219819.3219891);
+    its constants are what a year of grocery purchases showed, see docs/recommendations.md.
+    """
+
+    name: str = REPEAT
+
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Score the habits of each query."""
+        find_repeats(batch.records, catalogue.table, catalogue.columns, hits, place)
+
+
+@dataclass(frozen=True, slots=True)
+class TrendingSource:
+    """The items that most shoppers act on now: the same for everyone."""
+
+    name: str = TRENDING
+
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:  # noqa: ARG002 - the port's
+        """Write the most popular items that are available."""
+        find_trending(catalogue.columns, catalogue.popular, hits, place)
+
+
+@dataclass(frozen=True, slots=True)
+class TrendingCategorySource:
+    """What trends in the shopper's own categories, beside the most popular item of each."""
+
+    name: str = TRENDING_CATEGORY
+
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Write the most popular available items of each query's strongest categories."""
+        find_trending_in_categories(batch.records, catalogue.columns, catalogue.popular, hits, place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,66 +141,105 @@ class EverySource:
     """All available items, whatever the query: for candidates that somebody else chose."""
 
     name: str = "given"
-    nearest: Nearest | None = None
 
-    def retrieve(
-        self,
-        queries: Sequence[Query],
-        catalogue: Catalogue,
-        limit: int,  # noqa: ARG002 - the port's signature
-    ) -> list[Found | None]:
-        """Return the whole catalogue, limit or not."""
-        rows = np.flatnonzero(catalogue.columns.available)
-        return [Found(rows, np.zeros(len(rows), dtype=np.float32))] * len(queries)
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:  # noqa: ARG002 - the port's
+        """Write the whole catalogue, as far as the limit allows."""
+        rows = np.flatnonzero(catalogue.columns.available)[: hits.limit]
+        hits.rows[:, place, : len(rows)] = rows
+        hits.scores[:, place, : len(rows)] = 0.0
+        hits.counts[:, place] = len(rows)
 
 
-NAMES = (
-    SHORT_TERM,
-    LONG_TERM,
-    QUERY,
-    WORDS,
-    CLICKED,
-    TOGETHER,
-    NEXT,
-    SESSIONS,
-    REPEAT,
-    NEW,
-    TRENDING_CATEGORY,
-    TRENDING,
-)
-"""Every source by its name, in the order in which people would give the reason."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """What there is to know of a source.
+
+    Attributes:
+        name: what consumers read in `sources`.
+        title: what people read.
+        reason: the kind of reason that the source gives, see `ranking.reasons`.
+        build: makes it, over what is learned from shoppers.
+        similarity: the feature that is the cosine to the source's vector.
+        score: the feature that is √ of the source's score.
+        place: the feature that is 1 / the place that the source gave the item.
+    """
+
+    name: str
+    title: str
+    reason: str
+    build: Callable[[Behaviour], CandidateSource]
+    similarity: str | None = None
+    score: str | None = None
+    place: str | None = None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that the source feeds."""
+        return tuple(name for name in (self.similarity, self.score, self.place) if name is not None)
+
+
+SOURCES = (
+    SourceSpec(
+        name=SHORT_TERM, title="Short", reason="taste", similarity="short_term", place="short_term_place",
+        build=lambda _: VectorSource(SHORT_TERM, SHORT_TERM_VECTOR),
+    ),
+    SourceSpec(
+        name=LONG_TERM, title="Long", reason="taste", similarity="long_term", place="long_term_place",
+        build=lambda _: VectorSource(LONG_TERM, LONG_TERM_VECTOR),
+    ),
+    SourceSpec(
+        name=QUERY, title="Query", reason="search", similarity="query", place="query_place",
+        build=lambda _: VectorSource(QUERY, SEARCH_VECTOR),
+    ),
+    SourceSpec(
+        name=WORDS, title="Words", reason="search", score="words", place="words_place",
+        build=lambda _: WordsSource(),
+    ),
+    SourceSpec(
+        name=CLICKED, title="Clicked", reason="clicked", score="clicked",
+        build=lambda behaviour: ClickedSource(behaviour.clicked),
+    ),
+    SourceSpec(
+        name=TOGETHER, title="Together", reason="together", score="together", place="together_place",
+        build=lambda behaviour: TransitionsSource(behaviour.transitions),
+    ),
+    SourceSpec(
+        name=NEXT, title="Next", reason="together", score="next", place="next_place",
+        build=lambda behaviour: TransitionsSource(behaviour.transitions, NEXT, most=1, backwards=0.5),
+    ),
+    SourceSpec(
+        name=SESSIONS, title="Sessions", reason="together", score="sessions", place="sessions_place",
+        build=lambda behaviour: SessionsSource(behaviour.sessions),
+    ),
+    SourceSpec(
+        name=REPEAT, title="Repeat", reason="habit", score="repeat", place="repeat_place",
+        build=lambda _: RepeatSource(),
+    ),
+    SourceSpec(
+        name=NEW, title="New", reason="new",
+        build=lambda _: VectorSource(NEW, FOREMOST),
+    ),
+    SourceSpec(
+        name=TRENDING_CATEGORY, title="Category", reason="trend",
+        build=lambda _: TrendingCategorySource(),
+    ),
+    SourceSpec(
+        name=TRENDING, title="Trending", reason="trend",
+        build=lambda _: TrendingSource(),
+    ),
+)  # fmt: skip
+"""Every source, in the order in which people would give the reason."""
+
+NAMES = tuple(source.name for source in SOURCES)
 
 
 def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSource]:
-    """Make the sources with these names, in the order of `NAMES`, over what is learned from shoppers.
+    """Make the sources with these names, in the order of `SOURCES`, over what is learned from shoppers.
 
     Raises:
         ValueError: there is no source of that name.
     """
-    made: dict[str, CandidateSource] = {
-        source.name: source
-        for source in (
-            VectorSource(SHORT_TERM, Nearest(lambda query: query.short_term)),
-            VectorSource(LONG_TERM, Nearest(lambda query: query.long_term)),
-            VectorSource(QUERY, Nearest(lambda query: query.text_vector)),
-            WordsSource(),
-            ClickedSource(behaviour.clicked),
-            TogetherSource(behaviour.together),
-            TogetherSource(behaviour.together, NEXT, most=1, backwards=0.5),
-            SessionsSource(behaviour.sessions),
-            RepeatSource(),
-            VectorSource(NEW, Nearest(_foremost, unseen=True)),
-            TrendingCategorySource(),
-            TrendingSource(),
-        )
-    }
     wanted = set(names)
-    if unknown := sorted(wanted - made.keys()):
+    if unknown := sorted(wanted.difference(NAMES)):
         raise ValueError(f"sources: some of {', '.join(NAMES)} required, {', '.join(map(repr, unknown))} came")
-    return [made[name] for name in NAMES if name in wanted]
-
-
-def _foremost(query: Query) -> Vector | None:
-    """Return the vector of what the shopper is after now: of the search, else of the newest intent that is known."""
-    present = (query.text_vector, query.short_term, query.long_term)
-    return next((vector for vector in present if vector is not None), None)
+    return [source.build(behaviour) for source in SOURCES if source.name in wanted]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.hits import Found, no_hits
+from inference.retrieval.port import CandidateSource
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key
 from tests.inference.catalogues import catalogue_of, item, queries_of, unit_vectors
@@ -89,3 +93,16 @@ def shoppers(number: int) -> list[Query]:
         )
         for position, query in enumerate(queries_of(number))
     ]
+
+
+def found_by(source: CandidateSource, queries: Sequence[Query], catalogue: Catalogue, limit: int = 9) -> list[Found]:
+    """Return what a source finds for each query."""
+    hits = no_hits(len(queries), 3, limit)
+    source.retrieve(QueryBatch.of(queries, catalogue.dim), catalogue, hits, 1)
+    assert not hits.counts[:, [0, 2]].any()
+    return [hits.found(query, 1) for query in range(len(queries))]
+
+
+def proposed_ids(found: Found, catalogue: Catalogue) -> dict[str, float]:
+    """Return the ids of the items found and their scores, in order."""
+    return {catalogue.item(row).item_id: score for row, score in zip(found.rows, found.scores.tolist(), strict=True)}

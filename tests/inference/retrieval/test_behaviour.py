@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log, log1p
+from math import log, log1p
 from random import Random
 
 import numpy as np
@@ -15,12 +15,11 @@ from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.clicked import Clicked, ClickedSource
 from inference.retrieval.port import CandidateSource
 from inference.retrieval.relations import Relations
-from inference.retrieval.repeat import RepeatSource, rhythm
 from inference.retrieval.sessions import Sessions, SessionsSource
 from inference.retrieval.together import Together, TogetherSource
-from inference.types import Habits, ItemNeighbours, Query, Remembered, SessionItems, stable_key
+from inference.types import ItemNeighbours, Query, Remembered, SessionItems, stable_key
 from tests.inference.catalogues import catalogue_of, unit_vectors
-from tests.inference.retrieval.behaviours import key, keys
+from tests.inference.retrieval.behaviours import found_by, key, keys, proposed_ids
 
 CATALOGUE = catalogue_of(unit_vectors(30))
 DAY_MS = 86_400_000
@@ -39,10 +38,8 @@ def session(number: int, *items: int, at_ms: int | None = None) -> SessionItems:
 
 
 def proposed(source: CandidateSource, query: Query, limit: int = 30) -> dict[str, float]:
-    (found,) = source.retrieve([query], CATALOGUE, limit)
-    if found is None:
-        return {}
-    return {CATALOGUE.item(row).item_id: score for row, score in zip(found.rows, found.scores.tolist(), strict=True)}
+    (found,) = found_by(source, [query], CATALOGUE, limit)
+    return proposed_ids(found, CATALOGUE)
 
 
 def after(*items: int) -> Query:
@@ -267,28 +264,6 @@ def test_a_thing_is_traced_back_to_its_strongest_relations(records: list[tuple[i
         )
         holders = relations.keys[relations.holders([77])[0] // 2].tolist()
         assert sorted(holders) == sorted(strongest[-4:])
-
-
-def test_the_rhythm_is_highest_after_the_usual_interval() -> None:
-    ratios = np.array([0.0, 0.1, 0.5, 1.0, 2.0, 10.0, 1e9])
-    due = rhythm(7 * ratios, np.full(7, 7.0))
-    assert due.argmax() == 3
-    assert due[3] == 1.0
-    assert due[2] == pytest.approx(due[4])
-    assert due[4] == pytest.approx(0.7 + 0.3 * exp(-(log(2) ** 2) / (2 * 0.7**2)))
-    assert due[[0, 6]].tolist() == pytest.approx([0.7, 0.7], abs=1e-4)
-    assert rhythm(np.array([3.0]), np.array([0.0])).tolist() == [0.45]
-
-
-def test_habits_count_by_how_much_was_bought_and_when_more_is_due() -> None:
-    weights, elapsed, interval = (
-        np.array(column, dtype=np.float32) for column in ([10, 10, 1, 0], [7, 70, 7, 1], [7, 7, 0, 1])
-    )
-    query = Query(habits=Habits(keys(1, 2, 3, 4), weights, elapsed, interval))
-    late = 0.7 + 0.3 * exp(-(log(10) ** 2) / (2 * 0.7**2))
-    expected = {"1": 0.5, "2": 0.5 * late, "3": 0.45 / 11, "4": 0.0}
-    assert proposed(RepeatSource(), query) == pytest.approx(expected)
-    assert proposed(RepeatSource(), Query()) == {}
 
 
 def test_whoever_was_acted_on_has_been_seen() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.retrieval.catalogue import Catalogue, Found
+from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Vector, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, clustered, indexed, item, unit_vectors
@@ -41,7 +42,9 @@ def test_scores_fall_and_are_the_similarities(exact_limit: int) -> None:
     for query, found in zip(queries, catalogue.search(queries, 20), strict=True):
         assert len(set(found.rows.tolist())) == 20
         assert np.array_equal(found.scores, np.sort(found.scores)[::-1])
-        assert np.array_equal(found.scores, catalogue.similarities(query[None], found.rows)[0])
+        vectors = catalogue.columns.vectors[found.rows].astype(np.float64)
+        cosines = vectors @ quantise(query) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(quantise(query))
+        assert found.scores == pytest.approx(cosines, abs=1e-6)
 
 
 def test_the_approximate_search_finds_nine_of_ten(exact_limit: int) -> None:
@@ -179,6 +182,47 @@ def test_rows_are_looked_up_by_the_thousand() -> None:
     assert found.tolist() == [True, False, True, False, True]
     assert [catalogue.item(row).item_id for row in rows[found]] == ["699", "0", "0"]
     assert rows[~found].tolist() == [-1, -1]
+
+
+def test_popularity_is_the_same_from_arrays_and_from_mappings() -> None:
+    one, other = catalogue_of(unit_vectors(300)), catalogue_of(unit_vectors(300))
+    keys = np.array([stable_key(str(number)) for number in range(0, 600, 2)], dtype=np.uint64)
+    weights = np.linspace(1, -1, len(keys), dtype=np.float32).clip(0).round(1)
+    one.set_popularity(dict(zip(keys.tolist(), weights.tolist(), strict=True)), {int(keys[3]): 0.5})
+    other.set_popularity((keys, weights), (keys[3:4], np.array([0.5], dtype=np.float32)))
+    for name in ("popularity", "lasting", "seen"):
+        assert np.array_equal(getattr(one.columns, name), getattr(other.columns, name))
+    assert one.popular.tolist() == other.popular.tolist()
+    order = np.lexsort((one.columns.keys[one.popular], -one.columns.popularity[one.popular]))
+    assert order.tolist() == list(range(150))
+    named = np.flatnonzero(one.columns.seen)
+    assert named.tolist() == [number for number in range(0, 300, 2) if weights[number // 2] > 0]
+
+
+def test_rows_are_found_by_item_numbers_which_are_released_with_the_items() -> None:
+    numbers = ItemNumbers()
+    elsewhere = numbers.retain(stable_key("7"))
+    for number in range(300):
+        numbers.retain(number)
+    one, other = Catalogue(DIM, numbers=numbers), Catalogue(DIM, numbers=numbers)
+    for catalogue in (one, other):
+        for number, vector in enumerate(unit_vectors(1000)):
+            catalogue.upsert(item(str(number)), quantise(vector))
+    assert one.row_of[elsewhere] == other.row_of[elsewhere] == 7
+    assert len(one.row_of) == numbers.capacity
+    assert sorted(one.row_of[one.row_of >= 0].tolist()) == list(range(1000))
+    other.remove("7")
+    assert other.row_of[elsewhere] == -1
+    assert one.row_of[elsewhere] == 7
+    capacity = numbers.capacity
+    one.close()
+    other.close()
+    assert (one.row_of == -1).all()
+    again = Catalogue(DIM, numbers=numbers)
+    for number, vector in enumerate(unit_vectors(1000)):
+        again.upsert(item(f"new {number}"), quantise(vector))
+    assert numbers.capacity == capacity
+    assert again.row_of[elsewhere] == -1
 
 
 def test_words_stay_in_step_with_the_items() -> None:

@@ -10,16 +10,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.retrieval import offers
+from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue, Found
-from inference.retrieval.found import Offers, falling
-from inference.retrieval.shortlist import RRF_OFFSET, merge
-from inference.retrieval.sources import NAMES, NEW, TRENDING, TRENDING_CATEGORY, CandidateSource, ask, make_sources
+from inference.retrieval.hits import Hits, no_hits
+from inference.retrieval.shortlists import RRF_OFFSET, Shortlists, find, merge, retrieve
+from inference.retrieval.sources import (
+    NAMES,
+    NEW,
+    SOURCES,
+    TRENDING,
+    TRENDING_CATEGORY,
+    CandidateSource,
+    EverySource,
+    VectorSource,
+    make_sources,
+)
 from inference.retrieval.vectors import quantise
 from inference.types import Query, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, item, unit_vectors
-from tests.inference.retrieval.behaviours import ITEMS, SEEN, UNAVAILABLE, key, keys, learned, records, shop, shoppers
+from tests.inference.retrieval.behaviours import (
+    ITEMS,
+    SEEN,
+    UNAVAILABLE,
+    found_by,
+    key,
+    keys,
+    learned,
+    proposed_ids,
+    records,
+    shop,
+    shoppers,
+)
 
 
 def source_of(name: str, behaviour: Behaviour | None = None) -> CandidateSource:
@@ -27,17 +49,13 @@ def source_of(name: str, behaviour: Behaviour | None = None) -> CandidateSource:
     return source
 
 
-def answers(source: CandidateSource, catalogue: Catalogue, limit: int = 9) -> list[dict[str, float] | None]:
+def answers(source: CandidateSource, catalogue: Catalogue, limit: int = 9) -> list[dict[str, float]]:
     """What the source proposes to every shopper: ids and scores, in order."""
+    return [proposed_ids(found, catalogue) for found in found_by(source, shoppers(12), catalogue, limit)]
 
-    def item_id(row: int) -> str:
-        return catalogue.item(row).item_id
 
-    return [
-        hits
-        and {catalogue.item(row).item_id: score for row, score in zip(hits.rows, hits.scores.tolist(), strict=True)}
-        for hits in source.retrieve(shoppers(12), catalogue, limit)
-    ]
+def same(one: Found, other: Found) -> bool:
+    return one.rows.tolist() == other.rows.tolist() and one.scores.tolist() == other.scores.tolist()
 
 
 @pytest.fixture(params=NAMES)
@@ -55,48 +73,42 @@ def catalogue(request: pytest.FixtureRequest) -> Catalogue:
 def test_what_a_source_finds_is_available_distinct_bounded_and_sorted(
     source: CandidateSource, catalogue: Catalogue, limit: int
 ) -> None:
-    queries = shoppers(12)
-    answers = source.retrieve(queries, catalogue, limit)
-    assert len(answers) == len(queries)
-    found = [hits for hits in answers if hits is not None]
-    assert found
-    for rows, scores in found:
-        assert 0 < len(rows) == len(scores) <= limit
+    answers = found_by(source, shoppers(12), catalogue, limit)
+    assert any(len(found.rows) for found in answers)
+    for rows, scores in answers:
+        assert len(rows) == len(scores) <= limit
         assert len(set(rows.tolist())) == len(rows)
         assert catalogue.columns.available[rows].all()
         assert not {catalogue.item(row).item_id for row in rows} & UNAVAILABLE
-        assert (scores >= (-1 if source.nearest else 0)).all()
+        assert (scores >= (-1 if isinstance(source, VectorSource) else 0)).all()
         assert (scores <= 1 + 1e-6).all()
         order = np.lexsort((catalogue.columns.keys[rows], -scores))
         assert order.tolist() == list(range(len(rows)))
 
 
 def test_a_source_answers_a_batch_as_it_answers_one(source: CandidateSource, catalogue: Catalogue) -> None:
-    queries = shoppers(12)
-    for query, together in zip(queries, source.retrieve(queries, catalogue, 9), strict=True):
-        (alone,) = source.retrieve([query], catalogue, 9)
-        assert (alone is None) == (together is None)
-        if alone is not None and together is not None:
-            assert alone.rows.tolist() == together.rows.tolist()
-            assert alone.scores.tolist() == together.scores.tolist()
+    queries = shoppers(30)
+    for query, together in zip(queries, found_by(source, queries, catalogue), strict=True):
+        (alone,) = found_by(source, [query], catalogue)
+        assert same(alone, together)
 
 
 def test_a_source_has_its_name_and_bears_an_empty_batch_and_an_empty_catalogue(source: CandidateSource) -> None:
     assert source.name in NAMES
-    assert source.retrieve([], Catalogue(DIM), 5) == []
-    for hits in source.retrieve(shoppers(4), Catalogue(DIM), 5):
-        assert hits is None or len(hits.rows) == 0
+    assert found_by(source, [], Catalogue(DIM)) == []
+    assert [len(found.rows) for found in found_by(source, shoppers(4), Catalogue(DIM))] == [0] * 4
 
 
-def test_a_source_with_nothing_to_go_by_says_none(source: CandidateSource, catalogue: Catalogue) -> None:
+def test_a_source_with_nothing_to_go_by_finds_nothing(source: CandidateSource, catalogue: Catalogue) -> None:
     catalogue.set_popularity({})
-    assert source.retrieve([Query()], catalogue, 5) == [None]
+    (found,) = found_by(source, [Query()], catalogue)
+    assert len(found.rows) == 0
 
 
 def test_items_that_went_are_never_proposed(source: CandidateSource, catalogue: Catalogue) -> None:
     for number in range(0, ITEMS, 2):
         catalogue.remove(str(number))
-    proposed = {item_id for found in answers(source, catalogue, ITEMS) for item_id in found or {}}
+    proposed = {item_id for found in answers(source, catalogue, ITEMS) for item_id in found}
     assert proposed
     assert all(int(item_id) % 2 for item_id in proposed)
 
@@ -110,42 +122,30 @@ def test_the_order_of_records_does_not_matter(random: Random) -> None:
         assert answers(source, catalogue) == answers(other, catalogue)
 
 
-def test_sources_asked_together_answer_as_they_do_alone(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offers, "RUN", 5)
+def test_sources_asked_together_answer_as_they_do_alone(catalogue: Catalogue) -> None:
     sources, queries = make_sources(NAMES, learned()), shoppers(12)
-    for source, found in zip(sources, ask(sources, queries, catalogue, 9), strict=True):
-        for together, alone in zip(found, source.retrieve(queries, catalogue, 9), strict=True):
-            assert (together is None) == (alone is None)
-            if together is not None and alone is not None:
-                assert together.rows.tolist() == alone.rows.tolist()
-                assert together.scores.tolist() == alone.scores.tolist()
+    hits = find(sources, QueryBatch.of(queries, DIM), catalogue, 9)
+    for place, source in enumerate(sources):
+        for query, alone in enumerate(found_by(source, queries, catalogue)):
+            assert same(hits.found(query, place), alone)
 
 
-offered = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.sampled_from([0.0, 0.25, 0.5])), max_size=40)
+def test_the_table_of_sources_gives_each_its_own_name_reason_and_features() -> None:
+    assert [source.build(Behaviour()).name for source in SOURCES] == list(NAMES)
+    fed = [feature for source in SOURCES for feature in source.features]
+    assert len(set(fed)) == len(fed)
+    assert {source.reason for source in SOURCES} == {
+        "search", "clicked", "together", "taste", "habit", "trend", "new",
+    }  # fmt: skip
+    titles = [source.title for source in SOURCES]
+    assert len(set(titles)) == len(titles)
 
 
-@given(offered, st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=5), st.integers(1, 5))
-def test_offers_are_the_sums_of_what_speaks_for_each_item(
-    given_offers: list[tuple[int, int, float]], withheld: list[tuple[int, int]], limit: int
-) -> None:
-    catalogue, sums = shop(), dict[tuple[int, int], float]()
-    for number, each, weight in given_offers:
-        sums[number, each] = sums.get((number, each), 0.0) + weight
-    entries = [*given_offers, *((number, each, -np.inf) for number, each in withheld)]
-    made = Offers(
-        np.array([number for number, _, _ in entries], dtype=np.intp),
-        keys(*(each for _, each, _ in entries)),
-        np.array([weight for _, _, weight in entries]),
-    )
-    found = catalogue.offer(made, 4, limit)
-    for number, hits in enumerate(found):
-        own = {str(each): min(total, 1.0) for (query, each), total in sums.items() if query == number}
-        gone = {str(each) for query, each in withheld if query == number} | UNAVAILABLE
-        offered_items = [(item_id, score) for item_id, score in own.items() if item_id not in gone]
-        expected = sorted(offered_items, key=lambda entry: (-entry[1], stable_key(entry[0])))[:limit]
-        rows, scores = hits or ([], np.empty(0))
-        assert [catalogue.item(row).item_id for row in rows] == [item_id for item_id, _ in expected]
-        assert scores.tolist() == [score for _, score in expected]
+def test_every_item_is_found_where_others_choose_the_candidates(catalogue: Catalogue) -> None:
+    for limit in (ITEMS, 10):
+        for found in found_by(EverySource(), [Query(), Query()], catalogue, limit):
+            assert found.rows.tolist() == np.flatnonzero(catalogue.columns.available)[:limit].tolist()
+            assert not found.scores.any()
 
 
 def test_sources_are_made_once_each_in_the_order_of_reasons_and_unknown_ones_are_named() -> None:
@@ -161,8 +161,8 @@ def test_new_items_are_those_nobody_acted_on(catalogue: Catalogue) -> None:
     query = Query(short_term=vector)
 
     def proposed() -> set[str]:
-        (found,) = source_of(NEW).retrieve([query], catalogue, ITEMS)
-        return {catalogue.item(row).item_id for row in (found.rows if found else ())}
+        (found,) = found_by(source_of(NEW), [query], catalogue, ITEMS)
+        return {*proposed_ids(found, catalogue)}
 
     assert proposed() == unseen
     catalogue.mark_seen([key(150), key("comes later")])
@@ -179,17 +179,15 @@ def test_new_items_are_those_nobody_acted_on(catalogue: Catalogue) -> None:
 def test_new_items_are_near_to_the_search_else_to_what_the_shopper_was_after_last(catalogue: Catalogue) -> None:
     one, other = unit_vectors(ITEMS)[150], unit_vectors(ITEMS)[160]
     queries = [Query(text_vector=one, short_term=other), Query(short_term=one, long_term=other), Query(long_term=one)]
-    for found in source_of(NEW).retrieve(queries, catalogue, 1):
-        assert found is not None
-        assert [catalogue.item(row).item_id for row in found.rows] == ["150"]
+    for found in found_by(source_of(NEW), queries, catalogue, 1):
+        assert [*proposed_ids(found, catalogue)] == ["150"]
 
 
 def test_trending_in_categories_is_affinity_by_popularity_beside_the_categorys_most_popular(
     catalogue: Catalogue,
 ) -> None:
     query = Query(categories={stable_key("c1"): 0.75, stable_key("c2"): 0.25, 0: 1.0, stable_key("c4"): 0.0})
-    (found,) = source_of(TRENDING_CATEGORY).retrieve([query], catalogue, 5)
-    assert found is not None
+    (found,) = found_by(source_of(TRENDING_CATEGORY), [query], catalogue, 5)
     # Of the popular 1, 6, 11, 16 in c1 the 6 went; 2, 7, 12, 17 are in c2.
     assert [catalogue.item(row).item_id for row in found.rows] == ["1", "2", "11", "7", "16"]
     assert found.scores.tolist() == pytest.approx([0.75, 0.25, 0.75 * 2 / 12, 0.25 * 3 / 8, 0.75 * 2 / 17])
@@ -208,84 +206,113 @@ def test_lasting_popularity_is_a_column_of_its_own(catalogue: Catalogue) -> None
 
 
 def test_trending_is_the_same_for_everyone(catalogue: Catalogue) -> None:
-    (found,) = source_of(TRENDING).retrieve([Query()], catalogue, 5)
-    assert found is not None
+    (found,) = found_by(source_of(TRENDING), [Query()], catalogue, 5)
     assert [catalogue.item(row).item_id for row in found.rows] == ["0", "1", "2", "3", "7"]
 
 
-rankings = st.lists(st.none() | st.lists(st.integers(0, 39), unique=True, max_size=25), max_size=4)
+def test_the_five_strongest_categories_count(catalogue: Catalogue) -> None:
+    shares = {stable_key(f"other {number}"): 0.5 for number in range(5)}
+    weak, strong = ({**shares, stable_key("c1"): share} for share in (0.25, 0.75))
+    queries = [Query(categories=weak), Query(categories=strong), Query(categories={stable_key("c1"): 3.0})]
+    nothing, found, capped = found_by(source_of(TRENDING_CATEGORY), queries, catalogue)
+    assert len(nothing.rows) == 0
+    assert found.scores[0] == 0.75
+    assert capped.scores[0] == 1.0
 
 
-@given(rankings, st.lists(st.integers(0, 39), max_size=6), st.integers(0, 12))
-def test_the_merge_is_reciprocal_rank_fusion_with_its_origins(
-    found: list[list[int] | None], excluded: list[int], k: int
-) -> None:
-    catalogue = catalogue_of(unit_vectors(40))
-    exclude = np.array([stable_key(str(number)) for number in excluded], dtype=np.uint64)
-    query = Query(exclude=exclude, k=k)
-    names = [f"source {column}" for column in range(len(found))]
-    fused: dict[int, float] = {}
-    origins: dict[int, tuple[str, ...]] = {}
-    for name, rows in zip(names, found, strict=True):
-        for rank, row in enumerate(rows or (), start=1):
-            if row not in excluded:
-                fused[row] = fused.get(row, 0.0) + float(np.float32(1) / np.float32(RRF_OFFSET + rank))
-                origins[row] = (*origins.get(row, ()), name)
-    expected = sorted(fused, key=lambda row: (-np.float32(fused[row]), stable_key(str(row))))
-    hits = [
-        None if rows is None else Found(np.array(rows, dtype=np.intp), np.linspace(1, 0.1, len(rows), dtype=np.float32))
-        for rows in found
-    ]
-    (shortlist,) = merge([query], {name: [each] for name, each in zip(names, hits, strict=True)}, catalogue)
-    assert shortlist.rows.tolist() == expected
-    assert shortlist.fused.tolist() == [np.float32(fused[row]) for row in expected]
-    for column, ranked in enumerate(found):
-        ranks = {row: np.float32(1 / rank) for rank, row in enumerate(ranked or (), start=1)}
-        assert shortlist.ranks[:, column].tolist() == [ranks.get(row, 0.0) for row in expected]
-    assert shortlist.origins(np.arange(len(expected))) == [origins[row] for row in expected]
-    assert [each.item_id for each in shortlist.leading] == [str(row) for row in expected[:k]]
+rankings = st.lists(st.lists(st.integers(0, 39), unique=True, max_size=25), max_size=4)
 
 
-def test_each_sources_score_stays_with_its_item() -> None:
-    catalogue = shop()
-    queries = [replace(query, exclude=np.empty(0, dtype=np.uint64)) for query in shoppers(8)]
-    sources = {source.name: source for source in make_sources(NAMES, learned())}
-    found = {name: source.retrieve(queries, catalogue, 5) for name, source in sources.items()}
-    for place, shortlist in enumerate(merge(queries, found, catalogue)):
-        for column, answers in enumerate(found.values()):
-            hits = answers[place]
-            given_scores = {} if hits is None else dict(zip(hits.rows.tolist(), hits.scores.tolist(), strict=True))
-            kept = dict(zip(shortlist.rows.tolist(), shortlist.scores[:, column].tolist(), strict=True))
-            assert {row: score for row, score in kept.items() if row in given_scores} == given_scores
-            assert all(score == 0 for row, score in kept.items() if row not in given_scores)
+def hits_of(found: list[list[list[int]]], limit: int = 25) -> Hits:
+    """Return as hits what each source found for each query, the first with a score of 1 and the last with 0.1."""
+    hits = no_hits(len(found), max(map(len, found), default=0), limit)
+    for query, answers in enumerate(found):
+        for place, rows in enumerate(answers):
+            hits.rows[query, place, : len(rows)] = rows
+            hits.scores[query, place, : len(rows)] = np.linspace(1, 0.1, len(rows), dtype=np.float32)
+            hits.counts[query, place] = len(rows)
+    return hits
 
 
-def test_shortlists_merged_together_are_those_merged_alone() -> None:
-    catalogue, queries = shop(), shoppers(12)
-    found = {source.name: source.retrieve(queries, catalogue, 9) for source in make_sources(NAMES, learned())}
-    for place, together in enumerate(merge(queries, found, catalogue)):
-        (alone,) = merge([queries[place]], {name: [each[place]] for name, each in found.items()}, catalogue)
-        assert together.rows.tolist() == alone.rows.tolist()
-        assert together.fused.tolist() == alone.fused.tolist()
-        assert together.scores.tolist() == alone.scores.tolist()
-        assert together.ranks.tolist() == alone.ranks.tolist()
-        assert together.leading == alone.leading
-    assert merge([], {}, catalogue) == []
+def candidates(shortlists: Shortlists, query: int) -> tuple[list[int], list[float], list[object], list[object]]:
+    each = shortlists.candidates
+    own = slice(each.starts[query], each.starts[query + 1])
+    return each.rows[own].tolist(), each.fused[own].tolist(), each.scores[own].tolist(), each.ranks[own].tolist()
 
 
 @given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 3), st.sampled_from([-1.5, -1e-9, -0.0, 0.0, 1e-9, 0.25, 1.0]), st.integers(0, 2**64 - 1)
-        )
-    )
+    rankings,
+    st.lists(st.integers(0, 45), max_size=6),
+    st.integers(0, 12),
+    st.none() | st.integers(0, 20),
 )
-def test_candidates_fall_by_list_score_and_key(candidates: list[tuple[int, float, int]]) -> None:
-    columns = list(zip(*candidates, strict=True)) or [(), (), ()]
-    numbers, scores, keys = (
-        np.array(column, dtype=dtype) for column, dtype in zip(columns, (np.intp, np.float32, np.uint64), strict=True)
-    )
-    order = falling(numbers, scores, keys)
-    expected = np.lexsort((keys, -scores, numbers))
-    assert sorted(order.tolist()) == sorted(expected.tolist())
-    assert [candidates[place] for place in order] == [candidates[place] for place in expected]
+def test_the_merge_is_reciprocal_rank_fusion_with_its_origins(
+    found: list[list[int]], excluded: list[int], k: int, most: int | None
+) -> None:
+    catalogue = catalogue_of(unit_vectors(40))
+    exclude = np.array([stable_key(str(number)) for number in excluded], dtype=np.uint64)
+    fused: dict[int, float] = {}
+    for rows in found:
+        for rank, row in enumerate(rows, start=1):
+            if row not in excluded:
+                fused[row] = fused.get(row, 0.0) + float(np.float32(1) / np.float32(RRF_OFFSET + rank))
+    expected = sorted(fused, key=lambda row: (-np.float32(fused[row]), stable_key(str(row))))
+    expected = expected[: None if most is None else max(most, k)]
+    names = tuple(f"source {place}" for place in range(len(found)))
+    shortlists = merge(names, QueryBatch.of([Query(exclude=exclude, k=k)], DIM), catalogue, hits_of([found]), most)
+    rows, own_fused, scores, ranks = candidates(shortlists, 0)
+    assert shortlists.sources == names
+    assert shortlists.candidates.starts.tolist() == [0, len(expected)]
+    assert rows == expected
+    assert own_fused == [np.float32(fused[row]) for row in expected]
+    for place, ranked in enumerate(found):
+        given_ranks = {row: np.float32(1 / rank) for rank, row in enumerate(ranked, start=1)}
+        given_scores = dict(zip(ranked, np.linspace(1, 0.1, len(ranked), dtype=np.float32).tolist(), strict=True))
+        assert [each[place] for each in ranks] == [given_ranks.get(row, 0.0) for row in expected]
+        assert [each[place] for each in scores] == [given_scores.get(row, 0.0) for row in expected]
+
+
+@given(st.lists(rankings.filter(bool), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_shortlists_merged_together_are_those_merged_alone(found: list[list[list[int]]], random: Random) -> None:
+    catalogue, sources = catalogue_of(unit_vectors(40)), max(map(len, found))
+    queries = [Query(exclude=keys(*random.sample(range(45), 5)), k=random.randrange(9)) for _ in found]
+    names = tuple(map(str, range(sources)))
+    together = merge(names, QueryBatch.of(queries, DIM), catalogue, hits_of(found), 8)
+    for place, query in enumerate(queries):
+        padded = [*found[place], *([[]] * (sources - len(found[place])))]
+        alone = merge(names, QueryBatch.of([query], DIM), catalogue, hits_of([padded]), 8)
+        assert candidates(together, place) == candidates(alone, 0)
+
+
+def test_retrieval_fuses_what_all_sources_found_and_each_score_stays_with_its_item(catalogue: Catalogue) -> None:
+    queries = [replace(query, exclude=np.empty(0, dtype=np.uint64)) for query in shoppers(8)]
+    sources, batch = make_sources(NAMES, learned()), QueryBatch.of(queries, DIM)
+    shortlists = retrieve(sources, batch, catalogue, 5)
+    assert shortlists.sources == NAMES
+    assert shortlists.queries is batch
+    for query in range(len(queries)):
+        rows, _, scores, ranks = candidates(shortlists, query)
+        for place, source in enumerate(sources):
+            found = found_by(source, queries, catalogue, 5)[query]
+            given_scores = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+            assert {row: each[place] for row, each in zip(rows, scores, strict=True) if each[place]} == {
+                row: score for row, score in given_scores.items() if score
+            }
+            proposed = [row for row, each in zip(rows, ranks, strict=True) if each[place]]
+            assert set(proposed) == given_scores.keys()
+
+
+def test_retrieval_does_not_depend_on_the_batch(catalogue: Catalogue) -> None:
+    sources, queries = make_sources(NAMES, learned()), shoppers(30)
+    together = retrieve(sources, QueryBatch.of(queries, DIM), catalogue, 9, 20)
+    for place, query in enumerate(queries):
+        alone = retrieve(sources, QueryBatch.of([query], DIM), catalogue, 9, 20)
+        assert candidates(together, place) == candidates(alone, 0)
+
+
+def test_no_queries_and_no_sources_have_no_candidates(catalogue: Catalogue) -> None:
+    nothing = retrieve(make_sources(NAMES, learned()), QueryBatch.of([], DIM), catalogue, 9)
+    assert nothing.candidates.starts.tolist() == [0]
+    assert nothing.candidates.scores.shape == (0, len(NAMES))
+    nothing = retrieve([], QueryBatch.of(shoppers(2), DIM), catalogue, 9)
+    assert nothing.candidates.starts.tolist() == [0, 0, 0]

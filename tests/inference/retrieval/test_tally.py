@@ -1,4 +1,4 @@
-"""Numbers added up, told apart, looked up and kept within bounds: each against the obvious way to do it."""
+"""Numbers added up, told apart and kept within bounds: each against the obvious way to do it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.retrieval.keytable import KeyTable
 from inference.retrieval.postings import Postings
 from inference.retrieval.slots import Slots
 from inference.retrieval.tally import Tally, among, distinct, greatest, greatest_of_each, pairs_of, spread, totals
 
-# Keys that differ in their high bits alone: they all want the same place.
-colliding = st.sampled_from([0, 1, 2, 3, 1 << 40, 1 << 41, 3 << 40, (1 << 64) - 1, (1 << 63) + 1, 1023])
 numbers = st.lists(st.integers(0, 19), max_size=60)
-
-
-@given(st.lists(st.tuples(st.booleans(), colliding, st.integers(0, 9)), max_size=60))
-def test_a_key_table_is_a_dict(changes: list[tuple[bool, int, int]]) -> None:
-    table, model = KeyTable(), dict[int, int]()
-    for put, key, number in changes:
-        if put:
-            table.set(key, number)
-            model[key] = number
-        else:
-            table.remove(key)
-            model.pop(key, None)
-    asked = [0, 1, 2, 3, 1 << 40, 1 << 41, 3 << 40, (1 << 64) - 1, (1 << 63) + 1, 1023, 77]
-    assert table.numbers(np.array(asked, dtype=np.uint64)).tolist() == [model.get(key, -1) for key in asked]
-    assert len(table) == len(model)
-
-
-def test_a_key_table_grows() -> None:
-    table, keys = KeyTable(), np.random.default_rng(0).integers(0, 2**64 - 1, 3000, dtype=np.uint64)
-    for number, key in enumerate(keys.tolist()):
-        table.set(key, number)
-    assert table.numbers(keys).tolist() == list(range(3000))
-    assert table.numbers(keys + np.uint64(1)).tolist() == [-1] * 3000
-    assert table.numbers(keys[:0]).tolist() == []
 
 
 @given(numbers)

@@ -1,0 +1,103 @@
+"""Reciprocal rank fusion: what the sources found for a batch of queries, merged into one shortlist for each."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import float32, int32, int64, types, uint64
+
+from inference.kernels.compiler import kernel
+from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
+from inference.kernels.layouts import HITS
+from inference.kernels.selection import Rows, keep_best, sort_best_first
+from inference.retrieval.hits import Hits
+from inference.types import Keys, Vector
+
+Starts = npt.NDArray[np.int64]
+
+RRF_OFFSET = 60
+"""Cormack, Clarke & Büttcher 2009, doi:10.1145/1571941.1572114: an item's fused score is Σ 1 / (60 + rank)."""
+UNKNOWN, EXCLUDED = -1, -2
+"""In place of a row's candidate."""
+
+_OUTPUT = types.Tuple((int64[::1], int32[::1], float32[::1], float32[:, ::1], float32[:, ::1]))
+
+
+@kernel(_OUTPUT(HITS, KEY_TABLE, uint64[::1], uint64[::1], int64[::1], int64[::1]))
+def fuse(
+    hits: Hits, table: KeyTable, keys: Keys, exclude: Keys, exclude_starts: Starts, most: Starts
+) -> tuple[Starts, Rows, Vector, Vector, Vector]:
+    """Return the arrays of `shortlists.Candidates`: of each query the `most` (n,) best candidates.
+
+    `keys` are those of all rows, found by `table`. The keys `exclude[exclude_starts[i] : exclude_starts[i + 1]]` must not
+    be listed for query i. Sums are made in the order of the sources, in 64 bits: of so few 32-bit terms they are exact.
+    """
+    queries, sources, limit = hits.rows.shape
+    bounds = np.empty(queries, dtype=np.int64)
+    for query in range(queries):
+        proposed = 0
+        for source in range(sources):
+            proposed += hits.counts[query, source]
+        bounds[query] = proposed
+    widest = 0
+    total = 0
+    for query in range(queries):
+        widest = max(widest, bounds[query])
+        total += min(bounds[query], most[query])
+    starts = np.zeros(queries + 1, dtype=np.int64)
+    rows = np.empty(total, dtype=np.int32)
+    fused = np.empty(total, dtype=np.float32)
+    scores = np.zeros((total, sources), dtype=np.float32)
+    ranks = np.zeros((total, sources), dtype=np.float32)
+    shares = np.empty(limit, dtype=np.float32)
+    for rank in range(limit):
+        shares[rank] = np.float32(1) / np.float32(RRF_OFFSET + rank + 1)
+    candidate_of = np.full(len(keys), UNKNOWN, dtype=np.int32)
+    own_rows = np.empty(widest, dtype=np.int32)
+    own_fused = np.empty(widest, dtype=np.float32)
+    sums = np.empty(widest, dtype=np.float64)
+    for query in range(queries):
+        for place in range(exclude_starts[query], exclude_starts[query + 1]):
+            row = find(table, exclude[place])
+            if row != EMPTY:
+                candidate_of[row] = EXCLUDED
+        size = 0
+        for source in range(sources):
+            for rank in range(hits.counts[query, source]):
+                row = hits.rows[query, source, rank]
+                candidate = candidate_of[row]
+                if candidate == EXCLUDED:
+                    continue
+                if candidate == UNKNOWN:
+                    candidate = size
+                    candidate_of[row] = candidate
+                    own_rows[candidate], sums[candidate] = row, 0.0
+                    size += 1
+                sums[candidate] += shares[rank]
+        for candidate in range(size):
+            own_fused[candidate] = sums[candidate]
+        count = min(size, most[query])
+        if 0 < count < size:
+            keep_best(own_rows, own_fused, keys, size, count)
+        sort_best_first(own_rows, own_fused, keys, count)
+        start = starts[query]
+        starts[query + 1] = start + count
+        for candidate in range(count):
+            rows[start + candidate], fused[start + candidate] = own_rows[candidate], own_fused[candidate]
+            candidate_of[own_rows[candidate]] = start + candidate
+        for candidate in range(count, size):
+            candidate_of[own_rows[candidate]] = UNKNOWN
+        for source in range(sources):
+            for rank in range(hits.counts[query, source]):
+                candidate = candidate_of[hits.rows[query, source, rank]]
+                if candidate >= 0:
+                    scores[candidate, source] = hits.scores[query, source, rank]
+                    ranks[candidate, source] = np.float32(1) / np.float32(rank + 1)
+        for candidate in range(count):
+            candidate_of[own_rows[candidate]] = UNKNOWN
+        for place in range(exclude_starts[query], exclude_starts[query + 1]):
+            row = find(table, exclude[place])
+            if row != EMPTY:
+                candidate_of[row] = UNKNOWN
+    total = starts[queries]
+    return starts, rows[:total], fused[:total], scores[:total], ranks[:total]

@@ -1,0 +1,55 @@
+"""What the shopper buys again: the source `repeat`."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import numpy as np
+from numba import int64, void
+
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
+from inference.kernels.layouts import COLUMNS, HITS, QUERIES
+from inference.kernels.selection import write_best
+from inference.queries import HABITS, Queries
+from inference.retrieval.columns import Columns
+from inference.retrieval.hits import Hits
+
+MANY = 10.0
+"""Purchases at which the weight counts half."""
+FLOOR = 0.7
+SPREAD = 0.7
+ONCE = 0.45
+SHORTEST_DAYS = 0.5
+"""Shorter intervals are one shopping trip in several receipts."""
+EARLIEST = 0.02
+
+
+@helper
+def rhythm(elapsed_days: float, interval_days: float) -> float:
+    """Return how far the time has come for a purchase, in (0, 1]: 1 after the usual interval."""
+    if interval_days <= 0:
+        return ONCE
+    ratio = max(elapsed_days / max(interval_days, SHORTEST_DAYS), EARLIEST)
+    return FLOOR + (1 - FLOOR) * exp(-(log(ratio) ** 2) / (2 * SPREAD**2))
+
+
+@kernel(void(QUERIES, KEY_TABLE, COLUMNS, HITS, int64))
+def find_repeats(queries: Queries, table: KeyTable, columns: Columns, hits: Hits, place: int) -> None:
+    """Write what each shopper is used to buying: weight / (weight + MANY) · rhythm."""
+    rows = np.empty(HABITS, dtype=np.int32)
+    scores = np.empty(HABITS, dtype=np.float32)
+    for number in range(len(queries)):
+        query = queries[number]
+        size = 0
+        for habit in range(query["habits_length"]):
+            row = find(table, query["habits"][habit])
+            if row == EMPTY or not columns.available[row]:
+                continue
+            weight = max(np.float64(query["habit_weights"][habit]), 0.0)
+            due = rhythm(
+                np.float64(query["habit_elapsed_days"][habit]), np.float64(query["habit_interval_days"][habit])
+            )
+            rows[size], scores[size] = row, weight / (weight + MANY) * due
+            size += 1
+        write_best(columns.keys, rows, scores, size, hits, number, place)

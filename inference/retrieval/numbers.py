@@ -1,0 +1,79 @@
+"""Dense numbers for stable keys, so that kernels index arrays by items. Reference-counted: numbers are used again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inference.kernels.keytable import HELD as _HELD
+from inference.kernels.keytable import KeyTable, Numbers, copy_keys, find_keys, key_table, release_number, retain_key
+from inference.kernels.votes import Votes, votes
+from inference.types import Keys
+
+FEWEST = 256
+
+
+class KeyNumbers:
+    """Numbers of stable keys, below `capacity`, which grows by doubling. Not thread-safe.
+
+    Attributes:
+        table: the arrays, for kernels; replaced by larger ones when they are full.
+    """
+
+    def __init__(self) -> None:
+        self.table: KeyTable = key_table(FEWEST)
+
+    def __len__(self) -> int:
+        return int(self.table.sizes[_HELD])
+
+    @property
+    def capacity(self) -> int:
+        """All numbers lie below it."""
+        return len(self.table.entries)
+
+    def retain(self, key: int) -> int:
+        """Count one more reference to a key and return its number."""
+        number = retain_key(self.table, np.uint64(key))
+        if number < 0:
+            self.make_room(1)
+            number = retain_key(self.table, np.uint64(key))
+        return int(number)
+
+    def release(self, number: int) -> None:
+        """Count one reference to a number less; without any its key is forgotten."""
+        if not 0 <= number < self.capacity or self.table.entries[number]["references"] == 0:
+            raise LookupError(f"release: a number in use required, {number} came")
+        release_number(self.table, number)
+
+    def find(self, keys: Keys) -> Numbers:
+        """Return the number of each of `keys` (n,), int32, -1 for those that have none."""
+        numbers = np.empty(len(keys), dtype=np.int32)
+        find_keys(self.table, np.ascontiguousarray(keys), numbers)
+        return numbers
+
+    def make_room(self, more: int) -> None:
+        """Make room for `more` keys."""
+        capacity = self.capacity
+        while len(self) + more > capacity:
+            capacity *= 2
+        if capacity > self.capacity:
+            larger = key_table(capacity)
+            copy_keys(self.table, larger)
+            self.table = larger
+
+
+class ItemNumbers(KeyNumbers):
+    """Numbers of items, shared by what is learned from shoppers and by all catalogues.
+
+    Attributes:
+        votes: scratch memory by item number, of the sources that add up votes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.votes: Votes = votes(self.capacity)
+
+    def make_room(self, more: int) -> None:
+        """Make room for `more` items."""
+        super().make_room(more)
+        if len(self.votes.sums) < self.capacity:
+            self.votes = votes(self.capacity)
