@@ -33,6 +33,10 @@ is replayed is what came last."""
 HEADER = 5
 """Words before the lists."""
 MOST_WORDS = HEADER + 2 * BEFORE + 3 * POSITIONS + 3 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
+ARRAY_OF_FIVE, UINT64, INT64, FLOAT64, MAP, TEXT = 0x95, 0xCF, 0xD3, 0xCB, 0xDE, 0xD9
+"""Types of MessagePack."""
+MOST_BYTES = 4 * 9 + 18 * BEFORE + QUERIES * (2 + REMEMBERED_BYTES + 9)
+"""Of a message."""
 SHARED = -1
 """The mark of a query by which more than one shopper came."""
 
@@ -365,48 +369,99 @@ def fold(
     return -1
 
 
-@kernel(int64(uint64[::1], int64[::1], _ITEMS, uint64[:, ::1], float64[:, ::1], int64[::1], float64[:, ::1]))
-def rank(
-    words: Any, starts: Any, items: Any, before: Any, before_weights: Any, lengths: Any, query_weights: Any
-) -> int:
-    """Decay states to their newest transition, and order the items before by falling weight, ties by key.
+@helper
+def sort_heaviest(keys: Any, weights: Any, order: Any, length: int) -> None:
+    """Order rows by falling weight, ties by key: insertion sort."""
+    for row in range(length):
+        at = row
+        while at > 0 and (
+            weights[row] > weights[order[at - 1]]
+            or (weights[row] == weights[order[at - 1]] and keys[row] < keys[order[at - 1]])
+        ):
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = row
+
+
+@helper
+def write_word(letters: Any, at: int, sort: int, word: Any) -> int:
+    """Write a type of MessagePack and its 8 bytes, most significant first; return where the next value belongs."""
+    letters[at] = sort
+    for place in range(8):
+        letters[at + 8 - place] = word & np.uint64(0xFF)
+        word >>= np.uint64(8)
+    return at + 9
+
+
+@helper
+def write_map(letters: Any, at: int, length: int) -> int:
+    """Write the beginning of a map."""
+    letters[at] = MAP
+    letters[at + 1] = length // 256
+    letters[at + 2] = length % 256
+    return at + 3
+
+
+@kernel(int64(uint64[::1], int64[::1], uint64[::1], _ITEMS, uint8[:, ::1], int64[::1]))
+def publish(words: Any, starts: Any, keys: Any, scratch: Any, messages: Any, lengths: Any) -> int:
+    """Write what is published of items: `inference.types.ItemNeighbours` in MessagePack.
+
+    States are decayed to their newest transitions. Items before and queries come by falling weight, ties by stable key;
+    what weighs nothing any more is left out, and queries that one shopper alone used.
 
     Args:
         words: the states, one after the other.
         starts: where each begins, and where the last one ends, (n + 1,).
-        items: receives the states, dtype ITEM, (n,); `weight` is decayed.
-        before: receives the stable keys of the items before that still weigh something, (n, BEFORE).
-        before_weights: receives their weights.
-        lengths: receives how many there are, (n,).
-        query_weights: receives the decayed weights of the queries, 0 for those that one shopper alone used,
-            (n, QUERIES).
+        keys: stable keys of the items, (n,).
+        scratch: one record of dtype ITEM.
+        messages: receives the messages, (n, MOST_BYTES).
+        lengths: receives the bytes of each, (n,).
 
     Returns:
         The first state that is unreadable, -1 if all could be read.
     """
-    for number in range(len(items)):
-        item = items[number]
+    item = scratch[0]
+    order = np.empty(BEFORE, dtype=np.int64)
+    floats = np.empty(1, dtype=np.float64)
+    bits = floats.view(np.uint64)
+    for number in range(len(keys)):
         if not is_sound(words, starts[number], starts[number + 1]):
             return number
         unpack(words, starts[number], item)
         elapsed_ms = item["latest_ms"] - item["landmark_ms"]
         factor = 2.0 ** max(-elapsed_ms / item["half_life_ms"], SMALLEST_EXPONENT)
-        item["weight"] *= factor
+        letters = messages[number]
+        letters[0] = ARRAY_OF_FIVE
+        at = write_word(letters, 1, UINT64, keys[number])
+        at = write_word(letters, at, INT64, np.uint64(item["latest_ms"]))
+        floats[0] = item["weight"] * factor
+        at = write_word(letters, at, FLOAT64, bits[0])
+
+        sort_heaviest(item["before"], item["before_weights"], order, item["befores"])
         length = 0
-        for row in range(item["befores"]):
-            key, weight = item["before"][row], item["before_weights"][row] * factor
-            if not weight > 0.0:
-                continue
-            at = length
-            while at > 0 and (
-                weight > before_weights[number, at - 1]
-                or (weight == before_weights[number, at - 1] and key < before[number, at - 1])
-            ):
-                before[number, at], before_weights[number, at] = before[number, at - 1], before_weights[number, at - 1]
-                at -= 1
-            before[number, at], before_weights[number, at] = key, weight
+        while length < item["befores"] and item["before_weights"][order[length]] * factor > 0.0:
             length += 1
-        lengths[number] = length
+        at = write_map(letters, at, length)
+        for place in range(length):
+            at = write_word(letters, at, UINT64, item["before"][order[place]])
+            floats[0] = item["before_weights"][order[place]] * factor
+            at = write_word(letters, at, FLOAT64, bits[0])
+
+        sort_heaviest(item["query"], item["query_weights"], order, item["queries"])
+        length = 0
         for row in range(item["queries"]):
-            query_weights[number, row] = item["query_weights"][row] * factor if item["marks"][row] == SHARED else 0.0
+            length += item["marks"][row] == SHARED and item["query_weights"][row] * factor > 0.0
+        at = write_map(letters, at, length)
+        for place in range(item["queries"]):
+            row = order[place]
+            floats[0] = item["query_weights"][row] * factor
+            if item["marks"][row] != SHARED or not floats[0] > 0.0:
+                continue
+            letters[at] = TEXT
+            letters[at + 1] = item["text_lengths"][row]
+            at += 2
+            for letter in range(item["text_lengths"][row]):
+                letters[at + letter] = item["texts"][row, letter]
+            at = write_word(letters, at + item["text_lengths"][row], FLOAT64, bits[0])
+        lengths[number] = at
     return -1

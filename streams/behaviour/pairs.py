@@ -29,13 +29,31 @@ import numpy.typing as npt
 
 from inference.encoding.text import REMEMBERED_BYTES, shortened
 from inference.kernels import co_occurrence as kernels
-from inference.kernels.co_occurrence import BEFORE, ITEM, MOST_WORDS, POSITIONS, QUERIES, TRANSITION, VERSION
+from inference.kernels.co_occurrence import (
+    BEFORE,
+    ITEM,
+    MOST_BYTES,
+    MOST_WORDS,
+    POSITIONS,
+    QUERIES,
+    TRANSITION,
+    VERSION,
+)
 from inference.types import ItemNeighbours, stable_key
 from streams.contracts.messages import Approach
 from streams.errors import PairsCodecError
 
 __all__ = [
-    "BEFORE", "POSITIONS", "QUERIES", "VERSION", "PairRules", "fold", "fold_all", "neighbours", "neighbours_of_all",
+    "BEFORE",
+    "POSITIONS",
+    "QUERIES",
+    "VERSION",
+    "PairRules",
+    "encode_neighbours",
+    "fold",
+    "fold_all",
+    "neighbours",
+    "neighbours_of_all",
 ]  # fmt: skip
 
 HEADER = struct.Struct("<BBBBIdqqd")
@@ -83,6 +101,7 @@ class _Version1(msgspec.Struct, array_like=True):
 
 
 _decoder = msgspec.msgpack.Decoder(_Version1)
+_neighbours = msgspec.msgpack.Decoder(ItemNeighbours)
 
 
 def fold_all(
@@ -124,51 +143,33 @@ def fold(state: bytes | None, approach: Approach, rules: PairRules) -> bytes:
     return fold_all([state], [0], [approach], rules).states[0]
 
 
-def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[ItemNeighbours]:
-    """Return what is published of the items with these stable keys, decayed to their newest transitions.
+def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[bytes]:
+    """Return what is published of the items with these stable keys, decayed to their newest transitions: messages.
 
-    Heaviest first, ties by key or text. Raises PairsCodecError.
+    Heaviest first, ties by stable key. Raises PairsCodecError.
     """
     words, starts = _joined(states)
-    number = len(states)
-    items = np.empty(number, dtype=ITEM)
-    before, weights = np.empty((number, BEFORE), dtype=np.uint64), np.empty((number, BEFORE), dtype=np.float64)
-    lengths, query_weights = np.empty(number, dtype=np.int64), np.zeros((number, QUERIES), dtype=np.float64)
-    unreadable = kernels.rank(words, starts, items, before, weights, lengths, query_weights)
+    messages = np.empty((len(states), MOST_BYTES), dtype=np.uint8)
+    lengths = np.empty(len(states), dtype=np.int64)
+    unreadable = kernels.publish(
+        words, starts, np.array(keys, dtype=np.uint64), np.empty(1, dtype=ITEM), messages, lengths
+    )
     if unreadable >= 0:
         raise _unreadable(states[unreadable])
-    shared = {
-        place: _shared(items[place], query_weights[place])
-        for place in np.flatnonzero(query_weights.any(axis=1)).tolist()
-    }
-    return [
-        ItemNeighbours(
-            key=keys[place],
-            as_of_ms=latest_ms,
-            mass=weight,
-            before=dict(zip(before[place, :length].tolist(), weights[place, :length].tolist(), strict=True)),
-            queries=shared.get(place, {}),
-        )
-        for place, (latest_ms, weight, length) in enumerate(
-            zip(items["latest_ms"].tolist(), items["weight"].tolist(), lengths.tolist(), strict=True)
-        )
-    ]
+    return [message[:length].tobytes() for message, length in zip(messages, lengths.tolist(), strict=True)]
+
+
+def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[ItemNeighbours]:
+    """Return the same as `encode_neighbours`, decoded. Raises PairsCodecError."""
+    try:
+        return [_neighbours.decode(message) for message in encode_neighbours(keys, states)]
+    except msgspec.DecodeError as error:
+        raise PairsCodecError(f"stored pairs: a query that is no UTF-8 ({error})") from error
 
 
 def neighbours(key: int, state: bytes) -> ItemNeighbours:
     """Return what is published of the item with this stable key. Raises PairsCodecError. See `neighbours_of_all`."""
     return neighbours_of_all([key], [state])[0]
-
-
-def _shared(item: np.void, weights: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Return the queries by which two shoppers came."""
-    texts, lengths = item["texts"].tobytes(), item["text_lengths"].tolist()
-    found = []
-    for row, weight in enumerate(weights.tolist()):
-        if weight > 0:
-            first = row * REMEMBERED_BYTES
-            found.append((-weight, texts[first : first + lengths[row]].decode("utf-8", "replace")))
-    return {text: -weight for weight, text in sorted(found)}
 
 
 def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:

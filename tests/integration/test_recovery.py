@@ -43,7 +43,14 @@ async def test_a_changelog_made_anew_is_told_and_rebuilt(shop: Shop, tmp_path: P
         assert "the state on disk reaches changelog offset" in running.log
         await _act(shop, stroll("ann", 10, seed=1))
         assert await running.stop() == 0
-    assert profiles.on_disk(running.data_dir) == await profiles.changelog(settings)
+        state = await profiles.changelog(settings)
+        assert profiles.on_disk(running.data_dir) == state
+
+        running.wipe()
+        running.start()
+        await running.ready()
+        assert await running.stop() == 0
+        assert profiles.on_disk(running.data_dir) == state
 
 
 async def test_the_events_of_a_source_topic_made_anew_are_not_swallowed(

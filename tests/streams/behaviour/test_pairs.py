@@ -14,11 +14,13 @@ from streams.behaviour.pairs import (
     QUERIES,
     VERSION,
     PairRules,
+    encode_neighbours,
     fold,
     fold_all,
     neighbours,
     neighbours_of_all,
 )
+from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.errors import PairsCodecError
 from tests.streams.shoppers import NOW_MS
@@ -235,6 +237,19 @@ def test_the_layout_of_version_2_stays() -> None:
     published = neighbours(ITEM, GOLDEN)
     assert list(published.before) == [1, 2**64 - 1]
     assert list(published.queries) == ["Чай"]
+
+
+def test_what_is_published_is_the_message_of_the_contract() -> None:
+    before = {2**64 - 1: 1.0, 5: 2.0, 3: 2.0, 9: 1e-320}
+    state = fold(None, approach(0, before=before, query="Чай", shopper=9), RULES)
+    state = fold(state, approach(1, NOW_MS + 40 * YEAR, query="tea", shopper=9), RULES)
+    state = fold(state, approach(2, NOW_MS + 40 * YEAR, query="tea", shopper=8, weight=2.0), RULES)
+    (message,) = encode_neighbours([ITEM], [state])
+    key, as_of_ms, weight, items, queries = msgspec.msgpack.decode(message, strict=True)
+    assert (key, as_of_ms, weight) == (ITEM, NOW_MS + 40 * YEAR, pytest.approx(3.0))
+    assert list(items) == [3, 5, 2**64 - 1]  # heaviest first, ties by key, without what weighs nothing any more
+    assert queries == {"tea": 3.0}
+    assert serde.decode_neighbours(message) == neighbours(ITEM, state)
 
 
 def test_a_state_of_version_1_is_read_and_folded_into() -> None:
