@@ -64,7 +64,7 @@ class Cooccurrence:
         room = block_size(longest + 1)
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
-        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, limits.half_life_ms)
+        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, float(limits.half_life_ms))
         changes = 64 * limits.width if is_watched else 0
         self.table = record_table(related.capacity, FEWEST, limits.width, bounds, changes)
 
