@@ -47,8 +47,7 @@ LIMITS = Limits()
 class Cooccurrence:
     """The newest records of items and what each is related to. Not thread-safe.
 
-    Memory grows to 12 bytes a relation, 20 with its posting in a list that is half full: 154 MB for 200,000 records of
-    64, at the most 205 MB with the lists.
+    Memory grows to 12 bytes a weight, 154 MB for 200,000 records of 64, and to 4 to 8 bytes a posting.
 
     Attributes:
         table: the arrays, for kernels; replaced by larger ones when they are full.

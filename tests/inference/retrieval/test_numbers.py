@@ -35,16 +35,16 @@ def test_a_key_has_its_number_as_long_as_anybody_refers_to_it(changes: list[tupl
 
 def test_numbers_grow_and_are_used_again() -> None:
     numbers = ItemNumbers()
-    keys = np.random.default_rng(0).integers(0, 2**64, 5000, dtype=np.uint64)
+    keys = np.random.default_rng(0).integers(0, 2**64, 1500, dtype=np.uint64)
     given_numbers = [numbers.retain(key) for key in keys.tolist()]
-    assert numbers.find(keys).tolist() == given_numbers == list(range(5000))
-    assert numbers.capacity >= 5000
+    assert numbers.find(keys).tolist() == given_numbers == list(range(1500))
+    assert numbers.capacity >= 1500
     for number in given_numbers[::2]:
         numbers.release(number)
     assert (numbers.find(keys)[::2] == -1).all()
     assert numbers.find(keys)[1::2].tolist() == given_numbers[1::2]
     capacity = numbers.capacity
-    assert {numbers.retain(key) for key in range(2500)} == set(given_numbers[::2])
+    assert {numbers.retain(key) for key in range(750)} == set(given_numbers[::2])
     assert numbers.capacity == capacity
 
 
