@@ -251,7 +251,7 @@ def newest(records: list[ItemNeighbours], capacity: int, width: int) -> dict[int
     }
 
 
-def transition_scores(records: dict[int, ItemNeighbours], session: list[int], backwards: float) -> dict[int, float]:
+def transition_scores(records: dict[int, ItemNeighbours], session: list[int], backwards: float) -> dict[str, float]:
     """The formula of `transitions.py` in plain Python."""
     parts = {each: 1 / place for place, each in enumerate(session, start=1)}
     scores: defaultdict[int, float] = defaultdict(float)
