@@ -56,7 +56,7 @@ def measure(stage: Stage) -> Section:
     how = HOW.format(
         items=sizes.catalogue, learned=sizes.source_events, households=sizes.source_households, measured=len(queries),
         searches=sum(query.text is not None for query in queries) / len(queries), repeats=REPEATS,
-        sessions=len(replay.behaviour.sessions), pairs=len(replay.behaviour.together),
+        sessions=len(replay.behaviour.sessions), pairs=len(replay.behaviour.transitions),
         remembered=replay.behaviour.clicked.searches, limit=settings.candidates_per_source,
         candidates=sum(candidates) / len(candidates),
     )  # fmt: skip

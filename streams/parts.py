@@ -6,10 +6,7 @@ from inference.bundle import Bundle, load_bundle
 from inference.pipeline import Observer, Recommender, unobserved
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.clicked import Clicked
-from inference.retrieval.sessions import Sessions
 from inference.retrieval.sources import WORDS, make_sources
-from inference.retrieval.together import Together
 from streams.behaviour.pairs import PairRules
 from streams.contracts.messages import ModelRef
 from streams.engine import Engine
@@ -38,13 +35,16 @@ def recommender(
     """Make the function that ranks, over a catalogue that is still empty unless one in the bundle's space is given."""
     if catalogue is None:
         catalogue = Catalogue(
-            bundle.dim, exact_limit=settings.exact_search_limit, index_words=WORDS in settings.sources
+            bundle.dim,
+            exact_limit=settings.exact_search_limit,
+            index_words=WORDS in settings.sources,
+            numbers=behaviour.numbers,
         )
     return Recommender(
         catalogue,
         bundle.scorer,
         make_sources(settings.sources, behaviour),
-        partners=behaviour.together.partners,
+        partners=behaviour.transitions.partners,
         candidates_per_source=settings.candidates_per_source,
         candidates_ranked=settings.candidates_ranked,
         diversity=settings.diversity,
@@ -74,12 +74,7 @@ def trending_counts(settings: Settings) -> Trending:
 
 def behaviour_known(settings: Settings) -> Behaviour:
     """Make what the sources know of shoppers, still nothing."""
-    half_life_ms = pair_rules(settings).half_life_ms
-    return Behaviour(
-        together=Together(half_life_ms=half_life_ms),
-        sessions=Sessions(capacity=settings.sessions_kept),
-        clicked=Clicked(half_life_ms=half_life_ms),
-    )
+    return Behaviour(half_life_ms=pair_rules(settings).half_life_ms, sessions=settings.sessions_kept)
 
 
 def pair_rules(settings: Settings) -> PairRules:

@@ -1,37 +1,57 @@
-"""What shoppers do, as the sources know it: learned from the records of the stream, one set for all catalogues."""
+"""What shoppers do, as the sources know it: learned from the records of the stream, one object for all catalogues."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from inference.retrieval.clicked import Clicked
-from inference.retrieval.sessions import Sessions
-from inference.retrieval.together import Together
+from inference.retrieval.cooccurrence import HALF_LIFE_MS, Limits
+from inference.retrieval.numbers import ItemNumbers
+from inference.retrieval.sessions import CAPACITY, Sessions
+from inference.retrieval.transitions import ItemTransitions
 from inference.types import ItemNeighbours, SessionItems
 
 
-@dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What goes together, which sessions there were, what searches led to. Keyed by stable keys; not thread-safe."""
+    """Transitions between items, sessions, and what searches led to. Not thread-safe.
 
-    together: Together = field(default_factory=Together)
-    sessions: Sessions = field(default_factory=Sessions)
-    clicked: Clicked = field(default_factory=Clicked)
+    Args:
+        half_life_ms: that of the weights in the records.
+        sessions: how many sessions are remembered.
+        numbers: the numbers of items; its own if none are given.
+
+    Attributes:
+        numbers: the numbers of items, which the catalogues that the sources search have to share.
+    """
+
+    def __init__(
+        self,
+        *,
+        half_life_ms: float = HALF_LIFE_MS,
+        sessions: int = CAPACITY,
+        numbers: ItemNumbers | None = None,
+    ) -> None:
+        self.numbers = ItemNumbers() if numbers is None else numbers
+        self.transitions = ItemTransitions(self.numbers, Limits(half_life_ms=half_life_ms))
+        self.sessions = Sessions(self.numbers, capacity=sessions)
+        self.clicked = Clicked(self.numbers, half_life_ms=half_life_ms)
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> set[int]:
         """Take over records, each in the place of its older one, in any order.
 
         Returns the stable keys of the items that shoppers acted on, for `Catalogue.mark_seen`.
         """
-        seen: set[int] = set()
+        sessions: list[SessionItems] = []
+        neighbours: list[ItemNeighbours] = []
         for record in records:
             if isinstance(record, SessionItems):
-                self.sessions.learn(record)
-                seen.update(record.items)
-                continue
-            self.together.learn(record)
-            self.clicked.learn(record)
-            if record.mass > 0:
-                seen.add(record.key)
-        return seen
+                sessions.append(record)
+            else:
+                neighbours.append(record)
+        if sessions:
+            self.sessions.learn(sessions)
+        if neighbours:
+            self.transitions.learn(neighbours)
+            self.clicked.learn(neighbours)
+        seen = {record.key for record in neighbours if record.mass > 0}
+        return seen.union(*(record.items for record in sessions))

@@ -15,111 +15,120 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.encoding.text import remembered_query
-from inference.retrieval.found import Offers
-from inference.retrieval.offers import OffersSource, offers_of
+from inference.kernels.cooccurrence import read_lists
+from inference.kernels.votes import write_votes
+from inference.queries import QueryBatch
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
+from inference.retrieval.hits import Hits
+from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.port import CLICKED
-from inference.retrieval.relations import Relations
 from inference.retrieval.sparse import SparseIndex, document
-from inference.retrieval.tally import Sums, greatest
 from inference.retrieval.tokens import words
-from inference.types import NO_KEYS, ItemNeighbours, Keys, Query, stable_key
+from inference.retrieval.votes import results_of
+from inference.types import ItemNeighbours, stable_key
 
-CAPACITY = 200_000
 WIDTH = 8
-HALF_LIFE_MS = 60 * 86_400e3
 NEAR = 20
 """Remembered searches that a search may draw on, beside the same one."""
 NEAR_ENOUGH = 0.1
 ONE_ACTION = 1.0
-NO_SHARES: tuple[Keys, Sums] = (NO_KEYS, np.empty(0))
+
+
+class ClickedItems(NamedTuple):
+    """Numbers of items (n,), some more than once, and the share of the remembered weight that each has, (n,)."""
+
+    items: npt.NDArray[np.int32]
+    shares: npt.NDArray[np.float64]
+
+
+NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
 
 
 class Clicked:
     """Searches and the items acted on after them, from the items' newest records."""
 
-    def __init__(self, *, capacity: int = CAPACITY, width: int = WIDTH, half_life_ms: float = HALF_LIFE_MS) -> None:
-        self._relations = Relations(capacity, width, half_life_ms, appeared=self._remember, vanished=self._forget)
+    def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, half_life_ms: float = HALF_LIFE_MS) -> None:
+        self._item_numbers, self._searches = numbers, KeyNumbers()
+        limits = Limits(capacity=capacity, width=WIDTH, half_life_ms=half_life_ms)
+        self._cooccurrence = Cooccurrence(numbers, self._searches, limits, is_watched=True)
         self._texts: dict[int, str] = {}
-        self._numbers: dict[int, int] = {}
-        self._free: list[int] = []
-        self._searches: Keys = np.zeros(0, dtype=np.uint64)
         self._index = SparseIndex()
 
     def __len__(self) -> int:
-        return len(self._relations)
+        return len(self._cooccurrence)
 
     @property
     def searches(self) -> int:
         """How many different searches are remembered."""
-        return len(self._numbers)
+        return len(self._texts)
 
-    def learn(self, record: ItemNeighbours) -> None:
-        """Take over an item's record in the place of its older one; one without mass forgets the item."""
-        if record.mass <= 0:
-            self._relations.forget(record.key)
-            return
-        texts = {stable_key(text): text for text in record.queries}
-        fresh = {search: text for search, text in texts.items() if search not in self._texts}
-        self._texts |= fresh
-        weights = {search: record.queries[text] for search, text in texts.items()}
-        self._relations.replace(record.key, record.as_of_ms, record.mass, weights)
-        for search in fresh:
-            if search not in self._numbers:
-                del self._texts[search]
+    def learn(self, records: Sequence[ItemNeighbours]) -> None:
+        """Take over records, each in the place of the item's older one; one without mass forgets the item."""
+        keys = {text: stable_key(text) for record in records for text in record.queries}
+        weights = [{keys[text]: weight for text, weight in record.queries.items()} for record in records]
+        texts = {key: text for text, key in keys.items()}
+        for key, number, has_appeared in self._cooccurrence.learn(weighted_records(records, weights)):
+            if has_appeared:
+                self._texts[key] = texts[key]
+                self._index.add(number, document([(1.0, words(texts[key]))]))
+            else:
+                self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
 
-    def near(self, text: str) -> tuple[Keys, Sums]:
-        """Return remembered searches (n,) near to a normalised one, by stable key, and how near each is, in (0, 1]."""
-        same = stable_key(text)
+    def near(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """Return the numbers (n,) of remembered searches near to a normalised one, and how near each is, in (0, 1].
+
+        The same search comes first, the others by stable key.
+        """
+        (same,) = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
         matches = self._index.search(words(text))
-        searches = self._searches[matches.documents]
-        kept = np.flatnonzero((matches.shares >= NEAR_ENOUGH) & (searches != same))
-        kept = kept[greatest(NEAR, matches.shares[kept], searches[kept])]
-        kept = kept[np.argsort(searches[kept])]
-        if same not in self._numbers:
-            return searches[kept], matches.shares[kept]
-        first = np.array([same], dtype=np.uint64)
-        return np.concatenate([first, searches[kept]]), np.concatenate([np.ones(1), matches.shares[kept]])
+        (kept,) = ((matches.shares >= NEAR_ENOUGH) & (matches.documents != same)).nonzero()
+        if len(kept) > NEAR:
+            kept = kept[matches.shares[kept] >= np.partition(matches.shares[kept], -NEAR)[-NEAR]]
+        keys = self._searches.table.entries["key"][matches.documents]
+        kept = kept[np.lexsort((keys[kept], matches.shares[kept]))[-NEAR:]]
+        kept = kept[np.argsort(keys[kept])]
+        numbers, shares = matches.documents[kept].astype(np.int32), matches.shares[kept]
+        if same < 0:
+            return numbers, shares
+        return np.concatenate([[same], numbers]).astype(np.int32), np.concatenate([[1.0], shares])
 
-    def shares(self, text: str) -> tuple[Keys, Sums]:
-        """Return items (n,), some more than once, and the share of the remembered weight that each has, (n,)."""
-        relations = self._relations
+    def items_after(self, text: str) -> ClickedItems:
+        """Return the items that shoppers acted on after a normalised search or one near to it."""
         searches, similarities = self.near(text)
-        places, near = relations.holders(searches.tolist())
-        if not len(places):
-            return NO_SHARES
-        slots = places // relations.width
-        factors = relations.decay(slots, relations.as_of_ms[slots].max())
-        weights = relations.weights.ravel()[places] * factors * similarities[near]
+        table = self._cooccurrence.table
+        most = len(searches) * table.bounds.longest
+        items, weights = np.empty(most, dtype=np.int32), np.empty(most)
+        count = read_lists(table, searches, similarities, items, weights)
+        if not count:
+            return NONE_CLICKED
         # Sorted, because a sum of floats depends on the order.
-        return relations.keys[slots], weights / (np.sort(weights).sum() + ONE_ACTION)
+        total = np.sort(weights[:count]).sum() + ONE_ACTION
+        return ClickedItems(items[:count], weights[:count] / total)
 
-    def _remember(self, search: int) -> None:
-        number = self._numbers[search] = self._free.pop() if self._free else len(self._searches)
-        if number == len(self._searches):
-            self._searches = np.concatenate([self._searches, np.zeros(max(number, 256), dtype=np.uint64)])
-            self._free.extend(range(len(self._searches) - 1, number, -1))
-        self._searches[number] = search
-        self._index.add(number, document([(1.0, words(self._texts[search]))]))
-
-    def _forget(self, search: int) -> None:
-        number = self._numbers.pop(search)
-        self._index.remove(number, document([(1.0, words(self._texts.pop(search)))]))
-        self._free.append(number)
+    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Write what others acted on after the searches of the batch."""
+        hits.counts[:, place] = 0
+        results = results_of(catalogue, hits, place)
+        for query, text in enumerate(batch.texts):
+            if text:
+                items, shares = self.items_after(remembered_query(text))
+                write_votes(items, shares, self._item_numbers.votes, results, query)
 
 
 @dataclass(frozen=True, slots=True)
-class ClickedSource(OffersSource):
+class ClickedSource:
     """What others acted on after the shopper's search, or one near to it."""
 
     clicked: Clicked
     name: str = CLICKED
 
-    def offers(self, queries: Sequence[Query]) -> Offers:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Look up the searches among the queries."""
-        return offers_of(
-            [self.clicked.shares(remembered_query(query.text)) if query.text else NO_SHARES for query in queries]
-        )
+        self.clicked.vote(batch, catalogue, hits, place)

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from inference.kernels.keytable import HELD as _HELD
-from inference.kernels.keytable import KeyTable, Numbers, copy_keys, find_keys, key_table, release_number, retain_key
+from inference.kernels.keytable import (
+    HELD,
+    KeyTable,
+    Numbers,
+    copy_keys,
+    find_keys,
+    key_table,
+    release_number,
+    retain_key,
+)
+from inference.kernels.votes import Votes, votes
 from inference.types import Keys
 
 FEWEST = 256
@@ -22,7 +31,7 @@ class KeyNumbers:
         self.table: KeyTable = key_table(FEWEST)
 
     def __len__(self) -> int:
-        return int(self.table.sizes[_HELD])
+        return int(self.table.sizes[HELD])
 
     @property
     def capacity(self) -> int:
@@ -61,4 +70,18 @@ class KeyNumbers:
 
 
 class ItemNumbers(KeyNumbers):
-    """Numbers of items, shared by what is learned from shoppers and by all catalogues."""
+    """Numbers of items, shared by what is learned from shoppers and by all catalogues.
+
+    Attributes:
+        votes: scratch memory by item number, of the sources that add up votes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.votes: Votes = votes(self.capacity)
+
+    def make_room(self, more: int) -> None:
+        """Make room for `more` items."""
+        super().make_room(more)
+        if len(self.votes.sums) < self.capacity:
+            self.votes = votes(self.capacity)

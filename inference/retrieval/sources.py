@@ -34,7 +34,7 @@ from inference.retrieval.port import (
     CandidateSource,
 )
 from inference.retrieval.sessions import SessionsSource
-from inference.retrieval.together import TogetherSource
+from inference.retrieval.transitions import TransitionsSource
 
 __all__ = [
     "CLICKED",
@@ -201,11 +201,11 @@ SOURCES = (
     ),
     SourceSpec(
         name=TOGETHER, title="Together", reason="together", score="together", place="together_place",
-        build=lambda behaviour: TogetherSource(behaviour.together),
+        build=lambda behaviour: TransitionsSource(behaviour.transitions),
     ),
     SourceSpec(
         name=NEXT, title="Next", reason="together", score="next", place="next_place",
-        build=lambda behaviour: TogetherSource(behaviour.together, NEXT, most=1, backwards=0.5),
+        build=lambda behaviour: TransitionsSource(behaviour.transitions, NEXT, most=1, backwards=0.5),
     ),
     SourceSpec(
         name=SESSIONS, title="Sessions", reason="together", score="sessions", place="sessions_place",

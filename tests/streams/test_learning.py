@@ -67,7 +67,7 @@ async def test_records_are_learned_in_the_scorers_thread_and_every_catalogue_is_
         bench.apply("item-neighbours", neighbours(f"other-{number}"))
     bench.apply("sessions", serde.encode_msgpack(SessionItems(key=5, at_ms=1, items=(stable_key("i0"), 7))))
     await bench.learning.flush()
-    assert len(bench.behaviour.together) == 3 * LEARNED_AT_ONCE
+    assert len(bench.behaviour.transitions) == 3 * LEARNED_AT_ONCE
     assert len(bench.behaviour.sessions) == 1
     assert {name.rpartition("_")[0] for name in bench.threads} == {"scorer"}
     assert stable_key("i0") in bench.learning.seen
@@ -85,4 +85,4 @@ async def test_what_is_no_record_is_refused_and_the_rest_is_learned(bench: Bench
     bench.apply("item-neighbours", neighbours("i0"))
     await bench.learning.flush()
     await bench.learning.flush()
-    assert len(bench.behaviour.together) == 1
+    assert len(bench.behaviour.transitions) == 1

@@ -1,0 +1,539 @@
+"""Records that relate an item to others by weights, see `inference/retrieval/cooccurrence.py`: learning and voting."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
+from inference.kernels.newest import NEWEST, Newest, drop, is_older, key_of, newest, precedes, renew, take
+from inference.kernels.postings import (
+    NONE_DROPPED,
+    POSTINGS,
+    TOP,
+    Postings,
+    append,
+    clear,
+    drop_first,
+    is_listed,
+    no_postings,
+)
+from inference.kernels.votes import (
+    QUERIES,
+    RESULTS,
+    VOTES,
+    Results,
+    Votes,
+    add_vote,
+    items_at_hand,
+    write_hits,
+)
+from inference.queries import Queries
+from inference.types import Keys
+
+Sums = npt.NDArray[np.float64]
+
+LEAST = 1e-300
+MOST_HALVINGS = 64
+"""Beyond so many half-lives a weight is as good as nothing, and a power of two must not overflow."""
+POWERS = 2.0 ** np.arange(-MOST_HALVINGS - 1, MOST_HALVINGS + 2)
+ONE_ACTION = 1.0
+APPEARED, VANISHED = 1, 0
+
+
+class Bounds(NamedTuple):
+    """How much is kept and read: see the constants of `inference/retrieval/cooccurrence.py`."""
+
+    capacity: int
+    postings: int
+    longest: int
+    room: int
+    bits: int
+    half_life_ms: float
+
+
+OWNER = np.dtype([("total", "<f8"), ("growth", "<f8"), ("halvings", "<i8"), ("item", "<i4")], align=True)
+"""The weight of everything that made a record, and the number of the item whose record it is. 2^halvings · growth, with
+growth in [1, 2), is how much a weight of that time outweighs the same weight at time 0."""
+RELATION = np.dtype([("key", "<u8"), ("weight", "<f8"), ("before", "<f8"), ("number", "<i4")], align=True)
+"""What comes in: a related key, its weight and number. `before` is the strength that a column had."""
+Records = npt.NDArray[np.void]
+
+
+class RecordTable(NamedTuple):
+    """Records by slot.
+
+    Attributes:
+        newest: the slots, by the keys of items.
+        owners: dtype OWNER (slots,).
+        related: the numbers of what the item is related to, int32 (slots, width); anything where the weight is 0.
+        weights: as of the record's time, float64 (slots, width).
+        postings: for each related number the strongest records that have it: entries slot << bits | column.
+        changes: the key and the number of what a first record is related to, or none any more, and which of both,
+            uint64 (n, 3), in their order; empty if nobody needs to know.
+        bounds: what limits it all.
+        scratch: memory for one record that comes in, dtype RELATION (width,).
+        strengths: memory for those of one list, float64 (room,).
+    """
+
+    newest: Newest
+    owners: Records
+    related: Numbers
+    weights: Sums
+    postings: Postings
+    changes: npt.NDArray[np.uint64]
+    bounds: Bounds
+    scratch: Records
+    strengths: Sums
+
+
+class Rule(NamedTuple):
+    """How transitions count: from the newest `most` items at hand, what came before an item `backwards` times."""
+
+    most: int
+    backwards: float
+
+
+class WeightedRecords(NamedTuple):
+    """Records that come in: record i has `related[starts[i]:starts[i + 1]]` with the `weights` beside them."""
+
+    keys: Keys
+    at_ms: npt.NDArray[np.int64]
+    totals: Sums
+    starts: npt.NDArray[np.int64]
+    related: Keys
+    weights: Sums
+
+
+_sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
+_times = types.int64[::1]
+BOUNDS = types.NamedTuple((types.int64,) * 5 + (types.float64,), Bounds)
+RECORDS = types.NamedTuple(
+    (
+        NEWEST,
+        numba.from_dtype(OWNER)[::1],
+        types.int32[:, ::1],
+        types.float64[:, ::1],
+        POSTINGS,
+        types.uint64[:, ::1],
+        BOUNDS,
+        numba.from_dtype(RELATION)[::1],
+        _sums,
+    ),
+    RecordTable,
+)
+RULE = types.NamedTuple((types.int64, types.float64), Rule)
+BATCH = types.NamedTuple((_keys, _times, _sums, _times, _keys, _sums), WeightedRecords)
+
+
+@helper
+def strength_of(weight: float, at_ms: int, half_life_ms: float) -> float:
+    """Return the logarithm of a weight brought to a time that is the same for all, so that strengths compare."""
+    return float(np.log2(max(weight, LEAST)) + at_ms / half_life_ms)
+
+
+@helper
+def decay(record: np.void, to: np.void) -> float:
+    """Return the factor that brings a weight of one record to the time of another, if need be an earlier one."""
+    halvings = min(max(record["halvings"] - to["halvings"], -MOST_HALVINGS - 1), MOST_HALVINGS + 1)
+    factor = POWERS[halvings + MOST_HALVINGS + 1] * (record["growth"] / to["growth"])
+    return float(min(max(factor, POWERS[1]), POWERS[2 * MOST_HALVINGS + 1]))
+
+
+@helper
+def sort_list(records: RecordTable, number: int) -> None:
+    """Sort a list by strength, ties by the record's key, unless it is sorted. Their strengths stay in `scratch`."""
+    held = records.postings.lists[number]
+    if held["is_sorted"]:
+        return
+    start, length, bits = held["start"], held["length"], records.bounds.bits
+    values, strengths, newest = records.postings.values, records.strengths, records.newest
+    for at in range(length):
+        value = values[start + at]
+        slot = value >> bits
+        weight = records.weights[slot, value - (slot << bits)]
+        strength = strength_of(weight, newest.slots[slot]["at_ms"], records.bounds.half_life_ms)
+        place = at
+        while place > 0:
+            other = strengths[place - 1]
+            if other < strength or (
+                other == strength and key_of(newest, values[start + place - 1] >> bits) < key_of(newest, slot)
+            ):
+                break
+            strengths[place], values[start + place] = other, values[start + place - 1]
+            place -= 1
+        strengths[place], values[start + place] = strength, value
+    held["is_sorted"] = 1
+
+
+@helper
+def enlist(records: RecordTable, number: int, value: int) -> None:
+    """Add a place to a list; a list that grows too long loses its weakest."""
+    index, bounds = records.postings, records.bounds
+    append(index, number, value)
+    held = index.lists[number]
+    held["is_sorted"] = 0
+    if held["length"] > bounds.longest:
+        sort_list(records, number)
+        few = held["length"] - bounds.postings
+        last = index.values[held["start"] + few - 1]
+        drop_first(index, number, few, records.strengths[few - 1], key_of(records.newest, last >> bounds.bits))
+
+
+@helper
+def unlist(records: RecordTable, number: int, value: int) -> None:
+    """Take a place out of a list, if it is there."""
+    held, values = records.postings.lists[number], records.postings.values
+    start, last = held["start"], held["start"] + held["length"] - 1
+    for at in range(start, last + 1):
+        if values[at] == value:
+            values[at] = values[last]
+            held["length"] = last - start
+            held["is_sorted"] = 0
+            return
+
+
+@helper
+def note(records: RecordTable, noted: Numbers, key: np.uint64, number: int, change: int) -> None:
+    """Note that a key appeared or vanished."""
+    if len(records.changes) > 0:
+        records.changes[noted[0], 0] = key
+        records.changes[noted[0], 1] = np.uint64(number)
+        records.changes[noted[0], 2] = np.uint64(change)
+        noted[0] += 1
+
+
+@helper
+def leave(related: KeyTable, records: RecordTable, slot: int, column: int, noted: Numbers) -> None:
+    """End a relation."""
+    number = records.related[slot, column]
+    held = records.postings.lists[number]
+    unlist(records, number, slot << records.bounds.bits | column)
+    records.weights[slot, column] = 0.0
+    held["records"] = held["records"] - 1
+    if held["records"] == 0:
+        clear(records.postings, number)
+        note(records, noted, related.entries[number]["key"], number, VANISHED)
+    release(related, number)
+
+
+@helper
+def forget(numbers: KeyTable, related: KeyTable, records: RecordTable, slot: int, noted: Numbers) -> None:
+    """Drop a record."""
+    for column in range(records.related.shape[1]):
+        if records.weights[slot, column] > 0:
+            leave(related, records, slot, column, noted)
+    release(numbers, records.owners[slot]["item"])
+    drop(records.newest, slot)
+
+
+@helper
+def is_lighter(scratch: Records, place: int, other: int) -> bool:
+    """Tell whether one of the heaviest is lighter than another, ties by key."""
+    one, two = scratch[place]["weight"], scratch[other]["weight"]
+    return bool(one < two or (one == two and scratch[place]["key"] < scratch[other]["key"]))
+
+
+@helper
+def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Records) -> int:
+    """Copy the heaviest that fit of a record's weights above 0; return how many. Records are rarely too long."""
+    size, width = 0, len(scratch)
+    lightest = 0
+    for at in range(start, end):
+        key, weight = batch.related[at], batch.weights[at]
+        if not weight > 0:
+            continue
+        if size < width:
+            place = size
+            size += 1
+        else:
+            held = scratch[lightest]["weight"]
+            if weight < held or (weight == held and key < scratch[lightest]["key"]):
+                continue
+            place = lightest
+        scratch[place]["key"], scratch[place]["weight"] = key, weight
+        if size == width:
+            lightest = 0
+            for other in range(1, width):
+                if is_lighter(scratch, other, lightest):
+                    lightest = other
+    return size
+
+
+@helper
+def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: int, noted: Numbers) -> None:
+    """Replace what a slot's item is related to by the first `size` entries in `scratch`.
+
+    What stays keeps its column, so that only what comes or goes changes a list; where a list has dropped entries, what
+    stays may have grown strong enough to be listed.
+    """
+    entries, lists, width = related.entries, records.postings.lists, records.related.shape[1]
+    columns, weights = records.related[slot], records.weights[slot]
+    scratch = records.scratch
+    half_life_ms, bits, key = records.bounds.half_life_ms, records.bounds.bits, key_of(records.newest, slot)
+    for column in range(width):
+        if weights[column] > 0:
+            entries[columns[column]]["mark"] = column + 1
+            scratch[column]["before"] = 0.0
+            if lists[columns[column]]["dropped"] != NONE_DROPPED:
+                scratch[column]["before"] = strength_of(
+                    weights[column], records.newest.slots[slot]["at_ms"], half_life_ms
+                )
+    for at in range(size):
+        number = retain(related, scratch[at]["key"])
+        scratch[at]["number"] = number
+        # A column below 0: it stays. The new weight waits in `scratch`, as the column is still in a list.
+        if entries[number]["mark"] > 0:
+            release(related, number)
+            entries[number]["mark"] = -entries[number]["mark"]
+    for column in range(width):
+        if weights[column] > 0 and entries[columns[column]]["mark"] > 0:
+            entries[columns[column]]["mark"] = 0
+            leave(related, records, slot, column, noted)
+    renew(records.newest, slot, at_ms)
+    free = 0
+    for at in range(size):
+        number = scratch[at]["number"]
+        column = -entries[number]["mark"] - 1
+        entries[number]["mark"] = 0
+        weight = scratch[at]["weight"]
+        strength = strength_of(weight, at_ms, half_life_ms) if lists[number]["dropped"] != NONE_DROPPED else 0.0
+        listed = is_listed(records.postings, number, strength, key)
+        was_listed = False
+        if column >= 0:
+            was_listed = is_listed(records.postings, number, scratch[column]["before"], key)
+            lists[number]["is_sorted"] = 0
+        else:
+            # A column that stays may still wait for its new weight, but its weight is above 0: it is not free.
+            while weights[free] > 0:
+                free += 1
+            column = free
+            columns[column] = number
+            lists[number]["records"] += 1
+            if lists[number]["records"] == 1:
+                note(records, noted, scratch[at]["key"], number, APPEARED)
+        weights[column] = weight
+        if listed and not was_listed:
+            enlist(records, number, slot << bits | column)
+        elif was_listed and not listed:
+            unlist(records, number, slot << bits | column)
+
+
+@helper
+def is_earlier(records: RecordTable, slot: int, at_ms: int, total: float) -> bool:
+    """Tell whether a record that comes in is earlier than the one that is held."""
+    held_ms = records.newest.slots[slot]["at_ms"]
+    return bool(at_ms < held_ms or (at_ms == held_ms and total < records.owners[slot]["total"]))
+
+
+@helper
+def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> None:
+    """Write what a record says of its item."""
+    owner, half_life_ms = records.owners[slot], records.bounds.half_life_ms
+    halvings = np.floor(at_ms / half_life_ms)
+    owner["total"], owner["halvings"] = total, np.int64(halvings)
+    owner["growth"] = 2.0 ** ((at_ms - halvings * half_life_ms) / half_life_ms)
+
+
+@helper
+def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, noted: Numbers) -> bool:
+    """Tell whether a record of the greatest width may not fit: into the numbers, the slots, the lists, the changes."""
+    width, index, table = records.related.shape[1], records.postings, records.newest.table
+    return bool(
+        is_full(numbers, width + 1)
+        or is_full(related, width + 1)
+        or (is_full(table, 1) and table.sizes[HELD] < records.bounds.capacity)
+        or index.blocks[TOP] + width * records.bounds.room > len(index.values)
+        or (len(records.changes) > 0 and noted[0] + 3 * width > len(records.changes))
+    )
+
+
+@kernel(types.int64(KEY_TABLE, KEY_TABLE, RECORDS, BATCH, types.int64, types.int32[::1]), allocates=False)
+def learn_records(
+    numbers: KeyTable, related: KeyTable, records: RecordTable, batch: WeightedRecords, first: int, noted: Numbers
+) -> int:
+    """Take over the records from `first` on; return how many are taken over, fewer than all where room runs out.
+
+    `noted` (1,) counts the changes that are noted.
+    """
+    newest = records.newest
+    for record in range(first, len(batch.keys)):
+        if lacks_room(numbers, related, records, noted):
+            return record
+        key, at_ms, total = batch.keys[record], batch.at_ms[record], batch.totals[record]
+        slot = find(newest.table, key)
+        if not total > 0:
+            if slot != EMPTY:
+                forget(numbers, related, records, slot, noted)
+            continue
+        if slot == EMPTY:
+            if newest.table.sizes[HELD] == records.bounds.capacity:
+                oldest = newest.slots[0]["heap"]
+                if not precedes(newest, oldest, at_ms, key):
+                    continue
+                forget(numbers, related, records, oldest, noted)
+            slot = take(newest, key, at_ms)
+            records.owners[slot]["item"] = retain(numbers, key)
+        elif is_earlier(records, slot, at_ms, total):
+            continue
+        write_owner(records, slot, at_ms, total)
+        size = keep_heaviest(batch, batch.starts[record], batch.starts[record + 1], records.scratch)
+        write(related, records, slot, at_ms, size, noted)
+    return len(batch.keys)
+
+
+@helper
+def strongest(records: RecordTable, number: int) -> int:
+    """Return where the entries of a list begin that are read: of a long list the strongest, sorted to its end."""
+    held = records.postings.lists[number]
+    if held["length"] <= records.bounds.postings:
+        return int(held["start"])
+    sort_list(records, number)
+    return int(held["start"] + held["length"] - records.bounds.postings)
+
+
+@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, RULE, VOTES, RESULTS), allocates=False)
+def vote_by_transitions(
+    queries: Queries, numbers: KeyTable, records: RecordTable, rule: Rule, votes: Votes, results: Results
+) -> None:
+    """Write what goes with the newest items of each query.
+
+    First the items that shoppers came from, then those that they went to: sums of floats depend on the order.
+    """
+    hand, newest, index, width, bits = (
+        votes.hand,
+        records.newest,
+        records.postings,
+        records.related.shape[1],
+        records.bounds.bits,
+    )
+    for query in range(len(queries)):
+        count = items_at_hand(queries[query], numbers, rule.most, hand)
+        total = 0.0
+        for at in range(count):
+            total += 1.0 / (at + 1)
+        touched = 0
+        for at in range(count):
+            slot = find(newest.table, hand[at]["key"])
+            hand[at]["slot"] = slot
+            if slot == EMPTY:
+                continue
+            scale = 1.0 / (at + 1) / total / (records.owners[slot]["total"] + ONE_ACTION)
+            hand[at]["weight"] = scale
+            for column in range(width):
+                weight = records.weights[slot, column]
+                if weight > 0:
+                    touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scale)
+        for at in range(count):
+            if hand[at]["slot"] == EMPTY:
+                continue
+            item, scale = hand[at]["item"], hand[at]["weight"]
+            held = index.lists[item]
+            own = records.owners[hand[at]["slot"]]
+            for place in range(strongest(records, item), held["start"] + held["length"]):
+                value = index.values[place]
+                slot = value >> bits
+                factor = decay(records.owners[slot], own)
+                weight = records.weights[slot, value - (slot << bits)] * factor * scale
+                touched = add_vote(votes, touched, records.owners[slot]["item"], weight)
+        write_hits(votes, touched, count, results, query)
+
+
+@kernel(types.void(KEY_TABLE, RECORDS, _keys, _keys, types.float64[:, ::1], _numbers), allocates=False)
+def find_partners(
+    numbers: KeyTable, records: RecordTable, keys: Keys, others: Keys, weights: Sums, partners: Numbers
+) -> None:
+    """Write for each of `keys` (n,) which of `others` (m,) goes with it most often: the place, -1 if none does.
+
+    Of equally frequent ones the one with the greatest key. `weights` (n, m) are 0; those of the pairs are added.
+    """
+    newest, entries, width = records.newest, numbers.entries, records.related.shape[1]
+    for at in range(len(others)):
+        number = find(numbers, others[at])
+        if number != EMPTY:
+            entries[number]["mark"] = at + 1
+    for at in range(len(keys)):
+        own = find(newest.table, keys[at])
+        if own == EMPTY:
+            continue
+        for column in range(width):
+            if records.weights[own, column] > 0:
+                place = entries[records.related[own, column]]["mark"]
+                if place > 0:
+                    weights[at, place - 1] += records.weights[own, column]
+    for at in range(len(others)):
+        number = find(numbers, others[at])
+        if number != EMPTY:
+            entries[number]["mark"] = 0
+    for at in range(len(keys)):
+        own = find(newest.table, keys[at])
+        if own != EMPTY:
+            entries[records.owners[own]["item"]]["mark"] = at + 1
+    for at in range(len(others)):
+        slot = find(newest.table, others[at])
+        if slot == EMPTY:
+            continue
+        for column in range(width):
+            if records.weights[slot, column] > 0:
+                place = entries[records.related[slot, column]]["mark"] - 1
+                if place >= 0:
+                    own = find(newest.table, keys[place])
+                    factor = decay(records.owners[slot], records.owners[own])
+                    weights[place, at] += records.weights[slot, column] * factor
+    for at in range(len(keys)):
+        own = find(newest.table, keys[at])
+        if own != EMPTY:
+            entries[records.owners[own]["item"]]["mark"] = 0
+        best, best_weight = -1, 0.0
+        for other in range(len(others)):
+            weight = weights[at, other]
+            if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > others[best]):
+                best, best_weight = other, weight
+        partners[at] = best
+
+
+@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)
+def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums) -> int:
+    """Read the lists of related `numbers` (n,), the weights of each brought to the newest record's time and scaled.
+
+    Writes items and weights, list by list, and returns how many.
+    """
+    index, bits = records.postings, records.bounds.bits
+    latest = EMPTY
+    for at in range(len(numbers)):
+        held = index.lists[numbers[at]]
+        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
+            slot = int(index.values[place] >> bits)
+            if latest == EMPTY or is_older(records.newest, latest, slot):
+                latest = slot
+    count = 0
+    for at in range(len(numbers)):
+        held = index.lists[numbers[at]]
+        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
+            value = index.values[place]
+            slot = value >> bits
+            factor = decay(records.owners[slot], records.owners[latest])
+            items[count] = records.owners[slot]["item"]
+            weights[count] = records.weights[slot, value - (slot << bits)] * factor * scales[at]
+            count += 1
+    return count
+
+
+def record_table(related: int, slots: int, width: int, bounds: Bounds, changes: int) -> RecordTable:
+    """Return a table that is still empty, over related numbers below `related`; it notes up to `changes`."""
+    return RecordTable(
+        newest(slots),
+        np.zeros(slots, dtype=OWNER),
+        np.zeros((slots, width), dtype=np.int32),
+        np.zeros((slots, width)),
+        no_postings(related, width * bounds.room),
+        np.zeros((changes, 3), dtype=np.uint64),
+        bounds,
+        np.zeros(width, dtype=RELATION),
+        np.zeros(bounds.room),
+    )

@@ -1,0 +1,134 @@
+"""The newest records of a stream, by key: each has a slot, a number below the capacity; the oldest gives way.
+
+Which keys have a slot depends only on each key's newest time, not on the order in which records came: the newest by
+(time, key). A binary heap keeps the oldest at hand.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from inference.kernels.compiler import helper
+from inference.kernels.keytable import HELD, KEY_TABLE, KeyTable, copy_keys, key_table, release, retain
+
+SLOT = np.dtype([("at_ms", "<i8"), ("heap", "<i4"), ("heap_place", "<i4")], align=True)
+
+
+class Newest(NamedTuple):
+    """Slots of records.
+
+    Attributes:
+        table: the key of each slot; a slot has one reference.
+        slots: dtype SLOT (slots,): the time of the record in a slot, and where the slot lies in the heap; beside them
+            the heap itself: the slots held, the oldest first, each older than its two children.
+    """
+
+    table: KeyTable
+    slots: npt.NDArray[np.void]
+
+
+NEWEST = types.NamedTuple((KEY_TABLE, numba.from_dtype(SLOT)[::1]), Newest)
+
+
+def newest(slots: int) -> Newest:
+    """Return room for records in `slots`, a power of two."""
+    return Newest(key_table(slots), np.zeros(slots, dtype=SLOT))
+
+
+@helper
+def key_of(records: Newest, slot: int) -> np.uint64:
+    """Return the key of a record."""
+    return records.table.entries[slot]["key"]  # type: ignore[no-any-return]
+
+
+@helper
+def precedes(records: Newest, slot: int, at_ms: int, key: np.uint64) -> bool:
+    """Tell whether the record in a slot is older than (at_ms, key)."""
+    held_ms = records.slots[slot]["at_ms"]
+    return bool(held_ms < at_ms or (held_ms == at_ms and key_of(records, slot) < key))
+
+
+@helper
+def is_older(records: Newest, slot: int, other: int) -> bool:
+    """Tell whether the record in a slot is older than the one in another, ties by key."""
+    at_ms, other_ms = records.slots[slot]["at_ms"], records.slots[other]["at_ms"]
+    return bool(at_ms < other_ms or (at_ms == other_ms and key_of(records, slot) < key_of(records, other)))
+
+
+@helper
+def rise(records: Newest, place: int) -> None:
+    """Move the entry at a place of the heap up while it is older than its parent."""
+    slots = records.slots
+    slot = slots[place]["heap"]
+    while place > 0:
+        parent = (place - 1) // 2
+        if not is_older(records, slot, slots[parent]["heap"]):
+            break
+        moved = slots[parent]["heap"]
+        slots[place]["heap"], slots[moved]["heap_place"] = moved, place
+        place = parent
+    slots[place]["heap"], slots[slot]["heap_place"] = slot, place
+
+
+@helper
+def sink(records: Newest, place: int, size: int) -> None:
+    """Move the entry at a place of the heap down while a child is older."""
+    slots = records.slots
+    slot = slots[place]["heap"]
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and is_older(records, slots[child + 1]["heap"], slots[child]["heap"]):
+            child += 1
+        moved = slots[child]["heap"]
+        if not is_older(records, moved, slot):
+            break
+        slots[place]["heap"], slots[moved]["heap_place"] = moved, place
+        place = child
+    slots[place]["heap"], slots[slot]["heap_place"] = slot, place
+
+
+@helper
+def take(records: Newest, key: np.uint64, at_ms: int) -> int:
+    """Give a key that has none a slot and return it. There has to be room."""
+    size = records.table.sizes[HELD]
+    slot = retain(records.table, key)
+    records.slots[slot]["at_ms"] = at_ms
+    records.slots[size]["heap"], records.slots[slot]["heap_place"] = slot, size
+    rise(records, size)
+    return slot
+
+
+@helper
+def renew(records: Newest, slot: int, at_ms: int) -> None:
+    """Set the time of a record, no earlier than the one it had."""
+    records.slots[slot]["at_ms"] = at_ms
+    sink(records, records.slots[slot]["heap_place"], records.table.sizes[HELD])
+
+
+@helper
+def drop(records: Newest, slot: int) -> None:
+    """Take a record's slot back."""
+    slots = records.slots
+    place, last = slots[slot]["heap_place"], records.table.sizes[HELD] - 1
+    moved = slots[last]["heap"]
+    release(records.table, slot)
+    if moved != slot:
+        slots[place]["heap"], slots[moved]["heap_place"] = moved, place
+        rise(records, place)
+        sink(records, slots[moved]["heap_place"], last)
+
+
+def grown(records: Newest) -> Newest:
+    """Return a copy with twice the slots."""
+    slots = len(records.slots)
+    larger = newest(2 * slots)
+    copy_keys(records.table, larger.table)
+    larger.slots[:slots] = records.slots
+    return larger

@@ -1,0 +1,163 @@
+"""A bounded inverted index in arrays: for each number the places of the records that have it.
+
+The lists lie in one array, each in a block of 4, 8, 16, … places; a list that outgrows its block moves to one of twice
+the size, and freed blocks are used again. A list that grows beyond its bound loses its least entries. The greatest of
+those is remembered: an entry that is no greater is not listed later either, so that lists do not depend on the order in
+which records came. The order of entries, by strength and then by key, is the user's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from inference.kernels.compiler import helper
+from inference.kernels.keytable import Numbers
+
+SMALLEST = 4
+NO_BLOCK = -1
+NONE_DROPPED = -np.inf
+SIZES = 24
+TOP = SIZES
+"""Place in `Postings.blocks` of the first number of the array that was never used."""
+
+LIST = np.dtype(
+    [
+        ("start", "<i8"),
+        ("length", "<i4"),
+        ("room", "<i4"),
+        ("records", "<i4"),
+        ("is_sorted", "<i4"),
+        ("dropped", "<f8"),
+        ("dropped_key", "<u8"),
+    ],
+    align=True,
+)
+"""One list: its block, how many records have the number, listed or not, whether the list is sorted (for users that sort
+lists when they read them), and the order of the greatest entry that was dropped."""
+
+
+class Postings(NamedTuple):
+    """The lists of an inverted index.
+
+    Attributes:
+        lists: dtype LIST, one a number.
+        values: the entries of all lists, int32 (n,).
+        blocks: for each size of block the first free one, which holds the next in its first place; then TOP, int64.
+    """
+
+    lists: npt.NDArray[np.void]
+    values: Numbers
+    blocks: npt.NDArray[np.int64]
+
+
+POSTINGS = types.NamedTuple((numba.from_dtype(LIST)[::1], types.int32[::1], types.int64[::1]), Postings)
+
+
+def no_lists(capacity: int) -> npt.NDArray[np.void]:
+    """Return `capacity` empty lists."""
+    lists = np.zeros(capacity, dtype=LIST)
+    lists["dropped"] = NONE_DROPPED
+    return lists
+
+
+def no_postings(capacity: int, entries: int) -> Postings:
+    """Return empty lists for numbers below `capacity`, with room for `entries`."""
+    blocks = np.full(SIZES + 1, NO_BLOCK, dtype=np.int64)
+    blocks[TOP] = 0
+    return Postings(no_lists(capacity), np.zeros(entries, dtype=np.int32), blocks)
+
+
+def block_size(entries: int) -> int:
+    """Return the size of the block that a list of so many entries takes."""
+    size = SMALLEST
+    while size < entries:
+        size *= 2
+    return size
+
+
+def with_room(index: Postings, capacity: int, entries: int) -> Postings:
+    """Return the lists with room for numbers below `capacity` and for `entries` more; the same if there is room."""
+    lists, values, blocks = index
+    if len(lists) < capacity:
+        lists = no_lists(capacity)
+        lists[: len(index.lists)] = index.lists
+    if blocks[TOP] + entries > len(values):
+        values = np.zeros(2 * len(values) + entries, dtype=np.int32)
+        values[: len(index.values)] = index.values
+    return Postings(lists, values, blocks)
+
+
+@helper
+def size_class(room: int) -> int:
+    """Return the place in `blocks` of a block's size."""
+    place = 0
+    while room > SMALLEST:
+        room //= 2
+        place += 1
+    return place
+
+
+@helper
+def free_block(index: Postings, start: int, room: int) -> None:
+    """Keep a block for the next list that needs its size."""
+    place = size_class(room)
+    index.values[start] = index.blocks[place]
+    index.blocks[place] = start
+
+
+@helper
+def append(index: Postings, number: int, value: int) -> None:
+    """Add an entry at the end of a list. There has to be room for a block."""
+    held = index.lists[number]
+    length, room, start = held["length"], held["room"], held["start"]
+    if length == room:
+        larger = max(SMALLEST, 2 * room)
+        place = size_class(larger)
+        target = index.blocks[place]
+        if target == NO_BLOCK:
+            target = index.blocks[TOP]
+            index.blocks[TOP] = target + larger
+        else:
+            index.blocks[place] = index.values[target]
+        for at in range(length):
+            index.values[target + at] = index.values[start + at]
+        if room > 0:
+            free_block(index, start, room)
+        held["start"], held["room"] = target, larger
+        start = target
+    index.values[start + length] = value
+    held["length"] = length + 1
+
+
+@helper
+def clear(index: Postings, number: int) -> None:
+    """Forget a list."""
+    held = index.lists[number]
+    if held["room"] > 0:
+        free_block(index, held["start"], held["room"])
+    held["room"] = held["length"] = held["is_sorted"] = 0
+    held["dropped"], held["dropped_key"] = NONE_DROPPED, np.uint64(0)
+
+
+@helper
+def is_listed(index: Postings, number: int, strength: float, key: np.uint64) -> bool:
+    """Tell whether an entry of this order is listed: it is greater than what was dropped."""
+    held = index.lists[number]
+    dropped = held["dropped"]
+    return bool(strength > dropped or (strength == dropped and key > held["dropped_key"]))
+
+
+@helper
+def drop_first(index: Postings, number: int, few: int, strength: float, key: np.uint64) -> None:
+    """Drop the first `few` entries of a sorted list; `strength` and `key` are the order of the last of them."""
+    held = index.lists[number]
+    start, left = held["start"], held["length"] - few
+    for at in range(left):
+        index.values[start + at] = index.values[start + few + at]
+    held["length"] = left
+    held["dropped"], held["dropped_key"] = strength, key

@@ -1,0 +1,152 @@
+"""What the sources of behaviour share: the items at hand, and votes for items that are added up."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.keytable import KeyTable, Numbers, find
+from inference.kernels.selection import offer, sift_down
+from inference.queries import QUERY
+from inference.types import Keys, Vector
+
+EVIDENCE = 10
+"""Items of a session that count, the newest: older ones say next to nothing about what comes next, and cost as much."""
+UNTOUCHED = -1.0
+
+HAND = np.dtype([("key", "<u8"), ("weight", "<f8"), ("item", "<i4"), ("slot", "<i4")], align=True)
+QUERIES = numba.from_dtype(QUERY)[::1]
+
+
+class Votes(NamedTuple):
+    """Scratch memory for one query: sums by item number, and the items at hand.
+
+    Attributes:
+        sums: float64 (capacity,); UNTOUCHED between two queries.
+        touched: the numbers that have a sum, int32 (capacity,).
+        hand: the items at hand, dtype HAND (EVIDENCE,): key and number, -1 without one; the slot of its record, and the
+            weight of its votes.
+    """
+
+    sums: npt.NDArray[np.float64]
+    touched: Numbers
+    hand: npt.NDArray[np.void]
+
+
+class Results(NamedTuple):
+    """Where hits go, and what may be one.
+
+    Attributes:
+        row_of: the catalogue's row of each item number, int32 (capacity,); -1 where it has no such item.
+        available: whether the item of each row may be recommended, bool (rows,).
+        keys: the stable key of each row, uint64 (rows,).
+        rows: int32 (queries, sources, limit), best first.
+        scores: float32 (queries, sources, limit).
+        counts: int32 (queries, sources).
+        place: the source's place among the sources.
+    """
+
+    row_of: Numbers
+    available: npt.NDArray[np.bool_]
+    keys: Keys
+    rows: Numbers
+    scores: Vector
+    counts: Numbers
+    place: int
+
+
+VOTES = types.NamedTuple((types.float64[::1], types.int32[::1], numba.from_dtype(HAND)[::1]), Votes)
+RESULTS = types.NamedTuple(
+    (
+        types.int32[::1],
+        types.boolean[::1],
+        types.uint64[::1],
+        types.int32[:, :, ::1],
+        types.float32[:, :, ::1],
+        types.int32[:, ::1],
+        types.int64,
+    ),
+    Results,
+)
+
+
+def votes(capacity: int) -> Votes:
+    """Return sums for item numbers below `capacity`."""
+    return Votes(
+        np.full(capacity, UNTOUCHED),
+        np.zeros(capacity, dtype=np.int32),
+        np.zeros(EVIDENCE, dtype=HAND),
+    )
+
+
+@helper
+def items_at_hand(query: np.void, numbers: KeyTable, most: int, hand: npt.NDArray[np.void]) -> int:
+    """Write the newest distinct items of a query's session, at most `most`, to `hand`; return how many.
+
+    At the start of a session, the items remembered from earlier ones. An item that has no number is -1: it counts.
+    """
+    in_session = query["session_length"] > 0
+    length = query["session_length"] if in_session else query["recent_length"]
+    count = 0
+    for at in range(length):
+        if count == most:
+            break
+        key = query["session"][at] if in_session else query["recent"][at]
+        known = False
+        for other in range(count):
+            known = known or hand[other]["key"] == key
+        if not known:
+            hand[count]["key"], hand[count]["item"] = key, find(numbers, key)
+            count += 1
+    return count
+
+
+@helper
+def add_vote(votes: Votes, touched: int, item: int, weight: float) -> int:
+    """Add a weight, 0 or more, to an item's sum; return how many items have a sum."""
+    held = votes.sums[item]
+    if held < 0:
+        votes.sums[item] = weight
+        votes.touched[touched] = item
+        return touched + 1
+    votes.sums[item] = held + weight
+    return touched
+
+
+@helper
+def write_hits(votes: Votes, touched: int, count: int, results: Results, query: int) -> None:
+    """Select the best available items by their sums, at most 1, without the `count` items at hand; reset the sums."""
+    for at in range(count):
+        item = votes.hand[at]["item"]
+        if item >= 0:
+            votes.sums[item] = UNTOUCHED
+    rows, scores = results.rows[query, results.place], results.scores[query, results.place]
+    size = 0
+    for at in range(touched):
+        item = votes.touched[at]
+        total = votes.sums[item]
+        if total < 0:
+            continue
+        votes.sums[item] = UNTOUCHED
+        row = results.row_of[item] if item < len(results.row_of) else np.int32(-1)
+        if row >= 0 and results.available[row]:
+            size = offer(rows, scores, results.keys, size, int(row), np.float32(min(total, 1.0)))
+    for last in range(size - 1, 0, -1):
+        rows[0], rows[last] = rows[last], rows[0]
+        scores[0], scores[last] = scores[last], scores[0]
+        sift_down(rows, scores, results.keys, 0, last)
+    results.counts[query, results.place] = size
+
+
+@kernel(types.void(types.int32[::1], types.float64[::1], VOTES, RESULTS, types.int64), allocates=False)
+def write_votes(items: Numbers, weights: npt.NDArray[np.float64], votes: Votes, results: Results, query: int) -> None:
+    """Add up the `weights` (n,) of `items` (n,), some more than once, and write the hits of one query."""
+    touched = 0
+    for at in range(len(items)):
+        touched = add_vote(votes, touched, items[at], weights[at])
+    write_hits(votes, touched, 0, results, query)

@@ -1,0 +1,75 @@
+"""Items that shoppers act on in the same sessions as the items at hand.
+
+Item-to-item neighbours as in Sarwar, Karypis, Konstan & Riedl 2001, doi:10.1145/371920.372071, learned one event at a
+time. With c(i, j) = before_i[j] + before_j[i], the weight of the transitions between two items in either direction,
+decayed to the time of j, and the mass m(j), the weight of all actions on j,
+
+    share(i | j) = c(i, j) / (m(j) + 1),    score(i) = min(1, Σ_j α_j share(i | j) / Σ_j α_j)
+
+over the session's items j, the newest first with α = 1, 1/2, 1/3, … The 1 is one action's weight: what happened once is
+not yet a habit. The source `next` does the same for the last item alone, and what came after an item counts double:
+sequential rules, as in Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.kernels.cooccurrence import Rule, find_partners, vote_by_transitions
+from inference.kernels.votes import EVIDENCE
+from inference.queries import QueryBatch
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
+from inference.retrieval.hits import Hits
+from inference.retrieval.numbers import ItemNumbers
+from inference.retrieval.port import TOGETHER
+from inference.retrieval.votes import results_of
+from inference.types import ItemNeighbours, Keys
+
+
+class ItemTransitions:
+    """Transitions between items, from the items' newest records."""
+
+    def __init__(self, numbers: ItemNumbers, limits: Limits = LIMITS) -> None:
+        self._numbers = numbers
+        self._cooccurrence = Cooccurrence(numbers, numbers, limits)
+
+    def __len__(self) -> int:
+        return len(self._cooccurrence)
+
+    def learn(self, records: Sequence[ItemNeighbours]) -> None:
+        """Take over records, each in the place of the item's older one; one without mass forgets the item."""
+        self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
+
+    def partners(self, keys: Keys, others: Keys) -> list[int | None]:
+        """Return for each of `keys` (n,) which of `others` (m,), stable keys, goes with it most often; None if none.
+
+        Of equally frequent ones the one with the greatest key.
+        """
+        places = np.empty(len(keys), dtype=np.int32)
+        weights = np.zeros((len(keys), len(others)))
+        find_partners(self._numbers.table, self._cooccurrence.table, keys, others, weights, places)
+        named = others.tolist()
+        return [named[place] if place >= 0 else None for place in places.tolist()]
+
+    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
+        """Write what goes with the items of each query."""
+        numbers, results = self._numbers, results_of(catalogue, hits, place)
+        vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionsSource:
+    """What goes with the items of the session: with the newest `most`, those before them counting `backwards`."""
+
+    transitions: ItemTransitions
+    name: str = TOGETHER
+    most: int = EVIDENCE
+    backwards: float = 1.0
+
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Score what goes with each query's items, without those items."""
+        self.transitions.vote(batch, catalogue, hits, place, Rule(self.most, self.backwards))
