@@ -29,8 +29,9 @@ def fuse(
 ) -> tuple[Starts, Rows, Vector, Vector, Vector]:
     """Return the arrays of `shortlists.Candidates`: of each query the `most` (n,) best candidates.
 
-    `keys` are those of all rows, found by `table`. The keys `exclude[exclude_starts[i] : exclude_starts[i + 1]]` must not
-    be listed for query i. Sums are made in the order of the sources, in 64 bits: of so few 32-bit terms they are exact.
+    `keys` are those of all rows, found by `table`. Query i must not list the keys from `exclude_starts[i]` to
+    `exclude_starts[i + 1]` in `exclude`. Sums are made in the order of the sources, in 64 bits: of so few 32-bit
+    terms they are exact.
     """
     queries, sources, limit = hits.rows.shape
     bounds = np.empty(queries, dtype=np.int64)
@@ -99,5 +100,5 @@ def fuse(
             row = find(table, exclude[place])
             if row != EMPTY:
                 candidate_of[row] = UNKNOWN
-    total = starts[queries]
-    return starts, rows[:total], fused[:total], scores[:total], ranks[:total]
+    used = starts[queries]
+    return starts, rows[:used], fused[:used], scores[:used], ranks[:used]

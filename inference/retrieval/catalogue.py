@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels import popularity
-from inference.kernels.keytable import KeyTable, find_keys
+from inference.kernels.keytable import KeyTable
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Found, Hits, no_hits
@@ -100,13 +100,12 @@ class Catalogue:
 
     def row(self, key: int) -> int | None:
         """Return the row of the item with this stable key."""
-        row = int(self.rows_of(np.array([key], dtype=np.uint64))[0][0])
+        row = _find(self._rows, key)
         return None if row < 0 else row
 
     def rows_of(self, keys: Keys) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Return the rows (n,) of the items with these stable keys (n,), -1 without one, and whether there is one."""
-        rows = np.empty(len(keys), dtype=np.int32)
-        find_keys(self.table, np.ascontiguousarray(keys), rows)
+        rows = self._rows.find(keys)
         return rows, rows >= 0
 
     def item(self, row: int) -> Item:
@@ -129,7 +128,7 @@ class Catalogue:
             self.words.replace(row, self._items[row], item)
         self._items[row] = item
         self.columns.fill(row, key, item, vector)
-        self.columns.seen[row] = _holds(self._seen, key)
+        self.columns.seen[row] = _find(self._seen, key) >= 0
         self._nearest.changed(row, moved=not known)
 
     def remove(self, item_id: str) -> bool:
@@ -229,7 +228,5 @@ def _arrays(given: Weights) -> tuple[Keys, Vector]:
     )
 
 
-def _holds(numbers: KeyNumbers, key: int) -> bool:
-    found = np.empty(1, dtype=np.int32)
-    find_keys(numbers.table, np.array([key], dtype=np.uint64), found)
-    return bool(found[0] >= 0)
+def _find(numbers: KeyNumbers, key: int) -> int:
+    return int(numbers.find(np.array([key], dtype=np.uint64))[0])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.retrieval.columns import Rows
-from inference.retrieval.hits import Found
-from inference.retrieval.tally import Numbers, Pairs, Sums
+from inference.retrieval.tally import Numbers, Sums
 from inference.types import Keys, Vector
 
 
@@ -26,31 +23,6 @@ class Offers(NamedTuple):
     queries: Numbers
     keys: Keys
     weights: Sums
-
-
-def best(rows: Rows, scores: Vector, keys: Keys, limit: int) -> Found:
-    """Select the best `limit` of distinct `rows` (n,) by `scores` (n,), ties by the key of the row, also at the cut.
-
-    `keys` are those of all rows: only of a few they are needed.
-    """
-    if len(rows) > limit:
-        (kept,) = (scores >= np.partition(scores, -limit)[-limit]).nonzero()
-        rows, scores = rows[kept], scores[kept]
-    order = np.lexsort((keys[rows], -scores))[:limit]
-    return Found(rows[order], scores[order])
-
-
-def best_of_each(pairs: Pairs, scores: Vector, number: int, limit: int) -> list[Found | None]:
-    """Select for each of `number` queries the best `limit` rows; None where there is none.
-
-    `scores`, float32 (n,), are those of the pairs.
-    """
-    # The rows lie in the order of their keys.
-    order = falling(pairs.queries, scores, pairs.places)
-    rows, scores = pairs.rows[pairs.places[order]], scores[order]
-    starts = pairs.queries[order].searchsorted(np.arange(number + 1)).tolist()
-    own = [slice(start, min(start + limit, end)) for start, end in pairwise(starts)]
-    return [Found(rows[each], scores[each]) if each.start < each.stop else None for each in own]
 
 
 def falling(numbers: Numbers, scores: Vector, keys: npt.NDArray[np.integer]) -> Numbers:

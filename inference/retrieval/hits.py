@@ -36,7 +36,7 @@ class Hits(NamedTuple):
     @property
     def limit(self) -> int:
         """How many items a source may bring for a query."""
-        return self.rows.shape[2]
+        return int(self.rows.shape[2])
 
     def found(self, query: int, place: int) -> Found:
         """Return what the source in a place found for a query."""

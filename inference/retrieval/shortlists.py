@@ -56,9 +56,9 @@ class Shortlists:
 def retrieve(
     sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int, most: int | None = None
 ) -> Shortlists:
-    """Return the candidates of a batch: from each source at most `limit`, of each query the first `most` and at least k.
+    """Return the candidates of a batch: from each source at most `limit`, of each query the first `most`.
 
-    None for all that the sources found.
+    Of a query that wants more, k; None for all that the sources found.
     """
     hits = find(sources, batch, catalogue, limit)
     return merge(tuple(source.name for source in sources), batch, catalogue, hits, most)

@@ -6,12 +6,9 @@ encoder never met are found here.
 
 from __future__ import annotations
 
-import numpy as np
-
-from inference.retrieval.columns import Rows
 from inference.retrieval.sparse import Document, Matches, SparseIndex, document
 from inference.retrieval.tokens import words
-from inference.types import Item, Vector
+from inference.types import Item
 
 FIELD_WEIGHTS = {"title": 3.0, "brand": 2.0, "category": 1.0, "attributes": 1.0, "description": 0.5}
 """A word in the title says more of what an item is than one in its description."""
@@ -40,13 +37,6 @@ class WordIndex:
     def search(self, text: str) -> Matches:
         """Return the rows with some of the query's words, and BM25 as a share of the greatest within reach."""
         return self._index.search(words(text))
-
-    def relevance(self, text: str, rows: Rows) -> Vector:
-        """Return the share of each of `rows` (n,), float32; 0 for items that have none of the query's words."""
-        matches = self.search(text)
-        shares = np.zeros(max(matches.documents.max(initial=0), rows.max(initial=0)) + 1, dtype=np.float32)
-        shares[matches.documents] = matches.shares
-        return shares[rows]
 
 
 def _texts(item: Item) -> dict[str, str]:

@@ -55,7 +55,7 @@ def answers(source: CandidateSource, catalogue: Catalogue, limit: int = 9) -> li
 
 
 def same(one: Found, other: Found) -> bool:
-    return one.rows.tolist() == other.rows.tolist() and one.scores.tolist() == other.scores.tolist()
+    return bool(one.rows.tolist() == other.rows.tolist() and one.scores.tolist() == other.scores.tolist())
 
 
 @pytest.fixture(params=NAMES)
@@ -234,7 +234,9 @@ def hits_of(found: list[list[list[int]]], limit: int = 25) -> Hits:
     return hits
 
 
-def candidates(shortlists: Shortlists, query: int) -> tuple[list[int], list[float], list[object], list[object]]:
+def candidates(
+    shortlists: Shortlists, query: int
+) -> tuple[list[int], list[float], list[list[float]], list[list[float]]]:
     each = shortlists.candidates
     own = slice(each.starts[query], each.starts[query + 1])
     return each.rows[own].tolist(), each.fused[own].tolist(), each.scores[own].tolist(), each.ranks[own].tolist()

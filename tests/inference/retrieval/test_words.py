@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 from math import log
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,14 +105,6 @@ def test_titles_and_brands_tell_more_than_descriptions() -> None:
     shares = found(index, "red")
     assert shares[1] > shares[2] > shares[0]
     assert [*found(index, "blue")] == [2]
-
-
-def test_relevance_is_the_share_of_the_rows_asked_for() -> None:
-    index = index_of(*TITLES)
-    shares = found(index, "red usb")
-    rows = np.array([1, 4, 0], dtype=np.intp)
-    assert index.relevance("red usb", rows).tolist() == pytest.approx([shares[1], 0.0, shares[0]])
-    assert index.relevance("zzzz", rows).tolist() == [0, 0, 0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), titles | st.none()), max_size=25), titles)
