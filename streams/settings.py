@@ -101,7 +101,7 @@ class Settings(BrokerSettings):
     places_for_new: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="Places of a list, but for a search, kept for items that nobody has acted on yet"
     )
-    exact_search_limit: Annotated[int, Field(ge=0)] = Field(20_000, description="Up to so many items, search is exact")
+    exact_search_limit: Annotated[int, Field(ge=0)] = Field(100_000, description="Up to so many items, search is exact")
     trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
     trending_lasting_half_life_days: Duration = Field(30, description="Half-life of an item's lasting popularity")
     trending_interval_seconds: Duration = Field(1.0, description="How often a partition tells its trending items")

@@ -46,7 +46,7 @@ def fill(table: KeyTable, column: Vector, row_keys: Keys, keys: Keys, weights: V
     return size
 
 
-@kernel(int64(KEY_TABLE, KEY_TABLE, boolean[::1], uint64[::1], float32[::1]))
+@kernel(int64(KEY_TABLE, KEY_TABLE, boolean[::1], uint64[::1], float32[::1]), allocates=False)
 def mark_seen(seen: KeyTable, table: KeyTable, column: npt.NDArray[np.bool_], keys: Keys, weights: Vector) -> int:
     """Take note of keys whose weight is above 0, and return how many of them are new.
 
@@ -63,7 +63,7 @@ def mark_seen(seen: KeyTable, table: KeyTable, column: npt.NDArray[np.bool_], ke
     return fresh
 
 
-@kernel(void(COLUMNS, int32[::1], HITS, int64))
+@kernel(void(COLUMNS, int32[::1], HITS, int64), allocates=False)
 def find_trending(columns: Columns, popular: Rows, hits: Hits, place: int) -> None:
     """Write the most popular available items, the same for every query. `popular` are rows, best first."""
     queries, _, limit = hits.rows.shape

@@ -16,8 +16,7 @@ from inference.types import Keys, Vector
 
 Rows = npt.NDArray[np.int32]
 
-FEW = 16
-"""So many rows are sorted by insertion."""
+GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
 
 
 @helper
@@ -130,30 +129,35 @@ def keep_best(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> 
 
 @helper
 def sort_best_first(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
-    """Put `size` entries in order, the best first: quicksort, the larger part waiting, short parts by insertion."""
-    waiting = np.empty((64, 2), dtype=np.int64)
-    waiting[0, 0], waiting[0, 1] = 0, size
-    depth = 1
-    while depth > 0:
-        depth -= 1
-        start, end = waiting[depth, 0], waiting[depth, 1]
-        while end - start > FEW:
-            at = divide(rows, scores, keys, start, end)
-            if at - start > end - at:
-                waiting[depth, 0], waiting[depth, 1] = start, at
-                start = at + 1
-            else:
-                waiting[depth, 0], waiting[depth, 1] = at + 1, end
-                end = at
-            depth += 1
-        for place in range(start + 1, end):
+    """Put `size` entries in order, the best first.
+
+    Shell's sort with the gaps of Ciura 2001, doi:10.1007/3-540-44669-9_12: for a few hundred entries as fast as
+    quicksort, and it needs no other memory.
+    """
+    gap = 701
+    while gap < size:
+        gap = 9 * gap // 4
+    while gap > 0:
+        for place in range(gap, size):
             row, score = rows[place], scores[place]
             key = keys[row]
             at = place
-            while at > start and is_better(score, key, scores[at - 1], keys[rows[at - 1]]):
-                rows[at], scores[at] = rows[at - 1], scores[at - 1]
-                at -= 1
+            while at >= gap and is_better(score, key, scores[at - gap], keys[rows[at - gap]]):
+                rows[at], scores[at] = rows[at - gap], scores[at - gap]
+                at -= gap
             rows[at], scores[at] = row, score
+        gap = next_gap(gap)
+
+
+@helper
+def next_gap(gap: int) -> int:
+    """Return the gap after this one, 0 after 1."""
+    if gap > 701:
+        return gap * 4 // 9
+    for smaller in GAPS:
+        if smaller < gap:
+            return smaller
+    return 0
 
 
 @helper

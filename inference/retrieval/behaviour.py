@@ -18,13 +18,20 @@ class Behaviour:
     Args:
         half_life_ms: that of the weights in the records.
         sessions: how many sessions are remembered.
+        numbers: the numbers of items; its own if none are given.
 
     Attributes:
-        numbers: the numbers of items, which catalogues share.
+        numbers: the numbers of items, which the catalogues that the sources search have to share.
     """
 
-    def __init__(self, *, half_life_ms: float = HALF_LIFE_MS, sessions: int = CAPACITY) -> None:
-        self.numbers = ItemNumbers()
+    def __init__(
+        self,
+        *,
+        half_life_ms: float = HALF_LIFE_MS,
+        sessions: int = CAPACITY,
+        numbers: ItemNumbers | None = None,
+    ) -> None:
+        self.numbers = ItemNumbers() if numbers is None else numbers
         self.transitions = ItemTransitions(self.numbers, Limits(half_life_ms=half_life_ms))
         self.sessions = Sessions(self.numbers, capacity=sessions)
         self.clicked = Clicked(self.numbers, half_life_ms=half_life_ms)

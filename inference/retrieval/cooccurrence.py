@@ -47,8 +47,7 @@ LIMITS = Limits()
 class Cooccurrence:
     """The newest records of items and what each is related to. Not thread-safe.
 
-    Memory grows to 12 bytes a relation, 20 with its posting in a list that is half full: 154 MB for 200,000 records of
-    64, at the most 205 MB with the lists.
+    Memory grows to 12 bytes a weight, 154 MB for 200,000 records of 64, and to 4 to 8 bytes a posting.
 
     Attributes:
         table: the arrays, for kernels; replaced by larger ones when they are full.
@@ -64,7 +63,7 @@ class Cooccurrence:
         room = block_size(longest + 1)
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
-        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, limits.half_life_ms)
+        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, float(limits.half_life_ms))
         changes = 64 * limits.width if is_watched else 0
         self.table = record_table(related.capacity, FEWEST, limits.width, bounds, changes)
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from inference.kernels.keytable import HELD as _HELD
-from inference.kernels.keytable import KeyTable, Numbers, copy_keys, find_keys, key_table, release_number, retain_key
+from inference.kernels.keytable import (
+    HELD,
+    KeyTable,
+    Numbers,
+    copy_keys,
+    find_keys,
+    key_table,
+    release_number,
+    retain_key,
+)
 from inference.kernels.votes import Votes, votes
 from inference.types import Keys
 
@@ -23,7 +31,7 @@ class KeyNumbers:
         self.table: KeyTable = key_table(FEWEST)
 
     def __len__(self) -> int:
-        return int(self.table.sizes[_HELD])
+        return int(self.table.sizes[HELD])
 
     @property
     def capacity(self) -> int:

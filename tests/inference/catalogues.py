@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, Remembered, Vector, stable_key
 
 DIM = 16
+NUMBERS = ItemNumbers()
+"""The item numbers of all catalogues of the tests, and of what is learned of shoppers."""
 
 
 def unit_vectors(number: int, dim: int = DIM, seed: int = 0) -> Vector:
@@ -31,9 +34,9 @@ def item(item_id: str, *, in_stock: bool = True, category: str | None = None, br
     return Item(item_id=item_id, title=f"The {item_id}", category=path, brand=brand, in_stock=in_stock)
 
 
-def catalogue_of(vectors: Vector, *, exact_limit: int = 20_000) -> Catalogue:
+def catalogue_of(vectors: Vector, *, exact_limit: int = 20_000, numbers: ItemNumbers = NUMBERS) -> Catalogue:
     """Return a catalogue of items `0`, `1`, … with these vectors, in five categories and three brands."""
-    catalogue = Catalogue(vectors.shape[1], exact_limit=exact_limit)
+    catalogue = Catalogue(vectors.shape[1], exact_limit=exact_limit, numbers=numbers)
     for number, vector in enumerate(vectors):
         each = item(str(number), category=f"c{number % 5}", brand=f"b{number % 3}" if number % 4 else None)
         catalogue.upsert(each, quantise(vector))

@@ -14,7 +14,7 @@ from inference.retrieval.hits import Found, no_hits
 from inference.retrieval.port import CandidateSource
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key
-from tests.inference.catalogues import catalogue_of, item, queries_of, unit_vectors
+from tests.inference.catalogues import NUMBERS, catalogue_of, item, queries_of, unit_vectors
 
 ITEMS = 200
 UNAVAILABLE = {"4", "5", "6"}
@@ -57,7 +57,7 @@ def records(items: int = 40, sessions: int = 60) -> list[ItemNeighbours | Sessio
 
 def learned(*batches: list[ItemNeighbours | SessionItems]) -> Behaviour:
     """Return what was learned from the records."""
-    behaviour = Behaviour()
+    behaviour = Behaviour(numbers=NUMBERS)
     for batch in batches or (records(),):
         behaviour.learn(batch)
     return behaviour

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.retrieval.postings import Postings
-from inference.retrieval.slots import Slots
 from inference.retrieval.tally import Tally, among, distinct, greatest, greatest_of_each, pairs_of, spread, totals
 
 numbers = st.lists(st.integers(0, 19), max_size=60)
@@ -87,27 +85,3 @@ def test_postings_are_a_set(changes: list[tuple[bool, int]]) -> None:
     assert sorted(postings.values.tolist()) == sorted(model)
     postings.keep(postings.values % 2 == 0)
     assert sorted(postings.values.tolist()) == sorted(value for value in model if value % 2 == 0)
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 99)), max_size=60), st.integers(1, 6))
-def test_slots_hold_the_newest_in_whatever_order_they_came(records: list[tuple[int, int]], capacity: int) -> None:
-    newest = {key: max(at_ms for other, at_ms in records if other == key) for key, _ in records}
-    kept = sorted(((at_ms, key) for key, at_ms in newest.items()), reverse=True)[:capacity]
-    slots, times = Slots(capacity), dict[int, int]()
-    for key, at_ms in records:
-        if key in slots and times[key] >= at_ms:
-            continue
-        displaced = slots.displaced_by(key, at_ms)
-        if displaced == key:
-            continue
-        if displaced is not None:
-            slots.release(displaced)
-        assert 0 <= slots.take(key, at_ms) < capacity
-        times[key] = at_ms
-    assert {key for key in range(10) if key in slots} == {key for _, key in kept}
-    assert len({slots.get(key) for _, key in kept}) == len(kept) == len(slots)
-
-
-def test_slots_need_room() -> None:
-    with pytest.raises(ValueError, match="at least 1 required, 0 came"):
-        Slots(0)
