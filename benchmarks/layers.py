@@ -13,18 +13,21 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("retrieve", r"inference/retrieval/(?!vectors)|\bretrieve \(inference/pipeline"),
     ("score", r"inference/ranking/(features|scorer)|\brank \(inference/pipeline"),
     ("rank", r"\border \(inference/pipeline|inference/ranking/reasons"),
-    ("encode a query", r"inference/encoding/(?!session)|\b_?encode(_query)? \((streams/scoring|inference/bundle)"),
-    ("micro-batches", r"streams/(batching|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
+    (
+        "encode a query",
+        r"inference/encoding/(?!session)|\bencode(_queries|_each)? \((streams/scoring|inference/bundle)",
+    ),
+    ("thread hops", r"streams/(batch|scoring)\.py|concurrent/futures|_write_to_self|_read_from_self"),
     ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/contracts/serde|streams/contracts/(keys|refusals)"),
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
         "profile",
-        r"streams/(profiles/|engine|items/|state/rocksdb)|\b(read|_note) \(streams/state/table",
+        r"streams/(profiles/|engine|items/|state/rocksdb)|\b(read_many|put_many|_note) \(streams/state/table",
     ),
-    ("produce", r"aiokafka/producer/|streams/kafka/outbox|aiokafka/record/(default_records|_crecords).*build"),
+    ("produce", r"aiokafka/producer/|streams/kafka/producer|aiokafka/record/(default_records|_crecords).*build"),
     ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|consuming)"),
     ("network", r"aiokafka/(conn|client|cluster|protocol|util)|asyncio/(streams|selector_events|protocols|transports)"),
-    ("in flight and metrics", r"streams/worker/(event_path|inflight|monitor)|streams/metrics|prometheus_client/"),
+    ("in flight and metrics", r"streams/worker/(event_path|checkpoint|monitor)|streams/metrics|prometheus_client/"),
 )
 """Names of layers, and the frames that belong to them. Of a stack's frames, the innermost that matches any decides."""
 

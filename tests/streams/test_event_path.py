@@ -396,6 +396,7 @@ async def test_what_cannot_be_read_is_refused_in_its_turn_and_the_others_are_ser
     await until(lambda: len(bench.acknowledged) == 3, "all are acknowledged", PATIENCE_S)
     assert bench.table.stored[0, b"v"] == b"no profile"
     assert bench.counted("events_total", topic="clicks", outcome="invalid") == 2
+    assert bench.counted("batch_size_sum") == 1
 
 
 async def test_a_batch_of_nothing_but_refused_messages_is_acknowledged(bench: Bench) -> None:
