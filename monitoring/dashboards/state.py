@@ -119,15 +119,15 @@ READS = row(
 PROFILES = row(
     "Profiles",
     timeseries(
-        "Reading a profile",
-        "From RocksDB, decoded.",
+        "Reading profiles",
+        "Those of a batch, from RocksDB.",
         "s",
         quantiles("stage_duration_seconds", 0.5, 0.99, matchers=('stage="profile_read"',)),
         above(0.05, 0.005),
     ),
     timeseries(
-        "Writing a profile",
-        "To RocksDB and to the changelog's queue.",
+        "Writing profiles",
+        "Those of a batch, to RocksDB.",
         "s",
         quantiles("stage_duration_seconds", 0.5, 0.99, matchers=('stage="profile_write"',)),
         above(0.05, 0.005),

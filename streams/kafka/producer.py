@@ -22,6 +22,9 @@ LARGEST_MESSAGE = 1_000_000
 BATCH_BYTES = 256 * 1024
 """Largest record batch of a partition: the profiles or the lists of a whole batch of events."""
 
+FEW = 3
+"""So few records of a partition are cheaper to send one by one: three of 3 kB for 37 µs each instead of 47."""
+
 Record = tuple[bytes | None, bytes | None]
 """Key and value."""
 
@@ -36,7 +39,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class Sent(NamedTuple):
-    """A record batch on its way: `delivered` ends when the brokers have it, with the place of its first record."""
+    """Records on their way together: `delivered` ends when the brokers have them, with the place of the first."""
 
     delivered: asyncio.Future[RecordMetadata]
     records: int
@@ -70,8 +73,10 @@ class BatchProducer:
         return future
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
-        """Hand records of one partition over in their order, without lingering, as few record batches as hold them."""
+        """Hand records of one partition over in their order, in as few record batches as hold them."""
         producer = self._started()
+        if len(records) <= FEW:
+            return [Sent(await producer.send(topic, value, key, partition), 1) for key, value in records]
         return [
             Sent(await producer.send_batch(batch, topic, partition=partition), batch.record_count())
             for batch in _batches(producer, records)
@@ -96,8 +101,6 @@ class BatchProducer:
 
 def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[BatchBuilder]:
     """Yield batches as full as they may be, closed: nothing else is to be put into them, and they go at once."""
-    if not records:
-        return
     batch = producer.create_batch()
     for key, value in records:
         if batch.append(key=key, value=value, timestamp=None) is None:

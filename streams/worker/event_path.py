@@ -110,7 +110,6 @@ class EventPath:
         loop = asyncio.get_running_loop()
         while True:
             batch = await self.checkpoint.take(self.batch_size)
-            self.metrics.observe_batch(batch.waited_s)
             # Nothing is awaited between the choice of the model and the hop into the thread: batches reach it in the
             # order in which they were taken, so a profile never goes back to the space of the model before.
             processing = Processing(batch, self.serving.now)
@@ -137,6 +136,9 @@ class EventPath:
         processing.ranking = ranking
         if not ranking.events:
             return
+        refused = {id(message) for message, _ in processing.refused}
+        waited = zip(processing.batch.messages, processing.batch.waited_s, strict=True)
+        metrics.observe_batch([seconds for message, seconds in waited if id(message) not in refused])
         store = partial(self._store, processing.shoppers)
         folded = ranking.run(servable.engine, servable.scoring.recommender, store)
         if ranking.lists is not None:

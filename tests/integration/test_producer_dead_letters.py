@@ -77,10 +77,13 @@ async def test_records_of_a_partition_lie_in_order_in_as_few_batches_as_hold_the
     places = [(await each.delivered).offset for each in sent]
     assert places == [1 + sum(each.records for each in sent[:number]) for number in range(len(sent))]
     assert sum(each.records for each in sent) == 100
+    few = await producer.send_all(settings.clicks_topic, 1, [(b"a", b"few"), (None, b"after"), (b"them", None)])
+    assert [((await each.delivered).offset, each.records) for each in few] == [(101, 1), (102, 1), (103, 1)]
     assert await producer.send_all(settings.clicks_topic, 1, []) == []
     assert (await alone).offset == 0
     records = await stored(settings, settings.clicks_topic)
-    assert [(record.key, record.value) for record in records] == [(b"before", b"alone"), *messages]
+    expected = [(b"before", b"alone"), *messages, (b"a", b"few"), (None, b"after"), (b"them", None)]
+    assert [(record.key, record.value) for record in records] == expected
     await producer.stop(10)
 
 

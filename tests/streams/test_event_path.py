@@ -47,6 +47,8 @@ from tests.streams.shoppers import DIM, NOW_MS, RULES, act, item_of, search, uni
 ITEMS = [f"i{number}" for number in range(30)]
 LISTS, LETTERS = "recommendations", "dead-letters"
 SOON_S, NEVER_S = 0.05, 60.0
+ENOUGH_S = 0.5
+"""Seconds that are enough for all stages before the one that hangs, on a machine under load as well."""
 PATIENCE_S = 10.0
 
 
@@ -204,7 +206,7 @@ async def test_in_time_the_model_orders_the_lists_and_each_event_gets_its_own(be
     answers = await bench.lists(3)
     assert {answer.fallback for answer in answers} == {None}
     assert {answer.user_id: ids(answer)[-1] for answer in answers} == {f"u{n}": by_cosine(f"i{n}")[0] for n in range(3)}
-    assert bench.acknowledged == [(0, 0), (0, 1), (0, 2)]
+    await until(lambda: bench.acknowledged == [(0, 0), (0, 1), (0, 2)], "all are acknowledged", PATIENCE_S)
     assert bench.counted("batch_size_sum") == bench.counted("batch_queue_seconds_count") == 3
     assert bench.counted("events_total", topic="clicks", outcome="ok") == 3
     assert bench.counted("end_to_end_latency_seconds_count", trigger="view") == 3
@@ -224,20 +226,20 @@ async def test_a_batch_that_is_late_is_answered_in_retrieval_order_and_what_the_
     bench: Bench,
 ) -> None:
     bench.script.hang_in = "score"
-    bench.deadline(SOON_S)
+    bench.deadline(ENOUGH_S)
     await bench.takes(*messages(views("i5")))
     (answer,) = await bench.lists(1)
     assert ids(answer)[0] == by_cosine("i5")[0]
     assert answer.fallback == "deadline_exceeded"
     assert bench.counted("fallbacks_total", reason="deadline_exceeded") == 1
-    assert bench.acknowledged == [(0, 0)]
+    await until(lambda: bench.acknowledged == [(0, 0)], "it is acknowledged", PATIENCE_S)
     bench.script.hang_in = ""
     bench.deadline(NEVER_S)
     bench.script.gate.set()
     await bench.takes(*messages(views("i6", user_id="v"), offset=1))
     answers = await bench.lists(2)
     assert [each.fallback for each in answers] == ["deadline_exceeded", None]
-    assert bench.acknowledged == [(0, 0), (0, 1)]
+    await until(lambda: bench.acknowledged == [(0, 0), (0, 1)], "both are acknowledged", PATIENCE_S)
 
 
 async def test_when_even_retrieval_is_late_the_lists_are_of_popular_items_and_nothing_is_ranked_any_more(
@@ -388,6 +390,7 @@ async def test_what_cannot_be_read_is_refused_in_its_turn_and_the_others_are_ser
     await until(lambda: len(bench.acknowledged) == 3, "all are acknowledged", PATIENCE_S)
     assert bench.table.stored[0, b"v"] == b"no profile"
     assert bench.counted("events_total", topic="clicks", outcome="invalid") == 2
+    assert bench.counted("batch_size_sum") == 1
 
 
 async def test_a_batch_of_nothing_but_refused_messages_is_acknowledged(bench: Bench) -> None:
