@@ -84,9 +84,12 @@ def _together(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: P
             continue
         record = batch.records[query]
         session, recent = record["session"][: record["session_length"]], record["recent"][: record["recent_length"]]
-        # The newest action on an item counts.
-        actions = dict(zip(recent[::-1].tolist(), record["recent_actions"][: len(recent)][::-1].tolist(), strict=True))
         found = partners(keys[start:end], session if len(session) else recent)
+        actions: dict[int, int] = {}
+        if any(found):
+            # The newest action on an item counts.
+            done = record["recent_actions"][: len(recent)]
+            actions = dict(zip(recent[::-1].tolist(), done[::-1].tolist(), strict=True))
         for place, partner in zip(places[start:end].tolist(), found, strict=True):
             item = None if partner is None else catalogue.get(partner)
             if partner is None or item is None:
