@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar, cast
@@ -28,6 +29,7 @@ Report = Callable[[int, int, float], None]
 BESIDE_SOURCES = Path(__file__).parent / "__pycache__"
 
 _kernels: list[_Kernel] = []
+_given = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else None
 _fallback: Path | None = None
 
 
@@ -52,7 +54,7 @@ class _Kernel:
     def compile(self) -> Callable[..., Any]:
         """Compile, or load what was compiled before; nothing happens the second time."""
         if self._compiled is None:
-            cached = use_cache()
+            cached = use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
             # `numpy`: a division by zero gives infinity, as in NumPy, so that loops need no branch for it.
             # Without numba's runtime no array is counted when a helper gets it: what `allocates` is about.
             options = {} if self._allocates else {"_nrt": False}
@@ -118,19 +120,33 @@ def cache_in(directory: Path) -> None:
     _fallback = directory
 
 
-def use_cache() -> bool:
+def use_cache(sources: Path) -> bool:
     """Choose the cache's directory; False where none can be written, and kernels are compiled in each process.
 
     NUMBA_CACHE_DIR comes first, then the directory beside the sources (a checkout), then what `cache_in` was given
     (a container whose file system is read-only). Numba itself fails where it finds no directory.
+
+    Numba goes by the time of the one file that a kernel is written in. What a kernel takes from other files, helpers
+    and layouts, is compiled into it, too. So each version of the sources has a directory of its own in the cache.
+    `sources` is the directory of the kernel's file.
     """
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    for directory in (Path(given) if given else None, BESIDE_SOURCES, _fallback):
+    for directory in (_given, BESIDE_SOURCES, _fallback):
         if directory is not None and _is_writable(directory):
-            numba.config.CACHE_DIR = "" if directory == BESIDE_SOURCES else str(directory)
+            numba.config.CACHE_DIR = str(directory / f"kernels-{_digest(sources)}")
             return True
     _warn()
     return False
+
+
+@cache
+def _digest(sources: Path) -> str:
+    """Return what tells versions of the sources apart: of this package, the layouts above it and the kernel's own."""
+    here = Path(__file__).parent
+    digest = blake2b(digest_size=6)
+    for directory in dict.fromkeys((here, here.parent, here.parent / "retrieval", sources)):
+        for file in sorted(directory.glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

@@ -13,17 +13,18 @@ import pytest
 
 from inference.kernels import compiler
 
-PROGRAM = """
+HELPER = """@compiler.helper
+def double(x):
+    return 2.0 * x
+"""
+PROGRAM = f"""
 from pathlib import Path
 from numba import float64
 from inference.kernels import compiler
 
 compiler.BESIDE_SOURCES = Path("/proc/nowhere")
 
-@compiler.helper
-def double(x):
-    return 2.0 * x
-
+{HELPER}
 @compiler.kernel(float64(float64))
 def doubled_and_one_more(x):
     return double(x) + 1.0
@@ -61,7 +62,7 @@ def test_kernels_run_as_python_for_a_debugger(tmp_path: Path) -> None:
 @pytest.fixture
 def directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     made = {name: tmp_path / name for name in ("given", "sources", "data")}
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(made["given"]))
+    monkeypatch.setattr(compiler, "_given", made["given"])
     monkeypatch.setattr(compiler, "BESIDE_SOURCES", made["sources"])
     monkeypatch.setattr(compiler, "_fallback", made["data"])
     monkeypatch.setattr(numba.config, "CACHE_DIR", numba.config.CACHE_DIR)
@@ -73,25 +74,31 @@ def unwritable(directory: Path) -> None:
     directory.write_text("")
 
 
-def test_the_first_directory_that_can_be_written_is_taken(directories: dict[str, Path]) -> None:
-    assert compiler.use_cache()
-    assert str(directories["given"]) == numba.config.CACHE_DIR
-    directories["given"].rmdir()
-    unwritable(directories["given"])
-    assert compiler.use_cache()
-    assert numba.config.CACHE_DIR == ""  # numba's own place, beside the sources
-    directories["sources"].rmdir()
-    unwritable(directories["sources"])
-    assert compiler.use_cache()
-    assert str(directories["data"]) == numba.config.CACHE_DIR
+def test_the_first_directory_that_can_be_written_is_taken(directories: dict[str, Path], tmp_path: Path) -> None:
+    for directory in directories.values():
+        assert compiler.use_cache(tmp_path)
+        assert Path(numba.config.CACHE_DIR).parent == directory
+        directory.rmdir()
+        unwritable(directory)
 
 
 def test_where_none_can_be_written_the_log_says_what_to_set(
-    directories: dict[str, Path], caplog: pytest.LogCaptureFixture
+    directories: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for directory in directories.values():
         unwritable(directory)
     compiler._warn.cache_clear()
     with caplog.at_level(logging.WARNING):
-        assert not compiler.use_cache()
+        assert not compiler.use_cache(tmp_path)
     assert "NUMBA_CACHE_DIR" in caplog.text
+
+
+def test_a_change_of_what_a_kernel_takes_from_another_file_compiles_it_again(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
+    helpers = tmp_path / "helpers.py"
+    helpers.write_text("from inference.kernels.compiler import helper\n@helper\ndef double(x):\n    return 2.0 * x\n")
+    (tmp_path / "program.py").write_text(PROGRAM.replace(HELPER, "from helpers import double\n"))
+    assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 1 0 [(1, 1)]"
+    assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 0 1 []"
+    helpers.write_text(helpers.read_text().replace("2.0", "3.0"))
+    assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "10.0 1 0 [(1, 1)]"
