@@ -86,16 +86,14 @@ def examples(
     sessions = arrivals(interactions, sampling.session_gap_ms)
     start = round(sampling.after * len(interactions))
     position = 0
+    arriving = {
+        number
+        for number in sessions
+        if number >= start and _draw(sampling.seed, number, 1).random() < sampling.arrivals
+    }
     arrived: dict[int, QueryBatch] = {}
 
-    def happening() -> Iterator[Interaction]:
-        for number, interaction in enumerate(interactions):
-            # Looked at before what he then does is folded in.
-            if number >= start and number in sessions and _draw(sampling.seed, number, 1).random() < sampling.arrivals:
-                arrived[number] = replay.arrive(interaction.user_id, milliseconds(interaction))
-            yield interaction
-
-    for folded in replay.fold(happening()):
+    for folded in replay.fold(interactions, arriving):
         queries: list[QueryBatch] = []
         wanted: list[tuple[dict[int, float], np.random.Generator]] = []
         for place in range(len(folded.queries)):
@@ -114,6 +112,10 @@ def examples(
                 yield labelled(replay.recommender, shortlists.take([place]), acted_on, sampling.negatives, draw)
         position += len(folded.queries)
         progress(len(folded.queries))
+        if position in arriving:
+            # Looked at before what the shopper then does is folded in.
+            interaction = interactions[position]
+            arrived[position] = replay.arrive(interaction.user_id, milliseconds(interaction))
 
 
 def graded(

@@ -7,7 +7,7 @@ time passes, where a worker goes by its clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -74,22 +74,26 @@ class Replay:
         for answers in self._batches(interactions, self._answer):
             yield from answers
 
-    def fold(self, interactions: Iterable[Interaction]) -> Iterator[Folded]:
+    def fold(self, interactions: Iterable[Interaction], pauses: Collection[int] = ()) -> Iterator[Folded]:
         """Fold interactions into their profiles and yield what is to be ranked, in order, a batch at a time.
 
-        Until the next batch is asked for, `recommender` knows what it knew when each of these happened.
+        Until the next batch is asked for, `recommender` knows what it knew when each of these happened. A batch ends
+        before each of `pauses`, numbers of interactions: `arrive` then tells what was known before it.
         """
-        return self._batches(interactions, self._fold)
+        return self._batches(interactions, self._fold, pauses)
 
     def _batches(
-        self, interactions: Iterable[Interaction], process: Callable[[Sequence[Interaction]], Result]
+        self,
+        interactions: Iterable[Interaction],
+        process: Callable[[Sequence[Interaction]], Result],
+        pauses: Collection[int] = (),
     ) -> Iterator[Result]:
         """Process interactions in batches; what is due is brought up to date between two of them."""
         waiting: list[Interaction] = []
-        for interaction in interactions:
+        for number, interaction in enumerate(interactions):
             now_ms = milliseconds(interaction)
             is_due = self._trends_are_due(now_ms) or self._behaviour_is_due(now_ms)
-            if waiting and (is_due or len(waiting) == BATCH):
+            if waiting and (is_due or len(waiting) == BATCH or number in pauses):
                 yield process(waiting)
                 waiting = []
             if is_due:

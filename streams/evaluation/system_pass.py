@@ -100,7 +100,9 @@ class SystemPass:
         position = max(learned, int(self._cases.at[0]) - WARM_UP)
         self._replay.learn(_told(self._log.interactions[learned:position], progress))
         began = perf_counter()
-        for folded in self._replay.fold(self._interactions(position, end, asked)):
+        pauses = {at - position for at in asked} if self._cases.arrival else set[int]()
+        self._arrive(position, asked)
+        for folded in self._replay.fold(self._log.interactions[position:end], pauses):
             number = len(folded.queries)
             self._watch.stages[FOLD].append((perf_counter() - began) / number * MICROSECONDS)
             wanted = [(n, case) for n in range(number) for case in asked.get(position + n, ())]
@@ -111,16 +113,15 @@ class SystemPass:
                 self._rank([case for _, case in wanted], queries)
             position += number
             progress(number)
+            self._arrive(position, asked)
             began = perf_counter()
         return self._result()
 
-    def _interactions(self, start: int, end: int, asked: dict[int, list[int]]) -> Iterator[Interaction]:
-        """Yield what happens; who arrives is looked at before what he then does is folded in."""
-        for position in range(start, end):
-            if self._cases.arrival and position in asked:
-                interaction, at_ms = self._log.interactions[position], int(self._log.at_ms[position])
-                self._arrivals[position] = self._replay.arrive(interaction.user_id, at_ms)
-            yield self._log.interactions[position]
+    def _arrive(self, position: int, asked: dict[int, list[int]]) -> None:
+        """Look at a shopper who arrives, where a list is asked for then, before the next interaction is folded in."""
+        if self._cases.arrival and position in asked:
+            user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
+            self._arrivals[position] = self._replay.arrive(user_id, at_ms)
 
     def _arrived(self, position: int, places: Sequence[int]) -> QueryBatch:
         return QueryBatch.joined([self._arrivals.pop(position + place) for place in places])

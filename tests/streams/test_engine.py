@@ -248,7 +248,7 @@ def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
 
 def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_ms: int = 0) -> list[Recommendations]:
     ranked = ranked or lists(*[()] * len(folded.events))
-    return engine.compose(folded, ranked, moment(NOW_MS + after_ms))
+    return engine.compose(folded, ranked, [moment(NOW_MS + after_ms)] * len(folded.events))
 
 
 def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> None:
