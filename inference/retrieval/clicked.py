@@ -115,7 +115,7 @@ class Clicked:
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write what others acted on after the searches of the batch."""
         hits.counts[:, place] = 0
-        results = results_of(catalogue, hits, place)
+        results = results_of(self._item_numbers, catalogue, hits, place)
         for query, text in enumerate(batch.texts):
             if text:
                 items, shares = self.items_after(remembered_query(text))

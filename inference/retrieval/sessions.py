@@ -80,7 +80,7 @@ class Sessions:
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write what the neighbours of each query's session had beside what it has."""
-        numbers, results = self._numbers, results_of(catalogue, hits, place)
+        numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
         vote_by_sessions(batch.records, numbers.table, self._table, numbers.votes, results)
 
     def _make_room(self) -> None:

@@ -57,7 +57,7 @@ class ItemTransitions:
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
         """Write what goes with the items of each query."""
-        numbers, results = self._numbers, results_of(catalogue, hits, place)
+        numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
         vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
 
 

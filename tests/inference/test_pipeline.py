@@ -143,7 +143,8 @@ def test_items_that_left_the_catalogue_since_the_retrieval_are_left_out_of_its_o
 
 
 def test_nothing_to_go_by_is_an_empty_list_and_no_error(catalogue: Catalogue) -> None:
-    empty = Recommender(Catalogue(DIM), Linear(), make_sources(NAMES, Behaviour()))
+    behaviour = Behaviour()
+    empty = Recommender(Catalogue(DIM, numbers=behaviour.numbers), Linear(), make_sources(NAMES, behaviour))
     blind = Recommender(catalogue, Linear(), [])
     everything = np.array([stable_key(str(number)) for number in range(300)], dtype=np.uint64)
     assert empty.recommend(queries_of(3)) == [RankedList(())] * 3

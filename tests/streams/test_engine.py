@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from inference.encoding.text import remembered_query
-from inference.queries import LONG_TERM, QUERY, SEARCH, SHORT_TERM, QueryBatch
+from inference.queries import LONG_TERM, PAST_TENSES, QUERY, SEARCH, SHORT_TERM, QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, SessionItems, Vector, stable_key
 from streams.contracts.messages import Approach, Intent, ItemVector, ModelRef, Recommendations, Search
 from streams.contracts.serde import encode_json, recommendation_id
-from streams.engine import PAST_TENSES, Engine, Event, Folded
+from streams.engine import Engine, Event, Folded
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
-from streams.profiles.profile import Source
+from streams.profiles.profile import ACTIONS, Source
 from tests.streams.shoppers import DIM, NOW_MS, RULES, Happening, act, at, item_of, moment, search, unit_vector
 
 MODEL = ModelRef(name="m", version="1")
@@ -112,6 +112,10 @@ def cosine(vector: Vector | None, item_id: str) -> float:
     assert vector is not None
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     return float(vector @ unit_vector(item_id))
+
+
+def test_the_past_tenses_of_queries_are_those_of_the_actions_in_their_order() -> None:
+    assert tuple(action.past_tense for action in ACTIONS) == PAST_TENSES
 
 
 def test_the_first_event_ever_makes_a_profile_and_a_query(engine: Engine) -> None:
