@@ -15,7 +15,13 @@ from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, SessionItems, Vector, stable_key
 from streams.contracts.messages import Approach, Intent, ItemVector, ModelRef, Recommendations, Search
-from streams.contracts.serde import encode_json, recommendation_id
+from streams.contracts.serde import (
+    decode_approaches,
+    decode_session,
+    encode_json,
+    encode_msgpack,
+    recommendation_id,
+)
 from streams.engine import Engine, Event, Folded
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
@@ -445,3 +451,13 @@ def test_a_model_of_another_space_makes_the_vectors_again(engine: Engine, change
 
 def unit8(item_id: str, dim: int) -> bytes:
     return quantise(unit_vector(item_id, dim)).tobytes()
+
+
+@pytest.mark.parametrize("timestamp_ms", [2**63 - 1, -(2**63), 0])
+def test_whatever_time_a_producer_gives_a_message_what_it_says_of_its_item_can_be_read(
+    engine: Engine, timestamp_ms: int
+) -> None:
+    action, source = act("view", "a"), Source("clicks", 0, 1, timestamp_ms)
+    folded = engine.fold([event((action, source))], [None])
+    assert decode_approaches(encode_msgpack(folded.approaches)) == folded.approaches
+    assert [decode_session(encode_msgpack(each)) for each in folded.sessions] == folded.sessions

@@ -241,3 +241,14 @@ def test_a_snapshot_larger_than_is_published_is_taken_over() -> None:
     trending.add(TrendIncrements.of([(0, 8999, NOW_MS, 1.0)]))
     assert scores(trending)[8999] == 1.0
     assert len(scores(trending)) == SNAPSHOT_ITEMS
+
+
+@pytest.mark.parametrize("as_of_ms", [-(2**61), 0, 2**61])
+@pytest.mark.parametrize("counts", [{}, {0: 0.0}, {2**64 - 1: 1e15, 0: 5e-324}])
+def test_a_snapshot_at_the_bounds_ends_nothing(as_of_ms: int, counts: dict[int, float]) -> None:
+    trending = counted([(1, 8, NOW_MS, 1.0)])
+    snapshot = TrendingSnapshot(partition=0, as_of_ms=as_of_ms, counts=counts, lasting=counts)
+    trending.restore(serde.decode_trending(serde.encode_msgpack(snapshot)))
+    assert all(0 < share <= 1 for share in scores(trending).values())
+    trending.add(TrendIncrements.of([(0, 8, NOW_MS, 1.0)]))
+    assert all(0 < share <= 1 for share in [*scores(trending).values(), *lasting(trending).values()])
