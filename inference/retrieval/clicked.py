@@ -27,8 +27,8 @@ from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
+from inference.retrieval.names import CLICKED
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
-from inference.retrieval.port import CLICKED
 from inference.retrieval.sparse import SparseIndex, document
 from inference.retrieval.tokens import words
 from inference.retrieval.votes import results_of

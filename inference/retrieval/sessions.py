@@ -30,8 +30,8 @@ from inference.kernels.sessions import Bounds, SessionRecords, learn_sessions, s
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
+from inference.retrieval.names import SESSIONS
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.port import SESSIONS
 from inference.retrieval.votes import results_of
 from inference.types import SessionItems
 

@@ -24,8 +24,8 @@ from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
+from inference.retrieval.names import TOGETHER
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.port import TOGETHER
 from inference.retrieval.votes import results_of
 from inference.types import ItemNeighbours, Keys
 

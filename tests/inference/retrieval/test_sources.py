@@ -148,8 +148,9 @@ def test_the_table_of_sources_gives_each_its_own_name_reason_and_features() -> N
     assert {source.reason for source in SOURCES} == {
         "search", "clicked", "together", "taste", "habit", "trend", "new",
     }  # fmt: skip
-    titles = [source.title for source in SOURCES]
-    assert len(set(titles)) == len(titles)
+    for distinct in ([source.title for source in SOURCES], [source.letter for source in SOURCES]):
+        assert len(set(distinct)) == len(SOURCES)
+    assert all(source.letter.lower() in source.title.lower() for source in SOURCES)
 
 
 def test_every_item_is_found_where_others_choose_the_candidates(catalogue: Catalogue) -> None:
