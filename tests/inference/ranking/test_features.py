@@ -18,6 +18,8 @@ from inference.types import Habits, Keys, PriceHabit, Query, Remembered, Vector,
 from tests.inference.catalogues import catalogue_of, item, queries_of, unit_vectors
 from tests.inference.ranking.shortlists import shortlists_of
 
+pytestmark = pytest.mark.kernel
+
 ITEMS = 40
 
 

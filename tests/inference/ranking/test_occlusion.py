@@ -10,6 +10,8 @@ from inference.ranking.occlusion import CLICKED, GROUPS, HABIT, NOTHING, SEARCH,
 from inference.retrieval.sources import SOURCES
 from inference.types import Vector
 
+pytestmark = pytest.mark.kernel
+
 
 def logistic(weights: dict[str, float], features: Vector) -> Vector:
     logits = sum(weight * features[:, FEATURES.index(name)] for name, weight in weights.items())

@@ -47,6 +47,8 @@ from tests.inference.retrieval.behaviours import (
     shoppers,
 )
 
+pytestmark = pytest.mark.kernel
+
 
 def source_of(name: str, behaviour: Behaviour | None = None) -> CandidateSource:
     (source,) = make_sources([name], behaviour or Behaviour(numbers=NUMBERS))

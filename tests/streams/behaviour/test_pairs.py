@@ -24,6 +24,8 @@ from streams.errors import PairsCodecError
 from tests.streams.behaviour.items import fold, neighbours
 from tests.streams.shoppers import NOW_MS
 
+pytestmark = pytest.mark.kernel
+
 DAY = 86_400_000
 RULES = PairRules()
 YEAR = 365 * DAY

@@ -22,6 +22,8 @@ from streams.items.trending import (
 )
 from tests.streams.shoppers import NOW_MS
 
+pytestmark = pytest.mark.kernel
+
 HOUR = 3600_000
 HALF_LIFE = 24 * HOUR
 LASTING = 30 * 24 * HOUR

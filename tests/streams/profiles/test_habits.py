@@ -21,6 +21,8 @@ from streams.profiles.profile import HABIT, Memory, PriceMoments, empty
 from tests.streams.profiles.reference import price_habit
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SPACE, act, at, fold_all, fold_batch, read
 
+pytestmark = pytest.mark.kernel
+
 DAY = 86_400_000
 GAP = RULES.session_gap_ms
 EACH = rules_record(RULES, window=1, list_size=1, faded=0.0)

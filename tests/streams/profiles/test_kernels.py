@@ -43,6 +43,8 @@ from tests.streams.shoppers import (
     unit_vector,
 )
 
+pytestmark = pytest.mark.kernel
+
 TOPICS = ("clicks", "searches", "carts", "orders")
 
 
