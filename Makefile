@@ -13,9 +13,12 @@ EXAMPLES = INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams examples --c
 # searches are better, the others no worse.
 TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
+KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles
+FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \
+	$(addprefix tests/streams/test_,engine.py event_path.py pair_path.py learning.py serde.py settings.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compose check format monitoring lock bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-compose check format monitoring lock bench model ranker clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +37,15 @@ demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in t
 
 test: $(STAMP) ## Run every test; a missing Kafka is a failure in CI and a skip elsewhere
 	$(BIN)/python -m pytest $(ARGS)
+ifndef ARGS
+	$(MAKE) test-kernels
+endif
+
+test-kernels: $(STAMP) ## Run the tests of compiled code once more, as plain Python
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m kernel --hypothesis-profile few -k "not takes_at_most" $(KERNELS)
+
+test-fast: $(STAMP) ## Run what finds most mistakes, in less than a minute
+	$(BIN)/python -m pytest --hypothesis-profile few $(FAST)
 
 test-compose: $(STAMP) ## Bring the Compose file up for real (root; docker.io, buildah, mmdebstrap, iptables, Maven)
 	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0

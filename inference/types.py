@@ -24,6 +24,15 @@ NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 """An id that the shop gives: of an item, a user, an event, a session."""
 
+Key = Annotated[int, msgspec.Meta(ge=0)]
+"""A stable key: 64 bits, and MessagePack holds no more."""
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**61), le=2**61)]
+"""A time of an internal record, since the epoch; the difference of two fits into 64 bits."""
+
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+"""A sum of weights in an internal record: kernels sort and add them, so each is a finite number."""
+
 
 def stable_key(text: str) -> int:
     """Return 64 bits of BLAKE2b of `text`: the same in every process, on every machine, for ever."""
@@ -104,11 +113,11 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
         queries: of each search that led to the item: the normalised query and the weight of the actions after it.
     """
 
-    key: int
-    as_of_ms: int
-    mass: float
-    before: Mapping[int, float] = {}
-    queries: Mapping[str, float] = {}
+    key: Key
+    as_of_ms: Milliseconds
+    mass: Weight
+    before: Mapping[Key, Weight] = {}
+    queries: Mapping[str, Weight] = {}
 
 
 class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -117,9 +126,9 @@ class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     `key` tells sessions apart and says nothing of the shopper; `at_ms` is the event time of the newest action.
     """
 
-    key: int
-    at_ms: int
-    items: tuple[int, ...]
+    key: Key
+    at_ms: Milliseconds
+    items: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from streams.profiles import kernels
 from streams.profiles.arrange import Arranged, arrange, arrival
 from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, load, texts_of
-from streams.profiles.profile import ACTIONS, ProfileRules, Source
+from streams.profiles.profile import ProfileRules, Source
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
@@ -40,7 +40,6 @@ INTENT_LABELS = 3
 FADED = 0.05
 """A search whose weight has decayed to less is no intent any more, nor is a short-term intent of that length."""
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
-PAST_TENSES = tuple(action.past_tense for action in ACTIONS)
 OUTCOMES = ("ok", "late", "replayed")
 """By the outcomes of `streams.profiles.batch`."""
 _CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")

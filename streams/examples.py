@@ -19,8 +19,8 @@ from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.learning.examples import Examples
 from inference.pipeline import Recommender
-from inference.ranking.features import FEATURES
 from inference.queries import QueryBatch
+from inference.ranking.features import FEATURES
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Item, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search

@@ -33,12 +33,13 @@ from prometheus_client.utils import floatToGoString
 
 from inference.bundle import Bundle
 from inference.pipeline import SCORING_FAILED, ScoresFeatures
+from inference.retrieval.names import NAMES
 from inference.types import Vector
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.errors import InvalidEvent
 from streams.kafka.topics import TABLES
-from streams.settings import Settings, Source
+from streams.settings import Settings
 
 FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 END_TO_END = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -52,7 +53,6 @@ OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
-SOURCES: tuple[str, ...] = get_args(Source)
 NOTHING = "none"
 """The source of a list without items."""
 
@@ -102,7 +102,7 @@ class Metrics:
         )
         self.fallbacks = self._counter("fallbacks", "Lists that the model did not rank", reason=FALLBACKS)
         self.recommendations = self._counter(
-            "recommendations", "Lists, once for each source that proposed their first item", source=(*SOURCES, NOTHING)
+            "recommendations", "Lists, once for each source that proposed their first item", source=(*NAMES, NOTHING)
         )
         self.score = self._histogram("recommendation_score", "Probability of a ranked list's first item", SHARES)
         self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)

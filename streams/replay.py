@@ -220,7 +220,7 @@ def for_long_logs(settings: Settings) -> Settings:
 
 
 def batched(interactions: Iterable[Interaction], size: int) -> Iterator[list[Interaction]]:
-    """Yield interactions in batches of `size`, the last one as long as there are (`itertools.batched` is new in 3.12)."""
+    """Yield interactions in batches of `size`, the last one as long as there are: Python 3.12's `itertools.batched`."""
     remaining = iter(interactions)
     while batch := list(islice(remaining, size)):
         yield batch

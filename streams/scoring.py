@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +28,8 @@ from streams.metrics import Metrics
 QUERY_CACHE_SIZE = 4096
 UPDATE_BATCH = 32
 """Changes of the catalogue between two batches of shoppers: into a large one an item takes a millisecond."""
+RELEASED_AT_ONCE = 500
+"""Item numbers released between two batches of shoppers: about a millisecond."""
 POPULAR = 100
 """Items kept at hand for lists whose retrieval is late."""
 ITEM_BATCH = 4
@@ -138,9 +141,21 @@ class Scoring:
                 if ranked.fallback:
                     raise ScoringError(f"the model cannot rank this catalogue: {ranked.fallback}")
 
+    def retire(self) -> None:
+        """Let go of the catalogue's item numbers: no batch is ranked from it any more, but for those in the thread.
+
+        They are released in the thread, some at a time between the shoppers' batches.
+        """
+        with suppress(RuntimeError):  # the thread has ended: nobody needs the numbers
+            self.thread.submit(self._release_numbers)
+
     def close(self) -> None:
         """Stop the thread after what it is doing."""
         self.thread.shutdown(wait=True, cancel_futures=True)
+
+    def _release_numbers(self) -> None:
+        if self.recommender.catalogue.close(RELEASED_AT_ONCE):
+            self.retire()
 
     def _warm_up(self) -> Sequence[Vector]:
         for rows in WARM_UP_ROWS:

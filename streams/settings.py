@@ -8,17 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
+from inference.retrieval.names import NAMES
 from streams.broker_settings import PREFIX, BrokerSettings
 from streams.errors import ConfigurationError
 
 
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _known_source(name: str) -> str:
+    if name not in NAMES:
+        required = ", ".join(map(repr, NAMES))
+        raise PydanticCustomError("source", "Input should be one of {required}", {"required": required})
+    return name
 
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -28,20 +37,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Provider = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+ExecutionProvider$")]
 Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-Source = Literal[
-    "short_term",
-    "long_term",
-    "query",
-    "words",
-    "clicked",
-    "together",
-    "next",
-    "sessions",
-    "repeat",
-    "new",
-    "trending_category",
-    "trending",
-]
+Source = Annotated[str, AfterValidator(_known_source)]
 Sources = Annotated[tuple[Source, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
 Wait = Annotated[float, Field(ge=0, le=60_000)]
 Weight = Annotated[float, Field(ge=0, le=100)]
@@ -93,7 +89,7 @@ class Settings(BrokerSettings):
     weight_purchase: Weight = Field(3.0, description="Weight of a purchase")
 
     # retrieval
-    sources: Sources = Field(get_args(Source), description="Where candidates come from")
+    sources: Sources = Field(NAMES, description="Where candidates come from")
     candidates_per_source: Count = Field(100, description="Candidates that each source may bring")
     candidates_ranked: Count = Field(250, description="Candidates that the model ranks, where most sources agree")
     list_size: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Items in a recommendation")

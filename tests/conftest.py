@@ -19,6 +19,8 @@ from tests.lacking import lacking
 # Examples take as long as the machine is busy; in CI the same ones run every time, so that a red run stays red.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+# Kernels as plain Python are a hundred times slower.
+settings.register_profile("few", deadline=None, derandomize=True, max_examples=5)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 B = TypeVar("B", KafkaBroker, EmbeddedBroker)

@@ -11,6 +11,7 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
+from inference.kernels.layouts import QUERIES
 from inference.kernels.newest import NEWEST, Newest, drop, is_older, key_of, newest, precedes, renew, take
 from inference.kernels.postings import (
     NONE_DROPPED,
@@ -24,7 +25,6 @@ from inference.kernels.postings import (
     no_postings,
 )
 from inference.kernels.votes import (
-    QUERIES,
     RESULTS,
     VOTES,
     Results,

@@ -9,20 +9,18 @@ from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits
 
 QUERIES = from_dtype(QUERY)[::1]
-COLUMNS = types.NamedTuple(
-    (
-        int8[:, ::1],
-        float32[::1],
-        uint64[::1],
-        uint64[::1],
-        uint64[::1],
-        float32[::1],
-        float32[::1],
-        float32[::1],
-        float64[::1],
-        boolean[::1],
-        boolean[::1],
-    ),
-    Columns,
-)
+_COLUMN = {
+    "vectors": int8[:, ::1],
+    "inverse_norms": float32[::1],
+    "keys": uint64[::1],
+    "categories": uint64[::1],
+    "brands": uint64[::1],
+    "prices": float32[::1],
+    "popularity": float32[::1],
+    "lasting": float32[::1],
+    "released": float64[::1],
+    "seen": boolean[::1],
+    "available": boolean[::1],
+}
+COLUMNS = types.NamedTuple(tuple(_COLUMN[name] for name in Columns._fields), Columns)
 HITS = types.NamedTuple((int32[:, :, ::1], float32[:, :, ::1], int32[:, ::1]), Hits)

@@ -11,11 +11,11 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, HELD, KEY_TABLE, KeyTable, Numbers, find, is_full, release, retain
+from inference.kernels.layouts import QUERIES
 from inference.kernels.newest import NEWEST, Newest, drop, key_of, newest, precedes, renew, take
 from inference.kernels.postings import POSTINGS, TOP, Postings, append, clear, drop_first, is_listed, no_postings
 from inference.kernels.votes import (
     EVIDENCE,
-    QUERIES,
     RESULTS,
     VOTES,
     Results,

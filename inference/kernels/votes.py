@@ -12,7 +12,6 @@ from numba import types
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KeyTable, Numbers, find
 from inference.kernels.selection import offer, sift_down
-from inference.queries import QUERY
 from inference.types import Keys, Vector
 
 EVIDENCE = 10
@@ -20,7 +19,6 @@ EVIDENCE = 10
 UNTOUCHED = -1.0
 
 HAND = np.dtype([("key", "<u8"), ("weight", "<f8"), ("item", "<i4"), ("slot", "<i4")], align=True)
-QUERIES = numba.from_dtype(QUERY)[::1]
 
 
 class Votes(NamedTuple):

@@ -12,7 +12,7 @@ from numba.types import float32, float64, int32, int64, uint64, void
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.selection import offer, sort_heap
 from inference.queries import Queries
-from inference.ranking.diversity import CONSIDERED, diversify
+from inference.ranking.diversity import CONSIDERED, Scratch, diversify
 from inference.ranking.signatures import CANDIDATES, COLUMNS, RECORDS
 from inference.retrieval.columns import Columns
 from inference.retrieval.shortlists import Candidates
@@ -69,7 +69,7 @@ def choose(records: Queries, candidates: Candidates, columns: Columns, scores: V
     )
     _choose(records, candidates, columns, scores, rules, _Scratch.make(most), chosen)
     number = int(chosen.starts[-1])
-    return Chosen(chosen.starts, *(each[:number] for each in chosen[1:]))
+    return Chosen(chosen.starts, chosen.positions[:number], chosen.scores[:number], chosen.sources[:number])
 
 
 @helper
@@ -152,7 +152,7 @@ def _choose(
         if varied:
             for place in range(size):
                 scratch.best_rows[place] = rows[best[place]]
-            room = (scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
+            room = Scratch(scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
             diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), room, scratch.order[:k])
             for place in range(k):
                 shown[place] = best[scratch.order[place]]

@@ -186,10 +186,10 @@ def _fill(
         record = queries.records[query]
         number = _take_vectors(queries, columns, last, query, scratch)
         _mark(record, scratch.marks)
-        newest = np.int64(-1)
-        for place in range(min(np.int64(record["session_length"]), LAST_ITEMS) - 1, -1, -1):
+        newest = -1
+        for place in range(min(int(record["session_length"]), LAST_ITEMS) - 1, -1, -1):
             if last[query, place] >= 0:
-                newest = np.int64(last[query, place])
+                newest = int(last[query, place])
         session_length = min(log1p(record["session_length"]) / _LOG_LONG_SESSION, 1.0)
         for at in range(candidates.starts[query], candidates.starts[query + 1]):
             row, own = candidates.rows[at], out[at]
@@ -240,7 +240,7 @@ def _take_vectors(queries: QueryArrays, columns: Columns, last: Rows, query: int
         for d in range(vectors.shape[1]):
             vectors[place, d] = queries.vectors[query, place, d]
     number = _INTENTS
-    for place in range(min(np.int64(queries.records[query]["session_length"]), LAST_ITEMS)):
+    for place in range(min(int(queries.records[query]["session_length"]), LAST_ITEMS)):
         row = last[query, place]
         if row >= 0:
             norms[number] = columns.inverse_norms[row]

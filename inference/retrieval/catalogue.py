@@ -38,12 +38,14 @@ class Catalogue:
         dim: dimensions of the vectors.
         exact_limit: up to this many items a search compares every one of them.
         index_words: whether to index the items' words; without, `words` finds nothing and costs nothing.
-        numbers: the item numbers that `row_of` goes by; the catalogue holds one for each of its items.
+        numbers: those of the `Behaviour` whose sources search the catalogue; its own if none are given. It holds one
+            for each of its items, and `row_of` goes by them.
 
     Attributes:
         columns: the arrays.
         popular: rows of the items that trend, most popular first, ties by stable key.
         words: the sparse index of the items' text.
+        numbers: the item numbers.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
@@ -67,12 +69,13 @@ class Catalogue:
         # A row is the dense number of an item's key, held once: the hash table exists once.
         self._rows = KeyNumbers()
         self._seen = KeyNumbers()
-        self._numbers = ItemNumbers() if numbers is None else numbers
-        self._row_of: npt.NDArray[np.int32] = np.full(self._numbers.capacity, -1, dtype=np.int32)
+        self.numbers = ItemNumbers() if numbers is None else numbers
+        self._row_of: npt.NDArray[np.int32] = np.full(self.numbers.capacity, -1, dtype=np.int32)
         self.columns: Columns = Columns.empty(self._rows.capacity, dim)
         self._number_of = np.full(self._rows.capacity, -1, dtype=np.int32)
         self._items: list[Item | None] = []
         self._length = 0
+        self._is_closed = False
 
     def __len__(self) -> int:
         return self._length
@@ -88,7 +91,7 @@ class Catalogue:
     @property
     def row_of(self) -> npt.NDArray[np.int32]:
         """The row of each item number, (capacity of the numbers,), -1 where the catalogue has no such item."""
-        missing = self._numbers.capacity - len(self._row_of)
+        missing = self.numbers.capacity - len(self._row_of)
         if missing > 0:
             self._row_of = np.concatenate([self._row_of, np.full(missing, -1, dtype=np.int32)])
         return self._row_of
@@ -147,10 +150,16 @@ class Catalogue:
         self._rows.release(row)
         return True
 
-    def close(self) -> None:
-        """Release the item numbers. Nothing finds the items by their numbers any more."""
-        for row in np.flatnonzero(self._number_of >= 0).tolist():
+    def close(self, most: int | None = None) -> bool:
+        """Release at most `most` item numbers, or all; True while there are more to release.
+
+        It is for good: sources that go by item numbers find nothing in this catalogue any more.
+        """
+        self._is_closed = True
+        held = np.flatnonzero(self._number_of >= 0)
+        for row in held[:most].tolist():
             self._release(row)
+        return most is not None and len(held) > most
 
     def set_popularity(self, scores: Weights, lasting: Weights | None = None) -> None:
         """Replace every item's popularity, in [0, 1], given by stable key; items not named have none.
@@ -205,17 +214,18 @@ class Catalogue:
         if row == len(self.columns.keys):
             self.columns = self.columns.grown()
             self._number_of = np.concatenate([self._number_of, np.full_like(self._number_of, -1)])
-        number = self._numbers.retain(key)
-        self._number_of[row] = number
-        self.row_of[number] = row
         self._length += 1
+        if not self._is_closed:
+            number = self.numbers.retain(key)
+            self._number_of[row] = number
+            self.row_of[number] = row
         return row
 
     def _release(self, row: int) -> None:
         number = int(self._number_of[row])
         if number >= 0:
             self.row_of[number] = self._number_of[row] = -1
-            self._numbers.release(number)
+            self.numbers.release(number)
 
 
 def _arrays(given: Weights) -> tuple[Keys, Vector]:

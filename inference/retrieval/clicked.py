@@ -27,8 +27,8 @@ from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
+from inference.retrieval.names import CLICKED
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
-from inference.retrieval.port import CLICKED
 from inference.retrieval.sparse import SparseIndex, document
 from inference.retrieval.tokens import words
 from inference.retrieval.votes import results_of
@@ -115,7 +115,7 @@ class Clicked:
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write what others acted on after the searches of the batch."""
         hits.counts[:, place] = 0
-        results = results_of(catalogue, hits, place)
+        results = results_of(self._item_numbers, catalogue, hits, place)
         for query, text in enumerate(batch.texts):
             if text:
                 items, shares = self.items_after(remembered_query(text))

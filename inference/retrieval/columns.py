@@ -81,6 +81,6 @@ class Columns(NamedTuple):
         """Return a copy with twice the room."""
         capacity, dim = self.vectors.shape
         larger = Columns.empty(2 * capacity, dim)
-        for old, new in zip(self, larger, strict=True):
-            new[:capacity] = old
+        for name in self._fields:
+            getattr(larger, name)[:capacity] = getattr(self, name)
         return larger

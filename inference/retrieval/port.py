@@ -1,4 +1,4 @@
-"""The port of candidate sources, and their names as consumers read them."""
+"""The port of candidate sources."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from typing import Protocol
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
-
-SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
-TOGETHER, NEXT, SESSIONS, REPEAT = "together", "next", "sessions", "repeat"
-TRENDING_CATEGORY, NEW, WORDS, CLICKED = "trending_category", "new", "words", "clicked"
 
 
 class CandidateSource(Protocol):

@@ -39,9 +39,3 @@ class Postings:
         if len(places):
             self._length -= 1
             self._values[places[0]] = self._values[self._length]
-
-    def keep(self, kept: npt.NDArray[np.bool_]) -> None:
-        """Keep those of the numbers that `kept` (n,) says."""
-        values = self.values[kept]
-        self._values[: len(values)] = values
-        self._length = len(values)

@@ -30,8 +30,8 @@ from inference.kernels.sessions import Bounds, SessionRecords, learn_sessions, s
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
+from inference.retrieval.names import SESSIONS
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.port import SESSIONS
 from inference.retrieval.votes import results_of
 from inference.types import SessionItems
 
@@ -80,7 +80,7 @@ class Sessions:
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write what the neighbours of each query's session had beside what it has."""
-        numbers, results = self._numbers, results_of(catalogue, hits, place)
+        numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
         vote_by_sessions(batch.records, numbers.table, self._table, numbers.votes, results)
 
     def _make_room(self) -> None:

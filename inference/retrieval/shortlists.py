@@ -64,9 +64,8 @@ class Shortlists:
         """Return the first `most` candidates of each query, or k where that is more."""
         parts = [self.own(place) for place in range(len(self))]
         counts = np.maximum(self.queries.records["k"], most).tolist()
-        return self._with(
-            self.queries, [slice(each.start, min(each.stop, each.start + n)) for each, n in zip(parts, counts, strict=True)]
-        )
+        kept = [slice(each.start, min(each.stop, each.start + n)) for each, n in zip(parts, counts, strict=True)]
+        return self._with(self.queries, kept)
 
     def take(self, places: Sequence[int]) -> Shortlists:
         """Return those of the queries at `places`, in their order."""

@@ -18,9 +18,10 @@ from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.clicked import ClickedSource
 from inference.retrieval.hits import Hits
-from inference.retrieval.port import (
+from inference.retrieval.names import (
     CLICKED,
     LONG_TERM,
+    NAMES,
     NEW,
     NEXT,
     QUERY,
@@ -31,8 +32,8 @@ from inference.retrieval.port import (
     TRENDING,
     TRENDING_CATEGORY,
     WORDS,
-    CandidateSource,
 )
+from inference.retrieval.port import CandidateSource
 from inference.retrieval.sessions import SessionsSource
 from inference.retrieval.transitions import TransitionsSource
 
@@ -157,6 +158,7 @@ class SourceSpec:
     Attributes:
         name: what consumers read in `sources`.
         title: what people read.
+        letter: one of the title's letters, which stands for the source where there is little room.
         reason: the kind of reason that the source gives, see `ranking.reasons`.
         build: makes it, over what is learned from shoppers.
         similarity: the feature that is the cosine to the source's vector.
@@ -166,6 +168,7 @@ class SourceSpec:
 
     name: str
     title: str
+    letter: str
     reason: str
     build: Callable[[Behaviour], CandidateSource]
     similarity: str | None = None
@@ -180,57 +183,55 @@ class SourceSpec:
 
 SOURCES = (
     SourceSpec(
-        name=SHORT_TERM, title="Short", reason="taste", similarity="short_term", place="short_term_place",
+        name=SHORT_TERM, title="Short", letter="S", reason="taste", similarity="short_term", place="short_term_place",
         build=lambda _: VectorSource(SHORT_TERM, SHORT_TERM_VECTOR),
     ),
     SourceSpec(
-        name=LONG_TERM, title="Long", reason="taste", similarity="long_term", place="long_term_place",
+        name=LONG_TERM, title="Long", letter="L", reason="taste", similarity="long_term", place="long_term_place",
         build=lambda _: VectorSource(LONG_TERM, LONG_TERM_VECTOR),
     ),
     SourceSpec(
-        name=QUERY, title="Query", reason="search", similarity="query", place="query_place",
+        name=QUERY, title="Query", letter="Q", reason="search", similarity="query", place="query_place",
         build=lambda _: VectorSource(QUERY, SEARCH_VECTOR),
     ),
     SourceSpec(
-        name=WORDS, title="Words", reason="search", score="words", place="words_place",
+        name=WORDS, title="Words", letter="W", reason="search", score="words", place="words_place",
         build=lambda _: WordsSource(),
     ),
     SourceSpec(
-        name=CLICKED, title="Clicked", reason="clicked", score="clicked",
+        name=CLICKED, title="Clicked", letter="C", reason="clicked", score="clicked",
         build=lambda behaviour: ClickedSource(behaviour.clicked),
     ),
     SourceSpec(
-        name=TOGETHER, title="Together", reason="together", score="together", place="together_place",
+        name=TOGETHER, title="Together", letter="G", reason="together", score="together", place="together_place",
         build=lambda behaviour: TransitionsSource(behaviour.transitions),
     ),
     SourceSpec(
-        name=NEXT, title="Next", reason="together", score="next", place="next_place",
+        name=NEXT, title="Next", letter="X", reason="together", score="next", place="next_place",
         build=lambda behaviour: TransitionsSource(behaviour.transitions, NEXT, most=1, backwards=0.5),
     ),
     SourceSpec(
-        name=SESSIONS, title="Sessions", reason="together", score="sessions", place="sessions_place",
+        name=SESSIONS, title="Sessions", letter="E", reason="together", score="sessions", place="sessions_place",
         build=lambda behaviour: SessionsSource(behaviour.sessions),
     ),
     SourceSpec(
-        name=REPEAT, title="Repeat", reason="habit", score="repeat", place="repeat_place",
+        name=REPEAT, title="Repeat", letter="R", reason="habit", score="repeat", place="repeat_place",
         build=lambda _: RepeatSource(),
     ),
     SourceSpec(
-        name=NEW, title="New", reason="new",
+        name=NEW, title="New", letter="N", reason="new",
         build=lambda _: VectorSource(NEW, FOREMOST),
     ),
     SourceSpec(
-        name=TRENDING_CATEGORY, title="Category", reason="trend",
+        name=TRENDING_CATEGORY, title="Category", letter="A", reason="trend",
         build=lambda _: TrendingCategorySource(),
     ),
     SourceSpec(
-        name=TRENDING, title="Trending", reason="trend",
+        name=TRENDING, title="Trends", letter="T", reason="trend",
         build=lambda _: TrendingSource(),
     ),
 )  # fmt: skip
-"""Every source, in the order in which people would give the reason."""
-
-NAMES = tuple(source.name for source in SOURCES)
+"""Every source, in the order in which people would give the reason, which is that of `names.NAMES`."""
 
 
 def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSource]:

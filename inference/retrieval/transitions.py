@@ -24,8 +24,8 @@ from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
+from inference.retrieval.names import TOGETHER
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.port import TOGETHER
 from inference.retrieval.votes import results_of
 from inference.types import ItemNeighbours, Keys
 
@@ -57,7 +57,7 @@ class ItemTransitions:
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
         """Write what goes with the items of each query."""
-        numbers, results = self._numbers, results_of(catalogue, hits, place)
+        numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
         vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
 
 

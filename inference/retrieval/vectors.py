@@ -37,9 +37,3 @@ def dequantise(vector: Int8Vector) -> Vector:
     """Return the unit vectors (..., dim), float32, that int8 vectors stand for."""
     integers = vector.astype(np.float32)
     return np.asarray(integers * inverse_norms(integers)[..., None], dtype=np.float32)
-
-
-def normalise(vector: Vector) -> Vector | None:
-    """Return `vector` (dim,) at length 1, or None where it has no direction."""
-    norm = float(np.sqrt(np.dot(vector, vector)))
-    return np.asarray(vector / np.float32(norm), dtype=np.float32) if norm > 0 and np.isfinite(norm) else None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
 from streams.contracts.messages import Approach, ItemInteraction
-from streams.profiles.profile import Source
+from streams.profiles.profile import Source, bounded_ms
 
 
 class ActionContext(NamedTuple):
@@ -54,7 +54,7 @@ def approach(action: ItemInteraction, source: Source, context: ActionContext) ->
         topic=source.topic,
         partition=source.partition,
         offset=source.offset,
-        timestamp_ms=source.timestamp_ms,
+        timestamp_ms=bounded_ms(source.timestamp_ms),
         shopper=_shopper_key(action.user_id) & 0xFFFF,
     )
 

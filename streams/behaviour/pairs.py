@@ -50,9 +50,7 @@ __all__ = [
     "VERSION",
     "PairRules",
     "encode_neighbours",
-    "fold",
     "fold_all",
-    "neighbours",
     "neighbours_of_all",
 ]  # fmt: skip
 
@@ -119,8 +117,9 @@ def fold_all(
         PairsCodecError: a state is unreadable.
     """
     words, starts = _joined(states)
-    order = np.argsort(np.array(places, dtype=np.int64), kind="stable")
-    ends = np.cumsum(np.bincount(places, minlength=len(states)))
+    items = np.array(places, dtype=np.int64)
+    order = np.argsort(items, kind="stable")
+    ends = np.cumsum(np.bincount(items, minlength=len(states)))
     transitions, before, weights, texts = _arrays(approaches)
     folded = np.empty((len(states), MOST_WORDS), dtype=np.uint64)
     lengths = np.zeros(len(states), dtype=np.int64)
@@ -136,11 +135,6 @@ def fold_all(
         for number, length in enumerate(lengths.tolist())
     ]
     return Folded(changed, [flag != 0 for flag in counted.tolist()])
-
-
-def fold(state: bytes | None, approach: Approach, rules: PairRules) -> bytes:
-    """Fold one transition into the state of its item; the same bytes come back for a replay. See `fold_all`."""
-    return fold_all([state], [0], [approach], rules).states[0]
 
 
 def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[bytes]:
@@ -165,11 +159,6 @@ def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[Item
         return [_neighbours.decode(message) for message in encode_neighbours(keys, states)]
     except msgspec.DecodeError as error:
         raise PairsCodecError(f"stored pairs: a query that is no UTF-8 ({error})") from error
-
-
-def neighbours(key: int, state: bytes) -> ItemNeighbours:
-    """Return what is published of the item with this stable key. Raises PairsCodecError. See `neighbours_of_all`."""
-    return neighbours_of_all([key], [state])[0]
 
 
 def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from inference.types import Identifier, Item
+from inference.types import Identifier, Item, Key, Milliseconds, Weight
 
 __all__ = [
     "Approach",
@@ -41,6 +41,8 @@ PathPart = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 """Letters, digits, dots, dashes and underscores: a name, not a path."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+ActionWeight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Scalar = str | Integer | float | bool | None
 Context = Annotated[Mapping[str, Scalar | list[Scalar] | dict[str, Scalar]], msgspec.Meta(max_length=64)]
@@ -218,10 +220,10 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     longer half-life.
     """
 
-    partition: int
-    as_of_ms: int
-    counts: Mapping[int, float]
-    lasting: Mapping[int, float] = {}
+    partition: Partition
+    as_of_ms: Milliseconds
+    counts: Mapping[Key, Weight]
+    lasting: Mapping[Key, Weight] = {}
 
 
 class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -240,12 +242,12 @@ class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """
 
     item_id: Identifier
-    at_ms: int
-    weight: float
-    before: Mapping[int, float]
+    at_ms: Milliseconds
+    weight: ActionWeight
+    before: Mapping[Key, ActionWeight]
     query: str | None
     topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    shopper: int = 0
+    partition: Partition
+    offset: Count
+    timestamp_ms: Milliseconds
+    shopper: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] = 0

@@ -127,8 +127,18 @@ def decode_model_pin(value: bytes | None) -> ModelPin | None:
 
 
 def decode_item_vector(value: bytes | None) -> ItemVector:
-    """Read a message of `item-vectors`; whoever reads the topic handles its tombstones. Raises InvalidEvent."""
+    """Read the value of a message of `item-vectors` that is no tombstone. Raises InvalidEvent."""
     return _read(_item_vector, value, "not_msgpack")
+
+
+def decode_keyed_item_vector(key: bytes | None, value: bytes | None) -> ItemVector | None:
+    """Read a message of `item-vectors`, keyed by item id; None is a tombstone. Raises InvalidEvent."""
+    if value is None:
+        check_tombstone(key)
+        return None
+    record = decode_item_vector(value)
+    check_key(key, record.item.item_id, "item.item_id")
+    return record
 
 
 def decode_trending(value: bytes | None) -> TrendingSnapshot:

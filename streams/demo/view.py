@@ -15,16 +15,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import RecommendedItem
 from streams.demo.tally import Act, Tally
 
+SOURCE_LETTERS = {source.name: source.letter for source in SOURCES}
 SOURCE_WORDS = {
-    "short_term": "Short", "long_term": "Long", "query": "Query", "words": "Words", "clicked": "Clicked",
-    "together": "toGether", "next": "neXt", "sessions": "sEssions", "repeat": "Repeat", "new": "New",
-    "trending_category": "cAtegory", "trending": "Trends",
-}  # fmt: skip
+    source.name: source.title.lower().replace(source.letter.lower(), source.letter, 1) for source in SOURCES
+}
 """What a source is called here; its capital letter stands for it beside an item."""
-SOURCE_LETTERS = {source: next(letter for letter in word if letter.isupper()) for source, word in SOURCE_WORDS.items()}
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
 HEADER_LINES, LEGEND_LINES = 5, 1

@@ -82,10 +82,6 @@ class Popularity(NamedTuple):
     now: Shares = Shares()
     lasting: Shares = Shares()
 
-    def mappings(self) -> tuple[dict[int, float], dict[int, float]]:
-        """Return shares by key, of both."""
-        return self.now.mapping(), self.lasting.mapping()
-
 
 class _Heaviest(NamedTuple):
     """The heaviest items of a partition, decayed to `as_of_ms`."""
@@ -179,10 +175,6 @@ class Trending:
             for counted, measure in zip(counts, (self._now, self._lasting), strict=True):
                 measure.count(counted, increments, partition)
             self._changed.add(partition)
-
-    def observe(self, partition: int, key: int, at_ms: int, weight: float) -> None:
-        """Count one action on the item with this stable key."""
-        self.add(TrendIncrements.of([(partition, key, at_ms, weight)]))
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
         """Take over a snapshot from another worker. A partition that is counted here is known better here."""

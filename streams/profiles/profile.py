@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.types import PriceHabit, Vector, stable_key
+from inference.types import Vector, stable_key
 from streams.contracts.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
 from streams.profiles.layout import LARGEST_TIME_MS, LONGEST_AGO_MS
 
@@ -148,12 +147,3 @@ def occurred_ms(interaction: Interaction) -> int:
 def bounded_ms(timestamp_ms: int) -> int:
     """Return a time that kernels can reckon with: Kafka lets a producer set any 64 bits as the timestamp."""
     return min(max(timestamp_ms, -LARGEST_TIME_MS // 2), LARGEST_TIME_MS // 2)
-
-
-def price_habit(moments: PriceMoments) -> PriceHabit | None:
-    """Return mean and standard deviation of log(1 + price); None where nothing is known."""
-    mass, first, second = moments
-    if not mass > 0:
-        return None
-    mean = first / mass
-    return PriceHabit(mean, sqrt(max(second / mass - mean * mean, 0.0)))

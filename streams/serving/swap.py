@@ -165,9 +165,21 @@ class ModelSwap:
         self._enter(Phase.LOADING)
         bundle = await asyncio.to_thread(self.models.load, model)
         coming = self.servable(bundle, now)
-        if coming.live is not now.live:
-            self._enter(Phase.ENCODING)
+        if coming.live is now.live:
+            await self._take_over(now, coming)
+            return
+        # Every catalogue holds item numbers. The one that does not serve in the end has to let go of its own. It does
+        # so in the scorer's thread, behind the batches that began with it.
+        retired = coming
+        try:
             await self._encode(now, coming)
+            await self._take_over(now, coming)
+            retired = now
+        finally:
+            retired.scoring.retire()
+
+    async def _take_over(self, now: Servable, coming: Servable) -> None:
+        """Serve with another model, once it has shown that it can."""
         self._enter(Phase.WARMING)
         await coming.scoring.warm_up()
         await coming.set_popularity(self.popularity())
@@ -175,12 +187,13 @@ class ModelSwap:
             await self._complete(coming)
         # Nothing is awaited from here on: the catalogue is still complete.
         self.serving.take_over(coming)
-        self.metrics.serves(bundle)
-        log.info("model %s %s has taken over from %s %s on %s", model.name, model.version, now.bundle.name,
-                 now.bundle.version, bundle.provider)  # fmt: skip
+        self.metrics.serves(coming.bundle)
+        log.info("model %s %s has taken over from %s %s on %s", coming.bundle.name, coming.bundle.version,
+                 now.bundle.name, now.bundle.version, coming.bundle.provider)  # fmt: skip
 
     async def _encode(self, now: Servable, coming: Servable) -> None:
         """Fill the coming catalogue with every item's vector, from the records or made by the partitions' owners."""
+        self._enter(Phase.ENCODING)
         # From here on every record that is read reaches both catalogues.
         self.serving.coming = coming
         for _ in now.live.copy_to(coming.live, COPIED_AT_ONCE):

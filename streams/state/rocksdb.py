@@ -103,15 +103,6 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._unlogged = WriteOptions()
         self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # the stub is wrong
 
-    def get_in(self, partition: int, key: bytes) -> bytes | None:
-        """Read a value."""
-        value: bytes | None = self._database(partition).get(key)
-        return value
-
-    def put_in(self, partition: int, key: bytes, value: bytes) -> None:
-        """Write a value. It survives the process at once; the changelog makes it survive the machine."""
-        self._database(partition).put(key, value)
-
     def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Read the value of each key, None where there is none."""
         # One read a key: RocksDB's multi-get takes a third longer for keys that lie in the memtable or the cache.
@@ -168,7 +159,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         """Write the newest values of the changelog up to `offset`, None for what was deleted, and that offset.
 
         The batch is atomic, but it passes by RocksDB's own log: a crash loses what was restored since the last flush,
-        values and offset alike. `flush_restored` has to come before the first `put_in`, which is logged.
+        values and offset alike. `flush_restored` has to come before the first `put_many`, which is logged.
         """
         batch = WriteBatch(raw_mode=True)
         for key, value in values.items():
@@ -286,10 +277,10 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         raise NotImplementedError("the changelog is the backup")
 
     def _set(self, key: bytes, value: bytes | None) -> None:
-        raise NotImplementedError("values are written with their partition: put_in")
+        raise NotImplementedError("values are written with their partition: put_many")
 
     def _del(self, key: bytes) -> None:
-        raise NotImplementedError("values are written with their partition: put_in")
+        raise NotImplementedError("values are written with their partition: put_many")
 
     def _clear(self) -> None:
         self.reset_state()

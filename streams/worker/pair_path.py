@@ -11,7 +11,7 @@ from typing import Any
 from faust.types import Message
 
 from inference.types import stable_key
-from streams.behaviour.pairs import PairRules, fold, neighbours
+from streams.behaviour.pairs import Folded, PairRules, encode_neighbours, fold_all
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.errors import InvalidEvent, PairsCodecError
@@ -108,35 +108,44 @@ class PairPath:
         """Bring the states of items up to date; return which messages held anything new, by `id`."""
         counted: set[int] = set()
         for partition, of_partition in _by_partition(transitions).items():
-            keys = list(dict.fromkeys(transition.item_id.encode() for _, transition in of_partition))
-            stored = dict(zip(keys, self.table.read_many(partition, keys), strict=True))
-            states = dict(stored)
-            for message, transition in of_partition:
-                key = transition.item_id.encode()
-                before, states[key] = states[key], self._with(transition, states[key])
-                if states[key] is not before:
-                    counted.add(id(message))
-            newer = [(key, state) for key, state in states.items() if state is not None and state is not stored[key]]
+            items = [transition.item_id.encode() for _, transition in of_partition]
+            places = {key: place for place, key in enumerate(dict.fromkeys(items))}
+            keys = list(places)
+            stored = self.table.read_many(partition, keys)
+            of_items = [places[key] for key in items]
+            folded = self._folded(stored, of_items, [transition for _, transition in of_partition])
+            counted.update(
+                id(message) for (message, _), is_new in zip(of_partition, folded.counted, strict=True) if is_new
+            )
+            states = list(zip(keys, folded.states, strict=True))
+            newer = [each for each, before in zip(states, stored, strict=True) if each[1] is not before]
             if newer:
                 self.table.put_many(partition, newer)
-            self._changed.setdefault(partition, {}).update((k, state) for k, state in states.items() if state)
+            self._changed.setdefault(partition, {}).update(states)
         return counted
 
-    def _with(self, transition: Approach, stored: bytes | None) -> bytes:
-        """Return the item's state with the transition in it."""
+    def _folded(self, stored: Sequence[bytes | None], places: Sequence[int], transitions: Sequence[Approach]) -> Folded:
+        """Fold transitions into items' stored states; `places` say of each the place of its item's state."""
         try:
-            return fold(stored, transition, self.rules)
+            return fold_all(stored, places, transitions, self.rules)
+        except PairsCodecError:
+            return fold_all([self._readable(state) for state in stored], places, transitions, self.rules)
+
+    def _readable(self, state: bytes | None) -> bytes | None:
+        """Return a state that can be read, None for one that cannot: it is learned again, and no shopper waits."""
+        try:
+            fold_all([state], [], [], self.rules)
         except PairsCodecError as error:
-            # It was learned and can be learned again; no shopper waits for it.
             log.error("what goes with an item is learned anew: %s", error)  # noqa: TRY400
             self.metrics.learned_anew.inc()
-            return fold(None, transition, self.rules)
+            return None
+        return state
 
     async def _send(self, partition: int, states: Sequence[tuple[bytes, bytes]]) -> list[asyncio.Future[Any]]:
         deliveries: list[asyncio.Future[Any]] = []
         for start in range(0, len(states), PUBLISHED_AT_ONCE):
             part = states[start : start + PUBLISHED_AT_ONCE]
-            records = [(key, record(key, state)) for key, state in part]
+            records = published(part)
             logged = await self.table.log_many(partition, part)
             sent = await self.producer.send_all(self.item_neighbours_topic, partition, records)
             deliveries += [each.delivered for each in (*logged, *sent)]
@@ -167,6 +176,8 @@ def _by_partition(transitions: Iterable[tuple[Message, Approach]]) -> dict[int, 
     return found
 
 
-def record(key: bytes, state: bytes) -> bytes:
-    """Return what is published of the item with this id."""
-    return serde.encode_msgpack(neighbours(stable_key(key.decode()), state))
+def published(states: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the records that are published of items, given by id and state. Raises PairsCodecError."""
+    ids = [key for key, _ in states]
+    messages = encode_neighbours([stable_key(key.decode()) for key in ids], [state for _, state in states])
+    return list(zip(ids, messages, strict=True))

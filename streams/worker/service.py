@@ -218,7 +218,7 @@ class Worker:
             if record.key == SERVING_SLOT:
                 self.swap.pin(serde.decode_model_pin(record.value))
         else:
-            item = serde.decode_item_vector(record.value) if record.value is not None else None
+            item = serde.decode_keyed_item_vector(record.key, record.value)
             for servable in self.serving.servables:
                 servable.live.apply(record.key.decode(), item, record.partition)
             self._catalogue_as_of = record.timestamp / 1000

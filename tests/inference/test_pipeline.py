@@ -18,7 +18,7 @@ from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES, make_sources
 from inference.types import Query, RankedList, Vector, stable_key
-from tests.inference.catalogues import DIM, catalogue_of, queries_of, unit_vectors
+from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 
 
 class Linear:
@@ -46,7 +46,9 @@ def catalogue() -> Catalogue:
 
 
 def recommender(catalogue: Catalogue, scorer: ScoresFeatures | None = None) -> Recommender:
-    return Recommender(catalogue, scorer or Linear(), make_sources(NAMES, Behaviour()), candidates_per_source=20)
+    return Recommender(
+        catalogue, scorer or Linear(), make_sources(NAMES, Behaviour(numbers=NUMBERS)), candidates_per_source=20
+    )
 
 
 def batch_of(queries: list[Query]) -> QueryBatch:
@@ -107,7 +109,7 @@ def test_scores_that_differ_by_rounding_are_ties_broken_by_key(catalogue: Catalo
 
 def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogue) -> None:
     browse, search = replace(queries_of(3)[2], k=10), replace(queries_of(2)[1], k=10)
-    sources = make_sources(NAMES, Behaviour())
+    sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
     plain, varied = (Recommender(catalogue, Linear(), sources, diversity=diversity) for diversity in (0.0, 0.5))
     assert varied.recommend([search]) == plain.recommend([search])
     one, other = ids(plain.recommend([browse])[0]), ids(varied.recommend([browse])[0])
@@ -143,7 +145,8 @@ def test_items_that_left_the_catalogue_since_the_retrieval_are_left_out_of_its_o
 
 
 def test_nothing_to_go_by_is_an_empty_list_and_no_error(catalogue: Catalogue) -> None:
-    empty = Recommender(Catalogue(DIM), Linear(), make_sources(NAMES, Behaviour()))
+    behaviour = Behaviour()
+    empty = Recommender(Catalogue(DIM, numbers=behaviour.numbers), Linear(), make_sources(NAMES, behaviour))
     blind = Recommender(catalogue, Linear(), [])
     everything = np.array([stable_key(str(number)) for number in range(300)], dtype=np.uint64)
     assert empty.recommend(queries_of(3)) == [RankedList(())] * 3
@@ -162,7 +165,7 @@ def test_a_shopper_without_candidates_does_not_disturb_the_batch(catalogue: Cata
 def test_every_stage_is_observed(catalogue: Catalogue) -> None:
     seen: list[tuple[str, float]] = []
     observed = Recommender(
-        catalogue, Linear(), make_sources(NAMES, Behaviour()), observe=lambda *stage: seen.append(stage)
+        catalogue, Linear(), make_sources(NAMES, Behaviour(numbers=NUMBERS)), observe=lambda *stage: seen.append(stage)
     )
     observed.recommend(queries_of(2))
     assert [name for name, _ in seen] == ["retrieve", "score", "rank", "explain"]
@@ -172,7 +175,7 @@ def test_every_stage_is_observed(catalogue: Catalogue) -> None:
 def test_the_last_place_of_a_browse_goes_to_what_nobody_has_acted_on(catalogue: Catalogue) -> None:
     catalogue.mark_seen([stable_key(str(number)) for number in range(290)])
     browse, search = replace(queries_of(3)[2], k=20), replace(queries_of(2)[1], k=20)
-    sources = make_sources(NAMES, Behaviour())
+    sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
     plain, open_ = (Recommender(catalogue, Known(), sources, places_for_new=places) for places in (0, 2))
     assert open_.recommend([search]) == plain.recommend([search])
     one, other = ids(plain.recommend([browse])[0]), ids(open_.recommend([browse])[0])

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import pytest
 
 from inference.types import ItemNeighbours, SessionItems, stable_key
-from streams.behaviour.pairs import fold, neighbours
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.kafka.topics import PAIRS, changelog_topic
 from streams.parts import pair_rules
 from streams.settings import Settings
-from streams.worker.pair_path import record
+from streams.worker.pair_path import published
 from tests.integration.contents import ends, latest, stored
 from tests.integration.profiles import State
 from tests.integration.workers import Group, until
+from tests.streams.behaviour.items import fold, neighbours
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ async def learned(settings: Settings) -> Learned:
 
 
 async def settled(settings: Settings) -> None:
-    """Wait until all that is on `item-pairs` is counted and told."""
+    """Wait until all that is on `item-pairs` is counted and published."""
     group = Group(settings)
 
     async def is_settled() -> bool:
@@ -58,7 +58,7 @@ async def settled(settings: Settings) -> None:
 
 
 async def assert_consistent(settings: Settings) -> State:
-    """Fail unless each action was counted once, in the table and in what was told of it; return the table."""
+    """Fail unless each action was counted once, in the table and in what is published of it; return the table."""
     states: State = {number: {} for number in range(settings.partitions)}
     counted: dict[str, dict[tuple[str, int, int], Approach]] = defaultdict(dict)
     rules = pair_rules(settings)
@@ -70,8 +70,8 @@ async def assert_consistent(settings: Settings) -> State:
             counted[approach.item_id][approach.topic, approach.partition, approach.offset] = approach
     assert {key: set(places) for key, places in counted.items()} == await _actions(settings)
     assert await latest(settings, changelog_topic(settings, PAIRS)) == states
-    told = {number: {key: record(key, state) for key, state in items.items()} for number, items in states.items()}
-    assert await latest(settings, settings.item_neighbours_topic) == told
+    expected = {number: dict(published(list(items.items()))) for number, items in states.items()}
+    assert await latest(settings, settings.item_neighbours_topic) == expected
     for items in states.values():
         for key, state in items.items():
             _assert_counts_once(settings, key.decode(), state, list(counted[key.decode()].values()))
@@ -88,7 +88,7 @@ async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
 
 
 def _assert_counts_once(settings: Settings, item_id: str, state: bytes, approaches: list[Approach]) -> None:
-    told = neighbours(stable_key(item_id), state)
+    published_of_it = neighbours(stable_key(item_id), state)
     half_life_ms = pair_rules(settings).half_life_ms
-    mass = sum(each.weight * 2.0 ** ((each.at_ms - told.as_of_ms) / half_life_ms) for each in approaches)
-    assert told.mass == pytest.approx(mass, rel=1e-9)
+    mass = sum(each.weight * 2.0 ** ((each.at_ms - published_of_it.as_of_ms) / half_life_ms) for each in approaches)
+    assert published_of_it.mass == pytest.approx(mass, rel=1e-9)

@@ -10,16 +10,22 @@ import numpy as np
 import pytest
 
 from inference.encoding.text import remembered_query
-from inference.queries import LONG_TERM, QUERY, SEARCH, SHORT_TERM, QueryBatch
+from inference.queries import LONG_TERM, PAST_TENSES, QUERY, SEARCH, SHORT_TERM, QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, SessionItems, Vector, stable_key
 from streams.contracts.messages import Approach, Intent, ItemVector, ModelRef, Recommendations, Search
-from streams.contracts.serde import encode_json, recommendation_id
-from streams.engine import PAST_TENSES, Engine, Event, Folded
+from streams.contracts.serde import (
+    decode_approaches,
+    decode_session,
+    encode_json,
+    encode_msgpack,
+    recommendation_id,
+)
+from streams.engine import Engine, Event, Folded
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
-from streams.profiles.profile import Source
+from streams.profiles.profile import ACTIONS, Source
 from tests.streams.shoppers import DIM, NOW_MS, RULES, Happening, act, at, item_of, moment, search, unit_vector
 
 MODEL = ModelRef(name="m", version="1")
@@ -112,6 +118,10 @@ def cosine(vector: Vector | None, item_id: str) -> float:
     assert vector is not None
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     return float(vector @ unit_vector(item_id))
+
+
+def test_the_past_tenses_of_queries_are_those_of_the_actions_in_their_order() -> None:
+    assert tuple(action.past_tense for action in ACTIONS) == PAST_TENSES
 
 
 def test_the_first_event_ever_makes_a_profile_and_a_query(engine: Engine) -> None:
@@ -441,3 +451,13 @@ def test_a_model_of_another_space_makes_the_vectors_again(engine: Engine, change
 
 def unit8(item_id: str, dim: int) -> bytes:
     return quantise(unit_vector(item_id, dim)).tobytes()
+
+
+@pytest.mark.parametrize("timestamp_ms", [2**63 - 1, -(2**63), 0])
+def test_whatever_time_a_producer_gives_a_message_what_it_says_of_its_item_can_be_read(
+    engine: Engine, timestamp_ms: int
+) -> None:
+    action, source = act("view", "a"), Source("clicks", 0, 1, timestamp_ms)
+    folded = engine.fold([event((action, source))], [None])
+    assert decode_approaches(encode_msgpack(folded.approaches)) == folded.approaches
+    assert [decode_session(encode_msgpack(each)) for each in folded.sessions] == folded.sessions

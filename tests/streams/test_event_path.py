@@ -18,8 +18,8 @@ from faust.types import Message
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
-from inference.retrieval.behaviour import Behaviour
 from inference.queries import QueryBatch
+from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SHORT_TERM, make_sources

@@ -8,12 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.shortlists import retrieve
+from inference.retrieval.sources import NAMES, make_sources
 from inference.retrieval.vectors import quantise
-from inference.types import ItemNeighbours, SessionItems, stable_key
+from inference.types import ItemNeighbours, Query, SessionItems, stable_key
 from streams.contracts import serde
 from streams.errors import InvalidEvent
 from streams.metrics import Metrics
@@ -86,3 +92,41 @@ async def test_what_is_no_record_is_refused_and_the_rest_is_learned(bench: Bench
     await bench.learning.flush()
     await bench.learning.flush()
     assert len(bench.behaviour.transitions) == 1
+
+
+keys = st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1])
+times = st.sampled_from([-(2**61), -1, 0, 1, 2**61])
+weights = st.sampled_from([0.0, 5e-324, 1.0, 1e15])
+some_records = st.lists(
+    st.builds(
+        ItemNeighbours,
+        key=keys,
+        as_of_ms=times,
+        mass=weights,
+        before=st.dictionaries(keys, weights, max_size=5),
+        queries=st.dictionaries(st.sampled_from(["", "red shoes", "red", "\x00", "x" * 5000]), weights, max_size=3),
+    )
+    # Items may come twice, or not at all.
+    | st.builds(SessionItems, key=keys, at_ms=times, items=st.lists(keys, max_size=120).map(tuple)),
+    max_size=30,
+)
+
+
+@given(some_records)
+def test_whatever_records_hold_every_source_goes_on(records: list[ItemNeighbours | SessionItems]) -> None:
+    behaviour = Behaviour(sessions=3)
+    catalogue = Catalogue(DIM, numbers=behaviour.numbers)
+    for item_id in ("i0", "i1"):
+        catalogue.upsert(item_of(item_id), quantise(unit_vector(item_id)))
+    for record in records:
+        decode = serde.decode_neighbours if isinstance(record, ItemNeighbours) else serde.decode_session
+        behaviour.learn([decode(serde.encode_msgpack(record))])
+    session = np.array([0, 1, 2**63, 2**64 - 1], dtype=np.uint64)
+    queries = QueryBatch.of([Query(session=session, text="red"), Query()], DIM)
+    retrieve(make_sources(NAMES, behaviour), queries, catalogue, 10)
+    behaviour.transitions.partners(session, session)
+    # Everything can be forgotten: no item is counted twice, none too seldom.
+    for key in (0, 1, 2, 3, 2**63, 2**64 - 1):
+        behaviour.learn([ItemNeighbours(key=key, as_of_ms=0, mass=0.0), SessionItems(key=key, at_ms=0, items=())])
+    assert (len(behaviour.transitions), len(behaviour.sessions), behaviour.clicked.searches) == (0, 0, 0)
+    assert len(behaviour.numbers) == len(catalogue)

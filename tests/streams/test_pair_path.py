@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import cast
 
 import faust
+import msgspec
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 from faust.types import TP, Message
 from rocksdict import Cache
 
 from inference.types import ItemNeighbours, stable_key
-from streams.behaviour.pairs import PairRules, fold
+from streams.behaviour.pairs import PairRules
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.kafka.producer import BatchProducer
@@ -24,6 +25,7 @@ from streams.state.table import StateTable
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.dead_letters import DeadLetters
 from streams.worker.pair_path import PairPath
+from tests.streams.behaviour.items import fold
 from tests.streams.brokers import ScriptedProducer
 from tests.streams.shoppers import NOW_MS
 
@@ -249,7 +251,16 @@ async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(be
     assert bench.acknowledged == []
 
 
-@pytest.mark.parametrize("value", [b"\xc1", b"", serde.encode_msgpack([approach(1, "")])])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xc1",
+        b"",
+        serde.encode_msgpack([approach(1, "")]),
+        serde.encode_msgpack([approach(0), msgspec.structs.replace(approach(1), before={-1: 1.0})]),
+        serde.encode_msgpack([msgspec.structs.replace(approach(1), at_ms=2**63)]),
+    ],
+)
 async def test_what_is_no_approach_is_refused_in_its_turn(bench: Bench, value: bytes) -> None:
     await bench.process(message(0))
     await bench.process(message(1, value=value))
@@ -261,6 +272,35 @@ async def test_what_is_no_approach_is_refused_in_its_turn(bench: Bench, value: b
     await bench.path.publish()
     assert bench.acknowledged == [(0, 0), (0, 1)]
     assert bench.counted("invalid") == 1
+
+
+async def test_of_many_items_only_the_one_that_cannot_be_read_is_learned_anew(bench: Bench) -> None:
+    bench.producer.prompt = True
+    for offset in range(3):
+        await bench.process(message(offset, "boots", "socks", "hat"))
+    bench.table.put_many(0, [(b"socks", b"no state")])
+    await bench.process(message(3, "boots", "socks", "socks", "hat"), message(4, "new", "boots"))
+    await bench.path.publish()
+    assert {each.key: each.mass for each in bench.published} == {
+        stable_key(item): pytest.approx(mass) for item, mass in (("boots", 5), ("socks", 1), ("hat", 4), ("new", 1))
+    }
+    assert bench.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
+
+
+async def test_numbers_at_their_bounds_are_counted(bench: Bench) -> None:
+    bench.producer.prompt = True
+    extremes = [
+        msgspec.structs.replace(
+            approach(offset), at_ms=at_ms, weight=weight, before={0: 1e6, 2**64 - 1: 0.0}, query="", timestamp_ms=-at_ms
+        )
+        for offset, (at_ms, weight) in enumerate([(-(2**61), 1e6), (2**61, 0.0), (0, 1e-300), (2**61, 1e6)])
+    ]
+    await bench.process(message(0, value=serde.encode_msgpack(extremes)), message(1, value=b"\x90"))
+    await bench.path.publish()
+    (published,) = bench.published
+    assert published.as_of_ms == 2**61
+    assert published.mass == pytest.approx(1e6)
+    assert bench.crashes == []
 
 
 async def test_a_state_that_cannot_be_read_is_learned_anew(bench: Bench) -> None:

@@ -11,12 +11,12 @@ from inference.bundle import Bundle
 from inference.queries import LONG_TERM, SEARCH
 from inference.retrieval.vectors import quantise
 from inference.types import ItemNeighbours, SessionItems, Vector, stable_key
-from streams.behaviour.pairs import neighbours
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import Settings, load_settings
+from tests.streams.behaviour.items import neighbours
 from tests.streams.desk import ITEMS
 from tests.streams.shoppers import NOW_MS, act, search
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 
-from streams.contracts.messages import Item, Purchase, View
+from inference.types import ItemNeighbours, SessionItems
+from streams.contracts.messages import Approach, Item, ItemVector, Purchase, TrendingSnapshot, View
 from streams.contracts.serde import (
+    decode_approaches,
     decode_dead_letter,
     decode_interaction,
     decode_item,
     decode_item_action,
     decode_item_vector,
+    decode_keyed_item_vector,
+    decode_neighbours,
     decode_recommendations,
     decode_search,
+    decode_session,
     decode_trending,
     encode_json,
+    encode_msgpack,
     recommendation_id,
 )
 from streams.errors import InvalidEvent
@@ -228,3 +236,77 @@ def test_milliseconds_of_every_accepted_time() -> None:
         for day in (datetime(1970, 1, 2, tzinfo=zone), datetime(2099, 12, 30, tzinfo=zone)):
             event = decode_interaction(KEY, dumped(VIEW, occurred_at=day.isoformat()))
             assert int(event.occurred_at.timestamp() * 1000) == int(day.timestamp() * 1000)
+
+
+NAN, INF, BEYOND = float("nan"), float("inf"), 2**61 + 1
+HOSTILE: dict[Callable[[bytes], object], tuple[Any, dict[str, tuple[object, ...]]]] = {
+    decode_approaches: (
+        Approach(item_id="boots", at_ms=0, weight=1.0, before={7: 1.0}, query=None, topic="clicks", partition=0,
+                 offset=0, timestamp_ms=0),
+        {
+            "at_ms": (BEYOND, -BEYOND, 2**63, 2**64 - 1, -(2**63)),
+            "timestamp_ms": (BEYOND, 2**64 - 1, -(2**63)),
+            "weight": (NAN, INF, -INF, -1.0, 1e300, 2**64 - 1),
+            "before": ({-1: 1.0}, {-(2**63): 1.0}, {7: NAN}, {7: INF}, {7: -1.0}),
+            "partition": (-1, 2**31),
+            "offset": (-1, 2**63),
+            "shopper": (-1, 2**16),
+        },
+    ),
+    decode_neighbours: (
+        ItemNeighbours(key=1, as_of_ms=0, mass=1.0),
+        {
+            "key": (-1,),
+            "as_of_ms": (BEYOND, -BEYOND, 2**64 - 1),
+            "mass": (NAN, INF, -1.0, 1e300),
+            "before": ({-1: 1.0}, {7: NAN}, {7: INF}, {7: -1.0}),
+            "queries": ({"red": NAN}, {"red": INF}, {"red": -1.0}),
+        },
+    ),
+    decode_session: (
+        SessionItems(key=1, at_ms=0, items=(1, 2)),
+        {"key": (-1,), "at_ms": (BEYOND, -BEYOND, 2**64 - 1), "items": ((-1,), (1, -(2**63)))},
+    ),
+    decode_trending: (
+        TrendingSnapshot(partition=0, as_of_ms=0, counts={1: 1.0}),
+        {
+            "partition": (-1, 2**31),
+            "as_of_ms": (BEYOND, -BEYOND, 2**64 - 1),
+            "counts": ({-1: 1.0}, {7: NAN}, {7: INF}, {7: -1.0}),
+            "lasting": ({-1: 1.0}, {7: NAN}, {7: INF}, {7: -1.0}),
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("decode", "sound", "field", "value"),
+    [
+        (decode, sound, field, value)
+        for decode, (sound, fields) in HOSTILE.items()
+        for field, values in fields.items()
+        for value in values
+    ],
+)
+def test_numbers_that_kernels_cannot_bear_are_refused(
+    decode: Callable[[bytes], object], sound: Any, field: str, value: object
+) -> None:
+    def written(record: Any) -> bytes:
+        return encode_msgpack([record] if isinstance(record, Approach) else record)
+
+    decode(written(sound))
+    with pytest.raises(InvalidEvent) as refused:
+        decode(written(msgspec.structs.replace(sound, **{field: value})))
+    assert refused.value.reason in ("out_of_range", "wrong_type")
+
+
+@pytest.mark.parametrize("key", [None, b"", b"\xff", b"other"])
+def test_a_record_of_an_item_has_the_key_of_its_item(key: bytes | None) -> None:
+    value = encode_msgpack(ItemVector(item=Item(item_id="boots", title="Boots"), space="m", text_hash=1, vector=b""))
+    assert decode_keyed_item_vector(b"boots", value) == decode_item_vector(value)
+    assert decode_keyed_item_vector(b"boots", None) is None
+    with pytest.raises(InvalidEvent):
+        decode_keyed_item_vector(key, value)
+    if key != b"other":
+        with pytest.raises(InvalidEvent):
+            decode_keyed_item_vector(key, None)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from inference.kernels.selection import keep_best, offer, sort_best_first
 from inference.types import Keys
 
+pytestmark = pytest.mark.kernel
+
 scored = st.lists(st.sampled_from([-1.0, -0.25, 0.0, 0.25, 1.0]), max_size=80)
 
 

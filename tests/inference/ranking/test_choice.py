@@ -12,6 +12,8 @@ from inference.types import Query, stable_key
 from tests.inference.catalogues import catalogue_of, unit_vectors
 from tests.inference.ranking.shortlists import shortlists_of
 
+pytestmark = pytest.mark.kernel
+
 ITEMS = 80
 PLAIN = Rules(0.0, 0, -1)
 

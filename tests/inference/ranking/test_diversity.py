@@ -14,6 +14,8 @@ from inference.types import Query, Vector
 from tests.inference.catalogues import catalogue_of, clustered
 from tests.inference.ranking.shortlists import shortlists_of
 
+pytestmark = pytest.mark.kernel
+
 
 def diversified(catalogue: Catalogue, scores: Vector, k: int, diversity: float) -> list[int]:
     """Return the chosen ones of candidates whose rows are 0, 1, …"""

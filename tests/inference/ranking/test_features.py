@@ -12,11 +12,13 @@ import pytest
 from inference.ranking.features import CONTEXT, FEATURES, LAST_ITEMS, LONG_SESSION, OFTEN, PLACED, SCORED, features
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Candidates, Shortlists
-from inference.retrieval.sources import NAMES
+from inference.retrieval.sources import NAMES, SOURCES
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import Habits, Keys, PriceHabit, Query, Remembered, Vector, stable_key
 from tests.inference.catalogues import catalogue_of, item, queries_of, unit_vectors
 from tests.inference.ranking.shortlists import shortlists_of
+
+pytestmark = pytest.mark.kernel
 
 ITEMS = 40
 
@@ -221,3 +223,9 @@ def test_what_was_done_before_is_remembered(catalogue: Catalogue) -> None:
     query = Query(recent=(Remembered(key(3), "viewed"),))
     matrix = features(shortlist(query, [2, 3]), catalogue)
     assert matrix[:, FEATURES.index("seen_before")].tolist() == [0, 1]
+
+
+def test_features_of_sources_are_those_of_the_table_of_sources() -> None:
+    assert {source.score: source.name for source in SOURCES if source.score} == SCORED
+    assert {source.place: source.name for source in SOURCES if source.place} == PLACED
+    assert {source.similarity for source in SOURCES if source.similarity} < set(FEATURES)

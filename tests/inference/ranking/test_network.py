@@ -20,6 +20,8 @@ from inference.ranking.network import CompiledNetwork, read_weights
 from inference.types import Vector
 from tests.conftest import BUNDLE
 
+pytestmark = pytest.mark.kernel
+
 SHIPPED = (BUNDLE / "ranker.onnx").read_bytes()
 
 

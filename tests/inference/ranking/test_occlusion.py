@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from inference.ranking.features import FEATURES
-from inference.ranking.occlusion import GROUPS, HABIT, NOTHING, SEARCH, TASTE, carried_by, occlude
+from inference.ranking.occlusion import CLICKED, GROUPS, HABIT, NOTHING, SEARCH, TASTE, TOGETHER, carried_by, occlude
+from inference.retrieval.sources import SOURCES
 from inference.types import Vector
+
+pytestmark = pytest.mark.kernel
 
 
 def logistic(weights: dict[str, float], features: Vector) -> Vector:
@@ -65,3 +68,10 @@ def test_only_what_is_shown_is_occluded() -> None:
         missing = [FEATURES.index(name) for name in GROUPS[group]]
         assert not row[missing].any()
         assert (np.delete(row, missing) == 2).all()
+
+
+def test_a_source_gives_the_reason_of_the_group_that_its_features_are_in() -> None:
+    kinds = {SEARCH: "search", CLICKED: "clicked", TOGETHER: "together", TASTE: "taste", HABIT: "habit"}
+    group_of = {name: kinds.get(group) for group, names in GROUPS.items() for name in names}
+    for source in SOURCES:
+        assert {group_of[name] for name in source.features} <= {source.reason}

@@ -13,6 +13,8 @@ from inference.retrieval.vectors import quantise
 from inference.types import Habits, Item, Keys, Query, Remembered, stable_key
 from tests.inference.catalogues import catalogue_of, item, unit_vectors
 
+pytestmark = pytest.mark.kernel
+
 BOUGHT_5 = (Remembered(stable_key("5"), "bought"), Remembered(stable_key("gone"), "viewed"))
 
 

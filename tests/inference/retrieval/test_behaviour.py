@@ -25,6 +25,8 @@ from inference.types import ItemNeighbours, Query, Remembered, SessionItems, sta
 from tests.inference.catalogues import NUMBERS, catalogue_of, unit_vectors
 from tests.inference.retrieval.behaviours import found_by, key, keys, proposed_ids
 
+pytestmark = pytest.mark.kernel
+
 CATALOGUE = catalogue_of(unit_vectors(30))
 DAY_MS = 86_400_000
 

@@ -15,6 +15,8 @@ from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import Query, Vector, stable_key
 from tests.inference.catalogues import item, unit_vectors
 
+pytestmark = pytest.mark.kernel
+
 DIM = 12
 REQUESTS = [(SHORT_TERM, 0), (FOREMOST, 2), (LONG_TERM, 1), (SEARCH, 3)]
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from inference.retrieval.numbers import ItemNumbers
 
+pytestmark = pytest.mark.kernel
+
 CLOSE = [number << 40 for number in range(40)]
 """Keys that all have the same home in a table of any size that tests reach."""
 

@@ -13,6 +13,8 @@ from inference.types import Habits, Query
 from tests.inference.catalogues import catalogue_of, unit_vectors
 from tests.inference.retrieval.behaviours import found_by, keys, proposed_ids
 
+pytestmark = pytest.mark.kernel
+
 
 def test_the_rhythm_is_highest_after_the_usual_interval() -> None:
     due = [rhythm(7 * ratio, 7.0) for ratio in (0.0, 0.1, 0.5, 1.0, 2.0, 10.0, 1e9)]

@@ -16,9 +16,13 @@ from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.hits import Hits, no_hits
 from inference.retrieval.shortlists import RRF_OFFSET, Shortlists, find, merge, retrieve
 from inference.retrieval.sources import (
+    CLICKED,
     NAMES,
     NEW,
+    NEXT,
+    SESSIONS,
     SOURCES,
+    TOGETHER,
     TRENDING,
     TRENDING_CATEGORY,
     CandidateSource,
@@ -28,7 +32,7 @@ from inference.retrieval.sources import (
 )
 from inference.retrieval.vectors import quantise
 from inference.types import Query, stable_key
-from tests.inference.catalogues import DIM, catalogue_of, item, unit_vectors
+from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, item, unit_vectors
 from tests.inference.retrieval.behaviours import (
     ITEMS,
     SEEN,
@@ -43,9 +47,11 @@ from tests.inference.retrieval.behaviours import (
     shoppers,
 )
 
+pytestmark = pytest.mark.kernel
+
 
 def source_of(name: str, behaviour: Behaviour | None = None) -> CandidateSource:
-    (source,) = make_sources([name], behaviour or Behaviour())
+    (source,) = make_sources([name], behaviour or Behaviour(numbers=NUMBERS))
     return source
 
 
@@ -95,8 +101,15 @@ def test_a_source_answers_a_batch_as_it_answers_one(source: CandidateSource, cat
 
 def test_a_source_has_its_name_and_bears_an_empty_batch_and_an_empty_catalogue(source: CandidateSource) -> None:
     assert source.name in NAMES
-    assert found_by(source, [], Catalogue(DIM)) == []
-    assert [len(found.rows) for found in found_by(source, shoppers(4), Catalogue(DIM))] == [0] * 4
+    empty = Catalogue(DIM, numbers=NUMBERS)
+    assert found_by(source, [], empty) == []
+    assert [len(found.rows) for found in found_by(source, shoppers(4), empty)] == [0] * 4
+
+
+@pytest.mark.parametrize("name", [TOGETHER, NEXT, SESSIONS, CLICKED])
+def test_a_source_of_votes_refuses_a_catalogue_that_goes_by_other_item_numbers(name: str) -> None:
+    with pytest.raises(ValueError, match="item numbers of the behaviour"):
+        found_by(source_of(name, learned()), shoppers(4), Catalogue(DIM))
 
 
 def test_a_source_with_nothing_to_go_by_finds_nothing(source: CandidateSource, catalogue: Catalogue) -> None:
@@ -137,8 +150,9 @@ def test_the_table_of_sources_gives_each_its_own_name_reason_and_features() -> N
     assert {source.reason for source in SOURCES} == {
         "search", "clicked", "together", "taste", "habit", "trend", "new",
     }  # fmt: skip
-    titles = [source.title for source in SOURCES]
-    assert len(set(titles)) == len(titles)
+    for distinct in ([source.title for source in SOURCES], [source.letter for source in SOURCES]):
+        assert len(set(distinct)) == len(SOURCES)
+    assert all(source.letter.lower() in source.title.lower() for source in SOURCES)
 
 
 def test_every_item_is_found_where_others_choose_the_candidates(catalogue: Catalogue) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.vectors import MAX_DIM, dequantise, inverse_norms, normalise, quantise
+from inference.retrieval.vectors import MAX_DIM, dequantise, inverse_norms, quantise
 from inference.types import Vector
 from tests.inference.catalogues import catalogue_of, unit_vectors
 
@@ -85,15 +85,6 @@ def test_a_score_is_the_cosine() -> None:
 def test_dequantised_vectors_are_unit_vectors_or_zero(vectors: Vector) -> None:
     norms = np.linalg.norm(dequantise(quantise(vectors)), axis=1)
     assert norms == pytest.approx(vectors.any(axis=1).astype(float), rel=1e-5)
-
-
-def test_a_vector_without_a_direction_normalises_to_none() -> None:
-    assert normalise(np.zeros(4, dtype=np.float32)) is None
-    assert normalise(np.array([np.inf, 1], dtype=np.float32)) is None
-    assert normalise(np.array([np.nan, 1], dtype=np.float32)) is None
-    three_four = normalise(np.array([3, 4], dtype=np.float32))
-    assert three_four is not None
-    assert three_four.tolist() == pytest.approx([0.6, 0.8])
 
 
 @pytest.mark.parametrize("dim", [0, MAX_DIM + 1])

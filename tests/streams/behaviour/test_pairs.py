@@ -15,15 +15,16 @@ from streams.behaviour.pairs import (
     VERSION,
     PairRules,
     encode_neighbours,
-    fold,
     fold_all,
-    neighbours,
     neighbours_of_all,
 )
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.errors import PairsCodecError
+from tests.streams.behaviour.items import fold, neighbours
 from tests.streams.shoppers import NOW_MS
+
+pytestmark = pytest.mark.kernel
 
 DAY = 86_400_000
 RULES = PairRules()

@@ -13,7 +13,7 @@ from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING, make_sources
 from inference.types import Keys, Query, Vector
 from streams.evaluation.masking import alone, without
-from tests.inference.catalogues import DIM, catalogue_of, queries_of, unit_vectors
+from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 
 NAMES = (SHORT_TERM, LONG_TERM, QUERY, NEW, TRENDING)
 
@@ -28,7 +28,7 @@ class Sum:
 def recommender(*names: str) -> Recommender:
     catalogue = catalogue_of(unit_vectors(60))
     catalogue.set_popularity({int(key): 1 / n for n, key in enumerate(catalogue.columns.keys[:9], start=1)}, {})
-    return Recommender(catalogue, Sum(), make_sources(names, Behaviour()), candidates_per_source=8)
+    return Recommender(catalogue, Sum(), make_sources(names, Behaviour(numbers=NUMBERS)), candidates_per_source=8)
 
 
 def batch() -> QueryBatch:
@@ -96,7 +96,11 @@ def test_some_of_the_lists_are_themselves() -> None:
 def test_lists_are_cut_where_the_recommender_would(most: int | None) -> None:
     catalogue = recommender().catalogue
     cut = Recommender(
-        catalogue, Sum(), make_sources(NAMES, Behaviour()), candidates_per_source=8, candidates_ranked=most
+        catalogue,
+        Sum(),
+        make_sources(NAMES, Behaviour(numbers=NUMBERS)),
+        candidates_per_source=8,
+        candidates_ranked=most,
     )
     expected = cut.retrieve(batch()).candidates
     found = cut.to_be_ranked(cut.retrieve(batch(), every=True)).candidates

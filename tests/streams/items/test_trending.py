@@ -22,6 +22,8 @@ from streams.items.trending import (
 )
 from tests.streams.shoppers import NOW_MS
 
+pytestmark = pytest.mark.kernel
+
 HOUR = 3600_000
 HALF_LIFE = 24 * HOUR
 LASTING = 30 * 24 * HOUR
@@ -93,7 +95,7 @@ def test_another_owner_goes_on_where_the_last_one_stopped(history: list[Event], 
     for snapshot in first.take_changed():
         second.restore(snapshot)
     for event in history[cut:]:
-        second.observe(*event)
+        second.add(TrendIncrements.of([event]))
     list(second.take_changed())
     assert scores(second) == pytest.approx(direct(history), rel=1e-9)
     assert lasting(second) == pytest.approx(direct(history, LASTING), rel=1e-9)
@@ -125,7 +127,7 @@ def test_only_changed_partitions_are_published() -> None:
     trending = counted([(2, 1, NOW_MS, 1.0), (0, 1, NOW_MS, 1.0)])
     assert [snapshot.partition for snapshot in list(trending.take_changed())] == [0, 2]
     assert list(trending.take_changed()) == []
-    trending.observe(2, 1, NOW_MS, 1.0)
+    trending.add(TrendIncrements.of([(2, 1, NOW_MS, 1.0)]))
     (snapshot,) = list(trending.take_changed())
     assert (snapshot.partition, snapshot.as_of_ms, snapshot.counts) == (2, NOW_MS, {1: 2.0})
 
@@ -194,7 +196,7 @@ def test_a_snapshot_of_before_there_were_lasting_counts_is_read() -> None:
     old = serde.decode_trending(msgspec.msgpack.encode([0, NOW_MS, {7: 2.0}]))
     trending = Trending(HALF_LIFE)
     trending.restore(old)
-    trending.observe(0, 8, NOW_MS, 1.0)
+    trending.add(TrendIncrements.of([(0, 8, NOW_MS, 1.0)]))
     list(trending.take_changed())
     assert scores(trending) == {7: 1.0, 8: 0.5}
     assert lasting(trending) == {8: 1.0}
@@ -238,6 +240,17 @@ def heaviest(counts: dict[int, float], limit: int) -> list[tuple[int, float]]:
 def test_a_snapshot_larger_than_is_published_is_taken_over() -> None:
     trending = Trending(HALF_LIFE)
     trending.restore(TrendingSnapshot(partition=0, as_of_ms=NOW_MS, counts=dict.fromkeys(range(9000), 2.0)))
-    trending.observe(0, 8999, NOW_MS, 1.0)
+    trending.add(TrendIncrements.of([(0, 8999, NOW_MS, 1.0)]))
     assert scores(trending)[8999] == 1.0
     assert len(scores(trending)) == SNAPSHOT_ITEMS
+
+
+@pytest.mark.parametrize("as_of_ms", [-(2**61), 0, 2**61])
+@pytest.mark.parametrize("counts", [{}, {0: 0.0}, {2**64 - 1: 1e15, 0: 5e-324}])
+def test_a_snapshot_at_the_bounds_ends_nothing(as_of_ms: int, counts: dict[int, float]) -> None:
+    trending = counted([(1, 8, NOW_MS, 1.0)])
+    snapshot = TrendingSnapshot(partition=0, as_of_ms=as_of_ms, counts=counts, lasting=counts)
+    trending.restore(serde.decode_trending(serde.encode_msgpack(snapshot)))
+    assert all(0 < share <= 1 for share in scores(trending).values())
+    trending.add(TrendIncrements.of([(0, 8, NOW_MS, 1.0)]))
+    assert all(0 < share <= 1 for share in [*scores(trending).values(), *lasting(trending).values()])

@@ -5,12 +5,12 @@ Vectors are float32 sums without rounding; everything else is what the kernels k
 
 from __future__ import annotations
 
-from math import log1p
+from math import log1p, sqrt
 
 import numpy as np
 
 from inference.encoding.text import shortened
-from inference.types import NO_HABITS, Habits, Item, Vector
+from inference.types import NO_HABITS, Habits, Item, PriceHabit, Vector
 from streams.contracts.messages import Interaction, Purchase, Search
 from streams.profiles.layout import AFFINITIES, HABITS, RECENT_ITEMS, RECENT_QUERIES
 from streams.profiles.profile import (
@@ -236,3 +236,18 @@ def pay(moments: PriceMoments, price: float | None, fading: float, weight: float
         return PriceMoments(mass, first, second)
     logarithm = log1p(price)
     return PriceMoments(mass + weight, first + weight * logarithm, second + weight * logarithm * logarithm)
+
+
+def price_habit(moments: PriceMoments) -> PriceHabit | None:
+    """Return mean and standard deviation of log(1 + price); None where nothing is known."""
+    mass, first, second = moments
+    if not mass > 0:
+        return None
+    mean = first / mass
+    return PriceHabit(mean, sqrt(max(second / mass - mean * mean, 0.0)))
+
+
+def normalise(vector: Vector) -> Vector | None:
+    """Return `vector` (dim,) at length 1, or None where it has no direction."""
+    norm = float(np.sqrt(np.dot(vector, vector)))
+    return np.asarray(vector / np.float32(norm), dtype=np.float32) if norm > 0 and np.isfinite(norm) else None

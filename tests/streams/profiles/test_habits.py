@@ -17,8 +17,11 @@ from streams.profiles.arrange import arrival
 from streams.profiles.batch import ARRIVAL, PURCHASE, AnswerBatch, EventBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, encode
 from streams.profiles.layout import HABITS
-from streams.profiles.profile import HABIT, Memory, PriceMoments, empty, price_habit
+from streams.profiles.profile import HABIT, Memory, PriceMoments, empty
+from tests.streams.profiles.reference import price_habit
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SPACE, act, at, fold_all, fold_batch, read
+
+pytestmark = pytest.mark.kernel
 
 DAY = 86_400_000
 GAP = RULES.session_gap_ms

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.retrieval.vectors import inverse_norms, normalise, quantise
+from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction, Search
 from streams.engine import FADED, Event
@@ -21,7 +21,7 @@ from streams.profiles.arrange import arrange
 from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, texts_of
 from streams.profiles.halves import from_half, to_half
-from streams.profiles.profile import Profile, Source, price_habit
+from streams.profiles.profile import Profile, Source
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -42,6 +42,8 @@ from tests.streams.shoppers import (
     search,
     unit_vector,
 )
+
+pytestmark = pytest.mark.kernel
 
 TOPICS = ("clicks", "searches", "carts", "orders")
 
@@ -150,7 +152,7 @@ def assert_matches(answers: AnswerBatch, row: int, profile: Profile, interaction
         ("interval_days", habits.interval_days),
     ):
         assert query[f"habit_{name}"][:number].tolist() == pytest.approx(values.tolist(), rel=1e-6)
-    price = price_habit(profile.prices)
+    price = reference.price_habit(profile.prices)
     got = (float(query["price_mean"]), float(query["price_deviation"]))
     assert got == pytest.approx((np.nan, np.nan) if price is None else price, abs=1e-6, nan_ok=True)
     assert (query["k"], query["searching"]) == (LIST_SIZE, isinstance(interaction, Search))
@@ -181,7 +183,7 @@ def vector_of_search(interaction: Interaction) -> Vector | None:
 
 def assert_quantised(integers: Vector, inverse_norm: float, vector: Vector | None) -> None:
     """Fail unless the integers are those of the vector's direction; at a tie they may be the next ones."""
-    unit = None if vector is None else normalise(vector)
+    unit = None if vector is None else reference.normalise(vector)
     if unit is None:
         assert not integers.any()
         assert inverse_norm == 0

@@ -92,14 +92,16 @@ class Maker:
 
     thread: ThreadPoolExecutor
     metrics: Metrics
+    behaviour: Behaviour = field(default_factory=Behaviour)
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
         same = before is not None and before.live.space == bundle.vector_space
         if before is not None and same:
             live, catalogue = before.live, before.scoring.recommender.catalogue
         else:
-            live, catalogue = LiveCatalogue(bundle.vector_space, bundle.dim), Catalogue(bundle.dim)
-        sources = make_sources(("short_term", "query"), Behaviour())
+            live = LiveCatalogue(bundle.vector_space, bundle.dim)
+            catalogue = Catalogue(bundle.dim, numbers=self.behaviour.numbers)
+        sources = make_sources(("short_term", "query", "together"), self.behaviour)
         return Servable(
             bundle=bundle,
             live=live,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,18 +12,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
+import numpy as np
 import pytest
 
 from inference.bundle import Bundle
+from inference.retrieval.catalogue import Catalogue
 from inference.types import Query, stable_key
+from streams import scoring
 from streams.contracts.messages import ModelPin
 from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
-from streams.serving.servable import Serving
+from streams.serving.servable import Servable, Serving
 from streams.serving.swap import ModelSwap, Phase
 from tests.integration.workers import until
 from tests.streams.serving.models import Maker, Shelf, SmallModel, pin_of, record
-from tests.streams.shoppers import unit_vector
+from tests.streams.shoppers import DIM, item_of, unit_vector
 
 OLD, NEW, RANKER, WIDER = (
     SmallModel("1", "space-a"),
@@ -142,6 +146,72 @@ async def test_a_vector_may_have_another_length_in_the_new_space(stage: Stage) -
     assert stage.serving.now.scoring.recommender.catalogue.dim == WIDER.dim
 
 
+async def is_known(stage: Stage, number: int) -> None:
+    numbers = stage.maker.behaviour.numbers
+    await until(lambda: len(numbers) == number, f"{number} items have a number, {len(numbers)} had", 10)
+
+
+async def test_the_catalogue_before_releases_its_items_in_the_thread_behind_the_batches_that_began_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "RELEASED_AT_ONCE", 5)
+    done, released = list[str](), list[bool]()
+    old, close = stage.serving.now.scoring.recommender.catalogue, Catalogue.close
+
+    def closing(catalogue: Catalogue, most: int | None = None) -> bool:
+        released.append(catalogue is old and threading.current_thread() is thread)
+        done.append("closed")
+        return close(catalogue, most)
+
+    monkeypatch.setattr(Catalogue, "close", closing)
+    thread = stage.maker.thread.submit(threading.current_thread).result()
+    await stage.apply("gone", OLD, NEW)
+    await is_known(stage, len(ITEMS) + 1)
+    for item_id in ITEMS:
+        await stage.apply(item_id, OLD, NEW)
+    take_over, gate = Serving.take_over, threading.Event()
+
+    def taking_over(serving: Serving, servable: Servable) -> None:
+        def batch() -> None:
+            assert gate.wait(10)
+            done.append("ranked")
+
+        stage.maker.thread.submit(batch)
+        take_over(serving, servable)
+
+    monkeypatch.setattr(Serving, "take_over", taking_over)
+    stage.swap.pin(pin_of(NEW))
+    await stage.outcome("taken_over")
+    stage.serving.now.live.apply("gone", None)
+    gate.set()
+    await stage.serving.now.refresh()
+    await is_known(stage, len(ITEMS))
+    assert done == ["ranked", *["closed"] * 3]
+    assert all(released)
+    # A change that was under way adds the item, and holds no number.
+    old.upsert(item_of("late"), np.zeros(DIM, dtype=np.int8))
+    assert len(stage.maker.behaviour.numbers) == len(ITEMS)
+
+
+@pytest.mark.parametrize("model", [NEW, SmallModel("6", "space-d", fails=True)])
+async def test_a_catalogue_that_never_serves_releases_its_items(stage: Stage, model: SmallModel) -> None:
+    stage.shelf.models[pin_of(model)] = model
+    for item_id in ITEMS[: -1 if model is NEW else None]:
+        await stage.apply(item_id, OLD, model)
+    before = stage.serving.now.scoring.recommender.catalogue
+    stage.swap.pin(pin_of(model))
+    if model is NEW:
+        await until(lambda: bool(stage.renewals), "encoding is asked for", 10)
+        stage.swap.pin(pin_of(OLD))
+        await stage.outcome("superseded")
+    else:
+        await stage.outcome("refused")
+    await stage.serving.now.scoring.warm_up()
+    for item_id in ITEMS:
+        before.remove(item_id)
+    await is_known(stage, 0)
+
+
 async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: Stage) -> None:
     before = stage.serving.now
     stage.swap.pin(pin_of(RANKER))
@@ -149,6 +219,7 @@ async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: St
     now = stage.serving.now
     assert now.live is before.live
     assert now.scoring.recommender.catalogue is before.scoring.recommender.catalogue
+    assert len(stage.maker.behaviour.numbers) == len(ITEMS)
     assert stage.renewals == []
     one, other = [
         each.scoring.recommender.recommend([Query(short_term=unit_vector("x"), k=3)])[0] for each in (before, now)

@@ -32,3 +32,14 @@ def restore(store: PartitionedStore, partition: int, offset: int, values: dict[b
     """Restore values and make them durable, as a recovery that is completed does."""
     store.restore(partition, values, offset)
     store.flush_restored()
+
+
+def get(store: PartitionedStore, partition: int, key: bytes) -> bytes | None:
+    """Read one value."""
+    (value,) = store.get_many(partition, [key])
+    return value
+
+
+def put(store: PartitionedStore, partition: int, key: bytes, value: bytes) -> None:
+    """Write one value."""
+    store.put_many(partition, [(key, value)])

@@ -11,18 +11,18 @@ import pytest
 from rocksdict import Cache
 
 from streams.state.rocksdb import Figures, database_options, open_database
-from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, restore, store_in
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, restore, store_in
 
 LARGE = bytes(1_000)
 
 
 async def test_partitions_do_not_see_each_other(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    store.put_in(0, b"u", b"of 0")
-    store.put_in(1, b"u", b"of 1")
-    store.put_in(1, b"v", b"of 1 alone")
-    assert (store.get_in(0, b"u"), store.get_in(1, b"u")) == (b"of 0", b"of 1")
-    assert store.get_in(0, b"v") is None
+    put(store, 0, b"u", b"of 0")
+    put(store, 1, b"u", b"of 1")
+    put(store, 1, b"v", b"of 1 alone")
+    assert (get(store, 0, b"u"), get(store, 1, b"u")) == (b"of 0", b"of 1")
+    assert get(store, 0, b"v") is None
     await store.stop()
 
 
@@ -43,19 +43,19 @@ async def test_figures_are_of_all_open_databases_together_and_start_at_nothing(t
     store = store_in(tmp_path)
     assert store.figures() == Figures()
     for number in range(100):
-        store.put_in(number % 2, str(number).encode(), LARGE)
+        put(store, number % 2, str(number).encode(), LARGE)
     assert store.figures().keys >= 100
     assert store.figures().memtable_bytes > 100 * len(LARGE)
     for database in store._databases.values():
         database.flush()
     for number in range(100):
-        store.get_in(number % 2, str(number).encode())
+        get(store, number % 2, str(number).encode())
     figures = store.figures()
     assert figures.live_bytes > 0
     assert figures.cache_misses > 0
     assert figures.cache_bytes > 0
     assert figures.write_stopped == 0
-    store.get_in(0, b"0")
+    get(store, 0, b"0")
     assert store.figures().cache_hits > figures.cache_hits
     await store.stop()
     assert store.figures().keys == 0
@@ -64,7 +64,7 @@ async def test_figures_are_of_all_open_databases_together_and_start_at_nothing(t
 
 async def test_looking_around_shows_the_bytes_of_profiles(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    store.put_in(0, b"u", b"\x01\xff")
+    put(store, 0, b"u", b"\x01\xff")
     try:
         assert dict(store.items()) == {b"u": b"\x01\xff"}
     finally:
@@ -74,7 +74,7 @@ async def test_looking_around_shows_the_bytes_of_profiles(tmp_path: Path) -> Non
 async def test_stop_frees_every_lock_and_nothing_else_does(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     for partition in range(2):
-        store.put_in(partition, b"u", b"profile")
+        put(store, partition, b"u", b"profile")
     for partition in range(2):
         with pytest.raises(Exception, match="lock"):
             open_database(tmp_path / str(partition), database_options(Cache(CACHE_BYTES), BUFFER_BYTES))
@@ -88,10 +88,10 @@ async def test_stop_frees_every_lock_and_nothing_else_does(tmp_path: Path) -> No
 KILLED = """
 import os, sys
 from pathlib import Path
-from tests.streams.state.stores import store_in
+from tests.streams.state.stores import put, store_in
 store = store_in(Path(sys.argv[1]))
 for number in range(300):
-    store.put_in(0, b"user-%d" % number, b"profile-%d" % number)
+    put(store, 0, b"user-%d" % number, b"profile-%d" % number)
     if number < 290:
         store.note_delivered(0, number)
 os._exit(9)
@@ -104,7 +104,7 @@ async def test_a_killed_process_loses_no_profile_and_claims_no_offset_too_many(t
     assert killed.returncode == 9
     store = store_in(tmp_path)
     for number in range(300):
-        assert store.get_in(0, b"user-%d" % number) == b"profile-%d" % number
+        assert get(store, 0, b"user-%d" % number) == b"profile-%d" % number
     assert store.persisted_offset(changelog(0)) == 255
     await store.stop()
 
@@ -118,7 +118,7 @@ for number in range(10):
     store.restore(0, {b"user-%d" % number: b"profile"}, number)
 if sys.argv[2] == "flushed":
     store.flush_restored()
-    store.put_in(0, b"user-10", b"profile")
+    put(store, 0, b"user-10", b"profile")
 os._exit(9)
 """
 
@@ -143,7 +143,7 @@ async def test_what_was_restored_stays_when_the_partition_goes_before_the_recove
     await store.on_rebalance(set(), {changelog(0)}, set())
     store.flush_restored()
     again = store_in(tmp_path)
-    assert (again.get_in(0, b"u"), again.persisted_offset(changelog(0))) == (b"profile", 7)
+    assert (get(again, 0, b"u"), again.persisted_offset(changelog(0))) == (b"profile", 7)
     await again.stop()
 
 
@@ -151,5 +151,5 @@ async def test_reset_deletes_profiles_and_offsets(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     restore(store, 0, 3, {b"u": b"profile"})
     store.reset_state()
-    assert (store.get_in(0, b"u"), store.persisted_offset(changelog(0))) == (None, None)
+    assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (None, None)
     await store.stop()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY
-from tests.streams.state.stores import changelog, restore, store_in
+from tests.streams.state.stores import changelog, get, put, restore, store_in
 
 
 async def persisted(directory: Path, partition: int = 0) -> int | None:
@@ -29,7 +29,7 @@ async def test_a_new_database_has_no_offset(tmp_path: Path) -> None:
 
 async def test_the_offset_lags_by_less_than_so_many_deliveries_and_never_leads(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    store.put_in(0, b"u", b"profile")
+    put(store, 0, b"u", b"profile")
     for delivered in range(3 * OFFSET_EVERY):
         store.note_delivered(0, delivered)
         expected = (delivered + 1) // OFFSET_EVERY * OFFSET_EVERY - 1
@@ -39,8 +39,8 @@ async def test_the_offset_lags_by_less_than_so_many_deliveries_and_never_leads(t
 
 async def test_closing_writes_the_last_delivered_offset(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    store.put_in(0, b"u", b"not delivered yet")
-    store.put_in(1, b"u", b"profile")
+    put(store, 0, b"u", b"not delivered yet")
+    put(store, 1, b"u", b"profile")
     store.note_delivered(1, 41)
     await store.stop()
     assert (await persisted(tmp_path, 0), await persisted(tmp_path, 1)) == (None, 41)
@@ -51,7 +51,7 @@ async def test_closing_writes_the_last_delivered_offset(tmp_path: Path) -> None:
 def test_deliveries_told_in_any_order_come_to_the_highest(offsets: list[int]) -> None:
     async def told(directory: Path) -> int | None:
         store = store_in(directory)
-        store.put_in(0, b"u", b"profile")
+        put(store, 0, b"u", b"profile")
         for offset in offsets:
             store.note_delivered(0, offset)
         await store.stop()
@@ -63,16 +63,16 @@ def test_deliveries_told_in_any_order_come_to_the_highest(offsets: list[int]) ->
 
 async def test_batches_of_the_changelog_are_written_in_order_with_each_partitions_offset(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    store.put_in(0, b"left", b"of old")
+    put(store, 0, b"left", b"of old")
     store.restore(0, {b"u": b"old", b"gone": b"soon"}, 11)
     restore(store, 1, 3, {b"u": b"of 1"})
     restore(store, 0, 17, {b"u": b"new", b"gone": None, b"left": None, b"back": b"again"})
     await store.stop()
     again = store_in(tmp_path)
-    assert {key: again.get_in(0, key) for key in (b"u", b"gone", b"left", b"back")} == {
+    assert {key: get(again, 0, key) for key in (b"u", b"gone", b"left", b"back")} == {
         b"u": b"new", b"gone": None, b"left": None, b"back": b"again"
     }  # fmt: skip
-    assert again.get_in(1, b"u") == b"of 1"
+    assert get(again, 1, b"u") == b"of 1"
     assert (again.persisted_offset(changelog(0)), again.persisted_offset(changelog(1))) == (17, 3)
     await again.stop()
 
@@ -83,7 +83,7 @@ async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_pat
     broken: Any = {b"u": b"new", b"v": object()}
     with pytest.raises(Exception, match="only support bytes"):
         store.restore(0, broken, 5)
-    assert (store.get_in(0, b"u"), store.persisted_offset(changelog(0))) == (b"old", 4)
+    assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (b"old", 4)
     await store.stop()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from rocksdict import Cache, Rdict
 
 from streams.state.rocksdb import database_options, open_database
-from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, store_in
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, put, store_in
 
 OPTIONS = {
     "write_buffer_size": str(BUFFER_BYTES),
@@ -47,7 +47,7 @@ def fill(database: Rdict, number: int) -> list[bytes]:
 async def test_options_hold_when_a_database_is_opened_again(tmp_path: Path) -> None:
     for _ in range(3):
         store = store_in(tmp_path)
-        store.put_in(0, b"u", b"profile")
+        put(store, 0, b"u", b"profile")
         await store.stop()
         assert options_in_use(tmp_path / "0") == OPTIONS
 
@@ -56,7 +56,7 @@ async def test_many_partitions_have_one_cache_again_after_a_restart(tmp_path: Pa
     for _ in range(2):
         store = store_in(tmp_path)
         for partition in range(6):
-            store.put_in(partition, b"u", b"profile")
+            put(store, partition, b"u", b"profile")
         assert len({cache_in_use(tmp_path / str(partition)) for partition in range(6)}) == 1
         await store.stop()
 

@@ -9,7 +9,7 @@ import pytest
 from rocksdict import Cache
 
 from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, database_options, open_database
-from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, restore, store_in
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, restore, store_in
 
 
 async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_a_delivery_is_told_late(
@@ -17,7 +17,7 @@ async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_
 ) -> None:
     store = store_in(tmp_path)
     for partition in range(2):
-        store.put_in(partition, b"u", b"profile")
+        put(store, partition, b"u", b"profile")
     store.note_delivered(0, 8)
     await store.on_rebalance(set(), {changelog(0), changelog(1, "another-topic")}, set())
     for late in range(OFFSET_EVERY):
@@ -41,9 +41,9 @@ async def test_state_that_reaches_beyond_the_changelog_is_rebuilt(
     with caplog.at_level(logging.WARNING):
         assert store.discard_if_ahead(changelog(0), end) is not stays
         assert not store.discard_if_ahead(changelog(1), 8)
-    assert store.get_in(0, b"u") == (b"profile" if stays else None)
+    assert get(store, 0, b"u") == (b"profile" if stays else None)
     assert ("rebuilding" in caplog.text) is not stays
-    assert store.get_in(1, b"u") == b"profile"
+    assert get(store, 1, b"u") == b"profile"
     assert store.persisted_offset(changelog(0)) == (7 if stays else None)
     await store.stop()
     again = store_in(tmp_path)
@@ -57,7 +57,7 @@ async def test_a_late_delivery_gives_no_offset_to_a_database_made_anew(tmp_path:
     await store.on_rebalance(set(), {changelog(0)}, set())
     store.note_delivered(0, 4)
     store.reset_state()
-    assert store.get_in(0, b"u") is None
+    assert get(store, 0, b"u") is None
     await store.stop()
     again = store_in(tmp_path)
     offset = again.persisted_offset(changelog(0))

@@ -1,0 +1,19 @@
+"""One item at a time, where a worker takes many: its state after a transition, and what is published of it."""
+
+from __future__ import annotations
+
+from inference.types import ItemNeighbours
+from streams.behaviour.pairs import PairRules, fold_all, neighbours_of_all
+from streams.contracts.messages import Approach
+
+
+def fold(state: bytes | None, transition: Approach, rules: PairRules) -> bytes:
+    """Fold one transition into the state of its item; the same bytes come back for a replay."""
+    (folded,) = fold_all([state], [0], [transition], rules).states
+    return folded
+
+
+def neighbours(key: int, state: bytes) -> ItemNeighbours:
+    """Return what is published of the item with this stable key."""
+    (published,) = neighbours_of_all([key], [state])
+    return published
