@@ -65,7 +65,8 @@ class Shortlists:
         parts = [self.own(place) for place in range(len(self))]
         counts = np.maximum(self.queries.records["k"], most).tolist()
         return self._with(
-            self.queries, [slice(each.start, min(each.stop, each.start + n)) for each, n in zip(parts, counts, strict=True)]
+            self.queries,
+            [slice(each.start, min(each.stop, each.start + n)) for each, n in zip(parts, counts, strict=True)],
         )
 
     def take(self, places: Sequence[int]) -> Shortlists:
