@@ -34,9 +34,9 @@ def unobserved(_stage: str, _seconds: float) -> None:
     """Do nothing."""
 
 
-def nothing_goes_together(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> npt.NDArray[np.int32]:
+def nothing_goes_together(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
     """Know of no items that go together."""
-    return np.full(len(keys), -1, dtype=np.int32)
+    return np.zeros_like(keys)
 
 
 class ScoresFeatures(Protocol):

@@ -116,12 +116,14 @@ class Lists(NamedTuple):
     Attributes:
         starts: int64 (n + 1,).
         keys: stable keys, uint64 (L,).
-        partners: written to, int32 (L,).
+        partners: stable keys that are written, uint64 (L,).
+        slots: scratch memory, int32 (L,).
     """
 
     starts: npt.NDArray[np.int64]
     keys: Keys
-    partners: Numbers
+    partners: Keys
+    slots: Numbers
 
 
 _sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
@@ -142,7 +144,7 @@ RECORDS = types.NamedTuple(
     RecordTable,
 )
 RULE = types.NamedTuple((types.int64, types.float64), Rule)
-LISTS = types.NamedTuple((_times, _keys, _numbers), Lists)
+LISTS = types.NamedTuple((_times, _keys, _keys, _numbers), Lists)
 BATCH = types.NamedTuple((_keys, _times, _sums, _times, _keys, _sums), WeightedRecords)
 
 
@@ -461,7 +463,7 @@ def vote_by_transitions(
 
 @kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, types.float64[:, ::1]), allocates=False)
 def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: Lists, weights: Sums) -> None:
-    """Write for each item of the lists which of its query's items it goes with most often: the place, -1 if none does.
+    """Write for each item of the lists which of its query's items it goes with most often: its key, 0 if none does.
 
     Of equally frequent ones the one with the greatest key. `weights` is scratch memory: a row for each item of the
     longest list, a column for each item of a query.
@@ -471,7 +473,7 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
         first, last = lists.starts[query], lists.starts[query + 1]
         if first == last:
             continue
-        keys, partners = lists.keys[first:last], lists.partners[first:last]
+        keys, slots = lists.keys[first:last], lists.slots[first:last]
         in_session = queries[query]["session_length"] > 0
         others = queries[query]["session"] if in_session else queries[query]["recent"]
         count = queries[query]["session_length"] if in_session else queries[query]["recent_length"]
@@ -483,9 +485,8 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
             if number != EMPTY:
                 entries[number]["mark"] = other + 1
         for at in range(len(keys)):
-            # A partner's place comes last; until then this is the slot of the item's own record.
             own = find(newest.table, keys[at])
-            partners[at] = own
+            slots[at] = own
             if own == EMPTY:
                 continue
             for column in range(width):
@@ -498,8 +499,8 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
             if number != EMPTY:
                 entries[number]["mark"] = 0
         for at in range(len(keys)):
-            if partners[at] != EMPTY:
-                entries[records.owners[partners[at]]["item"]]["mark"] = at + 1
+            if slots[at] != EMPTY:
+                entries[records.owners[slots[at]]["item"]]["mark"] = at + 1
         for other in range(count):
             slot = find(newest.table, others[other])
             if slot == EMPTY:
@@ -508,17 +509,17 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
                 if records.weights[slot, column] > 0:
                     at = entries[records.related[slot, column]]["mark"] - 1
                     if at >= 0:
-                        factor = decay(records.owners[slot], records.owners[partners[at]])
+                        factor = decay(records.owners[slot], records.owners[slots[at]])
                         weights[at, other] += records.weights[slot, column] * factor
         for at in range(len(keys)):
-            if partners[at] != EMPTY:
-                entries[records.owners[partners[at]]["item"]]["mark"] = 0
-            best, best_weight = -1, 0.0
+            if slots[at] != EMPTY:
+                entries[records.owners[slots[at]]["item"]]["mark"] = 0
+            best, best_weight = np.uint64(0), 0.0
             for other in range(count):
                 weight = weights[at, other]
-                if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > others[best]):
-                    best, best_weight = other, weight
-            partners[at] = best
+                if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > best):
+                    best, best_weight = others[other], weight
+            lists.partners[first + at] = best
 
 
 @kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)

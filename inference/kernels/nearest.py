@@ -78,9 +78,9 @@ def find_nearest(
     A request (r, 2) is the place of a vector or FOREMOST, and the place of the source in `hits`. `vectors` are
     (n, 3, dim), their `inverse_norms` (n, 3).
 
-    Each item's vector is widened to 16 bits once and multiplied with all vectors of LISTS queries, each vector once
-    where several requests are about it or a query has it twice. For each request the rows whose cosine can still be among the best go into a pool; a full pool is cut to the best and raises
-    the threshold.
+    Each item's vector is widened to 16 bits once and multiplied with all vectors of LISTS queries. A vector counts once
+    where several requests are about it or a query has it twice. For each request the rows whose cosine can still be
+    among the best go into a pool; a full pool is cut to the best and raises the threshold.
     """
     dim = vectors.shape[2]
     limit = hits.rows.shape[2]

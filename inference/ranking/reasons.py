@@ -11,6 +11,7 @@ from numba.types import NamedTuple as NamedTupleType
 from numba.types import Tuple, float32, int8, int16, int32, int64, void
 
 from inference.kernels.compiler import kernel
+from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
 from inference.ranking.signatures import COLUMNS, RECORDS
@@ -21,7 +22,7 @@ from inference.types import Item, Keys, Vector
 SUITS = "may suit you"
 
 Rows = npt.NDArray[np.int32]
-Partners = Callable[[Queries, npt.NDArray[np.int64], Keys], Rows]
+Partners = Callable[[Queries, npt.NDArray[np.int64], Keys], Keys]
 """Which of a query's items each of some items goes with most often, see `ItemTransitions.partners`."""
 
 _PARTICIPLES = {"chose": "chosen"}
@@ -74,26 +75,14 @@ def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Par
     evidence = Evidence(
         np.full(number, -1, dtype=np.int8), np.full(number, -1, dtype=np.int32), np.zeros(number, dtype=np.float32)
     )
-    places = (shown.groups == TOGETHER).nonzero()[0]
+    (places,) = (shown.groups == TOGETHER).nonzero()
     if len(places):
-        evidence.nearest[places] = _partners(shown, places, batch.records, catalogue, partners)
-    recent = np.ascontiguousarray(batch.records["recent"])
-    past = catalogue.rows_of(recent.ravel())[0].reshape(recent.shape)
+        keys = partners(batch.records, places.searchsorted(shown.starts), catalogue.columns.keys[shown.rows[places]])
+        evidence.nearest[places] = catalogue.rows_of(keys)[0]
+    lists, past = (shown.starts, shown.rows, shown.groups), np.empty(RECENT, dtype=np.int32)
     vectors = np.empty((RECENT + 1, catalogue.dim), dtype=np.int16)
-    _find_evidence(batch.records, (shown.starts, shown.rows, shown.groups), past, catalogue.columns, vectors, evidence)
+    _find_evidence(batch.records, catalogue.table, lists, past, catalogue.columns, vectors, evidence)
     return evidence
-
-
-def _partners(
-    shown: Shown, places: npt.NDArray[np.int64], records: Queries, catalogue: Catalogue, partners: Partners
-) -> Rows:
-    """Return the rows of what goes with the items at `places` (m,), int32 (m,); -1 where nothing does."""
-    starts = places.searchsorted(shown.starts)
-    found = partners(records, starts, catalogue.columns.keys[shown.rows[places]])
-    query = np.repeat(np.arange(len(records)), np.diff(starts))
-    has_session = records["session_length"][query] > 0
-    keys = np.where(has_session, records["session"][query, found], records["recent"][query, found])
-    return np.where(found >= 0, catalogue.rows_of(keys)[0], np.int32(-1))
 
 
 def _sentences(
@@ -141,9 +130,10 @@ _LISTS = Tuple((int64[::1], int32[::1], int8[::1]))
 _EVIDENCE = NamedTupleType((int8[::1], int32[::1], float32[::1]), Evidence)
 
 
-@kernel(void(RECORDS, _LISTS, int32[:, ::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
+@kernel(void(RECORDS, KEY_TABLE, _LISTS, int32[::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
 def _find_evidence(
     records: Queries,
+    table: KeyTable,
     lists: tuple[npt.NDArray[np.int64], Rows, Groups],
     past: Rows,
     columns: Columns,
@@ -152,9 +142,9 @@ def _find_evidence(
 ) -> None:
     """Fill in the evidence for the items of `lists`: their starts (n + 1,), rows (L,) and groups (L,).
 
-    `past` (n, RECENT) are the rows of the items that each shopper remembers, -1 where the catalogue lacks the item.
-    The evidence holds already what the items of the group TOGETHER go with; where that is nothing, the group is TASTE.
-    `vectors` (RECENT + 1, dim) are written to: those of the remembered items, and the item's.
+    `table` finds the rows of the catalogue. The evidence holds already what the items of the group TOGETHER go with;
+    where that is nothing, the group becomes TASTE. Scratch memory of a query: `past` (RECENT,), the rows of the items
+    that its shopper remembers, and `vectors` (RECENT + 1, dim), those of these items and of the list's item.
     """
     starts, rows, groups = lists
     dim = columns.vectors.shape[1]
@@ -162,6 +152,9 @@ def _find_evidence(
     for query in range(len(records)):
         record = records[query]
         number, taken = np.int64(record["recent_length"]), False
+        if starts[query] < starts[query + 1]:
+            for each in range(number):
+                past[each] = find(table, record["recent"][each])
         for place in range(starts[query], starts[query + 1]):
             row = rows[place]
             if groups[place] == TOGETHER:
@@ -170,7 +163,7 @@ def _find_evidence(
                 else:
                     # The newest action on an item comes first.
                     for each in range(number):
-                        if past[query, each] == evidence.nearest[place]:
+                        if past[each] == evidence.nearest[place]:
                             evidence.actions[place] = record["recent_actions"][each]
                             break
                     continue
@@ -189,7 +182,7 @@ def _find_evidence(
                 continue
             if not taken:
                 for each in range(number):
-                    other = max(past[query, each], 0)
+                    other = max(past[each], 0)
                     for d in range(dim):
                         vectors[each, d] = columns.vectors[other, d]
                 taken = True
@@ -197,7 +190,7 @@ def _find_evidence(
                 vector[d] = columns.vectors[row, d]
             greatest = np.float32(-np.inf)
             for each in range(number):
-                other = past[query, each]
+                other = past[each]
                 if other >= 0:
                     total = np.int32(0)
                     for d in range(dim):

@@ -45,18 +45,16 @@ class ItemTransitions:
         """Take over records, each in the place of the item's older one; one without mass forgets the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
 
-    def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> npt.NDArray[np.int32]:
-        """Return for each of `keys` (L,) which of its query's items goes with it most often, int32 (L,); -1 if none.
+    def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+        """Return for each of `keys` (L,) which of its query's items goes with it most often, (L,); 0 if none does.
 
-        The keys of query i are `keys[starts[i]:starts[i + 1]]`. Of each the answer is a place among the items of the
-        query's session, or among the recent ones of a query without a session. Of equally frequent items it is the one
-        with the greatest key.
+        The keys of query i are `keys[starts[i]:starts[i + 1]]`. Its items are those of the session, or at the start of
+        one those remembered from earlier ones. Of equally frequent items it is the one with the greatest key.
         """
-        places = np.empty(len(keys), dtype=np.int32)
-        weights = np.empty((int(np.diff(starts).max(initial=0)), RECENT))
-        lists = Lists(starts, keys, places)
-        find_partners(queries, self._numbers.table, self._cooccurrence.table, lists, weights)
-        return places
+        number = len(keys)
+        lists = Lists(starts, keys, np.zeros(number, dtype=np.uint64), np.empty(number, dtype=np.int32))
+        find_partners(queries, self._numbers.table, self._cooccurrence.table, lists, np.empty((number, RECENT)))
+        return lists.partners
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
         """Write what goes with the items of each query."""

@@ -64,9 +64,9 @@ def test_what_goes_together_names_its_partner() -> None:
     catalogue = catalogue_of(unit_vectors(40))
     asked: list[tuple[list[int], list[int]]] = []
 
-    def partners(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> npt.NDArray[np.int32]:
+    def partners(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
         asked.append((starts.tolist(), keys.tolist()))
-        return np.array([0, -1], dtype=np.int32)
+        return np.array([stable_key("7"), 0], dtype=np.uint64)
 
     session = np.array([stable_key("7"), stable_key("8")], dtype=np.uint64)
     query = Query(session=session, recent=(Remembered(stable_key("7"), "viewed"),))
@@ -111,9 +111,9 @@ def test_the_lists_of_a_batch_are_explained_each_by_its_own_shopper() -> None:
     ]
     rows, groups = [[1, 2], [3, 5], [], [8, 7]], [SEARCH, TREND, TASTE, HABIT, TOGETHER, TASTE]
 
-    def seventh(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> npt.NDArray[np.int32]:
+    def seventh(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
         assert (starts.tolist(), keys.tolist()) == ([0, 0, 0, 0, 1], [stable_key("8")])
-        return np.zeros(1, dtype=np.int32)
+        return np.array([stable_key("7")], dtype=np.uint64)
 
     assert explained(queries, rows, groups, catalogue, seventh) == [
         "matches your search “boots”",

@@ -342,14 +342,14 @@ def test_the_items_of_each_query_are_its_session_or_else_what_it_remembers() -> 
     recent = tuple(Remembered(key(number), "viewed") for number in (5, 3, 2))
     queries = [Query(recent=recent), Query(), Query(session=keys(2), recent=recent), Query(session=keys(1))]
     asked = keys(1, 9, 1, 4)
-    places = transitions.partners(QueryBatch.of(queries, 16).records, np.array([0, 2, 2, 3, 4]), asked)
-    assert places.tolist() == [1, -1, 0, 0]
+    found = transitions.partners(QueryBatch.of(queries, 16).records, np.array([0, 2, 2, 3, 4]), asked)
+    assert found.tolist() == [key(3), 0, key(2), key(1)]
 
 
 def partners_of(transitions: ItemTransitions, own: Keys, others: Keys) -> list[int | None]:
     starts = np.array([0, len(own)])
-    places = transitions.partners(QueryBatch.of([Query(session=others)], 16).records, starts, own)
-    return [int(others[place]) if place >= 0 else None for place in places.tolist()]
+    found = transitions.partners(QueryBatch.of([Query(session=others)], 16).records, starts, own)
+    return [partner or None for partner in found.tolist()]
 
 
 @given(
