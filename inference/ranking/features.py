@@ -183,7 +183,7 @@ def _fill(
     vector, last = scratch.vectors[_COMPARED], scratch.last
     for query in range(len(queries.records)):
         record = queries.records[query]
-        compared = min(np.int64(record["session_length"]), LAST_ITEMS)
+        compared = min(int(record["session_length"]), LAST_ITEMS)
         for place in range(compared):
             last[place] = find(table, record["session"][place])
         number = _take_vectors(queries, columns, query, compared, scratch)
