@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from time import perf_counter
 from typing import Protocol
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import ScoringError
-from inference.queries import QueryBatch
+from inference.queries import Queries, QueryBatch
 from inference.ranking.choice import SCORE_DECIMALS, Rules, choose
 from inference.ranking.features import FEATURES, features
 from inference.ranking.lists import Lists
@@ -33,9 +34,9 @@ def unobserved(_stage: str, _seconds: float) -> None:
     """Do nothing."""
 
 
-def nothing_goes_together(keys: Keys, _others: Keys) -> list[int | None]:
+def nothing_goes_together(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
     """Know of no items that go together."""
-    return [None] * len(keys)
+    return np.zeros_like(keys)
 
 
 class ScoresFeatures(Protocol):
@@ -56,7 +57,7 @@ class Recommender:
         catalogue: what there is to recommend.
         scorer: the ranker.
         sources: where candidates come from.
-        partners: which of some items goes with each of others most often, for the reasons.
+        partners: which of a query's items goes with each listed one most often, for the reasons.
         candidates_per_source: how many each source may bring.
         candidates_ranked: how many the ranker scores, those that most sources agree on; None for all. What is left out
             has next to no chance of a place in the list.
@@ -143,7 +144,7 @@ class Recommender:
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             groups = carried_by(chosen.scores, self._scorer.score(occluded.features), occluded)
             said = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
-            names = _Names(shortlists.sources)
+            names = _names_of(shortlists.sources)
             return Lists(
                 starts=chosen.starts,
                 rows=rows,
@@ -172,7 +173,7 @@ def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: s
 
     Scores are the fused retrieval scores. Items that left the catalogue since the retrieval are left out.
     """
-    candidates, names = shortlists.candidates, _Names(shortlists.sources)
+    candidates, names = shortlists.candidates, _names_of(shortlists.sources)
     starts, positions, items = [0], [], []
     bounds = pairwise(candidates.starts.tolist())
     for (start, end), k in zip(bounds, shortlists.queries.records["k"].tolist(), strict=True):
@@ -213,6 +214,11 @@ class _Names(dict[int, tuple[str, ...]]):
         names = tuple(name for place, name in enumerate(self._sources) if bits >> place & 1)
         self[bits] = names
         return names
+
+
+@lru_cache(maxsize=8)
+def _names_of(sources: tuple[str, ...]) -> _Names:
+    return _Names(sources)
 
 
 class _Room:

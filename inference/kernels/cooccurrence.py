@@ -110,6 +110,22 @@ class WeightedRecords(NamedTuple):
     weights: Sums
 
 
+class Lists(NamedTuple):
+    """Items beside each query: of query i those from `starts[i]` to `starts[i + 1]`.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        keys: stable keys, uint64 (L,).
+        partners: stable keys that are written, uint64 (L,).
+        slots: scratch memory, int32 (L,).
+    """
+
+    starts: npt.NDArray[np.int64]
+    keys: Keys
+    partners: Keys
+    slots: Numbers
+
+
 _sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
 _times = types.int64[::1]
 BOUNDS = types.NamedTuple((types.int64,) * 5 + (types.float64,), Bounds)
@@ -128,6 +144,7 @@ RECORDS = types.NamedTuple(
     RecordTable,
 )
 RULE = types.NamedTuple((types.int64, types.float64), Rule)
+LISTS = types.NamedTuple((_times, _keys, _keys, _numbers), Lists)
 BATCH = types.NamedTuple((_keys, _times, _sums, _times, _keys, _sums), WeightedRecords)
 
 
@@ -444,57 +461,65 @@ def vote_by_transitions(
         write_hits(votes, touched, count, results, query)
 
 
-@kernel(types.void(KEY_TABLE, RECORDS, _keys, _keys, types.float64[:, ::1], _numbers), allocates=False)
-def find_partners(
-    numbers: KeyTable, records: RecordTable, keys: Keys, others: Keys, weights: Sums, partners: Numbers
-) -> None:
-    """Write for each of `keys` (n,) which of `others` (m,) goes with it most often: the place, -1 if none does.
+@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, types.float64[:, ::1]), allocates=False)
+def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: Lists, weights: Sums) -> None:
+    """Write for each item of the lists which of its query's items it goes with most often: its key, 0 if none does.
 
-    Of equally frequent ones the one with the greatest key. `weights` (n, m) are 0; those of the pairs are added.
+    Of equally frequent ones the one with the greatest key. `weights` is scratch memory: a row for each item of the
+    longest list, a column for each item of a query.
     """
     newest, entries, width = records.newest, numbers.entries, records.related.shape[1]
-    for at in range(len(others)):
-        number = find(numbers, others[at])
-        if number != EMPTY:
-            entries[number]["mark"] = at + 1
-    for at in range(len(keys)):
-        own = find(newest.table, keys[at])
-        if own == EMPTY:
+    for query in range(len(queries)):
+        first, last = lists.starts[query], lists.starts[query + 1]
+        if first == last:
             continue
-        for column in range(width):
-            if records.weights[own, column] > 0:
-                place = entries[records.related[own, column]]["mark"]
-                if place > 0:
-                    weights[at, place - 1] += records.weights[own, column]
-    for at in range(len(others)):
-        number = find(numbers, others[at])
-        if number != EMPTY:
-            entries[number]["mark"] = 0
-    for at in range(len(keys)):
-        own = find(newest.table, keys[at])
-        if own != EMPTY:
-            entries[records.owners[own]["item"]]["mark"] = at + 1
-    for at in range(len(others)):
-        slot = find(newest.table, others[at])
-        if slot == EMPTY:
-            continue
-        for column in range(width):
-            if records.weights[slot, column] > 0:
-                place = entries[records.related[slot, column]]["mark"] - 1
-                if place >= 0:
-                    own = find(newest.table, keys[place])
-                    factor = decay(records.owners[slot], records.owners[own])
-                    weights[place, at] += records.weights[slot, column] * factor
-    for at in range(len(keys)):
-        own = find(newest.table, keys[at])
-        if own != EMPTY:
-            entries[records.owners[own]["item"]]["mark"] = 0
-        best, best_weight = -1, 0.0
-        for other in range(len(others)):
-            weight = weights[at, other]
-            if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > others[best]):
-                best, best_weight = other, weight
-        partners[at] = best
+        keys, slots = lists.keys[first:last], lists.slots[first:last]
+        in_session = queries[query]["session_length"] > 0
+        others = queries[query]["session"] if in_session else queries[query]["recent"]
+        count = queries[query]["session_length"] if in_session else queries[query]["recent_length"]
+        for at in range(len(keys)):
+            for other in range(count):
+                weights[at, other] = 0.0
+        for other in range(count):
+            number = find(numbers, others[other])
+            if number != EMPTY:
+                entries[number]["mark"] = other + 1
+        for at in range(len(keys)):
+            own = find(newest.table, keys[at])
+            slots[at] = own
+            if own == EMPTY:
+                continue
+            for column in range(width):
+                if records.weights[own, column] > 0:
+                    place = entries[records.related[own, column]]["mark"]
+                    if place > 0:
+                        weights[at, place - 1] += records.weights[own, column]
+        for other in range(count):
+            number = find(numbers, others[other])
+            if number != EMPTY:
+                entries[number]["mark"] = 0
+        for at in range(len(keys)):
+            if slots[at] != EMPTY:
+                entries[records.owners[slots[at]]["item"]]["mark"] = at + 1
+        for other in range(count):
+            slot = find(newest.table, others[other])
+            if slot == EMPTY:
+                continue
+            for column in range(width):
+                if records.weights[slot, column] > 0:
+                    at = entries[records.related[slot, column]]["mark"] - 1
+                    if at >= 0:
+                        factor = decay(records.owners[slot], records.owners[slots[at]])
+                        weights[at, other] += records.weights[slot, column] * factor
+        for at in range(len(keys)):
+            if slots[at] != EMPTY:
+                entries[records.owners[slots[at]]["item"]]["mark"] = 0
+            best, best_weight = np.uint64(0), 0.0
+            for other in range(count):
+                weight = weights[at, other]
+                if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > best):
+                    best, best_weight = others[other], weight
+            lists.partners[first + at] = best
 
 
 @kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)

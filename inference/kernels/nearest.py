@@ -44,6 +44,22 @@ def dot(one: Int16, other: Int16) -> np.int32:
 
 
 @helper
+def same_vector(own: Int8, slot: int, places: npt.NDArray[np.int64]) -> int:
+    """Return a slot of a query, among those that have a place, that holds the same vector (3, dim); -1 if none does.
+
+    The intents of a shopper who came a moment ago are the same for the short and for the long term.
+    """
+    for other in range(3):
+        if places[other] >= 0:
+            differences = 0
+            for place in range(own.shape[1]):
+                differences += own[slot, place] != own[other, place]
+            if differences == 0:
+                return other
+    return -1
+
+
+@helper
 def vector_of(inverse_norms: Vector, query: int, slot: int) -> int:
     """Return the place of the vector that a request is about, -1 if the query has none."""
     if slot == FOREMOST:
@@ -62,13 +78,13 @@ def find_nearest(
     A request (r, 2) is the place of a vector or FOREMOST, and the place of the source in `hits`. `vectors` are
     (n, 3, dim), their `inverse_norms` (n, 3).
 
-    Each item's vector is widened to 16 bits once and multiplied with all vectors of LISTS queries. For each request
-    the rows whose cosine can still be among the best go into a pool; a full pool is cut to the best and raises
-    the threshold.
+    Each item's vector is widened to 16 bits once and multiplied with all vectors of LISTS queries. A vector counts once
+    where several requests are about it or a query has it twice. For each request the rows whose cosine can still be
+    among the best go into a pool; a full pool is cut to the best and raises the threshold.
     """
     dim = vectors.shape[2]
     limit = hits.rows.shape[2]
-    most = 3 * LISTS
+    most = 3 * min(LISTS, len(vectors))
     widened = np.empty((most, dim), dtype=np.int16)
     norms = np.empty(most, dtype=np.float32)
     places = np.empty((LISTS, 3), dtype=np.int64)
@@ -91,6 +107,10 @@ def find_nearest(
             for request in range(len(requests)):
                 slot = vector_of(inverse_norms, first + query, requests[request, 0])
                 if slot >= 0 and places[query, slot] < 0:
+                    same = same_vector(vectors[first + query], slot, places[query])
+                    if same >= 0:
+                        places[query, slot] = places[query, same]
+                        continue
                     places[query, slot] = present
                     norms[present] = inverse_norms[first + query, slot]
                     for place in range(dim):

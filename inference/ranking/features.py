@@ -17,6 +17,7 @@ from numba.types import NamedTuple as NamedTupleType
 from numba.types import boolean, float32, int16, int32, void
 
 from inference.kernels.compiler import helper, kernel
+from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.queries import LONG_TERM as LONG_TERM_VECTOR
 from inference.ranking.signatures import CANDIDATES, COLUMNS, QUERIES, QueryArrays
 from inference.retrieval.catalogue import Catalogue
@@ -122,10 +123,8 @@ def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = 
     candidates = shortlists.candidates
     if out is None:
         out = np.empty((len(candidates.rows), len(FEATURES)), dtype=np.float32)
-    newest = np.ascontiguousarray(shortlists.queries.records["session"][:, :LAST_ITEMS])
-    last = catalogue.rows_of(newest.ravel())[0].astype(np.int32, copy=False).reshape(newest.shape)
-    queries, columns = QueryArrays.of(shortlists.queries), catalogue.columns
-    _fill(queries, candidates, columns, last, _columns_of(shortlists.sources), _Scratch.make(catalogue.dim), out)
+    queries, columns, scratch = QueryArrays.of(shortlists.queries), catalogue.columns, _Scratch.make(catalogue.dim)
+    _fill(queries, candidates, columns, catalogue.table, _columns_of(shortlists.sources), scratch, out)
     return out
 
 
@@ -147,12 +146,14 @@ class _Scratch(NamedTuple):
         vectors: those that candidates are compared with, and the candidate's, int16 (_COMPARED + 1, dim): products of
             16-bit numbers are compiled to multiply-and-add in pairs.
         norms: 1 / ‖vector‖, float32 (_COMPARED,).
+        last: the rows of the session's newest items, int32 (LAST_ITEMS,), -1 where the catalogue lacks the item.
         marks: by the last bits of a stable key, whether it can be one of the shopper's recent or habitual items,
             bool (_MARKS,).
     """
 
     vectors: npt.NDArray[np.int16]
     norms: Vector
+    last: Rows
     marks: Marks
 
     @classmethod
@@ -160,36 +161,37 @@ class _Scratch(NamedTuple):
         return cls(
             np.empty((_COMPARED + 1, dim), dtype=np.int16),
             np.empty(_COMPARED, dtype=np.float32),
+            np.empty(LAST_ITEMS, dtype=np.int32),
             np.empty(_MARKS, dtype=np.bool_),
         )
 
 
-_SCRATCH = NamedTupleType((int16[:, ::1], float32[::1], boolean[::1]), _Scratch)
+_SCRATCH = NamedTupleType((int16[:, ::1], float32[::1], int32[::1], boolean[::1]), _Scratch)
 
 
-@kernel(void(QUERIES, CANDIDATES, COLUMNS, int32[:, ::1], int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
+@kernel(void(QUERIES, CANDIDATES, COLUMNS, KEY_TABLE, int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
 def _fill(
     queries: QueryArrays,
     candidates: Candidates,
     columns: Columns,
-    last: Rows,
+    table: KeyTable,
     places: Places,
     scratch: _Scratch,
     out: Vector,
 ) -> None:
-    """Write the features of every candidate to `out` (C, F).
-
-    `last` (n, LAST_ITEMS) are the rows of the newest items of each session, -1 where the catalogue lacks the item.
-    """
-    vector = scratch.vectors[_COMPARED]
+    """Write the features of every candidate to `out` (C, F). `table` finds the rows of the catalogue."""
+    vector, last = scratch.vectors[_COMPARED], scratch.last
     for query in range(len(queries.records)):
         record = queries.records[query]
-        number = _take_vectors(queries, columns, last, query, scratch)
+        compared = min(int(record["session_length"]), LAST_ITEMS)
+        for place in range(compared):
+            last[place] = find(table, record["session"][place])
+        number = _take_vectors(queries, columns, query, compared, scratch)
         _mark(record, scratch.marks)
         newest = -1
-        for place in range(min(int(record["session_length"]), LAST_ITEMS) - 1, -1, -1):
-            if last[query, place] >= 0:
-                newest = int(last[query, place])
+        for place in range(compared - 1, -1, -1):
+            if last[place] >= 0:
+                newest = int(last[place])
         session_length = min(log1p(record["session_length"]) / _LOG_LONG_SESSION, 1.0)
         for at in range(candidates.starts[query], candidates.starts[query + 1]):
             row, own = candidates.rows[at], out[at]
@@ -232,16 +234,16 @@ def _dot(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> np.int32:
 
 
 @helper
-def _take_vectors(queries: QueryArrays, columns: Columns, last: Rows, query: int, scratch: _Scratch) -> int:
-    """Take over the vectors that candidates are compared with, and return how many."""
+def _take_vectors(queries: QueryArrays, columns: Columns, query: int, compared: int, scratch: _Scratch) -> int:
+    """Take over the vectors that candidates are compared with, those of `compared` last items too; return how many."""
     vectors, norms = scratch.vectors, scratch.norms
     for place in range(_INTENTS):
         norms[place] = queries.inverse_norms[query, place]
         for d in range(vectors.shape[1]):
             vectors[place, d] = queries.vectors[query, place, d]
     number = _INTENTS
-    for place in range(min(int(queries.records[query]["session_length"]), LAST_ITEMS)):
-        row = last[query, place]
+    for place in range(compared):
+        row = scratch.last[place]
         if row >= 0:
             norms[number] = columns.inverse_norms[row]
             for d in range(vectors.shape[1]):

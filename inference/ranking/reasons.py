@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from numba.types import NamedTuple as NamedTupleType
 from numba.types import Tuple, float32, int8, int16, int32, int64, void
 
 from inference.kernels.compiler import kernel
+from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
 from inference.ranking.signatures import COLUMNS, RECORDS
@@ -21,9 +21,9 @@ from inference.types import Item, Keys, Vector
 
 SUITS = "may suit you"
 
-Partners = Callable[[Keys, Keys], Sequence[int | None]]
-"""Given stable keys of items, (n,), and others': for each of the n the one of those that it goes with most often."""
 Rows = npt.NDArray[np.int32]
+Partners = Callable[[Queries, npt.NDArray[np.int64], Keys], Keys]
+"""Which of a query's items each of some items goes with most often, see `ItemTransitions.partners`."""
 
 _PARTICIPLES = {"chose": "chosen"}
 
@@ -48,9 +48,9 @@ class Evidence(NamedTuple):
     """What the sentences about the items of lists name, (L,) each.
 
     Attributes:
-        actions: what the shopper did with the item (HABIT) or with the nearest one of those remembered (TASTE), as a
-            place in PAST_TENSES; -1 where nobody knows.
-        nearest: the row of that nearest one; -1 where there is none.
+        actions: what the shopper did with the item (HABIT), with the one that it goes with (TOGETHER), or with the
+            nearest one of those remembered (TASTE), as a place in PAST_TENSES; -1 where nobody knows.
+        nearest: the row of that other one; -1 where there is none.
         intervals: after how many days the shopper buys the item again (HABIT); 0 where nobody knows.
     """
 
@@ -66,56 +66,28 @@ def reasons(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Par
         if text == "":  # a search of which nothing can be said
             own = shown.groups[starts[query] : starts[query + 1]]
             own[(own == SEARCH) | (own == CLICKED)] = TASTE
-    together = _together(shown, batch, catalogue, partners)
-    evidence = _gather(shown, batch, catalogue)
-    return _sentences(shown, batch.texts, together, evidence, catalogue)
+    evidence = _gather(shown, batch, catalogue, partners)
+    return _sentences(shown, batch.texts, evidence, catalogue)
 
 
-def _together(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> dict[int, str]:
-    """Return the sentences about items that go with one at hand, by place; where none is known the group is TASTE."""
-    said: dict[int, str] = {}
-    places = np.flatnonzero(shown.groups == TOGETHER)
-    if not len(places):
-        return said
-    keys = catalogue.columns.keys[shown.rows[places]]
-    bounds = places.searchsorted(shown.starts).tolist()
-    for query, (start, end) in enumerate(pairwise(bounds)):
-        if start == end:
-            continue
-        record = batch.records[query]
-        session, recent = record["session"][: record["session_length"]], record["recent"][: record["recent_length"]]
-        found = partners(keys[start:end], session if len(session) else recent)
-        actions: dict[int, int] = {}
-        if any(found):
-            # The newest action on an item counts.
-            done = record["recent_actions"][: len(recent)]
-            actions = dict(zip(recent[::-1].tolist(), done[::-1].tolist(), strict=True))
-        for place, partner in zip(places[start:end].tolist(), found, strict=True):
-            item = None if partner is None else catalogue.get(partner)
-            if partner is None or item is None:
-                shown.groups[place] = TASTE
-                continue
-            action = PAST_TENSES[actions[partner]] if partner in actions else "chose"
-            said[place] = f"often {_PARTICIPLES.get(action, action)} with {item.title}"
-    return said
-
-
-def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue) -> Evidence:
+def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> Evidence:
     number = len(shown.rows)
     evidence = Evidence(
         np.full(number, -1, dtype=np.int8), np.full(number, -1, dtype=np.int32), np.zeros(number, dtype=np.float32)
     )
-    recent = np.ascontiguousarray(batch.records["recent"])
-    past = catalogue.rows_of(recent.ravel())[0].astype(np.int32, copy=False).reshape(recent.shape)
+    (places,) = (shown.groups == TOGETHER).nonzero()
+    if len(places):
+        keys = partners(batch.records, places.searchsorted(shown.starts), catalogue.columns.keys[shown.rows[places]])
+        evidence.nearest[places] = catalogue.rows_of(keys)[0]
+    lists, past = (shown.starts, shown.rows, shown.groups), np.empty(RECENT, dtype=np.int32)
     vectors = np.empty((RECENT + 1, catalogue.dim), dtype=np.int16)
-    _find_evidence(batch.records, (shown.starts, shown.rows, shown.groups), past, catalogue.columns, vectors, evidence)
+    _find_evidence(batch.records, catalogue.table, lists, past, catalogue.columns, vectors, evidence)
     return evidence
 
 
 def _sentences(
     shown: Shown,
     texts: Sequence[str | None],
-    together: dict[int, str],
     evidence: Evidence,
     catalogue: Catalogue,
 ) -> list[str]:
@@ -130,7 +102,9 @@ def _sentences(
                 label = items[place].label
                 sentence = f"trending in {label}" if label else "popular right now"
             elif group == TOGETHER:
-                sentence = together[place]
+                action = PAST_TENSES[actions[place]] if actions[place] >= 0 else "chose"
+                title = catalogue.item(nearest[place]).title
+                sentence = f"often {_PARTICIPLES.get(action, action)} with {title}"
             elif group == SEARCH and text:
                 sentence = f"matches your search “{text}”"
             elif group == CLICKED and text:
@@ -156,9 +130,10 @@ _LISTS = Tuple((int64[::1], int32[::1], int8[::1]))
 _EVIDENCE = NamedTupleType((int8[::1], int32[::1], float32[::1]), Evidence)
 
 
-@kernel(void(RECORDS, _LISTS, int32[:, ::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
+@kernel(void(RECORDS, KEY_TABLE, _LISTS, int32[::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
 def _find_evidence(
     records: Queries,
+    table: KeyTable,
     lists: tuple[npt.NDArray[np.int64], Rows, Groups],
     past: Rows,
     columns: Columns,
@@ -167,8 +142,9 @@ def _find_evidence(
 ) -> None:
     """Fill in the evidence for the items of `lists`: their starts (n + 1,), rows (L,) and groups (L,).
 
-    `past` (n, RECENT) are the rows of the items that each shopper remembers, -1 where the catalogue lacks the item.
-    `vectors` (RECENT + 1, dim) are written to: those of the remembered items, and the item's.
+    `table` finds the rows of the catalogue. The evidence holds already what the items of the group TOGETHER go with;
+    where that is nothing, the group becomes TASTE. Scratch memory of a query: `past` (RECENT,), the rows of the items
+    that its shopper remembers, and `vectors` (RECENT + 1, dim), those of these items and of the list's item.
     """
     starts, rows, groups = lists
     dim = columns.vectors.shape[1]
@@ -176,8 +152,22 @@ def _find_evidence(
     for query in range(len(records)):
         record = records[query]
         number, taken = np.int64(record["recent_length"]), False
+        if starts[query] < starts[query + 1]:
+            for each in range(number):
+                past[each] = find(table, record["recent"][each])
         for place in range(starts[query], starts[query + 1]):
-            group, row = groups[place], rows[place]
+            row = rows[place]
+            if groups[place] == TOGETHER:
+                if evidence.nearest[place] < 0:
+                    groups[place] = TASTE
+                else:
+                    # The newest action on an item comes first.
+                    for each in range(number):
+                        if past[each] == evidence.nearest[place]:
+                            evidence.actions[place] = record["recent_actions"][each]
+                            break
+                    continue
+            group = groups[place]
             if group == HABIT:
                 for each in range(number):
                     if record["recent"][each] == columns.keys[row]:
@@ -192,7 +182,7 @@ def _find_evidence(
                 continue
             if not taken:
                 for each in range(number):
-                    other = max(past[query, each], 0)
+                    other = max(past[each], 0)
                     for d in range(dim):
                         vectors[each, d] = columns.vectors[other, d]
                 taken = True
@@ -200,7 +190,7 @@ def _find_evidence(
                 vector[d] = columns.vectors[row, d]
             greatest = np.float32(-np.inf)
             for each in range(number):
-                other = past[query, each]
+                other = past[each]
                 if other >= 0:
                     total = np.int32(0)
                     for d in range(dim):

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from inference.kernels.cooccurrence import Rule, find_partners, vote_by_transitions
+from inference.kernels.cooccurrence import Lists, Rule, find_partners, vote_by_transitions
 from inference.kernels.votes import EVIDENCE
-from inference.queries import QueryBatch
+from inference.queries import RECENT, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
@@ -44,16 +45,16 @@ class ItemTransitions:
         """Take over records, each in the place of the item's older one; one without mass forgets the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
 
-    def partners(self, keys: Keys, others: Keys) -> list[int | None]:
-        """Return for each of `keys` (n,) which of `others` (m,), stable keys, goes with it most often; None if none.
+    def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+        """Return for each of `keys` (L,) which of its query's items goes with it most often, (L,); 0 if none does.
 
-        Of equally frequent ones the one with the greatest key.
+        The keys of query i are `keys[starts[i]:starts[i + 1]]`. Its items are those of the session, or at the start of
+        one those remembered from earlier ones. Of equally frequent items it is the one with the greatest key.
         """
-        places = np.empty(len(keys), dtype=np.int32)
-        weights = np.zeros((len(keys), len(others)))
-        find_partners(self._numbers.table, self._cooccurrence.table, keys, others, weights, places)
-        named = others.tolist()
-        return [named[place] if place >= 0 else None for place in places.tolist()]
+        number = len(keys)
+        lists = Lists(starts, keys, np.zeros(number, dtype=np.uint64), np.empty(number, dtype=np.int32))
+        find_partners(queries, self._numbers.table, self._cooccurrence.table, lists, np.empty((number, RECENT)))
+        return lists.partners
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
         """Write what goes with the items of each query."""

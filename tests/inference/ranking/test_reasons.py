@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from inference.queries import QueryBatch
+from inference.pipeline import nothing_goes_together
+from inference.queries import Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND
 from inference.ranking.reasons import SUITS, Partners, Shown, reasons
 from inference.retrieval.catalogue import Catalogue
@@ -18,12 +20,12 @@ pytestmark = pytest.mark.kernel
 BOUGHT_5 = (Remembered(stable_key("5"), "bought"), Remembered(stable_key("gone"), "viewed"))
 
 
-def nobody(keys: Keys, _others: Keys) -> list[int | None]:
-    return [None] * len(keys)
-
-
 def explained(
-    queries: list[Query], rows: list[list[int]], groups: list[int], catalogue: Catalogue, partners: Partners = nobody
+    queries: list[Query],
+    rows: list[list[int]],
+    groups: list[int],
+    catalogue: Catalogue,
+    partners: Partners = nothing_goes_together,
 ) -> list[str]:
     flat = np.array([row for each in rows for row in each], dtype=np.int32)
     starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
@@ -64,15 +66,15 @@ def test_what_goes_together_names_its_partner() -> None:
     catalogue = catalogue_of(unit_vectors(40))
     asked: list[tuple[list[int], list[int]]] = []
 
-    def partners(keys: Keys, others: Keys) -> list[int | None]:
-        asked.append((keys.tolist(), others.tolist()))
-        return [stable_key("7"), None]
+    def partners(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+        asked.append((starts.tolist(), keys.tolist()))
+        return np.array([stable_key("7"), 0], dtype=np.uint64)
 
     session = np.array([stable_key("7"), stable_key("8")], dtype=np.uint64)
     query = Query(session=session, recent=(Remembered(stable_key("7"), "viewed"),))
     said = explained([query], [[3, 4, 5]], [TOGETHER, TREND, TOGETHER], catalogue, partners)
     assert said == ["often viewed with The 7", "trending in c4", "because you viewed The 7"]
-    assert asked == [([stable_key("3"), stable_key("5")], session.tolist())]
+    assert asked == [([0, 2], [stable_key("3"), stable_key("5")])]
     assert because(query, TOGETHER) == "because you viewed The 7"
 
 
@@ -111,9 +113,9 @@ def test_the_lists_of_a_batch_are_explained_each_by_its_own_shopper() -> None:
     ]
     rows, groups = [[1, 2], [3, 5], [], [8, 7]], [SEARCH, TREND, TASTE, HABIT, TOGETHER, TASTE]
 
-    def seventh(keys: Keys, others: Keys) -> list[int | None]:
-        assert (keys.tolist(), others.tolist()) == ([stable_key("8")], [stable_key("7")])
-        return [stable_key("7")]
+    def seventh(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+        assert (starts.tolist(), keys.tolist()) == ([0, 0, 0, 0, 1], [stable_key("8")])
+        return np.array([stable_key("7")], dtype=np.uint64)
 
     assert explained(queries, rows, groups, catalogue, seventh) == [
         "matches your search “boots”",

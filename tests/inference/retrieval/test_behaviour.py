@@ -7,11 +7,13 @@ from heapq import nlargest
 from math import log, log1p
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from inference.queries import QueryBatch
 from inference.retrieval import sessions as sessions_module
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
@@ -21,7 +23,7 @@ from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.port import CandidateSource
 from inference.retrieval.sessions import Sessions, SessionsSource
 from inference.retrieval.transitions import ItemTransitions, TransitionsSource
-from inference.types import ItemNeighbours, Query, Remembered, SessionItems, stable_key
+from inference.types import ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key
 from tests.inference.catalogues import NUMBERS, catalogue_of, unit_vectors
 from tests.inference.retrieval.behaviours import found_by, key, keys, proposed_ids
 
@@ -314,7 +316,7 @@ def test_the_partner_of_an_item_is_the_one_that_goes_with_it_most_often(
     transitions.learn(records)
     kept = newest(records, 100, width)
     others = keys(*items)
-    for number, partner in zip(range(14), transitions.partners(keys(*range(14)), others), strict=True):
+    for number, partner in zip(range(14), partners_of(transitions, keys(*range(14)), others), strict=True):
         own, weights = kept.get(key(number)), dict[int, float]()
         for other in others.tolist() if own else ():
             record = kept.get(other)
@@ -331,9 +333,25 @@ def test_of_equally_frequent_partners_the_one_with_the_greatest_key_is_named() -
     transitions = ItemTransitions(NUMBERS)
     transitions.learn([item(1, i2=1.0, i3=1.0), item(4, i1=1.0)])
     for others in (keys(2, 3, 4), keys(4, 3, 2)):
-        assert transitions.partners(keys(1, 9), others) == [max(map(key, (2, 3, 4))), None]
-    assert transitions.partners(keys(1), keys()) == [None]
-    assert transitions.partners(keys(), keys(1)) == []
+        assert partners_of(transitions, keys(1, 9), others) == [max(map(key, (2, 3, 4))), None]
+    assert partners_of(transitions, keys(1), keys()) == [None]
+    assert partners_of(transitions, keys(), keys(1)) == []
+
+
+def test_the_items_of_each_query_are_its_session_or_else_what_it_remembers() -> None:
+    transitions = ItemTransitions(NUMBERS)
+    transitions.learn([item(1, i2=1.0, i3=2.0), item(4, i1=1.0)])
+    recent = tuple(Remembered(key(number), "viewed") for number in (5, 3, 2))
+    queries = [Query(recent=recent), Query(), Query(session=keys(2), recent=recent), Query(session=keys(1))]
+    asked = keys(1, 9, 1, 4)
+    found = transitions.partners(QueryBatch.of(queries, 16).records, np.array([0, 2, 2, 3, 4]), asked)
+    assert found.tolist() == [key(3), 0, key(2), key(1)]
+
+
+def partners_of(transitions: ItemTransitions, own: Keys, others: Keys) -> list[int | None]:
+    starts = np.array([0, len(own)])
+    found = transitions.partners(QueryBatch.of([Query(session=others)], 16).records, starts, own)
+    return [partner or None for partner in found.tolist()]
 
 
 @given(

@@ -94,6 +94,13 @@ def test_ever_better_items_are_all_compared() -> None:
     check(catalogue_of(vectors, 1), [Query(short_term=direction), Query(long_term=-direction)], 10)
 
 
+def test_a_vector_that_a_query_has_twice_finds_the_same_each_time() -> None:
+    one, other = unit_vectors(2, DIM, 5)
+    vectors = ((one, one, None), (one, other, other), (other, one, one), (other, other, other), (one, None, None))
+    queries = [Query(short_term=short, long_term=long, text_vector=text) for short, long, text in vectors]
+    check(catalogue_of(unit_vectors(300, DIM), 2), queries, 30)
+
+
 def test_rows_that_were_emptied_and_filled_again_hold_the_new_item() -> None:
     catalogue = catalogue_of(unit_vectors(300, DIM), 5)
     for number in range(0, 300, 3):
