@@ -7,7 +7,13 @@ from pathlib import Path
 
 from inference.kernels.compiler import Compilation, Report, cache_in, compile_all
 
-MODULES = ("inference.loading", "inference.pipeline", "streams.engine", "streams.items.trending", "streams.behaviour.pairs")
+MODULES = (
+    "inference.loading",
+    "inference.pipeline",
+    "streams.engine",
+    "streams.items.trending",
+    "streams.behaviour.pairs",
+)
 """They import every kernel of an event's path."""
 
 

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import settings
 
 from inference.bundle import Bundle, load_bundle
+from inference.kernels import compiler
 from streams.errors import StreamsError
 from streams.kafka.embedded import EmbeddedBroker
 from tests.integration.brokers import KafkaBroker
 from tests.lacking import lacking
+
+compiler.check_types = True
 
 # Examples take as long as the machine is busy; in CI the same ones run every time, so that a red run stays red.
 settings.register_profile("local", deadline=None)

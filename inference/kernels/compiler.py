@@ -31,15 +31,23 @@ BESIDE_SOURCES = Path(__file__).parent / "__pycache__"
 
 PREFER_512 = "-prefer-256-bit"
 
+check_types = False
+"""Whether the types of arguments are found out at every call: in tests, where a wrong one has to be told."""
+
 _kernels: list[_Kernel] = []
 _given = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else None
 _fallback: Path | None = None
 
 
 class _Kernel:
-    """A function, compiled at the first call."""
+    """A function, compiled at the first call.
 
-    __slots__ = ("__wrapped__", "_allocates", "_compiled", "_signature", "name")
+    Numba finds out the types of all arguments at each call, which costs more than a small batch's work: about 0.3 µs an
+    array. Here it does so at the first call of a kernel, which is refused where the types are others than declared;
+    later calls go straight to the compiled code. They come from the same lines, so their types are the same.
+    """
+
+    __slots__ = ("__wrapped__", "_allocates", "_compiled", "_entry", "_signature", "name")
 
     def __init__(self, function: Callable[..., Any], signature: object, *, allocates: bool) -> None:
         self.__wrapped__ = function
@@ -47,12 +55,18 @@ class _Kernel:
         self._signature = signature
         self._allocates = allocates
         self._compiled: Callable[..., Any] | None = None
+        self._entry: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
-        compiled = self._compiled
-        if compiled is None:
-            compiled = self.compile()
-        return compiled(*arguments)
+        entry = self._entry
+        if entry is not None:
+            return entry(*arguments)
+        compiled = self.compile()
+        result = compiled(*arguments)
+        if not check_types:
+            # Without NUMBA_DISABLE_JIT it is a dispatcher, and has the one signature that it was compiled for.
+            self._entry = next((each.entry_point for each in getattr(compiled, "overloads", {}).values()), compiled)
+        return result
 
     def compile(self) -> Callable[..., Any]:
         """Compile, or load what was compiled before; nothing happens the second time."""

@@ -124,7 +124,8 @@ def test_whatever_records_hold_every_source_goes_on(records: list[ItemNeighbours
     session = np.array([0, 1, 2**63, 2**64 - 1], dtype=np.uint64)
     queries = QueryBatch.of([Query(session=session, text="red"), Query()], DIM)
     retrieve(make_sources(NAMES, behaviour), queries, catalogue, 10)
-    behaviour.transitions.partners(session, session)
+    shown = np.array([0, len(session), len(session)], dtype=np.int64)
+    behaviour.transitions.partners(queries.records, shown, session)
     # Everything can be forgotten: no item is counted twice, none too seldom.
     for key in (0, 1, 2, 3, 2**63, 2**64 - 1):
         behaviour.learn([ItemNeighbours(key=key, as_of_ms=0, mass=0.0), SessionItems(key=key, at_ms=0, items=())])
