@@ -8,11 +8,14 @@ thread: the same input gives the same bits. With NUMBA_DISABLE_JIT=1 they run as
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, TypeVar, cast
@@ -47,11 +50,11 @@ class _Kernel:
     later calls go straight to the compiled code. They come from the same lines, so their types are the same.
     """
 
-    __slots__ = ("__wrapped__", "_allocates", "_compiled", "_entry", "_signature", "name")
+    __slots__ = ("__wrapped__", "_allocates", "_compiled", "_entry", "_signature", "module", "qualname")
 
     def __init__(self, function: Callable[..., Any], signature: object, *, allocates: bool) -> None:
         self.__wrapped__ = function
-        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.module, self.qualname = function.__module__, function.__qualname__
         self._signature = signature
         self._allocates = allocates
         self._compiled: Callable[..., Any] | None = None
@@ -68,10 +71,19 @@ class _Kernel:
             self._entry = next((each.entry_point for each in getattr(compiled, "overloads", {}).values()), compiled)
         return result
 
+    def is_cold(self) -> bool:
+        """Tell whether another process can compile it into the cache, where no version of it lies yet."""
+        if self._compiled is not None or numba.config.DISABLE_JIT or "." in self.qualname or not self._use_cache():
+            return False
+        return not any(Path(numba.config.CACHE_DIR).glob(f"*/*.{self.qualname}-*.nbi"))
+
+    def _use_cache(self) -> bool:
+        return use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
+
     def compile(self) -> Callable[..., Any]:
         """Compile, or load what was compiled before; nothing happens the second time."""
         if self._compiled is None:
-            cached = use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
+            cached = self._use_cache()
             # `numpy`: a division by zero gives infinity, as in NumPy, so that loops need no branch for it.
             # Without numba's runtime no array is counted when a helper gets it: what `allocates` is about.
             options = {} if self._allocates else {"_nrt": False}
@@ -126,18 +138,41 @@ class Compilation(NamedTuple):
 def compile_all(report: Report | None = None) -> Compilation:
     """Compile every kernel whose module was imported, or load it from the cache.
 
-    `report` is called after each kernel that had to be compiled.
+    Where the cache has nothing of this version, as many processes as there are cores fill it: numba compiles one kernel
+    at a time in each. `report` is called after each kernel that had to be compiled.
     """
     began = perf_counter()
     compiled = 0
+    cold = [each for each in _kernels if each.is_cold()]
+    if len(cold) > 1:
+        # Spawned, not forked: a program that compiles may have threads.
+        context, workers = multiprocessing.get_context("spawn"), min(len(os.sched_getaffinity(0)), len(cold))
+        with ProcessPoolExecutor(workers, context, initializer=_cache_like, initargs=(_fallback,)) as processes:
+            for seconds in processes.map(_compile_one, [(each.module, each.qualname) for each in cold]):
+                compiled += 1
+                if report is not None:
+                    report(compiled, len(cold), seconds)
     for number, each in enumerate(_kernels, start=1):
         started = perf_counter()
-        function = each.compile()
-        if sum(_misses(function)):
+        if sum(_misses(each.compile())):
             compiled += 1
             if report is not None:
                 report(number, len(_kernels), perf_counter() - started)
     return Compilation(compiled, len(_kernels) - compiled, perf_counter() - began)
+
+
+def _cache_like(fallback: Path | None) -> None:
+    if fallback is not None:
+        cache_in(fallback)
+
+
+def _compile_one(place: tuple[str, str]) -> float:
+    """Compile one kernel in a process of its own, into the cache; return the seconds that it took."""
+    module, qualname = place
+    declared = getattr(import_module(module), qualname)
+    began = perf_counter()
+    declared.compile()
+    return perf_counter() - began
 
 
 def _misses(function: Any) -> Iterable[int]:
