@@ -123,7 +123,7 @@ async def test_the_lag_of_what_waited_while_nobody_served_is_told_by_its_age(
     # One event is under way at a time, and no list is made before its deadline: the rest has to wait.
     settings = serving(kafka, request.node.name, max_in_flight=1)
     async with Shop.opened(settings) as shop:
-        events = [event for n in range(40) for event in stroll(f"shopper-{n}", 10)]
+        events = [event for n in range(160) for event in stroll(f"shopper-{n}", 10)]
         for event in events:
             await shop.happens(event)
         process = WorkerProcess(settings, tmp_path)
