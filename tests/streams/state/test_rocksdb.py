@@ -112,7 +112,7 @@ async def test_a_killed_process_loses_no_profile_and_claims_no_offset_too_many(t
 RESTORED_AND_KILLED = """
 import os, sys
 from pathlib import Path
-from tests.streams.state.stores import store_in
+from tests.streams.state.stores import put, store_in
 store = store_in(Path(sys.argv[1]))
 for number in range(10):
     store.restore(0, {b"user-%d" % number: b"profile"}, number)
