@@ -35,16 +35,6 @@ from streams.state.rocksdb import PartitionedStore
 
 FETCH_WAIT_MS = 50
 """How long a broker may wait for messages; an idle worker asks it so often."""
-FETCH_PAUSE_S = 0.003
-"""Seconds between an answer with messages and the next question.
-
-A question costs several times what an event costs. Without the pause each message gets an answer of its own, and the
-next question leaves out its partition, as the client asks only for partitions whose messages were taken.
-"""
-RESTORE_WAIT_S = 0.5
-"""How long a recovery waits for records of the changelogs before it looks again whether it is still wanted."""
-FLOW_WAIT_S = 0.01
-RETRY_S = 1.0
 LEAVE_S = 10.0
 """How long a worker that stops may take to leave its group: to end a rebalance it takes about four seconds."""
 
@@ -58,23 +48,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         client = super()._create_worker_consumer(transport)
         client._fetch_max_wait_ms = FETCH_WAIT_MS
         return client
-
-    async def on_start(self) -> None:
-        """Start the client; from then on it pauses between two questions."""
-        await super().on_start()
-        fetcher = self._consumer._fetcher
-        ask = fetcher._proc_fetch_request
-
-        async def ask_and_pause(*arguments: Any) -> Any:
-            has_messages = await ask(*arguments)
-            if has_messages:
-                # The fetcher would tell who waits for messages only after the pause.
-                for waiter in fetcher._fetch_waiters:
-                    fetcher._notify(waiter)
-                await asyncio.sleep(FETCH_PAUSE_S)
-            return has_messages
-
-        fetcher._proc_fetch_request = ask_and_pause
 
     def fetched_to(self, tp: TP) -> int:
         """Return the offset up to which a partition was taken from its log, 0 where that is not known.
