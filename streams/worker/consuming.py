@@ -35,6 +35,10 @@ from streams.state.rocksdb import PartitionedStore
 
 FETCH_WAIT_MS = 50
 """How long a broker may wait for messages; an idle worker asks it so often."""
+RESTORE_WAIT_S = 0.5
+"""How long a recovery waits for records of the changelogs before it looks again whether it is still wanted."""
+FLOW_WAIT_S = 0.01
+RETRY_S = 1.0
 LEAVE_S = 10.0
 """How long a worker that stops may take to leave its group: to end a rebalance it takes about four seconds."""
 
