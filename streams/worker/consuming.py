@@ -84,13 +84,29 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._fetching = asyncio.Lock()
+
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets; where nothing is committed yet, to the beginning."""
-        await super().perform_seek()
-        unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
-        self._begins = await self.earliest_offsets(*unread) if unread else {}
-        if unread:
-            await self.seek_wait(self._begins)
+        """Seek to the committed offsets; where nothing is committed yet, to the beginning.
+
+        Not while messages are fetched: those of a fetch that began before the seek and ended after it would be taken
+        for what follows the committed offsets. Faust counts what lies between as read, and drops it when it comes.
+        """
+        async with self._fetching:
+            await super().perform_seek()
+            unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
+            self._begins = await self.earliest_offsets(*unread) if unread else {}
+            if unread:
+                await self.seek_wait(self._begins)
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust has it
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        async with self._fetching:
+            # Where the flow stopped again, Faust would wait here for its end, which waits for a seek.
+            return await super()._wait_next_records(timeout) if self.flow_active else ({}, set())
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Resume fetching, but not from changelogs: the recovery takes them from the client itself."""
