@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from faust.transport.drivers import aiokafka as driver
 
 from streams.worker import consuming
 
@@ -102,3 +103,41 @@ async def test_an_error_of_handing_on_is_raised(at_once: bool) -> None:
 
     with pytest.raises(OSError, match="gone"):
         await deliveries.consumer.wait_first(fails(), deliveries.consumer.suspend_flow.wait())
+
+
+async def test_a_seek_waits_for_the_fetch_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of a fetch that ends after a seek lie behind what is read next, which would count as read."""
+    happened: list[str] = []
+    answered = asyncio.Event()
+
+    async def fetch(_self: Any, _timeout: float) -> tuple[dict[str, str], set[str]]:
+        await answered.wait()
+        happened.append("fetched")
+        return {}, set()
+
+    async def seek(_self: Any) -> None:
+        happened.append("sought")
+
+    monkeypatch.setattr(driver.Consumer, "_wait_next_records", fetch)
+    monkeypatch.setattr(driver.Consumer, "perform_seek", seek)
+    consumer: Any = consuming.Consumer.__new__(consuming.Consumer)
+    consumer._fetching, consumer.flow_active = asyncio.Lock(), True
+    consumer._thread = MagicMock(assignment=set)
+    fetching = asyncio.create_task(consumer._wait_next_records(1.0))
+    await asyncio.sleep(0)
+    seeking = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0.01)
+    assert happened == []
+    answered.set()
+    await asyncio.gather(fetching, seeking)
+    assert happened == ["fetched", "sought"]
+
+
+async def test_nothing_is_fetched_once_the_flow_has_stopped_again() -> None:
+    consumer: Any = consuming.Consumer.__new__(consuming.Consumer)
+    consumer._fetching, consumer.flow_active = asyncio.Lock(), True
+    async with consumer._fetching:
+        fetching = asyncio.create_task(consumer._wait_next_records(1.0))
+        await asyncio.sleep(0)
+        consumer.flow_active = False
+    assert await fetching == ({}, set())
