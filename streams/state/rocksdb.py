@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faust.stores.base import SerializedStore
-from faust.types import TP, AppT, CollectionT
+from faust.types import TP, AppT, CollectionT, EventT
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 OFFSET_KEY = b"\xffchangelog-offset"
@@ -176,6 +176,24 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         for partition in sorted(self._restored):
             self._databases[partition].flush()
         self._restored.clear()
+
+    def apply_changelog_batch(
+        self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
+        """Write records of the changelog, each partition's with its offset in one atomic batch."""
+        writes: dict[int, WriteBatch] = {}
+        offsets: dict[int, int] = {}
+        for event in batch:
+            message = event.message
+            write = writes.setdefault(message.partition, WriteBatch(raw_mode=True))
+            if message.value is None:
+                write.delete(message.key)
+            else:
+                write.put(message.key, message.value)
+            offsets[message.partition] = max(message.offset, offsets.get(message.partition, -1))
+        for partition, write in writes.items():
+            write.put(OFFSET_KEY, str(offsets[partition]).encode())
+            self._database(partition).write(write)
 
     def figures(self) -> Figures:
         """Ask RocksDB about the databases that are open."""
