@@ -21,6 +21,8 @@ def measure(stage: Stage) -> Section:
     sizes = stage.sizes
     with serving(stage) as (_, worker):
         stage.progress(f"an idle worker for {sizes.idle_s:g} s")
+        # No condition to wait for: what is measured is the passing of this much time. First comes what a start leaves
+        # behind, such as the first commits.
         time.sleep(sizes.idle_settle_s)
         before = worker.usage()
         time.sleep(sizes.idle_s)

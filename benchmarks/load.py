@@ -155,6 +155,7 @@ def run(
         length = schedule.due_s(schedule.total)
         readings = []
         for moment in (schedule.warm_up_s, length):
+            # The readings belong to moments of the schedule, the end of the warm-up and that of the load.
             time.sleep(max(0.0, started + moment - time.monotonic()))
             if watch is not None:
                 usages = watch() | {SENDER: usage_of(sender_pid), RECEIVER: usage_of(receiver_pid)}
@@ -209,6 +210,7 @@ def _send(parent: Connection, order: _Order) -> None:
             number += 1
         producer.poll(0)
         next_due = started + schedule.due_s(number)
+        # The schedule says when the next event is due; sleeping is what keeps the sender's cost low until then.
         time.sleep(max(TICK_S, next_due - time.monotonic()))
     producer.flush(PATIENCE_S)
     parent.send(late_s)

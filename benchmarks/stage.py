@@ -153,7 +153,7 @@ class Counter:
             process.check()
             if time.monotonic() > deadline:
                 raise StreamsError(f"{count} of {number} messages within {timeout_s:g} s")
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # between two looks at the condition: Kafka tells nobody how many records there are
         return count
 
 

@@ -16,7 +16,7 @@ from benchmarks.stage import Stage
 from streams.errors import StreamsError
 from streams.settings import Settings
 
-SETTLED_S, POLL_S = 3.0, 0.2
+POLL_S = 0.2
 
 HOW = """\
 {events:,} events ({searches:.0%} searches) are sent at once to 8 partitions when the workers of a group serve, and are
@@ -57,28 +57,36 @@ def _worker(stage: Stage, settings: Settings, number: int) -> Process:
 
 
 def wait_for_partitions(settings: Settings, workers: Sequence[Process]) -> list[set[int]]:
-    """Wait until the workers own every partition of the clicks between them; return the partitions of each."""
+    """Wait until the workers own every partition of the clicks between them, and have recovered their state.
+
+    Returns the partitions of each worker.
+    """
     for worker in workers:
         worker.wait_for("ready", READY_S)
         worker.wait_for("recovered", READY_S)
     deadline = time.monotonic() + READY_S
     while True:
         owned = [assigned_partitions(worker, settings.clicks_topic) for worker in workers]
-        if sorted(partition for each in owned for partition in each) == list(range(settings.partitions)) and all(owned):
-            break
+        divided = sorted(partition for each in owned for partition in each) == list(range(settings.partitions))
+        if divided and all(owned) and all(map(is_recovered, workers)):
+            return owned
         for worker in workers:
             worker.check()
         if time.monotonic() > deadline:
             raise StreamsError(f"the partitions were not divided within {READY_S:g} s: {owned}")
-        time.sleep(POLL_S)
-    time.sleep(SETTLED_S)  # the recovery after the last rebalance
-    return owned
+        time.sleep(POLL_S)  # between two looks at the condition
 
 
 def assigned_partitions(worker: Process, topic: str) -> set[int]:
     """Return a topic's partitions that the worker got at the last rebalance."""
     assignments = worker.emitted("assigned")
     return {partition for name, partition in assignments[-1]["partitions"] if name == topic} if assignments else set()
+
+
+def is_recovered(worker: Process) -> bool:
+    """Tell whether the recovery that follows the worker's last assignment is over."""
+    assigned, recovered = (worker.emitted(event) for event in ("assigned", "recovered"))
+    return bool(assigned and recovered and recovered[-1]["at"] > assigned[-1]["at"])
 
 
 def events_of(stage: Stage, settings: Settings, partitions: set[int]) -> int:
