@@ -193,9 +193,9 @@ def use_cache(sources: Path) -> bool:
     NUMBA_CACHE_DIR comes first, then the directory beside the sources (a checkout), then what `cache_in` was given
     (a container whose file system is read-only). Numba itself fails where it finds no directory.
 
-    Numba goes by the time of the one file that a kernel is written in. What a kernel takes from other files, helpers
-    and layouts, is compiled into it, too. So each version of the sources has a directory of its own in the cache.
-    `sources` is the directory of the kernel's file.
+    Numba compiles a kernel again when the kernel's own file changes. It does not notice changes in other files, although
+    their helpers, layouts and constants are compiled into the kernel. Each version of the sources therefore gets its own
+    directory in the cache. `sources` is the directory of the kernel's file.
     """
     for directory in (_given, BESIDE_SOURCES, _fallback):
         if directory is not None and _is_writable(directory):
@@ -207,7 +207,10 @@ def use_cache(sources: Path) -> bool:
 
 @cache
 def _digest(sources: Path) -> str:
-    """Return what tells versions of the sources apart: of this package, the layouts above it and the kernel's own."""
+    """Return a hash of all source files that kernels may use.
+
+    These are the files of this package, of `inference` and `inference.retrieval`, and of the kernel's own directory.
+    """
     here = Path(__file__).parent
     digest = blake2b(digest_size=6)
     for directory in dict.fromkeys((here, here.parent, here.parent / "retrieval", sources)):

@@ -294,8 +294,8 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         """Refuse: the changelog is the backup."""
         raise NotImplementedError("the changelog is the backup")
 
-    # Faust's table writes without a partition, which a database needs. A write by that way is a mistake in our code, and
-    # fails here, at once.
+    # Faust's table writes without a partition, which a database needs. A write by that way is a mistake in our code,
+    # and fails here, at once.
 
     def _set(self, key: bytes, value: bytes | None) -> None:
         raise NotImplementedError("values are written with their partition: put_many")
