@@ -193,9 +193,9 @@ def use_cache(sources: Path) -> bool:
     NUMBA_CACHE_DIR comes first, then the directory beside the sources (a checkout), then what `cache_in` was given
     (a container whose file system is read-only). Numba itself fails where it finds no directory.
 
-    Numba compiles a kernel again when the kernel's own file changes. It does not notice changes in other files, although
-    their helpers, layouts and constants are compiled into the kernel. Each version of the sources therefore gets its own
-    directory in the cache. `sources` is the directory of the kernel's file.
+    Numba compiles a kernel again when the kernel's own file changes. It does not notice changes in other files,
+    although their helpers, layouts and constants are compiled into the kernel. Each version of the sources therefore
+    gets its own directory in the cache. `sources` is the directory of the kernel's file.
     """
     for directory in (_given, BESIDE_SOURCES, _fallback):
         if directory is not None and _is_writable(directory):
