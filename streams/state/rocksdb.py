@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faust.stores.base import SerializedStore
 from faust.types import TP, AppT, CollectionT, EventT
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 OFFSET_KEY = b"\xffchangelog-offset"
 """Where a database keeps the last changelog offset that it holds. No key is like it: they are UTF-8."""
@@ -99,9 +99,6 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._databases: dict[int, Rdict] = {}
         self._delivered: dict[int, int] = {}
         self._unwritten: dict[int, int] = {}
-        self._restored: set[int] = set()
-        self._unlogged = WriteOptions()
-        self._unlogged.disable_wal = True  # type: ignore[method-assign, assignment]  # the stub is wrong
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Read the value of each key, None where there is none."""
@@ -150,32 +147,6 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._close(tp.partition)
         shutil.rmtree(self._path(tp.partition))
         return True
-
-    def open(self, partition: int) -> None:
-        """Open a partition's database: `restore` finds it open, from whichever thread it is called."""
-        self._database(partition)
-
-    def restore(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
-        """Write the newest values of the changelog up to `offset`, None for what was deleted, and that offset.
-
-        The batch is atomic, but it passes by RocksDB's own log: a crash loses what was restored since the last flush,
-        values and offset alike. `flush_restored` has to come before the first `put_many`, which is logged.
-        """
-        batch = WriteBatch(raw_mode=True)
-        for key, value in values.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        batch.put(OFFSET_KEY, str(offset).encode())
-        self._restored.add(partition)
-        self._database(partition).write(batch, self._unlogged)
-
-    def flush_restored(self) -> None:
-        """Make durable what was restored."""
-        for partition in sorted(self._restored):
-            self._databases[partition].flush()
-        self._restored.clear()
 
     def apply_changelog_batch(
         self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
@@ -257,9 +228,6 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         if partition in self._delivered:
             self._write_offset(partition)
             del self._delivered[partition]
-        if partition in self._restored:
-            database.flush()
-            self._restored.discard(partition)
         database.close()
         del self._databases[partition]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import faust
 from faust.types import TP
@@ -28,10 +29,14 @@ def changelog(partition: int, topic: str = CHANGELOG) -> TP:
     return TP(topic, partition)
 
 
-def restore(store: PartitionedStore, partition: int, offset: int, values: dict[bytes, bytes | None]) -> None:
-    """Restore values and make them durable, as a recovery that is completed does."""
-    store.restore(partition, values, offset)
-    store.flush_restored()
+def record(partition: int, offset: int, key: bytes, value: bytes | None) -> Any:
+    """Return an event of the changelog as Faust's recovery hands it over."""
+    return SimpleNamespace(message=SimpleNamespace(partition=partition, offset=offset, key=key, value=value))
+
+
+def restore(store: PartitionedStore, *records: Any) -> None:
+    """Apply records as one batch."""
+    store.apply_changelog_batch(records, to_key=lambda key: key, to_value=lambda value: value)
 
 
 def get(store: PartitionedStore, partition: int, key: bytes) -> bytes | None:

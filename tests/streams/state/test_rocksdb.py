@@ -11,7 +11,7 @@ import pytest
 from rocksdict import Cache
 
 from streams.state.rocksdb import Figures, database_options, open_database
-from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, restore, store_in
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, record, restore, store_in
 
 LARGE = bytes(1_000)
 
@@ -28,8 +28,7 @@ async def test_partitions_do_not_see_each_other(tmp_path: Path) -> None:
 
 async def test_looking_around_shows_profiles_of_all_partitions_and_never_the_offset(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    restore(store, 0, 7, {b"u": b"first"})
-    restore(store, 1, 9, {b"v": b"second"})
+    restore(store, record(0, 7, b"u", b"first"), record(1, 9, b"v", b"second"))
     assert store.persisted_offset(changelog(1)) == 9
     assert sorted(store.keys()) == [b"u", b"v"]
     assert sorted(store._itervalues()) == [b"first", b"second"]
@@ -109,47 +108,9 @@ async def test_a_killed_process_loses_no_profile_and_claims_no_offset_too_many(t
     await store.stop()
 
 
-RESTORED_AND_KILLED = """
-import os, sys
-from pathlib import Path
-from tests.streams.state.stores import put, store_in
-store = store_in(Path(sys.argv[1]))
-for number in range(10):
-    store.restore(0, {b"user-%d" % number: b"profile"}, number)
-if sys.argv[2] == "flushed":
-    store.flush_restored()
-    put(store, 0, b"user-10", b"profile")
-os._exit(9)
-"""
-
-
-@pytest.mark.parametrize("flushed", [True, False])
-async def test_a_kill_in_a_recovery_loses_values_only_with_the_offset_that_claims_them(
-    tmp_path: Path, flushed: bool
-) -> None:
-    command = [sys.executable, "-c", RESTORED_AND_KILLED, str(tmp_path), "flushed" if flushed else ""]
-    killed = await asyncio.to_thread(subprocess.run, command, check=False)
-    assert killed.returncode == 9
-    store = store_in(tmp_path)
-    claimed = store.persisted_offset(changelog(0))
-    assert claimed == (9 if flushed else None)
-    assert sorted(store.keys()) == sorted(b"user-%d" % number for number in range(11 if flushed else 0))
-    await store.stop()
-
-
-async def test_what_was_restored_stays_when_the_partition_goes_before_the_recovery_ends(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    store.restore(0, {b"u": b"profile"}, 7)
-    await store.on_rebalance(set(), {changelog(0)}, set())
-    store.flush_restored()
-    again = store_in(tmp_path)
-    assert (get(again, 0, b"u"), again.persisted_offset(changelog(0))) == (b"profile", 7)
-    await again.stop()
-
-
 async def test_reset_deletes_profiles_and_offsets(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    restore(store, 0, 3, {b"u": b"profile"})
+    restore(store, record(0, 3, b"u", b"profile"))
     store.reset_state()
     assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (None, None)
     await store.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY
-from tests.streams.state.stores import changelog, get, put, restore, store_in
+from tests.streams.state.stores import changelog, get, put, record, restore, store_in
 
 
 async def persisted(directory: Path, partition: int = 0) -> int | None:
@@ -61,12 +62,20 @@ def test_deliveries_told_in_any_order_come_to_the_highest(offsets: list[int]) ->
         assert asyncio.run(told(Path(directory))) == 19
 
 
-async def test_batches_of_the_changelog_are_written_in_order_with_each_partitions_offset(tmp_path: Path) -> None:
+async def test_a_batch_of_the_changelog_is_applied_in_order_with_each_partitions_offset(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"left", b"of old")
-    store.restore(0, {b"u": b"old", b"gone": b"soon"}, 11)
-    restore(store, 1, 3, {b"u": b"of 1"})
-    restore(store, 0, 17, {b"u": b"new", b"gone": None, b"left": None, b"back": b"again"})
+    restore(
+        store,
+        record(0, 10, b"u", b"old"),
+        record(1, 3, b"u", b"of 1"),
+        record(0, 11, b"gone", b"soon"),
+        record(0, 12, b"u", b"new"),
+        record(0, 14, b"gone", None),
+        record(0, 15, b"left", None),
+        record(0, 16, b"back", None),
+        record(0, 17, b"back", b"again"),
+    )
     await store.stop()
     again = store_in(tmp_path)
     assert {key: get(again, 0, key) for key in (b"u", b"gone", b"left", b"back")} == {
@@ -78,11 +87,14 @@ async def test_batches_of_the_changelog_are_written_in_order_with_each_partition
 
 
 async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_path: Path) -> None:
+    def broken() -> Iterator[Any]:
+        yield record(0, 5, b"u", b"new")
+        raise ConnectionError("the broker went away")
+
     store = store_in(tmp_path)
-    restore(store, 0, 4, {b"u": b"old"})
-    broken: Any = {b"u": b"new", b"v": object()}
-    with pytest.raises(Exception, match="only support bytes"):
-        store.restore(0, broken, 5)
+    restore(store, record(0, 4, b"u", b"old"))
+    with pytest.raises(ConnectionError):
+        store.apply_changelog_batch(broken(), lambda key: key, lambda value: value)
     assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (b"old", 4)
     await store.stop()
 

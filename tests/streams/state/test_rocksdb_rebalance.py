@@ -9,7 +9,7 @@ import pytest
 from rocksdict import Cache
 
 from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, database_options, open_database
-from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, restore, store_in
+from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, record, restore, store_in
 
 
 async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_a_delivery_is_told_late(
@@ -35,8 +35,7 @@ async def test_state_that_reaches_beyond_the_changelog_is_rebuilt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int, stays: bool
 ) -> None:
     store = store_in(tmp_path)
-    restore(store, 0, 7, {b"u": b"profile"})
-    restore(store, 1, 7, {b"u": b"profile"})
+    restore(store, record(0, 7, b"u", b"profile"), record(1, 7, b"u", b"profile"))
     store.note_delivered(0, 7)
     with caplog.at_level(logging.WARNING):
         assert store.discard_if_ahead(changelog(0), end) is not stays
@@ -53,7 +52,7 @@ async def test_state_that_reaches_beyond_the_changelog_is_rebuilt(
 
 async def test_a_late_delivery_gives_no_offset_to_a_database_made_anew(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    restore(store, 0, 3, {b"u": b"profile"})
+    restore(store, record(0, 3, b"u", b"profile"))
     await store.on_rebalance(set(), {changelog(0)}, set())
     store.note_delivered(0, 4)
     store.reset_state()
