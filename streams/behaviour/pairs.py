@@ -1,6 +1,6 @@
 """How shoppers come to an item: the items before it and the searches that led there, folded from transitions. No I/O.
 
-The state of an item is bytes, with the version first: `inference.kernels.co_occurrence` describes version 2. Version 1,
+The state of an item is bytes, with the version first: `inference.kernels.cooccurrence_state` describes version 2. Version 1,
 in MessagePack, is read; it becomes version 2 with the next transition.
 
 Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65), kept as Σ w · 2^((t − L) / h) against a landmark
@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.encoding.text import REMEMBERED_BYTES, shortened
-from inference.kernels import co_occurrence as kernels
-from inference.kernels.co_occurrence import (
+from inference.kernels import cooccurrence_state as kernels
+from inference.kernels.cooccurrence_state import (
     BEFORE,
     ITEM,
     MOST_BYTES,

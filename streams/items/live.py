@@ -6,7 +6,7 @@ The event loop owns this; the arrays that the scorer searches are changed by the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import log1p, nan
+from math import isfinite, log1p, nan
 
 import msgspec
 import numpy as np
@@ -175,7 +175,8 @@ class LiveCatalogue:
 
     def _described(self, record: ItemVector, vector: bytes) -> Served:
         item = record.item
-        price = nan if item.price is None else log1p(item.price)
+        # MessagePack, unlike JSON, can say "infinite": one such price would make every profile unreadable that meets it.
+        price = log1p(item.price) if item.price is not None and isfinite(item.price) else nan
         return Served(record, vector, self._key_of(item.label), self._key_of(item.brand), price)
 
     def _key_of(self, label: str | None) -> int:

@@ -45,6 +45,15 @@ def test_a_vector_of_another_length_waits_aside_and_takes_the_item_out() -> None
     assert (live.stale_in(3), live.lacking) == (["a"], 1)
 
 
+def test_a_price_that_is_not_finite_is_none() -> None:
+    live = LiveCatalogue(SPACE, DIM)
+    for item_id, price in (("a", np.inf), ("b", np.nan), ("c", 1.0)):
+        dear = msgspec.structs.replace(record(item_id), item=msgspec.structs.replace(item_of(item_id), price=price))
+        live.apply(item_id, dear)
+    served = [live.served(stable_key(item_id)) for item_id in "abc"]
+    assert [each is not None and np.isfinite(each.log_price) for each in served] == [False, False, True]
+
+
 def test_what_is_not_there_is_none() -> None:
     live = LiveCatalogue(SPACE, DIM)
     assert (live.find("a"), live.record("a"), live.by_key(1), live.label(1), len(live)) == (None, None, None, None, 0)
