@@ -1,6 +1,7 @@
 """How shoppers come to an item: the items before it and the searches that led there, folded from transitions. No I/O.
 
-The state of an item is bytes, with the version first: `inference.kernels.cooccurrence_state` describes version 2. Version 1,
+The state of an item is bytes, with the version first: `inference.kernels.cooccurrence_state` describes version 2.
+Version 1,
 in MessagePack, is read; it becomes version 2 with the next transition.
 
 Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65), kept as Σ w · 2^((t − L) / h) against a landmark

@@ -175,7 +175,7 @@ class LiveCatalogue:
 
     def _described(self, record: ItemVector, vector: bytes) -> Served:
         item = record.item
-        # MessagePack, unlike JSON, can say "infinite": one such price would make every profile unreadable that meets it.
+        # MessagePack can say "infinite", JSON cannot. Such a price would make the profiles that meet it unreadable.
         price = log1p(item.price) if item.price is not None and isfinite(item.price) else nan
         return Served(record, vector, self._key_of(item.label), self._key_of(item.brand), price)
 
