@@ -19,6 +19,7 @@ from inference.types import Vector
 from streams.errors import ProfileCodecError
 from streams.profiles import kernels
 from streams.profiles.batch import ProfileBatch
+from streams.profiles.intents import TOO_LARGE
 from streams.profiles.layout import (
     AFFINITIES,
     HABITS,
@@ -229,7 +230,7 @@ def encode(profile: Profile) -> bytes:
 def packed(vector: Vector) -> tuple[npt.NDArray[np.int16], float]:
     """Return each component's share of a vector's largest component, int16 (dim,), and that component."""
     largest = float(np.abs(vector).max(initial=0.0))
-    if not largest < float(kernels.TOO_LARGE):
+    if not largest < float(TOO_LARGE):
         raise ProfileCodecError("stored profile: finite vectors required, others came")
     scale = SHARES / np.float64(largest) if largest else 0.0
     return np.rint(vector * scale).astype("<i2"), largest

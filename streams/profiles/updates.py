@@ -1,0 +1,279 @@
+"""How an event changes what a profile remembers: the rules of `profile.py`'s docstring, in place.
+
+Kernels call these helpers. Intent vectors are in `intents.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from inference.kernels.compiler import helper
+from streams.profiles.batch import SEARCH
+from streams.profiles.halves import from_half, to_half
+from streams.profiles.intents import copy
+from streams.profiles.layout import AFFINITIES, HABITS, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES, TOPICS
+
+LONGEST_DAYS = 60_000.0
+"""Of an interval, and the largest weight of a habit: a float16 holds it."""
+SHARE_OF_NEWEST = 1 / 3
+"""How much the newest interval counts in the usual one: a rhythm shows in few intervals, and it changes."""
+DAY_S = 86_400.0
+LARGEST_SECONDS = 2**32 - 1
+NO_KEY = np.uint64(0)
+NOTHING = np.float32(0.0)
+
+Record = Any
+"""A record of a structured array; writing to its fields writes to the array."""
+Array = Any
+int64_of: Any = np.int64
+"""Convert a field of a record: numba would make a float of an unsigned and a signed integer."""
+
+
+@helper
+def is_replay(profile: Record, event: Record) -> bool:
+    """Tell whether the profile holds the event already.
+
+    A lower offset alone does not say so: a topic made anew starts from 0 again. But the broker's clock has moved on
+    since, so an event that is later than everything applied is new, whatever its offset.
+    """
+    for j in range(int64_of(profile["topics_length"])):
+        if profile["topic_keys"][j] == event["topic"]:
+            return bool(
+                event["offset"] <= profile["topic_offsets"][j]
+                and event["timestamp_ms"] <= profile["topic_timestamps_ms"][j]
+            )
+    return False
+
+
+@helper
+def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
+    """Fold an event into everything but the vectors and the habits."""
+    updated_ms = int64_of(profile["updated_ms"])
+    now_ms = max(updated_ms, at_ms)
+    idle_ms, late_ms = np.float64(now_ms - updated_ms), np.float64(now_ms - at_ms)
+    fading = 2.0 ** (-idle_ms / rules["long_term_half_life_ms"])
+    action = int64_of(event["action"])
+    weight = rules["weights"][action] * 2.0 ** (-late_ms / rules["long_term_half_life_ms"])
+    keys, weights = profile["category_keys"], profile["category_weights"]
+    profile["categories_length"] = _count_label(
+        keys, weights, int64_of(profile["categories_length"]), event["category"], np.float32(weight), np.float32(fading)
+    )
+    keys, weights = profile["brand_keys"], profile["brand_weights"]
+    profile["brands_length"] = _count_label(
+        keys, weights, int64_of(profile["brands_length"]), event["brand"], np.float32(weight), np.float32(fading)
+    )
+    moments, logarithm = profile["price_moments"], event["log_price"]
+    for j in range(3):
+        moments[j] *= fading
+    if not np.isnan(logarithm):
+        moments[0] += weight
+        moments[1] += weight * logarithm
+        moments[2] += weight * logarithm * logarithm
+    if action == SEARCH:
+        _remember_query(profile, event, at_ms)
+    else:
+        _remember_item(profile, event, at_ms)
+    _move_on(profile, event)
+    if now_ms - updated_ms > rules["session_gap_ms"]:
+        profile["session_started_ms"] = at_ms
+    profile["updated_ms"] = now_ms
+
+
+@helper
+def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight: np.float32, fading: np.float32) -> int:
+    """Let the weights of labels fade, count one (NO_KEY for none), and return how many there are.
+
+    This is Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27): where there is no room, a newcomer
+    takes the lightest label's place and its weight, else none could ever enter.
+    """
+    for j in range(size):
+        weights[j] *= fading
+    if key == NO_KEY:
+        return size
+    place = 0
+    while place < size and keys[place] != key:
+        place += 1
+    if place == size and size < AFFINITIES:
+        weights[place] = NOTHING
+        size += 1
+    place = min(place, size - 1)
+    keys[place] = key
+    weights[place] += weight
+    # Heaviest first, ties by key: an insertion sort, of few labels that are nearly in order.
+    for j in range(1, size):
+        k, own, own_key = j, weights[j], keys[j]
+        while k > 0 and (weights[k - 1] < own or (weights[k - 1] == own and keys[k - 1] > own_key)):
+            weights[k], keys[k] = weights[k - 1], keys[k - 1]
+            k -= 1
+        weights[k], keys[k] = own, own_key
+    return size
+
+
+@helper
+def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
+    """Put an item where its time belongs, keeping its newest action and the newest items.
+
+    The order of arrival does not matter, but between actions of the same millisecond, such as the lines of one order:
+    there the one that came later is the newer one.
+    """
+    times, keys = profile["recent_at_ms"], profile["recent_keys"]
+    sessions, actions = profile["recent_sessions"], profile["recent_actions"]
+    size, key = int64_of(profile["recent_length"]), event["item"]
+    place = 0
+    while place < size and times[place] > at_ms:
+        if keys[place] == key:
+            return
+        place += 1
+    if place == RECENT_ITEMS:
+        return
+    # The entries from `place` on move back by one, up to the item's older entry or the one that drops out.
+    last = place
+    while last < size and keys[last] != key:
+        last += 1
+    if last == size and size < RECENT_ITEMS:
+        profile["recent_length"] = size + 1
+    last = min(last, RECENT_ITEMS - 1)
+    for j in range(last, place, -1):
+        times[j], keys[j], sessions[j], actions[j] = times[j - 1], keys[j - 1], sessions[j - 1], actions[j - 1]
+    times[place], keys[place] = at_ms, key
+    sessions[place], actions[place] = event["session"], event["action"]
+
+
+@helper
+def _remember_query(profile: Record, event: Record, at_ms: int) -> None:
+    """Put a search where its time belongs, each text once; of the same millisecond the greater text goes first."""
+    times, texts, lengths = profile["query_at_ms"], profile["query_texts"], profile["query_lengths"]
+    size, text, length = int64_of(profile["queries_length"]), event["text"], event["text_length"]
+    place = 0
+    while place < size:
+        order = _compare(texts[place], lengths[place], text, length)
+        if order == 0 and times[place] >= at_ms:
+            return
+        if times[place] < at_ms or (times[place] == at_ms and order < 0):
+            break
+        place += 1
+    if place == RECENT_QUERIES:
+        return
+    last = place
+    while last < size and _compare(texts[last], lengths[last], text, length) != 0:
+        last += 1
+    if last == size and size < RECENT_QUERIES:
+        profile["queries_length"] = size + 1
+    last = min(last, RECENT_QUERIES - 1)
+    for j in range(last, place, -1):
+        times[j], lengths[j] = times[j - 1], lengths[j - 1]
+        copy(texts[j - 1], texts[j])
+    times[place], lengths[place] = at_ms, length
+    copy(text, texts[place])
+
+
+@helper
+def _compare(text: Array, length: int, other: Array, other_length: int) -> int:
+    """Return -1, 0 or 1 as a text in UTF-8, padded with zeros, is smaller than another one, the same or greater.
+
+    UTF-8 sorts by code point, as Python's strings do.
+    """
+    for j in range(QUERY_BYTES):
+        if text[j] != other[j]:
+            return -1 if text[j] < other[j] else 1
+    return 0 if length == other_length else -1 if length < other_length else 1
+
+
+@helper
+def _move_on(profile: Record, event: Record) -> None:
+    """Take note of the event's place in its topic; where there is no room, the topic silent for longest goes."""
+    keys, offsets, timestamps = profile["topic_keys"], profile["topic_offsets"], profile["topic_timestamps_ms"]
+    size, key, timestamp_ms = int64_of(profile["topics_length"]), event["topic"], event["timestamp_ms"]
+    place = 0
+    while place < size and keys[place] != key:
+        place += 1
+    if place < size:
+        timestamp_ms = max(timestamp_ms, timestamps[place])
+    elif size < TOPICS:
+        profile["topics_length"] = size + 1
+    else:
+        place = 0
+        for j in range(1, TOPICS):
+            older = timestamps[j] < timestamps[place]
+            if older or (timestamps[j] == timestamps[place] and keys[j] < keys[place]):
+                place = j
+    keys[place], offsets[place], timestamps[place] = key, event["offset"], timestamp_ms
+
+
+@helper
+def buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Record, ranks: Array) -> None:
+    """Count a purchase; heaviest habits first, ties by key, at any time.
+
+    A habit's weight counts purchases, decayed in event time, as of the last one: Σ 2^(−(t_last − tᵢ) / h). Beyond
+    HABITS items the lightest goes. `ranks` (HABITS,) is scratch.
+    """
+    at_s = min(max(at_ms, 0) // 1000, LARGEST_SECONDS)
+    half_life_s = rules["habit_half_life_ms"] / 1000
+    size = int64_of(profile["habits_length"])
+    place = 0
+    while place < size and habits[place]["key"] != key:
+        place += 1
+    for j in range(size):
+        ranks[j] = _rank(habits[j], half_life_s)
+    if place < size:
+        _repeat(habits[place], at_s, half_life_s, rules["session_gap_ms"] / 1000)
+    else:
+        if size == HABITS:
+            place = HABITS - 1
+            newcomer, lightest = at_s / half_life_s, ranks[place]
+            if newcomer < lightest or (newcomer == lightest and key > habits[place]["key"]):
+                return
+        else:
+            size += 1
+            profile["habits_length"] = size
+        habit = habits[place]
+        habit["key"], habit["at_s"], habit["weight"], habit["interval_days"] = key, at_s, to_half(1.0), 0
+    ranks[place] = _rank(habits[place], half_life_s)
+    for j in range(1, size):
+        k = j
+        while k > 0 and (
+            ranks[k - 1] < ranks[k] or (ranks[k - 1] == ranks[k] and habits[k - 1]["key"] > habits[k]["key"])
+        ):
+            ranks[k - 1], ranks[k] = ranks[k], ranks[k - 1]
+            _exchange(habits[k - 1], habits[k])
+            k -= 1
+
+
+@helper
+def _rank(habit: Record, half_life_s: float) -> float:
+    """Return the logarithm of a habit's weight against a fixed point in time."""
+    weight = from_half(int64_of(habit["weight"]))
+    return float((np.log2(weight) if weight > 0 else -np.inf) + int64_of(habit["at_s"]) / half_life_s)
+
+
+@helper
+def _repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> None:
+    """Count one more purchase of an item.
+
+    Purchases less than `occasion_s` apart are one: a basket may name an item on several lines. The usual interval is
+    an exponential mean; a purchase that comes late adds its weight, and an interval only where there was none.
+    """
+    last_s, weight = int64_of(habit["at_s"]), from_half(int64_of(habit["weight"]))
+    usual = from_half(int64_of(habit["interval_days"]))
+    apart_s = at_s - last_s
+    if abs(apart_s) > occasion_s:
+        days = min(abs(apart_s) / DAY_S, LONGEST_DAYS)
+        fading = 2.0 ** (-abs(apart_s) / half_life_s)
+        weight = weight * fading + 1.0 if apart_s > 0 else weight + fading
+        if usual == 0.0:
+            usual = days
+        elif apart_s > 0:
+            usual += SHARE_OF_NEWEST * (days - usual)
+        habit["weight"], habit["interval_days"] = to_half(min(weight, LONGEST_DAYS)), to_half(usual)
+    habit["at_s"] = max(last_s, at_s)
+
+
+@helper
+def _exchange(one: Record, other: Record) -> None:
+    """Exchange two neighbouring habits."""
+    key, at_s, weight, interval = one["key"], one["at_s"], one["weight"], one["interval_days"]
+    one["key"], one["at_s"] = other["key"], other["at_s"]
+    one["weight"], one["interval_days"] = other["weight"], other["interval_days"]
+    other["key"], other["at_s"], other["weight"], other["interval_days"] = key, at_s, weight, interval
