@@ -107,6 +107,11 @@ def use_wide_registers() -> None:
 use_wide_registers()
 
 
+def has_vnni() -> bool:
+    """Tell whether kernels are compiled for a processor that has VNNI with registers of 512 bits."""
+    return not numba.config.DISABLE_JIT and "+avx512vnni" in str(numba.config.CPU_FEATURES).split(",")
+
+
 def kernel(signature: object, *, allocates: bool = True) -> Callable[[F], F]:
     """Declare a kernel of this numba signature: `@kernel(void(float32[::1], int64))`.
 

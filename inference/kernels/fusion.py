@@ -9,7 +9,7 @@ from numba import float32, int32, int64, types, uint64
 from inference.kernels.compiler import kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
 from inference.kernels.layouts import HITS
-from inference.kernels.selection import Rows, keep_best, sort_best_first
+from inference.kernels.selection import Rows, cut, write_in_order
 from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 
@@ -77,25 +77,24 @@ def fuse(
                 sums[candidate] += shares[rank]
         for candidate in range(size):
             own_fused[candidate] = sums[candidate]
+            candidate_of[own_rows[candidate]] = UNKNOWN
         count = min(size, most[query])
         if 0 < count < size:
-            keep_best(own_rows, own_fused, keys, size, count)
-        sort_best_first(own_rows, own_fused, keys, count)
+            size, _ = cut(own_rows, own_fused, keys, size, count)
         start = starts[query]
-        starts[query + 1] = start + count
-        for candidate in range(count):
-            rows[start + candidate], fused[start + candidate] = own_rows[candidate], own_fused[candidate]
-            candidate_of[own_rows[candidate]] = start + candidate
-        for candidate in range(count, size):
-            candidate_of[own_rows[candidate]] = UNKNOWN
+        end = start + count
+        starts[query + 1] = end
+        write_in_order(own_rows, own_fused, keys, size, rows[start:end], fused[start:end])
+        for candidate in range(start, end):
+            candidate_of[rows[candidate]] = candidate
         for source in range(sources):
             for rank in range(hits.counts[query, source]):
                 candidate = candidate_of[hits.rows[query, source, rank]]
                 if candidate >= 0:
                     scores[candidate, source] = hits.scores[query, source, rank]
                     ranks[candidate, source] = np.float32(1) / np.float32(rank + 1)
-        for candidate in range(count):
-            candidate_of[own_rows[candidate]] = UNKNOWN
+        for candidate in range(start, end):
+            candidate_of[rows[candidate]] = UNKNOWN
         for place in range(exclude_starts[query], exclude_starts[query + 1]):
             row = find(table, exclude[place])
             if row != EMPTY:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import boolean, float32, float64, from_dtype, int8, int32, types, uint64
+from numba import boolean, float32, float64, from_dtype, int8, int32, types, uint8, uint64
 
 from inference.queries import QUERY
 from inference.retrieval.columns import Columns
@@ -11,6 +11,7 @@ from inference.retrieval.hits import Hits
 QUERIES = from_dtype(QUERY)[::1]
 _COLUMN = {
     "vectors": int8[:, ::1],
+    "blocks": uint8[:, :, :, ::1],
     "inverse_norms": float32[::1],
     "keys": uint64[::1],
     "categories": uint64[::1],

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
-from numba import boolean, float32, float64, int8, int32, int64, uint64, void
+from numba import boolean, float32, float64, int8, int32, int64, types, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.layouts import COLUMNS, HITS
-from inference.kernels.selection import Rows, keep_best, write_best
+from inference.kernels.products import FACTORS, Factors, dot, multiply, shift
+from inference.kernels.selection import Rows, cut, write_best
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM
-from inference.retrieval.columns import Columns
+from inference.retrieval.columns import BLOCK as ALIGNED
+from inference.retrieval.columns import BYTES, Columns
 from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 
 Int8 = npt.NDArray[np.int8]
-Int16 = npt.NDArray[np.int16]
 Requests = npt.NDArray[np.int32]
+Request = tuple[int, int]
+"""The place of a query's vector, or FOREMOST, and the place of the source in the hits."""
 Bools = npt.NDArray[np.bool_]
 
 FOREMOST = 3
@@ -24,7 +30,7 @@ FOREMOST = 3
 """
 LISTS = 8
 """Queries whose vectors are compared with the items in one pass. With three vectors each they fit into the L1 cache."""
-BLOCK = 128
+BLOCK = 4 * ALIGNED
 """Items whose cosines are held before the best are collected."""
 GROUP = 16
 """Cosines that are looked at together: most groups hold none of the best."""
@@ -32,31 +38,6 @@ ABSENT = -3.0
 """In place of the cosine of a row that must not be found."""
 SLACK = 4
 """A pool holds so many times the rows wanted before those out of reach are dropped."""
-
-
-@helper
-def dot(one: Int16, other: Int16) -> np.int32:
-    """Return the exact inner product. 32 bits are enough up to `vectors.MAX_DIM`."""
-    total = np.int32(0)
-    for place in range(len(other)):
-        total = np.int32(total + np.int32(one[place]) * np.int32(other[place]))
-    return total
-
-
-@helper
-def same_vector(own: Int8, slot: int, places: npt.NDArray[np.int64]) -> int:
-    """Return a slot of a query, among those that have a place, that holds the same vector (3, dim); -1 if none does.
-
-    The intents of a shopper who came a moment ago are the same for the short and for the long term.
-    """
-    for other in range(3):
-        if places[other] >= 0:
-            differences = 0
-            for place in range(own.shape[1]):
-                differences += own[slot, place] != own[other, place]
-            if differences == 0:
-                return other
-    return -1
 
 
 @helper
@@ -69,117 +50,191 @@ def vector_of(inverse_norms: Vector, query: int, slot: int) -> int:
     return slot if inverse_norms[query, slot] > 0 else -1
 
 
-@kernel(void(COLUMNS, int64, int8[:, :, ::1], float32[:, ::1], int32[:, ::1], HITS))
-def find_nearest(
-    columns: Columns, used: int, vectors: Int8, inverse_norms: Vector, requests: Requests, hits: Hits
-) -> None:
-    """Write the nearest of the first `used` rows by cosine, for several sources.
+class Scratch(NamedTuple):
+    """Memory that `find_nearest` works in, for v vectors and s searches at a time, used again from batch to batch.
 
-    A request (r, 2) is the place of a vector or FOREMOST, and the place of the source in `hits`. `vectors` are
-    (n, 3, dim), their `inverse_norms` (n, 3).
+    A search looks for the items nearest to one vector of one query, on behalf of one source.
 
-    Each item's vector is widened to 16 bits once and multiplied with all vectors of LISTS queries. A vector counts once
-    where several requests are about it or a query has it twice. For each request the rows whose cosine can still be
-    among the best go into a pool; a full pool is cut to the best and raises the threshold.
+    Attributes:
+        requests: what each query asks for, int32 (r, 2): the place of a vector or FOREMOST, and the place of the source
+            in the hits.
+        factors: the vectors.
+        norms: 1 / ‖vector‖, float32 (v,).
+        products, cosines: of a block of items, int32 (v, BLOCK) and float32 (BLOCK,).
+        searches: by search, int32 (s, 5): its query, its vector, whether for new items only, its source's place, and
+            the search before it that finds the same, or -1.
+        rows, scores: by search, the pool of what can still be among the best, int32 and float32 (s, room).
+        sizes, thresholds: by search, how many are in the pool, and the least cosine to get in, int64 and float32 (s,).
     """
-    dim = vectors.shape[2]
-    limit = hits.rows.shape[2]
-    most = 3 * min(LISTS, len(vectors))
-    widened = np.empty((most, dim), dtype=np.int16)
-    norms = np.empty(most, dtype=np.float32)
-    places = np.empty((LISTS, 3), dtype=np.int64)
-    row_vector = np.empty(dim, dtype=np.int16)
-    products = np.empty((most, BLOCK), dtype=np.int32)
-    cosines = np.empty(BLOCK, dtype=np.float32)
-    room = max(SLACK * limit, BLOCK) + BLOCK
-    pool_rows = np.empty((LISTS, len(requests), room), dtype=np.int32)
-    pool_scores = np.empty((LISTS, len(requests), room), dtype=np.float32)
-    sizes = np.empty((LISTS, len(requests)), dtype=np.int64)
-    thresholds = np.empty((LISTS, len(requests)), dtype=np.float32)
+
+    requests: Requests
+    factors: Factors
+    norms: Vector
+    products: npt.NDArray[np.int32]
+    cosines: Vector
+    searches: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int32]
+    scores: Vector
+    sizes: npt.NDArray[np.int64]
+    thresholds: Vector
+
+    @staticmethod
+    def of(dim: int, requests: Sequence[Request], limit: int) -> Scratch:
+        """Return memory for the nearest `limit` items to what each query asks for."""
+        vectors, searches, room = 3 * LISTS, len(requests) * LISTS, room_for(limit)
+        return Scratch(
+            requests=np.array(requests, dtype=np.int32).reshape(-1, 2),
+            factors=Factors(
+                np.zeros((vectors, -(-dim // BYTES) * BYTES), dtype=np.int8), np.empty(vectors, dtype=np.int32)
+            ),
+            norms=np.empty(vectors, dtype=np.float32),
+            products=np.empty((vectors, BLOCK), dtype=np.int32),
+            cosines=np.empty(BLOCK, dtype=np.float32),
+            searches=np.empty((searches, 5), dtype=np.int32),
+            rows=np.empty((searches, room), dtype=np.int32),
+            scores=np.empty((searches, room), dtype=np.float32),
+            sizes=np.empty(searches, dtype=np.int64),
+            thresholds=np.empty(searches, dtype=np.float32),
+        )
+
+
+def room_for(limit: int) -> int:
+    """Return how many rows a pool may hold."""
+    return max(SLACK * limit, BLOCK) + BLOCK + 1
+
+
+QUERY, VECTOR, UNSEEN, PLACE, SAME = range(5)
+"""The columns of `Scratch.searches`."""
+_SCRATCH = types.NamedTuple(
+    (
+        int32[:, ::1], FACTORS, float32[::1], int32[:, ::1], float32[::1], int32[:, ::1], int32[:, ::1],
+        float32[:, ::1], int64[::1], float32[::1],
+    ),
+    Scratch,
+)  # fmt: skip
+
+
+@kernel(void(COLUMNS, int64, int8[:, :, ::1], float32[:, ::1], _SCRATCH, HITS), allocates=False)
+def find_nearest(
+    columns: Columns, used: int, vectors: Int8, inverse_norms: Vector, scratch: Scratch, hits: Hits
+) -> None:
+    """Write the nearest of the first `used` rows by cosine to the `vectors` (n, 3, dim) of queries.
+
+    `inverse_norms` are (n, 3), 0 for a vector that a query does not have.
+
+    A block of items is multiplied with all vectors of LISTS queries while it is in the cache. For each search the rows
+    whose cosine can still be among the best go into a pool; a full pool is cut to the best and raises the threshold.
+    """
+    limit, room = hits.rows.shape[2], scratch.rows.shape[1] - 1
+    searches, pools = scratch.searches, scratch.sizes
     for first in range(0, len(vectors), LISTS):
-        lists = min(LISTS, len(vectors) - first)
-        # The vectors that some request is about, next to one another.
-        present = 0
-        places[:] = -1
-        sizes[:] = 0
-        thresholds[:] = ABSENT + 1
-        for query in range(lists):
-            for request in range(len(requests)):
-                slot = vector_of(inverse_norms, first + query, requests[request, 0])
-                if slot >= 0 and places[query, slot] < 0:
-                    same = same_vector(vectors[first + query], slot, places[query])
-                    if same >= 0:
-                        places[query, slot] = places[query, same]
-                        continue
-                    places[query, slot] = present
-                    norms[present] = inverse_norms[first + query, slot]
-                    for place in range(dim):
-                        widened[present, place] = vectors[first + query, slot, place]
-                    present += 1
-        if present == 0:
-            continue
-        for start in range(0, used, BLOCK):
+        present, number = arrange(first, vectors, inverse_norms, scratch)
+        for start in range(0, used if present > 0 and limit > 0 else 0, BLOCK):
             length = min(BLOCK, used - start)
-            for item in range(length):
-                vector = columns.vectors[start + item]
-                for place in range(dim):
-                    row_vector[place] = vector[place]
-                for number in range(present):
-                    products[number, item] = dot(widened[number], row_vector)
-            for query in range(lists):
-                for request in range(len(requests)):
-                    slot = vector_of(inverse_norms, first + query, requests[request, 0])
-                    if slot < 0:
-                        continue
-                    number = places[query, slot]
-                    write_cosines(columns, start, length, products[number], norms[number], cosines)
-                    if requests[request, 0] == FOREMOST:
-                        seen = columns.seen[start : start + length]
-                        for item in range(length):
-                            cosines[item] = np.float32(ABSENT) if seen[item] else cosines[item]
-                    size = sizes[query, request]
-                    rows, scores = pool_rows[query, request], pool_scores[query, request]
-                    size = collect(start, length, cosines, thresholds[query, request], rows, scores, size)
-                    if size > room - BLOCK and size > limit:
-                        keep_best(rows, scores, columns.keys, size, limit)
-                        size = limit
-                        thresholds[query, request] = scores[limit - 1]
-                    sizes[query, request] = size
-        for query in range(lists):
-            for request in range(len(requests)):
-                rows, scores = pool_rows[query, request], pool_scores[query, request]
-                write_best(columns.keys, rows, scores, sizes[query, request], hits, first + query, requests[request, 1])
+            multiply(columns, start, length, scratch.factors, present, scratch.products)
+            for search in range(number):
+                if searches[search, SAME] >= 0:
+                    continue
+                write_cosines(columns, start, length, searches[search], scratch)
+                rows, scores = scratch.rows[search], scratch.scores[search]
+                size = collect(start, length, scratch.cosines, scratch.thresholds[search], rows, scores, pools[search])
+                if size > room - BLOCK and size > limit:
+                    size, scratch.thresholds[search] = cut(rows, scores, columns.keys, size, limit)
+                pools[search] = size
+        for search in range(number):
+            query, place, same = searches[search, QUERY], searches[search, PLACE], searches[search, SAME]
+            if same < 0:
+                write_best(
+                    columns.keys, scratch.rows[search], scratch.scores[search], pools[search], hits, query, place
+                )
+            else:
+                other = searches[same, PLACE]
+                hits.counts[query, place] = hits.counts[query, other]
+                for rank in range(hits.counts[query, other]):
+                    hits.rows[query, place, rank] = hits.rows[query, other, rank]
+                    hits.scores[query, place, rank] = hits.scores[query, other, rank]
 
 
 @helper
-def write_cosines(
-    columns: Columns, start: int, length: int, products: npt.NDArray[np.int32], norm: np.float32, cosines: Vector
-) -> None:
-    """Write the cosines of a block of rows; ABSENT for rows that are not available."""
+def arrange(first: int, vectors: Int8, inverse_norms: Vector, scratch: Scratch) -> tuple[int, int]:
+    """List the searches of up to LISTS queries from `first` on; return how many vectors and searches there are.
+
+    A vector of a query that several requests are about, or that the query has twice, counts once: the intents of a
+    shopper who came a moment ago are the same for the short and for the long term.
+    """
+    requests = scratch.requests
+    present = number = 0
+    for query in range(first, min(first + LISTS, len(vectors))):
+        own_vectors, own_searches = present, number
+        for request in range(len(requests)):
+            slot = vector_of(inverse_norms, query, requests[request, 0])
+            if slot < 0:
+                continue
+            vector = own_vectors
+            while vector < present and not is_same(scratch.factors.vectors[vector], vectors[query, slot]):
+                vector += 1
+            if vector == present:
+                for place in range(vectors.shape[2]):
+                    scratch.factors.vectors[vector, place] = vectors[query, slot, place]
+                scratch.factors.shifts[vector] = shift(scratch.factors.vectors[vector])
+                scratch.norms[vector] = inverse_norms[query, slot]
+                present += 1
+            search = scratch.searches[number]
+            search[QUERY], search[VECTOR], search[PLACE] = query, vector, requests[request, 1]
+            search[UNSEEN] = requests[request, 0] == FOREMOST
+            search[SAME] = -1
+            for other in range(own_searches, number):
+                before = scratch.searches[other]
+                if before[SAME] < 0 and before[VECTOR] == vector and before[UNSEEN] == search[UNSEEN]:
+                    search[SAME] = other
+            scratch.sizes[number], scratch.thresholds[number] = 0, ABSENT + 1
+            number += 1
+    return present, number
+
+
+@helper
+def is_same(padded: Int8, vector: Int8) -> bool:
+    """Tell whether a padded vector is this one."""
+    differences = np.int32(0)
+    for place in range(len(vector)):
+        differences = np.int32(differences + np.int32(padded[place] != vector[place]))
+    return bool(differences == 0)
+
+
+@helper
+def write_cosines(columns: Columns, start: int, length: int, search: npt.NDArray[np.int32], scratch: Scratch) -> None:
+    """Write the cosines of a block of rows; ABSENT for rows that a search must not find."""
     # Slices instead of `start + item`: only then the loop becomes vector instructions, seven times as fast.
     norms = columns.inverse_norms[start : start + length]
     available = columns.available[start : start + length]
+    products, norm, cosines = scratch.products[search[VECTOR]], scratch.norms[search[VECTOR]], scratch.cosines
     for item in range(length):
         cosine = np.float32(products[item]) * norm * norms[item]
         cosines[item] = cosine if available[item] else np.float32(ABSENT)
+    if search[UNSEEN]:
+        seen = columns.seen[start : start + length]
+        for item in range(length):
+            cosines[item] = np.float32(ABSENT) if seen[item] else cosines[item]
 
 
 @helper
 def collect(
     start: int, length: int, cosines: Vector, threshold: np.float32, rows: Rows, scores: Vector, size: int
 ) -> int:
-    """Add the rows of a block that reach the threshold to a pool, and return how many it holds."""
+    """Add the rows of a block that reach the threshold to a pool, and return how many it holds.
+
+    The pool needs room for one more: a row is written first and counted if it belongs there, which spares a branch
+    that no processor predicts.
+    """
     for begin in range(0, length, GROUP):
         end = min(begin + GROUP, length)
-        reached = 0
+        reached = np.int32(0)
         for item in range(begin, end):
-            reached += cosines[item] >= threshold
-        if reached == 0:
-            continue
-        for item in range(begin, end):
-            if cosines[item] >= threshold:
+            reached = np.int32(reached + np.int32(cosines[item] >= threshold))
+        if reached > 0:
+            for item in range(begin, end):
                 rows[size], scores[size] = start + item, cosines[item]
-                size += 1
+                size += cosines[item] >= threshold
     return size
 
 
@@ -193,10 +248,10 @@ def find_among(
     size = 0
     for row in rows:
         if columns.available[row] and not (unseen and columns.seen[row]):
-            product = np.int32(0)
-            for place_in in range(len(vector)):
-                product = np.int32(product + np.int32(vector[place_in]) * np.int32(columns.vectors[row, place_in]))
-            found[size], scores[size] = row, np.float32(product) * norm * columns.inverse_norms[row]
+            found[size], scores[size] = (
+                row,
+                np.float32(dot(vector, columns.vectors[row])) * norm * columns.inverse_norms[row],
+            )
             size += 1
     write_best(columns.keys, found, scores, size, hits, query, place)
 

@@ -1,8 +1,8 @@
-"""The best rows by score: a bounded binary heap whose root is the worst row kept, and its order at the end.
+"""The best rows by score, and their order: by falling score, ties by rising stable key, however the rows came.
 
-Rows are ranked by falling score, ties by rising stable key, so that the order never depends on how rows came. A search
-of very many rows collects a pool of those that can still be among the best, and now and then drops the others
-(`keep_best`): that costs a fifth of a heap, which moves log(limit) rows for each one that it takes.
+A search collects a pool of rows that can still be among the best, and now and then cuts it. Cutting and ranking count
+scores against a threshold, over and over: those loops become vector instructions and have no branch that a processor
+guesses wrong. That is several times as fast as a heap or quicksort for the few hundred rows of a pool.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from inference.types import Keys, Vector
 
 Rows = npt.NDArray[np.int32]
 
+VACANT = -1
+"""In place of a row."""
+SLACK = 8
+"""A cut may keep one row in so many above what is wanted: that spares the last steps of the bisection."""
+BISECTIONS = 32
+"""More steps than that: rows of almost equal scores are left to quickselect."""
 GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
 
 
@@ -30,54 +36,6 @@ def swap(rows: Rows, scores: Vector, one: int, other: int) -> None:
     """Exchange two entries."""
     rows[one], rows[other] = rows[other], rows[one]
     scores[one], scores[other] = scores[other], scores[one]
-
-
-@helper
-def sift_down(rows: Rows, scores: Vector, keys: Keys, start: int, size: int) -> None:
-    """Let the entry at `start` sink until no child is worse than it."""
-    at = start
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            return
-        other = child + 1
-        if other < size and is_better(scores[child], keys[rows[child]], scores[other], keys[rows[other]]):
-            child = other
-        if not is_better(scores[at], keys[rows[at]], scores[child], keys[rows[child]]):
-            return
-        swap(rows, scores, at, child)
-        at = child
-
-
-@helper
-def offer(rows: Rows, scores: Vector, keys: Keys, size: int, row: int, score: np.float32) -> int:
-    """Keep a row if it is among the best `len(rows)` so far, and return how many are kept.
-
-    `rows` (limit,) and `scores` (limit,) hold the heap; `keys` are the stable keys of all rows.
-    """
-    if size == len(rows):
-        if size == 0 or not is_better(score, keys[row], scores[0], keys[rows[0]]):
-            return size
-        rows[0], scores[0] = row, score
-        sift_down(rows, scores, keys, 0, size)
-        return size
-    at = size
-    rows[at], scores[at] = row, score
-    while at > 0:
-        parent = (at - 1) // 2
-        if not is_better(scores[parent], keys[rows[parent]], scores[at], keys[rows[at]]):
-            break
-        swap(rows, scores, at, parent)
-        at = parent
-    return size + 1
-
-
-@helper
-def sort_heap(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
-    """Put the `size` entries of a heap in order, the best first; it needs no memory of its own."""
-    for last in range(size - 1, 0, -1):
-        swap(rows, scores, 0, last)
-        sift_down(rows, scores, keys, 0, last)
 
 
 @helper
@@ -161,12 +119,92 @@ def next_gap(gap: int) -> int:
 
 
 @helper
+def count_reaching(scores: Vector, threshold: np.float32) -> int:
+    """Return how many scores reach a threshold."""
+    count = np.int32(0)
+    # By place: a loop over the values themselves does not become vector instructions.
+    for place in range(len(scores)):
+        count = np.int32(count + np.int32(scores[place] >= threshold))
+    return int(count)
+
+
+@helper
+def count_above(scores: Vector, threshold: np.float32) -> int:
+    """Return how many scores are above a threshold."""
+    count = np.int32(0)
+    # By place: a loop over the values themselves does not become vector instructions.
+    for place in range(len(scores)):
+        count = np.int32(count + np.int32(scores[place] > threshold))
+    return int(count)
+
+
+@helper
+def cut(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> tuple[int, np.float32]:
+    """Drop most of the entries that are not among the best `limit` (0 < limit < size).
+
+    Returns how many are left, at the front and in no order, between `limit` and a little more, and the least score
+    that another entry needs to be among the best.
+    """
+    held = scores[:size]
+    low, high = held[0], held[0]
+    for score in held:
+        low, high = min(low, score), max(high, score)
+    # At least `limit` reach `low`, and fewer reach what is above `high`. NaN never occurs.
+    reaching, most = size, limit + limit // SLACK
+    for _ in range(BISECTIONS):
+        middle = np.float32(0.5) * (low + high)
+        count = count_reaching(held, middle)
+        if count < limit:
+            high = middle
+        else:
+            low, reaching = middle, count
+        if reaching <= most:
+            break
+    if reaching > most:
+        keep_best(rows, scores, keys, size, limit)
+        return limit, scores[limit - 1]
+    kept = 0
+    for place in range(size):
+        rows[kept], scores[kept] = rows[place], scores[place]
+        kept += scores[place] >= low
+    return kept, low
+
+
+@helper
+def write_in_order(rows: Rows, scores: Vector, keys: Keys, size: int, to_rows: Rows, to_scores: Vector) -> None:
+    """Write the best of `size` entries, in order, as many as there is room for.
+
+    Entries of one score share the places from the number of better ones on. Among them they are inserted by their key.
+    """
+    held, room = scores[:size], len(to_rows)
+    to_rows[:] = VACANT
+    for place in range(size):
+        row, score = rows[place], scores[place]
+        at = count_above(held, score)
+        while at < room and to_rows[at] != VACANT and keys[to_rows[at]] < keys[row]:
+            at += 1
+        while at < room and row != VACANT:
+            to_scores[at] = score
+            to_rows[at], row = row, to_rows[at]
+            at += 1
+
+
+@helper
+def select(keys: Keys, rows: Rows, scores: Vector, size: int, to_rows: Rows, to_scores: Vector) -> int:
+    """Write the best of a pool of `size` entries, in order, as many as there is room for; return how many.
+
+    The pool is left in another order.
+    """
+    limit = len(to_rows)
+    count = min(size, limit)
+    if size > limit + limit // SLACK and limit > 0:
+        size, _ = cut(rows, scores, keys, size, limit)
+    write_in_order(rows, scores, keys, size, to_rows, to_scores)
+    return count
+
+
+@helper
 def write_best(keys: Keys, rows: Rows, scores: Vector, size: int, hits: Hits, query: int, place: int) -> None:
     """Write the best of a pool, in order, as what a source found for a query."""
-    count = min(size, hits.rows.shape[2])
-    if 0 < count < size:
-        keep_best(rows, scores, keys, size, count)
-    sort_best_first(rows, scores, keys, count)
-    for rank in range(count):
-        hits.rows[query, place, rank], hits.scores[query, place, rank] = rows[rank], scores[rank]
-    hits.counts[query, place] = count
+    to_rows, to_scores = hits.rows[query, place], hits.scores[query, place]
+    hits.counts[query, place] = select(keys, rows, scores, size, to_rows, to_scores)

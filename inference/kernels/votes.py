@@ -11,7 +11,7 @@ from numba import types
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KeyTable, Numbers, find
-from inference.kernels.selection import offer, sift_down
+from inference.kernels.selection import select
 from inference.types import Keys, Vector
 
 EVIDENCE = 10
@@ -29,11 +29,15 @@ class Votes(NamedTuple):
         touched: the numbers that have a sum, int32 (capacity,).
         hand: the items at hand, dtype HAND (EVIDENCE,): key and number, -1 without one; the slot of its record, and the
             weight of its votes.
+        rows, scores: rows of the catalogue and their scores, before the best are selected, int32 and float32
+            (capacity,).
     """
 
     sums: npt.NDArray[np.float64]
     touched: Numbers
     hand: npt.NDArray[np.void]
+    rows: Numbers
+    scores: Vector
 
 
 class Results(NamedTuple):
@@ -58,7 +62,9 @@ class Results(NamedTuple):
     place: int
 
 
-VOTES = types.NamedTuple((types.float64[::1], types.int32[::1], numba.from_dtype(HAND)[::1]), Votes)
+VOTES = types.NamedTuple(
+    (types.float64[::1], types.int32[::1], numba.from_dtype(HAND)[::1], types.int32[::1], types.float32[::1]), Votes
+)
 RESULTS = types.NamedTuple(
     (
         types.int32[::1],
@@ -79,6 +85,8 @@ def votes(capacity: int) -> Votes:
         np.full(capacity, UNTOUCHED),
         np.zeros(capacity, dtype=np.int32),
         np.zeros(EVIDENCE, dtype=HAND),
+        np.zeros(capacity, dtype=np.int32),
+        np.zeros(capacity, dtype=np.float32),
     )
 
 
@@ -123,8 +131,7 @@ def write_hits(votes: Votes, touched: int, count: int, results: Results, query: 
         item = votes.hand[at]["item"]
         if item >= 0:
             votes.sums[item] = UNTOUCHED
-    rows, scores = results.rows[query, results.place], results.scores[query, results.place]
-    size = 0
+    rows, scores, size = votes.rows, votes.scores, 0
     for at in range(touched):
         item = votes.touched[at]
         total = votes.sums[item]
@@ -133,12 +140,10 @@ def write_hits(votes: Votes, touched: int, count: int, results: Results, query: 
         votes.sums[item] = UNTOUCHED
         row = results.row_of[item] if item < len(results.row_of) else np.int32(-1)
         if row >= 0 and results.available[row]:
-            size = offer(rows, scores, results.keys, size, int(row), np.float32(min(total, 1.0)))
-    for last in range(size - 1, 0, -1):
-        rows[0], rows[last] = rows[last], rows[0]
-        scores[0], scores[last] = scores[last], scores[0]
-        sift_down(rows, scores, results.keys, 0, last)
-    results.counts[query, results.place] = size
+            rows[size], scores[size] = row, np.float32(min(total, 1.0))
+            size += 1
+    to_rows, to_scores = results.rows[query, results.place], results.scores[query, results.place]
+    results.counts[query, results.place] = select(results.keys, rows, scores, size, to_rows, to_scores)
 
 
 @kernel(types.void(types.int32[::1], types.float64[::1], VOTES, RESULTS, types.int64), allocates=False)

@@ -10,7 +10,7 @@ from numba.types import NamedTuple as NamedTupleType
 from numba.types import float32, float64, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.selection import offer, sort_heap
+from inference.kernels.selection import select
 from inference.queries import Queries
 from inference.ranking.diversity import CONSIDERED, Scratch, diversify
 from inference.ranking.signatures import CANDIDATES, COLUMNS, RECORDS
@@ -84,6 +84,7 @@ class _Scratch(NamedTuple):
     Attributes:
         keys: of the candidates, uint64.
         scores: of the candidates, rounded, float32.
+        pool, pool_scores: those among which the best are selected, and their scores, int32 and float32.
         best: the best candidates of a query, the best first, int32.
         best_scores: their scores, float32.
         best_rows: their rows, int32.
@@ -93,6 +94,8 @@ class _Scratch(NamedTuple):
 
     keys: Keys
     scores: Vector
+    pool: Rows
+    pool_scores: Vector
     best: Rows
     best_scores: Vector
     best_rows: Rows
@@ -103,17 +106,18 @@ class _Scratch(NamedTuple):
 
     @classmethod
     def make(cls, most: int) -> _Scratch:
-        floats, integers = np.empty((4, most), dtype=np.float32), np.empty((4, most), dtype=np.int32)
+        floats, integers = np.empty((5, most), dtype=np.float32), np.empty((5, most), dtype=np.int32)
         return cls(
             np.empty(most, dtype=np.uint64),
-            floats[0], integers[0], floats[1], integers[1], integers[2], floats[2], floats[3], integers[3],
+            floats[0], integers[0], floats[1], integers[1], floats[2], integers[2], integers[3], floats[3], floats[4],
+            integers[4],
         )  # fmt: skip
 
 
 _RULES = NamedTupleType((float64, int64, int64), Rules)
 _SCRATCH = NamedTupleType(
     (
-        uint64[::1], float32[::1], int32[::1], float32[::1], int32[::1], int32[::1],
+        uint64[::1], float32[::1], int32[::1], float32[::1], int32[::1], float32[::1], int32[::1], int32[::1],
         float32[::1], float32[::1], int32[::1],
     ),
     _Scratch,
@@ -142,10 +146,10 @@ def _choose(
         browses = records[query]["searching"] == 0
         varied = browses and rules.diversity > 0 and end - start > 1
         limit = min(CONSIDERED * k, end - start) if varied else k
-        best, likely, size = scratch.best[:limit], scratch.best_scores[:limit], 0
+        best, likely = scratch.best[:limit], scratch.best_scores[:limit]
         for at in range(start, end):
-            size = offer(best, likely, scratch.keys, size, at, scratch.scores[at])
-        sort_heap(best, likely, scratch.keys, size)
+            scratch.pool[at - start], scratch.pool_scores[at - start] = at, scratch.scores[at]
+        size = select(scratch.keys, scratch.pool, scratch.pool_scores, end - start, best, likely)
         first = chosen.starts[query]
         chosen.starts[query + 1] = first + k
         shown = chosen.positions[first : first + k]
@@ -185,13 +189,15 @@ def _make_room_for_new(
     if missing <= 0:
         return
     new, likely, size = scratch.best[:missing], scratch.best_scores[:missing], 0
+    pool, pool_scores = scratch.pool, scratch.pool_scores
     for at in range(candidates.starts[query], candidates.starts[query + 1]):
         if candidates.ranks[at, rules.new_source] > 0 and not columns.seen[candidates.rows[at]]:
             is_shown = False
             for place in range(len(shown)):
                 is_shown = is_shown or shown[place] == at
             if not is_shown:
-                size = offer(new, likely, scratch.keys, size, at, scratch.scores[at])
-    sort_heap(new, likely, scratch.keys, size)
+                pool[size], pool_scores[size] = at, scratch.scores[at]
+                size += 1
+    size = select(scratch.keys, pool, pool_scores, size, new, likely)
     for place in range(size):
         shown[len(shown) - size + place] = new[place]

@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from inference.kernels import popularity
 from inference.kernels.keytable import KeyTable
+from inference.kernels.nearest import Request
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Found, Hits, no_hits
-from inference.retrieval.nearest import NearestItems, Request
+from inference.retrieval.nearest import NearestItems
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.vectors import MAX_DIM, Int8Vector
 from inference.retrieval.words import WordIndex

@@ -8,11 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from inference.kernels.compiler import has_vnni
 from inference.retrieval.vectors import Int8Vector, inverse_norms
 from inference.types import Item, Keys, Vector, label_key
 
 Rows = npt.NDArray[np.int32]
 """Rows of the catalogue, (n,)."""
+
+HAS_BLOCKS = has_vnni()
+BLOCK, BYTES, SHIFT = 64, 4, 128
+"""Items of a block, dimensions that lie side by side in it, and what is added to make a component unsigned."""
 
 
 class Columns(NamedTuple):
@@ -20,6 +25,8 @@ class Columns(NamedTuple):
 
     Attributes:
         vectors: int8 (capacity, dim): see `vectors.py`.
+        blocks: the vectors once more, in the order in which `kernels.products.multiply_block` reads them, uint8
+            (capacity / BLOCK, dim / 4, BLOCK, 4); no block without `HAS_BLOCKS`.
         inverse_norms: 1 / ‖vector‖, float32 (capacity,).
         keys: stable keys of the items, uint64 (capacity,).
         categories: stable keys of the most specific categories, uint64 (capacity,); 0 without one.
@@ -33,6 +40,7 @@ class Columns(NamedTuple):
     """
 
     vectors: Int8Vector
+    blocks: npt.NDArray[np.uint8]
     inverse_norms: Vector
     keys: Keys
     categories: Keys
@@ -46,9 +54,10 @@ class Columns(NamedTuple):
 
     @classmethod
     def empty(cls, capacity: int, dim: int) -> Columns:
-        """Return columns without items."""
+        """Return columns without items; `capacity` is a multiple of BLOCK."""
         return cls(
             vectors=np.zeros((capacity, dim), dtype=np.int8),
+            blocks=np.zeros((capacity // BLOCK if HAS_BLOCKS else 0, -(-dim // BYTES), BLOCK, BYTES), dtype=np.uint8),
             inverse_norms=np.zeros(capacity, dtype=np.float32),
             keys=np.zeros(capacity, dtype=np.uint64),
             categories=np.zeros(capacity, dtype=np.uint64),
@@ -65,6 +74,12 @@ class Columns(NamedTuple):
         """Describe an item in its row; what shoppers did with it stays as it was."""
         self.keys[row] = key
         self.vectors[row] = vector
+        if HAS_BLOCKS:
+            steps = self.blocks.shape[1]
+            # Padding is multiplied with 0.
+            padded = np.zeros(steps * BYTES, dtype=np.int16)
+            padded[: len(vector)] = vector
+            self.blocks[row // BLOCK, :, row % BLOCK] = (padded + SHIFT).reshape(steps, BYTES)
         self.inverse_norms[row] = inverse_norms(vector.astype(np.float32))
         self.available[row] = item.in_stock
         self.categories[row] = label_key(item.label)
@@ -82,5 +97,6 @@ class Columns(NamedTuple):
         capacity, dim = self.vectors.shape
         larger = Columns.empty(2 * capacity, dim)
         for name in self._fields:
-            getattr(larger, name)[:capacity] = getattr(self, name)
+            column = getattr(self, name)
+            getattr(larger, name)[: len(column)] = column
         return larger

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from inference.kernels.nearest import FOREMOST, find_among, find_nearest, vector_of
+from inference.kernels.nearest import FOREMOST, Request, Scratch, find_among, find_nearest, vector_of
 from inference.retrieval.ann import NeighbourIndex
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Hits
@@ -16,9 +16,6 @@ from inference.types import Vector
 
 NEWEST = 2000
 """New items that an approximate search compares one by one, beside those that it finds."""
-
-Request = tuple[int, int]
-"""The place of a query's vector, or FOREMOST, and the place of the source in the hits."""
 
 
 class NearestItems:
@@ -29,6 +26,8 @@ class NearestItems:
         self._graph: NeighbourIndex | None = None
         self._unindexed: dict[int, None] = {}
         self._newest: Rows | None = None
+        self._scratch: Scratch | None = None
+        self._searched: tuple[int, tuple[Request, ...], int] | None = None
 
     def changed(self, row: int, *, moved: bool) -> None:
         """Take note of an item in a row, `moved` if its vector is another one."""
@@ -73,8 +72,8 @@ class NearestItems:
         `vectors` are int8 (n, 3, dim), their `inverse_norms` float32 (n, 3), 0 for those that a query does not have.
         """
         if self._graph is None or self._unindexed:
-            table = np.array(requests, dtype=np.int32).reshape(-1, 2)
-            find_nearest(columns, used, vectors, inverse_norms, table, hits)
+            scratch = self._memory(vectors.shape[2], tuple(requests), hits.limit)
+            find_nearest(columns, used, vectors, inverse_norms, scratch, hits)
             return
         for query in range(len(vectors)):
             near: dict[int, Rows] = {}
@@ -88,6 +87,12 @@ class NearestItems:
                 unseen = slot == FOREMOST
                 rows = np.union1d(near[present], self._newest_unseen(columns, used)) if unseen else near[present]
                 find_among(columns, vector, inverse_norms[query, present], unseen, rows, hits, query, place)
+
+    def _memory(self, dim: int, requests: tuple[Request, ...], limit: int) -> Scratch:
+        """Return memory for a search: that of the search before, which nearly always asked for the same."""
+        if self._scratch is None or self._searched != (dim, requests, limit):
+            self._scratch, self._searched = Scratch.of(dim, requests, limit), (dim, requests, limit)
+        return self._scratch
 
     def _newest_unseen(self, columns: Columns, used: int) -> Rows:
         """Return the new items that came out last: of few among many old items a graph would find hardly any."""

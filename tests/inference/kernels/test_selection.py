@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.kernels.selection import keep_best, offer, sort_best_first
+from inference.kernels.selection import cut, keep_best, select, sort_best_first
 from inference.types import Keys
 
 pytestmark = pytest.mark.kernel
 
 scored = st.lists(st.sampled_from([-1.0, -0.25, 0.0, 0.25, 1.0]), max_size=80)
+unequal = st.lists(st.floats(-2, 2, width=32), max_size=80)
 
 
 def columns(given_scores: list[float], seed: int = 0) -> tuple[list[int], list[float], Keys]:
@@ -20,6 +21,11 @@ def columns(given_scores: list[float], seed: int = 0) -> tuple[list[int], list[f
     random = np.random.default_rng(seed)
     keys = random.permutation(len(given_scores)).astype(np.uint64) << np.uint64(40)
     return random.permutation(len(given_scores)).tolist(), given_scores, keys
+
+
+def in_32_bits(scores: list[float]) -> list[float]:
+    """Return scores as 32 bits hold them."""
+    return [float(np.float32(score)) for score in scores]
 
 
 def expected(rows: list[int], scores: list[float], keys: Keys) -> list[tuple[int, float]]:
@@ -48,15 +54,28 @@ def test_the_best_are_kept_and_the_worst_of_them_lies_last(given_scores: list[fl
     assert sorted(found) == sorted(best)
 
 
-@given(scored, st.integers(0, 20))
-def test_a_heap_keeps_the_best(given_scores: list[float], limit: int) -> None:
+@given(st.one_of(scored, unequal), st.integers(1, 79))
+def test_a_cut_keeps_the_best_and_says_what_another_one_needs(given_scores: list[float], limit: int) -> None:
     rows, scores, keys = columns(given_scores)
-    held_rows, held_scores, size = np.empty(limit, dtype=np.int32), np.empty(limit, dtype=np.float32), 0
-    for row, score in zip(rows, scores, strict=True):
-        size = offer(held_rows, held_scores, keys, size, row, np.float32(score))
-    sort_best_first(held_rows, held_scores, keys, size)
+    if limit >= len(rows):
+        return
+    held_rows, held_scores = np.array(rows, dtype=np.int32), np.array(scores, dtype=np.float32)
+    size, threshold = cut(held_rows, held_scores, keys, len(rows), limit)
     found = list(zip(held_rows[:size].tolist(), held_scores[:size].tolist(), strict=True))
-    assert found == expected(rows, scores, keys)[:limit]
+    best = expected(rows, in_32_bits(scores), keys)[:limit]
+    assert limit <= size <= limit + limit // 8
+    assert set(best) <= set(found)
+    assert threshold <= best[-1][1]
+
+
+@given(st.one_of(scored, unequal), st.integers(0, 79))
+def test_a_pool_gives_its_best_in_order(given_scores: list[float], limit: int) -> None:
+    rows, scores, keys = columns(given_scores)
+    held_rows, held_scores = np.array(rows, dtype=np.int32), np.array(scores, dtype=np.float32)
+    to_rows, to_scores = np.empty(limit, dtype=np.int32), np.empty(limit, dtype=np.float32)
+    count = select(keys, held_rows, held_scores, len(rows), to_rows, to_scores)
+    found = list(zip(to_rows[:count].tolist(), to_scores[:count].tolist(), strict=True))
+    assert found == expected(rows, in_32_bits(scores), keys)[:limit]
 
 
 @pytest.mark.parametrize("order", ["rising", "falling", "organ pipe"])
