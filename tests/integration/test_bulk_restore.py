@@ -21,7 +21,7 @@ from streams.state.restore import Behind, BulkRestorer
 from tests.integration import profiles
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
 from tests.integration.contents import ends, stored
-from tests.integration.workers import ROOT, WorkerProcess, admin, serving, until
+from tests.integration.workers import ROOT, Group, WorkerProcess, admin, serving, until
 from tests.streams.state.stores import store_in
 
 SHOPPERS, ROUNDS, VALUE_BYTES = 300, 8, 2000
@@ -42,6 +42,28 @@ class Failing(restore.AIOKafkaConsumer):
 restore.AIOKafkaConsumer = Failing
 """
 """A `sitecustomize` that lets the bulk restore of a worker fail after so many answers of the broker."""
+
+HOLDING = """\
+import asyncio
+from pathlib import Path
+from streams.state import restore
+
+class Holding(restore.AIOKafkaConsumer):
+    answers = 3
+
+    async def getmany(self, **options):
+        if Holding.answers == 0:
+            Holding.answers = -1
+            Path({mark!r}).touch()
+            await asyncio.Event().wait()
+        batches = await super().getmany(**options)
+        Holding.answers -= bool(batches)
+        return batches
+
+restore.AIOKafkaConsumer = Holding
+restore.RECORDS_AT_ONCE = 200
+"""
+"""A `sitecustomize` that holds the first bulk restore of a worker half-way, and marks that."""
 
 Record = tuple[bytes, bytes | None]
 
@@ -76,6 +98,20 @@ async def started_and_stopped(process: WorkerProcess, **variables: str) -> profi
     finally:
         process.close()
     return profiles.on_disk(process.data_dir)
+
+
+async def assert_consistent(process: WorkerProcess, settings: Settings) -> dict[int, int]:
+    """Fail unless each database holds the changelog up to its offset; return the offsets."""
+    disk = profiles.on_disk(process.data_dir)
+    offsets = {partition: profiles.persisted_offset(process.data_dir, partition) for partition in disk}
+    expected: profiles.State = {partition: {} for partition in disk}
+    for record in await stored(settings, changelog_topic(settings)):
+        if record.offset <= offsets.get(record.partition, -1):
+            expected[record.partition].pop(record.key, None)
+            if record.value is not None:
+                expected[record.partition][record.key] = record.value
+    assert disk == expected
+    return offsets
 
 
 async def assert_offsets(process: WorkerProcess, settings: Settings) -> None:
@@ -135,6 +171,44 @@ async def test_fausts_reader_restores_what_a_bulk_restore_that_fails_does_not(
     assert (f" 0 changelog records {RESTORED}" in process.log) is (answers == 0)
     assert disk == await profiles.changelog(settings)
     await assert_offsets(process, settings)
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("event", ["kill", "stop", "rebalance"])
+async def test_a_bulk_restore_that_is_interrupted_leaves_what_its_offsets_say(
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path, event: str
+) -> None:
+    settings = serving(kafka, request.node.name)
+    await topics.create(settings)
+    records = history(ROUNDS, seed=1)
+    await write(settings, records)
+    mark = tmp_path / "half-way"
+    (tmp_path / "sitecustomize.py").write_text(HOLDING.format(mark=str(mark)))
+    first, second = WorkerProcess(settings, tmp_path / "first"), WorkerProcess(settings, tmp_path / "second")
+    try:
+        first.start(PYTHONPATH=f"{tmp_path}:{ROOT}")
+        await until(mark.exists, "the bulk restore is half-way")
+        if event == "kill":
+            first.kill()
+        elif event == "stop":
+            assert await first.stop() == 0
+        else:
+            second.start()
+            await Group(settings).of(2)
+            await first.ready()
+            await second.ready()
+            assert await second.stop() == 0
+            await Group(settings).of(1)
+            await assert_consistent(second, settings)
+            await first.ready()
+            assert await first.stop() == 0
+        offsets = await assert_consistent(first, settings)
+        assert (0 < sum(offset + 1 for offset in offsets.values()) < len(records)) is (event != "rebalance")
+        assert await started_and_stopped(first) == await profiles.changelog(settings)
+        await assert_offsets(first, settings)
+    finally:
+        first.close()
+        second.close()
 
 
 async def restored(settings: Settings, directory: Path) -> None:
