@@ -24,6 +24,7 @@ from streams.serving.servable import Servable, Serving
 from streams.serving.start import BundleStore
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
+from streams.state.restore import BulkRestorer
 from streams.state.rocksdb import StoreOptions, shared_cache
 from streams.state.table import StateTable
 from streams.worker.behaviour_path import BehaviourPath
@@ -195,6 +196,7 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
     directory.mkdir(parents=True, exist_ok=True)
     return WorkerApp(
         settings.app_id,
+        restorer=BulkRestorer(client_options(settings)),
         broker=broker_url(settings),
         broker_credentials=broker_credentials(settings),
         datadir=str(directory),

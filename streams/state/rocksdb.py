@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,20 +151,35 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     def apply_changelog_batch(
         self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
-        """Write records of the changelog, each partition's with its offset in one atomic batch."""
-        writes: dict[int, WriteBatch] = {}
+        """Write records of the changelog that the databases do not hold yet, each partition's as `restore` does."""
+        held: dict[int, int] = {}
+        values: dict[int, dict[bytes, bytes | None]] = {}
         offsets: dict[int, int] = {}
         for event in batch:
             message = event.message
-            write = writes.setdefault(message.partition, WriteBatch(raw_mode=True))
-            if message.value is None:
-                write.delete(message.key)
+            partition = message.partition
+            if partition not in held:
+                held[partition] = int(self._database(partition).get(OFFSET_KEY) or -1)
+            # Faust may still have records that it read before a bulk restore of the same partition passed them.
+            if message.offset > held[partition]:
+                values.setdefault(partition, {})[message.key] = message.value
+                offsets[partition] = max(message.offset, offsets.get(partition, -1))
+        for partition, offset in offsets.items():
+            self.restore(partition, values[partition], offset)
+
+    def restore(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Write the newest values of the changelog up to `offset`, None for what was deleted, and that offset.
+
+        The write is atomic. Any thread may call this for a partition whose database is open.
+        """
+        write = WriteBatch(raw_mode=True)
+        for key, value in values.items():
+            if value is None:
+                write.delete(key)
             else:
-                write.put(message.key, message.value)
-            offsets[message.partition] = max(message.offset, offsets.get(message.partition, -1))
-        for partition, write in writes.items():
-            write.put(OFFSET_KEY, str(offsets[partition]).encode())
-            self._database(partition).write(write)
+                write.put(key, value)
+        write.put(OFFSET_KEY, str(offset).encode())
+        self._databases[partition].write(write)
 
     def figures(self) -> Figures:
         """Ask RocksDB about the databases that are open."""

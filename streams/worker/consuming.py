@@ -15,16 +15,23 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Generator, Mapping
 from functools import partial
+from time import monotonic
 from typing import Any
 
+from aiokafka import TopicPartition
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
 
+from streams.state.restore import Behind
+
 FETCH_WAIT_MS = 50
 """How long a broker may wait for messages; an idle worker asks it so often."""
+FAR_BEHIND = 1000
+"""Changelog records to restore, of all tables together, from which on they are restored in bulk: for fewer, Faust's
+reader is faster than a connection of its own."""
 LEAVE_S = 10.0
 """How long a worker that stops may take to leave its group: to end a rebalance it takes about four seconds."""
 
@@ -146,9 +153,43 @@ class _Started:
 
 
 class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
-    """A recovery from what the changelog still explains; no event flows until its partition is where it should be."""
+    """A recovery from what the changelog still explains; no event flows until its partition is where it should be.
+
+    Before Faust's reader begins, tables that are far behind are restored in bulk. That is a head start: Faust's reader
+    begins at the offsets that the stores hold then, and decides when a table is up to date.
+    """
 
     logger = logging.getLogger("faust.recovery")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._restoring: asyncio.Task[None] | None = None
+        self._may_restore = asyncio.Event()
+
+    async def end_bulk_restore(self) -> None:
+        """Stop the bulk restore, and start none before the next assignment: after this, databases may be closed."""
+        self._may_restore.clear()
+        if self._restoring is not None:
+            self._restoring.cancel()
+            await asyncio.wait({self._restoring})
+
+    async def on_stop(self) -> None:
+        """Stop the bulk restore as well."""
+        await self.end_bulk_restore()
+        await super().on_stop()
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Start a recovery of the new assignment, with a bulk restore; none if Faust drops an outdated assignment."""
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        if self.signal_recovery_start.is_set():
+            self._may_restore.set()
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109 - Faust has it
+        # Faust limits each step of a recovery to 90 s. At the limit it leaves its loop of recoveries without an error,
+        # and the worker never serves. A bulk restore may take longer, and other steps repeat their requests.
+        await super()._wait(coro)
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
         # Here, and not where a rebalance tells the store: a question to the consumer's thread from there hangs if the
@@ -158,6 +199,43 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():
                 if self.tp_to_table[tp].data.discard_if_ahead(tp, end or 0):
                     self.active_offsets[tp] = self.standby_offsets[tp] = None
+
+    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
+        if title == "active":
+            await self._restore_in_bulk()
+        await super()._build_offsets(consumer, tps, destination, title)
+
+    async def _restore_in_bulk(self) -> None:
+        """Restore what is behind, up to the ends that Faust has just asked for."""
+        if not self._may_restore.is_set() or self.signal_recovery_start.is_set():
+            return  # another assignment is coming
+        behind: dict[TopicPartition, Behind] = {}
+        for tp in self.active_tps:
+            store, last = self.tp_to_table[tp].data, self.active_highwaters[tp]
+            offset = store.persisted_offset(tp)  # opens the database, which must not happen in the restorer's thread
+            offset = -1 if offset is None else offset
+            if offset < last:
+                behind[TopicPartition(*tp)] = Behind(store, offset, last + 1)
+        if sum(each.remaining for each in behind.values()) < FAR_BEHIND:
+            return
+
+        def note() -> None:
+            # Faust's metrics and warnings read these.
+            now = monotonic()
+            for tp, each in behind.items():
+                self.active_offsets[tp] = each.offset
+                self._active_events_received_at[tp] = now
+            self._last_flush_at = now
+
+        # Faust's reader would count records of an earlier assignment as progress of this one.
+        self.tables.changelog_queue.clear()
+        note()
+        self._restoring = asyncio.create_task(self.app.restorer.restore(behind, note))
+        await asyncio.wait({self._restoring})
+        note()
+        if not self._may_restore.is_set():
+            # A rebalance closes databases now. This recovery must not go on; the next one begins at this signal.
+            await self.signal_recovery_start.wait()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Stop the flow of the changelog; Faust resumes it when it has sought."""
@@ -177,3 +255,10 @@ class Tables(TableManager):  # type: ignore[misc]  # Faust is untyped
         if self._recovery is None:
             self._recovery = SeekingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Stop the bulk restore before the databases of revoked partitions are closed."""
+        await self.recovery.end_bulk_restore()
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)

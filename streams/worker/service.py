@@ -28,6 +28,7 @@ from streams.serving.pins import SERVING_SLOT
 from streams.serving.servable import Serving
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
+from streams.state.restore import BulkRestorer
 from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.consuming import Consumer
@@ -53,12 +54,14 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     Attributes:
         prepare: awaited before the app joins its group, so that partitions stay with who serves them until then.
         drain: awaited before partitions go.
+        restorer: restores tables that are far behind their changelogs.
     """
 
     logger = logging.getLogger("faust.app")
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, restorer: BulkRestorer, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.restorer = restorer
         self.prepare: Callable[[], Awaitable[None]] | None = None
         self.drain: Callable[[], Awaitable[bool]] | None = None
 

@@ -93,7 +93,7 @@ def persisted_offset(data_dir: Path, partition: int) -> int:
     """Read the changelog offset that a stopped worker's database says it holds."""
     path = data_dir / "profiles" / str(partition)
     database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-    offset = int(database[OFFSET_KEY] or b"-1")
+    offset = int(database.get(OFFSET_KEY) or b"-1")
     database.close()
     return offset
 

@@ -99,6 +99,50 @@ async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_pat
     await store.stop()
 
 
+async def test_the_newest_values_are_restored_together_with_their_offset(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    put(store, 0, b"u", b"old")
+    put(store, 0, b"gone", b"soon")
+    put(store, 0, b"left", b"as it is")
+    store.restore(0, {b"u": b"new", b"gone": None, b"never": None, b"empty": b""}, 7)
+    await store.stop()
+    again = store_in(tmp_path)
+    assert {key: get(again, 0, key) for key in (b"u", b"gone", b"left", b"never", b"empty")} == {
+        b"u": b"new", b"gone": None, b"left": b"as it is", b"never": None, b"empty": b""
+    }  # fmt: skip
+    assert again.persisted_offset(changelog(0)) == 7
+    await again.stop()
+
+
+async def test_values_that_cannot_be_written_leave_the_database_as_it_was(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    restore(store, record(0, 4, b"u", b"old"))
+    with pytest.raises(Exception, match="bytes"):
+        store.restore(0, {b"u": b"new", "no bytes": b"value"}, 5)  # type: ignore[dict-item]
+    assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (b"old", 4)
+    await store.stop()
+
+
+async def test_a_database_that_is_not_open_is_not_opened_by_a_restore(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    with pytest.raises(KeyError):
+        store.restore(0, {b"u": b"late"}, 4)
+    assert not (tmp_path / "0").exists()
+    await store.stop()
+
+
+async def test_records_that_the_database_holds_already_do_not_overwrite_newer_ones(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    put(store, 0, b"u", b"newest")
+    store.set_persisted_offset(changelog(0), 9)
+    restore(store, record(0, 8, b"u", b"older"), record(0, 9, b"u", b"newest"), record(1, 2, b"u", b"of 1"))
+    assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (b"newest", 9)
+    assert (get(store, 1, b"u"), store.persisted_offset(changelog(1))) == (b"of 1", 2)
+    restore(store, record(0, 9, b"u", b"older"), record(0, 10, b"u", None))
+    assert (get(store, 0, b"u"), store.persisted_offset(changelog(0))) == (None, 10)
+    await store.stop()
+
+
 def test_no_user_id_that_the_contract_takes_can_touch_the_offset() -> None:
     with pytest.raises(UnicodeDecodeError):
         OFFSET_KEY.decode()
