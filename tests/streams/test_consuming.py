@@ -37,6 +37,38 @@ async def test_a_client_that_never_leaves_its_group_is_left_behind(
     assert ("the group was not left" in caplog.text) is (leaving_s > 0.0)
 
 
+class Fetcher:
+    """A client's fetcher as far as it asks a broker, and wakes those who wait for messages."""
+
+    def __init__(self, *, has_messages: bool) -> None:
+        self.has_messages = has_messages
+        self._fetch_waiters = [asyncio.get_running_loop().create_future()]
+
+    async def _proc_fetch_request(self, _assignment: object, _node: int, _request: object) -> bool:
+        return self.has_messages
+
+    def _notify(self, waiter: asyncio.Future[None]) -> None:
+        waiter.set_result(None)
+
+
+async def test_messages_are_handed_on_before_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consuming, "FETCH_PAUSE_S", 3600.0)
+    fetcher = Fetcher(has_messages=True)
+    consuming.pause_after_messages(fetcher)
+    asking = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
+    await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
+    assert not asking.done()
+    asking.cancel()
+
+
+async def test_no_pause_follows_an_answer_without_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consuming, "FETCH_PAUSE_S", 3600.0)
+    fetcher = Fetcher(has_messages=False)
+    consuming.pause_after_messages(fetcher)
+    assert await asyncio.wait_for(fetcher._proc_fetch_request(None, 0, None), 5) is False
+    assert not fetcher._fetch_waiters[0].done()
+
+
 class Deliveries:
     """A consumer as far as it hands messages on, and what became of them."""
 
