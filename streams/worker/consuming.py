@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Generator, Mapping
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -71,12 +72,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return int(position or 0)
 
     async def on_thread_stop(self) -> None:
-        """Leave the group; a client that is still joining it may wait for ever, and is left behind with the process."""
+        """Leave the group; a client that is still joining it may wait for ever, and is left behind with the process.
+
+        An error here would leave the event loop waiting for this thread for ever.
+        """
         try:
             async with asyncio.timeout(LEAVE_S):
                 await super().on_thread_stop()
         except TimeoutError:
             self.log.warning("the group was not left within %s s: it notices by the session timeout", LEAVE_S)
+        except asyncio.CancelledError:
+            # The client cancels its questions, and passes on the error of one that was not asked yet. By then it has
+            # left the group; its connections close with the process.
+            self.log.debug("the client stopped amid a question")
 
 
 def pause_after_messages(fetcher: Any) -> None:
@@ -89,7 +97,9 @@ def pause_after_messages(fetcher: Any) -> None:
             # The fetcher itself wakes those who wait for messages when this returns, which is too late.
             for waiter in fetcher._fetch_waiters:
                 fetcher._notify(waiter)
-            await asyncio.sleep(FETCH_PAUSE_S)
+            # Like the question itself: the fetcher cancels it when it closes, and expects no error of that.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(FETCH_PAUSE_S)
         return has_messages
 
     fetcher._proc_fetch_request = ask_and_pause

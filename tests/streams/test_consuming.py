@@ -37,6 +37,17 @@ async def test_a_client_that_never_leaves_its_group_is_left_behind(
     assert ("the group was not left" in caplog.text) is (leaving_s > 0.0)
 
 
+async def test_a_client_that_passes_on_a_cancelled_question_stops_all_the_same() -> None:
+    class Cancelled:
+        async def stop(self) -> None:
+            raise asyncio.CancelledError
+
+    loop = asyncio.get_running_loop()
+    thread: Any = consuming.ConsumerThread(MagicMock(), loop=loop, thread_loop=loop)
+    thread._consumer = Cancelled()
+    await thread.on_thread_stop()
+
+
 class Fetcher:
     """A client's fetcher as far as it asks a broker, and wakes those who wait for messages."""
 
@@ -58,7 +69,9 @@ async def test_messages_are_handed_on_before_the_pause(monkeypatch: pytest.Monke
     asking = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
     assert not asking.done()
+    # The fetcher cancels what it asks when it closes, and its error would end the thread before it says so.
     asking.cancel()
+    assert await asking is True
 
 
 async def test_no_pause_follows_an_answer_without_messages(monkeypatch: pytest.MonkeyPatch) -> None:
