@@ -54,9 +54,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return client
 
     async def on_start(self) -> None:
-        """Start the client; from then on it pauses between two questions."""
+        """Start the client, its fetcher mended."""
         await super().on_start()
-        pause_after_messages(self._consumer._fetcher)
+        mend_fetcher(self._consumer._fetcher)
 
     def fetched_to(self, tp: TP) -> int:
         """Return the offset up to which a partition was taken from its log, 0 where that is not known.
@@ -87,9 +87,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             self.log.debug("the client stopped amid a question")
 
 
-def pause_after_messages(fetcher: Any) -> None:
-    """Make the client's fetcher pause after each answer of a broker that has messages."""
+def mend_fetcher(fetcher: Any) -> None:
+    """Make the client's fetcher pause after each answer that has messages, and ask again at once after the pause.
+
+    The fetcher forgets that it is asking a broker in a callback after the end of the question. If messages are taken at
+    that very moment, it looks before the callback has run: it finds the broker still busy and the question ended, and
+    sleeps for 200 ms although all partitions wait. So it is woken once more, after that callback.
+    """
     ask = fetcher._proc_fetch_request
+
+    def wake() -> None:
+        fetcher._notify(fetcher._wait_consume_future)
 
     async def ask_and_pause(*arguments: Any) -> Any:
         has_messages = await ask(*arguments)
@@ -100,6 +108,8 @@ def pause_after_messages(fetcher: Any) -> None:
             # Like the question itself: the fetcher cancels it when it closes, and expects no error of that.
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(FETCH_PAUSE_S)
+        # It runs right before the callback, and what it wakes runs after both.
+        asyncio.get_running_loop().call_soon(wake)
         return has_messages
 
     fetcher._proc_fetch_request = ask_and_pause

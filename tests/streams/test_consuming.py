@@ -54,18 +54,20 @@ class Fetcher:
     def __init__(self, *, has_messages: bool) -> None:
         self.has_messages = has_messages
         self._fetch_waiters = [asyncio.get_running_loop().create_future()]
+        self._wait_consume_future = asyncio.get_running_loop().create_future()
 
     async def _proc_fetch_request(self, _assignment: object, _node: int, _request: object) -> bool:
         return self.has_messages
 
     def _notify(self, waiter: asyncio.Future[None]) -> None:
-        waiter.set_result(None)
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 async def test_messages_are_handed_on_before_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consuming, "FETCH_PAUSE_S", 3600.0)
     fetcher = Fetcher(has_messages=True)
-    consuming.pause_after_messages(fetcher)
+    consuming.mend_fetcher(fetcher)
     asking = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
     assert not asking.done()
@@ -77,9 +79,21 @@ async def test_messages_are_handed_on_before_the_pause(monkeypatch: pytest.Monke
 async def test_no_pause_follows_an_answer_without_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consuming, "FETCH_PAUSE_S", 3600.0)
     fetcher = Fetcher(has_messages=False)
-    consuming.pause_after_messages(fetcher)
+    consuming.mend_fetcher(fetcher)
     assert await asyncio.wait_for(fetcher._proc_fetch_request(None, 0, None), 5) is False
     assert not fetcher._fetch_waiters[0].done()
+
+
+async def test_the_fetcher_looks_again_once_it_knows_that_a_question_has_ended() -> None:
+    in_flight, seen = {0}, list[bool]()
+    fetcher = Fetcher(has_messages=False)
+    consuming.mend_fetcher(fetcher)
+    question = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
+    question.add_done_callback(lambda _: in_flight.clear())
+    fetcher._wait_consume_future.add_done_callback(lambda _: seen.append(not in_flight))
+    await asyncio.wait_for(asyncio.shield(fetcher._wait_consume_future), 5)
+    await question
+    assert seen == [True]
 
 
 class Deliveries:
