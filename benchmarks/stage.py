@@ -153,7 +153,8 @@ class Counter:
             process.check()
             if time.monotonic() > deadline:
                 raise StreamsError(f"{count} of {number} messages within {timeout_s:g} s")
-            time.sleep(POLL_S)  # between two looks at the condition: Kafka tells nobody how many records there are
+            # Kafka does not notify anyone of a new end offset: ask again until the deadline.
+            time.sleep(POLL_S)
         return count
 
 

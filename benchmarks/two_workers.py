@@ -74,7 +74,8 @@ def wait_for_partitions(settings: Settings, workers: Sequence[Process]) -> list[
             worker.check()
         if time.monotonic() > deadline:
             raise StreamsError(f"the partitions were not divided within {READY_S:g} s: {owned}")
-        time.sleep(POLL_S)  # between two looks at the condition
+        # The workers report through their log files, which notify nobody: read them again until the deadline.
+        time.sleep(POLL_S)
 
 
 def assigned_partitions(worker: Process, topic: str) -> set[int]:

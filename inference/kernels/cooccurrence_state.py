@@ -243,6 +243,18 @@ def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth
 
 
 @helper
+def row_to_write(held: int, values: Any, keys: Any) -> int:
+    """Return the first free row, or if all are held that of the least value; of equal ones that of the least key."""
+    if held < len(values):
+        return held
+    row = 0
+    for other in range(1, len(values)):
+        if values[other] < values[row] or (values[other] == values[row] and keys[other] < keys[row]):
+            row = other
+    return row
+
+
+@helper
 def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float) -> None:
     """Add the weight of the search that led to the item. If there is no room, the lightest goes, ties by key."""
     row = find(item["query"], item["queries"], transition["query"])
@@ -251,16 +263,9 @@ def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float)
             item["marks"][row] = SHARED
         item["query_weights"][row] += transition["weight"] * growth
         return
-    if item["queries"] < QUERIES:
-        row = item["queries"]
+    row = row_to_write(item["queries"], item["query_weights"], item["query"])
+    if row == item["queries"]:
         item["queries"] += 1
-    else:
-        row = 0
-        for other in range(1, QUERIES):
-            if item["query_weights"][other] < item["query_weights"][row] or (
-                item["query_weights"][other] == item["query_weights"][row] and item["query"][other] < item["query"][row]
-            ):
-                row = other
     item["query"][row] = transition["query"]
     item["query_weights"][row] = transition["weight"] * growth
     item["marks"][row] = transition["shopper"]
@@ -280,17 +285,10 @@ def note_position(item: Any, transition: Any) -> bool:
         item["timestamps_ms"][row] = max(item["timestamps_ms"][row], transition["timestamp_ms"])
         return True
     partition, offset, timestamp_ms = transition["partition"], transition["offset"], transition["timestamp_ms"]
-    if item["positions"] < POSITIONS:
-        row = item["positions"]
+    row = row_to_write(item["positions"], item["timestamps_ms"], item["partitions"])
+    if row == item["positions"]:
         item["positions"] += 1
     else:
-        row = 0
-        for other in range(1, POSITIONS):
-            if item["timestamps_ms"][other] < item["timestamps_ms"][row] or (
-                item["timestamps_ms"][other] == item["timestamps_ms"][row]
-                and item["partitions"][other] < item["partitions"][row]
-            ):
-                row = other
         oldest_ms = item["timestamps_ms"][row]
         if timestamp_ms < oldest_ms or (timestamp_ms == oldest_ms and partition < item["partitions"][row]):
             return True  # the new one is the oldest

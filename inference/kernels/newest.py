@@ -24,8 +24,8 @@ class Newest(NamedTuple):
 
     Attributes:
         table: the key of each slot; a slot has one reference.
-        slots: dtype SLOT (slots,). Of each slot it holds the time of its record and its place in the heap. The heap
-            lies in a column of the same array: it holds the slots in use, each older than its two children.
+        slots: dtype SLOT (slots,). Each has the time of its record and its place in the heap. The column
+            `heap` is a binary heap of the slots in use: each record is older than its two children.
     """
 
     table: KeyTable

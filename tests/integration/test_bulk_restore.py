@@ -212,7 +212,7 @@ async def test_a_bulk_restore_that_is_interrupted_leaves_what_its_offsets_say(
 
 
 async def restored(settings: Settings, directory: Path) -> None:
-    """Restore a changelog in bulk, and compare it with what lies on the topic."""
+    """Restore a changelog in bulk, and compare the tables with the records of the topic."""
     await topics.create(settings)
     records = list(islice(history(2, seed=1), 500))
     await write(settings, records)
