@@ -78,6 +78,7 @@ class Process:
             self.check()
             if time.monotonic() > deadline:
                 raise StreamsError(f"no {event!r} within {timeout_s:g} s{self._end_of_log()}")
+            # Workers report through their log files, which notify nobody: read it again until the deadline.
             time.sleep(POLL_S)
         return at
 
