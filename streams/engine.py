@@ -29,7 +29,7 @@ from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
 from streams.profiles.arrange import Arranged, arrange, arrival
 from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record
-from streams.profiles.codec import Shoppers, load, texts_of
+from streams.profiles.codec import Shoppers, texts_of
 from streams.profiles.profile import ProfileRules, Source
 
 if TYPE_CHECKING:
@@ -109,10 +109,6 @@ class Engine:
         self._rules = rules
         self._rules_record = rules_record(rules, window=pairs_window, list_size=list_size, faded=FADED)
 
-    def load(self, stored: bytes | None) -> bytes:
-        """Return a stored profile as version 5. Raises ProfileCodecError: unreadable."""
-        return load(stored, self._dim, self._space)
-
     def fold(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Folded:
         """Fold events into their shoppers' stored profiles, in order.
 
@@ -121,7 +117,7 @@ class Engine:
             stored: each shopper's bytes, None for a new shopper.
 
         Raises:
-            ProfileCodecError: some of `stored` are unreadable; its `shoppers` are their places.
+            ProfileCodecError: some of `stored` are unreadable; its `reasons` say which. Nothing is folded then.
         """
         shoppers = self._shoppers(stored)
         arranged = arrange(events, self._catalogue, self._dim)

@@ -11,6 +11,8 @@ StreamsError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class StreamsError(Exception):
     """Anything that the streams refuse or fail to do."""
@@ -73,12 +75,12 @@ class TopicError(StreamsError):
 class ProfileCodecError(StreamsError):
     """Stored profile bytes that no known version reads.
 
-    `shoppers` are the places, in the batch of profiles that was read, of those that are unreadable.
+    `reasons` say what is wrong with each unreadable one, by its place in the batch of profiles that was read.
     """
 
-    def __init__(self, text: str, shoppers: tuple[int, ...] = ()) -> None:
+    def __init__(self, text: str, reasons: Mapping[int, str] | None = None) -> None:
         super().__init__(text)
-        self.shoppers = shoppers
+        self.reasons = reasons or {}
 
 
 class PairsCodecError(StreamsError):

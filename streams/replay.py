@@ -193,8 +193,6 @@ class Replay:
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        for _ in self._trending.take_changed():
-            pass
         self.recommender.catalogue.set_popularity(*self._trending.popularity())
 
     def _publish_behaviour(self, now_ms: int) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels import counters as kernels
-from inference.kernels.counters import LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Counters
+from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Counters
 from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
 
@@ -104,7 +104,7 @@ class _Measure:
 
     def resumed(self, snapshot: _Heaviest) -> Counters:
         """Return counters that go on from a snapshot."""
-        counted = kernels.counters(max(2 * self.kept, len(snapshot.keys)), snapshot.as_of_ms)
+        counted = kernels.counters(max(2 * self.kept, len(snapshot.keys)), self.published, snapshot.as_of_ms)
         self._count_snapshot(counted, snapshot)
         return counted
 
@@ -112,25 +112,31 @@ class _Measure:
         """Count a partition's actions. Where there is no room, the lightest items are forgotten."""
         action, number = 0, len(increments.keys)
         while (action := kernels.count(counted, *increments, action, partition, self.half_life_ms)) < number:
-            counted.least[0] = 0.0  # of the items to publish: more are to stay
-            keys, weights = _selected(counted, self.kept, in_order=False)
-            counted.table[:] = kernels.EMPTY
-            counted.numbers[LENGTH] = 0
-            self._count_snapshot(counted, _Heaviest(int(counted.numbers[LANDMARK_MS]), keys, weights))
+            self._forget_lightest(counted)
 
-    def heaviest(self, counted: Counters, *, in_order: bool) -> _Heaviest:
-        """Return the items to publish."""
+    def heaviest(self, counted: Counters) -> _Heaviest:
+        """Return the items to publish, heaviest first."""
         landmark_ms, latest_ms = int(counted.numbers[LANDMARK_MS]), int(counted.numbers[LATEST_MS])
-        keys, weights = _selected(counted, self.published, in_order=in_order)
-        return _Heaviest(latest_ms, keys, weights * decay(latest_ms - landmark_ms, self.half_life_ms))
+        rows = counted.heaviest[: counted.numbers[HEAVIEST]]
+        weights = counted.weights[rows] * decay(latest_ms - landmark_ms, self.half_life_ms)
+        return _Heaviest(latest_ms, counted.keys[rows], weights)
 
     def merged(self, snapshots: list[_Heaviest]) -> _Heaviest:
         """Add up snapshots as of different times."""
         now_ms = max((snapshot.as_of_ms for snapshot in snapshots), default=0)
-        total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), now_ms)
+        # Which are the heaviest is seen at the end: on the way each item would rise once a snapshot.
+        total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), 0, now_ms)
         for snapshot in snapshots:
             self._count_snapshot(total, snapshot)
-        return self.heaviest(total, in_order=True)
+        return _Heaviest(now_ms, *_selected(total, self.published))
+
+    def _forget_lightest(self, counted: Counters) -> None:
+        """Make room: go on with the `kept` heaviest items as of the landmark."""
+        keys, weights = _selected(counted, self.kept)
+        counted.table[:] = kernels.EMPTY
+        counted.ranks[:] = kernels.NONE
+        counted.numbers[LENGTH] = counted.numbers[HEAVIEST] = 0
+        self._count_snapshot(counted, _Heaviest(int(counted.numbers[LANDMARK_MS]), keys, weights))
 
     def _count_snapshot(self, counted: Counters, snapshot: _Heaviest) -> None:
         number = len(snapshot.keys)
@@ -194,7 +200,7 @@ class Trending:
         """Yield a new snapshot of each partition that was counted in since the last call, one at a time."""
         for partition in sorted(self._changed):
             self._changed.discard(partition)
-            now, lasting = self._snapshot(partition, in_order=True)
+            now, lasting = self._snapshot(partition)
             yield TrendingSnapshot(
                 partition=partition,
                 as_of_ms=now.as_of_ms,
@@ -206,7 +212,7 @@ class Trending:
         """Return what trends and what is popular in the long run, by all partitions."""
         if len(self._counts) == 1 and not self._snapshots:
             (partition,) = self._counts
-            return Popularity(*map(_shares, self._snapshot(partition, in_order=True)))
+            return Popularity(*map(_shares, self._snapshot(partition)))
         known = {**self._snapshots, **{partition: self._snapshot(partition) for partition in self._counts}}
         snapshots = [known[partition] for partition in sorted(known)]
         return Popularity(
@@ -214,11 +220,9 @@ class Trending:
             _shares(self._lasting.merged([snapshot.lasting for snapshot in snapshots])),
         )
 
-    def _snapshot(self, partition: int, *, in_order: bool = False) -> _Snapshot:
+    def _snapshot(self, partition: int) -> _Snapshot:
         counts = self._counts[partition]
-        return _Snapshot(
-            self._now.heaviest(counts.now, in_order=in_order), self._lasting.heaviest(counts.lasting, in_order=in_order)
-        )
+        return _Snapshot(self._now.heaviest(counts.now), self._lasting.heaviest(counts.lasting))
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that begin with its snapshot, if there is one."""
@@ -232,11 +236,16 @@ def decay(elapsed_ms: float, half_life_ms: float) -> float:
     return float(2.0 ** max(-elapsed_ms / half_life_ms, kernels.SMALLEST_EXPONENT))
 
 
-def _selected(counted: Counters, limit: int, *, in_order: bool) -> tuple[Keys, Weights]:
+def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights]:
     """Return the `limit` heaviest keys and their weights, measured against the landmark."""
-    keys, weights = np.empty_like(counted.keys), np.empty_like(counted.weights)
-    number = kernels.heaviest(counted, limit, in_order, keys, weights)
-    return keys[:number], weights[:number]
+    number = int(counted.numbers[LENGTH])
+    keys, weights = counted.keys[:number], counted.weights[:number]
+    if number > limit:
+        # Only what may be among the heaviest is sorted; where weights are equal, that is more than `limit`.
+        (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
+        keys, weights = keys[rows], weights[rows]
+    rows = np.lexsort((keys, weights))[::-1][:limit]
+    return keys[rows], weights[rows]
 
 
 def _shares(heaviest: _Heaviest) -> Shares:

@@ -42,7 +42,7 @@ class BroadcastReader:
     async def run(self) -> None:
         """Read until cancelled."""
         consumer = AIOKafkaConsumer(
-            **self.options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+            **self.options, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
         )
         await consumer.start()
         self._consumer = consumer
@@ -53,7 +53,7 @@ class BroadcastReader:
                 missing = await self._behind(consumer, missing)
                 if not missing and not self.caught_up.is_set():
                     self.caught_up.set()
-                records = await consumer.getmany(timeout_ms=200, max_records=RECORDS_AT_ONCE)
+                records = await consumer.getmany(timeout_ms=500, max_records=RECORDS_AT_ONCE)
                 if records:
                     self._apply(records.values())
                     await self.flush()

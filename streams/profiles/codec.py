@@ -82,7 +82,7 @@ class Shoppers:
         strangers: rows whose vectors were of another space and are zero now; `renew` makes them again.
 
     Raises:
-        ProfileCodecError: some are unreadable; its `shoppers` are their places.
+        ProfileCodecError: some are unreadable; its `reasons` say which.
     """
 
     def __init__(self, stored: Sequence[bytes | None], dim: int, space: int) -> None:
@@ -90,7 +90,7 @@ class Shoppers:
         self.strangers: list[int] = []
         self._dim, self._space = dim, space
         self._fixed = fixed_size(dim)
-        refused: dict[int, ProfileCodecError] = {}
+        refused: dict[int, str] = {}
         records, shares, habits = map(_bytes_of, self.arrays)
         nothing, fixed, share_bytes = _nothing(dim, space), self._fixed, 4 * dim
         for place, data in enumerate(stored):
@@ -100,7 +100,7 @@ class Shoppers:
                 try:
                     data = self._adapted(data, place)
                 except ProfileCodecError as error:
-                    refused[place], data = error, nothing
+                    refused[place], data = str(error), nothing
             start = place * _RECORD_BYTES
             records[start : start + _RECORD_BYTES] = data[:_RECORD_BYTES]
             start = place * share_bytes
@@ -110,9 +110,9 @@ class Shoppers:
                 habits[start : start + len(data) - fixed] = data[fixed:]
         found = np.empty(len(stored), dtype=np.uint8)
         if kernels.check(self.arrays, found):
-            refused |= {place: ProfileCodecError(_REFUSALS[code]) for place, code in enumerate(found.tolist()) if code}
+            refused |= {place: _REFUSALS[code] for place, code in enumerate(found.tolist()) if code}
         if refused:
-            raise ProfileCodecError(str(next(iter(refused.values()))), tuple(sorted(refused)))
+            raise ProfileCodecError(next(iter(refused.values())), refused)
 
     def renew(self, vector_of: VectorOf, rules: ProfileRules) -> None:
         """Make the vectors of the strangers again from the items that they remember. The rest of the past is lost."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -28,17 +28,20 @@ from mode.services import WaitResults
 
 from streams.state.restore import Behind
 
-FETCH_WAIT_MS = 50
+FETCH_WAIT_MS = 200
 """How long a broker may wait for messages; an idle worker asks it so often."""
 FAR_BEHIND = 1000
 """Changelog records to restore, of all tables together, from which on they are restored in bulk: for fewer, Faust's
 reader is faster than a connection of its own."""
-FETCH_PAUSE_S = 0.003
+FETCH_PAUSE_S, LONGEST_FETCH_PAUSE_S = 0.003, 0.020
 """Seconds between an answer with messages and the next question.
 
 A question costs several times what an event costs. Without the pause each message gets an answer of its own, and the
 next question leaves out its partition, as the client asks only for partitions whose messages were taken.
 """
+PAUSE_A_MESSAGE_S = 0.002
+"""Seconds that each message of the last answer adds to the shortest pause, up to the longest: under load the messages
+of several milliseconds share a question, and the batch that they make shares the cost of its pass."""
 LEAVE_S = 10.0
 """How long a worker that stops may take to leave its group: to end a rebalance it takes about four seconds."""
 
@@ -47,6 +50,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     """The thread that talks to the brokers; a question of its client is answered soon."""
 
     logger = logging.getLogger("faust.consumer")
+    _taken = 0
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)
@@ -56,7 +60,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Start the client, its fetcher mended."""
         await super().on_start()
-        mend_fetcher(self._consumer._fetcher)
+        mend_fetcher(self._consumer._fetcher, self._pause_s)
+
+    async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
+        records = await super()._fetch_records(*arguments, **options)
+        self._taken += sum(map(len, records.values()))
+        return records
+
+    def _pause_s(self) -> float:
+        """Return how long to pause after an answer, by the messages that were taken since the one before."""
+        taken, self._taken = self._taken, 0
+        return min(max(taken * PAUSE_A_MESSAGE_S, FETCH_PAUSE_S), LONGEST_FETCH_PAUSE_S)
 
     def fetched_to(self, tp: TP) -> int:
         """Return the offset up to which a partition was taken from its log, 0 where that is not known.
@@ -87,7 +101,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             self.log.debug("the client stopped amid a question")
 
 
-def mend_fetcher(fetcher: Any) -> None:
+def mend_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
     """Make the client's fetcher pause after each answer that has messages, and ask again at once after the pause.
 
     The fetcher forgets that it is asking a broker in a callback after the end of the question. If messages are taken at
@@ -107,7 +121,7 @@ def mend_fetcher(fetcher: Any) -> None:
                 fetcher._notify(waiter)
             # Like the question itself: the fetcher cancels it when it closes, and expects no error of that.
             with suppress(asyncio.CancelledError):
-                await asyncio.sleep(FETCH_PAUSE_S)
+                await asyncio.sleep(pause_s())
         # It runs right before the callback, and what it wakes runs after both.
         asyncio.get_running_loop().call_soon(wake)
         return has_messages

@@ -132,17 +132,20 @@ class EventPath:
             decoded = self._decode(processing)
         vectors = self._encode(servable, [interaction for _, interaction in decoded])
         with metrics.timed("profile_read"):
-            ranking = self._read(processing, decoded, vectors)
-        processing.ranking = ranking
-        if not ranking.events:
-            return
+            stored = self._stored((message.partition, message.key) for message, _ in decoded)
+        try:
+            self._rank(processing, decoded, vectors, stored, {})
+        except ProfileCodecError as error:
+            # Nothing is folded yet: once more, without the shoppers whose profiles are unreadable.
+            shoppers = list(stored)
+            unreadable = {
+                shoppers[place]: InvalidEvent("unreadable_profile", "profile", reason)
+                for place, reason in error.reasons.items()
+            }
+            self._rank(processing, decoded, vectors, stored, unreadable)
         refused = {id(message) for message, _ in processing.refused}
         waited = zip(processing.batch.messages, processing.batch.waited_s, strict=True)
         metrics.observe_batch([seconds for message, seconds in waited if id(message) not in refused])
-        store = partial(self._store, processing.shoppers)
-        folded = ranking.run(servable.engine, servable.scoring.recommender, store)
-        if ranking.lists is not None:
-            self._answer(processing, folded, ranking.lists)
 
     def _decode(self, processing: Processing) -> list[tuple[Message, Interaction]]:
         decoded = []
@@ -163,41 +166,49 @@ class EventPath:
                     vectors[place] = vector
         return vectors
 
-    def _read(
-        self, processing: Processing, decoded: Sequence[tuple[Message, Interaction]], vectors: Sequence[Vector | None]
-    ) -> Pass:
-        """Read each shopper's profile once; the events of one that cannot be read are refused."""
-        engine = processing.servable.engine
-        stored: list[bytes | None] = []
-        places: dict[Shopper, int | InvalidEvent] = {}
-        for shopper, data in self._stored((message.partition, message.key) for message, _ in decoded):
-            try:
-                profile = engine.load(data)
-            except ProfileCodecError as error:
-                places[shopper] = InvalidEvent("unreadable_profile", "profile", str(error))
-            else:
-                places[shopper] = len(stored)
-                stored.append(profile)
-                processing.shoppers.append(shopper)
-        events = []
-        for (message, interaction), vector in zip(decoded, vectors, strict=True):
-            place = places[message.partition, message.key]
-            if isinstance(place, InvalidEvent):
-                processing.refused.append((message, place))
-            else:
-                events.append(Event(interaction, source_of(message), place, vector))
-                processing.messages.append(message)
-        return Pass(events, stored)
+    def _rank(
+        self,
+        processing: Processing,
+        decoded: Sequence[tuple[Message, Interaction]],
+        vectors: Sequence[Vector | None],
+        stored: Mapping[Shopper, bytes | None],
+        unreadable: Mapping[Shopper, InvalidEvent],
+    ) -> None:
+        """Fold the events, rank, and write the lists; the events of unreadable shoppers are refused.
 
-    def _stored(self, shoppers: Iterable[Shopper]) -> list[tuple[Shopper, bytes | None]]:
-        by_partition: dict[int, dict[bytes, None]] = {}
+        Raises:
+            ProfileCodecError: more of `stored` are unreadable; its `reasons` go by their places.
+        """
+        processing.shoppers = [shopper for shopper in stored if shopper not in unreadable]
+        places = {shopper: place for place, shopper in enumerate(processing.shoppers)}
+        events: list[Event] = []
+        messages: list[Message] = []
+        for (message, interaction), vector in zip(decoded, vectors, strict=True):
+            shopper = (message.partition, message.key)
+            if shopper in unreadable:
+                processing.refused.append((message, unreadable[shopper]))
+            else:
+                events.append(Event(interaction, source_of(message), places[shopper], vector))
+                messages.append(message)
+        if not events:
+            return
+        processing.messages = messages
+        processing.ranking = ranking = Pass(events, [stored[shopper] for shopper in processing.shoppers])
+        servable, store = processing.servable, partial(self._store, processing.shoppers)
+        folded = ranking.run(servable.engine, servable.scoring.recommender, store)
+        if ranking.lists is not None:
+            self._answer(processing, folded, ranking.lists)
+
+    def _stored(self, shoppers: Iterable[Shopper]) -> dict[Shopper, bytes | None]:
+        """Read each shopper's profile once, partition by partition."""
+        keys: dict[int, dict[bytes, None]] = {}
         for partition, key in shoppers:
-            by_partition.setdefault(partition, {})[key] = None
-        return [
-            ((partition, key), data)
-            for partition, keys in by_partition.items()
-            for key, data in zip(keys, self.profiles.read_many(partition, list(keys)), strict=True)
-        ]
+            keys.setdefault(partition, {})[key] = None
+        return {
+            (partition, key): data
+            for partition, own in keys.items()
+            for key, data in zip(own, self.profiles.read_many(partition, list(own)), strict=True)
+        }
 
     def _store(self, shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> None:
         with self.metrics.timed("profile_write"):

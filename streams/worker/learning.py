@@ -14,7 +14,7 @@ from inference.types import ItemNeighbours, SessionItems
 from streams.metrics import Metrics
 from streams.serving.servable import Serving
 
-LEARNED_AT_ONCE = 8
+LEARNED_AT_ONCE = 32
 """Records between two batches of shoppers: about a millisecond."""
 
 Record = ItemNeighbours | SessionItems

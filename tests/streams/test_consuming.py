@@ -64,10 +64,13 @@ class Fetcher:
             waiter.set_result(None)
 
 
-async def test_messages_are_handed_on_before_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consuming, "FETCH_PAUSE_S", 3600.0)
+def an_hour() -> float:
+    return 3600.0
+
+
+async def test_messages_are_handed_on_before_the_pause() -> None:
     fetcher = Fetcher(has_messages=True)
-    consuming.mend_fetcher(fetcher)
+    consuming.mend_fetcher(fetcher, an_hour)
     asking = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
     assert not asking.done()
@@ -76,10 +79,9 @@ async def test_messages_are_handed_on_before_the_pause(monkeypatch: pytest.Monke
     assert await asking is True
 
 
-async def test_no_pause_follows_an_answer_without_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consuming, "FETCH_PAUSE_S", 3600.0)
+async def test_no_pause_follows_an_answer_without_messages() -> None:
     fetcher = Fetcher(has_messages=False)
-    consuming.mend_fetcher(fetcher)
+    consuming.mend_fetcher(fetcher, an_hour)
     assert await asyncio.wait_for(fetcher._proc_fetch_request(None, 0, None), 5) is False
     assert not fetcher._fetch_waiters[0].done()
 
@@ -87,13 +89,31 @@ async def test_no_pause_follows_an_answer_without_messages(monkeypatch: pytest.M
 async def test_the_fetcher_looks_again_once_it_knows_that_a_question_has_ended() -> None:
     in_flight, seen = {0}, list[bool]()
     fetcher = Fetcher(has_messages=False)
-    consuming.mend_fetcher(fetcher)
+    consuming.mend_fetcher(fetcher, an_hour)
     question = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     question.add_done_callback(lambda _: in_flight.clear())
     fetcher._wait_consume_future.add_done_callback(lambda _: seen.append(not in_flight))
     await asyncio.wait_for(asyncio.shield(fetcher._wait_consume_future), 5)
     await question
     assert seen == [True]
+
+
+@pytest.mark.parametrize(
+    ("taken", "pause_s"),
+    [(0, consuming.FETCH_PAUSE_S), (1, consuming.FETCH_PAUSE_S), (4, 0.008), (1000, consuming.LONGEST_FETCH_PAUSE_S)],
+)
+async def test_the_more_messages_were_taken_the_longer_is_the_pause(
+    taken: int, pause_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetch(*_: object) -> dict[str, list[int]]:
+        return {"clicks-0": [0] * (taken - taken // 2), "clicks-1": [0] * (taken // 2)}
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetch)
+    loop = asyncio.get_running_loop()
+    thread: Any = consuming.ConsumerThread(MagicMock(), loop=loop, thread_loop=loop)
+    assert sum(map(len, (await thread._fetch_records()).values())) == taken
+    assert thread._pause_s() == pytest.approx(pause_s)
+    assert thread._pause_s() == consuming.FETCH_PAUSE_S
 
 
 class Deliveries:

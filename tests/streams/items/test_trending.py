@@ -158,6 +158,13 @@ def test_the_landmark_moves_long_before_a_float_overflows() -> None:
     )
 
 
+def test_weights_that_become_equal_go_by_key_when_the_landmark_moves() -> None:
+    history = [(0, 1, NOW_MS, 1.4), (0, 2, NOW_MS, 1.0), (0, 3, NOW_MS + 1100 * HALF_LIFE, 1.0)]
+    assert list(scores(counted(history[:2]))) == [1, 2]
+    # Both are the smallest float64 by then.
+    assert list(scores(counted(history))) == [3, 2, 1]
+
+
 def test_memory_is_bounded_and_the_heaviest_stay() -> None:
     trending = Trending(HALF_LIFE)
     for start in range(0, 10 * KEPT_TIMES * SNAPSHOT_ITEMS, 100):
