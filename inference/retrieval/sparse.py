@@ -13,18 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from inference.kernels.words import BITS, MOST, STEP, Numbers, Search, Sums, score_documents, scratch
 from inference.retrieval.postings import NOTHING, Postings, Values
-from inference.retrieval.tally import Numbers, Sums, Tally, distinct
-from inference.retrieval.tokens import Reading, Word
+from inference.retrieval.tokens import Word
 
 K1 = 1.2
 """How soon more of a word stops counting."""
 B = 0.75
 """How much a long document needs more of a word."""
-STEP = 0.5
-"""Frequencies are whole multiples of this, up to 127."""
-_BITS = 8
-_MOST = (1 << _BITS) - 1
 
 
 class Document(NamedTuple):
@@ -52,7 +48,7 @@ class SparseIndex:
         self._norms: Sums | None = None
         self._documents = 0
         self._total_length = 0.0
-        self._tally = Tally(256)
+        self._scratch = scratch(256)
 
     def __len__(self) -> int:
         return self._documents
@@ -61,7 +57,7 @@ class SparseIndex:
         """Add a document under a number that is free."""
         while number >= len(self._lengths):
             self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
-            self._tally = Tally(len(self._lengths))
+            self._scratch = scratch(len(self._lengths))
         self._lengths[number], self._norms = document.length, None
         self._documents += 1
         self._total_length += document.length
@@ -94,10 +90,11 @@ class SparseIndex:
         The share is Σ score(word) / Σ greatest score(word): a word that no document has lowers it as the rarest would.
         A document's score for a word is that of its best reading.
         """
-        weights = {word: self._weight(word) for word in words}
-        reach = sum(weights.values())
-        found = [(self._word(word), weight / reach) for word, weight in weights.items()]
-        return Matches(*self._tally.add_up([(matches.documents, matches.shares * part) for matches, part in found]))
+        search = self._search({word: self._weight(word) for word in words})
+        most = min(len(search.postings), self._documents)
+        documents, shares = np.empty(most, dtype=np.int64), np.empty(most)
+        found = score_documents(search, self._document_norms(), self._scratch, documents, shares)
+        return Matches(documents[:found], shares[:found])
 
     def idf(self, token: str) -> float:
         """Return how much a token tells, by the number of documents that have it."""
@@ -112,34 +109,36 @@ class SparseIndex:
                 return max(map(self.idf, reading))
         return log(1 + (self._documents + 0.5) / 0.5)
 
-    def _word(self, word: Word) -> Matches:
-        found = [self._reading(reading) for reading in word]
-        if len(found) == 1:
-            return found[0]
-        documents, places = distinct(np.concatenate([matches.documents for matches in found]), len(self._lengths))
-        shares = np.zeros(len(documents))
-        np.maximum.at(shares, places, np.concatenate([matches.shares for matches in found]))
-        return Matches(documents, shares)
+    def _search(self, weights: Mapping[Word, float]) -> Search:
+        """Return words with their weights as arrays."""
+        words, readings, tokens, token_shares = [0], [0], [0], list[float]()
+        postings: list[Values] = []
+        for word in weights:
+            for reading in word:
+                idf = {token: self.idf(token) for token in reading}
+                reach = sum(idf.values())
+                for token, own in idf.items():
+                    postings.append(self._postings_of(token))
+                    tokens.append(tokens[-1] + len(postings[-1]))
+                    token_shares.append(own / reach if len(idf) > 1 else 1.0)
+                readings.append(len(token_shares))
+            words.append(len(readings) - 1)
+        return Search(
+            np.array(words, dtype=np.int64),
+            np.array(list(weights.values())) / sum(weights.values()) if weights else np.empty(0),
+            np.array(readings, dtype=np.int64),
+            np.array(tokens, dtype=np.int64),
+            np.array(token_shares, dtype=np.float64),
+            np.concatenate([NOTHING, *postings]),
+        )
 
-    def _reading(self, reading: Reading) -> Matches:
-        """Return the documents that have a token of the reading, and Σ idf · saturation / Σ idf, in [0, 1)."""
-        if len(reading) == 1:
-            return self._token(reading[0])
-        weights = {token: self.idf(token) for token in reading}
-        reach = sum(weights.values())
-        found = [(self._token(token), weight / reach) for token, weight in weights.items()]
-        return Matches(*self._tally.add_up([(matches.documents, matches.shares * part) for matches, part in found]))
-
-    def _token(self, token: str) -> Matches:
-        """Return the documents that have a token, and how near each is to all that its frequency can bring."""
+    def _document_norms(self) -> Sums:
         if self._norms is None:
             mean = self._total_length / max(self._documents, 1) or 1.0
             self._norms = self._k1 * (1 - self._b + self._b * self._lengths / mean)
-        codes = self._codes(token)
-        documents, frequencies = codes >> _BITS, (codes & _MOST) * STEP
-        return Matches(documents, frequencies / (frequencies + self._norms[documents]))
+        return self._norms
 
-    def _codes(self, token: str) -> Values:
+    def _postings_of(self, token: str) -> Values:
         held = self._postings.get(token)
         if held is None:
             return NOTHING
@@ -161,4 +160,4 @@ def document(fields: Sequence[tuple[float, Sequence[Word]]]) -> Document:
 def _codes(number: int, document: Document) -> Iterable[tuple[str, int]]:
     """Yield each token with the document's number and the frequency in one whole number."""
     for token, frequency in document.frequencies.items():
-        yield token, number << _BITS | min(round(frequency / STEP), _MOST)
+        yield token, number << BITS | min(round(frequency / STEP), MOST)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.retrieval import tokens
+from inference.retrieval.postings import Postings
 from inference.retrieval.sparse import Document, SparseIndex, document
 from inference.retrieval.tokens import words
 from inference.retrieval.words import WordIndex
@@ -121,3 +122,16 @@ def test_an_index_that_changed_is_one_made_anew(changes: list[tuple[int, str | N
     assert len(index) == len(model)
     assert found(index, query) == pytest.approx(found(fresh, query))
     assert all(0 < share < 1 for share in found(index, query).values())
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=40))
+def test_postings_are_a_set(changes: list[tuple[bool, int]]) -> None:
+    postings, model = Postings(), set[int]()
+    for put, value in changes:
+        if put and value not in model:
+            postings.add(value)
+            model.add(value)
+        elif not put:
+            postings.remove(value)
+            model.discard(value)
+    assert sorted(postings.values.tolist()) == sorted(model)
