@@ -1,0 +1,26 @@
+"""Every kernel is compiled before a worker joins its group."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+LOADED = "import sys; from importlib import import_module; from streams.kernels import MODULES\n" + (
+    "[import_module(each) for each in MODULES]; print(*sys.modules)"
+)
+
+
+def test_the_modules_to_compile_import_every_kernel() -> None:
+    with_kernels = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for package in ("inference", "streams")
+        for file in (ROOT / package).rglob("*.py")
+        if re.search(r"^@kernel\(", file.read_text(), re.MULTILINE)
+    }
+    printed = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert len(with_kernels) > 10
+    assert with_kernels <= set(printed.stdout.split())
