@@ -12,8 +12,8 @@ from streams.worker.consuming import LEAVE_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
 
-PROCESS_MIB = 512
-"""What a worker holds beside its stores: 280 MiB with 5,000 items (docs/operations.md), and a second model with a
+PROCESS_MIB = 700
+"""Memory of a worker beside its stores: 420 MiB with 5,000 items (benchmarks/results.md), and a second model with a
 second catalogue while one takes over (docs/model-swap.md)."""
 WRITE_BUFFERS = 2
 """Of each store: one is written while the other is flushed (streams/state/rocksdb.py)."""
