@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.contracts.messages import Search
+from streams.contracts.messages import Interaction, Search
 from streams.contracts.serde import encode_json
 from streams.kafka.clients import client_options
 from streams.metrics import STAGES
@@ -120,12 +120,18 @@ async def test_it_is_ready_when_it_serves_and_lives_from_the_start(
 async def test_the_lag_of_what_waited_while_nobody_served_is_told_by_its_age(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    # One event is under way at a time, and no list is made before its deadline: the rest has to wait.
+    # One event is in flight at a time. Events go on coming, faster than that, until the worker has seen that they wait.
     settings = serving(kafka, request.node.name, max_in_flight=1)
     async with Shop.opened(settings) as shop:
-        events = [event for n in range(160) for event in stroll(f"shopper-{n}", 10)]
-        for event in events:
-            await shop.happens(event)
+        events: list[Interaction] = []
+
+        async def more(shoppers: int) -> None:
+            for _ in range(shoppers):
+                for event in stroll(f"shopper-{len(events)}", 10):
+                    await shop.happens(event)
+                    events.append(event)
+
+        await more(20)
         process = WorkerProcess(settings, tmp_path)
         try:
             process.start()
@@ -133,6 +139,7 @@ async def test_the_lag_of_what_waited_while_nobody_served_is_told_by_its_age(
             lag = f'intentstream_consumer_lag_seconds{{topic="{settings.clicks_topic}"}}'
 
             async def behind() -> bool:
+                await more(5)
                 return await process.metric(lag) > 0
 
             await until(behind, "the lag shows")
