@@ -1,16 +1,16 @@
-# Every command that people and CI use. `make help` lists them.
+# The commands for developers and CI. `make help` lists them.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# What `make model` makes, of which encoder `make ranker` takes, and where it puts it.
+# The output of `make model`, the input encoder of `make ranker`, and the output of `make ranker`.
 MODEL := exported_models/shop-minilm-l3/1
 ENCODER ?= $(MODEL)
 RANKED := build/ranked/shop-minilm-l3/1
 DISTILL := $(VENV)-distill/bin/python
 EXAMPLES = INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams examples --catalog
-# Of what people graded there is little: it counts twenty times. The weaker penalty: with it the gifts' lists and the graded
-# searches are better, the others no worse.
+# There are few searches graded by people, so they count twenty times. `train-ranker` gets a weaker penalty (--decay):
+# with it, the lists of the gift shop and the graded searches are better and the others no worse.
 TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
 KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles
@@ -20,10 +20,10 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kernels test-fast test-compose check format monitoring lock bench model ranker clean
 
-help: ## Show this list
+help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make the virtual environment from the pinned lock
+setup: $(STAMP) ## Create the virtual environment from the pinned lock
 
 $(STAMP): requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,22 +35,22 @@ $(STAMP): requirements/dev.lock pyproject.toml
 demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in the terminal (ARGS="--events 2000")
 	$(BIN)/intentstream demo $(ARGS)
 
-test: $(STAMP) ## Run every test; a missing Kafka is a failure in CI and a skip elsewhere
+test: $(STAMP) ## Run all tests; without Kafka, some are skipped, or fail in CI
 	$(BIN)/python -m pytest $(ARGS)
 ifndef ARGS
 	$(MAKE) test-kernels
 endif
 
-test-kernels: $(STAMP) ## Run the tests of compiled code once more, as plain Python
+test-kernels: $(STAMP) ## Run the kernel tests again, as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m kernel --hypothesis-profile few -k "not takes_at_most" $(KERNELS)
 
-test-fast: $(STAMP) ## Run what finds most mistakes, in less than a minute
+test-fast: $(STAMP) ## Run a quick subset of the tests, in less than a minute
 	$(BIN)/python -m pytest --hypothesis-profile few $(FAST)
 
-test-compose: $(STAMP) ## Bring the Compose file up for real (root; docker.io, buildah, mmdebstrap, iptables, Maven)
+test-compose: $(STAMP) ## Test the Compose file in Docker (root; docker.io, buildah, mmdebstrap, iptables, Maven)
 	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0
 
-check: $(STAMP) ## Lint, types, import rules, locks and generated files up to date
+check: $(STAMP) ## Check style, types, import rules, locks and generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -62,16 +62,16 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-monitoring: $(STAMP) ## Write dashboards, rules for Kubernetes and their pages anew
+monitoring: $(STAMP) ## Generate the dashboards, the rules for Kubernetes and their pages
 	$(BIN)/python -m monitoring
 
-lock: $(STAMP) ## Resolve the dependencies again and write requirements/*.lock
+lock: $(STAMP) ## Resolve the dependencies and write requirements/*.lock
 	$(BIN)/python requirements/lock.py
 
 bench: $(STAMP) ## Measure on a real Kafka and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-model: $(VENV)-distill/.installed ## Rebuild the model, torch in an environment of its own (DATA=folder, ARGS="measure": that step)
+model: $(VENV)-distill/.installed ## Rebuild the model in its own environment (DATA=folder, ARGS=measure: one step)
 ifdef ARGS
 	$(DISTILL) -m inference.distillation $(ARGS)
 else
@@ -86,7 +86,7 @@ else
 	rm -rf $(MODEL) && cp -r $(RANKED) $(MODEL)
 endif
 
-ranker: $(VENV)-distill/.installed ## Fit the ranker anew, into build/ranked (DATA=folder, ENCODER=model)
+ranker: $(VENV)-distill/.installed ## Fit the ranker again, into build/ranked (DATA=folder, ENCODER=model)
 	$(DISTILL) -m streams.demo.files build/demo
 	$(EXAMPLES) build/demo/items.jsonl --events build/demo/events.jsonl --share 0.1 --output build/demo.npz
 ifdef DATA

@@ -1,1 +1,1 @@
-"""Measured, not asserted: `python -m benchmarks` runs the real worker on a real Kafka and writes results.md."""
+"""The benchmarks: `python -m benchmarks` runs the real worker on a real Kafka and writes results.md."""

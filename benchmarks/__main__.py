@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: choose sections, measure them on one Kafka, write the page."""
+"""`python -m benchmarks`: measures the chosen sections on one Kafka and writes the page."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ SECTIONS = (
     "swap",
     "experiments",
 )
-"""In the order of the page. `benchmarks/NAME.py` has `measure(stage) -> Section`; only chosen ones are imported."""
+"""Sections in the order of the page. `benchmarks/NAME.py` has `measure(stage) -> Section`. Only chosen ones are
+imported."""
 PACKAGES = ("aiokafka", "faust-streaming", "numba", "numpy", "onnxruntime", "quixstreams", "rocksdict", "usearch")
 EPILOG = """\b
 Examples:
@@ -54,7 +55,7 @@ Examples:
 
 
 class Rates(click.ParamType):
-    """Numbers with commas between them."""
+    """Numbers separated by commas."""
 
     name = "rates"
 
@@ -65,20 +66,20 @@ class Rates(click.ParamType):
         except ValueError:
             rates = ()
         if not rates or min(rates) < 1:
-            self.fail(f"required events a second with commas between them, got {value!r}", param, ctx)
+            self.fail(f"required events per second, separated by commas, got {value!r}", param, ctx)
         return rates
 
 
 @click.command(epilog=EPILOG)
-@click.option("--quick", is_flag=True, help="Small sizes: whether it works, not what it measures.")
-@click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="Just this section; may be repeated.")
-@click.option("--rates", type=Rates(), help="Of `held`: events a second, with commas between them.")
-@click.option("--seconds", type=click.FloatRange(min=1), help="Of `held` and `experiments`: how long each rate lasts.")
-@click.option("--no-variants", is_flag=True, help="Of `held`: the rates alone.")
+@click.option("--quick", is_flag=True, help="Small sizes, to test the benchmarks. The figures mean nothing.")
+@click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="Measure this section. Can be repeated.")
+@click.option("--rates", type=Rates(), help="For `held`: events per second, separated by commas.")
+@click.option("--seconds", type=click.FloatRange(min=1), help="For `held` and `experiments`: duration of each rate.")
+@click.option("--no-variants", is_flag=True, help="For `held`: omit the two variants.")
 @click.option("--retail", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Of `replay`: Online Retail (UCI 352) as CSV, .gz too; without it, left out.")  # fmt: skip
+              help="For `replay`: Online Retail (UCI 352) as CSV or .gz. Without it: omitted.")  # fmt: skip
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("benchmarks/results.md"),
-              show_default=True, help="The page; beside it go results.json and the pictures.")  # fmt: skip
+              show_default=True, help="The page. results.json and the pictures go to the same folder.")  # fmt: skip
 def main(
     *,
     quick: bool,
@@ -91,9 +92,9 @@ def main(
 ) -> None:
     """Measure one worker on a real Kafka and write the page.
 
-    With --only, sections that were measured before stay on the page as they are.
+    With --only, earlier results of the other sections stay on the page.
     """
-    # So that SIGTERM, too, stops the broker and the workers.
+    # SIGTERM becomes SystemExit, so that it also stops the broker and the workers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     output.parent.mkdir(parents=True, exist_ok=True)
     data = output.with_suffix(".json")
@@ -116,7 +117,7 @@ def main(
                 if section is None:
                     continue
                 new = Results(about=about(), sections={name: section})
-                # After every section: what was measured is kept if the next one fails.
+                # Written after every section, so that a failure in the next one loses nothing.
                 old = merged(old, new, SECTIONS)
                 data.write_bytes(msgspec.json.format(msgspec.json.encode(old)))
                 output.write_text(render(old))
@@ -126,7 +127,7 @@ def main(
 
 
 def _measure(name: str, stage: Stage, options: dict[str, str]) -> Section | None:
-    """Measure one section; None if what it needs is absent."""
+    """Measure one section. Return None if its requirements are missing."""
     module = import_module(f"benchmarks.{name.replace('-', '_')}")
     began = time.monotonic()
     section: Section | None = module.measure(stage)
@@ -141,7 +142,7 @@ def _measure(name: str, stage: Stage, options: dict[str, str]) -> Section | None
 def _options(
     *, quick: bool, rates: tuple[int, ...] | None, seconds: float | None, retail: Path | None
 ) -> dict[str, str]:
-    """Return the options that change what is measured, as they are shown: without the machine's folders."""
+    """Return the options that change the measurement, as shown on the page: without local paths."""
     given = {
         "--quick": "" if quick else None,
         "--rates": ",".join(map(str, rates)) if rates else None,
@@ -152,7 +153,7 @@ def _options(
 
 
 def about() -> dict[str, Scalar]:
-    """Return what was run, and on what."""
+    """Return the versions and the machine of the measurement."""
     return {
         "date": _now(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",

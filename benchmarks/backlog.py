@@ -1,4 +1,4 @@
-"""How fast one worker drains what waited for it in Kafka."""
+"""The rate at which one worker drains a backlog in Kafka."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ TIMEOUT_S = 600.0
 LEAST_SHARE = 0.02
 
 HOW = """\
-{events:,} events of {shoppers:,} shoppers ({searches:.0%} searches) wait on 8 partitions, then one worker with the real
-model and {items:,} items starts. The rate runs from the list number {warm_up:,} to the last one. A worker that drains
-a backlog takes full batches: this is its highest throughput, whatever the latency."""
+{events:,} events of {shoppers:,} shoppers ({searches:.0%} searches) wait on 8 partitions. Then one worker starts, with
+the real model and {items:,} items. The rate covers the time from list {warm_up:,} to the last list. A worker that
+drains a backlog takes full batches, so this is its highest throughput, regardless of latency."""
 
 
 def measure(stage: Stage) -> Section:
@@ -35,12 +35,12 @@ def measure(stage: Stage) -> Section:
     threads = gathered(by_thread(drained.before[0], drained.after[0]), LEAST_SHARE)
     rows = [
         ("events/s", f"{drained.rate:,.0f}"),
-        ("worker, µs of CPU an event", f"{drained.micros[0]:,.0f}"),
-        *((f"of it {name}", f"{1e6 * seconds / drained.events:,.0f}") for name, seconds in threads.items()),
+        ("worker, µs of CPU per event", f"{drained.micros[0]:,.0f}"),
+        *((f"of this: {name}", f"{1e6 * seconds / drained.events:,.0f}") for name, seconds in threads.items()),
         ("start to ready, s", f"{first_list_s:.1f}"),
     ]
     return Section(
-        title="A backlog, drained",
+        title="Draining a backlog",
         how=how,
         tables=(Table(("", ""), tuple(rows)),),
         data={"events_per_s": drained.rate, "micros": drained.micros[0], "threads": threads, "ready_s": first_list_s},
@@ -48,7 +48,7 @@ def measure(stage: Stage) -> Section:
 
 
 def publish(stage: Stage, settings: Settings) -> None:
-    """Put the backlog onto the topics."""
+    """Publish the backlog."""
     sizes = stage.sizes
     stage.progress(f"sending {sizes.backlog_events:,} events")
     count, shoppers = sizes.backlog_events, sizes.shoppers
@@ -58,7 +58,7 @@ def publish(stage: Stage, settings: Settings) -> None:
 
 
 class Drained:
-    """A stretch of a backlog: events answered, seconds, and the CPU of each worker."""
+    """A period of a backlog: events answered, seconds, and the CPU time of each worker."""
 
     def __init__(self, events: int, before: list[Usage], after: list[Usage]) -> None:
         self.events, self.before, self.after = events, before, after
@@ -66,18 +66,18 @@ class Drained:
 
     @property
     def rate(self) -> float:
-        """Events a second."""
+        """Events per second."""
         return self.events / self.seconds
 
     @property
     def micros(self) -> list[float]:
-        """Microseconds of CPU an event of all workers' events, by worker."""
+        """Microseconds of CPU of each worker per event of all workers."""
         pairs = zip(self.before, self.after, strict=True)
         return [1e6 * (after.seconds - before.seconds) / self.events for before, after in pairs]
 
 
 def drain(stage: Stage, settings: Settings, workers: list[Process], first: int, last: int) -> Drained:
-    """Wait until so many lists were written, and return what happened between the first and the last of them."""
+    """Wait until list `first` and list `last` are written, and return the figures of the time between them."""
     lists = Counter(stage, settings, settings.recommendations_topic)
     begun = lists.wait(first, workers[0], TIMEOUT_S)
     before = [worker.usage() for worker in workers]

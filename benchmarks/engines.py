@@ -1,4 +1,4 @@
-"""The price of the engine: CPU for each event under Faust and under Quix Streams, with the same work and with none."""
+"""The cost of the stream engine: CPU per event under Faust and under Quix Streams, with the same work and with none."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from streams.settings import Settings
 TIMEOUT_S = 300.0
 
 HOW = """\
-User and system time of the worker's process, all threads, while it drains a backlog of {events:,} item actions of
-{shoppers:,} shoppers on 8 partitions; the start and the first {warm_up:,} events are not counted. The variants take
-turns, {repeats} times; median (least to most). "The same pass" is the function that the worker calls for each batch,
-with the real model and {items:,} items: profiles in, profiles and lists out, in batches of {batch}. "The pass alone"
-calls it for the same events without Kafka, the decoding of the events included: what is above it is the engine's price.
-The bare engines move as many bytes ({profile:,} of profile, {list:,} of list) and compute nothing. Quix Streams writes
-profiles to its store and changelog at its checkpoints only: after each batch with the pass, else once a second."""
+The figures are user and system time of all threads of the worker's process while it drains a backlog of {events:,} item
+actions of {shoppers:,} shoppers on 8 partitions. The start and the first {warm_up:,} events do not count. The variants
+run in turn, {repeats} times. The table shows the median (minimum to maximum). "The same pass" is the function that the
+worker calls for each batch, with the real model and {items:,} items: it reads profiles and returns profiles and lists,
+in batches of {batch}. "The pass alone" calls it for the same events without Kafka, and includes the decoding of the
+events. The difference to it is the cost of the engine. The bare engines move the same number of bytes ({profile:,} of
+profile, {list:,} of list) and compute nothing. Quix Streams writes profiles to its store and changelog only at its
+checkpoints: after each batch with the pass, otherwise once a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of the workers that take turns."""
+    """One of the workers that are compared."""
 
     name: str
     module: str
@@ -43,7 +44,7 @@ ALONE = "the pass alone"
 
 
 def variants(batch: int) -> tuple[Variant, ...]:
-    """Return what takes turns."""
+    """Return the workers that are compared."""
     return (
         Variant("Faust: our worker", "ours"),
         Variant("Quix Streams, the same pass", "quix", (f"pass={batch}",)),
@@ -54,7 +55,7 @@ def variants(batch: int) -> tuple[Variant, ...]:
 
 
 def measure(stage: Stage) -> Section:
-    """Let the variants take turns."""
+    """Run the variants in turn."""
     sizes = stage.sizes
     source = stage.settings("engines")
     stage.publish_catalogue(source)
@@ -64,15 +65,15 @@ def measure(stage: Stage) -> Section:
     micros: dict[str, list[float]] = {name: [] for name in (*(variant.name for variant in chosen), ALONE)}
     for repeat in range(sizes.cpu_repeats):
         for variant in chosen:
-            stage.progress(f"CPU an event, {repeat + 1} of {sizes.cpu_repeats}: {variant.name}")
+            stage.progress(f"CPU per event, {repeat + 1} of {sizes.cpu_repeats}: {variant.name}")
             micros[variant.name].append(_drain(stage, variant, source))
-        stage.progress(f"CPU an event, {repeat + 1} of {sizes.cpu_repeats}: {ALONE}")
+        stage.progress(f"CPU per event, {repeat + 1} of {sizes.cpu_repeats}: {ALONE}")
         micros[ALONE].append(_alone(stage, source))
     return _section(stage, micros)
 
 
 def _drain(stage: Stage, variant: Variant, source: Settings) -> float:
-    """Return the microseconds an event of one run over the backlog."""
+    """Return the microseconds per event of one run over the backlog."""
     shared = {name: getattr(source, name) for name in ("clicks_topic", "item_vectors_topic")}
     settings = stage.settings(variant.module, **shared)
     lists = Counter(stage, settings, settings.recommendations_topic)
@@ -85,7 +86,7 @@ def _drain(stage: Stage, variant: Variant, source: Settings) -> float:
 
 
 def _alone(stage: Stage, settings: Settings) -> float:
-    """Return the microseconds an event of the pass itself, over the same events."""
+    """Return the microseconds per event of the pass itself, over the same events."""
     sizes = stage.sizes
     one_pass = Pass(settings, stage.bundle, stage.records)
     profiles: dict[bytes, bytes] = {}
@@ -127,5 +128,5 @@ def _section(stage: Stage, micros: dict[str, list[float]]) -> Section:
         events=sizes.cpu_events, shoppers=sizes.shoppers, warm_up=sizes.cpu_warm_up, repeats=sizes.cpu_repeats,
         items=sizes.catalogue, batch=sizes.engine_batch, profile=PROFILE_BYTES, list=LIST_BYTES,
     )  # fmt: skip
-    header = ("", "µs of CPU an event", "above the pass alone")
-    return Section(title="The price of the engine", how=how, tables=(Table(header, rows),), data=micros)
+    header = ("", "µs of CPU per event", "above the pass alone")
+    return Section(title="Cost of the stream engine", how=how, tables=(Table(header, rows),), data=micros)

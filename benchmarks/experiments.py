@@ -1,4 +1,4 @@
-"""Settings of the interpreter, of Faust and of the clients, each changed on its own: whether it helps."""
+"""Experiments: settings of the interpreter, of Faust and of the clients, each changed separately."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from benchmarks.stage import Stage
 from streams.errors import StreamsError
 
 HOW = """\
-The worker at {rate:,} events/s for {seconds:g} s, real model, {items:,} items, each time with one thing changed; a new
-worker for each, the unchanged one first and last, so that the difference between these two shows what noise is."""
+The worker runs at {rate:,} events/s for {seconds:g} s with the real model and {items:,} items. Each run changes one
+setting and starts a new worker. The unchanged worker runs first and last: the difference between these two runs is the
+noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,12 @@ VARIANTS = (
 
 
 def measure(stage: Stage) -> Section:
-    """Try each change at the reference rate."""
+    """Measure each change at the reference rate."""
     sizes = stage.sizes
     runs, failed = [], []
     for variant in VARIANTS:
         if "uvloop" in variant.options and find_spec("uvloop") is None:
-            failed.append(f"{variant.name}: not measured, it is not installed.")
+            failed.append(f"{variant.name}: not measured, because it is not installed.")
             continue
         try:
             with serving(stage, *variant.options, overrides=variant.settings) as (settings, worker):
@@ -55,7 +56,7 @@ def measure(stage: Stage) -> Section:
             continue
         runs.append(Run(variant.name, result))
         if (code := worker.exit_code) is not None and code < 0:
-            failed.append(f"{variant.name}: the worker ended by signal {-code} when it was told to stop.")
+            failed.append(f"{variant.name}: the worker ended by signal {-code} when it was stopped.")
     table = rates_table(stage, runs)
     how = HOW.format(rate=sizes.reference_rate, seconds=sizes.step_s, items=sizes.catalogue)
     return Section(

@@ -1,4 +1,4 @@
-"""Numbers out of measurements. Pure."""
+"""Summary figures of measurements. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Numbers = Sequence[float] | npt.NDArray[np.float64]
 
 
 def percentile(values: Numbers, percent: float) -> float:
-    """Return the smallest of `values` that at least `percent` of them do not exceed; NaN where there are none."""
+    """Return the smallest of `values` that at least `percent` of them do not exceed, or NaN if there are no values."""
     if not len(values):
         return float("nan")
     return float(np.percentile(np.asarray(values, dtype=np.float64), percent, method="inverted_cdf"))
@@ -28,16 +28,16 @@ class Spread:
 
     @classmethod
     def of(cls, values: Numbers) -> Spread:
-        """Sum up at least one value."""
+        """Summarise at least one value."""
         return cls(float(np.median(values)), float(min(values)), float(max(values)))
 
     def text(self, digits: int = 0) -> str:
-        """Say the median, and the range in brackets."""
+        """Return the median with the range in brackets."""
         return f"{self.median:.{digits}f} ({self.least:.{digits}f} to {self.most:.{digits}f})"
 
 
 def grows(latencies: Numbers, tolerance_s: float) -> bool:
-    """Whether latency grows in the course of a run: the median of its last third exceeds that of its first third.
+    """Return whether latency grows during a run: the median of its last third exceeds that of its first third.
 
     An overloaded worker falls behind by a fixed share of every second, so its latency grows from start to end.
     """
@@ -48,10 +48,10 @@ def grows(latencies: Numbers, tolerance_s: float) -> bool:
 
 
 def kibibytes(size: float) -> str:
-    """Write bytes in KiB."""
+    """Return a size in bytes as KiB."""
     return f"{size / 1024:,.1f} KiB"
 
 
 def mebibytes(size: float) -> str:
-    """Write bytes in MiB."""
+    """Return a size in bytes as MiB."""
     return f"{size / (1 << 20):,.0f} MiB"

@@ -1,4 +1,4 @@
-"""Rates that one worker holds: latency from end to end, lag, fallbacks and CPU at each of them."""
+"""The rates that one worker holds: end-to-end latency, lag, fallbacks and CPU at each rate."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ WORKER, BROKER = "worker", "broker"
 LEAST_SHARE = 0.02
 
 HOW = """\
-An open loop: latency runs from the moment an event was due to the moment its list is with the consumer. The real model,
-{items:,} items, {shoppers:,} shoppers, {searches:.0%} searches out of {queries:,} different ones; the worker remembers
-the text of a search that was made before. {measured:g} s at each rate after {warm_up:g} s of warm-up, and before all of
-it {first:g} s for the broker's virtual machine. "Lag" is the number of events without a list when the last one was due.
-"Worker µs" is the CPU of the worker's process for each event that was answered. A rate is held if p99 stays below the
-limit, latency does not grow from the first third of a run to the last by more than {growth:g} ms, fewer than
-{fallbacks:.0%} of the lists have a fallback, and every event has its list. Two more runs at {reference:,} events/s:
-with one list for everyone in place of ranking ("null ranker"), and with {large:,} items.
+The load is an open loop: latency is the time from the moment an event was due to the arrival of its list at the
+consumer. The worker runs the real model with {items:,} items, for {shoppers:,} shoppers. {searches:.0%} of the events
+are searches, out of {queries:,} different ones, and the worker caches their vectors. Each rate is measured for
+{measured:g} s after {warm_up:g} s of warm-up. Before the first rate, {first:g} s of load warm up the broker's Java
+virtual machine. "Lag" is the number of events without a list when the last event was due. "Worker µs" is the CPU time
+of the worker's process per answered event. A rate is held if p99 stays below the limit, latency does not grow by more
+than {growth:g} ms from the first third of a run to the last, fewer than {fallbacks:.0%} of the lists have a fallback,
+and every event has a list. Two variants run at {reference:,} events/s: one returns the same list for every event
+instead of ranking ("null ranker"), and one has {large:,} items.
 
-The second table divides the worker's CPU by thread. The third is the price of the measurement: CPU of the sender, the
-receiver and the broker for each event, on the same cores; "late" is how far the sender was behind its schedule at its
-worst. Both are C clients (librdkafka), and the sender's messages are made before the start."""
+The second table divides the worker's CPU time by thread. The third table shows the cost of the measurement: CPU time of
+the sender, the receiver and the broker per event, on the same cores. "Late" is the largest delay of the sender against
+its schedule. Sender and receiver are C clients (librdkafka), and the sender creates all messages before the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One rate: what the first column shows, and what came of it."""
+    """One rate: the text of the first column, and the result."""
 
     name: str
     load: load.Load
 
     def is_held(self, stage: Stage, limit_s: float) -> bool:
-        """Whether the worker held the rate with p99 below the limit."""
+        """Return whether the worker held the rate with p99 below the limit."""
         sizes = stage.sizes
         return is_held(self.load, limit_s, sizes.growth_limit_s, sizes.fallback_limit)
 
@@ -67,7 +68,7 @@ def measure(stage: Stage) -> Section:
 
 
 def at_rates(stage: Stage, rates: tuple[int, ...], seconds: float) -> list[Run]:
-    """Run some rates on one worker; after one that leaves events unanswered, a new worker starts without them."""
+    """Measure some rates on one worker. If a rate leaves events unanswered, the next rate gets a new worker."""
     runs: list[Run] = []
     waiting = list(rates)
     while waiting:
@@ -85,7 +86,7 @@ def at_rates(stage: Stage, rates: tuple[int, ...], seconds: float) -> list[Run]:
 def serving(
     stage: Stage, *options: str, items: int | None = None, overrides: Mapping[str, object] | None = None
 ) -> Iterator[tuple[Settings, Process]]:
-    """Start a worker with topics of its own and wait until it serves."""
+    """Start a worker with its own topics, and wait until it serves."""
     settings = stage.settings("held", **(overrides or {}))
     stage.publish_catalogue(settings, items)
     with stage.worker("ours", settings, *options) as worker:
@@ -103,7 +104,7 @@ def at_rate(
     items: int | None = None,
     what: str = "",
 ) -> load.Load:
-    """Run one rate for some seconds after the warm-up."""
+    """Measure one rate for some seconds after the warm-up."""
     stage.progress(", ".join(filter(None, (f"{rate:,} events/s for {seconds:g} s", what))))
     sizes = stage.sizes
     schedule = Schedule(rate, seconds, sizes.step_warm_up_s)
@@ -115,14 +116,14 @@ def at_rate(
 
 
 def is_held(result: load.Load, p99_limit_s: float, growth_limit_s: float, fallback_limit: float) -> bool:
-    """Whether the worker kept up."""
+    """Return whether the worker kept up with the load."""
     is_fast = result.milliseconds(99) < 1e3 * p99_limit_s
     is_full = result.fallback_share < fallback_limit and not result.missing
     return is_fast and is_full and not grows(result.measured, growth_limit_s)
 
 
 def highest(stage: Stage, runs: list[Run], limit_s: float) -> float:
-    """Return the highest rate that was held, 0 if none was."""
+    """Return the highest rate that was held, or 0 if none was."""
     return max((run.load.schedule.rate for run in runs if run.is_held(stage, limit_s)), default=0)
 
 
@@ -143,13 +144,13 @@ def _section(stage: Stage, runs: list[Run], variants: list[Run]) -> Section:
         title="Rates that one worker holds",
         how=how,
         tables=(rates_table(stage, every), threads_table(every), load_table(every)),
-        says=(f"The highest of these rates that was held with p99 {says}.", f"![latency by rate]({PLOT})"),
+        says=(f"The highest rate that was held with p99 {says}.", f"![latency by rate]({PLOT})"),
         data={"runs": {run.name: _data(run.load) for run in every}, "held": {str(k): v for k, v in held.items()}},
     )
 
 
 def rates_table(stage: Stage, runs: list[Run]) -> Table:
-    """Make the table of latencies."""
+    """Return the table of latencies."""
     limits = stage.sizes.p99_limits_s
     header = (
         "events/s", *(f"p{percent} ms" for percent in PERCENTS), "lag", "fallbacks", "unanswered", "worker µs",
@@ -169,7 +170,7 @@ def _rates_row(stage: Stage, run: Run) -> tuple[str, ...]:
 
 
 def threads_table(runs: list[Run]) -> Table:
-    """Divide the worker's CPU an event by thread."""
+    """Return the table of the worker's CPU time per event by thread."""
     threads = [thread_micros(run.load) for run in runs]
     names = sorted({name for each in threads for name in each}, key=lambda name: -max(each.get(name, 0) for each in threads))  # fmt: skip  # noqa: E501
     header = ("events/s", *(f"{name}, µs" for name in names))
@@ -180,7 +181,7 @@ def threads_table(runs: list[Run]) -> Table:
 
 
 def thread_micros(result: load.Load) -> dict[str, float]:
-    """Return the worker's microseconds of CPU an event by thread."""
+    """Return the worker's microseconds of CPU per event by thread."""
     watched = result.watched
     if watched is None or not watched.answered:
         return {}
@@ -189,7 +190,7 @@ def thread_micros(result: load.Load) -> dict[str, float]:
 
 
 def load_table(runs: list[Run]) -> Table:
-    """Say what the measurement itself costs."""
+    """Return the table of the measurement's own cost."""
     names = (load.SENDER, load.RECEIVER, BROKER)
     header = ("events/s", *(f"{name} µs" for name in names), "late ms")
     rows = tuple(

@@ -1,4 +1,4 @@
-"""Where the worker's time goes under load, by py-spy: by layer, and by function."""
+"""The worker's CPU time under load, by layer and by function, sampled with py-spy."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TOP = 15
 FLAME, SMALL_ENOUGH = "flame.svg", 300 << 10
 
 HOW = """\
-py-spy, {rate} samples a second for {seconds:g} s, while {events:g} events/s are served with the real model
-({searches:.0%} searches). A sample counts for the layer of its innermost frame that belongs to one; waiting
-does not count; a compiled kernel counts for the Python function that calls it. The worker used {cpu:.0f} µs of
-CPU an event meanwhile; "µs an event" is each layer's share of that."""
+py-spy takes {rate} samples a second for {seconds:g} s, while the worker serves {events:g} events/s with the real model
+({searches:.0%} searches). A sample counts for the layer of its innermost frame that belongs to a layer. Waiting does
+not count. A compiled kernel counts for the Python function that calls it. During the samples, the worker used
+{cpu:.0f} µs of CPU per event. "µs per event" is the share of each layer in this time."""
 
 
 def measure(stage: Stage) -> Section:
-    """Sample a worker under load, twice: once for the tables, once for the flame graph."""
+    """Sample a worker under load twice: once for the tables and once for the flame graph."""
     sizes = stage.sizes
     settings = stage.settings("hotspots")
     stage.publish_catalogue(settings)
@@ -49,7 +49,7 @@ def measure(stage: Stage) -> Section:
 
 
 def _recorded(stage: Stage, settings: Settings, worker: Process, target: Path, form: str) -> load.Load:
-    """Record the worker from the first measured event of a load on."""
+    """Record the worker from the first measured event of a load."""
     sizes = stage.sizes
     stage.progress(f"sampling the worker at {sizes.flame_rate} events/s: {form}")
     options = load.EventOptions(shoppers=sizes.shoppers, searches=sizes.searches, seed=sizes.seed)
@@ -68,14 +68,14 @@ def _recorded(stage: Stage, settings: Settings, worker: Process, target: Path, f
         for process in recording:
             process.kill()
     if recording[0].returncode:
-        raise StreamsError(f"py-spy ended with code {recording[0].returncode}: {errors[-500:]}")
+        raise StreamsError(f"py-spy: required exit code 0, got {recording[0].returncode}: {errors[-500:]}")
     return result
 
 
 def _spy(pid: int, target: Path, form: str, seconds: float) -> subprocess.Popen[str]:
     spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     if spy is None:
-        raise ConfigurationError("py-spy is not installed: pip install 'intentstream[bench]'")
+        raise ConfigurationError("hotspots: required py-spy, got none: pip install 'intentstream[bench]'")
     command = [spy, "record", "--pid", str(pid), "--output", str(target), "--format", form, "--threads"]
     command += ["--rate", str(SAMPLES_PER_S), "--duration", str(round(seconds)), "--nonblocking"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -95,12 +95,12 @@ def _section(stage: Stage, stacks: list[Stack], cpu: float) -> Section:
         rate=SAMPLES_PER_S, seconds=sizes.flame_s, events=sizes.flame_rate, searches=sizes.searches, cpu=cpu
     )
     return Section(
-        title="Where the time goes",
+        title="CPU time by layer",
         how=how,
         tables=(
-            Table(("layer", "share", "µs an event"), rows),
-            Table(("function, itself", "share"), functions),
-            Table(("function, with what it calls", "share"), including),
+            Table(("layer", "share", "µs per event"), rows),
+            Table(("function, own code only", "share"), functions),
+            Table(("function, with the functions it calls", "share"), including),
         ),
         says=(_says(layers, total), _picture(stage.pictures / FLAME)),
         data={"cpu": cpu, "samples": total, "layers": dict(layers)},
@@ -111,12 +111,12 @@ def _says(layers: dict[str, int], total: int) -> str:
     heaviest = sorted(layers, key=lambda name: -layers[name])[:3]
     shares = ", ".join(f"{name} ({layers[name] / total:.0%})" for name in heaviest)
     model = sum(layers[name] for name in MODEL) / total
-    return f"The heaviest layers are {shares}. The model's thread takes {model:.0%}; the rest moves data."
+    return f"The heaviest layers are {shares}. The model's thread takes {model:.0%}. The rest moves data."
 
 
 def _picture(path: Path) -> str:
     if path.stat().st_size > SMALL_ENOUGH:
-        return f"The flame graph is in `{path.name}` where it was measured; it is too large for the repository."
-    # The title is py-spy's command line, with the paths of the machine.
-    path.write_text(re.sub(r">[^<]*py-spy record[^<]*<", ">the worker at load<", path.read_text()))
+        return f"The flame graph `{path.name}` is too large for the repository. It is on the machine that measured it."
+    # The title is py-spy's command line, which contains the machine's paths.
+    path.write_text(re.sub(r">[^<]*py-spy record[^<]*<", ">the worker under load<", path.read_text()))
     return f"![flame graph]({path.name})"

@@ -1,4 +1,4 @@
-"""CPU of a worker that has nothing to do."""
+"""CPU of an idle worker."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from benchmarks.usage import by_thread, gathered
 LEAST_SHARE = 0.02
 
 HOW = """\
-A worker with the real model and {items:,} items that owns all 8 partitions; nobody sends anything. {seconds:g} s,
-beginning {settle:g} s after it was ready. Shares are of one core."""
+A worker with the real model and {items:,} items owns all 8 partitions, and no events are published. It is measured for
+{seconds:g} s, from {settle:g} s after it is ready. Shares are of one core."""
 
 
 def measure(stage: Stage) -> Section:
-    """Let a worker wait."""
+    """Measure a worker without events."""
     sizes = stage.sizes
     with serving(stage) as (_, worker):
         stage.progress(f"an idle worker for {sizes.idle_s:g} s")
-        # No condition to wait for: what is measured is the passing of this much time. First comes what a start leaves
-        # behind, such as the first commits.
+        # A fixed pause: the measurement covers this much time, and nothing happens to wait for. The first pause covers
+        # the work after a start, such as the first commits.
         time.sleep(sizes.idle_settle_s)
         before = worker.usage()
         time.sleep(sizes.idle_s)

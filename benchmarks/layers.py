@@ -1,4 +1,4 @@
-"""Sampled stacks, and the layer of the worker that each belongs to. Pure."""
+"""Sampled stacks and the layer of the worker that each belongs to. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
         r"\border \(inference/pipeline|inference/ranking/(choice|diversity|lists|occlusion|reasons)",
     ),
     ("encode a query", r"inference/encoding/(?!session)|\b_?encode(_query)? \((streams/scoring|inference/bundle)"),
-    ("batches and hops", r"streams/(batch(ing)?\.|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
+    ("batching and threads", r"streams/(batch(ing)?\.|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
     ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/contracts/serde|streams/contracts/(keys|refusals)"),
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("profile", r"streams/(profiles/|engine|state/)"),
     (
         "produce",
-        r"aiokafka/producer/|streams/kafka/(outbox|producer)|aiokafka/record/(default_records|_crecords).*build",
+        r"aiokafka/producer/|streams/kafka/producer|aiokafka/record/(default_records|_crecords).*build",
     ),
     ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|consuming)"),
     ("network", r"aiokafka/(conn|client|cluster|protocol|util)|asyncio/(streams|selector_events|protocols|transports)"),
@@ -36,15 +36,15 @@ LAYERS: tuple[tuple[str, str], ...] = (
         r"streams/worker/(event_path|inflight|checkpoint|monitor)|streams/metrics|prometheus_client/",
     ),
 )
-"""Names of layers, and the frames that belong to them. Of a stack's frames, the innermost that matches any decides.
+"""Names of layers and the frames that belong to them. The innermost frame of a stack that matches any pattern decides.
 
-Compiled kernels have no frames of their own: their samples count for the layer of the Python function that called them.
+Compiled kernels have no frames. Their samples count for the layer of the Python function that called them.
 """
 
 EVERY_LAYER = (*(name for name, _ in LAYERS), ELSEWHERE)
 _PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in LAYERS)
 _WAITING = re.compile(r"Selector\.select \(|^_worker \(concurrent/futures/thread")
-"""Innermost frames of a thread that waits for work. py-spy leaves most of them out, but not on every system."""
+"""Innermost frames of a thread that waits for work. py-spy omits most of them, but not on every system."""
 _OURS = re.compile(r"\((streams|inference|faust|aiokafka|prometheus_client)/")
 _CALLS_KERNEL = re.compile(r"\(inference/kernels/compiler\.py")
 _LINE = re.compile(r":\d+\)$")
@@ -52,16 +52,16 @@ _LINE = re.compile(r":\d+\)$")
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Frames from the outermost to the innermost, as `function (path/file.py)`, and how often they were seen."""
+    """Frames from the outermost to the innermost, as `function (path/file.py)`, and the number of samples."""
 
     frames: tuple[str, ...]
     samples: int
 
 
 def parse(raw: str) -> list[Stack]:
-    """Read py-spy's raw format: a line for each stack, frames between semicolons, the count at its end.
+    """Read py-spy's raw format: one line for each stack, frames separated by semicolons, with the count at the end.
 
-    Stacks that wait are left out.
+    Waiting stacks are omitted.
     """
     stacks = []
     for line in raw.splitlines():
@@ -73,7 +73,7 @@ def parse(raw: str) -> list[Stack]:
 
 
 def _with_kernel(frames: list[str]) -> tuple[str, ...]:
-    """Name a kernel by its caller: the innermost frame of every kernel is the call in `compiler.py`."""
+    """Name a kernel after its caller: the innermost frame of every kernel is the call in `compiler.py`."""
     if len(frames) > 1 and _CALLS_KERNEL.search(frames[-1]):
         frames[-1] = f"kernel of {frames[-2]}"
     return tuple(frames)
@@ -97,7 +97,11 @@ def by_layer(stacks: Sequence[Stack]) -> Counter[str]:
 
 
 def by_function(stacks: Sequence[Stack], *, own: bool) -> Counter[str]:
-    """Count samples by function: those in its own code, or, for ours and our libraries', in what it calls as well."""
+    """Count samples by function.
+
+    `own` counts samples in the function's own code. Otherwise, the functions that it calls count as well, for the
+    project's functions and those of the Kafka and Faust libraries.
+    """
     counts: Counter[str] = Counter()
     for stack in stacks:
         frames = stack.frames[-1:] if own else {frame for frame in stack.frames if _OURS.search(frame)}

@@ -1,8 +1,8 @@
-"""Load from outside: one process sends on a fixed schedule, another one receives, so that neither waits for the worker.
+"""Load from outside: one process sends on a fixed schedule and another receives, so neither waits for the worker.
 
-An event's latency runs from the moment it was due to the moment its list is in the receiver's hands, on the clock that
-all processes of a machine share. Both processes use librdkafka and report the CPU that they used: they share the cores
-with the worker.
+Latency is the time from the moment an event was due to the arrival of its list at the receiver, on the clock that all
+processes of a machine share. Both processes use librdkafka and report the CPU time that they used, because they share
+the cores with the worker.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from streams.settings import Settings
 
 START_AFTER_S, PATIENCE_S, QUIET_S, POLL_S = 1.0, 60.0, 5.0, 0.1
 GIVE_UP_S = 15.0
-"""Seconds after the last event was due: a worker that is further behind is not waited for."""
+"""Seconds after the last event was due. The receiver does not wait for a worker that is further behind."""
 TICK_S = 0.001
-"""The sender wakes up at most so often and sends everything that is due: up to this much is added to a latency."""
+"""The shortest sleep of the sender, which then sends all events that are due. It can add this much to a latency."""
 AT_ONCE = 1_000
 SENDER, RECEIVER = "sender", "receiver"
 Floats = npt.NDArray[np.float64]
 
 
 class EventOptions(TypedDict):
-    """What `Shop.events` takes beside the count."""
+    """The arguments of `Shop.events` other than the count."""
 
     shoppers: int
     searches: float
@@ -49,7 +49,7 @@ class EventOptions(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """CPU from the first measured event to the end of the schedule, and the events sent and answered meanwhile."""
+    """CPU time from the first measured event to the end of the schedule, with the events sent and answered then."""
 
     before: dict[str, Usage]
     after: dict[str, Usage]
@@ -57,7 +57,7 @@ class Watched:
     answered: int
 
     def micros(self, name: str) -> float:
-        """Return the microseconds of CPU that a process used an event: answered by then, or sent for the sender."""
+        """Return a process's microseconds of CPU per event: per event sent for the sender, otherwise per answer."""
         used = self.after[name].seconds - self.before[name].seconds
         events = self.sent if name == SENDER else self.answered
         return 1e6 * used / events if events else float("nan")
@@ -65,10 +65,10 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Result of a schedule: seconds of latency by event, NaN where no list came, and which lists have a fallback.
+    """The result of a schedule: seconds of latency by event, NaN if no list came, and the number of fallbacks.
 
-    `late_s` is how far the sender was behind its schedule at its worst: the harness' own error. `started` is when the
-    first event was due, in seconds of the clock that all processes share.
+    `late_s` is the largest delay of the sender against its schedule: the error of the measurement itself. `started` is
+    the time at which the first event was due, in seconds of the clock that all processes share.
     """
 
     schedule: Schedule
@@ -80,17 +80,17 @@ class Load:
 
     @property
     def measured(self) -> Floats:
-        """Latencies without the warm-up, in the order of the schedule; one without an answer counts as infinite."""
+        """Latencies without the warm-up, in the order of the schedule. An event without an answer is infinite."""
         return np.nan_to_num(self.latencies[self.schedule.first_measured :], nan=np.inf)
 
     @property
     def missing(self) -> int:
-        """How many events had no answer when the receiver gave up."""
+        """The number of events without an answer when the receiver stopped."""
         return int(np.isinf(self.measured).sum())
 
     @property
     def lag(self) -> int:
-        """How many events had no answer yet when the last one was due."""
+        """The number of events without an answer when the last event was due."""
         return unanswered(self.latencies, self.schedule, self.schedule.due_s(self.schedule.total))
 
     @property
@@ -104,7 +104,7 @@ class Load:
 
 
 def unanswered(latencies: Floats, schedule: Schedule, at_s: float) -> int:
-    """Return how many of the events that were due by `at_s` (seconds from the start) had no answer then."""
+    """Return the number of events that were due by `at_s` (seconds from the start) and had no answer by then."""
     due = np.arange(schedule.total) / schedule.rate
     answered = np.nan_to_num(due + latencies, nan=np.inf) <= at_s
     return int(np.sum((due <= at_s) & ~answered))
@@ -121,14 +121,14 @@ class _List(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What both processes need to know."""
+    """The input of both processes."""
 
     settings: Settings
     schedule: Schedule
     shop: Shop
     options: EventOptions
     run: str
-    """In front of the events' ids: lists of an earlier run may still come."""
+    """Prefix of the events' ids. It distinguishes their lists from late lists of an earlier run."""
 
 
 _runs = count()
@@ -141,9 +141,9 @@ def run(
     options: EventOptions,
     watch: Callable[[], dict[str, Usage]] | None = None,
 ) -> Load:
-    """Send on schedule and receive until every event has its list, or nothing has come for a while.
+    """Send on schedule, and receive until every event has its list or no list has come for a while.
 
-    `watch` reads what the worker and the broker have used; the sender and the receiver are added to it.
+    `watch` reads the usage of the worker and the broker. The usage of the sender and the receiver is added.
     """
     order = _Order(settings, schedule, shop, options, f"{next(_runs)}-")
     with _child(_receive, order) as (receiver, receiver_pid), _child(_send, order) as (sender, sender_pid):
@@ -155,7 +155,7 @@ def run(
         length = schedule.due_s(schedule.total)
         readings = []
         for moment in (schedule.warm_up_s, length):
-            # The readings belong to moments of the schedule, the end of the warm-up and that of the load.
+            # The readings belong to two moments of the schedule: the end of the warm-up and the end of the load.
             time.sleep(max(0.0, started + moment - time.monotonic()))
             if watch is not None:
                 usages = watch() | {SENDER: usage_of(sender_pid), RECEIVER: usage_of(receiver_pid)}
@@ -187,14 +187,14 @@ def _child(target: Callable[[Connection, _Order], None], order: _Order) -> Itera
 
 def _answer(child: Connection, patience_s: float) -> Any:
     if not child.poll(patience_s):
-        raise StreamsError(f"a process of the load did not answer within {patience_s:g} s")
+        raise StreamsError(f"load: required an answer of a child process within {patience_s:g} s, got none")
     return child.recv()
 
 
 def _send(parent: Connection, order: _Order) -> None:
     settings, schedule = order.settings, order.schedule
     topics = {True: settings.searches_topic, False: settings.clicks_topic}
-    # Everything that costs CPU comes before the start: nothing but sending is left.
+    # All expensive work is done before the start. After it, the loop only sends.
     made = order.shop.events(schedule.total, **order.options, run=order.run)
     events = [(topics[event.search], event.value, event.key) for event in made]
     producer = Producer(producer_options(settings.bootstrap_servers) | {"linger.ms": 0})
@@ -210,7 +210,7 @@ def _send(parent: Connection, order: _Order) -> None:
             number += 1
         producer.poll(0)
         next_due = started + schedule.due_s(number)
-        # The schedule says when the next event is due; sleeping is what keeps the sender's cost low until then.
+        # Sleeping until the next event is due keeps the sender's CPU cost low.
         time.sleep(max(TICK_S, next_due - time.monotonic()))
     producer.flush(PATIENCE_S)
     parent.send(late_s)
@@ -229,7 +229,7 @@ def _receive(parent: Connection, order: _Order) -> None:
         if message is None:
             continue
         quiet_since = time.monotonic()
-        # The rest of what has come is here already: one call for all of it.
+        # The remaining messages of the fetch are in the client already: one call returns them all.
         for each in (message, *consumer.consume(AT_ONCE, 0)):
             if each.error():
                 continue

@@ -1,4 +1,4 @@
-"""Latency by rate as a small SVG, written by hand: no plotting library for one picture. Pure."""
+"""Latency by rate as a small SVG, without a plotting library. No I/O."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ COLOURS = ("#1b9e77", "#7570b3", "#d95f02")
 
 
 def latency_plot(rates: Sequence[float], milliseconds: Mapping[str, Sequence[float]]) -> str:
-    """Draw one line for each percentile: events a second to the right, milliseconds upwards on a log scale.
+    """Draw one line for each percentile: events per second on the x axis, milliseconds on the y axis, log scale.
 
-    A line ends where its value is not finite: the rate was not held.
+    A line ends at its first value that is not finite, because that rate was not held.
     """
     values = [value for line in milliseconds.values() for value in line if isfinite(value)] or [1.0]
     low, high = _decade(min(values), up=False), _decade(max(values), up=True)
@@ -34,7 +34,7 @@ def latency_plot(rates: Sequence[float], milliseconds: Mapping[str, Sequence[flo
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">
 <rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>
 {body}
-<text x="{(WIDTH - RIGHT + LEFT) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">events a second</text>
+<text x="{(WIDTH - RIGHT + LEFT) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">events per second</text>
 <text x="14" y="{HEIGHT / 2:.0f}" text-anchor="middle" transform="rotate(-90 14 {HEIGHT / 2:.0f})">milliseconds</text>
 </svg>
 """

@@ -1,4 +1,4 @@
-"""A process that is measured: start it, read its events and what it used, stop it."""
+"""A measured process: starts it, reads its events and its usage, and stops it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ EVENT = '{"event"'
 
 
 class Process:
-    """`with Process("benchmarks.workers.ours", [...], log) as worker: worker.wait_for("ready", 60)`."""
+    """A measured process.
+
+    Example: `with Process("benchmarks.workers.ours", [...], log) as worker: worker.wait_for("ready", 60)`.
+    """
 
     def __init__(self, module: str, arguments: Sequence[str], log: Path) -> None:
         self._command = [sys.executable, "-m", module, *arguments]
@@ -50,53 +53,55 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process' id."""
+        """The id of the process."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended, -N by signal N; None while it runs."""
+        """The exit code, -N for signal N, or None while the process runs."""
         return self._process.poll()
 
     def usage(self) -> Usage:
-        """Return the CPU time that it and its threads have used, user and system."""
+        """Return the CPU time of the process and its threads, user and system."""
         return usage_of(self.pid)
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that all its threads have used, user and system."""
+        """Return the CPU time of all threads, user and system."""
         return self.usage().seconds
 
     def memory(self) -> tuple[int, int]:
-        """Return its resident and its proportional set size, in bytes."""
+        """Return the resident and the proportional set size, in bytes."""
         used = self._usage.memory_full_info()
         return int(used.rss), int(used.pss)
 
     def wait_for(self, event: str, timeout_s: float) -> float:
-        """Return when `event` was first emitted, by the shared clock."""
+        """Wait for `event` and return the time of its first occurrence, on the shared clock."""
         deadline = time.monotonic() + timeout_s
         while (at := self._first(event)) is None:
             self.check()
             if time.monotonic() > deadline:
-                raise StreamsError(f"no {event!r} within {timeout_s:g} s{self._end_of_log()}")
-            # Workers report through their log files, which notify nobody: read it again until the deadline.
+                raise StreamsError(f"required event {event!r} within {timeout_s:g} s, got none{self._end_of_log()}")
+            # Workers report through their log files, which send no notification: poll until the deadline.
             time.sleep(POLL_S)
         return at
 
     def wait_for_several(self, event: str, number: int, timeout_s: float) -> None:
-        """Wait until `event` was emitted so many times."""
+        """Wait until `event` has occurred `number` times."""
         deadline = time.monotonic() + timeout_s
         while len(self.emitted(event)) < number:
             self.check()
             if time.monotonic() > deadline:
-                raise StreamsError(f"{event!r} not {number} times within {timeout_s:g} s{self._end_of_log()}")
+                raise StreamsError(
+                    f"required event {event!r} {number} times within {timeout_s:g} s, got fewer{self._end_of_log()}"
+                )
             time.sleep(POLL_S)
 
     def emitted(self, event: str) -> list[dict[str, Any]]:
-        """Return the figures of each `event` so far, `at` among them."""
+        """Return the figures of each `event` so far, including `at`."""
         return [each for each in self._events() if each.pop("event") == event]
 
     def check(self) -> None:
-        """Raise StreamsError if it has ended."""
+        """Raise StreamsError if the process has ended."""
         if (code := self._process.poll()) is not None:
             raise StreamsError(f"{' '.join(self._command[1:3])} ended with code {code}{self._end_of_log()}")
 
@@ -105,7 +110,7 @@ class Process:
 
     def _events(self) -> Iterator[dict[str, Any]]:
         for line in self._log.read_text(errors="replace").splitlines():
-            # Faust may have put a terminal's control characters in front.
+            # Faust may write a terminal's control characters before the event.
             _, begin, rest = line.partition(EVENT)
             if begin:
                 yield json.loads(begin + rest)

@@ -1,4 +1,4 @@
-"""What a list costs in `intentstream replay`, on Online Retail: when little is known, and when much is."""
+"""The time per list of `intentstream replay` on Online Retail, at the start and at the end of the log."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from streams.replay import Replay
 from streams.settings import load_settings
 
 HOW = """\
-Online Retail (UCI 352): {purchases:,} purchases, {items:,} items, in the order of the file, through the code of
-`intentstream replay` with its default settings, on one thread. The catalogue is encoded beforehand, and nobody
-searches: the time is that of the lists alone. The first {lists:,} lists are made from nothing; then {between:,}
-purchases are learned without lists; then the last {lists:,} lists are made."""
+Online Retail (UCI 352) has {purchases:,} purchases of {items:,} items. They go in the order of the file through the
+code of `intentstream replay`, with its default settings, on one thread. The catalogue is encoded beforehand and there
+are no searches, so the time is that of the lists alone. The first {lists:,} lists start from an empty state. Then
+{between:,} purchases are learned without lists. Then the last {lists:,} lists are made."""
 
 
 def measure(stage: Stage) -> Section | None:
-    """Time both ends of the log; None where the data are absent."""
+    """Measure both ends of the log. Return None if the data are missing."""
     sizes = stage.sizes
     if sizes.retail is None:
-        stage.progress("replay is left out: --retail does not say where Online Retail is")
+        stage.progress("replay is omitted: --retail, the file of Online Retail, is not given")
         return None
     stage.progress("reading Online Retail")
     lines = retail.sales(retail.read(sizes.retail))
@@ -34,7 +34,7 @@ def measure(stage: Stage) -> Section | None:
     stage.progress(f"encoding {len(items):,} items")
     replay = Replay(load_settings(env_file=None), stage.bundle, encode_catalogue(stage.bundle, items))
     stage.progress(f"the first {sizes.retail_lists:,} lists")
-    next(replay.recommend(purchases[:1]))  # opens what is opened once
+    next(replay.recommend(purchases[:1]))  # the first list pays one-time costs
     first = timed(replay, purchases[1 : sizes.retail_lists + 1])
     between = purchases[sizes.retail_lists + 1 : -sizes.retail_lists][: sizes.retail_between]
     stage.progress(f"learning from {len(between):,} purchases")
@@ -47,10 +47,10 @@ def measure(stage: Stage) -> Section | None:
     rows = (
         (f"the first {sizes.retail_lists:,} lists", *(f"{each:,.0f}" for each in first)),
         (f"the last {sizes.retail_lists:,} lists", *(f"{each:,.0f}" for each in last)),
-        ("learning in between, an event", f"{learned_us:,.0f}", ""),
+        ("learning in between, per event", f"{learned_us:,.0f}", ""),
     )
     return Section(
-        title="Replay: a list without Kafka",
+        title="Replay: lists without Kafka",
         how=how,
         tables=(Table(("", "µs", "µs of CPU"), rows),),
         data={"first_us": first, "last_us": last, "learned_us": learned_us},
@@ -58,7 +58,7 @@ def measure(stage: Stage) -> Section | None:
 
 
 def timed(replay: Replay, interactions: Iterable[Interaction]) -> tuple[float, float]:
-    """Return the microseconds a list, by the clock and of CPU."""
+    """Return the microseconds per list: elapsed time, and CPU time."""
     with threadpool_limits(1, "blas"):
         began, used = perf_counter(), process_time()
         lists = sum(1 for _ in replay.recommend(interactions))

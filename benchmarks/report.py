@@ -1,6 +1,6 @@
-"""The results as a page and as data. Pure: rendering takes values and returns text.
+"""The results as a page and as data. No I/O: rendering takes values and returns text.
 
-`results.json` holds what `results.md` shows, so that one section can be measured again and the others stay.
+`results.json` contains the data of `results.md`, so that one section can be measured again and the others stay.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ Scalar = str | int | float | bool | None
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Cells as they are shown; the first column is text, the others are right-aligned."""
+    """The cells as text. The first column is left-aligned, the others are right-aligned."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was measured: how, the figures, what they say, the raw numbers, and what measured them."""
+    """One measurement: the method, the tables, the conclusions, the raw numbers, and the command."""
 
     title: str
     how: str
@@ -35,7 +35,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was measured, by the name of the section, in the order of the page."""
+    """All measurements, by the name of the section, in the order of the page."""
 
     about: Mapping[str, Scalar]
     sections: Mapping[str, Section]
@@ -45,20 +45,20 @@ INTRODUCTION = """\
 # Measurements
 
 One worker, one node of Apache Kafka, the load generator and the consumer run on the same machine and share its cores.
-Absolute figures move from run to run: trust ratios within one section more than figures across sections. `make bench`
-measures everything; below each title stands the command that measures that section again.
+Absolute figures vary from run to run. Compare figures within one section rather than across sections. `make bench`
+measures everything. The command below each title measures that section again.
 """
 
 
 def render(results: Results) -> str:
-    """Write the page."""
+    """Return the page."""
     about = Table(("", ""), tuple((name, str(value)) for name, value in results.about.items()))
     parts = [INTRODUCTION, table(about), *(_section(section) for section in results.sections.values())]
     return "\n".join(parts)
 
 
 def table(content: Table) -> str:
-    """Write a table in Markdown, its columns as wide as their widest cell."""
+    """Return a table in Markdown, with each column as wide as its widest cell."""
     rows = [content.header, *content.rows]
     widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(content.header))]
 
@@ -80,6 +80,6 @@ def _section(section: Section) -> str:
 
 
 def merged(old: Results | None, new: Results, order: tuple[str, ...]) -> Results:
-    """Put new sections over old ones, in the order of the page."""
+    """Replace old sections with new ones, in the order of the page."""
     sections = {**(old.sections if old else {}), **new.sections}
     return Results(about=new.about, sections={name: sections[name] for name in order if name in sections})

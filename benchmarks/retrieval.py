@@ -1,4 +1,4 @@
-"""Exact against approximate search, by the size of the catalogue: where `exact_search_limit` should lie."""
+"""Exact and approximate search by the size of the catalogue, to choose `exact_search_limit`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from inference.types import Item, Vector
 from streams.settings import Settings
 
 SPREAD = 0.5
-"""Length of the noise on a real vector: cosines of 0.9 to it, like those of titles that differ in a word."""
+"""Length of the noise on a real vector. It gives a cosine of 0.9, like that of titles that differ in one word."""
 REPEATS = 5
 NEVER = 10**9
 
 HOW = """\
-Microseconds a query on one thread, the {limit} nearest of a catalogue, vectors of {dim} dimensions: real
-titles' vectors, each moved by noise to a cosine of about 0.9. Queries are made likewise. Exact is one matrix
-product; approximate is HNSW over int8, its answers scored again exactly. Recall is the share of the exact
-{limit} that the approximate search finds. "Update" is what one changed item costs the approximate index."""
+The figures are microseconds per query on one thread, for the {limit} nearest items of a catalogue, with vectors of
+{dim} dimensions. The vectors are those of real titles, each moved by noise to a cosine of about 0.9, and so are the
+queries. Exact search is one matrix product. Approximate search is HNSW over int8, with exact scores of its results.
+Recall is the share of the exact {limit} that approximate search finds. "Update" is the cost of one changed item in the
+approximate index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One size of catalogue; microseconds by batch."""
+    """One size of the catalogue. Times are microseconds by batch size."""
 
     items: int
     exact: dict[int, float]
@@ -75,7 +76,7 @@ def _fill(catalogue: Catalogue, items: Sequence[Item], vectors: Int8Vector) -> N
 
 
 def recall(exact: Catalogue, approximate: Catalogue, queries: Vector, limit: int) -> float:
-    """Return the share of what the exact search finds that the approximate one finds as well."""
+    """Return the share of the exact results that approximate search finds."""
     pairs = zip(exact.search(queries, limit), approximate.search(queries, limit), strict=True)
     return float(np.mean([np.isin(one.rows, other.rows).mean() for one, other in pairs]))
 

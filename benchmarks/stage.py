@@ -1,4 +1,4 @@
-"""Where everything is measured: the broker, the topics, the shop's encoded catalogue, and what they start with."""
+"""The environment of the measurements: the broker, the topics, the shop's encoded catalogue, and the workers."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from streams.settings import Settings, load_settings
 QUEUE_MESSAGES, FLUSH_S = 50_000, 120.0
 POLL_S = 0.02
 SPREAD = 0.5
-"""Length of the noise on a real vector: cosines of 0.9 to it, like those of titles that differ in a word."""
+"""Length of the noise on a real vector. It gives a cosine of 0.9, like that of titles that differ in one word."""
 Record = tuple[str, bytes, bytes]
 """Topic, key and value."""
 
 
 @dataclass
 class Stage:
-    """One broker and one directory, on which sections run one after another, each with topics of its own."""
+    """One broker and one directory for all sections, which run one after another, each with its own topics."""
 
     bootstrap_servers: str
     directory: Path
@@ -57,7 +57,7 @@ class Stage:
 
     @cached_property
     def bundle(self) -> Bundle:
-        """The model that the workers serve with."""
+        """The model of the workers."""
         return load_bundle(load_settings(env_file=None).model_path)
 
     @cached_property
@@ -67,7 +67,7 @@ class Stage:
         return encode_catalogue(self.bundle, self.shop.items)
 
     def settings(self, name: str, **overrides: object) -> Settings:
-        """Give settings with topics and a directory that nothing else has; `overrides` may share a topic."""
+        """Return settings with unique topics and a unique directory. `overrides` may share a topic."""
         own = f"{name}-{next(self._number)}"
         given: dict[str, object] = {f: f"{own}.{f}" for f in Settings.model_fields if f.endswith("_topic")}
         given |= {"bootstrap_servers": self.bootstrap_servers, "app_id": own, "data_dir": self.directory / own}
@@ -76,25 +76,25 @@ class Stage:
         return settings
 
     def worker(self, module: str, settings: Settings, *options: str, log: str | None = None) -> Process:
-        """Prepare one of `benchmarks.workers`; `log` names its log if another worker of the group has one."""
+        """Prepare one of `benchmarks.workers`. `log` names its log if several workers have the same settings."""
         given = settings.model_dump_json(exclude_none=True, include=set(settings.model_fields_set))
         file = self.directory / f"{log or settings.app_id}.log"
         return Process(f"benchmarks.workers.{module}", [given, *options], file)
 
     def publish_catalogue(self, settings: Settings, items: int | None = None) -> None:
-        """Put the encoded catalogue, or the large one of so many items, where workers read it."""
+        """Publish the encoded catalogue, or the large one with `items` items."""
         topic = settings.item_vectors_topic
         records = self.records if items is None else self._large_records(items)
         self.publish((topic, record.item.item_id.encode(), encode_msgpack(record)) for record in records)
 
     def large_shop(self, items: int) -> Shop:
-        """Return a shop of more items than the data have: variants of the real ones."""
+        """Return a shop with more items than the data have, made of variants of the real ones."""
         if items not in self._large:
             self._large[items] = variants(self.shop, items)
         return self._large[items]
 
     def _large_records(self, count: int) -> Iterator[ItemVector]:
-        """Make the records of the large shop: each vector is a real one, moved by noise."""
+        """Yield the records of the large shop: each vector is a real one, moved by noise."""
         self.progress(f"making {count:,} items")
         real = np.array([np.frombuffer(record.vector, dtype=np.int8) for record in self.records], dtype=np.float32)
         real /= np.linalg.norm(real, axis=1, keepdims=True)
@@ -105,25 +105,25 @@ class Stage:
 
     @property
     def cores(self) -> int:
-        """The processors of the machine."""
+        """The number of the machine's processors."""
         return os.cpu_count() or 1
 
     def broker_usage(self) -> Usage:
-        """Return the CPU time that the broker has used."""
+        """Return the CPU time of the broker."""
         return usage_of(self.broker_pid)
 
     @cached_property
     def broker_pid(self) -> int:
-        """The process of the broker, the only Java that this process started."""
+        """The process id of the broker, the only Java process that this process started."""
         return next(int(child.pid) for child in psutil.Process().children() if "java" in child.name())
 
     def publish_events(self, settings: Settings, events: Iterable[Sent]) -> None:
-        """Put events onto their topics, as fast as the broker takes them."""
+        """Publish events on their topics, as fast as the broker accepts them."""
         topic = {True: settings.searches_topic, False: settings.clicks_topic}
         self.publish((topic[event.search], event.key, event.value) for event in events)
 
     def publish(self, records: Iterable[Record]) -> None:
-        """Send records, keyed like every Kafka client does, and wait until the broker has them."""
+        """Publish records with Kafka's own partitioner, and wait until the broker has them."""
         producer = Producer(producer_options(self.bootstrap_servers) | {"linger.ms": 20})
         for number, (topic, key, value) in enumerate(records):
             producer.produce(topic, value, key)
@@ -132,34 +132,34 @@ class Stage:
                 while len(producer) > QUEUE_MESSAGES:
                     producer.poll(0.1)
         if left := producer.flush(FLUSH_S):
-            raise StreamsError(f"the broker did not take {left} messages within {FLUSH_S:g} s")
+            raise StreamsError(f"broker: required all messages accepted within {FLUSH_S:g} s, got {left} left")
 
 
 class Counter:
-    """Counts the records of a topic by its partitions' ends."""
+    """A counter of the records of a topic, by the end offsets of its partitions."""
 
     def __init__(self, stage: Stage, settings: Settings, topic: str) -> None:
         self._consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": "nobody"})
         self._partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
 
     def count(self) -> int:
-        """Return how many records the topic has had."""
+        """Return the number of records that the topic has had."""
         return sum(self._consumer.get_watermark_offsets(each, timeout=10)[1] for each in self._partitions)
 
     def wait(self, number: int, process: Process, timeout_s: float) -> int:
-        """Wait for at least `number` records; return how many there are then."""
+        """Wait for at least `number` records, and return their number."""
         deadline = time.monotonic() + timeout_s
         while (count := self.count()) < number:
             process.check()
             if time.monotonic() > deadline:
-                raise StreamsError(f"{count} of {number} messages within {timeout_s:g} s")
-            # Kafka does not notify anyone of a new end offset: ask again until the deadline.
+                raise StreamsError(f"required {number} messages within {timeout_s:g} s, got {count}")
+            # Kafka does not notify clients of new end offsets: poll until the deadline.
             time.sleep(POLL_S)
         return count
 
 
 def producer_options(bootstrap_servers: str) -> dict[str, str | int]:
-    """Return what every producer of the benchmarks has: Kafka's own partitioner, and room for a backlog."""
+    """Return the options of every producer of the benchmarks: Kafka's own partitioner, and a queue for a backlog."""
     return {
         "bootstrap.servers": bootstrap_servers,
         "partitioner": "murmur2_random",

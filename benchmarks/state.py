@@ -20,20 +20,21 @@ from streams.settings import Settings, load_settings
 
 TIMEOUT_S = 300.0
 ACTIONS_EACH = 300
-"""Actions of a shopper, after which a profile remembers as much as it can."""
+"""Actions of a shopper, after which a profile has its full size."""
 
 MEMORY_HOW = """\
-Full profiles on the changelog, read by a new worker into an empty directory; the first column after that is what it
-holds then, the second after {events:,} more events. The profiles are those of {different} shoppers after {actions}
-actions each, again and again. RSS counts shared libraries in full, PSS by the processes that share them."""
+A new worker reads full profiles from the changelog into an empty directory. RSS and PSS are measured then, and again,
+"serving", after {events:,} more events. The profiles are those of {different} shoppers after {actions} actions each,
+repeated for the other shoppers. RSS counts shared libraries in full. PSS divides them by the processes that share
+them."""
 RECOVERY_HOW = """\
-From the assignment of partitions to the end of Faust's recovery, as the worker emits them. Cold: into an empty
-directory. Warm: the same worker stopped by SIGTERM and started again on its directory."""
+Recovery lasts from the assignment of partitions to the end of Faust's recovery, as the worker reports them. Cold: into
+an empty directory. Warm: the same worker, stopped by SIGTERM and started again on its directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was measured with a number of shoppers and of items. Sizes in bytes, durations in seconds."""
+    """The figures for a number of shoppers and of items. Sizes in bytes, durations in seconds."""
 
     shoppers: int
     items: int
@@ -48,14 +49,16 @@ class State:
 
 
 def measure(stage: Stage) -> Section:
-    """Measure each number of shoppers on a worker of its own; the largest also with the large catalogue."""
+    """Measure each number of shoppers on a new worker, and the largest one also with the large catalogue."""
     sizes = stage.sizes
     stage.progress("making full profiles")
     profiles = full_profiles(stage)
     states = [_measure(stage, profiles, shoppers) for shoppers in (0, *sizes.profiles)]
     states.append(_measure(stage, profiles, max(sizes.profiles), sizes.large_catalogue))
     how = MEMORY_HOW.format(events=sizes.profile_events, different=sizes.different_profiles, actions=ACTIONS_EACH)
-    memory = ("shoppers", "items", "RSS", "PSS", "RSS, serving", "PSS, serving", "a profile", "on disk", "each on disk")
+    memory = (
+        "shoppers", "items", "RSS", "PSS", "RSS, serving", "PSS, serving", "profile", "disk", "disk per shopper",
+    )  # fmt: skip
     recovery = ("shoppers", "items", "cold s", "profiles/s", "warm s", "stop s", "start to serving, warm s")
     return Section(
         title="Memory and recovery",
@@ -93,7 +96,7 @@ def _measure(stage: Stage, profiles: Sequence[bytes], shoppers: int, items: int 
 
 
 def _started(worker: Process) -> tuple[float, float]:
-    """Wait until it serves; return the seconds of recovery, and of the whole start."""
+    """Wait until the worker serves. Return the seconds of recovery, and of the whole start."""
     recovered, ready = worker.wait_for("recovered", TIMEOUT_S), worker.wait_for("ready", TIMEOUT_S)
     return recovered - worker.wait_for("assigned", TIMEOUT_S), max(recovered, ready) - worker.started_at
 
@@ -105,7 +108,7 @@ def _serve(stage: Stage, settings: Settings, worker: Process, shoppers: int) -> 
 
 
 def full_profiles(stage: Stage) -> list[bytes]:
-    """Return the stored bytes of shoppers who have done much, as the product itself makes them."""
+    """Return the stored bytes of shoppers with many actions, made by the code of the service."""
     sizes = stage.sizes
     count, shoppers = sizes.different_profiles * ACTIONS_EACH, sizes.different_profiles
     sent = stage.shop.events(count, shoppers=shoppers, searches=sizes.searches, seed=sizes.seed)
@@ -115,9 +118,9 @@ def full_profiles(stage: Stage) -> list[bytes]:
 
 
 def changelog(settings: Settings, profiles: Sequence[bytes], shoppers: int, seed: int) -> Iterator[Record]:
-    """Give each shopper one of the profiles. Replay's topics have other names: a worker sees no place in them."""
+    """Yield one of the profiles for each shopper. A replay's topics differ, so a worker ignores its offsets in them."""
     topic = changelog_topic(settings)
-    # By chance, not in turn: equal profiles side by side would compress.
+    # Chosen at random: equal profiles next to each other would compress.
     chosen = np.random.default_rng(seed).integers(len(profiles), size=shoppers).tolist()
     for number, place in enumerate(chosen):
         yield topic, f"shopper-{number}".encode(), profiles[place]

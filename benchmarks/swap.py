@@ -1,6 +1,7 @@
-"""What a change of the model costs while shoppers are served: the event loop's largest lag, latency, the time it takes.
+"""The cost of a model change under load: the event loop's largest lag, the latency, and the duration.
 
-The second bundle is the shipped one with its dimensions in another order: as heavy, and in a space of its own.
+The second bundle is the shipped one with its dimensions in another order. It costs the same, and has another vector
+space.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ VERSION = "swapped"
 LAG_EMITTED_S = 0.25
 LAG, TAKEN_OVER = "lag", "taken over"
 HOW = """\
-{rate:g} events/s, {items:,} items, one worker with the real model; a bundle of another vector space is pinned, and
-when it has taken over, the old one again, whose vectors are still there. "Lag" is how late a task of the worker's
-event loop, which sleeps for two milliseconds again and again, woke up at its worst. "Busy" is the most CPU time that
-the worker itself used in such a delay: the rest was other processes' turn on the cores. Latency is end to end, of the
-events that were due in the time."""
+One worker serves {rate:g} events/s with the real model and {items:,} items. A bundle of another vector space is pinned.
+When it has taken over, the old one is pinned again; its vectors are still stored. A task of the worker's event loop
+sleeps for two milliseconds repeatedly. "Lag" is the largest delay of its wake-up. "Busy" is the most CPU time that the
+worker itself used in such a delay; in the rest, other processes had the cores. Latency is end to end, for the events
+that were due in the period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of the run, from and to in seconds of the shared clock."""
+    """A period of the run, from and to in seconds of the shared clock."""
 
     name: str
     start: float
@@ -46,7 +47,7 @@ class Stretch:
 
 
 def measure(stage: Stage) -> Section:
-    """Swap there and back under load."""
+    """Change the model and change it back under load."""
     home = stage.bundle
     models = stage.directory / "models"
     copied(stage.settings("unused").model_path, models / home.name / VERSION, turned)
@@ -69,7 +70,7 @@ def measure(stage: Stage) -> Section:
 
 
 class _Changes(threading.Thread):
-    """Pins one model, then the other, while the load goes on elsewhere."""
+    """A thread that pins one model, then the other, while the load runs in other processes."""
 
     def __init__(self, settings: Settings, worker: Process, there: ModelPin, back: ModelPin) -> None:
         super().__init__(daemon=True)
@@ -88,7 +89,7 @@ class _Changes(threading.Thread):
             time.sleep(BETWEEN_S)
 
     def stretches(self, result: load.Load) -> list[Stretch]:
-        """Return the parts of the run."""
+        """Return the periods of the run."""
         (there, new), (back, old) = self._times
         begun, ended = (
             result.started + result.schedule.warm_up_s,
@@ -96,9 +97,9 @@ class _Changes(threading.Thread):
         )
         return [
             Stretch("before", begun, there),
-            Stretch("another space takes over", there, new),
+            Stretch("change to another space", there, new),
             Stretch("between", new, back),
-            Stretch("the old model comes back", back, old),
+            Stretch("change back to the old model", back, old),
             Stretch("after", old, max(ended, old)),
         ]
 
@@ -122,12 +123,12 @@ def _section(stage: Stage, result: load.Load, stretches: list[Stretch], lags: li
     sizes = stage.sizes
     worst = max(figures["busy_ms"] for figures in data.values())
     return Section(
-        title="A change of the model under load",
+        title="A model change under load",
         how=HOW.format(rate=sizes.swap_rate, items=sizes.catalogue),
-        tables=(Table(("", "seconds", "largest lag ms", "of it busy ms", "p50 ms", "p99 ms"), tuple(rows)),),
+        tables=(Table(("", "seconds", "largest lag ms", "of this: busy ms", "p50 ms", "p99 ms"), tuple(rows)),),
         says=(
-            f"The worker never kept its own event loop waiting for longer than **{worst:.0f} ms**; "
-            f"{result.fallbacks} lists were not ranked by the model, {result.missing} events have no list.",
+            f"The worker blocked its own event loop for at most **{worst:.0f} ms**. The model did not rank "
+            f"{result.fallbacks} lists, and {result.missing} events have no list.",
         ),
         data=data,
     )

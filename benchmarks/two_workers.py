@@ -1,4 +1,4 @@
-"""Two workers of one group on the same 8 partitions: events a second, and how the work divides."""
+"""Two workers of one group on the same 8 partitions: events per second, and the division of the work."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from streams.settings import Settings
 POLL_S = 0.2
 
 HOW = """\
-{events:,} events ({searches:.0%} searches) are sent at once to 8 partitions when the workers of a group serve, and are
-drained by one worker, then by two; the real model, {items:,} items. The rate runs from list number {warm_up:,} to the
-last one. All workers, the broker and the sender share the machine's {cores} cores, so a second worker can only use what
-the first one leaves idle. "Events" are those of the partitions that the worker owned; "CPU" is what its process used
-meanwhile, as a share of one core."""
+{events:,} events ({searches:.0%} searches) are sent at once to 8 partitions while the workers of a group serve. One
+worker drains them, then two, with the real model and {items:,} items. The rate covers the time from list {warm_up:,} to
+the last list. All workers, the broker and the sender share the machine's {cores} cores, so a second worker can use only
+what the first one leaves idle. "Events" are those of the partitions that the worker owned. "CPU" is the usage of its
+process in this time, as a share of one core."""
 
 
 def measure(stage: Stage) -> Section:
@@ -47,7 +47,7 @@ def measure(stage: Stage) -> Section:
         events=sizes.backlog_events, searches=sizes.searches, items=sizes.catalogue, warm_up=sizes.backlog_warm_up,
         cores=stage.cores,
     )  # fmt: skip
-    header = ("", "events/s", "partitions", "events", "CPU", "µs an event")
+    header = ("", "events/s", "partitions", "events", "CPU", "µs per event")
     return Section(title="Two workers", how=how, tables=(Table(header, tuple(rows)),), data=data)
 
 
@@ -57,7 +57,7 @@ def _worker(stage: Stage, settings: Settings, number: int) -> Process:
 
 
 def wait_for_partitions(settings: Settings, workers: Sequence[Process]) -> list[set[int]]:
-    """Wait until the workers own every partition of the clicks between them, and have recovered their state.
+    """Wait until the workers together own every partition of the clicks and have recovered their state.
 
     Returns the partitions of each worker.
     """
@@ -73,25 +73,25 @@ def wait_for_partitions(settings: Settings, workers: Sequence[Process]) -> list[
         for worker in workers:
             worker.check()
         if time.monotonic() > deadline:
-            raise StreamsError(f"the partitions were not divided within {READY_S:g} s: {owned}")
-        # The workers report through their log files, which notify nobody: read them again until the deadline.
+            raise StreamsError(f"required partitions divided among the workers within {READY_S:g} s, got {owned}")
+        # Workers report through their log files, which send no notification: poll until the deadline.
         time.sleep(POLL_S)
 
 
 def assigned_partitions(worker: Process, topic: str) -> set[int]:
-    """Return a topic's partitions that the worker got at the last rebalance."""
+    """Return a topic's partitions that the worker received at the last rebalance."""
     assignments = worker.emitted("assigned")
     return {partition for name, partition in assignments[-1]["partitions"] if name == topic} if assignments else set()
 
 
 def is_recovered(worker: Process) -> bool:
-    """Tell whether the recovery that follows the worker's last assignment is over."""
+    """Return whether the recovery after the worker's last assignment is complete."""
     assigned, recovered = (worker.emitted(event) for event in ("assigned", "recovered"))
     return bool(assigned and recovered and recovered[-1]["at"] > assigned[-1]["at"])
 
 
 def events_of(stage: Stage, settings: Settings, partitions: set[int]) -> int:
-    """Return how many events there are on some partitions of both topics."""
+    """Return the number of events on some partitions of both topics."""
     consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": "nobody"})
     places = [TopicPartition(t, p) for t in (settings.clicks_topic, settings.searches_topic) for p in partitions]
     count = sum(int(consumer.get_watermark_offsets(place, timeout=10)[1]) for place in places)

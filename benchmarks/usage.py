@@ -1,4 +1,4 @@
-"""CPU time of processes and of their threads, read from outside: psutil for the process, /proc for its threads."""
+"""CPU time of processes and their threads, read from outside: psutil for the process, /proc for its threads."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 
 MAIN = "event loop"
-"""The main thread of a worker."""
+"""The name of a worker's main thread in the tables."""
 LEFT = "other threads"
 NANOSECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds that a process had used at a moment: in all, and by thread as (id, name)."""
+    """CPU seconds that a process had used at a moment: in total, and by thread as (id, name)."""
 
     at: float
     seconds: float
@@ -26,20 +26,20 @@ class Usage:
 
 
 def usage_of(pid: int) -> Usage:
-    """Read what a process has used. There are no threads where the system has no /proc."""
+    """Read the usage of a process. Without /proc, there are no threads in it."""
     used = psutil.Process(pid).cpu_times()
     return Usage(time.monotonic(), float(used.user + used.system), _threads(Path(f"/proc/{pid}/task"), pid))
 
 
 def seconds_of(pids: list[int]) -> float:
-    """Return the CPU seconds of some processes together."""
+    """Return the total CPU seconds of some processes."""
     return sum(usage_of(pid).seconds for pid in pids)
 
 
 def by_thread(before: Usage, after: Usage) -> dict[str, float]:
-    """Return the CPU seconds between two moments by the thread's name, most first; threads of a pool are one.
+    """Return the CPU seconds between two moments by thread name, highest first. Threads of a pool count as one.
 
-    Threads that ended in between are in the rest, as their last figures are unknown.
+    Threads that ended in between are in the rest, because their last figures are unknown.
     """
     used: Counter[str] = Counter()
     for thread, seconds in after.threads.items():
@@ -51,7 +51,7 @@ def by_thread(before: Usage, after: Usage) -> dict[str, float]:
 
 
 def gathered(threads: Mapping[str, float], least: float) -> dict[str, float]:
-    """Add up threads that used less than `least` of the whole."""
+    """Merge threads that used less than `least` of the total."""
     whole = sum(threads.values()) or 1.0
     kept = {name: seconds for name, seconds in threads.items() if seconds / whole >= least and name != LEFT}
     rest = sum(threads.values()) - sum(kept.values())

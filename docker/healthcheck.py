@@ -1,6 +1,6 @@
-"""The container's health: exit code 0 where the worker in it serves, as its own /readyz says.
+"""The container's health check: exit code 0 if the worker's /readyz says that it serves.
 
-In Python, because the image has no curl; `http.client`, because nothing may send this through a proxy.
+It is in Python because the image has no curl. It uses `http.client` because that ignores proxy settings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TIMEOUT_S = 4.0
 
 
 def problem(port: int) -> str | None:
-    """Return why the worker does not serve, None where it does."""
+    """Return the reason why the worker does not serve, or None if it serves."""
     connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")

@@ -1,4 +1,4 @@
-"""A function: (query, candidates) -> ranked list. Knows neither Kafka nor time nor state."""
+"""Ranking as a function: (query, candidates) -> ranked list. It does not depend on Kafka, time or state."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 __all__ = ["load_bundle"]
 
-# From 1.29 on, ONNX Runtime's Linux builds report the models they open to their maker unless told before its import.
+# From 1.29 on, ONNX Runtime's Linux builds report opened models to Microsoft unless this is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> Any:
-    # The contracts import `inference.types`: they must not pay for a tokenizer and a runtime.
+    # Imported on first use: the contracts import `inference.types`, and must not load a tokenizer and a runtime.
     if name == "load_bundle":
         from inference.bundle import load_bundle
 

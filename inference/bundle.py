@@ -25,14 +25,14 @@ from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, RankedList, Vector
 
 BY_CONTENT = (sources.SHORT_TERM, sources.LONG_TERM, sources.QUERY, sources.WORDS)
-"""Sources that need nothing but the query and the items."""
+"""Sources that need only the query and the items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A loaded and verified model. Safe to use from several threads.
 
-    `queries` and `items` are encoders of one vector space, the same object where one file serves both purposes;
+    `queries` and `items` are encoders of one vector space, and the same object if one file serves both purposes.
     `provider` is the execution provider of the queries.
     """
 
@@ -54,7 +54,7 @@ class Bundle:
 
     @property
     def vector_space(self) -> str:
-        """Names the space of the vectors: of the same encoder and tokenizer, whatever the ranker."""
+        """The name of the vector space, which depends on the encoder and the tokenizer and not on the ranker."""
         return vector_space(self.manifest)
 
     @property
@@ -65,8 +65,8 @@ class Bundle:
     def encode(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vector:
         """Return one L2-normalised vector for each text, float32 (n, dim), in the order of `texts`.
 
-        By the file that serves queries: for few and short texts. `progress` is called after each batch with the
-        number of texts it held.
+        Uses the encoder file for queries, which suits few and short texts. `progress` is called after each batch with
+        its number of texts.
 
         Raises:
             ScoringError: the graph failed, or a text is not valid Unicode.
@@ -74,16 +74,19 @@ class Bundle:
         return self.queries.encode(texts, progress=progress)
 
     def encode_items(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vector:
-        """Return what `encode` does, by the file that serves the catalogue: for many texts, `item_text` of items."""
+        """Return vectors as `encode` does, by the encoder file for the catalogue, which suits many texts.
+
+        The texts are `item_text` of items.
+        """
         return self.items.encode(texts, progress=progress)
 
     def encode_query(self, text: str) -> Vector:
-        """Return the vector (dim,) of what a shopper typed, normalised as every query is. Raises ScoringError."""
+        """Return the vector (dim,) of a typed search, which is normalised like every query. Raises ScoringError."""
         (vector,) = self.encode([normalise_query(text)])
         return np.asarray(vector, dtype=np.float32)
 
     def rank(self, query: Query, candidates: Sequence[Item]) -> RankedList:
-        """Rank `candidates` for `query`, encoding their texts and the query's: for notebooks and evaluations.
+        """Rank `candidates` for `query`, with their texts and the query's encoded here. For notebooks and evaluations.
 
         Raises:
             ScoringError: a graph failed.
@@ -92,7 +95,7 @@ class Bundle:
         return ranked
 
     def over(self, candidates: Sequence[Item]) -> Recommender:
-        """Return what ranks these candidates and all of them, by what their texts say. Raises ScoringError."""
+        """Return a recommender over exactly these candidates, by the content of their texts. Raises ScoringError."""
         catalogue = Catalogue(self.dim, exact_limit=len(candidates) + 1)
         for item, vector in zip(candidates, quantise(self.encode_items([*map(item_text, candidates)])), strict=True):
             catalogue.upsert(item, vector)
@@ -107,22 +110,24 @@ class Bundle:
 
 
 def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,), threads: int = 1) -> Bundle:
-    """Load the bundle in the folder `path` and verify what it takes of it: checksums, signatures, golden outputs.
+    """Load the bundle in the folder `path` and verify the loaded files: checksums, signatures, golden outputs.
 
-    `providers` are execution providers in order of preference: for each purpose, queries and catalogue, the first one
-    counts that works here and that the bundle has a file for; the others are warned of and passed over. `threads` is
-    for each graph. It takes about half a second: load off the event loop. The longest that it keeps other threads from
-    running is the parse of the tokenizer, about 20 ms for 30,000 tokens.
+    `providers` are execution providers in order of preference. For each purpose, queries and catalogue, the first
+    provider is used that works on this machine and for which the bundle has a file; a warning is logged for the others.
+    `threads` is the number of threads of each graph.
+
+    Loading takes about half a second, so load outside of the event loop. It blocks other threads longest while it
+    parses the tokenizer, about 20 ms for 30,000 tokens.
 
     Raises:
-        BundleError: the bundle is incomplete, damaged, of another format, or does not compute what it promises.
+        BundleError: the bundle is incomplete, damaged, of another format, or its outputs differ from the golden ones.
         ProviderError: ONNX Runtime is not installed, or two of its distributions are.
     """
     folder = Path(path)
     manifest = read_manifest(folder)
     if manifest.features != FEATURES:
         raise BundleError(
-            f"{folder}: this version computes the features {', '.join(FEATURES)}, the bundle's ranker was fitted to "
+            f"{folder}: required a ranker fitted to {', '.join(FEATURES)}, got one fitted to "
             f"{', '.join(manifest.features)}: fit it anew, see docs/model.md"
         )
     loader = Loader(folder, manifest, providers, threads)

@@ -1,9 +1,9 @@
-"""What can go wrong in inference, as one tree.
+"""The exceptions of inference, as one tree.
 
 InferenceError
-├── BundleError      a model bundle is incomplete, damaged, or does not compute what its manifest promises
+├── BundleError      a model bundle is incomplete, damaged, or its outputs differ from those in its manifest
 ├── DataError        training data are missing or damaged
-├── ProviderError    the installed ONNX Runtime cannot give what was asked of it
+├── ProviderError    ONNX Runtime is missing, or the installed one cannot be used
 └── ScoringError     a model failed on an input
 """
 
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 
 class InferenceError(Exception):
-    """Anything that inference refuses or fails to do."""
+    """Base class of all errors that inference raises."""
 
 
 class BundleError(InferenceError):
-    """A model bundle is incomplete, damaged, or does not compute what its manifest promises."""
+    """A model bundle is incomplete, damaged, or its outputs differ from those in its manifest."""
 
 
 class DataError(InferenceError):
@@ -23,7 +23,7 @@ class DataError(InferenceError):
 
 
 class ProviderError(InferenceError):
-    """The installed ONNX Runtime cannot give what was asked of it."""
+    """ONNX Runtime is missing, or the installed one cannot be used."""
 
 
 class ScoringError(InferenceError):

@@ -1,4 +1,4 @@
-"""Opens the files of a bundle: the right one for each purpose and provider, each checked before anybody uses it."""
+"""Opens the files of a bundle: the right one for each purpose and provider, each checked before use."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from inference.ranking.scorer import Scorer
 logger = logging.getLogger(__name__)
 
 MIN_COSINE = 0.998
-"""Least cosine of a computed vector to its golden one. Other processors and providers round otherwise."""
+"""Least cosine of a computed vector to its golden one. Other processors and providers round differently."""
 MAX_SCORE_ERROR = 1e-3
-"""Greatest distance of a computed score to its golden one."""
+"""Greatest difference of a computed score from its golden one."""
 
 
 class Loader:
-    """Loads the parts of one bundle; a file that serves two purposes is opened once."""
+    """A loader of the parts of one bundle. A file that serves two purposes is opened once."""
 
     def __init__(self, folder: Path, manifest: Manifest, providers: Sequence[str] = (CPU,), threads: int = 1) -> None:
         self._folder, self._manifest, self._threads = folder, manifest, threads
@@ -41,10 +41,10 @@ class Loader:
         self._open: dict[tuple[str, str], TextEncoder] = {}
 
     def encoder_for(self, purpose: Purpose) -> TextEncoder:
-        """Return the encoder for `purpose` on the first provider that works and that the bundle has a file for.
+        """Return the encoder for `purpose` on the first provider that works and for which the bundle has a file.
 
         Raises:
-            BundleError: there is none, a file is damaged, or it does not compute what the manifest promises.
+            BundleError: there is none, a file is damaged, or its outputs differ from the golden ones of the manifest.
         """
         for provider in self._providers:
             file = self._file(purpose, provider)
@@ -52,7 +52,7 @@ class Loader:
                 logger.warning("%s: no encoder file for %s on %s", self._folder, purpose, provider)
                 continue
             encoder = self.encoder(file, provider)
-            # A session that could not have its provider runs on the CPU: there the CPU's own file is the faster one.
+            # A session whose provider does not work runs on the CPU, where the CPU's own file is faster.
             if encoder.provider == provider or provider == self._providers[-1]:
                 return encoder
         raise BundleError(f"{self._folder}: no encoder file for {purpose} on any of {', '.join(self._providers)}")
@@ -74,8 +74,8 @@ class Loader:
     def scorer(self) -> Scorer:
         """Open the ranker on the first provider that works and check it. Raises BundleError.
 
-        On the CPU the graph's network runs compiled, which takes a fraction of the time; a graph of another shape, and
-        any graph on a GPU, runs in ONNX Runtime.
+        On the CPU the graph's network runs as a compiled kernel, which takes a fraction of the time. A graph of another
+        form, and any graph on a GPU, runs in ONNX Runtime.
         """
         content = read_file(self._folder, self._manifest.of_role(RANKER))
         session = open_session(content, name="ranker", providers=self._providers[:1], threads=1)
@@ -98,15 +98,15 @@ class Loader:
         for each, vector in zip(file.golden, vectors, strict=True):
             if len(each.vector) != 2 * encoder.dim:
                 raise BundleError(
-                    f"{where}: the golden vector of {each.text!r} must have {2 * encoder.dim} bytes, it has "
+                    f"{where}: the golden vector of {each.text!r}: required {2 * encoder.dim} bytes, got "
                     f"{len(each.vector)}"
                 )
             required = np.frombuffer(each.vector, dtype="<f2").astype(np.float32)
             cosine = float(vector @ required / max(float(np.linalg.norm(required)), 1e-9))
             if not cosine >= MIN_COSINE:
                 raise BundleError(
-                    f"{where}: the encoder must give {each.text!r} its golden vector to a cosine of {MIN_COSINE}, "
-                    f"on {encoder.provider} it came to {cosine:.4f}"
+                    f"{where}: {each.text!r}: required the golden vector to a cosine of {MIN_COSINE}, "
+                    f"got {cosine:.4f} on {encoder.provider}"
                 )
 
     def _check_scores(self, scorer: Scorer) -> None:
@@ -117,13 +117,13 @@ class Loader:
                 raise BundleError(f"{self._folder}: the golden inputs of the manifest fail: {error}") from error
             if not abs(float(score) - each.score) <= MAX_SCORE_ERROR:
                 raise BundleError(
-                    f"{self._folder}: the ranker must score the golden features {each.score:.5f} to within "
-                    f"{MAX_SCORE_ERROR}, it gave {float(score):.5f}"
+                    f"{self._folder}: the ranker: required a score of {each.score:.5f} ± {MAX_SCORE_ERROR} for the "
+                    f"golden features, got {float(score):.5f}"
                 )
 
 
 def check_signature(folder: Path, session: Session, graph: Graph) -> None:
-    """Require that the graph takes and gives what the manifest says. Raises BundleError."""
+    """Require that the graph has the inputs and outputs of the manifest. Raises BundleError."""
     required = ({each.name for each in graph.inputs}, {each.name for each in graph.outputs})
     came = (set(session.inputs), {session.output})
     if came != required:

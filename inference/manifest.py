@@ -1,4 +1,4 @@
-"""The manifest of a model bundle: what its files are, where they come from, and what they must compute."""
+"""The manifest of a model bundle: its files, their origin, and the outputs that they must compute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANKER: Final = "ranker"
 TOKENIZER: Final = "tokenizer"
 DOCUMENT: Final = "document"
 ROLES: Final = (ENCODER, RANKER, TOKENIZER)
-"""Every bundle has a file of each of these roles, an encoder more than one perhaps."""
+"""Roles of which every bundle has a file. It may have several encoder files."""
 
 Purpose = Literal["query", "catalogue"]
 QUERY: Final[Purpose] = "query"
@@ -27,13 +27,13 @@ CATALOGUE: Final[Purpose] = "catalogue"
 PURPOSES: Final[tuple[Purpose, ...]] = (QUERY, CATALOGUE)
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
-# A name, not a path: a bundle never reaches outside its own folder.
+# A name, not a path, so that a bundle cannot refer to files outside of its folder.
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the bundle. `role` is encoder, ranker, tokenizer or document; `bytes` its size."""
+    """One file of the bundle. `role` is encoder, ranker, tokenizer or document; `bytes` is its size."""
 
     role: str
     name: FileName
@@ -42,7 +42,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tensor(msgspec.Struct, frozen=True):
-    """An input or output of a graph. A dimension is a number, or a word where it is free."""
+    """An input or output of a graph. A dimension is a number, or a name if it is free."""
 
     name: str
     dtype: str
@@ -58,7 +58,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """The teacher, and under which terms its weights come. `sha256` is of the source's weight file."""
+    """The teacher and the licence of its weights. `sha256` is that of the source's weight file."""
 
     model: str
     package: str
@@ -69,7 +69,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Data that the weights were trained on: their licence, how to cite them, what they were used for."""
+    """Data that the weights were trained on: licence, citation, and use."""
 
     name: str
     licence: str
@@ -78,7 +78,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """A measured figure, and what was run to measure it."""
+    """A measured figure, and the command that measured it."""
 
     name: str
     value: float
@@ -86,21 +86,21 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GoldenText(msgspec.Struct, frozen=True):
-    """A text and the vector it must give: float16, little-endian, base64 in the file."""
+    """A text and its required vector: float16, little-endian, base64 in the file."""
 
     text: str
     vector: bytes
 
 
 class GoldenScore(msgspec.Struct, frozen=True):
-    """Features of a candidate and the score they must give."""
+    """Features of a candidate and their required score."""
 
     features: tuple[float, ...]
     score: float
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """How near a file's vectors are to those of the float32 weights in torch: cosines over `texts` held-out titles."""
+    """Cosines of a file's vectors to those of the float32 weights in torch, over `texts` held-out titles."""
 
     mean_cosine: float
     min_cosine: float
@@ -108,16 +108,16 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncoderFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of the encoder's files is for. All of them were rounded from the same weights.
+    """One of the encoder's files and its use. All of them were rounded from the same weights.
 
     Attributes:
         file: its name, one of the bundle's files.
-        precision: of weights and products, in words.
-        purposes: whether queries or the catalogue, or both, are encoded by it.
-        providers: ONNX Runtime's execution providers that it was made for.
+        precision: a description of the precision of weights and products.
+        purposes: whether it encodes queries, the catalogue or both.
+        providers: the execution providers of ONNX Runtime that it is made for.
         graph: its signature.
-        parity: what the rounding cost; None where it was not measured.
-        golden: what it must compute.
+        parity: the effect of the rounding; None if it was not measured.
+        golden: the vectors that it must compute.
     """
 
     file: FileName
@@ -130,7 +130,7 @@ class EncoderFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """What people should know before they use the model; docs/model.md has it in full."""
+    """A short model card; docs/model.md has the details."""
 
     licence: str
     languages: tuple[str, ...]
@@ -146,7 +146,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         created_from: the teacher.
         weights: sha256 of the float32 weights that every encoder file was rounded from.
         features: the ranker's input columns in order.
-        golden: what the ranker must compute, to within the tolerance of `inference.bundle`.
+        golden: the scores that the ranker must compute, within the tolerance of `inference.loading`.
     """
 
     format: int = FORMAT
@@ -180,7 +180,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the bundle in `folder`.
 
     Raises:
-        BundleError: there is none, it is damaged or incomplete, or it is of a format that this version does not know.
+        BundleError: there is none, it is damaged or incomplete, or this version does not support its format.
     """
     path = folder / MANIFEST
     raw = _read(path, "a model bundle is a folder with manifest.json and the files it lists")
@@ -211,9 +211,9 @@ def _check_complete(path: Path, manifest: Manifest) -> None:
 
 
 def vector_space(manifest: Manifest) -> str:
-    """Name the space that the encoder's vectors live in: the same for the same weights and tokenizer, to the byte.
+    """Return the name of the encoder's vector space: the same name for byte-identical weights and tokenizer.
 
-    Vectors of two spaces must not be compared. A new ranker, or the same weights rounded otherwise, keep the space.
+    Vectors of two spaces must not be compared. A new ranker, or another rounding of the same weights, keeps the space.
     """
     return f"{manifest.name}-{stable_key(manifest.weights + manifest.of_role(TOKENIZER).sha256):016x}"
 

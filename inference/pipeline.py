@@ -1,4 +1,4 @@
-"""The whole function: retrieve -> filter -> score -> rank, a batch at a time, observed stage by stage."""
+"""The complete ranking: retrieve -> filter -> score -> rank, one batch at a time, with each stage timed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from inference.types import Item, Keys, Query, RankedList, Vector
 SCORING_FAILED = "scoring_failed"
 
 Observer = Callable[[str, float], None]
-"""Called with the name of a stage and the seconds that it took for a batch."""
+"""Callback with the name of a stage and the seconds that it took for a batch."""
 
 
 def unobserved(_stage: str, _seconds: float) -> None:
@@ -35,7 +35,7 @@ def unobserved(_stage: str, _seconds: float) -> None:
 
 
 def nothing_goes_together(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
-    """Know of no items that go together."""
+    """Return no co-occurring item for any key."""
     return np.zeros_like(keys)
 
 
@@ -45,25 +45,27 @@ class ScoresFeatures(Protocol):
     def score(self, features: Vector) -> Vector:
         """Return probabilities (n,), float32, for features (n, F), float32. Raises ScoringError.
 
-        The array of features is used again for the next batch: a ranker must not keep it.
+        A ranker must not keep the array of features: it is used again for the next batch.
         """
         ...
 
 
 class Recommender:
-    """Ranks the catalogue for batches of queries. Not thread-safe: one thread at a time, also for the catalogue.
+    """A recommender that ranks the catalogue for batches of queries.
+
+    Not thread-safe: one thread at a time may use it, its catalogue included.
 
     Args:
-        catalogue: what there is to recommend.
+        catalogue: the items.
         scorer: the ranker.
-        sources: where candidates come from.
-        partners: which of a query's items goes with each listed one most often, for the reasons.
-        candidates_per_source: how many each source may bring.
-        candidates_ranked: how many the ranker scores, those that most sources agree on; None for all. What is left out
-            has next to no chance of a place in the list.
-        diversity: in [0, 1], how much the items of a list must differ; a search is answered by relevance alone.
-        places_for_new: of a list that answers no search, how many go to items nobody has acted on yet, at the least.
-        observe: called with how long each stage took.
+        sources: the candidate sources.
+        partners: function that returns the query's item with which each listed item co-occurs most often, for reasons.
+        candidates_per_source: greatest number of candidates from each source.
+        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
+            all. The others have almost no chance of a place in the list.
+        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
+        places_for_new: least number of places for items without any action, in lists that answer no search.
+        observe: called with the duration of each stage.
     """
 
     def __init__(
@@ -91,16 +93,16 @@ class Recommender:
         self._features, self._occluded = _Room(len(FEATURES)), _Room(len(FEATURES))
 
     def use(self, scorer: ScoresFeatures) -> None:
-        """Rank by another model from the next list on; it must know the same features."""
+        """Use another ranker from the next list on. It must take the same features."""
         self._scorer = scorer
 
     def tell(self, observe: Observer) -> None:
-        """Call `observe` from now on with how long each stage takes."""
+        """Set the function that is called with the duration of each stage."""
         self._observe = observe
 
     @property
     def candidates_ranked(self) -> int | None:
-        """How many candidates of a query the ranker scores; None for all."""
+        """The greatest number of a query's candidates that the ranker scores; None for all."""
         return self._most
 
     @property
@@ -109,7 +111,10 @@ class Recommender:
         return tuple(source.name for source in self._sources)
 
     def recommend(self, queries: Sequence[Query]) -> list[RankedList]:
-        """Rank for each query; in retrieval order, marked, where the model fails. For notebooks and evaluations."""
+        """Return a ranked list for each query. For notebooks and evaluations.
+
+        If the model fails, lists keep the retrieval order and are marked as a fallback.
+        """
         shortlists = self.retrieve(QueryBatch.of(queries, self.catalogue.dim))
         try:
             lists = self.rank(shortlists)
@@ -118,16 +123,16 @@ class Recommender:
         return [lists.ranked(number) for number in range(len(lists))]
 
     def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
-        """Collect the candidates of every source for every query and merge them: those to be ranked, or `every` one."""
+        """Return the merged candidates of all sources for every query: those to be ranked, or `every` one."""
         with self._stage("retrieve"):
             return retrieve(self._sources, batch, self.catalogue, self._limit, None if every else self._most)
 
     def to_be_ranked(self, shortlists: Shortlists) -> Shortlists:
-        """Return the candidates that the ranker is to score, out of every one."""
+        """Return those of all candidates that the ranker scores."""
         return shortlists if self._most is None else shortlists.first(self._most)
 
     def rank(self, shortlists: Shortlists) -> Lists:
-        """Score all candidates in one run of the model and order each query's.
+        """Score all candidates in one run of the model and return the list of each query.
 
         Raises:
             ScoringError: the model failed.
@@ -155,7 +160,7 @@ class Recommender:
             )
 
     def features(self, shortlists: Shortlists) -> Vector:
-        """Return what the model sees of all candidates, (C, len(FEATURES)), as the catalogue stands now."""
+        """Return the features of all candidates, (C, len(FEATURES)), by the catalogue's current state."""
         return features(shortlists, self.catalogue)
 
     def _rules(self, sources: Sequence[str]) -> Rules:
@@ -169,9 +174,9 @@ class Recommender:
 
 
 def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: str) -> Lists:
-    """Return the lists as retrieval had them, marked with the reason why the model did not rank them.
+    """Return lists in retrieval order, marked with the reason why the model did not rank them.
 
-    Scores are the fused retrieval scores. Items that left the catalogue since the retrieval are left out.
+    Scores are the fused retrieval scores. Items that were removed from the catalogue since the retrieval are left out.
     """
     candidates, names = shortlists.candidates, _names_of(shortlists.sources)
     starts, positions, items = [0], [], []
@@ -204,7 +209,7 @@ def _item(catalogue: Catalogue, row: int) -> Item | None:
 
 
 class _Names(dict[int, tuple[str, ...]]):
-    """The names of sources by the bits that stand for them, each tuple made once."""
+    """The names of sources by their bits; each tuple is made once."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         super().__init__()
@@ -222,13 +227,13 @@ def _names_of(sources: tuple[str, ...]) -> _Names:
 
 
 class _Room:
-    """An array that is used again from batch to batch: memory that was touched before costs no page faults."""
+    """An array that is used again from batch to batch: memory in use causes no page faults."""
 
     def __init__(self, width: int) -> None:
         self._array: npt.NDArray[np.float32] = np.empty((0, width), dtype=np.float32)
 
     def rows(self, number: int) -> Vector:
-        """Return room for so many rows, (number, width)."""
+        """Return an array of this number of rows, (number, width), with undefined content."""
         if len(self._array) < number:
             self._array = np.empty((max(number, 2 * len(self._array)), self._array.shape[1]), dtype=np.float32)
         return self._array[:number]

@@ -1,7 +1,7 @@
-"""A batch of queries as arrays of fixed width: what kernels read. `Query` is the same for people and notebooks.
+"""A batch of queries as arrays of fixed width, for kernels. `Query` has the same content for people and notebooks.
 
 A query is one record of dtype QUERY, and up to three vectors: of the short-term intent, the long-term intent and the
-search. Lists are padded; each has its length beside it.
+search. Lists are padded, and a field of the record has the length of each.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, Query, Vector
 
 RECENT, HABITS, LABELS = 24, 80, 8
-"""Items of a session and of earlier ones, items bought, categories and brands that a query holds at most."""
+"""Greatest numbers in a query: items of the session and of earlier ones, items bought, categories and brands."""
 SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
 """Places of the vectors."""
 PAST_TENSES = ("viewed", "clicked", "chose", "bought")
-"""The actions on items, in the past tense: `recent_actions` are places in this tuple."""
+"""The actions on items, in the past tense. `recent_actions` are places in this tuple."""
 
 QUERY = np.dtype(
     [
@@ -49,7 +49,7 @@ QUERY = np.dtype(
 )
 """One query. `session`, `recent`, `habits`, `categories` and `brands` are stable keys, newest or heaviest first.
 
-`category_shares` and `brand_shares` lie in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN where
+`category_shares` and `brand_shares` are in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN if
 unknown. `recent_actions` are places in PAST_TENSES. `searching` is 1 if the shopper searches.
 """
 
@@ -59,13 +59,13 @@ Queries = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryBatch:
-    """Queries that are answered together.
+    """Queries that are processed together.
 
     Attributes:
         records: dtype QUERY, (n,).
-        vectors: int8 (n, 3, dim), as `inference.retrieval.vectors.quantise` rounds them; zero where there is none.
-        inverse_norms: 1 / ‖vector‖, float32 (n, 3); 0 where there is no vector.
-        texts: what was searched for, None for a query that is no search.
+        vectors: int8 (n, 3, dim), as `inference.retrieval.vectors.quantise` rounds them; 0 for a missing one.
+        inverse_norms: 1 / ‖vector‖, float32 (n, 3); 0 for a missing vector.
+        texts: the text of each search, None for a query that is no search.
         exclude: stable keys of items that must not be listed, query by query.
         exclude_starts: int64 (n + 1,): those of query i are `exclude[exclude_starts[i]:exclude_starts[i + 1]]`.
     """
@@ -95,7 +95,7 @@ class QueryBatch:
 
     @classmethod
     def joined(cls, batches: Sequence[QueryBatch]) -> QueryBatch:
-        """Return the queries of several batches, at least one, as one."""
+        """Return the queries of several batches, at least one, as one batch."""
         lengths = [np.diff(each.exclude_starts) for each in batches]
         return cls(
             records=np.concatenate([each.records for each in batches]),
@@ -108,7 +108,7 @@ class QueryBatch:
 
     @classmethod
     def of(cls, queries: Sequence[Query], dim: int) -> QueryBatch:
-        """Return the queries as arrays, their vectors of `dim` dimensions; lists are cut to the widths of a record.
+        """Return the queries as arrays, with vectors of `dim` dimensions. Lists are cut to the widths of a record.
 
         Raises:
             ValueError: a remembered action is none of PAST_TENSES.
@@ -159,11 +159,11 @@ def _put(record: np.void, name: str, keys: Keys | Sequence[int]) -> None:
 
 
 def _heaviest(affinities: Mapping[int, float]) -> list[tuple[float, int]]:
-    """Return share and label of the heaviest LABELS, ties by the greater label."""
+    """Return the shares and labels of the heaviest LABELS, ties by the greater label."""
     return sorted(((share, label) for label, share in affinities.items()), reverse=True)[:LABELS]
 
 
 def _place_of(action: str) -> int:
     if action not in PAST_TENSES:
-        raise ValueError(f"action: one of {', '.join(PAST_TENSES)} required, {action!r} came")
+        raise ValueError(f"action: required one of {', '.join(PAST_TENSES)}, got {action!r}")
     return PAST_TENSES.index(action)

@@ -1,4 +1,4 @@
-"""The words of inference: what goes into a ranking and what comes out of it."""
+"""The types of inference: the input and the output of a ranking."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-"""An id that the shop gives: of an item, a user, an event, a session."""
+"""An id from the shop: of an item, a user, an event, a session."""
 
 Key = Annotated[int, msgspec.Meta(ge=0)]
-"""A stable key: 64 bits, and MessagePack holds no more."""
+"""A stable key: 64 bits, the greatest integer of MessagePack."""
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**61), le=2**61)]
-"""A time of an internal record, since the epoch; the difference of two fits into 64 bits."""
+"""A time of an internal record since the epoch. The difference of two times fits into 64 bits."""
 
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
-"""A sum of weights in an internal record: kernels sort and add them, so each is a finite number."""
+"""A sum of weights in an internal record. It is finite, because kernels sort and add weights."""
 
 
 def stable_key(text: str) -> int:
@@ -45,10 +45,11 @@ def label_key(label: str | None) -> int:
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A thing the shop sells, as its catalogue describes it.
+    """An item of the shop's catalogue.
 
-    `category` is a path, root first. `price` is in units of `currency`. An item refers to nothing that could refer to
-    it, so the garbage collector passes by: to visit a whole catalogue would hold all threads up for tenths of a second.
+    `category` is a path, root first. `price` is in units of `currency`. An item cannot be part of a reference cycle, so
+    the garbage collector does not track it. A pass over a whole catalogue would stop all threads for tenths of a
+    second.
     """
 
     item_id: Identifier
@@ -64,7 +65,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
     @property
     def label(self) -> str | None:
-        """The most specific category, the one that is shown to people and that affinities count."""
+        """The most specific category, which is shown to people and which affinities refer to."""
         return self.category[-1] if self.category else None
 
 
@@ -77,13 +78,13 @@ class Remembered(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Habits:
-    """What a shopper buys, and how regularly: one entry an item, arrays of shape (n,), heaviest first.
+    """The items that a shopper buys, and how regularly: arrays of shape (n,), one entry for each item, heaviest first.
 
     Attributes:
         keys: stable keys of the items, uint64.
         weights: purchases, decayed to now, float32.
         elapsed_days: days since the last purchase, float32.
-        interval_days: the usual days between two purchases, float32; 0 where there was only one.
+        interval_days: the usual days between two purchases, float32; 0 if there was only one.
     """
 
     keys: Keys
@@ -96,21 +97,21 @@ NO_HABITS = Habits(NO_KEYS, *3 * (np.empty(0, dtype=np.float32),))
 
 
 class PriceHabit(NamedTuple):
-    """Mean and standard deviation of log(1 + price) over what the shopper acted on, decayed."""
+    """Decayed mean and standard deviation of log(1 + price) over the items that the shopper acted on."""
 
     mean: float
     deviation: float
 
 
 class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What shoppers did before they came to an item, decayed to `as_of_ms` (event time); bounded.
+    """The items and searches before actions on an item, with weights decayed to `as_of_ms` (event time); bounded.
 
     Attributes:
         key: the item's stable key.
-        as_of_ms: the time of the newest action in it.
+        as_of_ms: the time of the newest action that counts.
         mass: the weight of all actions on the item.
-        before: of each item acted on earlier in the same session: its stable key and the weight of the pair.
-        queries: of each search that led to the item: the normalised query and the weight of the actions after it.
+        before: for each item acted on earlier in the same session, its stable key and the weight of the pair.
+        queries: for each search that led to the item, the normalised query and the weight of the actions after it.
     """
 
     key: Key
@@ -121,9 +122,9 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
 
 
 class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A session so far: `items` are the stable keys of what the shopper acted on, oldest first, each once; bounded.
+    """A session so far: `items` are the stable keys of its items, oldest first, each once; bounded.
 
-    `key` tells sessions apart and says nothing of the shopper; `at_ms` is the event time of the newest action.
+    `key` identifies the session and does not reveal the shopper. `at_ms` is the event time of the newest action.
     """
 
     key: Key
@@ -133,10 +134,10 @@ class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is known about a shopper at the moment of a ranking. Everything is optional.
+    """The data about a shopper at the time of a ranking. All fields are optional.
 
     Vectors are float32 of shape (dim,) and L2-normalised. Affinities map stable keys of labels to shares in [0, 1].
-    `session` are the items of the present session, newest first; `recent` those of any session, newest first.
+    `session` has the items of the current session, newest first, and `recent` those of any session, newest first.
     """
 
     text: str | None = None
@@ -154,9 +155,9 @@ class Query:
 
 
 class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):
-    """A ranked item: the model's probability, the sources that proposed it, and the reason in words.
+    """A ranked item: the model's probability, the sources that proposed it, and the reason as a sentence.
 
-    The garbage collector passes by, as it does by items.
+    Like items, it is not tracked by the garbage collector.
     """
 
     item: Item
@@ -167,7 +168,7 @@ class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class RankedList:
-    """Items by falling score, ties by stable key. `fallback` says why the model did not rank them, if it did not."""
+    """Items by falling score, ties by stable key. `fallback` is the reason why the model did not rank them, if so."""
 
     items: tuple[ScoredCandidate, ...]
     fallback: str | None = None

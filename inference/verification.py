@@ -1,4 +1,4 @@
-"""Verifies every file of a bundle, also those that would not be loaded here, with one finding for each check."""
+"""Verifies every file of a bundle, also those that this machine would not load, with one finding for each check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inference.ranking.features import FEATURES
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check of a bundle; `detail` says what was found, or why it failed."""
+    """The result of one check of a bundle; `detail` is a description of the result, or the reason of the failure."""
 
     check: str
     passed: bool
@@ -25,9 +25,9 @@ class Finding:
 
 
 def verify_bundle(folder: Path) -> Iterator[Finding]:
-    """Yield a finding for the manifest, each file, each encoder's and the ranker's golden outputs.
+    """Yield a finding for the manifest, for each file, for the golden outputs of each encoder and of the ranker.
 
-    A file made for a provider that this machine lacks is run on the CPU: slower, with the same vectors.
+    A file for a provider that this machine lacks runs on the CPU: slower, with the same vectors.
     """
     try:
         manifest = read_manifest(folder)

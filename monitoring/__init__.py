@@ -1,1 +1,1 @@
-"""What operators watch, made from the code's own names: `python -m monitoring` writes the files."""
+"""Dashboards, alert rules and their documentation, generated from the code: `python -m monitoring` writes the files."""

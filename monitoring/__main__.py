@@ -1,4 +1,4 @@
-"""`python -m monitoring` writes every generated file; with `--check` it only tells which ones are out of date."""
+"""`python -m monitoring` writes every generated file; `--check` only lists the files that are out of date."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ MAKERS: tuple[Callable[[], Mapping[str, str]], ...] = (
     metrics_page.files,
     kubernetes.files,
 )
-"""Each returns contents by their paths in the repository."""
+"""Each returns file contents, keyed by path in the repository."""
 
 
 def made() -> dict[str, str]:
-    """Make the content of every file."""
+    """Return the content of every generated file, keyed by path."""
     return {path: content for maker in MAKERS for path, content in maker().items()}
 
 
 def stale() -> list[str]:
-    """Return the paths of the files that are missing, or not as they would be made now."""
+    """Return the paths of the files that are missing or out of date."""
     return [path for path, content in made().items() if not _is(ROOT / path, content)]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the files, or check them; returns the exit code."""
+    """Write the files, or check them with `--check`. Return the exit code."""
     if "--check" in arguments:
         differing = stale()
         for path in differing:
-            print(f"{path} is not what `python -m monitoring` makes")  # noqa: T201
+            print(f"{path} is out of date: run `python -m monitoring`")  # noqa: T201
         return 1 if differing else 0
     for path, content in made().items():
         (ROOT / path).write_text(content, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The page that lists every metric of a worker, with its labels and the values that are known beforehand."""
+"""The page that lists every metric of a worker, with its labels and their known values."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from streams.metrics import Histogram, Metrics
 HEAD = """\
 # Metrics
 
-What a worker exports at `/metrics`, beside `process_*` and `python_*` of the client library. This page is made from
-`streams/metrics.py` by `python -m monitoring`. Times are in seconds, sizes in bytes. Label sets whose values are listed
-here are there from the start, at 0. No label holds a shopper, an item, a session or a text. With OpenMetrics, buckets
-of `intentstream_end_to_end_latency_seconds` carry the `recommendation_id` of a list as their exemplar.
+A worker exports these metrics at `/metrics`, besides the `process_*` and `python_*` metrics of the client library.
+`python -m monitoring` generates this page from `streams/metrics.py`. Times are in seconds, sizes in bytes. If this page
+lists the values of all labels of a metric, its series exist from the start, at 0. No label identifies a shopper, an
+item or a session, or contains a text. In the OpenMetrics format, buckets of
+`intentstream_end_to_end_latency_seconds` carry the `recommendation_id` of a list as an exemplar.
 
-| Metric | Type | Labels | Says |
+| Metric | Type | Labels | Meaning |
 |---|---|---|---|
 """
 OF_THE_MACHINE = ("version", "python")
 
 
 def files() -> dict[str, str]:
-    """Return the page, by its path."""
+    """Return the page, keyed by path."""
     metrics = [each for each in vars(Metrics()).values() if isinstance(each, Counter | Gauge | Histogram)]
     return {"docs/metrics.md": HEAD + "".join(sorted(map(_line, metrics)))}
 

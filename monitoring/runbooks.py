@@ -1,10 +1,10 @@
-"""Where operators read what to do."""
+"""The address of the runbooks."""
 
 from __future__ import annotations
 
 RUNBOOKS = "docs/runbooks"
-"""The folder in the repository. For links that can be followed, put the address before it at which people read the
-repository, and run `python -m monitoring`."""
+"""The folder in the repository. To make the links work in a browser, prefix it with the address of the repository and
+run `python -m monitoring`."""
 
 
 def page(name: str) -> str:

@@ -1,10 +1,13 @@
-"""The service's objective: shoppers get their list in time. Dashboards and alerts follow from these three."""
+"""The service objective: shoppers get their lists in time. Dashboards and alerts use these three values."""
 
 from __future__ import annotations
 
 OBJECTIVE = 0.99
-"""Share of the lists that are in time."""
+"""Required share of the lists that are in time."""
 THRESHOLD_S = 0.25
-"""In time: so many seconds after the broker took the event. It must be a bucket's bound of the histogram."""
+"""A list is in time if it is delivered within this many seconds of the broker's append of its event.
+
+The value must be a bucket bound of the latency histogram.
+"""
 PERIOD = "30d"
-"""What the error budget is for."""
+"""Period of the error budget."""

@@ -1,8 +1,8 @@
 """Resolve pyproject.toml into the pinned, hashed locks that every installation uses.
 
-`python requirements/lock.py` writes the locks, keeping pins that still satisfy pyproject.toml;
-`--check` changes nothing and fails if a lock is not what pyproject.toml asks for.
-The locks name no index: they install from whichever one the machine is set up to use.
+`python requirements/lock.py` writes the locks, and keeps pins that still satisfy pyproject.toml. `--check` changes
+nothing, and fails if a lock does not match pyproject.toml. The locks name no package index: an installation uses the
+index that the machine is configured for.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ LOCKS = {
     BUILD: (),
 }
 IMAGES = ("cpu.lock", "gpu.lock", "demo.lock", BUILD)
-"""What goes into container images: the versions that the tests ran with."""
+"""The locks of the container images. They use the versions that the tests ran with."""
 
 
 def resolve(lock: Path, extras: tuple[str, ...], *, upgrade: bool) -> None:
-    """Write `lock` for every platform and every Python that pyproject.toml allows."""
+    """Write `lock` for all platforms and all Python versions that pyproject.toml allows."""
     options = [flag for extra in extras for flag in ("--extra", extra)]
     options += ["--constraint", str(HERE / TESTED)] if lock.name in IMAGES else []
     options += ["--upgrade"] if upgrade else []
@@ -50,7 +50,7 @@ def resolve(lock: Path, extras: tuple[str, ...], *, upgrade: bool) -> None:
 
 
 def build_requirements() -> str:
-    """Return what the wheel is built with, a line each: for uv, which takes it from no table of pyproject.toml."""
+    """Return the build requirements, one on each line. uv cannot read them from pyproject.toml by itself."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())
     return "\n".join(project["build-system"]["requires"])
 
@@ -59,7 +59,7 @@ def main() -> int:
     """Write the locks, or check them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true", help="fail if a lock is out of date")
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
+    parser.add_argument("--upgrade", action="store_true", help="use the newest versions that fit")
     options = parser.parse_args()
     stale = []
     for name, extras in LOCKS.items():

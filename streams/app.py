@@ -1,4 +1,4 @@
-"""The composition root: the one module that knows every part of a worker and wires them together."""
+"""Composition root: the one module that imports every part of a worker and wires them together."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from streams.worker.service import Worker, WorkerApp
 from streams.worker.watch import Watch
 
 PENDING_PAIRS = 128
-"""Messages of `item-pairs` that wait at most to be published together; twice as many may be under way."""
+"""Most messages of `item-pairs` that wait to be published together; twice as many may be in flight."""
 ITEMS_IN_FLIGHT = 64
-"""Messages of `items` that are under way at once: a new catalogue is encoded with the patience of its topic."""
+"""Most messages of `items` in flight: the rest of a new catalogue waits on its topic while these are encoded."""
 
 
 def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleStore | None = None) -> Worker:
-    """Wire a worker that serves with `bundle` until another one of `store` takes over."""
-    health = Health(model_verified=True)  # a bundle loads only if it is right
+    """Wire a worker that serves `bundle` until another bundle of `store` replaces it."""
+    health = Health(model_verified=True)  # loading a bundle verifies it
     app = faust_app(settings, metrics, health)
     producer = BatchProducer(client_options(settings), linger_ms=settings.producer_linger_ms)
     dead_letters = DeadLetters(producer, metrics, settings.dead_letters_topic)
@@ -163,7 +163,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
 
 @dataclass(frozen=True, slots=True)
 class Servables:
-    """Makes the servables of a worker: they share its thread and what shoppers do, and nothing that holds a vector."""
+    """Factory of servables. All share the thread and the behaviour; those of different spaces share no vectors."""
 
     settings: Settings
     behaviour: Behaviour
@@ -172,7 +172,7 @@ class Servables:
     thread: ThreadPoolExecutor
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
-        """Make a servable; of a bundle in the space of the one before it, with its catalogue and known searches."""
+        """Make a servable. If `before` has the same vector space, share its catalogue and cached query vectors."""
         settings, metrics = self.settings, self.metrics
         if before is not None and before.live.space == bundle.vector_space:
             live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
@@ -191,7 +191,7 @@ class Servables:
 
 
 def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
-    """Make the Faust app: a consumer group and commits; no web server, and nothing declared on its own."""
+    """Make the Faust app, which consumes in a group and commits. It has no web server and creates no topics."""
     directory = settings.data_dir / "faust"
     directory.mkdir(parents=True, exist_ok=True)
     return WorkerApp(
@@ -203,7 +203,7 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
         store="memory://",
         monitor=WorkerMonitor(metrics, health),
         TableManager=Tables,
-        # Faust would read every value as JSON first, whatever its type, and end where one is none.
+        # Otherwise Faust parses every value as JSON, whatever its type, and stops at an invalid one.
         key_serializer="raw",
         value_serializer="raw",
         web_enabled=False,
@@ -215,7 +215,7 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=settings.commit_interval_seconds,
         broker_session_timeout=settings.session_timeout_seconds,
-        broker_request_timeout=max(90.0, settings.session_timeout_seconds + 1),  # Faust wants it to be the longer one
+        broker_request_timeout=max(90.0, settings.session_timeout_seconds + 1),  # Faust requires a longer one
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,
         stream_recovery_delay=0.0,
         recovery_consistency_check=False,
@@ -223,7 +223,7 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
 
 
 def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer) -> dict[str, StateTable]:
-    """Give the app its tables, by name; they share one block cache."""
+    """Add the tables to the app and return them by name. They share one block cache."""
     cache = shared_cache(settings.rocksdb_block_cache_mb << 20)
     tables = {}
     for name in TABLES:

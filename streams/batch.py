@@ -1,7 +1,8 @@
-"""One pass over a batch, the same in a worker and in `replay`: fold, store, retrieve, rank, compose. No I/O.
+"""One pass over a batch, the same in a worker and in `replay`: fold, store, retrieve, rank. No I/O.
 
-A worker runs it in the scorer's thread, while its event loop watches the deadline. So the pass publishes how far it is.
-Where it is late, the event loop answers the batch with what there is by then, and the pass ends without an answer.
+A worker runs the pass in the scorer's thread, while its event loop watches the deadline. The pass publishes its
+intermediate results. If it is late, the event loop answers the batch with the results so far, and the pass skips the
+rest.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from streams.engine import Engine, Event, Folded
 
 
 class Pass:
-    """A batch of events on its way to their lists.
+    """Batch of events and the results of its steps. Another thread may read the results meanwhile.
 
     Attributes:
-        events: in the order in which they are folded.
-        stored: the profiles' bytes, one a shopper, None for a new one.
-        folded: what folding gave, once the profiles are stored.
-        shortlists: once they are retrieved.
-        lists: once they are ranked.
+        events: the events, in the order of the fold.
+        stored: the profiles' bytes, one for each shopper, None for a new one.
+        folded: result of the fold, None until the profiles are stored.
+        shortlists: candidates, None until they are retrieved.
+        lists: ranked lists, None until they are ranked, and for ever if another thread gave up on them.
     """
 
     __slots__ = ("_given_up", "_lock", "events", "folded", "lists", "shortlists", "stored")
@@ -39,34 +40,35 @@ class Pass:
         self._lock = Lock()
 
     def fold(self, engine: Engine, store: Callable[[Sequence[bytes]], None]) -> Folded:
-        """Fold the events and hand the profiles to `store`."""
+        """Fold the events and pass the profiles to `store`."""
         folded = engine.fold(self.events, self.stored)
         store(folded.profiles)
+        # Last, because another thread may answer the batch from here on: the profiles have to be stored by then.
         self.folded = folded
         return folded
 
     def run(self, engine: Engine, recommender: Recommender, store: Callable[[Sequence[bytes]], None]) -> Folded:
-        """Fold the events, hand the profiles to `store`, and rank; `lists` stays None if another thread gave up on it.
+        """Fold the events, pass the profiles to `store`, and rank. `lists` stays None if another thread gave up.
 
-        In retrieval order, marked, where the ranker fails.
+        If the ranker fails, the lists are in retrieval order and marked as fallbacks.
         """
         folded, lists = self.fold(engine, store), None
         if not self._given_up:
             self.shortlists = recommender.retrieve(folded.queries)
         if not self._given_up and self.shortlists is not None:
             lists = _ranked(recommender, self.shortlists)
-        # Either this thread has the lists or the other one has given up, never both. The lock is taken in any case:
-        # `give_up` may be reading the catalogue, which this thread's next work may change.
+        # The lock decides: either this thread has the lists, or the other one has given up. Take it even after a
+        # `give_up`, which may still be reading the catalogue: this thread's next work may change it.
         with self._lock:
             if not self._given_up:
                 self.lists = lists
         return folded
 
     def give_up(self, answer: Callable[[Folded, Shortlists | None], None]) -> bool:
-        """Stop waiting for the lists of events that are folded, and `answer` with what there is.
+        """Give up on the ranked lists of a folded batch, and call `answer` with the results so far.
 
-        Called by another thread than `run`. Returns False, without an answer, if the lists are there. `run` does not
-        return before `answer` does: its thread cannot go on to change the catalogue that the shortlists refer to.
+        To be called by another thread than `run`. Returns False, without an answer, if the lists exist already. `run`
+        returns only after `answer`, so its thread does not change the catalogue while `answer` reads it.
         """
         if self.folded is None:
             raise RuntimeError("required a batch that is folded, got one that is not")

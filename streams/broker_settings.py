@@ -1,4 +1,4 @@
-"""The part of the settings that says how to reach Kafka, with TLS and SASL, and which combinations make sense."""
+"""Settings of the connection to Kafka, with TLS and SASL, and the check of their combinations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 class BrokerSettings(BaseSettings):
-    """How to reach Kafka; frozen, and a secret never shows in its repr."""
+    """Connection to Kafka. Settings are frozen; a repr hides secrets."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -28,13 +28,13 @@ class BrokerSettings(BaseSettings):
         protected_namespaces=(),
     )
 
-    bootstrap_servers: Brokers = Field("127.0.0.1:9092", description="Brokers to start from: HOST:PORT,HOST:PORT")
-    security_protocol: Protocol = Field("PLAINTEXT", description="How to talk to the brokers")
-    ssl_ca_file: Path | None = Field(None, description="PEM authorities that sign the brokers; unset, the system's")
+    bootstrap_servers: Brokers = Field("127.0.0.1:9092", description="Bootstrap brokers: HOST:PORT,HOST:PORT")
+    security_protocol: Protocol = Field("PLAINTEXT", description="Security protocol of the broker connections")
+    ssl_ca_file: Path | None = Field(None, description="PEM file of trusted authorities; unset: the system's")
     ssl_cert_file: Path | None = Field(None, description="PEM certificate of the client, for mutual TLS")
-    ssl_key_file: Path | None = Field(None, description="PEM key of the client; unset, it is in the certificate's file")
+    ssl_key_file: Path | None = Field(None, description="PEM key of the client; unset: in the certificate file")
     ssl_key_password: SecretStr | None = Field(None, description="Password of the client's key")
-    sasl_mechanism: Mechanism | None = Field(None, description="How the client proves who it is")
+    sasl_mechanism: Mechanism | None = Field(None, description="SASL mechanism")
     sasl_username: str | None = Field(None, description="SASL user name")
     sasl_password: SecretStr | None = Field(None, description="SASL password")
 
@@ -45,7 +45,7 @@ class BrokerSettings(BaseSettings):
 
     @property
     def uses_sasl(self) -> bool:
-        """Whether the client logs in with a name and a password."""
+        """Whether the client logs in with a user name and a password."""
         return self.security_protocol.startswith("SASL_")
 
     @model_validator(mode="after")
@@ -54,7 +54,7 @@ class BrokerSettings(BaseSettings):
         tls = ("ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password")
         if self.uses_sasl and (missing := self._those(sasl, given=False)):
             raise ValueError(f"{PREFIX}SECURITY_PROTOCOL={self.security_protocol} needs {missing} as well")
-        # A setting that is there and does nothing hides a mistake: the connection would be weaker than it looks.
+        # A setting without effect hides a mistake: the connection would be weaker than it looks.
         if not self.uses_sasl and (unused := self._those(sasl, given=True)):
             raise ValueError(f"{unused} needs {PREFIX}SECURITY_PROTOCOL=SASL_SSL (or SASL_PLAINTEXT)")
         if not self.uses_tls and (unused := self._those(tls, given=True)):

@@ -1,4 +1,4 @@
-"""The `intentstream` command: a group that loads the module of a command only when that command is asked for."""
+"""The `intentstream` command group, which imports the module of a command only on first use."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import click
 
 from streams.errors import ConfigurationError, StreamsError
 
-# Said here as well as in the modules, so that `--help` need not import numpy, Faust and ONNX Runtime.
+# The commands' summaries are repeated here, so that `--help` does not import numpy, Faust and ONNX Runtime.
 COMMANDS = {
     "demo": "Replay real purchases through a broker and a worker, live.",
     "worker": "Run one worker: interactions in, recommendations out.",
     "produce": "Publish interactions and items from JSON Lines files.",
-    "watch": "Show recommendations as they come, with titles.",
+    "watch": "Show recommendations as they arrive, with titles.",
     "replay": "Recommend for a file of interactions, without Kafka.",
-    "evaluate": "Measure the recommendations on what shoppers did, beside those of simpler ways.",
+    "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
     "examples": "Gather training examples for the ranker.",
-    "train-ranker": "Fit a ranker to what shoppers did, and write it as a new version of the model.",
+    "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
     "topics": "Create or check the Kafka topics.",
-    "model": "Look at model bundles, and change the one that workers serve with.",
+    "model": "Inspect model bundles, and pin the one that workers serve.",
     "encode": "Encode a catalogue into vectors.",
     "compile": "Compile the kernels for this machine's processor.",
-    "distill": "Distil the teacher into a student of a shop's own, and write it as a bundle.",
+    "distill": "Distil the teacher into a student for a shop, and write a model bundle.",
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",
 }
 
 
 class LazyGroup(click.Group):
-    """Commands by name, a module of `streams.commands` each, and our errors as one line each."""
+    """Group of commands, each in its own module of `streams.commands`. It prints the project's errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Name the commands whose module exists, in the order of use."""
+        """Return the commands whose module exists, in the order of use."""
         return [name for name in COMMANDS if find_spec(_module(name))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -51,7 +51,7 @@ class LazyGroup(click.Group):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; our errors become one line on stderr, Ctrl-C a quiet 130."""
+        """Run the command. The project's errors print one line to stderr; Ctrl-C exits silently with code 130."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -67,7 +67,7 @@ def _module(command: str) -> str:
 
 
 def _our_errors() -> tuple[type[Exception], ...]:
-    # Inference is not imported for this: an error of a module that nobody loaded cannot have been raised.
+    # Do not import `inference` for this: a module that is not loaded cannot have raised an error.
     loaded = sys.modules.get("inference.errors")
     return (StreamsError,) if loaded is None else (StreamsError, loaded.InferenceError)
 
@@ -75,13 +75,13 @@ def _our_errors() -> tuple[type[Exception], ...]:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="intentstream")
 def cli() -> None:
-    """Recommend in real time: shoppers' actions in from Kafka, ranked lists out within milliseconds.
+    """Recommend in real time: read shoppers' actions from Kafka, publish ranked lists within milliseconds.
 
-    Settings come from INTENTSTREAM_* in the environment or a .env file; see docs/configuration.md.
+    Settings are INTENTSTREAM_* variables in the environment or a .env file; see docs/configuration.md.
 
     Example: intentstream demo
     """
-    # A command that cannot reach the broker says so in one line; the worker sets up logging of its own.
+    # A command reports an unreachable broker in one line of its own. The worker configures logging itself.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 

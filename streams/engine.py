@@ -1,6 +1,6 @@
-"""The heart of an event's path, the same in a worker and in `replay`: events in, queries out; lists in, messages out.
+"""The engine, the same in a worker and in `replay`: events become queries, ranked lists become messages.
 
-No I/O and no state of its own: profiles come in as bytes and leave as bytes; time and places are arguments.
+It does no I/O and keeps no state. Profiles come in and go out as bytes. Time and places in Kafka are arguments.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ if TYPE_CHECKING:
     from inference.ranking.lists import Lists
 
 INTENT_LABELS = 3
-"""Categories, and brands, that a message names."""
+"""Most categories, and most brands, in the intent of a message."""
 FADED = 0.05
-"""A search whose weight has decayed to less is no intent any more, nor is a short-term intent of that length."""
+"""Smallest weight of a search that counts as an intent, and smallest length of a short-term intent."""
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 OUTCOMES = ("ok", "late", "replayed")
-"""By the outcomes of `streams.profiles.batch`."""
+"""Names of the outcomes of `streams.profiles.batch`."""
 _CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
 class Event(NamedTuple):
-    """An interaction to be folded.
+    """Interaction to fold.
 
     Attributes:
-        interaction: what the shopper did.
-        source: where it lay in Kafka.
-        shopper: the place of the shopper's bytes among those given.
-        vector: the unit vector (dim,) of a search's query, None if there is none.
+        interaction: the interaction.
+        source: its place in Kafka.
+        shopper: place of the shopper's profile in `stored`.
+        vector: unit vector (dim,) of a search's query, None if there is none.
     """
 
     interaction: Interaction
@@ -64,18 +64,17 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folded:
-    """A batch of events after it was folded: what to store, what to rank, what to learn.
+    """Result of folding a batch of events.
 
     Attributes:
         events: the events.
-        profiles: by shopper, the newest bytes, to be stored and logged, also after a replay.
-        queries: one row an event, in order, as of after that event.
-        outcomes: one of OUTCOMES an event. A late event is older than what the shopper did last.
-        intents: what the shopper is after, one tuple an event.
-        approaches, sessions: how shoppers came to the items that they acted on, and their sessions, in order. A replay
-            has them too: its approach's place in Kafka says whether it was counted. A session that is forgotten already
-            is left out.
-        trends: the actions to count, in order, without replays.
+        profiles: newest bytes of each shopper's profile, to be stored and sent to the changelog, also after a replay.
+        queries: one query for each event, in order, with the shopper's state after that event.
+        outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
+        intents: likely intents of the shopper, one tuple for each event.
+        approaches, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
+            transition's place in Kafka decides whether it counts. Sessions without any remembered item are left out.
+        trends: actions to count, in order, without replays.
     """
 
     events: Sequence[Event]
@@ -89,7 +88,7 @@ class Folded:
 
 
 class Engine:
-    """Folds events into profiles and turns ranked lists into messages."""
+    """Folds events into profiles, and turns ranked lists into messages."""
 
     def __init__(
         self,
@@ -113,11 +112,11 @@ class Engine:
         """Fold events into their shoppers' stored profiles, in order.
 
         Args:
-            events: what happened; several events of one shopper follow one another.
-            stored: each shopper's bytes, None for a new shopper.
+            events: the events, those of one shopper in their order.
+            stored: bytes of each shopper's profile, None for a new shopper.
 
         Raises:
-            ProfileCodecError: some of `stored` are unreadable; its `reasons` say which. Nothing is folded then.
+            ProfileCodecError: some of `stored` are unreadable; its `reasons` name them. Nothing is folded then.
         """
         shoppers = self._shoppers(stored)
         arranged = arrange(events, self._catalogue, self._dim)
@@ -136,9 +135,9 @@ class Engine:
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
-        """Return what is known of a shopper who arrives at `at_ms`, before any action: no session, nothing excluded.
+        """Return the query of a shopper who arrives at `at_ms`, before any action: no session, nothing excluded.
 
-        Raises ProfileCodecError: `stored` is unreadable.
+        Raises ProfileCodecError if `stored` is unreadable.
         """
         shoppers = self._shoppers([stored])
         arranged = arrival(at_ms, self._dim)
@@ -147,7 +146,7 @@ class Engine:
         return answers.query_batch(arranged.texts)
 
     def compose(self, folded: Folded, lists: Lists, produced_at: Sequence[datetime]) -> list[Recommendations]:
-        """Write the messages that answer the events: of each its ranked list, and when that was made."""
+        """Return the messages that answer the events: each event's ranked list, and the time at which it was made."""
         starts, scores = lists.starts.tolist(), lists.scores.tolist()
         items, sources, reasons = lists.items, lists.sources, lists.reasons
         messages = []
@@ -190,7 +189,7 @@ class Engine:
         return shoppers
 
     def _learned(self, events: Sequence[Event], answers: AnswerBatch) -> tuple[list[Approach], list[SessionItems]]:
-        """Return how shoppers came to the items that they acted on, and their sessions."""
+        """Return the item transitions of the actions, and their sessions."""
         records, starts = answers.answers, answers.exclude_starts.tolist()
         session = answers.exclude[: starts[-1]].tolist()
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
@@ -218,7 +217,7 @@ class Engine:
         return approaches, sessions
 
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
-        """Name what each shopper is after: the last search, then the heaviest categories and brands."""
+        """Return each shopper's likely intents: the last search, then the heaviest categories and brands."""
         records, queries, label_of = answers.answers, answers.queries, self._catalogue.label
         columns = zip(
             texts_of(records["last_query"], records["last_query_length"]),
@@ -233,7 +232,7 @@ class Engine:
                 named.append(Intent(kind="query", label=query, weight=weight))
             for kind, keys, shares in (("category", categories, category_shares), ("brand", brands, brand_shares)):
                 for key, share in zip(keys, shares, strict=True):
-                    # Places without a label hold the key 0, which no label has.
+                    # The key 0 marks an unused place. No label has it.
                     label = label_of(key) if key else None
                     if label is not None:
                         named.append(Intent(kind=kind, label=label, weight=round(share, 4)))
@@ -242,7 +241,7 @@ class Engine:
 
 
 def _trends(arranged: Arranged, answers: AnswerBatch) -> TrendIncrements:
-    """Return the actions on items that were not counted before."""
+    """Return the actions on items that are no replays."""
     events, records = arranged.batch.events, answers.answers
     (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
     return TrendIncrements(

@@ -1,12 +1,12 @@
-"""What can go wrong in the streams, as one tree.
+"""Errors of the streams, as one tree.
 
 StreamsError
-├── InvalidEvent         a message breaks its contract; the text is for the one who produced it
+├── InvalidEvent         a message breaks its contract; the text is for its producer
 │   └── InvalidLine      the same in a file, with its name and line
-├── ConfigurationError   a setting, a file or a combination of them that cannot work
-├── TopicError           a topic is missing or not as the code needs it
-├── ProfileCodecError    stored profile bytes that no known version reads
-└── PairsCodecError      the same of what is stored of an item
+├── ConfigurationError   a setting, a file or a combination of them cannot work
+├── TopicError           a topic is missing or has a wrong configuration
+├── ProfileCodecError    a stored profile has no known format
+└── PairsCodecError      the same for the stored co-occurrence of an item
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Mapping
 
 
 class StreamsError(Exception):
-    """Anything that the streams refuse or fail to do."""
+    """Base class of the errors of the streams."""
 
 
 class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public contract
     """A message breaks its contract.
 
-    `reason` is a stable word for counting (see `REASONS`), `where` the place in the message (`$.user_id`, `key`, `$`
-    for the value as a whole), and the text says what was required and what came. The text may show a few characters
-    of the message, so it goes to dead letters and to the one who sent the message, never to a log.
+    `reason` is a stable code for counting (see `REASONS`), and `where` the place in the message: `$.user_id`, `key`, or
+    `$` for the whole value. The text has the requirement and the actual value. It may contain a few characters of the
+    message, so it goes to dead letters and to the sender, never to a log.
     """
 
     REASONS = (
@@ -31,15 +31,15 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
         "not_json",  # the value is not JSON in UTF-8
         "not_msgpack",  # on internal topics: the value is not MessagePack
         "missing_field",  # a required field is not there
-        "wrong_type",  # a field holds another JSON type than the contract says
-        "wrong_value",  # the type is right, the format or the word is not
+        "wrong_type",  # a field holds another JSON type than the contract requires
+        "wrong_value",  # the type is right, the format or the choice is not
         "out_of_range",  # a number, a length, a time or a nesting beyond its limits
         "wrong_key",  # the message key is not the id that the topic is keyed by
         "wrong_topic",  # a valid message on a topic of another kind
     )
     WORKER_REASONS = (
-        "unencodable",  # the message is right, but the model fails on the item's text
-        "unreadable_profile",  # the message is right, but what is stored of its shopper is damaged
+        "unencodable",  # the message is valid, but the model fails on the item's text
+        "unreadable_profile",  # the message is valid, but its shopper's stored profile is damaged
     )
 
     def __init__(self, reason: str, where: str, detail: str) -> None:
@@ -53,7 +53,7 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
 
 
 class InvalidLine(InvalidEvent):
-    """A line of a file is not the message that it should be. `place` is `FILE:LINE`."""
+    """A line of a file breaks the contract of its message. `place` is `FILE:LINE`."""
 
     def __init__(self, place: str, reason: str, where: str, detail: str) -> None:
         super().__init__(reason, where, detail)
@@ -69,13 +69,13 @@ class ConfigurationError(StreamsError):
 
 
 class TopicError(StreamsError):
-    """A topic is missing or not as the code needs it."""
+    """A topic is missing or has a wrong configuration."""
 
 
 class ProfileCodecError(StreamsError):
     """Stored profile bytes that no known version reads.
 
-    `reasons` say what is wrong with each unreadable one, by its place in the batch of profiles that was read.
+    `reasons` has the reason for each unreadable profile, by its place in the batch.
     """
 
     def __init__(self, text: str, reasons: Mapping[int, str] | None = None) -> None:
@@ -84,4 +84,4 @@ class ProfileCodecError(StreamsError):
 
 
 class PairsCodecError(StreamsError):
-    """Stored bytes of an item's pairs that no known version reads."""
+    """Stored co-occurrence of an item that no known version reads."""

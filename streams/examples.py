@@ -1,8 +1,8 @@
-"""Training examples for the ranker, gathered as a replay goes: test, then learn.
+"""Training examples for the ranker, sampled during a replay: test, then learn.
 
-At each interaction the shortlist's features are taken as they are at that moment, and labelled afterwards by what the
-shopper did next. So the ranker is trained on the very candidates and numbers that it will meet, and on nothing that
-lay in the future then (progressive validation: Blum, Kalai & Langford 1999, doi:10.1145/307400.307439).
+At each interaction, the features of the shortlist are taken as of that moment. The labels come from the shopper's next
+actions. So the ranker is trained on the same candidates and values as in service, and on nothing from the future
+(progressive validation: Blum, Kalai & Langford 1999, doi:10.1145/307400.307439).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.replay import Replay, milliseconds
 
 SEARCH_HORIZON = 1
-"""A search is answered by the first item that the shopper turns to; what comes later may be about something else."""
+"""Items that can answer a search: only the next one that the shopper acts on. Later items may have another purpose."""
 BASKET = 20
-"""Items of a session that a list at the shopper's arrival is judged by."""
+"""Items of a session that count for a list at the shopper's arrival."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Which examples are kept.
+    """The rules that select examples.
 
     Attributes:
-        seed: of the samples.
-        after: of the interactions, the share at the beginning that only teaches: too little is known there.
-        share: of the interactions after that, how many become a list of examples, in (0, 1].
-        arrivals: of the arrivals of known shoppers, before any action, how many become one, in [0, 1].
-        negatives: candidates of a list, beside those acted on, that are kept; None for all.
-        horizon: how many of the items that the shopper turns to next, in the same session, count as acted on.
-        session_gap_ms: a pause this long ends a session that has no id.
+        seed: seed of the samples.
+        after: share of the interactions, from the beginning, that are only learned from: too little is known there.
+        share: share of the later interactions that become a list of examples, in (0, 1].
+        arrivals: share of the arrivals of known shoppers, before any action, that become one, in [0, 1].
+        negatives: candidates of a list that are kept beside those acted on; None for all.
+        horizon: number of items, of those that the shopper acts on next in the same session, that count as positive.
+        session_gap_ms: a longer pause ends a session without an id.
     """
 
     seed: int = 0
@@ -56,15 +56,15 @@ class Sampling:
 
 
 class List(NamedTuple):
-    """The examples of one list, n of its candidates in retrieval order.
+    """The examples of one list: n of its candidates, in retrieval order.
 
     Attributes:
         features: float32 (n, F).
-        labels: above 0 where the shopper acted on the item next: 1 for the first, 1/2 for the second …; at an arrival
+        labels: above 0 if the shopper acted on the item next: 1 for the first item, 1/2 for the second …; at an arrival
             1 for each, as a basket has no order; float32 (n,).
-        weights: how many candidates each example stands for: more than 1 where negatives were left out, float32 (n,).
-        relevant: how many items the shopper acted on next, whether retrieval found them or not.
-        graded: whether the labels are people's grades.
+        weights: number of candidates that each example represents: above 1 if negatives were left out, float32 (n,).
+        relevant: number of items that the shopper acted on next, including those that retrieval did not find.
+        graded: whether the labels are grades given by people.
     """
 
     features: Vector
@@ -79,8 +79,8 @@ def examples(
 ) -> Iterator[List]:
     """Yield a list of examples for each sampled interaction and arrival, in order.
 
-    Where nothing follows an interaction all labels are 0: without such lists every probability would be that of a
-    shopper who stays. `progress` is told how many interactions each step took.
+    If nothing follows an interaction, all labels are 0. Without such lists, every probability would assume that the
+    shopper stays. `progress` receives the number of interactions of each step.
     """
     following = next_items(interactions, sampling)
     sessions = arrivals(interactions, sampling.session_gap_ms)
@@ -113,7 +113,7 @@ def examples(
         position += len(folded.queries)
         progress(len(folded.queries))
         if position in arriving:
-            # Looked at before what the shopper then does is folded in.
+            # The query of the arrival is taken before the interaction is folded in.
             interaction = interactions[position]
             arrived[position] = replay.arrive(interaction.user_id, milliseconds(interaction))
 
@@ -124,13 +124,13 @@ def graded(
     queries: Sequence[tuple[str, Mapping[int, float]]],
     progress: Callable[[int], None],
 ) -> Iterator[List]:
-    """Yield a list for each search whose results people graded: the graded items alone, as `bundle.rank` sees them.
+    """Yield a list for each search with results graded by people: only the graded items, as `bundle.rank` sees them.
 
     Args:
         bundle: the model.
         catalogue: the items.
-        queries: each search's text, and the grades, 0 or more, of items by their place in the catalogue.
-        progress: is told 1 for each search.
+        queries: the text of each search, and the grades, 0 or more, by the item's position in the catalogue.
+        progress: receives 1 for each search.
     """
     best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
     for text, grades in queries:
@@ -173,7 +173,7 @@ def _draw(seed: int, number: int, purpose: int) -> np.random.Generator:
 
 
 def arrivals(interactions: Sequence[Interaction], gap_ms: int) -> dict[int, tuple[int, ...]]:
-    """Return where a known shopper begins a session: the stable keys of the first BASKET items that it comes to."""
+    """Return the first BASKET items of a known shopper's sessions: stable keys, by the session's first position."""
     begins: dict[tuple[str, str | int], int] = {}
     items: defaultdict[tuple[str, str | int], dict[int, None]] = defaultdict(dict)
     known: set[str] = set()
@@ -190,10 +190,10 @@ def arrivals(interactions: Sequence[Interaction], gap_ms: int) -> dict[int, tupl
 
 
 def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[tuple[int, ...]]:
-    """Return for each interaction the stable keys of the items that the shopper turns to next in the same session.
+    """Return for each interaction the stable keys of the items that the shopper acts on next in the same session.
 
-    An item counts where the session first comes to it: what was viewed before and is bought later is no discovery, and
-    it is not recommended any more.
+    An item counts at the session's first action on it. The purchase of an item that was viewed before is no discovery,
+    and such an item is not recommended any more.
     """
     sessions = session_names(interactions, sampling.session_gap_ms)
     first: defaultdict[tuple[str, str | int], dict[int, int]] = defaultdict(dict)
@@ -211,7 +211,7 @@ def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[
 
 
 def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tuple[str, str | int]]:
-    """Name the session of each interaction: by its id, else by the pauses of the shopper, as the profile does."""
+    """Return the session of each interaction: its id, or a number that the shopper's pauses define, as in profiles."""
     last: dict[str, tuple[int, int]] = {}
     sessions: list[tuple[str, str | int]] = []
     for interaction in interactions:
@@ -224,7 +224,7 @@ def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tupl
 
 
 def as_examples(lists: Sequence[List]) -> Examples:
-    """Return the lists as the ranker's fit takes them. Raises BundleError where shoppers acted on nothing."""
+    """Return the lists in the form that the ranker's fit takes. Raises BundleError if shoppers acted on nothing."""
     if not any(each.labels.any() for each in lists):
         raise BundleError(
             f"examples: required a list with a candidate that was acted on, got {len(lists)} lists without"

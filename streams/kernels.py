@@ -1,4 +1,4 @@
-"""Which kernels a program needs, compiled before it needs them."""
+"""Compilation of the kernels before the program calls them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ MODULES = (
     "streams.items.trending",
     "streams.behaviour.pairs",
 )
-"""They import every kernel of an event's path."""
+"""Modules that import every kernel of an event's path."""
 
 
 def prepare(data_dir: Path, report: Report | None = None) -> Compilation:
-    """Compile what is not compiled yet for this processor and this version of the code.
+    """Compile the kernels that are not yet compiled for this processor and this version of the code.
 
-    Compiled kernels are kept in NUMBA_CACHE_DIR, else beside the sources, else under `data_dir`, whichever comes first
-    that can be written.
+    The cache is the first writable directory of NUMBA_CACHE_DIR, the sources' own directory and `data_dir`.
     """
     cache_in(data_dir / "kernels")
     for module in MODULES:

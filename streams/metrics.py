@@ -1,7 +1,7 @@
-"""Prometheus: the only place that knows the names of metrics. Base units; no user, item, session or text in a label.
+"""Prometheus metrics: only this module names them. Base units; no user, item, session or text in a label.
 
-Every label set that is known beforehand exists from the start, at 0: a rate over it is 0 and not absent, and an alert
-can see its first increase. docs/metrics.md lists what there is.
+Every label set that is known beforehand starts at 0: its rate is 0 instead of absent, and an alert sees its first
+increase. docs/metrics.md lists all metrics.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LENGTHS = (0, 1, 2, 5, 10, 20, 50, 100)
 
 OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
-"""What became of a message. A late one is older than what its shopper did last; it counts, by its own time."""
+"""Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
@@ -58,7 +58,7 @@ NOTHING = "none"
 
 
 class Metrics:
-    """Every metric of a worker, in a registry of its own. `settings` name the topics; without, the defaults do."""
+    """Metrics of a worker, in their own registry. Topic names come from `settings`, or else are the defaults."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.registry = CollectorRegistry()
@@ -75,15 +75,15 @@ class Metrics:
         topics = settings.group_topics
         learned = (settings.item_neighbours_topic, settings.sessions_topic)
         reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
-        self.events = self._counter("events", "Messages taken", topic=topics, outcome=OUTCOMES)
-        self.dead_letters = self._counter("dead_letters", "Messages refused", reason=reasons)
+        self.events = self._counter("events", "Messages processed, by outcome", topic=topics, outcome=OUTCOMES)
+        self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", reason=reasons)
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
-        self.learned = self._counter("learned", "Records of what shoppers do, taken over", topic=learned)
-        self.learned_anew = self._counter("learned_anew", "States of items that could not be read")
-        self.partitions = self._gauge("partitions", "Partitions that a topic has", topic=topics)
+        self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
+        self.learned_anew = self._counter("learned_anew", "Item states that could not be read and are learned again")
+        self.partitions = self._gauge("partitions", "Partitions of a topic, from the settings", topic=topics)
         self.assigned = self._gauge("assigned_partitions", "Partitions that this worker owns", topic=topics)
         self.lag_seconds = self._gauge(
-            "consumer_lag_seconds", "Age of the oldest message that waits or is under way here", topic=topics
+            "consumer_lag_seconds", "Age of the oldest message that waits or is in flight", topic=topics
         )
         for topic in topics:
             self.partitions.labels(topic).set(settings.partitions)
@@ -91,46 +91,66 @@ class Metrics:
     def _lists(self) -> None:
         triggers = [str(kind.__struct_config__.tag) for kind in get_args(Interaction)]
         self.end_to_end = self._histogram(
-            "end_to_end_latency_seconds", "From the event's append to its list's delivery", END_TO_END, trigger=triggers
+            "end_to_end_latency_seconds",
+            "From the append of an event to the delivery of its list",
+            END_TO_END,
+            trigger=triggers,
         )
-        self.stage = self._histogram("stage_duration_seconds", "Time of a stage for its batch", FAST, stage=STAGES)
+        self.stage = self._histogram("stage_duration_seconds", "Time of a stage for one batch", FAST, stage=STAGES)
         self._stages = {stage: self.stage.labels(stage) for stage in STAGES}
-        self.batch_size = self._histogram("batch_size", "Queries ranked at once", SIZES)
-        self.batch_queue = self._histogram("batch_queue_seconds", "How long a query waited for its batch", FAST)
+        self.batch_size = self._histogram("batch_size", "Queries in one batch", SIZES)
+        self.batch_queue = self._histogram("batch_queue_seconds", "Time that a query waited for its batch", FAST)
         self.inference = self._histogram(
-            "scorer_inference_seconds", "One run of the ranker's graph", FAST, provider=None
+            "scorer_inference_seconds", "Time of one run of the ranker's graph", FAST, provider=None
         )
-        self.fallbacks = self._counter("fallbacks", "Lists that the model did not rank", reason=FALLBACKS)
+        self.fallbacks = self._counter(
+            "fallbacks",
+            "Lists that the model did not rank, or ranked without the vector of the search (encoding_failed)",
+            reason=FALLBACKS,
+        )
         self.recommendations = self._counter(
-            "recommendations", "Lists, once for each source that proposed their first item", source=(*NAMES, NOTHING)
+            "recommendations",
+            "Lists, counted once for each source that proposed the first item",
+            source=(*NAMES, NOTHING),
         )
-        self.score = self._histogram("recommendation_score", "Probability of a ranked list's first item", SHARES)
+        self.score = self._histogram(
+            "recommendation_score", "Probability of the first item, in lists without a fallback", SHARES
+        )
         self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)
 
     def _model(self) -> None:
-        self.model_info = self._gauge("model_info", "The model in use", name=None, version=None, provider=None)
-        self.model_loaded = self._gauge("model_loaded_timestamp_seconds", "When the model in use took over")
-        self.model_swaps = self._counter("model_swaps", "Models that were to take over", outcome=SWAPS)
+        self.model_info = self._gauge(
+            "model_info", "The model in use; the value is always 1", name=None, version=None, provider=None
+        )
+        self.model_loaded = self._gauge(
+            "model_loaded_timestamp_seconds", "Unix time at which the model in use took over"
+        )
+        self.model_swaps = self._counter("model_swaps", "Attempted changes of the model, by outcome", outcome=SWAPS)
         self.model_swap_missing_items = self._gauge(
-            "model_swap_missing_items", "Items that the model to take over has yet to get a vector of"
+            "model_swap_missing_items", "Items that still lack a vector of the new model"
         )
         self.catalogue_items = self._gauge("catalogue_items", "Items with a vector of the model in use")
         self.catalogue_freshness = self._gauge(
-            "catalogue_freshness_seconds", "Since the newest record of the catalogue was read"
+            "catalogue_freshness_seconds", "Age of the catalogue record that was read last"
         )
         self.catalogue_freshness.set(nan)
 
     def _kafka(self) -> None:
         self.lag_records = self._gauge(
-            "consumer_lag_records", "From the committed offset to the log's end", topic=None, partition=None
+            "consumer_lag_records",
+            "From the committed offset, or the fetch position if nothing is in flight, to the end of the log",
+            topic=None,
+            partition=None,
         )
-        self.lag_known = self._gauge("lag_known_timestamp_seconds", "When brokers last told where the logs end")
+        self.lag_known = self._gauge(
+            "lag_known_timestamp_seconds", "Unix time of the brokers' last answer about the ends of the logs"
+        )
         self.offset = self._gauge("consumer_offset", "Committed offset", topic=None, partition=None)
-        self.rebalances = self._counter("rebalances", "Rebalances begun")
+        self.rebalances = self._counter("rebalances", "Rebalances started")
         self.rebalance = self._histogram(
-            "rebalance_seconds", "From the start of a rebalance until messages flow, recovery included", SLOW
+            "rebalance_seconds", "From the start of a rebalance until messages flow again, recovery included", SLOW
         )
-        self.commit = self._histogram("commit_seconds", "One commit of offsets", SLOW)
+        self.commit = self._histogram("commit_seconds", "Time of one commit of offsets", SLOW)
 
     def _state(self) -> None:
         def table_gauge(name: str, documentation: str) -> Gauge:
@@ -138,27 +158,33 @@ class Metrics:
 
         self.recovery_active = self._gauge("recovery_active", "1 while tables are restored from their changelogs")
         self.recovery_remaining = table_gauge("recovery_remaining_records", "Changelog records yet to be read")
-        self.rocksdb_keys = table_gauge("rocksdb_estimated_keys", "Keys, as RocksDB estimates")
-        self.rocksdb_live = table_gauge("rocksdb_live_data_bytes", "Live data, as RocksDB estimates")
-        self.rocksdb_memtable = table_gauge("rocksdb_memtable_bytes", "Memtables")
-        self.rocksdb_pending = table_gauge("rocksdb_pending_compaction_bytes", "What compaction has yet to rewrite")
-        self.rocksdb_stopped = table_gauge("rocksdb_write_stopped", "Databases that take no writes")
-        self.rocksdb_cache = self._gauge("rocksdb_block_cache_bytes", "In use of the cache that all tables share")
-        self.rocksdb_hits = self._counter("rocksdb_block_cache_hits", "Blocks found in the cache", table=TABLES)
+        self.rocksdb_keys = table_gauge("rocksdb_estimated_keys", "Keys, as estimated by RocksDB")
+        self.rocksdb_live = table_gauge("rocksdb_live_data_bytes", "Size of the live data, as estimated by RocksDB")
+        self.rocksdb_memtable = table_gauge("rocksdb_memtable_bytes", "Size of the memtables")
+        self.rocksdb_pending = table_gauge(
+            "rocksdb_pending_compaction_bytes", "Data that compaction has yet to rewrite"
+        )
+        self.rocksdb_stopped = table_gauge("rocksdb_write_stopped", "Databases whose writes are stopped")
+        self.rocksdb_cache = self._gauge(
+            "rocksdb_block_cache_bytes", "Memory in use by the block cache, which all tables share"
+        )
+        self.rocksdb_hits = self._counter("rocksdb_block_cache_hits", "Blocks found in the block cache", table=TABLES)
         self.rocksdb_misses = self._counter("rocksdb_block_cache_misses", "Blocks read from disk", table=TABLES)
-        self.data_free = self._gauge("data_free_bytes", "Free, of the file system that holds the state")
+        self.data_free = self._gauge("data_free_bytes", "Free space of the file system that holds the state")
         self.data_size = self._gauge("data_size_bytes", "Size of the file system that holds the state")
 
     def _runtime(self) -> None:
-        self.ready = self._gauge("ready", "1 once interactions are served: what /readyz says")
-        self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop wakes up", FAST)
-        self.started = self._gauge("started_timestamp_seconds", "When this worker started")
+        self.ready = self._gauge("ready", "1 if the worker serves interactions, as /readyz reports")
+        self.loop_lag = self._histogram("event_loop_lag_seconds", "Delay of the event loop's wake-ups", FAST)
+        self.started = self._gauge("started_timestamp_seconds", "Unix time at which this worker started")
         self.started.set_to_current_time()
-        self.build = self._gauge("build_info", "What runs", version=None, python=None)
+        self.build = self._gauge(
+            "build_info", "Versions of the worker and of Python; the value is always 1", version=None, python=None
+        )
         self.build.labels(version("intentstream"), platform.python_version()).set(1)
 
     def serves(self, bundle: Bundle) -> None:
-        """Tell which model is in use from now on."""
+        """Record the model in use from now on."""
         self.model_info.clear()
         self.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
         self.inference.labels(bundle.provider)
@@ -169,11 +195,11 @@ class Metrics:
         self._stages[stage].observe(seconds)
 
     def timed(self, stage: str) -> Timed:
-        """Record how long a stage takes: `with metrics.timed("decode"): ...`; one that fails leaves no figure."""
+        """Record how long a stage takes: `with metrics.timed("decode"): ...`. A failed stage is not recorded."""
         return Timed(self._stages[stage])
 
     def timed_scorer(self, scorer: ScoresFeatures, provider: str) -> TimedScorer:
-        """Return the ranker, each run of its graph recorded."""
+        """Wrap the ranker so that each run of its graph is recorded."""
         return TimedScorer(scorer, self.inference.labels(provider))
 
     def observe_batch(self, waited: Sequence[float]) -> None:
@@ -182,19 +208,19 @@ class Metrics:
         self.batch_queue.observe_many(waited)
 
     def outcomes(self, outcomes: Iterable[tuple[str, str]]) -> None:
-        """Count messages, each by its topic and what became of it."""
+        """Count messages by topic and outcome."""
         for (topic, outcome), number in Tally(outcomes).items():
             self.events.labels(topic, outcome).inc(number)
 
     def answered(self, answers: Sequence[Recommendations], taken_ms: Sequence[int]) -> None:
-        """Record lists that were delivered just now, for events that Kafka took at `taken_ms`."""
+        """Record lists that were just delivered, for events that Kafka appended at `taken_ms`."""
         now = time.time()
         latencies: dict[str, list[tuple[float, str]]] = {}
         for answer, then_ms in zip(answers, taken_ms, strict=True):
             latency = max(0.0, now - then_ms / 1000)
             latencies.setdefault(answer.trigger.type, []).append((latency, answer.recommendation_id))
         for trigger, measured in latencies.items():
-            # One exemplar of a batch and trigger, the slowest: the one that people look for.
+            # One exemplar for each batch and trigger: the slowest list, which an investigation needs.
             slowest, recommendation_id = max(measured)
             exemplar = Exemplar({"recommendation_id": recommendation_id}, slowest, now)
             self.end_to_end.labels(trigger).observe_many([latency for latency, _ in measured], exemplar)
@@ -204,7 +230,7 @@ class Metrics:
             self.recommendations.labels(source).inc(number)
         self.score.observe_many([a.items[0].score for a in answers if a.items and a.fallback is None])
 
-    # A label that is given its values is counted from 0 on; one whose values are not known beforehand is given None.
+    # A label with given values starts at 0. None stands for values that are not known beforehand.
 
     def _counter(self, name: str, documentation: str, /, **labels: Iterable[str] | None) -> Counter:
         return _at_zero(Counter(f"intentstream_{name}", documentation, list(labels), registry=self.registry), labels)
@@ -222,7 +248,7 @@ class Metrics:
 
 
 class Bucket(NamedTuple):
-    """Values above the bucket before and up to `bound`, and one of them that leads to its list."""
+    """Number of values above the previous bound and up to `bound`, with one of them that identifies its list."""
 
     bound: str
     values: int
@@ -231,7 +257,7 @@ class Bucket(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Observations:
-    """The values observed under one set of labels. Any thread may observe."""
+    """Values observed under one set of labels. Any thread may observe."""
 
     bounds: tuple[float, ...]
     _counts: list[int] = field(init=False)
@@ -256,7 +282,7 @@ class Observations:
                 self._exemplars[bisect_left(self.bounds, exemplar.value)] = exemplar
 
     def taken(self) -> tuple[list[Bucket], float]:
-        """Return how many values lie in each bucket, and the sum of all."""
+        """Return the buckets and the sum of all values."""
         with self._lock:
             bounds = map(floatToGoString, (*self.bounds, inf))
             counts = zip(bounds, self._counts, strict=True)
@@ -264,9 +290,9 @@ class Observations:
 
 
 class Histogram(Collector):
-    """A histogram as the client library exports them, which takes the values of a whole batch at once.
+    """Histogram in the client library's format that observes the values of a whole batch at once.
 
-    The library's own takes one value at a time, at 2 µs each, a lock and an exemplar's check included.
+    The library's histogram observes one value at a time, at 2 µs each, including a lock and a check of exemplars.
     """
 
     def __init__(self, name: str, documentation: str, labelnames: tuple[str, ...], bounds: tuple[float, ...]) -> None:
@@ -278,7 +304,7 @@ class Histogram(Collector):
             self.labels()
 
     def labels(self, *values: str) -> Observations:
-        """Return what was observed under these labels' values; 0 of everything where nothing was yet."""
+        """Return the observations under these label values, empty if there are none yet."""
         if len(values) != len(self._labelnames):
             raise ValueError(f"{self._name}: required values of the labels {self._labelnames}, got {values}")
         return self._observed.setdefault(values, Observations(self._bounds))
@@ -311,7 +337,7 @@ class Histogram(Collector):
 
 
 class Timed:
-    """Records how long a block took; several times a batch, so without contextlib, which takes three times as long."""
+    """Timer of a block. It runs several times a batch; with contextlib it would take three times as long."""
 
     __slots__ = ("_began", "_histogram")
 
@@ -328,7 +354,7 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class TimedScorer:
-    """A ranker, and where it is recorded how long its runs take."""
+    """Ranker that records the duration of its runs."""
 
     scorer: ScoresFeatures
     histogram: Observations

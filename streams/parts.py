@@ -1,4 +1,4 @@
-"""The parts that a worker and `replay` share, made from settings: what makes both rank alike."""
+"""Parts that a worker and `replay` share, made from the settings, so that both rank alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams.settings import Settings
 
 
 def load_model(settings: Settings) -> Bundle:
-    """Load and verify the bundle that the settings name. Raises ConfigurationError, BundleError, ProviderError."""
+    """Load and verify the bundle in the settings. Raises ConfigurationError, BundleError, ProviderError."""
     if not settings.model_path.is_dir():
         required = "the folder of a model bundle, absolute or relative to the working directory"
         raise ConfigurationError(f"INTENTSTREAM_MODEL_PATH: required {required}, got {settings.model_path}")
@@ -32,7 +32,7 @@ def recommender(
     observe: Observer = unobserved,
     catalogue: Catalogue | None = None,
 ) -> Recommender:
-    """Make the function that ranks, over a catalogue that is still empty unless one in the bundle's space is given."""
+    """Make the recommender. Its catalogue is empty, unless one in the bundle's vector space is given."""
     if catalogue is None:
         catalogue = Catalogue(
             bundle.dim,
@@ -67,22 +67,22 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
 
 
 def trending_counts(settings: Settings) -> Trending:
-    """Make the counts of what shoppers are after."""
+    """Make the counters of trending items."""
     return Trending(settings.trending_half_life_hours * 3600e3, settings.trending_lasting_half_life_days * 86_400e3)
 
 
 def behaviour_known(settings: Settings) -> Behaviour:
-    """Make what the sources know of shoppers, still nothing."""
+    """Make the shoppers' behaviour that the sources read, still empty."""
     return Behaviour(half_life_ms=pair_rules(settings).half_life_ms, sessions=settings.sessions_kept)
 
 
 def pair_rules(settings: Settings) -> PairRules:
-    """Return the rules by which pairs of items are counted, in their units."""
+    """Return the rules of co-occurrence, with times in milliseconds."""
     return PairRules(half_life_ms=settings.pairs_half_life_days * 86_400e3)
 
 
 def profile_rules(settings: Settings) -> ProfileRules:
-    """Return the rules of the profile in its units."""
+    """Return the rules of profiles, with times in milliseconds."""
     return ProfileRules(
         short_term_half_life_ms=settings.short_term_half_life_minutes * 60e3,
         long_term_half_life_ms=settings.long_term_half_life_days * 86_400e3,

@@ -1,8 +1,8 @@
-"""The same path without Kafka: interactions in, their lists out, in order and deterministic.
+"""The event path without Kafka: reads interactions and returns their lists, in order and deterministic.
 
-What a worker does in a stream of one partition a topic: the same engine, the same pipeline, profiles and pairs kept as
-the same bytes. Every list is dated by its interaction. What trends and what shoppers do are brought up to date as event
-time passes, where a worker goes by its clock.
+A replay does the same as a worker on one partition for each topic. It uses the same engine and the same pipeline, and
+stores profiles and co-occurrence states as the same bytes. Each list has the time of its interaction. Trends and
+behaviour are updated as event time passes. A worker updates them by its clock.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from streams.settings import Settings
 BATCH = 64
 QUERY_CACHE_SIZE = 10_000
 TRENDS_EVERY_S, BEHAVIOUR_EVERY_S = 600.0, 60.0
-"""Seconds of event time, for logs of months."""
+"""Update intervals in seconds of event time, for logs of months."""
 
 Result = TypeVar("Result")
 
 
 class Replay:
-    """Recommends for interactions in the order given.
+    """A recommender for interactions in the order given.
 
-    `profiles` holds each shopper's bytes, and `learned` each item's, as a worker's tables do; `behaviour` is what the
-    sources know.
+    `profiles` holds each shopper's bytes, and `learned` each item's, as a worker's tables do. `behaviour` is the part
+    that the sources use.
 
     Args:
-        settings: half-lives, sources, sizes: as a worker reads them.
+        settings: half-lives, sources and sizes, as for a worker.
         bundle: the model.
         records: the catalogue, encoded by this model.
-        listener: who is told what shoppers do, beside the sources.
+        listener: receives each update of the behaviour, beside the sources.
     """
 
     def __init__(
@@ -75,10 +75,11 @@ class Replay:
             yield from answers
 
     def fold(self, interactions: Iterable[Interaction], pauses: Collection[int] = ()) -> Iterator[Folded]:
-        """Fold interactions into their profiles and yield what is to be ranked, in order, a batch at a time.
+        """Fold interactions into their profiles and yield the queries to rank, in order, one batch at a time.
 
-        Until the next batch is asked for, `recommender` knows what it knew when each of these happened. A batch ends
-        before each of `pauses`, numbers of interactions: `arrive` then tells what was known before it.
+        Until the caller takes the next batch, `recommender` is in the state that it had when the batch's interactions
+        happened. A batch ends before each position in `pauses`. Before the caller takes the next one, `arrive` then
+        returns the state before that interaction.
         """
         return self._batches(interactions, self._fold, pauses)
 
@@ -88,7 +89,7 @@ class Replay:
         process: Callable[[Sequence[Interaction]], Result],
         pauses: Collection[int] = (),
     ) -> Iterator[Result]:
-        """Process interactions in batches; what is due is brought up to date between two of them."""
+        """Process interactions in batches, and make due updates between two batches."""
         waiting: list[Interaction] = []
         for number, interaction in enumerate(interactions):
             now_ms = milliseconds(interaction)
@@ -103,9 +104,10 @@ class Replay:
             yield process(waiting)
 
     def learn(self, interactions: Iterable[Interaction]) -> None:
-        """Fold interactions in without ranking: what is known afterwards is the same, in a part of the time.
+        """Fold interactions in without ranking. The final state is the same, in a fraction of the time.
 
-        What trends and what shoppers do are brought up to date at the end, and before more sessions wait than may.
+        Trends and behaviour are updated at the end. Behaviour is also updated before more than WAITING sessions are
+        pending.
         """
         waiting = 0
         for batch in batched(interactions, min(BATCH, WAITING)):
@@ -118,7 +120,7 @@ class Replay:
         self._publish_trends(self._newest_ms)
 
     def arrive(self, user_id: str, at_ms: int) -> QueryBatch:
-        """Return what is known of a shopper who arrives now, before any action, after all that was folded in."""
+        """Return the query of a shopper who arrives now, before any action, after all interactions folded in so far."""
         return self._engine.arrive(self.profiles.get(user_id), at_ms)
 
     def _answer(self, interactions: Sequence[Interaction]) -> list[Recommendations]:
@@ -126,7 +128,7 @@ class Replay:
         folded = work.run(self._engine, self.recommender, store)
         self._learn(folded)
         if work.lists is None:
-            raise RuntimeError("a batch that nobody gave up on has no lists")
+            raise RuntimeError("replay: required lists for a batch that was not abandoned, got none")
         return self._engine.compose(folded, work.lists, [each.occurred_at for each in interactions])
 
     def _fold(self, interactions: Sequence[Interaction]) -> Folded:
@@ -136,7 +138,7 @@ class Replay:
         return folded
 
     def _begin(self, interactions: Sequence[Interaction]) -> tuple[Pass, Callable[[Sequence[bytes]], None]]:
-        """Return the pass over a batch, and where it stores the profiles."""
+        """Return the pass over a batch, and the function that stores its profiles."""
         shoppers: dict[str, int] = {}
         events = [
             Event(
@@ -154,7 +156,7 @@ class Replay:
         return Pass(events, [self.profiles.get(user_id) for user_id in shoppers]), store
 
     def _learn(self, folded: Folded) -> None:
-        """Take in what a batch says of items, sessions and trends; lists change when it is published."""
+        """Add a batch's items, sessions and trends. Lists change when the update is published."""
         self._trending.add(folded.trends)
         self.learned.observe(folded.approaches, folded.sessions)
 
@@ -168,7 +170,7 @@ class Replay:
         return Source(topic, 0, offset, at_ms)
 
     def _vector(self, interaction: Interaction) -> Vector | None:
-        """Return the vector of a search's query, None for other interactions. The last queries are remembered."""
+        """Return the vector of a search's query, None for other interactions. The latest queries are cached."""
         if not isinstance(interaction, Search):
             return None
         text, known = normalise_query(interaction.query), self._query_vectors
@@ -179,7 +181,7 @@ class Replay:
         return vector
 
     def _update(self, now_ms: int) -> None:
-        """Bring what is due up to date, as of before the interaction at `now_ms`."""
+        """Make the due updates, as of before the interaction at `now_ms`."""
         if self._trends_are_due(now_ms):
             self._publish_trends(now_ms)
         if self._behaviour_is_due(now_ms):
@@ -204,10 +206,10 @@ class Replay:
 
 
 def for_long_logs(settings: Settings) -> Settings:
-    """Return the settings with trends and behaviour brought up to date every few minutes of event time at the most.
+    """Return the settings with updates of trends and behaviour at most once every few minutes of event time.
 
-    A worker does so every second of its clock. A log of months would spend nearly all its time on that, for half-lives
-    of days.
+    A worker updates them every second of its clock. A log of months would spend nearly all its time on that, although
+    the half-lives are days.
     """
     return settings.model_copy(
         update={
@@ -218,12 +220,12 @@ def for_long_logs(settings: Settings) -> Settings:
 
 
 def batched(interactions: Iterable[Interaction], size: int) -> Iterator[list[Interaction]]:
-    """Yield interactions in batches of `size`, the last one as long as there are: Python 3.12's `itertools.batched`."""
+    """Yield interactions in batches of `size`, the last may be shorter, as `itertools.batched` of Python 3.12 does."""
     remaining = iter(interactions)
     while batch := list(islice(remaining, size)):
         yield batch
 
 
 def milliseconds(interaction: Interaction) -> int:
-    """Return when an interaction happened, in milliseconds since the epoch."""
+    """Return the time of an interaction, in milliseconds since the epoch."""
     return int(interaction.occurred_at.timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""The scorer of a model: what runs in the one thread that encodes, ranks, and owns the catalogue's arrays."""
+"""Scorer of a model: the work of the one thread that encodes, ranks and owns the catalogue's arrays."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ from streams.metrics import Metrics
 
 QUERY_CACHE_SIZE = 4096
 UPDATE_BATCH = 32
-"""Changes of the catalogue between two batches of shoppers: into a large one an item takes a millisecond."""
+"""Catalogue changes applied between two batches of events: in a large catalogue, one takes a millisecond."""
 RELEASED_AT_ONCE = 500
-"""Item numbers released between two batches of shoppers: about a millisecond."""
+"""Item numbers released between two batches of events: about a millisecond."""
 POPULAR = 100
-"""Items kept at hand for lists whose retrieval is late."""
+"""Popular items kept for lists whose retrieval is late."""
 ITEM_BATCH = 4
-"""Items encoded between two batches of shoppers: a new catalogue must not make shoppers wait."""
+"""Items encoded between two batches of events: a new catalogue must not delay lists."""
 WARM_UP_TEXTS = ("shoes", "a warm jacket for the rain", " ".join(["a description as long as the model reads"] * 16))
 WARM_UP_ROWS = (100, 1_600)
 """Candidates of one list, and of a usual batch of lists."""
 
 
 def scorer_thread(threads: int) -> ThreadPoolExecutor:
-    """Start the one thread that all of a worker's models run in; its linear algebra may use `threads` threads."""
+    """Start the one thread that runs all models of a worker. Its linear algebra may use `threads` threads."""
     return ThreadPoolExecutor(1, "scorer", initializer=threadpool_limits, initargs=(threads, "blas"))
 
 
 @dataclass(slots=True)
 class Scoring:
-    """Encodes texts, and keeps the catalogue that lists are ranked from up to date.
+    """Scorer: encodes texts, and keeps the catalogue that lists are ranked from up to date.
 
     Attributes:
         bundle: the model.
-        recommender: ranks the catalogue; it belongs to the thread.
+        recommender: ranks the catalogue; used in the thread only.
         metrics: counts searches that could not be encoded.
-        thread: where everything runs, one piece of work after another; the servables of a worker share it.
-        vectors: of searches that were made before, those made longest ago first; they belong to the thread.
+        thread: runs all work, one piece after another; the servables of a worker share it.
+        vectors: cached vectors of searches, least recently used first; used in the thread only.
     """
 
     bundle: Bundle
@@ -64,9 +64,9 @@ class Scoring:
     _popular: dict[int, Item] = field(default_factory=dict)
 
     def encode_queries(self, queries: Sequence[str]) -> list[Vector | None]:
-        """Return the unit vector (dim,) of each search, None where the encoder fails. To be called in the thread.
+        """Return the unit vector (dim,) of each search, None where the encoder fails. Call it in the thread.
 
-        Repeated searches are remembered; the others are encoded in one run.
+        Repeated searches come from the cache; the others are encoded in one run.
         """
         known, texts = self.vectors, [normalise_query(query) for query in queries]
         new = [text for text in dict.fromkeys(texts) if text not in known]
@@ -85,7 +85,7 @@ class Scoring:
     async def encode_items(self, texts: Sequence[str]) -> list[Vector | None]:
         """Return the vector (dim,) of each item's text, None where the encoder fails.
 
-        A few are encoded at a time, between the shoppers' batches.
+        Encodes a few items at a time, between batches of events.
         """
         loop, vectors = asyncio.get_running_loop(), list[Vector | None]()
         for start in range(0, len(texts), ITEM_BATCH):
@@ -94,7 +94,7 @@ class Scoring:
         return vectors
 
     async def update(self, changes: Sequence[Change]) -> None:
-        """Bring the arrays up to date with the live catalogue, a few items at a time between the shoppers' batches."""
+        """Apply changes of the live catalogue to the arrays, a few items at a time between batches of events."""
         loop, catalogue = asyncio.get_running_loop(), self.recommender.catalogue
         for start in range(0, len(changes), UPDATE_BATCH):
             part = changes[start : start + UPDATE_BATCH]
@@ -103,14 +103,14 @@ class Scoring:
             pass
 
     async def set_popularity(self, popularity: Popularity, live: LiveCatalogue) -> None:
-        """Replace what is popular now and in the long run."""
+        """Replace the present and the lasting popularity."""
         records = ((key, live.by_key(key)) for key in popularity.now.keys[:POPULAR].tolist())
         self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity)
 
     def popular(self, queries: QueryBatch) -> Lists:
-        """Return lists of popular items, marked as late: for queries whose retrieval is late."""
+        """Return lists of popular items, marked as late, for queries whose retrieval is late."""
         items: list[Item] = []
         starts = np.zeros(len(queries) + 1, np.int64)
         for place, k in enumerate(queries.records["k"].tolist()):
@@ -128,7 +128,7 @@ class Scoring:
         )
 
     async def warm_up(self) -> None:
-        """Run the model on usual shapes before shoppers wait for it: memory is touched, kernels are chosen.
+        """Run the model on typical shapes before it serves: this allocates memory and selects kernels.
 
         Raises:
             ScoringError: the model fails on them.
@@ -142,15 +142,15 @@ class Scoring:
                     raise ScoringError(f"the model cannot rank this catalogue: {ranked.fallback}")
 
     def retire(self) -> None:
-        """Let go of the catalogue's item numbers: no batch is ranked from it any more, but for those in the thread.
+        """Release the catalogue's item numbers. Only batches already in the thread may still use the catalogue.
 
-        They are released in the thread, some at a time between the shoppers' batches.
+        The thread releases some numbers at a time, behind those batches and between later ones.
         """
-        with suppress(RuntimeError):  # the thread has ended: nobody needs the numbers
+        with suppress(RuntimeError):  # the thread has ended: the numbers are not used any more
             self.thread.submit(self._release_numbers)
 
     def close(self) -> None:
-        """Stop the thread after what it is doing."""
+        """Stop the thread after its current work."""
         self.thread.shutdown(wait=True, cancel_futures=True)
 
     def _release_numbers(self) -> None:
@@ -166,11 +166,11 @@ class Scoring:
 
 
 def encode_each(encode: Callable[[Sequence[str]], Vector], texts: Sequence[str]) -> list[Vector | None]:
-    """Encode texts in one run; where it fails, each alone, so that one text does not cost the others their vectors."""
+    """Encode texts in one run. If it fails, encode each alone, so that one text does not fail the others."""
     if not texts:
         return []
     try:
-        # Copies: a remembered vector must not keep its whole batch in memory.
+        # Copies: a cached vector must not keep its whole batch in memory.
         return [vector.copy() for vector in encode(texts)]
     except ScoringError:
         return [None] if len(texts) == 1 else [each for text in texts for each in encode_each(encode, [text])]

@@ -1,4 +1,4 @@
-"""Other bundles, made cheaply of the shipped one: another vector space, another ranker, damaged files."""
+"""Bundles made from the shipped one: another vector space, another ranker, damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests do where a machine lacks something that they need."""
+"""The result of a test whose requirements are missing."""
 
 from __future__ import annotations
 

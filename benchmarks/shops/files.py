@@ -1,4 +1,4 @@
-"""What the converters share: reading with progress, and writing a folder of JSON Lines that can be trusted whole."""
+"""Common code of the converters: reads files with a progress display, and writes folders of JSON Lines atomically."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rows_of(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """Yield the rows of a CSV file with a header, `.gz` or plain, in UTF-8.
 
     Raises:
-        ConfigurationError: it cannot be read, or lacks one of `columns`.
+        ConfigurationError: the file cannot be read, or one of `columns` is missing.
     """
     try:
         with _opened(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
@@ -49,7 +49,7 @@ def _opened(path: Path) -> BinaryIO:
 
 @contextmanager
 def shown(rows: Iterable[dict[str, str]], what: str) -> Iterator[Iterator[dict[str, str]]]:
-    """Show on stderr how many rows were read, until the block ends: also where it ends by an error."""
+    """Show the number of rows read on stderr until the block ends, with or without an error."""
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=_console) as bar:
         task = bar.add_task(what, total=None)
 
@@ -63,16 +63,16 @@ def shown(rows: Iterable[dict[str, str]], what: str) -> Iterator[Iterator[dict[s
 
 
 def write_shop(folder: Path, items: Sequence[Item], interactions: Sequence[Interaction] | None) -> None:
-    """Write FOLDER/items.jsonl and, where there are any, FOLDER/events.jsonl in order of time.
+    """Write FOLDER/items.jsonl and, if there are interactions, FOLDER/events.jsonl in order of time.
 
     Raises:
-        ConfigurationError: there is nothing to write, or nowhere to write it.
+        ConfigurationError: there is nothing to write, or the folder cannot be written.
     """
     if not items or (interactions is not None and not interactions):
-        raise ConfigurationError(f"{folder}: nothing to write, no row of the data could be used")
+        raise ConfigurationError(f"{folder}: required usable rows in the data, got none")
     _write(folder / "items.jsonl", items)
     if interactions is not None:
-        # Stable: what happens at the same moment keeps the order of the data.
+        # A stable sort: events of the same moment keep the order of the data.
         ordered: list[Interaction] = sorted(interactions, key=attrgetter("occurred_at"))
         _write(folder / "events.jsonl", ordered)
         users = len({each.user_id for each in interactions})
@@ -84,7 +84,7 @@ def write_shop(folder: Path, items: Sequence[Item], interactions: Sequence[Inter
 def _write(path: Path, messages: Iterable[Item | Interaction]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when it is whole: a run that was stopped leaves no half of a file behind.
+        # Renamed when it is complete, so that a run that is stopped leaves no incomplete file.
         part = path.with_name(f"{path.name}.part")
         with part.open("wb") as file:
             file.writelines(encode_json(message) + b"\n" for message in messages)

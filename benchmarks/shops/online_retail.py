@@ -1,6 +1,6 @@
-"""Online Retail: what a British gift retailer's customers bought in a year, an invoice a session.
+"""Online Retail: the purchases from a British gift retailer in one year. An invoice is a session.
 
-Chen, Sain & Guo 2012, doi:10.1057/dbm.2012.17 (UCI data set 352, CC BY 4.0). Rows count that have a CustomerID, a
+Chen, Sain & Guo 2012, doi:10.1057/dbm.2012.17 (UCI data set 352, CC BY 4.0). Rows count if they have a CustomerID, a
 positive Quantity and UnitPrice, and an InvoiceNo that does not begin with C (a cancellation).
 """
 
@@ -22,7 +22,7 @@ COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "
 
 
 class Sale(NamedTuple):
-    """A line of an invoice that counts."""
+    """A line of an invoice that counts as a purchase."""
 
     invoice: str
     item_id: str
@@ -39,7 +39,7 @@ def read(path: Path) -> Iterator[dict[str, str]]:
 
 
 def sales(rows: Iterable[dict[str, str]]) -> list[Sale]:
-    """Return the lines that count, in the order given. Raises ConfigurationError where a row is none."""
+    """Return the purchases in the order given. Raises ConfigurationError if a row is invalid."""
     found = []
     for number, row in enumerate(rows, start=2):
         try:
@@ -55,7 +55,7 @@ def _sale(row: dict[str, str]) -> Sale | None:
     quantity, price = float(row["Quantity"]), float(row["UnitPrice"])
     if not row["CustomerID"].strip() or not quantity > 0 or not price > 0 or row["InvoiceNo"].startswith("C"):
         return None
-    # The shop's own clock; which zone it kept is not said.
+    # The time is on the shop's own clock. The data do not state its time zone.
     at = datetime.fromisoformat(row["InvoiceDate"]).replace(tzinfo=UTC)
     customer = row["CustomerID"].strip().removesuffix(".0")
     title = " ".join(row["Description"].split())
@@ -63,7 +63,7 @@ def _sale(row: dict[str, str]) -> Sale | None:
 
 
 def items(lines: Iterable[Sale]) -> list[Item]:
-    """Return one item a stock code: its most frequent description, ties by alphabet, and its median price."""
+    """Return one item for each stock code, with its most frequent description, ties by alphabet, and median price."""
     titles: defaultdict[str, Counter[str]] = defaultdict(Counter)
     prices: defaultdict[str, list[float]] = defaultdict(list)
     for line in lines:
@@ -81,7 +81,7 @@ def items(lines: Iterable[Sale]) -> list[Item]:
 
 
 def interactions(lines: Iterable[Sale]) -> list[Purchase]:
-    """Return one purchase a line, an invoice's lines a second apart, so that their order is kept."""
+    """Return one purchase for each line. An invoice's lines are one second apart, to keep their order."""
     started: dict[str, datetime] = {}
     written: Counter[str] = Counter()
     bought = []

@@ -1,4 +1,4 @@
-"""The processes that are measured: `python -m benchmarks.workers.NAME SETTINGS [OPTIONS]`, settings as JSON."""
+"""The measured processes: `python -m benchmarks.workers.NAME SETTINGS [OPTIONS]`, with settings as JSON."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def given_options() -> dict[str, str]:
 
 
 def emit(event: str, **figures: object) -> None:
-    """Write an event for the measuring process, with the time of the clock that all processes share."""
+    """Write an event for the measuring process, with the time on the clock that all processes share."""
     print(json.dumps({"event": event, "at": monotonic(), **figures}), flush=True)

@@ -1,4 +1,4 @@
-"""A recommender that ranks nothing: everyone gets the same list, so that the cost of everything else is left."""
+"""A recommender that does not rank: every event gets the same list, so only the cost of everything else remains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.worker.service import Worker
 
 
 def without_ranking(worker: Worker) -> None:
-    """Put the null recommender in the place of the worker's own."""
+    """Replace the worker's recommender with the null recommender."""
     now = worker.serving.now
     own = now.scoring.recommender
     ranks = NullRecommender(own.catalogue, now.bundle.scorer, worker.settings.list_size)
@@ -25,7 +25,7 @@ def without_ranking(worker: Worker) -> None:
 
 
 class NullRecommender(Recommender):
-    """Gives everyone one list, made once."""
+    """A recommender that returns the same list for every query."""
 
     def __init__(self, catalogue: Catalogue, scorer: Any, size: int) -> None:
         super().__init__(catalogue, scorer, ())
@@ -33,11 +33,11 @@ class NullRecommender(Recommender):
         self._reasons = [f"because you viewed {item.title}" for item in self._items]
 
     def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
-        """Find nothing."""
+        """Return shortlists without candidates, because there are no sources."""
         return super().retrieve(batch, every=every)
 
     def rank(self, shortlists: Shortlists) -> Lists:
-        """Return the list for each query."""
+        """Return the same list for each query."""
         lists, size = len(shortlists), len(self._items)
         return Lists(
             starts=np.arange(lists + 1, dtype=np.int64) * size,

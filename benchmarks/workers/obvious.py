@@ -1,6 +1,6 @@
-"""The obvious Faust agent: read the table, write the table, send. Settings and logging as in Faust's tutorial.
+"""A plain Faust agent: reads the table, writes the table, sends. Settings and logging as in Faust's tutorial.
 
-Values are bytes of the sizes that ours have; nothing is computed.
+Values have the same sizes as the project's, and nothing is computed.
 """
 
 from __future__ import annotations

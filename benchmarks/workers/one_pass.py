@@ -1,4 +1,4 @@
-"""One pass over a batch of events, free of Kafka: the function that every engine calls, put together as in a worker."""
+"""One pass over a batch of events, without Kafka: the function that every engine calls, built as in a worker."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Event", "Pass", "Passed"]
 
 
 class Passed(NamedTuple):
-    """Profiles to be stored, by shopper, and one encoded list for each event."""
+    """Profiles to store, by shopper, and one encoded list for each event."""
 
     profiles: list[bytes]
     lists: list[bytes]
 
 
 class Pass:
-    """Folds a batch into its profiles and makes its lists."""
+    """A pass that folds a batch into its profiles and makes its lists."""
 
     def __init__(self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector]) -> None:
         live = LiveCatalogue(bundle.vector_space, bundle.dim)
@@ -39,10 +39,10 @@ class Pass:
             pass
 
     def __call__(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Passed:
-        """Process one batch; `stored` holds each shopper's profile, None for a new one."""
+        """Process one batch. `stored` contains each shopper's profile, None for a new shopper."""
         work = BatchPass(events, stored)
         folded = work.run(self._engine, self._recommender, lambda _profiles: None)
         if work.lists is None:
-            raise RuntimeError("a batch that nobody gave up on has no lists")
+            raise RuntimeError("pass: required lists for a batch that was not abandoned, got none")
         answers = self._engine.compose(folded, work.lists, [datetime.now(UTC)] * len(events))
         return Passed(folded.profiles, [encode_json(answer) for answer in answers])

@@ -1,8 +1,8 @@
-"""`intentstream worker` itself, with hooks that emit what happens; options change what the product fixes.
+"""`intentstream worker` with hooks that emit events. Options change constants of the service.
 
-Options: `null`: one list for everyone in place of ranking. `lag`: emit how late the event loop was.
-`switch-interval=S`: of the interpreter, in seconds. `fetch-wait=MS`: how long a broker may wait for messages.
-`uvloop`: its event loop in place of asyncio's.
+Options: `null` returns the same list for every event instead of ranking. `lag` emits the lag of the event loop.
+`switch-interval=S` sets the interpreter's switch interval, in seconds. `fetch-wait=MS` sets how long a broker may wait
+for messages. `uvloop` uses its event loop instead of asyncio's.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from streams.settings import Settings
 READY_POLL_S = 0.01
 LAG_SLEEP_S, LAG_EMIT_S = 0.002, 0.2
 NAME_LENGTH = 15
-"""Bytes that Linux keeps of a thread's name."""
+"""The number of bytes of a thread's name that Linux stores."""
 FAUST = "Faust consumer"
 
 
 def announce(worker: Any) -> None:
-    """Emit when partitions were assigned, when their state was recovered, and when events are served."""
+    """Emit events when partitions are assigned, when their state is recovered, and when the worker is ready."""
     app = worker.app
 
     async def assigned(_app: Any, partitions: set[Any], **_: Any) -> None:
@@ -48,7 +48,7 @@ def announce(worker: Any) -> None:
 
 
 def announce_lag(worker: Any) -> None:
-    """Emit the event loop's largest lag, some times a second, and when another model has taken over."""
+    """Emit the event loop's largest lag several times a second, and an event when another model has taken over."""
 
     async def probe() -> None:
         serving, largest, busiest, emitted = worker.serving.now, 0.0, 0.0, time.monotonic()
@@ -69,7 +69,7 @@ def announce_lag(worker: Any) -> None:
 
 
 def name_threads() -> None:
-    """Give the system each thread's name from now on: Python before 3.14 keeps it to itself."""
+    """Set the system's name of each new thread: Python before 3.14 does not."""
     start = threading.Thread.start
 
     def start_named(thread: threading.Thread) -> None:
@@ -77,24 +77,24 @@ def name_threads() -> None:
         try:
             Path(f"/proc/self/task/{thread.native_id}/comm").write_text(_short(thread))
         except OSError:
-            return  # no /proc here, or the thread has ended
+            return  # no /proc on this system, or the thread has ended
 
     threading.Thread.start = start_named  # type: ignore[method-assign, assignment]
 
 
 def _short(thread: threading.Thread) -> str:
-    # The one thread of a class of Faust's own talks to the brokers; its name is that of its class and an address.
+    # Only one thread has a class of Faust's own: the consumer's. Its name consists of its class and an address.
     return FAUST if type(thread).__module__.startswith("mode.") else thread.name[:NAME_LENGTH]
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that make the worker's command read these settings."""
+    """Return the environment variables that give these settings to the worker's command."""
     given = settings.model_dump(mode="json", exclude_none=True, include=set(settings.model_fields_set))
     return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
 
 
 def apply_options(options: Mapping[str, str]) -> None:
-    """Change what the product fixes: for experiments."""
+    """Change constants of the service, for experiments."""
     if "switch-interval" in options:
         sys.setswitchinterval(float(options["switch-interval"]))
     if "fetch-wait" in options:
@@ -111,7 +111,7 @@ def apply_options(options: Mapping[str, str]) -> None:
             asyncio.set_event_loop(loop)
             return loop
 
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # of Faust's consumer thread
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for Faust's consumer thread
         process.event_loop = event_loop
 
 

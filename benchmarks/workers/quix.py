@@ -1,10 +1,11 @@
-"""Quix Streams in place of Faust. Its clients are C (librdkafka), its state RocksDB.
+"""Quix Streams instead of Faust. Its clients are C (librdkafka), its state is RocksDB.
 
-Without options it moves as many bytes as ours does and computes nothing. With `pass` it calls the same pass as ours for
-each batch: events are gathered until its checkpoint, which then folds, ranks, writes the profiles and sends the lists.
+Without options, it moves as many bytes as the project's worker and computes nothing. With `pass`, it calls the same
+pass for each batch: it gathers events until its checkpoint, which then folds, ranks, writes the profiles and sends the
+lists.
 
-It keeps what it wrote in memory until the checkpoint, and then writes each shopper's profile once to the store and to
-the changelog, so it promises less until then.
+It keeps its writes in memory until the checkpoint, and then writes each shopper's profile once to the store and to the
+changelog. Until then, its guarantees are weaker.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ READ_S, QUIET_S = 60.0, 2.0
 
 
 def recommend(_value: Any, state: State) -> bytes:
-    """Count one event in the shopper's profile and answer it."""
+    """Count one event in the shopper's profile and answer the event."""
     state.set_bytes(STATE, updated(state.get_bytes(STATE)))
     return LIST
 
 
 class Batches(BaseSink):  # type: ignore[misc]  # untyped in part
-    """Gathers the events between two checkpoints and passes over all of them at once."""
+    """A sink that gathers the events between two checkpoints and processes all of them in one pass."""
 
     def __init__(self, app: Application, one_pass: Pass, stream_id: str, lists_topic: str) -> None:
         super().__init__()
@@ -54,11 +55,11 @@ class Batches(BaseSink):  # type: ignore[misc]  # untyped in part
         partition: int,
         offset: int,
     ) -> None:
-        """Keep an event until the checkpoint."""
+        """Store an event until the checkpoint."""
         self._waiting.append((key, value, partition, Source(topic, partition, offset, timestamp)))
 
     def flush(self) -> None:
-        """Process what has come. The checkpoint commits profiles, lists and offsets after this."""
+        """Process the gathered events. The checkpoint then commits profiles, lists and offsets."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
@@ -78,12 +79,12 @@ class Batches(BaseSink):  # type: ignore[misc]  # untyped in part
             self._context.producer.produce(self._lists_topic, answer, key)
 
     def on_paused(self) -> None:
-        """Forget what will be read again."""
+        """Discard the events that will be read again."""
         self._waiting.clear()
 
 
 def application(settings: Settings, batch: int) -> Application:
-    """Make the application; `batch` events make a checkpoint, 0: each commit interval does."""
+    """Return the application. A checkpoint follows `batch` events, or each commit interval if `batch` is 0."""
     app = Application(
         broker_address=settings.bootstrap_servers,
         consumer_group=settings.app_id,

@@ -1,4 +1,4 @@
-"""What the workers that we compare with write: as many bytes as ours does, and as hard to compress."""
+"""The output of the compared workers: as many bytes as the project's worker writes, and as hard to compress."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ LIST = Random(2).randbytes(LIST_BYTES)
 
 
 def updated(old: bytes | None) -> bytes:
-    """Return a new profile: the old one, counted one further."""
+    """Return a new profile: the old one with its counter increased by one."""
     count = int.from_bytes(old[:8], "little") if old else 0
     return (count + 1).to_bytes(8, "little") + PROFILE[8:]

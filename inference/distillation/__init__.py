@@ -1,1 +1,1 @@
-"""Making model bundles. The only room where torch lives."""
+"""Makes model bundles. The only package that uses torch."""

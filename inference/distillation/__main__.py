@@ -1,6 +1,6 @@
-"""`python -m inference.distillation`: measures and judges a bundle's encoder.
+"""The command `python -m inference.distillation`: measures the speed and the quality of a bundle's encoder.
 
-The encoder is made by `intentstream distill`, the ranker by `intentstream train-ranker`.
+`intentstream distill` makes the encoder, and `intentstream train-ranker` the ranker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inference.errors import InferenceError
 
 @click.group()
 def main() -> None:
-    """Measure a bundle's encoder, and judge it by graded queries."""
+    """Measure the speed of a bundle's encoder, and its quality by graded queries."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 
 

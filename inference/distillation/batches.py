@@ -1,4 +1,4 @@
-"""What a training step sees: drawn anew from (seed, stage, step), so that a resumed run sees the same. Pure."""
+"""The batches of training, drawn from (seed, stage, step) alone, so that a resumed run gets the same ones. No I/O."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from inference.distillation.corpus import Corpus, Grades, Ids
 from inference.distillation.plan import Stage
 
 SEED_SHARE = 4
-"""One pair in so many is drawn at random; the others of a batch are its neighbours by the teacher: hard ones."""
+"""One pair in SEED_SHARE is drawn at random. The others are its neighbours by the teacher's vectors: hard negatives."""
 _NEAR = 16
 _LOOKED_AT = 4096
-"""Rows among which neighbours are looked for: a random part is near enough, and quick."""
+"""Number of random rows that are searched for neighbours: near enough, and fast."""
 
 Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """A query's place in the batch, its items' places and their grades, (n,)."""
+    """A graded query: its place in the batch, the places of its items and their grades, (n,)."""
 
     query: int
     items: Places
@@ -31,10 +31,10 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Numbers of texts, each once, (m,); the rest are places among them.
+    """The texts of a training step, each once. The other attributes are places among them.
 
     Attributes:
-        texts: numbers in the corpus.
+        texts: numbers in the corpus, (m,).
         left, right: pairs that belong together, (p,).
         anchors, negatives: look-alikes that do not belong to a left side: places among the pairs and the texts, (k,).
         graded: graded queries.
@@ -49,7 +49,7 @@ class Batch:
 
 
 class Sampler:
-    """Draws batches from a corpus; `vectors` are the teacher's, float16 (texts, dim)."""
+    """A sampler of batches from a corpus; `vectors` are the teacher's, float16 (texts, dim)."""
 
     def __init__(self, corpus: Corpus, vectors: npt.NDArray[np.float16], graded: Sequence[Grades], seed: int) -> None:
         self._corpus = corpus
@@ -82,7 +82,7 @@ class Sampler:
         return self._numbered(left, right, anchors, negatives, self._lists(stage, generator))
 
     def _rows(self, name: str, size: int, generator: np.random.Generator) -> Places:
-        """Return `size` rows of a source: some at random, and neighbours of those."""
+        """Return `size` rows of a source: random ones and their neighbours."""
         sides = self._sides[name]
         seeds = generator.choice(len(sides), min(max(1, size // SEED_SHARE), len(sides)), replace=False)
         looked_at = generator.choice(len(sides), min(_LOOKED_AT, len(sides)), replace=False)

@@ -1,6 +1,6 @@
-"""The training corpus: every text once, by number, and which texts belong together. Pure.
+"""The training corpus: every text once, by number, and the pairs of texts that belong together. No I/O.
 
-Texts that derive from a held-out title are in no pair; `held_out` has those titles for validation.
+Texts that derive from a held-out title are in no pair. `held_out` has these titles for validation.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PHRASES_PER_WORD = 1.0
 class Pairs:
     """Texts that belong together, ids of shape (n,); `negatives` are look-alikes of a text that do not belong to it.
 
-    Where `right` equals `left` a text stands alone: there is the teacher to imitate and nothing to tell apart.
+    If `right` equals `left`, the text is not part of a pair: the student only imitates the teacher's vector of it.
     """
 
     left: Ids
@@ -66,7 +66,7 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """Name the corpus: the same for the same texts in the same order."""
+        """The digest of the corpus: the same for the same texts in the same order."""
         found = blake2b(digest_size=8)
         for text in self.texts:
             found.update(text.encode() + b"\0")
@@ -74,15 +74,15 @@ class Corpus:
 
 
 def build_corpus(material: Material, words: Sequence[str], seed: int) -> Corpus:
-    """Return the corpus of `material`: pseudo-queries and phrases of `words` sampled, what goes together counted."""
+    """Return the corpus of `material`, with sampled pseudo-queries and phrases of `words`, and co-occurring items."""
     return _Builder(seed).build(material, words)
 
 
 def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> list[tuple[str, str]]:
-    """Return the pairs that stand out: bought together at least `least` times, among each one's nearest by cosine.
+    """Return the pairs bought together at least `least` times that are among the nearest by cosine of either item.
 
     Cosine of two items: baskets with both / √(baskets with one · baskets with the other). Of large baskets the first
-    40 items count: those of resellers say little about what belongs together.
+    40 items count: baskets of resellers are weak evidence of items that belong together.
     """
     single: Counter[str] = Counter()
     double: Counter[tuple[str, str]] = Counter()
@@ -100,7 +100,7 @@ def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> 
 
 
 class _Builder:
-    """Numbers texts as they come."""
+    """A builder that numbers texts in the order in which they are added."""
 
     def __init__(self, seed: int) -> None:
         self._number: dict[str, int] = {}

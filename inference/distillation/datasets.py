@@ -1,6 +1,6 @@
-"""Readers of the public data sets that the student is trained on; docs/model.md says where they come from.
+"""Readers of the public data sets for the student's training; docs/model.md describes their origin.
 
-Each reader returns what it finds in its folder and nothing where the folder is missing.
+`read_datasets` runs the reader of each data set whose folder exists.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHORUS = "chorus_electronics"
 MATCHING = "product_matching"
 RETAIL = "online_retail"
 RETAIL_SHARE = 0.8
-"""Share of the retailer's lines, by time, that is learned from; the rest is for measuring."""
+"""Share of the retailer's lines, by time, that is used for training. The rest is for measurements."""
 
 SOURCES = {
     CHORUS: Source(
@@ -55,7 +55,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def read_datasets(folder: Path) -> Material:
-    """Return all that is known in `folder`.
+    """Return the material of all known data sets in `folder`.
 
     Raises:
         DataError: none of the data sets is there, or one is damaged.
@@ -63,7 +63,7 @@ def read_datasets(folder: Path) -> Material:
     readers = {CHORUS: read_chorus, MATCHING: read_matching, RETAIL: read_retail}
     found = [read(folder / name) for name, read in readers.items() if (folder / name).is_dir()]
     if not found:
-        raise DataError(f"{folder}: one of the folders {', '.join(readers)} required, none is there")
+        raise DataError(f"{folder}: required one of the folders {', '.join(readers)}, got none")
     material = Material()
     for each in found:
         material += each
@@ -71,12 +71,12 @@ def read_datasets(folder: Path) -> Material:
 
 
 def sources_in(folder: Path) -> list[Source]:
-    """Return what is to be said of the data sets that are there."""
+    """Return the licences and citations of the data sets in `folder`."""
     return [source for name, source in SOURCES.items() if (folder / name).is_dir()]
 
 
 def read_chorus(folder: Path) -> Material:
-    """Products and graded queries of the Chorus electronics set."""
+    """Read the products and graded queries of the Chorus electronics set."""
     products = {str(each["id"]): each for path in sorted(folder.glob("*.zip")) for each in _products(path)}
     titles = {key: clean(each["title"], MAX_TITLE_CHARS) for key, each in products.items()}
     described = {
@@ -103,7 +103,7 @@ def read_chorus(folder: Path) -> Material:
 
 
 def read_matching(folder: Path) -> Material:
-    """Titles of products in many shops, and which of them are the same product."""
+    """Read the titles of products in many shops, and the pairs that are the same product."""
     titles = tuple(clean(line, MAX_TITLE_CHARS) for line in _lines(folder / "titles.txt.gz"))
     rows = [line.rstrip("\n").split("\t") for line in _lines(folder / "pairs.tsv.gz")][1:]
     try:
@@ -111,12 +111,12 @@ def read_matching(folder: Path) -> Material:
             (clean(left, MAX_TITLE_CHARS), clean(right, MAX_TITLE_CHARS), label == "1") for left, right, label in rows
         )
     except ValueError as error:
-        raise DataError(f"{folder}/pairs.tsv.gz: three columns required in each line: {error}") from error
+        raise DataError(f"{folder}/pairs.tsv.gz: required three columns in each line, got: {error}") from error
     return Material(titles=titles, matches=matches)
 
 
 def read_retail(folder: Path, share: float = RETAIL_SHARE) -> Material:
-    """Descriptions and invoices of a gift retailer: of the first `share` of the lines by time."""
+    """Read the descriptions and invoices of a gift retailer, of the first `share` of the lines by time."""
     rows = [
         (datetime.fromisoformat(row["InvoiceDate"]), row["InvoiceNo"], title)
         for row in csv.DictReader(_lines(folder / "online_retail.csv.gz"))
@@ -137,7 +137,7 @@ def _products(path: Path) -> Iterator[Mapping[str, Any]]:
             for name in file.namelist():
                 yield from msgspec.json.decode(file.read(name))
     except (OSError, zipfile.BadZipFile, msgspec.DecodeError) as error:
-        raise DataError(f"{path}: a zip of JSON lists of products required: {error}") from error
+        raise DataError(f"{path}: required a zip of JSON lists of products, got: {error}") from error
 
 
 def _grades(path: Path) -> dict[str, list[tuple[str, int]]]:
@@ -147,7 +147,7 @@ def _grades(path: Path) -> dict[str, list[tuple[str, int]]]:
             for row in csv.DictReader(file):
                 graded[normalise_query(row["query"])].append((row["docid"], int(row["rating"])))
     except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: columns query, docid, rating required: {error}") from error
+        raise DataError(f"{path}: required the columns query, docid, rating, got: {error}") from error
     return graded
 
 

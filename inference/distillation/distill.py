@@ -1,6 +1,6 @@
-"""The whole way from texts to a bundle: corpus, teacher's vectors, training, cross-validation, export, report.
+"""Trains a student from texts: corpus, teacher's vectors, training, cross-validation, exported weights.
 
-Every step leaves its result in a work folder; run again, it goes on from there.
+Every step keeps its result in a work folder. A second run resumes from there.
 """
 
 from __future__ import annotations
@@ -34,38 +34,39 @@ from inference.types import Vector
 CHECK_EVERY = 200
 CHECKED_TITLES = 400
 STUDENT = "student.pt"
-"""The weights that went into the bundle, in the work folder."""
+"""The file of the bundle's weights in the work folder."""
 
 
 class Watcher(Protocol):
-    """Is told how far the work is."""
+    """A receiver of progress."""
 
     def begin(self, what: str, total: int) -> None:
-        """Begin a piece of work of `total` units."""
+        """Begin a task of `total` units."""
         ...
 
     def advance(self, by: int, note: str = "") -> None:
-        """Say that `by` more units are done."""
+        """Report that `by` more units are done."""
         ...
 
 
 class Silence:
-    """A watcher that tells nobody."""
+    """A watcher that ignores progress."""
 
     def begin(self, what: str, total: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def advance(self, by: int, note: str = "") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """What a training run gives.
+    """The result of a training run.
 
     Attributes:
         encoder: the trained weights, with the teacher's tokenizer.
-        corpus: what it was trained on.
+        corpus: the training corpus.
+        teacher: the teacher's vectors of the corpus.
         held_out: cosines of each graded query's items by a student that was not trained on the query, by place.
         titles, vectors: held-out titles and torch's float32 vectors of them.
     """
@@ -80,7 +81,7 @@ class Student:
 
 @dataclass(slots=True)
 class Workshop:
-    """The work folder and what all runs of one plan share."""
+    """The work folder and the data that all runs of one plan share."""
 
     plan: Plan
     corpus: Corpus
@@ -127,7 +128,7 @@ class Workshop:
         return encoder
 
     def mixed(self, name: str, final: Stage, graded: Sequence[Grades], base: SentenceEncoder) -> SentenceEncoder:
-        """Train on graded queries, and return the student that is `plan.mix` of the way from `base` to there."""
+        """Train on graded queries, and return the student that is `plan.mix` of the way from `base` to the result."""
         encoder = self.run(name, (final,), graded, base)
         before, after = base.state_dict(), encoder.state_dict()
         encoder.load_state_dict(
@@ -141,7 +142,7 @@ class Workshop:
         return encoder
 
     def check(self, run: str, stage: str, step: int, encoder: SentenceEncoder) -> None:
-        """Validate and keep the figures."""
+        """Validate the encoder and add the figures to the history."""
         rows = self.corpus.held_out[:CHECKED_TITLES].tolist()
         cosine = float((vectors_of(encoder, self.tokens, rows) * self._teacher(rows)).sum(axis=1).mean())
         known = self.vectors(encoder)
@@ -159,7 +160,7 @@ class Workshop:
 
 
 def distill(material: Material, plan: Plan, work: Path, watcher: Watcher) -> Student:
-    """Train a student on `material` as `plan` says, with everything that can be gone on from in `work`.
+    """Train a student on `material` by `plan`. Intermediate results are kept in `work`, so that a run can resume.
 
     Raises:
         BundleError: the teacher's weights are not those that the project names.
@@ -198,7 +199,7 @@ def exported(encoder: SentenceEncoder, tokenizer: bytes) -> Exported:
 
 
 def held_out_ndcg(graded: Sequence[Grades], scores: dict[int, list[float]]) -> float:
-    """Return the mean NDCG@10 of the mixed queries by cosines of students that did not know the query."""
+    """Return the mean NDCG@10 of the mixed queries by cosines of students that were not trained on the query."""
     kept = {id(each) for each in mixed(graded)}
     found = [ndcg(np.array(scores[at]), each.grades) for at, each in enumerate(graded) if id(each) in kept]
     return float(np.mean(found)) if found else 0.0

@@ -1,4 +1,4 @@
-"""`measure` and `judge` of `python -m inference.distillation`: how fast a bundle's encoder is, and how good."""
+"""The commands `measure` and `judge` of `python -m inference.distillation`: speed and quality of a bundle's encoder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from inference.distillation.options import data_option, into_option, say
 @into_option
 @data_option
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False, exists=True),
-              help="Work folder of the student's training: measures every precision.")  # fmt: skip
-@click.option("--rounds", default=40, show_default=True, help="How many turns each variant takes.")
+              help="Work folder of the student's training. With it every precision is measured.")  # fmt: skip
+@click.option("--rounds", default=40, show_default=True, help="Rounds in which each variant is measured.")
 @click.option("--record", is_flag=True, help="Write the ratios into the bundle's manifest.")
 def measure(into: Path, data: Path | None, work: Path | None, rounds: int, record: bool) -> None:
-    """Compare the bundle's encoder with its teacher on one core, by turns: ms, ratios, cosines, NDCG@10 with --data.
+    """Compare the bundle's encoder with its teacher on one core, in turns: ms, ratios, cosines, NDCG@10 with --data.
 
     Prints a Markdown table.
     """
@@ -44,5 +44,5 @@ def judge(into: Path, data: Path | None) -> None:
     from inference.distillation.judge import judge as run
 
     if data is None:
-        raise click.UsageError("--data required: the folder that has chorus_electronics")
+        raise click.UsageError("required --data, the folder with chorus_electronics")
     click.echo(run(into, data))

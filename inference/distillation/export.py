@@ -1,4 +1,4 @@
-"""The teacher, all-MiniLM-L6-v2, as an ONNX graph with mean pooling and L2 normalisation inside, by torch's tracer."""
+"""Exports the teacher, all-MiniLM-L6-v2, as an ONNX graph with mean pooling and L2 normalisation, by torch's tracer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ TEACHER = Origin(
 
 
 class SentenceEncoder(torch.nn.Module):  # type: ignore[misc]
-    """(`input_ids`, `attention_mask`), both int64 (n, tokens) -> L2-normalised means of the last layer, (n, dim)."""
+    """A module from `input_ids`, `attention_mask`, both int64 (n, tokens), to L2-normalised means of the last layer.
+
+    The means have the shape (n, dim).
+    """
 
     def __init__(self, bert: torch.nn.Module) -> None:
         super().__init__()
@@ -59,7 +62,7 @@ def teacher_folder() -> Path:
     with (folder / "model.safetensors").open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     if digest != TEACHER.sha256:
-        raise BundleError(f"{TEACHER.package}: the weights must have sha256 {TEACHER.sha256}, they have {digest}")
+        raise BundleError(f"{TEACHER.package}: required weights with sha256 {TEACHER.sha256}, got {digest}")
     return folder
 
 
@@ -67,7 +70,7 @@ def export_teacher(folder: Path) -> onnx.ModelProto:
     """Return the teacher in `folder` as a float32 graph with free batch size and length."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    # Eager attention: the fused kinds do not trace to plain ONNX operators.
+    # Eager attention, because fused attention does not trace to plain ONNX operators.
     bert = AutoModel.from_pretrained(folder, attn_implementation="eager", add_pooling_layer=False)
     return to_onnx(SentenceEncoder(bert).eval())
 
@@ -79,7 +82,7 @@ def to_onnx(encoder: SentenceEncoder) -> onnx.ModelProto:
     free = {0: "batch", 1: "tokens"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # The tracing exporter is deprecated but gives the plainer graph, and it needs no further package.
+        # The tracing exporter is deprecated, but its graph is simpler and it needs no further package.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             encoder,
@@ -92,6 +95,6 @@ def to_onnx(encoder: SentenceEncoder) -> onnx.ModelProto:
             opset_version=OPSET,
         )
     model = onnx.load_model_from_string(buffer.getvalue())
-    # The tracer leaves the width of the output free; the manifest takes it from here.
+    # The tracer leaves the width of the output free, but the manifest reads it from the graph.
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = encoder.bert.config.hidden_size
     return model

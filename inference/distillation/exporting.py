@@ -1,4 +1,4 @@
-"""From trained weights to the encoder files of a bundle: vocabulary, graphs, precisions, parity."""
+"""Exports trained weights as the encoder files of a bundle: vocabulary, graphs, precisions, parity."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SHIPPED = (
     Use("encoder-int8.onnx", "int8, one scale a token", (CATALOGUE,), (CPU,)),
     Use("encoder-float16.onnx", "float16, word table int8", (QUERY, CATALOGUE), (CUDA,)),
 )
-"""The encoder files of a bundle; docs/model.md has the figures by which they were chosen."""
+"""The encoder files of a bundle. docs/model.md has the figures behind this choice."""
 _OF_FILE = {"encoder-blocks.onnx": "blocks", "encoder-int8.onnx": "int8", "encoder-float16.onnx": "float16"}
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An encoder's weights and tokenizer, of one vocabulary."""
+    """An encoder's weights and tokenizer, with the same vocabulary."""
 
     weights: Mapping[str, Floats]
     tokenizer: bytes
@@ -70,14 +70,14 @@ class Exported:
         return TextEncoder(session, self.tokenizer, dim=self.dim, max_tokens=max_tokens)
 
     def pruned(self) -> Exported:
-        """Return the same encoder without the rows that no text reaches."""
+        """Return the same encoder without the rows of the word table that no text uses."""
         kept = kept_tokens(self.tokenizer)
         weights = {name: each for name, each in self.weights.items() if not name.startswith("pooler")}
         return Exported({**weights, TABLE: weights[TABLE][kept]}, pruned_tokenizer(self.tokenizer, kept), self.heads)
 
 
 def shipped_files(encoder: Exported, texts: Sequence[str], expected: Vector, *, max_tokens: int) -> dict[Use, bytes]:
-    """Return the files of a bundle; parity is to `expected`, torch's float32 vectors of `texts`."""
+    """Return the files of a bundle. Parity is measured against `expected`, torch's float32 vectors of `texts`."""
     files = {}
     for use in SHIPPED:
         precision = _OF_FILE[use.file]

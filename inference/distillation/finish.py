@@ -1,4 +1,4 @@
-"""From a trained student to a bundle: encoder files, a ranker, held-out scores, report, manifest."""
+"""Writes a trained student as a bundle: encoder files, a ranker, held-out scores, report, manifest."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """NDCG@10 over the mixed graded queries; `queries` of them, 0 where there were none."""
+    """NDCG@10 over the mixed graded queries; `queries` is their number, 0 if there are none."""
 
     queries: int
     teacher: float
@@ -52,9 +52,9 @@ class Figures:
 
 
 def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources: Sequence[Source]) -> Bundle:
-    """Write the files of a bundle to `output`, .../NAME/VERSION/, and return it, loaded and verified.
+    """Write the files of a bundle to `output`, .../NAME/VERSION/, and return the loaded and verified bundle.
 
-    A ranker that is there already and fits stays; otherwise one that gives every item the same score takes its place.
+    An existing ranker stays if it fits. Otherwise it is replaced by one that gives every item the same score.
 
     Raises:
         BundleError: the result does not verify.
@@ -86,18 +86,18 @@ def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources
 
 
 def keep_ranker(path: Path) -> None:
-    """Leave a ranker that fits this version's features; put one that knows nothing in the place of any other."""
+    """Keep a ranker that fits this version's features; replace any other by one that was not fitted."""
     try:
         if path.exists() and feature_names(onnx.load(path)) == FEATURES:
             return
     except (KeyError, ValueError) as error:
-        raise BundleError(f"{path}: not a ranker of this project: {error}") from error
-    # An encoder alone is no bundle, and without one there are no examples to fit a ranker to.
+        raise BundleError(f"{path}: required a ranker of this project, got: {error}") from error
+    # A bundle needs a ranker, and the examples for fitting one need a bundle.
     onnx.save_model(to_onnx(unfitted()), path)
 
 
 def judge(student: Student) -> Figures:
-    """Compare the teacher, students that did not know the query, and the one that is shipped."""
+    """Compare the teacher, the students not trained on the query, and the student in the bundle."""
     corpus = student.corpus
     chosen = mixed(corpus.graded)
     if not chosen or not student.held_out:

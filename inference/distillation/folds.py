@@ -1,4 +1,4 @@
-"""Cross-validation over queries: each graded query is held out once, with those that say the same. Pure."""
+"""Cross-validation over queries: each graded query is held out once, together with its variants. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from inference.types import stable_key
 
 
 def fold_of(query: str, folds: int) -> int:
-    """Return the fold of a query; spelling and plural make no difference, or a fold would know its held-out queries.
+    """Return the fold of a query.
+
+    Variants of spelling and plural have the same fold. Otherwise a student would be trained on variants of its held-out
+    queries.
 
     >>> fold_of("bluetooth speaker", 5) == fold_of("Blue-tooth speakers", 5)
     True
@@ -18,7 +21,7 @@ def fold_of(query: str, folds: int) -> int:
 
 
 def split(queries: Sequence[str], folds: int) -> list[list[int]]:
-    """Return the places of the queries of each fold; empty folds are left out."""
+    """Return the places of the queries in each fold; empty folds are left out."""
     found: list[list[int]] = [[] for _ in range(folds)]
     for at, query in enumerate(queries):
         found[fold_of(query, folds)].append(at)

@@ -1,4 +1,4 @@
-"""NDCG of graded queries: how well an order of items agrees with what people said of them. Pure."""
+"""NDCG of graded queries: the agreement of an order of items with the grades that people gave. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.floating]
 
 
 def ndcg(scores: Floats, grades: npt.NDArray[np.integer], k: int = K) -> float:
-    """Return NDCG@k of the order by falling score, with the gain 2^grade − 1; of a tie the worst order counts.
+    """Return NDCG@k of the order by falling score, with the gain 2^grade − 1. Ties count in their worst order.
 
     Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418; the gain is that of Burges et al. 2005,
     doi:10.1145/1102351.1102363. An ideal of 0 gives 0.
@@ -31,7 +31,7 @@ def ndcg(scores: Floats, grades: npt.NDArray[np.integer], k: int = K) -> float:
 
 
 def mixed(graded: Sequence[Grades]) -> list[Grades]:
-    """Return the queries whose items have more than one grade: in the others every order is as good."""
+    """Return the queries whose items have more than one grade. For the others all orders are equally good."""
     return [each for each in graded if len(set(each.grades.tolist())) > 1]
 
 

@@ -1,8 +1,8 @@
-"""The encoder as an ONNX graph, node by node, of few and fused operators: a query of five tokens is soon computed.
+"""Builds the encoder as an ONNX graph of few, fused operators, which makes a query of five tokens fast.
 
-`input_ids`, `attention_mask`, both int64 (batch, tokens) -> `embedding`, float32 (batch, dim), L2-normalised sums of
-the last layer, which are the same as normalised means. The weights are those of BERT (Devlin et al. 2019,
-arXiv:1810.04805) by the names of Hugging Face; `products` says how they multiply.
+The graph maps `input_ids`, `attention_mask`, both int64 (batch, tokens), to `embedding`, float32 (batch, dim):
+L2-normalised sums of the last layer, which are the same as normalised means. The weights are those of BERT (Devlin et
+al. 2019, arXiv:1810.04805) by the names of Hugging Face; `products` defines their multiplication.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
-"""The versions that the oldest supported ONNX Runtime reads; the onnx package would write its newest."""
+"""The versions that the oldest supported ONNX Runtime reads. By default the onnx package writes its newest ones."""
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ Weights = Mapping[str, Floats]
 
 @dataclass(slots=True)
 class Graph:
-    """Nodes and constants as they are added; names are made unique by counting."""
+    """The nodes and constants added so far. A counter makes the names of nodes unique."""
 
     dtype: type[np.floating] = np.float32
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Graph:
 
 
 class Products(Protocol):
-    """How a precision multiplies with weights, and how it keeps the word table."""
+    """The multiplication with weights and the storage of the word table, for one precision."""
 
     dtype: type[np.floating]
 
@@ -67,7 +67,7 @@ class Products(Protocol):
 def encoder_graph(weights: Weights, products: Products, *, heads: int, epsilon: float) -> onnx.ModelProto:
     """Return the graph of a BERT encoder with mean pooling.
 
-    `weights` are float32 arrays by their names without any prefix, such as `encoder.layer.0.output.dense.weight`.
+    `weights` are float32 arrays by name without a prefix, such as `encoder.layer.0.output.dense.weight`.
     """
     graph = Graph(products.dtype)
     x = _embedded(graph, weights, products, epsilon)
@@ -92,7 +92,7 @@ _LAYER = tuple(
 
 def _embedded(graph: Graph, weights: Weights, products: Products, epsilon: float) -> str:
     words = products.rows(graph, "input_ids", "words", weights[_TABLE])
-    # Every token is of type 0: its row belongs to the positions.
+    # Every token is of type 0, so its row is added to the positions once.
     positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
     size = graph.add("Shape", ["input_ids"], start=1, end=2)
     start = graph.constant("zero", np.array([0], dtype=np.int64))

@@ -1,4 +1,4 @@
-"""The history of a run on disk, line by line: what the report and its plots are made of. Pure, but for the file."""
+"""The history of a run on disk, line by line, from which the report and its plots are made. No I/O but that file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.errors import DataError
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step"):
-    """A training step: of which run and stage, its losses by name, weighted, its texts and seconds."""
+    """A training step: its run and stage, the weighted losses by name, the number of texts and the seconds."""
 
     run: str
     stage: str
@@ -35,7 +35,7 @@ Entry = Step | Check
 
 
 class History:
-    """Entries in the order they were made. What a killed run did twice counts once, as it was the last time."""
+    """Entries in the order in which they were made. Of a step that a killed run made twice, the last entry counts."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""NDCG@10 of graded queries by titles alone: BM25, the teacher, students that did not know the query, a bundle."""
+"""NDCG@10 of graded queries by titles alone: BM25, the teacher, students not trained on the query, and a bundle."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class GradedQueries:
 def read_graded(data: Path) -> GradedQueries:
     """Read the graded queries in the folder `data`. Raises DataError."""
     if not (data / CHORUS).is_dir():
-        raise DataError(f"{data}: the folder {CHORUS} required: it has the graded queries")
+        raise DataError(f"{data}: required the folder {CHORUS} with the graded queries, got none")
     material = read_chorus(data / CHORUS)
     mixed = tuple(each for each in material.graded if len({grade for _, grade in each[1]}) > 1)
     return GradedQueries(mixed, material.titles)
 
 
 def titles_ndcg(graded: GradedQueries, queries: TextEncoder, items: TextEncoder) -> float:
-    """Return the mean NDCG@10 by the cosine of query and title."""
+    """Return the mean NDCG@10 of the order by the cosine of query and title."""
     titles = sorted({title for _, rated in graded.queries for title, _ in rated})
     vectors = dict(zip(titles, items.encode(titles), strict=True))
     asked = np.vstack([queries.encode([query]) for query, _ in graded.queries])
@@ -55,10 +55,10 @@ def titles_ndcg(graded: GradedQueries, queries: TextEncoder, items: TextEncoder)
 
 
 def judge(bundle: Path, data: Path) -> str:
-    """Return a Markdown table of the NDCG@10 of each.
+    """Return a Markdown table of the NDCG@10 of BM25, the teacher, the held-out students and the bundle.
 
     Raises:
-        DataError: the data are missing or damaged, or the bundle has no held-out scores of them.
+        DataError: the data are missing or damaged, or the bundle has no held-out scores for them.
         BundleError: the bundle is damaged.
     """
     graded = read_graded(data)
@@ -84,9 +84,9 @@ def _held_out(bundle: Path, queries: Sequence[Graded]) -> list[list[float]]:
         scores = msgspec.json.decode(path.read_bytes(), type=HeldOut).scores
         found = [scores[query] for query, _ in queries]
     except (OSError, msgspec.DecodeError, KeyError) as error:
-        raise DataError(f"{path}: the scores of these queries by students that did not know them: {error}") from error
+        raise DataError(f"{path}: required scores by students not trained on these queries, got: {error}") from error
     if any(len(known) != len(rated) for known, (_, rated) in zip(found, queries, strict=True)):
-        raise DataError(f"{path}: made of other ratings than those in the data folder")
+        raise DataError(f"{path}: required scores for the ratings in the data folder, got scores for others")
     return found
 
 

@@ -1,10 +1,10 @@
-"""What the student is trained on, over one batch of L2-normalised vectors; S are the student's, T the teacher's.
+"""The losses of the student over one batch of L2-normalised vectors; S are the student's, T the teacher's.
 
 cosine      mean of 1 − s·t
 matrix      mean of (S Sᵀ − T Tᵀ)², the similarities among the texts of a batch, times MATRIX_SCALE
-contrast    InfoNCE both ways (van den Oord, Li & Vinyals 2018, arXiv:1807.03748) with in-batch negatives; those that
-            the teacher holds for nearer than the pair itself are left out (GISTEmbed, Solatorio 2024,
-            arXiv:2402.16829): most of them belong to the anchor as well
+contrast    InfoNCE in both directions (van den Oord, Li & Vinyals 2018, arXiv:1807.03748) with in-batch negatives.
+            Negatives that are nearer than the pair itself by the teacher's vectors are left out (GISTEmbed, Solatorio
+            2024, arXiv:2402.16829): most of them belong to the anchor as well
 grades      ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513): cross-entropy of softmax(s / τ) to softmax(grade)
 """
 
@@ -21,7 +21,7 @@ TEMPERATURE = 0.05
 
 
 def loss(student: torch.Tensor, teacher: torch.Tensor, batch: Batch, stage: Stage) -> dict[str, torch.Tensor]:
-    """Return each loss that `stage` has a weight for, weighted; vectors are float32 (texts, dim)."""
+    """Return each loss with a weight in `stage`, weighted. Vectors are float32 (texts, dim)."""
     found = {}
     if stage.cosine:
         found["cosine"] = stage.cosine * (1 - (student * teacher).sum(-1)).mean()
@@ -35,7 +35,7 @@ def loss(student: torch.Tensor, teacher: torch.Tensor, batch: Batch, stage: Stag
 
 
 def contrast(student: torch.Tensor, teacher: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return InfoNCE of the pairs of two different texts; 0 without any."""
+    """Return InfoNCE over the pairs of two different texts; 0 without any."""
     together = batch.left != batch.right
     if not together.any():
         return student.sum() * 0
@@ -70,7 +70,7 @@ def _candidates(
             | (candidates.unsqueeze(0) == right.unsqueeze(1))
             | (candidates.unsqueeze(0) == left.unsqueeze(1))
         )
-        # People said that these do not belong together, whatever the teacher thinks.
+        # People labelled these as not belonging together, so they stay even if they are near by the teacher's vectors.
         dropped[anchors, len(right) + torch.arange(len(negatives))] = False
         dropped.diagonal().fill_(False)
     return cross_entropy(scores.masked_fill(dropped, float("-inf")), torch.arange(len(left)))

@@ -1,11 +1,11 @@
-"""What a student can learn from, as the readers of `datasets` find it: plain text and who belongs to whom. Pure."""
+"""The training material of a student, as the readers return it: plain texts and their relations. No I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
 Graded = tuple[str, tuple[tuple[str, int], ...]]
-"""A query, and titles with the grade that people gave them for it, 0 for what does not belong to it."""
+"""A query, and titles with the grades that people gave them for it, 0 for an irrelevant title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +13,14 @@ class Material:
     """Texts of shops, cleaned.
 
     Attributes:
-        titles: of items.
+        titles: titles of items.
         lines: (title, the item as `item_text` writes it, with brand, category, description).
         descriptions: (title, short description) of the same item.
         matches: (title, title, whether both are the same product).
-        baskets: titles of what was bought together.
-        searches: (query, title of what the shopper turned to).
+        baskets: titles of items that were bought together.
+        searches: (query, title of an item that the shopper acted on afterwards).
         graded: queries with graded titles.
-        words: other texts, to imitate the teacher on only.
+        words: other texts, for which the student only imitates the teacher.
     """
 
     titles: tuple[str, ...] = ()

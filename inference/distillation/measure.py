@@ -1,7 +1,8 @@
-"""How fast encoders are beside each other: in one run, on one core, by turns, so that a busy moment meets them all.
+"""Compares the speed of encoders in one run on one core, in turns, so that other load affects all of them.
 
-In its turn an encoder takes all texts several times. At first the processor's caches hold another encoder's weights: a
-text that comes seldom, between other work, costs that much (cold). When they hold its own, one of many costs less.
+In its turn an encoder takes all texts several times. The first text finds another encoder's weights in the processor's
+caches. This is the cost of a rare text between other work (cold). Later texts find the encoder's own weights and cost
+less.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ _BATCH = TITLES * 4
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One variant: medians on one thread, tokenising included.
+    """The figures of one variant: medians on one thread, tokenising included.
 
     Attributes:
         query_ms: one query alone; title_ms: one title alone; cold_query_ms: the first query after other work.
         titles_per_second: in batches of 32.
-        cosine: mean, over queries and titles, to the variant that this one was rounded from; None without that one.
-        batch_effect: greatest change of any number in a vector when its text is encoded alone instead.
+        cosine: mean cosine, over queries and titles, to the variant that this one was rounded from; None without it.
+        batch_effect: greatest change of a component of a vector if its text is encoded alone.
         ndcg: NDCG@10 of graded queries; None without the data.
     """
 
@@ -65,7 +66,7 @@ class Measurement:
 def measure(
     variants: Sequence[Variant], *, rounds: int, data: Path | None = None, tell: Callable[[str], None] = lambda _: None
 ) -> list[Measurement]:
-    """Measure the variants by turns, `rounds` times each."""
+    """Measure the variants in turns, `rounds` times each."""
     tell("timing queries and titles")
     cold, queries = _by_turns(variants, QUERIES, rounds)
     _, titles = _by_turns(variants, TITLES, rounds)
@@ -116,7 +117,7 @@ def table(measured: Sequence[Measurement]) -> str:
 
 
 def record_ratios(bundle: Path, measured: Sequence[Measurement]) -> None:
-    """Write how much faster than its teacher the bundle's query encoder is into the manifest."""
+    """Write the speed of the bundle's query encoder relative to its teacher into the manifest."""
     manifest = read_manifest(bundle)
     by_name = {each.name: each for each in measured}
     own = by_name[manifest.encoders[0].file]
@@ -135,13 +136,13 @@ def record_ratios(bundle: Path, measured: Sequence[Measurement]) -> None:
 
 
 def _by_turns(variants: Sequence[Variant], texts: tuple[str, ...], rounds: int) -> tuple[list[float], list[float]]:
-    """Return the medians over rounds and texts of the seconds each variant takes for a text: cold, and one of many."""
+    """Return the median seconds of each variant for one text, over rounds and texts: cold, and after many others."""
     cold: list[list[float]] = [[] for _ in variants]
     warm: list[list[float]] = [[] for _ in variants]
     for turn in range(1 + rounds):
         for at, each in enumerate(variants):
             seconds = [_seconds(each.encoder, [text]) for text in texts[turn % len(texts) :] + texts * _WARM]
-            if turn:  # the first turn opens everything
+            if turn:  # the first turn is a warm-up and does not count
                 cold[at].append(seconds[0])
                 warm[at].extend(seconds[-len(texts) :])
     return [float(np.median(each)) for each in cold], [float(np.median(each)) for each in warm]

@@ -1,4 +1,4 @@
-"""What the commands of `python -m inference.distillation` share."""
+"""Options shared by the commands of `python -m inference.distillation`."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ data_option = click.option(
 
 
 def say(text: str) -> None:
-    """Tell the one at the terminal how far it is, beside what the command prints."""
+    """Print progress to standard error, apart from the output of the command."""
     click.echo(text, err=True)

@@ -1,4 +1,4 @@
-"""What a training run does, stage by stage: everything that its result depends on, beside the corpus. Pure."""
+"""The plan of a training run, stage by stage: everything but the corpus that its result depends on. No I/O."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ LAYERS = (0, 3, 5)
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """One stretch of training with its own rate and mix.
+    """One stage of training with its own rate and mix.
 
     Attributes:
-        name: for the report.
+        name: the name in the report.
         steps: optimiser steps.
-        horizon: steps after which the rate would be 0; more than `steps` where another stage follows. 0: `steps`.
-        rate: peak learning rate of the layers; the embedding tables learn at `table` of it.
-        pairs: of each source, how many pairs a batch holds.
-        lists: graded queries in a batch, and at most how many of each one's items.
+        horizon: steps after which the rate would be 0; more than `steps` if another stage follows. 0: `steps`.
+        rate: peak learning rate of the layers. That of the embedding tables is `table` times as high.
+        pairs: the number of pairs from each source in a batch.
+        lists: graded queries in a batch, each with at most `list_items` items.
         cosine, matrix, contrast, grades: weights of the losses, see `losses`.
     """
 
@@ -41,14 +41,14 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run: `base` for everybody, then `final` with the graded queries, once for each fold and once with all.
+    """A complete run: the stages `base` once, then `final` with the graded queries, once a fold and once with all.
 
-    The weights that are kept lie between those before and after `final`: `mix` of the way. A few graded queries teach
-    what they ask for and cost what was known of others; on the way between the two, most of the gain comes before most
-    of the cost (Wortsman et al. 2022, arXiv:2109.01903).
+    The resulting weights are interpolated: `mix` of the way from those before `final` to those after it. Training on
+    few graded queries improves these queries and degrades others. On the way between the two weights, most of the gain
+    comes before most of the loss (Wortsman et al. 2022, arXiv:2109.01903).
 
-    `words` is the greatest number of the teacher's own words that are learned, alone and in phrases, so that the words
-    of shops not seen here mean what they mean to the teacher.
+    `words` is the greatest number of the teacher's own words in the training, alone and in phrases. So words of shops
+    without training data keep the meaning that the teacher gives them.
     """
 
     seed: int = 7
@@ -65,11 +65,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Name the plan: two plans that could give different weights have different names."""
+        """The digest of the plan: two plans that could give different weights have different ones."""
         return self.digest_of((*self.base, *([self.final] if self.final else [])))
 
     def digest_of(self, stages: tuple[Stage, ...]) -> str:
-        """Name what a run of these stages depends on, whatever stages come after it."""
+        """Return the digest of everything that a run of these stages depends on, without the stages after them."""
         common = msgspec.structs.replace(self, base=stages, final=None, folds=0, mix=0.0)
         return hashlib.blake2b(msgspec.json.encode(common), digest_size=8).hexdigest()
 

@@ -1,7 +1,7 @@
-"""How the encoder's weights are kept and multiplied, one class a precision.
+"""Precisions of the encoder: the storage and multiplication of its weights, one class for each.
 
-ONNX Runtime's own dynamic quantisation takes one scale for the whole batch: a text's vector then depends on the texts
-beside it, and one outlier costs all rows their precision. Neither of the 8-bit kinds here does so.
+ONNX Runtime's own dynamic quantisation uses one scale for the whole batch. A text's vector then depends on the other
+texts, and one outlier reduces the precision of all rows. The 8-bit precisions here avoid both.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Plain:
 
 
 class RoundedTable(Plain):
-    """The word table in int8 with a scale for each row, the rest plain: the table is most of a small encoder's size."""
+    """The word table in int8 with a scale for each row, the rest plain. The table is most of a small encoder's size."""
 
     def rows(self, graph: Graph, ids: str, name: str, table: Floats) -> str:
         """Add the rows `ids` of a table."""
@@ -44,9 +44,9 @@ class RoundedTable(Plain):
 
 
 class Blocks(RoundedTable):
-    """Weights in 8 bits, a scale for each block of `size` inputs (MatMulNBits); the kernel rounds activations alike.
+    """Weights in 8 bits with a scale for each block of `size` inputs (MatMulNBits), which rounds activations likewise.
 
-    `level` 4 lets it multiply in int8, 0 in the activations' own type.
+    With `level` 4 it multiplies in int8, with 0 in the type of the activations.
     """
 
     def __init__(self, size: int = 32, level: int = 4) -> None:
@@ -93,7 +93,7 @@ def rounded_rows(table: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
 
 
 def rounded_blocks(weights: Floats, size: int) -> tuple[npt.NDArray[np.uint8], Floats]:
-    """Return (in, out) weights as MatMulNBits reads them: (out, blocks, size) about 128, and steps (out · blocks,)."""
+    """Return (in, out) weights for MatMulNBits: (out, blocks, size) with 128 as zero, and steps (out · blocks,)."""
     k, n = weights.shape
     blocks = -(-k // size)
     cut = np.pad(weights, ((0, blocks * size - k), (0, 0))).T.reshape(n, blocks, size)
@@ -105,8 +105,9 @@ def rounded_blocks(weights: Floats, size: int) -> tuple[npt.NDArray[np.uint8], F
 def column_scales(weights: Floats) -> Floats:
     """Return the step of each column of `weights`, (in, out) -> (out,).
 
-    A column's greatest magnitude takes at most 127 steps, and so do any two weights that are added first: processors
-    without VNNI add pairs of products in 16 bits and saturate above 255 · 128, silently. So every x86 gives one result.
+    A column's greatest magnitude takes at most 127 steps, and so does the sum of any two weights whose products are
+    added first. Processors without VNNI add pairs of products in 16 bits and saturate above 255 · 128 without a
+    warning. With this limit every x86 processor gives the same result.
     """
     pairs = np.pad(weights, ((0, len(weights) % 2), (0, 0))).reshape(-1, 2, weights.shape[1])
     up = np.maximum(pairs, 0).sum(axis=1).max(axis=0)

@@ -1,4 +1,4 @@
-"""The training report of a bundle: report.md and its plots."""
+"""Writes the training report of a bundle: report.md and its plots."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A shop's own catalogue and interactions, JSON Lines as the worker reads them, as material for its student.
+"""Reads a shop's own catalogue and interactions, in the JSON Lines of the worker, as material for its student.
 
-The messages are those of docs/contracts.md; only what is needed here is read. Interactions that say of themselves
-`context: {"synthetic": true}` teach nothing about people: their searches are passed over.
+The messages are those of docs/contracts.md; only the fields needed here are read. Searches of interactions with
+`context: {"synthetic": true}` are skipped, because they are no evidence of what people want.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from inference.errors import DataError
 from inference.types import Item
 
 SESSION_GAP_SECONDS = 1800.0
-"""A search leads to what the shopper turns to within this time; without `session_id` a longer gap ends a session."""
+"""A search leads to actions within this time. Without `session_id`, a longer gap ends a session."""
 ACTIONS_AFTER_SEARCH = 3
-"""A search leads to this many items at most: the later ones answer other wishes."""
+"""Greatest number of items that a search leads to. Later actions have other reasons."""
 
 T = TypeVar("T")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of an interaction."""
+    """The fields that are read of an interaction."""
 
     type: str
     user_id: str
@@ -40,7 +40,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    """What is remembered of a shopper's present session."""
+    """The state of a shopper's current session."""
 
     def __init__(self) -> None:
         self.key: str | None = None
@@ -52,10 +52,10 @@ class _Session:
 
 
 def read_shop(catalog: Path, events: Path | None = None, *, until: datetime | None = None) -> Material:
-    """Return the titles and lines of `catalog`, and from `events` before `until` the searches and baskets.
+    """Return the titles and lines of `catalog`, and the searches and baskets of `events` before `until`.
 
     Raises:
-        DataError: a file cannot be read, or a line is not such a message.
+        DataError: a file cannot be read, or a line is not a valid message.
     """
     items = list(_messages(catalog, Item))
     titles = {item.item_id: clean(item.title, MAX_TITLE_CHARS) for item in items}
@@ -71,7 +71,7 @@ def read_shop(catalog: Path, events: Path | None = None, *, until: datetime | No
 def _acted(
     events: Path, titles: Mapping[str, str], until: datetime | None
 ) -> tuple[list[tuple[str, str]], list[tuple[str, ...]]]:
-    """Return (query, title) of searches and what followed them, and the titles bought in each session."""
+    """Return (query, title) of searches and the items acted on after them, and the titles bought in each session."""
     searches: list[tuple[str, str]] = []
     baskets: list[tuple[str, ...]] = []
     sessions: dict[str, _Session] = {}

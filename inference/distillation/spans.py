@@ -1,4 +1,4 @@
-"""Pseudo-queries: pieces of titles such as somebody might type who looks for the item. Pure."""
+"""Pseudo-queries: parts of titles that a shopper might type to find the item. No I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from inference.encoding.text import normalise_query
 
 LONGEST = 8
 _SHARES = np.array([5, 8, 6, 4, 2, 2, 1, 1], dtype=np.float64)
-"""How often a pseudo-query has 1, 2, ... LONGEST words: as short as those that people type."""
+"""Relative frequency of pseudo-queries of 1, 2, ... LONGEST words. Most are short, like those that people type."""
 _IN_PLACE = 0.7
-"""Share of the spans whose words stand side by side in the title; people leave words out in the others."""
+"""Share of the spans whose words are adjacent in the title. In the others words are left out, as people do."""
 _EDGES = "\"'.,;:!?()[]{}<>|/\\-–*+&@#"
 
 
 def words_of(title: str) -> list[str]:
-    """Return the words of a title without the punctuation around them, signs alone left out.
+    """Return the words of a title without the punctuation around them and without lone signs.
 
     >>> words_of('Roller - "Coaster", (black)')
     ['Roller', 'Coaster', 'black']

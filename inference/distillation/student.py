@@ -16,7 +16,7 @@ _CHUNKS = 5
 
 
 def student_of(folder: Path, layers: Sequence[int]) -> SentenceEncoder:
-    """Return a student that begins as the layers `layers` of the teacher in `folder`, without dropout."""
+    """Return a student that starts as the layers `layers` of the teacher in `folder`, without dropout."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     bert = AutoModel.from_pretrained(folder, add_pooling_layer=False)
@@ -24,7 +24,7 @@ def student_of(folder: Path, layers: Sequence[int]) -> SentenceEncoder:
 
 
 def cut(bert: torch.nn.Module, layers: Sequence[int]) -> SentenceEncoder:
-    """Keep the layers `layers` of `bert`, in place."""
+    """Reduce `bert` to the layers `layers`, in place."""
     bert.encoder.layer = torch.nn.ModuleList([bert.encoder.layer[each] for each in layers])
     bert.config.num_hidden_layers = len(layers)
     for module in bert.modules():
@@ -36,7 +36,7 @@ def cut(bert: torch.nn.Module, layers: Sequence[int]) -> SentenceEncoder:
 
 
 def eager(encoder: SentenceEncoder) -> SentenceEncoder:
-    """Return the encoder ready for export: its fused attention does not trace to plain ONNX operators."""
+    """Return the encoder ready for export, with eager attention: fused attention does not trace to plain operators."""
     encoder.bert.set_attn_implementation("eager")
     encoder.eval()
     return encoder
@@ -52,7 +52,10 @@ class Tokens:
         self._ids = [torch.tensor(each.ids, dtype=torch.int64) for each in reader.encode_batch(list(texts))]
 
     def encode(self, encoder: SentenceEncoder, rows: Sequence[int], *, bfloat16: bool) -> torch.Tensor:
-        """Return the vectors of the texts `rows`, float32 (n, dim), in their order; like lengths run together."""
+        """Return the vectors of the texts `rows`, float32 (n, dim), in their order.
+
+        Texts of similar length are encoded together.
+        """
         order = sorted(range(len(rows)), key=lambda at: len(self._ids[rows[at]]))
         vectors = []
         for chunk in self._chunks(order, rows):
@@ -67,7 +70,7 @@ class Tokens:
         return torch.cat(vectors)[back]
 
     def _chunks(self, order: Sequence[int], rows: Sequence[int]) -> list[list[int]]:
-        """Cut `order` into stretches of about the same number of tokens."""
+        """Cut `order` into chunks of about the same number of tokens."""
         lengths = [len(self._ids[rows[at]]) for at in order]
         share, filled = sum(lengths) / _CHUNKS, 0
         chunks: list[list[int]] = [[]]

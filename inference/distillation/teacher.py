@@ -1,4 +1,4 @@
-"""The teacher's vectors of a corpus, computed once and kept on disk part by part: a killed run goes on where it was."""
+"""The teacher's vectors of a corpus, computed once and cached on disk part by part, so that a killed run can resume."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def teacher_vectors(
     teacher: str,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Halves:
-    """Return the vectors of `texts`, float16 (n, dim), from the folder `cache` as far as they are there.
+    """Return the vectors of `texts`, float16 (n, dim). Parts in the folder `cache` are not computed again.
 
-    `teacher` names the teacher's weights; a part is found again by it and by its texts. `progress` gets the number
-    of texts of each part.
+    `teacher` is the name of the teacher's weights. The name and the texts of a part are its key in the cache.
+    `progress` is called with the number of texts of each part.
     """
     cache.mkdir(parents=True, exist_ok=True)
     parts = []

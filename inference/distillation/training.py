@@ -1,4 +1,4 @@
-"""The training loop: stage after stage, with checkpoints from which a killed run goes on as if nothing had happened."""
+"""The training loop: stage after stage, with checkpoints. A killed run resumes from one with the same result."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CLIP = 1.0
 class Run:
     """A run of stages on one corpus.
 
-    `name` tells its checkpoint from others in the same folder, `digest` what it depends on; `vectors` are the
-    teacher's, float16 (texts, dim).
+    `name` identifies its checkpoint in the folder. `digest` identifies everything that the result depends on. `vectors`
+    are the teacher's, float16 (texts, dim).
     """
 
     name: str
@@ -43,7 +43,7 @@ class Run:
 
 
 def prepare(threads: int) -> None:
-    """Set the number of threads for this process; more than one makes the result depend on it in the last digits."""
+    """Set the number of threads of this process. With more than one, the last digits of the result depend on it."""
     torch.set_num_threads(threads)
 
 
@@ -55,7 +55,7 @@ def train(
     every_seconds: float = 120.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Step]:
-    """Train `encoder` in place, yielding each step; a checkpoint in `folder` of the same run is gone on from.
+    """Train `encoder` in place and yield each step. The run resumes from its checkpoint in `folder`, if there is one.
 
     Raises:
         DataError: the checkpoint is of another run, or the loss is no longer a number.
@@ -99,7 +99,7 @@ def _step(
 
 
 def _optimiser(encoder: SentenceEncoder, stage: Stage, decay: float) -> torch.optim.Optimizer:
-    """AdamW; no decay for the embedding tables, so that rows of words never seen stay as they are."""
+    """Return AdamW. The embedding tables have no decay, so that rows of words without training data do not change."""
     tables: list[torch.Tensor] = []
     matrices: list[torch.Tensor] = []
     others: list[torch.Tensor] = []
@@ -131,7 +131,7 @@ def _save(
 
 
 def _resume(encoder: SentenceEncoder, run: Run, path: Path) -> tuple[int, int, torch.optim.Optimizer | None]:
-    """Return the stage, the step and the optimiser to go on with, the encoder's weights put in place."""
+    """Return the stage, the step and the optimiser to resume with, after loading the encoder's weights."""
     if not path.exists():
         return 0, 0, None
     state = torch.load(path, weights_only=True)

@@ -1,4 +1,4 @@
-"""The encoders that are measured side by side: the teacher, the bundle's files, the student in every precision."""
+"""The encoders to compare: the teacher, the bundle's files, and the student in every precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEACHER32, TEACHER8 = "teacher, float32", "teacher, int8, dynamic per channel"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """An encoder on one thread; `size` in bytes; `reference` is the name of the variant that it was rounded from."""
+    """An encoder on one thread. `size` is in bytes; `reference` is the name of the variant that it was rounded from."""
 
     name: str
     size: int
@@ -79,7 +79,7 @@ def _of_work(work: Path, folder: Path) -> list[Variant]:
 
 
 def dynamic(model: onnx.ModelProto) -> bytes:
-    """Return `model` by ONNX Runtime's own dynamic quantisation, signed weights, one scale for each channel."""
+    """Return `model` after ONNX Runtime's own dynamic quantisation: signed weights, one scale for each channel."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "dynamic.onnx"
         quantize_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8)

@@ -1,7 +1,7 @@
-"""A smaller wordpiece vocabulary: the rows that a shop's texts never reach, taken out of table and tokenizer. Pure.
+"""A smaller wordpiece vocabulary: removes rows that a shop's texts never use from the table and the tokenizer. No I/O.
 
-Special tokens, single characters and continuation pieces stay, so that anything can still be spelled; a word that is
-taken out falls into pieces.
+Special tokens, single characters and continuation pieces stay, so any text can still be tokenised. A word that is
+removed is split into pieces.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD = re.compile("[a-z]{3,}")
 
 
 def is_unused(token: str) -> bool:
-    """Tell whether a token is one of BERT's place-holders, which no text reaches."""
+    """Return whether a token is one of BERT's placeholders, which no text uses."""
     return token.startswith("[unused") and token.endswith("]")
 
 
@@ -30,9 +30,9 @@ def whole_words(tokenizer: bytes) -> list[str]:
 
 
 def kept_tokens(tokenizer: bytes, occurring: Iterable[int] | None = None) -> npt.NDArray[np.int64]:
-    """Return the ids to keep, rising: without `occurring` all but the place-holders, else also only what occurs.
+    """Return the ids to keep, rising: all but the placeholders, and with `occurring` only words that occur.
 
-    The special tokens that the tokenizer adds by itself are always kept.
+    The special tokens that the tokenizer adds are always kept.
     """
     parsed = msgspec.json.decode(tokenizer)
     vocabulary: dict[str, int] = parsed["model"]["vocab"]
@@ -51,7 +51,7 @@ def kept_tokens(tokenizer: bytes, occurring: Iterable[int] | None = None) -> npt
 
 
 def pruned_tokenizer(tokenizer: bytes, kept: npt.NDArray[np.int64]) -> bytes:
-    """Return tokenizer.json with the tokens `kept` only, numbered anew in their order, without its fixed padding."""
+    """Return tokenizer.json with only the tokens `kept`, with new numbers in their order, without its fixed padding."""
     parsed: dict[str, Any] = msgspec.json.decode(tokenizer)
     number = {int(old): new for new, old in enumerate(kept)}
     vocabulary: dict[str, int] = parsed["model"]["vocab"]

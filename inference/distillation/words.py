@@ -1,4 +1,4 @@
-"""BM25 over titles: what a search without any model does, as the baseline of the search figures. Pure."""
+"""BM25 over titles: a search without a model, as the baseline of the search figures. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 
 
 class BM25:
-    """Scores by the words of a query, with the statistics of a catalogue.
+    """Scores of titles by the words of a query, with the statistics of a catalogue.
 
     Robertson & Zaragoza 2009, doi:10.1561/1500000019, with k1 = 1.2, b = 0.75 and the idf that is never negative.
     """

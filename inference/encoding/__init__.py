@@ -1,1 +1,1 @@
-"""Text to vectors: tokenizer, ONNX session, encoder."""
+"""Encoding of texts as vectors: tokenizer, ONNX session, encoder."""

@@ -1,4 +1,4 @@
-"""Text to vectors: tokenise, pad, run the encoder graph. Pooling and normalisation are in the graph."""
+"""The text encoder: tokenises, pads, and runs the encoder graph. Pooling and normalisation are in the graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inference.types import Vector
 
 BATCH = 32
 _WINDOW = 64 * BATCH
-"""Texts that are tokenised and sorted together; bounds the memory and lets progress show."""
+"""Texts that are tokenised and sorted together. This bounds the memory and makes progress visible."""
 _CUDA_ROWS = (1, 8, BATCH)
 _CUDA_WIDTH = 16
 
@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.int64]
 
 
 class TextEncoder:
-    """The encoder of a bundle. A text's vector does not depend on the texts it is encoded with.
+    """The encoder of a bundle. A text's vector does not depend on the other texts of its batch.
 
     Safe to use from several threads: neither the tokenizer nor the session changes after construction.
     """
@@ -32,7 +32,7 @@ class TextEncoder:
         """Take an open graph (`input_ids`, `attention_mask` -> float32 (n, dim)) and the bytes of tokenizer.json.
 
         Raises:
-            BundleError: the bytes are no tokenizer.
+            BundleError: the bytes are not a tokenizer.
         """
         self.dim = dim
         self._session = session
@@ -41,7 +41,7 @@ class TextEncoder:
             self._tokenizer = Tokenizer.from_buffer(tokenizer)
         except ValueError as error:
             raise BundleError(f"tokenizer.json cannot be read: {error}") from error
-        # The file may fix the padding at 128 tokens, which costs five times the work on short titles.
+        # The file may fix the padding at 128 tokens, which is five times the work for short titles.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
 
@@ -53,7 +53,7 @@ class TextEncoder:
     def encode(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vector:
         """Return one L2-normalised vector for each text, float32 (n, dim), in the order of `texts`.
 
-        `progress` is called after each batch with the number of texts it held.
+        `progress` is called after each batch with its number of texts.
 
         Raises:
             ScoringError: the graph failed, or a text is not valid Unicode.
@@ -68,11 +68,11 @@ class TextEncoder:
         return vectors
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.intp], list[list[int]]]]:
-        """Yield (positions, token ids) of texts of like length, so that little is spent on padding."""
+        """Yield (positions, token ids) of texts of similar length, which keeps padding short."""
         try:
             tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
         except (TypeError, UnicodeEncodeError) as error:
-            raise ScoringError(f"a text to encode must be a str of valid Unicode: {error}") from error
+            raise ScoringError(f"encode: required texts of valid Unicode, got: {error}") from error
         by_length = np.argsort([len(ids) for ids in tokens], kind="stable")
         for start in range(0, len(tokens), BATCH):
             rows = by_length[start : start + BATCH]
@@ -82,7 +82,7 @@ class TextEncoder:
         rows, width = self._shape(len(tokens), max(len(ids) for ids in tokens))
         ids: Ids = np.zeros((rows, width), dtype=np.int64)
         mask: Ids = np.zeros((rows, width), dtype=np.int64)
-        # A row of padding alone would divide by zero in the pooling.
+        # Without this, a row of padding alone would divide by zero in the pooling.
         mask[len(tokens) :, 0] = 1
         for row, each in enumerate(tokens):
             ids[row, : len(each)] = each
@@ -90,12 +90,12 @@ class TextEncoder:
         vectors = self._session.run({"input_ids": ids, "attention_mask": mask})
         if vectors.shape != (rows, self.dim):
             raise ScoringError(
-                f"the encoder must give {rows} vectors of {self.dim}, it gave an array of {vectors.shape}"
+                f"the encoder: required {rows} vectors of {self.dim}, got an array of shape {vectors.shape}"
             )
         return vectors[: len(tokens)]
 
     def _shape(self, rows: int, width: int) -> tuple[int, int]:
-        """Return the padded shape. CUDA plans memory and kernels for each new shape, so it gets only a few."""
+        """Return the padded shape. CUDA plans memory and kernels for each new shape, so only a few shapes are used."""
         if self._session.provider != CUDA:
             return rows, width
         step = _CUDA_WIDTH

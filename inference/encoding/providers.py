@@ -1,4 +1,4 @@
-"""Execution providers: which hardware runs the graphs, and what to say when it is not the wanted one."""
+"""Execution providers: the choice of the hardware that runs the graphs, with warnings if it is not the wanted one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 
 
 def installed_distributions() -> tuple[str, ...]:
-    """Return which distributions of ONNX Runtime this environment holds."""
+    """Return the distributions of ONNX Runtime in this environment."""
     return tuple(name for name in _DISTRIBUTIONS if _is_installed(name))
 
 
@@ -25,8 +25,8 @@ def check_distributions(installed: Collection[str]) -> None:
     """Require exactly one distribution of ONNX Runtime.
 
     Raises:
-        ProviderError: none is installed, or both, which write the same folder and break each other. The text holds
-            the command that mends it.
+        ProviderError: none is installed, or both, which write to the same folder and break each other. The text has
+            the command that fixes it.
     """
     if not installed:
         raise ProviderError(
@@ -42,11 +42,11 @@ def check_distributions(installed: Collection[str]) -> None:
 
 
 def choose_providers(wanted: Sequence[str], available: Collection[str]) -> tuple[str, ...]:
-    """Return the wanted providers that this ONNX Runtime has, in their order, with the CPU as the last resort."""
+    """Return the wanted providers that this ONNX Runtime has, in their order, with the CPU as the last one."""
     for name in wanted:
         if name not in available:
             logger.warning(
-                "Execution provider %s is wanted but this ONNX Runtime has only %s: FALLING BACK to the next one",
+                "Execution provider %s is wanted, but this ONNX Runtime has only %s: the next wanted one is used",
                 name,
                 ", ".join(available),
             )
@@ -55,15 +55,15 @@ def choose_providers(wanted: Sequence[str], available: Collection[str]) -> tuple
 
 
 def confirm_provider(asked: Sequence[str], taken: Sequence[str]) -> str:
-    """Return the provider that a session really runs on, and warn if it is not the first that was asked for.
+    """Return the provider that a session runs on, and warn if it is not the first one that was requested.
 
-    ONNX Runtime lists CUDA even on a machine without a GPU, and then opens the session on the CPU in silence.
+    ONNX Runtime lists CUDA even on a machine without a GPU, and then opens the session on the CPU without a warning.
     """
     in_use = taken[0]
     if in_use != asked[0]:
         logger.warning(
-            "Execution provider %s was asked for but the session runs on %s: is there a GPU, and does its driver "
-            "match? Everything works, only SLOWER",
+            "Execution provider %s was requested, but the session runs on %s: everything works, but slower. "
+            "Check that the machine has a GPU and that its driver matches",
             asked[0],
             in_use,
         )

@@ -1,6 +1,6 @@
-"""The boundary to ONNX Runtime: opens a graph, runs it, and translates its errors into ours.
+"""The interface to ONNX Runtime: opens a graph, runs it, and converts its errors to those of `inference.errors`.
 
-No other module imports onnxruntime; the ranker gets its session from here as well.
+No other module imports onnxruntime. The ranker's session is opened here as well.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ def usable_providers(wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the wanted execution providers that this ONNX Runtime has, in their order, and the CPU last.
 
     Raises:
-        ProviderError: ONNX Runtime is not installed, or twice.
+        ProviderError: ONNX Runtime is not installed, or two of its distributions are.
     """
     check_distributions(installed_distributions())
     return choose_providers(wanted, _runtime().get_available_providers())
 
 
 def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: int = 1) -> Session:
-    """Open the ONNX graph `model` on the first of `providers` that works; `name` is what errors call it.
+    """Open the ONNX graph `model` on the first of `providers` that works; `name` is its name in errors.
 
     Raises:
-        ProviderError: ONNX Runtime is not installed, or twice.
-        BundleError: the bytes are no graph that this ONNX Runtime can run, or the graph has more than one output.
+        ProviderError: ONNX Runtime is not installed, or two of its distributions are.
+        BundleError: the bytes are not a graph that this ONNX Runtime can run, or the graph has more than one output.
     """
     asked = usable_providers(providers)
     ort = _runtime()
@@ -77,7 +77,7 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         raise BundleError(f"the {name} graph cannot be opened by onnxruntime {ort.__version__}: {error}") from error
     outputs = [output.name for output in runtime.get_outputs()]
     if len(outputs) != 1:
-        raise BundleError(f"the {name} graph must have one output, it has {len(outputs)}: {', '.join(outputs)}")
+        raise BundleError(f"the {name} graph: required one output, got {len(outputs)}: {', '.join(outputs)}")
     return Session(
         name=name,
         provider=confirm_provider(asked, runtime.get_providers()),
@@ -88,7 +88,7 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
 
 
 def _runtime() -> ModuleType:
-    """Import onnxruntime: late, so that `import inference` stays cheap and an environment without it is told so."""
+    """Import onnxruntime on first use: `import inference` stays cheap, and a missing package gives a clear error."""
     if "usearch" in sys.modules and "onnxruntime" not in sys.modules:
         raise ProviderError(
             "usearch was imported before onnxruntime, which crashes the process: import onnxruntime first"
@@ -105,14 +105,14 @@ def _options(options: ort.SessionOptions, threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # Spinning threads eat the core that the event loop needs.
+    # Spinning threads would take the core that the event loop needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _ERROR_LEVEL
     return options
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return what onnxruntime raises; its own classes share no base but Exception."""
+    """Return the exceptions of onnxruntime. Its own classes share no base class other than Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     own = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))

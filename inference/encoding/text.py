@@ -1,6 +1,6 @@
-"""What the encoder reads: an item or a query as one line of clean text. Pure.
+"""The input of the encoder: an item or a query as one line of clean text. No I/O.
 
-The same functions serve the catalogue, the live path and the training, so that a text means one vector everywhere.
+The catalogue, the live path and the training use the same functions, so that a text has the same vector everywhere.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import unicodedata
 from inference.types import Item
 
 MAX_ITEM_CHARS = 400
-"""About as many characters as fill the 128 tokens that the encoder reads."""
+"""The number of characters that fills about 128 tokens, which is what the encoder reads."""
 MAX_TITLE_CHARS = 300
 MAX_QUERY_CHARS = 200
 REMEMBERED_BYTES = 64
-"""Of UTF-8, of a query that is remembered: a profile and the state of an item hold several."""
+"""Greatest length in UTF-8 of a remembered query. A profile and the state of an item have several of them."""
 
 
 def clean(text: str, limit: int) -> str:
     """Return `text` in Unicode NFKC with single spaces, cut at a word to at most `limit` characters."""
-    # A lone surrogate is no character: no tokenizer takes it, and JSON can smuggle it in.
+    # JSON can contain lone surrogates. They are not characters, and no tokenizer accepts them.
     whole = text.encode("utf-8", "ignore").decode("utf-8")
     line = " ".join(unicodedata.normalize("NFKC", whole).split())
     if len(line) <= limit:
@@ -30,12 +30,12 @@ def clean(text: str, limit: int) -> str:
 
 
 def normalise_query(text: str) -> str:
-    """Return a query as the encoder and the cache of query vectors know it: clean, in lower case.
+    """Return a query in the form for the encoder and the cache of query vectors: clean, in lower case.
 
     >>> normalise_query("  ＵＳＢ   Cable ")
     'usb cable'
     """
-    # Case folding can leave letters that NFKC composes anew, hence the second pass.
+    # Case folding can produce letters that NFKC composes again, hence the second pass.
     return clean(clean(text, 2 * MAX_QUERY_CHARS).casefold(), MAX_QUERY_CHARS)
 
 
@@ -45,9 +45,9 @@ def shortened(text: str) -> str:
 
 
 def remembered_query(text: str) -> str:
-    """Return a query as it is remembered beside the items that it led to: normalised, and short.
+    """Return a query in the form that is remembered with the items that it led to: normalised, and short.
 
-    The same comes of a query that was shortened before.
+    A query that was shortened before gives the same result.
 
     >>> remembered_query("  ＵＳＢ   Cable ")
     'usb cable'
@@ -56,7 +56,7 @@ def remembered_query(text: str) -> str:
 
 
 def item_text(item: Item) -> str:
-    """Return the line that stands for an item: title, brand, most specific category, start of the description.
+    """Return the line of text that represents an item: title, brand, most specific category, start of the description.
 
     >>> item_text(Item(item_id="1", title="Roller  Coaster", brand="JBL", category=("Audio", "Speakers")))
     'Roller Coaster. JBL. Speakers'
@@ -64,7 +64,7 @@ def item_text(item: Item) -> str:
     parts = [clean(item.title, MAX_TITLE_CHARS)]
     for extra in (item.brand, item.label, item.description):
         part = clean(extra or "", MAX_ITEM_CHARS)
-        # A title often names its brand already; said twice it would weigh twice.
+        # A title often contains the brand. Repeated, it would count twice.
         if part and part.casefold() not in parts[0].casefold():
             parts.append(part)
     return clean(". ".join(part for part in parts if part), MAX_ITEM_CHARS)

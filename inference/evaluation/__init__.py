@@ -1,4 +1,4 @@
-"""How good ranked lists are, and how sure one can be of it. Pure."""
+"""Quality of ranked lists, and its statistical uncertainty. No I/O."""
 
 from inference.evaluation.quality import Quality, quality
 

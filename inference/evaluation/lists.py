@@ -1,4 +1,4 @@
-"""Metrics of ranked lists at k, a value for each case: what a table averages and a bootstrap draws from. Pure.
+"""Metrics of ranked lists at k: one value for each case, for averages and for the bootstrap. No I/O.
 
 Definitions: Manning, Raghavan & Schütze 2008, chapter 8 (precision, recall, F1); Voorhees 1999 (MRR); Järvelin &
 Kekäläinen 2002, doi:10.1145/582415.582418 (NDCG, with the grade as gain).
@@ -14,22 +14,22 @@ import numpy.typing as npt
 
 METRICS = ("hr", "mrr", "ndcg", "recall", "precision", "f1")
 NOTHING = -1
-"""Fills a list that has less than k items."""
+"""Filler of a list with fewer than k items."""
 
 Lists = npt.NDArray[np.int32]
-"""Ranked lists of item numbers, (cases, k); NOTHING where a list is shorter."""
+"""Ranked lists of item numbers, (cases, k); a shorter list is filled with NOTHING."""
 Values = npt.NDArray[np.float64]
-"""One value a case, (cases,)."""
+"""One value for each case, (cases,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What counts in each of n cases.
+    """The relevant items of each of n cases.
 
     Attributes:
-        starts: where each case's targets begin in the other two, int64 (n + 1,).
-        items: item numbers, each once a case, int32 (m,).
-        grades: how much each counts, greater than 0, float32 (m,).
+        starts: the start of each case's targets in the other two arrays, int64 (n + 1,).
+        items: item numbers, each once in a case, int32 (m,).
+        grades: the grade of each, greater than 0, float32 (m,).
     """
 
     starts: npt.NDArray[np.int64]
@@ -48,15 +48,17 @@ class Targets:
         """Return the targets of some `cases`, in their order."""
         sizes = np.diff(self.starts)[cases]
         starts = np.concatenate([[0], np.cumsum(sizes)])
+        # The places of a case's targets are its old start plus 0, 1, 2, …
         within = np.arange(starts[-1]) - np.repeat(starts[:-1], sizes)
         places = np.repeat(self.starts[cases], sizes) + within
         return Targets(starts, self.items[places], self.grades[places])
 
 
 def gains(lists: Lists, targets: Targets) -> npt.NDArray[np.float32]:
-    """Return the grade of each place of each list, (cases, k); 0 for what does not count."""
+    """Return the grade of each place of each list, (cases, k); 0 for an item that is not relevant."""
     if not len(targets.items):
         return np.zeros(lists.shape, dtype=np.float32)
+    # Case and item are combined into one integer, so one search in the sorted targets finds the grades of all places.
     width = int(max(targets.items.max(), lists.max(initial=0))) + 1
     wanted = targets.cases * width + targets.items
     order = np.argsort(wanted)
@@ -67,7 +69,7 @@ def gains(lists: Lists, targets: Targets) -> npt.NDArray[np.float32]:
 
 
 def at_k(found: npt.NDArray[np.float32], targets: Targets, k: int) -> Mapping[str, Values]:
-    """Return each of METRICS for each case, seeing the first `k` of `found`, the gains (cases, at least k)."""
+    """Return each of METRICS for each case over the first `k` columns of `found`, the gains (cases, at least k)."""
     seen = found[:, :k].astype(np.float64)
     hits = seen > 0
     number = hits.sum(axis=1)
@@ -87,10 +89,11 @@ def at_k(found: npt.NDArray[np.float32], targets: Targets, k: int) -> Mapping[st
 
 
 def ideal(targets: Targets, k: int) -> Values:
-    """Return the gain of the best list of k that there is, for each case; 1 where nothing counts."""
+    """Return the gain of the best possible list of k for each case; 1 if no item is relevant."""
     sizes = np.diff(targets.starts)
     best = np.zeros(len(targets))
     cases = targets.cases
+    # Sorted by case and falling grade, a target's place within its case is its rank in the best list.
     order = np.lexsort((-targets.grades, cases))
     rank = np.arange(len(order)) - np.repeat(targets.starts[:-1], sizes)
     gain = np.where(rank < k, targets.grades[order] / np.log2(rank + 2), 0.0)
@@ -99,16 +102,16 @@ def ideal(targets: Targets, k: int) -> Values:
 
 
 def coverage(lists: Lists, items: int, k: int) -> float:
-    """Return the share of `items` that stand in at least one list (Ge et al. 2010, doi:10.1145/1864708.1864761)."""
+    """Return the share of `items` that are in at least one list (Ge et al. 2010, doi:10.1145/1864708.1864761)."""
     shown = np.unique(lists[:, :k])
     return float((shown != NOTHING).sum() / items) if items else 0.0
 
 
 def novelty(lists: Lists, counts: npt.NDArray[np.int64], k: int) -> float:
-    """Return the mean of −log₂ p over what was shown, p being an item's share of all actions, in bits.
+    """Return the mean of −log₂ p over the listed items, p being an item's share of all actions, in bits.
 
-    Each item is given one action more than it has (`counts`, (items,)), so that one without any is novel, not
-    infinitely so (Vargas & Castells 2011, doi:10.1145/2043932.2043955).
+    Each item counts one action more than it has (`counts`, (items,)), so the novelty of an item without any is finite
+    (Vargas & Castells 2011, doi:10.1145/2043932.2043955).
     """
     shown = lists[:, :k][lists[:, :k] != NOTHING]
     share = (counts + 1) / (counts.sum() + len(counts))

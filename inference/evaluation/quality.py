@@ -1,7 +1,7 @@
-"""How good ranked lists are: hit rate, MRR and NDCG at k, over lists of labelled candidates.
+"""Quality of ranked lists: hit rate, MRR and NDCG at k, over lists of labelled candidates.
 
-Means over the lists where something would have counted, also where retrieval found nothing of it: what is not
-on the list cannot be ranked, and the shopper does not get it either way.
+Figures are means over the lists with at least one relevant item, also if retrieval found none of them: an item that
+retrieval misses cannot be ranked, and the shopper does not get it either way.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Quality:
     """Means over `lists` lists, each in [0, 1].
 
     Attributes:
-        hit_rate: lists with an item that counts among the first k.
-        mrr: 1 / the rank of the first item that counts, 0 beyond k.
+        hit_rate: the share of lists with a relevant item among the first k.
+        mrr: 1 / the rank of the first relevant item, 0 beyond k.
         ndcg: Järvelin & Kekäläinen 2002, doi:10.1145/582415.582418, with the label as gain.
     """
 
@@ -32,15 +32,16 @@ class Quality:
 
 
 def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevant: Integers, k: int = 20) -> Quality:
-    """Measure the order that `scores` give to the candidates of each list; ties keep the order given.
+    """Measure the order of each list's candidates by `scores`; ties keep the order given.
 
     Args:
         scores: one for each candidate, (n,).
-        labels: 0 for what does not count, else its gain, (n,).
+        labels: the gain of each candidate, 0 if it is not relevant, (n,).
         groups: the list of each candidate, 0 to lists - 1, (n,).
-        relevant: how many items would have counted for each list, (lists,): more than the labels say where retrieval
-            missed some. Missed ones count with the gain 1 in the ideal list of NDCG. Lists with 0 are passed over.
-        k: how much of a list is seen.
+        relevant: the number of relevant items of each list, (lists,). It exceeds the number of labels above 0 if
+            retrieval missed some. A missed item counts with the gain 1 in the ideal list of NDCG. Lists with 0 are
+            skipped.
+        k: the number of places that count.
     """
     ideal, hits, ranks = np.zeros(len(relevant)), np.zeros(len(relevant)), np.zeros(len(relevant))
     gained = np.zeros(len(relevant))

@@ -1,1 +1,1 @@
-"""Compiled loops: the numeric work of an event's path, by numba. Deterministic; they run without the GIL."""
+"""Numeric loops on the path of an event, compiled by numba. They are deterministic and run without the GIL."""

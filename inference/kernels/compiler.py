@@ -1,8 +1,8 @@
-"""Compiles kernels with numba: each once for a processor and a version of the code, and kept on disk from then on.
+"""Compiles kernels with numba, once for each processor and version of the code, and caches them on disk.
 
-A kernel is a plain function over arrays and scalars. It is compiled when it is first called, or beforehand by
-`compile_all`, for the one signature that it declares. Kernels run without the GIL, in IEEE arithmetic and in one
-thread: the same input gives the same bits. With NUMBA_DISABLE_JIT=1 they run as Python, for a debugger.
+A kernel is a plain function over arrays and scalars with one declared signature. It is compiled at its first call, or
+beforehand by `compile_all`. Kernels run without the GIL, in IEEE arithmetic and in one thread, so the same input gives
+the same bits. With NUMBA_DISABLE_JIT=1 they run as Python, for a debugger.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Report = Callable[[int, int, float], None]
-"""Called with the number of a kernel, from 1 on, how many there are, and the seconds that its compilation took."""
+"""Callback with the number of a kernel, from 1 on, the number of kernels, and the seconds that its compilation took."""
 
 BESIDE_SOURCES = Path(__file__).parent / "__pycache__"
 
 PREFER_512 = "-prefer-256-bit"
 
 check_types = False
-"""Whether the types of arguments are found out at every call: in tests, where a wrong one has to be told."""
+"""Whether the types of arguments are checked at every call. Tests set it, so that a wrong type is an error."""
 
 _kernels: list[_Kernel] = []
 _given = Path(os.environ["NUMBA_CACHE_DIR"]) if os.environ.get("NUMBA_CACHE_DIR") else None
@@ -43,11 +43,11 @@ _fallback: Path | None = None
 
 
 class _Kernel:
-    """A function, compiled at the first call.
+    """A function that is compiled at its first call.
 
-    Numba finds out the types of all arguments at each call, which costs more than a small batch's work: about 0.3 µs an
-    array. Here it does so at the first call of a kernel, which is refused where the types are others than declared;
-    later calls go straight to the compiled code. They come from the same lines, so their types are the same.
+    By default numba determines the types of all arguments at each call: about 0.3 µs for each array, more than the work
+    of a small batch. Here numba does so only at the first call of a kernel, which fails if the types are not those
+    declared. Later calls go straight to the compiled code. They come from the same lines, so their types are the same.
     """
 
     __slots__ = ("__wrapped__", "_allocates", "_compiled", "_entry", "_signature", "module", "qualname")
@@ -67,12 +67,12 @@ class _Kernel:
         compiled = self.compile()
         result = compiled(*arguments)
         if not check_types:
-            # Without NUMBA_DISABLE_JIT it is a dispatcher, and has the one signature that it was compiled for.
+            # A dispatcher with the one compiled signature, or with NUMBA_DISABLE_JIT the plain function.
             self._entry = next((each.entry_point for each in getattr(compiled, "overloads", {}).values()), compiled)
         return result
 
     def is_cold(self) -> bool:
-        """Tell whether another process can compile it into the cache, where no version of it lies yet."""
+        """Return whether another process can compile the kernel into the cache, and the cache has no version of it."""
         if self._compiled is not None or numba.config.DISABLE_JIT or "." in self.qualname or not self._use_cache():
             return False
         return not any(Path(numba.config.CACHE_DIR).glob(f"*/*.{self.qualname}-*.nbi"))
@@ -81,11 +81,11 @@ class _Kernel:
         return use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
 
     def compile(self) -> Callable[..., Any]:
-        """Compile, or load what was compiled before; nothing happens the second time."""
+        """Compile the kernel, or load it from the cache. A second call returns the same function."""
         if self._compiled is None:
             cached = self._use_cache()
             # `numpy`: a division by zero gives infinity, as in NumPy, so that loops need no branch for it.
-            # Without numba's runtime no array is counted when a helper gets it: what `allocates` is about.
+            # `_nrt`: without numba's runtime, arrays that helpers receive are not reference-counted; see `kernel`.
             options = {} if self._allocates else {"_nrt": False}
             compile_it = numba.njit(self._signature, nogil=True, cache=cached, error_model="numpy", **options)
             self._compiled = compile_it(self.__wrapped__)
@@ -93,10 +93,10 @@ class _Kernel:
 
 
 def use_wide_registers() -> None:
-    """Let LLVM use 512-bit registers where they pay.
+    """Let LLVM use 512-bit registers on processors with VNNI.
 
-    It avoids them because processors before Ice Lake slow down for them. Those that have VNNI do not: there a search of
-    the nearest items takes half the time.
+    LLVM avoids these registers by default, because processors before Ice Lake slow down for them. On processors with
+    VNNI they halve the time of a search of the nearest items.
     """
     if numba.config.CPU_FEATURES is None and numba.config.CPU_NAME is None:
         features = llvm.get_host_cpu_features()
@@ -108,15 +108,15 @@ use_wide_registers()
 
 
 def has_vnni() -> bool:
-    """Tell whether kernels are compiled for a processor that has VNNI with registers of 512 bits."""
+    """Return whether kernels are compiled for a processor that has VNNI with registers of 512 bits."""
     return not numba.config.DISABLE_JIT and "+avx512vnni" in str(numba.config.CPU_FEATURES).split(",")
 
 
 def kernel(signature: object, *, allocates: bool = True) -> Callable[[F], F]:
-    """Declare a kernel of this numba signature: `@kernel(void(float32[::1], int64))`.
+    """Declare a kernel with this numba signature: `@kernel(void(float32[::1], int64))`.
 
-    A kernel that makes no arrays itself says so: then arrays that it hands to helpers by the dozen are not
-    reference-counted, which else costs more than its loops.
+    `allocates=False` declares that the kernel creates no arrays. The arrays that it passes to helpers are then not
+    reference-counted, which otherwise costs more than its loops.
     """
 
     def declare(function: F) -> F:
@@ -133,7 +133,7 @@ def helper(function: F) -> F:
 
 
 class Compilation(NamedTuple):
-    """What `compile_all` did: how many kernels it compiled, how many the cache had, and the seconds that it took."""
+    """Result of `compile_all`: the kernels that it compiled, those that the cache had, and the seconds that it took."""
 
     compiled: int
     cached: int
@@ -143,14 +143,14 @@ class Compilation(NamedTuple):
 def compile_all(report: Report | None = None) -> Compilation:
     """Compile every kernel whose module was imported, or load it from the cache.
 
-    Where the cache has nothing of this version, as many processes as there are cores fill it: numba compiles one kernel
-    at a time in each. `report` is called after each kernel that had to be compiled.
+    Kernels that the cache lacks are compiled by one process for each core, because numba compiles one kernel at a time
+    in a process. `report` is called after each kernel that had to be compiled.
     """
     began = perf_counter()
     compiled = 0
     cold = [each for each in _kernels if each.is_cold()]
     if len(cold) > 1:
-        # Spawned, not forked: a program that compiles may have threads.
+        # Spawned, not forked: the calling program may have threads.
         context, workers = multiprocessing.get_context("spawn"), min(len(os.sched_getaffinity(0)), len(cold))
         with ProcessPoolExecutor(workers, context, initializer=_cache_like, initargs=(_fallback,)) as processes:
             for seconds in processes.map(_compile_one, [(each.module, each.qualname) for each in cold]):
@@ -172,7 +172,7 @@ def _cache_like(fallback: Path | None) -> None:
 
 
 def _compile_one(place: tuple[str, str]) -> float:
-    """Compile one kernel in a process of its own, into the cache; return the seconds that it took."""
+    """Compile one kernel into the cache, in a worker process; return the seconds that it took."""
     module, qualname = place
     declared = getattr(import_module(module), qualname)
     began = perf_counter()
@@ -182,21 +182,21 @@ def _compile_one(place: tuple[str, str]) -> float:
 
 def _misses(function: Any) -> Iterable[int]:
     """Return how often each signature of a compiled function was not in the cache."""
-    stats = getattr(function, "stats", None)  # none where NUMBA_DISABLE_JIT left the function as it was
+    stats = getattr(function, "stats", None)  # with NUMBA_DISABLE_JIT a plain function, without statistics
     return () if stats is None else stats.cache_misses.values()
 
 
 def cache_in(directory: Path) -> None:
-    """Set where compiled kernels are kept if neither NUMBA_CACHE_DIR nor the sources' own directory can be written."""
+    """Set the cache directory for the case that neither NUMBA_CACHE_DIR nor the sources' directory is writable."""
     global _fallback
     _fallback = directory
 
 
 def use_cache(sources: Path) -> bool:
-    """Choose the cache's directory; False where none can be written, and kernels are compiled in each process.
+    """Choose the cache directory. Return False if none is writable; then each process compiles its kernels.
 
-    NUMBA_CACHE_DIR comes first, then the directory beside the sources (a checkout), then what `cache_in` was given
-    (a container whose file system is read-only). Numba itself fails where it finds no directory.
+    NUMBA_CACHE_DIR comes first, then the directory beside the sources (a checkout), then that of `cache_in` (a
+    container whose file system is read-only). Numba itself fails if it finds no directory.
 
     Numba compiles a kernel again when the kernel's own file changes. It does not notice changes in other files,
     although their helpers, layouts and constants are compiled into the kernel. Each version of the sources therefore
@@ -228,7 +228,7 @@ def _digest(sources: Path) -> str:
 def _warn() -> None:
     log.warning(
         "no directory for compiled kernels can be written: they are compiled again at every start. "
-        "Set NUMBA_CACHE_DIR to a directory that can"
+        "Set NUMBA_CACHE_DIR to a writable directory"
     )
 
 

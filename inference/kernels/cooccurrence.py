@@ -1,4 +1,4 @@
-"""Records that relate an item to others by weights, see `inference/retrieval/cooccurrence.py`: learning and voting."""
+"""Records that relate an item to others by weights, see `inference/retrieval/cooccurrence.py`. Storing and voting."""
 
 from __future__ import annotations
 
@@ -39,15 +39,20 @@ from inference.types import Keys
 Sums = npt.NDArray[np.float64]
 
 LEAST = 1e-300
+"""Least weight whose logarithm is taken."""
 MOST_HALVINGS = 64
-"""Beyond so many half-lives a weight is as good as nothing, and a power of two must not overflow."""
+"""Greatest number of half-lives between two weights: further decay is negligible, and no power of two overflows."""
 POWERS = 2.0 ** np.arange(-MOST_HALVINGS - 1, MOST_HALVINGS + 2)
 ONE_ACTION = 1.0
 APPEARED, VANISHED = 1, 0
 
 
 class Bounds(NamedTuple):
-    """How much is kept and read: see the constants of `inference/retrieval/cooccurrence.py`."""
+    """Limits of the table, see the constants of `inference/retrieval/cooccurrence.py`.
+
+    A list longer than `longest` is cut to its strongest `postings` entries; `room` is the block of the longest list. An
+    entry of a list is slot << bits | column.
+    """
 
     capacity: int
     postings: int
@@ -58,10 +63,11 @@ class Bounds(NamedTuple):
 
 
 OWNER = np.dtype([("total", "<f8"), ("growth", "<f8"), ("halvings", "<i8"), ("item", "<i4")], align=True)
-"""The weight of everything that made a record, and the number of the item whose record it is. 2^halvings · growth, with
-growth in [1, 2), is how much a weight of that time outweighs the same weight at time 0."""
+"""The item of a record: `item` is its number, `total` the weight of all actions on it. 2^halvings · growth, with growth
+in [1, 2), is the factor by which a weight at the record's time outweighs the same weight at time 0."""
 RELATION = np.dtype([("key", "<u8"), ("weight", "<f8"), ("before", "<f8"), ("number", "<i4")], align=True)
-"""What comes in: a related key, its weight and number. `before` is the strength that a column had."""
+"""A relation of a record to store: the related key, its weight and its number. `before` belongs to the column of the
+same index: the strength of the relation in that column so far."""
 Records = npt.NDArray[np.void]
 
 
@@ -71,14 +77,14 @@ class RecordTable(NamedTuple):
     Attributes:
         newest: the slots, by the keys of items.
         owners: dtype OWNER (slots,).
-        related: the numbers of what the item is related to, int32 (slots, width); anything where the weight is 0.
+        related: the numbers of the related keys, int32 (slots, width); undefined where the weight is 0.
         weights: as of the record's time, float64 (slots, width).
         postings: for each related number the strongest records that have it: entries slot << bits | column.
-        changes: the key and the number of what a first record is related to, or none any more, and which of both,
-            uint64 (n, 3), in their order; empty if nobody needs to know.
-        bounds: what limits it all.
-        scratch: memory for one record that comes in, dtype RELATION (width,).
-        strengths: memory for those of one list, float64 (room,).
+        changes: related keys that appeared with their first record or vanished with their last one, in order, uint64
+            (n, 3): key, number, and APPEARED or VANISHED. Empty if changes are not tracked.
+        bounds: the limits.
+        scratch: memory for one record to store, dtype RELATION (width,).
+        strengths: memory for the strengths of one list, float64 (room,).
     """
 
     newest: Newest
@@ -93,14 +99,17 @@ class RecordTable(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How transitions count: from the newest `most` items at hand, what came before an item `backwards` times."""
+    """Weights of transitions. The newest `most` items at hand count.
+
+    Items acted on before an item at hand count `backwards` times, items acted on after it once.
+    """
 
     most: int
     backwards: float
 
 
 class WeightedRecords(NamedTuple):
-    """Records that come in: record i has `related[starts[i]:starts[i + 1]]` with the `weights` beside them."""
+    """Records to store: record i has `related[starts[i]:starts[i + 1]]` with the `weights` at the same places."""
 
     keys: Keys
     at_ms: npt.NDArray[np.int64]
@@ -111,12 +120,12 @@ class WeightedRecords(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """Items beside each query: of query i those from `starts[i]` to `starts[i + 1]`.
+    """The listed items of each query: those of query i are at `starts[i]:starts[i + 1]`.
 
     Attributes:
         starts: int64 (n + 1,).
         keys: stable keys, uint64 (L,).
-        partners: stable keys that are written, uint64 (L,).
+        partners: the output, stable keys, uint64 (L,).
         slots: scratch memory, int32 (L,).
     """
 
@@ -150,13 +159,19 @@ BATCH = types.NamedTuple((_keys, _times, _sums, _times, _keys, _sums), WeightedR
 
 @helper
 def strength_of(weight: float, at_ms: int, half_life_ms: float) -> float:
-    """Return the logarithm of a weight brought to a time that is the same for all, so that strengths compare."""
+    """Return the logarithm of a weight at a common time, so that strengths of different times compare.
+
+    Exponential decay adds the same number to all logarithms, so the order holds at any time.
+    """
     return float(np.log2(max(weight, LEAST)) + at_ms / half_life_ms)
 
 
 @helper
 def decay(record: np.void, to: np.void) -> float:
-    """Return the factor that brings a weight of one record to the time of another, if need be an earlier one."""
+    """Return the factor that converts a weight at one record's time to another's, which may be an earlier one.
+
+    A table of powers of two and a quotient take the place of an exponential.
+    """
     halvings = min(max(record["halvings"] - to["halvings"], -MOST_HALVINGS - 1), MOST_HALVINGS + 1)
     factor = POWERS[halvings + MOST_HALVINGS + 1] * (record["growth"] / to["growth"])
     return float(min(max(factor, POWERS[1]), POWERS[2 * MOST_HALVINGS + 1]))
@@ -164,7 +179,10 @@ def decay(record: np.void, to: np.void) -> float:
 
 @helper
 def sort_list(records: RecordTable, number: int) -> None:
-    """Sort a list by strength, ties by the record's key, unless it is sorted. Their strengths stay in `scratch`."""
+    """Sort a list by strength, ties by the record's key, unless it is sorted (insertion sort).
+
+    A list that was sorted here leaves its strengths in `records.strengths`.
+    """
     held = records.postings.lists[number]
     if held["is_sorted"]:
         return
@@ -190,7 +208,7 @@ def sort_list(records: RecordTable, number: int) -> None:
 
 @helper
 def enlist(records: RecordTable, number: int, value: int) -> None:
-    """Add a place to a list; a list that grows too long loses its weakest."""
+    """Add an entry to a list. A list that grows too long drops its weakest entries."""
     index, bounds = records.postings, records.bounds
     append(index, number, value)
     held = index.lists[number]
@@ -204,7 +222,7 @@ def enlist(records: RecordTable, number: int, value: int) -> None:
 
 @helper
 def unlist(records: RecordTable, number: int, value: int) -> None:
-    """Take a place out of a list, if it is there."""
+    """Remove an entry from a list, if it is listed."""
     held, values = records.postings.lists[number], records.postings.values
     start, last = held["start"], held["start"] + held["length"] - 1
     for at in range(start, last + 1):
@@ -217,7 +235,7 @@ def unlist(records: RecordTable, number: int, value: int) -> None:
 
 @helper
 def note(records: RecordTable, noted: Numbers, key: np.uint64, number: int, change: int) -> None:
-    """Note that a key appeared or vanished."""
+    """Record that a related key appeared or vanished, if changes are tracked."""
     if len(records.changes) > 0:
         records.changes[noted[0], 0] = key
         records.changes[noted[0], 1] = np.uint64(number)
@@ -227,7 +245,7 @@ def note(records: RecordTable, noted: Numbers, key: np.uint64, number: int, chan
 
 @helper
 def leave(related: KeyTable, records: RecordTable, slot: int, column: int, noted: Numbers) -> None:
-    """End a relation."""
+    """Remove a relation. With the last relation to a key its list and its number go."""
     number = records.related[slot, column]
     held = records.postings.lists[number]
     unlist(records, number, slot << records.bounds.bits | column)
@@ -241,7 +259,7 @@ def leave(related: KeyTable, records: RecordTable, slot: int, column: int, noted
 
 @helper
 def forget(numbers: KeyTable, related: KeyTable, records: RecordTable, slot: int, noted: Numbers) -> None:
-    """Drop a record."""
+    """Remove a record with its relations."""
     for column in range(records.related.shape[1]):
         if records.weights[slot, column] > 0:
             leave(related, records, slot, column, noted)
@@ -251,14 +269,17 @@ def forget(numbers: KeyTable, related: KeyTable, records: RecordTable, slot: int
 
 @helper
 def is_lighter(scratch: Records, place: int, other: int) -> bool:
-    """Tell whether one of the heaviest is lighter than another, ties by key."""
+    """Return whether one entry is lighter than another, ties by key."""
     one, two = scratch[place]["weight"], scratch[other]["weight"]
     return bool(one < two or (one == two and scratch[place]["key"] < scratch[other]["key"]))
 
 
 @helper
 def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Records) -> int:
-    """Copy the heaviest that fit of a record's weights above 0; return how many. Records are rarely too long."""
+    """Copy the heaviest relations of a record with a weight above 0, as many as fit; return how many.
+
+    Records are rarely too long, so a scan for the lightest entry is fast enough.
+    """
     size, width = 0, len(scratch)
     lightest = 0
     for at in range(start, end):
@@ -284,15 +305,16 @@ def keep_heaviest(batch: WeightedRecords, start: int, end: int, scratch: Records
 
 @helper
 def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: int, noted: Numbers) -> None:
-    """Replace what a slot's item is related to by the first `size` entries in `scratch`.
+    """Replace the relations of a slot's item by the first `size` entries in `scratch`.
 
-    What stays keeps its column, so that only what comes or goes changes a list; where a list has dropped entries, what
-    stays may have grown strong enough to be listed.
+    A relation that stays keeps its column, so only relations that come or go change a list. A list that has dropped
+    entries is the exception: a relation that stays may become strong enough to be listed, or too weak.
     """
     entries, lists, width = related.entries, records.postings.lists, records.related.shape[1]
     columns, weights = records.related[slot], records.weights[slot]
     scratch = records.scratch
     half_life_ms, bits, key = records.bounds.half_life_ms, records.bounds.bits, key_of(records.newest, slot)
+    # `mark` finds the column of a relation: column + 1 in the old record, negative as soon as the new one has it too.
     for column in range(width):
         if weights[column] > 0:
             entries[columns[column]]["mark"] = column + 1
@@ -304,7 +326,7 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
     for at in range(size):
         number = retain(related, scratch[at]["key"])
         scratch[at]["number"] = number
-        # A column below 0: it stays. The new weight waits in `scratch`, as the column is still in a list.
+        # The relation stays. Its new weight waits in `scratch` for the new time of the record: a strength needs both.
         if entries[number]["mark"] > 0:
             release(related, number)
             entries[number]["mark"] = -entries[number]["mark"]
@@ -319,6 +341,8 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
         column = -entries[number]["mark"] - 1
         entries[number]["mark"] = 0
         weight = scratch[at]["weight"]
+        # The list has an entry if its strength is greater than every one dropped. So the old and the new strength
+        # decide whether the list changes. A list that dropped nothing has all entries, whatever their strength.
         strength = strength_of(weight, at_ms, half_life_ms) if lists[number]["dropped"] != NONE_DROPPED else 0.0
         listed = is_listed(records.postings, number, strength, key)
         was_listed = False
@@ -326,7 +350,7 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
             was_listed = is_listed(records.postings, number, scratch[column]["before"], key)
             lists[number]["is_sorted"] = 0
         else:
-            # A column that stays may still wait for its new weight, but its weight is above 0: it is not free.
+            # A column with weight 0 is free. A column that stays has its old weight until its turn, which is above 0.
             while weights[free] > 0:
                 free += 1
             column = free
@@ -343,14 +367,14 @@ def write(related: KeyTable, records: RecordTable, slot: int, at_ms: int, size: 
 
 @helper
 def is_earlier(records: RecordTable, slot: int, at_ms: int, total: float) -> bool:
-    """Tell whether a record that comes in is earlier than the one that is held."""
+    """Return whether a record to store is older than the one in the slot, or of the same time and lighter."""
     held_ms = records.newest.slots[slot]["at_ms"]
     return bool(at_ms < held_ms or (at_ms == held_ms and total < records.owners[slot]["total"]))
 
 
 @helper
 def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> None:
-    """Write what a record says of its item."""
+    """Write the total and the time of a record to its owner."""
     owner, half_life_ms = records.owners[slot], records.bounds.half_life_ms
     halvings = np.floor(at_ms / half_life_ms)
     owner["total"], owner["halvings"] = total, np.int64(halvings)
@@ -359,8 +383,9 @@ def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> No
 
 @helper
 def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, noted: Numbers) -> bool:
-    """Tell whether a record of the greatest width may not fit: into the numbers, the slots, the lists, the changes."""
+    """Return whether a record of the greatest width may not fit into the numbers, slots, lists or changes."""
     width, index, table = records.related.shape[1], records.postings, records.newest.table
+    # A record makes at most 3 · width changes: those of the record that it evicts, those that end and those that begin.
     return bool(
         is_full(numbers, width + 1)
         or is_full(related, width + 1)
@@ -374,9 +399,9 @@ def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, noted
 def learn_records(
     numbers: KeyTable, related: KeyTable, records: RecordTable, batch: WeightedRecords, first: int, noted: Numbers
 ) -> int:
-    """Take over the records from `first` on; return how many are taken over, fewer than all where room runs out.
+    """Store the records from `first` on. Return how many records are done, fewer than all if room runs out.
 
-    `noted` (1,) counts the changes that are noted.
+    `noted` (1,) counts the changes that are recorded.
     """
     newest = records.newest
     for record in range(first, len(batch.keys)):
@@ -384,11 +409,13 @@ def learn_records(
             return record
         key, at_ms, total = batch.keys[record], batch.at_ms[record], batch.totals[record]
         slot = find(newest.table, key)
+        # A record without weight deletes that of the item.
         if not total > 0:
             if slot != EMPTY:
                 forget(numbers, related, records, slot, noted)
             continue
         if slot == EMPTY:
+            # A full table gives the slot of its oldest record to a newer one.
             if newest.table.sizes[HELD] == records.bounds.capacity:
                 oldest = newest.slots[0]["heap"]
                 if not precedes(newest, oldest, at_ms, key):
@@ -406,7 +433,7 @@ def learn_records(
 
 @helper
 def strongest(records: RecordTable, number: int) -> int:
-    """Return where the entries of a list begin that are read: of a long list the strongest, sorted to its end."""
+    """Return the place in `values` from which on a list is read: a long list is sorted, and its strongest are last."""
     held = records.postings.lists[number]
     if held["length"] <= records.bounds.postings:
         return int(held["start"])
@@ -418,9 +445,10 @@ def strongest(records: RecordTable, number: int) -> int:
 def vote_by_transitions(
     queries: Queries, numbers: KeyTable, records: RecordTable, rule: Rule, votes: Votes, results: Results
 ) -> None:
-    """Write what goes with the newest items of each query.
+    """Write the items that co-occur with the newest items of each query.
 
-    First the items that shoppers came from, then those that they went to: sums of floats depend on the order.
+    A sum of floats depends on the order of its terms. So all votes for items that shoppers acted on before an item at
+    hand are added first, then all votes for items that they acted on after it.
     """
     hand, newest, index, width, bits = (
         votes.hand,
@@ -435,6 +463,7 @@ def vote_by_transitions(
         for at in range(count):
             total += 1.0 / (at + 1)
         touched = 0
+        # Items before an item at hand are the relations of its own record.
         for at in range(count):
             slot = find(newest.table, hand[at]["key"])
             hand[at]["slot"] = slot
@@ -446,6 +475,7 @@ def vote_by_transitions(
                 weight = records.weights[slot, column]
                 if weight > 0:
                     touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scale)
+        # Items after it are those whose records have the item at hand. Weights are converted to its record's time.
         for at in range(count):
             if hand[at]["slot"] == EMPTY:
                 continue
@@ -463,10 +493,10 @@ def vote_by_transitions(
 
 @kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, types.float64[:, ::1]), allocates=False)
 def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: Lists, weights: Sums) -> None:
-    """Write for each item of the lists which of its query's items it goes with most often: its key, 0 if none does.
+    """Write for each listed item the query's item with which it co-occurs most often: its key, 0 if there is none.
 
-    Of equally frequent ones the one with the greatest key. `weights` is scratch memory: a row for each item of the
-    longest list, a column for each item of a query.
+    Of equally frequent ones it is the item with the greatest key. `weights` is scratch memory: a row for each item of
+    the longest list, a column for each item of a query.
     """
     newest, entries, width = records.newest, numbers.entries, records.related.shape[1]
     for query in range(len(queries)):
@@ -480,6 +510,7 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
         for at in range(len(keys)):
             for other in range(count):
                 weights[at, other] = 0.0
+        # First direction: the records of the listed items, in which the query's items are found by their marks.
         for other in range(count):
             number = find(numbers, others[other])
             if number != EMPTY:
@@ -498,6 +529,7 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
             number = find(numbers, others[other])
             if number != EMPTY:
                 entries[number]["mark"] = 0
+        # Other direction: the records of the query's items, in which the listed items are found by their marks.
         for at in range(len(keys)):
             if slots[at] != EMPTY:
                 entries[records.owners[slots[at]]["item"]]["mark"] = at + 1
@@ -524,11 +556,12 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
 
 @kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)
 def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums) -> int:
-    """Read the lists of related `numbers` (n,), the weights of each brought to the newest record's time and scaled.
+    """Read the lists of related `numbers` (n,), with weights at the time of the newest record times the list's scale.
 
-    Writes items and weights, list by list, and returns how many.
+    Write items and weights, list by list, and return how many there are.
     """
     index, bits = records.postings, records.bounds.bits
+    # The newest record among all lists is found first, because weights add up only at one time.
     latest = EMPTY
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
@@ -550,7 +583,7 @@ def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numb
 
 
 def record_table(related: int, slots: int, width: int, bounds: Bounds, changes: int) -> RecordTable:
-    """Return a table that is still empty, over related numbers below `related`; it notes up to `changes`."""
+    """Return an empty table for related numbers below `related`, with room for `changes` changes."""
     return RecordTable(
         newest(slots),
         np.zeros(slots, dtype=OWNER),

@@ -1,15 +1,15 @@
-"""The co-occurrence state of an item: how shoppers come to it, as bytes that kernels fold item transitions into.
+"""The co-occurrence state of an item: the transitions to it, as bytes that kernels fold new transitions into.
 
-A state is a row of 8-byte little-endian words, as long as what it holds:
+A state is a row of 8-byte little-endian words. Its length depends on its content:
 
     version, and the numbers of items before, queries and positions (a byte each, then zeros)
     half-life (float64), landmark, time of the newest transition, weight of all transitions (float64)
     items before: their stable keys, then their weights (float64)
-    positions: partitions' keys, then offsets, then the brokers' timestamps
+    positions: keys of the partitions, then offsets, then the timestamps of the broker
     queries: stable keys, then weights (float64), then 65536 · (mark + 1) + length of the text in bytes
-    the queries' texts in UTF-8, one after the other, zeros up to the end of the last word
+    texts of the queries in UTF-8, one after the other, zeros up to the end of the last word
 
-A query's mark is 16 bits of the only shopper who came by it, -1 once there were two. Times are in milliseconds.
+The mark of a query is 16 bits of the only shopper that used it, -1 once there were two. Times are in milliseconds.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from inference.kernels.counters import LARGEST_EXPONENT, SMALLEST_EXPONENT
 
 VERSION = 2
 BEFORE, QUERIES, POSITIONS = 64, 8, 64
-"""What is kept of an item at most. Beyond so many partitions the one that was silent longest is forgotten first: what
-is replayed is what came last."""
+"""Greatest numbers of items before, queries and positions of one item. Beyond POSITIONS partitions the one with the
+oldest timestamp is dropped: the records that Kafka delivers again are recent ones."""
 
 HEADER = 5
 """Words before the lists."""
 MOST_WORDS = HEADER + 2 * BEFORE + 3 * POSITIONS + 3 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
 ARRAY_OF_FIVE, UINT64, INT64, FLOAT64, MAP, TEXT = 0x95, 0xCF, 0xD3, 0xCB, 0xDE, 0xD9
-"""Types of MessagePack."""
+"""Type codes of MessagePack."""
 MOST_BYTES = 4 * 9 + 18 * BEFORE + QUERIES * (2 + REMEMBERED_BYTES + 9)
-"""Of a message."""
+"""Greatest length of a message."""
 SHARED = -1
-"""The mark of a query by which more than one shopper came."""
+"""The mark of a query that more than one shopper used."""
 
 ITEM = np.dtype(
     [
@@ -62,7 +62,7 @@ ITEM = np.dtype(
     ],
     align=True,
 )
-"""A state with room for everything, while it is worked on."""
+"""A decoded state with room for all entries, used while transitions are folded in."""
 
 TRANSITION = np.dtype(
     [
@@ -78,8 +78,8 @@ TRANSITION = np.dtype(
     ],
     align=True,
 )
-"""A transition. `query` is 0 for none. The items before it and the text of its query begin where those of the
-transition in front of it end."""
+"""A transition. `query` is 0 for none. Its items before and the text of its query begin where those of the preceding
+transition end."""
 
 _ITEMS = numba.from_dtype(ITEM)[::1]
 _TRANSITIONS = numba.from_dtype(TRANSITION)[::1]
@@ -89,7 +89,10 @@ Words = npt.NDArray[np.uint64]
 
 @helper
 def is_sound(words: Any, first: int, last: int) -> bool:
-    """Tell whether the words from `first` to `last` are a state that `unpack` can read."""
+    """Return whether the words from `first` to `last` are a state that `unpack` can read.
+
+    Kernels do not check bounds. Without this check a damaged state would make `unpack` write beyond its arrays.
+    """
     if last - first < HEADER:
         return False
     letters = words[first:last].view(np.uint8)
@@ -112,7 +115,7 @@ def is_sound(words: Any, first: int, last: int) -> bool:
 
 @helper
 def unpack(words: Any, first: int, item: Any) -> None:
-    """Read the state that begins at `first`."""
+    """Decode the state that begins at `first` into `item`."""
     integers, floats, letters = words.view(np.int64), words.view(np.float64), words.view(np.uint8)
     item["befores"] = letters[8 * first + 1]
     item["queries"] = letters[8 * first + 2]
@@ -145,7 +148,7 @@ def unpack(words: Any, first: int, item: Any) -> None:
 
 @helper
 def pack(item: Any, words: Any) -> int:
-    """Write the state, and return how many words it takes."""
+    """Encode the state into `words`, and return how many words it takes."""
     integers, floats, letters = words.view(np.int64), words.view(np.float64), words.view(np.uint8)
     words[0] = 0
     letters[0] = VERSION
@@ -182,7 +185,10 @@ def pack(item: Any, words: Any) -> int:
 
 @helper
 def rebase(item: Any, half_life_ms: float) -> None:
-    """Measure against the newest transition, from now on with this half-life."""
+    """Move the landmark to the newest transition, and use this half-life from there on.
+
+    All weights decay to the new landmark by the old half-life.
+    """
     elapsed_ms = item["latest_ms"] - item["landmark_ms"]
     factor = 2.0 ** max(-elapsed_ms / item["half_life_ms"], SMALLEST_EXPONENT)
     item["weight"] *= factor
@@ -196,7 +202,7 @@ def rebase(item: Any, half_life_ms: float) -> None:
 
 @helper
 def find(keys: Any, length: int, key: Any) -> int:
-    """Return the row of a key among the first `length`, -1 if it is not there."""
+    """Return the row of a key among the first `length`, -1 if it is missing."""
     for row in range(length):
         if keys[row] == key:
             return row
@@ -207,8 +213,9 @@ def find(keys: Any, length: int, key: Any) -> int:
 def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth: float) -> None:
     """Add the weights of the items before a transition.
 
-    If there is no room for all, the lightest of those that were there make room for the new ones, ties by key.
+    If there is no room for all, the new items replace the lightest of the earlier ones, ties by key.
     """
+    # The items that have no room yet. They are placed last, so that all weights of the earlier ones are up to date.
     came = np.zeros(BEFORE, dtype=np.int64)
     newcomers = 0
     for entry in range(first, last):
@@ -224,6 +231,7 @@ def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth
             newcomers += 1
     if newcomers == 0:
         return
+    # A new item does not replace another new one of the same transition.
     is_new = np.zeros(BEFORE, dtype=np.bool_)
     for newcomer in range(newcomers):
         lightest = -1
@@ -244,7 +252,7 @@ def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth
 
 @helper
 def row_to_write(held: int, values: Any, keys: Any) -> int:
-    """Return the first free row, or if all are held that of the least value; of equal ones that of the least key."""
+    """Return the first free row. If there is none, return the row with the least value, ties by the least key."""
     if held < len(values):
         return held
     row = 0
@@ -256,7 +264,7 @@ def row_to_write(held: int, values: Any, keys: Any) -> int:
 
 @helper
 def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float) -> None:
-    """Add the weight of the search that led to the item. If there is no room, the lightest goes, ties by key."""
+    """Add the weight of the search that led to the item. If there is no room, it replaces the lightest, ties by key."""
     row = find(item["query"], item["queries"], transition["query"])
     if row >= 0:
         if item["marks"][row] != transition["shopper"]:
@@ -276,9 +284,10 @@ def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float)
 
 @helper
 def note_position(item: Any, transition: Any) -> bool:
-    """Note where a transition lay in Kafka; False if it was counted before, by offset and by the broker's clock."""
+    """Record a transition's position in Kafka; return False if it was counted before, by offset and timestamp."""
     row = find(item["partitions"], item["positions"], transition["partition"])
     if row >= 0:
+        # A lower offset with a later timestamp is a new record: the topic was created anew.
         if transition["offset"] <= item["offsets"][row] and transition["timestamp_ms"] <= item["timestamps_ms"][row]:
             return False
         item["offsets"][row] = transition["offset"]
@@ -291,7 +300,7 @@ def note_position(item: Any, transition: Any) -> bool:
     else:
         oldest_ms = item["timestamps_ms"][row]
         if timestamp_ms < oldest_ms or (timestamp_ms == oldest_ms and partition < item["partitions"][row]):
-            return True  # the new one is the oldest
+            return True  # the new position is the oldest: the transition counts, its position is not kept
     item["partitions"][row], item["offsets"][row], item["timestamps_ms"][row] = partition, offset, timestamp_ms
     return True
 
@@ -310,21 +319,21 @@ def fold(
 
     Args:
         words: the states, one after the other.
-        starts: where each begins, and where the last one ends, (n + 1,). An item without a state takes no words.
+        starts: the start of each state, and the end of the last one, (n + 1,). An item without a state takes no words.
         transitions: dtype TRANSITION, (m,).
         order: the transitions by item, those of one item in their order, (m,).
-        ends: how many of `order` belong to the items up to each one, (n,).
+        ends: the end of each item's part of `order`, (n,).
         before: stable keys of the items before the transitions.
-        before_weights: theirs.
-        texts: UTF-8 of the transitions' queries.
-        half_life_ms: of a transition. Where it changes, what was counted before decays by the old one until now.
+        before_weights: their weights.
+        texts: the queries of the transitions in UTF-8.
+        half_life_ms: the half-life of a transition. When it changes, earlier weights decay by the old one until now.
         scratch: one record of dtype ITEM.
         folded: receives the new states, (n, MOST_WORDS).
-        lengths: receives the words of each, 0 where nothing changed, (n,).
-        counted: receives 1 for each transition that was counted, 0 for one that its state held already, (m,).
+        lengths: receives the number of words of each new state, 0 if nothing changed, (n,).
+        counted: receives 1 for each transition that was counted, 0 for one that its state counts already, (m,).
 
     Returns:
-        The first state that is unreadable, -1 if all could be read.
+        The index of the first unreadable state, -1 if all are readable.
     """
     item = scratch[0]
     entry = 0
@@ -353,6 +362,7 @@ def fold(
             is_far = item["latest_ms"] - item["landmark_ms"] > LARGEST_EXPONENT * half_life_ms
             if is_far or item["half_life_ms"] != half_life_ms:
                 rebase(item, half_life_ms)
+            # Forward decay: a transition weighs 2^((t − landmark) / half-life), also when it arrives late.
             elapsed_ms = item["landmark_ms"] - transition["at_ms"]
             growth = 2.0 ** max(-elapsed_ms / half_life_ms, SMALLEST_EXPONENT)
             item["weight"] += transition["weight"] * growth
@@ -369,7 +379,7 @@ def fold(
 
 @helper
 def sort_heaviest(keys: Any, weights: Any, order: Any, length: int) -> None:
-    """Order rows by falling weight, ties by key: insertion sort."""
+    """Write the order of rows by falling weight, ties by key (insertion sort)."""
     for row in range(length):
         at = row
         while at > 0 and (
@@ -383,7 +393,7 @@ def sort_heaviest(keys: Any, weights: Any, order: Any, length: int) -> None:
 
 @helper
 def write_word(letters: Any, at: int, sort: int, word: Any) -> int:
-    """Write a type of MessagePack and its 8 bytes, most significant first; return where the next value belongs."""
+    """Write a type code of MessagePack and 8 bytes, most significant first; return the place of the next value."""
     letters[at] = sort
     for place in range(8):
         letters[at + 8 - place] = word & np.uint64(0xFF)
@@ -393,7 +403,7 @@ def write_word(letters: Any, at: int, sort: int, word: Any) -> int:
 
 @helper
 def write_map(letters: Any, at: int, length: int) -> int:
-    """Write the beginning of a map."""
+    """Write the header of a map; return the place of the next value."""
     letters[at] = MAP
     letters[at + 1] = length // 256
     letters[at + 2] = length % 256
@@ -402,21 +412,21 @@ def write_map(letters: Any, at: int, length: int) -> int:
 
 @kernel(int64(uint64[::1], int64[::1], uint64[::1], _ITEMS, uint8[:, ::1], int64[::1]))
 def publish(words: Any, starts: Any, keys: Any, scratch: Any, messages: Any, lengths: Any) -> int:
-    """Write what is published of items: `inference.types.ItemNeighbours` in MessagePack.
+    """Write the message that is published of each item: `inference.types.ItemNeighbours` in MessagePack.
 
-    States are decayed to their newest transitions. Items before and queries come by falling weight, ties by stable key;
-    what weighs nothing any more is left out, and queries that one shopper alone used.
+    States are decayed to their newest transitions. Items before and queries are in the order of falling weight, ties by
+    stable key. Entries whose weight has decayed to 0 are left out, and so are queries that only one shopper used.
 
     Args:
         words: the states, one after the other.
-        starts: where each begins, and where the last one ends, (n + 1,).
+        starts: the start of each state, and the end of the last one, (n + 1,).
         keys: stable keys of the items, (n,).
         scratch: one record of dtype ITEM.
         messages: receives the messages, (n, MOST_BYTES).
-        lengths: receives the bytes of each, (n,).
+        lengths: receives the number of bytes of each message, (n,).
 
     Returns:
-        The first state that is unreadable, -1 if all could be read.
+        The index of the first unreadable state, -1 if all are readable.
     """
     item = scratch[0]
     order = np.empty(BEFORE, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Decayed counts by stable key: a hash table in arrays, whose heaviest keys are always known, in order.
+"""Decayed counts by stable key: a hash table in arrays that keeps its heaviest keys in order.
 
-Forward decay (Cormode et al. 2009, doi:10.1109/ICDE.2009.65): a count is kept as Σ w · 2^((t − L) / h) against a
-landmark L, so that time passing changes no count. The landmark moves only before the counts overflow.
+Forward decay (Cormode et al. 2009, doi:10.1109/ICDE.2009.65): a count is Σ w · 2^((t − L) / h) relative to a landmark
+L, so counts do not change as time passes. The landmark moves only before the counts overflow.
 
 Between two moves of the landmark a count only grows. So a key can enter the heaviest ones, or rise among them, only
 when it is counted itself: one step of an insertion sort keeps them in order.
@@ -22,9 +22,9 @@ from inference.types import Keys
 Weights = npt.NDArray[np.float64]
 
 LENGTH, LANDMARK_MS, LATEST_MS, HEAVIEST = 0, 1, 2, 3
-"""Places in `Counters.numbers`."""
+"""Indices into `Counters.numbers`."""
 LARGEST_EXPONENT = 512.0
-"""The landmark moves after this many half-lives, long before a float64 overflows at 1024."""
+"""Half-lives after which the landmark moves, long before a float64 overflows at 1024."""
 SMALLEST_EXPONENT = -1074.0
 """2 to this power is the smallest positive float64."""
 EMPTY = NONE = -1
@@ -35,13 +35,13 @@ class Counters(NamedTuple):
 
     Attributes:
         keys: stable keys, (capacity,).
-        weights: their counts, measured against the landmark, (capacity,).
-        table: rows by hash, EMPTY where there is none; open addressing with linear probing. Its length is a power of
-            two and at least four times the capacity.
-        numbers: how many keys there are, the landmark and the time of the newest action, both in milliseconds, and how
-            many keys are among the heaviest.
+        weights: their counts, relative to the landmark, (capacity,).
+        table: rows by hash, EMPTY in a free place; open addressing with linear probing. Its length is a power of two
+            and at least four times the capacity.
+        numbers: the number of keys, the landmark and the time of the newest action, both in milliseconds, and the
+            number of heaviest keys.
         heaviest: rows of the heaviest keys, by falling weight, ties by falling key, (limit,).
-        ranks: of each row its place among them, NONE where it has none, (capacity,).
+        ranks: the place of each row among the heaviest, NONE without one, (capacity,).
     """
 
     keys: Keys
@@ -56,7 +56,7 @@ COUNTERS = TupleType([uint64[::1], float64[::1], int32[::1], int64[::1], int32[:
 
 
 def counters(capacity: int, limit: int, landmark_ms: int) -> Counters:
-    """Return empty counters with room for `capacity` keys, which know the `limit` heaviest."""
+    """Return empty counters with room for `capacity` keys, which keep the `limit` heaviest in order."""
     places = 1 << (4 * capacity - 1).bit_length()
     return Counters(
         np.zeros(capacity, dtype=np.uint64),
@@ -80,10 +80,11 @@ def place_of(table: Any, keys: Any, key: Any) -> Any:
 
 @helper
 def raise_row(counted: Any, row: int) -> None:
-    """Put a row whose weight has grown where it belongs among the heaviest, if it does."""
+    """Move a row whose weight has grown to its place among the heaviest, if it is one of them."""
     keys, weights, rows, ranks = counted.keys, counted.weights, counted.heaviest, counted.ranks
     rank = np.int64(ranks[row])
     if rank == NONE:
+        # The row takes the next free place, or that of the lightest row if it is heavier.
         rank = counted.numbers[HEAVIEST]
         if rank < len(rows):
             counted.numbers[HEAVIEST] += 1
@@ -101,7 +102,7 @@ def raise_row(counted: Any, row: int) -> None:
 
 @helper
 def is_heavier(keys: Any, weights: Any, one: int, other: int) -> bool:
-    """Tell whether one row comes before another one."""
+    """Return whether one row ranks before another one."""
     return bool(weights[one] > weights[other] or (weights[one] == weights[other] and keys[one] > keys[other]))
 
 
@@ -113,16 +114,16 @@ def count(
 
     Args:
         counted: the partition's counters.
-        partitions: of each action, (n,); those of other partitions are left out.
+        partitions: the partition of each action, (n,); actions of other partitions are skipped.
         keys: stable keys of the items, (n,).
-        at_ms: when the actions happened, (n,).
-        weights: of the actions, (n,).
+        at_ms: the times of the actions, (n,).
+        weights: the weights of the actions, (n,).
         first: the action to begin with.
         partition: the partition.
-        half_life_ms: after which an action counts half.
+        half_life_ms: the time after which an action counts half.
 
     Returns:
-        The action to go on with once there is room, n when all are counted.
+        The action to continue with once there is room, n when all are counted.
     """
     numbers, table = counted.numbers, counted.table
     last_ms, growth = np.int64(0), 0.0
@@ -138,12 +139,14 @@ def count(
             for row in range(numbers[LENGTH]):
                 counted.weights[row] *= factor
             numbers[LANDMARK_MS] = numbers[LATEST_MS]
-            # What was different may be the same now: the smallest float64 is not divided any further.
+            # Different weights may have become equal, because the smallest float64 cannot be divided. So the heaviest
+            # keys are ranked again.
             numbers[HEAVIEST] = 0
             counted.ranks[:] = NONE
             for row in range(numbers[LENGTH]):
                 raise_row(counted, row)
             growth = 0.0
+        # Actions of the same time share their factor.
         if growth == 0.0 or at_ms[action] != last_ms:
             last_ms = at_ms[action]
             growth = 2.0 ** max((last_ms - numbers[LANDMARK_MS]) / half_life_ms, SMALLEST_EXPONENT)

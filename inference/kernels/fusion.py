@@ -1,4 +1,4 @@
-"""Reciprocal rank fusion: what the sources found for a batch of queries, merged into one shortlist for each."""
+"""Reciprocal rank fusion: merges the hits of all sources into one shortlist for each query of a batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Starts = npt.NDArray[np.int64]
 RRF_OFFSET = 60
 """Cormack, Clarke & Büttcher 2009, doi:10.1145/1571941.1572114: an item's fused score is Σ 1 / (60 + rank)."""
 UNKNOWN, EXCLUDED = -1, -2
-"""In place of a row's candidate."""
+"""Values in place of a row's candidate: the row is no candidate so far, or the query excludes it."""
 
 _OUTPUT = types.Tuple((int64[::1], int32[::1], float32[::1], float32[:, ::1], float32[:, ::1]))
 
@@ -27,13 +27,14 @@ _OUTPUT = types.Tuple((int64[::1], int32[::1], float32[::1], float32[:, ::1], fl
 def fuse(
     hits: Hits, table: KeyTable, keys: Keys, exclude: Keys, exclude_starts: Starts, most: Starts
 ) -> tuple[Starts, Rows, Vector, Vector, Vector]:
-    """Return the arrays of `shortlists.Candidates`: of each query the `most` (n,) best candidates.
+    """Return the arrays of `shortlists.Candidates`: the `most[i]` best candidates of each query i.
 
-    `keys` are those of all rows, found by `table`. Query i must not list the keys from `exclude_starts[i]` to
-    `exclude_starts[i + 1]` in `exclude`. Sums are made in the order of the sources, in 64 bits: of so few 32-bit
-    terms they are exact.
+    `keys` are the stable keys of all rows; `table` finds the row of a key. Query i must not list the keys
+    `exclude[exclude_starts[i]:exclude_starts[i + 1]]`. Scores are added in the order of the sources, in 64 bits: a sum
+    of so few 32-bit terms is exact.
     """
     queries, sources, limit = hits.rows.shape
+    # Upper bounds for the numbers of candidates: several sources may propose one item.
     bounds = np.empty(queries, dtype=np.int64)
     for query in range(queries):
         proposed = 0
@@ -53,6 +54,7 @@ def fuse(
     shares = np.empty(limit, dtype=np.float32)
     for rank in range(limit):
         shares[rank] = np.float32(1) / np.float32(RRF_OFFSET + rank + 1)
+    # The candidate of each row of the catalogue. Each query resets only the rows that it touched.
     candidate_of = np.full(len(keys), UNKNOWN, dtype=np.int32)
     own_rows = np.empty(widest, dtype=np.int32)
     own_fused = np.empty(widest, dtype=np.float32)
@@ -85,6 +87,7 @@ def fuse(
         end = start + count
         starts[query + 1] = end
         write_in_order(own_rows, own_fused, keys, size, rows[start:end], fused[start:end])
+        # The scores and ranks of the sources are collected in a second pass, for the candidates that stay.
         for candidate in range(start, end):
             candidate_of[rows[candidate]] = candidate
         for source in range(sources):

@@ -1,7 +1,7 @@
-"""Stable keys to small numbers, reference-counted: a hash table in arrays, open addressing with linear probing.
+"""Reference-counted small numbers for stable keys: a hash table in arrays, open addressing with linear probing.
 
-Knuth 1998, The Art of Computer Programming 3, 6.4, algorithms L and R. Stable keys are hashes: their low bits serve as
-the home place. A number that nobody refers to any more is used again.
+Search and insertion are algorithm L, deletion is algorithm R of Knuth 1998, The Art of Computer Programming 3, 6.4.
+Stable keys are hashes, so the low bits of a key are its home place. A number without references is used again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Numbers = npt.NDArray[np.int32]
 
 EMPTY = -1
 HELD, USED = 0, 1
-"""Places in `KeyTable.sizes`."""
+"""Indices into `KeyTable.sizes`."""
 PLACES = 2
-"""Places of the hash table for each number: at most half of them are taken."""
+"""Places of the hash table for each number. At most half of the places are taken, so that probing stays short."""
 
 
 PLACE = np.dtype([("key", "<u8"), ("number", "<i4")], align=True)
@@ -30,14 +30,14 @@ ENTRY = np.dtype([("key", "<u8"), ("references", "<i4"), ("free", "<i4"), ("mark
 
 
 class KeyTable(NamedTuple):
-    """Keys and their numbers, below `capacity`. Kernels change the arrays in place; they cannot make them longer.
+    """Keys and their numbers, all below `capacity`. Kernels change the arrays in place but cannot make them longer.
 
     Attributes:
-        places: the hash table, dtype PLACE (PLACES · capacity,): a key and its number, EMPTY where no key is.
-        entries: by number, dtype ENTRY (capacity,): its key; how many refer to it, 0 where the number is free; the
-            stack of the `sizes[USED] - sizes[HELD]` numbers that are free again; scratch memory of kernels, 0 between
-            two calls.
-        sizes: how many keys are held, and how many numbers were ever given, int64 (2,).
+        places: the hash table, dtype PLACE (PLACES · capacity,): a key and its number, EMPTY in a free place.
+        entries: by number, dtype ENTRY (capacity,). `key` is the number's key. `references` counts the references to
+            it, 0 for a free number. The first `sizes[USED] - sizes[HELD]` values of `free` are a stack of the numbers
+            to use again. `mark` is scratch memory of kernels, 0 between two calls.
+        sizes: the number of keys held, and the number of numbers ever given, int64 (2,).
     """
 
     places: npt.NDArray[np.void]
@@ -62,6 +62,7 @@ def place_of(table: KeyTable, key: np.uint64) -> int:
     """Return the place of a key in the hash table, or the empty place where it belongs."""
     mask = len(table.places) - 1
     place = np.int64(key & np.uint64(mask))
+    # The loop ends: at least half of the places are free.
     while table.places[place]["number"] != EMPTY and table.places[place]["key"] != key:
         place = (place + 1) & mask
     return int(place)
@@ -75,17 +76,18 @@ def find(table: KeyTable, key: np.uint64) -> int:
 
 @helper
 def is_full(table: KeyTable, more: int) -> bool:
-    """Tell whether `more` keys may not fit."""
+    """Return whether the table may lack room for `more` keys."""
     return bool(table.sizes[HELD] + more > len(table.entries))
 
 
 @helper
 def retain(table: KeyTable, key: np.uint64) -> int:
-    """Count one more reference to a key and return its number. There has to be room for it."""
+    """Add a reference to a key and return its number. The table must have room for the key."""
     place = place_of(table, key)
     number = table.places[place]["number"]
     if number == EMPTY:
         held, used = table.sizes[HELD], table.sizes[USED]
+        # A free number is taken from the stack before a new one is given, so numbers stay below the capacity.
         if held < used:
             number = table.entries[used - held - 1]["free"]
         else:
@@ -101,15 +103,16 @@ def retain(table: KeyTable, key: np.uint64) -> int:
 
 @helper
 def release(table: KeyTable, number: int) -> bool:
-    """Count one reference less; True if it was the last one, so that the key is gone."""
+    """Remove a reference to a number. Return True if it was the last one, which removes the key as well."""
     table.entries[number]["references"] -= 1
     if table.entries[number]["references"] > 0:
         return False
     mask = len(table.places) - 1
     hole = place_of(table, table.entries[number]["key"])
     place = (hole + 1) & mask
+    # Algorithm R. A search ends at a free place, so a hole would hide the keys after it. Each later key of the run
+    # moves into the hole, unless its home is after the hole: from there a search does not pass the hole.
     while table.places[place]["number"] != EMPTY:
-        # A key moves back into the hole unless its home lies behind the hole.
         home = np.int64(table.places[place]["key"] & np.uint64(mask))
         if (place - home) & mask >= (place - hole) & mask:
             table.places[hole]["key"] = table.places[place]["key"]
@@ -117,6 +120,7 @@ def release(table: KeyTable, number: int) -> bool:
             hole = place
         place = (place + 1) & mask
     table.places[hole]["number"] = EMPTY
+    # Push the number on the stack of free numbers.
     table.entries[table.sizes[USED] - table.sizes[HELD]]["free"] = number
     table.sizes[HELD] -= 1
     return True
@@ -124,7 +128,7 @@ def release(table: KeyTable, number: int) -> bool:
 
 @kernel(types.int64(KEY_TABLE, types.uint64), allocates=False)
 def retain_key(table: KeyTable, key: np.uint64) -> int:
-    """Count one more reference to a key and return its number; -1 if the table has no room."""
+    """Add a reference to a key and return its number. Return -1 if the table has no room."""
     if is_full(table, 1) and find(table, key) == EMPTY:
         return -1
     return retain(table, key)
@@ -132,20 +136,20 @@ def retain_key(table: KeyTable, key: np.uint64) -> int:
 
 @kernel(types.boolean(KEY_TABLE, types.int64), allocates=False)
 def release_number(table: KeyTable, number: int) -> bool:
-    """Count one reference less; True if it was the last one."""
+    """Remove a reference to a number. Return True if it was the last one."""
     return release(table, number)
 
 
 @kernel(types.void(KEY_TABLE, _keys, _numbers), allocates=False)
 def find_keys(table: KeyTable, keys: Keys, numbers: Numbers) -> None:
-    """Write the number of each of `keys` (n,) to `numbers` (n,), -1 for those without one."""
+    """Write the number of each of `keys` (n,) to `numbers` (n,), -1 for a key without one."""
     for place in range(len(keys)):
         numbers[place] = find(table, keys[place])
 
 
 @kernel(types.void(KEY_TABLE, KEY_TABLE), allocates=False)
 def copy_keys(table: KeyTable, larger: KeyTable) -> None:
-    """Copy an empty or full table into a larger one that is still empty: every key keeps its number."""
+    """Copy a table into a larger one that is empty. Every key keeps its number."""
     used = table.sizes[USED]
     for number in range(used):
         larger.entries[number]["key"] = table.entries[number]["key"]

@@ -1,4 +1,4 @@
-"""Types of the arrays that kernels share, as their signatures name them."""
+"""Numba types of the arrays that several kernels take, for their signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items nearest to the vectors of a batch of queries: exact sums of small integers, the best of them collected."""
+"""The items nearest to the vectors of a batch of queries: exact products of small integers, and a pool of the best."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Request = tuple[int, int]
 Bools = npt.NDArray[np.bool_]
 
 FOREMOST = 3
-"""In place of a vector's: that of the search, else of the short-term intent, else of the long-term one; new items only.
-"""
+"""Stands for a place in requests for new items only: that of the search, else of the short-term intent, else of the
+long-term one."""
 LISTS = 8
 """Queries whose vectors are compared with the items in one pass. With three vectors each they fit into the L1 cache."""
 BLOCK = 4 * ALIGNED
-"""Items whose cosines are held before the best are collected."""
+"""Items whose cosines are computed before the best are collected."""
 GROUP = 16
-"""Cosines that are looked at together: most groups hold none of the best."""
+"""Cosines that are tested together: most groups have none of the best."""
 ABSENT = -3.0
-"""In place of the cosine of a row that must not be found."""
+"""Value in place of a cosine for a row that must not be found, below every cosine."""
 SLACK = 4
-"""A pool holds so many times the rows wanted before those out of reach are dropped."""
+"""Size of a pool at which it is cut to the best, as a multiple of the rows wanted."""
 
 
 @helper
 def vector_of(inverse_norms: Vector, query: int, slot: int) -> int:
-    """Return the place of the vector that a request is about, -1 if the query has none."""
+    """Return the place of the vector that a request refers to, -1 if the query has none."""
     if slot == FOREMOST:
         if inverse_norms[query, SEARCH] > 0:
             return SEARCH
@@ -51,20 +51,20 @@ def vector_of(inverse_norms: Vector, query: int, slot: int) -> int:
 
 
 class Scratch(NamedTuple):
-    """Memory that `find_nearest` works in, for v vectors and s searches at a time, used again from batch to batch.
+    """Scratch memory of `find_nearest` for v vectors and s searches at a time, used again from batch to batch.
 
-    A search looks for the items nearest to one vector of one query, on behalf of one source.
+    A search finds the items nearest to one vector of one query, for one source.
 
     Attributes:
-        requests: what each query asks for, int32 (r, 2): the place of a vector or FOREMOST, and the place of the source
-            in the hits.
+        requests: the requests of each query, int32 (r, 2): the place of a vector or FOREMOST, and the place of the
+            source in the hits.
         factors: the vectors.
         norms: 1 / ‖vector‖, float32 (v,).
         products, cosines: of a block of items, int32 (v, BLOCK) and float32 (BLOCK,).
-        searches: by search, int32 (s, 5): its query, its vector, whether for new items only, its source's place, and
-            the search before it that finds the same, or -1.
-        rows, scores: by search, the pool of what can still be among the best, int32 and float32 (s, room).
-        sizes, thresholds: by search, how many are in the pool, and the least cosine to get in, int64 and float32 (s,).
+        searches: by search, int32 (s, 5): its query, its vector, whether it is for new items only, its source's place,
+            and an earlier search with the same result, or -1.
+        rows, scores: by search, the pool of rows that can still be among the best, int32 and float32 (s, room).
+        sizes, thresholds: by search, the size of the pool, and the least cosine to enter it, int64 and float32 (s,).
     """
 
     requests: Requests
@@ -80,7 +80,7 @@ class Scratch(NamedTuple):
 
     @staticmethod
     def of(dim: int, requests: Sequence[Request], limit: int) -> Scratch:
-        """Return memory for the nearest `limit` items to what each query asks for."""
+        """Return memory for the nearest `limit` items of each request."""
         vectors, searches, room = 3 * LISTS, len(requests) * LISTS, room_for(limit)
         return Scratch(
             requests=np.array(requests, dtype=np.int32).reshape(-1, 2),
@@ -122,8 +122,8 @@ def find_nearest(
 
     `inverse_norms` are (n, 3), 0 for a vector that a query does not have.
 
-    A block of items is multiplied with all vectors of LISTS queries while it is in the cache. For each search the rows
-    whose cosine can still be among the best go into a pool; a full pool is cut to the best and raises the threshold.
+    A block of items is multiplied with all vectors of LISTS queries while it is in the cache. For each search, the rows
+    whose cosine can still be among the best enter a pool. A full pool is cut to the best, which raises the threshold.
     """
     limit, room = hits.rows.shape[2], scratch.rows.shape[1] - 1
     searches, pools = scratch.searches, scratch.sizes
@@ -148,6 +148,7 @@ def find_nearest(
                     columns.keys, scratch.rows[search], scratch.scores[search], pools[search], hits, query, place
                 )
             else:
+                # An earlier search of the query has the same result: its hits are copied.
                 other = searches[same, PLACE]
                 hits.counts[query, place] = hits.counts[query, other]
                 for rank in range(hits.counts[query, other]):
@@ -159,8 +160,8 @@ def find_nearest(
 def arrange(first: int, vectors: Int8, inverse_norms: Vector, scratch: Scratch) -> tuple[int, int]:
     """List the searches of up to LISTS queries from `first` on; return how many vectors and searches there are.
 
-    A vector of a query that several requests are about, or that the query has twice, counts once: the intents of a
-    shopper who came a moment ago are the same for the short and for the long term.
+    Equal vectors of a query are multiplied once. Several requests may refer to one vector, and the short-term and the
+    long-term intent of a new shopper are equal.
     """
     requests = scratch.requests
     present = number = 0
@@ -194,7 +195,7 @@ def arrange(first: int, vectors: Int8, inverse_norms: Vector, scratch: Scratch) 
 
 @helper
 def is_same(padded: Int8, vector: Int8) -> bool:
-    """Tell whether a padded vector is this one."""
+    """Return whether a padded vector equals this one."""
     differences = np.int32(0)
     for place in range(len(vector)):
         differences = np.int32(differences + np.int32(padded[place] != vector[place]))
@@ -204,7 +205,7 @@ def is_same(padded: Int8, vector: Int8) -> bool:
 @helper
 def write_cosines(columns: Columns, start: int, length: int, search: npt.NDArray[np.int32], scratch: Scratch) -> None:
     """Write the cosines of a block of rows; ABSENT for rows that a search must not find."""
-    # Slices instead of `start + item`: only then the loop becomes vector instructions, seven times as fast.
+    # Slices instead of `start + item`: only then does the loop compile to vector instructions, seven times as fast.
     norms = columns.inverse_norms[start : start + length]
     available = columns.available[start : start + length]
     products, norm, cosines = scratch.products[search[VECTOR]], scratch.norms[search[VECTOR]], scratch.cosines
@@ -223,8 +224,8 @@ def collect(
 ) -> int:
     """Add the rows of a block that reach the threshold to a pool, and return how many it holds.
 
-    The pool needs room for one more: a row is written first and counted if it belongs there, which spares a branch
-    that no processor predicts.
+    A row is written first and then counted if it belongs in the pool, so the pool needs room for one more. This avoids
+    a branch that no processor predicts.
     """
     for begin in range(0, length, GROUP):
         end = min(begin + GROUP, length)
@@ -242,7 +243,7 @@ def collect(
 def find_among(
     columns: Columns, vector: Int8, norm: np.float32, unseen: bool, rows: Rows, hits: Hits, query: int, place: int
 ) -> None:
-    """Write the nearest among some distinct `rows` (m,), if need be those of new items only."""
+    """Write the nearest among some distinct `rows` (m,), with `unseen` among those of new items only."""
     found = np.empty(len(rows), dtype=np.int32)
     scores = np.empty(len(rows), dtype=np.float32)
     size = 0
@@ -261,7 +262,7 @@ def find_best(
     keys: Keys, available: Bools, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], hits: Hits,
     query: int, place: int,
 ) -> None:  # fmt: skip
-    """Write the best of some distinct `rows` (m,) by given scores (m,), of those that are available."""
+    """Write the best available ones of some distinct `rows` (m,) by given scores (m,)."""
     found = np.empty(len(rows), dtype=np.int32)
     kept = np.empty(len(rows), dtype=np.float32)
     size = 0

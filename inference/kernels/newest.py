@@ -1,7 +1,7 @@
-"""The newest records of a stream, by key: each has a slot, a number below the capacity; the oldest gives way.
+"""The newest records of a stream by key, in a fixed number of slots. A new record replaces the oldest one.
 
-Which keys have a slot depends only on each key's newest time, not on the order in which records came: the newest by
-(time, key). A binary heap keeps the oldest at hand.
+The keys with a slot are the newest by (time, key). So they depend only on the newest time of each key, not on the order
+in which records arrive. A binary heap gives the oldest record.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SLOT = np.dtype([("at_ms", "<i8"), ("heap", "<i4"), ("heap_place", "<i4")], alig
 
 
 class Newest(NamedTuple):
-    """Slots of records.
+    """Slots of the newest records.
 
     Attributes:
-        table: the key of each slot; a slot has one reference.
-        slots: dtype SLOT (slots,). Each has the time of its record and its place in the heap. The column
+        table: the key of each slot; a slot in use has one reference.
+        slots: dtype SLOT (slots,). Each slot has the time of its record and its place in the heap. The column
             `heap` is a binary heap of the slots in use: each record is older than its two children.
     """
 
@@ -36,7 +36,7 @@ NEWEST = types.NamedTuple((KEY_TABLE, numba.from_dtype(SLOT)[::1]), Newest)
 
 
 def newest(slots: int) -> Newest:
-    """Return room for records in `slots`, a power of two."""
+    """Return an empty table with `slots` slots, a power of two."""
     return Newest(key_table(slots), np.zeros(slots, dtype=SLOT))
 
 
@@ -48,14 +48,14 @@ def key_of(records: Newest, slot: int) -> np.uint64:
 
 @helper
 def precedes(records: Newest, slot: int, at_ms: int, key: np.uint64) -> bool:
-    """Tell whether the record in a slot is older than (at_ms, key)."""
+    """Return whether the record in a slot is older than (at_ms, key)."""
     held_ms = records.slots[slot]["at_ms"]
     return bool(held_ms < at_ms or (held_ms == at_ms and key_of(records, slot) < key))
 
 
 @helper
 def is_older(records: Newest, slot: int, other: int) -> bool:
-    """Tell whether the record in a slot is older than the one in another, ties by key."""
+    """Return whether the record in a slot is older than the one in another slot, ties by key."""
     at_ms, other_ms = records.slots[slot]["at_ms"], records.slots[other]["at_ms"]
     return bool(at_ms < other_ms or (at_ms == other_ms and key_of(records, slot) < key_of(records, other)))
 
@@ -96,7 +96,7 @@ def sink(records: Newest, place: int, size: int) -> None:
 
 @helper
 def take(records: Newest, key: np.uint64, at_ms: int) -> int:
-    """Give a key that has none a slot and return it. There has to be room."""
+    """Assign a slot to a key that has none, and return it. There must be a free slot."""
     size = records.table.sizes[HELD]
     slot = retain(records.table, key)
     records.slots[slot]["at_ms"] = at_ms
@@ -107,19 +107,21 @@ def take(records: Newest, key: np.uint64, at_ms: int) -> int:
 
 @helper
 def renew(records: Newest, slot: int, at_ms: int) -> None:
-    """Set the time of a record, no earlier than the one it had."""
+    """Set the time of a record to a later or equal one."""
+    # A record that gets newer can only sink: its parent stays older.
     records.slots[slot]["at_ms"] = at_ms
     sink(records, records.slots[slot]["heap_place"], records.table.sizes[HELD])
 
 
 @helper
 def drop(records: Newest, slot: int) -> None:
-    """Take a record's slot back."""
+    """Remove a record and free its slot."""
     slots = records.slots
     place, last = slots[slot]["heap_place"], records.table.sizes[HELD] - 1
     moved = slots[last]["heap"]
     release(records.table, slot)
     if moved != slot:
+        # The last entry of the heap fills the gap. It may be older than the gap's parent or newer than its children.
         slots[place]["heap"], slots[moved]["heap_place"] = moved, place
         rise(records, place)
         sink(records, slots[moved]["heap_place"], last)

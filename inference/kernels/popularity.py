@@ -1,4 +1,4 @@
-"""What all shoppers do: which items are popular and which were ever acted on, and the sources `trending…`."""
+"""Behaviour of all shoppers: popular items, items that were ever acted on, and the sources `trending…`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 
 CATEGORIES = 5
-"""Categories of a shopper that are looked at, the strongest."""
+"""Number of a shopper's strongest categories that count."""
 
 
 @kernel(int64(KEY_TABLE, float32[::1], uint64[::1], uint64[::1], float32[::1], int32[::1]))
 def fill(table: KeyTable, column: Vector, row_keys: Keys, keys: Keys, weights: Vector, rows: Rows) -> int:
-    """Write weights to their rows of a column and 0 elsewhere, and return how many rows there are.
+    """Write weights to their rows of a column and 0 elsewhere, and return how many rows have one.
 
-    `keys` and `weights` (n,) are given; `rows` (n,) are written, the heaviest first, ties by stable key.
+    `keys` and `weights` (n,) are the input. `rows` (n,) is the output, the heaviest row first, ties by stable key.
     """
     column[:] = 0.0
     size = 0
@@ -48,9 +48,10 @@ def fill(table: KeyTable, column: Vector, row_keys: Keys, keys: Keys, weights: V
 
 @kernel(int64(KEY_TABLE, KEY_TABLE, boolean[::1], uint64[::1], float32[::1]), allocates=False)
 def mark_seen(seen: KeyTable, table: KeyTable, column: npt.NDArray[np.bool_], keys: Keys, weights: Vector) -> int:
-    """Take note of keys whose weight is above 0, and return how many of them are new.
+    """Mark keys whose weight is above 0 as seen, and return how many of them are new.
 
-    `seen` holds the keys seen and has room for all of them; `column` says which rows were, found by `table`.
+    `seen` holds the keys seen so far and has room for all of these. `column` marks the rows that were seen; `table`
+    finds the row of a key.
     """
     fresh = 0
     for place in range(len(keys)):
@@ -65,7 +66,7 @@ def mark_seen(seen: KeyTable, table: KeyTable, column: npt.NDArray[np.bool_], ke
 
 @kernel(void(COLUMNS, int32[::1], HITS, int64), allocates=False)
 def find_trending(columns: Columns, popular: Rows, hits: Hits, place: int) -> None:
-    """Write the most popular available items, the same for every query. `popular` are rows, best first."""
+    """Write the most popular available items, the same for every query. `popular` are rows, most popular first."""
     queries, _, limit = hits.rows.shape
     if queries == 0:
         return
@@ -89,7 +90,8 @@ def find_trending_in_categories(queries: Queries, columns: Columns, popular: Row
     """Write the most popular available items of each query's strongest categories.
 
     With a(c), the shopper's affinity to a category, at most 1, and p(i), the item's popularity,
-    score(i) = a(c) p(i) / max p in c. `popular` are rows, most popular first.
+    score(i) = a(c) p(i) / max p in c. `popular` are rows, most popular first, so the first row of a category has its
+    greatest popularity.
     """
     rows = np.empty(len(popular), dtype=np.int32)
     scores = np.empty(len(popular), dtype=np.float32)
@@ -119,7 +121,7 @@ def find_trending_in_categories(queries: Queries, columns: Columns, popular: Row
 
 @helper
 def strongest(queries: Queries, number: int, labels: Keys, shares: Vector) -> int:
-    """Write the strongest CATEGORIES of a query, ties by the greater label, and return how many: 0 is no category."""
+    """Write the strongest CATEGORIES of a query, ties by the greater label; return how many. Label 0 is no category."""
     query = queries[number]
     length = query["categories_length"]
     size = 0

@@ -1,9 +1,11 @@
 """A bounded inverted index in arrays: for each number the places of the records that have it.
 
-The lists lie in one array, each in a block of 4, 8, 16, … places; a list that outgrows its block moves to one of twice
-the size, and freed blocks are used again. A list that grows beyond its bound loses its least entries. The greatest of
-those is remembered: an entry that is no greater is not listed later either, so that lists do not depend on the order in
-which records came. The order of entries, by strength and then by key, is the user's.
+All lists share one array. Each list has a block of 4, 8, 16, … places. A list that outgrows its block moves to one of
+twice the size, and free blocks are used again.
+
+A list that grows beyond its limit drops its least entries and keeps the order of the greatest entry dropped. An entry
+that is no greater is not listed later either, so lists do not depend on the order in which records arrive. The caller
+defines the order of entries, by strength and then by key.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ NO_BLOCK = -1
 NONE_DROPPED = -np.inf
 SIZES = 24
 TOP = SIZES
-"""Place in `Postings.blocks` of the first number of the array that was never used."""
+"""Index into `Postings.blocks`: the start of the part of the array that was never used."""
 
 LIST = np.dtype(
     [
@@ -37,17 +39,19 @@ LIST = np.dtype(
     ],
     align=True,
 )
-"""One list: its block, how many records have the number, listed or not, whether the list is sorted (for users that sort
-lists when they read them), and the order of the greatest entry that was dropped."""
+"""One list. `start` and `room` are its block. `records` counts the records that have the number, listed or not.
+`is_sorted` is for callers that sort lists when they read them. `dropped` and `dropped_key` are the order of the
+greatest entry that was dropped."""
 
 
 class Postings(NamedTuple):
     """The lists of an inverted index.
 
     Attributes:
-        lists: dtype LIST, one a number.
+        lists: dtype LIST, one for each number.
         values: the entries of all lists, int32 (n,).
-        blocks: for each size of block the first free one, which holds the next in its first place; then TOP, int64.
+        blocks: the first free block of each size, int64, and at TOP the end of all blocks. A free block holds the start
+            of the next free one in its first place.
     """
 
     lists: npt.NDArray[np.void]
@@ -73,7 +77,7 @@ def no_postings(capacity: int, entries: int) -> Postings:
 
 
 def block_size(entries: int) -> int:
-    """Return the size of the block that a list of so many entries takes."""
+    """Return the size of the block for a list with this number of entries."""
     size = SMALLEST
     while size < entries:
         size *= 2
@@ -81,7 +85,10 @@ def block_size(entries: int) -> int:
 
 
 def with_room(index: Postings, capacity: int, entries: int) -> Postings:
-    """Return the lists with room for numbers below `capacity` and for `entries` more; the same if there is room."""
+    """Return the lists with room for numbers below `capacity` and for `entries` more entries.
+
+    Arrays that have the room already are returned as they are.
+    """
     lists, values, blocks = index
     if len(lists) < capacity:
         lists = no_lists(capacity)
@@ -94,7 +101,7 @@ def with_room(index: Postings, capacity: int, entries: int) -> Postings:
 
 @helper
 def size_class(room: int) -> int:
-    """Return the place in `blocks` of a block's size."""
+    """Return the index into `blocks` of a block size."""
     place = 0
     while room > SMALLEST:
         room //= 2
@@ -104,7 +111,7 @@ def size_class(room: int) -> int:
 
 @helper
 def free_block(index: Postings, start: int, room: int) -> None:
-    """Keep a block for the next list that needs its size."""
+    """Add a block to the free blocks of its size."""
     place = size_class(room)
     index.values[start] = index.blocks[place]
     index.blocks[place] = start
@@ -112,10 +119,12 @@ def free_block(index: Postings, start: int, room: int) -> None:
 
 @helper
 def append(index: Postings, number: int, value: int) -> None:
-    """Add an entry at the end of a list. There has to be room for a block."""
+    """Append an entry to a list. The array must have room for one more block."""
     held = index.lists[number]
     length, room, start = held["length"], held["room"], held["start"]
     if length == room:
+        # The list moves to a block of twice the size. The old block is freed after the copy, because a free block holds
+        # the start of the next free one in its first place.
         larger = max(SMALLEST, 2 * room)
         place = size_class(larger)
         target = index.blocks[place]
@@ -136,7 +145,7 @@ def append(index: Postings, number: int, value: int) -> None:
 
 @helper
 def clear(index: Postings, number: int) -> None:
-    """Forget a list."""
+    """Empty a list and free its block."""
     held = index.lists[number]
     if held["room"] > 0:
         free_block(index, held["start"], held["room"])
@@ -146,7 +155,7 @@ def clear(index: Postings, number: int) -> None:
 
 @helper
 def is_listed(index: Postings, number: int, strength: float, key: np.uint64) -> bool:
-    """Tell whether an entry of this order is listed: it is greater than what was dropped."""
+    """Return whether an entry of this order is listed: it is greater than every entry dropped."""
     held = index.lists[number]
     dropped = held["dropped"]
     return bool(strength > dropped or (strength == dropped and key > held["dropped_key"]))
@@ -154,7 +163,7 @@ def is_listed(index: Postings, number: int, strength: float, key: np.uint64) -> 
 
 @helper
 def drop_first(index: Postings, number: int, few: int, strength: float, key: np.uint64) -> None:
-    """Drop the first `few` entries of a sorted list; `strength` and `key` are the order of the last of them."""
+    """Drop the first `few` entries of a sorted list. `strength` and `key` are the order of the last one dropped."""
     held = index.lists[number]
     start, left = held["start"], held["length"] - few
     for at in range(left):

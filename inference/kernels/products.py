@@ -1,7 +1,7 @@
-"""Inner products of int8 vectors with the catalogue's items: the innermost loop of the search, and most of its time.
+"""Inner products of int8 vectors with the catalogue's items: the innermost loop of vector search, and most of its time.
 
-Two helpers give the same integers. `multiply_blocks` needs a processor with VNNI and takes a quarter of the time;
-`multiply_rows` runs everywhere.
+Two helpers compute the same integers. `multiply_rows` runs on every processor. `multiply_blocks` needs a processor with
+VNNI and takes a quarter of the time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 
 LANES = 16
-"""Sums of 32 bits in a register of 512."""
+"""Sums of 32 bits in a register of 512 bits."""
 GROUPS = BLOCK // LANES
 
 
 class Factors(NamedTuple):
-    """Vectors that are multiplied with items.
+    """Vectors to multiply with items.
 
     Attributes:
         vectors: int8 (n, dim), padded with zeros to whole steps of a block.
-        shifts: of each, see `shift`, int32 (n,).
+        shifts: the correction for each vector, see `shift`, int32 (n,).
     """
 
     vectors: Int8
@@ -44,8 +44,8 @@ FACTORS = types.NamedTuple((types.int8[:, ::1], types.int32[::1]), Factors)
 def multiply_rows(columns: Columns, start: int, length: int, factors: Factors, number: int, products: Int32) -> None:
     """Write the inner products of the first `number` vectors with rows `start` to `start + length`.
 
-    `start` is a multiple of BLOCK; `products` (n, at least `length` rounded up to BLOCK) may be written beyond
-    `length`.
+    `start` is a multiple of BLOCK. `products` has at least `length` columns, rounded up to a multiple of BLOCK. Columns
+    from `length` on may be overwritten.
     """
     for item in range(length):
         row = columns.vectors[start + item]
@@ -55,7 +55,7 @@ def multiply_rows(columns: Columns, start: int, length: int, factors: Factors, n
 
 @helper
 def multiply_blocks(columns: Columns, start: int, length: int, factors: Factors, number: int, products: Int32) -> None:
-    """Do what `multiply_rows` does by the columns' blocks."""
+    """Write the same products as `multiply_rows`, computed from the columns' blocks."""
     for first in range(0, length, BLOCK):
         block = columns.blocks[(start + first) // BLOCK]
         for each in range(number):
@@ -67,8 +67,9 @@ multiply = multiply_blocks if HAS_BLOCKS else multiply_rows
 
 @helper
 def dot(one: Int8, other: Int8) -> np.int32:
-    """Return the exact inner product, as far as `other` goes. 32 bits are enough up to `vectors.MAX_DIM`."""
+    """Return the exact inner product over the length of `other`. 32 bits are enough up to `vectors.MAX_DIM`."""
     total = np.int32(0)
+    # Numba adds in 64 bits unless each sum is cast back to 32.
     for place in range(len(other)):
         total = np.int32(total + np.int32(one[place]) * np.int32(other[place]))
     return total
@@ -76,7 +77,10 @@ def dot(one: Int8, other: Int8) -> np.int32:
 
 @helper
 def shift(vector: Int8) -> np.int32:
-    """Return what `multiply_block` adds to a vector's products, since blocks hold components that are shifted."""
+    """Return the correction that `multiply_block` adds to the products of a vector.
+
+    Blocks hold each component c of an item as c + SHIFT, so a product is too large by SHIFT · Σ vector.
+    """
     total = np.int32(0)
     for place in range(len(vector)):
         total = np.int32(total + np.int32(vector[place]))
@@ -88,10 +92,10 @@ def multiply_block(_context: Any, block: Any, vector: Any, shift: Any, products:
     """Write the inner products (BLOCK,), int32, of a vector (dim,), int8, with the items of a block.
 
     The instruction VPDPBUSD multiplies 64 unsigned with 64 signed bytes and adds each 4 neighbouring products to one of
-    16 sums. A block (dim / 4, BLOCK, 4), uint8, has 4 dimensions of an item side by side, and then those of the next
-    item. So each sum belongs to one item, and nothing is left to be added across the register.
+    16 sums. A block (dim / 4, BLOCK, 4), uint8, has 4 dimensions of an item side by side, then the same 4 dimensions
+    of the next item. So each sum belongs to one item, and no sums have to be added across the register.
 
-    LLVM finds this instruction in no plain loop, so the loop is written in its language, without bounds checks.
+    LLVM does not compile any plain loop to this instruction. So the loop is written as LLVM IR, without bounds checks.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -112,7 +116,7 @@ def multiply_block(_context: Any, block: Any, vector: Any, shift: Any, products:
             builder.module, ir.FunctionType(lanes, [lanes] * 3), "llvm.x86.avx512.vpdpbusd.512"
         )
         items, components, out = pointer(0, lanes), pointer(1, number), pointer(3, lanes)
-        # LLVM keeps these variables in registers.
+        # One register of sums for each LANES items, starting at the vector's shift. LLVM keeps them in registers.
         sums = [cgutils.alloca_once_value(builder, in_all_lanes(arguments[2])) for _ in range(GROUPS)]
         steps, *_ = cgutils.unpack_tuple(builder, array(0).shape)
         with cgutils.for_range(builder, steps) as loop:

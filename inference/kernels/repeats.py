@@ -1,4 +1,4 @@
-"""What the shopper buys again: the source `repeat`."""
+"""Items that the shopper buys again: the source `repeat`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits
 
 MANY = 10.0
-"""Purchases at which the weight counts half."""
+"""Number of purchases at which the weight is one half."""
 FLOOR = 0.7
 SPREAD = 0.7
 ONCE = 0.45
 SHORTEST_DAYS = 0.5
-"""Shorter intervals are one shopping trip in several receipts."""
+"""Least interval in days. Shorter ones are one shopping trip with several receipts."""
 EARLIEST = 0.02
 
 
 @helper
 def rhythm(elapsed_days: float, interval_days: float) -> float:
-    """Return how far the time has come for a purchase, in (0, 1]: 1 after the usual interval."""
+    """Return how due a purchase is, in (0, 1]: 1 after the usual interval."""
     if interval_days <= 0:
         return ONCE
     ratio = max(elapsed_days / max(interval_days, SHORTEST_DAYS), EARLIEST)
@@ -36,7 +36,7 @@ def rhythm(elapsed_days: float, interval_days: float) -> float:
 
 @kernel(void(QUERIES, KEY_TABLE, COLUMNS, HITS, int64))
 def find_repeats(queries: Queries, table: KeyTable, columns: Columns, hits: Hits, place: int) -> None:
-    """Write what each shopper is used to buying: weight / (weight + MANY) · rhythm."""
+    """Write the items that each shopper buys again, by weight / (weight + MANY) · rhythm."""
     rows = np.empty(HABITS, dtype=np.int32)
     scores = np.empty(HABITS, dtype=np.float32)
     for number in range(len(queries)):

@@ -1,8 +1,8 @@
-"""The best rows by score, and their order: by falling score, ties by rising stable key, however the rows came.
+"""The best rows by score, in order: by falling score, ties by rising stable key. The order of arrival does not matter.
 
-A search collects a pool of rows that can still be among the best, and now and then cuts it. Cutting and ranking count
-scores against a threshold, over and over: those loops become vector instructions and have no branch that a processor
-guesses wrong. That is several times as fast as a heap or quicksort for the few hundred rows of a pool.
+A search collects a pool of rows that can still be among the best, and cuts it from time to time. Cutting and ranking
+count scores against a threshold, again and again. These loops compile to vector instructions without branches that a
+processor can mispredict. For the few hundred rows of a pool this is several times as fast as a heap or quicksort.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from inference.types import Keys, Vector
 Rows = npt.NDArray[np.int32]
 
 VACANT = -1
-"""In place of a row."""
+"""Value of an output place that has no row yet."""
 SLACK = 8
-"""A cut may keep one row in so many above what is wanted: that spares the last steps of the bisection."""
+"""A cut may keep one row in SLACK more than wanted, which saves the last steps of the bisection."""
 BISECTIONS = 32
-"""More steps than that: rows of almost equal scores are left to quickselect."""
+"""Greatest number of steps of a bisection. Rows of almost equal scores need more and are left to quickselect."""
 GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
 
 
 @helper
 def is_better(score: np.float32, key: np.uint64, other_score: np.float32, other_key: np.uint64) -> bool:
-    """Tell whether a row ranks before another one."""
+    """Return whether a row ranks before another one."""
     return bool(score > other_score or (score == other_score and key < other_key))
 
 
@@ -40,9 +40,9 @@ def swap(rows: Rows, scores: Vector, one: int, other: int) -> None:
 
 @helper
 def divide(rows: Rows, scores: Vector, keys: Keys, start: int, end: int) -> int:
-    """Put better entries of `start:end` before worse ones, and return where the entry lies that divides them.
+    """Move better entries of `start:end` before worse ones, and return the place of the entry that divides them.
 
-    Hoare's partition around the median of the first, the middle and the last entry, of at least three.
+    Hoare's partition around the median of the first, the middle and the last entry, of at least three entries.
     """
     middle, last = (start + end) // 2, end - 1
     if is_better(scores[middle], keys[rows[middle]], scores[start], keys[rows[start]]):
@@ -51,7 +51,7 @@ def divide(rows: Rows, scores: Vector, keys: Keys, start: int, end: int) -> int:
         swap(rows, scores, middle, last)
         if is_better(scores[middle], keys[rows[middle]], scores[start], keys[rows[start]]):
             swap(rows, scores, start, middle)
-    # The first entry now ranks before the median, the last one after it: both searches end there at the latest.
+    # The first entry ranks before the median and the last one after it, so both scans end there at the latest.
     swap(rows, scores, middle, start + 1)
     score, key = scores[start + 1], keys[rows[start + 1]]
     one, other = start + 2, last - 1
@@ -87,9 +87,9 @@ def keep_best(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> 
 
 @helper
 def sort_best_first(rows: Rows, scores: Vector, keys: Keys, size: int) -> None:
-    """Put `size` entries in order, the best first.
+    """Sort `size` entries, the best first.
 
-    Shell's sort with the gaps of Ciura 2001, doi:10.1007/3-540-44669-9_12: for a few hundred entries as fast as
+    Shell's sort with the gaps of Ciura 2001, doi:10.1007/3-540-44669-9_12. For a few hundred entries it is as fast as
     quicksort, and it needs no other memory.
     """
     gap = 701
@@ -122,7 +122,7 @@ def next_gap(gap: int) -> int:
 def count_reaching(scores: Vector, threshold: np.float32) -> int:
     """Return how many scores reach a threshold."""
     count = np.int32(0)
-    # By place: a loop over the values themselves does not become vector instructions.
+    # By index: a loop over the values does not compile to vector instructions.
     for place in range(len(scores)):
         count = np.int32(count + np.int32(scores[place] >= threshold))
     return int(count)
@@ -132,7 +132,7 @@ def count_reaching(scores: Vector, threshold: np.float32) -> int:
 def count_above(scores: Vector, threshold: np.float32) -> int:
     """Return how many scores are above a threshold."""
     count = np.int32(0)
-    # By place: a loop over the values themselves does not become vector instructions.
+    # By index: a loop over the values does not compile to vector instructions.
     for place in range(len(scores)):
         count = np.int32(count + np.int32(scores[place] > threshold))
     return int(count)
@@ -142,14 +142,15 @@ def count_above(scores: Vector, threshold: np.float32) -> int:
 def cut(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> tuple[int, np.float32]:
     """Drop most of the entries that are not among the best `limit` (0 < limit < size).
 
-    Returns how many are left, at the front and in no order, between `limit` and a little more, and the least score
-    that another entry needs to be among the best.
+    The entries left are at the front, in no order: `limit` of them or a few more. Return their number, and the least
+    score that another entry needs to be among the best.
     """
     held = scores[:size]
     low, high = held[0], held[0]
     for score in held:
         low, high = min(low, score), max(high, score)
-    # At least `limit` reach `low`, and fewer reach what is above `high`. NaN never occurs.
+    # Bisection for a threshold. At all times at least `limit` scores reach `low`, and fewer are above `high`. NaN never
+    # occurs.
     reaching, most = size, limit + limit // SLACK
     for _ in range(BISECTIONS):
         middle = np.float32(0.5) * (low + high)
@@ -161,8 +162,10 @@ def cut(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> tuple[
         if reaching <= most:
             break
     if reaching > most:
+        # Too many scores are almost equal to `low`: only an exact selection, ties by key, separates them.
         keep_best(rows, scores, keys, size, limit)
         return limit, scores[limit - 1]
+    # Each entry is written and then counted if it stays, which needs no branch.
     kept = 0
     for place in range(size):
         rows[kept], scores[kept] = rows[place], scores[place]
@@ -174,7 +177,8 @@ def cut(rows: Rows, scores: Vector, keys: Keys, size: int, limit: int) -> tuple[
 def write_in_order(rows: Rows, scores: Vector, keys: Keys, size: int, to_rows: Rows, to_scores: Vector) -> None:
     """Write the best of `size` entries, in order, as many as there is room for.
 
-    Entries of one score share the places from the number of better ones on. Among them they are inserted by their key.
+    The place of an entry is the number of better scores. Entries of equal score share the places from there on, where
+    they are inserted by their key.
     """
     held, room = scores[:size], len(to_rows)
     to_rows[:] = VACANT
@@ -193,7 +197,7 @@ def write_in_order(rows: Rows, scores: Vector, keys: Keys, size: int, to_rows: R
 def select(keys: Keys, rows: Rows, scores: Vector, size: int, to_rows: Rows, to_scores: Vector) -> int:
     """Write the best of a pool of `size` entries, in order, as many as there is room for; return how many.
 
-    The pool is left in another order.
+    The order of the pool changes.
     """
     limit = len(to_rows)
     count = min(size, limit)
@@ -205,6 +209,6 @@ def select(keys: Keys, rows: Rows, scores: Vector, size: int, to_rows: Rows, to_
 
 @helper
 def write_best(keys: Keys, rows: Rows, scores: Vector, size: int, hits: Hits, query: int, place: int) -> None:
-    """Write the best of a pool, in order, as what a source found for a query."""
+    """Write the best of a pool, in order, as the hits of one source for one query."""
     to_rows, to_scores = hits.rows[query, place], hits.scores[query, place]
     hits.counts[query, place] = select(keys, rows, scores, size, to_rows, to_scores)

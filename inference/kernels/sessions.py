@@ -1,4 +1,4 @@
-"""Sessions and their neighbours: V-SkNN over an inverted index (VMIS-kNN), see `inference/retrieval/sessions.py`."""
+"""Session kNN: V-SkNN over an inverted index (VMIS-kNN), see `inference/retrieval/sessions.py`. Storing and voting."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ from inference.queries import Queries
 from inference.types import Keys
 
 REACH = 2.0
-"""An item so far from the shared one counts half."""
+"""Distance from the shared item, in positions, at which an item counts half."""
 BEFORE, AFTER = 1, 2
-"""Marks of items: in the session's older state, in its newer one."""
+"""Marks of items: in the older state of a session, in its newer state."""
 
 
 class Bounds(NamedTuple):
-    """How much is kept and read: see the constants of `inference/retrieval/sessions.py`."""
+    """Limits of the table, see the constants of `inference/retrieval/sessions.py`.
+
+    A list longer than `longest` is cut to its newest `sample` sessions; `room` is the block of the longest list.
+    """
 
     capacity: int
     sample: int
@@ -47,29 +50,15 @@ CURSOR = np.dtype(
     [("weight", "<f8"), ("at_ms", "<i8"), ("place", "<i8"), ("first", "<i8"), ("slot", "<i4"), ("item", "<i4")],
     align=True,
 )
-"""The list of an item that is being read: what it is worth to share the item, the time and the slot of the entry that
-comes next, its place in the index, and that of the list's first entry."""
+"""A position in the list of an item, read from its newest entry on. `weight` is the similarity that sharing the item
+gives. `at_ms` and `slot` are those of the next entry, `place` is its place in the index, `first` that of the list's
+first entry."""
 NEIGHBOUR = np.dtype(
     [("similarity", "<f8"), ("key", "<u8"), ("slot", "<i4"), ("shared", "<i4"), ("age", "<i4")], align=True
 )
-"""A similar session: its key and slot, the newest item that both have, and how many newer sessions were read before."""
+"""A similar session: its similarity, key and slot, the newest item that both sessions have, and the number of newer
+sessions that were read before it."""
 Rows = npt.NDArray[np.void]
-
-
-class Neighbours(NamedTuple):
-    """Scratch memory for the neighbours of one session, (neighbours,) each.
-
-    Attributes:
-        similarities: how like it each is.
-        slots: its slot.
-        shared: the newest item that both have.
-        ages: its place among the sessions read, the newest first.
-    """
-
-    similarities: npt.NDArray[np.float64]
-    slots: Numbers
-    shared: Numbers
-    ages: Numbers
 
 
 class SessionTable(NamedTuple):
@@ -78,12 +67,12 @@ class SessionTable(NamedTuple):
     Attributes:
         newest: the slots, by the keys of sessions.
         items: the numbers of the items, oldest first, int32 (slots, width).
-        lengths: how many items each session has, int32 (slots,).
+        lengths: the number of items of each session, int32 (slots,).
         postings: for each item the slots of its newest sessions, oldest first.
-        bounds: what limits it all.
+        bounds: the limits.
         fresh: scratch memory for the items of one record, int32 (width,).
-        cursors: scratch memory for reading lists, dtype CURSOR (EVIDENCE,), the newest item's first.
-        near: scratch memory for neighbours, dtype NEIGHBOUR (neighbours + 1,).
+        cursors: scratch memory for reading lists, dtype CURSOR (EVIDENCE,), that of the newest item first.
+        near: scratch memory for neighbours, dtype NEIGHBOUR (neighbours + 1,); the last entry is for a newcomer.
     """
 
     newest: Newest
@@ -97,7 +86,7 @@ class SessionTable(NamedTuple):
 
 
 class SessionRecords(NamedTuple):
-    """Records of sessions: record i has the items `items[starts[i]:starts[i + 1]]`, oldest first."""
+    """Sessions to store: record i has the items `items[starts[i]:starts[i + 1]]`, oldest first."""
 
     keys: Keys
     at_ms: npt.NDArray[np.int64]
@@ -116,7 +105,7 @@ RECORDS = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1
 
 @helper
 def entries_before(sessions: SessionTable, item: int, at_ms: int, key: np.uint64) -> int:
-    """Return how many sessions in an item's list are older than (at_ms, key): the list is sorted, so bisect."""
+    """Return how many sessions in an item's list are older than (at_ms, key), by bisection of the sorted list."""
     newest, values = sessions.newest, sessions.postings.values
     start = sessions.postings.lists[item]["start"]
     low, high = 0, int(sessions.postings.lists[item]["length"])
@@ -131,7 +120,7 @@ def entries_before(sessions: SessionTable, item: int, at_ms: int, key: np.uint64
 
 @helper
 def unlist(sessions: SessionTable, item: int, slot: int) -> None:
-    """Take a session out of the list of one of its items, if it is there."""
+    """Remove a session from the list of one of its items, if it is listed."""
     newest, values = sessions.newest, sessions.postings.values
     held = sessions.postings.lists[item]
     start, length = held["start"], held["length"]
@@ -145,9 +134,10 @@ def unlist(sessions: SessionTable, item: int, slot: int) -> None:
 
 @helper
 def enlist(sessions: SessionTable, item: int, slot: int) -> None:
-    """Put a session into the list of one of its items, unless the list has dropped newer ones."""
+    """Insert a session into the list of one of its items, unless the list has dropped newer sessions."""
     newest, index, bounds = sessions.newest, sessions.postings, sessions.bounds
     at_ms, key = newest.slots[slot]["at_ms"], key_of(newest, slot)
+    # A session older than a dropped one stays out. Otherwise the list would depend on the order of arrival.
     if not is_listed(index, item, np.float64(at_ms), key):
         return
     place = entries_before(sessions, item, at_ms, key)
@@ -158,6 +148,7 @@ def enlist(sessions: SessionTable, item: int, slot: int) -> None:
         index.values[at] = index.values[at - 1]
     index.values[start + place] = slot
     if length > bounds.longest:
+        # The cut leaves slack, so that not every insertion moves the list.
         few = length - bounds.sample
         last = index.values[start + few - 1]
         drop_first(index, item, few, np.float64(newest.slots[last]["at_ms"]), key_of(newest, last))
@@ -165,7 +156,7 @@ def enlist(sessions: SessionTable, item: int, slot: int) -> None:
 
 @helper
 def leave(numbers: KeyTable, sessions: SessionTable, item: int) -> None:
-    """Count one session less that has an item."""
+    """Decrease the number of sessions that have an item. The last one clears the item's list."""
     held = sessions.postings.lists[item]
     held["records"] = held["records"] - 1
     if held["records"] == 0:
@@ -175,7 +166,7 @@ def leave(numbers: KeyTable, sessions: SessionTable, item: int) -> None:
 
 @helper
 def forget(numbers: KeyTable, sessions: SessionTable, slot: int) -> None:
-    """Drop a session."""
+    """Remove a session from the table and from the lists of its items."""
     for at in range(sessions.lengths[slot]):
         unlist(sessions, sessions.items[slot, at], slot)
         leave(numbers, sessions, sessions.items[slot, at])
@@ -185,12 +176,15 @@ def forget(numbers: KeyTable, sessions: SessionTable, slot: int) -> None:
 
 @helper
 def write(numbers: KeyTable, sessions: SessionTable, slot: int, records: SessionRecords, record: int) -> None:
-    """Replace a slot's session by a record.
+    """Replace the session in a slot by a record.
 
-    The session leaves all its lists while they are still in order by its older time, then joins those of its items.
+    Lists are sorted by time. So the session leaves its lists before its time changes, and joins those of its items
+    afterwards.
     """
     entries, old, fresh = numbers.entries, sessions.items[slot], sessions.fresh
     end = records.starts[record + 1]
+    # The marks compare old and new items in one pass each. An item of both states keeps the reference it has, and an
+    # item that the record has twice counts once.
     for at in range(sessions.lengths[slot]):
         unlist(sessions, old[at], slot)
         entries[old[at]]["mark"] = BEFORE
@@ -221,7 +215,7 @@ def write(numbers: KeyTable, sessions: SessionTable, slot: int, records: Session
 
 @helper
 def lacks_room(numbers: KeyTable, sessions: SessionTable) -> bool:
-    """Tell whether a session of the greatest length may not fit: into the numbers, the slots, the lists."""
+    """Return whether a session of the greatest length may not fit into the numbers, the slots or the lists."""
     width, index, table = sessions.items.shape[1], sessions.postings, sessions.newest.table
     return bool(
         is_full(numbers, width)
@@ -232,7 +226,7 @@ def lacks_room(numbers: KeyTable, sessions: SessionTable) -> bool:
 
 @kernel(types.int64(KEY_TABLE, SESSIONS, RECORDS, types.int64), allocates=False)
 def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRecords, first: int) -> int:
-    """Take over the records from `first` on; return how many are taken over, fewer than all where room runs out."""
+    """Store the records from `first` on. Return how many records are done, fewer than all if room runs out."""
     newest, width = sessions.newest, sessions.items.shape[1]
     for record in range(first, len(records.keys)):
         if lacks_room(numbers, sessions):
@@ -240,11 +234,13 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
         key, at_ms, end = records.keys[record], records.at_ms[record], records.starts[record + 1]
         start = max(records.starts[record], end - width)
         slot = find(newest.table, key)
+        # A record without items deletes the session.
         if start == end:
             if slot != EMPTY:
                 forget(numbers, sessions, slot)
             continue
         if slot == EMPTY:
+            # A full table gives the slot of its oldest session to a newer one.
             if newest.table.sizes[HELD] == sessions.bounds.capacity:
                 oldest = newest.slots[0]["heap"]
                 if not precedes(newest, oldest, at_ms, key):
@@ -252,6 +248,8 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
                 forget(numbers, sessions, oldest)
             slot = take(newest, key, at_ms)
         else:
+            # Records may arrive in any order: an older state of the session, or a shorter one of the same time, is
+            # skipped.
             held_ms = newest.slots[slot]["at_ms"]
             if at_ms < held_ms or (at_ms == held_ms and end - start < sessions.lengths[slot]):
                 continue
@@ -261,7 +259,7 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
 
 @helper
 def is_worse(one: np.void, other: np.void) -> bool:
-    """Tell whether a neighbour is less similar than another; of equally similar ones the older is worse."""
+    """Return whether a neighbour is less similar than another; of equally similar ones the older is worse."""
     return bool(
         one["similarity"] < other["similarity"]
         or (one["similarity"] == other["similarity"] and one["age"] > other["age"])
@@ -270,7 +268,7 @@ def is_worse(one: np.void, other: np.void) -> bool:
 
 @helper
 def move(near: Rows, to: int, place: int) -> None:
-    """Copy a neighbour from a place to another."""
+    """Copy a neighbour from one place to another."""
     one, other = near[to], near[place]
     one["similarity"], one["key"], one["slot"] = other["similarity"], other["key"], other["slot"]
     one["shared"], one["age"] = other["shared"], other["age"]
@@ -278,14 +276,15 @@ def move(near: Rows, to: int, place: int) -> None:
 
 @helper
 def keep_best(near: Rows, size: int) -> int:
-    """Keep the neighbour that lies behind the last place if it is among the most similar; return how many are kept.
+    """Insert the newcomer in the last entry of `near` if it is among the most similar; return how many are kept.
 
-    The neighbours form a heap with the worst first. They come newest first: of equally similar ones those that are
-    here stay.
+    The neighbours form a heap with the worst one at the root. They arrive newest first, so of equally similar ones
+    those in the heap are newer and stay.
     """
     most = len(near) - 1
     fresh = near[most]
     if size == most:
+        # The heap is full: the newcomer replaces the root and sinks.
         if fresh["similarity"] <= near[0]["similarity"]:
             return size
         place = 0
@@ -300,6 +299,7 @@ def keep_best(near: Rows, size: int) -> int:
             move(near, place, child)
             place = child
     else:
+        # The newcomer is appended and rises.
         place = size
         size += 1
         while place > 0 and is_worse(fresh, near[(place - 1) // 2]):
@@ -311,7 +311,11 @@ def keep_best(near: Rows, size: int) -> int:
 
 @helper
 def sort_by_key(near: Rows, size: int) -> None:
-    """Sort neighbours by the key of their session: sums of floats depend on the order."""
+    """Sort neighbours by the key of their session (Shell's sort).
+
+    A sum of floats depends on the order of its terms. With this order the votes depend on the sessions alone, not on
+    the slots or on the order of arrival.
+    """
     spare = len(near) - 1
     gap = size // 2
     while gap > 0:
@@ -328,7 +332,7 @@ def sort_by_key(near: Rows, size: int) -> None:
 
 @helper
 def open_lists(sessions: SessionTable, hand: Rows, count: int) -> int:
-    """Start at the newest entry of the list of each of `count` items at hand; return how many have one."""
+    """Place a cursor at the newest entry of the list of each of `count` items at hand; return how many have a list."""
     index, newest = sessions.postings, sessions.newest
     held = newest.table.sizes[HELD]
     lists = 0
@@ -339,6 +343,7 @@ def open_lists(sessions: SessionTable, hand: Rows, count: int) -> int:
         entry = index.lists[item]
         cursor = sessions.cursors[lists]
         cursor["item"], cursor["first"] = item, entry["start"]
+        # α · idf of the item.
         cursor["weight"] = 1.0 / (at + 1) * np.log1p(held / max(1, entry["records"]))
         place = entry["start"] + entry["length"] - 1
         slot = index.values[place]
@@ -349,20 +354,23 @@ def open_lists(sessions: SessionTable, hand: Rows, count: int) -> int:
 
 @helper
 def find_neighbours(sessions: SessionTable, lists: int) -> int:
-    """Find the most similar of the newest sessions that share an item; return how many.
+    """Find the most similar of the newest sessions that share an item; return how many there are.
 
-    All lists are sorted by time, so they are merged from their newest entries on: a session is met in all its lists at
-    once, with its whole similarity, and reading stops when the sample is full.
+    All lists are sorted by time, so they are merged from their newest entries on. The merge reaches a session in all
+    its lists at once and adds up its whole similarity. Reading stops when the sample is full.
     """
     newest, values, lengths = sessions.newest, sessions.postings.values, sessions.lengths
     cursors, near = sessions.cursors, sessions.near
     sampled = size = 0
     while lists > 0 and sampled < sessions.bounds.sample:
+        # The newest session among the next entries of all lists.
         best, best_ms = cursors[0]["slot"], cursors[0]["at_ms"]
         for at in range(1, lists):
             slot, at_ms = cursors[at]["slot"], cursors[at]["at_ms"]
             if at_ms > best_ms or (at_ms == best_ms and key_of(newest, slot) > key_of(newest, best)):
                 best, best_ms = slot, at_ms
+        # Each list that has the session adds to its similarity and moves on to its next entry. Cursors are in the
+        # order of the items at hand, so the first match is the newest shared item.
         similarity, shared, newest_shared, ended = 0.0, 0, np.int32(0), False
         for at in range(lists):
             cursor = cursors[at]
@@ -380,7 +388,7 @@ def find_neighbours(sessions: SessionTable, lists: int) -> int:
                     cursor["slot"], cursor["at_ms"] = slot, newest.slots[slot]["at_ms"]
         if ended:
             lists = close_ended(cursors, lists)
-        # A session that has nothing else has nothing to propose.
+        # A session without any other item has nothing to propose.
         if shared < lengths[best]:
             fresh = near[len(near) - 1]
             fresh["similarity"], fresh["key"], fresh["slot"] = similarity, key_of(newest, best), best
@@ -392,7 +400,7 @@ def find_neighbours(sessions: SessionTable, lists: int) -> int:
 
 @helper
 def close_ended(cursors: Rows, lists: int) -> int:
-    """Take out the lists that are read to their end; return how many are left. The order of the others stays."""
+    """Remove the cursors of lists that are read to their end; return how many are left. Their order stays the same."""
     left = 0
     for at in range(lists):
         one, other = cursors[left], cursors[at]
@@ -405,7 +413,10 @@ def close_ended(cursors: Rows, lists: int) -> int:
 
 @helper
 def let_vote(sessions: SessionTable, size: int, votes: Votes) -> int:
-    """Add up the votes of the neighbours for their items; return how many items have any."""
+    """Add up the votes of the neighbours for their items; return how many items have votes.
+
+    A vote is the neighbour's share of all similarity, divided by 1 + distance to the newest shared item / REACH.
+    """
     near = sessions.near
     total = 0.0
     for place in range(size):
@@ -425,7 +436,7 @@ def let_vote(sessions: SessionTable, size: int, votes: Votes) -> int:
 def vote_by_sessions(
     queries: Queries, numbers: KeyTable, sessions: SessionTable, votes: Votes, results: Results
 ) -> None:
-    """Write what the neighbours of each query's session had beside what it has."""
+    """Write the items of similar sessions that each query's session lacks."""
     for query in range(len(queries)):
         count = items_at_hand(queries[query], numbers, EVIDENCE, votes.hand)
         size = find_neighbours(sessions, open_lists(sessions, votes.hand, count))
@@ -435,7 +446,7 @@ def vote_by_sessions(
 
 
 def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Bounds) -> SessionTable:
-    """Return a table that is still empty."""
+    """Return an empty table."""
     return SessionTable(
         newest(slots),
         np.zeros((slots, width), dtype=np.int32),

@@ -1,4 +1,4 @@
-"""What the sources of behaviour share: the items at hand, and votes for items that are added up."""
+"""Shared steps of the behaviour sources: the items at hand, and the sums of votes for items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inference.kernels.selection import select
 from inference.types import Keys, Vector
 
 EVIDENCE = 10
-"""Items of a session that count, the newest: older ones say next to nothing about what comes next, and cost as much."""
+"""Number of the newest items of a session that count. Older items hardly predict the next one, and cost as much."""
 UNTOUCHED = -1.0
 
 HAND = np.dtype([("key", "<u8"), ("weight", "<f8"), ("item", "<i4"), ("slot", "<i4")], align=True)
@@ -27,8 +27,8 @@ class Votes(NamedTuple):
     Attributes:
         sums: float64 (capacity,); UNTOUCHED between two queries.
         touched: the numbers that have a sum, int32 (capacity,).
-        hand: the items at hand, dtype HAND (EVIDENCE,): key and number, -1 without one; the slot of its record, and the
-            weight of its votes.
+        hand: the items at hand, dtype HAND (EVIDENCE,): the key and the number of each, -1 without one; the slot of its
+            record, and the weight of its votes.
         rows, scores: rows of the catalogue and their scores, before the best are selected, int32 and float32
             (capacity,).
     """
@@ -41,10 +41,10 @@ class Votes(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Where hits go, and what may be one.
+    """The arrays that receive hits, and the items that may be one.
 
     Attributes:
-        row_of: the catalogue's row of each item number, int32 (capacity,); -1 where it has no such item.
+        row_of: the catalogue's row of each item number, int32 (capacity,); -1 for an item that it lacks.
         available: whether the item of each row may be recommended, bool (rows,).
         keys: the stable key of each row, uint64 (rows,).
         rows: int32 (queries, sources, limit), best first.
@@ -80,7 +80,7 @@ RESULTS = types.NamedTuple(
 
 
 def votes(capacity: int) -> Votes:
-    """Return sums for item numbers below `capacity`."""
+    """Return scratch memory for item numbers below `capacity`."""
     return Votes(
         np.full(capacity, UNTOUCHED),
         np.zeros(capacity, dtype=np.int32),
@@ -94,7 +94,8 @@ def votes(capacity: int) -> Votes:
 def items_at_hand(query: np.void, numbers: KeyTable, most: int, hand: npt.NDArray[np.void]) -> int:
     """Write the newest distinct items of a query's session, at most `most`, to `hand`; return how many.
 
-    At the start of a session, the items remembered from earlier ones. An item that has no number is -1: it counts.
+    At the start of a session these are the items remembered from earlier ones. An item without a number is -1 and takes
+    a place as well.
     """
     in_session = query["session_length"] > 0
     length = query["session_length"] if in_session else query["recent_length"]
@@ -126,7 +127,7 @@ def add_vote(votes: Votes, touched: int, item: int, weight: float) -> int:
 
 @helper
 def write_hits(votes: Votes, touched: int, count: int, results: Results, query: int) -> None:
-    """Select the best available items by their sums, at most 1, without the `count` items at hand; reset the sums."""
+    """Write the best available items by their sums, at most 1, without the `count` items at hand; reset the sums."""
     for at in range(count):
         item = votes.hand[at]["item"]
         if item >= 0:
@@ -148,7 +149,7 @@ def write_hits(votes: Votes, touched: int, count: int, results: Results, query: 
 
 @kernel(types.void(types.int32[::1], types.float64[::1], VOTES, RESULTS, types.int64), allocates=False)
 def write_votes(items: Numbers, weights: npt.NDArray[np.float64], votes: Votes, results: Results, query: int) -> None:
-    """Add up the `weights` (n,) of `items` (n,), some more than once, and write the hits of one query."""
+    """Add up the `weights` (n,) of `items` (n,), which may repeat, and write the hits of one query."""
     touched = 0
     for at in range(len(items)):
         touched = add_vote(votes, touched, items[at], weights[at])

@@ -1,4 +1,8 @@
-"""BM25 of all documents for one search: the tokens of a reading add up, a word counts by its best reading."""
+"""BM25 scores of all documents for one search.
+
+A word has one or more readings, each a sequence of tokens (`inference.retrieval.tokens`). The scores of the tokens of a
+reading are added. The score of a word is that of its best reading.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,25 @@ from numba import types
 from inference.kernels.compiler import helper, kernel
 
 STEP = 0.5
-"""Frequencies are whole multiples of this, up to 127."""
+"""Unit of frequencies: each is a whole multiple of it, up to 127."""
 BITS = 8
 MOST = (1 << BITS) - 1
-"""A posting is a document's number, and in its last BITS the frequency of a token in STEPs, at most MOST."""
+"""A posting holds a document's number and, in its last BITS bits, the frequency of a token in STEPs, at most MOST."""
 
 Numbers = npt.NDArray[np.int64]
 Sums = npt.NDArray[np.float64]
 
 
 class Search(NamedTuple):
-    """The words of a search, their readings, and the tokens of these, as ranges of one another.
+    """The words of a search as nested ranges: each word has readings, each reading tokens, each token postings.
 
     Attributes:
-        words: where the readings of each word begin, and those of the last one end, (w + 1,).
-        word_shares: the share that each word has in the score, (w,).
-        readings: where the tokens of each reading begin, (r + 1,).
-        tokens: where the postings of each token begin, (t + 1,).
-        token_shares: the share that each token has in its reading, (t,).
-        postings: of all tokens, (p,).
+        words: the start of each word's readings, and the end of the last word's, (w + 1,).
+        word_shares: the share of each word in the score, (w,).
+        readings: the start of each reading's tokens, and the end of the last reading's, (r + 1,).
+        tokens: the start of each token's postings, and the end of the last token's, (t + 1,).
+        token_shares: the share of each token in its reading, (t,).
+        postings: the postings of all tokens, (p,).
     """
 
     words: Numbers
@@ -41,14 +45,14 @@ class Search(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Scores by document, 0 for those that have none; below the number of documents, `documents` lists the others."""
+    """Scores by document in `sums`, 0 without one. `documents` begins with the documents that have a score."""
 
     sums: Sums
     documents: Numbers
 
 
 class Scratch(NamedTuple):
-    """Memory of an index, all zero between two searches: the scores of a reading, of a word, and of the search."""
+    """Scratch memory of an index: the scores of a reading, a word and a search. Sums are 0 between two searches."""
 
     reading: Scores
     word: Scores
@@ -66,13 +70,13 @@ _SEARCH = types.NamedTuple(
 
 
 def scratch(capacity: int) -> Scratch:
-    """Return memory for documents below `capacity`."""
+    """Return scratch memory for documents below `capacity`."""
     return Scratch(*(Scores(np.zeros(capacity), np.zeros(capacity, dtype=np.int64)) for _ in Scratch._fields))
 
 
 @helper
 def add(scores: Scores, count: int, document: int, score: float) -> int:
-    """Add a score above 0 to a document's; return how many documents have one."""
+    """Add a score above 0 to that of a document, and return how many documents have a score."""
     if scores.sums[document] == 0:
         scores.documents[count] = document
         count += 1
@@ -82,7 +86,7 @@ def add(scores: Scores, count: int, document: int, score: float) -> int:
 
 @kernel(types.int64(_SEARCH, types.float64[::1], _SCRATCH, types.int64[::1], types.float64[::1]), allocates=False)
 def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Numbers, shares: Sums) -> int:
-    """Write the documents that have some of the words, and their scores; return how many.
+    """Write each document that has any of the words, and its score. Return how many there are.
 
     `norms` are k1 (1 − b + b · length / mean length) of each document. `documents` and `shares` have room for all.
     """
@@ -92,12 +96,15 @@ def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Nu
         in_word = 0
         for each in range(search.words[own], search.words[own + 1]):
             in_reading = 0
+            # The BM25 scores of the tokens of one reading are added, each weighted by its share.
             for token in range(search.readings[each], search.readings[each + 1]):
                 for place in range(search.tokens[token], search.tokens[token + 1]):
                     posting = search.postings[place]
                     document, frequency = posting >> BITS, (posting & MOST) * STEP
                     score = frequency / (frequency + norms[document]) * search.token_shares[token]
                     in_reading = add(reading, in_reading, document, score)
+            # The best reading counts. Only documents with a score are visited, so the cost does not grow with the
+            # number of documents; the same pass sets the scratch sums back to 0.
             for place in range(in_reading):
                 document = reading.documents[place]
                 if word.sums[document] == 0:

@@ -1,1 +1,1 @@
-"""Learning to rank: labelled lists of candidates in, a ranker's graph out. Needs the extra `train`."""
+"""Learning to rank: from labelled lists of candidates to the graph of a ranker. Needs the extra `train`."""

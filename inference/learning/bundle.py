@@ -50,7 +50,7 @@ GOLDEN_TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one encoder file of a new bundle is for; see `EncoderFile`."""
+    """The use of one encoder file of a new bundle; see `EncoderFile`."""
 
     file: str
     precision: str
@@ -61,7 +61,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What the maker of an encoder knows and its files do not tell: the sha256 of the weights, uses, card."""
+    """The facts about an encoder that its files do not contain: the sha256 of the weights, uses, card."""
 
     weights: str
     uses: tuple[Use, ...]
@@ -69,9 +69,9 @@ class Made:
 
 
 def write_manifest(folder: Path, *, origin: Origin, max_tokens: int, made: Made | None = None) -> Bundle:
-    """Write manifest.json beside the files of a bundle, `.../NAME/VERSION/`, and return the bundle, loaded.
+    """Write manifest.json to the folder of a bundle, `.../NAME/VERSION/`, and return the loaded bundle.
 
-    Without `made` the encoder is the one that the manifest there describes: only the ranker may be new.
+    Without `made` the encoder is that of the manifest in the folder: only the ranker may be new.
 
     Raises:
         BundleError: a file is missing, or the result does not load.
@@ -130,7 +130,7 @@ def _encoder(folder: Path, use: Use, tokenizer: bytes, max_tokens: int) -> Encod
 
 def _golden_scores(ranker: bytes, features: tuple[str, ...]) -> tuple[GoldenScore, ...]:
     scorer = Scorer(open_session(ranker, name="ranker", providers=(CPU,)), features)
-    # Every feature on its own and all together: two columns that change places do not pass.
+    # Every feature on its own and all together, so that swapped columns are detected.
     rows = np.vstack([np.zeros(len(features)), np.eye(len(features)), np.ones(len(features))]).astype(np.float32)
     scores = scorer.score(rows)
     return tuple(

@@ -1,4 +1,4 @@
-"""A ranker beside simpler orders of the same lists, and its probabilities beside what came true."""
+"""Compares a ranker with simpler orders of the same lists, and its probabilities with the observed shares."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from inference.pipeline import ScoresFeatures
 
 K = 20
 LIKELY = 0.1
-"""What gets at least this probability is worth columns of its own: it is what shoppers see."""
+"""Probability from which on candidates have columns of their own: they are the ones that shoppers see."""
 SAMPLED = "The other candidates are a sample: compare the rows, not the figures with those of `evaluate`."
 
 Floats = npt.NDArray[np.floating]
 
 
 def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
-    """Return a Markdown table: HR, MRR and NDCG at 20 of each order, for each kind of list that there is.
+    """Return a Markdown table: HR, MRR and NDCG at 20 of each order, for each kind of list in the examples.
 
-    Lists hold a sample of the candidates, so its figures are higher than those of whole catalogues, and say so.
+    Lists have a sample of the candidates, so the figures are higher than those over whole catalogues. A note above the
+    table states this.
 
     Raises:
         ScoringError: a ranker fails.
@@ -42,7 +43,7 @@ def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:
 def calibration(examples: Examples, ranker: ScoresFeatures) -> str:
     """Return a Markdown table: mean probability and share acted on, for each kind of list in which shoppers acted.
 
-    Each candidate counts for as many as it stands for. What people graded has no part in it.
+    Each candidate counts with its weight. Graded lists are left out.
 
     Raises:
         ScoringError: the ranker fails.
@@ -83,7 +84,7 @@ def _measure(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> dict[
 
 
 def _ties_by_chance(scores: Floats) -> Floats:
-    """Return the ranks of `scores`, ties in no order: as the stable keys of the items would have it."""
+    """Return the ranks of `scores`, with ties in random order, as ties by stable key would be."""
     ranks = np.empty(len(scores))
     ranks[np.lexsort((np.random.default_rng(0).permutation(len(scores)), scores))] = np.arange(len(scores))
     return ranks

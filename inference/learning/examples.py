@@ -1,4 +1,4 @@
-"""The examples that a ranker is fitted to and judged by: labelled lists of candidates, in order of time."""
+"""The examples for fitting and testing a ranker: labelled lists of candidates, in order of time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Examples:
 
     Attributes:
         features: float32 (n, F).
-        names: of the features.
-        labels: how much the candidate was what the shopper wanted, in [0, 1]; above 0 where he acted on it, (n,).
-        weights: how many candidates each example stands for, (n,).
+        names: the names of the features.
+        labels: the relevance of each candidate in [0, 1], above 0 if the shopper acted on it, (n,).
+        weights: the number of candidates that each example represents, (n,).
         groups: the list of each example, 0 to lists - 1, rising, in retrieval order within a list, (n,).
-        relevant: how many items each list should have had, 0 where nothing followed, (lists,).
-        graded: whether people graded the list's candidates, and no shopper acted, (lists,).
+        relevant: the number of relevant items of each list, 0 if no action followed, (lists,).
+        graded: whether people graded the list's candidates instead of a shopper's actions, (lists,).
 
     Raises:
         BundleError: the shapes do not fit, a number is not finite, or a label is not from 0 to 1.
@@ -44,26 +44,26 @@ class Examples:
         n = len(self.labels)
         if self.features.shape != (n, len(self.names)) or {n} != {len(self.weights), len(self.groups)}:
             raise BundleError(
-                f"examples: features ({n}, {len(self.names)}), weights ({n},) and groups ({n},) required for their "
-                f"labels and names, {self.features.shape}, {self.weights.shape} and {self.groups.shape} came"
+                f"examples: required features ({n}, {len(self.names)}), weights ({n},) and groups ({n},) for their "
+                f"labels and names, got {self.features.shape}, {self.weights.shape} and {self.groups.shape}"
             )
         if not (np.isfinite(self.features).all() and np.isfinite(self.weights).all()):
-            raise BundleError("examples: finite features and weights required, some are not")
+            raise BundleError("examples: required finite features and weights, got some that are not")
         lowest, highest = (float(self.labels.min()), float(self.labels.max())) if n else (0.0, 0.0)
         if not 0 <= lowest <= highest <= 1:
-            raise BundleError(f"examples: labels from 0 to 1 required, {lowest} to {highest} came")
+            raise BundleError(f"examples: required labels from 0 to 1, got {lowest} to {highest}")
         if (np.diff(self.groups) < 0).any() or (n and not 0 <= self.groups[0] <= self.groups[-1] < len(self.relevant)):
-            raise BundleError(f"examples: groups that rise from 0 to less than {len(self.relevant)} required")
+            raise BundleError(f"examples: required groups that rise from 0 to below {len(self.relevant)}, got others")
 
     def write(self, path: Path) -> None:
-        """Write a `.npz` file with an array for each attribute, as `read_examples` takes it."""
+        """Write a `.npz` file with an array for each attribute, for `read_examples`."""
         with path.open("wb") as file:
             arrays: dict[str, Any] = {each.name: np.asarray(getattr(self, each.name)) for each in fields(self)}
             np.savez_compressed(file, **arrays)
 
     @property
     def truth(self) -> tuple[npt.NDArray[np.floating], Integers, Integers]:
-        """What `inference.evaluation.quality` compares scores to."""
+        """The arguments of `inference.evaluation.quality` beside the scores."""
         return self.labels, self.groups, self.relevant
 
     def positives(self) -> Integers:
@@ -75,7 +75,7 @@ class Examples:
         return np.asarray(self.features[:, self.names.index(name)])
 
     def lists(self, chosen: npt.NDArray[np.bool_]) -> Examples:
-        """Return the lists where `chosen` (lists,) is true, numbered anew."""
+        """Return the lists for which `chosen` (lists,) is true, with new numbers."""
         rows = chosen[self.groups]
         return Examples(
             self.features[rows],
@@ -88,28 +88,28 @@ class Examples:
         )
 
     def split(self, start: float, end: float) -> Examples:
-        """Return the lists between two points of time, given as shares of all lists."""
+        """Return the lists between two points in time, given as shares of all lists."""
         place = np.arange(len(self.relevant)) / max(len(self.relevant), 1)
         return self.lists((place >= start) & (place < end))
 
     def kinds(self) -> dict[str, Examples]:
-        """Return the lists of those who browse, search and arrive, where any of them holds what was acted on."""
+        """Return the lists for browsing, searching and arriving shoppers, for kinds with an action on a candidate."""
         searching, in_session = self.holds("searching"), self.holds("session_length")
         chosen = {"browsing": ~searching & in_session, "searching": searching, "arriving": ~searching & ~in_session}
         found = self.positives() > 0
         return {name: self.lists(those) for name, those in chosen.items() if (those & found).any()}
 
     def holds(self, name: str) -> npt.NDArray[np.bool_]:
-        """Tell in which lists a feature is above 0, (lists,)."""
+        """Return for each list whether a feature is above 0 for any candidate, (lists,)."""
         found = np.zeros(len(self.relevant), dtype=np.bool_)
         found[self.groups[self.column(name) > 0]] = True
         return found
 
 
 def join(parts: Sequence[Examples]) -> Examples:
-    """Return the lists of several shops as one, numbered on. Raises BundleError where their features differ."""
+    """Return the lists of several shops as one, numbered consecutively. Raises BundleError if features differ."""
     if len({each.names for each in parts}) != 1:
-        raise BundleError("examples: files with the same features required, they differ: gather them anew")
+        raise BundleError("examples: required files with the same features, got different ones: gather them anew")
     starts = np.cumsum([0, *(len(each.relevant) for each in parts[:-1])])
     return Examples(
         np.concatenate([each.features for each in parts]),

@@ -22,27 +22,27 @@ from inference.types import Vector
 
 UNITS = 8
 MEMBERS = 4
-"""Networks of UNITS hidden units each, from random beginnings, that are averaged: where one of them ends is chance."""
+"""Number of networks of UNITS hidden units each that are averaged. They start at random, so one alone varies."""
 SHOPPER = ("habits", "intent")
-"""What no list of a shopper lacks for long, and every graded one does. That it has no session is nothing special."""
+"""Shopper features. Only new shoppers lack them, but all graded lists do. A missing session is common and not here."""
 DECAYS = (1e-3, 1e-2)
 """Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
 _STEPS = 200
-"""Of each network at the most: by then a step gains some hundred-thousandths of the loss."""
+"""Greatest number of steps of each network. By then a step gains some hundred-thousandths of the loss."""
 MOST_STEPS = MEMBERS * _STEPS
 _MEMORY = 40
-"""Steps that L-BFGS remembers: with the usual 10 it creeps along the ridges of the rectifiers."""
+"""Steps in the memory of L-BFGS. With the usual 10 it converges slowly along the ridges of the rectifiers."""
 _BLOCK = 2048
-"""Candidates at a time: they stay in the cache; float32 sums over so few are exact enough, and float64 adds them up."""
+"""Candidates of a block: they fit into the cache, and float32 is exact enough for their sums. Blocks add in float64."""
 TOLERANCE = 1e-3
-"""What gains less NDCG than this is chance: the stronger penalty is then the better one."""
+"""Gains of NDCG below this are chance. The stronger penalty is then chosen."""
 
 Floats = npt.NDArray[np.floating]
 Progress = Callable[[], None]
 
 
 def silent() -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 def fit(
@@ -50,15 +50,17 @@ def fit(
 ) -> Ranker:
     """Fit the order of the candidates, then the probability that a shopper acts on one.
 
-    ListNet's loss (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target, each list
-    counting alike and each negative for as many as it stands for; by L-BFGS. The mean of several networks, which is a
-    network, errs less than one of them (Hansen & Salamon 1990, doi:10.1109/34.58871): MEMBERS of `units` hidden units
-    each, or one without any, which has one optimum. A seed gives one ranker, on however many threads of one machine.
+    The loss is that of ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target.
+    All lists count alike, and each candidate counts with its weight. The solver is L-BFGS. The mean of several networks
+    is a network as well and errs less than one of them (Hansen & Salamon 1990, doi:10.1109/34.58871). It is over
+    MEMBERS networks of `units` hidden units each; without hidden units one is enough, because it has one optimum. A
+    seed gives the same ranker with any number of threads of one machine.
 
-    The calibration is Platt's (1999), on what shoppers acted on: among what people graded far more is good. A graded
-    list is given the shopper of another list, drawn at random: to have none would come to mean being graded, and new
-    shoppers are nearly that. A column that never varies says nothing and gets no weight. `progress` is called at each
-    step, from several threads, MOST_STEPS times at the most.
+    The calibration is Platt's (1999), over the lists in which shoppers acted: graded lists have far more good
+    candidates. Each graded list gets the shopper of another list, drawn at random. Otherwise the ranker would learn
+    that a list without a shopper is a graded one, and new shoppers have nearly no data. A column that never varies has
+    no information and gets no weight. `progress` is called at each step, from several threads, at most MOST_STEPS
+    times.
 
     Raises:
         BundleError: there is no candidate that was acted on, or none that was not.
@@ -67,7 +69,7 @@ def fit(
     lists = examples.lists(examples.positives() > 0)
     if not 0 < np.count_nonzero(lists.labels) < len(lists.labels):
         raise BundleError(
-            "examples: lists with candidates that were acted on and others that were not required, got none"
+            "examples: required lists with candidates that were acted on and others that were not, got none"
         )
     mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
     varies = std > 1e-6
@@ -77,7 +79,7 @@ def fit(
     loss = listwise(lists)
     acted = examples if examples.graded.all() else examples.lists(~examples.graded)
     whole = _standardised(acted, mean, std, varies)
-    # BLAS on one thread: on more, the order of its sums would depend on how many there are.
+    # BLAS on one thread: with more, the order of its sums would depend on their number.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         members = pool.map(lambda start: _order(loss, x, decay, start, progress), starts)
         network = Network.mean(list(members))
@@ -96,7 +98,7 @@ def choose_decay(
 ) -> float:
     """Return the penalty whose fit to `learn` ranks the later lists in `check` best; ties to the larger.
 
-    Best by NDCG@20, browsing, searching and arriving counting alike: shops have few searches among many lists.
+    The measure is NDCG@20. Browsing, searching and arriving count alike, because only few lists are searches.
     """
     with threadpool_limits(1, user_api="blas"):
         found = {
@@ -107,7 +109,7 @@ def choose_decay(
 
 
 def _asked_by_shoppers(examples: Examples, seed: int) -> Examples:
-    """Give every graded list what is known of a shopper, from another list, drawn at random."""
+    """Give every graded list the shopper features of another list, drawn at random; see `fit`."""
     graded = examples.graded
     if graded.all() or not graded.any():
         return examples
@@ -126,7 +128,7 @@ def _ndcg(ranker: Ranker, check: Examples) -> float:
 
 
 def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDArray[np.bool_]) -> Vector:
-    """Return float32, (n, F): the products are most of a fit, and it learns nothing from more digits."""
+    """Return standardised features (n, F) in float32: most of a fit is products, which need no more digits."""
     x = (examples.features - mean.astype(np.float32)) / std.astype(np.float32)
     x[:, ~varies] = 0.0
     return np.asarray(x, dtype=np.float32)
@@ -167,13 +169,13 @@ def _order(loss: Loss, x: Vector, decay: float, start: Network, progress: Progre
 
 
 def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
-    """Fit σ(slope · logit + x · context + offset) to what was acted on."""
+    """Fit σ(slope · logit + x · context + offset) to the candidates that were acted on."""
     context = [examples.names.index(name) for name in CONTEXT if name in examples.names]
     columns = np.column_stack([logits, x[:, context], np.ones(len(x))])
     loss = logistic(columns, examples.labels > 0, examples.weights)
     start = np.zeros(columns.shape[1])
     start[0] = 1.0
-    # The order stays: a slope below 0 would turn it round.
+    # A slope below 0 would reverse the order.
     bounds = [(1e-3, None), *[(None, None)] * (len(start) - 1)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     weights = np.zeros(x.shape[1])

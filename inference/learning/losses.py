@@ -1,4 +1,4 @@
-"""What a fit minimises: values with their gradients, means over lists or examples."""
+"""The losses of a fit: values with their gradients, means over lists or examples."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from inference.learning.examples import Examples
 
 Floats = npt.NDArray[np.floating]
 Loss = Callable[[Floats], tuple[float, Floats]]
-"""Parameters or logits in; the loss, and its slope along each of them, out."""
+"""A function from parameters or logits to the loss and its slope along each of them."""
 
 PENALTY = 1e-6
-"""Keeps the coefficients of a calibration finite where the examples are few."""
+"""Penalty that keeps the coefficients of a calibration finite if the examples are few."""
 
 
 def listwise(examples: Examples) -> Loss:
     """Return the mean over lists of −Σ target · log softmax(logits), as a function of the logits (n,).
 
-    The target is each label's share of its list's labels. A candidate that stands for w counts w times in the softmax.
+    The target is each label's share of its list's labels. A candidate of weight w counts w times in the softmax.
     """
     starts = np.flatnonzero(np.diff(examples.groups, prepend=-1))
     sizes = np.diff(np.append(starts, len(examples.groups)))
@@ -30,6 +30,7 @@ def listwise(examples: Examples) -> Loss:
     log_weights = np.log(np.maximum(examples.weights.astype(np.float64), 1e-9))
 
     def loss(logits: Floats) -> tuple[float, Floats]:
+        # The greatest logit of a list is subtracted, so that no exponential overflows.
         counted = logits + log_weights
         shifted = counted - np.maximum.reduceat(counted, starts)[place]
         grown = np.exp(shifted)

@@ -1,8 +1,8 @@
-"""The ranker as numbers and as an ONNX graph: a small network over standardised features, calibrated to probabilities.
+"""The ranker as arrays and as an ONNX graph: a small network over standardised features, calibrated to probabilities.
 
-logit = x · direct + relu(x · hidden + bias) · output, over x = (features − mean) / std; what the network has to say
-beyond a linear ranker is in the hidden layer. The score is σ(slope · logit + x · context + offset): the calibration may
-depend on what is the same for a whole list, such as whether the shopper searches, so it never changes the order.
+logit = x · direct + relu(x · hidden + bias) · output, over x = (features − mean) / std. The hidden layer is the
+difference to a linear ranker. The score is σ(slope · logit + x · context + offset). The calibration uses only features
+that are equal for a whole list, such as whether the shopper searches, so it never changes the order.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from inference.ranking.features import FEATURES
 from inference.types import Vector
 
 FEATURES_KEY = "features"
-"""The key under which the graph's metadata keep the names of its columns, comma-separated."""
+"""The key of the graph's metadata for the names of its columns, comma-separated."""
 
 Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The learned numbers over F standardised features and H hidden units.
+    """The learned weights over F standardised features and H hidden units.
 
     Attributes:
         direct: the linear part, (F,).
-        hidden: into the hidden layer, (F, H).
-        bias: of the hidden layer, (H,).
-        output: out of the hidden layer, (H,).
+        hidden: the weights into the hidden layer, (F, H).
+        bias: the bias of the hidden layer, (H,).
+        output: the weights out of the hidden layer, (H,).
     """
 
     direct: Floats
@@ -42,7 +42,7 @@ class Network:
 
     @classmethod
     def start(cls, features: int, units: int, seed: int | Sequence[int]) -> Network:
-        """Return a network whose linear part is 0 and whose hidden units look in random directions."""
+        """Return a network whose linear part is 0 and whose hidden units have random weights."""
         draw = np.random.default_rng(seed)
         scale = 1 / np.sqrt(max(features, 1))
         return cls(
@@ -54,7 +54,7 @@ class Network:
 
     @classmethod
     def mean(cls, networks: Sequence[Network]) -> Network:
-        """Return the network whose logits are the mean of theirs: one with all their hidden units."""
+        """Return the network whose logits are the mean of those of `networks`: it has all their hidden units."""
         return cls(
             direct=np.mean([each.direct for each in networks], axis=0),
             hidden=np.concatenate([each.hidden for each in networks], axis=1),
@@ -63,11 +63,11 @@ class Network:
         )
 
     def flat(self) -> Floats:
-        """Return all numbers as one vector, for a solver."""
+        """Return all weights as one vector, for a solver."""
         return np.concatenate([getattr(self, each.name).ravel() for each in fields(self)])
 
     def like(self, flat: Floats) -> Network:
-        """Return the network of this shape that `flat` holds."""
+        """Return the network of this shape with the weights in `flat`."""
         parts, start = {}, 0
         for each in fields(self):
             shape = getattr(self, each.name).shape
@@ -83,7 +83,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """σ(slope · logit + x · context + offset), `context` (F,) being 0 except for what is the same for a whole list."""
+    """σ(slope · logit + x · context + offset); `context` (F,) is 0 except for features equal for a whole list."""
 
     slope: float
     context: Floats
@@ -101,11 +101,11 @@ class Ranker:
     calibration: Calibration
 
     def logits(self, features: npt.NDArray[np.floating]) -> Floats:
-        """Return the logits (n,) of features (n, F): what the order goes by."""
+        """Return the logits (n,) of features (n, F), which define the order."""
         return self.network.logits((features - self.mean) / self.std)
 
     def score(self, features: Vector) -> Vector:
-        """Return probabilities (n,), float32, of features (n, F), float32, as the graph of it does."""
+        """Return probabilities (n,), float32, of features (n, F), float32, as the ranker's graph does."""
         x = (features - self.mean) / self.std
         calibration = self.calibration
         logits = calibration.slope * self.network.logits(x) + x @ calibration.context + calibration.offset
@@ -113,7 +113,7 @@ class Ranker:
 
 
 def unfitted(names: tuple[str, ...] = FEATURES) -> Ranker:
-    """Return the ranker that knows nothing: every candidate is as likely as not."""
+    """Return a ranker that was not fitted: every candidate gets a probability of one half."""
     zeros = np.zeros(len(names))
     network = Network(zeros, np.zeros((len(names), 0)), np.zeros(0), np.zeros(0))
     return Ranker(names, zeros, np.ones(len(names)), network, Calibration(1.0, zeros, 0.0))
@@ -164,7 +164,7 @@ def to_onnx(ranker: Ranker) -> onnx.ModelProto:
             numpy_helper.from_array(np.array([1], dtype=np.int64), "columns"),
         ],
     )
-    # The versions that the oldest supported ONNX Runtime reads; the onnx package would write its newest.
+    # The versions that the oldest supported ONNX Runtime reads. By default the onnx package writes its newest ones.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, {FEATURES_KEY: ",".join(ranker.names)})
     onnx.checker.check_model(model)

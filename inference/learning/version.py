@@ -1,4 +1,4 @@
-"""A new version of a model: the files of the old one, another ranker, and the manifest that says so."""
+"""A new version of a model: the files of the old one with another ranker and a new manifest."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto) -> Bundle:
     """Write the model in `source` with another ranker to the new folder `target`, .../NAME/VERSION, and load it.
 
     Raises:
-        BundleError: `source` is no model, `target` exists, or what was written does not load.
+        BundleError: `source` is no model, `target` exists, or the new model does not load.
     """
     known = read_manifest(source)
     try:
         shutil.copytree(source, target)
     except OSError as error:
-        raise BundleError(f"{target}: a folder that does not exist yet and can be made required ({error})") from error
+        raise BundleError(f"{target}: required a new folder, one that does not exist yet, got: {error}") from error
     onnx.save_model(ranker, target / FILES[RANKER])
     return write_manifest(target, origin=known.created_from, max_tokens=known.max_tokens)

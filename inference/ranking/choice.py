@@ -1,4 +1,4 @@
-"""The items of each list and their order: the best by score, made to differ, with places for what is new."""
+"""The items of each list and their order: the best scores, diversity, and places for new items."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from inference.retrieval.shortlists import Candidates
 from inference.types import Keys, Vector
 
 SCORE_DECIMALS = 6
-"""Scores are rounded to this before sorting: a float32 product may differ in the last bits from batch to batch."""
+"""Scores are rounded to so many decimals before sorting: the last bits of a float32 may differ from batch to batch."""
 FEWEST_BESIDE_NEW = 10
-"""Places of a list for each one that an item nobody has acted on may have: a short list has none to give away."""
+"""Places of a list for each place that goes to an item without any action. A short list gives none away."""
 
 _UNIT = 10.0**SCORE_DECIMALS
 
@@ -29,12 +29,12 @@ Rows = npt.NDArray[np.int32]
 
 
 class Rules(NamedTuple):
-    """How lists are chosen.
+    """Rules for the choice of items.
 
     Attributes:
-        diversity: in [0, 1], how much the items of a list must differ; a search is answered by relevance alone.
-        places_for_new: of a list that answers no search, how many go to items nobody has acted on yet, at the least.
-        new_source: the column of the source that proposes such items, -1 where it is not asked.
+        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
+        places_for_new: least number of places for items without any action, in lists that answer no search.
+        new_source: the column of the source that proposes such items, -1 if it is not in use.
     """
 
     diversity: float
@@ -47,9 +47,9 @@ class Chosen(NamedTuple):
 
     Attributes:
         starts: int64 (n + 1,).
-        positions: of each among the candidates, int32 (L,).
+        positions: the place of each among the candidates, int32 (L,).
         scores: float64 (L,), rounded to SCORE_DECIMALS.
-        sources: which sources proposed each, as the bits of an int64, (L,).
+        sources: the sources that proposed each, as the bits of an int64, (L,).
     """
 
     starts: npt.NDArray[np.int64]
@@ -74,17 +74,17 @@ def choose(records: Queries, candidates: Candidates, columns: Columns, scores: V
 
 @helper
 def rounded(score: float) -> float:
-    """Return a score as lists have it."""
+    """Return a score rounded to SCORE_DECIMALS."""
     return np.float64(np.rint(np.float64(score) * _UNIT) / _UNIT)
 
 
 class _Scratch(NamedTuple):
-    """What the kernel writes to while it works; C entries each.
+    """Scratch memory of the kernel, C entries each.
 
     Attributes:
-        keys: of the candidates, uint64.
-        scores: of the candidates, rounded, float32.
-        pool, pool_scores: those among which the best are selected, and their scores, int32 and float32.
+        keys: stable keys of the candidates, uint64.
+        scores: scores of the candidates, rounded, float32.
+        pool, pool_scores: candidates from which the best are selected, and their scores, int32 and float32.
         best: the best candidates of a query, the best first, int32.
         best_scores: their scores, float32.
         best_rows: their rows, int32.
@@ -145,6 +145,7 @@ def _choose(
         k = min(max(np.int64(records[query]["k"]), 0), end - start)
         browses = records[query]["searching"] == 0
         varied = browses and rules.diversity > 0 and end - start > 1
+        # A list with diversity is chosen from the best CONSIDERED · k candidates, any other list is the best k.
         limit = min(CONSIDERED * k, end - start) if varied else k
         best, likely = scratch.best[:limit], scratch.best_scores[:limit]
         for at in range(start, end):
@@ -178,10 +179,10 @@ def _choose(
 def _make_room_for_new(
     shown: Rows, candidates: Candidates, columns: Columns, rules: Rules, query: int, scratch: _Scratch
 ) -> None:
-    """Give the last places to items that nobody has acted on yet, where `shown` has fewer of them than it should.
+    """Give the last places of `shown` to items without any action, if it has fewer of them than the rules require.
 
-    Without a place they would never be acted on, and never be known better (exploration). Those are taken that the
-    source `new` proposed, the best by their scores: they fit the shopper best by their text.
+    Without a place such items would never get an action, and their scores could not improve (exploration). The places
+    go to the candidates of the source `new` with the best scores: their text fits the shopper best.
     """
     missing = min(rules.places_for_new, len(shown) // FEWEST_BESIDE_NEW)
     for place in range(len(shown)):

@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: a list whose items differ from one another, for a price in relevance."""
+"""Maximal marginal relevance: gives up some relevance for a list whose items differ from one another."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from inference.retrieval.columns import Columns
 from inference.types import Vector
 
 CONSIDERED = 3
-"""Candidates that a place may go to, as a multiple of the list's length."""
+"""Number of candidates that are considered for a list, as a multiple of its length."""
 
 Rows = npt.NDArray[np.int32]
 
 
 class Scratch(NamedTuple):
-    """What `diversify` writes to, as long as its rows.
+    """Scratch memory of `diversify`, as long as its rows.
 
     Attributes:
-        relevance: the candidate's share in its worth, float32.
-        nearest: its greatest cosine to the items that it was compared with, float32.
-        compared: how many of the chosen it was compared with, int32; -1 once it is one of them.
+        relevance: the relevance term of each candidate's value, float32.
+        nearest: its greatest cosine to the chosen items that it was compared with, float32.
+        compared: the number of chosen items that it was compared with, int32; -1 once it is chosen itself.
     """
 
     relevance: Vector
@@ -37,12 +37,13 @@ def diversify(
 ) -> None:
     """Fill `chosen` (k,) with positions of `rows` (n,), k ≤ n, which are in the order of their `scores` (n,).
 
-    Each place goes to the greatest (1 − d) · score / best − d · (greatest cosine to the items chosen before), with
-    `diversity` d in [0, 1]; ties to the better score. Carbonell & Goldstein 1998, doi:10.1145/290941.291025.
+    Each place goes to the greatest value (1 − d) · score / best score − d · (greatest cosine to the items chosen
+    before), with `diversity` d in [0, 1]; ties to the better score. Carbonell & Goldstein 1998,
+    doi:10.1145/290941.291025.
 
-    Another chosen item can only lower what a candidate is worth. So a candidate's old worth is a bound, and only
-    where it is the greatest of all must the candidate be compared with the items chosen since (lazy evaluation:
-    Minoux 1978, doi:10.1007/BFb0006528).
+    Each further chosen item can only lower the value of a candidate. So an old value is an upper bound. A candidate is
+    compared with the items chosen since only if its bound is the greatest (lazy evaluation: Minoux 1978,
+    doi:10.1007/BFb0006528). Without this, every candidate would be compared with every chosen item.
     """
     relevance, nearest, compared = scratch
     for each in range(len(rows)):
@@ -58,6 +59,7 @@ def diversify(
                 worth = relevance[each] - diversity * nearest[each]
                 if compared[each] != taken and (best < 0 or worth > greatest):
                     best, greatest = each, worth
+            # The greatest bound is up to date, so no other candidate has a greater value.
             if compared[best] == place:
                 break
             for other in range(compared[best], place):

@@ -1,7 +1,7 @@
 """The ranker's features: one row of numbers for each candidate of a batch.
 
-All lie in [-1, 1] and none depends on the size of the shop, so that a ranker fitted in one shop can serve another:
-scores of sources are shares, not counts, and their roots tell small shares apart.
+All features are in [-1, 1] and none depends on the size of the shop, so a ranker fitted in one shop works in another.
+Scores of sources are shares, not counts. Their square roots spread small shares.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from inference.retrieval.sources import (
 from inference.types import Keys, Vector
 
 LAST_ITEMS = 3
-"""Items of the session that a candidate is compared with one by one."""
+"""Number of the session's newest items that a candidate is compared with."""
 LONG_SESSION = 24
-"""A session this long counts as 1: more are not remembered."""
+"""Length of a session that counts as 1. No more items are remembered."""
 OFTEN = 20
-"""So many purchases of one item count as 1."""
+"""Number of purchases of one item that counts as 1."""
 
 SIMILARITIES = (
     "short_term",  # cosine to the short-term intent vector; 0 without one
@@ -51,15 +51,15 @@ SIMILARITIES = (
     "last_items",  # greatest cosine to the last LAST_ITEMS of the session
 )
 SCORED = {
-    "together": TOGETHER,  # √ of the source's score: how often the item goes with those of the session
-    "next": NEXT,  # how often it follows the last one
-    "sessions": SESSIONS,  # of the sessions like this one, the share that holds it
-    "clicked": CLICKED,  # of what shoppers acted on after this search and near ones, its share
-    "words": WORDS,  # how well it holds the words of the search
-    "repeat": REPEAT,  # how due it is by the shopper's own rhythm
+    "together": TOGETHER,  # √ of the source's score: co-occurrence with the items of the session
+    "next": NEXT,  # co-occurrence with the last item
+    "sessions": SESSIONS,  # share of similar sessions that have the item
+    "clicked": CLICKED,  # share of the actions after this search and similar ones
+    "words": WORDS,  # match of the item's text with the words of the search
+    "repeat": REPEAT,  # how due the item is by the shopper's own rhythm
 }
 PLACED = {
-    "short_term_place": SHORT_TERM,  # 1 / the place that the source gave it; 0 where it did not propose it
+    "short_term_place": SHORT_TERM,  # 1 / the item's rank in the source; 0 if the source did not propose it
     "long_term_place": LONG_TERM,
     "query_place": QUERY,
     "words_place": WORDS,
@@ -69,7 +69,7 @@ PLACED = {
     "repeat_place": REPEAT,
 }
 POPULARITIES = (
-    "popularity",  # √ of what all shoppers do with the item now, beside the most popular one
+    "popularity",  # √ of the item's current popularity, relative to the most popular item
     "lasting",  # √ of the same over weeks
     "new",  # 1 if nobody has acted on the item yet
 )
@@ -80,8 +80,8 @@ PERSONAL = (
     "same_brand",  # 1 if it has the same brand
     "seen_before",  # 1 if the shopper acted on the item in an earlier session
     "bought",  # log of how often the shopper bought it, decayed: 1 for OFTEN
-    "price",  # exp(−z²/2), z being the price's distance to the shopper's usual one in deviations; 0 where unknown
-    "dearer",  # tanh(z): above what is usual or below
+    "price",  # exp(−z²/2), z being the price's distance to the shopper's usual one in deviations; 0 if unknown
+    "dearer",  # tanh(z): above the usual price or below
 )
 CONTEXT = (
     "searching",  # 1 if the shopper searches
@@ -89,12 +89,13 @@ CONTEXT = (
     "habits",  # 1 if the shopper bought something before
     "intent",  # 1 if there is a long-term intent
 )
-"""What is the same for all candidates of a list: it can change what the others mean, and how likely any of them is."""
+"""Features that are equal for all candidates of a list. They can change the effect of the other features, and the
+probability of all candidates."""
 
 FEATURES = (*SIMILARITIES, *SCORED, *PLACED, *POPULARITIES, *PERSONAL, *CONTEXT)
 _PLACE = {name: place for place, name in enumerate(FEATURES)}
 _LEAST_DEVIATION = np.float32(0.25)
-"""Of log(1 + price): who bought one thing only is not taken to want this very price."""
+"""Least deviation of log(1 + price): one purchase does not mean that the shopper wants exactly its price."""
 
 Marks = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int32]
@@ -110,15 +111,15 @@ _SEARCHING, _SESSION_LENGTH, _HABITS, _INTENT = (_PLACE[name] for name in CONTEX
 _MARKS = 1024
 _LAST_BITS = np.uint64(_MARKS - 1)
 _INTENTS = 3
-"""Vectors of a query: the first SIMILARITIES are to them, in their order."""
+"""Number of a query's vectors. The first SIMILARITIES are cosines to them, in their order."""
 _COMPARED = _INTENTS + LAST_ITEMS
 _LOG_OFTEN, _LOG_LONG_SESSION = log1p(OFTEN), log1p(LONG_SESSION)
 
 
 def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = None) -> Vector:
-    """Return the features (C, len(FEATURES)), float32, of all candidates, as the catalogue stands now.
+    """Return the features (C, len(FEATURES)), float32, of all candidates, by the catalogue's current state.
 
-    They are written to `out`, of this shape, where it is given.
+    They are written to `out`, of this shape, if it is given.
     """
     candidates = shortlists.candidates
     if out is None:
@@ -130,7 +131,7 @@ def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = 
 
 @cache
 def _columns_of(sources: tuple[str, ...]) -> Places:
-    """Return for each source the columns of its score and of its place, int32 (S, 2); -1 where there is no such."""
+    """Return for each source the columns of its score and of its place, int32 (S, 2); -1 for a missing one."""
 
     def column(features: Mapping[str, str], source: str) -> int:
         return next((_PLACE[name] for name, each in features.items() if each == source), -1)
@@ -140,13 +141,13 @@ def _columns_of(sources: tuple[str, ...]) -> Places:
 
 
 class _Scratch(NamedTuple):
-    """What the kernel writes to while it works on one query.
+    """Scratch memory of the kernel for one query.
 
     Attributes:
-        vectors: those that candidates are compared with, and the candidate's, int16 (_COMPARED + 1, dim): products of
-            16-bit numbers are compiled to multiply-and-add in pairs.
+        vectors: the vectors that candidates are compared with, and last the candidate's, int16 (_COMPARED + 1, dim):
+            products of 16-bit numbers compile to multiply-and-add in pairs.
         norms: 1 / ‖vector‖, float32 (_COMPARED,).
-        last: the rows of the session's newest items, int32 (LAST_ITEMS,), -1 where the catalogue lacks the item.
+        last: the rows of the session's newest items, int32 (LAST_ITEMS,), -1 for an item that the catalogue lacks.
         marks: by the last bits of a stable key, whether it can be one of the shopper's recent or habitual items,
             bool (_MARKS,).
     """
@@ -200,6 +201,8 @@ def _fill(
             stored = columns.vectors[row]
             for d in range(len(vector)):
                 vector[d] = stored[d]
+            # The query's own vectors come first, then those of the last items, the newest first. The vector at
+            # _INTENTS is therefore that of the last item, whose column follows those of the query's vectors.
             for each in range(number):
                 if scratch.norms[each] > 0:
                     cosine = np.float32(_dot(scratch.vectors[each], vector)) * scratch.norms[each]
@@ -235,7 +238,7 @@ def _dot(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> np.int32:
 
 @helper
 def _take_vectors(queries: QueryArrays, columns: Columns, query: int, compared: int, scratch: _Scratch) -> int:
-    """Take over the vectors that candidates are compared with, those of `compared` last items too; return how many."""
+    """Copy the vectors to compare candidates with: the query's and those of `compared` last items; return how many."""
     vectors, norms = scratch.vectors, scratch.norms
     for place in range(_INTENTS):
         norms[place] = queries.inverse_norms[query, place]
@@ -263,9 +266,10 @@ def _add_personal(record: np.void, columns: Columns, row: int, newest: int, mark
     if place >= 0:
         own[_BRAND] = record["brand_shares"][place]
     if newest >= 0:
-        # 0 stands for none.
+        # Key 0 stands for no category and no brand.
         own[_SAME_CATEGORY] = category != 0 and category == columns.categories[newest]
         own[_SAME_BRAND] = brand != 0 and brand == columns.brands[newest]
+    # Most candidates have no mark and skip both searches. A mark can be that of another key with the same last bits.
     if marks[key & _LAST_BITS]:
         own[_SEEN_BEFORE] = _find(record["recent"], record["recent_length"], key) >= 0
         place = _find(record["habits"], record["habits_length"], key)
@@ -275,7 +279,7 @@ def _add_personal(record: np.void, columns: Columns, row: int, newest: int, mark
     z = (columns.prices[row] - mean) / max(deviation, _LEAST_DEVIATION)
     if np.isfinite(z):
         own[_PRICE] = exp(-(z * z) / np.float32(2))
-        # tanh(|z|), by an exponential that cannot overflow.
+        # tanh(|z|) by an exponential that cannot overflow.
         fallen = exp(np.float32(-2) * abs(z))
         dearer = (np.float32(1) - fallen) / (np.float32(1) + fallen)
         own[_DEARER] = dearer if z >= 0 else -dearer
@@ -283,7 +287,7 @@ def _add_personal(record: np.void, columns: Columns, row: int, newest: int, mark
 
 @helper
 def _find(keys: Keys, length: int, key: np.uint64) -> int:
-    """Return the place of `key` among the first `length` of `keys`, -1 where it is not there."""
+    """Return the place of `key` among the first `length` of `keys`, -1 if it is missing."""
     for place in range(length):
         if keys[place] == key:
             return place
@@ -292,7 +296,7 @@ def _find(keys: Keys, length: int, key: np.uint64) -> int:
 
 @helper
 def _mark(record: np.void, marks: Marks) -> None:
-    """Mark the keys of a query's recent and habitual items: what is not marked need not be looked up."""
+    """Mark the keys of a query's recent and habitual items. A key without a mark need not be looked up."""
     for place in range(len(marks)):
         marks[place] = False
     for place in range(record["recent_length"]):

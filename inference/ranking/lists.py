@@ -1,4 +1,4 @@
-"""The ranked lists of a batch, as arrays beside the items and the sentences about them."""
+"""The ranked lists of a batch as arrays, with the items and their reasons."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from inference.types import Item, RankedList, ScoredCandidate
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """Lists of L items in all; list i has `starts[i]:starts[i + 1]`, in order.
+    """Lists with L items in all; list i has `starts[i]:starts[i + 1]`, in order.
 
     Attributes:
         starts: int64 (n + 1,).
         rows: rows of the catalogue, int32 (L,).
         scores: probabilities, or fused retrieval scores in a fallback, float64 (L,), rounded to 6 decimals.
         sources: the names of the sources that proposed each item.
-        reasons: why each item is in the list, in words.
+        reasons: the reason of each item, a sentence.
         items: the items.
-        fallback: why the model did not rank the lists, None where it did.
+        fallback: the reason why the model did not rank the lists, None if it did.
     """
 
     starts: npt.NDArray[np.int64]

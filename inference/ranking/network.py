@@ -18,7 +18,7 @@ from inference.kernels.compiler import helper, kernel
 from inference.types import Vector
 
 TILE = 256
-"""Candidates that are scored in one go: their features fit into the cache of a core."""
+"""Number of candidates in a tile: their features fit into the cache of a core."""
 
 _LINEAR = [("Gemm", ("features", "direct", "offset"), "linear")]
 _HIDDEN = [
@@ -29,14 +29,14 @@ _HIDDEN = [
 
 
 class Weights(NamedTuple):
-    """The numbers of a network of F features and H hidden units, float32.
+    """The weights of a network of F features and H hidden units, float32.
 
     Attributes:
         direct: the linear part, (F,).
-        offset: of the logit, (1,).
-        hidden: into the hidden layer, a row for each unit, (H, F).
-        bias: of the hidden layer, (H,).
-        output: out of the hidden layer, (H,).
+        offset: the offset of the logit, (1,).
+        hidden: the weights into the hidden layer, a row for each unit, (H, F).
+        bias: the bias of the hidden layer, (H,).
+        output: the weights out of the hidden layer, (H,).
     """
 
     direct: Vector
@@ -47,7 +47,7 @@ class Weights(NamedTuple):
 
 
 class CompiledNetwork:
-    """Computes what the graph of a ranker does. Each candidate's score has the same bits in any batch."""
+    """A compiled replacement for the graph of a ranker. Each candidate's score has the same bits in any batch."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
@@ -56,16 +56,16 @@ class CompiledNetwork:
         """Return the scores (n,) of `inputs["features"]`, float32 (n, F). Raises ScoringError."""
         features, required = inputs["features"], len(self.weights.direct)
         if features.ndim != 2 or features.shape[1] != required:
-            raise ScoringError(f"the ranker network needs features of shape (n, {required}), it got {features.shape}")
+            raise ScoringError(f"the ranker network: required features of shape (n, {required}), got {features.shape}")
         if not features.flags.writeable:
-            features = features.copy()  # a kernel's signature names writeable arrays
+            features = features.copy()  # the kernel's signature requires writeable arrays
         scores = np.empty(len(features), dtype=np.float32)
         _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), np.empty(TILE), scores)
         return scores
 
 
 def read_weights(model: bytes) -> Weights | None:
-    """Return the weights in a serialised ONNX graph, None where it is not a network of this shape."""
+    """Return the weights in a serialised ONNX graph, None if it is not a network of this form."""
     import onnx
     from onnx import numpy_helper
 
@@ -79,6 +79,7 @@ def read_weights(model: bytes) -> Weights | None:
         ("Sigmoid", (logit,), "probability"),
         ("Squeeze", ("probability", "columns"), "score"),
     ]
+    # Only a graph with exactly these nodes, constants and shapes is compiled. ONNX Runtime runs any other graph.
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     if nodes != required or any(node.attribute or node.domain for node in graph.node) or "direct" not in constants:
         return None
@@ -100,7 +101,7 @@ def read_weights(model: bytes) -> Weights | None:
         return None
     if any(each.dtype != np.float32 for each in constants.values()):
         return None
-    # Copies, of which each may be written to, as the kernel's signature has it.
+    # Copies, because the kernel's signature requires writeable arrays.
     flat = {name: constants[name].flatten() for name in Weights._fields}
     return Weights(**{**flat, "hidden": constants["hidden"].T.copy()})
 
@@ -114,9 +115,9 @@ def _score(
 ) -> None:
     """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE), `logits` (TILE,).
 
-    Candidates are taken a tile at a time, a row of `scratch` for each feature. So the innermost loops go over
-    candidates, each with a sum of its own: they are compiled to vector instructions, although for each candidate the
-    order of additions is fixed.
+    Candidates are scored a tile at a time, transposed to a row of `scratch` for each feature. So the innermost loops go
+    over candidates, each with its own sum, and compile to vector instructions. The order of additions is fixed for each
+    candidate, so a score does not depend on the batch.
     """
     width, units = features.shape[1], len(weights.bias)
     for start in range(0, len(features), TILE):
@@ -142,7 +143,10 @@ def _score(
 
 @helper
 def _add_products(rows: Vector, weights: Vector, offset: np.float32, sums: Vector) -> None:
-    """Write Σ_f weights[f] · rows[f] + offset to `sums`, eight features in one go."""
+    """Write Σ_f weights[f] · rows[f] + offset to `sums`.
+
+    Eight features are added at a time, so that sums are loaded and stored less often.
+    """
     for place in range(len(sums)):
         sums[place] = offset
     column = 0
@@ -166,6 +170,7 @@ def _add_eight(
     sums: Vector, one: Vector, two: Vector, three: Vector, four: Vector, five: Vector, six: Vector, seven: Vector,
     eight: Vector, weights: Vector,
 ) -> None:  # fmt: skip
+    """Add the products of eight features to `sums`, in a fixed order of additions."""
     a, b, c, d = weights[0], weights[1], weights[2], weights[3]
     e, f, g, h = weights[4], weights[5], weights[6], weights[7]
     for place in range(len(sums)):

@@ -1,6 +1,6 @@
-"""What carried the score of an item: which group of features it owes its place to.
+"""The group of features that carried the score of an item, by occlusion.
 
-What a group of features carried is how much the logit falls when the ranker is shown the candidate without them
+The contribution of a group is the fall of the logit when the ranker scores the candidate without the group's features
 (occlusion: Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53).
 """
 
@@ -34,7 +34,7 @@ GROUPS: Mapping[int, tuple[str, ...]] = {
     TREND: ("popularity", "lasting"),
     NEW: ("new",),
 }  # fmt: skip
-"""What can be said to a shopper, and the features that say it. Ties go to the first."""
+"""The kinds of reasons for shoppers, and the features behind each. Ties go to the first."""
 
 Places = npt.NDArray[np.int32]
 Groups = npt.NDArray[np.int8]
@@ -47,12 +47,12 @@ _NUMBER = len(GROUPS)
 
 
 class Occluded(NamedTuple):
-    """Candidates without one group of features each, m in all, of those groups that a candidate has anything of.
+    """Candidates with one group of features set to 0, m in all. Groups that are 0 already are left out.
 
     Attributes:
         features: float32 (m, F).
-        places: which of the candidates, int32 (m,), rising.
-        groups: the group that is missing, int8 (m,), rising for each candidate.
+        places: the candidate's place among those shown, int32 (m,), rising.
+        groups: the group that is missing, int8 (m,), rising within a candidate.
     """
 
     features: Vector
@@ -61,9 +61,9 @@ class Occluded(NamedTuple):
 
 
 def occlude(features: Vector, shown: Places, room: Vector | None = None) -> Occluded:
-    """Return the candidates at `shown` (L,) of `features` (C, F) without each of their groups.
+    """Return the candidates at `shown` (L,) of `features` (C, F), without each of their groups in turn.
 
-    They are written to `room`, float32 (len(GROUPS) · L, F), where it is given.
+    They are written to `room`, float32 (len(GROUPS) · L, F), if it is given.
     """
     most = len(GROUPS) * len(shown)
     if room is None:
@@ -74,9 +74,9 @@ def occlude(features: Vector, shown: Places, room: Vector | None = None) -> Occl
 
 
 def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occluded) -> Groups:
-    """Return the group that carried each candidate, int8 (L,), NOTHING where no group did.
+    """Return the group that carried each candidate, int8 (L,), NOTHING if no group did.
 
-    `scores`, float64 (L,), are those of the whole candidates, rounded; `without`, float32 (m,), those of `occluded`.
+    `scores`, float64 (L,), are the rounded scores of whole candidates; `without`, float32 (m,), those in `occluded`.
     """
     groups = np.empty(len(scores), dtype=np.int8)
     falls = np.empty(len(scores), dtype=np.float64)
@@ -86,7 +86,7 @@ def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occlu
 
 @kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]), allocates=False)
 def _occlude(features: Vector, shown: Places, out: Vector, places: Places, groups: Groups) -> int:
-    """Write the candidates without their groups to `out`, whose candidates and groups to the others; return m."""
+    """Write the candidates without their groups to `out`, their places and the groups to the others; return m."""
     count = 0
     for place in range(len(shown)):
         own = features[shown[place]]
@@ -96,7 +96,7 @@ def _occlude(features: Vector, shown: Places, out: Vector, places: Places, group
             if group >= 0 and own[column] != 0:
                 present |= np.int64(1) << group
         for group in range(_NUMBER):
-            # Without what it does not have a candidate is the same.
+            # A group that is 0 already would give the same score.
             if present >> group & 1:
                 for column in range(len(own)):
                     out[count, column] = np.float32(0) if _GROUP_OF[column] == group else own[column]
@@ -119,7 +119,7 @@ def _carried(
         carried[place], falls[place] = NOTHING, 0
     for each in range(len(without)):
         place, left = places[each], rounded(without[each])
-        # Only where the score falls does the logit.
+        # The logit falls only if the score does.
         if left < scores[place]:
             fall = _logit(scores[place]) - _logit(left)
             if fall > falls[place]:

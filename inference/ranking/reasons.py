@@ -1,4 +1,4 @@
-"""Why an item is in the list, in words for the shopper: what the group of features that carried its score says."""
+"""Renders the reason of each listed item as a sentence for the shopper, by the group of features that carried it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SUITS = "may suit you"
 
 Rows = npt.NDArray[np.int32]
 Partners = Callable[[Queries, npt.NDArray[np.int64], Keys], Keys]
-"""Which of a query's items each of some items goes with most often, see `ItemTransitions.partners`."""
+"""Function that returns, for each listed item, the query's item it co-occurs with most: `ItemTransitions.partners`."""
 
 _PARTICIPLES = {"chose": "chosen"}
 
 
 class Shown(NamedTuple):
-    """The items of lists, L in all; list i has `starts[i]:starts[i + 1]`.
+    """The listed items, L in all; list i has `starts[i]:starts[i + 1]`.
 
     Attributes:
         starts: int64 (n + 1,).
         rows: rows of the catalogue, int32 (L,).
-        items: the items in them.
+        items: the items in these rows.
         groups: the groups that carried their scores, int8 (L,).
     """
 
@@ -45,13 +45,13 @@ class Shown(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the sentences about the items of lists name, (L,) each.
+    """The facts that the sentences name, (L,) each.
 
     Attributes:
-        actions: what the shopper did with the item (HABIT), with the one that it goes with (TOGETHER), or with the
-            nearest one of those remembered (TASTE), as a place in PAST_TENSES; -1 where nobody knows.
-        nearest: the row of that other one; -1 where there is none.
-        intervals: after how many days the shopper buys the item again (HABIT); 0 where nobody knows.
+        actions: the shopper's action on the item (HABIT), on the item that it co-occurs with (TOGETHER), or on the
+            nearest remembered item (TASTE), as a place in PAST_TENSES; -1 if unknown.
+        nearest: the row of that other item; -1 if there is none.
+        intervals: the days after which the shopper buys the item again (HABIT); 0 if unknown.
     """
 
     actions: npt.NDArray[np.int8]
@@ -63,7 +63,7 @@ def reasons(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Par
     """Return one sentence for each item of the lists, (L,)."""
     starts = shown.starts.tolist()
     for query, text in enumerate(batch.texts):
-        if text == "":  # a search of which nothing can be said
+        if text == "":  # a search without a text to quote
             own = shown.groups[starts[query] : starts[query + 1]]
             own[(own == SEARCH) | (own == CLICKED)] = TASTE
     evidence = _gather(shown, batch, catalogue, partners)
@@ -142,9 +142,9 @@ def _find_evidence(
 ) -> None:
     """Fill in the evidence for the items of `lists`: their starts (n + 1,), rows (L,) and groups (L,).
 
-    `table` finds the rows of the catalogue. The evidence holds already what the items of the group TOGETHER go with;
-    where that is nothing, the group becomes TASTE. Scratch memory of a query: `past` (RECENT,), the rows of the items
-    that its shopper remembers, and `vectors` (RECENT + 1, dim), those of these items and of the list's item.
+    `table` finds the rows of the catalogue. `evidence.nearest` already has the items that those of the group TOGETHER
+    co-occur with; without one, the group becomes TASTE. Scratch memory of a query: `past` (RECENT,), the rows of the
+    shopper's remembered items, and `vectors` (RECENT + 1, dim), the vectors of these items and of the listed item.
     """
     starts, rows, groups = lists
     dim = columns.vectors.shape[1]
@@ -177,9 +177,12 @@ def _find_evidence(
                     if record["habits"][each] == columns.keys[row]:
                         evidence.intervals[place] = record["habit_interval_days"][each]
                 continue
+            # A query that is no search has no text to quote. Its items get the evidence of TASTE.
             is_silent = group in (SEARCH, CLICKED) and record["searching"] == 0
             if not (group in (TASTE, NOTHING) or is_silent):
                 continue
+            # The vectors are copied once for each list, and only if an item needs them. Products of 16-bit numbers
+            # compile to multiply-and-add in pairs.
             if not taken:
                 for each in range(number):
                     other = max(past[each], 0)
@@ -202,7 +205,7 @@ def _find_evidence(
 
 
 def _interval(days: float) -> str:
-    """Say how long `days` are, as people would.
+    """Return an interval of `days` in rounded units, as people would express it.
 
     >>> [_interval(days) for days in (0.6, 1.2, 6.7, 21, 58, 400)]
     ['day', 'day', 'week', '3 weeks', '2 months', '13 months']

@@ -1,4 +1,4 @@
-"""The ranker: features of candidates to probabilities, by its ONNX graph or by the compiled network in it."""
+"""The ranker: maps features of candidates to probabilities, by its ONNX graph or by the compiled network in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scores = npt.NDArray[np.float32]
 
 
 class Graph(Protocol):
-    """An open graph: a session of ONNX Runtime, or what computes the same."""
+    """An open graph: a session of ONNX Runtime, or an equivalent."""
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Scores:
         """Return the output for arrays by the names of the inputs. Raises ScoringError."""
@@ -22,7 +22,7 @@ class Graph(Protocol):
 
 
 class Scorer:
-    """σ(W · features + b) or whatever the bundle's ranker graph computes: `features` (n, F) -> `score` (n,)."""
+    """The function of the bundle's ranker graph, such as σ(W · features + b): `features` (n, F) -> `score` (n,)."""
 
     def __init__(self, graph: Graph, features: tuple[str, ...]) -> None:
         """Take an open graph and the names of its F input columns, in order."""
@@ -37,14 +37,14 @@ class Scorer:
         """
         if features.ndim != 2 or features.shape[1] != len(self.features):
             raise ScoringError(
-                f"the ranker needs features of shape (n, {len(self.features)}): {', '.join(self.features)}; "
-                f"it got {features.shape}"
+                f"the ranker: required features of shape (n, {len(self.features)}): {', '.join(self.features)}; "
+                f"got {features.shape}"
             )
         if len(features) == 0:
             return np.empty(0, dtype=np.float32)
         scores = self._graph.run({"features": np.ascontiguousarray(features, dtype=np.float32)})
         if scores.shape != (len(features),):
-            raise ScoringError(f"the ranker must give {len(features)} scores, it gave an array of {scores.shape}")
+            raise ScoringError(f"the ranker: required {len(features)} scores, got an array of shape {scores.shape}")
         if not np.isfinite(scores).all():
             raise ScoringError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
         return scores

@@ -1,4 +1,4 @@
-"""What kernels of ranking take: the numba types of a batch's arrays."""
+"""Numba types of a batch's arrays, for the signatures of the kernels of ranking."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class QueryArrays(NamedTuple):
 
     @classmethod
     def of(cls, batch: QueryBatch) -> QueryArrays:
-        """Return those of a batch."""
+        """Return the arrays of a batch."""
         return cls(batch.records, batch.vectors, batch.inverse_norms)
 
 

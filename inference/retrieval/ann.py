@@ -14,14 +14,14 @@ from inference.retrieval.columns import Rows
 from inference.retrieval.vectors import Int8Vector
 
 OVERFETCH = 2
-"""Neighbours asked for, as a multiple of those wanted: items out of stock are dropped afterwards."""
+"""Neighbours that are requested, as a multiple of those wanted: items out of stock are dropped afterwards."""
 
 
 class NeighbourIndex:
     """Rows of the catalogue by the direction of their vector."""
 
     def __init__(self, dim: int) -> None:
-        # ONNX Runtime 1.31 crashes the process when usearch 2.26 was loaded before it, so it has to come first.
+        # ONNX Runtime 1.31 crashes the process if usearch 2.26 was loaded before it, so it is imported first.
         with suppress(ImportError):
             import_module("onnxruntime")
         from usearch.index import Index
@@ -34,11 +34,11 @@ class NeighbourIndex:
         """Add or replace `rows` (n,) with int8 `vectors` (n, dim)."""
         for row in rows:
             self.remove(int(row))
-        # One thread: with several, the graph would depend on their race.
+        # One thread: with several threads the graph would depend on their timing.
         self._graph.add(rows.astype(np.uint64), vectors, threads=1)
 
     def remove(self, row: int) -> None:
-        """Take a row out; nothing happens if it is not there."""
+        """Remove a row, if it is in the graph."""
         if row in self._graph:
             self._graph.remove(row)
 

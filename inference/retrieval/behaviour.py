@@ -1,4 +1,4 @@
-"""What shoppers do, as the sources know it: learned from the records of the stream, one object for all catalogues."""
+"""Behaviour of all shoppers, learned from the records of the stream: one object for all catalogues."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from inference.types import ItemNeighbours, SessionItems
 
 
 class Behaviour:
-    """Transitions between items, sessions, and what searches led to. Not thread-safe.
+    """Transitions between items, sessions, and items acted on after searches. Not thread-safe.
 
     Args:
-        half_life_ms: that of the weights in the records.
-        sessions: how many sessions are remembered.
-        numbers: the numbers of items; its own if none are given.
+        half_life_ms: the half-life of the weights in the records.
+        sessions: the number of sessions that are kept.
+        numbers: the numbers of items; new ones if none are given.
 
     Attributes:
-        numbers: the numbers of items, which the catalogues that the sources search have to share.
+        numbers: the numbers of items. The catalogues that the sources search must share them.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Behaviour:
         self.clicked = Clicked(self.numbers, half_life_ms=half_life_ms)
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> set[int]:
-        """Take over records, each in the place of its older one, in any order.
+        """Store records, each in place of its older one, in any order.
 
         Returns the stable keys of the items that shoppers acted on, for `Catalogue.mark_seen`.
         """

@@ -1,6 +1,7 @@
-"""The catalogue as arrays: what retrieval searches and ranking reads.
+"""The catalogue as arrays, for retrieval and ranking.
 
-One row an item; a removed item's row is used again. One thread writes and searches: rows are valid within one batch.
+Each item has one row, and the row of a removed item is used again. One thread writes and searches: rows are valid
+within one batch.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ __all__ = ["Catalogue", "Found"]
 Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
 """Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
 
-EXACT_LIMIT = 100_000
+EXACT_LIMIT = 50_000
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
 class Catalogue:
-    """Items beside their vectors, searched exactly up to `exact_limit` items and approximately above.
+    """Items with their vectors, searched exactly up to `exact_limit` items and approximately above.
 
     Args:
         dim: dimensions of the vectors.
-        exact_limit: up to this many items a search compares every one of them.
-        index_words: whether to index the items' words; without, `words` finds nothing and costs nothing.
-        numbers: those of the `Behaviour` whose sources search the catalogue; its own if none are given. It holds one
-            for each of its items, and `row_of` goes by them.
+        exact_limit: the number of items up to which a search compares all of them.
+        index_words: whether to index the items' words; otherwise `words` finds nothing and costs nothing.
+        numbers: the numbers of the `Behaviour` whose sources search the catalogue; new ones if none are given. The
+            catalogue holds a number for each of its items, and `row_of` is indexed by them.
 
     Attributes:
         columns: the arrays.
@@ -61,13 +62,13 @@ class Catalogue:
         numbers: ItemNumbers | None = None,
     ) -> None:
         if not 1 <= dim <= MAX_DIM:
-            raise ValueError(f"dim: 1 to {MAX_DIM} required, {dim} came")
+            raise ValueError(f"dim: required 1 to {MAX_DIM}, got {dim}")
         self.dim = dim
         self.popular: Rows = NO_ROWS
         self.words = WordIndex()
         self._nearest = NearestItems(exact_limit)
         self._index_words = index_words
-        # A row is the dense number of an item's key, held once: the hash table exists once.
+        # A row is the dense number of an item's key, so the catalogue needs only one hash table.
         self._rows = KeyNumbers()
         self._seen = KeyNumbers()
         self.numbers = ItemNumbers() if numbers is None else numbers
@@ -86,12 +87,12 @@ class Catalogue:
 
     @property
     def table(self) -> KeyTable:
-        """The hash table of stable keys, whose numbers are the rows: what kernels look keys up in."""
+        """The hash table in which kernels look up stable keys; its numbers are the rows."""
         return self._rows.table
 
     @property
     def row_of(self) -> npt.NDArray[np.int32]:
-        """The row of each item number, (capacity of the numbers,), -1 where the catalogue has no such item."""
+        """The row of each item number, (capacity of the numbers,), -1 for an item that the catalogue lacks."""
         missing = self.numbers.capacity - len(self._row_of)
         if missing > 0:
             self._row_of = np.concatenate([self._row_of, np.full(missing, -1, dtype=np.int32)])
@@ -113,7 +114,7 @@ class Catalogue:
         return rows, rows >= 0
 
     def item(self, row: int) -> Item:
-        """Return the item in a row that a search gave."""
+        """Return the item in a row that a search returned. Raises LookupError if the row is empty."""
         item = self._items[row]
         if item is None:
             raise LookupError(f"row {row} of the catalogue is empty")
@@ -122,7 +123,7 @@ class Catalogue:
     def upsert(self, item: Item, vector: Int8Vector) -> None:
         """Add or replace an item; `vector` is int8 of shape (dim,)."""
         if vector.shape != (self.dim,):
-            raise ValueError(f"vector of {item.item_id!r}: shape ({self.dim},) required, {vector.shape} came")
+            raise ValueError(f"vector of {item.item_id!r}: required shape ({self.dim},), got {vector.shape}")
         key = stable_key(item.item_id)
         row = self.row(key)
         known = row is not None and np.array_equal(self.columns.vectors[row], vector)
@@ -136,7 +137,7 @@ class Catalogue:
         self._nearest.changed(row, moved=not known)
 
     def remove(self, item_id: str) -> bool:
-        """Take an item out; False if it was not there."""
+        """Remove an item. Return False if the catalogue lacks it."""
         row = self.row(stable_key(item_id))
         if row is None:
             return False
@@ -152,9 +153,9 @@ class Catalogue:
         return True
 
     def close(self, most: int | None = None) -> bool:
-        """Release at most `most` item numbers, or all; True while there are more to release.
+        """Release at most `most` item numbers, or all; return True while there are more to release.
 
-        It is for good: sources that go by item numbers find nothing in this catalogue any more.
+        This cannot be undone: sources that use item numbers find nothing in this catalogue any more.
         """
         self._is_closed = True
         held = np.flatnonzero(self._number_of >= 0)
@@ -163,17 +164,17 @@ class Catalogue:
         return most is not None and len(held) > most
 
     def set_popularity(self, scores: Weights, lasting: Weights | None = None) -> None:
-        """Replace every item's popularity, in [0, 1], given by stable key; items not named have none.
+        """Replace every item's popularity, in [0, 1], given by stable key. Items that are not given have none.
 
-        `scores` say what trends now, `lasting` what has been liked for long; without it that stays as it was. Items
-        named in either have been seen.
+        `scores` is current popularity, `lasting` popularity over a long time; without `lasting` that stays as it was.
+        Items with a weight above 0 in either are marked as seen.
         """
         self.popular = self._fill(self.columns.popularity, scores)
         if lasting is not None:
             self._fill(self.columns.lasting, lasting)
 
     def mark_seen(self, keys: Iterable[int] | Keys) -> None:
-        """Take note that shoppers acted on the items with these stable keys, whether they are in the catalogue yet."""
+        """Mark the items with these stable keys as acted on, also those that are not in the catalogue yet."""
         each = keys if isinstance(keys, np.ndarray) else np.fromiter(keys, dtype=np.uint64)
         self._mark_seen(each, np.ones(len(each), dtype=np.float32))
 
@@ -185,18 +186,18 @@ class Catalogue:
         return [hits.found(query, 0) for query in range(len(batch))]
 
     def search_batch(self, batch: QueryBatch, requests: Sequence[Request], hits: Hits) -> None:
-        """Write the nearest available items to the vectors of each query; see `NearestItems.search`."""
+        """Write the available items nearest to the vectors of each query; see `NearestItems.search`."""
         self._nearest.search(self.columns, len(self._items), batch.vectors, batch.inverse_norms, requests, hits)
 
     def build_index(self, most: int) -> bool:
-        """Add at most `most` items to the approximate index, where one is needed; True while there is more to add.
+        """Add at most `most` items to the approximate index, if one is needed; return True while there are more to add.
 
-        Search is exact until all are in it, so whoever changes a large catalogue calls this afterwards.
+        Search stays exact until all items are in the index. Call this after changes to a large catalogue.
         """
         return self._nearest.build(self.columns, len(self), most)
 
     def _fill(self, column: Vector, given: Weights) -> Rows:
-        """Write weights to their rows and 0 elsewhere, mark the items seen; return the rows by falling weight."""
+        """Write weights to their rows and 0 elsewhere, and mark the items as seen; return the heaviest rows first."""
         keys, weights = _arrays(given)
         rows = np.empty(len(keys), dtype=np.int32)
         found = popularity.fill(self.table, column, self.columns.keys, keys, weights, rows)

@@ -1,14 +1,14 @@
-"""What shoppers acted on after a search, remembered for the same search and for near ones.
+"""Items that shoppers acted on after a search, for the same search and for similar ones.
 
-The remembered searches r nearest to a search q count with sim(q, q) = 1 and else sim(q, r) = BM25 of r for the words of
-q, as a share of the greatest within reach (`sparse.py`): rare words that both have make them near. With w(r, i), the
-weight of the actions on item i after r, decayed to the newest record among them,
+The searches r most similar to a search q count by sim(q, r). It is 1 for q itself. Otherwise it is BM25 of r for the
+words of q, as a share of the greatest possible score (`sparse.py`), so rare words in common make searches similar. With
+w(r, i), the weight of the actions on item i after r, decayed to the newest record among them,
 
     score(i) = Σ_r sim(q, r) w(r, i) / (Σ_r Σ_j sim(q, r) w(r, j) + 1)
 
-The 1 is one action's weight: a search that led somewhere once says less than one that led there a hundred times. Clicks
-as evidence of what a query is after: Joachims 2002, doi:10.1145/775047.775067; also for queries near to it: Craswell &
-Szummer 2007, doi:10.1145/1277741.1277784.
+The 1 is the weight of one action: a search that led to an item once is weaker evidence than one that led to it a
+hundred times. Clicks as evidence of a query's intent: Joachims 2002, doi:10.1145/775047.775067; also for similar
+queries: Craswell & Szummer 2007, doi:10.1145/1277741.1277784.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from inference.types import ItemNeighbours, stable_key
 
 WIDTH = 8
 NEAR = 20
-"""Remembered searches that a search may draw on, beside the same one."""
+"""Number of similar searches that count, beside the same one."""
 NEAR_ENOUGH = 0.1
 ONE_ACTION = 1.0
 
 
 class ClickedItems(NamedTuple):
-    """Numbers of items (n,), some more than once, and the share of the remembered weight that each has, (n,)."""
+    """Numbers of items (n,), which may repeat, and their shares of the remembered weight, (n,)."""
 
     items: npt.NDArray[np.int32]
     shares: npt.NDArray[np.float64]
@@ -66,11 +66,11 @@ class Clicked:
 
     @property
     def searches(self) -> int:
-        """How many different searches are remembered."""
+        """The number of different searches that are remembered."""
         return len(self._texts)
 
     def learn(self, records: Sequence[ItemNeighbours]) -> None:
-        """Take over records, each in the place of the item's older one; one without mass forgets the item."""
+        """Store records, each in place of the item's older one. A record without mass deletes the item."""
         keys = {text: stable_key(text) for record in records for text in record.queries}
         weights = [{keys[text]: weight for text, weight in record.queries.items()} for record in records]
         texts = {key: text for text, key in keys.items()}
@@ -82,13 +82,14 @@ class Clicked:
                 self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
 
     def near(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return the numbers (n,) of remembered searches near to a normalised one, and how near each is, in (0, 1].
+        """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1].
 
         The same search comes first, the others by stable key.
         """
         (same,) = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
         matches = self._index.search(words(text))
         (kept,) = ((matches.shares >= NEAR_ENOUGH) & (matches.documents != same)).nonzero()
+        # The NEAR most similar searches, ties by the greater key. The partition spares a sort of all matches.
         if len(kept) > NEAR:
             kept = kept[matches.shares[kept] >= np.partition(matches.shares[kept], -NEAR)[-NEAR]]
         keys = self._searches.table.entries["key"][matches.documents]
@@ -100,7 +101,7 @@ class Clicked:
         return np.concatenate([[same], numbers]).astype(np.int32), np.concatenate([[1.0], shares])
 
     def items_after(self, text: str) -> ClickedItems:
-        """Return the items that shoppers acted on after a normalised search or one near to it."""
+        """Return the items that shoppers acted on after a normalised search or a similar one."""
         searches, similarities = self.near(text)
         table = self._cooccurrence.table
         most = len(searches) * table.bounds.longest
@@ -113,7 +114,7 @@ class Clicked:
         return ClickedItems(items[:count], weights[:count] / total)
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write what others acted on after the searches of the batch."""
+        """Write the items that shoppers acted on after the searches of the batch."""
         hits.counts[:, place] = 0
         results = results_of(self._item_numbers, catalogue, hits, place)
         for query, text in enumerate(batch.texts):
@@ -124,11 +125,11 @@ class Clicked:
 
 @dataclass(frozen=True, slots=True)
 class ClickedSource:
-    """What others acted on after the shopper's search, or one near to it."""
+    """The items that shoppers acted on after the same search or a similar one."""
 
     clicked: Clicked
     name: str = CLICKED
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Look up the searches among the queries."""
+        """Write the items acted on after the searches among the queries."""
         self.clicked.vote(batch, catalogue, hits, place)

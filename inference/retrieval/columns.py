@@ -1,4 +1,4 @@
-"""The catalogue's columns: one array a property, one row an item, grown by doubling."""
+"""The catalogue's columns: one array for each property, one row for each item. They grow by doubling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.int32]
 
 HAS_BLOCKS = has_vnni()
 BLOCK, BYTES, SHIFT = 64, 4, 128
-"""Items of a block, dimensions that lie side by side in it, and what is added to make a component unsigned."""
+"""Items of a block, dimensions that are side by side in it, and the number added to make a component unsigned."""
 
 
 class Columns(NamedTuple):
@@ -25,17 +25,17 @@ class Columns(NamedTuple):
 
     Attributes:
         vectors: int8 (capacity, dim): see `vectors.py`.
-        blocks: the vectors once more, in the order in which `kernels.products.multiply_block` reads them, uint8
+        blocks: a second copy of the vectors, in the order in which `kernels.products.multiply_block` reads them, uint8
             (capacity / BLOCK, dim / 4, BLOCK, 4); no block without `HAS_BLOCKS`.
         inverse_norms: 1 / ‖vector‖, float32 (capacity,).
         keys: stable keys of the items, uint64 (capacity,).
         categories: stable keys of the most specific categories, uint64 (capacity,); 0 without one.
-        brands: the same of the brands.
-        prices: log(1 + price), float32 (capacity,); not a number where there is none.
-        popularity: what trends now, in [0, 1], float32 (capacity,).
-        lasting: what has been liked for long, in [0, 1], float32 (capacity,).
-        released: when the item came out, seconds since 1970, float64 (capacity,); -inf where nobody knows.
-        seen: whether anyone was ever seen to act on the item, bool (capacity,).
+        brands: the same for the brands.
+        prices: log(1 + price), float32 (capacity,); NaN without one.
+        popularity: current popularity, in [0, 1], float32 (capacity,).
+        lasting: popularity over a long time, in [0, 1], float32 (capacity,).
+        released: release time in seconds since 1970, float64 (capacity,); -inf if unknown.
+        seen: whether any shopper ever acted on the item, bool (capacity,).
         available: whether the item may be recommended, bool (capacity,).
     """
 
@@ -71,12 +71,12 @@ class Columns(NamedTuple):
         )
 
     def fill(self, row: int, key: int, item: Item, vector: Int8Vector) -> None:
-        """Describe an item in its row; what shoppers did with it stays as it was."""
+        """Write an item's properties to its row. Popularity and `seen` stay as they are."""
         self.keys[row] = key
         self.vectors[row] = vector
         if HAS_BLOCKS:
             steps = self.blocks.shape[1]
-            # Padding is multiplied with 0.
+            # The value of the padding does not matter: it is multiplied with 0.
             padded = np.zeros(steps * BYTES, dtype=np.int16)
             padded[: len(vector)] = vector
             self.blocks[row // BLOCK, :, row % BLOCK] = (padded + SHIFT).reshape(steps, BYTES)
@@ -88,12 +88,12 @@ class Columns(NamedTuple):
         self.released[row] = -np.inf if item.released_at is None else item.released_at.timestamp()
 
     def clear(self, row: int) -> None:
-        """Leave a row to the next item."""
+        """Make a row ready for the next item."""
         self.available[row] = self.seen[row] = False
         self.popularity[row] = self.lasting[row] = 0.0
 
     def grown(self) -> Columns:
-        """Return a copy with twice the room."""
+        """Return a copy with twice the capacity."""
         capacity, dim = self.vectors.shape
         larger = Columns.empty(2 * capacity, dim)
         for name in self._fields:

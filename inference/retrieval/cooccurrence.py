@@ -1,8 +1,8 @@
-"""Records that relate an item to others by weights, found by the item and by what it is related to. Bounded.
+"""Records that relate an item to others by weights, found by the item and by the related keys. Bounded.
 
 An item is related to other items in `transitions.py` and to searches in `clicked.py`. Weights are as of each record's
-time, so records of different times are brought to one when they are read: exponential decay does not care when.
-Cormode, Shkapenyuk, Srivastava & Xu 2009, doi:10.1109/ICDE.2009.65 (forward decay).
+time. Records of different times are converted to one time when they are read, which exponential decay allows at any
+time. Cormode, Shkapenyuk, Srivastava & Xu 2009, doi:10.1109/ICDE.2009.65 (forward decay).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from inference.types import ItemNeighbours
 
 CAPACITY = 200_000
 POSTINGS = 128
-"""Records that something related is traced back to: what everything is related to says little of any one."""
+"""Number of records that are found by a related key. A key in most records distinguishes none."""
 SLACK = 1.25
-"""A list may outgrow POSTINGS by this factor before the weakest entries are dropped."""
+"""Factor by which a list may exceed POSTINGS before the weakest entries are dropped."""
 HALF_LIFE_MS = 60 * 86_400e3
 FEWEST = 256
 
@@ -33,7 +33,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Limits(NamedTuple):
-    """How much is remembered: the `capacity` newest records, the `width` heaviest of what each is related to."""
+    """Limits of the memory: the `capacity` newest records are kept, each with its `width` heaviest relations."""
 
     capacity: int = CAPACITY
     width: int = 64
@@ -45,9 +45,9 @@ LIMITS = Limits()
 
 
 class Cooccurrence:
-    """The newest records of items and what each is related to. Not thread-safe.
+    """The newest records of items with their relations. Not thread-safe.
 
-    Memory grows to 12 bytes a weight, 154 MB for 200,000 records of 64, and to 4 to 8 bytes a posting.
+    Memory grows to 12 bytes for each weight, 154 MB for 200,000 records of 64, and to 4 to 8 bytes for each posting.
 
     Attributes:
         table: the arrays, for kernels; replaced by larger ones when they are full.
@@ -56,9 +56,9 @@ class Cooccurrence:
     def __init__(
         self, numbers: ItemNumbers, related: KeyNumbers, limits: Limits = LIMITS, *, is_watched: bool = False
     ) -> None:
-        """`related` gives the numbers of what items are related to; `is_watched`: `learn` says what comes and goes."""
+        """`related` gives the numbers of related keys. If `is_watched`, `learn` returns those that appear or vanish."""
         if limits.capacity < 1:
-            raise ValueError(f"capacity: at least 1 required, {limits.capacity} came")
+            raise ValueError(f"capacity: required at least 1, got {limits.capacity}")
         longest = int(limits.postings * SLACK)
         room = block_size(longest + 1)
         bits = (limits.width - 1).bit_length()
@@ -71,10 +71,10 @@ class Cooccurrence:
         return int(self.table.newest.table.sizes[HELD])
 
     def learn(self, batch: WeightedRecords) -> list[tuple[int, int, bool]]:
-        """Take over records, each in the place of the key's older one, in any order; without weight a key is forgotten.
+        """Store records, each in place of the key's older one, in any order. A record without weight deletes the key.
 
-        Returns what was related first to any record, or to none any more, if it is watched: its key, its number, and
-        whether it appeared, in their order.
+        Returns the related keys that appeared with their first record or vanished with their last one, in order: the
+        key, its number, and whether it appeared. The list is empty if they are not watched.
         """
         changes: list[tuple[int, int, bool]] = []
         noted, done = np.zeros(1, dtype=np.int32), 0
@@ -86,7 +86,7 @@ class Cooccurrence:
         return changes
 
     def _make_room(self) -> None:
-        """Make room for one more record of the greatest width: a kernel stops where there is none."""
+        """Make room for one more record of the greatest width. Kernels cannot allocate, so they stop without room."""
         table, width, bounds = self.table, self._width, self.table.bounds
         self._numbers.make_room(width + 1)
         self._related.make_room(width + 1)
@@ -108,7 +108,7 @@ def _longer(column: npt.NDArray[Scalar], more: int) -> npt.NDArray[Scalar]:
 
 
 def weighted_records(records: Sequence[ItemNeighbours], related: Sequence[Mapping[int, float]]) -> WeightedRecords:
-    """Return records as arrays; `related` says for each what it is related to, by stable key, and by which weight."""
+    """Return records as arrays. `related` maps, for each record, the stable keys that it is related to to weights."""
     number = len(records)
     starts = np.zeros(number + 1, dtype=np.int64)
     np.cumsum([len(each) for each in related], out=starts[1:])

@@ -1,4 +1,4 @@
-"""What the sources found for a batch of queries, as arrays that every source writes its part of."""
+"""Retrieval results for a batch of queries: arrays to which each source writes its part."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from inference.types import Vector
 
 
 class Found(NamedTuple):
-    """Rows of the catalogue (n,) by falling score (n,), float32; ties by stable key."""
+    """Results of one search: rows of the catalogue (n,) by falling score (n,), float32; ties by stable key."""
 
     rows: Rows
     scores: Vector
 
 
 class Hits(NamedTuple):
-    """Of each of n queries and each of S sources the available items found, best first, ties by stable key.
+    """The available items that each of S sources found for each of n queries, best first, ties by stable key.
 
-    Source s found the `counts[i, s]` first of `rows[i, s]` for query i.
+    The results of source s for query i are the first `counts[i, s]` of `rows[i, s]`.
 
     Attributes:
         rows: rows of the catalogue, int32 (n, S, limit).
@@ -35,17 +35,17 @@ class Hits(NamedTuple):
 
     @property
     def limit(self) -> int:
-        """How many items a source may bring for a query."""
+        """The greatest number of items that a source may find for a query."""
         return int(self.rows.shape[2])
 
     def found(self, query: int, place: int) -> Found:
-        """Return what the source in a place found for a query."""
+        """Return the results of the source at a place for a query."""
         count = self.counts[query, place]
         return Found(self.rows[query, place, :count], self.scores[query, place, :count])
 
 
 def no_hits(queries: int, sources: int, limit: int) -> Hits:
-    """Return room for what `sources` find for a batch of `queries`; nothing is found yet."""
+    """Return empty results of `sources` sources for a batch of `queries` queries."""
     shape = (queries, sources, limit)
     return Hits(
         np.empty(shape, dtype=np.int32),

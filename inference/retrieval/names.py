@@ -1,6 +1,6 @@
-"""The names of the candidate sources, as consumers read them. `sources.SOURCES` says everything else of each.
+"""The names of the candidate sources, as consumers read them. `sources.SOURCES` describes each source.
 
-They are here so that settings and metrics know them without loading the sources and their kernels.
+They have their own module so that settings and metrics do not load the sources and their kernels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The search of the items nearest to a vector: every item compared, or the approximate index for a large catalogue."""
+"""Search of the items nearest to a vector: compares every item, or uses the approximate index for a large catalogue."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from inference.retrieval.vectors import Int8Vector
 from inference.types import Vector
 
 NEWEST = 2000
-"""New items that an approximate search compares one by one, beside those that it finds."""
+"""Number of new items that an approximate search compares one by one, beside those that it finds."""
 
 
 class NearestItems:
-    """Searches the vectors in the catalogue's columns, exactly up to `exact_limit` items."""
+    """The search of the vectors in the catalogue's columns, exact up to `exact_limit` items."""
 
     def __init__(self, exact_limit: int) -> None:
         self._exact_limit = exact_limit
@@ -30,24 +30,24 @@ class NearestItems:
         self._searched: tuple[int, tuple[Request, ...], int] | None = None
 
     def changed(self, row: int, *, moved: bool) -> None:
-        """Take note of an item in a row, `moved` if its vector is another one."""
+        """Register an item in a row, with `moved` if its vector has changed."""
         self._newest = None
         if moved:
             self._unindexed[row] = None
 
     def removed(self, row: int) -> None:
-        """Forget a row."""
+        """Remove a row."""
         self._newest = None
         self._unindexed.pop(row, None)
         if self._graph is not None:
             self._graph.remove(row)
 
     def aged(self) -> None:
-        """Take note that some items are no longer new."""
+        """Register that some items are no longer new."""
         self._newest = None
 
     def build(self, columns: Columns, items: int, most: int) -> bool:
-        """Add at most `most` of the catalogue's `items` to the approximate index; True while there is more to add."""
+        """Add at most `most` of the catalogue's `items` to the approximate index; return True while there are more."""
         if items <= self._exact_limit:
             return False
         if self._graph is None:
@@ -67,7 +67,7 @@ class NearestItems:
         requests: Sequence[Request],
         hits: Hits,
     ) -> None:
-        """Answer each request for all queries from the first `used` rows.
+        """Write the results of each request for all queries from the first `used` rows.
 
         `vectors` are int8 (n, 3, dim), their `inverse_norms` float32 (n, 3), 0 for those that a query does not have.
         """
@@ -89,13 +89,13 @@ class NearestItems:
                 find_among(columns, vector, inverse_norms[query, present], unseen, rows, hits, query, place)
 
     def _memory(self, dim: int, requests: tuple[Request, ...], limit: int) -> Scratch:
-        """Return memory for a search: that of the search before, which nearly always asked for the same."""
+        """Return memory for a search. The memory of the search before fits nearly always, so it is used again."""
         if self._scratch is None or self._searched != (dim, requests, limit):
             self._scratch, self._searched = Scratch.of(dim, requests, limit), (dim, requests, limit)
         return self._scratch
 
     def _newest_unseen(self, columns: Columns, used: int) -> Rows:
-        """Return the new items that came out last: of few among many old items a graph would find hardly any."""
+        """Return the new items with the latest release. A graph hardly finds few new items among many old ones."""
         if self._newest is None:
             rows = np.flatnonzero(columns.available[:used] & ~columns.seen[:used]).astype(np.int32)
             if len(rows) > NEWEST:

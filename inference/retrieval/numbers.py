@@ -1,4 +1,4 @@
-"""Dense numbers for stable keys, so that kernels index arrays by items. Reference-counted: numbers are used again."""
+"""Dense, reference-counted numbers for stable keys, so that kernels can index arrays by item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEWEST = 256
 
 
 class KeyNumbers:
-    """Numbers of stable keys, below `capacity`, which grows by doubling. Not thread-safe.
+    """Numbers of stable keys, all below `capacity`, which grows by doubling. Not thread-safe.
 
     Attributes:
         table: the arrays, for kernels; replaced by larger ones when they are full.
@@ -35,11 +35,11 @@ class KeyNumbers:
 
     @property
     def capacity(self) -> int:
-        """All numbers lie below it."""
+        """The bound that all numbers are below."""
         return len(self.table.entries)
 
     def retain(self, key: int) -> int:
-        """Count one more reference to a key and return its number."""
+        """Add a reference to a key and return its number."""
         number = retain_key(self.table, np.uint64(key))
         if number < 0:
             self.make_room(1)
@@ -47,13 +47,13 @@ class KeyNumbers:
         return int(number)
 
     def release(self, number: int) -> None:
-        """Count one reference to a number less; without any its key is forgotten."""
+        """Remove a reference to a number. The last one removes its key."""
         if not 0 <= number < self.capacity or self.table.entries[number]["references"] == 0:
-            raise LookupError(f"release: a number in use required, {number} came")
+            raise LookupError(f"release: required a number in use, got {number}")
         release_number(self.table, number)
 
     def find(self, keys: Keys) -> Numbers:
-        """Return the number of each of `keys` (n,), int32, -1 for those that have none."""
+        """Return the number of each of `keys` (n,), int32, -1 for a key without one."""
         numbers = np.empty(len(keys), dtype=np.int32)
         find_keys(self.table, np.ascontiguousarray(keys), numbers)
         return numbers
@@ -70,10 +70,10 @@ class KeyNumbers:
 
 
 class ItemNumbers(KeyNumbers):
-    """Numbers of items, shared by what is learned from shoppers and by all catalogues.
+    """Numbers of items, shared by the learned behaviour and all catalogues.
 
     Attributes:
-        votes: scratch memory by item number, of the sources that add up votes.
+        votes: scratch memory by item number, for the sources that add up votes.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The port of candidate sources."""
+"""The interface of candidate sources."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from inference.retrieval.hits import Hits
 
 
 class CandidateSource(Protocol):
-    """Proposes items for a batch of queries."""
+    """A source of candidates for a batch of queries."""
 
     @property
     def name(self) -> str:
-        """What consumers read in `sources`."""
+        """The name that consumers read in `sources`."""
         ...
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write what the source finds for each query of the batch to its `place` of the hits.
+        """Write the items that the source finds for each query of the batch to its `place` of the hits.
 
-        It finds at most `hits.limit` available items, best first, ties by stable key; none where it has nothing to go
-        by.
+        It writes at most `hits.limit` available items, best first, ties by stable key. It writes none for a query
+        without the data that the source needs.
         """
         ...

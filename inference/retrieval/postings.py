@@ -1,4 +1,4 @@
-"""Lists of whole numbers that grow and shrink one by one and are read as an array: the lists of an inverted index."""
+"""The lists of an inverted index: integers that are added and removed one by one, and read as an array."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NOTHING: Values = np.empty(0, dtype=np.int64)
 
 
 class Postings:
-    """Distinct numbers, in no order that means anything."""
+    """Distinct numbers, in no particular order."""
 
     __slots__ = ("_length", "_values")
 
@@ -23,18 +23,18 @@ class Postings:
 
     @property
     def values(self) -> Values:
-        """The numbers, (n,), int64: to be read before the next change."""
+        """The numbers, (n,), int64, valid until the next change."""
         return self._values[: self._length]
 
     def add(self, value: int) -> None:
-        """Add a number that is not there yet."""
+        """Add a number that is not in the list yet."""
         if self._length == len(self._values):
             self._values = np.concatenate([self._values, np.empty_like(self._values)])
         self._values[self._length] = value
         self._length += 1
 
     def remove(self, value: int) -> None:
-        """Take a number out; nothing happens if it is not there."""
+        """Remove a number, if it is in the list."""
         places = np.flatnonzero(self.values == value)
         if len(places):
             self._length -= 1

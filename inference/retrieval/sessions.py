@@ -1,9 +1,9 @@
-"""Sessions like this one: what other shoppers acted on, close to the items that both sessions share.
+"""Session kNN: the items of similar sessions, above all those near to the items that both sessions share.
 
-V-SkNN (Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6) kept up to date one session at a time, with an inverted
-index as in VMIS-kNN (Kersbergen, Sprangers & Schelter 2022, doi:10.1145/3514221.3517901), and with the weight of
-nearness within a neighbour of STAN (Garg et al. 2019, doi:10.1145/3331184.3331322). Of the SAMPLE newest sessions n
-that share an item with the session s, the NEIGHBOURS most similar vote:
+The algorithm is V-SkNN (Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6), updated one session at a time with an
+inverted index as in VMIS-kNN (Kersbergen, Sprangers & Schelter 2022, doi:10.1145/3514221.3517901). The weight of
+nearness within a neighbour is that of STAN (Garg et al. 2019, doi:10.1145/3331184.3331322). Of the SAMPLE newest
+sessions n that share an item with the session s, the NEIGHBOURS most similar vote:
 
     sim(n) = Σ_{i ∈ s ∩ n} α_i idf(i)
     near(i, n) = 1 / (1 + |position of i − position of the newest shared item| / 2)
@@ -11,8 +11,8 @@ that share an item with the session s, the NEIGHBOURS most similar vote:
 
 with α = 1, 1/2, 1/3, … from the newest item of s on, and idf(i) = ln(1 + sessions / sessions with i).
 
-A session all of whose items are in s has nothing to propose and no vote. So the shopper's own session, as far as it has
-been published, does not count, unless it is longer than the items of s that are read.
+A session that has only items of s has nothing to propose and does not vote. So the shopper's own session, as far as it
+is published, votes only if it is longer than the items of s that are read.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from inference.retrieval.votes import results_of
 from inference.types import SessionItems
 
 CAPACITY = 50_000
-"""Sessions remembered; with WIDTH items each they take 400 bytes a session at the most, and as much in lists."""
+"""Number of sessions kept. With WIDTH items each, a session takes at most 400 bytes, and as much in lists."""
 WIDTH = 50
-"""Items of a session that are remembered, the newest."""
+"""Number of a session's newest items that are kept."""
 SAMPLE = 1000
 NEIGHBOURS = 100
 SLACK = 1.25
-"""An item's list of sessions may outgrow SAMPLE by this factor before the older ones are dropped."""
+"""Factor by which an item's list of sessions may exceed SAMPLE before the older ones are dropped."""
 
 FEWEST = 256
 
@@ -52,7 +52,7 @@ class Sessions:
 
     def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, width: int = WIDTH) -> None:
         if capacity < 1:
-            raise ValueError(f"capacity: at least 1 required, {capacity} came")
+            raise ValueError(f"capacity: required at least 1, got {capacity}")
         self._numbers = numbers
         longest = int(SAMPLE * SLACK)
         room = block_size(longest + 1)
@@ -63,7 +63,7 @@ class Sessions:
         return int(self._table.newest.table.sizes[HELD])
 
     def learn(self, records: Sequence[SessionItems]) -> None:
-        """Take over sessions, each in the place of its older state; one without items is forgotten."""
+        """Store sessions, each in place of its older state. A session without items is deleted."""
         number = len(records)
         starts = np.zeros(number + 1, dtype=np.int64)
         np.cumsum([len(record.items) for record in records], out=starts[1:])
@@ -79,12 +79,12 @@ class Sessions:
             done = learn_sessions(self._numbers.table, self._table, batch, done)
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write what the neighbours of each query's session had beside what it has."""
+        """Write the items of similar sessions that each query's session lacks."""
         numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
         vote_by_sessions(batch.records, numbers.table, self._table, numbers.votes, results)
 
     def _make_room(self) -> None:
-        """Make room for one more session of the greatest length: a kernel stops where there is none."""
+        """Make room for one more session of the greatest length. Kernels cannot allocate, so they stop without room."""
         table, width = self._table, self._table.items.shape[1]
         self._numbers.make_room(width)
         postings = with_room(table.postings, self._numbers.capacity, width * table.bounds.room)
@@ -101,11 +101,11 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class SessionsSource:
-    """What the neighbours of the session had beside what it has."""
+    """The items of similar sessions that the query's session lacks."""
 
     sessions: Sessions
     name: str = SESSIONS
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Let the neighbours of each query's session vote."""
+        """Write the hits of each query by the votes of similar sessions."""
         self.sessions.vote(batch, catalogue, hits, place)

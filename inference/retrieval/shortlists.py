@@ -1,4 +1,4 @@
-"""Retrieval of a batch: every source asked, and what they found merged into one shortlist for each query."""
+"""Retrieval for a batch: runs every source and merges their results into one shortlist for each query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference.types import Vector
 __all__ = ["RRF_OFFSET", "Candidates", "Shortlists", "find", "merge", "retrieve"]
 
 ALL = 2**31 - 1
-"""More than any query has candidates."""
+"""Limit above the number of candidates of any query."""
 
 
 class Candidates(NamedTuple):
@@ -33,8 +33,8 @@ class Candidates(NamedTuple):
         starts: int64 (n + 1,).
         rows: rows of the catalogue, int32 (C,).
         fused: the fused score of each, float32 (C,).
-        scores: each source's score, float32 (C, sources); 0 where a source did not propose the item.
-        ranks: 1 / the place that each source gave the item, float32 (C, sources); 0 where it did not propose it.
+        scores: the score in each source, float32 (C, sources); 0 if the source did not propose the item.
+        ranks: 1 / the rank in each source, float32 (C, sources); 0 if the source did not propose the item.
     """
 
     starts: npt.NDArray[np.int64]
@@ -56,19 +56,19 @@ class Shortlists:
         return len(self.queries)
 
     def own(self, number: int) -> slice:
-        """Return where the candidates of one query lie."""
+        """Return the slice of one query's candidates."""
         start, end = self.candidates.starts[number : number + 2].tolist()
         return slice(start, end)
 
     def first(self, most: int) -> Shortlists:
-        """Return the first `most` candidates of each query, or k where that is more."""
+        """Return the first `most` candidates of each query, or the first k if that is more."""
         parts = [self.own(place) for place in range(len(self))]
         counts = np.maximum(self.queries.records["k"], most).tolist()
         kept = [slice(each.start, min(each.stop, each.start + n)) for each, n in zip(parts, counts, strict=True)]
         return self._with(self.queries, kept)
 
     def take(self, places: Sequence[int]) -> Shortlists:
-        """Return those of the queries at `places`, in their order."""
+        """Return the shortlists of the queries at `places`, in their order."""
         return self._with(self.queries.take(places), [self.own(place) for place in places])
 
     def _with(self, queries: QueryBatch, parts: Sequence[slice]) -> Shortlists:
@@ -82,16 +82,16 @@ class Shortlists:
 def retrieve(
     sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int, most: int | None = None
 ) -> Shortlists:
-    """Return the candidates of a batch: from each source at most `limit`, of each query the first `most`.
+    """Return the candidates of a batch: from each source at most `limit`, for each query the first `most`.
 
-    Of a query that wants more, k; None for all that the sources found.
+    A query whose k is greater gets k candidates. `most` None keeps all that the sources found.
     """
     hits = find(sources, batch, catalogue, limit)
     return merge(tuple(source.name for source in sources), batch, catalogue, hits, most)
 
 
 def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int) -> Hits:
-    """Return what each source finds for each query. Sources of vectors share one search of the items."""
+    """Return the results of each source for each query. Vector sources share one search of the items."""
     hits = no_hits(len(batch), len(sources), limit)
     searches = []
     for place, source in enumerate(sources):
@@ -107,7 +107,7 @@ def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catal
 def merge(
     names: tuple[str, ...], batch: QueryBatch, catalogue: Catalogue, hits: Hits, most: int | None = None
 ) -> Shortlists:
-    """Fuse what the sources with these names found, leaving out what each query excludes."""
+    """Return the fused results of the sources with these names, without the items that each query excludes."""
     counts = np.maximum(batch.records["k"].astype(np.int64), ALL if most is None else most)
     candidates = fuse(hits, catalogue.table, catalogue.columns.keys, batch.exclude, batch.exclude_starts, counts)
     return Shortlists(batch, Candidates(*candidates), names)

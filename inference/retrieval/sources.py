@@ -1,4 +1,4 @@
-"""The candidate sources, each with all that is said of it elsewhere: one table."""
+"""The candidate sources: one table with everything that other modules need to know of each."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ __all__ = [
 class VectorSource:
     """The items nearest to one of the query's vectors, by cosine; `vector` is its place, or FOREMOST for new items.
 
-    `shortlists.retrieve` answers all sources of this kind by one search.
+    `shortlists.retrieve` runs one search for all sources of this kind.
     """
 
     name: str
@@ -81,12 +81,12 @@ class VectorSource:
 
 @dataclass(frozen=True, slots=True)
 class WordsSource:
-    """The items whose text has the words of the search: BM25, as a share of the greatest within reach."""
+    """The items whose text has the words of the search: BM25, as a share of the greatest possible score."""
 
     name: str = WORDS
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Search the words of the queries that have a text."""
+        """Search for the words of the queries that have a text."""
         columns = catalogue.columns
         for query, text in enumerate(batch.texts):
             if text:
@@ -96,16 +96,16 @@ class WordsSource:
 
 @dataclass(frozen=True, slots=True)
 class RepeatSource:
-    """What the shopper buys again: by how much of it was bought, and by its own rhythm.
+    """The items that the shopper buys again, by the number of purchases and by the item's own rhythm.
 
     With w, the purchases of an item decayed to now, t, the days since the last one, and d, the usual days between two,
 
         score = w / (w + 10) · rhythm(t / d),    rhythm(r) = 0.7 + 0.3 exp(−ln² r / (2 · 0.7²))
 
-    and a rhythm of 0.45 for what was bought once. The rhythm is the hazard of a log-normal renewal, near to a
+    and a rhythm of 0.45 for an item that was bought once. The rhythm is the hazard of a log-normal renewal, near to a
     purchase's usual time and flat far from it (after Anderson, Kumar, Tomkins & Vassilvitskii 2014,
-    doi:10.1145/2566486.2568018, and Bhagat, Muralidharan, Lobzhanidze & Vishwanath 2018, doi:10.1145/3219819.3219891);
-    its constants are what a year of grocery purchases showed, see docs/recommendations.md.
+    doi:10.1145/2566486.2568018, and Bhagat, Muralidharan, Lobzhanidze & Vishwanath 2018, doi:10.1145/3219819.3219891).
+    Its constants come from a year of grocery purchases, see docs/recommendations.md.
     """
 
     name: str = REPEAT
@@ -128,7 +128,7 @@ class TrendingSource:
 
 @dataclass(frozen=True, slots=True)
 class TrendingCategorySource:
-    """What trends in the shopper's own categories, beside the most popular item of each."""
+    """The popular items of the shopper's own categories, relative to the most popular item of each."""
 
     name: str = TRENDING_CATEGORY
 
@@ -139,7 +139,7 @@ class TrendingCategorySource:
 
 @dataclass(frozen=True, slots=True)
 class EverySource:
-    """All available items, whatever the query: for candidates that somebody else chose."""
+    """All available items, whatever the query, for candidates that the caller chose."""
 
     name: str = "given"
 
@@ -153,17 +153,17 @@ class EverySource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
-    """What there is to know of a source.
+    """The description of a source.
 
     Attributes:
-        name: what consumers read in `sources`.
-        title: what people read.
-        letter: one of the title's letters, which stands for the source where there is little room.
+        name: the name that consumers read in `sources`.
+        title: the name for people.
+        letter: one of the title's letters, which stands for the source in little space.
         reason: the kind of reason that the source gives, see `ranking.reasons`.
-        build: makes it, over what is learned from shoppers.
+        build: the factory of the source, over the learned behaviour.
         similarity: the feature that is the cosine to the source's vector.
         score: the feature that is √ of the source's score.
-        place: the feature that is 1 / the place that the source gave the item.
+        place: the feature that is 1 / the item's rank in the source.
     """
 
     name: str
@@ -231,16 +231,16 @@ SOURCES = (
         build=lambda _: TrendingSource(),
     ),
 )  # fmt: skip
-"""Every source, in the order in which people would give the reason, which is that of `names.NAMES`."""
+"""Every source, in the order of `names.NAMES`: the reason that people would give first comes first."""
 
 
 def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSource]:
-    """Make the sources with these names, in the order of `SOURCES`, over what is learned from shoppers.
+    """Make the sources with these names, in the order of `SOURCES`, over the learned behaviour.
 
     Raises:
-        ValueError: there is no source of that name.
+        ValueError: a name is not that of a source.
     """
     wanted = set(names)
     if unknown := sorted(wanted.difference(NAMES)):
-        raise ValueError(f"sources: some of {', '.join(NAMES)} required, {', '.join(map(repr, unknown))} came")
+        raise ValueError(f"sources: required some of {', '.join(NAMES)}, got {', '.join(map(repr, unknown))}")
     return [source.build(behaviour) for source in SOURCES if source.name in wanted]

@@ -1,8 +1,8 @@
 """A sparse index: documents by their words, scored by BM25, changed one document at a time.
 
-BM25: Robertson & Zaragoza 2009, doi:10.1561/1500000019, with the idf ln(1 + (N − n + ½) / (n + ½)), which is positive
-also for words that most documents have; so there is no list of stop words. Documents give frequencies that their
-fields' weights are already in: the simple BM25F of Robertson, Zaragoza & Taylor 2004, doi:10.1145/1031171.1031181.
+BM25: Robertson & Zaragoza 2009, doi:10.1561/1500000019, with the idf ln(1 + (N − n + ½) / (n + ½)). It is positive also
+for words that most documents have, so there is no list of stop words. The frequencies of a document include the weights
+of its fields: the simple BM25F of Robertson, Zaragoza & Taylor 2004, doi:10.1145/1031171.1031181.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from inference.retrieval.postings import NOTHING, Postings, Values
 from inference.retrieval.tokens import Word
 
 K1 = 1.2
-"""How soon more of a word stops counting."""
+"""Saturation of the frequency of a word: the smaller, the less repetitions count."""
 B = 0.75
-"""How much a long document needs more of a word."""
+"""Length normalisation: the greater, the less a word counts in a long document."""
 
 
 class Document(NamedTuple):
@@ -31,7 +31,7 @@ class Document(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Documents (n,) and the share of the greatest score within reach that each has, (n,), in [0, 1)."""
+    """Documents (n,) and their scores as shares of the greatest possible score, (n,), in [0, 1)."""
 
     documents: Numbers
     shares: Sums
@@ -54,7 +54,7 @@ class SparseIndex:
         return self._documents
 
     def add(self, number: int, document: Document) -> None:
-        """Add a document under a number that is free."""
+        """Add a document under a free number."""
         while number >= len(self._lengths):
             self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
             self._scratch = scratch(len(self._lengths))
@@ -73,7 +73,7 @@ class SparseIndex:
             held.add(code)
 
     def remove(self, number: int, document: Document) -> None:
-        """Take out a document, given as it was added."""
+        """Remove a document; `document` must be the one that was added."""
         self._norms = None
         self._documents -= 1
         self._total_length -= document.length
@@ -85,10 +85,10 @@ class SparseIndex:
                 del self._postings[token]
 
     def search(self, words: Iterable[Word]) -> Matches:
-        """Return every document that has some of the `words`, and its share of the score within reach.
+        """Return every document that has any of the `words`, and its score as a share of the greatest possible one.
 
-        The share is Σ score(word) / Σ greatest score(word): a word that no document has lowers it as the rarest would.
-        A document's score for a word is that of its best reading.
+        The share is Σ score(word) / Σ greatest score(word). A word that no document has lowers it as the rarest word
+        would. A document's score for a word is that of its best reading.
         """
         search = self._search({word: self._weight(word) for word in words})
         most = min(len(search.postings), self._documents)
@@ -97,13 +97,16 @@ class SparseIndex:
         return Matches(documents[:found], shares[:found])
 
     def idf(self, token: str) -> float:
-        """Return how much a token tells, by the number of documents that have it."""
+        """Return the inverse document frequency of a token."""
         held = self._postings.get(token)
         having = 0 if held is None else 1 if isinstance(held, int) else len(held)
         return log(1 + (self._documents - having + 0.5) / (having + 0.5))
 
     def _weight(self, word: Word) -> float:
-        """Return the greatest idf among the tokens of the first reading that is known in full, else that of none."""
+        """Return the weight of a word: the greatest idf among the tokens of its first reading that is known in full.
+
+        Without such a reading it is the idf of a token that no document has.
+        """
         for reading in word:
             if all(token in self._postings for token in reading):
                 return max(map(self.idf, reading))
@@ -146,7 +149,7 @@ class SparseIndex:
 
 
 def document(fields: Sequence[tuple[float, Sequence[Word]]]) -> Document:
-    """Make a document of fields, each with its weight, a multiple of `STEP`. Every reading of a word is indexed."""
+    """Return a document of fields, each with its weight, a multiple of `STEP`. Every reading of a word is indexed."""
     frequencies: dict[str, float] = {}
     length = 0.0
     for weight, words in fields:
@@ -158,6 +161,6 @@ def document(fields: Sequence[tuple[float, Sequence[Word]]]) -> Document:
 
 
 def _codes(number: int, document: Document) -> Iterable[tuple[str, int]]:
-    """Yield each token with the document's number and the frequency in one whole number."""
+    """Yield each token with its posting: the document's number and the frequency in one integer."""
     for token, frequency in document.frequencies.items():
         yield token, number << BITS | min(round(frequency / STEP), MOST)

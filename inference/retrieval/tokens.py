@@ -1,9 +1,9 @@
-"""Words of texts as an index knows them: the same for items and for queries. Pure.
+"""Tokenisation of texts for the word index, the same for items and for queries. No I/O.
 
-A text is put into NFKC and case-folded; its words are runs of Unicode letters and digits, with the punctuation inside
-them. A word has readings, each a sequence of tokens, of which the first is the word itself: `wh-1000xm4` is also
-`wh1000xm4`, `wh 1000xm4` and `wh 1000 xm 4`, so that however a shopper types a model number, some reading of it is
-among those of the item's. Chinese and Japanese have no spaces: their words are read as pairs of characters.
+A text is converted to NFKC and case-folded. Its words are runs of Unicode letters and digits, with the punctuation
+inside them. A word has readings, each a sequence of tokens; the first reading is the word itself. `wh-1000xm4` is also
+`wh1000xm4`, `wh 1000xm4` and `wh 1000 xm 4`. So some reading of a model number matches one of the item's, however a
+shopper types it. Chinese and Japanese have no spaces: their words are read as pairs of characters.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _ATOMS = re.compile(r"\d+|[^\W\d_]+")
 _POSSESSIVE = re.compile(r"['’]s?(?!\w)")
 _ACCENTED_LATIN = re.compile(r"([a-z])[\u0300-\u036f]+")
 _SIGNS = str.maketrans(dict.fromkeys("™®©℠", " "))
-"""NFKC would make letters of some of them."""
+"""Signs that become spaces. NFKC would turn some of them into letters."""
 _MAX_WORD = 64
-"""Longer ones are cut: nobody types them, and each token is kept."""
+"""Greatest length of a word. Longer words are cut: shoppers do not type them, and each token takes memory."""
 
 
 def words(text: str) -> list[Word]:
@@ -55,7 +55,7 @@ def readings(word: str) -> Word:
 def singular(token: str) -> str:
     """Fold an English plural: the S stemmer of Harman 1991 with `es` dropped after a sibilant. Other words stay.
 
-    Nothing else is folded: a stemmer that goes further takes words of a shop for one another. Harman 1991,
+    Nothing else is folded: a stronger stemmer confuses different words of a shop. Harman 1991,
     doi:10.1002/(SICI)1097-4571(199101)42:1<7::AID-ASI2>3.0.CO;2-P.
 
     >>> [singular(word) for word in ("batteries", "watches", "cables", "glass", "bus", "xs")]

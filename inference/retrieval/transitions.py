@@ -1,4 +1,4 @@
-"""Items that shoppers act on in the same sessions as the items at hand.
+"""Items that co-occur with the items at hand in the sessions of shoppers.
 
 Item-to-item neighbours as in Sarwar, Karypis, Konstan & Riedl 2001, doi:10.1145/371920.372071, learned one event at a
 time. With c(i, j) = before_i[j] + before_j[i], the weight of the transitions between two items in either direction,
@@ -6,9 +6,9 @@ decayed to the time of j, and the mass m(j), the weight of all actions on j,
 
     share(i | j) = c(i, j) / (m(j) + 1),    score(i) = min(1, Σ_j α_j share(i | j) / Σ_j α_j)
 
-over the session's items j, the newest first with α = 1, 1/2, 1/3, … The 1 is one action's weight: what happened once is
-not yet a habit. The source `next` does the same for the last item alone, and what came after an item counts double:
-sequential rules, as in Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6.
+over the session's items j, the newest first with α = 1, 1/2, 1/3, … The 1 is the weight of one action: a single
+occurrence is weak evidence. The source `next` does the same for the last item alone, and items acted on after it count
+double: sequential rules, as in Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class ItemTransitions:
         return len(self._cooccurrence)
 
     def learn(self, records: Sequence[ItemNeighbours]) -> None:
-        """Take over records, each in the place of the item's older one; one without mass forgets the item."""
+        """Store records, each in place of the item's older one. A record without mass deletes the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
 
     def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
-        """Return for each of `keys` (L,) which of its query's items goes with it most often, (L,); 0 if none does.
+        """Return for each of `keys` (L,) the query's item with which it co-occurs most often, (L,); 0 if there is none.
 
-        The keys of query i are `keys[starts[i]:starts[i + 1]]`. Its items are those of the session, or at the start of
-        one those remembered from earlier ones. Of equally frequent items it is the one with the greatest key.
+        The keys of query i are `keys[starts[i]:starts[i + 1]]`. The items of a query are those of the session, or at
+        its start those remembered from earlier ones. Of equally frequent items it is the one with the greatest key.
         """
         number = len(keys)
         lists = Lists(starts, keys, np.zeros(number, dtype=np.uint64), np.empty(number, dtype=np.int32))
@@ -57,14 +57,14 @@ class ItemTransitions:
         return lists.partners
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
-        """Write what goes with the items of each query."""
+        """Write the items that co-occur with the items of each query."""
         numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
         vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
 
 
 @dataclass(frozen=True, slots=True)
 class TransitionsSource:
-    """What goes with the items of the session: with the newest `most`, those before them counting `backwards`."""
+    """The items that co-occur with the newest `most` of the session; items acted on before them count `backwards`."""
 
     transitions: ItemTransitions
     name: str = TOGETHER
@@ -72,5 +72,5 @@ class TransitionsSource:
     backwards: float = 1.0
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Score what goes with each query's items, without those items."""
+        """Write the items that co-occur with each query's items, without those items."""
         self.transitions.vote(batch, catalogue, hits, place, Rule(self.most, self.backwards))

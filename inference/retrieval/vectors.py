@@ -1,9 +1,9 @@
 """Vectors as small integers, so that every similarity is exact.
 
-A unit vector is stored as int8, its largest component at ±127. Products of two such vectors are integers whose
-partial sums stay below 2²⁴, where float32 is exact: any BLAS, batch size or number of threads computes the same bits.
-That is why a replay ranks as the stream did, and why equal items tie exactly. The rounding costs less than 1e-3 of a
-cosine on average, and seldom more than 2e-3, at 384 dimensions.
+A unit vector is stored as int8, with its largest component at ±127. Products of two such vectors are integers whose
+partial sums stay below 2²⁴, where float32 is exact. So any BLAS, batch size or number of threads computes the same
+bits: a replay ranks as the stream did, and equal items tie exactly. At 384 dimensions the rounding costs less than 1e-3
+of a cosine on average, and seldom more than 2e-3.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from inference.types import Vector
 
 LARGEST = 127
 MAX_DIM = 2**24 // LARGEST**2
-"""Above this many dimensions a dot product could leave the integers that float32 holds exactly."""
+"""Greatest number of dimensions at which every dot product is an integer that float32 holds exactly."""
 
 Int8Vector = npt.NDArray[np.int8]
 
@@ -34,6 +34,6 @@ def inverse_norms(integers: Vector) -> Vector:
 
 
 def dequantise(vector: Int8Vector) -> Vector:
-    """Return the unit vectors (..., dim), float32, that int8 vectors stand for."""
+    """Return the unit vectors (..., dim), float32, that int8 vectors represent."""
     integers = vector.astype(np.float32)
     return np.asarray(integers * inverse_norms(integers)[..., None], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Where sources that add up votes write: the available items of one catalogue, one source's part of the hits."""
+"""The destination of sources that add up votes: their part of the hits, for the available items of one catalogue."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from inference.retrieval.numbers import ItemNumbers
 
 
 def results_of(numbers: ItemNumbers, catalogue: Catalogue, hits: Hits, place: int) -> Results:
-    """Return where the source at a place writes its hits; `numbers` are those of the items that it votes for.
+    """Return the arrays to which the source at a place writes its hits. `numbers` are the item numbers of its votes.
 
     Raises:
-        ValueError: the catalogue goes by other numbers, so that each vote would count for another item.
+        ValueError: the catalogue has other item numbers, so each vote would count for another item.
     """
     if catalogue.numbers is not numbers:
-        raise ValueError("catalogue: the item numbers of the behaviour behind its sources required, others came")
+        raise ValueError("catalogue: required the item numbers of the behaviour behind its sources, got others")
     columns = catalogue.columns
     return Results(catalogue.row_of, columns.available, columns.keys, hits.rows, hits.scores, hits.counts, place)

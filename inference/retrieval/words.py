@@ -1,7 +1,7 @@
-"""Words: the items whose text has the words of the search, the rare ones above all.
+"""The word index of the catalogue: finds items whose text has the words of a search, above all the rare ones.
 
-Vectors know what a text is about and blur what it says to the letter: model numbers, sizes and brand names that the
-encoder never met are found here.
+Vectors capture the topic of a text but blur its exact words. Model numbers, sizes and brand names that the encoder was
+not trained on are found here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from inference.retrieval.tokens import words
 from inference.types import Item
 
 FIELD_WEIGHTS = {"title": 3.0, "brand": 2.0, "category": 1.0, "attributes": 1.0, "description": 0.5}
-"""A word in the title says more of what an item is than one in its description."""
+"""Weights of the fields: a word in the title describes an item better than one in its description."""
 MAX_CHARS = 2000
-"""Of each field: a description may be a novel."""
+"""Characters of each field that are indexed: a description may be very long."""
 
 
 class WordIndex:
-    """The catalogue's items by their words. Its owner says which item a row had."""
+    """The catalogue's items by their words. The caller keeps the item of each row."""
 
     def __init__(self) -> None:
         self._index = SparseIndex()
@@ -26,7 +26,7 @@ class WordIndex:
         return len(self._index)
 
     def replace(self, row: int, old: Item | None, new: Item | None) -> None:
-        """Put `new` in the place of `old`, the item that was indexed under `row`; None for no item."""
+        """Replace `old`, the item that was indexed under `row`, by `new`; None stands for no item."""
         if old is not None and new is not None and _texts(old) == _texts(new):
             return
         if old is not None:
@@ -35,7 +35,7 @@ class WordIndex:
             self._index.add(row, _document(new))
 
     def search(self, text: str) -> Matches:
-        """Return the rows with some of the query's words, and BM25 as a share of the greatest within reach."""
+        """Return the rows with any of the query's words, and BM25 as a share of the greatest possible score."""
         return self._index.search(words(text))
 
 

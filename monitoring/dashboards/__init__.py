@@ -1,4 +1,4 @@
-"""Grafana's dashboards, one module each, written as tables of panels: title, text, unit, query, limits."""
+"""Grafana dashboards, one per module, as tables of panels: title, description, unit, queries, thresholds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ DASHBOARDS: tuple[Dashboard, ...] = (
 
 
 def files() -> dict[str, str]:
-    """Return the JSON of each dashboard, by its path."""
+    """Return the JSON of each dashboard, keyed by path."""
     encoder = JSONEncoder(sort_keys=True, indent=2)
     return {f"monitoring/grafana/dashboards/{each.uid}.json": encoder.encode(each) + "\n" for each in DASHBOARDS}

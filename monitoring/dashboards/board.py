@@ -1,4 +1,4 @@
-"""What all dashboards share: variables, annotations, links, and a grid of 24 columns."""
+"""The parts that all dashboards share: variables, annotations, links, and a grid of 24 columns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels beside each other, each as wide as the others."""
+    """Panels of equal width in one row."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -37,7 +37,7 @@ class Row:
 
 
 def row(title: str, *panels: Panel, height: int = 8) -> Row:
-    """Put panels beside each other under a heading."""
+    """Return a row of panels under a heading."""
     return Row(title, panels, height)
 
 
@@ -49,7 +49,7 @@ def board(
     runbooks: Sequence[str],
     variables: Sequence[CustomVariable] = (),
 ) -> models.Dashboard:
-    """Make a dashboard of rows, with links to these runbooks, and `variables` beside those that all have."""
+    """Build a dashboard of rows, with links to `runbooks`, and with `variables` besides the shared ones."""
     made = _empty(name, title, text)
     for variable in (*_variables(), *variables):
         made.with_variable(variable)
@@ -108,7 +108,7 @@ def _annotations() -> tuple[AnnotationQuery, ...]:
     return (
         _annotation("Model change", "purple", f"{swaps} > 0", "{{job}}"),
         _annotation("Rebalance", "yellow", f"{rebalances} > 0", "{{job}}"),
-        # Its value is the moment itself, in milliseconds: right whatever the step.
+        # The value is the start time itself, in milliseconds, so it does not depend on the step of the query.
         _annotation("Restart", "blue", started, "{{instance}}").use_value_for_time(True),
     )
 
@@ -129,4 +129,4 @@ def _links(runbooks: Sequence[str]) -> tuple[DashboardLink, ...]:
 
 def _runbook(title: str, name: str) -> DashboardLink:
     link = DashboardLink(title).type(models.DashboardLinkType.LINK).icon("doc").url(page(name))
-    return link.tooltip("What the alerts mean and what to do").target_blank(True)
+    return link.tooltip("Meaning of the alerts, and remedies").target_blank(True)

@@ -1,4 +1,4 @@
-"""The stream: what comes in, what waits, who owns which partitions, what is refused."""
+"""Messages in Kafka: traffic, lag, owners of partitions, and refused messages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from monitoring.dashboards.panels import above, timeseries
 from monitoring.dashboards.queries import STEP, increase, of, of_all, quantiles, rate, total
 
 KNOWN = f"{of('lag_known_timestamp_seconds')} > 0"
-"""When a worker was last told where the logs end; nothing where it never was."""
+"""Time of the brokers' last answer about the ends of the logs. A worker without an answer has no value."""
 
 LAG = row(
     "Lag",
     timeseries(
         "Lag in seconds",
-        "Age of the oldest message that waits or is under way, of the worker that is furthest behind.",
+        "Age of the oldest message that waits or is in flight, on the worker that is furthest behind.",
         "s",
         {"{{topic}}": total(of("consumer_lag_seconds"), "topic", how="max")},
         above(30, 5),
@@ -21,21 +21,21 @@ LAG = row(
     ),
     timeseries(
         "Lag in messages",
-        "From the committed offset to the end of the log.",
+        "Records from the committed offset, or from the fetch position if nothing is in flight, to the end of the log.",
         "short",
         {"{{topic}}": total(of("consumer_lag_records"), "topic")},
         none="no partitions owned",
     ),
     timeseries(
         "Partitions furthest behind",
-        "The ten with the most messages that wait. One alone is a key that does too much, or a message that is stuck.",
+        "The ten partitions with the most waiting messages. A single one has a very busy key or a stuck message.",
         "short",
         {"{{topic}}/{{partition}}": f"topk(10, {total(of('consumer_lag_records'), 'topic', 'partition')})"},
         none="no partitions owned",
     ),
     timeseries(
         "Growth of the lag",
-        "Above 0 for long, more comes in than the workers can do.",
+        "Growth of the lag in messages per second. If it stays above 0, more messages arrive than workers process.",
         "cps",
         {"{{topic}}": total(f"deriv({of('consumer_lag_records')}[{STEP}])", "topic")},
         none="no partitions owned",
@@ -45,28 +45,28 @@ LAG = row(
 FLOW = row(
     "Flow",
     timeseries(
-        "Messages taken",
-        "By topic, whatever became of them.",
+        "Messages processed",
+        "Messages by topic, with any outcome.",
         "cps",
         {"{{topic}}": rate("events_total", by=("topic",))},
         stacked=True,
     ),
     timeseries(
-        "Not as usual",
-        "Refused (invalid), applied before (replayed), or older than what the shopper did last (late).",
+        "Invalid, replayed and late messages",
+        "Messages refused (invalid), applied before (replayed), or older than the shopper's latest event (late).",
         "cps",
         {"{{topic}}, {{outcome}}": rate("events_total", 'outcome!="ok"', by=("topic", "outcome"))},
     ),
     timeseries(
         "Dead letters",
-        "Messages that were refused and put on the topic of dead letters, by reason.",
+        "Refused messages that went to the dead-letter topic, by reason.",
         "cps",
         {"{{reason}}": rate("dead_letters_total", by=("reason",))},
         above(1, 0.1),
     ),
     timeseries(
-        "Under way",
-        "Interactions that were read and not yet answered, by worker.",
+        "In flight",
+        "Interactions read and not yet answered, by worker.",
         "short",
         {"{{instance}}": total(of("events_in_flight"), "instance")},
         none="no workers",
@@ -77,7 +77,7 @@ PARTITIONS = row(
     "Partitions",
     timeseries(
         "Without an owner",
-        "Partitions that no worker owns, chosen or not. For a moment during a rebalance; else their shoppers wait.",
+        "Partitions that no worker owns, selected or not. Their shoppers wait. A short peak in a rebalance is normal.",
         "none",
         {
             "{{topic}}": f"{total(of_all('partitions'), 'topic', how='max')}"
@@ -88,7 +88,7 @@ PARTITIONS = row(
     ),
     timeseries(
         "Owned by each worker",
-        "Of all topics together. Workers that own none are too many.",
+        "Partitions of all topics, by worker. A worker without a partition has nothing to do.",
         "none",
         {"{{instance}}": total(of("assigned_partitions"), "instance")},
         stacked=True,
@@ -96,14 +96,14 @@ PARTITIONS = row(
     ),
     timeseries(
         "Rebalances",
-        "Begun lately. Many in a row: workers come and go, or are silent for longer than a session.",
+        "Rebalances started. If they repeat, workers come and go, or heartbeats exceed the session time-out.",
         "none",
         {"{{instance}}": increase("rebalances_total", by=("instance",))},
         none="no workers",
     ),
     timeseries(
-        "Time of a rebalance",
-        "Until messages flow again, recovery included.",
+        "Rebalance duration",
+        "Time from the start of a rebalance until messages flow again, recovery included.",
         "s",
         quantiles("rebalance_seconds", 0.5, 0.99),
         above(120, 30),
@@ -114,15 +114,15 @@ PARTITIONS = row(
 COMMITS = row(
     "Commits and brokers",
     timeseries(
-        "Committed",
-        "How fast committed offsets grow. At 0 under lag, a partition is stuck.",
+        "Committed messages",
+        "Growth of the committed offsets per second. If it is 0 while there is lag, a partition is stuck.",
         "cps",
         {"{{topic}}": total(f"deriv({of('consumer_offset')}[{STEP}])", "topic")},
         none="no partitions owned",
     ),
     timeseries(
-        "Time of a commit",
-        "As the brokers take it.",
+        "Commit duration",
+        "Time until the brokers acknowledge an offset commit.",
         "s",
         quantiles("commit_seconds", 0.5, 0.99),
         above(2.5, 0.5),
@@ -130,14 +130,14 @@ COMMITS = row(
     ),
     timeseries(
         "Commits",
-        "By worker.",
+        "Offset commits, by worker.",
         "ops",
         {"{{instance}}": rate("commit_seconds_count", by=("instance",))},
         none="no workers",
     ),
     timeseries(
         "Brokers' last answer",
-        "Since brokers last told a worker where the logs end. Beyond a few seconds, the lag shown is of that time.",
+        "Time since the brokers last reported the ends of the logs. Beyond a few seconds, the lag shown is that old.",
         "s",
         {"{{instance}}": f"time() - {total(KNOWN, 'instance', how='max')}"},
         above(120, 30),
@@ -148,7 +148,7 @@ COMMITS = row(
 DASHBOARD = board(
     "kafka",
     "Stream and Kafka",
-    "What comes in, what waits, who owns which partitions, what is refused.",
+    "Traffic, lag, owners of partitions, and refused messages.",
     LAG,
     FLOW,
     PARTITIONS,

@@ -1,4 +1,4 @@
-"""The objective in PromQL: how many of the lists came in time."""
+"""The service objective in PromQL: the share of the lists that are in time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ ANSWERED = rate(f"{LATENCY}_count")
 IN_TIME = (
     CustomVariable("slo_threshold")
     .label("In time, s")
-    .description(f"Up to so many seconds after its event a list is in time; the objective is of {THRESHOLD_S} s.")
+    .description(f"A list is in time if it is delivered this soon after its event. The objective uses {THRESHOLD_S} s.")
     .values(",".join(map(str, END_TO_END)))
     .current(VariableOption(selected=True, text=str(THRESHOLD_S), value=str(THRESHOLD_S)))
 )
 
 
 def attained(window: str) -> str:
-    """Share of the lists within the threshold that is chosen, of all in a window."""
+    """Share of the lists in a window that are within the selected threshold."""
     within = rate(f"{LATENCY}_bucket", 'le="$slo_threshold"', window=window)
     return share(within, rate(f"{LATENCY}_count", window=window))
 
 
 def spent(window: str) -> str:
-    """Late lists in a window, as a multiple of those that the objective allows."""
+    """Late lists in a window, as a multiple of the number that the objective allows."""
     return f"(1 - {attained(window)}) / {1 - OBJECTIVE:g}"

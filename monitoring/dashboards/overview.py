@@ -1,4 +1,4 @@
-"""What an operator looks at first: whether shoppers are served within the objective, and by how many workers."""
+"""The first dashboard to read: whether shoppers get their lists in time, and how many workers serve them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ FALLBACKS = share(rate("fallbacks_total"), ANSWERED)
 
 NOW = row(
     "Now",
-    stat("Events", "Shoppers' events answered with a list.", "eps", ANSWERED),
-    stat("p50", "Half of the lists come within this time of their event.", "s", quantile(0.5, LATENCY), LATE),
-    stat("p99", "99 of 100 lists come within this time of their event.", "s", quantile(0.99, LATENCY), LATE),
+    stat("Events", "Shoppers' events that got a list, per second.", "eps", ANSWERED),
+    stat("p50", "Half of the lists are delivered within this time of their event.", "s", quantile(0.5, LATENCY), LATE),
+    stat("p99", "99 of 100 lists are delivered within this time of their event.", "s", quantile(0.99, LATENCY), LATE),
     stat(
         "SLO attainment",
-        "Share of the lists within the threshold, of all in the time shown.",
+        "Share of the lists in the time range shown that are within the threshold.",
         "percentunit",
         attained(SHOWN),
         below(OBJECTIVE, (1 + OBJECTIVE) / 2),
     ),
     stat(
         "Error budget left",
-        f"Of the late lists that {OBJECTIVE:.0%} in time allow in {PERIOD}, or as far back as Prometheus remembers.",
+        f"Unspent share of the error budget of {PERIOD}, in which {OBJECTIVE:.0%} of the lists must be in time."
+        " The period is shorter if Prometheus holds less data.",
         "percentunit",
         f"1 - {spent(PERIOD)}",
         below(0, 0.25),
     ),
     stat(
         "Lag",
-        "Age of the oldest message that waits or is under way.",
+        "Age of the oldest message that waits or is in flight.",
         "s",
         total(of("consumer_lag_seconds"), how="max"),
         above(30, 5),
@@ -40,14 +41,14 @@ NOW = row(
     ),
     stat(
         "Fallbacks",
-        "Share of the lists that were made without the model, or without the search's vector.",
+        "Share of the lists that the model did not rank, or ranked without the vector of the search.",
         "percentunit",
         FALLBACKS,
         above(0.05, 0.01),
     ),
     stat(
         "Unreachable workers",
-        "Workers that Prometheus knows of and cannot scrape.",
+        "Workers that Prometheus has found but cannot scrape.",
         "none",
         f"sum(1 - {of('up')})",
         above(1),
@@ -60,7 +61,7 @@ LATENCIES = row(
     "Latency",
     timeseries(
         "From event to list",
-        "From the moment the broker took the event until its list was delivered. Points are lists, by their ids.",
+        "From the broker's append of the event to the delivery of its list. Points are single lists with their ids.",
         "s",
         quantiles(LATENCY, 0.5, 0.9, 0.99, 0.999),
         LATE,
@@ -68,34 +69,34 @@ LATENCIES = row(
     ),
     timeseries(
         "p99 by trigger",
-        "By what the shopper did.",
+        "99th percentile of the latency, by the shopper's action.",
         "s",
         {"{{trigger}}": quantile(0.99, LATENCY, by=("trigger",))},
         LATE,
     ),
-    heatmap("Distribution", "How many lists took how long.", "s", LATENCY),
+    heatmap("Distribution", "Number of lists by latency.", "s", LATENCY),
 )
 
 OBJECTIVES = row(
     "Objective",
     timeseries(
         "Within the threshold",
-        "Share of the lists that came within the threshold chosen above.",
+        "Share of the lists that are within the threshold selected above.",
         "percentunit",
         {"within $slo_threshold s": attained("$__rate_interval")},
         below(OBJECTIVE, (1 + OBJECTIVE) / 2),
     ),
     timeseries(
         "Burn rate",
-        f"How many times faster the error budget is spent than would last for {PERIOD}."
-        " Alerts judge it over longer windows: 14.4 and 6 wake somebody, 1 is a ticket.",
+        f"Speed at which the error budget is spent. At 1, the budget lasts exactly {PERIOD}."
+        " Alerts use longer windows: they page at 14.4 and at 6, and open a ticket at 1.",
         "none",
         {"burn rate": spent("$__rate_interval")},
         above(6, 1),
     ),
     timeseries(
         "Fallbacks by reason",
-        "Share of the lists that were made without the model, or without the search's vector.",
+        "Share of the lists that the model did not rank, or ranked without the vector of the search.",
         "percentunit",
         {"{{reason}}": shares(rate("fallbacks_total", by=("reason",)), ANSWERED)},
         above(0.05, 0.01),
@@ -106,21 +107,21 @@ WORKERS = row(
     "Traffic and workers",
     timeseries(
         "Lists by trigger",
-        "Lists delivered, by what the shopper did.",
+        "Delivered lists, by the shopper's action.",
         "eps",
         {"{{trigger}}": rate(f"{LATENCY}_count", by=("trigger",))},
         stacked=True,
     ),
     timeseries(
         "Lists by worker",
-        "A worker that does much more than the others owns a partition that does.",
+        "Delivered lists, by worker. A worker far above the others owns a busy partition.",
         "eps",
         {"{{instance}}": rate(f"{LATENCY}_count", by=("instance",))},
         stacked=True,
     ),
     states(
         "Ready",
-        "Whether each worker serves: partitions assigned, tables recovered, model verified, catalogue read.",
+        "Whether each worker is ready: partitions assigned, tables recovered, model verified, catalogue read.",
         total(of("ready"), "instance", how="max"),
         {0: ("not ready", "red"), 1: ("ready", "green")},
     ),
@@ -129,7 +130,7 @@ WORKERS = row(
 DASHBOARD = board(
     "overview",
     "Overview and SLO",
-    "Are shoppers served in time, and by how many workers?",
+    "Whether shoppers get their lists in time, and how many workers serve them.",
     NOW,
     LATENCIES,
     OBJECTIVES,

@@ -1,4 +1,4 @@
-"""The page that lists every panel: what it shows and from which metrics, for those who have no Grafana open."""
+"""The page that lists the metrics and the meaning of every panel, for readers without Grafana."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from monitoring.dashboards import DASHBOARDS
 HEAD = """\
 # Dashboards
 
-What operators see in Grafana, panel by panel. This page and the dashboards have one source: `monitoring/dashboards`,
-written out by `python -m monitoring`.
+This page describes each Grafana panel. `python -m monitoring` generates the page and the dashboards from
+`monitoring/dashboards`.
 """
 
 
 def files() -> dict[str, str]:
-    """Return the page, by its path."""
+    """Return the page, keyed by path."""
     return {"docs/dashboards.md": "\n".join([HEAD, *map(_section, DASHBOARDS)])}
 
 
 def _section(board: Dashboard) -> str:
-    lines = [f"## {board.title}", "", f"{board.description}", "", "| Panel | Shows |", "|---|---|"]
+    lines = [f"## {board.title}", "", f"{board.description}", "", "| Panel | Meaning |", "|---|---|"]
     return "\n".join([*lines, *map(_line, board.panels or ()), ""])
 
 

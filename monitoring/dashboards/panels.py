@@ -1,4 +1,4 @@
-"""The four kinds of panels. Each names its metrics, shows a word where there is no number, and has its limits."""
+"""The four kinds of panels. Each names its metrics, shows a text if it has no data, and may have thresholds."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from monitoring.dashboards.queries import increase
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 NO_TRAFFIC = "no traffic"
 METRIC = re.compile(r"(\w+?)(?:_bucket|_sum|_count)?\{")
-"""A metric's name in a query, where every selector has its braces; a histogram's without its series' endings."""
+"""Matches a metric's name in a query. Every selector has braces, and a histogram's name comes without a suffix."""
 
 Panel = stats.Panel | lines.Panel | heatmaps.Panel | statetimeline.Panel
 P = TypeVar("P", stats.Panel, lines.Panel, heatmaps.Panel, statetimeline.Panel)
 
 
 def above(bad: float | None = None, warn: float | None = None) -> ThresholdsConfig:
-    """Green, yellow from `warn` on, red from `bad` on."""
+    """Green; yellow at `warn` and above; red at `bad` and above."""
     return _steps((None, "green"), (warn, "yellow"), (bad, "red"))
 
 
 def below(bad: float, warn: float | None = None) -> ThresholdsConfig:
-    """Red below `bad`, yellow below `warn`, else green."""
+    """Red below `bad`; yellow below `warn`; green otherwise."""
     if warn is None:
         return _steps((None, "red"), (bad, "green"))
     return _steps((None, "red"), (bad, "yellow"), (warn, "green"))
@@ -53,7 +53,7 @@ def below(bad: float, warn: float | None = None) -> ThresholdsConfig:
 def stat(
     title: str, text: str, unit: str, query: str, limits: ThresholdsConfig | None = None, none: str = NO_TRAFFIC
 ) -> stats.Panel:
-    """One number, of now."""
+    """Return a panel with the current value of one query."""
     panel = _showing(stats.Panel(), unit, limits, none).graph_mode(BigValueGraphMode.NONE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     return _asking(panel, title, text, [_query(title, query).instant()])
@@ -70,7 +70,7 @@ def timeseries(
     stacked: bool = False,
     exemplars: bool = False,
 ) -> lines.Panel:
-    """Lines over time, by their legends; limits are dashed. Stacked, they are areas that add up."""
+    """Return lines over time; `queries` are keyed by legend. Thresholds are dashed. Stacked lines add up as areas."""
     panel = _showing(lines.Panel(), unit, limits, none).show_points(VisibilityMode.AUTO).axis_soft_min(0)
     panel.legend(common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST))
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
@@ -83,7 +83,7 @@ def timeseries(
 
 
 def heatmap(title: str, text: str, unit: str, histogram: str) -> heatmaps.Panel:
-    """How a histogram's observations lie, over time; `unit` is that of what was observed."""
+    """Return the distribution of a histogram's observations over time; `unit` is the unit of the observations."""
     color = heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").exponent(0.5).steps(64)
     panel = _showing(heatmaps.Panel(), "short").color(color).y_axis(heatmaps.YAxisConfig().unit(unit))
     buckets = _query("{{le}}", increase(f"{histogram}_bucket", by=("le",)))
@@ -91,7 +91,7 @@ def heatmap(title: str, text: str, unit: str, histogram: str) -> heatmaps.Panel:
 
 
 def states(title: str, text: str, query: str, names: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
-    """Each worker's state over time; states have names and colours."""
+    """Return the state of each worker over time; `names` gives the name and the colour of each value."""
     results = {str(value): ValueMappingResult(name, color) for value, (name, color) in names.items()}
     panel = _showing(statetimeline.Panel(), "none", none="no workers").mappings([ValueMap(results)])
     return _asking(panel.show_value(VisibilityMode.NEVER), title, text, [_query("{{instance}}", query)])

@@ -1,6 +1,6 @@
-"""What shoppers are shown: where it comes from, how sure the model is, how full the lists are, what was learned.
+"""Quality of the lists: candidate sources, scores, lengths, and what workers learn from shoppers.
 
-None of it says whether shoppers like the lists: `intentstream evaluate` does, over a log.
+These metrics do not measure whether shoppers like the lists: `intentstream evaluate` does, on a log.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ EMPTY = share(rate("recommendations_total", 'source="none"'), LISTS)
 
 NOW = row(
     "Now",
-    stat("Lists", "Delivered to shoppers.", "eps", LISTS),
-    stat("Empty lists", "Share of the lists that hold no item.", "percentunit", EMPTY, above(0.05, 0.01)),
+    stat("Lists", "Lists delivered to shoppers, per second.", "eps", LISTS),
+    stat("Empty lists", "Share of the lists without an item.", "percentunit", EMPTY, above(0.05, 0.01)),
     stat(
         "Items in the catalogue",
-        "With a vector of the model in use, of the worker that has fewest.",
+        "Items with a vector of the model in use, on the worker with the fewest.",
         "short",
         total(of("catalogue_items"), how="min"),
         below(1),
@@ -26,7 +26,7 @@ NOW = row(
     ),
     stat(
         "Catalogue last changed",
-        "Time since the newest record of the catalogue was read, of the worker that is furthest behind.",
+        "Age of the catalogue record that was read last, on the worker that is furthest behind.",
         "s",
         f"{total(of('catalogue_freshness_seconds'), how='max')} >= 0",
         above(7 * 86_400, 86_400),
@@ -39,20 +39,21 @@ SOURCES = row(
     "Sources",
     timeseries(
         "First items by source",
-        "Lists, once for each source that proposed their first item.",
+        "Lists, counted once for each source that proposed the first item.",
         "eps",
         {"{{source}}": rate("recommendations_total", by=("source",))},
         stacked=True,
     ),
     timeseries(
         "Share by source",
-        "Of the lists; several sources may propose the same first item. A source that drops to 0 has lost its data.",
+        "Share of the lists, by source of the first item. Several sources may propose the same item."
+        " A source that drops to 0 has lost its data.",
         "percentunit",
         {"{{source}}": shares(rate("recommendations_total", by=("source",)), LISTS)},
     ),
     timeseries(
         "Fallbacks",
-        "Share of the lists that were made without the model, or without the search's vector.",
+        "Share of the lists that the model did not rank, or ranked without the vector of the search.",
         "percentunit",
         {"{{reason}}": shares(rate("fallbacks_total", by=("reason",)), LISTS)},
         above(0.05, 0.01),
@@ -63,15 +64,15 @@ SCORES = row(
     "Scores",
     timeseries(
         "Score of the first item",
-        "The ranker's probability; of ranked lists only. A jump without a new model is a change in the data.",
+        "The ranker's probability, in lists without a fallback. A jump without a new model means changed data.",
         "percentunit",
         quantiles("recommendation_score", 0.1, 0.5, 0.9),
         none="no ranked lists",
     ),
-    heatmap("Distribution", "How many first items have which score.", "percentunit", "recommendation_score"),
+    heatmap("Distribution", "Number of first items by score.", "percentunit", "recommendation_score"),
     timeseries(
         "Items in a list",
-        "Short lists: sources find little, or filters take much.",
+        "Length of the lists. Lists are short if sources find few items or filters remove many.",
         "none",
         {"mean": mean("recommendation_items"), "p5": quantile(0.05, "recommendation_items")},
     ),
@@ -81,14 +82,14 @@ LEARNING = row(
     "Learning",
     timeseries(
         "Catalogue",
-        "Items with a vector of the model in use, by worker: every worker holds all.",
+        "Items with a vector of the model in use, by worker. Every worker holds the whole catalogue.",
         "short",
         {"{{instance}}": total(of("catalogue_items"), "instance")},
         none="no workers",
     ),
     timeseries(
         "Learned from shoppers",
-        "Records taken over of which items go together and of sessions; every worker takes each.",
+        "Records of related items and of sessions that workers applied. Every worker applies every record.",
         "cps",
         {"{{topic}}": rate("learned_total", by=("topic",))},
         none="no workers",
@@ -98,7 +99,7 @@ LEARNING = row(
 DASHBOARD = board(
     "quality",
     "Recommendations quality",
-    "What shoppers are shown: where it comes from, how sure the model is, how full the lists are, what was learned.",
+    "Candidate sources, scores and lengths of the lists, and what workers learn from shoppers.",
     NOW,
     SOURCES,
     SCORES,

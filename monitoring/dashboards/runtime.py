@@ -1,4 +1,4 @@
-"""The processes: what they cost, whether their event loop keeps up, which versions run since when."""
+"""The worker processes: resources, event loop and versions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ PROCESSES = row(
     "Processes",
     timeseries(
         "CPU",
-        "Cores in use by each worker.",
+        "CPU cores in use, by worker.",
         "none",
         {"{{instance}}": rate("process_cpu_seconds_total", by=EACH)},
         none="no workers",
     ),
     timeseries(
         "Memory",
-        "Resident, of each worker.",
+        "Resident memory, by worker.",
         "bytes",
         {"{{instance}}": total(of("process_resident_memory_bytes"), *EACH)},
         none="no workers",
     ),
     timeseries(
         "Open files",
-        "Share of what the process may open; RocksDB keeps many.",
+        "Share of the process's limit of open files. RocksDB keeps many files open.",
         "percentunit",
         {"{{instance}}": share(total(of("process_open_fds"), *EACH), total(of("process_max_fds"), *EACH))},
         above(0.9, 0.7),
@@ -38,7 +38,7 @@ PYTHON = row(
     "Python",
     timeseries(
         "Event loop lag, p99",
-        "How much later than asked the loop wakes up: something blocks it, or the processor is taken.",
+        "99th percentile of the loop's wake-up delay. It grows if something blocks the loop or the CPU is busy.",
         "s",
         {"{{instance}}": quantile(0.99, "event_loop_lag_seconds", by=EACH)},
         above(0.25, 0.05),
@@ -46,7 +46,7 @@ PYTHON = row(
     ),
     timeseries(
         "Event loop lag, p50",
-        "Half of the times the loop wakes up sooner.",
+        "Median delay of the loop's wake-ups.",
         "s",
         {"{{instance}}": quantile(0.5, "event_loop_lag_seconds", by=EACH)},
         above(0.05, 0.01),
@@ -54,7 +54,7 @@ PYTHON = row(
     ),
     timeseries(
         "Garbage collections",
-        "By generation; the oldest one stops the loop for longest.",
+        "Garbage collections, by generation. The oldest generation stops the loop for longest.",
         "ops",
         {"generation {{generation}}": rate("python_gc_collections_total", by=("generation",))},
         none="no workers",
@@ -64,7 +64,7 @@ PYTHON = row(
 VERSIONS = row(
     "Versions",
     timeseries(
-        "Running since",
+        "Uptime",
         "Time since each worker started.",
         "s",
         {"{{instance}}": f"time() - {total(of('started_timestamp_seconds'), *EACH, how='max')}"},
@@ -72,7 +72,7 @@ VERSIONS = row(
     ),
     timeseries(
         "Versions",
-        "Workers of each version. Two for long: a roll-out is stuck.",
+        "Workers by version. If two versions stay, a roll-out is stuck.",
         "none",
         {"{{version}}, Python {{python}}": f"count by (version, python) ({of('build_info')})"},
         none="no workers",
@@ -89,7 +89,7 @@ VERSIONS = row(
 DASHBOARD = board(
     "runtime",
     "Runtime",
-    "What the processes cost, whether their event loop keeps up, which versions run since when.",
+    "Resources, event loop, versions and uptime of the worker processes.",
     PROCESSES,
     PYTHON,
     VERSIONS,

@@ -1,4 +1,4 @@
-"""The model: which one serves, how long each stage takes, how full its batches are, how often it is passed by."""
+"""The model: the one in use, the time of each stage, the size of batches, and fallbacks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MODEL = row(
     "Model",
     timeseries(
         "In use",
-        "Workers that serve with each model. Two for long: a worker lacks the model, or items still lack vectors.",
+        "Workers by model. If two models stay, a worker lacks the new model, or items still lack vectors.",
         "none",
         {"{{name}} {{version}}, {{provider}}": f"count by (name, version, provider) ({of('model_info')})"},
         none="no model",
         stacked=True,
     ),
     timeseries(
-        "In use since",
+        "Time in use",
         "Time since the model in use took over, by worker.",
         "s",
         {"{{instance}}": f"time() - {total(of('model_loaded_timestamp_seconds'), 'instance', how='max')}"},
@@ -28,14 +28,14 @@ MODEL = row(
     ),
     timeseries(
         "Swaps",
-        "Models that lately took over, were refused, or were superseded by a newer wish.",
+        "Models that took over, were refused, or were superseded by a newer choice.",
         "none",
         {"{{outcome}}": increase("model_swaps_total", by=("outcome",))},
         none="no workers",
     ),
     timeseries(
-        "Items without a new vector",
-        "Items that the model to take over has yet to get a vector of, by worker; it waits until there are none.",
+        "Items that lack a vector",
+        "Items that still lack a vector of the new model, by worker. The model takes over when none is left.",
         "short",
         {"{{instance}}": total(of("model_swap_missing_items"), "instance")},
         none="no workers",
@@ -46,20 +46,20 @@ STAGES = row(
     "Stages",
     timeseries(
         "p99 by stage",
-        "How long a stage takes for its batch.",
+        "99th percentile of the time that a stage takes for a batch.",
         "s",
         {"{{stage}}": quantile(0.99, STAGE, by=("stage",))},
         above(0.25, 0.1),
     ),
     timeseries(
         "Mean by stage",
-        "How long a stage takes for its batch, in the mean.",
+        "Mean time that a stage takes for a batch.",
         "s",
         {"{{stage}}": mean(STAGE, by=("stage",))},
     ),
     timeseries(
-        "Where time goes",
-        "Seconds that the workers spend in each stage, in each second.",
+        "Time by stage",
+        "Seconds that all workers spend in a stage, per second.",
         "s",
         {"{{stage}}": rate(f"{STAGE}_sum", by=("stage",))},
         stacked=True,
@@ -69,8 +69,8 @@ STAGES = row(
 INFERENCES = row(
     "Inference",
     timeseries(
-        "One run of the ranker",
-        "Of its graph in ONNX Runtime, by execution provider.",
+        "Inference time",
+        "Time of one run of the ranker's graph in ONNX Runtime, by execution provider.",
         "s",
         {
             "p50, {{provider}}": quantile(0.5, INFERENCE, by=("provider",)),
@@ -78,10 +78,15 @@ INFERENCES = row(
         },
         above(0.2, 0.05),
     ),
-    timeseries("Runs", "Of the ranker's graph.", "ops", {"{{provider}}": rate(f"{INFERENCE}_count", by=("provider",))}),
+    timeseries(
+        "Inference runs",
+        "Runs of the ranker's graph, by execution provider.",
+        "ops",
+        {"{{provider}}": rate(f"{INFERENCE}_count", by=("provider",))},
+    ),
     timeseries(
         "Not ranked by the model",
-        "Lists in retrieval order because scoring was late or failed, and lists without the search's vector.",
+        "Lists not ranked because the model was late or failed, and lists ranked without the vector of the search.",
         "eps",
         {"{{reason}}": rate("fallbacks_total", by=("reason",))},
         above(1, 0.1),
@@ -91,25 +96,25 @@ INFERENCES = row(
 BATCHES = row(
     "Batches",
     timeseries(
-        "Queries ranked at once",
-        "Larger batches cost waiting and save CPU time.",
+        "Batch size",
+        "Queries in one batch. Larger batches wait longer and save CPU time.",
         "none",
         {"mean": mean("batch_size"), "p99": quantile(0.99, "batch_size")},
     ),
     timeseries(
-        "Waiting for the batch",
-        "From a query's arrival until its batch begins.",
+        "Wait for the batch",
+        "Time from the arrival of a query to the start of its batch.",
         "s",
         quantiles("batch_queue_seconds", 0.5, 0.99),
         above(0.2, 0.05),
     ),
-    heatmap("Inference", "How many runs of the ranker took how long.", "s", INFERENCE),
+    heatmap("Inference time, distribution", "Number of ranker runs by duration.", "s", INFERENCE),
 )
 
 DASHBOARD = board(
     "scorer",
     "Scorer",
-    "Which model serves, how long each stage takes, how full its batches are, how often it is passed by.",
+    "The model in use, the time of each stage, the size of batches, and fallbacks.",
     MODEL,
     STAGES,
     INFERENCES,

@@ -1,4 +1,4 @@
-"""State: what RocksDB holds, how it does, and how far a recovery from the changelogs is."""
+"""State: size and health of RocksDB, and progress of the recovery from the changelogs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ RECOVERY = row(
     "Recovery",
     states(
         "Recovering",
-        "Whether each worker restores its tables from their changelogs; until it has, its shoppers wait.",
+        "Whether a worker restores its tables from their changelogs. Shoppers in its partitions wait until it ends.",
         total(of("recovery_active"), "instance", how="max"),
         {0: ("recovered", "green"), 1: ("recovering", "yellow")},
     ),
     timeseries(
         "Records to be read",
-        "Of the changelogs. A line that does not fall is a recovery that is stuck.",
+        "Changelog records that recovery has yet to read. A line that does not fall means a stuck recovery.",
         "short",
         {"{{instance}}, {{table}}": total(of("recovery_remaining_records"), "instance", "table")},
         none="no workers",
     ),
     timeseries(
-        "Item states that could not be read",
-        "Each was learned anew from there on. Above 0 but right after an upgrade, a disk or a deployment is at fault.",
+        "Unreadable item states",
+        "Item states that a worker could not read and learns again. Some are normal right after an upgrade."
+        " Otherwise check the disk and the deployment.",
         "none",
         {"{{instance}}": increase("learned_anew_total", by=("instance",))},
         above(1),
@@ -38,21 +39,21 @@ SIZE = row(
     "Size",
     timeseries(
         "Keys",
-        "Shoppers (profiles) and items (pairs) that have a state, as RocksDB estimates.",
+        "Shoppers (profiles) and items (pairs) with a state, as estimated by RocksDB.",
         "short",
         {"{{table}}": total(of("rocksdb_estimated_keys"), "table")},
         none="no workers",
     ),
     timeseries(
         "Live data",
-        "On disk without what was overwritten, as RocksDB estimates.",
+        "Data on disk without overwritten values, as estimated by RocksDB.",
         "bytes",
         {"{{table}}": total(of("rocksdb_live_data_bytes"), "table")},
         none="no workers",
     ),
     timeseries(
         "Disk that is free",
-        "Share of the file system that holds the worker's state.",
+        "Free share of the file system that holds the worker's state.",
         "percentunit",
         {
             "{{instance}}": share(
@@ -68,8 +69,8 @@ SIZE = row(
 WRITES = row(
     "Writes",
     timeseries(
-        "Databases that take no writes",
-        "RocksDB stops writes until compaction has caught up: a slow or a full disk.",
+        "Databases with stopped writes",
+        "RocksDB has stopped writes until compaction catches up. Usual causes are a slow or a full disk.",
         "none",
         {"{{instance}}, {{table}}": total(of("rocksdb_write_stopped"), "instance", "table")},
         above(1),
@@ -77,14 +78,14 @@ WRITES = row(
     ),
     timeseries(
         "Compaction to be done",
-        "Bytes that compaction has yet to rewrite. Growing for long, writes will be stopped.",
+        "Bytes that compaction has yet to rewrite. If they grow for long, RocksDB stops writes.",
         "bytes",
         {"{{table}}": total(of("rocksdb_pending_compaction_bytes"), "table")},
         none="no workers",
     ),
     timeseries(
         "Memtables",
-        "Memory of what is not written to files yet.",
+        "Memory of data that is not yet written to files.",
         "bytes",
         {"{{table}}": total(of("rocksdb_memtable_bytes"), "table")},
         none="no workers",
@@ -95,21 +96,21 @@ READS = row(
     "Reads",
     timeseries(
         "Block cache hits",
-        "Share of the blocks that were found in memory.",
+        "Share of the block reads that the cache served from memory.",
         "percentunit",
         {"{{table}}": share(HITS, f"({HITS} + {MISSES})")},
         none="no reads",
     ),
     timeseries(
         "Blocks read from disk",
-        "What the block cache did not hold.",
+        "Blocks read from disk because the block cache did not hold them.",
         "ops",
         {"{{table}}": MISSES},
         none="no workers",
     ),
     timeseries(
         "Block cache in use",
-        "Of each worker; its tables share one.",
+        "Memory of the block cache, by worker. The tables of a worker share one cache.",
         "bytes",
         {"{{instance}}": total(of("rocksdb_block_cache_bytes"), "instance")},
         none="no workers",
@@ -120,14 +121,14 @@ PROFILES = row(
     "Profiles",
     timeseries(
         "Reading profiles",
-        "Those of a batch, from RocksDB.",
+        "Time to read the profiles of a batch from RocksDB.",
         "s",
         quantiles("stage_duration_seconds", 0.5, 0.99, matchers=('stage="profile_read"',)),
         above(0.05, 0.005),
     ),
     timeseries(
         "Writing profiles",
-        "Those of a batch, to RocksDB.",
+        "Time to write the profiles of a batch to RocksDB.",
         "s",
         quantiles("stage_duration_seconds", 0.5, 0.99, matchers=('stage="profile_write"',)),
         above(0.05, 0.005),
@@ -137,7 +138,7 @@ PROFILES = row(
 DASHBOARD = board(
     "state",
     "State and recovery",
-    "What RocksDB holds, how it does, and how far a recovery from the changelogs is.",
+    "Size and health of RocksDB, and progress of the recovery from the changelogs.",
     RECOVERY,
     SIZE,
     WRITES,

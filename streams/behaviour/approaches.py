@@ -1,7 +1,7 @@
-"""How a shopper came to an item: the items before it, the search that led there, the session so far. No I/O.
+"""Item transitions and sessions of actions. No I/O.
 
-All of it comes from the profile that holds the action already. So a replay gives the same, as long as the shopper did
-not come back to those items in between.
+Both come from the profile after the action was folded. So a replay gives the same transition, unless the shopper has
+acted on the same items again meanwhile.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from streams.profiles.profile import Source, bounded_ms
 
 
 class ActionContext(NamedTuple):
-    """What the profile knows of an action, once it holds it.
+    """Context of an action, from the profile after the fold.
 
     Attributes:
         at_ms: event time of the action.
-        weight: of the action.
-        before: the session's items before the action's item, stable keys, newest first.
-        led_query: the last search before the action, no further back than a pause that would have ended the session.
-        session: the session's items, stable keys, newest first.
-        session_at_ms: event time of the newest one.
+        weight: weight of the action.
+        before: items of the session before the action's item, stable keys, newest first.
+        led_query: last search before the action, unless a pause that ends a session lies in between.
+        session: items of the session, stable keys, newest first.
+        session_at_ms: event time of the newest item of the session.
         session_started_ms: event time of the first action after the last pause.
     """
 
@@ -39,10 +39,10 @@ class ActionContext(NamedTuple):
 
 
 def approach(action: ItemInteraction, source: Source, context: ActionContext) -> Approach:
-    """Return how the shopper came to the action's item.
+    """Return the item transition of an action.
 
-    The items of the session before it weigh what the action does, divided by the steps back to them: 1, 1/2, 1/3, … (as
-    Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6, weigh sequential rules).
+    The weight of an earlier item of the session is the action's weight divided by the steps back to it: 1, 1/2, 1/3, …
+    Sequential rules are weighted alike by Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6.
     """
     weight = context.weight
     return Approach(
@@ -60,9 +60,9 @@ def approach(action: ItemInteraction, source: Source, context: ActionContext) ->
 
 
 def session_items(action: ItemInteraction, context: ActionContext) -> SessionItems | None:
-    """Return the action's session so far; None where all of it is forgotten already.
+    """Return the action's session so far, None if the profile holds none of its items any more.
 
-    Its key is made of the shopper and of the session's id, or else of the time at which it began.
+    The session's key is a hash of the shopper and of the session's id, or else of the time at which it began.
     """
     if not context.session:
         return None

@@ -1,4 +1,4 @@
-"""What is learned from what shoppers do, kept in memory: `replay`'s tables, where a worker has Kafka's. No I/O."""
+"""Co-occurrence states and sessions in memory, for `replay`. A worker keeps them in tables and topics. No I/O."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ AT_ONCE = 64
 
 
 class Learner(Protocol):
-    """Learns from what shoppers do."""
+    """Interface of the behaviour that learns from published records."""
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> None:
-        """Take over records, each in the place of its older one."""
+        """Learn records. Each replaces the older record with its key."""
 
 
 class Learned:
-    """The states of all items, by stable key, and what changed since the last `take_changed`."""
+    """Co-occurrence states of all items by stable key, and the changes since the last `take_changed`."""
 
     def __init__(self, rules: PairRules, sessions: RecentSessions) -> None:
         self.pairs: dict[int, bytes] = {}
@@ -32,7 +32,7 @@ class Learned:
         self._changed: dict[int, None] = {}
 
     def observe(self, approaches: Sequence[Approach], sessions: Iterable[SessionItems]) -> None:
-        """Count how shoppers came to items, in order, and how far their sessions have come."""
+        """Fold item transitions, in order, and note the sessions."""
         if approaches:
             items = [id_key(approach.item_id) for approach in approaches]
             places = {item: place for place, item in enumerate(dict.fromkeys(items))}
@@ -46,7 +46,7 @@ class Learned:
             self._sessions.observe(session)
 
     def take_changed(self) -> list[ItemNeighbours | SessionItems]:
-        """Return the items, then the sessions, that changed since the last call."""
+        """Return the items and then the sessions that changed since the last call."""
         keys = list(self._changed)
         items: list[ItemNeighbours] = []
         for start in range(0, len(keys), AT_ONCE):

@@ -1,19 +1,20 @@
-"""How shoppers come to an item: the items before it and the searches that led there, folded from transitions. No I/O.
+"""Co-occurrence states of items: earlier items of the session and searches that led to the item. No I/O.
 
-The state of an item is bytes, with the version first: `inference.kernels.cooccurrence_state` describes version 2.
-Version 1,
-in MessagePack, is read; it becomes version 2 with the next transition.
+A state is bytes with the version first. `inference.kernels.cooccurrence_state` describes version 2. Version 1, in
+MessagePack, is read, and becomes version 2 with the next transition.
 
-Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65), kept as Σ w · 2^((t − L) / h) against a landmark
-L: time passes without touching them, late transitions weigh what they should, and their order does not matter.
+Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65). A weight is kept as Σ w · 2^((t − L) / h) against
+a landmark L, so no weight changes as time passes. A late transition has the weight of its time, and the order of
+transitions does not matter.
 
-Where there is no room, the lightest goes, whatever the newcomer brings; weights decay, so what came once makes room by
-itself. Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27) would give the newcomer its weight too. On
-a wholesaler's invoices, next item, that found 4% less, even published by its lower bound; without a bound it would be
-1% more. Only here does order matter.
+If a state is full, the lightest item or search is dropped, and the new one enters with its own weight. Weights decay,
+so rare items make room by themselves. Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27) would add
+the dropped weight to the new one. On a wholesaler's invoices, next item, that found 4% less, even published by its
+lower bound; without a bound it would be 1% more. The order of transitions matters only for dropped items and searches.
 
-A search may be private: what one shopper alone typed is kept, and never published. A query is published once two
-shoppers came by it, which 16 bits of the first one's key tell apart; in one of 65,536 cases two shoppers pass for one.
+A search may be private. A state keeps a search of only one shopper, but never publishes it. It is published after two
+shoppers came to the item by it. 16 bits of a hash of the first one tell shoppers apart; in 1 of 65,536 cases two
+shoppers count as one.
 """
 
 from __future__ import annotations
@@ -57,23 +58,23 @@ __all__ = [
 
 HEADER = struct.Struct("<BBBBIdqqd")
 FIRST_OF_VERSION_1 = 0x99
-"""An array of nine in MessagePack."""
+"""First byte of version 1: a MessagePack array of nine."""
 WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PairRules:
-    """How long a transition counts, in milliseconds of event time."""
+    """Half-life of the weights, in milliseconds of event time."""
 
     half_life_ms: float = 60 * 86_400e3
 
 
 class Folded(NamedTuple):
-    """States after transitions.
+    """Result of a fold.
 
     Attributes:
-        states: of each item; the very bytes that were given where nothing changed.
-        counted: whether each transition was counted, False where its state held it already.
+        states: state of each item, the very object that was given if nothing changed.
+        counted: for each transition, whether it was counted. False means that the state held it already.
     """
 
     states: list[bytes]
@@ -86,7 +87,7 @@ class _Position(NamedTuple):
 
 
 class _Version1(msgspec.Struct, array_like=True):
-    """`alone` holds the mark of the only shopper who came by a query so far, for those that had no second one."""
+    """Version 1 of a state. `alone` maps each search of only one shopper to 16 bits of that shopper's hash."""
 
     version: int
     half_life_ms: float
@@ -109,15 +110,17 @@ def fold_all(
     """Fold transitions into the states of their items.
 
     Args:
-        states: what is known of each item, None for nothing.
-        places: of each transition, the place of its item in `states`.
+        states: state of each item, None for a new item.
+        places: for each transition, the place of its item in `states`.
         approaches: the transitions, those of one item in their order.
-        rules: the half-life. Where it changes, what was counted before decays by the old one until now.
+        rules: the half-life. If it changed, the weights in a state decay by the old one up to now.
 
     Raises:
         PairsCodecError: a state is unreadable.
     """
     words, starts = _joined(states)
+    # Sort the transitions by item. A stable sort keeps those of one item in their order. `ends` holds the end of each
+    # item's part.
     items = np.array(places, dtype=np.int64)
     order = np.argsort(items, kind="stable")
     ends = np.cumsum(np.bincount(items, minlength=len(states)))
@@ -139,7 +142,7 @@ def fold_all(
 
 
 def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[bytes]:
-    """Return what is published of the items with these stable keys, decayed to their newest transitions: messages.
+    """Return the messages to publish for items with these stable keys, decayed to their newest transitions.
 
     Heaviest first, ties by stable key. Raises PairsCodecError.
     """
@@ -155,15 +158,15 @@ def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[byte
 
 
 def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[ItemNeighbours]:
-    """Return the same as `encode_neighbours`, decoded. Raises PairsCodecError."""
+    """Return the decoded messages of `encode_neighbours`. Raises PairsCodecError."""
     try:
         return [_neighbours.decode(message) for message in encode_neighbours(keys, states)]
     except msgspec.DecodeError as error:
-        raise PairsCodecError(f"stored pairs: a query that is no UTF-8 ({error})") from error
+        raise PairsCodecError(f"stored pairs: required searches in UTF-8, got other bytes ({error})") from error
 
 
 def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Return the words of all states, and where each begins and the last one ends."""
+    """Return the words of all states, (n,), and where each state begins and the last one ends, (len(states) + 1,)."""
     current = []
     for state in states:
         if state is not None and (not state or state[0] == FIRST_OF_VERSION_1 or len(state) % WORD):
@@ -182,7 +185,7 @@ def _unreadable(state: bytes | None) -> PairsCodecError:
 def _arrays(
     approaches: Sequence[Approach],
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-    """Return transitions as records, with the items before them, those items' weights and their queries' texts."""
+    """Return transitions as records, the items before them, these items' weights, and the texts of their searches."""
     before: list[int] = []
     weights: list[float] = []
     texts = bytearray()
@@ -213,7 +216,7 @@ def _partition(topic: str, partition: int) -> int:
 
 @lru_cache(maxsize=2**12)
 def _query(query: str) -> tuple[int, bytes]:
-    """Return the stable key of a query as it is remembered, and its text."""
+    """Return the stable key and the text of a search as states keep it."""
     text = shortened(query)
     return stable_key(text), text.encode()
 
@@ -222,13 +225,13 @@ def _from_version_1(stored: bytes) -> bytes:
     try:
         item = _decoder.decode(stored)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise PairsCodecError(f"stored pairs: {len(stored)} bytes that are none ({error})") from error
+        raise PairsCodecError(f"stored pairs: required version 1, got {len(stored)} other bytes ({error})") from error
     if item.version != 1 or not item.half_life_ms > 0:
-        raise PairsCodecError(f"stored pairs: version 1 to {VERSION} and a half-life required, others came")
+        raise PairsCodecError("stored pairs: required version 1 and a half-life above 0, got others")
     texts = {query: query.encode("utf-8", "replace") for query in item.queries}
     is_sound = len(item.before) <= BEFORE and len(item.queries) <= QUERIES and len(item.positions) <= POSITIONS
     if not is_sound or any(len(text) > REMEMBERED_BYTES for text in texts.values()):
-        raise PairsCodecError("stored pairs: version 1 holds more than it may")
+        raise PairsCodecError("stored pairs: required version 1 within the limits of the newest version, got more")
     sizes = len(item.before), len(item.queries), len(item.positions)
     positions = item.positions.values()
     try:
@@ -247,11 +250,11 @@ def _from_version_1(stored: bytes) -> bytes:
             ),
         ]
     except struct.error as error:
-        raise PairsCodecError(f"stored pairs: version 1 with numbers that are too large ({error})") from error
+        raise PairsCodecError(f"stored pairs: required numbers of 64 bits, got larger ones ({error})") from error
     text = b"".join(texts.values())
     return b"".join([*words, text.ljust(_whole(len(text)), b"\0")])
 
 
 def _whole(length: int) -> int:
-    """Return the bytes of as many words as `length` bytes need."""
+    """Return `length` bytes rounded up to whole words."""
     return -(-length // WORD) * WORD

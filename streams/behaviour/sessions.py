@@ -1,24 +1,24 @@
-"""The sessions that went on since they were last published: what a worker broadcasts once an interval. No I/O."""
+"""Sessions that changed since the last publication. No I/O."""
 
 from __future__ import annotations
 
 from inference.types import SessionItems
 
 WAITING = 10_000
-"""Sessions that may wait to be published. Beyond it the one that waited longest is dropped, until it goes on."""
+"""Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
 FEWEST_ITEMS = 2
-"""One item alone says nothing of what goes with it."""
+"""Fewest items of a published session. A session of one item contains no co-occurrence."""
 
 
 class RecentSessions:
-    """The newest snapshot of each session that changed, in the order in which they last changed."""
+    """Newest snapshot of each changed session, in the order of their last changes."""
 
     def __init__(self, waiting: int = WAITING) -> None:
         self._waiting = waiting
         self._changed: dict[int, SessionItems] = {}
 
     def observe(self, session: SessionItems) -> None:
-        """Take over how far a session has come."""
+        """Add or replace the snapshot of a session."""
         if len(session.items) < FEWEST_ITEMS:
             return
         self._changed.pop(session.key, None)

@@ -1,1 +1,1 @@
-"""The commands of `intentstream`, a module each, loaded when asked for."""
+"""Commands of `intentstream`, one module each, imported on first use."""

@@ -1,4 +1,4 @@
-"""`intentstream compile`: compiles the kernels, so that nobody waits for it later."""
+"""`intentstream compile`: compiles the kernels before the first worker starts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from streams.settings import load_settings
 def compile() -> None:  # noqa: A001 - the command's name
     """Compile the kernels for this machine's processor.
 
-    A worker does so itself before it joins its group. This is for an installation that is to start fast: about half a
-    minute on two cores the first time and after an upgrade, nothing afterwards.
+    A worker also does so, before it joins its group. Compile beforehand to start workers fast. This takes about half a
+    minute on two cores the first time and after an upgrade; later runs load the cache.
 
-    Compiled kernels are kept in NUMBA_CACHE_DIR, else beside the installed sources, else under INTENTSTREAM_DATA_DIR.
+    The cache is the first writable directory of NUMBA_CACHE_DIR, the installed sources and INTENTSTREAM_DATA_DIR.
     """
     from streams.kernels import prepare
 
     def show(number: int, of: int, seconds: float) -> None:
         click.echo(f"kernel {number} of {of} compiled in {seconds:.1f} s", err=True)
 
-    click.echo("Compiling the numeric kernels for this processor, once: about half a minute.", err=True)
+    click.echo("Compiling the numeric kernels for this processor: about half a minute the first time.", err=True)
     done = prepare(load_settings().data_dir, show)
-    click.echo(f"{done.compiled} kernels compiled, {done.cached} were compiled before: {done.seconds:.1f} s", err=True)
+    click.echo(f"{done.compiled} kernels compiled, {done.cached} loaded from the cache: {done.seconds:.1f} s", err=True)

@@ -1,4 +1,4 @@
-"""`intentstream demo`: real purchases through a real broker and a real worker, live."""
+"""`intentstream demo`: replays real purchases through a broker and a worker."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Examples:
 @click.option("--events", type=click.IntRange(1), default=3000, show_default=True, help="Events to replay.")
 @click.option("--rate", type=click.FloatRange(0.1, 10_000), default=60, show_default=True, help="Events per second.")
 @click.option(
-    "--catalogue-size", type=click.IntRange(10), default=5000, show_default=True, help="Best-selling products to offer."
+    "--catalogue-size", type=click.IntRange(10), default=5000, show_default=True, help="Best-selling products to use."
 )
-@click.option("--shopper", type=int, metavar="ID", help="Household to show; one that shops often, unless given.")
+@click.option("--shopper", type=int, metavar="ID", help="Household to show, by default one that shops often.")
 @click.option("--broker", metavar="HOST:PORT", help="Use this Kafka, with topics demo-*, not the embedded broker.")
-@click.option("--keep", is_flag=True, help="Stay up after the replay until Ctrl-C, and say how to reach it.")
+@click.option("--keep", is_flag=True, help="Keep running after the replay until Ctrl-C, and print how to connect.")
 def demo(events: int, rate: float, catalogue_size: int, shopper: int | None, broker: str | None, keep: bool) -> None:
     """Replay real purchases through a broker and a worker, live.
 
-    Starts an embedded broker and one worker, publishes a catalogue, and replays what households bought at a grocer's
-    in 2017 as searches, views, carts and purchases. Shows the figures, and one shopper's actions beside the list that
-    answers them. Ends by itself after about a minute; the first run encodes the catalogue and keeps it in the user's
-    cache folder. Exit code 0 where every event was answered.
+    Starts an embedded broker and one worker, publishes a catalogue, and replays grocery purchases of 2017 as searches,
+    views, carts and purchases. Shows throughput and latency, and one shopper's actions beside the recommended items.
+    Ends after about a minute. The first run encodes the catalogue and caches it in the user's cache folder. The exit
+    code is 0 if every event was answered.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""`intentstream distill`: a shop's own encoder, from the teacher and the shop's texts to a bundle."""
+"""`intentstream distill`: distils an encoder for a shop from the teacher and the shop's texts."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     epilog="Example: intentstream distill --catalog items.jsonl --events events.jsonl --output exported_models/shop/1"
 )
 @click.option("--catalog", type=FILE, help="The shop's items, JSON Lines (.gz too).")
-@click.option("--events", type=FILE, help="Interactions in order, JSON Lines: searches and what followed, purchases.")
-@click.option("--until", type=click.DateTime(), help="Only interactions before this time, UTC; the rest stays unseen.")
-@click.option("--data", type=FOLDER, help="Folder of public data sets, see docs/model.md.")
+@click.option("--events", type=FILE, help="Interactions in order, JSON Lines: searches, later actions, purchases.")
+@click.option("--until", type=click.DateTime(), help="Use only interactions before this time (UTC).")
+@click.option("--data", type=FOLDER, help="Folder of public data sets; see docs/model.md.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True,
               help="The new bundle's folder, .../NAME/VERSION.")  # fmt: skip
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path),
-              help="Where checkpoints are kept and found.  [default: build/distill/NAME-VERSION]")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Of everything drawn at random.")
+              help="Folder of the checkpoints.  [default: build/distill/NAME-VERSION]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Random seed.")
 @click.option("--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
-              help="Times the steps of the plan; 0.01 for a try.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores to train on.")
+              help="Factor on the number of training steps; 0.01 for a trial run.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the training.")
 @click.option("--credit", nargs=3, metavar="NAME LICENCE CITATION",
-              help="What the catalogue and the interactions are, and whose, for the model card.")  # fmt: skip
+              help="Name, licence and citation of the shop's data, for the model card.")  # fmt: skip
 def distill(
     catalog: Path | None, events: Path | None, until: datetime | None, data: Path | None, output: Path,
     work: Path | None, seed: int, scale: float, threads: int, credit: tuple[str, str, str] | None,
 ) -> None:  # fmt: skip
-    """Distil the teacher into a student of a shop's own, and write it as a bundle.
+    """Distil the teacher into a student for a shop, and write a model bundle.
 
-    The student has three of the teacher's six layers. It learns from the titles, from pieces of titles as
-    pseudo-queries, from searches and what shoppers turned to after them, and from what is bought together; with --data
-    from the public sets as well. It takes about an hour on one core; stopped and started again, it goes on where it
-    was. Afterwards fit the ranker, see docs/model.md.
+    The student has three of the teacher's six layers. It is trained on titles, parts of titles as pseudo-queries,
+    searches with the items acted on after them, and items bought together; with --data also on the public data sets.
+    This takes about an hour on one core. A restarted run continues from its last checkpoint. Afterwards fit the ranker:
+    see docs/model.md.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -59,9 +59,9 @@ def distill(
             f"distilling needs {', '.join(missing)}, not installed: pip install 'intentstream[distill]'"
         )
     if events is not None and catalog is None:
-        raise ConfigurationError("--events requires --catalog: interactions name items, the catalogue has their titles")
+        raise ConfigurationError("--events requires --catalog, which has the items' titles")
     if catalog is None and data is None:
-        raise ConfigurationError("--catalog or --data, or both, required: there is nothing to learn from")
+        raise ConfigurationError("distill: required --catalog or --data, or both, got neither")
 
     from msgspec.structs import replace
 
@@ -80,7 +80,7 @@ def distill(
         watcher.begin("writing the bundle", 1)
         bundle = write_bundle(student, plan, output, work, sources)
         watcher.advance(1)
-    click.echo(f"{output}: {bundle.name} {bundle.version} is ready, see its report.md; work kept in {work}")
+    click.echo(f"{output}: {bundle.name} {bundle.version} is ready, see its report.md; checkpoints are in {work}")
 
 
 def _material(
@@ -107,7 +107,7 @@ def _material(
 
 
 class _Bars:
-    """Shows each piece of work as a bar with the time it will still take."""
+    """Progress bars, one for each phase, with the estimated time left."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -1,4 +1,4 @@
-"""`intentstream encode`: a catalogue to vectors."""
+"""`intentstream encode`: encodes a catalogue into vectors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from streams.settings import load_settings
 
 @click.command(epilog="Example: intentstream encode --catalog items.jsonl --output vectors.npz")
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too); - for stdin.")
-@click.option("--output", type=OutputFile(), required=True, help="Where the vectors go, .npz.")
+@click.option("--output", type=OutputFile(), required=True, help="Output file of the vectors, .npz.")
 def encode(catalog: Path, output: Path) -> None:
     """Encode a catalogue into vectors.
 
     The file holds `item_ids` (n,), `vectors` int8 (n, dim), `text_hashes` (n,) and `space`, the name of the vector
-    space; numpy.load reads it, and `intentstream replay --vectors` takes it.
+    space. numpy.load and `intentstream replay --vectors` read it.
     """
     from streams.contracts.jsonlines import read_items
     from streams.items.encoded import encode_catalogue, write_vectors

@@ -1,4 +1,4 @@
-"""`intentstream evaluate`: the recommendations beside what people would use instead, on what shoppers did."""
+"""`intentstream evaluate`: evaluates the recommendations on a log of interactions, beside baselines."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Examples:
 
 
 class Lengths(click.ParamType):
-    """Lengths of list, such as 1,5,10,20."""
+    """List lengths, such as 1,5,10,20."""
 
     name = "k,k,…"
 
     def convert(
         self, value: str | tuple[int, ...], param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
-        """Return them once each, rising."""
+        """Return the distinct lengths in ascending order."""
         if isinstance(value, tuple):
             return value
         try:
@@ -47,7 +47,7 @@ class Lengths(click.ParamType):
         except ValueError:
             lengths = ()
         if not lengths or not 1 <= lengths[0] <= lengths[-1] <= 100:
-            self.fail(f"required whole numbers from 1 to 100, apart by commas, got {value!r}", param, ctx)
+            self.fail(f"required whole numbers from 1 to 100, separated by commas, got {value!r}", param, ctx)
         return lengths
 
 
@@ -55,44 +55,44 @@ class Lengths(click.ParamType):
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, help="Interactions, JSON Lines (.gz too); - for stdin.")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), default="next-item", show_default=True,
-              help="What a list is to foretell.")  # fmt: skip
+              help="Prediction task; see above.")  # fmt: skip
 @click.option(
-    "--judgements", type=FILE, help="Instead of events: grades of search results, CSV with query, item_id, grade."
+    "--judgements", type=FILE, help="Graded search results in place of events, CSV with query, item_id, grade."
 )
 @click.option("--test-share", type=click.FloatRange(0, 1, min_open=True), default=0.2, show_default=True,
-              help="The last part of the events, which is tested.")  # fmt: skip
-@click.option("--test-from", type=click.DateTime(DATES), help="Test from this moment on (UTC), instead of a share.")
-@click.option("--sample", type=click.IntRange(1), help="Lists to ask for at most, drawn at random.  [default: all]")
-@click.option("-k", "--k", "ks", type=Lengths(), default="1,5,10,20", show_default=True, help="Lengths of list.")
+              help="Share of the events, at the end, to test on.")  # fmt: skip
+@click.option("--test-from", type=click.DateTime(DATES), help="Start of the test period (UTC), instead of a share.")
+@click.option("--sample", type=click.IntRange(1), help="Maximum number of lists, drawn at random.  [default: all]")
+@click.option("-k", "--k", "ks", type=Lengths(), default="1,5,10,20", show_default=True, help="List lengths.")
 @click.option("--ablation-sample", type=click.IntRange(1), default=2000, show_default=True,
-              help="Lists that are also made without each source.")  # fmt: skip
-@click.option("--no-ablation", is_flag=True, help="Leave out what each source is worth.")
+              help="Number of lists that are also made without each source.")  # fmt: skip
+@click.option("--no-ablation", is_flag=True, help="Skip the lists without each source.")
 @click.option("--refresh", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
-              help="Seconds of event time after which the system takes in what all shoppers did.")  # fmt: skip
+              help="Seconds of event time between updates from all shoppers' actions.")  # fmt: skip
 @click.option("--ranker", type=click.Choice(("bundle", "fitted")), default="bundle", show_default=True,
-              help="The model's own, or one fitted first to what lies before the test period.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
-@click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue.")
-@click.option("--json", "json_file", type=OutputFile(), help="Where all figures go, JSON.")
-@click.option("--html", "html_file", type=OutputFile(), help="Where a report with plots goes: one file, no network.")
+              help="The model's ranker, or one fitted to the events before the test period.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`.")
+@click.option("--json", "json_file", type=OutputFile(), help="Output file of all figures, JSON.")
+@click.option("--html", "html_file", type=OutputFile(), help="Output file of a self-contained HTML report.")
 def evaluate(
     catalog: Path, events: Path | None, protocol: str, judgements: Path | None, test_share: float,
     test_from: datetime | None, sample: int | None, ks: tuple[int, ...], ablation_sample: int, no_ablation: bool,
     refresh: float, ranker: str, seed: int, vectors: Path | None, json_file: Path | None, html_file: Path | None,
 ) -> None:  # fmt: skip
-    """Measure the recommendations on what shoppers did, beside those of simpler ways.
+    """Evaluate the recommendations on a log of interactions, beside baselines.
 
-    Goes through the events in order of time, on the same path as a worker. What lies before the test period is only
-    learned from; in it, each list is made first, and then what happened is learned (progressive validation).
-    Popularity, item-kNN, V-SkNN, the shopper's own items and the encoder alone go the same way in the same run.
+    Processes the events in order of time, on the same path as a worker. Events before the test period are only learned
+    from. In the test period, each list is made before the event that it predicts is learned (progressive validation).
+    The baselines run in the same pass: popularity, item-kNN, V-SkNN, the shopper's own items and the encoder alone.
 
     
     next-item    after each of the first ten items of a session: the next new item
-    next-basket  when a known shopper comes again: what he then buys
-    search       after a search: what he then turns to
+    next-basket  when a known shopper returns: the items bought in that session
+    search       after a search: the items acted on until the next search
     """
     if (events is None) == (judgements is None):
-        raise click.UsageError("required --events or --judgements, and not both")
+        raise click.UsageError("required --events or --judgements, got both or neither")
     from streams.evaluation.plan import JUDGED, Options
 
     if html_file:
@@ -158,7 +158,7 @@ def _progressive(
 
 
 def _require(package: str, option: str, extra: str) -> None:
-    """Raise ConfigurationError where a package is missing: before the work, not after it."""
+    """Raise ConfigurationError if a package is missing, before the evaluation starts."""
     if find_spec(package) is None:
         raise ConfigurationError(f"{option} needs {package}: pip install 'intentstream[{extra}]'")
 
@@ -181,7 +181,7 @@ def _tell_all(report: Report, json_file: Path | None, html_file: Path | None) ->
 
 @contextmanager
 def _phases() -> Iterator[Tell]:
-    """Show each phase with what is left of it."""
+    """Show the progress of each phase and the time left."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -206,7 +206,7 @@ def _phases() -> Iterator[Tell]:
 
 
 def _finish(progress: Progress) -> None:
-    """End what was begun: steps are told in lots, and the last one may not fill its lot."""
+    """Complete the bars: steps are reported in groups, and an incomplete last group is not."""
     for task in progress.tasks:
         if not task.finished:
             total = task.total or 1

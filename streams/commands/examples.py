@@ -1,4 +1,4 @@
-"""`intentstream examples`: what the ranker learns from, out of a file of interactions."""
+"""`intentstream examples`: gathers the ranker's training examples from a file of interactions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from streams.settings import load_settings
 )
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
-@click.option("--judgements", type=FILE, help="Instead: grades that people gave, CSV with query,item_id,grade.")
-@click.option("--output", type=OutputFile(), required=True, help="Where the examples go, .npz.")
+@click.option("--judgements", type=FILE, help="Graded search results in place of events, CSV with query,item_id,grade.")
+@click.option("--output", type=OutputFile(), required=True, help="Output file of the examples, .npz.")
 @sampling_options
 def examples(
     catalog: Path, events: Path | None, judgements: Path | None, output: Path,
@@ -28,15 +28,15 @@ def examples(
 ) -> None:  # fmt: skip
     """Gather training examples for the ranker.
 
-    Goes the way of `replay`. At each interaction it keeps the candidates' features as they are at that moment, and
-    labels them by what the shopper turned to next: 1 for the next item of the session, 1/2 for the one after … (after a
-    search: the first alone), 0 for the others, and for all where nothing followed. When a known shopper arrives, the
-    items of his session count alike. With --judgements, the graded items of each search are a list, labelled by their
+    Processes the interactions as `replay` does. At each interaction it records the candidates' present features. Labels
+    come from the shopper's next actions: 1 for the next item of the session, 1/2 for the one after … (after a search:
+    the next item alone), 0 for the others. If nothing follows, all labels are 0. When a known shopper arrives, every
+    item of the session has the label 1. With --judgements, the graded items of a search are a list, labelled by their
     grades.
 
-    The file holds `features` (n, F), `labels` and `weights` (n,), `groups` (n,), the number of the list that each row
-    belongs to, in order of time, `relevant`, how many items were to be found for each list, `graded`, whether people
-    graded it, and `names` (F,).
+    The file holds `features` (n, F) with their `names` (F,), `labels`, `weights` and `groups` (n,), and for each list
+    `relevant` and `graded`. `groups` has the number of each row's list, in order of time; `relevant` the number of
+    items to find; `graded` marks the lists whose labels are grades.
     `intentstream train-ranker --examples examples.npz` fits the ranker to it.
     """
     from streams.commands.gathering import gather, gather_grades
@@ -44,7 +44,7 @@ def examples(
     from streams.parts import load_model, profile_rules
 
     if (events is None) == (judgements is None):
-        raise ConfigurationError("examples: required --events or --judgements, one of them")
+        raise ConfigurationError("examples: required --events or --judgements, got both or neither")
     settings = load_settings()
     bundle = load_model(settings)
     gap_ms = profile_rules(settings).session_gap_ms

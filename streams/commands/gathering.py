@@ -1,4 +1,4 @@
-"""What `examples` and `train-ranker` share: files in, a replay, labelled lists out, with its progress."""
+"""Gathering of training examples, shared by `examples` and `train-ranker`."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 OPTIONS = (
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the samples."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed."),
     click.option("--after", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True,
-                 help="Of the interactions, the share at the beginning that only teaches."),
+                 help="Share of the interactions, at the beginning, that are only learned from."),
     click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
-                 help="Of the interactions after that, how many become a list of examples."),
+                 help="Share of the later interactions that become a list of examples."),
     click.option("--arrivals", type=click.FloatRange(0, 1), default=1.0, show_default=True,
-                 help="Of the arrivals of known shoppers, before any action, how many become a list."),
+                 help="Share of the arrivals of known shoppers, before any action, that become a list."),
     click.option("--negatives", type=click.IntRange(1), default=60, show_default=True,
-                 help="Other candidates of a list to keep."),
+                 help="Unlabelled candidates to keep in a list."),
     click.option("--horizon", type=click.IntRange(1), default=5, show_default=True,
-                 help="Items of the same session, after this one, that count as acted on."),
+                 help="Following items of the session that count as acted on."),
     click.option("--until", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S")),
-                 help="Leave out what happened from then on, UTC: a time kept for measuring."),
-    click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue."),
+                 help="Use only interactions before this time (UTC), to keep the rest for testing."),
+    click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`."),
 )  # fmt: skip
 
 
 def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Add the options that say which examples are kept."""
+    """Add the options that select the examples."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -54,7 +54,7 @@ def gather(
     vectors: Path | None,
     until: datetime | None,
 ) -> list[List]:
-    """Replay the events of a shop, those before `until`, and return the labelled lists.
+    """Replay a shop's events before `until` and return the labelled lists.
 
     Raises:
         InvalidEvent: a line breaks the contract.
@@ -80,7 +80,7 @@ def gather(
 
 
 def gather_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[List]:
-    """Return a labelled list for each search that people graded the results of.
+    """Return a labelled list for each search with graded results.
 
     Raises:
         InvalidEvent: a line of the catalogue breaks the contract.
@@ -99,5 +99,5 @@ def gather_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[List]
         for query, places, grades in zip(found.queries, found.items, found.grades, strict=True)
     ]
     with Progress() as bar:
-        task = bar.add_task("Ranking what was graded", total=len(queries))
+        task = bar.add_task("Ranking graded items", total=len(queries))
         return list(graded(bundle, items, queries, lambda done: bar.advance(task, done)))

@@ -1,4 +1,4 @@
-"""`intentstream model`: what bundles there are, what one of them holds, whether it is whole, and which one serves."""
+"""`intentstream model`: lists, shows and verifies model bundles, and pins the one that serves."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ path_argument = click.argument("path", required=False, type=click.Path(path_type
 
 @click.group(epilog="Example: intentstream model verify exported_models/shop-minilm-l3/1")
 def model() -> None:
-    """Look at model bundles, and change the one that workers serve with.
+    """Inspect model bundles, and pin the one that workers serve.
 
-    PATH is a bundle's folder, for `list` one of bundles; without it, the one that the settings name.
-    docs/model-swap.md tells how workers verify another one, warm it up and take it over without a pause.
+    PATH is the folder of a bundle, or for `list` a folder of bundles; by default, the one in the settings.
+    docs/model-swap.md describes how workers verify a model, warm it up and change to it without a pause.
     """
 
 
@@ -36,7 +36,7 @@ model.add_command(unpin)
 @model.command()
 @path_argument
 def verify(path: Path | None) -> None:
-    """Check every file of a bundle: checksums, signatures, golden outputs. Fails unless all of them pass."""
+    """Verify every file of a bundle: checksums, signatures, golden outputs. Fails unless all checks pass."""
     from inference.verification import verify_bundle
 
     folder = path or load_settings().model_path
@@ -46,13 +46,13 @@ def verify(path: Path | None) -> None:
         failed += not each.passed
     if failed:
         raise click.ClickException(f"{folder}: {failed} of the checks failed")
-    click.echo(f"{folder} is whole")
+    click.echo(f"{folder}: all checks passed")
 
 
 @model.command()
 @path_argument
 def info(path: Path | None) -> None:
-    """Show a bundle's manifest: origin, files and what they are for, data, licences, figures."""
+    """Show a bundle's manifest: origin, files with their roles, data, licences, figures."""
     from inference.manifest import read_manifest, vector_space
 
     folder = path or load_settings().model_path
@@ -72,7 +72,7 @@ def info(path: Path | None) -> None:
 @model.command("list")
 @path_argument
 def list_(path: Path | None) -> None:
-    """List the bundles under PATH with version, size, and whether they verify."""
+    """List the bundles under PATH with version, size and result of the verification."""
     from rich.table import Table
 
     from inference.manifest import MANIFEST
@@ -86,7 +86,7 @@ def list_(path: Path | None) -> None:
         size = sum(each.stat().st_size for each in folder.iterdir() if each.is_file())
         table.add_row(folder.parent.name, folder.name, f"{size / 1e6:.1f}", f"no: {bad[0].detail}" if bad else "yes")
     if not table.row_count:
-        raise click.ClickException(f"{models}: no bundles, .../NAME/VERSION/{MANIFEST}")
+        raise click.ClickException(f"{models}: required bundles, .../NAME/VERSION/{MANIFEST}, got none")
     console_for_tables().print(table)
 
 

@@ -1,4 +1,4 @@
-"""`intentstream model use` and `unpin`: tell every worker which model to serve with."""
+"""`intentstream model use` and `unpin`: pin the model that every worker serves, and remove the pin."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Examples:
 @click.argument("version")
 @with_settings
 def use(settings: Settings, name: str, version: str) -> None:
-    """Have every worker serve with the bundle NAME/VERSION among its models.
+    """Pin the bundle NAME/VERSION: every worker changes to it.
 
-    To go back, use the old version again. A worker that cannot verify the bundle goes on as before, and says so in
-    its log and its metrics. Workers that start later begin with it.
+    To go back, use the former version again. A worker that cannot verify the bundle keeps its model, logs an error and
+    counts the refusal in its metrics. Workers that start later serve the pinned bundle too.
     """
     try:
         model = msgspec.convert({"name": name, "version": version}, ModelPin)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"NAME and VERSION are names of folders: {error}") from error
+        raise ConfigurationError(f"NAME and VERSION: required names of folders, got: {error}") from error
     asyncio.run(pin_model(settings, model))
-    click.echo(f"Workers on {settings.models_topic} are to serve with {name} {version}.")
+    click.echo(f"{name} {version} is pinned on {settings.models_topic}: workers change to it.")
 
 
 @click.command(epilog=EPILOG)
 @with_settings
 def unpin(settings: Settings) -> None:
-    """Pin no model: workers serve with the newest version in their folder, or with the one that they were given."""
+    """Remove the pin: workers serve the newest version in their folder, or else the model in their settings."""
     asyncio.run(pin_model(settings, None))
-    click.echo(f"Workers on {settings.models_topic} choose their model themselves.")
+    click.echo(f"No model is pinned on {settings.models_topic}: each worker selects its own.")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that come of them."""
+"""Options shared by several commands, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def broker_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--broker",
         metavar="HOST:PORT",
-        help="Kafka to use, before INTENTSTREAM_BOOTSTRAP_SERVERS.",
+        help="Kafka to use instead of INTENTSTREAM_BOOTSTRAP_SERVERS.",
     )(command)
 
 
 def settings_with(broker: str | None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """Read the settings, with the broker of the command line, where one was given, before them."""
+    """Read the settings; `broker`, from the command line, takes precedence."""
     given = {} if broker is None else {"bootstrap_servers": broker}
     return load_settings({**given, **(overrides or {})})
 
@@ -54,7 +54,7 @@ FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 class OutputFile(click.ParamType):
-    """A file to write: its folder has to be there, which is checked before the work that fills it."""
+    """A file to write. Its folder must exist, which is checked before the work starts."""
 
     name = "path"
 
@@ -62,12 +62,12 @@ class OutputFile(click.ParamType):
         """Return the path. Raises ConfigurationError."""
         path = Path(value)
         if not path.parent.is_dir() or path.is_dir():
-            raise ConfigurationError(f"{path}: required a file in a folder that exists")
+            raise ConfigurationError(f"{path}: required a file in an existing folder")
         return path
 
 
 def console_for_tables() -> Console:
-    """Return where a command prints its tables: a pipe has no width to fit into, nothing is cut there."""
+    """Return the console for a command's tables. A pipe has no width, so nothing is truncated there."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
@@ -75,7 +75,7 @@ def console_for_tables() -> Console:
 
 @contextmanager
 def encoding_progress(texts: int) -> Iterator[Callable[[int], None]]:
-    """Show how many of `texts` are encoded; yields what to tell the size of each batch."""
+    """Show how many of `texts` are encoded. Yields a callback that takes the size of each batch."""
     from rich.progress import Progress
 
     with Progress() as progress:

@@ -1,4 +1,4 @@
-"""`intentstream produce`: files of interactions and items onto their topics."""
+"""`intentstream produce`: publishes interactions and items from files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Messages a second; without it, all at once.")
-@click.option("--skip-invalid", is_flag=True, help="Tell invalid lines and go on, where the first one would stop.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Messages per second; by default, no limit.")
+@click.option("--skip-invalid", is_flag=True, help="Report invalid lines and continue, instead of stopping.")
 @with_settings
 def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool) -> None:
     """Publish interactions and items from JSON Lines files.
 
-    A line is one message; one with a `type` is an interaction. Each is validated, keyed by user or item id, and goes
-    to its topic. `-` is standard input; a FILE may end in .gz. At an invalid line it stops, and tells FILE:LINE.
+    Each line is one message; a message with a `type` is an interaction. Messages are validated, keyed by user or item
+    id, and published to their topics. `-` is standard input; a FILE may end in .gz. An invalid line stops the command,
+    and the error names FILE:LINE.
     """
     console = Console(stderr=True)
     run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None)
@@ -43,7 +44,7 @@ def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip
 
 
 class _Skipped:
-    """Tells the invalid lines and counts them."""
+    """Reporter and counter of the invalid lines."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -55,7 +56,7 @@ class _Skipped:
 
 
 class _Run:
-    """One run of the command: what to send, how fast, and what came of it."""
+    """One run of the command: its files, rate and result."""
 
     def __init__(
         self, settings: Settings, files: tuple[str, ...], rate: float | None, skipped: _Skipped | None
@@ -66,7 +67,7 @@ class _Run:
         self._skipped = skipped
 
     async def publish(self, console: Console) -> None:
-        """Send everything with a progress bar, then tell the counts, of a run that was cut short as well."""
+        """Send all messages with a progress bar, then print the counts, also after an interruption."""
         started = time.monotonic()
         confirmed: Counter[str] = Counter()
         columns = (TextColumn("publishing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -92,7 +93,7 @@ class _Run:
 
 
 def _size(files: tuple[str, ...]) -> int | None:
-    # Compressed and piped input has no known size: the bar then shows that something happens, not how much is left.
+    # Compressed and piped input has no known size: the bar then shows activity, not the part that is left.
     paths = [Path(file) for file in files]
     if all(path.is_file() and path.suffix != ".gz" for path in paths):
         return sum(path.stat().st_size for path in paths)

@@ -1,4 +1,4 @@
-"""`intentstream replay`: lists for a file of interactions, without Kafka."""
+"""`intentstream replay`: recommends for a file of interactions, without Kafka."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from streams.settings import load_settings
 )
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, required=True, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
-@click.option("--output", type=OutputFile(), required=True, help="Where the lists go, JSON Lines.")
-@click.option("--vectors", type=FILE, help="Vectors that `intentstream encode` wrote of this catalogue.")
-@click.option("-k", "list_size", type=click.IntRange(1, 1000), help="Items a list, before INTENTSTREAM_LIST_SIZE.")
+@click.option("--output", type=OutputFile(), required=True, help="Output file of the lists, JSON Lines.")
+@click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`.")
+@click.option(
+    "-k", "list_size", type=click.IntRange(1, 1000), help="Items in a list, instead of INTENTSTREAM_LIST_SIZE."
+)
 def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int | None) -> None:
     """Recommend for a file of interactions, without Kafka.
 
-    The same path as a worker's, in the order of the file and deterministic: one line of output for each interaction,
-    its `trigger.event_id` from the interaction. A line that breaks the contract ends it with its place and reason.
+    Processes the interactions in the order of the file, on the same path as a worker. Writes one line for each, with
+    its id in `trigger.event_id`. Output is deterministic. An invalid line stops the command with its place and reason.
     """
     from rich.progress import track
 

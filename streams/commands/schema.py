@@ -1,4 +1,4 @@
-"""`intentstream schema`: the contracts for machines."""
+"""`intentstream schema`: prints the contracts as JSON Schema."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Examples:
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write MESSAGE.schema.json files into this folder, made where it is missing.",
+    help="Write MESSAGE.schema.json files into this folder, which is created if missing.",
 )
 def schema(message: str | None, output: Path | None) -> None:
     """Print the JSON Schema of one MESSAGE, or of all.
 
-    Without MESSAGE, prints one object that holds every schema by its topic's name. Times carry an offset from UTC and
-    are of format date-time: switch format checks on in your validator.
+    Without MESSAGE, prints one object with every schema by topic name. Times have an offset from UTC and the format
+    date-time: enable format checks in your validator.
     """
     chosen = {name: body for name, body in schemas().items() if message in (None, name)}
     if output is None:

@@ -1,4 +1,4 @@
-"""`intentstream topics`: make what the service needs on the broker, or tell what is wrong there."""
+"""`intentstream topics`: creates or checks the topics on the broker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Examples:
 
 SHORT = {
     (POLICY, "compact"): "compacted",
-    (POLICY, "delete"): "kept for a time",
+    (POLICY, "delete"): "limited retention",
     (CLOCK, "LogAppendTime"): "broker's clock",
 }
 
@@ -35,7 +35,7 @@ def topics() -> None:
 @topics.command("create", epilog=EPILOG)
 @with_settings
 def create_command(settings: Settings) -> None:
-    """Make the topics that are missing; the others stay as they are."""
+    """Create the missing topics; existing topics stay as they are."""
     created = asyncio.run(create(settings))
     _show([(topic, "created", "green") for topic in created.made] + [(t, "exists", "dim") for t in created.found])
 
@@ -43,14 +43,14 @@ def create_command(settings: Settings) -> None:
 @topics.command("check", epilog=EPILOG)
 @with_settings
 def check_command(settings: Settings) -> None:
-    """Compare the topics with what the service needs; exit code 1 where one does not fit."""
+    """Compare the topics with the requirements; the exit code is 1 if a topic differs."""
     checked = asyncio.run(check(settings))
     wrong = {topic.name: [p.text for p in checked.problems if p.topic == topic.name] for topic in checked.topics}
-    _show([(t, "; ".join(wrong[t.name]) or "fits", "red" if wrong[t.name] else "green") for t in checked.topics])
+    _show([(t, "; ".join(wrong[t.name]) or "ok", "red" if wrong[t.name] else "green") for t in checked.topics])
     if checked.unseen:
         click.echo(f"Not checked: {checked.unseen}.", err=True)
     if any(problem.text == MISSING for problem in checked.problems):
-        click.echo("`intentstream topics create` makes the missing topics.", err=True)
+        click.echo("`intentstream topics create` creates the missing topics.", err=True)
     if checked.problems:
         raise click.exceptions.Exit(1)
 

@@ -1,4 +1,4 @@
-"""`intentstream train-ranker`: a shop's own interactions to a ranker of its own, in a new version of the model."""
+"""`intentstream train-ranker`: fits a ranker to a shop's interactions and writes a new version of the model."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 @click.option("--catalog", type=FILE, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, help="Interactions in order, JSON Lines (.gz too).")
 @click.option("--examples", "files", type=FILE, multiple=True,
-              help="What `intentstream examples` wrote, instead or as well; may be repeated.")  # fmt: skip
+              help="Output of `intentstream examples`, instead or in addition; may be repeated.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder of the new version, .../NAME/VERSION, of the model in use.")  # fmt: skip
 @click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.15, show_default=True,
-              help="Share of the lists, the last ones, that judge a ranker fitted to those before.")  # fmt: skip
+              help="Share of the lists, the last ones, that test a ranker fitted to the earlier ones.")  # fmt: skip
 @click.option("--units", type=click.IntRange(0, 256), default=8, show_default=True,
               help="Hidden units of each of the four networks that are averaged; 0 for a linear ranker.")  # fmt: skip
-@click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; else chosen on later lists.")
+@click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; by default chosen on later lists.")
 @sampling_options
 def train_ranker(
     catalog: Path | None, events: Path | None, files: tuple[Path, ...], output: Path,
     held_out: float, units: int, decay: float | None, until: datetime | None, vectors: Path | None,
     seed: int, after: float, share: float, arrivals: float, negatives: int, horizon: int,
 ) -> None:  # fmt: skip
-    """Fit a ranker to what shoppers did, and write it as a new version of the model.
+    """Fit a ranker to a shop's interactions, and write a new version of the model.
 
-    The interactions are replayed as a worker would serve them; what a list showed at each moment, and what the shopper
-    then turned to, is what the ranker learns from. On the last lists, a table compares a ranker that was fitted to
-    those before with simpler orders and with the ranker that the model has now; another one sets its probabilities
-    beside what came true. What is written is fitted to all.
+    Replays the interactions as a worker serves them. The ranker learns from the lists and the shopper's next actions.
+    To test it, another ranker is fitted without the last lists. One table compares that ranker, on the last lists, with
+    simpler orders and with the model's present ranker. Another table compares its probabilities with the observed
+    shares. The ranker that is written is fitted to all lists.
 
-    Workers that look into the folder take the new version over at once: see docs/model-swap.md.
+    Workers that watch the folder serve the new version at once: see docs/model-swap.md.
     """
     if not files and (catalog is None or events is None):
         raise ConfigurationError("train-ranker: required --catalog and --events, or --examples, got neither")
@@ -75,8 +75,8 @@ def train_ranker(
     late = _part(shops, 1 - held_out, 1)
     if not late.positives().any():
         raise ConfigurationError(
-            f"train-ranker: required items that were acted on in the last {held_out:.0%} of the lists, which judge, "
-            f"found none in {len(late.relevant)} lists: give more interactions, or a greater --held-out"
+            f"train-ranker: required items acted on in the last {held_out:.0%} of the lists, to test the ranker, "
+            f"got none in {len(late.relevant)} lists; add interactions or increase --held-out"
         )
     judged, ranker = _fit(shops, held_out, decay, units, seed)
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": judged}) + "\n")
@@ -86,7 +86,7 @@ def train_ranker(
 
 
 def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
-    """Return the lists of every shop between two points of its time, given as shares of its lists."""
+    """Return the lists of every shop from the share `start` of its lists to the share `end`, in order of time."""
     from inference.learning.examples import join
 
     return join([shop.split(start, end) for shop in shops])
@@ -95,9 +95,9 @@ def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
 def _fit(
     shops: Sequence[Examples], held_out: float, decay: float | None, units: int, seed: int
 ) -> tuple[Ranker, Ranker]:
-    """Return a ranker that was fitted to all but the last lists, and one to all.
+    """Return a ranker fitted without the held-out lists, and one fitted to all lists.
 
-    Where no penalty is given, the last lists before the ones held out choose it.
+    If no penalty is given, it is chosen on the last lists before the held-out ones.
     """
     from rich.progress import Progress
 

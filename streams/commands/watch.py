@@ -1,4 +1,4 @@
-"""`intentstream watch`: the output topic for people."""
+"""`intentstream watch`: shows the recommendations on the output topic."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.option("--user", metavar="ID", help="Lists of this shopper only.")
-@click.option("--limit", type=click.IntRange(1), help="End after so many lists; without it, Ctrl-C ends.")
-@click.option("--from-beginning", is_flag=True, help="Begin with the oldest list that is kept, not with the next.")
+@click.option("--user", metavar="ID", help="Show lists of this shopper only.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after so many lists; by default, at Ctrl-C.")
+@click.option("--from-beginning", is_flag=True, help="Start with the oldest list on the topic, not with the next.")
 @with_settings
 def watch(settings: Settings, user: str | None, limit: int | None, from_beginning: bool) -> None:
-    """Show recommendations as they come, with titles.
+    """Show recommendations as they arrive, with titles.
 
-    The titles are those of the items topic, which is read first.
+    Titles come from the items topic, which is read first.
     """
     asyncio.run(_watch(settings, user, limit, from_beginning))
 
@@ -40,7 +40,7 @@ async def _watch(settings: Settings, user: str | None, limit: int | None, from_b
     console = Console()
     shown = 0
     async with Feed.connected(settings, from_beginning=from_beginning) as feed:
-        click.echo(f"{len(feed.titles)} items known; waiting for lists", err=True)
+        click.echo(f"{len(feed.titles)} items read; waiting for lists", err=True)
         async with aclosing(feed.recommendations()) as lists:
             async for recommendations in lists:
                 if user is None or recommendations.user_id == user:
@@ -51,10 +51,10 @@ async def _watch(settings: Settings, user: str | None, limit: int | None, from_b
 
 
 def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> RenderableType:
-    """Draw a list: for whom and why, then each item with its score, title, reason and sources."""
+    """Render a list: shopper, trigger and intent, then each item with its score, title, reason and sources."""
     trigger = recommendations.trigger
     took = (recommendations.produced_at - trigger.occurred_at).total_seconds()
-    earlier = f", {took:.3f} s earlier" if 0 <= took < 3600 else ""  # an old event that was replayed says nothing by it
+    earlier = f", {took:.3f} s earlier" if 0 <= took < 3600 else ""  # a replayed old event has no latency
     head = Text.assemble(
         (recommendations.user_id, "bold"),
         f"  after {trigger.type} at {trigger.occurred_at:%Y-%m-%d %H:%M:%S}{earlier}",

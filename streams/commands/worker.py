@@ -1,4 +1,4 @@
-"""`intentstream worker`: one worker, until it is told to stop."""
+"""`intentstream worker`: runs one worker until a signal stops it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def worker(settings: Settings) -> None:
     """Run one worker: interactions in, recommendations out.
 
     Two workers on one machine need two INTENTSTREAM_DATA_DIR and two INTENTSTREAM_METRICS_PORT.
-    Stops on SIGTERM or Ctrl-C: what it began is delivered, offsets are committed, the group is left.
+    On SIGTERM or Ctrl-C, it delivers the events in flight, commits offsets, leaves the group and stops.
     """
-    # Faust takes SIGTERM over when it runs; until then there is nothing to finish.
+    # Faust installs its own SIGTERM handler when it runs. Until then no event is in flight.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
     for name in NOISY:
@@ -48,7 +48,7 @@ def worker(settings: Settings) -> None:
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
         told = "; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems)
-        raise TopicError(f"{told}; `intentstream topics create` makes what is missing")
+        raise TopicError(f"{told}; `intentstream topics create` creates the missing topics")
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
     held = hold(settings.data_dir)
@@ -62,13 +62,13 @@ def worker(settings: Settings) -> None:
         try:
             serve(metrics.registry, worker.health, settings.metrics_host, settings.metrics_port)
         except OSError as error:
-            raise ConfigurationError(f"metrics at {address}: required an address that is free, got: {error}") from error
+            raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
     with held:
         run(worker.app, loop)
 
 
 def compile_kernels(settings: Settings) -> None:
-    """Compile the kernels, or load them, before the worker joins its group: nobody waits for it meanwhile."""
+    """Compile or load the kernels before the worker joins its group, so that no partition waits for it."""
     from streams.kernels import prepare
 
     def tell(number: int, of: int, seconds: float) -> None:
@@ -79,7 +79,7 @@ def compile_kernels(settings: Settings) -> None:
 
 
 def hold(directory: Path) -> TextIO:
-    """Make the worker's directory and keep it from any other worker for as long as the file returned is open."""
+    """Create the worker's directory, and lock it against other workers until the returned file is closed."""
     required = f"INTENTSTREAM_DATA_DIR={directory}: required a directory of this worker's own"
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -90,5 +90,5 @@ def hold(directory: Path) -> TextIO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        raise ConfigurationError(f"{required}, another one uses it") from None
+        raise ConfigurationError(f"{required}, got one that another worker uses") from None
     return lock

@@ -1,1 +1,1 @@
-"""The contract: messages, their bytes, and what is said of those that break it. Pure."""
+"""The message contract: the messages, their encoding, and the errors of invalid messages. No I/O."""

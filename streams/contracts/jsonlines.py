@@ -1,6 +1,6 @@
-"""JSON Lines files of interactions and items, as `produce` and `replay` read them: one Kafka value on each line.
+"""JSON Lines files of interactions and items, for `produce` and `replay`: each line is the value of one Kafka message.
 
-Beside the path: no broker, no keys. A file is read as it is consumed, so it may be larger than memory.
+The module uses no broker and no keys. A file is read while it is consumed, so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ M = TypeVar("M", bound="Interaction | Item", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[M]):
-    """A message of a file: the line it stood on (from 1), its bytes, and what they say."""
+    """A message of a file, with its line number (from 1) and the bytes of the line."""
 
     number: int
     value: bytes
@@ -37,20 +37,20 @@ class Line(Generic[M]):
 
     @property
     def topic(self) -> str:
-        """The topic that the message belongs on, by its logical name: clicks, searches or items."""
+        """The logical name of the message's topic: clicks, searches or items."""
         if isinstance(self.message, Item):
             return "items"
         return "searches" if isinstance(self.message, Search) else "clicks"
 
     @property
     def key(self) -> bytes:
-        """The key that the message must have there."""
+        """The key that the message must have on its topic."""
         message = self.message
         return (message.item_id if isinstance(message, Item) else message.user_id).encode()
 
 
 class _Peek(msgspec.Struct):
-    """Enough of a line to tell an interaction from an item."""
+    """The one field that distinguishes an interaction from an item."""
 
     type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -61,7 +61,7 @@ _peek = msgspec.json.Decoder(_Peek)
 def read_events(path: str | Path) -> Iterator[Line[Interaction]]:
     """Yield the interactions of a file, a `.gz` file or `-` (standard input), in order.
 
-    Raises InvalidLine at the first line that is none, ConfigurationError where the file cannot be read.
+    Raises InvalidLine at the first line that is no interaction, ConfigurationError if the file cannot be read.
     """
     return _read(path, parse_interaction)
 
@@ -74,9 +74,9 @@ def read_items(path: str | Path) -> Iterator[Line[Item]]:
 def read_messages(
     path: str | Path, on_invalid: Callable[[InvalidLine], None] | None = None
 ) -> Iterator[Line[Interaction | Item]]:
-    """Yield the interactions and items of a mixed file, like `read_events`. An interaction is what has a `type`.
+    """Yield the interactions and items of a mixed file, like `read_events`. A line with a `type` is an interaction.
 
-    With `on_invalid`, a line that is no message goes there and reading goes on.
+    With `on_invalid`, each invalid line goes there and reading continues.
     """
     return _read(path, _parse, on_invalid)
 
@@ -85,7 +85,7 @@ def _parse(value: bytes) -> Interaction | Item:
     try:
         is_item = _peek.decode(value).type is msgspec.UNSET
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return parse_interaction(value)  # which says what is wrong with it
+        return parse_interaction(value)  # raises the error that names the fault
     return parse_item(value) if is_item else parse_interaction(value)
 
 
@@ -105,7 +105,7 @@ def _read(
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers. What the file system says becomes ConfigurationError."""
+    """Yield the lines that are not blank, with their numbers. Errors of the file system become ConfigurationError."""
     number = 0
     try:
         with _open(path) as file:

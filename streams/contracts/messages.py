@@ -1,6 +1,6 @@
-"""The public contract: every message that enters or leaves on Kafka.
+"""The message contract: every message on Kafka, public and internal.
 
-Pure data. `serde.py` turns bytes into these and back; `docs/contracts.md` explains them to producers and consumers.
+The classes hold data only. `serde.py` encodes and decodes them. `docs/contracts.md` documents the public ones.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = [
 ]  # fmt: skip
 
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
-"""RFC 3339 with an offset from UTC. The streams write UTC, with microseconds where there are any."""
+"""RFC 3339 with an offset from UTC. The service writes UTC, with microseconds if there are any."""
 
 PathPart = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=128)]
-"""Letters, digits, dots, dashes and underscores: a name, not a path."""
+"""One part of a path, not a path: letters, digits, dots, dashes and underscores."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -46,11 +46,11 @@ ActionWeight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Scalar = str | Integer | float | bool | None
 Context = Annotated[Mapping[str, Scalar | list[Scalar] | dict[str, Scalar]], msgspec.Meta(max_length=64)]
-"""What else a producer wants to say, two levels deep at most, so that every process reads it alike."""
+"""Additional data of the producer, at most two levels deep, so that every process reads it in the same way."""
 
 
 class _Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
-    """What every interaction carries. `occurred_at` is the shop's clock when the shopper acted."""
+    """The fields of every interaction. `occurred_at` is the time of the action on the shop's clock."""
 
     event_id: Identifier
     user_id: Identifier
@@ -72,7 +72,7 @@ class Search(_Action, frozen=True, kw_only=True, tag="search"):
 
 
 class ItemAction(_Action, frozen=True, kw_only=True):
-    """What a shopper did with one item."""
+    """A shopper's action on one item."""
 
     past_tense: ClassVar[str]
 
@@ -110,7 +110,7 @@ Interaction = Search | ItemInteraction
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
-    """The interaction that a list answers, and where it lay in Kafka."""
+    """The interaction that a list answers, and its position in Kafka."""
 
     event_id: str
     type: str
@@ -121,9 +121,9 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One place of a list. `rank` starts at 1; `score` is finite, and comparable within the list.
+    """One position of a list. `rank` starts at 1. `score` is finite, and comparable within the list.
 
-    Where the model ranked the list, `score` is the probability that the shopper acts on the item.
+    If the model ranked the list, `score` is the probability that the shopper acts on the item.
     """
 
     rank: Annotated[int, msgspec.Meta(ge=1)]
@@ -134,7 +134,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """A label of what the shopper is after, with its share in [0, 1]. `kind` is category, brand or query."""
+    """A label of the shopper's intent, with its share in [0, 1]. `kind` is category, brand or query."""
 
     kind: str
     label: str
@@ -142,24 +142,24 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
-    """The model bundle that made a list."""
+    """The model bundle that produced a list."""
 
     name: str
     version: str
 
 
 class ModelPin(msgspec.Struct, frozen=True, kw_only=True):
-    """The model bundle that workers are to serve with: a folder NAME/VERSION among their models."""
+    """The model bundle that workers must serve with: the folder NAME/VERSION beside their other models."""
 
     name: PathPart
     version: PathPart
 
 
 class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
-    """A ranked list for one shopper, answering one interaction.
+    """A ranked list for one shopper that answers one interaction.
 
     `recommendation_id` is a function of the trigger's topic, partition and offset: a repeat has the same id.
-    `fallback` is null where the model ranked the list, else the reason why it did not.
+    `fallback` is null if the model ranked the list, otherwise the reason why it did not.
     """
 
     recommendation_id: str
@@ -173,9 +173,9 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that was refused: where it lay, why, and its bytes as they came.
+    """A message that was refused: its position in Kafka, the reason, and its original bytes.
 
-    `where` is the place in the message, as a JSON path or `key`. JSON carries `key` and `value` in base64.
+    `where` is the position of the fault in the message, as a JSON path or `key`. `key` and `value` are base64 in JSON.
     """
 
     topic: str
@@ -190,11 +190,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Internal, on `item-vectors`: an item beside its vectors, as every worker reads them.
+    """Internal, on `item-vectors`: an item with its vectors, for every worker.
 
-    `vector` is int8 of shape (dim,), `text_hash` the stable key of the text that was encoded, and `space` the vector
-    space of the model that encoded it. `also` holds the same text's vectors in other spaces: of the model that is to
-    take over, or of the one before. A vector of no bytes stands for a text that the model cannot encode.
+    `vector` is int8 of shape (dim,), `text_hash` the stable key of the encoded text, and `space` the vector space of
+    the model that encoded it. `also` holds the same text's vectors in other spaces: those of the next or the previous
+    model. An empty vector stands for a text that the model cannot encode.
     """
 
     item: Item
@@ -205,19 +205,19 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=
 
     @property
     def vectors(self) -> dict[str, bytes]:
-        """The vectors by the space they live in, the own one first."""
+        """The vectors by vector space, with the record's own space first."""
         return {self.space: self.vector, **self.also}
 
     def vector_in(self, space: str) -> bytes | None:
-        """Return the vector in a space, None where the item has yet to be encoded there."""
+        """Return the vector in a space, or None if the item is not encoded in that space yet."""
         return self.vector if space == self.space else self.also.get(space)
 
 
 class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Internal, on `trending`: what one partition's shoppers are after, as every worker reads it.
+    """Internal, on `trending`: the popularity of items among the shoppers of one partition, for every worker.
 
-    `counts` map stable keys of items to their weight, decayed to `as_of_ms` (event time); `lasting` do so with a
-    longer half-life.
+    `counts` maps stable keys of items to their weight, decayed to `as_of_ms` (event time). `lasting` does the same with
+    a longer half-life.
     """
 
     partition: Partition
@@ -227,18 +227,18 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
 
 class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Internal, on `item-pairs`: a shopper acted on an item, and how he came to it.
+    """Internal, on `item-pairs`: an action on an item, with the items and the search that preceded it.
 
-    A message holds several, each of an item that belongs to the message's partition.
+    A message contains several. Each belongs to an item of the message's partition.
 
     Attributes:
-        item_id: of the item.
+        item_id: the item.
         at_ms: event time of the action.
-        weight: of the action.
+        weight: weight of the action.
         before: stable keys of the items acted on earlier in the session, each with the weight of the pair.
-        query: the normalised search that led here, if one did.
-        topic, partition, offset, timestamp_ms: where the action lay in Kafka; an action counts once.
-        shopper: 16 bits of the shopper's stable key: enough to tell two shoppers apart, too few to tell who.
+        query: the normalised search that led to the action, None if there is none.
+        topic, partition, offset, timestamp_ms: the action's position in Kafka. An action counts once.
+        shopper: 16 bits of the shopper's stable key: enough to distinguish two shoppers, too few to identify one.
     """
 
     item_id: Identifier

@@ -1,7 +1,7 @@
-"""Why a message was refused, in words for its producer: msgspec's errors become `InvalidEvent` here and nowhere else.
+"""The texts of refused messages, for their producers. Only this module translates msgspec's errors into `InvalidEvent`.
 
-Pure, and off the hot path: only an invalid message comes here. Types are named as JSON names them. A value is shown
-only where a word, a format or a number is wrong, and shortened; identifiers, queries and texts are never shown.
+No I/O, and not on the hot path: only invalid messages reach this module. Types have their JSON names. A text shows a
+shortened value if an enumerated string, a format or a number is wrong. It never shows identifiers, queries or texts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.errors import InvalidEvent
 __all__ = ["UNREADABLE", "refusal", "shortened"]
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""Everything that msgspec raises for bytes that it cannot read as the wanted type. Fuzzed."""
+"""All errors that msgspec raises for bytes that it cannot read as the required type. A fuzz test covers this."""
 
 _WORDS = {
     "str": "string",
@@ -36,9 +36,9 @@ _REGEX = re.compile(r"Expected `str` matching regex '(.*)'$", re.DOTALL)
 
 
 def refusal(error: Exception, value: bytes, unreadable: str = "not_json") -> InvalidEvent:
-    """Return the `InvalidEvent` for an error of `UNREADABLE` that reading `value` raised.
+    """Return the `InvalidEvent` for an error of `UNREADABLE` that was raised while `value` was read.
 
-    `unreadable` is the reason for bytes that are not of the wanted format at all: `not_json` or `not_msgpack`.
+    `unreadable` is the reason for bytes that are not of the required format at all: `not_json` or `not_msgpack`.
     """
     if isinstance(error, RecursionError):
         return InvalidEvent("out_of_range", "$", "required values that are not nested hundreds deep, got deeper ones")
@@ -56,7 +56,7 @@ def refusal(error: Exception, value: bytes, unreadable: str = "not_json") -> Inv
 
 
 def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
-    """Translate one sentence of msgspec about the place `where`."""
+    """Translate msgspec's message about the path `where`."""
     came = _lookup(value, where)
     if match := _MISSING.match(text):
         return InvalidEvent("missing_field", f"{where}.{match[1]}", "required, and not there")
@@ -73,7 +73,7 @@ def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
 
 
 def _format(text: str) -> str:
-    """Say which words or which format were required."""
+    """Return the enumerated strings or the format that were required."""
     if match := _REGEX.match(text):
         return f"a string that matches {match[1]}"
     if "timezone" in text:
@@ -86,7 +86,7 @@ def _format(text: str) -> str:
 
 
 def shortened(value: object) -> str:
-    """Return `value` as JSON writes it, cut to what a person needs to recognise it."""
+    """Return `value` as JSON, cut to the length that a reader needs to recognise it."""
     if value is msgspec.UNSET:
         return "another value"
     text = msgspec.json.encode(value[: _SHOWN + 1] if isinstance(value, str) else value).decode()
@@ -94,7 +94,7 @@ def shortened(value: object) -> str:
 
 
 def _lookup(value: bytes, where: str) -> Any:
-    """Return what lies at the path `where` of the JSON `value`, or UNSET where that cannot be said."""
+    """Return the value at the path `where` of the JSON `value`, or UNSET if it cannot be found."""
     steps = _STEP.findall(where)
     if where != "$" + "".join(f".{name}" if name else f"[{index}]" for name, index in steps):
         return msgspec.UNSET

@@ -1,6 +1,6 @@
-"""JSON Schema (draft 2020-12) of every public message, made from the structs that read and write them.
+"""JSON Schema (draft 2020-12) of every public message, generated from the structs that encode and decode them.
 
-Beside the path: for producers and consumers who check their messages before Kafka sees them.
+Producers and consumers can validate their messages with it. The worker does not use this module.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["schemas"]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 _MESSAGES: dict[str, tuple[Any, str]] = {
-    "clicks": (View | Click | Cart | Purchase, "What a shopper did with one item. The key is the user id."),
+    "clicks": (View | Click | Cart | Purchase, "A shopper's action on one item. The key is the user id."),
     "searches": (Search, "A shopper typed a query. The key is the user id."),
-    "items": (Item, "A thing the shop sells. The key is the item id; a message without a value removes the item."),
-    "models": (ModelPin, "The model that workers serve with. The key is `serving`; without a value, none is pinned."),
+    "items": (Item, "An item of the catalogue. The key is the item id. A message without a value removes the item."),
+    "models": (ModelPin, "The model that workers serve with. The key is `serving`. Without a value, none is pinned."),
     "recommendations": (Recommendations, "A ranked list for one shopper. The key is the user id."),
     "dead-letters": (DeadLetter, "A message that was refused, with the reason and its bytes."),
 }
@@ -37,14 +37,14 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 def _schema(name: str, message: Any, description: str) -> dict[str, Any]:
     (body,), definitions = msgspec.json.schema_components([message], ref_template="#/$defs/{name}")
-    body.pop("discriminator", None)  # a keyword of OpenAPI: in JSON Schema, the constant `type` of each struct says it
+    body.pop("discriminator", None)  # a keyword of OpenAPI; JSON Schema uses the constant `type` of each struct instead
     head = {"$schema": DRAFT, "$id": f"urn:intentstream:v1:{name}", "title": name, "description": description}
     cleaned: dict[str, Any] = _cleaned(head | body | {"$defs": definitions})
     return cleaned
 
 
 def _cleaned(node: Any) -> Any:
-    """Return the schema with docstrings as one reads them: without the indentation of the source."""
+    """Return the schema with its docstrings dedented."""
     if isinstance(node, dict):
         return {
             key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)

@@ -1,7 +1,7 @@
-"""Bytes to messages and back: the first step of an event's path, and the last.
+"""Encoding and decoding of messages: the first and the last step of an event's path. No I/O.
 
-Pure. Whatever the bytes, a decoder returns a message or raises `InvalidEvent`, nothing else. Encoders and decoders of
-msgspec are built once, here: building one costs a thousand times what using it does.
+A decoder returns a message or raises `InvalidEvent`, for any bytes. It raises nothing else. msgspec's encoders and
+decoders are built once, at import: building one costs a thousand times as much as using it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from streams.errors import InvalidEvent
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-"""An interaction lies in [EARLIEST, LATEST): a time in any zone, and milliseconds since the epoch, cannot overflow."""
+"""The range of an interaction's time, [EARLIEST, LATEST): no time zone and no count of milliseconds can overflow."""
 
 T = TypeVar("T", covariant=True)
 
@@ -89,7 +89,7 @@ def decode_item(key: bytes | None, value: bytes | None) -> Item | None:
 
 
 def parse_interaction(value: bytes | None) -> Interaction:
-    """Read an interaction's value, with `occurred_at` in UTC, where there is no key: a line of a file."""
+    """Read an interaction's value from a source without keys, such as a file. `occurred_at` becomes UTC."""
     event = _read(_interaction, value)
     if not EARLIEST <= event.occurred_at < LATEST:
         came = shortened(event.occurred_at)
@@ -100,7 +100,7 @@ def parse_interaction(value: bytes | None) -> Interaction:
 
 
 def parse_item(value: bytes | None) -> Item:
-    """Read an item's value, with `released_at` in UTC, where there is no key: a line of a file."""
+    """Read an item's value from a source without keys, such as a file. `released_at` becomes UTC."""
     item = _read(_item, value)
     if item.released_at is None or item.released_at.tzinfo is UTC:
         return item
@@ -122,7 +122,7 @@ def decode_dead_letter(value: bytes | None) -> DeadLetter:
 
 
 def decode_model_pin(value: bytes | None) -> ModelPin | None:
-    """Read a message of `models`; None is a tombstone: no model is pinned any more. Raises InvalidEvent."""
+    """Read a message of `models`. None is a tombstone: no model is pinned. Raises InvalidEvent."""
     return None if value is None else _read(_model_pin, value)
 
 
@@ -174,9 +174,9 @@ def encode_msgpack(
 
 
 def recommendation_id(topic: str, partition: int, offset: int) -> str:
-    """Return the id of the list that answers the message at this place: 32 hexadecimal digits, always the same ones.
+    """Return the id of the list that answers the message at this position: 32 hexadecimal digits, a pure function.
 
-    It is BLAKE2b of `topic/partition/offset` with a digest of 16 bytes. A topic's name holds no slash.
+    It is BLAKE2b of `topic/partition/offset` with a digest of 16 bytes. A topic's name contains no slash.
     """
     return blake2b(f"{topic}/{partition}/{offset}".encode(), digest_size=16).hexdigest()
 

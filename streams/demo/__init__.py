@@ -1,1 +1,1 @@
-"""The demo: real purchases through a real broker and a real worker, live in the terminal."""
+"""The demo: replays real purchases through a real broker and a real worker, live in the terminal."""

@@ -1,8 +1,8 @@
-"""The demo's catalogue: the best-selling products, named so that people can read them.
+"""The demo's catalogue: the best-selling products, with readable names.
 
-The data know no product names, only a type, a size, and whether the maker is a national brand or the shop itself.
-Products that agree in all of these read the same, so they are one item here, with the id of the best-selling of them;
-otherwise a list would show the same line five times.
+The data contain no product names, only a type, a size, and whether the brand is national or the shop's own. Products
+that agree in all of these and in their category would have the same title. They become one item, with the id of the
+best-selling of them. Otherwise a list would show the same title several times.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAKERS = {"National": "National brand", "Private": "Private label"}
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What can be read of a product: all that tells one item from another."""
+    """The readable attributes of a product: they identify an item."""
 
     name: str
     size: str | None
@@ -46,7 +46,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class DemoCatalogue:
-    """Items by falling sales; the item that each product counts as; the item's name without its size."""
+    """The items by falling sales, the item id of each product, and the name of each item without its size."""
 
     items: tuple[Item, ...]
     item_of: Mapping[int, str]
@@ -54,14 +54,14 @@ class DemoCatalogue:
 
 
 def best_sellers(purchases: Purchases, size: int) -> DemoCatalogue:
-    """Return the catalogue of the `size` kinds of product that were bought most often."""
+    """Return the catalogue of the `size` best-selling kinds of product."""
     kinds = _kinds(purchases.products)
     products, sales = np.unique(purchases.lines.product, return_counts=True)
     members: dict[Kind, list[tuple[int, int]]] = {}
     for product, sold in zip(products.tolist(), sales.tolist(), strict=True):
         if (kind := kinds.get(product)) is not None:
             members.setdefault(kind, []).append((-sold, product))
-    # By sales, ties by the number of the best-selling product.
+    # By falling sales. Ties are decided by the number of the best-selling product.
     ranked = sorted((sum(sold for sold, _ in group), min(group)[1], kind) for kind, group in members.items())[:size]
     item_of = {product: str(first) for _, first, kind in ranked for _, product in members[kind]}
     prices = _median_prices(purchases.lines, item_of)
@@ -88,7 +88,7 @@ def _kinds(products: Sequence[Product]) -> dict[int, Kind]:
 
 
 def _median_prices(lines: Lines, item_of: Mapping[int, str]) -> dict[str, float]:
-    """Return the median price of a piece of each item without a loyalty card, in USD."""
+    """Return the median list price of one piece of each item, without a loyalty card, in USD."""
     numbers = np.array(sorted(item_of), dtype=np.int64)
     place = np.minimum(np.searchsorted(numbers, lines.product), len(numbers) - 1)
     known = (numbers[place] == lines.product) & np.isfinite(lines.list_price)

@@ -1,18 +1,18 @@
-"""What the demo's shoppers do: real purchases, with what led to them made up around them. Pure.
+"""The demo's events: real purchases, and synthetic events that lead to them. No I/O.
 
 The data are purchases of households at a grocer's in 2017 (84.51°, "The Complete Journey").
 
-Real: the households, what they bought together, how much of it, at what price, and when they paid. A purchase has the
-time of its receipt, read as UTC; the baskets of a household keep their dates. A receipt does not tell the order of its
-lines: it is the file's.
+Real: households, baskets, quantities, prices and times of payment. A purchase has the time of its receipt, read as UTC.
+The baskets of a household keep their dates. A receipt does not record the order of its lines, so the purchases follow
+the order of the file.
 
-Synthetic, and marked `context: {"synthetic": true}`: that an item was looked at before (always), put into the cart
-(half of them), and searched for by the name of its type (a quarter), all in the minutes before the receipt. Which ones,
-and how many seconds lie between them, is a function of the ids: two runs make the same events.
+Synthetic, and marked `context: {"synthetic": true}`: a view before each purchase, a cart event for half of the items,
+and a search for the name of the item's type for a quarter, all in the minutes before the receipt. The choice of items
+and the seconds between the events are a function of the ids: every run makes the same events.
 
-Baskets are cut to their first `BASKET_ITEMS` items, and purchases of products outside the catalogue are left out. The
-days follow each other as in 2017. Within a day, the households' shopping is laid side by side: on the real clock a
-shopper would be there for a blink of the replay and gone for the rest of it. Each shopper's own events stay in order.
+Baskets are cut to their first `BASKET_ITEMS` items. Purchases of products outside the catalogue are omitted. The days
+follow each other as in 2017. Within a day, the households' events are interleaved: in real time, each shopper would act
+only during a fraction of a second of the replay. Each shopper's own events stay in order.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def busiest_households(lines: Lines, number: int = HOUSEHOLDS) -> list[int]:
 
 
 def most_faithful(events: Sequence[Interaction]) -> str:
-    """Return the shopper who comes on most days of the replay, ties by the number of events: worth following."""
+    """Return the shopper with events on most days of the replay, ties by the number of events: the one to show."""
     days = Counter(user for user, _ in {(event.user_id, event.occurred_at.date()) for event in events})
     acts = Counter(event.user_id for event in events)
     return max(acts, key=lambda user: (days[user], acts[user], user))
 
 
 def shopping(lines: Lines, catalogue: DemoCatalogue, households: Sequence[int], events: int) -> list[Interaction]:
-    """Return the first `events` interactions of these households, in the order in which they are to be sent."""
+    """Return the first `events` interactions of these households, in the order of publication."""
     mine = lines.where(np.isin(lines.household, households) & (lines.quantity > 0))
     days = (mine.seconds // DAY).tolist()
     rows = range(len(mine))
@@ -77,12 +77,13 @@ def shopping(lines: Lines, catalogue: DemoCatalogue, households: Sequence[int], 
 
 
 def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[Interaction]:
-    """Lay the shopping of a day's households side by side, each one spread evenly over the whole."""
+    """Interleave the events of a day's households, with each household spread evenly over the day."""
     placed: list[tuple[float, str, Interaction]] = []
     household = lines.household[rows].tolist()
     for user in sorted(set(household)):
         own = [row for row, whose in zip(rows, household, strict=True) if whose == user]
-        # Two receipts may lie closer than what led to the second; a sort by time keeps the order of equal ones.
+        # The synthetic events of a receipt can start before the previous receipt. The sort is stable, so events of
+        # equal time keep their order.
         events = sorted(_visits(lines, own, catalogue), key=attrgetter("occurred_at"))
         phase = _share("phase", user)
         placed += [((n + phase) / len(events), str(user), event) for n, event in enumerate(events)]
@@ -90,7 +91,7 @@ def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[In
 
 
 def _visits(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> Iterator[Interaction]:
-    """Yield the events of one household's baskets of a day, basket by basket."""
+    """Yield one household's events of a day, basket by basket."""
     by_basket = sorted(rows, key=lambda row: (lines.seconds[row], lines.basket[row]))
     for basket, group in groupby(by_basket, key=lambda row: int(lines.basket[row])):
         lot = list(group)
@@ -106,7 +107,7 @@ def _visits(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> Iter
 
 
 def _visit(user: str, basket: str, paid_at: int, bought: Sequence[_Bought], names: Mapping[str, str]) -> _Events:
-    """Return what led to a receipt, item by item in the minutes before it, and then its purchases."""
+    """Return the synthetic events before a receipt, item by item, and then the purchases of the receipt."""
     steps = [step for line in bought for step in _steps(basket, line)]
     gaps = [8 + round(24 * _share("gap", basket, n)) for n in range(len(steps))]
     events: _Events = []
@@ -144,5 +145,5 @@ def _time(seconds: int) -> datetime:
 
 
 def _share(*ids: object) -> float:
-    """Return a number in [0, 1) that these ids always have: chance without a seed to lose."""
+    """Return a pseudo-random number in [0, 1) that is a function of the ids, so no seed is needed."""
     return stable_key("/".join(map(str, ids))) / 2**64

@@ -1,7 +1,7 @@
-"""`python -m streams.demo.files FOLDER`: the demo's catalogue and its shoppers' actions as JSON Lines.
+"""`python -m streams.demo.files FOLDER`: writes the demo's catalogue and its shoppers' events as JSON Lines.
 
-What `make model` trains the ranker on; also something real to try `replay`, `examples` and `produce` with. Only in
-part real: `data.py` says which part.
+`make model` trains the ranker on these files. They also serve to try `replay`, `examples` and `produce`. Some of the
+events are synthetic: `data.py` lists which.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from streams.demo.purchases import read_purchases
 @click.command(epilog="Example: python -m streams.demo.files build/model")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--items", type=click.IntRange(1), default=5000, show_default=True, help="Best-selling products.")
-@click.option("--households", type=click.IntRange(1), default=300, show_default=True, help="Those that shop most.")
-@click.option("--events", type=click.IntRange(1), default=120_000, show_default=True, help="From the year's beginning.")
+@click.option("--households", type=click.IntRange(1), default=300, show_default=True, help="Households, busiest first.")
+@click.option("--events", type=click.IntRange(1), default=120_000, show_default=True, help="Events, from 1 January on.")
 def main(folder: Path, items: int, households: int, events: int) -> None:
     """Write FOLDER/items.jsonl and FOLDER/events.jsonl."""
     purchases = read_purchases()

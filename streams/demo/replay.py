@@ -1,4 +1,4 @@
-"""The demo's traffic: publishes the catalogue, sends events at a rate, and follows the lists that come back."""
+"""The demo's traffic: publishes the catalogue, sends events at a constant rate, and reads the lists."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from streams.settings import Settings
 READY_SECONDS = 90
 FIRST_ANSWER_SECONDS = 60
 DRAIN_SECONDS = 20
-"""How long the last events may go without any list coming, before they are given up."""
+"""The demo stops waiting for the last events when no list has arrived for this long."""
 SHOW_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Everything between the worker's start and the last list; `show` is called a few times a second."""
+    """The traffic from the worker's start to the last list. It calls `show` a few times a second."""
 
     settings: Settings
     worker: WorkerProcess
@@ -36,8 +36,8 @@ class Replay:
     async def publish(self, records: Sequence[ItemVector]) -> None:
         """Publish the catalogue and wait until the worker serves it.
 
-        The vectors go first, and the items when the worker knows them: it then has nothing to encode again. Both go
-        to the partition of the item's key, as the worker itself would send them.
+        The vectors go first. The items follow when the worker has read the vectors, so that it encodes nothing again.
+        Both go to the partition of the item's key, as if the worker had sent them.
         """
         with broker_errors(self.settings, "publishing the catalogue"):
             async with AIOKafkaProducer(**client_options(self.settings), linger_ms=5) as producer:
@@ -50,15 +50,15 @@ class Replay:
                 for record in records:
                     key, value = record.item.item_id.encode(), serde.encode_json(record.item)
                     await producer.send(self.settings.items_topic, value, key)
-        # Shoppers come when the shop is open: what the worker still has to take in would show in their latency.
+        # Events start when the worker has read all items. Otherwise that work would add to the measured latency.
         taken = f'intentstream_events_total{{outcome="ok",topic="{self.settings.items_topic}"}}'
         await self.worker.until(taken, len(records), within_seconds=READY_SECONDS)
 
     async def run(self, events: Sequence[Interaction], rate: float, first: Callable[[], None]) -> None:
-        """Send the events at `rate` a second and return when all are answered, or none is any more.
+        """Send the events at `rate` a second. Return when all are answered, or when no more lists arrive.
 
-        The first event goes alone, because its list waits for Kafka to give the worker its partitions; then `first`
-        is called. Raises StreamsError where the worker dies or no first list comes.
+        The first event goes alone, because its list waits until the worker has its partitions. Then `first` is called.
+        Raises StreamsError if the worker ends or the first list does not arrive.
         """
         options = client_options(self.settings)
         with broker_errors(self.settings, "replaying"):
@@ -104,7 +104,7 @@ class Replay:
         await producer.send(topic, value, key)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        """Count what comes back."""
+        """Count the lists and dead letters that arrive."""
         while True:
             for partition, records in (await consumer.getmany(timeout_ms=200)).items():
                 if partition.topic == self.settings.dead_letters_topic:
@@ -125,7 +125,7 @@ class Replay:
         deadline = monotonic() + FIRST_ANSWER_SECONDS
         while not self.tally.answered:
             if monotonic() > deadline:
-                raise StreamsError(f"the first event must be answered within {FIRST_ANSWER_SECONDS} s, it was not")
+                raise StreamsError(f"required a list for the first event within {FIRST_ANSWER_SECONDS} s, got none")
             await asyncio.sleep(0.005)
 
     async def _drain(self) -> None:
@@ -136,7 +136,7 @@ class Replay:
                 answered, since = self.tally.answered, monotonic()
 
     async def _at_the_end(self, consumer: AIOKafkaConsumer) -> None:
-        """Read lists and refusals from now on: on a Kafka of one's own there may be older ones."""
+        """Move to the end of the lists and dead letters: on the user's own Kafka, there may be older ones."""
         topics = (self.settings.recommendations_topic, self.settings.dead_letters_topic)
         partitions = [TopicPartition(topic, n) for topic in topics for n in range(self.settings.partitions)]
         consumer.assign(partitions)

@@ -1,4 +1,4 @@
-"""The demo from its start to its summary: broker, topics, worker, catalogue, traffic; and everything stopped again."""
+"""The demo from start to summary: broker, topics, worker, catalogue and traffic, and the stop of all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from streams.settings import Settings, load_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What the command line asks for. `broker` None starts the embedded one, `shopper` None picks one."""
+    """The options of the command line. `broker` None starts the embedded broker, `shopper` None selects a shopper."""
 
     events: int
     rate: float
@@ -42,7 +42,7 @@ class DemoOptions:
 
 @dataclass(slots=True)
 class Demo:
-    """One demo. `run` returns the exit code: 0 where every event was answered."""
+    """One demo. `run` returns the exit code: 0 if every event was answered."""
 
     options: DemoOptions
     console: Console
@@ -50,7 +50,7 @@ class Demo:
     _first: float = 0.0
 
     def run(self) -> int:
-        """Run it to its end. Raises StreamsError where a part of it does not start or dies."""
+        """Run the demo to its end. Raises StreamsError if a part of it does not start or ends early."""
         with signals_as_exit(), ExitStack() as stack:
             catalogue, events, shopper = self._data()
             home = Path(stack.enter_context(temporary_home()))
@@ -59,7 +59,7 @@ class Demo:
             settings = load_settings(given)
             asyncio.run(topics.create(settings))
             self._say(f"Broker at {broker}{'' if self.options.broker else ' (embedded)'}, topics created")
-            # The worker loads its model while the catalogue is encoded here.
+            # The worker loads its model while this process encodes the catalogue.
             worker = stack.enter_context(WorkerProcess(given, home / "worker.log"))
             records = self._encode(catalogue, settings)
             titles = {item.item_id: item.title for item in catalogue.items}
@@ -88,7 +88,7 @@ class Demo:
         vectors = DemoVectors.of(catalogue.items, settings)
         missing = vectors.missing()
         bar = Progress(
-            TextColumn("         Encoding the catalogue, once"),
+            TextColumn("         Encoding the catalogue (cached for the next run)"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -134,7 +134,7 @@ class Demo:
         self.console.print(f"[dim]{monotonic() - self._started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)
 
     def _stay(self, settings: Settings, worker: WorkerProcess, home: Path) -> None:
-        """Say how to reach what runs, and let it run until Ctrl-C."""
+        """Print the addresses of the broker and the worker, and keep both running until Ctrl-C."""
         self.console.print(how_to_reach(settings, home), highlight=False, soft_wrap=True, markup=False)
         with suppress(KeyboardInterrupt):
             asyncio.run(worker.guard())

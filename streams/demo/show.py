@@ -1,4 +1,4 @@
-"""Where the demo shows its figures: a live screen on a terminal, a line every few seconds elsewhere."""
+"""The demo's output: a live screen on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLAIN_SECONDS = 5.0
 
 
 class LiveShow:
-    """The whole terminal, on its alternate screen: what was there before comes back at the end."""
+    """A live view on the alternate screen; the terminal's earlier content returns at the end."""
 
     def __init__(self, console: Console, tally: Tally, heading: str) -> None:
         self._live = Live(console=console, screen=True, auto_refresh=False)
@@ -24,16 +24,16 @@ class LiveShow:
         self._heading = heading
 
     def start(self) -> None:
-        """Take the terminal."""
+        """Switch to the alternate screen."""
         self._live.start()
 
     def show(self, now: float) -> None:
-        """Draw what is known now."""
+        """Draw the current figures."""
         if self._live.is_started:
             self._live.update(Screen(self._tally, self._heading, now), refresh=True)
 
     def stop(self) -> None:
-        """Give the terminal back."""
+        """Switch back to the normal screen."""
         self._live.stop()
 
 
@@ -46,17 +46,17 @@ class PlainShow:
     _next: float | None = None
 
     def start(self) -> None:
-        """Begin to speak."""
+        """Start to print."""
         self._next = 0.0
 
     def show(self, now: float) -> None:
-        """Say a line where it is time."""
-        # Asked every time: the rates are those of the last seconds.
+        """Print a line if one is due."""
+        # Computed at every call: the rates need the figures of the last seconds.
         line = plain_line(self.tally, now)
         if self._next is not None and now >= self._next:
             self._next = now + PLAIN_SECONDS
             self.say(line)
 
     def stop(self) -> None:
-        """Say nothing more."""
+        """Stop printing."""
         self._next = None

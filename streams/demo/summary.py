@@ -1,4 +1,4 @@
-"""What the demo says in plain lines: on its way where there is no terminal, and at the end everywhere. Pure."""
+"""The demo's plain text: progress lines where there is no terminal, and the summary at the end. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ITEMS = 5
 
 
 def plain_line(tally: Tally, now: float) -> str:
-    """Say in a line how far the replay is, for output that is no terminal."""
+    """Return the progress of the replay as one line, for output that is no terminal."""
     sent, answered = tally.rates(now)
     times = tally.percentiles()
     latency = "no times yet" if times is None else f"p50 {times.p50:.1f}  p95 {times.p95:.1f}  p99 {times.p99:.1f} ms"
@@ -29,7 +29,7 @@ def plain_line(tally: Tally, now: float) -> str:
 
 
 def summary(tally: Tally, first_list_seconds: float) -> RenderableType:
-    """Say what happened, with the shopper's last list."""
+    """Return the figures of the replay and the shopper's last list."""
     figures = Table.grid(padding=(0, 2))
     figures.add_column(style="dim")
     figures.add_column()
@@ -51,6 +51,6 @@ def summary(tally: Tally, first_list_seconds: float) -> RenderableType:
 
 
 def _shares(counts: Mapping[str, int], items: int) -> Columns:
-    """Say of what share of the recommended items each holds, the greatest first."""
+    """Return each name with its share of the recommended items, greatest first."""
     ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     return Columns([f"{count / items:4.0%} {name}" for name, count in ordered], padding=(0, 2))

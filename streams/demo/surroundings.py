@@ -1,4 +1,4 @@
-"""What a demo runs in: its settings, its directory, and the signals that end it."""
+"""The demo's environment: its settings, its directory, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOPIC_PREFIX = "demo-"
 
 
 def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, object]:
-    """Return the settings of the demo that differ from the user's; on a Kafka of the user's it has its own topics."""
+    """Return the settings that the demo overrides. On the user's own Kafka, the demo has its own topics."""
     plain = load_settings()
     given: dict[str, object] = {
         "bootstrap_servers": broker,
@@ -24,7 +24,8 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, objec
         "metrics_port": free_port(),
         "metrics_host": LOOPBACK,
         "log_level": "WARNING",
-        # The catalogue is encoded with the model of the settings: a newer one would begin with encoding it again.
+        # The demo encodes the catalogue with the model of the settings. A worker that switched to a newer model would
+        # encode it again.
         "model_watch_seconds": 0,
     }
     if not embedded:
@@ -35,7 +36,7 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, objec
 
 
 def how_to_reach(settings: Settings, home: Path) -> str:
-    """Say where a demo that stays up can be reached, for people and their clients."""
+    """Return the text that lists the addresses of a demo that keeps running."""
     lines = (
         "",
         "Broker and worker stay up (--keep). Ctrl-C stops them and removes the worker's data.",
@@ -49,18 +50,18 @@ def how_to_reach(settings: Settings, home: Path) -> str:
 
 
 def temporary_home() -> tempfile.TemporaryDirectory[str]:
-    """Make a directory for the worker's state and log, gone at the end."""
+    """Make a directory for the worker's state and log, which is removed at the end."""
     return tempfile.TemporaryDirectory(prefix="intentstream-demo-", ignore_cleanup_errors=True)
 
 
 @contextmanager
 def signals_as_exit() -> Iterator[None]:
-    """End as on Ctrl-C when the demo is told to stop or its terminal goes: no process may outlive it."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that no process outlives the demo."""
     came: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
         came.append(number)
-        # Ctrl-C is what asyncio turns into an orderly end; an exception from here would tear a task in the middle.
+        # asyncio turns SIGINT into an orderly end. An exception from here would interrupt a task at any line.
         signal.raise_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}

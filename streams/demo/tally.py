@@ -1,4 +1,4 @@
-"""What the demo has seen so far: sent, answered, how fast, and one shopper's story. Pure: time is an argument."""
+"""The demo's counts: events, lists, latencies, and the actions of one shopper. No I/O: time is an argument."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ REASONS = {
     "new in": "new in …",
     "may suit": "may suit you",
 }
-"""How reasons begin, and what all of a kind are called. The first that fits decides."""
+"""The beginning of a reason, and the name of its kind. The first match decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """End-to-end times in milliseconds, from the send of an event to the arrival of its list."""
+    """End-to-end latencies in milliseconds, from the send of an event to the arrival of its list."""
 
     p50: float
     p95: float
@@ -41,7 +41,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that the shown shopper did: when, what, and the item's title or the words of the search."""
+    """An action of the shown shopper: its time, its type, and the item's title or the text of the search."""
 
     at: datetime
     verb: str
@@ -50,7 +50,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the shown shopper did, and the list that answers it."""
+    """An action of the shown shopper, and the list that answers it."""
 
     act: Act
     message: Recommendations
@@ -58,9 +58,10 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """The figures of one replay; `titles` are the items' by id. Times are seconds of one monotonic clock.
+    """The figures of one replay. `titles` are the items' titles by id. Times are seconds of one monotonic clock.
 
-    `sources` and `reasons` count the `items` of the lists that the model ranked: who proposed them, and why they came.
+    `items` counts the items of the lists that the model ranked. `sources` and `reasons` count them by source and by
+    kind of reason.
     """
 
     total: int
@@ -83,11 +84,11 @@ class Tally:
 
     @property
     def unanswered(self) -> int:
-        """How many events have been sent and have no list yet."""
+        """The number of events that have been sent and have no list yet."""
         return len(self._waiting)
 
     def send(self, event: Interaction, now: float) -> None:
-        """Count an event that leaves."""
+        """Count an event that is sent."""
         self.sent += 1
         self._waiting[event.event_id] = now
         self.day = event.occurred_at
@@ -97,7 +98,7 @@ class Tally:
             self.acts.append(act)
 
     def receive(self, message: Recommendations, now: float, *, warm: bool = True) -> None:
-        """Count a list that arrives, unless it is a repeat or answers what others sent. Only `warm` ones are timed."""
+        """Count a list that arrives, except a repeat or an answer to another client. `warm` False omits its latency."""
         sent = self._waiting.pop(message.trigger.event_id, None)
         if sent is None:
             return
@@ -118,14 +119,14 @@ class Tally:
             self.reasons[kind_of(item.reason)] += 1
 
     def percentiles(self) -> Percentiles | None:
-        """Return the end-to-end times of the newest `LATENCIES_KEPT` lists, None before the first."""
+        """Return the end-to-end latencies of the newest `LATENCIES_KEPT` lists, None before the first."""
         if not self._latencies:
             return None
         p50, p95, p99 = np.percentile(np.array(self._latencies) * 1e3, (50, 95, 99))
         return Percentiles(float(p50), float(p95), float(p99))
 
     def rates(self, now: float) -> tuple[float, float]:
-        """Return events sent and answered a second, of the last seconds; to be called a few times a second."""
+        """Return the events sent and answered a second, over the last seconds. Call it a few times a second."""
         self._recent.append((now, self.sent, self.answered))
         while now - self._recent[0][0] > _RATE_SECONDS:
             self._recent.popleft()
@@ -135,5 +136,5 @@ class Tally:
 
 
 def kind_of(reason: str) -> str:
-    """Return what reasons of this kind are called."""
+    """Return the name of the kind of a reason."""
     return next((kind for beginning, kind in REASONS.items() if reason.startswith(beginning)), "others")

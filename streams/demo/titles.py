@@ -1,6 +1,7 @@
-"""A till's abbreviations as words that people read: how the demo names products. Pure.
+"""Readable product names, made from the till's abbreviations. No I/O.
 
-Nothing is invented: words are written out, what the till cut off at 30 characters is dropped, the case is changed.
+Nothing is invented: abbreviations are written out, words that the till cut off at 30 characters are dropped, and the
+case is changed.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import re
 from collections.abc import Set
 
 FIELD_WIDTH = 28
-"""The till keeps 30 characters of a product type, some of them spaces: the last word of a field as long as this may be
-half a word."""
+"""The till keeps 30 characters of a product type, some of them spaces. The last word of a field of at least this length
+may be incomplete."""
 
 _WORDS = {
     "ACCSS": "accessories", "ASST": "assorted", "BEERALEMALT": "beer, ale, malt", "BG": "bags", "BKD": "baked",
@@ -44,7 +45,7 @@ _QUALIFIERS = frozenset({
     "PINTS", "PLUS", "PREMIUM", "PRIMAL", "RAW", "REGULAR", "RIBS", "ROLLS", "SELECT", "SMOKED", "SMOKED/COOKED",
     "SNACKS/APPETIZERS", "SOUP/STEW", "STICKS/ENROBED", "SUPER", "TRADITIONAL", "VALUE", "YOU", "-",
 })  # fmt: skip
-"""Words that say how, not what: a product type of nothing else needs its category to be understood."""
+"""Words that describe a product without naming it. A product type of such words alone needs its category as well."""
 
 _NOISE = re.compile(r"\(BULK\s*[&/][^)]*\)?|\([^)]*$")
 _LOOSE_END = re.compile(r"(?:[\s&/:,(-]|\b(?:AND|OF|WITH|FOR|INCL|EXCP|EX|[A-Z])$)+$")
@@ -56,7 +57,7 @@ _SIZE = re.compile(r"(?:\(\d+\)\s*)?(\d*\.?\d+(?:\s\d+/\d+|/\d*\.?\d+|-\d+)?)\s*
 
 
 def readable(raw: str, vocabulary: Set[str] = frozenset()) -> str:
-    """Write out a till's text. `vocabulary` holds the whole words, by which a word that was cut off is known.
+    """Write out a till's text. A last word that is not in `vocabulary` counts as cut off.
 
     >>> readable("FRZN BAGGED VEGETABLES - PLAIN")
     'Frozen Bagged Vegetables - Plain'
@@ -79,7 +80,7 @@ def readable(raw: str, vocabulary: Set[str] = frozenset()) -> str:
 
 
 def product_name(kind: str, category: str, vocabulary: Set[str] = frozenset()) -> str:
-    """Name a product type; one that says how rather than what stands behind its category.
+    """Return the name of a product type, after its category if the type alone does not name a product.
 
     >>> product_name("LEAN", "BEEF")
     'Beef, Lean'
@@ -92,9 +93,10 @@ def product_name(kind: str, category: str, vocabulary: Set[str] = frozenset()) -
 
 
 def package(raw: str | None, *, produce: bool = False) -> str | None:
-    """Name a package size, or None where the field holds something else.
+    """Return a package size, or None if the field contains something else.
 
-    With `produce`, crates are left out: the field then holds what the shop receives, such as bananas of 40 lb.
+    With `produce`, the sizes of crates are left out: the field then contains the shop's own delivery unit, such as
+    40 lb of bananas.
 
     >>> package(".50 OZ"), package("8.50 OZ"), package("(600) 4 LB"), package("974188  PK")
     ('0.5 oz', '8.5 oz', '4 lb', None)
@@ -115,7 +117,7 @@ def package(raw: str | None, *, produce: bool = False) -> str | None:
 
 
 def query_of(name: str) -> str:
-    """Return what somebody might type who looks for a product of this name.
+    """Return a likely search for a product of this name.
 
     >>> query_of("Yogurt not Multi-Packs"), query_of("Beef, Lean"), query_of("Refrigerated Coffee Creamers")
     ('yogurt', 'beef', 'refrigerated coffee creamers')

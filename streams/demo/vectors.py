@@ -1,6 +1,6 @@
-"""The catalogue's vectors, made once: encoded with a progress bar, kept on disk by text and model.
+"""The catalogue's vectors: encoded once, with a progress bar, and cached on disk by text and model.
 
-They are the records that the worker's own `ItemPath` would write, so a worker that reads them encodes nothing again.
+The records equal those of the worker's own `ItemPath`, so a worker that reads them encodes nothing again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streams.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class VectorCache:
-    """Vectors of texts in a file of one model's own. A damaged or foreign file is as if there were none."""
+    """A file with the vectors of texts, one file for each model. A damaged or foreign file counts as empty."""
 
     path: Path
     dim: int
@@ -34,7 +34,7 @@ class VectorCache:
     def load(self) -> Encoded:
         """Return the vectors, int8 (dim,) as bytes, by the stable key of their text."""
         try:
-            # Opened here: of a torn file, numpy would leave the handle open.
+            # Opened here, because numpy would leave the handle of a damaged file open.
             with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 hashes, vectors = file["hashes"], file["vectors"]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
@@ -44,7 +44,7 @@ class VectorCache:
         return {int(text): vector.tobytes() for text, vector in zip(hashes, vectors, strict=True)}
 
     def save(self, vectors: Encoded) -> None:
-        """Write all of them; a reader sees the old file or the new one. Without a place to write, nothing is kept."""
+        """Write all vectors. The file is replaced atomically. If it cannot be written, nothing is stored."""
         rows = np.frombuffer(b"".join(vectors.values()), dtype=np.int8).reshape(len(vectors), self.dim)
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class VectorCache:
 
 @dataclass(frozen=True, slots=True)
 class DemoVectors:
-    """The items of the demo and what is known of their vectors. Looking them up needs no model, only its manifest."""
+    """The demo's items and their cached vectors. The lookup needs only the model's manifest, not the model."""
 
     items: Sequence[Item]
     known: Encoded
@@ -65,17 +65,17 @@ class DemoVectors:
 
     @classmethod
     def of(cls, items: Sequence[Item], settings: Settings) -> DemoVectors:
-        """Look up what the cache holds. Raises BundleError where the model's manifest cannot be read."""
+        """Look up the cached vectors. Raises BundleError if the model's manifest cannot be read."""
         manifest = read_manifest(settings.model_path)
         cache = VectorCache(cache_folder() / f"{vector_space(manifest)}.npz", manifest.dim)
         return cls(items, cache.load(), cache, f"{manifest.name} {manifest.version}", vector_space(manifest))
 
     def missing(self) -> int:
-        """Count the texts that have to be encoded."""
+        """Return the number of texts that are not in the cache."""
         return len(set(self._keys()) - self.known.keys())
 
     def records(self, settings: Settings, progress: Callable[[int], None]) -> list[ItemVector]:
-        """Return the records for `item-vectors`; what is missing is encoded, told to `progress`, and kept on disk."""
+        """Return the records for `item-vectors`. Missing texts are encoded, reported to `progress`, and cached."""
         if not self.missing():
             return [
                 ItemVector(item=item, space=self.space, text_hash=key, vector=self.known[key])
@@ -91,6 +91,6 @@ class DemoVectors:
 
 
 def cache_folder() -> Path:
-    """Return where the demo keeps what it can make again, by the XDG base directory specification."""
+    """Return the demo's cache folder, as the XDG base directory specification defines it."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "intentstream"

@@ -1,6 +1,6 @@
-"""What the demo shows: figures above, one shopper's actions beside the list that answers them. Pure: data to rich.
+"""The demo's screen: figures above, one shopper's actions and the list that answers them below. No I/O: data to rich.
 
-Made for 100 x 30 and 80 x 24; more room shows more lines.
+The layout fits 100 x 30 and 80 x 24. A larger terminal shows more lines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOURCE_LETTERS = {source.name: source.letter for source in SOURCES}
 SOURCE_WORDS = {
     source.name: source.title.lower().replace(source.letter.lower(), source.letter, 1) for source in SOURCES
 }
-"""What a source is called here; its capital letter stands for it beside an item."""
+"""The name of a source in the legend. Its capital letter stands for the source beside an item."""
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
 HEADER_LINES, LEGEND_LINES = 5, 1
@@ -32,7 +32,7 @@ _BORDERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """One picture: render it with a console of any size."""
+    """One frame; a console of any size can render it."""
 
     tally: Tally
     heading: str
@@ -87,14 +87,14 @@ class Screen:
         body.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         for act in reversed(list(self.tally.acts)[-lines:]):
             body.add_row(Text(VERBS[act.verb], style=COLOURS[act.verb]), Text(act.what))
-        title = f"What shopper {self.tally.shopper} does"
+        title = f"Actions of shopper {self.tally.shopper}"
         return Panel(body, title=title, title_align="left", border_style="cyan")
 
     def _list(self, lines: int) -> Panel:
         answer = self.tally.shown
         if answer is None:
             body: RenderableType = Text("The shopper has not done anything yet.", style="dim")
-            return Panel(body, title="What is recommended", title_align="left", border_style="green")
+            return Panel(body, title="Recommended", title_align="left", border_style="green")
         title = Text.assemble("After: ", *told(answer.act, " "))
         late = answer.message.fallback
         body = Ranked(answer.message.items[: lines // 2], self.tally.titles, probable=late is None)
@@ -105,7 +105,7 @@ class Screen:
 
 
 def legend() -> Text:
-    """Say which letter stands for which source."""
+    """Return the line that explains the sources' letters."""
     words = Text(" ".join(SOURCE_WORDS.values()), style="dim", justify="center", no_wrap=True)
     words.highlight_regex("[A-Z]", "bold not dim green")
     return words
@@ -113,9 +113,9 @@ def legend() -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A list, two lines an item: rank, title, sources and probability; below it the reason.
+    """A ranked list, two lines for each item: rank, title, sources and probability, then the reason.
 
-    Scores of a list that the model did not rank are no probabilities, and not shown.
+    `probable` is false if the model did not rank the list. Its scores are then no probabilities and are not shown.
     """
 
     items: tuple[RecommendedItem, ...]
@@ -134,7 +134,7 @@ class Ranked:
 
 
 def told(act: Act, between: str) -> tuple[Text, str, str]:
-    """Say an action, for `Text.assemble`."""
+    """Return an action as parts for `Text.assemble`."""
     return Text(VERBS[act.verb], style=COLOURS[act.verb]), between, act.what
 
 

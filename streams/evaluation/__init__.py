@@ -1,1 +1,1 @@
-"""Progressive evaluation: the whole system beside what people would use instead, on what shoppers did."""
+"""Progressive evaluation: compares the whole system with simpler recommenders, on a shop's log."""

@@ -1,4 +1,4 @@
-"""Test, then learn, for the baselines: every act in order, a list where a case asks for one. Pure but for the clock."""
+"""Test, then learn, for the baselines: every act in order, a list for every case. No I/O except the clock."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from streams.evaluation.cases import Cases
 from streams.evaluation.log import SEARCH, Act, Log
 
 TOLD = 512
-"""Acts between two words about the progress."""
+"""Acts between two updates of the progress."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """What one way to rank gave for all cases.
+    """The lists of one recommender for all cases.
 
     Attributes:
-        name: of the way.
+        name: name of the recommender.
         lists: item numbers, (cases, k).
-        rank_us: microseconds that each list took, (cases,).
-        learn_us: microseconds that an act took to learn, mean; None where it was not measured alone.
+        rank_us: microseconds of each list, (cases,).
+        learn_us: mean microseconds to learn an act; None if it was not measured separately.
     """
 
     name: str
@@ -35,19 +35,19 @@ class Ranking:
     learn_us: float | None = None
 
     def named(self, name: str) -> Ranking:
-        """Return the same under another name."""
+        """Return the same lists under another name."""
         return replace(self, name=name)
 
 
 @dataclass(slots=True)
 class Sessions:
-    """What each session came to so far, each item once, the newest last; and each shopper's last session."""
+    """The items of each session so far, each once and newest last, and the last session of each shopper."""
 
     items: dict[int, dict[int, None]] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
 
     def add(self, act: Act) -> None:
-        """Put the act's item at the end of its session."""
+        """Move or append the act's item to the end of its session."""
         held = self.items.setdefault(act.session, {})
         held.pop(act.item, None)
         held[act.item] = None
@@ -61,9 +61,9 @@ class Sessions:
 def run(
     baselines: Sequence[Baseline], log: Log, acts: Sequence[Act], cases: Cases, k: int, progress: Callable[[int], None]
 ) -> list[Ranking]:
-    """Return the lists of each baseline. Acts on items that cannot be recommended teach nothing.
+    """Return the lists of each baseline. Acts on items that cannot be recommended are not learned.
 
-    `progress` is told how many acts were taken in since the last time.
+    `progress` receives the number of acts since its last call.
     """
     lists = np.full((len(baselines), len(cases), k), NOTHING, dtype=np.int32)
     rank_us = np.zeros((len(baselines), len(cases)))
@@ -89,7 +89,7 @@ def _moments(
     learn_s: npt.NDArray[np.float64],
     progress: Callable[[int], None],
 ) -> Iterator[tuple[int, Moment]]:
-    """Yield each case's number and moment, and have the baselines learn every act in between."""
+    """Yield each case's number and moment, and let the baselines learn every act in between."""
     sessions = Sessions()
     available = log.available.tolist()
     asked = cases.at.tolist()

@@ -1,4 +1,4 @@
-"""The cases of each protocol: when a list is asked for, and what the shopper then turned to. Pure."""
+"""The cases of each protocol: the moments of the lists, and the items that the shopper acted on next. No I/O."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from streams.errors import ConfigurationError
 from streams.evaluation.log import SEARCH, Act, Log
 
 POSITIONS = 10
-"""Places of a session after which the next item is asked for."""
+"""Positions of a session after which the next item is predicted."""
 GRADES = {"view": 1.0, "click": 1.0, "cart": 2.0, "purchase": 3.0}
-"""How much an action after a search says about the search."""
+"""The grade of an item by the action that follows a search."""
 
 Integers = npt.NDArray[np.int64]
 
 
 class Case(NamedTuple):
-    """A list that is asked for at an interaction, and the items that count, each with its grade.
+    """A list at an interaction, and its targets, each with its grade.
 
-    `arrival`: it is asked for before the interaction is known, else right after it.
+    `arrival`: the list is made before the interaction is known, otherwise directly after it.
     """
 
     at: int
@@ -40,12 +40,13 @@ class Cases:
 
     Attributes:
         at: the interaction at which the list is asked for, (n,).
-        arrival: whether that is before it is known, bool: of the protocol as a whole.
-        targets: what counts.
-        position: items that the session had come to, (n,).
-        user, session: of the shopper, (n,).
+        at: the interaction of the list, (n,).
+        arrival: whether the list is made before this interaction is known; the same for all cases of a protocol.
+        targets: the items that count as hits.
+        position: items of the session so far, (n,).
+        user, session: numbers of the shopper and the session, (n,).
         known: interactions of the shopper before this session, (n,).
-        seen: how often each target was acted on before, by anybody, (m,).
+        seen: earlier actions of all shoppers on each target, (m,).
     """
 
     at: Integers
@@ -78,9 +79,9 @@ class Cases:
 
 
 def next_item(acts: Sequence[Act], start: int) -> list[Case]:
-    """After each of a session's first POSITIONS items: the next item that the session comes to is the target.
+    """Return the cases of next-item: after each of a session's first POSITIONS items, its next new item is the target.
 
-    What it had come to before is no discovery, and no list shows it.
+    An item that the session already has is no discovery, and no list shows it.
     """
     latest: dict[int, tuple[int, int]] = {}
     found = []
@@ -95,9 +96,9 @@ def next_item(acts: Sequence[Act], start: int) -> list[Case]:
 
 
 def next_basket(acts: Sequence[Act], start: int) -> list[Case]:
-    """When a known shopper comes again, before he does anything: the items of his session are the targets.
+    """Return the cases of next-basket: at the arrival of a known shopper, the items of the session are the targets.
 
-    In a log with purchases those that he bought, and sessions without a purchase do not count.
+    If the log has purchases, only the purchased items are targets, and sessions without a purchase do not count.
     """
     only_bought = any(act.bought for act in acts)
     baskets: defaultdict[int, dict[int, float]] = defaultdict(dict)
@@ -116,9 +117,9 @@ def next_basket(acts: Sequence[Act], start: int) -> list[Case]:
 
 
 def search(acts: Sequence[Act], start: int, kinds: Sequence[str]) -> list[Case]:
-    """After each search: what the session turns to before the next search counts, by its strongest action.
+    """Return the cases of search: the items acted on before the session's next search, by their strongest action.
 
-    `kinds` are the types of the interactions. Items that the session had come to before do not count.
+    `kinds` are the types of the interactions. Items that the session already had before do not count.
     """
     asked: dict[int, Case] = {}
     seen: defaultdict[int, set[int]] = defaultdict(set)
@@ -147,14 +148,14 @@ def cases(log: Log, acts: Sequence[Act], protocol: str, start: int) -> Cases:
     """Return the cases of a protocol from the interaction `start` on.
 
     Raises:
-        ConfigurationError: there are none.
+        ConfigurationError: there are no cases.
     """
     found = list(PROTOCOLS[protocol](log, acts, start))
     if not found:
         wanted = {
-            "next-item": "a session of two items or more",
-            "next-basket": "a shopper who comes back",
-            "search": "a search that an action on an item follows",
+            "next-item": "a session with at least two items",
+            "next-basket": "a shopper with a second session",
+            "search": "a search followed by an action on an item",
         }
         tested = len(log) - start
         raise ConfigurationError(f"{protocol}: required {wanted[protocol]} among the {tested} events tested, got none")
@@ -184,7 +185,7 @@ def sampled(found: Cases, most: int | None, seed: int) -> Cases:
 
 
 def _earlier(acts: Sequence[Act], found: Sequence[Case]) -> Integers:
-    """Count what each case's shopper did before the session began."""
+    """Count the interactions of each case's shopper before the session."""
     before: dict[int, int] = {}
     done: defaultdict[int, int] = defaultdict(int)
     for act in acts:
@@ -194,7 +195,7 @@ def _earlier(acts: Sequence[Act], found: Sequence[Case]) -> Integers:
 
 
 def _seen(acts: Sequence[Act], found: Sequence[Case]) -> Integers:
-    """Count what was done with each target before its case, by anybody."""
+    """Count the actions of all shoppers on each target before its case."""
     counts: defaultdict[int, int] = defaultdict(int)
     seen: list[int] = []
     number = 0

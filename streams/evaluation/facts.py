@@ -1,4 +1,4 @@
-"""What a report says of its circumstances: the data, the model, the options and settings. Pure."""
+"""The circumstances in a report: the data, the model, the options and the settings. No I/O."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ TOLD = (
     "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "half_life", "habit", "list_size",
     "lasting", "pairs", "session", "sources", "trending_interval", "weight",
 )  # fmt: skip
-"""What the names of settings contain that change lists."""
+"""Parts of the names of settings that change lists."""
 Plain = str | int | float | bool | None
 
 
 def data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:
-    """Describe the log; `found` cases there are, of which `chosen` were asked for."""
+    """Describe the log. It has `found` cases, and `chosen` are those that were evaluated."""
     return Data(
         items=log.catalogue,
         events=len(log),
@@ -37,7 +37,7 @@ def data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:
 
 
 def model_of(system: System) -> Model:
-    """Name the bundle and its ranker."""
+    """Return the names of the bundle and its ranker."""
     return Model(
         name=system.bundle.name,
         version=system.bundle.version,
@@ -47,7 +47,7 @@ def model_of(system: System) -> Model:
 
 
 def options_of(options: Options) -> dict[str, Plain | list[int]]:
-    """Tell what was asked."""
+    """Return the options of the evaluation."""
     return {
         "k": list(options.ks),
         "test_share": None if options.test_from else options.test_share,
@@ -59,7 +59,7 @@ def options_of(options: Options) -> dict[str, Plain | list[int]]:
 
 
 def settings_of(settings: Settings) -> dict[str, Plain | list[str]]:
-    """Tell the settings that change lists: no address and no secret among them."""
+    """Return the settings that change lists, without addresses and secrets."""
     values: dict[str, Plain | list[str]] = settings.model_dump(mode="json")
     return {
         name: value

@@ -1,4 +1,4 @@
-"""A ranker of the shop's own, fitted to what the learning part teaches, in the place of the bundle's."""
+"""A ranker fitted to the shop's log before the test period. It replaces the bundle's ranker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.examples import List, as_examples
 
 
 def fitter(seed: int, tell: Tell) -> Fit:
-    """Return what fits a ranker as `train-ranker` does, with its default penalty."""
+    """Return a function that fits a ranker as `train-ranker` does, with its default penalty."""
 
     def fitted(lists: Sequence[List]) -> Ranker:
         step = tell("Fitting a ranker", MOST_STEPS)

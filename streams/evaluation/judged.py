@@ -1,4 +1,4 @@
-"""Search results that people graded: how well each way puts the graded items of a query in order."""
+"""Graded search results: how well each recommender orders the graded items of a query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.evaluation.system_pass import OURS
 
 
 def graded_targets(judgements: Judgements) -> Targets:
-    """Return the items with a grade above 0 as what counts."""
+    """Return the items with a grade above 0 as the targets."""
     wanted = [
         [(item, grade) for item, grade in zip(items, grades, strict=True) if grade > 0]
         for items, grades in zip(judgements.items, judgements.grades, strict=True)
@@ -32,7 +32,7 @@ def graded_targets(judgements: Judgements) -> Targets:
 def rank_graded(
     bundle: Bundle, catalogue: Sequence[Item], judgements: Judgements, k: int, progress: Callable[[int], None]
 ) -> list[Ranking]:
-    """Order each query's graded items by the bundle, by the encoder alone and by BM25; ties by item number.
+    """Order each query's graded items by the bundle, by the encoder alone and by BM25. Ties go by item number.
 
     Raises:
         ScoringError: a graph of the bundle failed.

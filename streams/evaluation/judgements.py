@@ -1,4 +1,4 @@
-"""Grades that people gave to search results, read from a CSV file."""
+"""Grades of search results, given by people, from a CSV file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from inference.types import Item
 from streams.errors import ConfigurationError
 
 QUERY, ITEM, GRADE = ("query",), ("item_id", "docid", "product_id"), ("grade", "rating", "label")
-"""What the columns may be called."""
+"""The accepted names of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """Queries whose items got more than one grade: only those tell good orders from bad ones.
+    """Queries with items of more than one grade: only these distinguish a good order from a bad one.
 
     Attributes:
-        queries: as they were typed.
-        items: numbers in the catalogue, for each query, in the order of the file.
-        grades: of these, 0 or more.
-        single: how many queries were left out because all their items have one grade.
-        missing: the share of the graded items that the catalogue lacks; they are left out.
+        queries: texts of the queries, unchanged.
+        items: item numbers in the catalogue, for each query, in the order of the file.
+        grades: the grades of these items, 0 or more.
+        single: number of queries that were omitted because all their items have the same grade.
+        missing: share of the graded items that are not in the catalogue. They are omitted.
     """
 
     queries: tuple[str, ...]
@@ -36,10 +36,10 @@ class Judgements:
 
 
 def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
-    """Read the grades of items in the catalogue; the last one counts where a pair has two.
+    """Read the grades of items in the catalogue. If a pair has two grades, the last one counts.
 
     Raises:
-        ConfigurationError: the file is unreadable or lacks a column, a grade is none, or no query is left.
+        ConfigurationError: the file cannot be read, a column is missing, a grade is invalid, or no query remains.
     """
     numbers = {item.item_id: number for number, item in enumerate(catalogue)}
     graded: defaultdict[str, dict[int, float]] = defaultdict(dict)

@@ -1,4 +1,4 @@
-"""Which baselines a protocol is compared with, made for a log."""
+"""The baselines of each protocol, created for a log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streams.items.live import int8
 
 
 def line_up(system: System, log: Log, protocol: str) -> list[Baseline]:
-    """Return new baselines that know nothing yet; BM25 where something is searched for."""
+    """Return new baselines that have learned nothing yet. BM25 is among them if the protocol has searches."""
     items, only_bought = len(log.item_ids), bool(log.bought.any())
     knn = ItemKnn(items)
     known: list[Baseline] = [
@@ -41,7 +41,7 @@ def line_up(system: System, log: Log, protocol: str) -> list[Baseline]:
 
 
 def _vectors(system: System, items: int) -> Vector:
-    """Return the unit vector of every item that can be recommended, (items, dim); 0 for the others."""
+    """Return the unit vector of each item that can be recommended, (items, dim), and 0 for the others."""
     vectors = np.zeros((items, system.bundle.dim), dtype=np.float32)
     for number, record in enumerate(system.records):
         if record.item.in_stock:

@@ -1,4 +1,4 @@
-"""What happened in a shop, in order of time, as numbers: what cases are made of and baselines learn from. Pure."""
+"""A shop's log as numbers, in order of time: the input of the cases and the baselines. No I/O."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from streams.examples import session_names
 from streams.replay import milliseconds
 
 SEARCH = -1
-"""Stands for the item of a search."""
+"""The item number of a search."""
 
 Numbers = npt.NDArray[np.int32]
 
 
 class Act(NamedTuple):
-    """One interaction in numbers. `item` is SEARCH for a search; `first`: the session comes to the item anew."""
+    """One interaction as numbers. `item` is SEARCH for a search. `first`: the item is new to the session."""
 
     item: int
     user: int
@@ -35,18 +35,18 @@ class Act(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Log:
-    """n interactions in order of time, beside the numbers of their items, shoppers and sessions.
+    """n interactions in order of time, with the numbers of their items, shoppers and sessions.
 
     Attributes:
-        interactions: as they were read.
-        item_ids: the id of each item number: first the catalogue's, in its order, then those only events know.
-        catalogue: how many of them are the catalogue's.
+        interactions: the original messages.
+        item_ids: the id of each item number: first the catalogue's items in their order, then items of events only.
+        catalogue: number of items in the catalogue.
         available: whether an item can be recommended, bool (items,).
         item: int32 (n,); SEARCH for a search.
-        user, session: numbered in order of appearance, int32 (n,).
+        user, session: numbers in order of appearance, int32 (n,).
         at_ms: int64 (n,).
-        bought: whether it is a purchase, bool (n,).
-        first: whether the session comes to the item for the first time, bool (n,); never for a search.
+        bought: whether the interaction is a purchase, bool (n,).
+        first: whether the item is new to the session, bool (n,); never for a search.
     """
 
     interactions: Sequence[Interaction]
@@ -64,29 +64,29 @@ class Log:
         return len(self.interactions)
 
     def acts(self) -> list[Act]:
-        """Return the same row by row, in Python's own numbers, which a loop reads fastest."""
+        """Return the log row by row, as Python numbers, which are fastest in a loop."""
         columns = (self.item, self.user, self.session, self.at_ms, self.bought, self.first)
         return list(map(Act, *(column.tolist() for column in columns)))
 
     @property
     def unknown_share(self) -> float:
-        """Of the actions on items, those on items that the catalogue lacks."""
+        """The share of the actions on items that are not in the catalogue."""
         acted = self.item != SEARCH
         return float((self.item[acted] >= self.catalogue).mean()) if acted.any() else 0.0
 
 
 def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session_gap_ms: int) -> Log:
-    """Give everything its number. Interactions are put in order of time; those of the same moment keep theirs.
+    """Return the log in order of time, with all numbers. Interactions of the same moment keep their order.
 
     Raises:
-        ConfigurationError: there are no interactions, or two items have one id.
+        ConfigurationError: there are no interactions, or two items have the same id.
     """
     if not interactions:
-        raise ConfigurationError("events: required at least one interaction, there is none")
+        raise ConfigurationError("events: required at least one interaction, got none")
     ordered = sorted(interactions, key=milliseconds)
     numbers = {item.item_id: number for number, item in enumerate(items)}
     if len(numbers) != len(items):
-        raise ConfigurationError(f"catalogue: required one line an item, {len(items) - len(numbers)} ids come twice")
+        raise ConfigurationError(f"catalogue: required each item id once, got {len(items) - len(numbers)} repeated ids")
     item = [
         numbers.setdefault(each.item_id, len(numbers)) if isinstance(each, ItemAction) else SEARCH for each in ordered
     ]
@@ -118,15 +118,15 @@ def _firsts(session: Sequence[int], item: Sequence[int]) -> npt.NDArray[np.bool_
 
 
 def first_tested(log: Log, share: float, since: datetime | None) -> int:
-    """Return the first interaction of the test period: from a date on, else the last `share` of the log.
+    """Return the first interaction of the test period: the first one from a date on, or of the last `share` of the log.
 
     Raises:
-        ConfigurationError: nothing would be tested, or nothing learned before.
+        ConfigurationError: no event is in the test period.
     """
     if since is None:
         return min(max(round(len(log) * (1 - share)), 0), len(log) - 1)
     start = int(np.searchsorted(log.at_ms, int(since.timestamp() * 1000)))
     if start == len(log):
         last = log.interactions[-1].occurred_at
-        raise ConfigurationError(f"the test period is empty: it starts on {since}, the last event is of {last}")
+        raise ConfigurationError(f"--test-from: required events from {since} on, got the last event at {last}")
     return start

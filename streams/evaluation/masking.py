@@ -1,4 +1,4 @@
-"""Shortlists without one of their sources: how much each source is worth. No I/O."""
+"""Shortlists without one of their sources, to measure the value of each source. No I/O."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from inference.retrieval.shortlists import RRF_OFFSET, Candidates, Shortlists
 from inference.types import Keys
 
 VECTORS = {sources.SHORT_TERM: SHORT_TERM, sources.LONG_TERM: LONG_TERM, sources.QUERY: SEARCH}
-"""The vector that a source goes by: without the source, no feature is made of it either."""
+"""The query vector of a source. Without the source, its vector is removed too, so that no feature depends on it."""
 
 
 def without(shortlists: Shortlists, source: str, keys: Keys) -> Shortlists:
-    """Leave out what `source` alone proposed, its scores and ranks, and fuse the others anew.
+    """Remove the candidates of `source` alone, its scores and its ranks, and fuse the other sources again.
 
-    `keys` are the stable keys of the catalogue's rows: ties go by them.
+    `keys` are the stable keys of the catalogue's rows. They decide ties.
     """
     given = shortlists.candidates
     column = shortlists.sources.index(source)
@@ -54,7 +54,7 @@ def alone(shortlists: Shortlists, number: int, source: str, k: int) -> Rows:
 
 
 def _without_vector(queries: QueryBatch, source: str) -> QueryBatch:
-    """Take the source's vector out of the queries; a search stays a search."""
+    """Remove the source's vector from the queries. A search remains a search."""
     if source not in VECTORS:
         return queries
     vectors, norms = queries.vectors.copy(), queries.inverse_norms.copy()

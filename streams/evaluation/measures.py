@@ -1,4 +1,4 @@
-"""From lists to figures: metrics with their intervals, comparisons, slices, and what each source is worth. Pure."""
+"""Figures from lists: metrics with intervals, comparisons, slices, and the value of each source. No I/O."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from streams.evaluation.report import Estimate, Row, Slice, Versus, Worth
 from streams.evaluation.system_pass import SystemResult
 
 SEEN = ((0, 0, "no event"), (1, 9, "1–9"), (10, 99, "10–99"), (100, 999, "100–999"), (1000, None, "1,000+"))
-"""How often a target was acted on before: slices of items."""
+"""Slices of items, by the number of earlier actions on the target."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Metrics of several rankings over the same cases, with the same resamples for all.
+    """The metrics of several rankings over the same cases, with the same resamples for all.
 
     Attributes:
-        names: of the rankings.
-        columns: which metric at which k each column is.
+        names: names of the rankings.
+        columns: metric and k of each column.
         means: (rankings, columns).
         draws: resampled means, (draws, rankings, columns).
     """
@@ -44,13 +44,13 @@ class Measured:
         return estimate(float(self.means[row, column]), self.draws[:, row, column])
 
     def difference(self, name: str, other: str, metric: str, k: int) -> Estimate:
-        """Return a ranking's metric minus another's."""
+        """Return the difference between two rankings in a metric."""
         one, two, column = self.names.index(name), self.names.index(other), self.columns.index((metric, k))
         means, draws = self.means[:, column], self.draws[:, :, column]
         return estimate(float(means[one] - means[two]), draws[:, one] - draws[:, two])
 
     def best(self, names: Sequence[str], metric: str, k: int) -> str | None:
-        """Return which of `names` has the highest metric."""
+        """Return the one of `names` with the highest metric."""
         column = self.columns.index((metric, k))
         return max(names, key=lambda name: float(self.means[self.names.index(name), column]), default=None)
 
@@ -62,7 +62,7 @@ def estimate(value: float, draws: Floats) -> Estimate:
 
 def measure(rankings: Sequence[Ranking], targets: Targets, clusters: npt.NDArray[np.int64], ks: Sequence[int],
             seed: int) -> Measured:  # fmt: skip
-    """Compute every metric at every k. `clusters` says whose each case is, (cases,)."""
+    """Compute every metric at every k. `clusters` are the shoppers of the cases, (cases,)."""
     columns = [(metric, k) for k in ks for metric in METRICS]
     values = np.concatenate([_values(ranking.lists, targets, ks) for ranking in rankings], axis=1)
     draws = resampled_means(values, clusters, seed)
@@ -79,7 +79,7 @@ def _values(lists: Lists, targets: Targets, ks: Sequence[int]) -> Floats:
 
 def rows(measured: Measured, rankings: Mapping[str, Sequence[Ranking]], ks: Sequence[int], items: int,
          counts: npt.NDArray[np.int64] | None) -> Iterator[Row]:  # fmt: skip
-    """Yield a row for each ranking, by group. `counts` are the actions on each item, None where there are none."""
+    """Yield a row for each ranking, by group. `counts` are the actions on each item, None if there are no actions."""
     for group, members in rankings.items():
         for ranking in members:
             yield Row(
@@ -96,7 +96,7 @@ def rows(measured: Measured, rankings: Mapping[str, Sequence[Ranking]], ks: Sequ
 
 
 def versus(measured: Measured, ours: str, baselines: Sequence[str], primary: Primary) -> Iterator[Versus]:
-    """Compare ours with each baseline on the two metrics that count."""
+    """Compare the system with each baseline on the two primary metrics."""
     for baseline in baselines:
         for metric, k in primary:
             difference = measured.difference(ours, baseline, metric, k)
@@ -111,7 +111,7 @@ def versus(measured: Measured, ours: str, baselines: Sequence[str], primary: Pri
 
 
 def slices(rankings: Sequence[Ranking], cases: Cases, k: int, seed: int) -> Iterator[Slice]:
-    """Split the targets by what was known of item and shopper, and by place, and count what was found."""
+    """Split the targets by earlier actions on the item, by shopper and by position, and count the targets found."""
     targets = cases.targets
     case = targets.cases
     found = np.stack([_found(ranking.lists, targets, k) for ranking in rankings], axis=1)
@@ -140,12 +140,12 @@ def slices(rankings: Sequence[Ranking], cases: Cases, k: int, seed: int) -> Iter
 
 
 def _found(lists: Lists, targets: Targets, k: int) -> Floats:
-    """Tell of each target whether its list has it among the first `k`, 0 or 1, (m,)."""
+    """Return for each target whether it is among the first `k` items of its list, 0 or 1, (m,)."""
     return np.asarray((lists[targets.cases, :k] == targets.items[:, None]).any(axis=1), dtype=np.float64)
 
 
 def worths(result: SystemResult, cases: Cases, metric: str, k: int, seed: int) -> Iterator[Worth]:
-    """Say what each source is worth, over the cases of the result's sample."""
+    """Yield the value of each source, over the cases of the result's sample."""
     if not result.without:
         return
     some, whole = cases.take(result.sample), result.ours[0]

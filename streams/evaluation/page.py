@@ -1,4 +1,4 @@
-"""A report as one HTML file that opens from disk, without a network: plots, tables, and what was measured on what."""
+"""A report as one HTML file that needs no network: plots, tables, data and settings."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def page(report: Report) -> str:
 <body>
 <h1>Intentstream: {escape(first)}</h1>
 {"".join(f'<p class="lead">{escape(line)}</p>' for line in more)}
-<p class="lead">Measured {escape(report.measured_at[:16].replace("T", " "))} UTC. Each list was made before what it
-foretells was learned. Intervals: 95%, bootstrap over {"shoppers" if report.data.events else "searches"}.</p>
+<p class="lead">Measured {escape(report.measured_at[:16].replace("T", " "))} UTC. Each list was made before the events
+that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if report.data.events else "searches"}.</p>
 <h2>All figures</h2>
 {_rows(report)}
 {_versus(report)}
@@ -81,7 +81,7 @@ def _rows(report: Report) -> str:
         if _telling(report, metric, int(k))
     ]
     shown = any(row.coverage for row in report.rows)
-    extra = ["shown", "bits", "µs a list", "µs to learn"] if shown else []
+    extra = ["shown", "bits", "µs of a list", "µs to learn"] if shown else []
     rivals = [row for row in report.rows if row.group != "source"]
     best = {(metric, k): max(row.metrics[metric][str(k)].value for row in rivals) for metric, k in columns}
     body, group = [], report.rows[0].group
@@ -94,12 +94,12 @@ def _rows(report: Report) -> str:
         cells = [_cell(report, row, metric, k, best[metric, k]) for metric, k in columns]
         cells += [f"<td>{text}</td>" for text in (_extra(report, row) if shown else ())]
         body.append(f'<tr class="{row.group}"><td>{escape(row.name)}</td>{"".join(cells)}</tr>')
-    note = "<p>shown: share of the catalogue that stood in some list; bits: novelty, mean −log₂ of popularity.</p>"
+    note = "<p>shown: share of the catalogue on at least one list; bits: novelty, mean −log₂ of popularity.</p>"
     return _table(["", *(metric_title(*each) for each in columns), *extra], body) + (note if shown else "")
 
 
 def _telling(report: Report, metric: str, k: int) -> bool:
-    """Leave out what one target a list says twice: recall is its hit rate then, precision that by k."""
+    """Return whether a metric adds information. With one target, recall equals HR, and precision equals HR / k."""
     if report.protocol == "next-item":
         return metric == "hr" or (metric in ("mrr", "ndcg") and k == report.primary[0][1])
     return k == report.primary[0][1] or metric == report.primary[0][0]
@@ -145,14 +145,14 @@ def _slices(report: Report) -> str:
     if not report.slices:
         return ""
     names = compared(report)
-    titles = {"item": "item acted on before: ", "shopper": "shopper: ", "position": "position "}
+    titles = {"item": "earlier actions on the item: ", "shopper": "shopper: ", "position": "position "}
     body = [
         f"<tr><td>{titles[each.by]}{escape(each.name)}</td><td>{each.targets:,}</td>"
         + "".join(f"<td>{_margin(each.found[name])}</td>" for name in names)
         + "</tr>"
         for each in report.slices
     ]
-    title = f"<h2>Found among the first {report.primary[0][1]}, by part of the targets</h2>"
+    title = f"<h2>Targets found among the first {report.primary[0][1]}, by slice</h2>"
     return title + _table(["", "targets", *names], body)
 
 
@@ -164,8 +164,8 @@ def _worth(report: Report) -> str:
         f"<td>{share(each.without.value)}</td><td>{change(each.loss)}</td></tr>"
         for each in sorted(report.worth, key=lambda worth: -worth.loss.value)
     ]
-    title = f"<h2>What each source is worth, {metric_title(*report.primary[0])}</h2>"
-    return title + _table(["", "alone", "whole", "without it", "worth"], body)
+    title = f"<h2>Value of each source, {metric_title(*report.primary[0])}</h2>"
+    return title + _table(["", "alone", "with it", "without it", "value"], body)
 
 
 def _circumstances(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""What is evaluated, and how thoroughly. Pure."""
+"""The input of an evaluation: the system and the options. No I/O."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ PRIMARY: dict[str, Primary] = {
     "search": (("ndcg", 10), ("mrr", 10)),
     JUDGED: (("ndcg", 10), ("mrr", 10)),
 }
-"""The metric that counts most in a protocol, and the second."""
+"""The primary metric of each protocol, and the second one."""
 
 Fit = Callable[[Sequence[List]], ScoresFeatures]
-"""Fits a ranker to the examples of the learning part."""
+"""Fits a ranker to the examples of the learning period."""
 
 
 Tell = Callable[[str, int], Callable[[int], None]]
-"""Shows a long phase: given its name and size, returns what to tell each step to."""
+"""Starts the progress display of a phase, with its name and size. The function that it returns advances the display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What is asked.
+    """The options of an evaluation.
 
     Attributes:
         protocol: next-item, next-basket, search or judgements.
-        ks: lengths of list that are looked at, rising.
-        test_share: of the log, by number of interactions, the last part that is tested.
-        test_from: when the test period begins, instead of a share.
-        sample: cases at most, drawn at random; None for all.
-        ablation: cases for which the system is asked without each source; 0 for none.
-        seed: of all draws.
-        measured_at: when.
+        ks: lengths of list to measure, ascending.
+        test_share: share of the log that is tested: its last part, by number of interactions.
+        test_from: start of the test period, instead of a share.
+        sample: number of cases at most, drawn at random; None for all.
+        ablation: number of cases that are also ranked without each source; 0 for none.
+        seed: seed of all draws.
+        measured_at: time of the evaluation.
     """
 
     protocol: str
@@ -57,7 +57,7 @@ class Options:
 
     @property
     def primary(self) -> Primary:
-        """The two metrics that count, at their k, or the largest there is."""
+        """The two primary metrics, at their k or at the largest k that is measured."""
         first, second = PRIMARY[self.protocol]
         return self._at(*first), self._at(*second)
 
@@ -67,9 +67,9 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What is evaluated: settings, a model, a catalogue, and where shoppers act on it, the catalogue encoded.
+    """The system under evaluation: settings, a model, a catalogue and, to replay events, the encoded catalogue.
 
-    With `fit`, a ranker is made first of what the learning part teaches.
+    With `fit`, a ranker is first fitted to the learning period.
     """
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""The plots of a report as SVG to put into a page: text stays text, and takes the page's colour, light or dark."""
+"""The plots of a report as SVG for an HTML page. Text stays text and has the page's colour, light or dark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from streams.evaluation.report import Estimate, Report, Row, Slice
 from streams.evaluation.table import TITLES, compared, metric_title
 
 INK = "#123456"
-"""Stands for the page's own colour; no other thing is drawn in it."""
+"""The placeholder of the page's own colour. Nothing else has this colour."""
 OURS, BASELINE, SOURCE = "#d9822b", "#3f86c9", "#8a8f98"
 LINES = (OURS, BASELINE, "#2a9d6f", "#a06cc8", SOURCE)
 COLOURS = {"ours": OURS, "baseline": BASELINE, "source": SOURCE}
@@ -26,20 +26,20 @@ WIDTH = 8.0
 
 
 def plots(report: Report) -> list[tuple[str, str]]:
-    """Return each plot's title and its SVG; what the report has no figures for is left out."""
+    """Return the title and the SVG of each plot for which the report has figures."""
     metric, k = report.primary[0]
     title = metric_title(metric, k)
     drawn = [
         (f"{title} with 95% intervals", _bars(report, metric, k)),
-        (f"{TITLES[metric]} by length of list", _by_length(report, metric)),
+        (f"{TITLES[metric]} by list length", _by_length(report, metric)),
     ]
-    for by, words in (("item", "how often the item was acted on before"), ("position", "position in the session")):
+    for by, words in (("item", "earlier actions on the item"), ("position", "position in the session")):
         if parts := [each for each in report.slices if each.by == by]:
-            drawn.append((f"Found among the first {k} by {words}", _by_slice(report, parts)))
+            drawn.append((f"Targets found among the first {k}, by {words}", _by_slice(report, parts)))
     if report.worth:
-        drawn.append((f"What each source is worth: {title} with it minus without it", _worth(report)))
+        drawn.append((f"Value of each source: {title} with the source minus without it", _worth(report)))
     if any(row.rank_us for row in report.rows):
-        drawn.append(("Time of a list, microseconds (median)", _times(report)))
+        drawn.append(("Time of a list in microseconds (median)", _times(report)))
     return drawn
 
 
@@ -54,7 +54,7 @@ def _drawn(height: float, draw: Callable[[Axes], object]) -> str:
 
 
 def _errors(found: Sequence[Estimate]) -> list[list[float]]:
-    """Return how far each interval reaches below and above."""
+    """Return the distances from each value to the ends of its interval."""
     return [[max(each.value - each.low, 0) for each in found], [max(each.high - each.value, 0) for each in found]]
 
 
@@ -115,7 +115,7 @@ def _worth(report: Report) -> str:
         axes.barh([each.source for each in worth], [each.value for each in losses], xerr=_errors(losses), ecolor=INK,
                   color=[OURS if each.value > 0 else SOURCE for each in losses], height=0.7)  # fmt: skip
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(f"{metric_title(*report.primary[0])} lost without it")
+        axes.set_xlabel(f"loss of {metric_title(*report.primary[0])} without the source")
         axes.grid(axis="x")
         axes.set_axisbelow(True)
 

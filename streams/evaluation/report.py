@@ -1,6 +1,7 @@
-"""What an evaluation found, as data: the JSON that `intentstream evaluate --json` writes. Pure.
+"""The result of an evaluation as data: the JSON that `intentstream evaluate --json` writes. No I/O.
 
-`schema` and `version` say what it is; fields are added, never renamed or removed. Keys of k are text, as JSON's are.
+`schema` and `version` identify the format. Fields are added, never renamed or removed. The keys of k are strings, as
+JSON requires.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to rank.
+    """The figures of one recommender.
 
     Attributes:
-        name: of the way.
-        group: ours, baseline or source (one of our sources, alone).
+        name: name of the recommender.
+        group: ours, baseline, or source (one source of the system, alone).
         metrics: hr, mrr, ndcg, recall, precision, f1, each by k.
-        coverage: share of the catalogue that was shown, by k.
-        novelty: bits: mean −log₂ of a shown item's share of all actions, by k.
-        rank_us: microseconds a list, median; None where not measured alone.
-        learn_us: microseconds to take in an interaction, mean; None where not measured alone.
+        coverage: share of the catalogue on at least one list, by k.
+        novelty: bits: mean −log₂ of a listed item's share of all actions, by k.
+        rank_us: median microseconds of a list; None if it was not measured separately.
+        learn_us: mean microseconds to learn an interaction; None if it was not measured separately.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Versus(msgspec.Struct, frozen=True, kw_only=True):
-    """Ours minus a baseline, paired: the same resampled shoppers for both. `relative` to the baseline."""
+    """The system minus a baseline, paired: the same resampled shoppers. `relative` is relative to the baseline."""
 
     baseline: str
     metric: str
@@ -54,9 +55,9 @@ class Versus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of a part of the targets each way found among the first k.
+    """The share of a part of the targets that each recommender found among the first k.
 
-    `by` is item (how often it was acted on before), shopper (new or known) or position (of the session).
+    `by` is item (earlier actions on it), shopper (new or known) or position (in the session).
     """
 
     by: str
@@ -66,9 +67,9 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source is worth: the primary metric of the whole system minus that without the source, paired.
+    """The value of a source: the primary metric of the system minus that of the system without the source, paired.
 
-    `alone` is over all cases; `whole` and `without` over the sample that was ranked without it.
+    `alone` is over all cases. `whole` and `without` are over the sample that was also ranked without the source.
     """
 
     source: str
@@ -79,12 +80,12 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """What it was measured on. Times are RFC 3339.
+    """The data of the evaluation. Times are RFC 3339.
 
     Attributes:
-        cases, cases_found: lists that were asked for, and how many there were to choose from.
-        unknown_share: of the actions, those on items that the catalogue lacks.
-        unknown_targets: of what counts, the items that the catalogue lacks: each is a miss.
+        cases, cases_found: number of lists that were evaluated, and number of lists that the log allows.
+        unknown_share: share of the actions on items that are not in the catalogue.
+        unknown_targets: share of the targets that are not in the catalogue. Each is a miss.
     """
 
     items: int
@@ -102,7 +103,7 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """The bundle, and which ranker ordered the lists: the bundle's, or one fitted to the learning part."""
+    """The bundle and the ranker of the lists: `bundle` for the bundle's own, `fitted` for one fitted to the log."""
 
     name: str
     version: str
@@ -111,7 +112,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole. `primary` is the metric that counts most in the protocol, with its k, then the second."""
+    """The whole result. `primary` contains the protocol's primary metric with its k, then the second one."""
 
     schema: str = SCHEMA
     version: int = VERSION
@@ -130,5 +131,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stages_us: Mapping[str, float]
 
     def row(self, name: str) -> Row | None:
-        """Return the row of a way to rank."""
+        """Return the row of a recommender."""
         return next((row for row in self.rows if row.name == name), None)

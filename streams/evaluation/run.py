@@ -1,4 +1,4 @@
-"""An evaluation from end to end: the log, its cases, the baselines, the system, and the report."""
+"""A complete evaluation: the log, its cases, the baselines, the system, and the report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streams.parts import profile_rules
 from streams.replay import Replay
 
 LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
-"""Of how many lists, about, a ranker is fitted, after which share of the learning part, and how many candidates of each
+"""A ranker is fitted to about LISTS lists, after the share AFTER of the learning period. NEGATIVES candidates of a list
 are kept beside those acted on."""
 
 
@@ -34,11 +34,11 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     """Test, then learn, over a log.
 
     Raises:
-        ConfigurationError: there is nothing to test, or the catalogue knows nothing of what is acted on.
+        ConfigurationError: there is nothing to test, or no item that shoppers act on is in the catalogue.
     """
     log = read_log(interactions, system.items, profile_rules(system.settings).session_gap_ms)
     if log.unknown_share == 1.0:
-        raise ConfigurationError("catalogue: required the items that shoppers act on, it has none of them")
+        raise ConfigurationError("catalogue: required items that shoppers act on, got none of them")
     start, acts, k = first_tested(log, options.test_share, options.test_from), log.acts(), max(options.ks)
     found = cases(log, acts, options.protocol, start)
     chosen = sampled(found, options.sample, options.seed)
@@ -52,7 +52,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
 
 
 def evaluate_judgements(system: System, judgements: Judgements, options: Options, tell: Tell) -> Report:
-    """Order the graded items of each query."""
+    """Evaluate the order of each query's graded items."""
     step = tell("Ranking graded searches", len(judgements.queries))
     rankings = rank_graded(system.bundle, system.items, judgements, max(options.ks), step)
     queries = np.arange(len(judgements.queries))

@@ -1,4 +1,4 @@
-"""Test, then learn, for the system itself: the same replay that a worker's lists are compared with."""
+"""Test, then learn, for the system: the replay whose lists equal those of a worker."""
 
 from __future__ import annotations
 
@@ -25,33 +25,36 @@ OURS, FUSED = "intentstream", "retrieval order"
 FOLD = "fold"
 MICROSECONDS = 1e6
 WARM_UP = 1000
-"""Interactions before the first list that go the whole way: at its end, updates come at their own intervals again."""
+"""Interactions before the first list that are processed in full, so that updates have their own intervals again."""
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Microseconds of each stage, a value a batch: FOLD an interaction, the others a list, while it is `running`."""
+    """Microseconds of each stage, one value for each batch: FOLD per interaction, other stages per list.
+
+    It records only while it is `running`.
+    """
 
     running: bool = False
     lists: int = 1
     stages: dict[str, list[float]] = field(default_factory=lambda: {FOLD: []})
 
     def observe(self, stage: str, seconds: float) -> None:
-        """Take what a stage took for the batch: an `Observer` of the recommender."""
+        """Record the time of a stage for the batch. It is an `Observer` of the recommender."""
         if self.running:
             self.stages.setdefault(stage, []).append(seconds / self.lists * MICROSECONDS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemResult:
-    """What the system gave.
+    """The lists and times of the system.
 
     Attributes:
         ours: the whole system, then the retrieval order, over all cases.
-        alone: each source by its own score, by its name, over all cases.
-        without: the whole system without each source, by its name, over the cases `sample`.
+        alone: each source in the order of its own score, by name, over all cases.
+        without: the whole system without each source, by name, over the cases in `sample`.
         sample: numbers of cases, (s,).
-        stages: median microseconds of each stage: `fold` an interaction, the others a list.
+        stages: median microseconds of each stage: `fold` per interaction, other stages per list.
     """
 
     ours: list[Ranking]
@@ -62,15 +65,15 @@ class SystemResult:
 
 
 class SystemPass:
-    """Goes through the log once.
+    """One pass through the log.
 
     Args:
-        replay: the system, at the log's beginning.
-        log: what happened.
-        cases: when lists are asked for.
-        k: how long they are.
-        sample: the cases, by number, for which the system is also asked without each source.
-        watch: takes the time.
+        replay: the system, at the beginning of the log.
+        log: the log.
+        cases: the moments of the lists.
+        k: the length of the lists.
+        sample: the cases, by number, that are also ranked without each source.
+        watch: measures the times.
     """
 
     def __init__(
@@ -88,10 +91,10 @@ class SystemPass:
         self._arrivals: dict[int, QueryBatch] = {}
 
     def run(self, progress: Callable[[int], None], *, learned: int = 0) -> SystemResult:
-        """Learn and rank; the first `learned` interactions the system knows already.
+        """Learn and rank. The system has already learned the first `learned` interactions.
 
-        What lies before the first list is folded in without ranking, which comes to the same. `progress` is told how
-        many interactions were taken in since the last time.
+        Interactions before the first list are folded in without ranking, with the same result. `progress` receives the
+        number of interactions since its last call.
         """
         asked: dict[int, list[int]] = {}
         for case, at in enumerate(self._cases.at.tolist()):
@@ -118,7 +121,7 @@ class SystemPass:
         return self._result()
 
     def _arrive(self, position: int, asked: dict[int, list[int]]) -> None:
-        """Look at a shopper who arrives, where a list is asked for then, before the next interaction is folded in."""
+        """Take the query of an arriving shopper for a list, before the next interaction is folded in."""
         if self._cases.arrival and position in asked:
             user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
             self._arrivals[position] = self._replay.arrive(user_id, at_ms)
@@ -141,7 +144,7 @@ class SystemPass:
             self._leave_out([self._sample[cases[n]] for n in chosen], queries.take(chosen))
 
     def _leave_out(self, places: Sequence[int], queries: QueryBatch) -> None:
-        """Rank anew without each source."""
+        """Rank again without each source."""
         recommender = self._replay.recommender
         every = recommender.retrieve(queries, every=True)
         keys = recommender.catalogue.columns.keys

@@ -1,4 +1,4 @@
-"""A report for the terminal: what counts, readable at 100 columns."""
+"""A report for the terminal: the main figures, at a width of 100 columns."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rich.text import Text
 from streams.evaluation.report import Estimate, Report, Row
 
 TITLES = {"hr": "HR", "mrr": "MRR", "ndcg": "NDCG", "recall": "recall", "precision": "precision", "f1": "F1"}
-GROUPS = {"ours": "", "baseline": "", "source": "our sources, each alone"}
+GROUPS = {"ours": "", "baseline": "", "source": "the system's sources, each alone"}
 DATE = 10
-"""Characters of an RFC 3339 time that are its date."""
+"""The number of characters of the date in an RFC 3339 time."""
 FAR = 9.995
-"""A change as large as this is told as a factor."""
+"""A relative change from this value on is shown as a factor."""
 Cell = tuple[str, float | None]
-"""What is shown, and what it is compared by."""
+"""The text of a cell, and the value by which cells are compared."""
 
 
 def show(report: Report, console: Console) -> None:
@@ -35,11 +35,11 @@ def show(report: Report, console: Console) -> None:
         console.print(_worth(report))
     if report.stages_us:
         stages = ", ".join(f"{name} {value:.0f}" for name, value in report.stages_us.items())
-        console.print(f"Microseconds, median: {stages} (fold: an interaction; the others: a list)", highlight=False)
+        console.print(f"Microseconds, median: {stages} (fold per interaction, others per list)", highlight=False)
 
 
 def headlines(report: Report) -> list[str]:
-    """Say in a few lines what was measured on what."""
+    """Return a few lines that summarise the data and the model."""
     data, model = report.data, report.model
     ranker = "" if model.ranker == "bundle" else f", {model.ranker} ranker"
     lines = [f"{report.protocol}, {model.name} {model.version}{ranker}"]
@@ -59,13 +59,13 @@ def headlines(report: Report) -> list[str]:
     if data.unknown_share > 0:
         lines.append(
             f"[yellow]{data.unknown_share:.1%} of the actions are on items that the catalogue lacks. They cannot be "
-            f"recommended: {data.unknown_targets:.1%} of what counts here are misses for everyone[/yellow]"
+            f"recommended: {data.unknown_targets:.1%} of the targets are misses for every recommender[/yellow]"
         )
     return lines
 
 
 def moment(at: str | None) -> str:
-    """Return a time for people."""
+    """Return a time in a readable form."""
     return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}" if at else ""
 
 
@@ -75,7 +75,7 @@ def metric_title(metric: str, k: int) -> str:
 
 
 def shown_metrics(report: Report) -> list[tuple[str, int]]:
-    """Return what the main table shows beside the two that count: NDCG, and a shorter list."""
+    """Return the metrics of the main table: the two primary ones, NDCG, and those of shorter lists."""
     (first, k), second = report.primary
     ks = sorted(map(int, report.rows[0].metrics[first]))
     ndcg = [("ndcg", k)] if ("ndcg", k) not in report.primary else []
@@ -129,7 +129,7 @@ def _bold(cell: Cell, best: float | None) -> Text:
 
 
 def share(value: float) -> str:
-    """Return a share without its leading zero, as tables of the field have it."""
+    """Return a share without its leading zero, as is usual in the field."""
     text = f"{value:.4f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
@@ -145,7 +145,7 @@ def change(found: Estimate) -> str:
 
 
 def relation(relative: float | None) -> str:
-    """Return by how much something is better: in percent, or how many times where it is far away."""
+    """Return a relative change in percent, or as a factor if it is large."""
     if relative is None:
         return ""
     return f"{relative:+.1%}" if relative < FAR else f"×{1 + relative:.0f}"
@@ -171,7 +171,7 @@ def _versus(report: Report) -> Table:
 def _slices(report: Report) -> Table:
     k = report.primary[0][1]
     names = compared(report)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"Found among the first {k}, by part of the targets",
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"Targets found among the first {k}, by slice",
                   title_justify="left", title_style="")  # fmt: skip
     table.add_column("", no_wrap=True)
     table.add_column("targets", justify="right")
@@ -182,7 +182,7 @@ def _slices(report: Report) -> Table:
         if each.by != by:
             table.add_section()
             by = each.by
-        title = {"item": f"item: {each.name} before", "shopper": f"{each.name} shopper"}[by]
+        title = {"item": f"earlier actions: {each.name}", "shopper": f"{each.name} shopper"}[by]
         best = max(each.found[name].value for name in names)
         cells = [_bold((with_margin(each.found[name]), each.found[name].value), best or None) for name in names]
         table.add_row(title, f"{each.targets:,}", *cells)
@@ -190,7 +190,7 @@ def _slices(report: Report) -> Table:
 
 
 def compared(report: Report) -> Sequence[str]:
-    """Return whom the slices compare: ours, the best baseline, V-SkNN and popularity."""
+    """Return the rows that the slices compare: the system, the best baseline, V-SkNN and popularity."""
     wanted = (report.rows[0].name, report.best_baseline, "V-SkNN", "popularity")
     present = {row.name for row in report.rows}
     return list(dict.fromkeys(name for name in wanted if name in present and name is not None))
@@ -198,10 +198,10 @@ def compared(report: Report) -> Sequence[str]:
 
 def _worth(report: Report) -> Table:
     title = metric_title(*report.primary[0])
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"What each source is worth, {title}",
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"Value of each source, {title}",
                   title_justify="left", title_style="",
-                  caption="worth: the whole minus the whole without it, paired, 95%")  # fmt: skip
-    for name in ("", "alone", "whole", "without it", "worth"):
+                  caption="value: the system minus the system without the source, paired, 95%")  # fmt: skip
+    for name in ("", "alone", "with it", "without it", "value"):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for each in sorted(report.worth, key=lambda worth: -worth.loss.value):
         table.add_row(each.source, share(each.alone.value), share(each.whole.value), share(each.without.value),

@@ -1,1 +1,1 @@
-"""The live catalogue and item statistics, as every worker sees them."""
+"""Items: the live catalogue, encoded catalogues and trends."""

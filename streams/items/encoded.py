@@ -1,4 +1,4 @@
-"""A catalogue encoded outside of the stream, for `replay`, `encode` and the demo, and the file it is kept in."""
+"""Catalogues encoded without a worker, for `replay`, `encode` and the demo, and their file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streams.contracts.messages import ItemVector
 from streams.errors import ConfigurationError
 
 Encoded = dict[int, bytes]
-"""int8 vectors by the stable key of the text that was encoded."""
+"""int8 vectors by the stable key of the encoded text."""
 
 
 def encode_catalogue(
@@ -26,7 +26,7 @@ def encode_catalogue(
     known: Encoded | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[ItemVector]:
-    """Return the records of `items`, in their order, encoding each text once unless it is `known`."""
+    """Return the records of `items`, in their order. Encode each text once, unless its vector is `known`."""
     texts = {stable_key(text): text for text in map(item_text, items)}
     vectors = dict(known or {})
     missing = [key for key in texts if key not in vectors]
@@ -53,10 +53,10 @@ def write_vectors(path: Path, bundle: Bundle, records: Sequence[ItemVector]) -> 
 
 
 def read_vectors(path: Path, bundle: Bundle) -> Encoded:
-    """Read the vectors that `write_vectors` wrote with the same bundle.
+    """Read the vectors that `write_vectors` has written with the same bundle.
 
     Raises:
-        ConfigurationError: the file is unreadable, or of another model.
+        ConfigurationError: the file is unreadable, or its vectors are of another model.
     """
     try:
         with path.open("rb") as opened, np.load(opened) as file:

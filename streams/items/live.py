@@ -1,6 +1,6 @@
-"""The catalogue as one process sees it, by stable key: what the engine looks items up in. Pure.
+"""Live catalogue of one process by stable key, in which the engine looks up items. No I/O.
 
-The event loop owns this; the arrays that the scorer searches are changed by the scorer's thread, from `take_changes`.
+The event loop changes it. The scorer's thread changes its own arrays later, with the changes from `take_changes`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.contracts.messages import ItemVector
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """An item that came, changed (its vector, int8, is given as bytes) or went (it is not)."""
+    """Change of an item: new or changed with its int8 `vector`, or removed if `item` is None."""
 
     item_id: str
     item: Item | None
@@ -31,13 +31,13 @@ class _Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Served(msgspec.Struct, frozen=True, gc=False):
-    """An item that is served, with what an action on it adds to a profile.
+    """Item that can be listed, with the values that an action on it adds to a profile.
 
     Attributes:
-        record: the item's newest record.
-        vector: of the item, int8, as bytes.
-        category, brand: stable keys of the labels, 0 where there is none.
-        log_price: log(1 + price), NaN where there is none.
+        record: newest record of the item.
+        vector: int8 vector of the item, as bytes.
+        category, brand: stable keys of the labels, 0 if there is none.
+        log_price: log(1 + price), NaN if there is no price.
     """
 
     record: ItemVector
@@ -48,9 +48,10 @@ class Served(msgspec.Struct, frozen=True, gc=False):
 
 
 class LiveCatalogue:
-    """Every item as one vector space has it, the labels they carry, and the changes that the scorer has not seen yet.
+    """All items in one vector space, their labels, and the changes that the scorer has not applied yet.
 
-    An item without a vector in `space` is known and not served: the worker that owns its partition has to encode it.
+    An item without a vector in `space` is stored but not served. It is stale: the owner of its partition has to encode
+    it. Once a newer record has been sent, the item is expected instead, until that record is read.
     """
 
     def __init__(self, space: str, dim: int) -> None:
@@ -69,16 +70,16 @@ class LiveCatalogue:
 
     @property
     def lacking(self) -> int:
-        """How many items have yet to get their vector in this space."""
+        """Number of items without a vector in this space."""
         return len(self._expected) + sum(map(len, self._stale.values()))
 
     @property
     def is_changed(self) -> bool:
-        """Whether there are changes to take."""
+        """Whether `take_changes` would return any changes."""
         return bool(self._changes)
 
     def apply(self, item_id: str, record: ItemVector | None, partition: int = 0) -> None:
-        """Take over an item's newest record, from a partition of `item-vectors`; None removes it."""
+        """Apply an item's newest record from a partition of `item-vectors`. None removes the item."""
         key = stable_key(item_id)
         self._settle(item_id, self._entries.get(key))
         vector = None if record is None else record.vector_in(self.space)
@@ -96,63 +97,63 @@ class LiveCatalogue:
             self._changes.append(Change(item_id, None))
 
     def stale_in(self, partition: int) -> list[str]:
-        """Return the ids of a partition's items that have to be encoded, but for those that are `expected`."""
+        """Return the ids of a partition's stale items. Expected items are not stale."""
         return list(self._stale.get(partition, ()))
 
     def is_stale(self, item_id: str, partition: int) -> bool:
-        """Tell whether the item has to be encoded and nothing is on its way."""
+        """Return whether the item has to be encoded and no newer record is expected."""
         return item_id in self._stale.get(partition, ())
 
     def expect(self, item_id: str) -> None:
-        """Note that an item's newer record is on its way: encoding the older one would be idle, or overtake it."""
+        """Mark an item as expected: encoding its older record would be wasted, or be published after the newer one."""
         entry = self._entries.get(stable_key(item_id))
         if entry is not None and self._unlist(item_id, entry):
             self._expected.add(item_id)
 
     def expect_no_longer(self, item_id: str) -> None:
-        """Note that nothing comes after all: the item has to be encoded again."""
+        """Mark an expected item as stale again, because its newer record was refused."""
         entry = self._entries.get(stable_key(item_id))
         if entry is not None and item_id in self._expected:
             self._expected.discard(item_id)
             self._stale.setdefault(entry.partition, {})[item_id] = None
 
     def vector(self, key: int) -> Vector | None:
-        """Return the unit vector (dim,) of the item with this stable key."""
+        """Return the unit vector (dim,) of the item with this stable key, None if it is not served."""
         served = self._served.get(key)
         return None if served is None else dequantise(int8(served.vector))
 
     def find(self, item_id: str) -> tuple[Item, Vector] | None:
-        """Return the item and its unit vector (dim,)."""
+        """Return an item and its unit vector (dim,), None if it is not served."""
         served = self._served.get(stable_key(item_id))
         return None if served is None else (served.record.item, dequantise(int8(served.vector)))
 
     def served(self, key: int) -> Served | None:
-        """Return the item with this stable key as it is served."""
+        """Return the item with this stable key, None if it is not served."""
         return self._served.get(key)
 
     def record(self, item_id: str) -> ItemVector | None:
-        """Return the item's newest record, in whatever spaces it has vectors."""
+        """Return the item's newest record, whatever the spaces of its vectors, or None."""
         entry = self._entries.get(stable_key(item_id))
         return None if entry is None else entry.record
 
     def by_key(self, key: int) -> ItemVector | None:
-        """Return the record of the item with this stable key, where it is served."""
+        """Return the record of the item with this stable key, None if it is not served."""
         served = self._served.get(key)
         return None if served is None else served.record
 
     def label(self, key: int) -> str | None:
-        """Return the category or brand with this stable key."""
+        """Return the category or brand with this stable key, None if it is unknown."""
         return self._labels.get(key)
 
     def take_changes(self) -> list[Change]:
-        """Return what happened since the last call, for `apply_changes`."""
+        """Return the changes since the last call, for `apply_changes`."""
         changes, self._changes = self._changes, []
         return changes
 
     def copy_to(self, other: LiveCatalogue, at_once: int) -> Iterator[None]:
-        """Tell `other` every item as it stands when its turn comes, yielding after each `at_once` of them.
+        """Copy all items to `other`, as they are when their turn comes. Yield after each `at_once` of them.
 
-        Records that come between two turns have to be applied to both.
+        Apply records that arrive between two turns to both catalogues.
         """
         for number, key in enumerate(list(self._entries), start=1):
             entry = self._entries.get(key)
@@ -175,12 +176,12 @@ class LiveCatalogue:
 
     def _described(self, record: ItemVector, vector: bytes) -> Served:
         item = record.item
-        # MessagePack can say "infinite", JSON cannot. Such a price would make the profiles that meet it unreadable.
+        # MessagePack can hold an infinite price, JSON cannot. It would make the profiles that meet it unreadable.
         price = log1p(item.price) if item.price is not None and isfinite(item.price) else nan
         return Served(record, vector, self._key_of(item.label), self._key_of(item.brand), price)
 
     def _key_of(self, label: str | None) -> int:
-        """Return the stable key of a label, remembered both ways; 0 for none."""
+        """Return the stable key of a label, 0 for none. Remember the label for both directions."""
         key = self._label_keys.get(label)
         if key is None:
             key = self._label_keys[label] = label_key(label)
@@ -189,12 +190,12 @@ class LiveCatalogue:
 
 
 def int8(vector: bytes) -> Int8Vector:
-    """Return a stored vector, int8 (dim,)."""
+    """Return the stored vector as an array, int8 (dim,)."""
     return np.frombuffer(vector, dtype=np.int8)
 
 
 def apply_changes(catalogue: Catalogue, changes: Sequence[Change]) -> None:
-    """Bring the scorer's arrays up to date, in its own thread."""
+    """Apply changes to the scorer's arrays. To be called in the scorer's thread."""
     for change in changes:
         if change.item is None:
             catalogue.remove(change.item_id)

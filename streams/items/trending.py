@@ -1,8 +1,8 @@
-"""What all shoppers are after: decayed counts of items, one set a partition, merged. No I/O.
+"""Trends: decayed counts of items, a set for each partition, merged to the popularity of all. No I/O.
 
-Each partition counts twice: what trends, with a short half-life, and what is popular in the long run, with a long one.
-Counts decay forward (see `inference.kernels.counters`): time passing changes none of them, and late events weigh what
-they should.
+Each partition has two sets: short-term trends with a short half-life, and long-term popularity with a long one. Counts
+decay forward (see `inference.kernels.counters`): no count changes as time passes, and a late event has the weight of
+its time.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from streams.contracts.messages import TrendingSnapshot
 __all__ = ["LARGEST_EXPONENT", "Popularity", "Shares", "TrendIncrements", "Trending", "decay"]
 
 SNAPSHOT_ITEMS, LASTING_ITEMS = 500, 1000
-"""Items that a partition publishes."""
+"""Items that a partition publishes, of short-term trends and of long-term popularity."""
 KEPT_TIMES = 4
-"""A partition counts this many times the items that it publishes; at twice as many the lightest are forgotten."""
+"""Counted items of a partition, as a multiple of the published ones. At twice as many the lightest are dropped."""
 
 Weights = npt.NDArray[np.float64]
 
 
 class TrendIncrements(NamedTuple):
-    """Actions to count, in order: int32, uint64, int64 and float64 arrays of one length.
+    """Actions to count, in order: arrays of one length.
 
     Attributes:
-        partition: of the action.
-        keys: stable keys of the items.
-        at_ms: event times.
-        weights: of the actions.
+        partition: partitions of the actions, int32.
+        keys: stable keys of the items, uint64.
+        at_ms: event times, int64.
+        weights: weights of the actions, float64.
     """
 
     partition: npt.NDArray[np.int32]
@@ -46,7 +46,7 @@ class TrendIncrements(NamedTuple):
 
     @classmethod
     def of(cls, actions: Iterable[tuple[int, int, int, float]]) -> TrendIncrements:
-        """Return the arrays of (partition, key, at_ms, weight)."""
+        """Return the arrays of (partition, key, at_ms, weight) tuples."""
         partition, keys, at_ms, weights = zip(*actions, strict=True) if (actions := list(actions)) else ((),) * 4
         return cls(
             np.array(partition, dtype=np.int32),
@@ -57,7 +57,7 @@ class TrendIncrements(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """Weights in (0, 1] of items by stable key, heaviest first, the heaviest being 1: uint64 and float64 arrays."""
+    """Shares in (0, 1] of the heaviest item's weight, by stable key, heaviest first: uint64 and float64 arrays."""
 
     keys: Keys = np.zeros(0, dtype=np.uint64)
     shares: Weights = np.zeros(0, dtype=np.float64)
@@ -72,19 +72,19 @@ class Shares(NamedTuple):
         )
 
     def mapping(self) -> dict[int, float]:
-        """Return shares by key."""
+        """Return the shares by key."""
         return dict(zip(self.keys.tolist(), self.shares.tolist(), strict=True))
 
 
 class Popularity(NamedTuple):
-    """What is popular now, and in the long run."""
+    """Popularity now, and in the long run."""
 
     now: Shares = Shares()
     lasting: Shares = Shares()
 
 
 class _Heaviest(NamedTuple):
-    """The heaviest items of a partition, decayed to `as_of_ms`."""
+    """Heaviest items of a partition, decayed to `as_of_ms`."""
 
     as_of_ms: int
     keys: Keys
@@ -93,7 +93,7 @@ class _Heaviest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """One of the two ways to count: the half-life, and how many items a partition publishes."""
+    """One of the two sets: its half-life, and the number of items that a partition publishes."""
 
     half_life_ms: float
     published: int
@@ -103,13 +103,14 @@ class _Measure:
         return KEPT_TIMES * self.published
 
     def resumed(self, snapshot: _Heaviest) -> Counters:
-        """Return counters that go on from a snapshot."""
+        """Return counters that continue from a snapshot."""
         counted = kernels.counters(max(2 * self.kept, len(snapshot.keys)), self.published, snapshot.as_of_ms)
         self._count_snapshot(counted, snapshot)
         return counted
 
     def count(self, counted: Counters, increments: TrendIncrements, partition: int) -> None:
-        """Count a partition's actions. Where there is no room, the lightest items are forgotten."""
+        """Count a partition's actions. If the counters are full, drop the lightest items."""
+        # The kernel returns the action at which the counters are full, or the number of actions.
         action, number = 0, len(increments.keys)
         while (action := kernels.count(counted, *increments, action, partition, self.half_life_ms)) < number:
             self._forget_lightest(counted)
@@ -122,16 +123,16 @@ class _Measure:
         return _Heaviest(latest_ms, counted.keys[rows], weights)
 
     def merged(self, snapshots: list[_Heaviest]) -> _Heaviest:
-        """Add up snapshots as of different times."""
+        """Return the sum of snapshots of different times."""
         now_ms = max((snapshot.as_of_ms for snapshot in snapshots), default=0)
-        # Which are the heaviest is seen at the end: on the way each item would rise once a snapshot.
+        # Select the heaviest at the end: sorted on the way, each item would rise once for each snapshot.
         total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), 0, now_ms)
         for snapshot in snapshots:
             self._count_snapshot(total, snapshot)
         return _Heaviest(now_ms, *_selected(total, self.published))
 
     def _forget_lightest(self, counted: Counters) -> None:
-        """Make room: go on with the `kept` heaviest items as of the landmark."""
+        """Keep the `kept` heaviest items, measured against the same landmark, and drop the others."""
         keys, weights = _selected(counted, self.kept)
         counted.table[:] = kernels.EMPTY
         counted.ranks[:] = kernels.NONE
@@ -155,9 +156,9 @@ class _Partition(NamedTuple):
 
 
 class Trending:
-    """Counts of the partitions observed here, and the newest snapshot of every other partition.
+    """Counts of the partitions that this worker owns, and the newest snapshots of all others.
 
-    One thread at a time may use it.
+    Not thread-safe: one thread at a time may use it.
     """
 
     def __init__(self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3) -> None:
@@ -168,7 +169,7 @@ class Trending:
         self._changed: set[int] = set()
 
     def __len__(self) -> int:
-        """Return how many counts are held, of all partitions observed here."""
+        """Return the number of counts in all owned partitions."""
         return sum(int(counted.numbers[LENGTH]) for partition in self._counts.values() for counted in partition)
 
     def add(self, increments: TrendIncrements) -> None:
@@ -183,21 +184,21 @@ class Trending:
             self._changed.add(partition)
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
-        """Take over a snapshot from another worker. A partition that is counted here is known better here."""
+        """Store a snapshot of another worker. Ignore it if this worker counts the partition itself."""
         if snapshot.partition not in self._counts:
             self._snapshots[snapshot.partition] = _Snapshot(
                 _heaviest(snapshot.as_of_ms, snapshot.counts), _heaviest(snapshot.as_of_ms, snapshot.lasting)
             )
 
     def release(self, partition: int) -> None:
-        """Stop counting a partition that another worker takes over. Its counts stay until that worker publishes."""
+        """Stop counting a partition. Its last snapshot is used until its new owner publishes one."""
         if partition in self._counts:
             self._snapshots[partition] = self._snapshot(partition)
             del self._counts[partition]
         self._changed.discard(partition)
 
     def take_changed(self) -> Iterator[TrendingSnapshot]:
-        """Yield a new snapshot of each partition that was counted in since the last call, one at a time."""
+        """Yield a snapshot of each partition that changed since the last call, one at a time."""
         for partition in sorted(self._changed):
             self._changed.discard(partition)
             now, lasting = self._snapshot(partition)
@@ -209,7 +210,7 @@ class Trending:
             )
 
     def popularity(self) -> Popularity:
-        """Return what trends and what is popular in the long run, by all partitions."""
+        """Return the short-term and long-term popularity over all partitions."""
         if len(self._counts) == 1 and not self._snapshots:
             (partition,) = self._counts
             return Popularity(*map(_shares, self._snapshot(partition)))
@@ -225,14 +226,14 @@ class Trending:
         return _Snapshot(self._now.heaviest(counts.now), self._lasting.heaviest(counts.lasting))
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
-        """Return counters of a partition that begin with its snapshot, if there is one."""
+        """Return counters of a partition that continue from its snapshot, if there is one."""
         nothing = _heaviest(at_ms, {})
         snapshot = self._snapshots.pop(partition, _Snapshot(nothing, nothing))
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
 
 
 def decay(elapsed_ms: float, half_life_ms: float) -> float:
-    """Return what is left of 1 after `elapsed_ms`."""
+    """Return the part of 1 that is left after `elapsed_ms`."""
     return float(2.0 ** max(-elapsed_ms / half_life_ms, kernels.SMALLEST_EXPONENT))
 
 
@@ -241,7 +242,7 @@ def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights]:
     number = int(counted.numbers[LENGTH])
     keys, weights = counted.keys[:number], counted.weights[:number]
     if number > limit:
-        # Only what may be among the heaviest is sorted; where weights are equal, that is more than `limit`.
+        # Sort only the items that may be among the heaviest. If weights are equal, these are more than `limit`.
         (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
         keys, weights = keys[rows], weights[rows]
     rows = np.lexsort((keys, weights))[::-1][:limit]
@@ -249,7 +250,7 @@ def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights]:
 
 
 def _shares(heaviest: _Heaviest) -> Shares:
-    """Return the items' shares of the very heaviest."""
+    """Return the items' shares of the heaviest one's weight."""
     weights = heaviest.weights
     if not len(weights) or weights[0] <= 0:
         return Shares()

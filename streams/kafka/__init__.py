@@ -1,1 +1,1 @@
-"""Kafka without Faust: connections, topics, one producer, plain consumers."""
+"""Kafka without Faust: connections, topics, the producer, plain consumers."""

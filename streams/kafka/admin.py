@@ -1,4 +1,4 @@
-"""Kafka's topics as plain values: the one place that knows the shape of aiokafka's admin client."""
+"""Kafka's topics as plain values. No other module uses aiokafka's admin client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.kafka.clients import broker_errors, client_options
 
 
 class Admin:
-    """A connection that makes and describes topics; `async with Admin.connected(settings, "doing what") as admin`."""
+    """Connection that creates and describes topics: `async with Admin.connected(settings, "doing what") as admin`."""
 
     def __init__(self, client: AIOKafkaAdminClient) -> None:
         self._client = client
@@ -23,7 +23,7 @@ class Admin:
     @classmethod
     @asynccontextmanager
     async def connected(cls, settings: BrokerSettings, doing: str) -> AsyncIterator[Admin]:
-        """Connect; a failure in the block or before it is told with what was being done."""
+        """Connect. Errors of the connection and of the block name the action `doing`."""
         client = AIOKafkaAdminClient(**client_options(settings))
         with broker_errors(settings, doing):
             try:
@@ -33,13 +33,13 @@ class Admin:
                 await client.close()
 
     async def partition_counts(self) -> dict[str, int]:
-        """Count the partitions of every topic."""
-        # All topics: asking for one by name makes it, on a broker that creates topics automatically.
+        """Return the number of partitions of every topic."""
+        # Describe all topics: naming one would create it on a broker that creates topics automatically.
         described = await self._client.describe_topics()
         return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
 
     async def create(self, name: str, partitions: int, replicas: int, config: Mapping[str, str]) -> bool:
-        """Make a topic; False where somebody made it in the meantime. Raises TopicError where the broker refuses."""
+        """Create a topic. Return False if it exists by now. Raises TopicError if the broker refuses it."""
         topic = NewTopic(name, partitions, replicas, topic_configs=dict(config))
         response = await self._client.create_topics([topic])
         _, code, *message = response.topic_errors[0]
@@ -49,26 +49,26 @@ class Admin:
         return not code
 
     async def configs(self, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
-        """Tell the asked configuration keys of each topic, as far as the broker tells them."""
+        """Return the given configuration keys of each topic, as far as the broker returns them."""
         topics = [
             ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted)) for name, wanted in keys.items()
         ]
         try:
             responses = await self._client.describe_configs(topics)
         except KafkaError:
-            # Not every broker that speaks the protocol knows this request; what is missing here shows to the caller.
+            # Some brokers do not support this request. The caller sees what is missing.
             return {}
         resources = [resource for response in responses for resource in response.resources]
         return {name: {key: value for key, value, *_ in entries} for code, _, _, name, entries in resources if not code}
 
 
 async def require_topics(settings: BrokerSettings, names: Collection[str]) -> dict[str, int]:
-    """Return the partition count of each topic; raises TopicError where one is missing."""
+    """Return the partition count of each topic. Raises TopicError if one is missing."""
     async with Admin.connected(settings, "looking for the topics") as admin:
         there = await admin.partition_counts()
     if missing := [name for name in names if name not in there]:
         raise TopicError(
             f"{', '.join(missing)}: no such topic at {settings.bootstrap_servers}; "
-            "`intentstream topics create` makes it"
+            "`intentstream topics create` creates it"
         )
     return {name: there[name] for name in names}

@@ -1,6 +1,6 @@
-"""Broadcast topics, read by every worker: item vectors, what trends, what goes together, sessions.
+"""Reader of the broadcast topics: items with vectors, trends, co-occurrence, sessions and the pinned model.
 
-A plain consumer from the beginning, in no group. `caught_up` tells that all that was there at the start is known.
+It is a plain consumer without a group. Every worker reads these topics completely, from the beginning by default.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ RECORDS_AT_ONCE = 256
 
 @dataclass(slots=True, kw_only=True)
 class BroadcastReader:
-    """Follows partitions from their beginning and hands every record on, in batches.
+    """Reader of partitions, from the beginning and then on. It hands records on in batches.
 
     Attributes:
-        options: how to reach the brokers.
-        partitions: what to read.
+        options: connection options.
+        partitions: partitions to read.
         apply: called for each record.
         flush: awaited after each batch of records.
-        newest: of a topic's partitions, how many offsets before the end to begin at most; else at the beginning.
-        caught_up: set once the ends that were found at the start are reached.
+        newest: by topic, at most how many offsets before the end to begin. Other topics are read from the beginning.
+        caught_up: set when the ends found at the start are reached.
     """
 
     options: ClientOptions
@@ -62,7 +62,7 @@ class BroadcastReader:
             await consumer.stop()
 
     async def ends(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Ask where any partitions end now; nothing where it is not running or no broker answers."""
+        """Return the current ends of any partitions, nothing if this reader does not run or no broker answers."""
         if self._consumer is None or not partitions:
             return {}
         try:
@@ -72,7 +72,7 @@ class BroadcastReader:
         return ends
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-        """Seek to where reading begins, and return where each partition ends."""
+        """Seek to the first offset to read of each partition. Return the ends of the partitions."""
         ends: dict[TopicPartition, int] = await consumer.end_offsets(self.partitions)
         begins = await consumer.beginning_offsets(self.partitions)
         for partition, begin in begins.items():
@@ -85,5 +85,5 @@ class BroadcastReader:
                 self.apply(record)
 
     async def _behind(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Return the partitions whose starting end is not reached yet."""
+        """Return the partitions that are not read up to the ends found at the start."""
         return {partition: end for partition, end in ends.items() if await consumer.position(partition) < end}

@@ -1,4 +1,4 @@
-"""How aiokafka's clients reach the brokers: the one place that turns settings into connection arguments."""
+"""Connection options of aiokafka's clients. No other module turns settings into connection arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.errors import ConfigurationError, StreamsError
 
 
 class ClientOptions(TypedDict):
-    """What every aiokafka client takes: `AIOKafkaConsumer(topic, **client_options(settings))`."""
+    """Arguments common to aiokafka's clients: `AIOKafkaConsumer(topic, **client_options(settings))`."""
 
     bootstrap_servers: str
     security_protocol: str
@@ -26,7 +26,7 @@ class ClientOptions(TypedDict):
 
 
 def client_options(settings: BrokerSettings) -> ClientOptions:
-    """Give the connection arguments of an aiokafka producer, consumer or admin client."""
+    """Return the connection arguments of an aiokafka producer, consumer or admin client."""
     return ClientOptions(
         bootstrap_servers=settings.bootstrap_servers,
         security_protocol=settings.security_protocol,
@@ -38,9 +38,9 @@ def client_options(settings: BrokerSettings) -> ClientOptions:
 
 
 def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
-    """Certificates to trust and to show, or None where the connection is not encrypted.
+    """Return the TLS context with the trusted certificates and the client's own, None for an unencrypted connection.
 
-    Raises ConfigurationError where a file is missing, is no PEM, or does not open with the password.
+    Raises ConfigurationError if a file is missing, is not PEM, or cannot be opened with the password.
     """
     if not settings.uses_tls:
         return None
@@ -50,7 +50,7 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
         raise ConfigurationError(f"{PREFIX}SSL_CA_FILE={settings.ssl_ca_file}: {error}") from error
     if settings.ssl_cert_file is not None:
         secret = settings.ssl_key_password
-        # Without a password OpenSSL would ask for one on the terminal and stop a worker there.
+        # Without a password OpenSSL would ask for one on the terminal, and a worker would wait there.
         password = secret.get_secret_value() if secret else ""
         try:
             context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, password)
@@ -61,7 +61,7 @@ def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
 
 
 class _LastWord(logging.Handler):
-    """Keeps what aiokafka logged last: where no broker takes the connection, only its log says why."""
+    """Handler that keeps aiokafka's last warning. If no broker accepts the connection, only the log has the reason."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -73,7 +73,7 @@ class _LastWord(logging.Handler):
 
 @contextmanager
 def broker_errors(settings: BrokerSettings, doing: str) -> Iterator[None]:
-    """Turn aiokafka's errors into ours, with what was being done, where, and why it failed."""
+    """Turn aiokafka's errors into this project's, with the action, the brokers and the reason."""
     why = _LastWord()
     log = logging.getLogger("aiokafka")
     log.addHandler(why)
@@ -82,7 +82,7 @@ def broker_errors(settings: BrokerSettings, doing: str) -> Iterator[None]:
     except KafkaConnectionError as error:
         raise ConfigurationError(
             f"{doing}: no connection to {settings.bootstrap_servers} over {settings.security_protocol}: {why.text}; "
-            f"required a broker at {PREFIX}BOOTSTRAP_SERVERS that takes {PREFIX}SECURITY_PROTOCOL and the credentials"
+            f"required a broker at {PREFIX}BOOTSTRAP_SERVERS that accepts {PREFIX}SECURITY_PROTOCOL and the credentials"
         ) from error
     except KafkaError as error:
         raise StreamsError(f"{doing} at {settings.bootstrap_servers}: {error!r}") from error

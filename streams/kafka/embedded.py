@@ -1,7 +1,7 @@
-"""A small Kafka in a child process, for the demo and for quick tests: noida-db, from the extra `demo`.
+"""Small Kafka broker in a child process, for the demo and for quick tests: noida-db, from the extra `demo`.
 
-A consumer group of it does not get over a member that was killed: its partitions go to nobody, and a later member of
-the group waits for ever. So one worker, stopped in an orderly way, is its limit; for anything else use Kafka.
+It supports one worker that stops orderly. After a member of a consumer group is killed, the group never assigns its
+partitions again, and later members wait for ever. For anything else use Kafka.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version,
 
 
 class BrokerProcess:
-    """A broker in a child process: `with` starts it, waits until it answers Kafka's protocol, and stops it.
+    """Broker in a child process. `with` starts it, waits until it answers Kafka's protocol, and stops it.
 
-    Raises StreamsError with the end of its log where it does not come up.
+    Raises StreamsError with the end of its log if it does not start.
     """
 
     def __init__(self, name: str, command: Sequence[str], port: int, log: Path, *, patience_seconds: float) -> None:
@@ -40,14 +40,14 @@ class BrokerProcess:
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
-            # A group of its own: Ctrl-C is for us, and we stop it when its clients have left.
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
+            # A separate process group: Ctrl-C must not reach the broker. It is stopped after its clients have left.
+            self._process = subprocess.Popen(  # noqa: S603 - fixed command
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         try:
             self._wait()
         except BaseException:
-            # Ctrl-C while it starts, too: it must not outlive us.
+            # Also on Ctrl-C during the start: the broker must not outlive this process.
             self._stop()
             raise
         return self
@@ -80,10 +80,10 @@ class BrokerProcess:
 
 
 class EmbeddedBroker:
-    """A broker on a free loopback port with its data in a temporary directory, both gone at the end.
+    """Broker on a free loopback port, with its data in a temporary directory. Both are removed at the end.
 
-    `with EmbeddedBroker() as broker: ... broker.bootstrap_servers`. Raises ConfigurationError where the extra `demo`
-    is missing, StreamsError where the broker does not start.
+    Use it as `with EmbeddedBroker() as broker: ... broker.bootstrap_servers`. Raises ConfigurationError if the extra
+    `demo` is missing, and StreamsError if the broker does not start.
     """
 
     def __init__(self) -> None:
@@ -108,19 +108,19 @@ class EmbeddedBroker:
 
 
 def temporary_home() -> tempfile.TemporaryDirectory[str]:
-    """Make a directory for a broker's data; a file that vanishes while it is removed is no error."""
+    """Create a directory for a broker's data. Files that vanish during its removal are ignored."""
     return tempfile.TemporaryDirectory(prefix="intentstream-broker-", ignore_cleanup_errors=True)
 
 
 def free_port() -> int:
-    """Find a loopback port that nobody listens on."""
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:
-    """Whether a broker on this loopback port answers Kafka's ApiVersions request."""
+    """Return whether a broker on this loopback port answers Kafka's ApiVersions request."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
             connection.sendall(_API_VERSIONS)

@@ -1,6 +1,6 @@
-"""Recommendations as they come, with the titles of their items: what `watch` reads.
+"""Feed of new recommendations with the titles of their items, for the command `watch`.
 
-A plain consumer without a group: it disturbs nobody and leaves nothing behind on the broker.
+It is a plain consumer without a group, so it leaves nothing behind on the brokers.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from streams.settings import Settings
 
 
 class Feed:
-    """`async with Feed.connected(settings) as feed: async for recommendations in feed.recommendations(): ...`."""
+    """Recommendations in an `async for`: `async with Feed.connected(settings) as feed: ... feed.recommendations()`."""
 
     def __init__(self, settings: Settings, consumer: AIOKafkaConsumer) -> None:
         self._settings = settings
         self._consumer = consumer
         self.titles: dict[str, str] = {}
-        """Title of each item, by its id; follows the catalogue while the feed is read."""
+        """Titles by item id. They follow the catalogue while the feed is read."""
 
     @classmethod
     @asynccontextmanager
     async def connected(cls, settings: Settings, *, from_beginning: bool = False) -> AsyncIterator[Feed]:
-        """Connect, and read the catalogue; lists made from now on (or ever) come out of `recommendations`."""
+        """Connect and read the catalogue. `recommendations` then yields new lists, or all lists `from_beginning`."""
         topics = await require_topics(settings, (settings.items_topic, settings.recommendations_topic))
         partitions = {topic: [TopicPartition(topic, number) for number in range(n)] for topic, n in topics.items()}
         consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
@@ -48,7 +48,7 @@ class Feed:
                 await consumer.stop()
 
     async def recommendations(self) -> AsyncGenerator[Recommendations, None]:
-        """Yield lists without end, in the order of each partition. One that cannot be read is left out."""
+        """Yield lists in the order of each partition, until cancelled. Skip unreadable ones."""
         while True:
             for record in await self._records():
                 if record.topic == self._settings.items_topic:
@@ -60,7 +60,7 @@ class Feed:
         self._consumer.assign([*items, *lists])
         self._consumer.pause(*lists)
         await self._consumer.seek_to_beginning(*items)
-        # The place is taken before the catalogue is read: lists that are made meanwhile are shown, too.
+        # Take the position before reading the catalogue, so that lists made meanwhile are shown as well.
         ends = await self._consumer.end_offsets([*items, *lists])
         for partition in lists:
             self._consumer.seek(partition, ends[partition])
@@ -80,7 +80,7 @@ class Feed:
         try:
             item = decode_item(record.key, record.value)
         except InvalidEvent:
-            return  # it has a dead letter; here it is only a title that is not known
+            return  # the item has a dead letter; only its title is missing here
         if item is None:
             self.titles.pop(record.key.decode(), None)
         else:

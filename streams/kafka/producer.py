@@ -1,4 +1,4 @@
-"""The one producer of a worker: lists, dead letters, broadcasts and the changelogs of its tables."""
+"""The producer of a worker: sends lists, dead letters, broadcasts and changelogs of tables."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from streams.kafka.clients import ClientOptions
 log = logging.getLogger(__name__)
 
 LARGEST_MESSAGE = 1_000_000
-"""Bytes of a value that brokers take as they come: Kafka's `message.max.bytes` is 1 MiB, headers and key included."""
+"""Most bytes of a value. Kafka's default `message.max.bytes` is 1 MiB, which includes key and headers."""
 BATCH_BYTES = 256 * 1024
-"""Largest record batch of a partition: the profiles or the lists of a whole batch of events."""
+"""Most bytes of a record batch for one partition. The profiles or lists of a whole batch of events fit."""
 
 FEW = 3
-"""So few records of a partition are cheaper to send one by one: three of 3 kB for 37 µs each instead of 47."""
+"""Up to so many records of a partition are cheaper to send alone: 3 records of 3 kB take 37 µs each instead of 47."""
 
 Record = tuple[bytes | None, bytes | None]
-"""Key and value."""
+"""Key and value of a record."""
 
 _partition = DefaultPartitioner()
 
 
 @lru_cache(maxsize=1 << 16)
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition in which every producer with Kafka's default partitioner puts this key."""
+    """Return the partition that Kafka's default partitioner chooses for this key."""
     every = range(partitions)
     return int(_partition(key, every, every))
 
 
 class Sent(NamedTuple):
-    """Records on their way together: `delivered` ends when the brokers have them, with the place of the first."""
+    """Records that are sent together. `delivered` completes when the brokers have them, with the first one's offset."""
 
     delivered: asyncio.Future[RecordMetadata]
     records: int
 
 
 class BatchProducer:
-    """Sends to Kafka; every future that it returns ends when all in-sync replicas have the records."""
+    """Producer for whole record batches. Its futures complete when all in-sync replicas have the records."""
 
     def __init__(self, options: ClientOptions, *, linger_ms: int) -> None:
         self._options = options
@@ -54,7 +54,7 @@ class BatchProducer:
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect to the brokers."""
         self._producer = AIOKafkaProducer(
             **self._options,
             acks="all",
@@ -68,12 +68,12 @@ class BatchProducer:
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
     ) -> asyncio.Future[RecordMetadata]:
-        """Hand a message over. The future ends when every in-sync replica has it, or with the KafkaError."""
+        """Send a message. The future completes when all in-sync replicas have it, or fails with the KafkaError."""
         future: asyncio.Future[RecordMetadata] = await self._started().send(topic, value, key, partition)
         return future
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
-        """Hand records of one partition over in their order, in as few record batches as hold them."""
+        """Send records of one partition in their order, in as few record batches as possible."""
         producer = self._started()
         if len(records) <= FEW:
             return [Sent(await producer.send(topic, value, key, partition), 1) for key, value in records]
@@ -83,7 +83,7 @@ class BatchProducer:
         ]
 
     async def stop(self, timeout_s: float) -> None:
-        """Deliver what is on its way within `timeout_s` seconds, then disconnect."""
+        """Deliver pending records within `timeout_s` seconds, then disconnect."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -91,7 +91,7 @@ class BatchProducer:
             async with asyncio.timeout(timeout_s):
                 await producer.stop()
         except TimeoutError:
-            log.warning("the brokers did not take everything within %s s: those events will be read again", timeout_s)
+            log.warning("the brokers did not take all records within %s s; their events will be read again", timeout_s)
 
     def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -100,7 +100,7 @@ class BatchProducer:
 
 
 def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[BatchBuilder]:
-    """Yield batches as full as they may be, closed: nothing else is to be put into them, and they go at once."""
+    """Yield closed batches, as full as possible. The producer adds nothing to a closed batch and sends it at once."""
     batch = producer.create_batch()
     for key, value in records:
         if batch.append(key=key, value=value, timestamp=None) is None:

@@ -1,4 +1,4 @@
-"""Messages onto their topics, keyed as the contract says: what `produce` sends with."""
+"""Publisher of messages for the command `produce`, with the keys of the contract."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNCONFIRMED_AT_MOST = 1000
 
 
 class Publisher:
-    """Sends messages in order and counts those that the broker has confirmed, by topic."""
+    """Sender of messages in order. It counts those that the broker has confirmed, by topic."""
 
     def __init__(self, producer: AIOKafkaProducer, topics: Mapping[str, str]) -> None:
         self._producer = producer
@@ -33,9 +33,9 @@ class Publisher:
     @classmethod
     @asynccontextmanager
     async def connected(cls, settings: Settings) -> AsyncIterator[Publisher]:
-        """Connect; at the end, and where the block raises, all that was sent is confirmed first.
+        """Connect. Wait for the confirmation of all messages at the end, also if the block raises.
 
-        Raises TopicError where a topic is missing: a broker that makes topics itself would make a wrong one.
+        Raises TopicError if a topic is missing: brokers that create topics automatically would use wrong settings.
         """
         topics = {
             "clicks": settings.clicks_topic,
@@ -43,7 +43,7 @@ class Publisher:
             "items": settings.items_topic,
         }
         await require_topics(settings, topics.values())
-        # Idempotent: a retry must not count a purchase twice.
+        # Idempotent: a retry must not make a purchase count twice.
         producer = AIOKafkaProducer(
             **client_options(settings), linger_ms=settings.producer_linger_ms, enable_idempotence=True
         )
@@ -59,14 +59,14 @@ class Publisher:
                 await producer.stop()
 
     async def send(self, message: Message) -> None:
-        """Send a message; waits for confirmations where too many are outstanding."""
+        """Send a message. Wait for confirmations first if too many are outstanding."""
         topic = self._topics[message.topic]
         self._unconfirmed.append((topic, await self._producer.send(topic, message.value, message.key)))
         if len(self._unconfirmed) >= UNCONFIRMED_AT_MOST:
             await self.confirm()
 
     async def confirm(self) -> None:
-        """Wait until the broker has confirmed everything that was sent."""
+        """Wait until the broker has confirmed all messages."""
         waiting, self._unconfirmed = self._unconfirmed, []
         for topic, future in waiting:
             await future
@@ -74,7 +74,7 @@ class Publisher:
 
 
 async def paced(messages: Iterable[Message], rate: float | None) -> AsyncIterator[Message]:
-    """Yield messages at most `rate` a second, on average from the start; without a rate, as they come."""
+    """Yield messages, on average at most `rate` a second. Without a rate, yield them at once."""
     started = time.monotonic()
     for number, message in enumerate(messages):
         if rate is not None and (ahead := started + number / rate - time.monotonic()) > 0:

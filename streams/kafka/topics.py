@@ -1,7 +1,8 @@
-"""Every topic of the service as the code needs it, and the two actions on them: make and check.
+"""Definitions of all topics, and the two actions on them: create and check.
 
-All on an event's path has one partition count, so that a shopper's clicks, searches, profile and lists meet in one
-worker. Clicks and searches carry the broker's clock: it tells a topic made anew from a replay.
+All topics of the event path have the same number of partitions, so that a shopper's clicks, searches, profile and lists
+meet in one worker. `clicks` and `searches` have the broker's timestamps: with them a recreated topic is not taken for a
+replay.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CLOCK = "message.timestamp.type"
 RETENTION = "retention.ms"
 DAY_MS = 86_400_000
 COMPACT = {POLICY: "compact"}
-# The broker compacts closed segments only: small ones, or every start reads far more than the state it needs.
+# Brokers compact closed segments only. With large segments every start would read far more than the newest records.
 COMPACT_OFTEN = {"segment.bytes": str(16 << 20), "segment.ms": "3600000", "min.cleanable.dirty.ratio": "0.2"}
 MISSING = "is missing"
 VISIBLE_WITHIN_SECONDS = 30
@@ -28,7 +29,7 @@ VISIBLE_WITHIN_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as the code needs it. `required` configs are checked; `advised` ones are given where it is made."""
+    """Topic as the code needs it. `required` configs are checked, `advised` ones are only set at creation."""
 
     name: str
     partitions: int
@@ -38,7 +39,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What `create` did: the topics it made, and those that were there and stayed as they were."""
+    """Result of `create`: the topics that it created, and those that existed and were not changed."""
 
     made: tuple[Topic, ...]
     found: tuple[Topic, ...]
@@ -46,7 +47,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a topic, and what would be right."""
+    """Difference of a topic from its definition, as text that follows the topic's name."""
 
     topic: str
     text: str
@@ -54,7 +55,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` saw. `unseen` says what the broker would not tell, and so was not checked."""
+    """Result of `check`. `unseen` names configuration that the broker does not return, which is not checked."""
 
     topics: tuple[Topic, ...]
     problems: tuple[Problem, ...]
@@ -62,12 +63,12 @@ class Checked:
 
 
 def changelog_topic(settings: Settings, table: str = PROFILES) -> str:
-    """Name of a table's changelog, as Faust makes it from the app's id and the table's name."""
+    """Return the name of a table's changelog. Faust makes it from the app's id and the table's name."""
     return f"{settings.app_id}-{table}-changelog"
 
 
 def declare(settings: Settings) -> tuple[Topic, ...]:
-    """List every topic, sources first."""
+    """Return all topics, sources first."""
     n = settings.partitions
     events = {POLICY: "delete", CLOCK: "LogAppendTime"}
     sessions_ms = str(round(settings.sessions_retention_days * DAY_MS))
@@ -88,9 +89,9 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
 
 
 async def create(settings: Settings) -> Created:
-    """Make the topics that are missing; those that exist stay as they are (`check` tells whether they fit).
+    """Create missing topics, and return when all topics are visible. Existing ones stay unchanged; see `check`.
 
-    Raises TopicError where the broker refuses one, and returns when all of them can be written.
+    Raises TopicError if the broker refuses a topic.
     """
     topics = declare(settings)
     made = set()
@@ -110,7 +111,7 @@ async def create(settings: Settings) -> Created:
 
 
 async def check(settings: Settings) -> Checked:
-    """Compare the broker's topics with what the code needs: there, partitions, compaction, clock."""
+    """Compare the broker's topics with their definitions: existence, partitions, compaction, timestamps."""
     topics = declare(settings)
     async with Admin.connected(settings, "checking topics") as admin:
         there = await admin.partition_counts()
@@ -118,7 +119,7 @@ async def check(settings: Settings) -> Checked:
         configs = await admin.configs({topic.name: tuple(topic.required) for topic in present})
     problems = [problem for topic in topics for problem in _problems(topic, there, configs.get(topic.name, {}))]
     untold = [topic.name for topic in present if not configs.get(topic.name, {}).keys() >= topic.required.keys()]
-    unseen = f"the broker does not tell the configuration of {', '.join(untold)}" if untold else None
+    unseen = f"the broker does not return the configuration of {', '.join(untold)}" if untold else None
     return Checked(topics, tuple(problems), unseen)
 
 
@@ -137,7 +138,7 @@ def _problems(topic: Topic, there: Mapping[str, int], config: Mapping[str, str])
 async def _until_visible(admin: Admin, names: set[str]) -> None:
     try:
         async with asyncio.timeout(VISIBLE_WITHIN_SECONDS):
-            while not names <= (await admin.partition_counts()).keys():  # noqa: ASYNC110 - no event tells of it
+            while not names <= (await admin.partition_counts()).keys():  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise TopicError(f"topics were created but do not show within {VISIBLE_WITHIN_SECONDS} s") from None
+        raise TopicError(f"required visible topics within {VISIBLE_WITHIN_SECONDS} s, got a timeout") from None

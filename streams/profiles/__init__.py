@@ -1,1 +1,1 @@
-"""What is remembered of each shopper, and where."""
+"""Shopper profiles: their layout, their codec, and the kernels that fold events into them."""

@@ -1,4 +1,4 @@
-"""Puts a batch of events into the arrays that kernels read."""
+"""Events as arrays for kernels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _NO_VECTOR = -1
 
 
 class Arranged(NamedTuple):
-    """Events for kernels, and the text of each that is a search."""
+    """Events as arrays, and the text of each event that is a search, else None."""
 
     batch: EventBatch
     texts: list[str | None]
 
 
 def arrange(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> Arranged:
-    """Return events as arrays, with the items, labels and vectors that the catalogue knows for them."""
+    """Return events as arrays, with the items, labels and vectors of the catalogue."""
     packed = bytearray(EVENT.itemsize * len(events))
     item_vectors: list[bytes] = []
     text_vectors: list[Vector] = []
@@ -62,7 +62,7 @@ def arrange(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> Arra
 
 
 def arrival(at_ms: int, dim: int) -> Arranged:
-    """Return the event of a shopper, the first of the batch, who arrives and has not done anything yet."""
+    """Return the arrival of a shopper without an action, as the only event of a batch."""
     event = np.zeros(1, dtype=EVENT)
     event["action"], event["vector"], event["log_price"] = ARRIVAL, _NO_VECTOR, nan
     event["occurred_ms"] = event["timestamp_ms"] = bounded_ms(at_ms)

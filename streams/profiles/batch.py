@@ -1,4 +1,4 @@
-"""A batch of events as arrays of fixed width: what kernels fold into profiles, and what they answer."""
+"""Arrays of a batch: events, profiles, and the answers that kernels write."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from streams.profiles.profile import ACTION_TYPES, ACTIONS, SEARCH_TYPE, Profile
 
 PURCHASE = ACTION_TYPES.index("purchase")
 SEARCH, ARRIVAL = len(ACTIONS), len(ACTIONS) + 1
-"""What follows the places of ACTIONS as an event's action. An arrival changes nothing: it asks for the query only."""
+"""Actions after the places of ACTIONS. An arrival changes nothing: it only asks for the query."""
 OK, LATE, REPLAYED = 0, 1, 2
-"""Outcomes of an event. A late one is older than what the shopper did last."""
+"""Outcomes of an event. A late event is older than the shopper's newest action."""
 
 EVENT = np.dtype(
     [
@@ -47,13 +47,14 @@ EVENT = np.dtype(
     ],
     align=True,
 )
-"""An event. `topic`, `item`, `category` and `brand` are stable keys, the labels 0 where there is none.
+"""An event. `topic`, `item`, `category` and `brand` are stable keys, 0 if there is none.
 
-`shopper` is the row of the shopper's profile, `vector` the row among the batch's item vectors, or among its text
-vectors for a search; -1 without one. `log_price` is log(1 + price), NaN where unknown. `text` is a search's, in UTF-8.
+`shopper` is the row of the shopper's profile. `vector` is the row among the batch's item vectors, or among its text
+vectors for a search; -1 if there is no vector. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a
+search, in UTF-8.
 """
 PACKED_EVENT = Struct(f"<qqqQQQQdIiiiBB{QUERY_BYTES}s6x")
-"""The same for one event in Python, in the order of the fields: several times as fast as to fill an array."""
+"""An event packed by Python, in the order of the fields. This takes a fraction of the time of filling an array."""
 
 ANSWER = np.dtype(
     [
@@ -73,11 +74,11 @@ ANSWER = np.dtype(
     ],
     align=True,
 )
-"""What an event came to, beside the query. `at_ms` is its event time and `weight` its action's weight.
+"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action.
 
 `before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
-the event. `last_query` is the shopper's newest search, and `last_query_weight` what is left of its weight. A length of
-0 says that there is none. `session_at_ms` is the time of the session's newest item.
+the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means
+that there is none. `session_started_ms` is the start of the session, and `session_at_ms` the time of its newest item.
 """
 
 RULES = np.dtype(
@@ -94,16 +95,16 @@ RULES = np.dtype(
     ],
     align=True,
 )
-"""`ProfileRules` for kernels. `weights` are by action; `window` bounds `before`."""
+"""`ProfileRules` for kernels. `weights` are indexed by action. `window` is the most items in `before`."""
 
 
 class ProfileBatch(NamedTuple):
-    """Profiles as arrays, a row a shopper: see `layout.py`.
+    """Profiles as arrays, one row for each shopper; see `layout.py`.
 
     Attributes:
         records: dtype PROFILE, (n,).
-        shares: of the two vectors, int16 (n, 2, dim).
-        habits: dtype HABIT, (n, HABITS); of row i the first `records[i]["habits_length"]`.
+        shares: shares of the two vectors, int16 (n, 2, dim).
+        habits: dtype HABIT, (n, HABITS). Row i has `records[i]["habits_length"]` habits.
     """
 
     records: Profiles
@@ -112,7 +113,7 @@ class ProfileBatch(NamedTuple):
 
     @staticmethod
     def empty(n: int, dim: int) -> ProfileBatch:
-        """Return room for `n` profiles, not yet filled."""
+        """Return uninitialised arrays for `n` profiles."""
         return ProfileBatch(
             np.empty(n, dtype=PROFILE),
             np.empty((n, 2, dim), dtype=np.int16),
@@ -121,7 +122,7 @@ class ProfileBatch(NamedTuple):
 
 
 class EventBatch(NamedTuple):
-    """Events in order, dtype EVENT (n,); vectors of items, int8 (i, dim), and of searches, float32 (s, dim)."""
+    """Events in order, dtype EVENT (n,), with vectors of items, int8 (i, dim), and of searches, float32 (s, dim)."""
 
     events: npt.NDArray[np.void]
     item_vectors: npt.NDArray[np.int8]
@@ -129,7 +130,7 @@ class EventBatch(NamedTuple):
 
 
 class AnswerBatch(NamedTuple):
-    """What kernels write, one row an event: the arrays of a QueryBatch and records of dtype ANSWER."""
+    """Output of kernels, one row for each event: the arrays of a QueryBatch, and records of dtype ANSWER."""
 
     queries: npt.NDArray[np.void]
     vectors: npt.NDArray[np.int8]
@@ -140,7 +141,7 @@ class AnswerBatch(NamedTuple):
 
     @staticmethod
     def empty(n: int, dim: int) -> AnswerBatch:
-        """Return room for `n` events."""
+        """Return arrays for `n` events."""
         return AnswerBatch(
             np.zeros(n, dtype=QUERY),
             np.empty((n, 3, dim), dtype=np.int8),
@@ -157,7 +158,14 @@ class AnswerBatch(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory that a kernel works in: a unit vector, a sum, float32 (dim,), its bits, and float64 (HABITS,)."""
+    """Working memory of a kernel.
+
+    Attributes:
+        unit: a unit vector, float32 (dim,).
+        sums: a sum of vectors, float32 (dim,).
+        bits: the memory of `sums` as int32 (dim,).
+        ranks: ranks of habits, float64 (HABITS,).
+    """
 
     unit: Vector
     sums: Vector
@@ -166,7 +174,7 @@ class Scratch(NamedTuple):
 
     @staticmethod
     def empty(dim: int) -> Scratch:
-        """Return memory for vectors of `dim` dimensions."""
+        """Return working memory for vectors of `dim` dimensions."""
         sums = np.empty(dim, dtype=np.float32)
         return Scratch(np.empty(dim, dtype=np.float32), sums, sums.view(np.int32), np.empty(HABITS))
 

@@ -1,6 +1,6 @@
-"""Stored profiles: bytes of any version become rows that kernels may rely on, and rows become bytes of version 5.
+"""Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes version 5.
 
-`layout.py` describes version 5. Versions 1 to 4 are read once, by `older.py`.
+`layout.py` describes version 5. `older.py` reads versions 1 to 4.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from streams.profiles.profile import (
 )
 
 VectorOf = Callable[[int], Vector | None]
-"""The unit vector (dim,) of an item, by its stable key."""
+"""Function from an item's stable key to its unit vector (dim,), None if it has none."""
 
 _HABITS_LENGTH = PROFILE.fields["habits_length"][1]  # type: ignore[index]
 _SPACE_AT = PROFILE.fields["space"][1]  # type: ignore[index]
@@ -61,28 +61,28 @@ _RECORD_BYTES, _HABITS_BYTES = PROFILE.itemsize, HABITS * HABIT_BITS.itemsize
 _SPACE, _DIM = Struct("<Q"), Struct("<H")
 _FIRST_BYTE_OF_ARRAYS = 0x80
 _REFUSALS = {
-    kernels.WRONG_LENGTHS: f"stored profile: lists of at most {RECENT_ITEMS} items, {RECENT_QUERIES} searches, "
-    f"{AFFINITIES} labels, {TOPICS} topics and {HABITS} habits required, longer ones came",
-    kernels.WRONG_ACTIONS: f"stored profile: actions 0 to {len(ACTIONS) - 1} required, others came",
-    kernels.NOT_FINITE: "stored profile: finite vectors and weights required, others came",
-    kernels.WRONG_TIMES: f"stored profile: times within ±{LARGEST_TIME_MS} ms required, others came",
+    kernels.WRONG_LENGTHS: f"stored profile: required at most {RECENT_ITEMS} items, {RECENT_QUERIES} searches, "
+    f"{AFFINITIES} labels, {TOPICS} topics and {HABITS} habits, got more",
+    kernels.WRONG_ACTIONS: f"stored profile: required actions 0 to {len(ACTIONS) - 1}, got others",
+    kernels.NOT_FINITE: "stored profile: required finite vectors and weights, got others",
+    kernels.WRONG_TIMES: f"stored profile: required times within ±{LARGEST_TIME_MS} ms, got others",
 }
 
 
 class Shoppers:
-    """The profiles of a batch of shoppers as arrays, which kernels change in place.
+    """Profiles of a batch of shoppers as arrays, which kernels change in place.
 
     Args:
-        stored: each shopper's bytes, of any version; None for a new shopper.
+        stored: bytes of each shopper's profile, of any version; None for a new shopper.
         dim: dimensions of the model's vectors.
-        space: the stable key of the model's vector space.
+        space: stable key of the model's vector space.
 
     Attributes:
-        arrays: what kernels take.
-        strangers: rows whose vectors were of another space and are zero now; `renew` makes them again.
+        arrays: the arrays.
+        strangers: rows whose vectors were of another space and are zero now. `renew` computes them again.
 
     Raises:
-        ProfileCodecError: some are unreadable; its `reasons` say which.
+        ProfileCodecError: some profiles are unreadable; its `reasons` name them.
     """
 
     def __init__(self, stored: Sequence[bytes | None], dim: int, space: int) -> None:
@@ -93,6 +93,8 @@ class Shoppers:
         refused: dict[int, str] = {}
         records, shares, habits = map(_bytes_of, self.arrays)
         nothing, fixed, share_bytes = _nothing(dim, space), self._fixed, 4 * dim
+        # Copy the bytes of each profile into its rows: version 5 needs no parsing. A new shopper's profile replaces an
+        # unreadable one, so that `check` can run over all rows. The batch is refused as a whole afterwards.
         for place, data in enumerate(stored):
             if data is None:
                 data = nothing
@@ -115,7 +117,7 @@ class Shoppers:
             raise ProfileCodecError(next(iter(refused.values())), refused)
 
     def renew(self, vector_of: VectorOf, rules: ProfileRules) -> None:
-        """Make the vectors of the strangers again from the items that they remember. The rest of the past is lost."""
+        """Compute the strangers' vectors again from their remembered items. Older actions are lost from them."""
         half_lives_ms = (rules.short_term_half_life_ms, rules.long_term_half_life_ms)
         for place in self.strangers:
             record = self.arrays.records[place]
@@ -133,7 +135,7 @@ class Shoppers:
         self.strangers = []
 
     def stored(self) -> list[bytes]:
-        """Return each profile's bytes, version 5."""
+        """Return the bytes of each profile, version 5."""
         records, shares, habits = (array.tobytes() for array in self.arrays)
         share_bytes = 4 * self._dim
         return [
@@ -148,7 +150,7 @@ class Shoppers:
         ]
 
     def _is_as_needed(self, data: bytes) -> bool:
-        """Tell whether bytes are of version 5, whole, and of the model's space, as nearly all are."""
+        """Return whether bytes are a whole version 5 in the model's space, as nearly all are."""
         return (
             len(data) >= self._fixed
             and data[0] == VERSION
@@ -159,22 +161,23 @@ class Shoppers:
         )
 
     def _adapted(self, data: bytes, place: int) -> bytes:
-        """Return bytes of any other kind as ones of version 5 in the model's dimensions. Raises ProfileCodecError."""
+        """Convert bytes of another version, space or dimension to version 5 for the model. Raises ProfileCodecError."""
         if not data or data[0] >= _FIRST_BYTE_OF_ARRAYS:
             profile = decode_older(data, self._dim, self._space)
             if profile.space != self._space:
                 self.strangers.append(place)
             return _encode(profile, self._dim)
         if data[0] != VERSION:
-            raise ProfileCodecError(f"stored profile: version 1 to {VERSION} required, {data[0]} came")
+            raise ProfileCodecError(f"stored profile: required version 1 to {VERSION}, got {data[0]}")
         if len(data) < PROFILE.itemsize:
-            raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile")
+            raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         dim, habits = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH]
         is_stranger = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_stranger:
-            raise ProfileCodecError(f"stored profile: vectors of {self._dim} dimensions required, of {dim} came")
+            raise ProfileCodecError(f"stored profile: required vectors of {self._dim} dimensions, got {dim}")
         if habits > HABITS or len(data) != fixed_size(dim) + habits * HABIT_BITS.itemsize:
-            raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile")
+            raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
+        # Only the space differs here. The stored vectors mean nothing in the model's space, so they become zero.
         record = np.frombuffer(data, dtype=PROFILE, count=1).copy()
         record["largest"], record["dim"] = 0, self._dim
         self.strangers.append(place)
@@ -182,9 +185,9 @@ class Shoppers:
 
 
 def load(stored: bytes | None, dim: int, space: int) -> bytes:
-    """Return a stored profile, of any version, as bytes of version 5; None stands for a new shopper.
+    """Return a stored profile of any version as bytes of version 5. None stands for a new shopper.
 
-    Vectors of another space mean nothing here and come back as zero, with the space that they were of.
+    Vectors of another space become zero. The profile keeps the space that they were of.
 
     Raises:
         ProfileCodecError: the bytes are no profile, or of a newer version.
@@ -193,7 +196,7 @@ def load(stored: bytes | None, dim: int, space: int) -> bytes:
 
 
 def decode(stored: bytes, dim: int, space: int) -> Profile:
-    """Return a stored profile, of any version, in a form to read. Raises ProfileCodecError, as `load` does."""
+    """Return a stored profile of any version in readable form. Raises ProfileCodecError, as `load` does."""
     shoppers = Shoppers([stored], dim, space)
     record, habits = shoppers.arrays.records[0], shoppers.arrays.habits[0]
     shares = shoppers.arrays.shares[0]
@@ -228,26 +231,26 @@ def encode(profile: Profile) -> bytes:
 
 
 def packed(vector: Vector) -> tuple[npt.NDArray[np.int16], float]:
-    """Return each component's share of a vector's largest component, int16 (dim,), and that component."""
+    """Return each component's share of the largest component, int16 (dim,), and the largest component."""
     largest = float(np.abs(vector).max(initial=0.0))
     if not largest < float(TOO_LARGE):
-        raise ProfileCodecError("stored profile: finite vectors required, others came")
+        raise ProfileCodecError("stored profile: required finite vectors, got others")
     scale = SHARES / np.float64(largest) if largest else 0.0
     return np.rint(vector * scale).astype("<i2"), largest
 
 
 def unpacked(shares: npt.NDArray[np.int16], largest: float) -> Vector:
-    """Return the vector (dim,), float32, of these shares."""
+    """Return the vector of these shares, float32 (dim,)."""
     return np.asarray(shares * np.float64(largest) / SHARES, dtype=np.float32)
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
-    """Return the memory of an array, to write bytes to."""
+    """Return the memory of an array as bytes that can be written."""
     return array.reshape(-1).view(np.uint8).data
 
 
 def texts_of(texts: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> list[str | None]:
-    """Return searches as they were stored, (n, QUERY_BYTES) in UTF-8; None for one of length 0."""
+    """Return the texts of stored searches, (n, QUERY_BYTES) in UTF-8. The text of length 0 is None."""
     data, width = texts.tobytes(), texts.shape[1]
     return [
         data[place * width : place * width + length].decode("utf-8", "replace") if length else None
@@ -257,7 +260,7 @@ def texts_of(texts: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> li
 
 @lru_cache(maxsize=8)
 def _nothing(dim: int, space: int) -> bytes:
-    """Return the profile of a shopper of whom nothing is known."""
+    """Return the bytes of a new shopper's profile, version 5."""
     record = np.zeros(1, dtype=PROFILE)
     record["version"], record["dim"], record["space"] = VERSION, dim, space
     record["updated_ms"] = record["session_started_ms"] = LONGEST_AGO_MS
@@ -287,7 +290,7 @@ def _encode(profile: Profile, dim: int) -> bytes:
             record["query_at_ms"][place], record["query_lengths"][place] = query.at_ms, len(text)
             record["query_texts"][place, : len(text)] = np.frombuffer(text, dtype=np.uint8)
     except (OverflowError, ValueError) as error:
-        raise ProfileCodecError(f"stored profile: numbers of 64 bits required ({error})") from error
+        raise ProfileCodecError(f"stored profile: required numbers of 64 bits, got others ({error})") from error
     vectors = bytearray()
     for kind, vector in enumerate((profile.short_term, profile.long_term)):
         shares, record["largest"][kind] = packed(vector)
@@ -297,7 +300,7 @@ def _encode(profile: Profile, dim: int) -> bytes:
 
 
 def _fill(record: np.void, name: str, table: Memory, columns: Sequence[str], length: str = "recent_length") -> None:
-    """Write a table's columns to the record's fields of this name."""
+    """Write the columns of a table to the record's fields with this prefix."""
     record[length] = len(table)
     for own, column in zip(table.dtype.names or (), columns, strict=True):
         record[f"{name}_{column}"][: len(table)] = table[own]
@@ -306,7 +309,7 @@ def _fill(record: np.void, name: str, table: Memory, columns: Sequence[str], len
 def _table(
     dtype: np.dtype[np.void], record: np.void, name: str, columns: Sequence[str], length: str = "recent_length"
 ) -> Memory:
-    """Return the record's fields of this name as a table."""
+    """Return the record's fields with this prefix as a table."""
     table: Memory = np.empty(int(record[length]), dtype=dtype)
     for own, column in zip(dtype.names or (), columns, strict=True):
         table[own] = record[f"{name}_{column}"][: len(table)]

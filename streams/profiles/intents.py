@@ -1,6 +1,6 @@
-"""Intent vectors of a profile: decayed sums of unit vectors, kept as int16 shares of their largest component.
+"""Intent vectors of a profile: decayed sums of unit vectors, stored as int16 shares of their largest component.
 
-Kernels call these helpers. They work in place, and in float32 as the stored bytes do.
+Kernels call these helpers. They change arrays in place, and compute in float32 as the stored bytes do.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from streams.profiles.batch import Scratch
 from streams.profiles.layout import SHARES
 
 NEXT_TO_NOTHING = np.float32(2.0**-75)
-"""A vector whose largest component is smaller counts as zero: a float32 cannot hold its length squared."""
+"""Vectors whose largest component is smaller count as zero: a float32 cannot hold the square of their length."""
 TOO_LARGE = np.float32(2.0**127)
+"""Limit of the largest component, above which a float32 may overflow."""
 NOTHING = np.float32(0.0)
 
 Array = Any
@@ -31,14 +32,14 @@ def copy(values: Array, target: Array) -> None:
 
 @helper
 def clear(values: Array) -> None:
-    """Set all of an array to 0."""
+    """Set all elements to 0."""
     for j in range(len(values)):
         values[j] = 0
 
 
 @helper
 def to_unit(integers: Array, unit: Array) -> None:
-    """Write the unit vector that an int8 vector stands for."""
+    """Write the unit vector of an int8 vector."""
     squares = 0
     for j in range(len(integers)):
         component = int32_of(integers[j])
@@ -50,7 +51,7 @@ def to_unit(integers: Array, unit: Array) -> None:
 
 @helper
 def fade(shares: Array, largest: np.float32) -> np.float32:
-    """Return the largest component of a vector after time passed: no share changes, until nothing is left."""
+    """Return the largest component after a decay. The shares stay the same unless the vector has become zero."""
     if largest >= NEXT_TO_NOTHING:
         return largest
     clear(shares)
@@ -59,12 +60,13 @@ def fade(shares: Array, largest: np.float32) -> np.float32:
 
 @helper
 def fade_and_add(shares: Array, largest: np.float32, amount: np.float32, scratch: Scratch) -> np.float32:
-    """Add `amount` times the unit vector to the vector of these shares of `largest`; return the largest component."""
+    """Add `amount` times the unit vector in `scratch` to the vector. Return the new largest component."""
     unit, sums, bits = scratch.unit, scratch.sums, scratch.bits
     scale = largest / np.float32(SHARES)
     for j in range(len(shares)):
         sums[j] = np.float32(shares[j]) * scale + unit[j] * amount
-    # The bits of positive floats sort as they do, and integers are compared in vector registers.
+    # Find the largest component by its bits. The bits of positive floats sort as the floats do, and integers are
+    # compared in vector registers. NaN and infinity have the greatest bits, so they are found as well.
     greatest = int32_of(0)
     for j in range(len(bits)):
         greatest = max(greatest, bits[j] & int32_of(0x7FFFFFFF))
@@ -84,7 +86,7 @@ def fade_and_add(shares: Array, largest: np.float32, amount: np.float32, scratch
 
 @helper
 def write_intent(shares: Array, largest: np.float32, integers: Array) -> np.float32:
-    """Write an intent as `quantise` does; one whose `largest` component is next to nothing has no direction."""
+    """Write an intent as int8 and return its inverse norm, 0 for a vector that counts as zero."""
     if largest >= NEXT_TO_NOTHING:
         return quantise(shares, integers)
     clear(integers)
@@ -93,7 +95,7 @@ def write_intent(shares: Array, largest: np.float32, integers: Array) -> np.floa
 
 @helper
 def quantise(vector: Array, integers: Array) -> np.float32:
-    """Write a vector as int8, its largest component at ±127, and return 1 / ‖integers‖; zero for the zero vector."""
+    """Write a vector as int8 with its largest component at ±127. Return 1 / ‖integers‖, 0 for the zero vector."""
     largest = NOTHING
     for j in range(len(vector)):
         largest = max(largest, abs(np.float32(vector[j])))
@@ -112,7 +114,7 @@ def quantise(vector: Array, integers: Array) -> np.float32:
 
 @helper
 def length(shares: Array, largest: np.float32) -> float:
-    """Return the length of the vector of these shares of `largest`."""
+    """Return the length of the vector with these shares."""
     squares = 0.0
     for j in range(len(shares)):
         squares += np.float64(shares[j]) * np.float64(shares[j])

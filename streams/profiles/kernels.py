@@ -1,6 +1,6 @@
-"""Folds a batch of events into profiles, in place, and writes what is known of each shopper after each event.
+"""Kernels that check stored profiles and fold a batch of events into them, in place.
 
-The rules are those of `profile.py`'s docstring. Every step rounds as the stored bytes do, so a profile is the same
+The rules are in the docstring of `profile.py`. Each step rounds as the stored bytes do, so a profile is the same
 whether it was stored between two events or not.
 """
 
@@ -58,10 +58,10 @@ from streams.profiles.layout import (
 )
 from streams.profiles.updates import apply, buy, is_replay
 
-assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - a query holds a whole profile
+assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
 
 READABLE, WRONG_LENGTHS, WRONG_ACTIONS, NOT_FINITE, WRONG_TIMES = 0, 1, 2, 3, 4
-"""What `check` finds."""
+"""Results of `check` for a profile."""
 DAY_S = 86_400.0
 
 _profile, _habit, _event, _answer, _query, _rules = map(numba.from_dtype, (PROFILE, HABIT, EVENT, ANSWER, QUERY, RULES))
@@ -71,17 +71,18 @@ _events = Tuple((_event[::1], int8[:, ::1], float32[:, ::1]), EventBatch)
 _answers = Tuple((_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], int64[::1], _answer[::1]), AnswerBatch)
 
 Record = Any
-"""A record of a structured array; writing to its fields writes to the array."""
+"""Record of a structured array. Writing to its fields writes to the array."""
 Array = Any
 int64_of: Any = np.int64
-"""Convert a field of a record: numba would make a float of an unsigned and a signed integer."""
+"""Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
 
 
 @kernel(int64(_profiles, uint8[::1]), allocates=False)
 def check(profiles: ProfileBatch, found: Array) -> int:
-    """Write for each profile to `found` (n,) whether it is READABLE, else what is wrong; return how many are not.
+    """Write a result for each profile to `found` (n,): READABLE or its fault. Return the number of unreadable profiles.
 
-    What stands here the other kernels rely on; nothing else of a stored profile can lead them out of bounds.
+    numba does not check array bounds, and the other kernels rely on these conditions. No other field of a stored
+    profile can lead them out of an array.
     """
     wrong = 0
     for i in range(len(profiles.records)):
@@ -134,10 +135,10 @@ def check(profiles: ProfileBatch, found: Array) -> int:
 
 @kernel(void(_profiles, _events, _rules[::1], _answers, _scratch), allocates=False)
 def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers: AnswerBatch, scratch: Scratch) -> None:
-    """Fold events into the profiles, one after the other, and write what is known after each to its row of `answers`.
+    """Fold events into the profiles, one after the other, and write each event's answer to its row of `answers`.
 
-    A replay and an arrival change nothing. A query's vectors are those that were stored, rounding included: a list
-    does not depend on who kept the profile at hand.
+    A replay or an arrival changes nothing, but gets an answer. The vectors of a query are the stored ones, rounding
+    included, so a list does not depend on when the profile was stored.
     """
     rules = rules_given[0]
     excluded = 0
@@ -145,9 +146,10 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         event, answer, query = batch.events[i], answers.answers[i], answers.queries[i]
         shopper, action, row = int64_of(event["shopper"]), int64_of(event["action"]), int64_of(event["vector"])
         if not 0 <= shopper < len(profiles.records):
-            raise IndexError("event: the row of a profile required, another number came")
+            raise IndexError("event: required the row of a profile, got another number")
         profile, habits = profiles.records[shopper], profiles.habits[shopper]
         shares = profiles.shares[shopper]
+        # The shop's clock may be ahead: limit the event time to the broker's timestamp plus the allowed skew.
         at_ms = min(event["occurred_ms"], event["timestamp_ms"] + rules["max_clock_skew_ms"])
         now_ms = int64_of(profile["updated_ms"])
         answer["at_ms"], answer["weight"] = at_ms, rules["weights"][action]
@@ -163,6 +165,8 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
             elif has_vector:
                 to_unit(batch.item_vectors[row], scratch.unit)
             apply(profile, event, at_ms, rules)
+            # Decay each vector over the time since the newest action, then add the event with the weight that it has
+            # by then. So late events give the same sums as events in order.
             idle_ms = np.float64(profile["updated_ms"] - now_ms)
             late_ms = np.float64(profile["updated_ms"] - at_ms)
             for place in range(2):
@@ -193,6 +197,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         if action == SEARCH and row >= 0:
             norms[SEARCH_VECTOR] = quantise(batch.text_vectors[row], vectors[SEARCH_VECTOR])
         elif action == ARRIVAL:
+            # The shopper may have been away for long: drop a short-term intent that has faded by now.
             idle_ms = np.float64(now_ms - profile["updated_ms"])
             fading = 2.0 ** (-idle_ms / rules["short_term_half_life_ms"])
             if length(shares[0], profile["largest"][0]) * fading < rules["faded"]:
@@ -207,7 +212,10 @@ def _is_time(at_ms: int) -> bool:
 
 @helper
 def _write_session(profile: Record, event: Record, rules: Record, query: Record, answer: Record, exclude: Array) -> int:
-    """Write the event's session, by its id, else since the last pause, also to `exclude`, and return its length."""
+    """Write the items of the event's session to the query and to `exclude`. Return their number.
+
+    The session is that of the event's session id, else the time since the last pause.
+    """
     size, before, session = 0, 0, event["session"]
     if event["action"] != ARRIVAL:
         for j in range(int64_of(profile["recent_length"])):
@@ -232,7 +240,7 @@ def _write_session(profile: Record, event: Record, rules: Record, query: Record,
 
 @helper
 def _write_searches(profile: Record, answer: Record, rules: Record) -> None:
-    """Write the search that led to the event, and the shopper's newest one."""
+    """Write the search that led to the event, and the shopper's newest search."""
     at_ms = answer["at_ms"]
     for j in range(int64_of(profile["queries_length"])):
         searched_ms = profile["query_at_ms"][j]
@@ -249,7 +257,7 @@ def _write_searches(profile: Record, answer: Record, rules: Record) -> None:
 
 @helper
 def _write_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: float, query: Record) -> None:
-    """Write the habits as of `now_ms`."""
+    """Write the habits, decayed to `now_ms`."""
     size = int64_of(profile["habits_length"])
     query["habits_length"] = size
     keys, weights = query["habits"], query["habit_weights"]
@@ -265,7 +273,7 @@ def _write_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: flo
 
 @helper
 def _write_rest(profile: Record, query: Record, rules: Record) -> None:
-    """Write the items remembered, the shares of the labels, and the usual price."""
+    """Write the recent items, the shares of the labels, and the usual price."""
     size = int64_of(profile["recent_length"])
     query["recent_length"] = size
     for j in range(size):
@@ -296,7 +304,7 @@ def _write_rest(profile: Record, query: Record, rules: Record) -> None:
 
 @helper
 def _write_shares(keys: Array, weights: Array, size: int, labels: Array, shares: Array) -> int:
-    """Write each label's share of the shopper's weight, and return how many there are."""
+    """Write each label's share of the shopper's total weight. Return the number of labels."""
     total = NOTHING
     for j in range(size):
         total += weights[j]

@@ -1,15 +1,15 @@
-"""The binary layout of a profile: what lies in RocksDB and on the changelog, and what kernels change in place.
+"""Binary layout of a profile in RocksDB and on the changelog. Kernels change the same bytes in place.
 
-A stored profile, version 5, is one record of dtype PROFILE, then the shares of the two intent vectors, then as many
-records of dtype HABIT as the shopper has habits:
+A stored profile, version 5, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
+dtype HABIT for each habit of the shopper:
 
     PROFILE, 1,080 bytes | int16 (2, dim) | HABIT (habits_length,)
 
 The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
 
-A vector is its largest component as float32 (`largest`) beside every component's share of it as int16. Time passing
-scales all components alike, so it changes the float32 and no share. As float16 each component would be rounded for
-itself: a decay of less than 2⁻¹² from one action to the next, as of the long-term intent in a session, would be lost.
+A vector is stored as its largest component in float32 (`largest`), and each component's share of it in int16. A decay
+scales all components alike, so it changes `largest` and no share. In float16 each component would be rounded by itself.
+A decay of less than 2⁻¹² between two actions, as of the long-term intent within a session, would be rounded away.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from inference.encoding.text import REMEMBERED_BYTES
 VERSION = 5
 RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS = 24, 3, 8, 4, 80
 QUERY_BYTES = REMEMBERED_BYTES
-"""What is kept at most: it makes 3,896 bytes at 384 dimensions, whatever the alphabet."""
+"""Most bytes of a search. With the other limits a profile has at most 3,896 bytes at 384 dimensions, in any script."""
 SHORT_TERM, LONG_TERM = 0, 1
-"""Places of the two vectors."""
+"""Places of the two intent vectors."""
 SHARES = 2**15 - 1
-"""The share of the largest component."""
+"""Share of the largest component."""
 LARGEST_TIME_MS = 2**62
-"""Times lie within ± this, so that their differences fit into 64 bits."""
+"""Limit of times in both directions, so that differences of times fit into 64 bits."""
 LONGEST_AGO_MS = -LARGEST_TIME_MS
-"""The time of an event that never happened."""
+"""Time of an event that has not happened."""
 
 PROFILE = np.dtype(
     [
@@ -66,15 +66,15 @@ PROFILE = np.dtype(
     ],
     align=True,
 )
-"""A profile without habits and shares. Lists are padded with zeros; `Profile` describes the fields.
+"""A profile without habits and shares. Lists are padded with zeros. `Profile` describes the fields.
 
 `recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first.
 """
 
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)
-"""An item that was bought: the last purchase, the decayed number of purchases as of then, and the usual interval.
+"""A habit: an item with its last purchase, the decayed number of purchases at that time, and the usual interval.
 
-`weight` and `interval_days` are the bits of a float16, which kernels on a CPU cannot read; see `halves.py`.
+`weight` and `interval_days` are the bits of a float16, which kernels cannot read on a CPU; see `halves.py`.
 """
 
 Profiles = npt.NDArray[np.void]
@@ -82,5 +82,5 @@ Profiles = npt.NDArray[np.void]
 
 
 def fixed_size(dim: int) -> int:
-    """Return the bytes of a stored profile of a shopper without habits."""
+    """Return the bytes of a stored profile without habits."""
     return PROFILE.itemsize + 4 * dim

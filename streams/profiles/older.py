@@ -1,6 +1,6 @@
-"""Versions 1 to 4 of a stored profile, which a worker reads once and writes as version 5.
+"""Reader of stored profiles of versions 1 to 4. The next event stores them as version 5.
 
-They are MessagePack arrays with the version first; each version appends fields to the one before. 1: vectors in
+They are MessagePack arrays with the version first. Each version appends fields to the former one. 1: vectors in
 float16, topics by name. 2: brands. 3: vectors as int16 shares, topics by stable key, the vector space. 4: habits,
 prices, the start of the session.
 """
@@ -45,9 +45,9 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
 def decode_older(data: bytes, dim: int, space: int) -> Profile:
-    """Read a profile of version 1 to 4, for a model of `dim` dimensions and its vector `space`.
+    """Return the profile of these bytes of version 1 to 4, for a model of `dim` dimensions and vector `space`.
 
-    Vectors of another space mean nothing here and come back as zero, with the space that they were of.
+    Vectors of another space become zero. The profile keeps the space that they were of.
 
     Raises:
         ProfileCodecError: the bytes are no such profile.
@@ -56,7 +56,7 @@ def decode_older(data: bytes, dim: int, space: int) -> Profile:
         wire = _decoder.decode(data)
         if not 1 <= wire.version <= NEWEST:
             raise ProfileCodecError(
-                f"stored profile: version 1 to {NEWEST} in MessagePack required, {wire.version} came"
+                f"stored profile: required version 1 to {NEWEST} in MessagePack, got {wire.version}"
             )
         vector = _nothing if wire.space != space else _half if wire.version < 3 else _unpacked
         return Profile(
@@ -77,14 +77,14 @@ def decode_older(data: bytes, dim: int, space: int) -> Profile:
             session_started_ms=wire.updated_ms if wire.session_started_ms is None else wire.session_started_ms,
         )
     except _UNREADABLE as error:
-        raise ProfileCodecError(f"stored profile: {len(data)} bytes that are no profile ({error})") from error
+        raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes ({error})") from error
 
 
 def scaled(shares: npt.NDArray[np.int16], largest: float) -> Vector:
     """Return the vector (dim,) of these shares of its largest component."""
     if not 0 <= largest < 2**127:
-        raise ProfileCodecError("stored profile: finite vectors required, others came")
-    # In float64, so that the largest component comes back bit by bit, and with it the bytes.
+        raise ProfileCodecError("stored profile: required finite vectors, got others")
+    # Computed in float64, so that the largest component, and with it the stored bytes, stay exactly the same.
     return np.asarray(shares * np.float64(largest) / SHARES, dtype=np.float32)
 
 
@@ -102,10 +102,10 @@ def _half(data: bytes, dim: int) -> Vector:
     _check_size(data, dim, 2 * dim)
     vector = np.frombuffer(data, dtype="<f2").astype(np.float32)
     if not np.isfinite(vector).all():
-        raise ProfileCodecError("stored profile: finite vectors required, others came")
+        raise ProfileCodecError("stored profile: required finite vectors, got others")
     return vector
 
 
 def _check_size(data: bytes, dim: int, size: int) -> None:
     if len(data) != size:
-        raise ProfileCodecError(f"stored profile: vectors of {dim} dimensions required, {len(data)} bytes came")
+        raise ProfileCodecError(f"stored profile: required vectors of {dim} dimensions, got {len(data)} bytes")

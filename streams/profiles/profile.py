@@ -1,12 +1,13 @@
-"""A shopper's profile as people, tests and tools read it, and the rules by which interactions change one. No I/O.
+"""Profile of a shopper in readable form, and the rules by which interactions change it. No I/O.
 
-Kernels change profiles as arrays (`kernels.py`); `Profile` shows one of them. Intent vectors are sums of unit vectors,
-each weighed by its action and decayed in event time: v(T) = Σ wᵢ · 2^(−(T − tᵢ) / h) · xᵢ. A sum does not depend on the
-order of its terms, so late and out-of-order events give the same vectors. Every memory is bounded, and so is the size
-of a profile.
+Kernels change profiles as arrays (`kernels.py`). `Profile` shows one of them to people, tests and tools.
 
-Three things do depend on the order: which of more than AFFINITIES labels stay; the usual interval between purchases,
-where one comes late; and the start of a session without an id, which an event from before it does not move.
+Intent vectors are sums of unit vectors, each weighted by its action and decayed in event time:
+v(T) = Σ wᵢ · 2^(−(T − tᵢ) / h) · xᵢ. A sum does not depend on the order of its terms, so late events give the same
+vectors. All lists of a profile are bounded, and so is its size.
+
+Three values do depend on the order of events: which labels stay if there are more than AFFINITIES; the usual interval
+between purchases, if one comes late; and the start of a session without an id, which a late event does not move.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Memory = npt.NDArray[np.void]
 
 
 class Source(NamedTuple):
-    """Where an interaction lay in Kafka. `timestamp_ms` is the broker's clock when it was appended."""
+    """Place of an interaction in Kafka. `timestamp_ms` is the broker's time of the append."""
 
     topic: str
     partition: int
@@ -44,21 +45,21 @@ class Source(NamedTuple):
 
 
 class Position(NamedTuple):
-    """The last interaction of a source topic that a profile holds: its offset, and the highest timestamp so far."""
+    """Last interaction of a source topic in a profile: its offset, and the highest timestamp so far."""
 
     offset: int
     timestamp_ms: int
 
 
 class PastQuery(NamedTuple):
-    """A search, cut to QUERY_BYTES of UTF-8, and when it happened in event time."""
+    """Search, cut to QUERY_BYTES of UTF-8, and its event time."""
 
     at_ms: int
     text: str
 
 
 class PriceMoments(NamedTuple):
-    """Decayed sums of weights, of log(1 + price) and of its square."""
+    """Decayed sums of the weights, of log(1 + price) and of its square."""
 
     mass: float = 0.0
     first: float = 0.0
@@ -67,7 +68,7 @@ class PriceMoments(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProfileRules:
-    """How strongly and how long each action counts. Durations in milliseconds."""
+    """Weights and half-lives of actions. Durations are in milliseconds."""
 
     short_term_half_life_ms: float = 30 * 60e3
     long_term_half_life_ms: float = 30 * 86_400e3
@@ -81,17 +82,17 @@ class ProfileRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """One shopper's memory, as of `updated_ms`, the newest event time in it.
+    """Profile of one shopper at `updated_ms`, the newest event time in it.
 
     Attributes:
         short_term, long_term: decayed sums of item and query vectors, float32 (dim,), not normalised.
-        recent: the last items, newest first, each once, dtype RECENT.
-        queries: the last searches, newest first.
-        categories, brands: decayed weights of labels by their stable keys, dtype AFFINITY, heaviest first.
-        space: the stable key of the vector space that the vectors live in.
-        positions: the last applied interaction of each source topic, by the stable key of the topic's name.
-        habits: what was bought, dtype HABIT, heaviest first.
-        prices: what the items acted on cost.
+        recent: last items, newest first, each once, dtype RECENT.
+        queries: last searches, newest first.
+        categories, brands: decayed weights of labels by stable key, dtype AFFINITY, heaviest first.
+        space: stable key of the vector space of the vectors.
+        positions: last applied interaction of each source topic, by the stable key of the topic's name.
+        habits: items bought, dtype HABIT, heaviest first.
+        prices: prices of the items acted on.
         session_started_ms: event time of the first action after the last pause.
     """
 
@@ -110,7 +111,7 @@ class Profile:
 
 
 def empty(dim: int, space: int) -> Profile:
-    """Return the profile of a shopper of whom nothing is known."""
+    """Return the profile of a new shopper."""
     return Profile(
         updated_ms=LONGEST_AGO_MS,
         short_term=np.zeros(dim, dtype=np.float32),
@@ -129,21 +130,21 @@ def empty(dim: int, space: int) -> Profile:
 
 @lru_cache(maxsize=2**14)
 def id_key(text: str) -> int:
-    """Return the stable key of what comes again and again: an item's id, a topic's name, a label."""
+    """Return the stable key of a frequent text: an item's id, a topic's name, a label."""
     return stable_key(text)
 
 
 @lru_cache(maxsize=2**12)
 def session_key(session_id: str | None) -> int:
-    """Return 32 bits that tell sessions apart; 0 for none."""
+    """Return 32 bits of the session id's hash, which are not 0; 0 for no session."""
     return 0 if session_id is None else stable_key(session_id) & 0xFFFFFFFF or 1
 
 
 def occurred_ms(interaction: Interaction) -> int:
-    """Return when the shopper acted by the shop's clock, in milliseconds since the epoch."""
+    """Return the event time by the shop's clock, in milliseconds since the epoch."""
     return int(interaction.occurred_at.timestamp() * 1000)
 
 
 def bounded_ms(timestamp_ms: int) -> int:
-    """Return a time that kernels can reckon with: Kafka lets a producer set any 64 bits as the timestamp."""
+    """Return the time within the limits of kernels: a Kafka producer can set any 64 bits as timestamp."""
     return min(max(timestamp_ms, -LARGEST_TIME_MS // 2), LARGEST_TIME_MS // 2)

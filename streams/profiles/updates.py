@@ -1,6 +1,6 @@
-"""How an event changes what a profile remembers: the rules of `profile.py`'s docstring, in place.
+"""Updates of a profile by an event, except for its intent vectors, which are in `intents.py`.
 
-Kernels call these helpers. Intent vectors are in `intents.py`.
+Kernels call these helpers. They change records in place, by the rules in the docstring of `profile.py`.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from streams.profiles.intents import copy
 from streams.profiles.layout import AFFINITIES, HABITS, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES, TOPICS
 
 LONGEST_DAYS = 60_000.0
-"""Of an interval, and the largest weight of a habit: a float16 holds it."""
+"""Largest interval in days, and largest weight of a habit. A float16 can hold it."""
 SHARE_OF_NEWEST = 1 / 3
-"""How much the newest interval counts in the usual one: a rhythm shows in few intervals, and it changes."""
+"""Weight of the newest interval in the usual one. It is large, because habits have few intervals and change."""
 DAY_S = 86_400.0
 LARGEST_SECONDS = 2**32 - 1
 NO_KEY = np.uint64(0)
 NOTHING = np.float32(0.0)
 
 Record = Any
-"""A record of a structured array; writing to its fields writes to the array."""
+"""Record of a structured array. Writing to its fields writes to the array."""
 Array = Any
 int64_of: Any = np.int64
-"""Convert a field of a record: numba would make a float of an unsigned and a signed integer."""
+"""Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
 
 
 @helper
 def is_replay(profile: Record, event: Record) -> bool:
-    """Tell whether the profile holds the event already.
+    """Return whether the profile includes the event already.
 
-    A lower offset alone does not say so: a topic made anew starts from 0 again. But the broker's clock has moved on
-    since, so an event that is later than everything applied is new, whatever its offset.
+    A lower offset alone does not mean a replay: a recreated topic starts from offset 0. But the broker's clock goes on.
+    So an event with a later timestamp than all applied ones is new, whatever its offset.
     """
     for j in range(int64_of(profile["topics_length"])):
         if profile["topic_keys"][j] == event["topic"]:
@@ -49,7 +49,7 @@ def is_replay(profile: Record, event: Record) -> bool:
 
 @helper
 def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
-    """Fold an event into everything but the vectors and the habits."""
+    """Apply an event to everything but the vectors and the habits."""
     updated_ms = int64_of(profile["updated_ms"])
     now_ms = max(updated_ms, at_ms)
     idle_ms, late_ms = np.float64(now_ms - updated_ms), np.float64(now_ms - at_ms)
@@ -83,10 +83,10 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
 
 @helper
 def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight: np.float32, fading: np.float32) -> int:
-    """Let the weights of labels fade, count one (NO_KEY for none), and return how many there are.
+    """Decay the weights of labels, count one label (NO_KEY for none), and return the number of labels.
 
-    This is Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27): where there is no room, a newcomer
-    takes the lightest label's place and its weight, else none could ever enter.
+    This is Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27). If there is no room, the new label
+    replaces the lightest one and adds to its weight. Otherwise no new label could ever enter.
     """
     for j in range(size):
         weights[j] *= fading
@@ -101,7 +101,7 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
     place = min(place, size - 1)
     keys[place] = key
     weights[place] += weight
-    # Heaviest first, ties by key: an insertion sort, of few labels that are nearly in order.
+    # Sort heaviest first, ties by key. Insertion sort suits a few labels that are nearly in order.
     for j in range(1, size):
         k, own, own_key = j, weights[j], keys[j]
         while k > 0 and (weights[k - 1] < own or (weights[k - 1] == own and keys[k - 1] > own_key)):
@@ -113,10 +113,10 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
 
 @helper
 def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
-    """Put an item where its time belongs, keeping its newest action and the newest items.
+    """Insert an item at the place of its time. Keep each item's newest action, and the newest items.
 
-    The order of arrival does not matter, but between actions of the same millisecond, such as the lines of one order:
-    there the one that came later is the newer one.
+    The order of arrival does not matter, except for actions of the same millisecond, such as the lines of one order.
+    Among these, the last to arrive is the newest.
     """
     times, keys = profile["recent_at_ms"], profile["recent_keys"]
     sessions, actions = profile["recent_sessions"], profile["recent_actions"]
@@ -128,7 +128,7 @@ def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
         place += 1
     if place == RECENT_ITEMS:
         return
-    # The entries from `place` on move back by one, up to the item's older entry or the one that drops out.
+    # Move the entries from `place` back by one, up to the item's older entry or the one that drops out.
     last = place
     while last < size and keys[last] != key:
         last += 1
@@ -143,7 +143,7 @@ def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
 
 @helper
 def _remember_query(profile: Record, event: Record, at_ms: int) -> None:
-    """Put a search where its time belongs, each text once; of the same millisecond the greater text goes first."""
+    """Insert a search at the place of its time, each text once. At the same millisecond the greater text is first."""
     times, texts, lengths = profile["query_at_ms"], profile["query_texts"], profile["query_lengths"]
     size, text, length = int64_of(profile["queries_length"]), event["text"], event["text_length"]
     place = 0
@@ -171,7 +171,7 @@ def _remember_query(profile: Record, event: Record, at_ms: int) -> None:
 
 @helper
 def _compare(text: Array, length: int, other: Array, other_length: int) -> int:
-    """Return -1, 0 or 1 as a text in UTF-8, padded with zeros, is smaller than another one, the same or greater.
+    """Compare two texts in UTF-8, padded with zeros: return -1 if the first is smaller, 0 if equal, 1 if greater.
 
     UTF-8 sorts by code point, as Python's strings do.
     """
@@ -183,7 +183,7 @@ def _compare(text: Array, length: int, other: Array, other_length: int) -> int:
 
 @helper
 def _move_on(profile: Record, event: Record) -> None:
-    """Take note of the event's place in its topic; where there is no room, the topic silent for longest goes."""
+    """Store the event's place in its topic. If there is no room, replace the topic with the oldest timestamp."""
     keys, offsets, timestamps = profile["topic_keys"], profile["topic_offsets"], profile["topic_timestamps_ms"]
     size, key, timestamp_ms = int64_of(profile["topics_length"]), event["topic"], event["timestamp_ms"]
     place = 0
@@ -204,10 +204,10 @@ def _move_on(profile: Record, event: Record) -> None:
 
 @helper
 def buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Record, ranks: Array) -> None:
-    """Count a purchase; heaviest habits first, ties by key, at any time.
+    """Count a purchase of an item. Keep the habits sorted: heaviest first at any time, ties by key.
 
-    A habit's weight counts purchases, decayed in event time, as of the last one: Σ 2^(−(t_last − tᵢ) / h). Beyond
-    HABITS items the lightest goes. `ranks` (HABITS,) is scratch.
+    A habit's weight is the number of purchases, decayed in event time to the last one: Σ 2^(−(t_last − tᵢ) / h). Beyond
+    HABITS items the lightest is dropped. `ranks` (HABITS,) is working memory.
     """
     at_s = min(max(at_ms, 0) // 1000, LARGEST_SECONDS)
     half_life_s = rules["habit_half_life_ms"] / 1000
@@ -243,17 +243,20 @@ def buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Recor
 
 @helper
 def _rank(habit: Record, half_life_s: float) -> float:
-    """Return the logarithm of a habit's weight against a fixed point in time."""
+    """Return the logarithm of a habit's weight, decayed to a fixed time. Its order holds at any time.
+
+    All weights decay by the same factor, so the heaviest habit stays the heaviest. The logarithm avoids an overflow.
+    """
     weight = from_half(int64_of(habit["weight"]))
     return float((np.log2(weight) if weight > 0 else -np.inf) + int64_of(habit["at_s"]) / half_life_s)
 
 
 @helper
 def _repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> None:
-    """Count one more purchase of an item.
+    """Count another purchase of an item.
 
-    Purchases less than `occasion_s` apart are one: a basket may name an item on several lines. The usual interval is
-    an exponential mean; a purchase that comes late adds its weight, and an interval only where there was none.
+    Purchases less than `occasion_s` apart count as one, because a basket may name an item on several lines. The usual
+    interval is an exponential mean. A late purchase adds its weight, and sets the interval only if there is none yet.
     """
     last_s, weight = int64_of(habit["at_s"]), from_half(int64_of(habit["weight"]))
     usual = from_half(int64_of(habit["interval_days"]))
@@ -272,7 +275,7 @@ def _repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> 
 
 @helper
 def _exchange(one: Record, other: Record) -> None:
-    """Exchange two neighbouring habits."""
+    """Exchange two habits."""
     key, at_s, weight, interval = one["key"], one["at_s"], one["weight"], one["interval_days"]
     one["key"], one["at_s"] = other["key"], other["at_s"]
     one["weight"], one["interval_days"] = other["weight"], other["interval_days"]

@@ -1,1 +1,1 @@
-"""Which model serves, and how another one takes over."""
+"""Models in use: servables, model change, bundle folder and pin."""

@@ -1,4 +1,4 @@
-"""Where bundles lie: DIRECTORY/NAME/VERSION, beside the one that the worker was given by its path."""
+"""Folders of bundles: DIRECTORY/NAME/VERSION, and the bundle at INTENTSTREAM_MODEL_PATH."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from inference.manifest import Manifest, read_manifest
 from streams.contracts.messages import ModelPin
 
 Fingerprint = tuple[tuple[str, int, int], ...]
-"""Name, bytes and time of change of each file of a folder, in nanoseconds."""
+"""Name, bytes and modification time in nanoseconds of each file of a folder."""
 
 _PART = re.compile(r"\d+|[^\d.]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The bundle at INTENTSTREAM_MODEL_PATH: what it is called, and where it lies."""
+    """Bundle at INTENTSTREAM_MODEL_PATH: its name and version, and its path."""
 
     model: ModelPin
     path: Path
@@ -27,22 +27,22 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolders:
-    """Finds bundles. Whoever calls this from an event loop does so in a thread: a disk may be slow."""
+    """Finder of bundles. Call its methods in a thread, not on an event loop: a disk may be slow."""
 
     directory: Path
     home: Home | None = None
 
     def path(self, model: ModelPin) -> Path:
-        """Return the folder of a bundle; whether it is there is another question."""
+        """Return the folder of a bundle, whether it exists or not."""
         if self.home is not None and self.home.model == model:
             return self.home.path
         return self.directory / model.name / model.version
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        """Return the home bundle's highest version that is complete, the home one if none is higher.
+        """Return the highest complete version of the home bundle, the home version if none is higher.
 
-        Complete is what has a manifest of a version that this program reads, and all files in the size it gives: a
-        bundle that is still being copied is not. Whether it is whole, loading will tell.
+        A complete bundle has a manifest that this version reads, and all files in the sizes of the manifest. A bundle
+        that is still being copied is not complete. Loading verifies the contents.
         """
         if self.home is None:
             return None
@@ -56,13 +56,13 @@ class ModelFolders:
         return self.home.model
 
     def fingerprint(self, model: ModelPin) -> Fingerprint:
-        """Return what a bundle's folder holds: another fingerprint means that trying it again may help."""
+        """Return the files of a bundle's folder. A refused bundle is tried again when its fingerprint changes."""
         files = ((path.name, _stat(path)) for path in _listed(self.path(model)))
         return tuple(sorted((name, size, changed) for name, (size, changed) in files))
 
 
 def home_at(path: Path) -> Home | None:
-    """Read what the bundle at `path` is called; None where there is none that can be read."""
+    """Return name, version and path of the bundle at `path`, None if there is no readable one."""
     try:
         manifest = read_manifest(path)
     except BundleError:
@@ -71,7 +71,7 @@ def home_at(path: Path) -> Home | None:
 
 
 def order(version: str) -> tuple[tuple[int, str], ...]:
-    """Return what versions are sorted by: numbers as numbers, before words.
+    """Return the sort key of a version: numbers compare as numbers, and come before words.
 
     >>> sorted(["10", "2", "1.9", "1.10", "2-rc"], key=order)
     ['1.9', '1.10', '2', '2-rc', '10']

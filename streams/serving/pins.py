@@ -1,6 +1,6 @@
-"""The `models` topic: which model the workers are to serve with, by the slot that it serves in.
+"""The `models` topic: the model that all workers have to serve, by slot.
 
-The last message of a slot counts, for those workers too that start later. Without a value, no model is pinned.
+The last message of a slot counts, also for workers that start later. A message without a value removes the pin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SERVING_SLOT = b"serving"
 
 
 async def pinned_model(settings: Settings) -> ModelPin | None:
-    """Read which model is pinned, None where none is. A message that cannot be read is passed over."""
+    """Return the pinned model, None if there is none. Skip unreadable messages."""
     partition = TopicPartition(settings.models_topic, 0)
     consumer = AIOKafkaConsumer(**client_options(settings), group_id=None, auto_offset_reset="earliest")
     pinned = None
@@ -41,7 +41,7 @@ async def pinned_model(settings: Settings) -> ModelPin | None:
 
 
 async def pin_model(settings: Settings, model: ModelPin | None) -> None:
-    """Tell every worker to serve with `model`, or with none in particular. Raises TopicError, StreamsError."""
+    """Pin `model` for all workers, or remove the pin. Raises TopicError, StreamsError."""
     await require_topics(settings, [settings.models_topic])
     producer = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
     with broker_errors(settings, "pinning a model"):
@@ -57,5 +57,5 @@ def _read(value: bytes | None, otherwise: ModelPin | None) -> ModelPin | None:
     try:
         return decode_model_pin(value)
     except InvalidEvent as refusal:
-        log.error("a message on the topic of models is left out: %s", refusal.reason)  # noqa: TRY400
+        log.error("an unreadable message on the topic of models is skipped: %s", refusal.reason)  # noqa: TRY400
         return otherwise

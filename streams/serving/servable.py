@@ -1,7 +1,7 @@
-"""A model with everything that holds vectors of its space, and the one that serves at this moment.
+"""Servable: a model with everything that belongs to its vector space. Serving: the servables in use.
 
-A batch of events is processed with one servable from its query vectors to its lists, whatever takes over meanwhile: an
-old query vector never meets a new item's.
+A batch of events keeps its servable from its query vectors to its lists, even if another one takes over meanwhile. So a
+query vector of the former model is never compared with an item vector of the new one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.scoring import Scoring
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Servable:
-    """A bundle, the catalogue in its space, the engine and the scorer that were made with both."""
+    """Bundle with the catalogue in its vector space, and the engine and scorer for both."""
 
     bundle: Bundle
     live: LiveCatalogue
@@ -27,31 +27,31 @@ class Servable:
 
     @property
     def model(self) -> ModelPin:
-        """What the model is called."""
+        """Name and version of the model."""
         return ModelPin(name=self.bundle.name, version=self.bundle.version)
 
     async def refresh(self) -> None:
-        """Bring the scorer's arrays up to date with the catalogue. One caller at a time: changes have an order."""
+        """Apply the catalogue's changes to the scorer's arrays. One caller at a time: changes have an order."""
         if changes := self.live.take_changes():
             await self.scoring.update(changes)
 
     async def set_popularity(self, popularity: Popularity) -> None:
-        """Replace what is popular now and in the long run."""
+        """Replace the short-term and long-term popularity."""
         await self.scoring.set_popularity(popularity, self.live)
 
 
 @dataclass(slots=True)
 class Serving:
-    """What serves now, and what is being prepared in another vector space, if anything is."""
+    """The serving servable, and the one that is being prepared in another vector space, if any."""
 
     now: Servable
     coming: Servable | None = None
 
     @property
     def servables(self) -> tuple[Servable, ...]:
-        """Those whose catalogue has to be kept: at most two, of different spaces."""
+        """Servables whose catalogues follow `item-vectors`: at most two, of different spaces."""
         return (self.now,) if self.coming is None else (self.now, self.coming)
 
     def take_over(self, servable: Servable) -> None:
-        """Serve with another model from now on. What began with the one before ends with it."""
+        """Serve with another model from now on. Batches that were taken before keep their servable."""
         self.now, self.coming = servable, None

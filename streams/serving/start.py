@@ -1,4 +1,4 @@
-"""Which model a worker starts with, and how one is loaded: the same way at the start and while it serves."""
+"""Loading of bundles, and the choice of the model that a worker starts with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BundleStore:
-    """The bundles that a worker can serve with."""
+    """Bundles that a worker can serve."""
 
     settings: Settings
     folders: ModelFolders
@@ -30,15 +30,15 @@ class BundleStore:
 
     @property
     def home(self) -> ModelPin | None:
-        """The model at INTENTSTREAM_MODEL_PATH, if there is one that can be read."""
+        """Model at INTENTSTREAM_MODEL_PATH, None if there is no readable one."""
         return None if self.folders.home is None else self.folders.home.model
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        """Return the newest version of the model at INTENTSTREAM_MODEL_PATH, but for those passed over."""
+        """Return the newest version of the model at INTENTSTREAM_MODEL_PATH, without those in `passed_over`."""
         return self.folders.newest(passed_over)
 
     def fingerprint(self, model: ModelPin) -> Fingerprint:
-        """Tell apart a bundle's folder before and after a change."""
+        """Return the state of a bundle's folder, which differs after a change."""
         return self.folders.fingerprint(model)
 
     def load(self, model: ModelPin) -> Bundle:
@@ -47,13 +47,13 @@ class BundleStore:
         bundle = load_bundle(path, providers=settings.execution_providers, threads=settings.scorer_threads)
         if (bundle.name, bundle.version) != (model.name, model.version):
             required = f"the bundle of {model.name} {model.version}"
-            raise BundleError(f"{path}: {required} is required, its manifest says {bundle.name} {bundle.version}")
+            raise BundleError(f"{path}: required {required}, got {bundle.name} {bundle.version} in its manifest")
         return bundle
 
     def first(self, pinned: ModelPin | None) -> Bundle:
-        """Load what a worker starts with: the pinned model, else the newest, else the one that its settings name.
+        """Load the first model: the pinned one, else the newest, else the one at INTENTSTREAM_MODEL_PATH.
 
-        Raises what loading the last of these raises; what fails before it goes to the log.
+        If the pinned or newest one cannot be loaded, the error is logged. Errors of the last one are raised.
         """
         wished = [pinned]
         if pinned is None and self.settings.model_watch_seconds:
@@ -63,7 +63,7 @@ class BundleStore:
                 try:
                     return self.load(model)
                 except BundleError as error:
-                    log.error(  # noqa: TRY400 - the text says enough
+                    log.error(  # noqa: TRY400 - the text is enough
                         "model %s %s cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: %s",
                         model.name, model.version, error,
                     )  # fmt: skip

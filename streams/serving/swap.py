@@ -1,7 +1,7 @@
-"""How another model takes over while the stream goes on: an explicit machine of four phases.
+"""Model change while the worker serves: a state machine of four phases.
 
-SERVING -> LOADING -> ENCODING -> WARMING -> SERVING. Whatever fails on the way leads back to SERVING with the model
-that serves already. A newer wish calls off what is under way. A ranker in the same vector space skips ENCODING.
+SERVING -> LOADING -> ENCODING -> WARMING -> SERVING. A failure leads back to SERVING with the current model. If another
+model is wanted meanwhile, the change is cancelled. A ranker in the same vector space skips ENCODING.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from streams.serving.servable import Servable, Serving
 log = logging.getLogger(__name__)
 
 COPIED_AT_ONCE = 200
-"""Items that the coming catalogue takes over between two turns of the event loop: about a millisecond."""
+"""Items copied to the coming catalogue between two turns of the event loop: about a millisecond of work."""
 
 
 class Phase(Enum):
-    """Where a swap stands."""
+    """Phase of a model change."""
 
     SERVING = "serving"
     LOADING = "loading"
@@ -39,14 +39,14 @@ class Phase(Enum):
 
 
 class Models(Protocol):
-    """Where bundles come from. Every method may block."""
+    """Source of bundles. Every method may block."""
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        """Return the newest version of the model that the worker was given, but for those passed over."""
+        """Return the newest version of the model at INTENTSTREAM_MODEL_PATH, without those in `passed_over`."""
         ...
 
     def fingerprint(self, model: ModelPin) -> Fingerprint:
-        """Tell apart a bundle's folder before and after a change."""
+        """Return the state of a bundle's folder, which differs after a change."""
         ...
 
     def load(self, model: ModelPin) -> Bundle:
@@ -56,17 +56,17 @@ class Models(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class ModelSwap:
-    """Brings what serves in line with what is wished for: pinned on the `models` topic, else the newest in the folder.
+    """Changes the serving model to the wanted one: the one pinned on `models`, else the newest in the folder.
 
     Attributes:
-        serving: what serves.
-        models: where bundles come from.
-        servable: makes a servable of a bundle; it shares the catalogue of the one given if their space is the same.
+        serving: the servables in use.
+        models: the source of bundles.
+        servable: makes a servable of a bundle. It shares the catalogue of the given servable if the space is the same.
         renew: called when items have to be encoded in a coming space.
-        popularity: gives what is popular now and in the long run.
-        metrics: told of phases and outcomes.
-        follows_folder: whether newer versions in the folder are taken without being pinned.
-        home: what is served where nothing is pinned and nothing newer found.
+        popularity: returns the short-term and long-term popularity.
+        metrics: counts outcomes and shows progress.
+        follows_folder: whether newer versions in the folder are served without a pin.
+        home: the model to serve without a pin and without a newer version.
     """
 
     serving: Serving
@@ -85,41 +85,43 @@ class ModelSwap:
     _progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pin(self, model: ModelPin | None) -> None:
-        """Wish for a model, or for none in particular. Wished for again, one that was refused is tried again."""
+        """Set the pinned model, None for no pin. A refused model that is pinned again is tried again."""
         self._pinned = model
         if model is not None:
             self._refused.pop(model, None)
         self._wish.set()
 
     def advance(self) -> None:
-        """Look again at how far the coming catalogue is: records were read."""
+        """Check the progress of the coming catalogue after records were read."""
         if self.serving.coming is not None:
             self._progress.set()
             self.metrics.model_swap_missing_items.set(self.serving.coming.live.lacking)
 
     def wanted(self) -> ModelPin | None:
-        """Return the model that is to take over, None where nothing is to be done."""
+        """Return the model to change to, None if there is nothing to do."""
         model = self._pinned or (self._newest if self.follows_folder else None) or self.home
         return None if model in (None, self.serving.now.model) or model in self._refused else model
 
     async def watch(self, every_s: float) -> None:
-        """Look into the folder every few seconds, without end."""
+        """Look into the folder every few seconds, until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(every_s)
 
     async def look(self) -> None:
-        """See whether there is a newer version, and whether a bundle that was refused has changed."""
+        """Look for a newer version, and for refused bundles that have changed since."""
+        # `pin` and `_swap` may change `_refused` while the thread below reads the disk, so work on a copy.
         refused = dict(self._refused)
         newest, marks = await asyncio.to_thread(self._seen, tuple(refused))
         for model, mark in marks.items():
+            # Try a bundle again only if its folder has changed and it was not refused once more meanwhile.
             if mark != refused[model] == self._refused.get(model):
                 del self._refused[model]
         self._newest = newest
         self._wish.set()
 
     async def run(self) -> None:
-        """Swap whenever there is a wish for it, without end."""
+        """Change the model whenever another one is wanted, until cancelled."""
         while True:
             self._wish.clear()
             model = self.wanted()
@@ -129,7 +131,7 @@ class ModelSwap:
                 await self._attempt(model)
 
     async def _attempt(self, model: ModelPin) -> None:
-        """Swap to a model, unless another one is wished for before it serves."""
+        """Change to a model. Cancel the change if another model is wanted before this one serves."""
         swap = asyncio.create_task(self._swap(model))
         try:
             while not swap.done() and self.wanted() == model:
@@ -142,7 +144,7 @@ class ModelSwap:
             self.serving.coming = None
             self._enter(Phase.SERVING)
         if superseded:
-            log.info("model %s %s is no longer wished for, its preparation ends", model.name, model.version)
+            log.info("model %s %s is no longer wanted, its preparation was cancelled", model.name, model.version)
         self.metrics.model_swaps.labels(SUPERSEDED if superseded else self._outcome(model)).inc()
 
     def _outcome(self, model: ModelPin) -> str:
@@ -155,7 +157,7 @@ class ModelSwap:
         except (InferenceError, StreamsError, OSError, MemoryError) as error:
             self._refused[model] = mark
             now = self.serving.now.model
-            # The text of the error says enough, and a bundle that is refused is no fault of this program.
+            # The text is enough: a refused bundle is no fault of this program.
             log.error(  # noqa: TRY400
                 "model %s %s is refused, %s %s goes on: %s", model.name, model.version, now.name, now.version, error
             )
@@ -168,8 +170,8 @@ class ModelSwap:
         if coming.live is now.live:
             await self._take_over(now, coming)
             return
-        # Every catalogue holds item numbers. The one that does not serve in the end has to let go of its own. It does
-        # so in the scorer's thread, behind the batches that began with it.
+        # Each catalogue holds item numbers. The catalogue that does not serve in the end releases its numbers: in the
+        # scorer's thread, after the batches that still use it.
         retired = coming
         try:
             await self._encode(now, coming)
@@ -179,22 +181,22 @@ class ModelSwap:
             retired.scoring.retire()
 
     async def _take_over(self, now: Servable, coming: Servable) -> None:
-        """Serve with another model, once it has shown that it can."""
+        """Serve with another model after it has ranked on usual shapes."""
         self._enter(Phase.WARMING)
         await coming.scoring.warm_up()
         await coming.set_popularity(self.popularity())
         if coming.live is not now.live:
             await self._complete(coming)
-        # Nothing is awaited from here on: the catalogue is still complete.
+        # No await from here on, so that the catalogue is still complete when it takes over.
         self.serving.take_over(coming)
         self.metrics.serves(coming.bundle)
         log.info("model %s %s has taken over from %s %s on %s", coming.bundle.name, coming.bundle.version,
                  now.bundle.name, now.bundle.version, coming.bundle.provider)  # fmt: skip
 
     async def _encode(self, now: Servable, coming: Servable) -> None:
-        """Fill the coming catalogue with every item's vector, from the records or made by the partitions' owners."""
+        """Fill the coming catalogue with the items' vectors, from records or encoded by the partitions' owners."""
         self._enter(Phase.ENCODING)
-        # From here on every record that is read reaches both catalogues.
+        # From here on each record that is read is applied to both catalogues.
         self.serving.coming = coming
         for _ in now.live.copy_to(coming.live, COPIED_AT_ONCE):
             await asyncio.sleep(0)
@@ -204,10 +206,11 @@ class ModelSwap:
         await self._complete(coming)
 
     async def _complete(self, coming: Servable) -> None:
-        """Wait until every item has its vector in the coming space, and the arrays hold them all."""
+        """Wait until each item has its vector in the coming space and the arrays hold them all."""
         while True:
             self._progress.clear()
             await coming.refresh()
+            # Records may have arrived during the refresh: the catalogue is complete only if there are no new changes.
             if coming.live.is_changed:
                 continue
             if not coming.live.lacking:

@@ -1,1 +1,1 @@
-"""State that survives a worker: Faust tables over RocksDB, whatever their bytes say."""
+"""State of a worker: Faust tables of bytes in RocksDB, restored from changelogs."""

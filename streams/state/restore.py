@@ -1,10 +1,11 @@
-"""Bulk restore: read changelogs that are far ahead of their stores in large batches, before Faust's reader.
+"""Bulk restore: reads changelogs that are far ahead of their stores in large batches, before Faust's reader.
 
-Faust's reader takes each record through a queue and an event of its own. The bulk restorer takes the records of a
-fetch together and writes them at once, so it restores several times as many records a second.
+Faust's reader takes each record through a queue and an event. The bulk restore writes the records of a fetch at once,
+and so restores several times as many records in a second.
 
 It never decides that a table is up to date. It writes each batch together with the offset of the batch's last record,
-so a store always holds exactly the changelog up to its offset. Faust's reader goes on from that offset and decides.
+in one atomic write. So a store always holds exactly the changelog up to its offset, wherever the bulk restore ends.
+Faust's reader goes on from that offset and decides.
 """
 
 from __future__ import annotations
@@ -25,25 +26,26 @@ from streams.state.rocksdb import PartitionedStore
 log = logging.getLogger(__name__)
 
 FETCH_BYTES = 16 << 20
-"""Bytes of one answer of a broker at most, over all partitions."""
+"""Most bytes of a fetch, over all partitions."""
 RECORDS_AT_ONCE = 1000
 """Records that the event loop parses in one turn, in a few milliseconds."""
 POLL_MS = 200
 STALLED_S = 30.0
 """Seconds without progress after which Faust's reader takes over."""
 LIMIT_S = 900.0
-"""Seconds of one bulk restore at most. A member of a group that polls nothing for 1,000 s has to leave it, and Faust's
-consumer polls nothing meanwhile."""
+"""Most seconds of a bulk restore. Faust's consumer polls nothing meanwhile, and a member of a group that polls nothing
+for 1,000 s has to leave it."""
 LOG_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
 class Behind:
-    """A store's partition that is behind its changelog.
+    """Partition of a store that misses records of its changelog.
 
     Attributes:
-        offset: of the last record that the store holds, -1 for an empty one.
-        end: of the changelog: the offset after its last record.
+        store: the store.
+        offset: offset of the last record in the store, -1 if it is empty.
+        end: end of the changelog: the offset after its last record.
     """
 
     store: PartitionedStore
@@ -52,21 +54,21 @@ class Behind:
 
     @property
     def remaining(self) -> int:
-        """Return how many offsets are to be read; compaction may have left fewer records."""
+        """Number of offsets to read. Compaction may have left fewer records."""
         return max(0, self.end - 1 - self.offset)
 
 
 class BulkRestorer:
-    """Restores partitions of any tables, with a consumer of its own that is in no group."""
+    """Restores partitions of tables with a separate consumer that belongs to no group."""
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
 
     async def restore(self, behind: Mapping[TopicPartition, Behind], note: Callable[[], None]) -> None:
-        """Read each changelog up to its end, and advance each `offset` with what its store holds.
+        """Read each changelog up to its end and write it to its store. Advance each `offset` after the write.
 
-        Calls `note` after such an advance. An error is logged and ends the bulk restore: the stores hold what their
-        offsets say. When it is cancelled, it ends after the write under way.
+        Calls `note` after each advance. An error is logged and ends the bulk restore; each store then holds its
+        changelog up to its offset. A cancelled restore ends after the write in progress.
         """
         began, before = monotonic(), _remaining(behind)
         log.info("%s changelog records to restore in bulk, from %s partitions", before, len(behind))
@@ -94,7 +96,7 @@ class BulkRestorer:
                 consumer.seek(partition, each.offset + 1)
             await _follow(consumer, behind, note)
         finally:
-            # aiokafka's stop raises CancelledError where a fetch is scheduled and has not begun.
+            # aiokafka's stop raises CancelledError if a fetch is scheduled but has not begun.
             with suppress(asyncio.CancelledError):
                 await consumer.stop()
 
@@ -116,8 +118,8 @@ async def _follow(
             if batches:
                 await _write(behind, batches)
                 note()
-            # The position, not the last record, says how far a partition is read: the records at its end may be gone
-            # by compaction, or be markers of transactions. The stored offset stays at the last record.
+            # The consumer's position shows how far a partition is read. The last record does not: compaction may have
+            # removed the records at the end, or they are transaction markers. The stored offset is the last record's.
             reached = {partition: await consumer.position(partition) for partition in unread}
             if any(reached[partition] > positions[partition] for partition in unread):
                 stalled.reschedule(asyncio.get_running_loop().time() + STALLED_S)
@@ -133,7 +135,7 @@ async def _write(
     try:
         await asyncio.shield(writing)
     finally:
-        # Whoever cancels closes the stores next. The thread must have ended by then, however often it is cancelled.
+        # After a cancellation the caller closes the stores. So wait for the thread, even if cancelled again meanwhile.
         while not writing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({writing})

@@ -1,7 +1,8 @@
-"""A table's values in RocksDB: one database a partition, over rocksdict, as the store of a Faust table.
+"""Store of a Faust table in RocksDB, over rocksdict: one database for each partition.
 
-Faust's own rocksdict store loses its options when a database is opened again, gives each partition a block cache of
-2 GiB, and leaves closing to the garbage collector, so that the lock outlives the store. This one does none of that.
+Faust's own rocksdict store loses its options when a database is opened again. It gives each partition a block cache of
+2 GiB. It leaves closing to the garbage collector, so a database stays locked after its store is gone. This store keeps
+its options, shares one cache, and closes its databases itself.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from faust.types import TP, AppT, CollectionT, EventT
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 OFFSET_KEY = b"\xffchangelog-offset"
-"""Where a database keeps the last changelog offset that it holds. No key is like it: they are UTF-8."""
+"""Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF."""
 
 OFFSET_EVERY = 256
-"""Delivered records between two writes of that offset: a restart reads at most so many records again."""
+"""Delivered records between two writes of that offset. After a crash at most so many records are read again."""
 
 PROPERTIES = {
     "keys": "rocksdb.estimate-num-keys",
@@ -36,7 +37,7 @@ HITS, MISSES = TICKERS = ("rocksdb.block.cache.hit", "rocksdb.block.cache.miss")
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """Where a table's databases lie and what they may use: one block cache for all of a worker's tables."""
+    """Directory of a table's databases and their memory. All tables of a worker share one block cache."""
 
     directory: Path
     cache: Cache
@@ -45,7 +46,7 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What RocksDB says of a table's databases together; hits and misses since the process started, in blocks."""
+    """RocksDB's figures for all databases of a table. Hits and misses count blocks since the process started."""
 
     keys: int = 0
     live_bytes: int = 0
@@ -58,12 +59,12 @@ class Figures:
 
 
 def shared_cache(size_bytes: int) -> Cache:
-    """Make the block cache that all databases of a worker share."""
+    """Create the block cache that all databases of a worker share."""
     return Cache(size_bytes)
 
 
 def database_options(cache: Cache, write_buffer_bytes: int) -> Options:
-    """Return the options of a table's databases. What shares them counts its statistics together."""
+    """Return the options of a table's databases. Databases with the same options object share their statistics."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_bloom_filter(10, block_based=False)
@@ -80,13 +81,13 @@ def database_options(cache: Cache, write_buffer_bytes: int) -> Options:
 
 
 def open_database(path: Path, options: Options) -> Rdict:
-    """Open or create one partition's database. The options hold when it is opened again."""
+    """Open or create the database of a partition. The options also apply to a database that is opened again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return Rdict(str(path), options, column_families={"default": options}, access_type=AccessType.read_write())
 
 
 class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
-    """Databases of the partitions that this worker owns, opened when they are first needed."""
+    """Databases of the owned partitions, opened at first use."""
 
     logger = logging.getLogger("faust.stores")
 
@@ -101,38 +102,40 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._unwritten: dict[int, int] = {}
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Read the value of each key, None where there is none."""
-        # One read a key: RocksDB's multi-get takes a third longer for keys that lie in the memtable or the cache.
+        """Return the value of each key, None if there is none."""
+        # One read for each key: RocksDB's multi-get takes a third longer for keys in the memtable or the cache.
         get = self._database(partition).get
         return [get(key) for key in keys]
 
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write values in one batch. They survive the process at once, the machine by the changelog."""
+        """Write values in one batch. RocksDB survives the process, and the changelog survives the machine."""
         write = WriteBatch(raw_mode=True)
         for key, value in values:
             write.put(key, value)
         self._database(partition).write(write)
 
     def note_delivered(self, partition: int, offset: int, records: int = 1) -> None:
-        """Remember that the changelog holds everything written here up to `offset`, `records` more than before."""
+        """Record that the changelog holds everything written here up to `offset`, `records` more than before."""
+        # The stored offset may be too small: recovery then reads some records again. It must not be too large: recovery
+        # would skip records that the store lacks. So it follows the deliveries.
         if partition not in self._databases:
-            return  # another worker's by now
+            return  # the partition has gone to another worker
         self._delivered[partition] = max(offset, self._delivered.get(partition, -1))
         self._unwritten[partition] = self._unwritten.get(partition, 0) + records
         if self._unwritten[partition] >= OFFSET_EVERY:
             self._write_offset(partition)
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """Return the changelog offset from which recovery may go on, None for a new database."""
+        """Return the changelog offset up to which the database is complete, None for a new database."""
         value = self._database(tp.partition).get(OFFSET_KEY)
         return None if value is None else int(value)
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
-        """Write the changelog offset that the database holds."""
+        """Store the changelog offset up to which the database is complete."""
         self._database(tp.partition).put(OFFSET_KEY, str(offset).encode())
 
     def discard_if_ahead(self, tp: TP, end: int) -> bool:
-        """Delete a database that is ahead of its changelog, which was made anew: recovery would hang. Tell whether."""
+        """Delete a database that is ahead of its recreated changelog: recovery would hang. Return whether it was."""
         persisted = self.persisted_offset(tp)
         if persisted is None or persisted < end:
             return False
@@ -151,7 +154,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     def apply_changelog_batch(
         self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
-        """Write records of the changelog that the databases do not hold yet, each partition's as `restore` does."""
+        """Write changelog records that the databases lack, together with their offsets."""
         held: dict[int, int] = {}
         values: dict[int, dict[bytes, bytes | None]] = {}
         offsets: dict[int, int] = {}
@@ -160,7 +163,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             partition = message.partition
             if partition not in held:
                 held[partition] = int(self._database(partition).get(OFFSET_KEY) or -1)
-            # Faust may still have records that it read before a bulk restore of the same partition passed them.
+            # Skip records that Faust read before a bulk restore passed them: older values must not replace newer ones.
             if message.offset > held[partition]:
                 values.setdefault(partition, {})[message.key] = message.value
                 offsets[partition] = max(message.offset, offsets.get(partition, -1))
@@ -168,7 +171,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             self.restore(partition, values[partition], offset)
 
     def restore(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
-        """Write the newest values of the changelog up to `offset`, None for what was deleted, and that offset.
+        """Write the newest values of the changelog up to `offset`, and the offset. The value None deletes a key.
 
         The write is atomic. Any thread may call this for a partition whose database is open.
         """
@@ -182,7 +185,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._databases[partition].write(write)
 
     def figures(self) -> Figures:
-        """Ask RocksDB about the databases that are open."""
+        """Return RocksDB's figures for the open databases."""
         ticks = _ticks(self._database_options.get_statistics() or "")
         return Figures(
             **{field: self._sum(name) for field, name in PROPERTIES.items()},
@@ -194,24 +197,24 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Close what went to another worker."""
+        """Close the databases of revoked partitions."""
         topics = self.table.changelog_topic.topics
         for tp in revoked:
             if tp.topic in topics:
                 self._close(tp.partition)
 
     async def stop(self) -> None:
-        """Close every database, so that its lock is free when the process goes on or ends."""
+        """Close all databases and so release their locks."""
         for partition in list(self._databases):
             self._close(partition)
         await super().stop()
 
     async def need_active_standby_for(self, tp: TP) -> bool:
-        """Each worker has its own directory: a standby has to read the changelog."""
+        """Return True: each worker has its own directory, so a standby has to read the changelog."""
         return True
 
     def reset_state(self) -> None:
-        """Delete every database of this table."""
+        """Delete all databases of this table."""
         for partition in list(self._databases):
             self._close(partition)
         shutil.rmtree(self._options.directory, ignore_errors=True)
@@ -227,12 +230,13 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         return database
 
     def _sum(self, name: str) -> int:
-        # A copy: the scorer's thread may open a database meanwhile.
+        # Copy the values: the scorer's thread may open a database meanwhile.
         return sum(int(each.property_int_value(name) or 0) for each in list(self._databases.values()))
 
     def _write_offset(self, partition: int) -> None:
         self._unwritten[partition] = 0
         database = self._databases[partition]
+        # A restore may have stored a higher offset meanwhile.
         offset = max(self._delivered[partition], int(database.get(OFFSET_KEY) or -1))
         database.put(OFFSET_KEY, str(offset).encode())
 
@@ -246,7 +250,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         database.close()
         del self._databases[partition]
 
-    # The mapping that Faust's tables are: used to look around, never on an event's path.
+    # Mapping interface of Faust's tables, for inspection. The message paths do not use it.
 
     def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
         for database in self._databases.values():
@@ -277,8 +281,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         """Refuse: the changelog is the backup."""
         raise NotImplementedError("the changelog is the backup")
 
-    # Faust's table writes without a partition, which a database needs. A write by that way is a mistake in our code,
-    # and fails here, at once.
+    # Faust's table writes without a partition, but a database belongs to one. Such a write is an error in this project.
 
     def _set(self, key: bytes, value: bytes | None) -> None:
         raise NotImplementedError("values are written with their partition: put_many")

@@ -1,7 +1,7 @@
-"""A table of bytes: Faust restores it from its changelog; the paths of messages read and write it directly.
+"""Faust table of bytes. Faust assigns it and restores it from its changelog; the message paths read and write RocksDB.
 
-A write through Faust's own table costs 260 µs of CPU, most of it bookkeeping that these paths do not need. What is kept
-is the contract: the store first, then the changelog, and a message is acknowledged when both have what it changed.
+A write through Faust's own table takes 260 µs of CPU, mostly for bookkeeping that these paths do not need. They keep
+its contract: write the store first, then the changelog, and acknowledge a message after the brokers have its changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from streams.state.rocksdb import Figures, PartitionedStore, StoreOptions
 
 
 class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
-    """Bytes by key, one RocksDB a partition, with a compacted changelog."""
+    """Table of bytes by key, with one RocksDB database for each partition and a compacted changelog."""
 
     logger = logging.getLogger("faust.tables")
 
@@ -36,22 +36,22 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         return PartitionedStore("rocksdb:", self.app, self, options=self._store_options)
 
     def figures(self) -> Figures:
-        """Return what RocksDB says of the table's databases."""
+        """Return RocksDB's figures for all databases of the table."""
         return self.data.figures() if self._data is not None else Figures()
 
     def read_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the bytes of each key, None where there are none."""
+        """Return the value of each key, None if there is none."""
         store: PartitionedStore = self.data
         return store.get_many(partition, keys)
 
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store values in one write. Their messages may be acknowledged only when the changelog has them as well."""
+        """Store values in one write. Acknowledge their messages only after `log_many` has delivered the values too."""
         self.data.put_many(partition, values)
 
     async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> list[Sent]:
-        """Send values that were stored to the changelog; it has them when every future has ended."""
-        # Two writers of a partition must not overtake each other while the producer waits for room: the changelog
-        # must not go back in time.
+        """Send stored values to the changelog. The brokers have them when all returned futures are complete."""
+        # aiokafka's producer may send a later record before one that waits for room in its buffer. The lock keeps the
+        # values of a partition in order: an older profile must not replace a newer one in the changelog.
         async with self._in_order[partition]:
             sent = await self._producer.send_all(self._changelog, partition, values)
         store = self.data

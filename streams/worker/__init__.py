@@ -1,1 +1,1 @@
-"""The room of Faust: a worker's life and the paths of its messages."""
+"""The worker: life cycle, message paths and workarounds for Faust."""

@@ -1,7 +1,8 @@
-"""The path of what shoppers do, once an interval: item transitions to the items' owners, sessions to every worker.
+"""The path of behaviour: sends item transitions and sessions once an interval.
 
-Sent event by event, each action would wake up the owner of its item, and a worker spends most of its CPU on waking up.
-So the transitions to the items of one partition go together.
+Item transitions go to the owners of their items, sessions to all workers. One message for each action would wake the
+consumer of the item's owner each time, and that costs more CPU than counting. So the transitions to the items of one
+partition share messages.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ from streams.contracts.messages import Approach
 from streams.kafka.producer import BatchProducer, Record, partition_of
 
 PARTITION = 0
-"""The topic of sessions has one: every worker reads it whole."""
+"""The only partition of the sessions topic: every worker reads the whole topic."""
 TOGETHER = 32
-"""Transitions in one message: their owner folds them in about a millisecond."""
+"""Most transitions in one message. Their owner folds them in about a millisecond."""
 
 
 @dataclass(slots=True, kw_only=True)
 class BehaviourPath:
-    """Publishes item transitions and the sessions that went on, and acknowledges the events behind them only then.
+    """Publisher of item transitions and of the sessions that changed.
 
-    So a crash loses none: the events are read, and what they say is published, again.
+    An event is acknowledged after the brokers have its transition and its session. After a crash the event is read and
+    published again, so none is lost.
 
     Attributes:
-        sessions: what changed since it was last published.
+        sessions: sessions that changed since the last publication.
         partitions: number of partitions of the topic of item pairs.
         acknowledge: called for answered events, in their order.
     """
@@ -48,9 +50,9 @@ class BehaviourPath:
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def observe(self, transitions: Iterable[Approach], sessions: Iterable[SessionItems]) -> None:
-        """Take over what events say of their items and sessions, before they are answered.
+        """Collect the transitions and sessions of events, before `answered` is called for these events.
 
-        Those of replays are published again: the crash may have come before.
+        The transitions and sessions of replays are collected too: a crash may have prevented their first publication.
         """
         for session in sessions:
             self.sessions.observe(session)
@@ -59,12 +61,16 @@ class BehaviourPath:
             self._transitions.setdefault(partition, []).append(transition)
 
     def answered(self, messages: Sequence[Message]) -> None:
-        """Take events that are done, but for what they say of their items and sessions."""
+        """Collect events whose lists and profiles are delivered. The next `publish` acknowledges them."""
         self._answered += messages
 
     async def publish(self) -> None:
-        """Send what was observed, in its order: the owners of the items count by offset."""
+        """Send everything collected and wait until the brokers have it. Then acknowledge the answered events."""
+        # The lock keeps publications in order. The owner of an item skips offsets at or below the last one that it
+        # counted, so an older transition behind a newer one would never be counted.
         async with self._publishing:
+            # No await between these three lines: every event in `answered` was observed before, so its transition is
+            # part of this publication. An event that is answered from here on waits for the next one.
             changed = self.sessions.take_changed()
             transitions, self._transitions = self._transitions, {}
             answered, self._answered = self._answered, []
@@ -81,5 +87,5 @@ class BehaviourPath:
 
 
 def record(session: SessionItems) -> Record:
-    """Return a session's key on the topic, and its message."""
+    """Return a session's key and message."""
     return session.key.to_bytes(8, "big"), serde.encode_msgpack(session)

@@ -1,7 +1,8 @@
-"""Messages between being read and being acknowledged: taken in batches, acknowledged in the order in which they came.
+"""Checkpoint: tracks messages from read to acknowledged. They are taken and acknowledged in batches, oldest first.
 
-Faust commits past a message that is still under way if a later one of its partition is acknowledged first. So batches
-are acknowledged from the oldest on, each only when everything that its messages caused is with the brokers.
+If a later message of a partition is acknowledged first, Faust commits past a message that is still in flight, and a
+crash would lose that message. So a batch is acknowledged only after the brokers have everything that its messages
+caused, and after all batches before it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Placed(Protocol):
-    """A message of a partition."""
+    """Message of a partition."""
 
     @property
     def topic(self) -> str:
@@ -31,13 +32,13 @@ M = TypeVar("M", bound=Placed)
 
 @dataclass(eq=False, slots=True)
 class Batch(Generic[M]):
-    """Messages that are processed together, those of each partition in their order.
+    """Messages that are processed together. Those of each partition are in their order.
 
     Attributes:
-        messages: at least one.
-        waited_s: how long each of them waited to be taken, in seconds.
-        taken_s: when they were taken, by `time.monotonic`.
-        done: whether everything that they caused is with the brokers.
+        messages: the messages, at least one.
+        waited_s: seconds that each message waited to be taken.
+        taken_s: time at which they were taken, by `time.monotonic`.
+        done: whether the brokers have everything that the messages caused.
     """
 
     messages: list[M]
@@ -50,12 +51,12 @@ class Batch(Generic[M]):
 
 
 class Checkpoint(Generic[M]):
-    """The messages of some topics from being read to being acknowledged.
+    """Messages of some topics from read to acknowledged. The event loop owns this object; it needs no lock.
 
     Args:
-        limit: how many may be here; who puts one more waits.
-        acknowledge: called for the messages of each batch, in the order of their partitions.
-        on_error: called with the error of a delivery that failed. Its batch and those after it are never acknowledged.
+        limit: number of messages above which `put` waits.
+        acknowledge: called for the messages of each batch, in the order in which the batches were taken.
+        on_error: called with the error of a failed delivery. Its batch and later ones are never acknowledged.
     """
 
     def __init__(
@@ -74,8 +75,8 @@ class Checkpoint(Generic[M]):
         return self._count
 
     async def put(self, message: M) -> None:
-        """Take in a message that was read; wait until there is room for the next one."""
-        # The message counts before there is room for it: a drain waits for it, and it keeps its place.
+        """Add a message that was read. Wait while the checkpoint holds more than `limit` messages."""
+        # Add the message before waiting: a drain then includes it, and it keeps its place in the partition's order.
         self._waiting.append((message, monotonic()))
         self._count += 1
         self._empty.clear()
@@ -85,7 +86,7 @@ class Checkpoint(Generic[M]):
             await self._room.wait()
 
     async def take(self, most: int) -> Batch[M]:
-        """Return the messages that wait, `most` at the most; wait only while there is none."""
+        """Return the waiting messages, at most `most`. Wait only while there are none."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
@@ -96,8 +97,9 @@ class Checkpoint(Generic[M]):
         return batch
 
     def finish(self, batch: Batch[M]) -> None:
-        """Note that everything a batch caused is delivered."""
+        """Record that everything a batch caused is delivered, and acknowledge all batches that are now due."""
         batch.done = True
+        # Later batches may be done first. They stay in the queue until all batches before them are done.
         while self._batches and self._batches[0].done:
             oldest = self._batches.popleft()
             self._count -= len(oldest)
@@ -110,9 +112,10 @@ class Checkpoint(Generic[M]):
     def finish_when(
         self, batch: Batch[M], deliveries: Iterable[asyncio.Future[Any]], then: Callable[[], None] | None = None
     ) -> None:
-        """Finish a batch once all `deliveries` have ended well, then call `then`."""
+        """Finish a batch after all `deliveries` have succeeded, then call `then`."""
 
         def finish(delivered: asyncio.Future[Any]) -> None:
+            # A cancelled delivery is part of a stop: the batch stays unacknowledged and is read again.
             if delivered.cancelled() or isinstance(error := delivered.exception(), asyncio.CancelledError):
                 return
             if error is not None:
@@ -125,7 +128,7 @@ class Checkpoint(Generic[M]):
         asyncio.gather(*deliveries).add_done_callback(finish)
 
     def oldest(self) -> Mapping[tuple[str, int], M]:
-        """Return the oldest message here of each partition that has one."""
+        """Return the oldest unacknowledged message of each partition that has one."""
         found: dict[tuple[str, int], M] = {}
         for batch in self._batches:
             for message in batch.messages:
@@ -135,7 +138,7 @@ class Checkpoint(Generic[M]):
         return found
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait until no message is here; return False if `timeout_s` seconds were not enough."""
+        """Wait until all messages are acknowledged. Return False after `timeout_s` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._empty.wait()

@@ -1,12 +1,12 @@
-"""Faust's consumer and recovery, mended where they would pass over messages at a rebalance, or leave them waiting.
+"""Subclasses of Faust's consumer and recovery, with workarounds: no message is skipped, and none waits for a timeout.
 
-Faust lets messages flow while it still seeks to the committed offsets: what comes in between is taken from the queues
-of the agents again, but counts as read, so it is neither served nor read again. Here nothing flows before the seek is
-done, and a partition that has no committed offset yet is sought as well.
+Faust lets messages flow while it still seeks to the committed offsets. Messages that arrive in between are taken out of
+the agents' queues again, but Faust counts them as read, so they are never processed. Here messages flow only after the
+seek, and partitions without a committed offset are sought as well.
 
-The client asks a broker for one answer at a time, and not for partitions whose messages it has but were not taken yet.
-Where all that have traffic are left out, the broker sits on that question for as long as the client lets it, and what
-comes meanwhile waits: Faust lets it for 1.5 s.
+aiokafka has one fetch in progress for each broker, and leaves out partitions whose messages it holds but Faust has not
+taken. If a fetch leaves out all partitions with traffic, the broker keeps it for `fetch_max_wait_ms`, and new messages
+wait. Faust sets this to 1.5 s.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from mode.services import WaitResults
 from streams.state.restore import Behind
 
 FETCH_WAIT_MS = 200
-"""How long a broker may wait for messages; an idle worker asks it so often."""
+"""Milliseconds that a broker may keep a fetch. An idle worker fetches once in this time."""
 FAR_BEHIND = 1000
-"""Changelog records to restore, of all tables together, from which on they are restored in bulk: for fewer, Faust's
-reader is faster than a connection of its own."""
+"""Missing changelog records, of all tables together, from which the bulk restore runs. For fewer, Faust's reader is
+faster than another connection."""
 FETCH_PAUSE_S, LONGEST_FETCH_PAUSE_S = 0.003, 0.020
-"""Seconds between an answer with messages and the next question.
+"""Shortest and longest pause between a fetch with messages and the next fetch, in seconds.
 
-A question costs several times what an event costs. Without the pause each message gets an answer of its own, and the
-next question leaves out its partition, as the client asks only for partitions whose messages were taken.
+A fetch costs several times as much as an event. Without a pause each message is fetched alone. The next fetch would
+also leave out the message's partition, because the client asks only for partitions whose messages were taken.
 """
 PAUSE_A_MESSAGE_S = 0.002
-"""Seconds that each message of the last answer adds to the shortest pause, up to the longest: under load the messages
-of several milliseconds share a question, and the batch that they make shares the cost of its pass."""
+"""Pause for each message of the last fetch, within these limits, in seconds. Under load the messages of several
+milliseconds share a fetch and form one batch."""
 LEAVE_S = 10.0
-"""How long a worker that stops may take to leave its group: to end a rebalance it takes about four seconds."""
+"""Seconds that a stopping worker may take to leave its group. During a rebalance it takes about four."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
-    """The thread that talks to the brokers; a question of its client is answered soon."""
+    """Thread that talks to the brokers, with short fetches."""
 
     logger = logging.getLogger("faust.consumer")
     _taken = 0
@@ -58,7 +58,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return client
 
     async def on_start(self) -> None:
-        """Start the client, its fetcher mended."""
+        """Start the client and patch its fetcher."""
         await super().on_start()
         mend_fetcher(self._consumer._fetcher, self._pause_s)
 
@@ -68,16 +68,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return records
 
     def _pause_s(self) -> float:
-        """Return how long to pause after an answer, by the messages that were taken since the one before."""
+        """Return the pause after a fetch, by the number of messages taken since the one before."""
         taken, self._taken = self._taken, 0
         return min(max(taken * PAUSE_A_MESSAGE_S, FETCH_PAUSE_S), LONGEST_FETCH_PAUSE_S)
 
     def fetched_to(self, tp: TP) -> int:
-        """Return the offset up to which a partition was taken from its log, 0 where that is not known.
+        """Return the offset up to which a partition was taken from its log, 0 if unknown.
 
-        What lies there may be no message: the marker that ends a transaction is none.
+        The offset can be that of a transaction marker, which is not a message.
         """
-        # Another thread asks than the one that writes here: each is read once.
+        # The event loop calls this while the consumer's thread writes: read each attribute once.
         consumer = self._consumer
         subscription = consumer._subscription.subscription if consumer is not None else None
         assignment = subscription and subscription.assignment
@@ -86,7 +86,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return int(position or 0)
 
     async def on_thread_stop(self) -> None:
-        """Leave the group; a client that is still joining it may wait for ever, and is left behind with the process.
+        """Leave the group. A client that is still joining its group may never leave it: give up after `LEAVE_S`.
 
         An error here would leave the event loop waiting for this thread for ever.
         """
@@ -94,19 +94,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             async with asyncio.timeout(LEAVE_S):
                 await super().on_thread_stop()
         except TimeoutError:
-            self.log.warning("the group was not left within %s s: it notices by the session timeout", LEAVE_S)
+            self.log.warning("the group was not left within %s s: the brokers remove this member by timeout", LEAVE_S)
         except asyncio.CancelledError:
-            # The client cancels its questions, and passes on the error of one that was not asked yet. By then it has
-            # left the group; its connections close with the process.
-            self.log.debug("the client stopped amid a question")
+            # aiokafka cancels its requests, and raises the cancellation of one that was not sent yet. The client has
+            # left the group by then. Its connections close with the process.
+            self.log.debug("the client stopped while a request was waiting to be sent")
 
 
 def mend_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
-    """Make the client's fetcher pause after each answer that has messages, and ask again at once after the pause.
+    """Make aiokafka's fetcher pause after each fetch with messages, and wake it once more after the fetch.
 
-    The fetcher forgets that it is asking a broker in a callback after the end of the question. If messages are taken at
-    that very moment, it looks before the callback has run: it finds the broker still busy and the question ended, and
-    sleeps for 200 ms although all partitions wait. So it is woken once more, after that callback.
+    The fetcher forgets a finished fetch in a done callback. If messages are taken just before this callback runs, the
+    fetcher wakes too early: it starts no fetch, because the broker still counts as busy, and it no longer waits for the
+    finished one. It then sleeps for 200 ms while messages wait in the brokers. The second wake-up, which comes after
+    the callback, prevents this.
     """
     ask = fetcher._proc_fetch_request
 
@@ -116,13 +117,13 @@ def mend_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
     async def ask_and_pause(*arguments: Any) -> Any:
         has_messages = await ask(*arguments)
         if has_messages:
-            # The fetcher itself wakes those who wait for messages when this returns, which is too late.
+            # The fetcher wakes waiting readers only when this coroutine returns. Wake them before the pause instead.
             for waiter in fetcher._fetch_waiters:
                 fetcher._notify(waiter)
-            # Like the question itself: the fetcher cancels it when it closes, and expects no error of that.
+            # The fetcher cancels this task when it closes, and expects it to end without an error, as a fetch does.
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(pause_s())
-        # It runs right before the callback, and what it wakes runs after both.
+        # `wake` runs just before the done callback, and whatever it wakes runs after both.
         asyncio.get_running_loop().call_soon(wake)
         return has_messages
 
@@ -130,7 +131,7 @@ def mend_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
-    """A consumer whose every partition goes back to where the group stands."""
+    """Consumer that starts each assigned partition at its committed offset, or at the beginning of its log."""
 
     logger = logging.getLogger("faust.consumer")
     _begins: Mapping[TP, int] = {}
@@ -143,10 +144,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         self._fetching = asyncio.Lock()
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets; where nothing is committed yet, to the beginning.
+        """Seek to the committed offsets, and to the beginning of partitions without one.
 
-        Not while messages are fetched: those of a fetch that began before the seek and ended after it would be taken
-        for what follows the committed offsets. Faust counts what lies between as read, and drops it when it comes.
+        The lock excludes a fetch in progress. Messages that were fetched before the seek would be handed on as if they
+        followed the committed offsets. Faust would then count the messages in between as read, and drop them later.
         """
         async with self._fetching:
             await super().perform_seek()
@@ -155,18 +156,21 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
             if unread:
                 await self.seek_wait(self._begins)
 
-    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust has it
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - signature of Faust
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         async with self._fetching:
-            # Where the flow stopped again, Faust would wait here for its end, which waits for a seek.
+            # If the flow has stopped meanwhile, return nothing. Faust's method would wait for the flow with the lock
+            # held, and the flow waits for a seek, which needs the lock.
             return await super()._wait_next_records(timeout) if self.flow_active else ({}, set())
 
-    async def wait_first(self, *waits: Any, timeout: Any = None) -> WaitResults:  # noqa: ASYNC109 - Faust has it
-        """Hand a message on at once where nothing holds it up; Faust makes four tasks for each message instead.
+    async def wait_first(self, *waits: Any, timeout: Any = None) -> WaitResults:  # noqa: ASYNC109 - signature of Faust
+        """Hand a message to its agent without creating tasks, if nothing holds it up.
 
-        The first of `waits` hands the message to its agent, the other one ends when the flow of messages stops. Only
-        where the agent's queue is full, or the flow has stopped, there is something to wait for.
+        The first of `waits` hands the message over, the second one ends when the flow of messages stops. Faust creates
+        four tasks for each message. But there is something to wait for only if the agent's queue is full or the flow
+        has stopped. So this method starts the coroutine itself. If the coroutine ends at once, the message is handed
+        on. If it waits for something, it goes on in a task, as in Faust.
         """
         delivery, *others = waits
         if not asyncio.iscoroutine(delivery) or self.suspend_flow.is_set():
@@ -182,16 +186,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         return await super().wait_first(_Started(delivery, awaited), *others, timeout=timeout)
 
     def position_of(self, tp: TP) -> int:
-        """Return the offset from which the group would go on: the committed one, else where the log begins."""
+        """Return the offset from which the group would go on: the committed one, else the beginning of the log."""
         return int(self._committed_offset[tp] or self._begins.get(tp) or 0)
 
     def fetched_to(self, tp: TP) -> int:
-        """Return the offset up to which a partition was taken from its log, 0 where that is not known."""
+        """Return the offset up to which a partition was taken from its log, 0 if unknown."""
         return int(self._thread.fetched_to(tp))
 
 
 class _Started:
-    """A coroutine that was started outside a task and waits for `awaited`; a task can await this to go on with it."""
+    """Coroutine that was started outside a task and waits for `awaited`. A task can await this object to go on."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], awaited: Any) -> None:
         self._coroutine = coroutine
@@ -200,10 +204,10 @@ class _Started:
     def __await__(self) -> Generator[Any, Any, None]:
         awaited = self._awaited
         while True:
-            # What the coroutine waits for goes to the task's loop, and what comes of it back to the coroutine.
+            # Hand everything that the coroutine waits for to the task, and each result or error back to the coroutine.
             try:
                 sent = yield awaited
-            except BaseException as error:  # noqa: BLE001 - the coroutine decides about it
+            except BaseException as error:  # noqa: BLE001 - the coroutine handles it
                 step = partial(self._coroutine.throw, error)
             else:
                 step = partial(self._coroutine.send, sent)
@@ -214,10 +218,10 @@ class _Started:
 
 
 class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
-    """A recovery from what the changelog still explains; no event flows until its partition is where it should be.
+    """Recovery of tables with a bulk restore first. No event flows before its partition is at the right offset.
 
-    Before Faust's reader begins, tables that are far behind are restored in bulk. That is a head start: Faust's reader
-    begins at the offsets that the stores hold then, and decides when a table is up to date.
+    Tables that miss many records are restored in bulk before Faust's reader begins. The bulk restore never decides that
+    a table is up to date: Faust's reader goes on from the stored offsets, and decides.
     """
 
     logger = logging.getLogger("faust.recovery")
@@ -228,10 +232,11 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         self._may_restore = asyncio.Event()
 
     async def end_bulk_restore(self) -> None:
-        """Stop the bulk restore, and start none before the next assignment: after this, databases may be closed."""
+        """Stop the bulk restore, and start none before the next assignment. Databases may be closed after this."""
         self._may_restore.clear()
         if self._restoring is not None:
             self._restoring.cancel()
+            # The restore ends after its write in progress. A write to a closed database would fail.
             await asyncio.wait({self._restoring})
 
     async def on_stop(self) -> None:
@@ -242,19 +247,21 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Start a recovery of the new assignment, with a bulk restore; none if Faust drops an outdated assignment."""
+        """Start the recovery of a new assignment and allow a bulk restore, unless Faust drops the assignment as old."""
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
         if self.signal_recovery_start.is_set():
             self._may_restore.set()
 
-    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109 - Faust has it
-        # Faust limits each step of a recovery to 90 s. At the limit it leaves its loop of recoveries without an error,
-        # and the worker never serves. A bulk restore may take longer, and other steps repeat their requests.
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109 - signature of Faust
+        # Faust limits each step of a recovery to 90 s. At the limit its recovery loop ends without an error, and the
+        # worker never serves. A bulk restore may take longer. The other steps repeat their requests themselves.
         await super()._wait(coro)
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
-        # Here, and not where a rebalance tells the store: a question to the consumer's thread from there hangs if the
-        # worker is told to stop meanwhile, as either thread waits for the other.
+        # Recovery hangs if a store is beyond the end of its changelog: the changelog was recreated. Such a store is
+        # deleted here and restored from the beginning.
+        # This is not done in the store's `on_rebalance`: a request to the consumer's thread from there hangs if the
+        # worker is stopped meanwhile, because each thread then waits for the other.
         await super()._build_highwaters(consumer, tps, destination, title)
         if title == "active":
             for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():
@@ -267,13 +274,13 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await super()._build_offsets(consumer, tps, destination, title)
 
     async def _restore_in_bulk(self) -> None:
-        """Restore what is behind, up to the ends that Faust has just asked for."""
+        """Restore missing records up to the ends that Faust has just asked for."""
         if not self._may_restore.is_set() or self.signal_recovery_start.is_set():
             return  # another assignment is coming
         behind: dict[TopicPartition, Behind] = {}
         for tp in self.active_tps:
             store, last = self.tp_to_table[tp].data, self.active_highwaters[tp]
-            offset = store.persisted_offset(tp)  # opens the database, which must not happen in the restorer's thread
+            offset = store.persisted_offset(tp)  # opens the database here: the restorer's thread must not open it
             offset = -1 if offset is None else offset
             if offset < last:
                 behind[TopicPartition(*tp)] = Behind(store, offset, last + 1)
@@ -288,24 +295,24 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
                 self._active_events_received_at[tp] = now
             self._last_flush_at = now
 
-        # Faust's reader would count records of an earlier assignment as progress of this one.
+        # Faust's reader would count queued records of an earlier assignment as progress of this one.
         self.tables.changelog_queue.clear()
         note()
         self._restoring = asyncio.create_task(self.app.restorer.restore(behind, note))
         await asyncio.wait({self._restoring})
         note()
         if not self._may_restore.is_set():
-            # A rebalance closes databases now. This recovery must not go on; the next one begins at this signal.
+            # A rebalance closes the databases now, so this recovery must not go on. The next one starts at this signal.
             await self.signal_recovery_start.wait()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Stop the flow of the changelog; Faust resumes it when it has sought."""
+        """Stop the flow of messages before Faust seeks to the committed offsets. Faust resumes it after the seek."""
         self.app.consumer.stop_flow()
         await super().on_recovery_completed(generation_id)
 
 
 class Tables(TableManager):  # type: ignore[misc]  # Faust is untyped
-    """The tables, recovered by `SeekingRecovery`."""
+    """Faust's table manager with `SeekingRecovery`."""
 
     logger = logging.getLogger("faust.tables")
     _recovery: SeekingRecovery | None

@@ -1,4 +1,4 @@
-"""How Faust reaches the brokers: the settings as Faust's broker address and credentials."""
+"""Broker settings as Faust's broker address and credentials."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from streams.kafka.clients import tls_context
 
 
 def broker_url(settings: BrokerSettings) -> str:
-    """All brokers as one Faust address: `kafka://a:9092;kafka://b:9092`."""
+    """Return all brokers as one Faust address: `kafka://a:9092;kafka://b:9092`."""
     return ";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(","))
 
 
 def broker_credentials(settings: BrokerSettings) -> SASLCredentials | SSLCredentials | None:
-    """Faust's credentials, or None where the brokers ask for nothing."""
+    """Return Faust's credentials, or None if the brokers require none."""
     context: ssl.SSLContext | None = tls_context(settings)
     if settings.uses_sasl:
         return SASLCredentials(

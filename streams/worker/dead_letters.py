@@ -1,4 +1,4 @@
-"""Dead letters: messages that cannot be served go back to their producers, with the reason and their bytes."""
+"""Dead letters: refused messages with the reason and their bytes, for their producers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from streams.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """Describes refused messages on the topic of dead letters. Neither key nor value ever reaches the log."""
+    """Publisher of refused messages on the topic of dead letters. Neither key nor value is ever logged."""
 
     producer: BatchProducer
     metrics: Metrics
     topic: str
 
     async def send(self, message: Message, refusal: InvalidEvent) -> asyncio.Future[RecordMetadata]:
-        """Send the message's dead letter; the future ends when the brokers have it."""
+        """Send the message's dead letter. The future completes when the brokers have it."""
         letter = DeadLetter(
             topic=message.topic,
             partition=message.partition,
@@ -42,7 +42,8 @@ class DeadLetters:
         self.metrics.dead_letters.labels(refusal.reason).inc()
         data = serde.encode_json(letter)
         if len(data) > LARGEST_MESSAGE:
-            # In base64 it is a third longer than it was. A letter that no broker takes would stop the worker for ever.
+            # Base64 makes key and value a third longer. Brokers refuse a larger letter, which would stop the worker at
+            # each start. The message itself is still at its offset.
             detail = f"{letter.detail}; the message is too large to be repeated here"
             data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
             return await self.producer.send(self.topic, None, data)

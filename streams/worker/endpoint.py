@@ -1,4 +1,4 @@
-"""What operators and probes ask a worker: /metrics, /livez, /readyz. Nothing else is served, nothing is changed."""
+"""HTTP endpoint for operators and probes: /metrics, /livez, /readyz. It is read-only."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers several at once: a slow scrape must not fail a probe."""
+    """Server with a thread for each request: a slow scrape must not fail a probe."""
 
     daemon_threads = True
 
 
 class _Handler(WSGIRequestHandler):
-    """Keeps requests out of the log, and one that stops half-way out of everybody's way."""
+    """Request handler without a log, and with a timeout for clients that stop halfway."""
 
     timeout = 10
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in the base class
-        """Say nothing: probes ask every few seconds."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - name of the base class's argument
+        """Log nothing: probes send requests every few seconds."""
 
 
 def serve(registry: CollectorRegistry, health: Health, host: str, port: int) -> WSGIServer:
-    """Answer on a thread of its own until the process ends. Raises OSError where the address is not free."""
+    """Serve on a separate thread until the process ends. Raises OSError if the address is in use."""
     server = make_server(host, port, application(registry, health), _Server, _Handler)
     Thread(target=server.serve_forever, name="endpoint", daemon=True).start()
     return server
 
 
 def application(registry: CollectorRegistry, health: Health) -> WSGIApplication:
-    """Make the three pages."""
+    """Return the WSGI application with the three pages."""
     pages: Mapping[str, WSGIApplication] = {
         "/metrics": make_wsgi_app(registry),
         "/livez": _probe(health.alive),

@@ -1,7 +1,7 @@
-"""The path of events, a batch at a time: bytes -> profiles -> candidates -> ranked lists -> bytes. Read it downwards.
+"""The path of events, a batch at a time: bytes -> profiles -> candidates -> ranked lists -> bytes.
 
-`run` takes the events that wait, has them processed in the scorer's thread, and goes on to the next batch, while
-`_produce` hands the results of the one before to the producer.
+`_process_all` takes the waiting events and has them processed in the scorer's thread. Meanwhile `_produce_all` sends
+the results of the former batch. The functions are in the order of the path.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ Shopper = tuple[int, bytes]
 """Partition and key of a profile."""
 
 POLL_S = 0.002
-"""Seconds between two looks at a late batch that is not folded yet."""
+"""Seconds between two checks whether a late batch is folded."""
 
 
 class Processing:
-    """A batch on its way through the path: what it has become so far. The event loop reads it while the thread writes.
+    """State of a batch on its path. The scorer's thread writes it, and the event loop reads it meanwhile.
 
     Attributes:
         batch: the messages.
-        servable: the model that serves the batch, from its query vectors to its lists.
-        refused: messages that become dead letters.
-        messages: the others, in the order of the pass's events.
+        servable: the servable that processes the batch, from its query vectors to its lists.
+        refused: messages that become dead letters, with the reason.
+        messages: the other messages, in the order of the pass's events.
         shoppers: partition and key of each profile, in the order of the pass's `stored`.
-        ranking: the pass, once the messages are decoded.
-        answers, values: the lists and their bytes, one a message, once they are made.
+        ranking: the pass, None until the messages are decoded.
+        answers, values: the lists and their bytes, one for each of `messages`, empty until they are made.
     """
 
     __slots__ = ("answers", "batch", "messages", "ranking", "refused", "servable", "shoppers", "values")
@@ -69,20 +69,20 @@ class Processing:
 
     @property
     def folded(self) -> Folded | None:
-        """What folding gave, once the profiles are stored; None where all messages are refused as well."""
+        """Result of the fold, once the profiles are stored. None before that, and if all messages are refused."""
         return self.ranking.folded if self.ranking is not None else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventPath:
-    """What happens to the messages of the source topics.
+    """Path of the messages of the source topics.
 
-    A partition's messages are folded in their order. A message is acknowledged when its list, its shopper's profile and
-    what it says of its item and session are with the brokers, so that a crash repeats and never loses.
+    The messages of a partition are folded in their order. A message is acknowledged after the brokers have its list,
+    its shopper's profile, its item transition and its session. So a crash can repeat events, but lose none.
 
     Attributes:
         batch_size: most messages of a batch.
-        deadline_s: seconds after which a batch that is not ranked is answered without the model.
+        deadline_s: seconds after which a batch that is not ranked gets fallback lists.
     """
 
     decoders: Mapping[str, Decode]
@@ -101,7 +101,7 @@ class EventPath:
     _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
 
     async def run(self) -> None:
-        """Process batches, one after the other, without end."""
+        """Process batches one after the other, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._process_all())
             group.create_task(self._produce_all())
@@ -110,23 +110,25 @@ class EventPath:
         loop = asyncio.get_running_loop()
         while True:
             batch = await self.checkpoint.take(self.batch_size)
-            # Nothing is awaited between the choice of the model and the hop into the thread: batches reach it in the
-            # order in which they were taken, so a profile never goes back to the space of the model before.
+            # No await between the choice of the servable and the submission to the thread. So batches reach the thread
+            # in the order in which they were taken, and no profile goes back to the former model's vector space.
             processing = Processing(batch, self.serving.now)
             in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
             await asyncio.wait({in_thread}, timeout=self.deadline_s - (monotonic() - batch.taken_s))
+            # The thread may finish while the event loop answers. `Pass.give_up` decides under its lock, so a batch gets
+            # its lists once.
             late = not in_thread.done() and await self._answer_late(processing, in_thread)
             if late:
                 self._processed.put_nowait(processing)
-            # The thread is busy until then. What arrives meanwhile waits here, to make up one batch.
+            # The thread is busy until then. Waiting for it lets the events that arrive meanwhile form one batch.
             await in_thread
             if not late:
                 self._processed.put_nowait(processing)
 
-    # In the scorer's thread
+    # Scorer's thread
 
     def _process(self, processing: Processing) -> None:
-        """Take a batch from bytes to lists."""
+        """Decode, encode, read, fold, store, retrieve, rank and serialise a batch."""
         servable, metrics = processing.servable, self.metrics
         with metrics.timed("decode"):
             decoded = self._decode(processing)
@@ -136,7 +138,7 @@ class EventPath:
         try:
             self._rank(processing, decoded, vectors, stored, {})
         except ProfileCodecError as error:
-            # Nothing is folded yet: once more, without the shoppers whose profiles are unreadable.
+            # Nothing is folded yet. Try again without the shoppers whose profiles are unreadable.
             shoppers = list(stored)
             unreadable = {
                 shoppers[place]: InvalidEvent("unreadable_profile", "profile", reason)
@@ -174,10 +176,10 @@ class EventPath:
         stored: Mapping[Shopper, bytes | None],
         unreadable: Mapping[Shopper, InvalidEvent],
     ) -> None:
-        """Fold the events, rank, and write the lists; the events of unreadable shoppers are refused.
+        """Fold the events, rank them and serialise their lists. Refuse the events of unreadable shoppers.
 
         Raises:
-            ProfileCodecError: more of `stored` are unreadable; its `reasons` go by their places.
+            ProfileCodecError: further profiles in `stored` are unreadable. The keys of its `reasons` are their places.
         """
         processing.shoppers = [shopper for shopper in stored if shopper not in unreadable]
         places = {shopper: place for place, shopper in enumerate(processing.shoppers)}
@@ -193,6 +195,7 @@ class EventPath:
         if not events:
             return
         processing.messages = messages
+        # The event loop reads `ranking` from here on: it may answer the batch as soon as the pass is folded.
         processing.ranking = ranking = Pass(events, [stored[shopper] for shopper in processing.shoppers])
         servable, store = processing.servable, partial(self._store, processing.shoppers)
         folded = ranking.run(servable.engine, servable.scoring.recommender, store)
@@ -200,7 +203,7 @@ class EventPath:
             self._answer(processing, folded, ranking.lists)
 
     def _stored(self, shoppers: Iterable[Shopper]) -> dict[Shopper, bytes | None]:
-        """Read each shopper's profile once, partition by partition."""
+        """Read each shopper's profile once, one partition after the other."""
         keys: dict[int, dict[bytes, None]] = {}
         for partition, key in shoppers:
             keys.setdefault(partition, {})[key] = None
@@ -222,10 +225,10 @@ class EventPath:
         if lists.fallback:
             self.metrics.fallbacks.labels(lists.fallback).inc(len(processing.answers))
 
-    # On the event loop
+    # Event loop
 
     async def _answer_late(self, processing: Processing, in_thread: asyncio.Future[None]) -> bool:
-        """Answer a batch without the model once it is folded; return False if the thread has its lists after all."""
+        """Answer a late batch without the model once it is folded. Return False if the thread has its lists first."""
         while (ranking := processing.ranking) is None or ranking.folded is None:
             await asyncio.wait({in_thread}, timeout=POLL_S)
             if in_thread.done():
@@ -241,15 +244,17 @@ class EventPath:
         self._answer(processing, folded, lists)
 
     async def _produce_all(self) -> None:
-        """Hand batches to the producer, one after the other, without end: a changelog must not go back in time."""
+        """Send the results of batches in their order, until cancelled: older profiles must not follow newer ones."""
         while True:
             await self._produce(await self._processed.get())
 
     async def _produce(self, processing: Processing) -> None:
-        """Hand a batch's results to the producer; its messages are acknowledged when the brokers have everything."""
+        """Send a batch's results. Its messages are acknowledged after the brokers have everything."""
         began, folded = perf_counter(), processing.folded
         deliveries = [await self.dead_letters.send(message, refusal) for message, refusal in processing.refused]
         if folded is not None:
+            # Before the deliveries can complete: the messages are then acknowledged with the next publication of
+            # behaviour, which must contain their transitions.
             self.behaviour.observe(folded.approaches, folded.sessions)
             self.trending.add(folded.trends)
             topics = (message.topic for message in processing.messages)
@@ -274,7 +279,7 @@ class EventPath:
 
 
 def by_partition(shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
-    """Return keys and profiles by partition."""
+    """Group keys and profiles by partition."""
     values: dict[int, list[tuple[bytes, bytes]]] = {}
     for (partition, key), profile in zip(shoppers, profiles, strict=True):
         values.setdefault(partition, []).append((key, profile))
@@ -282,11 +287,11 @@ def by_partition(shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> dict
 
 
 def source_of(message: Message) -> Source:
-    """Return where a message lay, with the timestamp in milliseconds."""
+    """Return a message's place in Kafka, with the timestamp in milliseconds."""
     return Source(message.topic, message.partition, message.offset, milliseconds(message))
 
 
 def milliseconds(message: Message) -> int:
-    """Return when Kafka took a message."""
+    """Return a message's timestamp in Kafka, in milliseconds since the epoch."""
     at_ms: int = round(message.timestamp * 1000)
     return at_ms

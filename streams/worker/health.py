@@ -1,4 +1,4 @@
-"""Whether a worker lives and whether it serves, as the thread of the endpoint sees it."""
+"""Liveness and readiness of a worker. The endpoint's thread reads them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 ALIVE_S = 30.0
-"""Seconds that the event loop may be silent: opening a large state takes some, an answer to a probe takes none."""
+"""Seconds without a heartbeat after which the event loop counts as stopped. Opening a large state takes several."""
 
 
 @dataclass(slots=True)
 class Health:
-    """Conditions, each told by who knows of it. Written on the event loop, read by any thread.
+    """Conditions of liveness and readiness. The event loop writes them, and any thread may read them.
 
     Attributes:
-        model_verified: a bundle was loaded, its checksums and golden outputs are right.
-        catalogue_read: the broadcast topics were read to where they ended at the start.
-        partitions_assigned: the group gave this worker its partitions.
-        tables_recovered: what was written to their changelogs is in their tables.
-        stopping: the worker was told to stop.
-        beat: when the event loop was last seen to run, by `time.monotonic`.
+        model_verified: a bundle is loaded, and its checksums and golden outputs are right.
+        catalogue_read: the broadcast topics are read up to the ends that they had at the start.
+        partitions_assigned: the group has assigned this worker's partitions.
+        tables_recovered: the tables hold everything that their changelogs hold.
+        stopping: the worker is stopping.
+        beat: time of the event loop's last heartbeat, by `time.monotonic`.
     """
 
     model_verified: bool = False
@@ -31,11 +31,11 @@ class Health:
     beat: float = field(default_factory=monotonic)
 
     def alive(self) -> Mapping[str, bool]:
-        """Say whether the event loop runs. Neither Kafka nor recovery can make this fail: a restart would not help."""
+        """Return whether the event loop runs. Kafka and recovery do not matter here: a restart would not help them."""
         return {"event_loop": monotonic() - self.beat < ALIVE_S}
 
     def ready(self) -> Mapping[str, bool]:
-        """Say which conditions of serving hold."""
+        """Return the conditions of readiness and whether each holds."""
         return {
             "model_verified": self.model_verified,
             "catalogue_read": self.catalogue_read,
@@ -46,9 +46,9 @@ class Health:
 
     @property
     def is_ready(self) -> bool:
-        """Whether interactions are served."""
+        """Whether the worker processes interactions."""
         return all(self.ready().values())
 
     def rebalancing(self) -> None:
-        """Partitions may come and go: until they are there and recovered, nothing is served."""
+        """Clear readiness until partitions are assigned and their tables recovered."""
         self.partitions_assigned = self.tables_recovered = False

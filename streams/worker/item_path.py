@@ -1,4 +1,4 @@
-"""The path of items: each one's vector is made once, here, and broadcast to every worker on `item-vectors`."""
+"""The path of items: the owner of a partition encodes its items and broadcasts them on `item-vectors`."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ from streams.worker.dead_letters import DeadLetters
 log = logging.getLogger(__name__)
 
 TAKEN_AT_ONCE = 16
-"""Messages that are encoded before the first of them is published: about a tenth of a second."""
+"""Messages that are encoded before the first of them is published: about a tenth of a second of work."""
 RENEWED_AT_ONCE = 64
+"""Items encoded at once if the serving catalogue lacks their vectors."""
 UNHURRIED, REST = 8, 1.0
-"""Items encoded at once for a model that is yet to come, and the rest after them as a share of the time they took: the
-busier the scorer is with shoppers, the longer both are."""
+"""Items encoded at once for a model that does not serve yet, and the pause after them as a share of the time they took.
+The busier the scorer is with events, the longer both take."""
 SPACES = 2
-"""Spaces that a record holds vectors of: of the model that serves, and of the one to come or the one before."""
+"""Vector spaces in a record: that of the serving model, and that of the next or the former model."""
 UNENCODABLE = b""
+"""Stored in place of a vector that the model cannot make or that the record has no room for. It is not tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemPath:
-    """Turns messages of `items` into records of `item-vectors`, in the same partition and order."""
+    """Path from messages of `items` to records of `item-vectors`, in the same partition and order."""
 
     serving: Serving
     producer: BatchProducer
@@ -51,12 +53,12 @@ class ItemPath:
     item_vectors_topic: str
 
     async def run(self) -> None:
-        """Process messages as they come, without end."""
+        """Process messages as they arrive, until cancelled."""
         while True:
             await self.process(await self.checkpoint.take(TAKEN_AT_ONCE))
 
     async def process(self, batch: Batch[Message]) -> None:
-        """Publish the records of a batch of messages, which are acknowledged when the records are delivered."""
+        """Publish the records of a batch of messages. The messages are acknowledged after the delivery."""
         items: dict[int, Item] = {}
         refusals: dict[int, InvalidEvent] = {}
         for place, message in enumerate(batch.messages):
@@ -65,7 +67,7 @@ class ItemPath:
             except InvalidEvent as error:
                 refusals[place] = error
                 continue
-            # A message on its way makes a renewal needless, and must not be overtaken by one.
+            # This message makes a renewal of the item unnecessary. A renewal must not be published after it either.
             self._expect(message.key.decode())
             if item is not None:
                 items[place] = item
@@ -91,7 +93,7 @@ class ItemPath:
         self.checkpoint.finish_when(batch, deliveries)
 
     async def renew(self, owned: Callable[[], Collection[int]]) -> int:
-        """Encode what lacks a vector in a space that is served or coming, in the owned partitions; return how many."""
+        """Encode items of the owned partitions that lack a vector of a servable's space. Return their number."""
         renewed = 0
         for partition in sorted(owned()):
             stale = deque(dict.fromkeys(chain(*(each.live.stale_in(partition) for each in self.serving.servables))))
@@ -114,7 +116,7 @@ class ItemPath:
             except InvalidEvent as refusal:
                 log.error("an item's new vector cannot be published: %s", refusal.reason)  # noqa: TRY400
                 continue
-            # While it was encoded, a newer message may have come, or another worker's record.
+            # A newer message or another worker's record may have arrived during the encoding.
             if self._is_stale(item_id, partition):
                 self._expect(item_id)
                 records.append((item_id.encode(), value))
@@ -123,9 +125,9 @@ class ItemPath:
         return len(records)
 
     async def _records(self, items: Sequence[Item]) -> list[ItemVector]:
-        """Return items' records with their vectors in the spaces that are served and coming, and one more at the most.
+        """Return the items' records with vectors of the serving space and of one other: the coming one, else any kept.
 
-        A text that was encoded before keeps its vectors, so that the model before can take over again at once.
+        An item keeps the vectors of an unchanged text, so the former model can take over again at once.
         """
         texts = list(map(item_text, items))
         hashes = list(map(stable_key, texts))
@@ -140,8 +142,8 @@ class ItemPath:
             made = await servable.scoring.encode_items([texts[place] for place in missing])
             for place, vector in zip(missing, made, strict=True):
                 if vector is None:
-                    # No error here: it may quote the text.
-                    log.error("an item cannot be encoded by %s, so it is not served", servable.bundle.name)
+                    # The error is not logged, because it may quote the text.
+                    log.error("an item is not served: %s cannot encode its text", servable.bundle.name)
                 vectors[place][space] = UNENCODABLE if vector is None else quantise(vector).tobytes()
         return [
             item_vector(item, text_hash, kept, [each.live.space for each in servables])
@@ -161,7 +163,7 @@ class ItemPath:
 
 
 def item_vector(item: Item, text_hash: int, vectors: Mapping[str, bytes], spaces: Sequence[str]) -> ItemVector:
-    """Return the record of an item with its vectors in `spaces` first, and in others as far as there is room."""
+    """Return an item's record with its vectors of `spaces` first, then of other spaces, SPACES in all."""
     wanted = {space: vectors[space] for space in spaces}
     (space, vector), *others = islice((wanted | {s: v for s, v in vectors.items() if s not in wanted}).items(), SPACES)
     return ItemVector(item=item, space=space, text_hash=text_hash, vector=vector, also=dict(others))
@@ -170,8 +172,10 @@ def item_vector(item: Item, text_hash: int, vectors: Mapping[str, bytes], spaces
 def encoded(record: ItemVector, *, required: bool = False) -> bytes:
     """Return the record's bytes.
 
-    Raises InvalidEvent where brokers would not take so many, or where a vector in the first space is `required` and
-    the model could not make one.
+    If the record is too large for the brokers, only the vector of the first space is kept.
+
+    Raises:
+        InvalidEvent: the record is too large even so, or a vector in the first space is `required` and missing.
     """
     if required and not record.vector:
         raise InvalidEvent("unencodable", "$", "required a text that the model can encode")

@@ -1,4 +1,4 @@
-"""What all workers tell of their shoppers, handed to what the sources read: in the scorer's thread, bit by bit."""
+"""Passes the records of `item-neighbours` and `sessions` to the scorer's thread, a few at a time."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from streams.metrics import Metrics
 from streams.serving.servable import Serving
 
 LEARNED_AT_ONCE = 32
-"""Records between two batches of shoppers: about a millisecond."""
+"""Records between two batches of events: about a millisecond of work."""
 
 Record = ItemNeighbours | SessionItems
 
 
 @dataclass(slots=True, kw_only=True)
 class Learning:
-    """Gathers the records of the broadcast topics that tell what shoppers do.
+    """Collector of the records that the behaviour sources read.
 
     Attributes:
-        behaviour: what learns; only ever touched in `thread`.
-        seen: stable keys of the items that anybody acted on; the event loop's.
-        serving: whose catalogues are to know them.
-        thread: the scorer's.
-        decoders: how to read each topic.
+        behaviour: the learned behaviour. Only `thread` may use it.
+        seen: stable keys of the items with any action. Only the event loop may use it.
+        serving: the servables whose catalogues mark these items as seen.
+        thread: the scorer's thread.
+        decoders: decoder of each topic.
     """
 
     behaviour: Behaviour
@@ -41,15 +41,15 @@ class Learning:
     _waiting: list[tuple[str, Record]] = field(default_factory=list)
 
     def takes(self, topic: str) -> bool:
-        """Tell whether the records of a topic are for this."""
+        """Return whether this object handles the records of a topic."""
         return topic in self.decoders
 
     def apply(self, record: ConsumerRecord) -> None:
-        """Read a record. Raises InvalidEvent."""
+        """Decode a record and keep it until `flush`. Raises InvalidEvent."""
         self._waiting.append((record.topic, self.decoders[record.topic](record.value)))
 
     async def flush(self) -> None:
-        """Hand on what was read, a few records at a time between the shoppers' batches."""
+        """Pass all records to the scorer's thread, a few at a time, so that batches of events can run in between."""
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), LEARNED_AT_ONCE):
             part = waiting[start : start + LEARNED_AT_ONCE]
@@ -62,7 +62,7 @@ class Learning:
         fresh = await loop.run_in_executor(self.thread, self.behaviour.learn, records) - self.seen
         if not fresh:
             return
-        # A catalogue that is made from here on is made with them; those that are there are told.
+        # A catalogue that is created later starts with `seen`. The existing ones are updated here.
         self.seen |= fresh
         for servable in self.serving.servables:
             await loop.run_in_executor(self.thread, servable.scoring.recommender.catalogue.mark_seen, fresh)

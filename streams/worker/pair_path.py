@@ -1,4 +1,4 @@
-"""The path of item transitions: what goes with an item is counted here, in one place, and published to every worker."""
+"""The path of item transitions: the owner of an item counts its co-occurrence and publishes it to all workers."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from streams.worker.dead_letters import DeadLetters
 log = logging.getLogger(__name__)
 
 FOLDED_AT_ONCE, PUBLISHED_AT_ONCE = 32, 32
-"""Transitions folded, and items serialised, between two turns of the event loop: about a millisecond."""
+"""Transitions folded, and items serialised, between two turns of the event loop: about a millisecond of work."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PairPath:
-    """Folds messages of `item-pairs` into the table of pairs, and publishes the items that changed once an interval.
+    """Path of `item-pairs`: folds transitions into co-occurrence states, and publishes changed items once an interval.
 
-    The store holds a message at once. The changelog and the broadcast get an item's newest state when it is published;
-    only then are its messages acknowledged. What a worker did not publish is read again by the partition's next owner,
-    which publishes it even if its stored state already includes it.
+    RocksDB holds a folded transition at once. The changelog and `item-neighbours` get an item's newest state when it is
+    published, and only then its messages are acknowledged. If a worker fails before that, the next owner of the
+    partition reads the messages again. It publishes their items even if its stored states already include them.
 
     Attributes:
-        table: states by item id.
-        rules: how transitions are counted.
-        full: so many pending messages are published without regard to the interval.
-        crash: called with the error of a publication that failed.
+        table: co-occurrence states by item id.
+        rules: the half-life of the weights.
+        full: number of pending messages that are published without waiting for the interval.
+        crash: called with the error of a failed publication.
     """
 
     table: StateTable
@@ -59,7 +59,7 @@ class PairPath:
     _hurried: bool = False
 
     async def run(self) -> None:
-        """Process messages as they come, without end."""
+        """Process messages as they arrive, until cancelled."""
         while True:
             await self.process(await self.checkpoint.take(self.full))
 
@@ -79,12 +79,14 @@ class PairPath:
             counted |= self._fold(transitions[start : start + FOLDED_AT_ONCE])
             await asyncio.sleep(0)
         self.metrics.outcomes((each.topic, OK if id(each) in counted else REPLAYED) for each in readable)
-        # Not before all of it is folded: who publishes now publishes all that this batch changed.
+        # A publication may have run between two turns of the loop above, with a part of the states. The batch becomes
+        # pending only here, so a publication that acknowledges it leaves none of its states unpublished.
         self._pending.append(batch)
         self._publish_if_due()
 
     async def publish(self) -> None:
-        """Log and broadcast every item that changed, and acknowledge the messages behind it."""
+        """Send every changed item to the changelog and to `item-neighbours`, then acknowledge the pending messages."""
+        # The lock keeps an item's states in order: an older state must not follow a newer one.
         async with self._publishing:
             changed, self._changed = self._changed, {}
             pending, self._pending = self._pending, []
@@ -96,7 +98,7 @@ class PairPath:
                 self.checkpoint.finish(batch)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Publish at once, until no message is here; return False if `timeout_s` seconds were not enough."""
+        """Publish at once until all messages are acknowledged. Return False after `timeout_s` seconds."""
         self._hurried = True
         self._publish_if_due()
         try:
@@ -105,7 +107,7 @@ class PairPath:
             self._hurried = False
 
     def _fold(self, transitions: Sequence[tuple[Message, Approach]]) -> set[int]:
-        """Bring the states of items up to date; return which messages held anything new, by `id`."""
+        """Fold transitions into their items' states. Return the `id`s of the messages that held anything new."""
         counted: set[int] = set()
         for partition, of_partition in _by_partition(transitions).items():
             items = [transition.item_id.encode() for _, transition in of_partition]
@@ -121,22 +123,25 @@ class PairPath:
             newer = [each for each, before in zip(states, stored, strict=True) if each[1] is not before]
             if newer:
                 self.table.put_many(partition, newer)
+            # States that stay as they are become changed items too: these transitions are replays, and the worker that
+            # folded them may have failed before it published the states.
             self._changed.setdefault(partition, {}).update(states)
         return counted
 
     def _folded(self, stored: Sequence[bytes | None], places: Sequence[int], transitions: Sequence[Approach]) -> Folded:
-        """Fold transitions into items' stored states; `places` say of each the place of its item's state."""
+        """Fold transitions into items' stored states. `places` hold, for each, the place of its item in `stored`."""
         try:
             return fold_all(stored, places, transitions, self.rules)
         except PairsCodecError:
+            # Replace only the unreadable states, and fold again.
             return fold_all([self._readable(state) for state in stored], places, transitions, self.rules)
 
     def _readable(self, state: bytes | None) -> bytes | None:
-        """Return a state that can be read, None for one that cannot: it is learned again, and no shopper waits."""
+        """Return a state, or None if it is unreadable: the item is then learned again, and no shopper waits."""
         try:
             fold_all([state], [], [], self.rules)
         except PairsCodecError as error:
-            log.error("what goes with an item is learned anew: %s", error)  # noqa: TRY400
+            log.error("an item's co-occurrence is learned again, its state is unreadable: %s", error)  # noqa: TRY400
             self.metrics.learned_anew.inc()
             return None
         return state
@@ -153,7 +158,7 @@ class PairPath:
         return deliveries
 
     def _publish_if_due(self) -> None:
-        """Publish without waiting for the interval, where a drain waits or the checkpoint is about to be full."""
+        """Publish without waiting for the interval, if a drain waits or too many messages are pending."""
         is_full = sum(map(len, self._pending)) >= self.full
         if self._soon is None and self._pending and (self._hurried or is_full):
             self._soon = asyncio.create_task(self.publish())
@@ -177,7 +182,7 @@ def _by_partition(transitions: Iterable[tuple[Message, Approach]]) -> dict[int, 
 
 
 def published(states: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the records that are published of items, given by id and state. Raises PairsCodecError."""
+    """Return the records to publish for items, given their ids and states. Raises PairsCodecError."""
     ids = [key for key, _ in states]
     messages = encode_neighbours([stable_key(key.decode()) for key in ids], [state for _, state in states])
     return list(zip(ids, messages, strict=True))

@@ -1,4 +1,4 @@
-"""The process that a worker is: its event loop, and Faust's care of signals."""
+"""The worker's process: its event loop, and Faust's signal handling."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import faust
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """Make the event loop of the main thread.
+    """Create the event loop of the main thread.
 
-    It is asyncio's own. uvloop's takes a tenth off a worker's CPU, but Faust's threads call each other's loops in ways
-    that it answers with a segmentation fault, when a worker is told to stop while it joins its group.
+    This is asyncio's loop. uvloop takes a tenth off a worker's CPU, but crashes with a segmentation fault when a worker
+    is stopped as it joins its group. Faust's threads call each other's event loops; the exact cause is unknown.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -21,5 +21,5 @@ def event_loop() -> asyncio.AbstractEventLoop:
 def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
     """Run the app until SIGTERM or Ctrl-C."""
     process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
-    process.spinner = None  # it writes for a terminal, into the log
+    process.spinner = None  # it would draw into the log
     process.execute_from_commandline()

@@ -1,4 +1,4 @@
-"""A worker's life: it joins the others once everything that serving needs is known; nothing is left behind."""
+"""The worker's life cycle: prepare, join the group, serve, drain and stop."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ from streams.worker.watch import Watch
 log = logging.getLogger(__name__)
 
 DISCONNECT_S = 1.5
-"""Seconds that the last deliveries of a stopping worker may take, beside those for what is in flight."""
+"""Seconds that the last deliveries of a stopping worker may take, after the drain of the messages in flight."""
 
 RECORDS_A_SESSION = 8
-"""Records that are read of a session at the start, on average: one an action, until the topic is compacted."""
+"""Records read at the start for each session, on average. There is one for each action until the topic is compacted."""
 
 
 class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
-    """Faust's app; where Faust would wait for its streams to be empty, it waits for the messages in flight.
+    """Faust's app with a drain: it waits for messages in flight, not only for empty streams.
 
     Attributes:
-        prepare: awaited before the app joins its group, so that partitions stay with who serves them until then.
-        drain: awaited before partitions go.
-        restorer: restores tables that are far behind their changelogs.
+        prepare: awaited before the app joins its group. Until then the former owners serve its partitions.
+        drain: awaited before partitions go. Returns whether everything was published.
+        restorer: restores tables that miss many changelog records.
     """
 
     logger = logging.getLogger("faust.app")
@@ -66,14 +66,14 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         self.drain: Callable[[], Awaitable[bool]] | None = None
 
     async def on_start(self) -> None:
-        """Get everything ready; Faust starts its consumer after this."""
+        """Prepare the worker. Faust starts its consumer after this."""
         await super().on_start()
         if self.prepare is not None:
             await self.prepare()
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
-        # Faust calls this before partitions go to another worker and before it stops. Whatever is written to the
-        # changelog later than this could overwrite what the next owner writes.
+        # Faust calls this before partitions go to another worker, and before it stops. A later write to the changelog
+        # could overwrite one of the next owner.
         if self.drain is None or self.crashed:
             return
         drained = await self.drain()
@@ -84,7 +84,8 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         await consumer.commit()
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
-        # Faust stops the flow only where the worker had partitions. What comes while new ones are prepared is lost.
+        # Faust stops the flow only if the worker had partitions. Messages that arrive while it prepares new partitions
+        # would count as read and never be processed.
         self.consumer.stop_flow()
         await super()._on_partitions_revoked(revoked)
 
@@ -94,19 +95,19 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         return transport
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
-        """Let the offsets of messages be committed."""
+        """Mark messages as acknowledged, so that Faust commits their offsets."""
         consumer = self.consumer
         for message in messages:
             message.ack(consumer)
 
     def crash_soon(self, error: BaseException) -> None:
-        """Stop the worker with this error; what is not acknowledged will be read again."""
+        """Stop the worker with this error. The next owner reads unacknowledged messages again."""
         self.add_future(self.crash(error))
 
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """Everything that one worker is made of, and its order of starting and stopping."""
+    """All parts of a worker, started and stopped in order."""
 
     settings: Settings
     app: WorkerApp
@@ -134,6 +135,7 @@ class Worker:
         sources = app.topic(settings.clicks_topic, settings.searches_topic, key_type=bytes, value_type=bytes)
         items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
         pairs = app.topic(settings.item_pairs_topic, key_type=bytes, value_type=bytes)
+        # Each partition has its own agent, and an agent that fails stops the worker.
         options = {"isolated_partitions": True, "supervisor_strategy": CrashingSupervisor}
         app.agent(sources, name="interactions", **options)(self._agent(self.events.checkpoint))
         app.agent(items, name="items", **options)(self._agent(self.items.checkpoint))
@@ -148,13 +150,14 @@ class Worker:
 
     def _agent(self, checkpoint: Checkpoint[Message]) -> Callable[[StreamT], Any]:
         async def agent(stream: StreamT) -> None:
+            # Without `noack` Faust acknowledges an event whose agent raises, and may commit past events in flight.
             async for event in stream.noack().events():
                 await checkpoint.put(event.message)
 
         return agent
 
     async def _prepare(self) -> None:
-        """Connect, and read the broadcast topics to their end."""
+        """Connect to the brokers and read the broadcast topics to their ends."""
         self.app.add_future(self._guarded(self.watch.pulse()))
         await self.producer.start()
         reader = BroadcastReader(
@@ -172,25 +175,25 @@ class Worker:
             self.app.add_future(self._guarded(self.watch.look(reader)))
             await self._update_popularity()
             bundle, items = self.serving.now.bundle, len(self.serving.now.live)
-            # What is known now stays for long: the garbage collector, which stops everything, need not walk it again.
+            # These objects live long. The collector stops all threads, so keep it from visiting them again.
             gc.collect()
             gc.freeze()
             log.info("prepared: %s items, model %s %s on %s", items, bundle.name, bundle.version, bundle.provider)
 
     async def _serve(self) -> None:
-        """Take over models and partitions as they come, while the worker joins its group and from then on."""
+        """Follow the wanted model and encode items of assigned partitions, until cancelled."""
         self.app.add_future(self._guarded(self.swap.run()))
         if every_s := self.settings.model_watch_seconds:
             self.app.add_future(self._guarded(self.swap.watch(every_s)))
         while True:
-            # Again after each assignment: partitions may come from a worker that did not get round to it.
+            # Check after each assignment: the former owner may not have encoded everything.
             self.renewal_due.clear()
             if renewed := await self.items.renew(lambda: self._item_partitions):
                 log.info("%s items encoded for another model", renewed)
             await self.renewal_due.wait()
 
     def _broadcast_partitions(self) -> list[TopicPartition]:
-        # The counts were checked at the start; a consumer would have to wait for its metadata to tell them.
+        # The partition counts were checked at the start. A consumer would first have to fetch them.
         settings = self.settings
         sharded = [settings.item_vectors_topic, settings.item_neighbours_topic]
         single = [settings.models_topic, settings.trending_topic, settings.sessions_topic]
@@ -198,7 +201,7 @@ class Worker:
         return [*partitions, *(TopicPartition(topic, 0) for topic in single)]
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let the worker end where work that goes on for its whole life fails."""
+        """Run background work of the whole life, and stop the worker if it fails."""
         try:
             await work
         except Exception as error:
@@ -210,7 +213,7 @@ class Worker:
             self._apply_record(record)
         except InvalidEvent as refusal:
             place = f"{record.topic}-{record.partition}@{record.offset}"
-            log.error("%s is left out, this version cannot read it: %s", place, refusal.reason)  # noqa: TRY400
+            log.error("%s is skipped, this version cannot read it: %s", place, refusal.reason)  # noqa: TRY400
 
     def _apply_record(self, record: ConsumerRecord) -> None:
         if self.learning.takes(record.topic):
@@ -227,21 +230,21 @@ class Worker:
             self._catalogue_as_of = record.timestamp / 1000
 
     async def _flush_broadcast(self) -> None:
-        # What is to take over brings its arrays up to date by itself.
+        # A coming servable refreshes its arrays itself.
         await self.serving.now.refresh()
         self.metrics.catalogue_items.set(len(self.serving.now.live))
         self.swap.advance()
         await self.learning.flush()
 
     async def _publish_trending(self) -> None:
-        """Broadcast the trends of the worker's own partitions, and update what its lists read."""
+        """Publish the trends of the owned partitions, and update the popularity that lists read."""
         for snapshot in self.trending.take_changed():
             key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
             await (await self.producer.send(self.settings.trending_topic, key, value))
         await self._update_popularity()
 
     async def _publish_behaviour(self) -> None:
-        """Broadcast co-occurrences and sessions that changed."""
+        """Publish changed co-occurrence, item transitions and sessions."""
         await asyncio.gather(self.pairs.publish(), self.behaviour.publish())
 
     async def _update_popularity(self) -> None:
@@ -264,6 +267,8 @@ class Worker:
         timeout = self.settings.shutdown_drain_seconds
         ends = (self.events.checkpoint.drain(timeout), self.items.checkpoint.drain(timeout), self.pairs.drain(timeout))
         drained = await asyncio.gather(*ends)
+        # An event leaves its checkpoint when its list and profile are delivered. `behaviour.publish` sends its
+        # transition and acknowledges it. The drain succeeds without the trends, which are counted about once anyway.
         published = False
         with suppress(TimeoutError):
             async with asyncio.timeout(DISCONNECT_S):
@@ -271,7 +276,7 @@ class Worker:
                 published = True
                 await self._publish_trending()
         if left := sum(map(len, checkpoints)):
-            log.warning("%s messages still in flight: they will be read again", left)
+            log.warning("%s messages are still in flight; they will be read again", left)
         return all(drained) and published
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""A worker watching itself: what no message passes by, looked at every few seconds, off every event's path."""
+"""Metrics of states instead of events: recovery, RocksDB, disk, lag and the event loop. Updated every few seconds."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 5.0
 PULSE_EVERY_S = 0.1
 ANSWER_S = 5.0
-"""Seconds that brokers have to say where logs end: their client would wait for 40, and every other look with it."""
+"""Seconds that the brokers have to return the ends of logs. aiokafka would wait for 40 and delay the other metrics."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Brings the metrics up to date that are states and not events.
+    """Updater of the metrics that describe a state.
 
     Attributes:
-        app: whose partitions, commits and recovery are looked at.
-        reader: asks the brokers where logs end.
-        tables: whose databases are looked at.
-        checkpoints: the messages that are read and not acknowledged; the oldest ones tell the lag.
+        app: Faust's app, for partitions, commits and recovery.
+        tables: tables whose databases are measured.
+        checkpoints: messages that are read and not acknowledged. The oldest ones give the lag.
+        ends: the ends of the logs so far.
     """
 
     settings: Settings
@@ -56,7 +56,7 @@ class Watch:
     _figures: dict[str, Figures] = field(default_factory=dict)
 
     async def pulse(self) -> None:
-        """Tell that the event loop runs, and how late it is, without end."""
+        """Record a heartbeat of the event loop and its delay, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + PULSE_EVERY_S
@@ -65,18 +65,18 @@ class Watch:
             self.metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
     async def look(self, reader: BroadcastReader) -> None:
-        """Look at everything, without end. A look that fails is told in the log: it must not end what serves."""
+        """Update all metrics every few seconds, until cancelled. A failure is logged and does not stop the worker."""
         while True:
             try:
                 self.look_at_recovery()
                 self.look_at_state()
                 await self.look_at_lag(reader)
             except Exception:
-                log.exception("a look at the worker's own state failed; its metrics are as they were")
+                log.exception("metrics of the worker's state were not updated and keep their old values")
             await asyncio.sleep(LOOK_EVERY_S)
 
     def assigned(self, assigned: set[TP]) -> None:
-        """Note the partitions of the agents' topics that this worker owns from now on."""
+        """Set the owned partitions of the agents' topics, and drop the metrics of lost ones."""
         topics = self.settings.group_topics
         owned = {tp for tp in assigned if tp.topic in topics}
         for tp in self._owned - owned:
@@ -89,7 +89,7 @@ class Watch:
             self.metrics.assigned.labels(topic).set(numbers[topic])
 
     def look_at_recovery(self) -> None:
-        """Tell how many records of the changelogs are still to be read."""
+        """Update the number of changelog records that are still missing."""
         tables = self.app.tables
         self.metrics.recovery_active.set(self.app.in_recovery)
         remaining: Counter[str] = Counter()
@@ -100,7 +100,7 @@ class Watch:
             self.metrics.recovery_remaining.labels(table.name).set(remaining[table.name])
 
     def look_at_state(self) -> None:
-        """Tell what RocksDB says of each table, and how full the disk is."""
+        """Update the figures of RocksDB for each table, and the free disk space."""
         metrics = self.metrics
         for table in self.tables:
             name, figures = table.name, table.figures()
@@ -119,7 +119,11 @@ class Watch:
         metrics.data_size.set(disk.total)
 
     async def look_at_lag(self, reader: BroadcastReader) -> None:
-        """Tell how far behind the own partitions are, in messages and in seconds."""
+        """Update the lag of the owned partitions, in messages and in seconds.
+
+        The lag in seconds is the age of the oldest message in flight. If none is in flight, it is the age of the next
+        message in the log, which `LogEnds` estimates from the ends seen so far.
+        """
         owned = list(self._owned)
         ends = await self._ends(reader, owned)
         now, oldest = time(), self._oldest()
@@ -128,7 +132,7 @@ class Watch:
         ages = dict.fromkeys(self.settings.group_topics, 0.0)
         for tp in owned:
             if tp not in self._owned:
-                continue
+                continue  # another worker took the partition during the request above
             position = self.app.consumer.position_of(tp)
             self.metrics.offset.labels(tp.topic, str(tp.partition)).set(position)
             taken = oldest.get(tp)
@@ -138,14 +142,14 @@ class Watch:
                 self.ends.note(tp, ends[tp], now)
                 waiting = max(0, ends[tp] - position)
                 self.metrics.lag_records.labels(tp.topic, str(tp.partition)).set(waiting)
-            # Without an answer, what was waiting at the last one goes on to wait.
+            # If no broker answered, messages that waited before still wait, and their age grows.
             age = self.ends.age(tp, position, now) if taken is None else now - taken
             ages[tp.topic] = max(ages[tp.topic], age)
         for topic, age in ages.items():
             self.metrics.lag_seconds.labels(topic).set(max(0.0, age))
 
     async def _ends(self, reader: BroadcastReader, owned: Sequence[TP]) -> Mapping[TopicPartition, int]:
-        """Return where logs end; nothing where no broker answers in time."""
+        """Return the ends of logs, or nothing if no broker answers in time."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await reader.ends([TopicPartition(*tp) for tp in owned])
@@ -153,7 +157,7 @@ class Watch:
             return {}
 
     def _oldest(self) -> Mapping[tuple[str, int], float]:
-        """Return when Kafka took the oldest message under way, by partition."""
+        """Return the timestamp of the oldest message in flight, by partition."""
         return {
             partition: message.timestamp
             for checkpoint in self.checkpoints

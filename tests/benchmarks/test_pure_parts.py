@@ -1,4 +1,4 @@
-"""The parts of the benchmarks that measure nothing: what they compute decides what the figures mean."""
+"""The computing parts of the benchmarks, which determine the meaning of the figures."""
 
 from __future__ import annotations
 

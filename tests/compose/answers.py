@@ -1,4 +1,4 @@
-"""Run inside a worker's container: `python - PREFIX COUNT` reads lists until so many events of PREFIX are answered."""
+"""A script for a worker's container: `python - PREFIX COUNT` reads lists until COUNT events of PREFIX are answered."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The shipped Compose file, for real: up, events in, lists out, watched, a worker killed, stopped, gone.
+"""The shipped Compose file on a real engine: start, events, lists, monitoring, a killed worker, stop, removal.
 
-Not collected by default, because it needs root, Docker's engine and minutes: `make test-compose`. The tests are one
-story, told in order.
+Not collected by default, because it needs root, Docker's engine and minutes: `make test-compose`. The tests depend on
+each other and run in order.
 """
 
 from __future__ import annotations

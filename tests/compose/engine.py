@@ -1,4 +1,4 @@
-"""A Docker engine for one test: its own network and mounts, its own data, gone at the end."""
+"""A Docker engine for one test, with its own network, mounts and data, all removed at the end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The images for the test of Compose: the project's own from the shipped Dockerfile, and stand-ins for the others.
 
-Debian's packages, Kafka's jars and the wheels come from their registries and are kept in a cache; a build fetches
-nothing else. Needs root, mmdebstrap, buildah and Maven.
+Debian's packages, Kafka's jars and the wheels come from their registries and are cached. A build fetches nothing else.
+Needs root, mmdebstrap, buildah and Maven.
 """
 
 from __future__ import annotations

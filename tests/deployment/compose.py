@@ -1,4 +1,4 @@
-"""The Compose file as Compose itself understands it."""
+"""The Compose file as Compose resolves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overlays as a cluster would get them: built by `kubectl kustomize`, read into dictionaries."""
+"""The overlays as a cluster receives them: built by `kubectl kustomize`, parsed into dictionaries."""
 
 from __future__ import annotations
 

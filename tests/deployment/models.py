@@ -1,4 +1,4 @@
-"""What the operators' own models say of their custom resources."""
+"""Validation of custom resources by the operators' own models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md give each user the rights that its KafkaUser has."""
+"""The commands of docs/operations.md give each user the rights of its KafkaUser."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""docker-compose.yml as Compose resolves it, held against the code's own facts.
+"""docker-compose.yml as Compose resolves it, compared with the code.
 
-Compose checks the file against the Compose specification's schema before it does anything; `config` does just that.
+`config` only checks the file against the schema of the Compose specification and resolves it.
 """
 
 from __future__ import annotations

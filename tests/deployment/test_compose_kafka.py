@@ -1,4 +1,4 @@
-"""The Kafka of docker-compose.yml: one node, that everybody finds, and that is the one the tests run on."""
+"""The Kafka of docker-compose.yml: one node, reachable by every client, of the version that the tests use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dockerfile, instruction by instruction, held against the code's own facts."""
+"""The Dockerfile, each instruction compared with the code."""
 
 from __future__ import annotations
 

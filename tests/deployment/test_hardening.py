@@ -1,4 +1,4 @@
-"""What every service of docker-compose.yml may do, and may not."""
+"""The rights of every service of docker-compose.yml."""
 
 from __future__ import annotations
 

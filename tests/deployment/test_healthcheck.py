@@ -1,4 +1,4 @@
-"""The check that the image is given: what it says of a worker that serves, of one that does not, and of none."""
+"""The health check of the image: a worker that serves, a worker that does not, and no worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strimzi's topics and users, and what KEDA asks, are what the code declares."""
+"""Strimzi's topics and users and KEDA's triggers agree with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker asks of a real Kafka is what its KafkaUser grants: no less, and no more."""
+"""A worker's requests to a real Kafka need exactly the rights of its KafkaUser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods that may do little, doors that are closed, secrets that are in Secrets."""
+"""Security of the Kubernetes manifests: restricted pods, network policies, secrets only in Secrets."""
 
 from __future__ import annotations
 

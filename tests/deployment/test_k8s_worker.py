@@ -1,4 +1,4 @@
-"""The worker's pod says what the code needs: settings, memory, time to stop."""
+"""The worker's pod fits the code: settings, memory, time to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compose's names and ports, where the files of the monitoring repeat them."""
+"""The monitoring files use the service names and ports of Compose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles: a good one loads and verifies, a bad one says which file, what was required and what came."""
+"""Bundles: a valid one loads and verifies. The error of an invalid one names the file, the rule and the value."""
 
 from __future__ import annotations
 
@@ -158,11 +158,11 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "no file for the CPU": (for_nobody_here, "no encoder file for query on any of CPUExecutionProvider"),
     "another dim": (
         lambda m: m.update(dim=8),
-        r"golden inputs .* fail: the encoder must give \d+ vectors of 8",
+        r"golden inputs .* fail: the encoder: required \d+ vectors of 8",
     ),
-    "wrong vector": (wrong_vector, "golden vector to a cosine of 0.998, on CPUExecutionProvider it came to"),
-    "short vector": (short_vector, "must have 768 bytes, it has 3"),
-    "wrong score": (wrong_score, "the ranker must score the golden features"),
+    "wrong vector": (wrong_vector, "required the golden vector to a cosine of 0.998, got .* on CPUExecutionProvider"),
+    "short vector": (short_vector, "required 768 bytes, got 3"),
+    "wrong score": (wrong_score, "the ranker: required a score of .* for the golden features"),
     "swapped graphs": (swapped_graphs, r"requires the encoder graph to map \['features'\] to \['score'\]"),
 }
 

@@ -1,4 +1,4 @@
-"""The encoder: unit vectors, in the caller's order, each a function of its own text alone."""
+"""The encoder: unit vectors in the caller's order, each a function of its own text alone."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_cuda_sees_few_shapes_and_the_same_results() -> None:
 
 def test_a_graph_of_another_width_is_refused() -> None:
     encoder, _ = fake_encoder(CPU, dim=3)
-    with pytest.raises(ScoringError, match=r"must give 1 vectors of 2, it gave an array of \(1, 3\)"):
+    with pytest.raises(ScoringError, match=r"required 1 vectors of 2, got an array of shape \(1, 3\)"):
         encoder.encode(["a"])
 
 

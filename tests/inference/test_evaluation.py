@@ -1,4 +1,4 @@
-"""Metrics on lists small enough to work out by hand."""
+"""Metrics, on lists that are small enough to compute by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics of lists and their intervals, on cases small enough to work out by hand."""
+"""Metrics of lists and their intervals, on cases that are small enough to compute by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle is opened while a worker serves: what takes long must let other threads run meanwhile."""
+"""Opening a bundle while a worker serves: long steps release the GIL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ranking is a sorted part of the candidates: deterministic, no longer than asked for, and never an exception."""
+"""A ranking is a sorted subset of the candidates: deterministic, within the length limit, without exceptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime keeps to itself what it runs."""
+"""ONNX Runtime's telemetry is off: it writes nothing to the home folder."""
 
 from __future__ import annotations
 

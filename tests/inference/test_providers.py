@@ -1,4 +1,4 @@
-"""Execution providers: one distribution, the wanted order, and a loud word when it is not what was asked for."""
+"""Execution providers: one distribution, the requested order, and a warning if another provider is in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch of queries holds what the queries say, as arrays of fixed width."""
+"""A batch of queries contains the data of its queries, as arrays of fixed width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scorer: one probability for each row, and a clear word for features it cannot take."""
+"""The scorer: one probability for each row, and a clear error for invalid features."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_closer_query_scores_higher(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 5), (14,), (0, 5)])
 def test_features_of_a_wrong_shape_are_refused(bundle: Bundle, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ScoringError, match=r"features of shape \(n, \d+\): short_term.*it got"):
+    with pytest.raises(ScoringError, match=r"features of shape \(n, \d+\): short_term.*got"):
         bundle.scorer.score(np.zeros(shape, dtype=np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Texts: what the encoder reads is bounded, clean, and stays the same when it is cleaned again."""
+"""Texts for the encoder: bounded, clean, and unchanged by a second cleaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workers learned of their shoppers, and what it has to be: the pure fold of the events, and nothing else."""
+"""The learned state of the workers, and the expected state: the fold of the events without Kafka."""
 
 from __future__ import annotations
 

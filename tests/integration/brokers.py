@@ -1,4 +1,4 @@
-"""A real Apache Kafka for the tests: one KRaft node on free loopback ports, its jars from Maven in a cache."""
+"""A real Apache Kafka for the tests: one KRaft node on free loopback ports, with cached jars from Maven."""
 
 from __future__ import annotations
 

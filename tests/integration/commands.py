@@ -1,4 +1,4 @@
-"""The command line, run in a test's process under the test's settings."""
+"""The command line, run in the test's process with the test's settings."""
 
 from __future__ import annotations
 

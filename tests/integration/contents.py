@@ -1,4 +1,4 @@
-"""What lies on a topic: all of it, its ends, its state once compacted."""
+"""The contents of a topic: all records, the end offsets, and the compacted state."""
 
 from __future__ import annotations
 

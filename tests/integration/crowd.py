@@ -1,4 +1,4 @@
-"""Shoppers who act while something else happens to the workers."""
+"""Shoppers who act while a test changes the workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a small shop has, and what its shoppers do there."""
+"""The items of a small shop, and the actions of its shoppers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workers' profiles have to be: the pure fold of the events on the source topics, and nothing else."""
+"""The expected profiles of the workers: the fold of the events on the source topics, without Kafka."""
 
 from __future__ import annotations
 

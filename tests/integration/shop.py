@@ -1,4 +1,4 @@
-"""A small shop at the broker: it publishes, and collects everything that comes back."""
+"""A small shop at the broker: it publishes events, and collects lists and dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shoppers do, through Kafka: counted once, told to everybody, and the same as `replay` makes of it."""
+"""Behaviour through Kafka: counted once, received by every worker, and equal to that of `replay`."""
 
 from __future__ import annotations
 

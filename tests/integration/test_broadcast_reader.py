@@ -1,4 +1,4 @@
-"""Broadcast topics: every record of every partition, from the beginning on; caught up when the start's end is read."""
+"""Broadcast topics: every record of every partition is read, and readiness follows the end offsets of the start."""
 
 from __future__ import annotations
 

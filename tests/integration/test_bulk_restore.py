@@ -1,4 +1,4 @@
-"""Tables restored in bulk from a real broker: the same bytes as on the disk of a worker that was there all the time."""
+"""Tables restored in bulk from a real broker have the same bytes as the tables of a worker that never stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live catalogue: an item that comes, changes or goes shows in recommendations, in every worker, at once."""
+"""The live catalogue: every worker recommends new and changed items, and no removed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo from end to end, as a user starts it: a broker, a worker and the catalogue of its own."""
+"""The demo from end to end, as a user starts it, with its own broker, worker and catalogue."""
 
 from __future__ import annotations
 

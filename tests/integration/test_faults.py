@@ -1,4 +1,4 @@
-"""Two workers, one of them killed again and again: nothing is lost, nothing counts twice, state can be had again."""
+"""Two workers, of which one is killed repeatedly: no event is lost or counted twice, and state is recovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invalid messages between valid ones: each becomes a dead letter, all others are served, and the log stays clean."""
+"""Invalid messages between valid ones: each becomes a dead letter, the others are served, the log stays clean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another model takes over while the stream goes on: every event has a list, every list is of one model, no pause."""
+"""A model change during traffic: every event has a list, every list is of one model, and there is no pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole path on each broker: events in, lists out, the same as `replay` makes of the same events."""
+"""The whole path on each broker: the lists equal those of `replay` for the same events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The producer delivers in order, to its end even when stopping; dead letters carry refused messages byte for byte."""
+"""The producer delivers in order, also when it stops. Dead letters contain refused messages byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics made anew behind a worker's back, brokers that refuse, and starts that cannot work."""
+"""Topics that are recreated while a worker runs, brokers that refuse, and starts that fail."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_missing_topics_are_told_in_one_line(kafka: str, request: pytest.F
     assert await process.ended() == 1
     (line,) = process.log.splitlines()
     assert f"topic {settings.clicks_topic} is missing;" in line
-    assert line.endswith("; `intentstream topics create` makes what is missing")
+    assert line.endswith("; `intentstream topics create` creates the missing topics")
 
 
 async def test_a_broker_that_is_not_there_is_told_in_one_line(request: pytest.FixtureRequest, tmp_path: Path) -> None:

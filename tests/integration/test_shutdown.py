@@ -1,4 +1,4 @@
-"""SIGTERM: what was begun is delivered, offsets are committed, the group is left, the state is closed; and starts."""
+"""SIGTERM and starts: pending work is delivered, offsets are committed, the group is left, the state is closed."""
 
 from __future__ import annotations
 

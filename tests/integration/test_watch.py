@@ -1,4 +1,4 @@
-"""What an operator sees of a worker on a real Kafka: its stages, its lag, its state, and whether it serves."""
+"""The monitoring of a worker on a real Kafka: stages, lag, state, and readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers as their operator runs them: processes of their own, told by environment, watched from outside."""
+"""Workers in processes of their own, configured by environment variables and observed from outside."""
 
 from __future__ import annotations
 

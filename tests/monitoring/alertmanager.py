@@ -1,4 +1,4 @@
-"""Alertmanager's configuration as the tests use it."""
+"""Alertmanager's configuration for the tests."""
 
 from __future__ import annotations
 

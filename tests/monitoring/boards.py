@@ -1,4 +1,4 @@
-"""The committed dashboards as Grafana reads them: panels, and the queries in them."""
+"""The committed dashboards: panels and their queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules as the tests look at them."""
+"""The alert rules, parsed for the tests."""
 
 from __future__ import annotations
 

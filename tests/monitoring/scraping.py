@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes workers every second, and what it answers."""
+"""A real Prometheus that scrapes workers every second, and its query results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus' programs as processes of a test, and a receiver of what they tell."""
+"""Prometheus' programs as processes of a test, and a receiver of notifications."""
 
 from __future__ import annotations
 

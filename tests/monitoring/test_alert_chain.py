@@ -1,8 +1,8 @@
-"""The whole chain once, for real: a worker is killed, and somebody is told; it comes back, and they are told that, too.
+"""The complete alert chain: a killed worker leads to a notification, and so does its return.
 
-Worker -> Prometheus -> rule -> Alertmanager -> webhook. The configurations are the shipped ones but for what would take
-minutes or another network: everybody looks every second, what has to hold for some time has to hold for a second, and
-addresses are those of the test.
+Worker -> Prometheus -> rule -> Alertmanager -> webhook. The configurations are the shipped ones, except for settings
+that take minutes or need another network: all intervals and waiting times are one second, and addresses are those of
+the test.
 """
 
 from __future__ import annotations

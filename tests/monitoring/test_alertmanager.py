@@ -1,4 +1,4 @@
-"""Alertmanager tells the right people, and keeps quiet about what follows from a cause that is told."""
+"""Alertmanager notifies the right receivers, and inhibits alerts that follow from an active cause."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def test_check_tells_which_files_differ(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setattr("monitoring.__main__.MAKERS", (lambda: {"monitoring/slo.py": "", "new.json": ""},))
     assert main(["--check"]) == 1
     told = capsys.readouterr().out
-    assert "monitoring/slo.py is not what" in told
-    assert "new.json is not what" in told
+    assert "monitoring/slo.py is out of date" in told
+    assert "new.json is out of date" in told
 
 
 def test_the_six_dashboards_are_there() -> None:

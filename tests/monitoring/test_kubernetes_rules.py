@@ -1,4 +1,4 @@
-"""Kubernetes gets the rules that Compose gets."""
+"""The rules for Kubernetes equal those for Compose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every panel of every dashboard answers, asked of a real Prometheus that scrapes real workers under load."""
+"""Every panel of every dashboard has data, on a real Prometheus that scrapes real workers under load."""
 
 from __future__ import annotations
 

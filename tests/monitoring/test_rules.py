@@ -1,4 +1,4 @@
-"""The rules are read by Prometheus, and each alert fires when it should and only then."""
+"""Prometheus loads the rules, and each alert fires exactly when it should."""
 
 from __future__ import annotations
 

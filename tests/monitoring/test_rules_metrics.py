@@ -1,4 +1,4 @@
-"""What the rules ask for is what workers tell: metrics, their labels, the values that these have from the start."""
+"""The rules use metrics, labels and label values that workers export from the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever is woken finds a page: each alert has a chapter of its own, and no chapter is of an alert that is gone."""
+"""Each alert has a chapter in the runbooks, and each chapter has an alert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus' programs are found where they are, fetched where they are not, and asked for where that fails."""
+"""Prometheus' programs: found on the machine, otherwise fetched, otherwise a clear error."""
 
 from __future__ import annotations
 

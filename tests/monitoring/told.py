@@ -1,4 +1,4 @@
-"""What a new worker tells of itself, by the names that a query may use."""
+"""The metrics that a new worker exports, by the names that queries use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus and its tools for the tests: those of the machine, else Debian's, unpacked without root into a cache."""
+"""Prometheus and its tools for the tests: those of the machine, or Debian's packages, unpacked into a cache."""
 
 from __future__ import annotations
 

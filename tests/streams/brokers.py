@@ -1,4 +1,4 @@
-"""A producer whose brokers take messages when the test says so, for the faults that no real broker shows on demand."""
+"""A producer with scripted brokers, for faults that a real broker does not show on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder with a small catalogue and a few events, and the commands that work on files alone."""
+"""A folder with a small catalogue and a few events, and the commands that use only files."""
 
 from __future__ import annotations
 

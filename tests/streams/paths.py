@@ -1,4 +1,4 @@
-"""What the tests of the worker's paths share: messages as Faust hands them over, and a table in memory."""
+"""Helpers for the tests of the worker's paths: Faust's messages, and a table in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shoppers do, for the tests of profiles and of the engine: events, where they lay, and vectors of items."""
+"""Shoppers' events with their positions in Kafka, and item vectors, for the tests of profiles and the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the contract allows, as Hypothesis strategies and as one complete value each."""
+"""Valid messages, as Hypothesis strategies and as one complete value each."""
 
 from __future__ import annotations
 

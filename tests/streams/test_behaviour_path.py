@@ -1,4 +1,4 @@
-"""An event is acknowledged when what it says of its item and session is published; a crash before repeats both."""
+"""An event is acknowledged after its item and session are published. A crash before that repeats both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faust's recovery with a bulk restore before it: when it runs, what follows, and how a rebalance ends it."""
+"""Faust's recovery after a bulk restore: the conditions, the order, and the end by a rebalance."""
 
 from __future__ import annotations
 

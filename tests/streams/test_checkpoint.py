@@ -1,4 +1,4 @@
-"""A message is acknowledged once, when it and all before it in its partition are delivered; never if one failed."""
+"""A message is acknowledged once it and all earlier ones of its partition are delivered, never after a failure."""
 
 from __future__ import annotations
 

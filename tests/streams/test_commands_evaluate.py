@@ -1,4 +1,4 @@
-"""`evaluate` on a small shop: what it writes, and one clear line where it cannot go on."""
+"""`evaluate` on a small shop: its output, and one clear line for each error."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def test_grades_are_compared_without_events(shop: Shop) -> None:
 
 
 def test_what_cannot_be_evaluated_is_one_clear_line(shop: Shop) -> None:
-    assert_one_line(shop.evaluate("--test-from", "2030-01-01"), 2, "the test period is empty")
+    assert_one_line(shop.evaluate("--test-from", "2030-01-01"), 2, "--test-from: required events from")
     shop.write(ITEMS, [])
     assert_one_line(shop.evaluate(), 2, "at least one interaction")
     shop.write(ITEMS, shopping(1, 1))
-    assert_one_line(shop.evaluate(), 2, "next-item: required a session of two items or more")
+    assert_one_line(shop.evaluate(), 2, "next-item: required a session with at least two items")
     shop.write([Item(item_id="other", title="Other")], shopping(7, 150))
-    assert_one_line(shop.evaluate(), 2, "it has none of them")
+    assert_one_line(shop.evaluate(), 2, "got none of them")
     assert not shop.file("out.json").exists()
 
 

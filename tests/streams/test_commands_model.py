@@ -1,4 +1,4 @@
-"""`intentstream model` and `distill`: what they print, and what they say where they cannot go on."""
+"""`intentstream model` and `distill`: their output, and their errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_verify_has_a_line_for_each_check() -> None:
     assert result.exit_code == 0, result.output
     *lines, last = result.output.splitlines()
     assert all(line.startswith("ok ") for line in lines)
-    assert last == f"{BUNDLE} is whole"
+    assert last == f"{BUNDLE}: all checks passed"
 
 
 def test_verify_fails_where_a_byte_is_wrong(copy: Path) -> None:
@@ -75,7 +75,7 @@ def test_list_looks_where_workers_look_for_models(copy: Path, tmp_path: Path) ->
 def test_a_folder_without_bundles_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["model", "list", str(tmp_path)])
     assert result.exit_code == 1
-    assert "no bundles" in result.output
+    assert "required bundles" in result.output
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((), "--catalog or --data, or both, required"), (("--events", "events.jsonl"), "--events requires --catalog")],
+    [((), "required --catalog or --data, or both"), (("--events", "events.jsonl"), "--events requires --catalog")],
 )
 def test_distill_says_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], message: str

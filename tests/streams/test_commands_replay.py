@@ -1,4 +1,4 @@
-"""`replay` on the shipped model: the same bytes every time, and one clear line where it cannot go on."""
+"""`replay` on the shipped model: the same bytes every time, and one clear line for each error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of vectors between `encode` and `replay`: the same answers with it, one clear line where it does not fit."""
+"""The vectors file of `encode` in `replay`: the same lists with it, and one clear line if it does not fit."""
 
 from __future__ import annotations
 

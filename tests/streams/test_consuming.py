@@ -1,4 +1,4 @@
-"""Faust's consumer, mended: messages are handed on at once, and a worker that stops leaves its group, or gives up."""
+"""The patched Faust consumer: messages are passed on at once, and a stopping worker leaves its group or gives up."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_the_screen_shows_the_figures_and_the_shopper(tally: Tally, width: int, 
     text = "\n".join(drawn(Screen(tally, "Intentstream", 1.0), width, height))
     for part in ("Mon 02 Jan 2017", "3 of 1,200", "p50 20.0 ms", "fallbacks 1", "refused 0", "in flight 1"):
         assert part in text
-    for part in ("What shopper 7 does", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
+    for part in ("Actions of shopper 7", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
         assert part in text
     assert "Yogurt [bold]not[/bold]" in text
     assert "SLQGNT 100.0%" in text

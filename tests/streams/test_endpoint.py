@@ -1,4 +1,4 @@
-"""The three pages of a worker, asked over HTTP."""
+"""The three HTTP endpoints of a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every event gets one list in time, its own, that says how it was made; nothing is acknowledged before it is safe."""
+"""Every event gets one list in time, marked with its origin. Nothing is acknowledged before delivery."""
 
 from __future__ import annotations
 

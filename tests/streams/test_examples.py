@@ -1,4 +1,4 @@
-"""Examples for the ranker: what was known then, what came next, and nothing in between."""
+"""Examples for the ranker: features of the moment, labels of the next actions, nothing else of the future."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of interactions and items: read lazily, refused with file and line."""
+"""Files of interactions and items: read lazily. Errors name the file and the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the next message of a log has been waiting."""
+"""The waiting time of the next message of a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shoppers do reaches the sources in the scorer's thread, and every catalogue knows who was acted on."""
+"""Records of behaviour reach the sources in the scorer's thread, and every catalogue marks the items acted on."""
 
 from __future__ import annotations
 

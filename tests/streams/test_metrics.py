@@ -1,4 +1,4 @@
-"""What a worker exports: complete from the start, bounded, and nobody's data in a label."""
+"""A worker's metrics: complete from the start, bounded, and without personal data in labels."""
 
 from __future__ import annotations
 

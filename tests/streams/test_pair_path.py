@@ -1,4 +1,4 @@
-"""Item transitions are acknowledged when what follows is published, and published again where nobody knows of it."""
+"""Item transitions are acknowledged after their results are published. The next owner publishes pending ones again."""
 
 from __future__ import annotations
 

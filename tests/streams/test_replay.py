@@ -1,4 +1,4 @@
-"""Replay without files: what it keeps is what the pure parts make of the events, learned or ranked, told in time."""
+"""Replay without files: its state equals that of the separate parts, with and without ranking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exported JSON Schema says what the decoders do."""
+"""The exported JSON Schema agrees with the decoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scorer's thread encodes, once each, and the catalogue that it ranks from."""
+"""The scorer's thread: each text is encoded once, and lists come from the current catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes to messages: what is accepted, and what a producer is told about the rest."""
+"""Decoding of messages: accepted values, and the errors for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever arrives, a decoder answers with a message or an InvalidEvent, and what is written reads back the same."""
+"""A decoder returns a message or raises InvalidEvent for any bytes, and encoded messages round-trip."""
 
 from __future__ import annotations
 

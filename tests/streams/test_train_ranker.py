@@ -1,4 +1,4 @@
-"""The command that fits a ranker to a shop: what it writes, what it says, and that a failure leaves nothing."""
+"""`train-ranker`: its files, its output, and no files after a failure."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def test_without_anything_to_judge_by_nothing_is_written(tmp_path: Path) -> None
     replace(examples, labels=nothing, relevant=(np.arange(40) < 30).astype(np.int64)).write(tmp_path / "short.npz")
     result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "short.npz")
     assert result.exit_code != 0
-    assert "last 15% of the lists, which judge, found none in 6 lists" in result.output
+    assert "last 15% of the lists, to test the ranker, got none in 6 lists" in result.output
     assert not (tmp_path / "shop").exists()

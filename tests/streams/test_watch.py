@@ -1,4 +1,4 @@
-"""What a worker tells of its lag while brokers answer, and while they do not."""
+"""The lag that a worker reports, while brokers answer and while they do not."""
 
 from __future__ import annotations
 

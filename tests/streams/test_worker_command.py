@@ -1,4 +1,4 @@
-"""A worker keeps its directory to itself."""
+"""A worker has exclusive use of its directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.errors import ConfigurationError
 
 def test_a_second_worker_on_one_directory_is_told_so_and_may_have_it_afterwards(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "data"
-    with hold(directory), pytest.raises(ConfigurationError, match=r"INTENTSTREAM_DATA_DIR=.*another one uses it"):
+    with hold(directory), pytest.raises(ConfigurationError, match=r"INTENTSTREAM_DATA_DIR=.*another worker uses"):
         hold(directory)
     hold(directory).close()
 

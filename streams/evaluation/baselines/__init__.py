@@ -1,1 +1,1 @@
-"""What people would use instead: small recommenders that learn one interaction at a time."""
+"""Baselines: small recommenders that learn one interaction at a time."""

@@ -1,4 +1,4 @@
-"""What a baseline is: it learns an act, and ranks for a moment. Pure."""
+"""The interface of a baseline: it learns acts, and ranks items at a moment. No I/O."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 from streams.evaluation.log import Act
 
 Ranked = npt.NDArray[np.integer]
-"""Item numbers, best first, at most as many as were asked for."""
+"""Item numbers, best first, at most as many as requested."""
 Scores = npt.NDArray[np.float64]
-"""One for each item; what is not above 0 is not recommended."""
+"""One score for each item. An item is recommended only if its score is above 0."""
 
 
 class Moment(NamedTuple):
-    """What is known when a list is asked for.
+    """The state of a shopper at the time of a list.
 
-    `session` are the items that the session came to, each once, the newest last. When a shopper arrives they are those
-    of his last session. Items in `hidden` are not to be recommended. `text` is what was searched for.
+    `session` contains the items of the session, each once, newest last. At a shopper's arrival, they are those of the
+    shopper's last session. Items in `hidden` must not be recommended. `text` is the search, None if there is none.
     """
 
     user: int
@@ -31,15 +31,15 @@ class Moment(NamedTuple):
 
 
 class Baseline(Protocol):
-    """A recommender to compare with. It only meets items that can be recommended."""
+    """A recommender to compare with. It sees only items that can be recommended."""
 
     @property
     def name(self) -> str:
-        """What the tables call it."""
+        """The name in the tables."""
         ...
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
-        """Take note of an act; `session` are the items that its session had come to before, the newest last."""
+        """Learn an act. `session` contains the earlier items of its session, newest last."""
         ...
 
     def rank(self, moment: Moment, k: int) -> Ranked:

@@ -1,9 +1,9 @@
-"""Items that go together: the cosine of their sessions. Pure.
+"""Item-kNN: items by the cosine of their sessions. No I/O.
 
-Item-based top-N recommendation (Deshpande & Karypis 2004, doi:10.1145/963770.963776): with c(i, j) the number of
-sessions that hold both and s(i) those that hold i, cos(i, j) = c(i, j) / √(s(i) · s(j)), and a candidate's score is
-the sum of its cosines to the items of the session. In session-based work often the newest item alone is asked (Hidasi
-et al. 2016, arXiv:1511.06939), so there are both. Kept up to date act by act.
+Item-based top-N recommendation (Deshpande & Karypis 2004, doi:10.1145/963770.963776). With c(i, j) the number of
+sessions that contain both items and s(i) the number of those that contain i, cos(i, j) = c(i, j) / √(s(i) · s(j)). A
+candidate's score is the sum of its cosines to the items of the session. Session-based studies often use the newest item
+alone (Hidasi et al. 2016, arXiv:1511.06939), so both exist. The counts are updated with each act.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from streams.evaluation.baselines.base import Moment, Ranked, best
 from streams.evaluation.log import Act
 
 DENSE_ITEMS = 10_000
-"""Up to so many items a matrix of all pairs is kept, 400 MB at most; above, dictionaries of the pairs that came up."""
+"""Up to this number of items, a matrix of all pairs is kept, at most 400 MB. Above it, dictionaries of observed pairs
+are kept."""
 REACH = 30
-"""In the dictionaries an item is paired with so many items that came before it in its session: bounds the memory."""
+"""In the dictionaries, an item is paired with at most this number of earlier items of its session. It bounds memory."""
 LAST = 20
-"""Items of the session that vote: the newest."""
+"""The newest items of the session that vote."""
 
 
 class ItemKnn:
-    """Items by the sum of their cosines to those of the session."""
+    """A ranking of items by the sum of their cosines to the items of the session."""
 
     name = "item-kNN"
 
@@ -36,7 +37,7 @@ class ItemKnn:
         self._rows: defaultdict[int, dict[int, int]] = defaultdict(dict)
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
-        """Count the pairs that an item makes with those before it."""
+        """Count the pairs of an item with the earlier items of its session."""
         if not act.first:
             return
         self._sessions[act.item] += 1.0
@@ -50,11 +51,11 @@ class ItemKnn:
             self._rows[other][act.item] = row[other]
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return the nearest to the session as a whole."""
+        """Return the items nearest to the whole session."""
         return self.nearest(moment.session[-LAST:], moment.hidden, k)
 
     def nearest(self, items: Sequence[int], hidden: Sequence[int], k: int) -> Ranked:
-        """Return the nearest to some items."""
+        """Return the items nearest to some items."""
         scores = np.zeros(len(self._sessions))
         for item in items:
             others, counts = self._row(item)
@@ -70,7 +71,10 @@ class ItemKnn:
 
 
 class ItemKnnLast:
-    """Items by their cosine to the session's newest item alone. Reads the pairs of `knn`, which has to learn too."""
+    """A ranking of items by their cosine to the session's newest item.
+
+    It reads the counts of `knn`, which must learn as well.
+    """
 
     name = "item-kNN, last item"
 
@@ -78,8 +82,8 @@ class ItemKnnLast:
         self._knn = knn
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
-        """Leave it to the other: counted twice, the pairs would take twice the memory."""
+        """Learn nothing: `knn` counts the pairs. A second count would need twice the memory."""
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return the nearest to the newest item."""
+        """Return the items nearest to the newest item."""
         return self._knn.nearest(moment.session[-1:], moment.hidden, k)

@@ -1,4 +1,4 @@
-"""The encoder alone: the items whose text lies nearest. Pure: whoever makes it brings the vectors."""
+"""The encoder alone: items by the similarity of their texts. No I/O: the caller supplies the vectors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from streams.evaluation.log import Act
 
 
 class EncoderAlone:
-    """Items by their cosine to the search, else to the newest item of the session.
+    """A ranking of items by their cosine to the search, or to the newest item of the session if there is no search.
 
     Args:
-        vectors: unit vectors of all items, by number, float32 (items, dim); zero where there is none.
-        encode: gives the unit vector (dim,) of a search.
+        vectors: unit vectors of all items, by number, float32 (items, dim); zero for an item without one.
+        encode: returns the unit vector (dim,) of a search.
     """
 
     name = "encoder alone"
@@ -26,10 +26,10 @@ class EncoderAlone:
         self._encode = encode
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
-        """Learn nothing: texts do not change by what shoppers do."""
+        """Learn nothing: shoppers' actions do not change texts."""
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return the nearest items of a cosine above 0."""
+        """Return the nearest items with a cosine above 0."""
         if moment.text is None and not moment.session:
             return np.empty(0, dtype=np.int64)
         intent = self._vectors[moment.session[-1]] if moment.text is None else self._encode(moment.text)

@@ -1,4 +1,4 @@
-"""The most popular items: of all time, and of late. Pure."""
+"""The most popular items: of all time, and recently. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGEST_EXPONENT = 500.0
 
 
 class Popularity:
-    """Items by the number of actions on them."""
+    """A ranking of items by the number of actions on them."""
 
     name = "popularity"
 
@@ -31,10 +31,10 @@ class Popularity:
 
 
 class RecentPopularity:
-    """The same, each action weighing half as much after every `half_life_days`.
+    """A ranking of items by the decayed number of actions on them.
 
-    Counts grow against a fixed landmark, so that time passes without touching them (forward decay: Cormode et al. 2009,
-    doi:10.1109/ICDE.2009.65).
+    Each action loses half of its weight in `half_life_days`. Counts grow relative to a fixed landmark, so the passage
+    of time updates nothing (forward decay: Cormode et al. 2009, doi:10.1109/ICDE.2009.65).
     """
 
     name = "recent popularity"
@@ -45,7 +45,7 @@ class RecentPopularity:
         self._mass = np.zeros(items)
 
     def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the port's signature
-        """Count the action at its time."""
+        """Add the action with the weight of its time."""
         if self._landmark_ms is None:
             self._landmark_ms = act.at_ms
         exponent = (act.at_ms - self._landmark_ms) / self._half_life_ms
@@ -55,5 +55,5 @@ class RecentPopularity:
         self._mass[act.item] += 2.0**exponent
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return the items with most of late."""
+        """Return the items with the highest decayed count."""
         return best(self._mass, k, moment.hidden)

@@ -1,4 +1,4 @@
-"""What the shopper himself had most often: hard to beat where people buy the same again. Pure.
+"""The shopper's own most frequent items: a strong baseline if people buy the same items again. No I/O.
 
 P-TopFreq and GP-TopFreq (Hu et al. 2020, doi:10.1145/3397271.3401066; Li et al. 2023, doi:10.1145/3587153).
 """
@@ -16,9 +16,9 @@ from streams.evaluation.log import Act
 
 
 class Repeat:
-    """The shopper's own items by the number of sessions that held them, ties by recency.
+    """The shopper's own items by the number of sessions that contain them, ties by recency.
 
-    With `only_bought` an item counts once it is bought, however often it was looked at.
+    With `only_bought`, only purchases count, not views, clicks or cart events.
     """
 
     name = "repeat"
@@ -35,14 +35,14 @@ class Repeat:
         self._had[act.user][act.item] = (count + (last != act.session), act.at_ms, act.session)
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return what the shopper had most often."""
+        """Return the shopper's most frequent items."""
         had, hidden = self._had.get(moment.user, {}), set(moment.hidden)
         ranked = sorted((item for item in had if item not in hidden), key=lambda item: (*_before(had[item]), item))
         return np.array(ranked[:k], dtype=np.int64)
 
 
 class RepeatThenPopular:
-    """The same, filled up with what is popular where the shopper had less than k items."""
+    """The same, filled up with popular items if the shopper has fewer than k items."""
 
     name = "repeat, then popular"
 
@@ -51,12 +51,12 @@ class RepeatThenPopular:
         self._popular = Popularity(items)
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
-        """Learn both."""
+        """Update both counts."""
         self._repeat.learn(act, session)
         self._popular.learn(act, session)
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return the shopper's own items, then what is popular."""
+        """Return the shopper's own items, then popular items."""
         own = self._repeat.rank(moment, k)
         if len(own) == k:
             return own

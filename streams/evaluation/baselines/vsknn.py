@@ -1,13 +1,14 @@
-"""V-SkNN: what the most similar recent sessions hold. An independent reference: shares no code with our own source.
+"""V-SkNN: the items of the most similar recent sessions. An independent reference without code of the system's sources.
 
-Ludewig & Jannach 2018 (Evaluation of Session-based Recommendation Algorithms, arXiv:1803.09587), section 3.2. Of all
-sessions that share an item with the present one the most recent `sample` are looked at. The present session is a
-vector whose newest item weighs 1 and whose others weigh less by a linear decay over the position, p / length; a
-session's similarity is the dot product of this with its binary vector. Of the `neighbours` most similar sessions each
-gives its similarity to every item that it holds. Sessions grow act by act, also those that are still going on.
+Ludewig & Jannach 2018 (Evaluation of Session-based Recommendation Algorithms, arXiv:1803.09587), section 3.2. The
+method considers the `sample` most recent sessions that share an item with the present session. The present session is a
+vector: its newest item weighs 1, and the others weigh less by a linear decay over the position, p / length. The
+similarity of a session is the dot product of this vector with the session's binary vector. Each of the `neighbours`
+most similar sessions adds its similarity to the score of each of its items. Sessions grow act by act, and unfinished
+sessions count as well.
 
-The authors' later code (session-rec) by default also divides a session's vote by how many steps ago the newest item was
-that it shares: `by_step`.
+By default, the authors' later code (session-rec) also divides a session's vote by the number of steps back to the
+newest item that it shares: `by_step`.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from streams.evaluation.baselines.base import Moment, Ranked, best
 from streams.evaluation.log import Act
 
 OWN = np.iinfo(np.int64).min
-"""Stands for the time of the present session, which is no neighbour of itself."""
+"""The time of the present session, which is no neighbour of itself."""
 
 
 class VSkNN:
-    """Items by the similarity of the sessions that hold them.
+    """A ranking of items by the similarity of the sessions that contain them.
 
     Args:
-        items: how many there are.
+        items: number of items.
         neighbours: sessions that vote, k in the paper.
-        sample: most recent matching sessions that are looked at, m in the paper.
+        sample: the most recent matching sessions that are considered, m in the paper.
         by_step: whether a vote is divided as in session-rec.
     """
 
@@ -49,7 +50,7 @@ class VSkNN:
         self._present: dict[int, int] = {}
 
     def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the port's signature
-        """Put the item into its session."""
+        """Add the item to its session."""
         place = self._place.setdefault(act.session, len(self._place))
         if place == len(self._latest_ms):
             self._latest_ms.append(act.at_ms)
@@ -61,7 +62,7 @@ class VSkNN:
             self._sessions_of[act.item].append(place)
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return what the nearest sessions hold."""
+        """Return the items of the nearest sessions."""
         places, similarity = self._nearest(moment)
         members = [self._members[place] for place in places.tolist()]
         held = np.fromiter(chain.from_iterable(members), dtype=np.int64)
@@ -70,7 +71,7 @@ class VSkNN:
         return best(scores, k, moment.hidden)
 
     def _nearest(self, moment: Moment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the sessions that vote and the weight of their vote, the most similar first, ties by recency."""
+        """Return the voting sessions with the weights of their votes, most similar first, ties by recency."""
         matching = [np.array(self._sessions_of.get(item, ()), dtype=np.int64) for item in moment.session]
         sizes, length = [len(each) for each in matching], len(matching)
         every = np.concatenate([*matching, np.empty(0, dtype=np.int64)])

@@ -1,6 +1,6 @@
-"""BM25: what a search engine without a model would show. Pure.
+"""BM25: the result of a search engine without a model. No I/O.
 
-Robertson & Zaragoza 2009, doi:10.1561/1500000019, with k₁ = 1.2 and b = 0.75, over the text that the encoder reads too.
+Robertson & Zaragoza 2009, doi:10.1561/1500000019, with k₁ = 1.2 and b = 0.75, over the text that the encoder reads.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in lower case, numbers among them.
+    """Return the words of a text in lower case, including numbers.
 
     >>> words("USB-C cable, 2m")
     ['usb', 'c', 'cable', '2m']
@@ -28,7 +28,7 @@ def words(text: str) -> list[str]:
 
 
 class Bm25:
-    """Items by their words. `texts` are those of all items, in order of their numbers."""
+    """A ranking of items by their words. `texts` are the texts of all items, in order of their numbers."""
 
     name = "BM25"
 
@@ -43,10 +43,10 @@ class Bm25:
         self._postings = {word: np.array(rows, dtype=np.int64).T for word, rows in postings.items()}
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
-        """Learn nothing: words do not change by what shoppers do."""
+        """Learn nothing: shoppers' actions do not change words."""
 
     def rank(self, moment: Moment, k: int) -> Ranked:
-        """Return the items that say best what was searched for."""
+        """Return the items whose words match the search best."""
         return best(self.scores(moment.text or ""), k, moment.hidden)
 
     def scores(self, query: str) -> Scores:

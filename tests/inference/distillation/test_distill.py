@@ -1,6 +1,6 @@
-"""From texts to a bundle, on a catalogue of a few items: every step leaves what it should, and a second run goes on.
+"""Distillation from texts to a bundle, on a catalogue of a few items: the files of every step, and a resumed run.
 
-Runs where torch and the teacher are installed (`make model` makes such an environment).
+Needs torch and the teacher (`make model` creates such an environment).
 """
 
 from __future__ import annotations

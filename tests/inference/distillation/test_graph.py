@@ -1,4 +1,4 @@
-"""The encoder's graph is BERT: equal to the formula written out in numpy, in every precision, in every batch."""
+"""The encoder's graph is BERT: it equals the formula in NumPy, in every precision and every batch."""
 
 from __future__ import annotations
 

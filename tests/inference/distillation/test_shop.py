@@ -1,4 +1,4 @@
-"""A shop's own files as training material: what counts as an answer to a search, what as a basket."""
+"""A shop's own files as training data: the pairs from searches and from baskets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the student learns from: pseudo-queries, pairs, batches; pure, and the same for a seed."""
+"""The student's training data: pseudo-queries, pairs and batches, deterministic for a seed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Training: a run that was killed and goes on gives the very weights of one that was not; the losses say what they say.
+"""Training: a run that is killed and resumed gives the weights of an uninterrupted one. Losses equal their formulas.
 
-Runs where torch is installed (`make model` makes such an environment).
+Needs torch (`make model` creates such an environment).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The smaller vocabulary: what stays is tokenised as before, and everything can still be spelled."""
+"""The smaller vocabulary: kept tokens are tokenised as before, and every text can still be tokenised."""
 
 from __future__ import annotations
 

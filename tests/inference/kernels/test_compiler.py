@@ -1,4 +1,4 @@
-"""Kernels are compiled once and kept; a file system that cannot be written never ends a process."""
+"""Kernels are compiled once and cached. Without a writable directory, each process compiles them."""
 
 from __future__ import annotations
 

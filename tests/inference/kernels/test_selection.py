@@ -1,4 +1,4 @@
-"""The best rows are those of a full sort, whatever the order in which they came, ties by key."""
+"""The selected rows equal those of a full sort, for every order of input, with ties by key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up lists whose truth is known."""
+"""Synthetic lists with known labels and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fitting: losses whose slopes are slopes, an order that follows the labels, probabilities that come true."""
+"""The fit: gradients of the losses, an order that follows the labels, calibrated probabilities."""
 
 from __future__ import annotations
 

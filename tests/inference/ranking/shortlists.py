@@ -1,4 +1,4 @@
-"""Shortlists by hand, for the tests of ranking."""
+"""Hand-made shortlists for the tests of ranking."""
 
 from __future__ import annotations
 

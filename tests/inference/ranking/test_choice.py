@@ -1,4 +1,4 @@
-"""The choice of the items to show, against sorting all of them."""
+"""The choice of the listed items, compared with a full sort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maximal marginal relevance against the formula, one place after the other."""
+"""Maximal marginal relevance, compared with the formula, position by position."""
 
 from __future__ import annotations
 

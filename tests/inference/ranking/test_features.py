@@ -1,4 +1,4 @@
-"""Features against formulas written out one candidate at a time, and against the same formulas over whole arrays."""
+"""Features, compared with the formulas for one candidate at a time and for whole arrays."""
 
 from __future__ import annotations
 

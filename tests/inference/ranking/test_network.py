@@ -1,4 +1,4 @@
-"""The compiled network computes what ONNX Runtime does with the same graph."""
+"""The compiled network computes the same as ONNX Runtime on the same graph."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def steep() -> Ranker:
 
 @pytest.mark.parametrize("shape", [(3, 2), (3,), (2, 35)])
 def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ScoringError, match=r"features of shape \(n, 34\), it got"):
+    with pytest.raises(ScoringError, match=r"features of shape \(n, 34\), got"):
         compiled(SHIPPED).run({"features": np.zeros(shape, dtype=np.float32)})
 
 

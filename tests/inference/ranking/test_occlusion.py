@@ -1,4 +1,4 @@
-"""What carried a score, against scoring every candidate without every group."""
+"""Occlusion, compared with scoring every candidate without every group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasons: what carried the score says why, in words that are true."""
+"""Reasons name the group of features with the largest effect on the score, in true sentences."""
 
 from __future__ import annotations
 

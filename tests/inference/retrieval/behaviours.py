@@ -1,4 +1,4 @@
-"""Catalogues, shoppers and what shoppers did, for the tests of every source."""
+"""Catalogues, shoppers and their actions, for the tests of every source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shoppers do, by cases computed by hand, and kept within bounds whatever comes in whatever order."""
+"""Behaviour, in cases computed by hand, and its bounds for any records in any order."""
 
 from __future__ import annotations
 
@@ -436,7 +436,7 @@ def test_behaviour_outgrows_its_first_arrays() -> None:
 
 def test_capacity_is_needed() -> None:
     for make in (lambda: Sessions(NUMBERS, capacity=0), lambda: ItemTransitions(NUMBERS, Limits(capacity=0))):
-        with pytest.raises(ValueError, match="at least 1 required, 0 came"):
+        with pytest.raises(ValueError, match="required at least 1, got 0"):
             make()
 
 

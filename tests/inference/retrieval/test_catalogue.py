@@ -1,4 +1,4 @@
-"""One contract for both ways of searching: what was put in is found, what was taken out or sold out is not."""
+"""One contract for both kinds of search: added items are found, removed and sold-out items are not."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_growth_keeps_every_item() -> None:
 
 
 def test_a_vector_of_other_dimensions_is_refused_with_the_items_id() -> None:
-    with pytest.raises(ValueError, match=r"'x': shape \(16,\) required, \(3,\) came"):
+    with pytest.raises(ValueError, match=r"'x': required shape \(16,\), got \(3,\)"):
         Catalogue(DIM).upsert(item("x"), np.zeros(3, dtype=np.int8))
 
 

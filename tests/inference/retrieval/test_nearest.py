@@ -1,4 +1,4 @@
-"""The search of a batch against one full sort for each query."""
+"""The batched search, compared with a full sort for each query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of items: one a key, held as long as anybody refers to it, and used again."""
+"""Item numbers: one for each key, kept while it is referenced, and then reused."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def test_numbers_grow_and_are_used_again() -> None:
 def test_only_a_number_in_use_is_released() -> None:
     numbers = ItemNumbers()
     for number in (-1, 0, 10**9):
-        with pytest.raises(LookupError, match=f"a number in use required, {number} came"):
+        with pytest.raises(LookupError, match=f"required a number in use, got {number}"):
             numbers.release(number)

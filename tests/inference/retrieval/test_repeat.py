@@ -1,4 +1,4 @@
-"""What shoppers buy again, by cases computed by hand."""
+"""The items that shoppers buy again, in cases computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Similarities of small integers are exact: no batch size, order of rows or library changes a bit of them."""
+"""Similarities of small integers are exact: batch size, order of rows and library change no bit."""
 
 from __future__ import annotations
 
@@ -89,5 +89,5 @@ def test_dequantised_vectors_are_unit_vectors_or_zero(vectors: Vector) -> None:
 
 @pytest.mark.parametrize("dim", [0, MAX_DIM + 1])
 def test_dimensions_that_could_not_be_exact_are_refused(dim: int) -> None:
-    with pytest.raises(ValueError, match=f"{dim} came"):
+    with pytest.raises(ValueError, match=f"got {dim}"):
         Catalogue(dim)

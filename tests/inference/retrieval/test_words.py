@@ -1,4 +1,4 @@
-"""Words of items are found to the letter, and scored as BM25 says; an index that changed is one made anew."""
+"""Words match exactly and are scored by BM25. An updated index equals a new one."""
 
 from __future__ import annotations
 

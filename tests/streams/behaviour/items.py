@@ -1,4 +1,4 @@
-"""One item at a time, where a worker takes many: its state after a transition, and what is published of it."""
+"""The state of a single item after a transition, and the message that is published for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes with an item is a decayed sum in any order, counts an action once, stays small, and keeps a secret."""
+"""Item transitions: decayed sums in any order, each action counted once, bounded size, searches kept private."""
 
 from __future__ import annotations
 

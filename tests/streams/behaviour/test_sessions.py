@@ -1,4 +1,4 @@
-"""Sessions are told once, as they are by then, and only those that say something."""
+"""Sessions are published once, in their latest state, and only if they have enough items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small shop and shoppers who come and go, for the tests of whole evaluations."""
+"""A small shop with returning shoppers, for the tests of whole evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Baselines on shops small enough to work out by hand, and what holds for all of them."""
+"""Baselines on shops that are small enough to compute by hand, and properties of all baselines."""
 
 from __future__ import annotations
 

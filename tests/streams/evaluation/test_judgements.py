@@ -1,4 +1,4 @@
-"""Grades read from a file, and graded items put in order."""
+"""Grades from a file, and the order of graded items."""
 
 from __future__ import annotations
 

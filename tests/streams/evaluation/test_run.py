@@ -1,4 +1,4 @@
-"""A ranker fitted to the learning part takes the bundle's place, and sees nothing of the test period."""
+"""A ranker fitted before the test period replaces the bundle's, and uses no data of the test period."""
 
 from __future__ import annotations
 

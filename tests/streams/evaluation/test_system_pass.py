@@ -1,4 +1,4 @@
-"""The system's lists are those of a replay, and nothing of what comes later is in them."""
+"""The system's lists equal those of a replay, and use no data from the future."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live catalogue: the newest record of each item counts, one of another model's making waits aside."""
+"""The live catalogue: the newest record of each item counts, and records of another model are set aside."""
 
 from __future__ import annotations
 

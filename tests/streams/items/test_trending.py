@@ -1,4 +1,4 @@
-"""Trending counts are decayed sums whatever the order, survive a change of owner, and stay small."""
+"""Trending counts are decayed sums in any order, survive a change of owner, and are bounded."""
 
 from __future__ import annotations
 

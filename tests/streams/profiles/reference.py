@@ -1,6 +1,6 @@
-"""The rules of a profile in plain Python and NumPy, one event at a time: the kernels have to agree with them.
+"""The rules of a profile in plain Python and NumPy, one event at a time: the reference for the kernels.
 
-Vectors are float32 sums without rounding; everything else is what the kernels keep, bit by bit but for sums of floats.
+Vectors are float32 sums without rounding. Everything else equals the kernels' values bit by bit, except sums of floats.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A profile reads back as it was, in bounded space, in every version; what is no profile is refused."""
+"""The profile codec: exact round trips, bounded size, all versions, and refused bytes."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_the_first_byte_tells_the_versions_apart(data: bytes) -> None:
 
 
 def test_the_unreadable_ones_of_a_batch_are_named() -> None:
-    with pytest.raises(ProfileCodecError, match="103 came") as refusal:
+    with pytest.raises(ProfileCodecError, match="got 103") as refusal:
         Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25)], 4, SPACE)
     assert sorted(refusal.value.reasons) == [1, 3, 5]
     assert len(set(refusal.value.reasons.values())) == 3
@@ -243,23 +243,23 @@ def damaged_habit(name: str, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "0 bytes"),
-        (b"{}", f"version 1 to {VERSION} required, 123 came"),
-        (b"\x06" + VERSION_5[1:], f"version 1 to {VERSION} required, 6 came"),
-        (b"\x00" + VERSION_5[1:], "0 came"),
-        (b"\x05", "1 bytes that are no profile"),
-        (VERSION_5[:-1], "no profile"),
-        (VERSION_5 + b"\x00", "no profile"),
+        (b"", "got 0 other bytes"),
+        (b"{}", f"required version 1 to {VERSION}, got 123"),
+        (b"\x06" + VERSION_5[1:], f"required version 1 to {VERSION}, got 6"),
+        (b"\x00" + VERSION_5[1:], "got 0"),
+        (b"\x05", "got 1 other bytes"),
+        (VERSION_5[:-1], "required a profile"),
+        (VERSION_5 + b"\x00", "required a profile"),
         (encode(empty(5)), "vectors of 4 dimensions"),
         (damaged("dim", 3), "vectors of 4 dimensions"),
-        (damaged("habits_length", 2), "no profile"),
-        (damaged("habits_length", 81), "no profile"),
-        (damaged("recent_length", 25), "lists of at most"),
-        (damaged("queries_length", 4), "lists of at most"),
-        (damaged("categories_length", 9), "lists of at most"),
-        (damaged("brands_length", 9), "lists of at most"),
-        (damaged("topics_length", 5), "lists of at most"),
-        (damaged("query_lengths", 65, 2), "lists of at most"),
+        (damaged("habits_length", 2), "required a profile"),
+        (damaged("habits_length", 81), "required a profile"),
+        (damaged("recent_length", 25), "required at most"),
+        (damaged("queries_length", 4), "required at most"),
+        (damaged("categories_length", 9), "required at most"),
+        (damaged("brands_length", 9), "required at most"),
+        (damaged("topics_length", 5), "required at most"),
+        (damaged("query_lengths", 65, 2), "required at most"),
         (damaged("recent_actions", 4, 0), "actions 0 to 3"),
         (damaged("largest", np.nan, 0), "finite"),
         (damaged("largest", np.inf, 1), "finite"),
@@ -274,29 +274,29 @@ def damaged_habit(name: str, value: int) -> bytes:
         (damaged("query_at_ms", -(2**63), 0), "times within"),
         (damaged_habit("weight", 0x7E00), "finite"),
         (damaged_habit("interval_days", 0x7C00), "finite"),
-        (with_field(0, 5), "5 came"),
-        (with_field(0, 0), "0 came"),
+        (with_field(0, 5), "got 5"),
+        (with_field(0, 0), "got 0"),
         (with_field(1, 2**63), "64 bits"),
         (with_field(2, bytes(11)), "vectors of 4 dimensions"),
         (with_field(2, np.float32(np.nan).tobytes() + bytes(8)), "finite"),
         (with_field(2, np.float32(np.inf).tobytes() + bytes(8)), "finite"),
         (with_field(2, np.float32(-1).tobytes() + bytes(8)), "finite"),
-        (with_field(4, bytes(profiles.RECENT.itemsize + 1)), "no profile"),
+        (with_field(4, bytes(profiles.RECENT.itemsize + 1)), "required a profile"),
         (with_field(4, np.array([(0, 1, 0, 4)], profiles.RECENT).tobytes()), "actions 0 to 3"),
-        (with_field(4, bytes(25 * profiles.RECENT.itemsize)), "lists of at most"),
-        (with_field(5, [[NOW_MS, "a"]] * 4), "lists of at most"),
-        (with_field(6, bytes(profiles.AFFINITY.itemsize - 1)), "no profile"),
-        (with_field(6, bytes(9 * profiles.AFFINITY.itemsize)), "lists of at most"),
-        (with_field(7, {"clicks": [1]}), "no profile"),
-        (with_field(8, b"x"), "no profile"),
-        (with_field(10, bytes(HABIT.itemsize + 1)), "no profile"),
-        (with_field(10, bytes(81 * HABIT.itemsize)), "lists of at most"),
-        (with_field(11, ["x"]), "no profile"),
-        (with_field(12, "now"), "no profile"),
+        (with_field(4, bytes(25 * profiles.RECENT.itemsize)), "required at most"),
+        (with_field(5, [[NOW_MS, "a"]] * 4), "required at most"),
+        (with_field(6, bytes(profiles.AFFINITY.itemsize - 1)), "required a profile"),
+        (with_field(6, bytes(9 * profiles.AFFINITY.itemsize)), "required at most"),
+        (with_field(7, {"clicks": [1]}), "required a profile"),
+        (with_field(8, b"x"), "required a profile"),
+        (with_field(10, bytes(HABIT.itemsize + 1)), "required a profile"),
+        (with_field(10, bytes(81 * HABIT.itemsize)), "required at most"),
+        (with_field(11, ["x"]), "required a profile"),
+        (with_field(12, "now"), "required a profile"),
         (VERSION_1.replace(bytes.fromhex("003c"), bytes.fromhex("007c"), 1), "finite"),
-        (VERSION_4[:-1], "no profile"),
-        (b"\xdc\x10\x00" + b"\x91" * 100_000, "no profile"),
-        (b"\x9a" + VERSION_4[1:] + b"\x91" * 100_000, "no profile"),
+        (VERSION_4[:-1], "required a profile"),
+        (b"\xdc\x10\x00" + b"\x91" * 100_000, "required a profile"),
+        (b"\x9a" + VERSION_4[1:] + b"\x91" * 100_000, "required a profile"),
     ],
 )  # fmt: skip
 def test_what_is_no_profile_is_refused_with_what_was_required(data: bytes, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Habits count purchases once an occasion, decay in event time, know their rhythm, and stay few; prices are moments."""
+"""Habits: purchases counted once an occasion, decay in event time, rhythm, bounds; prices as moments."""
 
 from __future__ import annotations
 

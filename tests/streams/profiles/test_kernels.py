@@ -1,4 +1,4 @@
-"""The kernels follow the rules as plain Python states them, event by event and in batches of any size."""
+"""The kernels follow the rules in plain Python, event by event and in batches of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A profile is a fold whose vectors do not depend on order, whose replays change nothing, and whose size is bounded."""
+"""A profile is a fold: its vectors do not depend on order, replays change nothing, and its size is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to a session: the items with its id, or those acted on since the last pause."""
+"""The items of a session: those with its id, or those acted on since the last pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another model means another vector space: old vectors are never compared with new ones."""
+"""Vector spaces: vectors of an old model are never compared with those of a new one."""
 
 from __future__ import annotations
 

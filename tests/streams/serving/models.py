@@ -1,4 +1,4 @@
-"""Small models for the tests of serving: vectors by formula, a space for each encoder, faults and pauses by script."""
+"""Small models for the tests of serving: computed vectors, a space for each encoder, scripted faults and pauses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which bundles there are: the newest complete one, never one that is half copied, and the home one as the floor."""
+"""The choice of a bundle: the newest complete version, never a partial copy, never below the configured version."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_damaged_pin_is_told_and_what_the_settings_name_starts(
 
 def test_a_bundle_in_anothers_folder_is_refused(tmp_path: Path) -> None:
     shutil.copytree(BUNDLE, tmp_path / NAME / "2")
-    with pytest.raises(BundleError, match=f"the bundle of {NAME} 2 is required, its manifest says {NAME} {HOME}"):
+    with pytest.raises(BundleError, match=f"required the bundle of {NAME} 2, got {NAME} {HOME} in its manifest"):
         BundleStore.of(settings_of(tmp_path)).load(version("2"))
 
 
@@ -136,4 +136,4 @@ def test_a_bundle_in_anothers_folder_is_refused(tmp_path: Path) -> None:
 def test_a_version_that_is_a_path_is_refused_before_anything_is_published(path: str) -> None:
     result = CliRunner().invoke(cli, ["model", "use", NAME, path, "--broker", "127.0.0.1:1"])
     assert result.exit_code == 2
-    assert "NAME and VERSION are names of folders" in result.stderr
+    assert "NAME and VERSION: required names of folders" in result.stderr

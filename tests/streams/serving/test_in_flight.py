@@ -1,4 +1,4 @@
-"""A model takes over while events and items are under way: each ends with the model whose vectors it began with."""
+"""A model change with events and items in flight: each ends with the model of its first vectors."""
 
 from __future__ import annotations
 

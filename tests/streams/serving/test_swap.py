@@ -1,4 +1,4 @@
-"""The machine by which another model takes over: in its order, only when all is there, and back from every failure."""
+"""The steps of a model change: their order, their conditions, and recovery from every failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores on a real RocksDB, and records of a changelog, for the tests of the store."""
+"""Stores on a real RocksDB, and changelog records, for the tests of the store."""
 
 from __future__ import annotations
 

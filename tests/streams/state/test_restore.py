@@ -1,4 +1,4 @@
-"""The bulk restore: batches up to the ends of the changelogs, and stores that hold what their offsets say."""
+"""The bulk restore: batches up to the ends of the changelogs, and stores that agree with their offsets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The databases of a worker: partitions apart, what looking around shows, locks, and what a kill leaves."""
+"""The databases of a worker: separate partitions, statistics, locks, and the state after a kill."""
 
 from __future__ import annotations
 

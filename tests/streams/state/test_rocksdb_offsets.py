@@ -1,4 +1,4 @@
-"""The changelog offset that a database claims to hold: often enough, and never more than is true."""
+"""The changelog offset of a database: written often enough, and never ahead of the data."""
 
 from __future__ import annotations
 

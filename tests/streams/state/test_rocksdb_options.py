@@ -1,4 +1,4 @@
-"""Options of the databases hold when they are opened again, and all partitions share one bounded block cache."""
+"""The options of the databases persist when they are reopened. All partitions share one bounded block cache."""
 
 from __future__ import annotations
 

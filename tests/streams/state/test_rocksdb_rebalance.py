@@ -1,4 +1,4 @@
-"""Partitions come and go: locks are freed, and state that no changelog explains is rebuilt."""
+"""Rebalances: locks are released, and state that does not fit its changelog is rebuilt."""
 
 from __future__ import annotations
 
