@@ -98,7 +98,7 @@ class Settings(BrokerSettings):
         1, description="Places reserved for items without any action, except in lists for a search"
     )
     exact_search_limit: Annotated[int, Field(ge=0)] = Field(
-        50_000, description="Catalogue size up to which vector search is exact"
+        100_000, description="Catalogue size up to which vector search is exact"
     )
     trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
     trending_lasting_half_life_days: Duration = Field(30, description="Half-life of an item's lasting popularity")

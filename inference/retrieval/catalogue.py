@@ -29,7 +29,7 @@ __all__ = ["Catalogue", "Found"]
 Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
 """Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
 
-EXACT_LIMIT = 50_000
+EXACT_LIMIT = 100_000
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
