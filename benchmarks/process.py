@@ -76,24 +76,19 @@ class Process:
 
     def wait_for(self, event: str, timeout_s: float) -> float:
         """Wait for `event` and return the time of its first occurrence, on the shared clock."""
-        deadline = time.monotonic() + timeout_s
-        while (at := self._first(event)) is None:
-            self.check()
-            if time.monotonic() > deadline:
-                raise StreamsError(f"required event {event!r} within {timeout_s:g} s, got none{self._end_of_log()}")
-            # Workers report through their log files, which send no notification: poll until the deadline.
-            time.sleep(POLL_S)
-        return at
+        self.wait_for_several(event, 1, timeout_s)
+        return float(self.emitted(event)[0]["at"])
 
     def wait_for_several(self, event: str, number: int, timeout_s: float) -> None:
         """Wait until `event` has occurred `number` times."""
         deadline = time.monotonic() + timeout_s
-        while len(self.emitted(event)) < number:
+        while (occurred := len(self.emitted(event))) < number:
             self.check()
             if time.monotonic() > deadline:
                 raise StreamsError(
-                    f"required event {event!r} {number} times within {timeout_s:g} s, got fewer{self._end_of_log()}"
+                    f"required event {event!r} {number} times within {timeout_s:g} s, got {occurred}{self._end_of_log()}"
                 )
+            # Workers report through their log files, which send no notification: poll until the deadline.
             time.sleep(POLL_S)
 
     def emitted(self, event: str) -> list[dict[str, Any]]:
@@ -104,9 +99,6 @@ class Process:
         """Raise StreamsError if the process has ended."""
         if (code := self._process.poll()) is not None:
             raise StreamsError(f"{' '.join(self._command[1:3])} ended with code {code}{self._end_of_log()}")
-
-    def _first(self, event: str) -> float | None:
-        return next((float(each["at"]) for each in self.emitted(event)), None)
 
     def _events(self) -> Iterator[dict[str, Any]]:
         for line in self._log.read_text(errors="replace").splitlines():

@@ -23,7 +23,7 @@ class ActionContext(NamedTuple):
         at_ms: event time of the action.
         weight: weight of the action.
         before: items of the session before the action's item, stable keys, newest first.
-        led_query: last search before the action, unless a pause that ends a session lies in between.
+        led_query: last search up to the action, at most `session_gap_ms` before it; None without one.
         session: items of the session, stable keys, newest first.
         session_at_ms: event time of the newest item of the session.
         session_started_ms: event time of the first action after the last pause.
