@@ -85,9 +85,8 @@ class Process:
         while (occurred := len(self.emitted(event))) < number:
             self.check()
             if time.monotonic() > deadline:
-                raise StreamsError(
-                    f"required event {event!r} {number} times within {timeout_s:g} s, got {occurred}{self._end_of_log()}"
-                )
+                required = f"event {event!r} {number} times within {timeout_s:g} s"
+                raise StreamsError(f"required {required}, got {occurred}{self._end_of_log()}")
             # Workers report through their log files, which send no notification: poll until the deadline.
             time.sleep(POLL_S)
 

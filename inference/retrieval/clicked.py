@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.encoding.text import remembered_query
-from inference.kernels.cooccurrence import read_lists
+from inference.kernels.transitions import read_lists
 from inference.kernels.votes import write_votes
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue

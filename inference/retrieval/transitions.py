@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels.cooccurrence import Lists, Rule, find_partners, vote_by_transitions
+from inference.kernels.transitions import Lists, Rule, find_partners, vote_by_transitions
 from inference.kernels.votes import EVIDENCE
 from inference.queries import RECENT, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue

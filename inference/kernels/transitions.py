@@ -1,0 +1,203 @@
+"""Reads the records of `cooccurrence.py`: votes for items that go with those at hand, partners of listed items."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.cooccurrence import RECORDS, RecordTable, Sums, decay, sort_list
+from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, Numbers, find
+from inference.kernels.layouts import QUERIES
+from inference.kernels.newest import is_older
+from inference.kernels.votes import RESULTS, VOTES, Results, Votes, add_vote, items_at_hand, write_hits
+from inference.queries import Queries
+from inference.types import Keys
+
+ONE_ACTION = 1.0
+"""Weight of one action, added to each total: a single action is no evidence of a habit yet."""
+
+
+class Rule(NamedTuple):
+    """Weights of transitions. The newest `most` items at hand count.
+
+    Items acted on before an item at hand count `backwards` times, items acted on after it once.
+    """
+
+    most: int
+    backwards: float
+
+
+class Lists(NamedTuple):
+    """The listed items of each query: those of query i are at `starts[i]:starts[i + 1]`.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        keys: stable keys, uint64 (L,).
+        partners: the output, stable keys, uint64 (L,).
+        slots: scratch memory, int32 (L,).
+    """
+
+    starts: npt.NDArray[np.int64]
+    keys: Keys
+    partners: Keys
+    slots: Numbers
+
+
+_sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
+RULE = types.NamedTuple((types.int64, types.float64), Rule)
+LISTS = types.NamedTuple((types.int64[::1], _keys, _keys, _numbers), Lists)
+
+
+@helper
+def strongest(records: RecordTable, number: int) -> int:
+    """Return the place in `values` from which on a list is read: a long list is sorted, and its strongest are last."""
+    held = records.postings.lists[number]
+    if held["length"] <= records.bounds.postings:
+        return int(held["start"])
+    sort_list(records, number)
+    return int(held["start"] + held["length"] - records.bounds.postings)
+
+
+@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, RULE, VOTES, RESULTS), allocates=False)
+def vote_by_transitions(
+    queries: Queries, numbers: KeyTable, records: RecordTable, rule: Rule, votes: Votes, results: Results
+) -> None:
+    """Write the items that co-occur with the newest items of each query.
+
+    A sum of floats depends on the order of its terms. So all votes for items that shoppers acted on before an item at
+    hand are added first, then all votes for items that they acted on after it.
+    """
+    hand, newest, index, width, bits = (
+        votes.hand,
+        records.newest,
+        records.postings,
+        records.related.shape[1],
+        records.bounds.bits,
+    )
+    for query in range(len(queries)):
+        count = items_at_hand(queries[query], numbers, rule.most, hand)
+        total = 0.0
+        for at in range(count):
+            total += 1.0 / (at + 1)
+        touched = 0
+        # Items before an item at hand are the relations of its own record.
+        for at in range(count):
+            slot = find(newest.table, hand[at]["key"])
+            hand[at]["slot"] = slot
+            if slot == EMPTY:
+                continue
+            scale = 1.0 / (at + 1) / total / (records.owners[slot]["total"] + ONE_ACTION)
+            hand[at]["weight"] = scale
+            for column in range(width):
+                weight = records.weights[slot, column]
+                if weight > 0:
+                    touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scale)
+        # Items after it are those whose records have the item at hand. Weights are converted to its record's time.
+        for at in range(count):
+            if hand[at]["slot"] == EMPTY:
+                continue
+            item, scale = hand[at]["item"], hand[at]["weight"]
+            held = index.lists[item]
+            own = records.owners[hand[at]["slot"]]
+            for place in range(strongest(records, item), held["start"] + held["length"]):
+                value = index.values[place]
+                slot = value >> bits
+                factor = decay(records.owners[slot], own)
+                weight = records.weights[slot, value - (slot << bits)] * factor * scale
+                touched = add_vote(votes, touched, records.owners[slot]["item"], weight)
+        write_hits(votes, touched, count, results, query)
+
+
+@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, types.float64[:, ::1]), allocates=False)
+def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: Lists, weights: Sums) -> None:
+    """Write for each listed item the query's item with which it co-occurs most often: its key, 0 if there is none.
+
+    Of equally frequent ones it is the item with the greatest key. `weights` is scratch memory: a row for each item of
+    the longest list, a column for each item of a query.
+    """
+    newest, entries, width = records.newest, numbers.entries, records.related.shape[1]
+    for query in range(len(queries)):
+        first, last = lists.starts[query], lists.starts[query + 1]
+        if first == last:
+            continue
+        keys, slots = lists.keys[first:last], lists.slots[first:last]
+        in_session = queries[query]["session_length"] > 0
+        others = queries[query]["session"] if in_session else queries[query]["recent"]
+        count = queries[query]["session_length"] if in_session else queries[query]["recent_length"]
+        for at in range(len(keys)):
+            for other in range(count):
+                weights[at, other] = 0.0
+        # First direction: the records of the listed items, in which the query's items are found by their marks.
+        for other in range(count):
+            number = find(numbers, others[other])
+            if number != EMPTY:
+                entries[number]["mark"] = other + 1
+        for at in range(len(keys)):
+            own = find(newest.table, keys[at])
+            slots[at] = own
+            if own == EMPTY:
+                continue
+            for column in range(width):
+                if records.weights[own, column] > 0:
+                    place = entries[records.related[own, column]]["mark"]
+                    if place > 0:
+                        weights[at, place - 1] += records.weights[own, column]
+        for other in range(count):
+            number = find(numbers, others[other])
+            if number != EMPTY:
+                entries[number]["mark"] = 0
+        # Other direction: the records of the query's items, in which the listed items are found by their marks.
+        for at in range(len(keys)):
+            if slots[at] != EMPTY:
+                entries[records.owners[slots[at]]["item"]]["mark"] = at + 1
+        for other in range(count):
+            slot = find(newest.table, others[other])
+            if slot == EMPTY:
+                continue
+            for column in range(width):
+                if records.weights[slot, column] > 0:
+                    at = entries[records.related[slot, column]]["mark"] - 1
+                    if at >= 0:
+                        factor = decay(records.owners[slot], records.owners[slots[at]])
+                        weights[at, other] += records.weights[slot, column] * factor
+        for at in range(len(keys)):
+            if slots[at] != EMPTY:
+                entries[records.owners[slots[at]]["item"]]["mark"] = 0
+            best, best_weight = np.uint64(0), 0.0
+            for other in range(count):
+                weight = weights[at, other]
+                if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > best):
+                    best, best_weight = others[other], weight
+            lists.partners[first + at] = best
+
+
+@kernel(types.int64(RECORDS, _numbers, _sums, _numbers, _sums), allocates=False)
+def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numbers, weights: Sums) -> int:
+    """Read the lists of related `numbers` (n,), with weights at the time of the newest record times the list's scale.
+
+    Write items and weights, list by list, and return how many there are.
+    """
+    index, bits = records.postings, records.bounds.bits
+    # The newest record among all lists is found first, because weights add up only at one time.
+    latest = EMPTY
+    for at in range(len(numbers)):
+        held = index.lists[numbers[at]]
+        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
+            slot = int(index.values[place] >> bits)
+            if latest == EMPTY or is_older(records.newest, latest, slot):
+                latest = slot
+    count = 0
+    for at in range(len(numbers)):
+        held = index.lists[numbers[at]]
+        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
+            value = index.values[place]
+            slot = value >> bits
+            factor = decay(records.owners[slot], records.owners[latest])
+            items[count] = records.owners[slot]["item"]
+            weights[count] = records.weights[slot, value - (slot << bits)] * factor * scales[at]
+            count += 1
+    return count
