@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from inference.pipeline import Recommender
-from inference.queries import QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Shortlists
@@ -31,10 +30,6 @@ class NullRecommender(Recommender):
         super().__init__(catalogue, scorer, ())
         self._items = [_item(number) for number in range(size)]
         self._reasons = [f"because you viewed {item.title}" for item in self._items]
-
-    def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
-        """Return shortlists without candidates, because there are no sources."""
-        return super().retrieve(batch, every=every)
 
     def rank(self, shortlists: Shortlists) -> Lists:
         """Return the same list for each query."""
