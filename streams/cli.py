@@ -30,8 +30,12 @@ COMMANDS = {
 }
 
 
+OFFLINE = {"evaluate", "examples", "train-ranker", "distill"}
+"""The commands of `training.commands`. The others are in `streams.commands`."""
+
+
 class LazyGroup(click.Group):
-    """Group of commands, each in its own module of `streams.commands`. It prints the project's errors as one line."""
+    """Group of commands, each in its own module. It prints the project's errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands whose module exists, in the order of use."""
@@ -63,7 +67,8 @@ class LazyGroup(click.Group):
 
 
 def _module(command: str) -> str:
-    return f"streams.commands.{command.replace('-', '_')}"
+    package = "training" if command in OFFLINE else "streams"
+    return f"{package}.commands.{command.replace('-', '_')}"
 
 
 def _our_errors() -> tuple[type[Exception], ...]:

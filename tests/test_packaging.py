@@ -1,4 +1,4 @@
-"""The import rules, and the exclusive ownership of `streams` and `inference` by this distribution."""
+"""The import rules, and the exclusive ownership of our packages by this distribution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from setuptools import find_packages  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"streams", "inference"}
+PACKAGES = {"streams", "inference", "training"}
 
 
 def test_the_import_rules_hold() -> None:

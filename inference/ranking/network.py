@@ -1,6 +1,6 @@
 """The ranker's network on the CPU: the weights of its ONNX graph in a compiled loop.
 
-σ(x · direct + offset + relu(x · hidden + bias) · output), as `inference.learning.network.to_onnx` writes it.
+σ(x · direct + offset + relu(x · hidden + bias) · output), as `training.ranker.network.to_onnx` writes it.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from inference.manifest import read_manifest
 from streams.cli import cli
-from streams.commands import distill as command
 from tests.conftest import BUNDLE
+from training.commands import distill as command
 
 
 @pytest.fixture

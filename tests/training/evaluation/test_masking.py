@@ -1,0 +1,108 @@
+"""A shortlist without one of its sources."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.pipeline import Recommender
+from inference.queries import QueryBatch
+from inference.ranking.features import FEATURES
+from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.shortlists import Shortlists
+from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING, make_sources
+from inference.types import Keys, Query, Vector
+from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
+from training.evaluation.masking import alone, without
+
+NAMES = (SHORT_TERM, LONG_TERM, QUERY, NEW, TRENDING)
+
+
+class Sum:
+    """Scores by the sum of the features."""
+
+    def score(self, features: Vector) -> Vector:
+        return np.asarray(features.sum(axis=1), dtype=np.float32)
+
+
+def recommender(*names: str) -> Recommender:
+    catalogue = catalogue_of(unit_vectors(60))
+    catalogue.set_popularity({int(key): 1 / n for n, key in enumerate(catalogue.columns.keys[:9], start=1)}, {})
+    return Recommender(catalogue, Sum(), make_sources(names, Behaviour(numbers=NUMBERS)), candidates_per_source=8)
+
+
+def batch() -> QueryBatch:
+    return QueryBatch.of(queries_of(12), DIM)
+
+
+def shortlists(*names: str) -> Shortlists:
+    return recommender(*names).retrieve(batch())
+
+
+def keys() -> Keys:
+    return recommender().catalogue.columns.keys
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_source_is_as_if_it_had_never_been(name: str) -> None:
+    whole, expected = shortlists(*NAMES), shortlists(*(each for each in NAMES if each != name)).candidates
+    left = without(whole, name, keys()).candidates
+    assert left.starts.tolist() == expected.starts.tolist()
+    assert left.rows.tolist() == expected.rows.tolist()
+    assert left.fused == pytest.approx(expected.fused)
+    column = NAMES.index(name)
+    assert not left.ranks[:, column].any()
+    assert not left.scores[:, column].any()
+    assert np.delete(left.scores, column, axis=1).tolist() == expected.scores.tolist()
+    assert np.delete(left.ranks, column, axis=1).tolist() == expected.ranks.tolist()
+
+
+def test_its_vector_makes_no_feature_any_more_and_a_search_stays_one() -> None:
+    ours = recommender(*NAMES)
+    whole = ours.retrieve(QueryBatch.of([queries_of(2)[1]], DIM))
+    assert whole.queries.inverse_norms.all()
+    features = ours.features(without(whole, QUERY, keys()))
+    assert not features[:, FEATURES.index("query")].any()
+    assert features[:, FEATURES.index("searching")].all()
+    assert not ours.features(without(whole, SHORT_TERM, keys()))[:, FEATURES.index("short_term")].any()
+    assert ours.features(whole)[:, FEATURES.index("query")].any()
+
+
+def test_a_source_alone_is_in_the_order_of_its_scores() -> None:
+    whole = shortlists(*NAMES)
+    for name in NAMES:
+        expected = shortlists(name).candidates
+        for number in range(len(whole.queries)):
+            own = expected.rows[expected.starts[number] : expected.starts[number + 1]]
+            assert alone(whole, number, name, 5).tolist() == own[:5].tolist()
+
+
+def test_nothing_is_left_of_nothing() -> None:
+    whole = recommender(TRENDING).retrieve(QueryBatch.of([Query()], DIM))
+    empty = without(whole, TRENDING, keys())
+    assert len(empty.candidates.rows) == len(empty.candidates.fused) == 0
+    assert len(without(empty, TRENDING, keys()).candidates.rows) == 0
+
+
+def test_some_of_the_lists_are_themselves() -> None:
+    ours = recommender(*NAMES)
+    whole = ours.retrieve(batch())
+    ranked, some = ours.rank(whole), ours.rank(whole.take([7, 2, 3]))
+    assert [some.ranked(place) for place in range(3)] == [ranked.ranked(number) for number in (7, 2, 3)]
+    assert len(ours.rank(whole.take([]))) == 0
+
+
+@pytest.mark.parametrize("most", [0, 3, 12, None])
+def test_lists_are_cut_where_the_recommender_would(most: int | None) -> None:
+    catalogue = recommender().catalogue
+    cut = Recommender(
+        catalogue,
+        Sum(),
+        make_sources(NAMES, Behaviour(numbers=NUMBERS)),
+        candidates_per_source=8,
+        candidates_ranked=most,
+    )
+    expected = cut.retrieve(batch()).candidates
+    found = cut.to_be_ranked(cut.retrieve(batch(), every=True)).candidates
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)

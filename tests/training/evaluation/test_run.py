@@ -1,0 +1,70 @@
+"""A ranker fitted before the test period replaces the bundle's, and uses no data of the test period."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.types import Vector
+from streams.items.encoded import encode_catalogue
+from streams.settings import load_settings
+from tests.training.evaluation.shop import ITEMS, shopping
+from training.evaluation.plan import Options, System
+from training.evaluation.report import Report
+from training.evaluation.run import evaluate
+from training.ranker.gather import List
+
+LENGTH = 80
+OPTIONS = Options(
+    protocol="next-item", measured_at=datetime(2026, 1, 1, tzinfo=UTC), ks=(1, 3), test_share=0.5, ablation=0
+)
+
+
+class Backwards:
+    """Puts the bundle's order upside down."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    def score(self, features: Vector) -> Vector:
+        return np.asarray(-self._bundle.scorer.score(features), dtype=np.float32)
+
+
+def silent(_phase: str, _total: int) -> Callable[[int], None]:
+    return lambda _: None
+
+
+def evaluated(bundle: Bundle, seen: list[List] | None = None, later: int = 12) -> Report:
+    def fit(lists: Sequence[List]) -> Backwards:
+        seen.extend(lists)  # type: ignore[union-attr]
+        return Backwards(bundle)
+
+    settings = load_settings({"list_size": 3, "trending_interval_seconds": 300, "behaviour_interval_seconds": 300})
+    records = encode_catalogue(bundle, ITEMS)
+    system = System(settings, bundle, ITEMS, records, None if seen is None else fit)
+    events = [*shopping(11, LENGTH), *shopping(later, LENGTH, start=LENGTH)]
+    return evaluate(system, events, OPTIONS, silent)
+
+
+def test_a_fitted_ranker_orders_what_was_retrieved_alike(bundle: Bundle) -> None:
+    lists: list[List] = []
+    shipped, fitted = evaluated(bundle), evaluated(bundle, lists)
+    assert (shipped.model.ranker, fitted.model.ranker) == ("bundle", "fitted")
+    assert lists
+    for one, other in zip(shipped.rows, fitted.rows, strict=True):
+        same = one.metrics == other.metrics
+        assert same == (one.name != "intentstream"), one.name
+
+
+def test_the_ranker_is_fitted_to_the_learning_part_alone(bundle: Bundle) -> None:
+    one: list[List] = []
+    other: list[List] = []
+    evaluated(bundle, one, later=12)
+    evaluated(bundle, other, later=13)
+    assert len(one) == len(other) > 0
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first.features, second.features)
+        np.testing.assert_array_equal(first.labels, second.labels)

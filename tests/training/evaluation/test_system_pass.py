@@ -1,0 +1,94 @@
+"""The system's lists equal those of a replay, and use no data from the future."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from inference.bundle import Bundle
+from streams.contracts.messages import Interaction, ItemVector
+from streams.items.encoded import encode_catalogue
+from streams.parts import profile_rules
+from streams.replay import Replay
+from streams.settings import load_settings
+from tests.training.evaluation.shop import ITEMS, shopping
+from training.evaluation.cases import Cases, cases
+from training.evaluation.log import Log, read_log
+from training.evaluation.system_pass import FOLD, FUSED, OURS, Stopwatch, SystemPass, SystemResult
+
+K = 5
+SETTINGS = load_settings({"list_size": K, "trending_interval_seconds": 300.0})
+
+
+@pytest.fixture(scope="module")
+def records(bundle: Bundle) -> list[ItemVector]:
+    return encode_catalogue(bundle, ITEMS)
+
+
+def logged(events: Sequence[Interaction], protocol: str) -> tuple[Log, Cases]:
+    log = read_log(events, ITEMS, profile_rules(SETTINGS).session_gap_ms)
+    return log, cases(log, log.acts(), protocol, len(log) // 3)
+
+
+def passed(
+    bundle: Bundle, records: Sequence[ItemVector], events: Sequence[Interaction], protocol: str
+) -> tuple[Log, Cases, SystemResult]:
+    log, found = logged(events, protocol)
+    watch = Stopwatch()
+    replay = Replay(SETTINGS, bundle, records)
+    told: list[int] = []
+    result = SystemPass(replay, log, found, K, np.arange(0, len(found), 2), watch).run(told.append)
+    assert sum(told) == found.at[-1] + 1
+    return log, found, result
+
+
+@pytest.mark.parametrize("protocol", ["next-item", "search"])
+def test_the_lists_are_those_of_a_replay(bundle: Bundle, records: list[ItemVector], protocol: str) -> None:
+    log, found, result = passed(bundle, records, shopping(1, 90), protocol)
+    lists = list(Replay(SETTINGS, bundle, records).recommend(log.interactions))
+    for case, at in enumerate(found.at.tolist()):
+        expected = [item.item_id for item in lists[at].items]
+        assert [log.item_ids[n] for n in result.ours[0].lists[case] if n >= 0] == expected
+    assert [each.name for each in result.ours] == [OURS, FUSED]
+
+
+def test_who_arrives_is_ranked_for_by_what_is_known_before_he_acts(bundle: Bundle, records: list[ItemVector]) -> None:
+    log, found, result = passed(bundle, records, shopping(2, 120), "next-basket")
+    for case in range(0, len(found), 5):
+        at = int(found.at[case])
+        replay = Replay(SETTINGS, bundle, records)
+        for _ in replay.fold(log.interactions[:at]):
+            pass
+        query = replay.arrive(log.interactions[at].user_id, int(log.at_ms[at]))
+        ranked = replay.recommender.rank(replay.recommender.retrieve(query))
+        expected = {item.item_id for item in ranked.items}
+        # What trends is brought up to date at intervals, at other moments here: the rest is the same.
+        ours = {log.item_ids[n] for n in result.ours[0].lists[case] if n >= 0}
+        assert len(expected & ours) >= K - 2
+
+
+@pytest.mark.parametrize("protocol", ["next-item", "next-basket", "search"])
+def test_what_happens_later_changes_no_list(bundle: Bundle, records: list[ItemVector], protocol: str) -> None:
+    before = shopping(3, 90)
+    later = shopping(4, 60, start=90)
+    _, few, short = passed(bundle, records, before, protocol)
+    log = read_log([*before, *later], ITEMS, profile_rules(SETTINGS).session_gap_ms)
+    more = cases(log, log.acts(), protocol, len(before) // 3)
+    watch = Stopwatch()
+    replay = Replay(SETTINGS, bundle, records)
+    longer = SystemPass(replay, log, more, K, np.arange(0), watch).run(lambda _: None)
+    known = [more.at.tolist().index(at) for at in few.at.tolist()]
+    np.testing.assert_array_equal(short.ours[0].lists, longer.ours[0].lists[known])
+    assert longer.without == {}
+
+
+def test_every_source_is_asked_alone_and_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
+    _, found, result = passed(bundle, records, shopping(5, 90), "search")
+    assert set(result.alone) == set(result.without) == set(SETTINGS.sources)
+    assert {len(each.lists) for each in result.alone.values()} == {len(found)}
+    assert {len(each.lists) for each in result.without.values()} == {len(result.sample)} == {(len(found) + 1) // 2}
+    assert any((each.lists != result.ours[0].lists[result.sample]).any() for each in result.without.values())
+    assert set(result.stages) >= {FOLD, "retrieve", "score", "rank"}
+    assert (result.ours[0].rank_us > 0).all()

@@ -1,0 +1,179 @@
+"""The fit: gradients of the losses, an order that follows the labels, calibrated probabilities."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+pytest.importorskip("onnx", reason="needs the extra `train`")
+pytest.importorskip("scipy", reason="needs the extra `train`")
+
+from scipy.optimize import check_grad
+
+from inference.errors import BundleError
+from inference.ranking.features import FEATURES
+from tests.conftest import BUNDLE
+from tests.training.ranker.lists import NAMES, labelled
+from training.ranker.examples import Examples, join
+from training.ranker.fit import MEMBERS, MOST_STEPS, SHOPPER, choose_decay, fit
+from training.ranker.losses import listwise, logistic
+from training.ranker.network import Network
+from training.ranker.quality import quality
+
+
+def test_the_listwise_loss_is_the_cross_entropy_of_each_list() -> None:
+    examples = Examples(
+        np.zeros((5, 1)), ("one",), np.array([1, 0, 0, 0.5, 0.25]), np.array([1, 1, 3, 1, 1.0]),
+        np.array([0, 0, 0, 1, 1]), np.array([1, 2]), np.zeros(2, dtype=np.bool_),
+    )  # fmt: skip
+    logits = np.array([0.3, -1, 0.2, 2, 1])
+    first = -np.log(np.exp(0.3) / (np.exp(0.3) + np.exp(-1) + 3 * np.exp(0.2)))
+    total = np.exp(2) + np.exp(1)
+    second = -(2 / 3 * np.log(np.exp(2) / total) + 1 / 3 * np.log(np.exp(1) / total))
+    value, _ = listwise(examples)(logits)
+    assert value == pytest.approx((first + second) / 2)
+
+
+def test_the_slopes_are_slopes() -> None:
+    examples, rng = labelled(lists=9), np.random.default_rng(1)
+    examples = replace(examples, weights=rng.uniform(1, 4, len(examples.labels)))
+    by_list, logits = listwise(examples), rng.normal(size=len(examples.labels))
+    assert check_grad(lambda x: by_list(x)[0], lambda x: by_list(x)[1], logits) < 1e-5
+    alone = logistic(rng.normal(size=(40, 3)), rng.random(40) < 0.5, rng.uniform(1, 4, 40))
+    assert check_grad(lambda x: alone(x)[0], lambda x: alone(x)[1], rng.normal(size=3)) < 1e-5
+
+
+def test_one_network_learns_what_a_search_and_what_a_browse_is_after() -> None:
+    ranker, later = fit(labelled(lists=300)), labelled(lists=90, seed=8)
+    assert quality(ranker.logits(later.features), *later.truth, k=1).hit_rate > 0.8
+    assert quality(fit(labelled(lists=300), units=0).logits(later.features), *later.truth, k=1).hit_rate < 0.7
+
+
+def test_a_seed_gives_one_ranker() -> None:
+    one, same, other = (fit(labelled(), seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.network.flat(), same.network.flat())
+    assert not np.array_equal(one.network.flat(), other.network.flat())
+
+
+def fingerprint() -> str:
+    """Return what all numbers of a ranker come to."""
+    ranker = fit(labelled(FEATURES, lists=1500))
+    return sha256(
+        ranker.network.flat().tobytes() + ranker.score(np.eye(len(FEATURES), dtype=np.float32)).tobytes()
+    ).hexdigest()
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    # Without a limit on BLAS this fails where there are two cores: it shares out the calibration's long sums.
+    code = "from tests.training.ranker.test_fit import fingerprint; print(fingerprint())"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads},
+            cwd=BUNDLE.parents[2],
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for threads in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+def test_the_mean_of_networks_has_the_mean_of_their_logits() -> None:
+    networks = [Network.start(5, 3, (0, number)) for number in range(4)]
+    x = np.random.default_rng(2).normal(size=(20, 5))
+    mean = np.mean([each.logits(x) for each in networks], axis=0)
+    np.testing.assert_allclose(Network.mean(networks).logits(x), mean, atol=1e-12)
+
+
+@pytest.mark.parametrize(("units", "networks"), [(2, MEMBERS), (0, 1)])
+def test_the_mean_has_the_units_of_all_and_each_step_is_told(units: int, networks: int) -> None:
+    told: list[None] = []
+    ranker = fit(labelled(), units=units, progress=lambda: told.append(None))
+    assert len(ranker.network.output) == MEMBERS * units
+    assert networks < len(told) <= MOST_STEPS
+
+
+def test_what_never_varies_gets_no_weight() -> None:
+    ranker = fit(labelled())
+    assert ranker.network.direct[NAMES.index("constant")] == pytest.approx(0, abs=1e-9)
+    changed = labelled().features.copy()
+    changed[:, NAMES.index("constant")] = 1
+    np.testing.assert_array_equal(ranker.logits(changed), ranker.logits(labelled().features))
+
+
+def test_scores_are_probabilities_that_come_true() -> None:
+    rng = np.random.default_rng(5)
+    examples = labelled(lists=600)
+    # A search is answered in every case, a browse in every fourth.
+    answered = (examples.groups % 3 == 0) | (rng.random(600) < 0.25)[examples.groups]
+    examples = replace(examples, labels=examples.labels * answered)
+    ranker = fit(examples)
+    scores = ranker.score(examples.features)
+    assert scores.mean() == pytest.approx(examples.labels.mean(), rel=0.02)
+    for searching in (True, False):
+        part = (examples.groups % 3 == 0) == searching
+        assert scores[part].mean() == pytest.approx(examples.labels[part].mean(), rel=0.05)
+
+
+def test_a_negative_that_stands_for_more_weighs_more() -> None:
+    examples = labelled(lists=60)
+    weights = np.where(examples.labels > 0, 1, 5.0)
+    assert fit(replace(examples, weights=weights)).score(examples.features).mean() < 0.05
+
+
+def test_the_penalty_is_chosen_on_later_lists() -> None:
+    # What cannot move cannot learn: with a huge penalty everything is as likely as anything.
+    learn, check = labelled(FEATURES, lists=200), labelled(FEATURES, lists=60, seed=4)
+    assert choose_decay(learn, check, (1e-3, 1e6)) == 1e-3
+
+
+def test_shops_are_joined_list_by_list() -> None:
+    one, other = labelled(lists=4), labelled(lists=3, seed=9)
+    both = join([one, other])
+    assert len(both.relevant) == 7
+    np.testing.assert_array_equal(both.split(4 / 7, 1).features, other.features)
+    with pytest.raises(BundleError, match="same features"):
+        join([one, replace(other, names=(*NAMES[:3], "other"))])
+
+
+@pytest.mark.parametrize("labels", [np.zeros(1440), np.ones(1440)])
+def test_lists_whose_candidates_are_all_alike_teach_no_order(labels: npt.NDArray[np.floating]) -> None:
+    with pytest.raises(BundleError, match="acted on and others"):
+        fit(replace(labelled(), labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": np.zeros((4, 2))}, r"features \(1440, 4\)"),
+        ({"features": np.full((1440, 4), np.nan)}, "finite features"),
+        ({"labels": np.arange(1440)}, "from 0 to 1"),
+        ({"groups": np.arange(1440)[::-1]}, "groups that rise"),
+    ],
+)
+def test_data_that_cannot_teach_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        replace(labelled(), **change)
+
+
+def test_graded_lists_do_not_make_a_shopper_without_habits_look_graded() -> None:
+    # Shoppers act on one candidate of twelve; graders, who are nobody's shoppers, found half of them good.
+    shoppers, graders = (labelled(FEATURES, lists=90, seed=seed) for seed in (3, 4))
+    places = [FEATURES.index(name) for name in SHOPPER]
+    for examples, known in ((shoppers, 1.0), (graders, 0.0)):
+        examples.features[:, places] = known
+    labels = np.where(np.arange(len(graders.labels)) % 2, 1.0, graders.labels)
+    graders = replace(graders, labels=labels, graded=np.ones(90, dtype=np.bool_))
+    ranker = fit(join([shoppers, graders]))
+    new = shoppers.features.copy()
+    new[:, places] = 0.0
+    assert ranker.score(new).mean() == pytest.approx(1 / 12, rel=0.3)

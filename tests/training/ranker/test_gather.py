@@ -1,0 +1,190 @@
+"""Examples for the ranker: features of the moment, labels of the next actions, nothing else of the future."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from inference.bundle import Bundle
+from inference.errors import BundleError
+from inference.ranking.features import FEATURES
+from inference.types import Item, stable_key
+from streams.cli import cli
+from streams.contracts.messages import Cart, Interaction, ItemVector, Purchase, Search, View
+from streams.contracts.serde import encode_json
+from streams.items.encoded import encode_catalogue
+from streams.replay import Replay
+from streams.settings import load_settings
+from training.ranker.gather import List, Sampling, arrivals, as_examples, examples, next_items
+
+TITLES = ("Green tea", "Black tea", "Espresso beans", "Oat milk", "Milk chocolate", "Sea salt", "Bananas", "Apples")
+ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])) for n, title in enumerate(TITLES)]
+EVERYTHING = Sampling(negatives=None)
+
+
+def at(minute: float) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+
+
+def view(minute: float, item: int, *, user: str = "u", session: str | None = "s") -> View:
+    return View(
+        event_id=f"{user}{minute}", user_id=user, session_id=session, occurred_at=at(minute), item_id=f"i{item}"
+    )
+
+
+def search(minute: float, query: str) -> Search:
+    return Search(event_id=f"q{minute}", user_id="u", session_id="s", occurred_at=at(minute), query=query)
+
+
+def acted(action: type[Cart | Purchase], minute: float, item: int) -> Interaction:
+    event_id = f"{action.__name__}{minute}"
+    return action(event_id=event_id, user_id="u", session_id="s", occurred_at=at(minute), item_id=f"i{item}")
+
+
+def keys(*items: int) -> tuple[int, ...]:
+    return tuple(stable_key(f"i{item}") for item in items)
+
+
+@pytest.fixture(scope="module")
+def records(bundle: Bundle) -> list[ItemVector]:
+    return encode_catalogue(bundle, ITEMS)
+
+
+def gather(
+    bundle: Bundle, records: Sequence[ItemVector], events: Sequence[Interaction], sampling: Sampling = EVERYTHING
+) -> list[List]:
+    return list(examples(Replay(load_settings(), bundle, records), events, sampling, lambda _: None))
+
+
+def shopping(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
+    """Three shoppers who look around, each in one session without end."""
+    draw = np.random.default_rng(seed)
+    users = [f"u{draw.integers(3)}" for _ in range(length)]
+    return [
+        view(start + n, int(draw.integers(len(ITEMS))), user=user, session="s") for n, user in enumerate(users)
+    ]  # fmt: skip
+
+
+def test_what_comes_next_is_what_the_session_comes_to_first() -> None:
+    events = [
+        view(0, 0), acted(Cart, 1, 0), search(2, "milk"), view(3, 3), view(4, 0), acted(Purchase, 5, 3), view(6, 4),
+    ]  # fmt: skip
+    found = next_items(events, Sampling(horizon=5))
+    # Item 0 is no discovery any more when it is viewed again, and a search is answered by the first item after it.
+    assert found == [keys(3, 4), keys(3, 4), keys(3), keys(4), keys(4), keys(4), ()]
+
+
+def test_the_horizon_counts_items() -> None:
+    assert next_items([view(n, n) for n in range(5)], Sampling(horizon=2))[0] == keys(1, 2)
+
+
+def test_another_session_or_shopper_is_not_next() -> None:
+    assert next_items([view(0, 0), view(1, 1, user="v"), view(2, 2, session="t")], EVERYTHING) == [(), (), ()]
+
+
+def test_without_a_session_id_a_pause_ends_it() -> None:
+    events = [view(minute, item, session=None) for minute, item in ((0, 0), (20, 1), (40, 2), (71, 3))]
+    assert next_items(events, EVERYTHING) == [keys(1, 2), keys(2), (), ()]
+
+
+def test_the_candidate_that_was_acted_on_next_has_the_label(bundle: Bundle, records: list[ItemVector]) -> None:
+    (answer, *_) = gather(bundle, records, [search(0, "green tea"), view(1, 0), view(2, 1), view(3, 5)])
+    assert answer.relevant == 1
+    assert answer.labels.tolist().count(1) == 1
+    assert np.argmax(answer.features[:, FEATURES.index("query")]) == np.argmax(answer.labels)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_happens_later_changes_no_feature(bundle: Bundle, records: list[ItemVector], seed: int) -> None:
+    before = shopping(seed, 30)
+    lists = gather(bundle, records, before)
+    assert len(lists) == 30
+    for later in (shopping(seed + 50, 30, start=30), [search(30, "milk"), *shopping(seed + 90, 9, start=31)]):
+        longer = gather(bundle, records, before + later)
+        assert len(longer) == len(before + later)
+        for each, same in zip(lists, longer[:30], strict=True):
+            np.testing.assert_array_equal(each.features, same.features)
+
+
+def test_where_nothing_follows_nothing_was_wanted(bundle: Bundle, records: list[ItemVector]) -> None:
+    followed, last = gather(bundle, records, [view(0, 0), view(1, 1)])
+    assert (followed.relevant, followed.labels.sum()) == (1, 1)
+    assert (last.relevant, last.labels.sum()) == (0, 0)
+    assert len(last.labels)
+
+
+def test_the_future_shows_in_the_labels_alone(bundle: Bundle, records: list[ItemVector]) -> None:
+    one, other = (gather(bundle, records, [view(0, 0), view(1, item)])[0] for item in (1, 5))
+    np.testing.assert_array_equal(one.features, other.features)
+    assert one.labels.tolist() != other.labels.tolist()
+
+
+def test_a_seed_makes_the_same_examples(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = shopping(1, 60)
+    sampling = Sampling(seed=3, share=0.5, negatives=2)
+    first, second = (as_examples(gather(bundle, records, events, sampling)) for _ in range(2))
+    for each in fields(first):
+        np.testing.assert_array_equal(getattr(first, each.name), getattr(second, each.name))
+    other = as_examples(gather(bundle, records, events, Sampling(seed=4, share=0.5, negatives=2)))
+    assert not np.array_equal(first.features, other.features)
+
+
+def test_what_is_kept_stands_for_what_is_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = shopping(2, 40)
+    whole = gather(bundle, records, events)
+    sampled = gather(bundle, records, events, Sampling(negatives=2))
+    for all_, few in zip(whole, sampled, strict=True):
+        assert few.labels.sum() == all_.labels.sum()
+        assert (few.labels == 0).sum() <= 2
+        assert few.weights.sum() == pytest.approx(all_.weights.sum())
+        assert (all_.weights == 1).all()
+
+
+def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_bytes(b"\n".join(map(encode_json, ITEMS)))
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(map(encode_json, shopping(4, 30))))
+    files = [str(tmp_path / name) for name in ("items.jsonl", "events.jsonl", "examples.npz")]
+    result = CliRunner().invoke(cli, ["examples", "--catalog", files[0], "--events", files[1], "--output", files[2]])
+    assert result.exit_code == 0, result.output
+    with np.load(files[2]) as written:
+        assert written["names"].tolist() == list(FEATURES)
+        assert written["features"].shape == (len(written["labels"]), len(FEATURES))
+        assert len(written["weights"]) == len(written["groups"]) == len(written["labels"])
+        assert set(written["groups"].tolist()) == set(range(len(written["relevant"])))
+        assert 0 < written["labels"].sum() <= written["relevant"].sum()
+
+
+def test_what_the_next_items_are_worth_fades(bundle: Bundle, records: list[ItemVector]) -> None:
+    first, *_ = gather(bundle, records, [view(0, 0), view(1, 1), view(2, 4), view(3, 5)])
+    assert sorted(first.labels[first.labels > 0].tolist()) == pytest.approx([1 / 3, 1 / 2, 1])
+
+
+def test_an_arrival_is_what_is_known_before_any_action(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = [view(0, 0), view(1, 1), view(99, 4, session="t"), view(100, 5, session="t")]
+    assert arrivals(events, 30 * 60_000) == {2: keys(4, 5)}
+    found = gather(bundle, records, events, Sampling(negatives=None, share=1e-9, arrivals=1.0))
+    (arrived,) = found
+    assert arrived.relevant == 2
+    assert sorted(set(arrived.labels.tolist())) == [0, 1]
+    assert not arrived.features[:, FEATURES.index("session_length")].any()
+    # The item of the other session is a candidate again, and known from before.
+    assert arrived.features[:, FEATURES.index("seen_before")].sum() == 2
+
+
+def test_the_beginning_only_teaches(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = shopping(3, 40)
+    whole, late = gather(bundle, records, events), gather(bundle, records, events, Sampling(negatives=None, after=0.5))
+    assert 0 < len(late) < len(whole)
+    for one, other in zip(late, whole[-len(late) :], strict=True):
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_nothing_to_learn_from_is_told() -> None:
+    with pytest.raises(BundleError, match="acted on, got 0 lists"):
+        as_examples([])

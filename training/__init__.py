@@ -1,0 +1,1 @@
+"""Offline work on models: data sets, distillation, the ranker's fit and evaluation. No worker runs it."""

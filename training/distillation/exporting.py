@@ -1,0 +1,89 @@
+"""Exports trained weights as the encoder files of a bundle: vocabulary, graphs, precisions, parity."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.encoding.encoder import TextEncoder
+from inference.encoding.providers import CPU, CUDA
+from inference.encoding.session import open_session
+from inference.manifest import CATALOGUE, QUERY, Parity
+from inference.types import Vector
+from training.distillation.graph import Floats, Products, encoder_graph
+from training.distillation.precision import Blocks, Plain, RoundedTable, Tokens8
+from training.distillation.vocabulary import kept_tokens, pruned_tokenizer
+from training.ranker.bundle import Use
+
+EPSILON = 1e-12
+TABLE = "embeddings.word_embeddings.weight"
+
+PRECISIONS: Mapping[str, Products] = {
+    "float32": Plain(),
+    "int8": Tokens8(),
+    "blocks": Blocks(128),
+    "float16": RoundedTable(np.float16),
+}
+
+SHIPPED = (
+    Use("encoder-blocks.onnx", "8-bit weights in blocks of 128", (QUERY,), (CPU,)),
+    Use("encoder-int8.onnx", "int8, one scale a token", (CATALOGUE,), (CPU,)),
+    Use("encoder-float16.onnx", "float16, word table int8", (QUERY, CATALOGUE), (CUDA,)),
+)
+"""The encoder files of a bundle. docs/model.md has the figures behind this choice."""
+_OF_FILE = {"encoder-blocks.onnx": "blocks", "encoder-int8.onnx": "int8", "encoder-float16.onnx": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An encoder's weights and tokenizer, with the same vocabulary."""
+
+    weights: Mapping[str, Floats]
+    tokenizer: bytes
+    heads: int
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the weights, by name."""
+        found = hashlib.sha256()
+        for name in sorted(self.weights):
+            found.update(name.encode() + b"\0" + np.ascontiguousarray(self.weights[name], dtype="<f4").tobytes())
+        return found.hexdigest()
+
+    @property
+    def dim(self) -> int:
+        """The length of the vectors."""
+        return int(self.weights[TABLE].shape[1])
+
+    def graph(self, precision: str) -> bytes:
+        """Return the ONNX graph in one of PRECISIONS."""
+        products = PRECISIONS[precision]
+        graph = encoder_graph(self.weights, products, heads=self.heads, epsilon=EPSILON)
+        return bytes(graph.SerializeToString())
+
+    def encoder(self, precision: str, *, max_tokens: int) -> TextEncoder:
+        """Return an encoder on one thread of the CPU."""
+        session = open_session(self.graph(precision), name=precision, providers=(CPU,), threads=1)
+        return TextEncoder(session, self.tokenizer, dim=self.dim, max_tokens=max_tokens)
+
+    def pruned(self) -> Exported:
+        """Return the same encoder without the rows of the word table that no text uses."""
+        kept = kept_tokens(self.tokenizer)
+        weights = {name: each for name, each in self.weights.items() if not name.startswith("pooler")}
+        return Exported({**weights, TABLE: weights[TABLE][kept]}, pruned_tokenizer(self.tokenizer, kept), self.heads)
+
+
+def shipped_files(encoder: Exported, texts: Sequence[str], expected: Vector, *, max_tokens: int) -> dict[Use, bytes]:
+    """Return the files of a bundle. Parity is measured against `expected`, torch's float32 vectors of `texts`."""
+    files = {}
+    for use in SHIPPED:
+        precision = _OF_FILE[use.file]
+        cosines = (encoder.encoder(precision, max_tokens=max_tokens).encode(texts) * expected).sum(axis=1)
+        parity = Parity(mean_cosine=round(float(cosines.mean()), 6), min_cosine=round(float(cosines.min()), 6),
+                        texts=len(texts))  # fmt: skip
+        known = Use(use.file, use.precision, use.purposes, use.providers, parity)
+        files[known] = encoder.graph(precision)
+    return files

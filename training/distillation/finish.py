@@ -1,0 +1,124 @@
+"""Writes a trained student as a bundle: encoder files, a ranker, held-out scores, report, manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+from inference.bundle import Bundle
+from inference.errors import BundleError
+from inference.manifest import RANKER, TOKENIZER, Card, Metric, Source
+from inference.ranking.features import FEATURES
+from training.distillation.distill import Student, held_out_ndcg
+from training.distillation.export import MAX_TOKENS, TEACHER
+from training.distillation.exporting import shipped_files
+from training.distillation.graded import mean_ndcg, mixed
+from training.distillation.history import Check, History
+from training.distillation.plan import Plan
+from training.distillation.report import write_report
+from training.ranker.bundle import FILES, Made, write_manifest
+from training.ranker.network import feature_names, to_onnx, unfitted
+
+HELD_OUT = "held-out.json"
+LIMITS = (
+    "English wordpieces: other Latin scripts fall into pieces, most Chinese characters are unknown. Trained on product "
+    "texts and short queries, not on sentences."
+)
+
+
+class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
+    """held-out.json: cosines of graded items by students that were not trained on the query.
+
+    `scores` has for each query one cosine for each of its rated items, in the order of the ratings file.
+    """
+
+    folds: int
+    scores: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """NDCG@10 over the mixed graded queries; `queries` is their number, 0 if there are none."""
+
+    queries: int
+    teacher: float
+    held_out: float
+    shipped: float
+
+
+def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources: Sequence[Source]) -> Bundle:
+    """Write the files of a bundle to `output`, .../NAME/VERSION/, and return the loaded and verified bundle.
+
+    An existing ranker stays if it fits. Otherwise it is replaced by one that gives every item the same score.
+
+    Raises:
+        BundleError: the result does not verify.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    encoder = student.encoder.pruned()
+    files = shipped_files(encoder, student.titles, student.vectors, max_tokens=plan.max_tokens)
+    for use, content in files.items():
+        (output / use.file).write_bytes(content)
+    (output / FILES[TOKENIZER]).write_bytes(encoder.tokenizer)
+    keep_ranker(output / FILES[RANKER])
+    figures = judge(student)
+    graded = student.corpus.graded
+    if student.held_out:
+        scores = {student.corpus.texts[each.query]: student.held_out[at] for at, each in enumerate(graded)}
+        held_out = msgspec.json.encode(HeldOut(folds=plan.folds, scores=scores))
+        (output / HELD_OUT).write_bytes(held_out + b"\n")
+    entries = list(History(work / "history.jsonl").entries())
+    write_report(output, plan, student, figures, entries)
+    last = [each for each in entries if isinstance(each, Check)][-1]
+    card = Card(
+        licence="Apache-2.0",
+        languages=("English",),
+        limits=LIMITS,
+        data=tuple(sources),
+        metrics=_metrics(figures, last.cosine, plan),
+    )
+    return write_manifest(output, origin=TEACHER, max_tokens=MAX_TOKENS, made=Made(encoder.digest, tuple(files), card))
+
+
+def keep_ranker(path: Path) -> None:
+    """Keep a ranker that fits this version's features; replace any other by one that was not fitted."""
+    try:
+        if path.exists() and feature_names(onnx.load(path)) == FEATURES:
+            return
+    except (KeyError, ValueError) as error:
+        raise BundleError(f"{path}: required a ranker of this project, got: {error}") from error
+    # A bundle needs a ranker, and the examples for fitting one need a bundle.
+    onnx.save_model(to_onnx(unfitted()), path)
+
+
+def judge(student: Student) -> Figures:
+    """Compare the teacher, the students not trained on the query, and the student in the bundle."""
+    corpus = student.corpus
+    chosen = mixed(corpus.graded)
+    if not chosen or not student.held_out:
+        return Figures(0, 0.0, 0.0, 0.0)
+    texts = sorted({int(i) for each in chosen for i in (each.query, *each.items)})
+    vectors = student.encoder.encoder("int8", max_tokens=MAX_TOKENS).encode([corpus.texts[i] for i in texts])
+    return Figures(
+        queries=len(chosen),
+        teacher=mean_ndcg(chosen, lambda text: student.teacher[text].astype(np.float32)),
+        held_out=held_out_ndcg(corpus.graded, student.held_out),
+        shipped=mean_ndcg(chosen, dict(zip(texts, vectors, strict=True))),
+    )
+
+
+def _metrics(figures: Figures, cosine: float, plan: Plan) -> tuple[Metric, ...]:
+    by = "intentstream distill"
+    metrics = [Metric(name="cosine to the teacher", value=round(cosine, 4), measured=f"{by}, held-out titles")]
+    if figures.queries:
+        where = f"{by}, {figures.queries} graded queries"
+        metrics += [
+            Metric(name="NDCG@10, teacher", value=round(figures.teacher, 4), measured=where),
+            Metric(name="NDCG@10, held out", value=round(figures.held_out, 4), measured=f"{where}, {plan.folds} folds"),
+        ]
+    return tuple(metrics)

@@ -1,0 +1,105 @@
+"""NDCG@10 of graded queries by titles alone: BM25, the teacher, students not trained on the query, and a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from inference.encoding.encoder import TextEncoder
+from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+from inference.errors import DataError
+from inference.loading import Loader
+from inference.manifest import CATALOGUE, QUERY, read_manifest
+from training.distillation.datasets import CHORUS, read_chorus
+from training.distillation.export import MAX_TOKENS, export_teacher, teacher_folder
+from training.distillation.finish import HELD_OUT, HeldOut
+from training.distillation.graded import ndcg
+from training.distillation.material import Graded
+from training.distillation.words import BM25
+
+
+@dataclass(frozen=True, slots=True)
+class GradedQueries:
+    """The queries whose items have more than one grade, and all titles of their catalogue."""
+
+    queries: tuple[Graded, ...]
+    titles: tuple[str, ...]
+
+
+def read_graded(data: Path) -> GradedQueries:
+    """Read the graded queries in the folder `data`. Raises DataError."""
+    if not (data / CHORUS).is_dir():
+        raise DataError(f"{data}: required the folder {CHORUS} with the graded queries, got none")
+    material = read_chorus(data / CHORUS)
+    mixed = tuple(each for each in material.graded if len({grade for _, grade in each[1]}) > 1)
+    return GradedQueries(mixed, material.titles)
+
+
+def titles_ndcg(graded: GradedQueries, queries: TextEncoder, items: TextEncoder) -> float:
+    """Return the mean NDCG@10 of the order by the cosine of query and title."""
+    titles = sorted({title for _, rated in graded.queries for title, _ in rated})
+    vectors = dict(zip(titles, items.encode(titles), strict=True))
+    asked = np.vstack([queries.encode([query]) for query, _ in graded.queries])
+    return _mean(
+        [
+            [float(vectors[title] @ vector) for title, _ in rated]
+            for (_, rated), vector in zip(graded.queries, asked, strict=True)
+        ],
+        graded.queries,
+    )
+
+
+def judge(bundle: Path, data: Path) -> str:
+    """Return a Markdown table of the NDCG@10 of BM25, the teacher, the held-out students and the bundle.
+
+    Raises:
+        DataError: the data are missing or damaged, or the bundle has no held-out scores for them.
+        BundleError: the bundle is damaged.
+    """
+    graded = read_graded(data)
+    words = BM25(graded.titles)
+    by_words = [words.scores(query, [title for title, _ in rated]).tolist() for query, rated in graded.queries]
+    teacher = _teacher()
+    loader = Loader(bundle, read_manifest(bundle))
+    rows = {
+        "BM25": _mean(by_words, graded.queries),
+        "teacher, float32": titles_ndcg(graded, teacher, teacher),
+        "student, queries it was not trained on": _mean(_held_out(bundle, graded.queries), graded.queries),
+        "student as shipped, trained on these queries": titles_ndcg(
+            graded, loader.encoder_for(QUERY), loader.encoder_for(CATALOGUE)
+        ),
+    }
+    lines = [f"NDCG@10, titles only, {len(graded.queries)} queries with more than one grade.", "", "| | NDCG@10 |"]
+    return "\n".join([*lines, "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in rows.items())])
+
+
+def _held_out(bundle: Path, queries: Sequence[Graded]) -> list[list[float]]:
+    path = bundle / HELD_OUT
+    try:
+        scores = msgspec.json.decode(path.read_bytes(), type=HeldOut).scores
+        found = [scores[query] for query, _ in queries]
+    except (OSError, msgspec.DecodeError, KeyError) as error:
+        raise DataError(f"{path}: required scores by students not trained on these queries, got: {error}") from error
+    if any(len(known) != len(rated) for known, (_, rated) in zip(found, queries, strict=True)):
+        raise DataError(f"{path}: required scores for the ratings in the data folder, got scores for others")
+    return found
+
+
+def _mean(scores: Sequence[Sequence[float]], queries: Sequence[Graded]) -> float:
+    each = (
+        ndcg(np.array(known), np.array([grade for _, grade in rated]))
+        for known, (_, rated) in zip(scores, queries, strict=True)
+    )
+    return float(np.mean(list(each)))
+
+
+def _teacher() -> TextEncoder:
+    folder = teacher_folder()
+    session = open_session(export_teacher(folder).SerializeToString(), name="teacher", providers=(CPU,), threads=1)
+    dim = session.runtime.get_outputs()[0].shape[1]
+    return TextEncoder(session, (folder / "tokenizer.json").read_bytes(), dim=dim, max_tokens=MAX_TOKENS)

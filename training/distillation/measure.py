@@ -1,0 +1,164 @@
+"""Compares the speed of encoders in one run on one core, in turns, so that other load affects all of them.
+
+In its turn an encoder takes all texts several times. The first text finds another encoder's weights in the processor's
+caches. This is the cost of a rare text between other work (cold). Later texts find the encoder's own weights and cost
+less.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from inference.encoding.encoder import TextEncoder
+from inference.manifest import MANIFEST, Metric, read_manifest
+from inference.types import Vector
+from training.distillation.judge import read_graded, titles_ndcg
+from training.distillation.variants import TEACHER8, TEACHER32, Variant
+
+QUERIES = (
+    "wireless keyboard", "blue running shoes men", "hdmi cable 2m", "oat milk", "laptop bag", "garden chair cushion",
+    "noise cancelling headphones", "toner cartridge black", "kids rain coat", "aa batteries",
+)  # fmt: skip
+TITLES = (
+    "Seagate Barracuda 1TB Desktop HDD SATA 6Gb/s 64MB Cache 3.5-Inch Internal Bare Drive",
+    "Organic fair trade dark chocolate, 85% cocoa, 100 g",
+    "C2G 50ft Cat5E 350MHz Snagless Patch Cable White networking cable 15 m",
+    "Casio Men's Edifice Stainless Steel Chronograph Watch, blue dial",
+    "White hanging heart t-light holder",
+    "Logitech MX Master 3S wireless performance mouse, graphite, USB-C, Bluetooth",
+    "Women's waterproof trail running shoes, size 39, grey and coral",
+    "Folding camping table with four stools, aluminium, 120 x 60 cm",
+)
+_BATCH_ROUNDS = 8
+_WARM = 3
+_BATCH = TITLES * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The figures of one variant: medians on one thread, tokenising included.
+
+    Attributes:
+        query_ms: one query alone; title_ms: one title alone; cold_query_ms: the first query after other work.
+        titles_per_second: in batches of 32.
+        cosine: mean cosine, over queries and titles, to the variant that this one was rounded from; None without it.
+        batch_effect: greatest change of a component of a vector if its text is encoded alone.
+        ndcg: NDCG@10 of graded queries; None without the data.
+    """
+
+    name: str
+    megabytes: float
+    query_ms: float
+    cold_query_ms: float
+    title_ms: float
+    titles_per_second: float
+    cosine: float | None
+    batch_effect: float
+    ndcg: float | None
+
+
+def measure(
+    variants: Sequence[Variant], *, rounds: int, data: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> list[Measurement]:
+    """Measure the variants in turns, `rounds` times each."""
+    tell("timing queries and titles")
+    cold, queries = _by_turns(variants, QUERIES, rounds)
+    _, titles = _by_turns(variants, TITLES, rounds)
+    tell("timing batches")
+    turns = [[_seconds(each.encoder, _BATCH) for each in variants] for _ in range(_BATCH_ROUNDS)]
+    batches = np.median(turns, axis=0)
+    vectors = {each.name: each.encoder.encode([*QUERIES, *TITLES]) for each in variants}
+    graded = read_graded(data) if data else None
+    found = []
+    for at, each in enumerate(variants):
+        if graded:
+            tell(f"judging {each.name}")
+        found.append(
+            Measurement(
+                name=each.name,
+                megabytes=each.size / 1e6,
+                query_ms=1e3 * queries[at],
+                cold_query_ms=1e3 * cold[at],
+                title_ms=1e3 * titles[at],
+                titles_per_second=len(_BATCH) / float(batches[at]),
+                cosine=_cosine(vectors, each),
+                batch_effect=_batch_effect(each.encoder),
+                ndcg=titles_ndcg(graded, each.encoder, each.encoder) if graded else None,
+            )
+        )
+    return found
+
+
+def table(measured: Sequence[Measurement]) -> str:
+    """Return the measurements as a Markdown table, with the ratios to the teacher."""
+    by_name = {each.name: each for each in measured}
+    lines = [
+        "| | MB | query ms | × teacher float32 | × teacher int8 | cold query ms | × teacher float32 | × teacher int8 "
+        "| title ms | titles/s | cosine | NDCG@10 | batch |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for m in measured:
+        teachers = by_name[TEACHER32], by_name[TEACHER8]
+        ratios = " | ".join(f"{each.query_ms / m.query_ms:.1f}" for each in teachers)
+        cold = " | ".join(f"{each.cold_query_ms / m.cold_query_ms:.1f}" for each in teachers)
+        cosine = "" if m.cosine is None else f"{m.cosine:.4f}"
+        ndcg = "" if m.ndcg is None else f"{m.ndcg:.4f}"
+        lines.append(
+            f"| {m.name} | {m.megabytes:.1f} | {m.query_ms:.2f} | {ratios} | {m.cold_query_ms:.2f} | {cold} "
+            f"| {m.title_ms:.2f} | {m.titles_per_second:.0f} | {cosine} | {ndcg} | {m.batch_effect:.0e} |"
+        )
+    return "\n".join(lines)
+
+
+def record_ratios(bundle: Path, measured: Sequence[Measurement]) -> None:
+    """Write the speed of the bundle's query encoder relative to its teacher into the manifest."""
+    manifest = read_manifest(bundle)
+    by_name = {each.name: each for each in measured}
+    own = by_name[manifest.encoders[0].file]
+    command = "python -m training.distillation measure, one core"
+    new = [
+        Metric(name=f"times as fast as the {name}", value=round(by_name[name].query_ms / own.query_ms, 1),
+               measured=f"{command}, queries one after another")
+        for name in (TEACHER32, TEACHER8)
+    ]  # fmt: skip
+    new.append(Metric(name="titles a second", value=round(own.titles_per_second), measured=f"{command}, batches of 32"))
+    names = {each.name for each in new}
+    kept = (each for each in manifest.card.metrics if each.name not in names)
+    card = msgspec.structs.replace(manifest.card, metrics=(*kept, *new))
+    changed = msgspec.structs.replace(manifest, card=card)
+    (bundle / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(changed), indent=2) + b"\n")
+
+
+def _by_turns(variants: Sequence[Variant], texts: tuple[str, ...], rounds: int) -> tuple[list[float], list[float]]:
+    """Return the median seconds of each variant for one text, over rounds and texts: cold, and after many others."""
+    cold: list[list[float]] = [[] for _ in variants]
+    warm: list[list[float]] = [[] for _ in variants]
+    for turn in range(1 + rounds):
+        for at, each in enumerate(variants):
+            seconds = [_seconds(each.encoder, [text]) for text in texts[turn % len(texts) :] + texts * _WARM]
+            if turn:  # the first turn is a warm-up and does not count
+                cold[at].append(seconds[0])
+                warm[at].extend(seconds[-len(texts) :])
+    return [float(np.median(each)) for each in cold], [float(np.median(each)) for each in warm]
+
+
+def _seconds(encoder: TextEncoder, texts: Sequence[str]) -> float:
+    start = time.perf_counter()
+    encoder.encode(texts)
+    return time.perf_counter() - start
+
+
+def _cosine(vectors: dict[str, Vector], variant: Variant) -> float | None:
+    expected = vectors.get(variant.reference)
+    return None if expected is None else float((vectors[variant.name] * expected).sum(axis=1).mean())
+
+
+def _batch_effect(encoder: TextEncoder) -> float:
+    together = encoder.encode(TITLES)
+    return float(np.abs(np.vstack([encoder.encode([title]) for title in TITLES]) - together).max())

@@ -1,0 +1,155 @@
+"""The training loop: stage after stage, with checkpoints. A killed run resumes from one with the same result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inference.errors import DataError
+from training.distillation.batches import Sampler
+from training.distillation.export import SentenceEncoder
+from training.distillation.history import Step
+from training.distillation.losses import loss
+from training.distillation.plan import Stage, learning_rate
+from training.distillation.student import Tokens
+
+CLIP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of stages on one corpus.
+
+    `name` identifies its checkpoint in the folder. `digest` identifies everything that the result depends on. `vectors`
+    are the teacher's, float16 (texts, dim).
+    """
+
+    name: str
+    digest: str
+    stages: tuple[Stage, ...]
+    sampler: Sampler
+    tokens: Tokens
+    vectors: npt.NDArray[np.float16]
+    warm_up: float
+    weight_decay: float
+    bfloat16: bool
+
+
+def prepare(threads: int) -> None:
+    """Set the number of threads of this process. With more than one, the last digits of the result depend on it."""
+    torch.set_num_threads(threads)
+
+
+def train(
+    encoder: SentenceEncoder,
+    run: Run,
+    folder: Path,
+    *,
+    every_seconds: float = 120.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Step]:
+    """Train `encoder` in place and yield each step. The run resumes from its checkpoint in `folder`, if there is one.
+
+    Raises:
+        DataError: the checkpoint is of another run, or the loss is no longer a number.
+    """
+    path = folder / f"{run.name}.pt"
+    at, step, optimiser = _resume(encoder, run, path)
+    saved = clock()
+    for index in range(at, len(run.stages)):
+        stage = run.stages[index]
+        optimiser = optimiser or _optimiser(encoder, stage, run.weight_decay)
+        for number in range(step, stage.steps):
+            began = clock()
+            losses, texts = _step(encoder, optimiser, run, stage, index, number)
+            seconds = clock() - began
+            if clock() - saved >= every_seconds:
+                _save(path, run, encoder, optimiser, index, number + 1)
+                saved = clock()
+            yield Step(run=run.name, stage=stage.name, step=number, losses=losses, texts=texts, seconds=seconds)
+        step, optimiser = 0, None
+        _save(path, run, encoder, None, index + 1, 0)
+
+
+def _step(
+    encoder: SentenceEncoder, optimiser: torch.optim.Optimizer, run: Run, stage: Stage, index: int, number: int
+) -> tuple[dict[str, float], int]:
+    batch = run.sampler.batch(stage, index, number)
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(number, stage.horizon or stage.steps, stage.rate * group["share"], run.warm_up)
+    encoder.train()
+    student = run.tokens.encode(encoder, batch.texts.tolist(), bfloat16=run.bfloat16)
+    teacher = torch.from_numpy(run.vectors[batch.texts].astype(np.float32))
+    losses = loss(student, torch.nn.functional.normalize(teacher, dim=-1), batch, stage)
+    total = torch.stack(list(losses.values())).sum()
+    if not bool(torch.isfinite(total)):
+        raise DataError(f"{run.name}, {stage.name}, step {number}: the loss is {float(total)}: use a lower rate")
+    optimiser.zero_grad(set_to_none=True)
+    total.backward()
+    torch.nn.utils.clip_grad_norm_(encoder.parameters(), CLIP)
+    optimiser.step()
+    return {name: float(each.detach()) for name, each in losses.items()}, len(batch.texts)
+
+
+def _optimiser(encoder: SentenceEncoder, stage: Stage, decay: float) -> torch.optim.Optimizer:
+    """Return AdamW. The embedding tables have no decay, so that rows of words without training data do not change."""
+    tables: list[torch.Tensor] = []
+    matrices: list[torch.Tensor] = []
+    others: list[torch.Tensor] = []
+    for name, each in encoder.named_parameters():
+        (tables if "embeddings" in name else matrices if each.ndim > 1 else others).append(each)
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "share": 1.0, "weight_decay": decay},
+        {"params": others, "share": 1.0, "weight_decay": 0.0},
+        {"params": tables, "share": stage.table, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=stage.rate, betas=(0.9, 0.98), fused=True)
+
+
+def _save(
+    path: Path, run: Run, encoder: SentenceEncoder, optimiser: torch.optim.Optimizer | None, at: int, step: int
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    state = {
+        "digest": run.digest,
+        "at": at,
+        "step": step,
+        "encoder": encoder.state_dict(),
+        "optimiser": optimiser.state_dict() if optimiser else None,
+        "random": torch.get_rng_state(),
+    }
+    torch.save(state, unfinished)
+    unfinished.replace(path)
+
+
+def _resume(encoder: SentenceEncoder, run: Run, path: Path) -> tuple[int, int, torch.optim.Optimizer | None]:
+    """Return the stage, the step and the optimiser to resume with, after loading the encoder's weights."""
+    if not path.exists():
+        return 0, 0, None
+    state = torch.load(path, weights_only=True)
+    if state["digest"] != run.digest:
+        raise DataError(f"{path}: a checkpoint of another plan or corpus; remove it, or choose another folder")
+    encoder.load_state_dict(state["encoder"])
+    torch.set_rng_state(state["random"])
+    if state["optimiser"] is None:
+        return state["at"], 0, None
+    optimiser = _optimiser(encoder, run.stages[state["at"]], run.weight_decay)
+    optimiser.load_state_dict(state["optimiser"])
+    return state["at"], state["step"], optimiser
+
+
+def vectors_of(encoder: SentenceEncoder, tokens: Tokens, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Return the vectors of the texts `rows` in float32, (n, dim), without training."""
+    encoder.eval()
+    with torch.no_grad():
+        parts = [tokens.encode(encoder, rows[at : at + 512], bfloat16=False) for at in range(0, len(rows), 512)]
+    found: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    return found

@@ -1,0 +1,60 @@
+"""The interface of a baseline: it learns acts, and ranks items at a moment. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.log import Act
+
+Ranked = npt.NDArray[np.integer]
+"""Item numbers, best first, at most as many as requested."""
+Scores = npt.NDArray[np.float64]
+"""One score for each item. An item is recommended only if its score is above 0."""
+
+
+class Moment(NamedTuple):
+    """The state of a shopper at the time of a list.
+
+    `session` contains the items of the session, each once, newest last. At a shopper's arrival, they are those of the
+    shopper's last session. Items in `hidden` must not be recommended. `text` is the search, None if there is none.
+    """
+
+    user: int
+    at_ms: int
+    session: Sequence[int]
+    hidden: Sequence[int]
+    text: str | None = None
+
+
+class Baseline(Protocol):
+    """A recommender to compare with. It sees only items that can be recommended."""
+
+    @property
+    def name(self) -> str:
+        """The name in the tables."""
+        ...
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:
+        """Learn an act. `session` contains the earlier items of its session, newest last."""
+        ...
+
+    def rank(self, moment: Moment, k: int) -> Ranked:
+        """Return at most `k` items, best first."""
+        ...
+
+
+def best(scores: Scores, k: int, hidden: Sequence[int]) -> Ranked:
+    """Return the `k` items of the highest `scores` above 0, without the `hidden`; ties by number."""
+    if hidden:
+        scores = scores.copy()
+        scores[list(hidden)] = 0.0
+    if len(scores) > k:
+        least = np.partition(scores, len(scores) - k)[len(scores) - k]
+        places = np.flatnonzero(scores >= max(least, np.nextafter(0.0, 1.0)))
+    else:
+        places = np.flatnonzero(scores > 0)
+    return places[np.lexsort((places, -scores[places]))][:k]

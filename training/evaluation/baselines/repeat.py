@@ -1,0 +1,69 @@
+"""The shopper's own most frequent items: a strong baseline if people buy the same items again. No I/O.
+
+P-TopFreq and GP-TopFreq (Hu et al. 2020, doi:10.1145/3397271.3401066; Li et al. 2023, doi:10.1145/3587153).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.evaluation.baselines.base import Moment, Ranked
+from training.evaluation.baselines.popularity import Popularity
+from training.evaluation.log import Act
+
+
+class Repeat:
+    """The shopper's own items by the number of sessions that contain them, ties by recency.
+
+    With `only_bought`, only purchases count, not views, clicks or cart events.
+    """
+
+    name = "repeat"
+
+    def __init__(self, *, only_bought: bool) -> None:
+        self._only_bought = only_bought
+        self._had: defaultdict[int, dict[int, tuple[int, int, int]]] = defaultdict(dict)
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the port's signature
+        """Count the session once for the item."""
+        if self._only_bought and not act.bought:
+            return
+        count, _, last = self._had[act.user].get(act.item, (0, 0, -1))
+        self._had[act.user][act.item] = (count + (last != act.session), act.at_ms, act.session)
+
+    def rank(self, moment: Moment, k: int) -> Ranked:
+        """Return the shopper's most frequent items."""
+        had, hidden = self._had.get(moment.user, {}), set(moment.hidden)
+        ranked = sorted((item for item in had if item not in hidden), key=lambda item: (*_before(had[item]), item))
+        return np.array(ranked[:k], dtype=np.int64)
+
+
+class RepeatThenPopular:
+    """The same, filled up with popular items if the shopper has fewer than k items."""
+
+    name = "repeat, then popular"
+
+    def __init__(self, items: int, *, only_bought: bool) -> None:
+        self._repeat = Repeat(only_bought=only_bought)
+        self._popular = Popularity(items)
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:
+        """Update both counts."""
+        self._repeat.learn(act, session)
+        self._popular.learn(act, session)
+
+    def rank(self, moment: Moment, k: int) -> Ranked:
+        """Return the shopper's own items, then popular items."""
+        own = self._repeat.rank(moment, k)
+        if len(own) == k:
+            return own
+        others = self._popular.rank(moment._replace(hidden=[*moment.hidden, *own.tolist()]), k - len(own))
+        return np.concatenate([own, others])
+
+
+def _before(had: tuple[int, int, int]) -> tuple[int, int]:
+    count, at_ms, _ = had
+    return -count, -at_ms

@@ -1,0 +1,60 @@
+"""BM25: the result of a search engine without a model. No I/O.
+
+Robertson & Zaragoza 2009, doi:10.1561/1500000019, with k₁ = 1.2 and b = 0.75, over the text that the encoder reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.evaluation.baselines.base import Moment, Ranked, Scores, best
+from training.evaluation.log import Act
+
+K1, B = 1.2, 0.75
+_WORD = re.compile(r"\w+")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case, including numbers.
+
+    >>> words("USB-C cable, 2m")
+    ['usb', 'c', 'cable', '2m']
+    """
+    return _WORD.findall(text.casefold())
+
+
+class Bm25:
+    """A ranking of items by their words. `texts` are the texts of all items, in order of their numbers."""
+
+    name = "BM25"
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        documents = [Counter(words(text)) for text in texts]
+        lengths = np.array([sum(document.values()) for document in documents], dtype=np.float64)
+        self._damping = K1 * (1 - B + B * lengths / max(lengths.mean() if len(lengths) else 1.0, 1e-9))
+        postings: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for number, document in enumerate(documents):
+            for word, count in document.items():
+                postings[word].append((number, count))
+        self._postings = {word: np.array(rows, dtype=np.int64).T for word, rows in postings.items()}
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:
+        """Learn nothing: shoppers' actions do not change words."""
+
+    def rank(self, moment: Moment, k: int) -> Ranked:
+        """Return the items whose words match the search best."""
+        return best(self.scores(moment.text or ""), k, moment.hidden)
+
+    def scores(self, query: str) -> Scores:
+        """Return the score of every item, (items,)."""
+        scores = np.zeros(len(self._damping))
+        for word, times in Counter(words(query)).items():
+            if word in self._postings:
+                items, counts = self._postings[word]
+                rarity = np.log(1 + (len(scores) - len(items) + 0.5) / (len(items) + 0.5))
+                scores[items] += times * rarity * counts * (K1 + 1) / (counts + self._damping[items])
+        return scores

@@ -1,0 +1,162 @@
+"""Figures from lists: metrics with intervals, comparisons, slices, and the value of each source. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.evaluation.baseline_pass import Ranking
+from training.evaluation.bootstrap import interval, resampled_means
+from training.evaluation.cases import Cases
+from training.evaluation.metrics import METRICS, Lists, Targets, at_k, coverage, gains, novelty
+from training.evaluation.plan import Primary
+from training.evaluation.report import Estimate, Row, Slice, Versus, Worth
+from training.evaluation.system_pass import SystemResult
+
+SEEN = ((0, 0, "no event"), (1, 9, "1–9"), (10, 99, "10–99"), (100, 999, "100–999"), (1000, None, "1,000+"))
+"""Slices of items, by the number of earlier actions on the target."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """The metrics of several rankings over the same cases, with the same resamples for all.
+
+    Attributes:
+        names: names of the rankings.
+        columns: metric and k of each column.
+        means: (rankings, columns).
+        draws: resampled means, (draws, rankings, columns).
+    """
+
+    names: Sequence[str]
+    columns: Sequence[tuple[str, int]]
+    means: Floats
+    draws: Floats
+
+    def estimate(self, name: str, metric: str, k: int) -> Estimate:
+        """Return a ranking's metric."""
+        row, column = self.names.index(name), self.columns.index((metric, k))
+        return estimate(float(self.means[row, column]), self.draws[:, row, column])
+
+    def difference(self, name: str, other: str, metric: str, k: int) -> Estimate:
+        """Return the difference between two rankings in a metric."""
+        one, two, column = self.names.index(name), self.names.index(other), self.columns.index((metric, k))
+        means, draws = self.means[:, column], self.draws[:, :, column]
+        return estimate(float(means[one] - means[two]), draws[:, one] - draws[:, two])
+
+    def best(self, names: Sequence[str], metric: str, k: int) -> str | None:
+        """Return the one of `names` with the highest metric."""
+        column = self.columns.index((metric, k))
+        return max(names, key=lambda name: float(self.means[self.names.index(name), column]), default=None)
+
+
+def estimate(value: float, draws: Floats) -> Estimate:
+    """Return a mean with its interval."""
+    return Estimate(value, *interval(draws))
+
+
+def measure(rankings: Sequence[Ranking], targets: Targets, clusters: npt.NDArray[np.int64], ks: Sequence[int],
+            seed: int) -> Measured:  # fmt: skip
+    """Compute every metric at every k. `clusters` are the shoppers of the cases, (cases,)."""
+    columns = [(metric, k) for k in ks for metric in METRICS]
+    values = np.concatenate([_values(ranking.lists, targets, ks) for ranking in rankings], axis=1)
+    draws = resampled_means(values, clusters, seed)
+    shape = (len(rankings), len(columns))
+    names = [ranking.name for ranking in rankings]
+    return Measured(names, columns, values.mean(axis=0).reshape(shape), draws.reshape(-1, *shape))
+
+
+def _values(lists: Lists, targets: Targets, ks: Sequence[int]) -> Floats:
+    found = gains(lists, targets)
+    at = [at_k(found, targets, k) for k in ks]
+    return np.stack([metrics[name] for metrics in at for name in METRICS], axis=1)
+
+
+def rows(measured: Measured, rankings: Mapping[str, Sequence[Ranking]], ks: Sequence[int], items: int,
+         counts: npt.NDArray[np.int64] | None) -> Iterator[Row]:  # fmt: skip
+    """Yield a row for each ranking, by group. `counts` are the actions on each item, None if there are no actions."""
+    for group, members in rankings.items():
+        for ranking in members:
+            yield Row(
+                name=ranking.name,
+                group=group,
+                metrics={
+                    metric: {str(k): measured.estimate(ranking.name, metric, k) for k in ks} for metric in METRICS
+                },
+                coverage={str(k): coverage(ranking.lists, items, k) for k in ks} if counts is not None else {},
+                novelty={str(k): novelty(ranking.lists, counts, k) for k in ks} if counts is not None else {},
+                rank_us=float(np.median(ranking.rank_us)) if len(ranking.rank_us) else None,
+                learn_us=ranking.learn_us,
+            )
+
+
+def versus(measured: Measured, ours: str, baselines: Sequence[str], primary: Primary) -> Iterator[Versus]:
+    """Compare the system with each baseline on the two primary metrics."""
+    for baseline in baselines:
+        for metric, k in primary:
+            difference = measured.difference(ours, baseline, metric, k)
+            level = measured.estimate(baseline, metric, k).value
+            yield Versus(
+                baseline=baseline,
+                metric=metric,
+                k=k,
+                difference=difference,
+                relative=difference.value / level if level > 0 else None,
+            )
+
+
+def slices(rankings: Sequence[Ranking], cases: Cases, k: int, seed: int) -> Iterator[Slice]:
+    """Split the targets by earlier actions on the item, by shopper and by position, and count the targets found."""
+    targets = cases.targets
+    case = targets.cases
+    found = np.stack([_found(ranking.lists, targets, k) for ranking in rankings], axis=1)
+    parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [
+        ("item", name, (cases.seen >= least) & (cases.seen <= (most if most is not None else cases.seen)))
+        for least, most, name in SEEN
+    ]
+    parts += [("shopper", "new", cases.known[case] == 0), ("shopper", "known", cases.known[case] > 0)]
+    places = np.unique(cases.position)
+    if len(places) > 1:
+        parts += [("position", str(place), cases.position[case] == place) for place in places.tolist()]
+    for by, name, mask in parts:
+        if not mask.any():
+            continue
+        draws = resampled_means(found[mask], cases.user[case[mask]], seed)
+        means = found[mask].mean(axis=0).tolist()
+        yield Slice(
+            by=by,
+            name=name,
+            targets=int(mask.sum()),
+            found={
+                ranking.name: estimate(mean, draws[:, column])
+                for column, (ranking, mean) in enumerate(zip(rankings, means, strict=True))
+            },
+        )
+
+
+def _found(lists: Lists, targets: Targets, k: int) -> Floats:
+    """Return for each target whether it is among the first `k` items of its list, 0 or 1, (m,)."""
+    return np.asarray((lists[targets.cases, :k] == targets.items[:, None]).any(axis=1), dtype=np.float64)
+
+
+def worths(result: SystemResult, cases: Cases, metric: str, k: int, seed: int) -> Iterator[Worth]:
+    """Yield the value of each source, over the cases of the result's sample."""
+    if not result.without:
+        return
+    some, whole = cases.take(result.sample), result.ours[0]
+    whole = Ranking(whole.name, whole.lists[result.sample], whole.rank_us)
+    measured = measure([whole, *result.without.values()], some.targets, some.user, [k], seed)
+    single = measure(list(result.alone.values()), cases.targets, cases.user, [k], seed)
+    for source in result.without:
+        yield Worth(
+            source=source,
+            alone=single.estimate(source, metric, k),
+            whole=measured.estimate(whole.name, metric, k),
+            without=measured.estimate(source, metric, k),
+            loss=measured.difference(whole.name, source, metric, k),
+        )

@@ -1,0 +1,183 @@
+"""A report as one HTML file that needs no network: plots, tables, data and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from rich.text import Text
+
+from training.evaluation.plots import plots
+from training.evaluation.report import Estimate, Report, Row
+from training.evaluation.table import (
+    GROUPS,
+    TITLES,
+    change,
+    compared,
+    headlines,
+    metric_title,
+    relation,
+    share,
+    with_margin,
+)
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8a8f9855; --soft: #8a8f9822; --ours: #d9822b; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+       color: light-dark(#1c2430, #e3e7ed); background: light-dark(#fff, #161b22); }
+h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+p.lead { margin: .2rem 0 } .scroll { overflow-x: auto }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; white-space: nowrap }
+th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line) }
+th:first-child, td:first-child { text-align: left }
+tr.ours td, tr.marked td { background: var(--soft) }
+tr.group th { text-align: left; font-weight: normal; padding-top: .9rem }
+td.best { font-weight: 700 } td small { opacity: .7 }
+figure { margin: 1.2rem 0 } figure svg { width: 100%; height: auto } figcaption { font-weight: 600 }
+details { margin-top: 1rem } code { font-size: 12px }
+"""
+
+
+def page(report: Report) -> str:
+    """Return the whole page."""
+    first, *more = (Text.from_markup(line).plain for line in headlines(report))
+    figures = "\n".join(_figure(escape(title), svg) for title, svg in plots(report))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Intentstream: {escape(first)}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Intentstream: {escape(first)}</h1>
+{"".join(f'<p class="lead">{escape(line)}</p>' for line in more)}
+<p class="lead">Measured {escape(report.measured_at[:16].replace("T", " "))} UTC. Each list was made before the events
+that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if report.data.events else "searches"}.</p>
+<h2>All figures</h2>
+{_rows(report)}
+{_versus(report)}
+<h2>Plots</h2>
+{figures}
+{_slices(report)}
+{_worth(report)}
+{_circumstances(report)}
+</body>
+</html>
+"""
+
+
+def _figure(title: str, svg: str) -> str:
+    drawing = f'<div role="img" aria-label="{title}">{svg}</div>'
+    return f"<figure><figcaption>{title}</figcaption>{drawing}</figure>"
+
+
+def _rows(report: Report) -> str:
+    columns = [
+        (metric, int(k))
+        for metric in TITLES
+        for k in report.rows[0].metrics[metric]
+        if _telling(report, metric, int(k))
+    ]
+    shown = any(row.coverage for row in report.rows)
+    extra = ["shown", "bits", "µs of a list", "µs to learn"] if shown else []
+    rivals = [row for row in report.rows if row.group != "source"]
+    best = {(metric, k): max(row.metrics[metric][str(k)].value for row in rivals) for metric, k in columns}
+    body, group = [], report.rows[0].group
+    for row in report.rows:
+        if row.group != group and GROUPS[row.group]:
+            body.append(
+                f'<tr class="group"><th colspan="{1 + len(columns) + len(extra)}">{GROUPS[row.group]}</th></tr>'
+            )
+        group = row.group
+        cells = [_cell(report, row, metric, k, best[metric, k]) for metric, k in columns]
+        cells += [f"<td>{text}</td>" for text in (_extra(report, row) if shown else ())]
+        body.append(f'<tr class="{row.group}"><td>{escape(row.name)}</td>{"".join(cells)}</tr>')
+    note = "<p>shown: share of the catalogue on at least one list; bits: novelty, mean −log₂ of popularity.</p>"
+    return _table(["", *(metric_title(*each) for each in columns), *extra], body) + (note if shown else "")
+
+
+def _telling(report: Report, metric: str, k: int) -> bool:
+    """Return whether a metric adds information. With one target, recall equals HR, and precision equals HR / k."""
+    if report.protocol == "next-item":
+        return metric == "hr" or (metric in ("mrr", "ndcg") and k == report.primary[0][1])
+    return k == report.primary[0][1] or metric == report.primary[0][0]
+
+
+def _cell(report: Report, row: Row, metric: str, k: int, best: float) -> str:
+    found = row.metrics[metric][str(k)]
+    text = _margin(found) if (metric, k) in report.primary else share(found.value)
+    return f'<td class="best">{text}</td>' if row.group != "source" and found.value == best else f"<td>{text}</td>"
+
+
+def _margin(found: Estimate) -> str:
+    value, margin = with_margin(found).split(" ")
+    return f"{value} <small>{margin}</small>"
+
+
+def _extra(report: Report, row: Row) -> Iterable[str]:
+    k = str(report.primary[0][1])
+    yield f"{row.coverage[k]:.0%}"
+    yield f"{row.novelty[k]:.1f}"
+    yield "" if row.rank_us is None else f"{row.rank_us:,.0f}"
+    yield "" if row.learn_us is None else f"{row.learn_us:,.1f}"
+
+
+def _versus(report: Report) -> str:
+    if not report.versus:
+        return ""
+    names = dict.fromkeys(each.baseline for each in report.versus)
+    body = []
+    for name in names:
+        cells = "".join(
+            f"<td>{change(each.difference)}</td><td>{relation(each.relative)}</td>"
+            for each in report.versus
+            if each.baseline == name
+        )
+        mark = ' class="marked"' if name == report.best_baseline else ""
+        body.append(f"<tr{mark}><td>{escape(name)}</td>{cells}</tr>")
+    header = ["", *(part for metric, k in report.primary for part in (metric_title(metric, k), ""))]
+    return f"<h2>{escape(report.rows[0].name)} minus each baseline, paired</h2>" + _table(header, body)
+
+
+def _slices(report: Report) -> str:
+    if not report.slices:
+        return ""
+    names = compared(report)
+    titles = {"item": "earlier actions on the item: ", "shopper": "shopper: ", "position": "position "}
+    body = [
+        f"<tr><td>{titles[each.by]}{escape(each.name)}</td><td>{each.targets:,}</td>"
+        + "".join(f"<td>{_margin(each.found[name])}</td>" for name in names)
+        + "</tr>"
+        for each in report.slices
+    ]
+    title = f"<h2>Targets found among the first {report.primary[0][1]}, by slice</h2>"
+    return title + _table(["", "targets", *names], body)
+
+
+def _worth(report: Report) -> str:
+    if not report.worth:
+        return ""
+    body = [
+        f"<tr><td>{escape(each.source)}</td><td>{_margin(each.alone)}</td><td>{share(each.whole.value)}</td>"
+        f"<td>{share(each.without.value)}</td><td>{change(each.loss)}</td></tr>"
+        for each in sorted(report.worth, key=lambda worth: -worth.loss.value)
+    ]
+    title = f"<h2>Value of each source, {metric_title(*report.primary[0])}</h2>"
+    return title + _table(["", "alone", "with it", "without it", "value"], body)
+
+
+def _circumstances(report: Report) -> str:
+    told: dict[str, Mapping[str, object]] = {"options": report.options, "settings": report.settings}
+    parts = "".join(
+        f"<h3>{name}</h3><p><code>{escape(', '.join(f'{key} {value}' for key, value in values.items()))}</code></p>"
+        for name, values in told.items()
+    )
+    space = escape(f"{report.model.name} {report.model.version}, vectors of {report.model.vector_space}")
+    return f"<details><summary>Model, options and settings</summary><p><code>{space}</code></p>{parts}</details>"
+
+
+def _table(header: Sequence[str], body: Sequence[str]) -> str:
+    cells = "".join(f"<th>{escape(name)}</th>" for name in header)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'

@@ -1,0 +1,186 @@
+"""Test, then learn, for the system: the replay whose lists equal those of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.queries import QueryBatch
+from inference.ranking.lists import Lists as RankedLists
+from inference.retrieval.shortlists import Shortlists
+from inference.types import Keys, stable_key
+from streams.contracts.messages import Interaction
+from streams.replay import Replay
+from training.evaluation.baseline_pass import TOLD, Ranking
+from training.evaluation.cases import Cases
+from training.evaluation.log import Log
+from training.evaluation.masking import alone, without
+from training.evaluation.metrics import NOTHING, Lists
+
+OURS, FUSED = "intentstream", "retrieval order"
+FOLD = "fold"
+MICROSECONDS = 1e6
+WARM_UP = 1000
+"""Interactions before the first list that are processed in full, so that updates have their own intervals again."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Microseconds of each stage, one value for each batch: FOLD per interaction, other stages per list.
+
+    It records only while it is `running`.
+    """
+
+    running: bool = False
+    lists: int = 1
+    stages: dict[str, list[float]] = field(default_factory=lambda: {FOLD: []})
+
+    def observe(self, stage: str, seconds: float) -> None:
+        """Record the time of a stage for the batch. It is an `Observer` of the recommender."""
+        if self.running:
+            self.stages.setdefault(stage, []).append(seconds / self.lists * MICROSECONDS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SystemResult:
+    """The lists and times of the system.
+
+    Attributes:
+        ours: the whole system, then the retrieval order, over all cases.
+        alone: each source in the order of its own score, by name, over all cases.
+        without: the whole system without each source, by name, over the cases in `sample`.
+        sample: numbers of cases, (s,).
+        stages: median microseconds of each stage: `fold` per interaction, other stages per list.
+    """
+
+    ours: list[Ranking]
+    alone: dict[str, Ranking]
+    without: dict[str, Ranking]
+    sample: npt.NDArray[np.int64]
+    stages: dict[str, float]
+
+
+class SystemPass:
+    """One pass through the log.
+
+    Args:
+        replay: the system, at the beginning of the log.
+        log: the log.
+        cases: the moments of the lists.
+        k: the length of the lists.
+        sample: the cases, by number, that are also ranked without each source.
+        watch: measures the times.
+    """
+
+    def __init__(
+        self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64], watch: Stopwatch
+    ) -> None:
+        self._replay, self._log, self._cases, self._k, self._watch = replay, log, cases, k, watch
+        replay.recommender.tell(watch.observe)
+        self._sources = replay.recommender.source_names
+        self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
+        self._sample = {case: place for place, case in enumerate(sample.tolist())}
+        self._sampled = sample
+        self._lists = {name: self._empty(len(cases)) for name in (OURS, FUSED, *self._sources)}
+        self._without = {name: self._empty(len(sample)) for name in self._sources if len(sample)}
+        self._us = np.zeros(len(cases))
+        self._arrivals: dict[int, QueryBatch] = {}
+
+    def run(self, progress: Callable[[int], None], *, learned: int = 0) -> SystemResult:
+        """Learn and rank. The system has already learned the first `learned` interactions.
+
+        Interactions before the first list are folded in without ranking, with the same result. `progress` receives the
+        number of interactions since its last call.
+        """
+        asked: dict[int, list[int]] = {}
+        for case, at in enumerate(self._cases.at.tolist()):
+            asked.setdefault(at, []).append(case)
+        end = int(self._cases.at[-1]) + 1
+        position = max(learned, int(self._cases.at[0]) - WARM_UP)
+        self._replay.learn(_told(self._log.interactions[learned:position], progress))
+        began = perf_counter()
+        pauses = {at - position for at in asked} if self._cases.arrival else set[int]()
+        self._arrive(position, asked)
+        for folded in self._replay.fold(self._log.interactions[position:end], pauses):
+            number = len(folded.queries)
+            self._watch.stages[FOLD].append((perf_counter() - began) / number * MICROSECONDS)
+            wanted = [(n, case) for n in range(number) for case in asked.get(position + n, ())]
+            if wanted:
+                places = [n for n, _ in wanted]
+                arrived = self._cases.arrival
+                queries = self._arrived(position, places) if arrived else folded.queries.take(places)
+                self._rank([case for _, case in wanted], queries)
+            position += number
+            progress(number)
+            self._arrive(position, asked)
+            began = perf_counter()
+        return self._result()
+
+    def _arrive(self, position: int, asked: dict[int, list[int]]) -> None:
+        """Take the query of an arriving shopper for a list, before the next interaction is folded in."""
+        if self._cases.arrival and position in asked:
+            user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
+            self._arrivals[position] = self._replay.arrive(user_id, at_ms)
+
+    def _arrived(self, position: int, places: Sequence[int]) -> QueryBatch:
+        return QueryBatch.joined([self._arrivals.pop(position + place) for place in places])
+
+    def _rank(self, cases: Sequence[int], queries: QueryBatch) -> None:
+        recommender = self._replay.recommender
+        self._watch.running, self._watch.lists = True, len(cases)
+        began = perf_counter()
+        shortlists = recommender.retrieve(queries)
+        ranked = recommender.rank(shortlists)
+        self._us[list(cases)] = (perf_counter() - began) / len(cases) * MICROSECONDS
+        self._watch.running = False
+        for number, case in enumerate(cases):
+            self._note(case, shortlists, ranked, number)
+        chosen = [n for n, case in enumerate(cases) if case in self._sample]
+        if chosen:
+            self._leave_out([self._sample[cases[n]] for n in chosen], queries.take(chosen))
+
+    def _leave_out(self, places: Sequence[int], queries: QueryBatch) -> None:
+        """Rank again without each source."""
+        recommender = self._replay.recommender
+        every = recommender.retrieve(queries, every=True)
+        keys = recommender.catalogue.columns.keys
+        for source, lists in self._without.items():
+            ranked = recommender.rank(recommender.to_be_ranked(without(every, source, keys)))
+            for number, place in enumerate(places):
+                self._put(lists, place, keys[ranked.own_rows(number)])
+
+    def _note(self, case: int, shortlists: Shortlists, ranked: RankedLists, number: int) -> None:
+        keys = self._replay.recommender.catalogue.columns.keys
+        self._put(self._lists[OURS], case, keys[ranked.own_rows(number)])
+        self._put(self._lists[FUSED], case, keys[shortlists.candidates.rows[shortlists.own(number)][: self._k]])
+        for source in self._sources:
+            self._put(self._lists[source], case, keys[alone(shortlists, number, source, self._k)])
+
+    def _put(self, lists: Lists, place: int, keys: Keys) -> None:
+        lists[place, : len(keys)] = [self._number[key] for key in keys.tolist()]
+
+    def _empty(self, cases: int) -> Lists:
+        return np.full((cases, self._k), NOTHING, dtype=np.int32)
+
+    def _result(self) -> SystemResult:
+        fold = float(np.mean(self._watch.stages[FOLD])) if self._watch.stages[FOLD] else None
+        none = np.zeros(0)
+        return SystemResult(
+            ours=[Ranking(OURS, self._lists[OURS], self._us, fold), Ranking(FUSED, self._lists[FUSED], none)],
+            alone={name: Ranking(name, self._lists[name], none) for name in self._sources},
+            without={name: Ranking(name, lists, none) for name, lists in self._without.items()},
+            sample=self._sampled,
+            stages={name: float(np.median(values)) for name, values in self._watch.stages.items() if values},
+        )
+
+
+def _told(interactions: Sequence[Interaction], progress: Callable[[int], None]) -> Iterator[Interaction]:
+    for number, interaction in enumerate(interactions, start=1):
+        yield interaction
+        if number % TOLD == 0:
+            progress(TOLD)
+    progress(len(interactions) % TOLD)

@@ -1,0 +1,209 @@
+"""A report for the terminal: the main figures, at a width of 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from training.evaluation.report import Estimate, Report, Row
+
+TITLES = {"hr": "HR", "mrr": "MRR", "ndcg": "NDCG", "recall": "recall", "precision": "precision", "f1": "F1"}
+GROUPS = {"ours": "", "baseline": "", "source": "the system's sources, each alone"}
+DATE = 10
+"""The number of characters of the date in an RFC 3339 time."""
+FAR = 9.995
+"""A relative change from this value on is shown as a factor."""
+Cell = tuple[str, float | None]
+"""The text of a cell, and the value by which cells are compared."""
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report."""
+    for line in headlines(report):
+        console.print(line, highlight=False)
+    console.print(_main(report))
+    if report.versus:
+        console.print(_versus(report))
+    if report.slices:
+        console.print(_slices(report))
+    if report.worth:
+        console.print(_worth(report))
+    if report.stages_us:
+        stages = ", ".join(f"{name} {value:.0f}" for name, value in report.stages_us.items())
+        console.print(f"Microseconds, median: {stages} (fold per interaction, others per list)", highlight=False)
+
+
+def headlines(report: Report) -> list[str]:
+    """Return a few lines that summarise the data and the model."""
+    data, model = report.data, report.model
+    ranker = "" if model.ranker == "bundle" else f", {model.ranker} ranker"
+    lines = [f"{report.protocol}, {model.name} {model.version}{ranker}"]
+    if not data.events:
+        missing = f"; {data.unknown_share:.1%} of the graded items are not in the catalogue" * (data.unknown_share > 0)
+        lines.append(
+            f"{data.cases:,} of {data.cases_found:,} searches have items of more than one grade, "
+            f"in a catalogue of {data.items:,}{missing}"
+        )
+        return lines
+    searches = f" ({data.searches:,} searches)" if data.searches else ""
+    lines.append(
+        f"{data.events:,} events{searches} of {data.shoppers:,} shoppers in {data.sessions:,} "
+        f"sessions, {(data.since or '')[:DATE]} to {(data.until or '')[:DATE]}, {data.items:,} items"
+    )
+    lines.append(f"Tested from {moment(data.tested_since)} on: {data.cases:,} of {data.cases_found:,} lists")
+    if data.unknown_share > 0:
+        lines.append(
+            f"[yellow]{data.unknown_share:.1%} of the actions are on items that the catalogue lacks. They cannot be "
+            f"recommended: {data.unknown_targets:.1%} of the targets are misses for every recommender[/yellow]"
+        )
+    return lines
+
+
+def moment(at: str | None) -> str:
+    """Return a time in a readable form."""
+    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}" if at else ""
+
+
+def metric_title(metric: str, k: int) -> str:
+    """Return a metric's name, such as HR@20."""
+    return f"{TITLES[metric]}@{k}"
+
+
+def shown_metrics(report: Report) -> list[tuple[str, int]]:
+    """Return the metrics of the main table: the two primary ones, NDCG, and those of shorter lists."""
+    (first, k), second = report.primary
+    ks = sorted(map(int, report.rows[0].metrics[first]))
+    ndcg = [("ndcg", k)] if ("ndcg", k) not in report.primary else []
+    hits = [("hr", k)] if first in ("recall", "ndcg") else []
+    # As many as fit into 100 columns.
+    short = [(first, each) for each in ks if each < k][-1 if hits else -2 :]
+    return [(first, k), second, *ndcg, *hits, *short]
+
+
+def _main(report: Report) -> Table:
+    columns: list[tuple[str, Callable[[Row], Cell]]] = [
+        (metric_title(metric, k), _metric(metric, k, interval=(metric, k) in report.primary))
+        for metric, k in shown_metrics(report)
+    ]
+    k = str(report.primary[0][1])
+    if any(row.coverage for row in report.rows):
+        columns += [
+            ("shown", lambda row: (f"{row.coverage[k]:.0%}", None)),
+            ("bits", lambda row: (f"{row.novelty[k]:.1f}", None)),
+            ("µs", lambda row: ("" if row.rank_us is None else f"{row.rank_us:,.0f}", None)),
+        ]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for title, _ in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    rivals = [row for row in report.rows if row.group != "source"]
+    best = [max((value for row in rivals if (value := cell(row)[1]) is not None), default=None) for _, cell in columns]
+    group = report.rows[0].group
+    for row in report.rows:
+        if row.group != group:
+            table.add_section()
+            group = row.group
+        cells = [_bold(cell(row), top if row in rivals else None) for (_, cell), top in zip(columns, best, strict=True)]
+        table.add_row(Text(row.name, style="bold" if row.name == report.rows[0].name else ""), *cells)
+    if any(row.coverage for row in report.rows):
+        table.caption = "±: 95%; shown: share of the catalogue; bits: novelty; µs: of a list, median"
+    return table
+
+
+def _metric(metric: str, k: int, *, interval: bool) -> Callable[[Row], Cell]:
+    def cell(row: Row) -> Cell:
+        found = row.metrics[metric][str(k)]
+        return (with_margin(found) if interval else share(found.value)), found.value
+
+    return cell
+
+
+def _bold(cell: Cell, best: float | None) -> Text:
+    text, value = cell
+    return Text(text, style="bold" if best is not None and value == best else "")
+
+
+def share(value: float) -> str:
+    """Return a share without its leading zero, as is usual in the field."""
+    text = f"{value:.4f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def with_margin(found: Estimate) -> str:
+    """Return a mean and half of its interval."""
+    return f"{share(found.value)} ±{share((found.high - found.low) / 2)}"
+
+
+def change(found: Estimate) -> str:
+    """Return a difference with its sign and interval."""
+    return f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+def relation(relative: float | None) -> str:
+    """Return a relative change in percent, or as a factor if it is large."""
+    if relative is None:
+        return ""
+    return f"{relative:+.1%}" if relative < FAR else f"×{1 + relative:.0f}"
+
+
+def _versus(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{report.rows[0].name} minus each baseline, paired, 95%",
+                  title_justify="left", title_style="")  # fmt: skip
+    table.add_column("", no_wrap=True)
+    for metric, k in report.primary:
+        table.add_column(metric_title(metric, k), justify="right", no_wrap=True)
+        table.add_column("", justify="right", no_wrap=True)
+    names = list(dict.fromkeys(each.baseline for each in report.versus))
+    for name in names:
+        cells = []
+        for each in report.versus:
+            if each.baseline == name:
+                cells += [change(each.difference), relation(each.relative)]
+        table.add_row(Text(name, style="bold" if name == report.best_baseline else ""), *cells)
+    return table
+
+
+def _slices(report: Report) -> Table:
+    k = report.primary[0][1]
+    names = compared(report)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"Targets found among the first {k}, by slice",
+                  title_justify="left", title_style="")  # fmt: skip
+    table.add_column("", no_wrap=True)
+    table.add_column("targets", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+    by = report.slices[0].by
+    for each in (part for part in report.slices if part.by != "position"):
+        if each.by != by:
+            table.add_section()
+            by = each.by
+        title = {"item": f"earlier actions: {each.name}", "shopper": f"{each.name} shopper"}[by]
+        best = max(each.found[name].value for name in names)
+        cells = [_bold((with_margin(each.found[name]), each.found[name].value), best or None) for name in names]
+        table.add_row(title, f"{each.targets:,}", *cells)
+    return table
+
+
+def compared(report: Report) -> Sequence[str]:
+    """Return the rows that the slices compare: the system, the best baseline, V-SkNN and popularity."""
+    wanted = (report.rows[0].name, report.best_baseline, "V-SkNN", "popularity")
+    present = {row.name for row in report.rows}
+    return list(dict.fromkeys(name for name in wanted if name in present and name is not None))
+
+
+def _worth(report: Report) -> Table:
+    title = metric_title(*report.primary[0])
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"Value of each source, {title}",
+                  title_justify="left", title_style="",
+                  caption="value: the system minus the system without the source, paired, 95%")  # fmt: skip
+    for name in ("", "alone", "with it", "without it", "value"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for each in sorted(report.worth, key=lambda worth: -worth.loss.value):
+        table.add_row(each.source, share(each.alone.value), share(each.whole.value), share(each.without.value),
+                      change(each.loss))  # fmt: skip
+    return table

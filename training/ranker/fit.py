@@ -1,0 +1,183 @@
+"""Fits a ranker to labelled lists: a listwise loss for the order, a logistic regression for the probabilities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
+
+from inference.errors import BundleError
+from inference.ranking.features import CONTEXT
+from inference.types import Vector
+from training.ranker.examples import Examples
+from training.ranker.losses import Loss, listwise, logistic
+from training.ranker.network import Calibration, Network, Ranker
+from training.ranker.quality import quality
+
+UNITS = 8
+MEMBERS = 4
+"""Number of networks of UNITS hidden units each that are averaged. They start at random, so one alone varies."""
+SHOPPER = ("habits", "intent")
+"""Shopper features. Only new shoppers lack them, but all graded lists do. A missing session is common and not here."""
+DECAYS = (1e-3, 1e-2)
+"""Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
+_STEPS = 200
+"""Greatest number of steps of each network. By then a step gains some hundred-thousandths of the loss."""
+MOST_STEPS = MEMBERS * _STEPS
+_MEMORY = 40
+"""Steps in the memory of L-BFGS. With the usual 10 it converges slowly along the ridges of the rectifiers."""
+_BLOCK = 2048
+"""Candidates of a block: they fit into the cache, and float32 is exact enough for their sums. Blocks add in float64."""
+TOLERANCE = 1e-3
+"""Gains of NDCG below this are chance. The stronger penalty is then chosen."""
+
+Floats = npt.NDArray[np.floating]
+Progress = Callable[[], None]
+
+
+def silent() -> None:
+    """Do nothing."""
+
+
+def fit(
+    examples: Examples, *, decay: float = 1e-3, units: int = UNITS, seed: int = 0, progress: Progress = silent
+) -> Ranker:
+    """Fit the order of the candidates, then the probability that a shopper acts on one.
+
+    The loss is that of ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target.
+    All lists count alike, and each candidate counts with its weight. The solver is L-BFGS. The mean of several networks
+    is a network as well and errs less than one of them (Hansen & Salamon 1990, doi:10.1109/34.58871). It is over
+    MEMBERS networks of `units` hidden units each; without hidden units one is enough, because it has one optimum. A
+    seed gives the same ranker with any number of threads of one machine.
+
+    The calibration is Platt's (1999), over the lists in which shoppers acted: graded lists have far more good
+    candidates. Each graded list gets the shopper of another list, drawn at random. Otherwise the ranker would learn
+    that a list without a shopper is a graded one, and new shoppers have nearly no data. A column that never varies has
+    no information and gets no weight. `progress` is called at each step, from several threads, at most MOST_STEPS
+    times.
+
+    Raises:
+        BundleError: there is no candidate that was acted on, or none that was not.
+    """
+    examples = _asked_by_shoppers(examples, seed)
+    lists = examples.lists(examples.positives() > 0)
+    if not 0 < np.count_nonzero(lists.labels) < len(lists.labels):
+        raise BundleError(
+            "examples: required lists with candidates that were acted on and others that were not, got none"
+        )
+    mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
+    varies = std > 1e-6
+    std = np.where(varies, std, 1.0)
+    x = _standardised(lists, mean, std, varies)
+    starts = [Network.start(x.shape[1], units, (seed, number)) for number in range(MEMBERS if units else 1)]
+    loss = listwise(lists)
+    acted = examples if examples.graded.all() else examples.lists(~examples.graded)
+    whole = _standardised(acted, mean, std, varies)
+    # BLAS on one thread: with more, the order of its sums would depend on their number.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        members = pool.map(lambda start: _order(loss, x, decay, start, progress), starts)
+        network = Network.mean(list(members))
+        calibration = _calibrate(acted, whole, network.logits(whole))
+    return Ranker(examples.names, mean, std, network, calibration)
+
+
+def choose_decay(
+    learn: Examples,
+    check: Examples,
+    decays: Sequence[float] = DECAYS,
+    *,
+    units: int = UNITS,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> float:
+    """Return the penalty whose fit to `learn` ranks the later lists in `check` best; ties to the larger.
+
+    The measure is NDCG@20. Browsing, searching and arriving count alike, because only few lists are searches.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        found = {
+            each: _ndcg(fit(learn, decay=each, units=units, seed=seed, progress=progress), check) for each in decays
+        }
+    best = max(found.values())
+    return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
+
+
+def _asked_by_shoppers(examples: Examples, seed: int) -> Examples:
+    """Give every graded list the shopper features of another list, drawn at random; see `fit`."""
+    graded = examples.graded
+    if graded.all() or not graded.any():
+        return examples
+    columns = [examples.names.index(name) for name in SHOPPER if name in examples.names]
+    first = np.minimum(np.searchsorted(examples.groups, np.arange(len(graded))), len(examples.groups) - 1)
+    drawn = np.arange(len(graded))
+    drawn[graded] = np.random.default_rng(seed).choice(np.flatnonzero(~graded), int(graded.sum()))
+    features = examples.features.copy()
+    features[:, columns] = features[first[drawn]][:, columns][examples.groups]
+    return replace(examples, features=features)
+
+
+def _ndcg(ranker: Ranker, check: Examples) -> float:
+    found = [quality(ranker.logits(each.features), *each.truth).ndcg for each in check.kinds().values()]
+    return sum(found) / max(len(found), 1)
+
+
+def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDArray[np.bool_]) -> Vector:
+    """Return standardised features (n, F) in float32: most of a fit is products, which need no more digits."""
+    x = (examples.features - mean.astype(np.float32)) / std.astype(np.float32)
+    x[:, ~varies] = 0.0
+    return np.asarray(x, dtype=np.float32)
+
+
+def _order(loss: Loss, x: Vector, decay: float, start: Network, progress: Progress) -> Network:
+    """Minimise the loss of the logits with a penalty on the weights."""
+    penalised = start.like(np.ones(start.flat().size))
+    penalty = Network(penalised.direct, penalised.hidden, 0 * penalised.bias, penalised.output).flat() * decay
+
+    logits, active = np.empty(len(x)), np.empty((len(x), len(start.output)), dtype=np.float32)
+    blocks = [slice(at, at + _BLOCK) for at in range(0, len(x), _BLOCK)]
+
+    def objective(flat: Floats) -> tuple[float, Floats]:
+        network = start.like(flat.astype(np.float32))
+        for rows in blocks:
+            hidden = np.matmul(x[rows], network.hidden, out=active[rows])
+            hidden += network.bias
+            np.maximum(hidden, 0.0, out=hidden)
+            logits[rows] = x[rows] @ network.direct + hidden @ network.output
+        value, slopes = loss(logits)
+        gradient = penalty * flat
+        for rows in blocks:
+            slope, hidden = slopes[rows].astype(np.float32), active[rows]
+            inner = np.outer(slope, network.output) * (hidden > 0)
+            gradient += Network(x[rows].T @ slope, x[rows].T @ inner, inner.sum(axis=0), hidden.T @ slope).flat()
+        return value + float(penalty @ flat**2) / 2, gradient
+
+    found = minimize(
+        objective,
+        start.flat(),
+        jac=True,
+        method="L-BFGS-B",
+        callback=lambda _flat: progress(),
+        options={"maxiter": _STEPS, "ftol": 1e-7, "maxcor": _MEMORY},
+    )
+    return start.like(found.x)
+
+
+def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
+    """Fit σ(slope · logit + x · context + offset) to the candidates that were acted on."""
+    context = [examples.names.index(name) for name in CONTEXT if name in examples.names]
+    columns = np.column_stack([logits, x[:, context], np.ones(len(x))])
+    loss = logistic(columns, examples.labels > 0, examples.weights)
+    start = np.zeros(columns.shape[1])
+    start[0] = 1.0
+    # A slope below 0 would reverse the order.
+    bounds = [(1e-3, None), *[(None, None)] * (len(start) - 1)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    weights = np.zeros(x.shape[1])
+    weights[context] = found.x[1:-1]
+    return Calibration(float(found.x[0]), weights, float(found.x[-1]))

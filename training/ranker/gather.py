@@ -1,0 +1,241 @@
+"""Training examples for the ranker, sampled during a replay: test, then learn.
+
+At each interaction, the features of the shortlist are taken as of that moment. The labels come from the shopper's next
+actions. So the ranker is trained on the same candidates and values as in service, and on nothing from the future
+(progressive validation: Blum, Kalai & Langford 1999, doi:10.1145/307400.307439).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from inference.bundle import Bundle
+from inference.errors import BundleError
+from inference.pipeline import Recommender
+from inference.queries import QueryBatch
+from inference.ranking.features import FEATURES
+from inference.retrieval.shortlists import Shortlists
+from inference.types import Item, Query, Vector, stable_key
+from streams.contracts.messages import Interaction, ItemAction, Search
+from streams.replay import Replay, milliseconds
+from training.ranker.examples import Examples
+
+SEARCH_HORIZON = 1
+"""Items that can answer a search: only the next one that the shopper acts on. Later items may have another purpose."""
+BASKET = 20
+"""Items of a session that count for a list at the shopper's arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The rules that select examples.
+
+    Attributes:
+        seed: seed of the samples.
+        after: share of the interactions, from the beginning, that are only learned from: too little is known there.
+        share: share of the later interactions that become a list of examples, in (0, 1].
+        arrivals: share of the arrivals of known shoppers, before any action, that become one, in [0, 1].
+        negatives: candidates of a list that are kept beside those acted on; None for all.
+        horizon: number of items, of those that the shopper acts on next in the same session, that count as positive.
+        session_gap_ms: a longer pause ends a session without an id.
+    """
+
+    seed: int = 0
+    after: float = 0.0
+    share: float = 1.0
+    arrivals: float = 0.0
+    negatives: int | None = 50
+    horizon: int = 5
+    session_gap_ms: int = 30 * 60_000
+
+
+class List(NamedTuple):
+    """The examples of one list: n of its candidates, in retrieval order.
+
+    Attributes:
+        features: float32 (n, F).
+        labels: above 0 if the shopper acted on the item next: 1 for the first item, 1/2 for the second …; at an arrival
+            1 for each, as a basket has no order; float32 (n,).
+        weights: number of candidates that each example represents: above 1 if negatives were left out, float32 (n,).
+        relevant: number of items that the shopper acted on next, including those that retrieval did not find.
+        graded: whether the labels are grades given by people.
+    """
+
+    features: Vector
+    labels: Vector
+    weights: Vector
+    relevant: int
+    graded: bool = False
+
+
+def examples(
+    replay: Replay, interactions: Sequence[Interaction], sampling: Sampling, progress: Callable[[int], None]
+) -> Iterator[List]:
+    """Yield a list of examples for each sampled interaction and arrival, in order.
+
+    If nothing follows an interaction, all labels are 0. Without such lists, every probability would assume that the
+    shopper stays. `progress` receives the number of interactions of each step.
+    """
+    following = next_items(interactions, sampling)
+    sessions = arrivals(interactions, sampling.session_gap_ms)
+    start = round(sampling.after * len(interactions))
+    position = 0
+    arriving = {
+        number
+        for number in sessions
+        if number >= start and _draw(sampling.seed, number, 1).random() < sampling.arrivals
+    }
+    arrived: dict[int, QueryBatch] = {}
+
+    for folded in replay.fold(interactions, arriving):
+        queries: list[QueryBatch] = []
+        wanted: list[tuple[dict[int, float], np.random.Generator]] = []
+        for place in range(len(folded.queries)):
+            number = position + place
+            # Drawn for each interaction alone, so that no draw depends on what happens later.
+            draw = _draw(sampling.seed, number, 0)
+            if number in arrived:
+                queries.append(arrived.pop(number))
+                wanted.append((dict.fromkeys(sessions[number], 1.0), draw))
+            if number >= start and draw.random() < sampling.share:
+                queries.append(folded.queries.take([place]))
+                wanted.append((_fading(following[number]), draw))
+        if wanted:
+            shortlists = replay.recommender.retrieve(QueryBatch.joined(queries), every=True)
+            for place, (acted_on, draw) in enumerate(wanted):
+                yield labelled(replay.recommender, shortlists.take([place]), acted_on, sampling.negatives, draw)
+        position += len(folded.queries)
+        progress(len(folded.queries))
+        if position in arriving:
+            # The query of the arrival is taken before the interaction is folded in.
+            interaction = interactions[position]
+            arrived[position] = replay.arrive(interaction.user_id, milliseconds(interaction))
+
+
+def graded(
+    bundle: Bundle,
+    catalogue: Sequence[Item],
+    queries: Sequence[tuple[str, Mapping[int, float]]],
+    progress: Callable[[int], None],
+) -> Iterator[List]:
+    """Yield a list for each search with results graded by people: only the graded items, as `bundle.rank` sees them.
+
+    Args:
+        bundle: the model.
+        catalogue: the items.
+        queries: the text of each search, and the grades, 0 or more, by the item's position in the catalogue.
+        progress: receives 1 for each search.
+    """
+    best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
+    for text, grades in queries:
+        recommender = bundle.over([catalogue[place] for place in grades])
+        query = bundle.with_vector(Query(text=text, k=len(grades)))
+        shortlist = recommender.retrieve(QueryBatch.of([query], bundle.dim), every=True)
+        labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
+        yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))._replace(graded=True)
+        progress(1)
+
+
+def labelled(
+    recommender: Recommender,
+    shortlist: Shortlists,
+    acted_on: Mapping[int, float],
+    negatives: int | None,
+    draw: np.random.Generator,
+) -> List:
+    """Label the candidates of one list, by stable key, and keep those acted on and a sample of the others."""
+    keys = recommender.catalogue.columns.keys[shortlist.candidates.rows].tolist()
+    labels = np.array([acted_on.get(key, 0.0) for key in keys], dtype=np.float32)
+    others = np.flatnonzero(labels == 0)
+    sampled = others if negatives is None or negatives >= len(others) else draw.choice(others, negatives, replace=False)
+    kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
+    stands_for = len(others) / max(len(sampled), 1)
+    return List(
+        features=recommender.features(shortlist)[kept],
+        labels=labels[kept],
+        weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
+        relevant=len(acted_on),
+    )
+
+
+def _fading(following: Sequence[int]) -> dict[int, float]:
+    return {key: 1 / place for place, key in enumerate(following, start=1)}
+
+
+def _draw(seed: int, number: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed, number, purpose])
+
+
+def arrivals(interactions: Sequence[Interaction], gap_ms: int) -> dict[int, tuple[int, ...]]:
+    """Return the first BASKET items of a known shopper's sessions: stable keys, by the session's first position."""
+    begins: dict[tuple[str, str | int], int] = {}
+    items: defaultdict[tuple[str, str | int], dict[int, None]] = defaultdict(dict)
+    known: set[str] = set()
+    for number, (session, interaction) in enumerate(
+        zip(session_names(interactions, gap_ms), interactions, strict=True)
+    ):
+        if session not in items and interaction.user_id in known:
+            begins[session] = number
+        known.add(interaction.user_id)
+        came_to = items[session]
+        if isinstance(interaction, ItemAction):
+            came_to.setdefault(stable_key(interaction.item_id))
+    return {number: tuple(items[session])[:BASKET] for session, number in begins.items() if items[session]}
+
+
+def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[tuple[int, ...]]:
+    """Return for each interaction the stable keys of the items that the shopper acts on next in the same session.
+
+    An item counts at the session's first action on it. The purchase of an item that was viewed before is no discovery,
+    and such an item is not recommended any more.
+    """
+    sessions = session_names(interactions, sampling.session_gap_ms)
+    first: defaultdict[tuple[str, str | int], dict[int, int]] = defaultdict(dict)
+    for position, (session, interaction) in enumerate(zip(sessions, interactions, strict=True)):
+        if isinstance(interaction, ItemAction):
+            first[session].setdefault(stable_key(interaction.item_id), position)
+    orders = {session: (list(items.values()), tuple(items)) for session, items in first.items()}
+    following = []
+    for position, (session, interaction) in enumerate(zip(sessions, interactions, strict=True)):
+        positions, keys = orders.get(session, ([], ()))
+        start = bisect_right(positions, position)
+        horizon = SEARCH_HORIZON if isinstance(interaction, Search) else sampling.horizon
+        following.append(keys[start : start + horizon])
+    return following
+
+
+def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tuple[str, str | int]]:
+    """Return the session of each interaction: its id, or a number that the shopper's pauses define, as in profiles."""
+    last: dict[str, tuple[int, int]] = {}
+    sessions: list[tuple[str, str | int]] = []
+    for interaction in interactions:
+        at_ms = milliseconds(interaction)
+        before, number = last.get(interaction.user_id, (at_ms, 0))
+        number += at_ms - before > gap_ms
+        last[interaction.user_id] = (max(at_ms, before), number)
+        sessions.append((interaction.user_id, interaction.session_id or number))
+    return sessions
+
+
+def as_examples(lists: Sequence[List]) -> Examples:
+    """Return the lists in the form that the ranker's fit takes. Raises BundleError if shoppers acted on nothing."""
+    if not any(each.labels.any() for each in lists):
+        raise BundleError(
+            f"examples: required a list with a candidate that was acted on, got {len(lists)} lists without"
+        )
+    sizes = [len(each.labels) for each in lists]
+    return Examples(
+        features=np.concatenate([each.features for each in lists]),
+        names=FEATURES,
+        labels=np.concatenate([each.labels for each in lists]),
+        weights=np.concatenate([each.weights for each in lists]),
+        groups=np.repeat(np.arange(len(lists)), sizes),
+        relevant=np.array([each.relevant for each in lists], dtype=np.int64),
+        graded=np.array([each.graded for each in lists], dtype=np.bool_),
+    )
