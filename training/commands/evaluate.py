@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +19,7 @@ from streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from training.evaluation.plan import Options, Tell
+    from training.evaluation.plan import Options, StartPhase
     from training.evaluation.report import Report
 
 PROTOCOLS = ("next-item", "next-basket", "search")
@@ -51,6 +52,44 @@ class Lengths(click.ParamType):
         return lengths
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """The options of `evaluate`; see their help."""
+
+    catalog: Path
+    events: Path | None
+    protocol: str
+    judgements: Path | None
+    test_share: float
+    test_from: datetime | None
+    sample: int | None
+    ks: tuple[int, ...]
+    ablation_sample: int
+    no_ablation: bool
+    refresh: float
+    ranker: str
+    seed: int
+    vectors: Path | None
+    json_file: Path | None
+    html_file: Path | None
+
+    @property
+    def evaluation(self) -> Options:
+        """The options of the evaluation itself, without its files."""
+        from training.evaluation.plan import JUDGED, Options
+
+        return Options(
+            protocol=JUDGED if self.judgements else self.protocol,
+            measured_at=datetime.now(UTC),
+            ks=self.ks,
+            test_share=self.test_share,
+            test_from=None if self.test_from is None else self.test_from.replace(tzinfo=UTC),
+            sample=self.sample,
+            ablation=0 if self.no_ablation else self.ablation_sample,
+            seed=self.seed,
+        )
+
+
 @click.command(epilog=EPILOG)
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, help="Interactions, JSON Lines (.gz too); - for stdin.")
@@ -75,11 +114,7 @@ class Lengths(click.ParamType):
 @click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`.")
 @click.option("--json", "json_file", type=OutputFile(), help="Output file of all figures, JSON.")
 @click.option("--html", "html_file", type=OutputFile(), help="Output file of a self-contained HTML report.")
-def evaluate(
-    catalog: Path, events: Path | None, protocol: str, judgements: Path | None, test_share: float,
-    test_from: datetime | None, sample: int | None, ks: tuple[int, ...], ablation_sample: int, no_ablation: bool,
-    refresh: float, ranker: str, seed: int, vectors: Path | None, json_file: Path | None, html_file: Path | None,
-) -> None:  # fmt: skip
+def evaluate(**arguments: Any) -> None:
     """Evaluate the recommendations on a log of interactions, beside baselines.
 
     Processes the events in order of time, on the same path as a worker. Events before the test period are only learned
@@ -91,70 +126,55 @@ def evaluate(
     next-basket  when a known shopper returns: the items bought in that session
     search       after a search: the items acted on until the next search
     """
-    if (events is None) == (judgements is None):
+    options = EvaluateOptions(**arguments)
+    if (options.events is None) == (options.judgements is None):
         raise click.UsageError("required --events or --judgements, got both or neither")
-    from training.evaluation.plan import JUDGED, Options
-
-    if html_file:
+    if options.html_file:
         _require("matplotlib", "--html", "evaluate")
-    if ranker == "fitted":
+    if options.ranker == "fitted":
         for package in ("scipy", "onnx"):
             _require(package, "--ranker fitted", "train")
-    options = Options(
-        protocol=JUDGED if judgements else protocol,
-        measured_at=datetime.now(UTC),
-        ks=ks,
-        test_share=test_share,
-        test_from=None if test_from is None else test_from.replace(tzinfo=UTC),
-        sample=sample,
-        ablation=0 if no_ablation else ablation_sample,
-        seed=seed,
-    )
-    intervals = {"trending_interval_seconds": refresh, "behaviour_interval_seconds": refresh}
-    settings = load_settings({"list_size": ks[-1], **intervals})
+    intervals = {"trending_interval_seconds": options.refresh, "behaviour_interval_seconds": options.refresh}
+    settings = load_settings({"list_size": options.ks[-1], **intervals})
     report = (
-        _judged(settings, catalog, judgements, options)
-        if judgements
-        else _progressive(settings, catalog, events or Path("-"), vectors, options, fitted=ranker == "fitted")
+        _evaluate_judgements(settings, options, options.judgements)
+        if options.judgements
+        else _evaluate_log(settings, options, options.events or Path("-"))
     )
-    _tell_all(report, json_file, html_file)
+    _write(report, options)
 
 
-def _judged(settings: Settings, catalog: Path, judgements: Path, options: Options) -> Report:
+def _evaluate_judgements(settings: Settings, options: EvaluateOptions, judgements: Path) -> Report:
     from streams.contracts.jsonlines import read_items
     from streams.parts import load_model
     from training.evaluation.judgements import read_judgements
     from training.evaluation.plan import System
     from training.evaluation.run import evaluate_judgements
 
-    items = [line.message for line in read_items(catalog)]
+    items = [line.message for line in read_items(options.catalog)]
     graded = read_judgements(judgements, items)
-    with _phases() as tell:
-        return evaluate_judgements(System(settings, load_model(settings), items), graded, options, tell)
+    with _phases() as start_phase:
+        system = System(settings, load_model(settings), items)
+        return evaluate_judgements(system, graded, options.evaluation, start_phase)
 
 
-def _progressive(
-    settings: Settings, catalog: Path, events: Path, vectors: Path | None, options: Options, *, fitted: bool
-) -> Report:
+def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) -> Report:
     from streams.contracts.jsonlines import read_events, read_items
     from streams.items.encoded import encode_catalogue, read_vectors
     from streams.parts import load_model
-    from training.evaluation.plan import System
+    from training.evaluation.plan import System, fitter
     from training.evaluation.run import evaluate as run
 
+    evaluation = options.evaluation
     bundle = load_model(settings)
-    items = [line.message for line in read_items(catalog)]
+    items = [line.message for line in read_items(options.catalog)]
     interactions = [line.message for line in read_events(events)]
-    known = read_vectors(vectors, bundle) if vectors else None
+    known = read_vectors(options.vectors, bundle) if options.vectors else None
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, known=known, progress=encoded)
-    with _phases() as tell:
-        fit = None
-        if fitted:
-            from training.evaluation.fitting import fitter
-
-            fit = fitter(options.seed, tell)
-        return run(System(settings, bundle, items, records, fit), interactions, options, tell)
+    with _phases() as start_phase:
+        fit = fitter(options.seed, start_phase) if options.ranker == "fitted" else None
+        return run(System(settings, bundle, items, records, fit), interactions, evaluation, start_phase)
 
 
 def _require(package: str, option: str, extra: str) -> None:
@@ -163,24 +183,25 @@ def _require(package: str, option: str, extra: str) -> None:
         raise ConfigurationError(f"{option} needs {package}: pip install 'intentstream[{extra}]'")
 
 
-def _tell_all(report: Report, json_file: Path | None, html_file: Path | None) -> None:
+def _write(report: Report, options: EvaluateOptions) -> None:
+    """Print the main figures and write the files of the options."""
     import msgspec
 
     from training.evaluation.table import show
 
     show(report, console_for_tables())
-    if json_file:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    if html_file:
+    if options.json_file:
+        options.json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if options.html_file:
         from training.evaluation.page import page
 
-        html_file.write_text(page(report), encoding="utf-8")
-    if written := [str(file) for file in (json_file, html_file) if file]:
+        options.html_file.write_text(page(report), encoding="utf-8")
+    if written := [str(file) for file in (options.json_file, options.html_file) if file]:
         click.echo(f"wrote {' and '.join(written)}")
 
 
 @contextmanager
-def _phases() -> Iterator[Tell]:
+def _phases() -> Iterator[StartPhase]:
     """Show the progress of each phase and the time left."""
     from rich.console import Console
     from rich.progress import (
@@ -196,12 +217,12 @@ def _phases() -> Iterator[Tell]:
                TextColumn("left"), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
 
-        def tell(phase: str, total: int) -> Callable[[int], None]:
+        def start_phase(phase: str, total: int) -> Callable[[int], None]:
             _finish(progress)
             task = progress.add_task(phase, total=total or None)
             return lambda steps: progress.advance(task, steps)
 
-        yield tell
+        yield start_phase
         _finish(progress)
 
 

@@ -1,16 +1,73 @@
-"""`intentstream examples`: gathers the ranker's training examples from a file of interactions."""
+"""`intentstream examples`: gathers the ranker's training examples. `train-ranker` gathers them in the same way."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from streams.commands.options import FILE, OutputFile
+from streams.commands.options import FILE, OutputFile, encoding_progress
 from streams.errors import ConfigurationError
-from streams.settings import load_settings
-from training.commands.gathering import sampling_options
+from streams.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+    from training.ranker.gather import ExampleList
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SAMPLING_OPTIONS = (
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed."),
+    click.option("--after", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True,
+                 help="Share of the interactions, at the beginning, that are only learned from."),
+    click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+                 help="Share of the later interactions that become a list of examples."),
+    click.option("--arrivals", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+                 help="Share of the arrivals of known shoppers, before any action, that become a list."),
+    click.option("--negatives", type=click.IntRange(1), default=60, show_default=True,
+                 help="Unlabelled candidates to keep in a list."),
+    click.option("--horizon", type=click.IntRange(1), default=5, show_default=True,
+                 help="Following items of the session that count as acted on."),
+    click.option("--until", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S")),
+                 help="Use only interactions before this time (UTC), to keep the rest for testing."),
+    click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`."),
+)  # fmt: skip
+
+
+def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the options of `SamplingOptions`."""
+    for option in reversed(SAMPLING_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingOptions:
+    """The options that select examples from a shop's events; see their help."""
+
+    seed: int
+    after: float
+    share: float
+    arrivals: float
+    negatives: int
+    horizon: int
+    until: datetime | None
+    vectors: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamplesOptions(SamplingOptions):
+    """The options of `examples`."""
+
+    catalog: Path
+    events: Path | None
+    judgements: Path | None
+    output: Path
 
 
 @click.command(
@@ -21,11 +78,7 @@ from training.commands.gathering import sampling_options
 @click.option("--judgements", type=FILE, help="Graded search results in place of events, CSV with query,item_id,grade.")
 @click.option("--output", type=OutputFile(), required=True, help="Output file of the examples, .npz.")
 @sampling_options
-def examples(
-    catalog: Path, events: Path | None, judgements: Path | None, output: Path,
-    until: datetime | None, vectors: Path | None,
-    seed: int, after: float, share: float, arrivals: float, negatives: int, horizon: int,
-) -> None:  # fmt: skip
+def examples(**arguments: Any) -> None:
     """Gather training examples for the ranker.
 
     Processes the interactions as `replay` does. At each interaction it records the candidates' present features. Labels
@@ -39,19 +92,79 @@ def examples(
     items to find; `graded` marks the lists whose labels are grades.
     `intentstream train-ranker --examples examples.npz` fits the ranker to it.
     """
-    from streams.parts import load_model, profile_rules
-    from training.commands.gathering import gather, gather_grades
-    from training.ranker.gather import Sampling, as_examples
+    from streams.parts import load_model
+    from training.ranker.gather import as_examples
 
-    if (events is None) == (judgements is None):
+    options = ExamplesOptions(**arguments)
+    if (options.events is None) == (options.judgements is None):
         raise ConfigurationError("examples: required --events or --judgements, got both or neither")
     settings = load_settings()
     bundle = load_model(settings)
-    gap_ms = profile_rules(settings).session_gap_ms
-    sampling = Sampling(seed, after, share, arrivals, negatives, horizon, gap_ms)
-    if events is not None:
-        lists = gather(settings, bundle, catalog, events, sampling, vectors=vectors, until=until)
-    elif judgements is not None:
-        lists = gather_grades(bundle, catalog, judgements)
-    as_examples(lists).write(output)
-    click.echo(f"{sum(len(each.labels) for each in lists)} examples in {len(lists)} lists, in {output}")
+    if options.events is not None:
+        lists = lists_of_events(settings, bundle, options.catalog, options.events, options)
+    elif options.judgements is not None:
+        lists = _lists_of_grades(bundle, options.catalog, options.judgements)
+    as_examples(lists).write(options.output)
+    click.echo(f"{sum(len(each.labels) for each in lists)} examples in {len(lists)} lists, in {options.output}")
+
+
+def lists_of_events(
+    settings: Settings, bundle: Bundle, catalog: Path, events: Path, options: SamplingOptions
+) -> list[ExampleList]:
+    """Replay a shop's events and return the labelled lists.
+
+    Raises:
+        InvalidEvent: a line breaks the contract.
+        ConfigurationError: the vectors are of another model.
+    """
+    from rich.progress import Progress
+
+    from streams.contracts.jsonlines import read_events, read_items
+    from streams.items.encoded import encode_catalogue, read_vectors
+    from streams.parts import profile_rules
+    from streams.replay import Replay, for_long_logs
+    from training.ranker.gather import Sampling, example_lists
+
+    items = [line.message for line in read_items(catalog)]
+    known = read_vectors(options.vectors, bundle) if options.vectors else None
+    with encoding_progress(len(items)) as encoded:
+        records = encode_catalogue(bundle, items, known=known, progress=encoded)
+    end = datetime.max.replace(tzinfo=UTC) if options.until is None else options.until.replace(tzinfo=UTC)
+    interactions = [line.message for line in read_events(events) if line.message.occurred_at < end]
+    sampling = Sampling(
+        seed=options.seed,
+        after=options.after,
+        share=options.share,
+        arrivals=options.arrivals,
+        negatives=options.negatives,
+        horizon=options.horizon,
+        session_gap_ms=profile_rules(settings).session_gap_ms,
+    )
+    with Progress() as bar:
+        task = bar.add_task("Gathering examples", total=len(interactions))
+        replay = Replay(for_long_logs(settings), bundle, records)
+        return list(example_lists(replay, interactions, sampling, lambda done: bar.advance(task, done)))
+
+
+def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[ExampleList]:
+    """Return a labelled list for each search with graded results.
+
+    Raises:
+        InvalidEvent: a line of the catalogue breaks the contract.
+        ConfigurationError: the grades cannot be read.
+    """
+    from rich.progress import Progress
+
+    from streams.contracts.jsonlines import read_items
+    from training.evaluation.judgements import read_judgements
+    from training.ranker.gather import graded_lists
+
+    items = [line.message for line in read_items(catalog)]
+    found = read_judgements(judgements, items)
+    queries = [
+        (query, dict(zip(places, grades, strict=True)))
+        for query, places, grades in zip(found.queries, found.items, found.grades, strict=True)
+    ]
+    with Progress() as bar:
+        task = bar.add_task("Ranking graded items", total=len(queries))
+        return list(graded_lists(bundle, items, queries, lambda done: bar.advance(task, done)))

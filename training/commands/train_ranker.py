@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streams.commands.options import FILE
 from streams.errors import ConfigurationError
 from streams.settings import load_settings
-from training.commands.gathering import sampling_options
+from training.commands.examples import SamplingOptions, lists_of_events, sampling_options
 
 if TYPE_CHECKING:
     from training.ranker.examples import Examples
     from training.ranker.network import Ranker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainRankerOptions(SamplingOptions):
+    """The options of `train-ranker`."""
+
+    catalog: Path | None
+    events: Path | None
+    files: tuple[Path, ...]
+    output: Path
+    held_out: float
+    units: int
+    decay: float | None
 
 
 @click.command(
@@ -37,11 +50,7 @@ if TYPE_CHECKING:
               help="Hidden units of each of the four networks that are averaged; 0 for a linear ranker.")  # fmt: skip
 @click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; by default chosen on later lists.")
 @sampling_options
-def train_ranker(
-    catalog: Path | None, events: Path | None, files: tuple[Path, ...], output: Path,
-    held_out: float, units: int, decay: float | None, until: datetime | None, vectors: Path | None,
-    seed: int, after: float, share: float, arrivals: float, negatives: int, horizon: int,
-) -> None:  # fmt: skip
+def train_ranker(**arguments: Any) -> None:
     """Fit a ranker to a shop's interactions, and write a new version of the model.
 
     Replays the interactions as a worker serves them. The ranker learns from the lists and the shopper's next actions.
@@ -51,38 +60,37 @@ def train_ranker(
 
     Workers that watch the folder serve the new version at once: see docs/model-swap.md.
     """
-    if not files and (catalog is None or events is None):
+    options = TrainRankerOptions(**arguments)
+    if not options.files and (options.catalog is None or options.events is None):
         raise ConfigurationError("train-ranker: required --catalog and --events, or --examples, got neither")
-    if output.exists():
-        raise ConfigurationError(f"{output}: required a folder that does not exist yet: a version is never changed")
+    if options.output.exists():
+        raise ConfigurationError(
+            f"{options.output}: required a folder that does not exist yet: a version is never changed"
+        )
     _require_extra()
-    from streams.parts import load_model, profile_rules
-    from training.ranker.compare import calibration, compare
+    from streams.parts import load_model
+    from training.ranker.bundle import with_ranker
     from training.ranker.examples import read_examples
-    from training.ranker.gather import Sampling, as_examples
+    from training.ranker.gather import as_examples
     from training.ranker.network import to_onnx
-    from training.ranker.version import with_ranker
+    from training.ranker.quality import calibration, compare
 
     settings = load_settings()
     bundle = load_model(settings)
-    shops = [read_examples(path) for path in files]
-    if catalog is not None and events is not None:
-        from training.commands.gathering import gather
-
-        gap_ms = profile_rules(settings).session_gap_ms
-        sampling = Sampling(seed, after, share, arrivals, negatives, horizon, gap_ms)
-        shops.append(as_examples(gather(settings, bundle, catalog, events, sampling, vectors=vectors, until=until)))
-    late = _part(shops, 1 - held_out, 1)
+    shops = [read_examples(path) for path in options.files]
+    if options.catalog is not None and options.events is not None:
+        shops.append(as_examples(lists_of_events(settings, bundle, options.catalog, options.events, options)))
+    late = _part(shops, 1 - options.held_out, 1)
     if not late.positives().any():
         raise ConfigurationError(
-            f"train-ranker: required items acted on in the last {held_out:.0%} of the lists, to test the ranker, "
-            f"got none in {len(late.relevant)} lists; add interactions or increase --held-out"
+            f"train-ranker: required items acted on in the last {options.held_out:.0%} of the lists, to test the "
+            f"ranker, got none in {len(late.relevant)} lists; add interactions or increase --held-out"
         )
-    judged, ranker = _fit(shops, held_out, decay, units, seed)
-    click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": judged}) + "\n")
-    click.echo(calibration(late, judged) + "\n")
-    with_ranker(settings.model_path, output, to_onnx(ranker))
-    click.echo(f"{output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
+    tested, ranker = _fit(shops, options)
+    click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": tested}) + "\n")
+    click.echo(calibration(late, tested) + "\n")
+    with_ranker(settings.model_path, options.output, to_onnx(ranker))
+    click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
 
 def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
@@ -92,9 +100,7 @@ def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
     return join([shop.split(start, end) for shop in shops])
 
 
-def _fit(
-    shops: Sequence[Examples], held_out: float, decay: float | None, units: int, seed: int
-) -> tuple[Ranker, Ranker]:
+def _fit(shops: Sequence[Examples], options: TrainRankerOptions) -> tuple[Ranker, Ranker]:
     """Return a ranker fitted without the held-out lists, and one fitted to all lists.
 
     If no penalty is given, it is chosen on the last lists before the held-out ones.
@@ -103,20 +109,23 @@ def _fit(
 
     from training.ranker.fit import DECAYS, MOST_STEPS, choose_decay, fit
 
+    held_out, units, seed = options.held_out, options.units, options.seed
+    fits = 2 + (len(DECAYS) if options.decay is None else 0)
     with Progress() as bar:
-        task = bar.add_task("Fitting the ranker", total=MOST_STEPS * (2 + (0 if decay is not None else len(DECAYS))))
+        task = bar.add_task("Fitting the ranker", total=MOST_STEPS * fits)
 
         def step() -> None:
             bar.advance(task)
 
+        decay = options.decay
         if decay is None:
             early, late = _part(shops, 0, 1 - 2 * held_out), _part(shops, 1 - 2 * held_out, 1 - held_out)
             decay = choose_decay(early, late, units=units, seed=seed, progress=step)
-        judged, ranker = (
+        tested, ranker = (
             fit(_part(shops, 0, end), decay=decay, units=units, seed=seed, progress=step) for end in (1 - held_out, 1)
         )
         bar.update(task, completed=bar.tasks[task].total)
-    return judged, ranker
+    return tested, ranker
 
 
 def _require_extra() -> None:

@@ -14,7 +14,7 @@ from training.evaluation.cases import Cases
 from training.evaluation.log import SEARCH, Act, Log
 from training.evaluation.metrics import NOTHING, Lists
 
-TOLD = 512
+PROGRESS_STEP = 512
 """Acts between two updates of the progress."""
 
 
@@ -113,5 +113,5 @@ def _moments(
             text = getattr(log.interactions[position], "query", None)
             yield number, Moment(act.user, act.at_ms, present, present, text)
             number += 1
-        if position % TOLD == TOLD - 1:
-            progress(TOLD)
+        if position % PROGRESS_STEP == PROGRESS_STEP - 1:
+            progress(PROGRESS_STEP)

@@ -39,7 +39,6 @@ class Cases:
     """n cases in order of time.
 
     Attributes:
-        at: the interaction at which the list is asked for, (n,).
         at: the interaction of the list, (n,).
         arrival: whether the list is made before this interaction is known; the same for all cases of a protocol.
         targets: the items that count as hits.

@@ -78,7 +78,7 @@ def _rows(report: Report) -> str:
         (metric, int(k))
         for metric in TITLES
         for k in report.rows[0].metrics[metric]
-        if _telling(report, metric, int(k))
+        if _informative(report, metric, int(k))
     ]
     shown = any(row.coverage for row in report.rows)
     extra = ["shown", "bits", "µs of a list", "µs to learn"] if shown else []
@@ -98,7 +98,7 @@ def _rows(report: Report) -> str:
     return _table(["", *(metric_title(*each) for each in columns), *extra], body) + (note if shown else "")
 
 
-def _telling(report: Report, metric: str, k: int) -> bool:
+def _informative(report: Report, metric: str, k: int) -> bool:
     """Return whether a metric adds information. With one target, recall equals HR, and precision equals HR / k."""
     if report.protocol == "next-item":
         return metric == "hr" or (metric in ("mrr", "ndcg") and k == report.primary[0][1])
@@ -169,10 +169,10 @@ def _worth(report: Report) -> str:
 
 
 def _circumstances(report: Report) -> str:
-    told: dict[str, Mapping[str, object]] = {"options": report.options, "settings": report.settings}
+    sections: dict[str, Mapping[str, object]] = {"options": report.options, "settings": report.settings}
     parts = "".join(
         f"<h3>{name}</h3><p><code>{escape(', '.join(f'{key} {value}' for key, value in values.items()))}</code></p>"
-        for name, values in told.items()
+        for name, values in sections.items()
     )
     space = escape(f"{report.model.name} {report.model.version}, vectors of {report.model.vector_space}")
     return f"<details><summary>Model, options and settings</summary><p><code>{space}</code></p>{parts}</details>"

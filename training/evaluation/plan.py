@@ -1,4 +1,4 @@
-"""The input of an evaluation: the system and the options. No I/O."""
+"""The input of an evaluation: the system, its options, and the baselines to compare it with. No I/O."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from inference.bundle import Bundle
+from inference.encoding.text import item_text
 from inference.pipeline import ScoresFeatures
-from inference.types import Item
+from inference.retrieval.vectors import dequantise
+from inference.types import Item, Vector
 from streams.contracts.messages import ItemVector
+from streams.items.live import int8
 from streams.settings import Settings
-from training.ranker.gather import List
+from training.evaluation.baselines.base import Baseline
+from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
+from training.evaluation.baselines.popularity import Popularity, RecentPopularity, Repeat, RepeatThenPopular
+from training.evaluation.baselines.text import Bm25, EncoderAlone
+from training.evaluation.baselines.vsknn import VSkNN
+from training.evaluation.log import Log
+from training.ranker.gather import ExampleList, as_examples
 
 JUDGED = "judgements"
 Primary = tuple[tuple[str, int], tuple[str, int]]
@@ -23,11 +34,10 @@ PRIMARY: dict[str, Primary] = {
 }
 """The primary metric of each protocol, and the second one."""
 
-Fit = Callable[[Sequence[List]], ScoresFeatures]
+Fit = Callable[[Sequence[ExampleList]], ScoresFeatures]
 """Fits a ranker to the examples of the learning period."""
 
-
-Tell = Callable[[str, int], Callable[[int], None]]
+StartPhase = Callable[[str, int], Callable[[int], None]]
 """Starts the progress display of a phase, with its name and size. The function that it returns advances the display."""
 
 
@@ -77,3 +87,44 @@ class System:
     items: Sequence[Item]
     records: Sequence[ItemVector] = ()
     fit: Fit | None = None
+
+
+def line_up(system: System, log: Log, protocol: str) -> list[Baseline]:
+    """Return new baselines that have learned nothing yet. BM25 is among them if the protocol has searches."""
+    items, only_bought = len(log.item_ids), bool(log.bought.any())
+    knn = ItemKnn(items)
+    known: list[Baseline] = [
+        Popularity(items),
+        RecentPopularity(items),
+        knn,
+        ItemKnnLast(knn),
+        VSkNN(items),
+        VSkNN(items, by_step=True),
+        Repeat(only_bought=only_bought),
+        RepeatThenPopular(items, only_bought=only_bought),
+        EncoderAlone(_vectors(system, items), system.bundle.encode_query),
+    ]
+    if protocol != "search":
+        return known
+    texts = [item_text(item) if item.in_stock else "" for item in system.items]
+    return [*known, Bm25([*texts, *[""] * (items - len(texts))])]
+
+
+def _vectors(system: System, items: int) -> Vector:
+    """Return the unit vector of each item that can be recommended, (items, dim), and 0 for the others."""
+    vectors = np.zeros((items, system.bundle.dim), dtype=np.float32)
+    for number, record in enumerate(system.records):
+        if record.item.in_stock:
+            vectors[number] = dequantise(int8(record.vector))
+    return vectors
+
+
+def fitter(seed: int, start_phase: StartPhase) -> Fit:
+    """Return a function that fits a ranker as `train-ranker` does, with its default penalty. Needs scipy."""
+    from training.ranker.fit import MOST_STEPS, fit
+
+    def fitted(lists: Sequence[ExampleList]) -> ScoresFeatures:
+        advance = start_phase("Fitting a ranker", MOST_STEPS)
+        return fit(as_examples(lists), seed=seed, progress=lambda: advance(1))
+
+    return fitted

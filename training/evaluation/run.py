@@ -5,32 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.contracts.messages import Interaction
 from streams.errors import ConfigurationError
 from streams.parts import profile_rules
 from streams.replay import Replay
+from streams.settings import Settings
 from training.evaluation import baseline_pass
-from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases, cases, sampled
-from training.evaluation.facts import data_of, model_of, options_of, settings_of
-from training.evaluation.judged import graded_targets, rank_graded
-from training.evaluation.judgements import Judgements
-from training.evaluation.line_up import line_up
-from training.evaluation.log import Log, first_tested, read_log
-from training.evaluation.measures import measure, rows, slices, versus, worths
-from training.evaluation.plan import Options, System, Tell
-from training.evaluation.report import Data, Report
-from training.evaluation.system_pass import OURS, Stopwatch, SystemPass, SystemResult
-from training.ranker.gather import Sampling, examples
+from training.evaluation.estimates import measure, rows, slices, versus, worths
+from training.evaluation.judgements import Judgements, graded_targets, rank_graded
+from training.evaluation.log import SEARCH, Log, first_tested, read_log
+from training.evaluation.plan import Options, StartPhase, System, line_up
+from training.evaluation.report import Data, Model, Report
+from training.evaluation.system_pass import OURS, SystemPass, SystemResult
+from training.ranker.gather import Sampling, example_lists
 
 LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
 """A ranker is fitted to about LISTS lists, after the share AFTER of the learning period. NEGATIVES candidates of a list
 are kept beside those acted on."""
+LIST_SETTINGS = (
+    "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "half_life", "habit", "list_size",
+    "lasting", "pairs", "session", "sources", "trending_interval", "weight",
+)  # fmt: skip
+"""Parts of the names of settings that change lists."""
+Plain = str | int | float | bool | None
 
 
-def evaluate(system: System, interactions: Sequence[Interaction], options: Options, tell: Tell) -> Report:
+def evaluate(system: System, interactions: Sequence[Interaction], options: Options, start_phase: StartPhase) -> Report:
     """Test, then learn, over a log.
 
     Raises:
@@ -42,19 +44,39 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     start, acts, k = first_tested(log, options.test_share, options.test_from), log.acts(), max(options.ks)
     found = cases(log, acts, options.protocol, start)
     chosen = sampled(found, options.sample, options.seed)
-    step = tell("Baselines", int(chosen.at[-1]) + 1)
-    baselines = baseline_pass.run(line_up(system, log, options.protocol), log, acts, chosen, k, step)
-    result = _ours(system, log, chosen, options, start, tell)
-    tell("Intervals", 0)
+    advance = start_phase("Baselines", int(chosen.at[-1]) + 1)
+    baselines = baseline_pass.run(line_up(system, log, options.protocol), log, acts, chosen, k, advance)
+    result = _run_system(system, log, chosen, options, start, start_phase)
+    start_phase("Intervals", 0)
     counts = np.bincount(log.item[:start][log.item[:start] >= 0], minlength=len(log.item_ids))[: log.catalogue]
-    data = data_of(log, len(found), chosen, start)
-    return _report(system, options, data, chosen, baselines, result, counts)
+    ks, (first, _), seed = options.ks, options.primary, options.seed
+    sources = [each.named(f"{name} alone") for name, each in result.alone.items()]
+    compared = [*result.ours, *baselines, *sources]
+    measured = measure(compared, chosen.targets, chosen.user, ks, seed)
+    names = [each.name for each in baselines]
+    return Report(
+        protocol=options.protocol,
+        measured_at=options.measured_at.isoformat(),
+        data=_data_of(log, len(found), chosen, start),
+        model=_model_of(system),
+        options=_options_of(options),
+        settings=_settings_of(system.settings),
+        primary=options.primary,
+        rows=list(
+            rows(measured, {"ours": result.ours, "baseline": baselines, "source": sources}, ks, log.catalogue, counts)
+        ),
+        best_baseline=measured.best(names, *first),
+        versus=list(versus(measured, OURS, names, options.primary)),
+        slices=list(slices(compared, chosen, first[1], seed)),
+        worth=list(worths(result, chosen, *first, seed)),
+        stages_us=result.stages,
+    )
 
 
-def evaluate_judgements(system: System, judgements: Judgements, options: Options, tell: Tell) -> Report:
+def evaluate_judgements(system: System, judgements: Judgements, options: Options, start_phase: StartPhase) -> Report:
     """Evaluate the order of each query's graded items."""
-    step = tell("Ranking graded searches", len(judgements.queries))
-    rankings = rank_graded(system.bundle, system.items, judgements, max(options.ks), step)
+    advance = start_phase("Ranking graded searches", len(judgements.queries))
+    rankings = rank_graded(system.bundle, system.items, judgements, max(options.ks), advance)
     queries = np.arange(len(judgements.queries))
     measured = measure(rankings, graded_targets(judgements), queries, options.ks, options.seed)
     names = [each.name for each in rankings[1:]]
@@ -69,9 +91,9 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
         protocol=options.protocol,
         measured_at=options.measured_at.isoformat(),
         data=data,
-        model=model_of(system),
-        options=options_of(options),
-        settings=settings_of(system.settings),
+        model=_model_of(system),
+        options=_options_of(options),
+        settings=_settings_of(system.settings),
         primary=options.primary,
         rows=list(rows(measured, {"ours": rankings[:1], "baseline": rankings[1:]}, options.ks, 0, None)),
         best_baseline=measured.best(names, *options.primary[0]),
@@ -82,46 +104,70 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
     )
 
 
-def _ours(system: System, log: Log, chosen: Cases, options: Options, start: int, tell: Tell) -> SystemResult:
-    watch = Stopwatch()
+def _run_system(
+    system: System, log: Log, chosen: Cases, options: Options, start: int, start_phase: StartPhase
+) -> SystemResult:
     replay = Replay(system.settings, system.bundle, system.records)
     learned = 0
     if system.fit is not None:
         gap_ms = profile_rules(system.settings).session_gap_ms
         share = min(1.0, LISTS / max((1 - AFTER) * start, 1))
         sampling = Sampling(options.seed, AFTER, share, share, NEGATIVES, session_gap_ms=gap_ms)
-        step = tell("Learning", start)
-        gathered = list(examples(replay, log.interactions[:start], sampling, step))
+        advance = start_phase("Learning", start)
+        gathered = list(example_lists(replay, log.interactions[:start], sampling, advance))
         replay.recommender.use(system.fit(gathered))
         learned = start
     size = min(options.ablation, len(chosen))
     sample = np.sort(np.random.default_rng(options.seed).choice(len(chosen), size, replace=False))
-    step = tell("Intentstream", int(chosen.at[-1]) + 1 - learned)
-    return SystemPass(replay, log, chosen, max(options.ks), sample, watch).run(step, learned=learned)
+    advance = start_phase("Intentstream", int(chosen.at[-1]) + 1 - learned)
+    return SystemPass(replay, log, chosen, max(options.ks), sample).run(advance, learned=learned)
 
 
-def _report(
-    system: System, options: Options, data: Data, chosen: Cases, baselines: list[Ranking], result: SystemResult,
-    counts: npt.NDArray[np.int64],
-) -> Report:  # fmt: skip
-    ks, (first, second), seed = options.ks, options.primary, options.seed
-    sources = [each.named(f"{name} alone") for name, each in result.alone.items()]
-    grouped = {"ours": result.ours, "baseline": baselines, "source": sources}
-    compared = [*result.ours, *baselines, *sources]
-    measured = measure(compared, chosen.targets, chosen.user, ks, seed)
-    names = [each.name for each in baselines]
-    return Report(
-        protocol=options.protocol,
-        measured_at=options.measured_at.isoformat(),
-        data=data,
-        model=model_of(system),
-        options=options_of(options),
-        settings=settings_of(system.settings),
-        primary=options.primary,
-        rows=list(rows(measured, grouped, ks, data.items, counts)),
-        best_baseline=measured.best(names, *first),
-        versus=list(versus(measured, OURS, names, (first, second))),
-        slices=list(slices(compared, chosen, first[1], seed)),
-        worth=list(worths(result, chosen, *first, seed)),
-        stages_us=result.stages,
+def _data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:
+    """Describe the log. It has `found` cases, and `chosen` are those that were evaluated."""
+    return Data(
+        items=log.catalogue,
+        events=len(log),
+        searches=int((log.item == SEARCH).sum()),
+        shoppers=len(np.unique(log.user)),
+        sessions=len(np.unique(log.session)),
+        since=log.interactions[0].occurred_at.isoformat(),
+        tested_since=log.interactions[start].occurred_at.isoformat(),
+        until=log.interactions[-1].occurred_at.isoformat(),
+        cases=len(chosen),
+        cases_found=found,
+        unknown_share=log.unknown_share,
+        unknown_targets=float((chosen.targets.items >= log.catalogue).mean()),
     )
+
+
+def _model_of(system: System) -> Model:
+    """Return the names of the bundle and its ranker."""
+    return Model(
+        name=system.bundle.name,
+        version=system.bundle.version,
+        vector_space=system.bundle.vector_space,
+        ranker="bundle" if system.fit is None else "fitted",
+    )
+
+
+def _options_of(options: Options) -> dict[str, Plain | list[int]]:
+    """Return the options of the evaluation."""
+    return {
+        "k": list(options.ks),
+        "test_share": None if options.test_from else options.test_share,
+        "test_from": None if options.test_from is None else options.test_from.isoformat(),
+        "sample": options.sample,
+        "ablation_sample": options.ablation,
+        "seed": options.seed,
+    }
+
+
+def _settings_of(settings: Settings) -> dict[str, Plain | list[str]]:
+    """Return the settings that change lists, without addresses and secrets."""
+    values: dict[str, Plain | list[str]] = settings.model_dump(mode="json")
+    return {
+        name: value
+        for name, value in values.items()
+        if any(part in name for part in LIST_SETTINGS) and not name.endswith("_topic")
+    }

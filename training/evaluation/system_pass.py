@@ -15,10 +15,10 @@ from inference.retrieval.shortlists import Shortlists
 from inference.types import Keys, stable_key
 from streams.contracts.messages import Interaction
 from streams.replay import Replay
-from training.evaluation.baseline_pass import TOLD, Ranking
+from training.evaluation.ablation import alone, without
+from training.evaluation.baseline_pass import PROGRESS_STEP, Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.log import Log
-from training.evaluation.masking import alone, without
 from training.evaluation.metrics import NOTHING, Lists
 
 OURS, FUSED = "intentstream", "retrieval order"
@@ -73,14 +73,12 @@ class SystemPass:
         cases: the moments of the lists.
         k: the length of the lists.
         sample: the cases, by number, that are also ranked without each source.
-        watch: measures the times.
     """
 
-    def __init__(
-        self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64], watch: Stopwatch
-    ) -> None:
-        self._replay, self._log, self._cases, self._k, self._watch = replay, log, cases, k, watch
-        replay.recommender.tell(watch.observe)
+    def __init__(self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64]) -> None:
+        self._replay, self._log, self._cases, self._k = replay, log, cases, k
+        self._watch = Stopwatch()
+        replay.recommender.tell(self._watch.observe)
         self._sources = replay.recommender.source_names
         self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
         self._sample = {case: place for place, case in enumerate(sample.tolist())}
@@ -101,7 +99,7 @@ class SystemPass:
             asked.setdefault(at, []).append(case)
         end = int(self._cases.at[-1]) + 1
         position = max(learned, int(self._cases.at[0]) - WARM_UP)
-        self._replay.learn(_told(self._log.interactions[learned:position], progress))
+        self._replay.learn(_with_progress(self._log.interactions[learned:position], progress))
         began = perf_counter()
         pauses = {at - position for at in asked} if self._cases.arrival else set[int]()
         self._arrive(position, asked)
@@ -178,9 +176,9 @@ class SystemPass:
         )
 
 
-def _told(interactions: Sequence[Interaction], progress: Callable[[int], None]) -> Iterator[Interaction]:
+def _with_progress(interactions: Sequence[Interaction], progress: Callable[[int], None]) -> Iterator[Interaction]:
     for number, interaction in enumerate(interactions, start=1):
         yield interaction
-        if number % TOLD == 0:
-            progress(TOLD)
-    progress(len(interactions) % TOLD)
+        if number % PROGRESS_STEP == 0:
+            progress(PROGRESS_STEP)
+    progress(len(interactions) % PROGRESS_STEP)

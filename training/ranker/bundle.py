@@ -1,8 +1,9 @@
-"""Writes the manifest of a bundle: checksums, signatures, and golden outputs computed by the files themselves."""
+"""Writes bundles: the manifest with checksums, signatures and golden outputs, and new versions with another ranker."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class EncoderInfo:
     """The facts about an encoder that its files do not contain: the sha256 of the weights, uses, card."""
 
     weights: str
@@ -68,28 +69,28 @@ class Made:
     card: Card
 
 
-def write_manifest(folder: Path, *, origin: Origin, max_tokens: int, made: Made | None = None) -> Bundle:
+def write_manifest(folder: Path, *, origin: Origin, max_tokens: int, encoder: EncoderInfo | None = None) -> Bundle:
     """Write manifest.json to the folder of a bundle, `.../NAME/VERSION/`, and return the loaded bundle.
 
-    Without `made` the encoder is that of the manifest in the folder: only the ranker may be new.
+    Without `encoder` the encoder is that of the manifest in the folder: only the ranker may be new.
 
     Raises:
         BundleError: a file is missing, or the result does not load.
     """
-    made = made or _known(folder)
+    encoder = encoder or _known(folder)
     ranker = onnx.load_model_from_string(_read(folder / FILES[RANKER]))
     features = feature_names(ranker)
     tokenizer = _read(folder / FILES[TOKENIZER])
-    encoders = tuple(_encoder(folder, use, tokenizer, max_tokens) for use in made.uses)
-    roles = {**dict.fromkeys((use.file for use in made.uses), ENCODER), **{name: role for role, name in FILES.items()}}
+    encoders = tuple(_encoder(folder, use, tokenizer, max_tokens) for use in encoder.uses)
+    roles = dict.fromkeys((use.file for use in encoder.uses), ENCODER) | {name: role for role, name in FILES.items()}
     others = (path.name for path in folder.iterdir() if path.is_file() and path.name not in {*roles, MANIFEST})
     roles |= dict.fromkeys(sorted(others), DOCUMENT)
     manifest = Manifest(
         name=folder.parent.name,
         version=folder.name,
         created_from=origin,
-        card=made.card,
-        weights=made.weights,
+        card=encoder.card,
+        weights=encoder.weights,
         dim=int(encoders[0].graph.outputs[0].shape[1]),
         max_tokens=max_tokens,
         files=tuple(_describe(role, name, _read(folder / name)) for name, role in roles.items()),
@@ -103,10 +104,25 @@ def write_manifest(folder: Path, *, origin: Origin, max_tokens: int, made: Made 
     return load_bundle(folder)
 
 
-def _known(folder: Path) -> Made:
+def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto) -> Bundle:
+    """Write the model in `source` with another ranker to the new folder `target`, .../NAME/VERSION, and load it.
+
+    Raises:
+        BundleError: `source` is no model, `target` exists, or the new model does not load.
+    """
+    known = read_manifest(source)
+    try:
+        shutil.copytree(source, target)
+    except OSError as error:
+        raise BundleError(f"{target}: required a new folder, one that does not exist yet, got: {error}") from error
+    onnx.save_model(ranker, target / FILES[RANKER])
+    return write_manifest(target, origin=known.created_from, max_tokens=known.max_tokens)
+
+
+def _known(folder: Path) -> EncoderInfo:
     manifest = read_manifest(folder)
     uses = (Use(e.file, e.precision, e.purposes, e.providers, e.parity) for e in manifest.encoders)
-    return Made(manifest.weights, tuple(uses), manifest.card)
+    return EncoderInfo(manifest.weights, tuple(uses), manifest.card)
 
 
 def _encoder(folder: Path, use: Use, tokenizer: bytes, max_tokens: int) -> EncoderFile:

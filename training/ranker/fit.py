@@ -16,7 +16,6 @@ from inference.errors import BundleError
 from inference.ranking.features import CONTEXT
 from inference.types import Vector
 from training.ranker.examples import Examples
-from training.ranker.losses import Loss, listwise, logistic
 from training.ranker.network import Calibration, Network, Ranker
 from training.ranker.quality import quality
 
@@ -36,9 +35,13 @@ _BLOCK = 2048
 """Candidates of a block: they fit into the cache, and float32 is exact enough for their sums. Blocks add in float64."""
 TOLERANCE = 1e-3
 """Gains of NDCG below this are chance. The stronger penalty is then chosen."""
+CALIBRATION_PENALTY = 1e-6
+"""Penalty that keeps the coefficients of a calibration finite if the examples are few."""
 
 Floats = npt.NDArray[np.floating]
 Progress = Callable[[], None]
+Loss = Callable[[Floats], tuple[float, Floats]]
+"""A function from parameters or logits to the loss and its slope along each of them."""
 
 
 def silent() -> None:
@@ -65,7 +68,7 @@ def fit(
     Raises:
         BundleError: there is no candidate that was acted on, or none that was not.
     """
-    examples = _asked_by_shoppers(examples, seed)
+    examples = _with_shoppers(examples, seed)
     lists = examples.lists(examples.positives() > 0)
     if not 0 < np.count_nonzero(lists.labels) < len(lists.labels):
         raise BundleError(
@@ -108,7 +111,7 @@ def choose_decay(
     return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
 
 
-def _asked_by_shoppers(examples: Examples, seed: int) -> Examples:
+def _with_shoppers(examples: Examples, seed: int) -> Examples:
     """Give every graded list the shopper features of another list, drawn at random; see `fit`."""
     graded = examples.graded
     if graded.all() or not graded.any():
@@ -181,3 +184,41 @@ def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
     weights = np.zeros(x.shape[1])
     weights[context] = found.x[1:-1]
     return Calibration(float(found.x[0]), weights, float(found.x[-1]))
+
+
+def listwise(examples: Examples) -> Loss:
+    """Return the mean over lists of −Σ target · log softmax(logits), as a function of the logits (n,).
+
+    The target is each label's share of its list's labels. A candidate of weight w counts w times in the softmax.
+    """
+    starts = np.flatnonzero(np.diff(examples.groups, prepend=-1))
+    sizes = np.diff(np.append(starts, len(examples.groups)))
+    place = np.repeat(np.arange(len(starts)), sizes)
+    labels = examples.labels.astype(np.float64)
+    target = labels / np.add.reduceat(labels, starts)[place]
+    log_weights = np.log(np.maximum(examples.weights.astype(np.float64), 1e-9))
+
+    def loss(logits: Floats) -> tuple[float, Floats]:
+        # The greatest logit of a list is subtracted, so that no exponential overflows.
+        counted = logits + log_weights
+        shifted = counted - np.maximum.reduceat(counted, starts)[place]
+        grown = np.exp(shifted)
+        total = np.add.reduceat(grown, starts)
+        value = -float(target @ (shifted - log_weights - np.log(total)[place])) / len(starts)
+        return value, (grown / total[place] - target) / len(starts)
+
+    return loss
+
+
+def logistic(columns: Floats, labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating]) -> Loss:
+    """Return the weighted mean log-loss of σ(columns · coefficients), as a function of the coefficients."""
+    share = weights / weights.sum()
+
+    def loss(coefficients: Floats) -> tuple[float, Floats]:
+        logits = columns @ coefficients
+        value = float(share @ (np.logaddexp(0.0, logits) - labels * logits))
+        slope = columns.T @ (share * (0.5 * (1 + np.tanh(logits / 2)) - labels))
+        value += CALIBRATION_PENALTY * float(coefficients @ coefficients) / 2
+        return value, slope + CALIBRATION_PENALTY * coefficients
+
+    return loss

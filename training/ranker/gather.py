@@ -55,7 +55,7 @@ class Sampling:
     session_gap_ms: int = 30 * 60_000
 
 
-class List(NamedTuple):
+class ExampleList(NamedTuple):
     """The examples of one list: n of its candidates, in retrieval order.
 
     Attributes:
@@ -74,9 +74,9 @@ class List(NamedTuple):
     graded: bool = False
 
 
-def examples(
+def example_lists(
     replay: Replay, interactions: Sequence[Interaction], sampling: Sampling, progress: Callable[[int], None]
-) -> Iterator[List]:
+) -> Iterator[ExampleList]:
     """Yield a list of examples for each sampled interaction and arrival, in order.
 
     If nothing follows an interaction, all labels are 0. Without such lists, every probability would assume that the
@@ -118,12 +118,12 @@ def examples(
             arrived[position] = replay.arrive(interaction.user_id, milliseconds(interaction))
 
 
-def graded(
+def graded_lists(
     bundle: Bundle,
     catalogue: Sequence[Item],
     queries: Sequence[tuple[str, Mapping[int, float]]],
     progress: Callable[[int], None],
-) -> Iterator[List]:
+) -> Iterator[ExampleList]:
     """Yield a list for each search with results graded by people: only the graded items, as `bundle.rank` sees them.
 
     Args:
@@ -148,7 +148,7 @@ def labelled(
     acted_on: Mapping[int, float],
     negatives: int | None,
     draw: np.random.Generator,
-) -> List:
+) -> ExampleList:
     """Label the candidates of one list, by stable key, and keep those acted on and a sample of the others."""
     keys = recommender.catalogue.columns.keys[shortlist.candidates.rows].tolist()
     labels = np.array([acted_on.get(key, 0.0) for key in keys], dtype=np.float32)
@@ -156,7 +156,7 @@ def labelled(
     sampled = others if negatives is None or negatives >= len(others) else draw.choice(others, negatives, replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
     stands_for = len(others) / max(len(sampled), 1)
-    return List(
+    return ExampleList(
         features=recommender.features(shortlist)[kept],
         labels=labels[kept],
         weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
@@ -223,7 +223,7 @@ def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tupl
     return sessions
 
 
-def as_examples(lists: Sequence[List]) -> Examples:
+def as_examples(lists: Sequence[ExampleList]) -> Examples:
     """Return the lists in the form that the ranker's fit takes. Raises BundleError if shoppers acted on nothing."""
     if not any(each.labels.any() for each in lists):
         raise BundleError(

@@ -13,8 +13,7 @@ from tests.training.evaluation.acts import acts_of, moment, taught
 from training.evaluation.baselines import item_knn
 from training.evaluation.baselines.base import Baseline, best
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
-from training.evaluation.baselines.popularity import DAY_MS, Popularity, RecentPopularity
-from training.evaluation.baselines.repeat import Repeat, RepeatThenPopular
+from training.evaluation.baselines.popularity import DAY_MS, Popularity, RecentPopularity, Repeat, RepeatThenPopular
 from training.evaluation.baselines.vsknn import VSkNN
 from training.evaluation.log import Act
 
@@ -58,7 +57,7 @@ def test_recent_popularity_outlasts_any_time() -> None:
     for item, day in ((0, 0), (1, 5_000), (2, 5_001), (2, 10_500)):
         recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True), ())
     assert recent.rank(moment(), 1).tolist() == [2]
-    assert np.isfinite(recent._mass).all()
+    assert np.isfinite(recent._weight).all()
 
 
 PAIRS = acts_of((1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 1), (3, 3, 0), (3, 3, 2), (4, 4, 2), (5, 5, 1), (5, 5, 3))

@@ -10,8 +10,7 @@ import pytest
 from inference.bundle import Bundle
 from streams.errors import ConfigurationError
 from tests.training.evaluation.shop import ITEMS
-from training.evaluation.judged import graded_targets, rank_graded
-from training.evaluation.judgements import Judgements, read_judgements
+from training.evaluation.judgements import Judgements, graded_targets, rank_graded, read_judgements
 from training.evaluation.metrics import at_k, gains
 
 
@@ -60,9 +59,9 @@ def test_the_right_items_come_first(bundle: Bundle) -> None:
     graded = Judgements(
         ("black tea", "fruit"), ((5, 1, 0, 6), (6, 5, 7)), ((0.0, 3.0, 2.0, 0.0), (3.0, 0.0, 3.0)), 0, 0
     )
-    told: list[int] = []
-    ours, encoder, words = rank_graded(bundle, ITEMS, graded, 3, told.append)
-    assert told == [1, 1]
+    progress: list[int] = []
+    ours, encoder, words = rank_graded(bundle, ITEMS, graded, 3, progress.append)
+    assert progress == [1, 1]
     assert [each.name for each in (ours, encoder, words)] == ["intentstream", "encoder alone", "BM25"]
     assert ours.lists[0, :2].tolist() == encoder.lists[0, :2].tolist() == words.lists[0, :2].tolist() == [1, 0]
     targets = graded_targets(graded)

@@ -15,7 +15,7 @@ from tests.training.evaluation.shop import ITEMS, shopping
 from training.evaluation.plan import Options, System
 from training.evaluation.report import Report
 from training.evaluation.run import evaluate
-from training.ranker.gather import List
+from training.ranker.gather import ExampleList
 
 LENGTH = 80
 OPTIONS = Options(
@@ -37,8 +37,8 @@ def silent(_phase: str, _total: int) -> Callable[[int], None]:
     return lambda _: None
 
 
-def evaluated(bundle: Bundle, seen: list[List] | None = None, later: int = 12) -> Report:
-    def fit(lists: Sequence[List]) -> Backwards:
+def evaluated(bundle: Bundle, seen: list[ExampleList] | None = None, later: int = 12) -> Report:
+    def fit(lists: Sequence[ExampleList]) -> Backwards:
         seen.extend(lists)  # type: ignore[union-attr]
         return Backwards(bundle)
 
@@ -50,7 +50,7 @@ def evaluated(bundle: Bundle, seen: list[List] | None = None, later: int = 12) -
 
 
 def test_a_fitted_ranker_orders_what_was_retrieved_alike(bundle: Bundle) -> None:
-    lists: list[List] = []
+    lists: list[ExampleList] = []
     shipped, fitted = evaluated(bundle), evaluated(bundle, lists)
     assert (shipped.model.ranker, fitted.model.ranker) == ("bundle", "fitted")
     assert lists
@@ -60,8 +60,8 @@ def test_a_fitted_ranker_orders_what_was_retrieved_alike(bundle: Bundle) -> None
 
 
 def test_the_ranker_is_fitted_to_the_learning_part_alone(bundle: Bundle) -> None:
-    one: list[List] = []
-    other: list[List] = []
+    one: list[ExampleList] = []
+    other: list[ExampleList] = []
     evaluated(bundle, one, later=12)
     evaluated(bundle, other, later=13)
     assert len(one) == len(other) > 0

@@ -16,7 +16,7 @@ from streams.settings import load_settings
 from tests.training.evaluation.shop import ITEMS, shopping
 from training.evaluation.cases import Cases, cases
 from training.evaluation.log import Log, read_log
-from training.evaluation.system_pass import FOLD, FUSED, OURS, Stopwatch, SystemPass, SystemResult
+from training.evaluation.system_pass import FOLD, FUSED, OURS, SystemPass, SystemResult
 
 K = 5
 SETTINGS = load_settings({"list_size": K, "trending_interval_seconds": 300.0})
@@ -36,11 +36,10 @@ def passed(
     bundle: Bundle, records: Sequence[ItemVector], events: Sequence[Interaction], protocol: str
 ) -> tuple[Log, Cases, SystemResult]:
     log, found = logged(events, protocol)
-    watch = Stopwatch()
     replay = Replay(SETTINGS, bundle, records)
-    told: list[int] = []
-    result = SystemPass(replay, log, found, K, np.arange(0, len(found), 2), watch).run(told.append)
-    assert sum(told) == found.at[-1] + 1
+    progress: list[int] = []
+    result = SystemPass(replay, log, found, K, np.arange(0, len(found), 2)).run(progress.append)
+    assert sum(progress) == found.at[-1] + 1
     return log, found, result
 
 
@@ -76,9 +75,8 @@ def test_what_happens_later_changes_no_list(bundle: Bundle, records: list[ItemVe
     _, few, short = passed(bundle, records, before, protocol)
     log = read_log([*before, *later], ITEMS, profile_rules(SETTINGS).session_gap_ms)
     more = cases(log, log.acts(), protocol, len(before) // 3)
-    watch = Stopwatch()
     replay = Replay(SETTINGS, bundle, records)
-    longer = SystemPass(replay, log, more, K, np.arange(0), watch).run(lambda _: None)
+    longer = SystemPass(replay, log, more, K, np.arange(0)).run(lambda _: None)
     known = [more.at.tolist().index(at) for at in few.at.tolist()]
     np.testing.assert_array_equal(short.ours[0].lists, longer.ours[0].lists[known])
     assert longer.without == {}

@@ -23,8 +23,7 @@ from inference.ranking.features import FEATURES
 from tests.conftest import BUNDLE
 from tests.training.ranker.lists import NAMES, labelled
 from training.ranker.examples import Examples, join
-from training.ranker.fit import MEMBERS, MOST_STEPS, SHOPPER, choose_decay, fit
-from training.ranker.losses import listwise, logistic
+from training.ranker.fit import MEMBERS, MOST_STEPS, SHOPPER, choose_decay, fit, listwise, logistic
 from training.ranker.network import Network
 from training.ranker.quality import quality
 

@@ -21,7 +21,7 @@ from streams.contracts.serde import encode_json
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
-from training.ranker.gather import List, Sampling, arrivals, as_examples, examples, next_items
+from training.ranker.gather import ExampleList, Sampling, arrivals, as_examples, example_lists, next_items
 
 TITLES = ("Green tea", "Black tea", "Espresso beans", "Oat milk", "Milk chocolate", "Sea salt", "Bananas", "Apples")
 ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])) for n, title in enumerate(TITLES)]
@@ -58,8 +58,8 @@ def records(bundle: Bundle) -> list[ItemVector]:
 
 def gather(
     bundle: Bundle, records: Sequence[ItemVector], events: Sequence[Interaction], sampling: Sampling = EVERYTHING
-) -> list[List]:
-    return list(examples(Replay(load_settings(), bundle, records), events, sampling, lambda _: None))
+) -> list[ExampleList]:
+    return list(example_lists(Replay(load_settings(), bundle, records), events, sampling, lambda _: None))
 
 
 def shopping(seed: int, length: int, *, start: int = 0) -> list[Interaction]:

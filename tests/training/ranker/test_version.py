@@ -19,12 +19,11 @@ from inference.ranking.features import FEATURES
 from inference.types import Vector
 from tests.conftest import BUNDLE
 from tests.training.ranker.lists import labelled
-from training.ranker.bundle import write_manifest
-from training.ranker.compare import SAMPLED, calibration, compare
+from training.ranker.bundle import with_ranker, write_manifest
 from training.ranker.examples import join, read_examples
 from training.ranker.fit import fit
 from training.ranker.network import to_onnx, unfitted
-from training.ranker.version import with_ranker
+from training.ranker.quality import SAMPLED, calibration, compare
 
 
 class Says:

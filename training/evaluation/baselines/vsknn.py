@@ -49,7 +49,7 @@ class VSkNN:
         self._place: dict[int, int] = {}
         self._present: dict[int, int] = {}
 
-    def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the port's signature
+    def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the interface's signature
         """Add the item to its session."""
         place = self._place.setdefault(act.session, len(self._place))
         if place == len(self._latest_ms):

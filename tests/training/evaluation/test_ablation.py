@@ -13,7 +13,7 @@ from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING, make_sources
 from inference.types import Keys, Query, Vector
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
-from training.evaluation.masking import alone, without
+from training.evaluation.ablation import alone, without
 
 NAMES = (SHORT_TERM, LONG_TERM, QUERY, NEW, TRENDING)
 

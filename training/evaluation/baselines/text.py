@@ -1,16 +1,18 @@
-"""BM25: the result of a search engine without a model. No I/O.
+"""Items by their texts: the encoder alone, and BM25, the result of a search engine without a model. No I/O.
 
-Robertson & Zaragoza 2009, doi:10.1561/1500000019, with k₁ = 1.2 and b = 0.75, over the text that the encoder reads.
+BM25: Robertson & Zaragoza 2009, doi:10.1561/1500000019, with k₁ = 1.2 and b = 0.75, over the text that the encoder
+reads.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from inference.types import Vector
 from training.evaluation.baselines.base import Moment, Ranked, Scores, best
 from training.evaluation.log import Act
 
@@ -58,3 +60,28 @@ class Bm25:
                 rarity = np.log(1 + (len(scores) - len(items) + 0.5) / (len(items) + 0.5))
                 scores[items] += times * rarity * counts * (K1 + 1) / (counts + self._damping[items])
         return scores
+
+
+class EncoderAlone:
+    """A ranking of items by their cosine to the search, or to the newest item of the session if there is no search.
+
+    Args:
+        vectors: unit vectors of all items, by number, float32 (items, dim); zero for an item without one.
+        encode: returns the unit vector (dim,) of a search.
+    """
+
+    name = "encoder alone"
+
+    def __init__(self, vectors: Vector, encode: Callable[[str], Vector]) -> None:
+        self._vectors = vectors
+        self._encode = encode
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:
+        """Learn nothing: shoppers' actions do not change texts."""
+
+    def rank(self, moment: Moment, k: int) -> Ranked:
+        """Return the nearest items with a cosine above 0."""
+        if moment.text is None and not moment.session:
+            return np.empty(0, dtype=np.int64)
+        intent = self._vectors[moment.session[-1]] if moment.text is None else self._encode(moment.text)
+        return best((self._vectors @ intent).astype(np.float64), k, moment.hidden)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.baselines.base import Moment
-from training.evaluation.baselines.nearest import EncoderAlone
-from training.evaluation.baselines.words import Bm25
+from training.evaluation.baselines.text import Bm25, EncoderAlone
 
 TEXTS = ("red red mug", "blue mug", "green garden chair", "")
 
