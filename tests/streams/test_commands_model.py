@@ -1,8 +1,7 @@
-"""`intentstream model` and `distill`: their output, and their errors."""
+"""`intentstream model`: its output, and its errors."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from click.testing import CliRunner
 from inference.manifest import read_manifest
 from streams.cli import cli
 from tests.conftest import BUNDLE
-from training.commands import distill as command
 
 
 @pytest.fixture
@@ -48,13 +46,6 @@ def test_the_model_comes_with_its_licence() -> None:
     assert (BUNDLE / "LICENSE").read_bytes() == (BUNDLE.parents[2] / "LICENSE").read_bytes()
 
 
-@pytest.mark.parametrize("credit", [("Our shop", "CC0", "Us, 2026"), None])
-def test_the_card_credits_whose_data_they_are(tmp_path: Path, credit: tuple[str, str, str] | None) -> None:
-    (tmp_path / "items.jsonl").write_text('{"item_id": "a", "title": "Oat milk"}\n')
-    _, (source,) = command._material(tmp_path / "items.jsonl", None, None, None, credit)
-    assert (source.name, source.licence, source.citation) == (credit or ("the catalogue given", "of its owner", "none"))
-
-
 def test_list_tells_whole_bundles_from_broken_ones(copy: Path, tmp_path: Path) -> None:
     shutil.copytree(copy, copy.with_name("2"))
     (copy.with_name("2") / "tokenizer.json").unlink()
@@ -76,25 +67,3 @@ def test_a_folder_without_bundles_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["model", "list", str(tmp_path)])
     assert result.exit_code == 1
     assert "required bundles" in result.output
-
-
-def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "torch" else importlib.util.find_spec("re"))
-    result = CliRunner().invoke(cli, ["distill", "--output", str(tmp_path / "shop" / "1")])
-    assert result.exit_code == 2
-    assert "needs torch, not installed: pip install 'intentstream[distill]'" in result.output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [((), "required --catalog or --data, or both"), (("--events", "events.jsonl"), "--events requires --catalog")],
-)
-def test_distill_says_what_it_lacks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda name: importlib.util.find_spec("re"))
-    monkeypatch.chdir(tmp_path)
-    Path("events.jsonl").touch()
-    result = CliRunner().invoke(cli, ["distill", *arguments, "--output", "shop/1"])
-    assert result.exit_code == 2
-    assert message in result.output

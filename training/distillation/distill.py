@@ -13,22 +13,23 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from inference.encoding.encoder import TextEncoder
-from inference.encoding.providers import CPU
-from inference.encoding.session import open_session
 from inference.types import Vector
 from training.distillation.batches import Sampler
-from training.distillation.corpus import Corpus, Grades, build_corpus
-from training.distillation.export import MAX_TOKENS, TEACHER, SentenceEncoder, export_teacher, teacher_folder
-from training.distillation.exporting import Exported
-from training.distillation.folds import split
-from training.distillation.graded import mean_ndcg, mixed, ndcg
+from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
+from training.distillation.export import Exported
+from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
-from training.distillation.material import Material
 from training.distillation.plan import Plan, Stage
-from training.distillation.student import Tokens, student_of
-from training.distillation.teacher import Halves, teacher_vectors
-from training.distillation.training import Run, train, vectors_of
+from training.distillation.student import SentenceEncoder, Tokens, student_of, vectors_of
+from training.distillation.teacher import (
+    MAX_TOKENS,
+    TEACHER,
+    Halves,
+    teacher_encoder,
+    teacher_folder,
+    teacher_vectors,
+)
+from training.distillation.train import Run, train
 from training.distillation.vocabulary import whole_words
 
 CHECK_EVERY = 200
@@ -37,7 +38,7 @@ STUDENT = "student.pt"
 """The file of the bundle's weights in the work folder."""
 
 
-class Watcher(Protocol):
+class ProgressReporter(Protocol):
     """A receiver of progress."""
 
     def begin(self, what: str, total: int) -> None:
@@ -47,16 +48,6 @@ class Watcher(Protocol):
     def advance(self, by: int, note: str = "") -> None:
         """Report that `by` more units are done."""
         ...
-
-
-class Silence:
-    """A watcher that ignores progress."""
-
-    def begin(self, what: str, total: int) -> None:
-        """Do nothing."""
-
-    def advance(self, by: int, note: str = "") -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +71,13 @@ class Student:
 
 
 @dataclass(slots=True)
-class Workshop:
-    """The work folder and the data that all runs of one plan share."""
+class Trainer:
+    """Trains the students of one plan, which share a work folder and the data."""
 
     plan: Plan
     corpus: Corpus
     work: Path
-    watcher: Watcher
+    progress: ProgressReporter
     folder: Path
     teacher: Halves
     tokens: Tokens
@@ -115,16 +106,16 @@ class Workshop:
             bfloat16=self.plan.bfloat16,
         )
         total, done = sum(stage.steps for stage in stages), 0
-        self.watcher.begin(f"training: {name}", total)
+        self.progress.begin(f"training: {name}", total)
         for step in train(encoder, run, self.work):
             self.history.add(step)
             at = sum(s.steps for s in stages[: [s.name for s in stages].index(step.stage)]) + step.step + 1
             losses = ", ".join(f"{key} {value:.3f}" for key, value in step.losses.items())
-            self.watcher.advance(at - done, f"{step.stage}: {losses}")
+            self.progress.advance(at - done, f"{step.stage}: {losses}")
             done = at
             if at % CHECK_EVERY == 0:
                 self.check(name, step.stage, step.step + 1, encoder)
-        self.watcher.advance(total - done)
+        self.progress.advance(total - done)
         return encoder
 
     def mixed(self, name: str, final: Stage, graded: Sequence[Grades], base: SentenceEncoder) -> SentenceEncoder:
@@ -144,7 +135,7 @@ class Workshop:
     def check(self, run: str, stage: str, step: int, encoder: SentenceEncoder) -> None:
         """Validate the encoder and add the figures to the history."""
         rows = self.corpus.held_out[:CHECKED_TITLES].tolist()
-        cosine = float((vectors_of(encoder, self.tokens, rows) * self._teacher(rows)).sum(axis=1).mean())
+        cosine = float((vectors_of(encoder, self.tokens, rows) * self._teacher_vectors(rows)).sum(axis=1).mean())
         known = self.vectors(encoder)
         found = mean_ndcg(self.corpus.graded, known) if known else None
         self.history.add(Check(run=run, stage=stage, step=step, cosine=cosine, ndcg=found))
@@ -154,13 +145,13 @@ class Workshop:
         rows = sorted({int(each) for graded in self.corpus.graded for each in (graded.query, *graded.items)})
         return dict(zip(rows, vectors_of(encoder, self.tokens, rows), strict=True)) if rows else {}
 
-    def _teacher(self, rows: Sequence[int]) -> Vector:
+    def _teacher_vectors(self, rows: Sequence[int]) -> Vector:
         vectors: Vector = self.teacher[rows].astype(np.float32)
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def distill(material: Material, plan: Plan, work: Path, watcher: Watcher) -> Student:
-    """Train a student on `material` by `plan`. Intermediate results are kept in `work`, so that a run can resume.
+def distill(texts: TrainingTexts, plan: Plan, work: Path, progress: ProgressReporter) -> Student:
+    """Train a student on `texts` by `plan`. Intermediate results are kept in `work`, so that a run can resume.
 
     Raises:
         BundleError: the teacher's weights are not those that the project names.
@@ -169,48 +160,35 @@ def distill(material: Material, plan: Plan, work: Path, watcher: Watcher) -> Stu
     work.mkdir(parents=True, exist_ok=True)
     folder = teacher_folder()
     tokenizer = (folder / "tokenizer.json").read_bytes()
-    watcher.begin("gathering texts", 1)
-    corpus = build_corpus(material, whole_words(tokenizer)[: plan.words], plan.seed)
-    watcher.advance(1, f"{len(corpus.texts):,} texts")
-    teacher = _teacher(folder, tokenizer, corpus, plan, work, watcher)
-    shop = Workshop(plan, corpus, work, watcher, folder, teacher, Tokens(tokenizer, corpus.texts, plan.max_tokens))
-    encoder = shop.run("base", plan.base, ())
+    progress.begin("gathering texts", 1)
+    corpus = build_corpus(texts, whole_words(tokenizer)[: plan.words], plan.seed)
+    progress.advance(1, f"{len(corpus.texts):,} texts")
+    teacher = _encode_with_teacher(folder, corpus, plan, work, progress)
+    trainer = Trainer(plan, corpus, work, progress, folder, teacher, Tokens(tokenizer, corpus.texts, plan.max_tokens))
+    encoder = trainer.run("base", plan.base, ())
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
-        base, encoder = encoder, shop.mixed("final", plan.final, corpus.graded, encoder)
-        held_out = _cross_validated(shop, plan.final, base)
-    shop.check("final", "end", 0, encoder)
+        base, encoder = encoder, trainer.mixed("final", plan.final, corpus.graded, encoder)
+        held_out = _cross_validated(trainer, plan.final, base)
+    trainer.check("final", "end", 0, encoder)
     torch.save({"encoder": encoder.state_dict()}, work / STUDENT)
     rows = corpus.held_out[:CHECKED_TITLES].tolist()
     return Student(
-        encoder=exported(encoder, tokenizer),
+        encoder=Exported.of(encoder, tokenizer),
         corpus=corpus,
         teacher=teacher,
         held_out=held_out,
         titles=tuple(corpus.texts[row] for row in rows),
-        vectors=vectors_of(encoder, shop.tokens, rows),
+        vectors=vectors_of(encoder, trainer.tokens, rows),
     )
 
 
-def exported(encoder: SentenceEncoder, tokenizer: bytes) -> Exported:
-    """Return the encoder's weights as arrays, with its tokenizer."""
-    weights = {name: each.detach().numpy() for name, each in encoder.bert.state_dict().items()}
-    return Exported(weights, tokenizer, encoder.bert.config.num_attention_heads)
-
-
-def held_out_ndcg(graded: Sequence[Grades], scores: dict[int, list[float]]) -> float:
-    """Return the mean NDCG@10 of the mixed queries by cosines of students that were not trained on the query."""
-    kept = {id(each) for each in mixed(graded)}
-    found = [ndcg(np.array(scores[at]), each.grades) for at, each in enumerate(graded) if id(each) in kept]
-    return float(np.mean(found)) if found else 0.0
-
-
-def _cross_validated(shop: Workshop, final: Stage, base: SentenceEncoder) -> dict[int, list[float]]:
-    graded = shop.corpus.graded
+def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> dict[int, list[float]]:
+    graded = trainer.corpus.graded
     scores: dict[int, list[float]] = {}
-    for number, held in enumerate(split([shop.corpus.texts[each.query] for each in graded], shop.plan.folds)):
+    for number, held in enumerate(split([trainer.corpus.texts[each.query] for each in graded], trainer.plan.folds)):
         rest = [each for at, each in enumerate(graded) if at not in held]
-        vectors = shop.vectors(shop.mixed(f"fold-{number}", final, rest, base))
+        vectors = trainer.vectors(trainer.mixed(f"fold-{number}", final, rest, base))
         for at in held:
             each = graded[at]
             cosines = np.array([vectors[item] for item in each.items.tolist()]) @ vectors[each.query]
@@ -218,12 +196,9 @@ def _cross_validated(shop: Workshop, final: Stage, base: SentenceEncoder) -> dic
     return scores
 
 
-def _teacher(folder: Path, tokenizer: bytes, corpus: Corpus, plan: Plan, work: Path, watcher: Watcher) -> Halves:
-    graph = export_teacher(folder).SerializeToString()
-    session = open_session(graph, name="teacher", providers=(CPU,), threads=1)
-    dim = session.runtime.get_outputs()[0].shape[1]
-    encoder = TextEncoder(session, tokenizer, dim=dim, max_tokens=min(plan.max_tokens, MAX_TOKENS))
-    watcher.begin("encoding with the teacher", len(corpus.texts))
+def _encode_with_teacher(folder: Path, corpus: Corpus, plan: Plan, work: Path, progress: ProgressReporter) -> Halves:
+    encoder = teacher_encoder(folder, min(plan.max_tokens, MAX_TOKENS))
+    progress.begin("encoding with the teacher", len(corpus.texts))
     teacher = f"{TEACHER.sha256}/{plan.max_tokens}"
-    progress: Callable[[int], None] = watcher.advance
-    return teacher_vectors(encoder, corpus.texts, work / "teacher", teacher=teacher, progress=progress)
+    advance: Callable[[int], None] = progress.advance
+    return teacher_vectors(encoder, corpus.texts, work / "teacher", teacher=teacher, progress=advance)

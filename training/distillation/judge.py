@@ -10,24 +10,20 @@ import msgspec
 import numpy as np
 
 from inference.encoding.encoder import TextEncoder
-from inference.encoding.providers import CPU
-from inference.encoding.session import open_session
 from inference.errors import DataError
 from inference.loading import Loader
 from inference.manifest import CATALOGUE, QUERY, read_manifest
-from training.distillation.datasets import CHORUS, read_chorus
-from training.distillation.export import MAX_TOKENS, export_teacher, teacher_folder
-from training.distillation.finish import HELD_OUT, HeldOut
-from training.distillation.graded import ndcg
-from training.distillation.material import Graded
-from training.distillation.words import BM25
+from training.distillation.corpus import GradedQuery
+from training.distillation.graded import BM25, HELD_OUT, HeldOut, ndcg
+from training.distillation.public_texts import CHORUS, read_chorus
+from training.distillation.teacher import teacher_encoder, teacher_folder
 
 
 @dataclass(frozen=True, slots=True)
 class GradedQueries:
     """The queries whose items have more than one grade, and all titles of their catalogue."""
 
-    queries: tuple[Graded, ...]
+    queries: tuple[GradedQuery, ...]
     titles: tuple[str, ...]
 
 
@@ -35,9 +31,9 @@ def read_graded(data: Path) -> GradedQueries:
     """Read the graded queries in the folder `data`. Raises DataError."""
     if not (data / CHORUS).is_dir():
         raise DataError(f"{data}: required the folder {CHORUS} with the graded queries, got none")
-    material = read_chorus(data / CHORUS)
-    mixed = tuple(each for each in material.graded if len({grade for _, grade in each[1]}) > 1)
-    return GradedQueries(mixed, material.titles)
+    texts = read_chorus(data / CHORUS)
+    mixed = tuple(each for each in texts.graded if len({grade for _, grade in each[1]}) > 1)
+    return GradedQueries(mixed, texts.titles)
 
 
 def titles_ndcg(graded: GradedQueries, queries: TextEncoder, items: TextEncoder) -> float:
@@ -64,7 +60,7 @@ def judge(bundle: Path, data: Path) -> str:
     graded = read_graded(data)
     words = BM25(graded.titles)
     by_words = [words.scores(query, [title for title, _ in rated]).tolist() for query, rated in graded.queries]
-    teacher = _teacher()
+    teacher = teacher_encoder(teacher_folder())
     loader = Loader(bundle, read_manifest(bundle))
     rows = {
         "BM25": _mean(by_words, graded.queries),
@@ -78,7 +74,7 @@ def judge(bundle: Path, data: Path) -> str:
     return "\n".join([*lines, "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in rows.items())])
 
 
-def _held_out(bundle: Path, queries: Sequence[Graded]) -> list[list[float]]:
+def _held_out(bundle: Path, queries: Sequence[GradedQuery]) -> list[list[float]]:
     path = bundle / HELD_OUT
     try:
         scores = msgspec.json.decode(path.read_bytes(), type=HeldOut).scores
@@ -90,16 +86,9 @@ def _held_out(bundle: Path, queries: Sequence[Graded]) -> list[list[float]]:
     return found
 
 
-def _mean(scores: Sequence[Sequence[float]], queries: Sequence[Graded]) -> float:
+def _mean(scores: Sequence[Sequence[float]], queries: Sequence[GradedQuery]) -> float:
     each = (
         ndcg(np.array(known), np.array([grade for _, grade in rated]))
         for known, (_, rated) in zip(scores, queries, strict=True)
     )
     return float(np.mean(list(each)))
-
-
-def _teacher() -> TextEncoder:
-    folder = teacher_folder()
-    session = open_session(export_teacher(folder).SerializeToString(), name="teacher", providers=(CPU,), threads=1)
-    dim = session.runtime.get_outputs()[0].shape[1]
-    return TextEncoder(session, (folder / "tokenizer.json").read_bytes(), dim=dim, max_tokens=MAX_TOKENS)

@@ -64,13 +64,13 @@ class Measurement:
 
 
 def measure(
-    variants: Sequence[Variant], *, rounds: int, data: Path | None = None, tell: Callable[[str], None] = lambda _: None
+    variants: Sequence[Variant], *, rounds: int, data: Path | None = None, log: Callable[[str], None] = lambda _: None
 ) -> list[Measurement]:
     """Measure the variants in turns, `rounds` times each."""
-    tell("timing queries and titles")
+    log("timing queries and titles")
     cold, queries = _by_turns(variants, QUERIES, rounds)
     _, titles = _by_turns(variants, TITLES, rounds)
-    tell("timing batches")
+    log("timing batches")
     turns = [[_seconds(each.encoder, _BATCH) for each in variants] for _ in range(_BATCH_ROUNDS)]
     batches = np.median(turns, axis=0)
     vectors = {each.name: each.encoder.encode([*QUERIES, *TITLES]) for each in variants}
@@ -78,7 +78,7 @@ def measure(
     found = []
     for at, each in enumerate(variants):
         if graded:
-            tell(f"judging {each.name}")
+            log(f"judging {each.name}")
         found.append(
             Measurement(
                 name=each.name,

@@ -8,7 +8,7 @@ import math
 import msgspec
 import msgspec.structs
 
-from training.distillation.corpus import DESCRIPTIONS, LINES, MATCHES, SEARCHES, SPANS, TOGETHER, WORDS
+from training.distillation.corpus import DESCRIPTIONS, LINES, MATCHES, PSEUDO_QUERIES, SEARCHES, TOGETHER, WORDS
 
 LAYERS = (0, 3, 5)
 
@@ -23,7 +23,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
         rate: peak learning rate of the layers. That of the embedding tables is `table` times as high.
         pairs: the number of pairs from each source in a batch.
         lists: graded queries in a batch, each with at most `list_items` items.
-        cosine, matrix, contrast, grades: weights of the losses, see `losses`.
+        cosine, matrix, contrast, grades: weights of the losses, see `train`.
     """
 
     name: str
@@ -102,23 +102,23 @@ IMITATE = Stage(
     steps=450,
     horizon=1700,
     rate=4e-4,
-    pairs={SPANS: 40, DESCRIPTIONS: 20, MATCHES: 12, LINES: 12, TOGETHER: 6, SEARCHES: 16, WORDS: 64},
+    pairs={PSEUDO_QUERIES: 40, DESCRIPTIONS: 20, MATCHES: 12, LINES: 12, TOGETHER: 6, SEARCHES: 16, WORDS: 64},
 )
-TELL_APART = Stage(
+CONTRAST = Stage(
     name="tell apart",
     steps=600,
     rate=2.5e-4,
-    pairs={SPANS: 32, DESCRIPTIONS: 24, MATCHES: 16, LINES: 8, TOGETHER: 8, SEARCHES: 16, WORDS: 32},
+    pairs={PSEUDO_QUERIES: 32, DESCRIPTIONS: 24, MATCHES: 16, LINES: 8, TOGETHER: 8, SEARCHES: 16, WORDS: 32},
     contrast=0.1,
 )
 GRADES = Stage(
     name="grades",
     steps=60,
     rate=5e-5,
-    pairs={SPANS: 16, DESCRIPTIONS: 8, MATCHES: 6, LINES: 4, TOGETHER: 4, SEARCHES: 8, WORDS: 16},
+    pairs={PSEUDO_QUERIES: 16, DESCRIPTIONS: 8, MATCHES: 6, LINES: 4, TOGETHER: 4, SEARCHES: 8, WORDS: 16},
     lists=6,
     list_items=14,
     contrast=0.1,
     grades=0.2,
 )
-PLAN = Plan(base=(IMITATE, TELL_APART), final=GRADES)
+PLAN = Plan(base=(IMITATE, CONTRAST), final=GRADES)

@@ -5,14 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
-from training.distillation.export import SentenceEncoder
-
 _CHUNKS = 5
+
+
+class SentenceEncoder(torch.nn.Module):  # type: ignore[misc]
+    """A module from `input_ids`, `attention_mask`, both int64 (n, tokens), to L2-normalised means of the last layer.
+
+    The means have the shape (n, dim).
+    """
+
+    def __init__(self, bert: torch.nn.Module) -> None:
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Encode one padded batch."""
+        states = self.bert(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=torch.zeros_like(input_ids)
+        ).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
 
 
 def student_of(folder: Path, layers: Sequence[int]) -> SentenceEncoder:
@@ -80,3 +99,12 @@ class Tokens:
             chunks[-1].append(at)
             filled += length
         return chunks
+
+
+def vectors_of(encoder: SentenceEncoder, tokens: Tokens, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Return the vectors of the texts `rows` in float32, (n, dim), without training."""
+    encoder.eval()
+    with torch.no_grad():
+        parts = [tokens.encode(encoder, rows[at : at + 512], bfloat16=False) for at in range(0, len(rows), 512)]
+    found: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    return found

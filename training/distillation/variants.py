@@ -14,12 +14,13 @@ from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
 from inference.manifest import TOKENIZER, read_file, read_manifest
-from training.distillation.export import MAX_TOKENS, export_teacher, teacher_folder, to_onnx
-from training.distillation.exporting import EPSILON, Exported
+from training.distillation.export import EPSILON, Exported, to_onnx
 from training.distillation.graph import encoder_graph
 from training.distillation.precision import Blocks, Plain, Tokens8
+from training.distillation.teacher import MAX_TOKENS, export_teacher, teacher_folder
 
 TEACHER32, TEACHER8 = "teacher, float32", "teacher, int8, dynamic per channel"
+STUDENT32 = "student, float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,17 @@ def variants(bundle: Path, work: Path | None = None) -> list[Variant]:
     return found + (_of_work(work, folder) if work else [])
 
 
-STUDENT32 = "student, float32"
-
-
 def _of_work(work: Path, folder: Path) -> list[Variant]:
     import torch
 
-    from training.distillation.distill import STUDENT, exported
+    from training.distillation.distill import STUDENT
     from training.distillation.student import eager, student_of
 
     state = torch.load(work / STUDENT, weights_only=True)["encoder"]
     layers = sorted({int(name.split(".")[3]) for name in state if name.startswith("bert.encoder.layer.")})
     encoder = student_of(folder, layers)
     encoder.load_state_dict(state)
-    plain = exported(encoder, (folder / "tokenizer.json").read_bytes())
+    plain = Exported.of(encoder, (folder / "tokenizer.json").read_bytes())
     products: dict[str, Callable[[], bytes]] = {
         STUDENT32: lambda: _graph(plain, Plain()),
         "student, int8, dynamic per channel": lambda: dynamic(to_onnx(eager(encoder))),

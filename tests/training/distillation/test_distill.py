@@ -19,16 +19,17 @@ pytest.importorskip("matplotlib", reason="needs the extra `distill`")
 from inference.bundle import load_bundle
 from inference.errors import DataError
 from inference.verification import verify_bundle
+from training.distillation.bundle import write_bundle
+from training.distillation.corpus import TrainingTexts
 from training.distillation.distill import distill
-from training.distillation.finish import HELD_OUT, write_bundle
-from training.distillation.material import Material
+from training.distillation.graded import HELD_OUT
+from training.distillation.history import LOSSES, REPORT, VALIDATION
 from training.distillation.plan import PLAN, Plan, scaled
-from training.distillation.report import LOSSES, REPORT, VALIDATION
 
 TITLES = tuple(
     f"{colour} {kind} {size} cm" for colour in ("red", "blue") for kind in ("lamp", "desk") for size in range(30)
 )
-MATERIAL = Material(
+TEXTS = TrainingTexts(
     titles=TITLES,
     lines=tuple((title, f"{title}. Acme") for title in TITLES),
     searches=(("red light", TITLES[0]), ("table", TITLES[31])),
@@ -41,7 +42,7 @@ PLAN_OF_A_MINUTE: Plan = msgspec.structs.replace(scaled(PLAN, 0.003), words=40, 
 
 @dataclass
 class Notes:
-    """A watcher that remembers what began and how much of it was done."""
+    """A receiver of progress that remembers what began and how much of it was done."""
 
     begun: list[str] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Notes:
 def test_a_catalogue_becomes_a_bundle_and_a_second_run_trains_nothing_again(tmp_path: Path) -> None:
     notes, again = Notes(), Notes()
     work, output = tmp_path / "work", tmp_path / "shop" / "1"
-    student = distill(MATERIAL, PLAN_OF_A_MINUTE, work, notes)
+    student = distill(TEXTS, PLAN_OF_A_MINUTE, work, notes)
     bundle = write_bundle(student, PLAN_OF_A_MINUTE, output, work, ())
     assert notes.done == notes.totals
     assert notes.begun[2:4] == ["training: base", "training: final"]
@@ -70,7 +71,7 @@ def test_a_catalogue_becomes_a_bundle_and_a_second_run_trains_nothing_again(tmp_
     for name in (REPORT, LOSSES, VALIDATION, HELD_OUT):
         assert (output / name).stat().st_size > 100
     assert {"NDCG@10, held out", "NDCG@10, teacher"} <= {each.name for each in bundle.manifest.card.metrics}
-    second = distill(MATERIAL, PLAN_OF_A_MINUTE, work, again)
+    second = distill(TEXTS, PLAN_OF_A_MINUTE, work, again)
     assert second.encoder.digest == student.encoder.digest
     assert again.done == again.totals == notes.totals
     assert not [note for note in again.notes if "cosine" in note]
@@ -79,6 +80,6 @@ def test_a_catalogue_becomes_a_bundle_and_a_second_run_trains_nothing_again(tmp_
 
 def test_a_work_folder_of_other_texts_is_refused(tmp_path: Path) -> None:
     plan = msgspec.structs.replace(PLAN_OF_A_MINUTE, final=None, words=5)
-    distill(Material(titles=TITLES), plan, tmp_path, Notes())
+    distill(TrainingTexts(titles=TITLES), plan, tmp_path, Notes())
     with pytest.raises(DataError, match="of another plan or corpus; remove it"):
-        distill(Material(titles=TITLES[:60]), plan, tmp_path, Notes())
+        distill(TrainingTexts(titles=TITLES[:60]), plan, tmp_path, Notes())

@@ -94,11 +94,11 @@ def test_the_mean_of_networks_has_the_mean_of_their_logits() -> None:
 
 
 @pytest.mark.parametrize(("units", "networks"), [(2, MEMBERS), (0, 1)])
-def test_the_mean_has_the_units_of_all_and_each_step_is_told(units: int, networks: int) -> None:
-    told: list[None] = []
-    ranker = fit(labelled(), units=units, progress=lambda: told.append(None))
+def test_the_mean_has_the_units_of_all_and_each_step_is_reported(units: int, networks: int) -> None:
+    steps: list[None] = []
+    ranker = fit(labelled(), units=units, progress=lambda: steps.append(None))
     assert len(ranker.network.output) == MEMBERS * units
-    assert networks < len(told) <= MOST_STEPS
+    assert networks < len(steps) <= MOST_STEPS
 
 
 def test_what_never_varies_gets_no_weight() -> None:

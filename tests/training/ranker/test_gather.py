@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.ranking.features import FEATURES
 from inference.types import Item, stable_key
-from streams.cli import cli
 from streams.contracts.messages import Cart, Interaction, ItemVector, Purchase, Search, View
-from streams.contracts.serde import encode_json
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
@@ -144,20 +140,6 @@ def test_what_is_kept_stands_for_what_is_left_out(bundle: Bundle, records: list[
         assert (few.labels == 0).sum() <= 2
         assert few.weights.sum() == pytest.approx(all_.weights.sum())
         assert (all_.weights == 1).all()
-
-
-def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
-    (tmp_path / "items.jsonl").write_bytes(b"\n".join(map(encode_json, ITEMS)))
-    (tmp_path / "events.jsonl").write_bytes(b"\n".join(map(encode_json, shopping(4, 30))))
-    files = [str(tmp_path / name) for name in ("items.jsonl", "events.jsonl", "examples.npz")]
-    result = CliRunner().invoke(cli, ["examples", "--catalog", files[0], "--events", files[1], "--output", files[2]])
-    assert result.exit_code == 0, result.output
-    with np.load(files[2]) as written:
-        assert written["names"].tolist() == list(FEATURES)
-        assert written["features"].shape == (len(written["labels"]), len(FEATURES))
-        assert len(written["weights"]) == len(written["groups"]) == len(written["labels"])
-        assert set(written["groups"].tolist()) == set(range(len(written["relevant"])))
-        assert 0 < written["labels"].sum() <= written["relevant"].sum()
 
 
 def test_what_the_next_items_are_worth_fades(bundle: Bundle, records: list[ItemVector]) -> None:

@@ -23,14 +23,17 @@ from inference.errors import DataError  # noqa: E402
 from inference.types import stable_key  # noqa: E402
 from tests.conftest import BUNDLE  # noqa: E402
 from training.distillation.batches import Batch, Sampler  # noqa: E402
-from training.distillation.corpus import Corpus, build_corpus  # noqa: E402
-from training.distillation.export import SentenceEncoder, to_onnx  # noqa: E402
-from training.distillation.exporting import Exported  # noqa: E402
-from training.distillation.losses import contrast, grades, loss  # noqa: E402
-from training.distillation.material import Material  # noqa: E402
+from training.distillation.corpus import Corpus, TrainingTexts, build_corpus  # noqa: E402
+from training.distillation.export import Exported, to_onnx  # noqa: E402
 from training.distillation.plan import Stage  # noqa: E402
-from training.distillation.student import Tokens, cut, eager  # noqa: E402
-from training.distillation.training import Run, train, vectors_of  # noqa: E402
+from training.distillation.student import SentenceEncoder, Tokens, cut, eager, vectors_of  # noqa: E402
+from training.distillation.train import (  # noqa: E402
+    Run,
+    contrastive_loss,
+    graded_loss,
+    train,
+    weighted_losses,
+)
 
 TOKENIZER = (BUNDLE / "tokenizer.json").read_bytes()
 DIM = 24
@@ -45,7 +48,7 @@ STAGES = (
 
 def corpus() -> Corpus:
     graded = (("red lamp", ((TITLES[0], 3), (TITLES[20], 0), (TITLES[3], 1))),)
-    return build_corpus(Material(titles=TITLES, graded=graded), ["lamp", "desk", "chair"], 1)
+    return build_corpus(TrainingTexts(titles=TITLES, graded=graded), ["lamp", "desk", "chair"], 1)
 
 
 def encoder(layers: tuple[int, ...] = (0, 2)) -> SentenceEncoder:
@@ -151,27 +154,27 @@ MIXED = [[1.0, 0.0], [0.0, 1.0], [0.1, 1.0], [1.0, 0.1]]
 
 def test_the_contrast_is_small_where_pairs_are_near_and_others_far() -> None:
     teacher = unit(APART)
-    assert float(contrast(unit(APART), teacher, batch())) < 1e-3
-    assert float(contrast(unit(MIXED), teacher, batch())) > 5
+    assert float(contrastive_loss(unit(APART), teacher, batch())) < 1e-3
+    assert float(contrastive_loss(unit(MIXED), teacher, batch())) > 5
 
 
 def test_what_the_teacher_holds_for_nearer_is_no_negative_unless_people_say_so() -> None:
     teacher = unit([[1.0, 0.0], [0.5, 1.0], [0.0, 1.0], [1.0, 0.05]])
-    assert float(contrast(unit(MIXED), teacher, batch(left=np.array([0]), right=np.array([1])))) == 0
-    told = batch(left=np.array([0]), right=np.array([1]), anchors=np.array([0]), negatives=np.array([3]))
-    assert float(contrast(unit(MIXED), teacher, told)) > 5
+    assert float(contrastive_loss(unit(MIXED), teacher, batch(left=np.array([0]), right=np.array([1])))) == 0
+    labelled = batch(left=np.array([0]), right=np.array([1]), anchors=np.array([0]), negatives=np.array([3]))
+    assert float(contrastive_loss(unit(MIXED), teacher, labelled)) > 5
 
 
 def test_a_text_alone_has_nothing_to_be_told_apart_from() -> None:
     alone = batch(left=np.array([0, 1]), right=np.array([0, 1]))
-    assert float(contrast(unit(APART), unit(APART), alone)) == 0
+    assert float(contrastive_loss(unit(APART), unit(APART), alone)) == 0
 
 
 def test_the_graded_loss_is_least_in_the_order_of_the_grades() -> None:
     from training.distillation.batches import Graded
 
     def of(order: list[int]) -> float:
-        return float(grades(unit(APART), batch(graded=(Graded(0, np.array([1, 3, 2]), np.array(order)),))))
+        return float(graded_loss(unit(APART), batch(graded=(Graded(0, np.array([1, 3, 2]), np.array(order)),))))
 
     assert of([3, 1, 0]) < of([0, 1, 3])
     assert of([1, 1, 1]) == 0
@@ -179,7 +182,7 @@ def test_the_graded_loss_is_least_in_the_order_of_the_grades() -> None:
 
 def test_only_what_has_a_weight_is_computed_and_imitation_costs_nothing_at_the_teacher() -> None:
     stage = Stage(name="x", steps=1, rate=1.0, pairs={})
-    found = loss(unit(APART), unit(APART), batch(), stage)
+    found = weighted_losses(unit(APART), unit(APART), batch(), stage)
     assert set(found) == {"cosine", "matrix"}
     assert float(sum(found.values())) == pytest.approx(0, abs=1e-6)
 

@@ -1,9 +1,19 @@
-"""The training loop: stage after stage, with checkpoints. A killed run resumes from one with the same result."""
+"""The training loop, with checkpoints, and its losses. A killed run resumes from a checkpoint with the same result.
+
+The losses are over the L2-normalised vectors of one batch; S are the student's, T the teacher's.
+
+cosine      mean of 1 − s·t
+matrix      mean of (S Sᵀ − T Tᵀ)², the similarities among the texts of a batch, times MATRIX_SCALE
+contrast    InfoNCE in both directions (van den Oord, Li & Vinyals 2018, arXiv:1807.03748) with in-batch negatives.
+            Negatives that are nearer than the pair itself by the teacher's vectors are left out (GISTEmbed, Solatorio
+            2024, arXiv:2402.16829): most of them belong to the anchor as well
+grades      ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513): cross-entropy of softmax(s / τ) to softmax(grade)
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +21,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn.functional import cross_entropy, log_softmax
 
 from inference.errors import DataError
-from training.distillation.batches import Sampler
-from training.distillation.export import SentenceEncoder
+from training.distillation.batches import Batch, Sampler
 from training.distillation.history import Step
-from training.distillation.losses import loss
 from training.distillation.plan import Stage, learning_rate
-from training.distillation.student import Tokens
+from training.distillation.student import SentenceEncoder, Tokens
 
 CLIP = 1.0
+MATRIX_SCALE = 10.0
+TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ def _step(
     encoder.train()
     student = run.tokens.encode(encoder, batch.texts.tolist(), bfloat16=run.bfloat16)
     teacher = torch.from_numpy(run.vectors[batch.texts].astype(np.float32))
-    losses = loss(student, torch.nn.functional.normalize(teacher, dim=-1), batch, stage)
+    losses = weighted_losses(student, torch.nn.functional.normalize(teacher, dim=-1), batch, stage)
     total = torch.stack(list(losses.values())).sum()
     if not bool(torch.isfinite(total)):
         raise DataError(f"{run.name}, {stage.name}, step {number}: the loss is {float(total)}: use a lower rate")
@@ -146,10 +157,70 @@ def _resume(encoder: SentenceEncoder, run: Run, path: Path) -> tuple[int, int, t
     return state["at"], state["step"], optimiser
 
 
-def vectors_of(encoder: SentenceEncoder, tokens: Tokens, rows: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Return the vectors of the texts `rows` in float32, (n, dim), without training."""
-    encoder.eval()
-    with torch.no_grad():
-        parts = [tokens.encode(encoder, rows[at : at + 512], bfloat16=False) for at in range(0, len(rows), 512)]
-    found: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+def weighted_losses(
+    student: torch.Tensor, teacher: torch.Tensor, batch: Batch, stage: Stage
+) -> dict[str, torch.Tensor]:
+    """Return each loss with a weight in `stage`, weighted. Vectors are float32 (texts, dim)."""
+    found = {}
+    if stage.cosine:
+        found["cosine"] = stage.cosine * (1 - (student * teacher).sum(-1)).mean()
+    if stage.matrix:
+        found["matrix"] = stage.matrix * MATRIX_SCALE * (student @ student.T - teacher @ teacher.T).square().mean()
+    if stage.contrast:
+        found["contrast"] = stage.contrast * contrastive_loss(student, teacher, batch)
+    if stage.grades and batch.graded:
+        found["grades"] = stage.grades * graded_loss(student, batch)
     return found
+
+
+def contrastive_loss(student: torch.Tensor, teacher: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return InfoNCE over the pairs of two different texts; 0 without any."""
+    together = batch.left != batch.right
+    if not together.any():
+        return student.sum() * 0
+    numbers = together.cumsum() - 1
+    known = together[batch.anchors] if len(batch.anchors) else batch.anchors.astype(bool)
+    left, right = torch.from_numpy(batch.left[together]), torch.from_numpy(batch.right[together])
+    forth = _cross_entropy_of_pairs(
+        student, teacher, left, right,
+        torch.from_numpy(numbers[batch.anchors[known]]), torch.from_numpy(batch.negatives[known]),
+    )  # fmt: skip
+    none = torch.empty(0, dtype=torch.int64)
+    back = _cross_entropy_of_pairs(student, teacher, right, left, none, none)
+    return (forth + back) / 2
+
+
+def _cross_entropy_of_pairs(
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    left: torch.Tensor,
+    right: torch.Tensor,
+    anchors: torch.Tensor,
+    negatives: torch.Tensor,
+) -> torch.Tensor:
+    """Return the cross-entropy of each left side to its right side among all right sides and the known negatives."""
+    candidates = torch.cat([right, negatives])
+    scores = student[left] @ student[candidates].T / TEMPERATURE
+    with torch.no_grad():
+        near = teacher[left] @ teacher[candidates].T
+        own = near.diagonal().unsqueeze(1)
+        dropped = (
+            (near > own)
+            | (candidates.unsqueeze(0) == right.unsqueeze(1))
+            | (candidates.unsqueeze(0) == left.unsqueeze(1))
+        )
+        # People labelled these as not belonging together, so they stay even if they are near by the teacher's vectors.
+        dropped[anchors, len(right) + torch.arange(len(negatives))] = False
+        dropped.diagonal().fill_(False)
+    return cross_entropy(scores.masked_fill(dropped, float("-inf")), torch.arange(len(left)))
+
+
+def graded_loss(student: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the mean ListNet loss of the graded queries whose items differ in their grades."""
+    losses = []
+    for each in batch.graded:
+        if len(set(each.grades.tolist())) > 1:
+            scores = student[torch.from_numpy(each.items)] @ student[each.query] / TEMPERATURE
+            wanted = torch.softmax(torch.from_numpy(each.grades).float(), 0)
+            losses.append(-(wanted * log_softmax(scores, 0)).sum() + (wanted * wanted.log()).sum())
+    return torch.stack(losses).mean() if losses else student.sum() * 0

@@ -22,7 +22,7 @@ from inference.encoding.text import MAX_ITEM_CHARS, MAX_TITLE_CHARS, clean, item
 from inference.errors import DataError
 from inference.manifest import Source
 from inference.types import Item
-from training.distillation.material import Material
+from training.distillation.corpus import TrainingTexts
 
 CHORUS = "chorus_electronics"
 MATCHING = "product_matching"
@@ -54,8 +54,8 @@ SOURCES = {
 _TAG = re.compile(r"<[^>]*>")
 
 
-def read_datasets(folder: Path) -> Material:
-    """Return the material of all known data sets in `folder`.
+def read_datasets(folder: Path) -> TrainingTexts:
+    """Return the texts of all known data sets in `folder`.
 
     Raises:
         DataError: none of the data sets is there, or one is damaged.
@@ -64,10 +64,10 @@ def read_datasets(folder: Path) -> Material:
     found = [read(folder / name) for name, read in readers.items() if (folder / name).is_dir()]
     if not found:
         raise DataError(f"{folder}: required one of the folders {', '.join(readers)}, got none")
-    material = Material()
+    texts = TrainingTexts()
     for each in found:
-        material += each
-    return material
+        texts += each
+    return texts
 
 
 def sources_in(folder: Path) -> list[Source]:
@@ -75,7 +75,7 @@ def sources_in(folder: Path) -> list[Source]:
     return [source for name, source in SOURCES.items() if (folder / name).is_dir()]
 
 
-def read_chorus(folder: Path) -> Material:
+def read_chorus(folder: Path) -> TrainingTexts:
     """Read the products and graded queries of the Chorus electronics set."""
     products = {str(each["id"]): each for path in sorted(folder.glob("*.zip")) for each in _products(path)}
     titles = {key: clean(each["title"], MAX_TITLE_CHARS) for key, each in products.items()}
@@ -91,7 +91,7 @@ def read_chorus(folder: Path) -> Material:
         )
         for key, each in products.items()
     )
-    return Material(
+    return TrainingTexts(
         titles=tuple(titles.values()),
         lines=lines,
         descriptions=tuple((titles[key], text) for key, text in described.items() if text != titles[key]),
@@ -102,7 +102,7 @@ def read_chorus(folder: Path) -> Material:
     )
 
 
-def read_matching(folder: Path) -> Material:
+def read_matching(folder: Path) -> TrainingTexts:
     """Read the titles of products in many shops, and the pairs that are the same product."""
     titles = tuple(clean(line, MAX_TITLE_CHARS) for line in _lines(folder / "titles.txt.gz"))
     rows = [line.rstrip("\n").split("\t") for line in _lines(folder / "pairs.tsv.gz")][1:]
@@ -112,10 +112,10 @@ def read_matching(folder: Path) -> Material:
         )
     except ValueError as error:
         raise DataError(f"{folder}/pairs.tsv.gz: required three columns in each line, got: {error}") from error
-    return Material(titles=titles, matches=matches)
+    return TrainingTexts(titles=titles, matches=matches)
 
 
-def read_retail(folder: Path, share: float = RETAIL_SHARE) -> Material:
+def read_retail(folder: Path, share: float = RETAIL_SHARE) -> TrainingTexts:
     """Read the descriptions and invoices of a gift retailer, of the first `share` of the lines by time."""
     rows = [
         (datetime.fromisoformat(row["InvoiceDate"]), row["InvoiceNo"], title)
@@ -128,7 +128,7 @@ def read_retail(folder: Path, share: float = RETAIL_SHARE) -> Material:
     for _, invoice, title in rows[: int(share * len(rows))]:
         baskets[invoice][title] = None
     titles = dict.fromkeys(title for basket in baskets.values() for title in basket)
-    return Material(titles=tuple(titles), baskets=tuple(tuple(basket) for basket in baskets.values()))
+    return TrainingTexts(titles=tuple(titles), baskets=tuple(tuple(basket) for basket in baskets.values()))
 
 
 def _products(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,41 +13,19 @@ from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.manifest import RANKER, TOKENIZER, Card, Metric, Source
 from inference.ranking.features import FEATURES
-from training.distillation.distill import Student, held_out_ndcg
-from training.distillation.export import MAX_TOKENS, TEACHER
-from training.distillation.exporting import shipped_files
-from training.distillation.graded import mean_ndcg, mixed
-from training.distillation.history import Check, History
+from training.distillation.distill import Student
+from training.distillation.export import shipped_files
+from training.distillation.graded import HELD_OUT, HeldOut, held_out_ndcg, mean_ndcg, mixed
+from training.distillation.history import Check, Figures, History, write_report
 from training.distillation.plan import Plan
-from training.distillation.report import write_report
-from training.ranker.bundle import FILES, Made, write_manifest
+from training.distillation.teacher import MAX_TOKENS, TEACHER
+from training.ranker.bundle import FILES, EncoderInfo, write_manifest
 from training.ranker.network import feature_names, to_onnx, unfitted
 
-HELD_OUT = "held-out.json"
 LIMITS = (
     "English wordpieces: other Latin scripts fall into pieces, most Chinese characters are unknown. Trained on product "
     "texts and short queries, not on sentences."
 )
-
-
-class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
-    """held-out.json: cosines of graded items by students that were not trained on the query.
-
-    `scores` has for each query one cosine for each of its rated items, in the order of the ratings file.
-    """
-
-    folds: int
-    scores: dict[str, list[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """NDCG@10 over the mixed graded queries; `queries` is their number, 0 if there are none."""
-
-    queries: int
-    teacher: float
-    held_out: float
-    shipped: float
 
 
 def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources: Sequence[Source]) -> Bundle:
@@ -66,14 +43,14 @@ def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources
         (output / use.file).write_bytes(content)
     (output / FILES[TOKENIZER]).write_bytes(encoder.tokenizer)
     keep_ranker(output / FILES[RANKER])
-    figures = judge(student)
+    figures = figures_of(student)
     graded = student.corpus.graded
     if student.held_out:
         scores = {student.corpus.texts[each.query]: student.held_out[at] for at, each in enumerate(graded)}
         held_out = msgspec.json.encode(HeldOut(folds=plan.folds, scores=scores))
         (output / HELD_OUT).write_bytes(held_out + b"\n")
     entries = list(History(work / "history.jsonl").entries())
-    write_report(output, plan, student, figures, entries)
+    write_report(output, plan, student.corpus, figures, entries)
     last = [each for each in entries if isinstance(each, Check)][-1]
     card = Card(
         licence="Apache-2.0",
@@ -82,7 +59,8 @@ def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources
         data=tuple(sources),
         metrics=_metrics(figures, last.cosine, plan),
     )
-    return write_manifest(output, origin=TEACHER, max_tokens=MAX_TOKENS, made=Made(encoder.digest, tuple(files), card))
+    info = EncoderInfo(encoder.digest, tuple(files), card)
+    return write_manifest(output, origin=TEACHER, max_tokens=MAX_TOKENS, encoder=info)
 
 
 def keep_ranker(path: Path) -> None:
@@ -96,7 +74,7 @@ def keep_ranker(path: Path) -> None:
     onnx.save_model(to_onnx(unfitted()), path)
 
 
-def judge(student: Student) -> Figures:
+def figures_of(student: Student) -> Figures:
     """Compare the teacher, the students not trained on the query, and the student in the bundle."""
     corpus = student.corpus
     chosen = mixed(corpus.graded)

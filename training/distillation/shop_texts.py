@@ -1,4 +1,4 @@
-"""Reads a shop's own catalogue and interactions, in the JSON Lines of the worker, as material for its student.
+"""Reads a shop's own catalogue and interactions, in the JSON Lines of the worker, as training texts of its student.
 
 The messages are those of docs/contracts.md; only the fields needed here are read. Searches of interactions with
 `context: {"synthetic": true}` are skipped, because they are no evidence of what people want.
@@ -17,7 +17,7 @@ import msgspec
 from inference.encoding.text import MAX_TITLE_CHARS, clean, item_text, normalise_query
 from inference.errors import DataError
 from inference.types import Item
-from training.distillation.material import Material
+from training.distillation.corpus import TrainingTexts
 
 SESSION_GAP_SECONDS = 1800.0
 """A search leads to actions within this time. Without `session_id`, a longer gap ends a session."""
@@ -51,7 +51,7 @@ class _Session:
         self.bought: dict[str, None] = {}
 
 
-def read_shop(catalog: Path, events: Path | None = None, *, until: datetime | None = None) -> Material:
+def read_shop(catalog: Path, events: Path | None = None, *, until: datetime | None = None) -> TrainingTexts:
     """Return the titles and lines of `catalog`, and the searches and baskets of `events` before `until`.
 
     Raises:
@@ -59,16 +59,16 @@ def read_shop(catalog: Path, events: Path | None = None, *, until: datetime | No
     """
     items = list(_messages(catalog, Item))
     titles = {item.item_id: clean(item.title, MAX_TITLE_CHARS) for item in items}
-    material = Material(
+    texts = TrainingTexts(
         titles=tuple(titles.values()), lines=tuple((titles[item.item_id], item_text(item)) for item in items)
     )
     if events is None:
-        return material
-    searches, baskets = _acted(events, titles, until)
-    return material + Material(searches=tuple(searches), baskets=tuple(baskets))
+        return texts
+    searches, baskets = _searches_and_baskets(events, titles, until)
+    return texts + TrainingTexts(searches=tuple(searches), baskets=tuple(baskets))
 
 
-def _acted(
+def _searches_and_baskets(
     events: Path, titles: Mapping[str, str], until: datetime | None
 ) -> tuple[list[tuple[str, str]], list[tuple[str, ...]]]:
     """Return (query, title) of searches and the items acted on after them, and the titles bought in each session."""

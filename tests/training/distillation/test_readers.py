@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from inference.errors import DataError
-from training.distillation.datasets import read_datasets, sources_in
-from training.distillation.shop import read_shop
+from training.distillation.public_texts import read_datasets, sources_in
+from training.distillation.shop_texts import read_shop
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ITEMS = [
@@ -35,9 +35,9 @@ def written(folder: Path, name: str, messages: list[dict[str, Any]]) -> Path:
 
 
 def test_titles_and_lines_of_a_catalogue(tmp_path: Path) -> None:
-    material = read_shop(written(tmp_path, "items.jsonl", ITEMS))
-    assert material.titles == ("Oat milk", "Bread", "Tea")
-    assert material.lines[0] == ("Oat milk", "Oat milk. Acme")
+    texts = read_shop(written(tmp_path, "items.jsonl", ITEMS))
+    assert texts.titles == ("Oat milk", "Bread", "Tea")
+    assert texts.lines[0] == ("Oat milk", "Oat milk. Acme")
 
 
 def test_a_search_leads_to_the_next_items_of_its_session(tmp_path: Path) -> None:
@@ -51,9 +51,9 @@ def test_a_search_leads_to_the_next_items_of_its_session(tmp_path: Path) -> None
         event("search", 43, query="bread", session_id="t"),
         event("click", 44, item_id="b"),
     ]
-    material = read_shop(written(tmp_path, "i.jsonl", ITEMS), written(tmp_path, "e.jsonl", events))
+    texts = read_shop(written(tmp_path, "i.jsonl", ITEMS), written(tmp_path, "e.jsonl", events))
     # Half an hour later, in another session, or searched for by a simulator: none of these was an answer.
-    assert material.searches == (("oat drink", "Oat milk"),)
+    assert texts.searches == (("oat drink", "Oat milk"),)
 
 
 def test_what_a_session_bought_is_a_basket_and_the_future_stays_unseen(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def public_data(folder: Path) -> Path:
 
 
 def test_the_public_sets_are_read_and_the_last_fifth_is_left_alone(tmp_path: Path) -> None:
-    material = read_datasets(public_data(tmp_path))
-    assert material.graded == (("tv", (("Acme TV", 3), ("Lamp", 0))),)
-    assert material.descriptions == (("Acme TV", "A TV & radio"),)
-    assert material.matches == (("tv one", "tv two", True),)
-    assert material.baskets == (("MUG 0", "MUG 1"), ("MUG 2", "MUG 3"))
-    assert "MUG 4" not in material.titles
+    texts = read_datasets(public_data(tmp_path))
+    assert texts.graded == (("tv", (("Acme TV", 3), ("Lamp", 0))),)
+    assert texts.descriptions == (("Acme TV", "A TV & radio"),)
+    assert texts.matches == (("tv one", "tv two", True),)
+    assert texts.baskets == (("MUG 0", "MUG 1"), ("MUG 2", "MUG 3"))
+    assert "MUG 4" not in texts.titles
     assert [each.licence for each in sources_in(tmp_path)][-1] == "CC BY 4.0"
 
 

@@ -13,29 +13,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.encoding.text import normalise_query
-from training.distillation import folds, graded, plan, spans
+from training.distillation import corpus as corpus_module
+from training.distillation import graded, plan
 from training.distillation.batches import Sampler
 from training.distillation.corpus import (
     DESCRIPTIONS,
     LINES,
+    LONGEST,
     MATCHES,
-    SPANS,
+    PSEUDO_QUERIES,
     TOGETHER,
     WORDS,
     Corpus,
+    TrainingTexts,
     build_corpus,
+    sample_pseudo_query,
     together,
+    words_of,
 )
-from training.distillation.folds import fold_of, split
-from training.distillation.graded import ndcg
-from training.distillation.material import Material
 from training.distillation.plan import PLAN, Stage, learning_rate, scaled
-from training.distillation.spans import LONGEST, sample_span, words_of
-from training.distillation.words import BM25
 
 TITLES = tuple(f"{colour} {kind} {size} cm" for colour in ("red", "blue") for kind in ("lamp", "desk", "chair")
                for size in range(10, 40))  # fmt: skip
-MATERIAL = Material(
+TEXTS = TrainingTexts(
     titles=TITLES,
     lines=tuple((title, f"{title}. Acme") for title in TITLES),
     descriptions=tuple((title, f"a {title} of Acme") for title in TITLES),
@@ -43,10 +43,12 @@ MATERIAL = Material(
     baskets=((TITLES[0], TITLES[1]),) * 9 + ((TITLES[0], TITLES[2]),) * 3,
     graded=(("red lamp", ((TITLES[0], 3), (TITLES[1], 0))), ("desks", ((TITLES[3], 1), (TITLES[4], 0)))),
 )
-STAGE = Stage(name="all", steps=5, rate=1e-3, pairs={SPANS: 8, MATCHES: 4, LINES: 2, WORDS: 2}, lists=1, contrast=1.0)
+STAGE = Stage(
+    name="all", steps=5, rate=1e-3, pairs={PSEUDO_QUERIES: 8, MATCHES: 4, LINES: 2, WORDS: 2}, lists=1, contrast=1.0
+)
 
 
-@pytest.mark.parametrize("module", [folds, graded, plan, spans])
+@pytest.mark.parametrize("module", [corpus_module, graded, plan])
 def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
@@ -54,49 +56,49 @@ def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
 
 
 @given(title=st.text(max_size=80), seed=st.integers(0, 2**32))
-def test_a_span_is_a_normalised_piece_of_its_title(title: str, seed: int) -> None:
-    span = sample_span(title, np.random.default_rng(seed))
-    assert span == normalise_query(span)
-    assert (span == "") == (normalise_query(" ".join(words_of(title))) == "")
+def test_a_pseudo_query_is_a_normalised_piece_of_its_title(title: str, seed: int) -> None:
+    query = sample_pseudo_query(title, np.random.default_rng(seed))
+    assert query == normalise_query(query)
+    assert (query == "") == (normalise_query(" ".join(words_of(title))) == "")
 
 
 @given(seed=st.integers(0, 2**32))
-def test_a_span_keeps_the_order_of_the_words(seed: int) -> None:
+def test_a_pseudo_query_keeps_the_order_of_the_words(seed: int) -> None:
     words = [f"w{number:02}" for number in range(20)]
-    chosen = sample_span(" ".join(words), np.random.default_rng(seed)).split()
+    chosen = sample_pseudo_query(" ".join(words), np.random.default_rng(seed)).split()
     assert 1 <= len(chosen) <= LONGEST
     assert chosen == sorted(set(chosen))
 
 
 def test_a_corpus_is_the_same_for_a_seed_and_another_for_another() -> None:
-    first, again, other = (build_corpus(MATERIAL, ["word", "other", "third"], seed) for seed in (1, 1, 2))
+    first, again, other = (build_corpus(TEXTS, ["word", "other", "third"], seed) for seed in (1, 1, 2))
     assert (first.texts, first.digest) == (again.texts, again.digest)
     assert first.digest != other.digest
-    assert set(first.pairs) == {SPANS, DESCRIPTIONS, MATCHES, TOGETHER, LINES, WORDS}
+    assert set(first.pairs) == {PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, TOGETHER, LINES, WORDS}
 
 
 def test_nothing_that_derives_from_a_held_out_title_is_in_a_pair() -> None:
-    corpus = build_corpus(MATERIAL, ["word", "other", "third"], 1)
+    corpus = build_corpus(TEXTS, ["word", "other", "third"], 1)
     held_out = {corpus.texts[each] for each in corpus.held_out}
     assert held_out
-    for name in (SPANS, DESCRIPTIONS, MATCHES, LINES):
+    for name in (PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, LINES):
         texts = {corpus.texts[each] for each in np.concatenate([corpus.pairs[name].left, corpus.pairs[name].right])}
         assert not texts & (held_out | {f"{title}. Acme" for title in held_out})
 
 
 def test_what_is_rarely_bought_together_does_not_stand_out() -> None:
-    assert together(MATERIAL.baskets) == [(TITLES[0], TITLES[1])]
+    assert together(TEXTS.baskets) == [(TITLES[0], TITLES[1])]
 
 
-def test_material_adds_up() -> None:
-    both = MATERIAL + Material(titles=("another",))
+def test_texts_add_up() -> None:
+    both = TEXTS + TrainingTexts(titles=("another",))
     assert both.titles == (*TITLES, "another")
-    assert both.graded == MATERIAL.graded
+    assert both.graded == TEXTS.graded
 
 
 @cache
 def corpus() -> Corpus:
-    return build_corpus(MATERIAL, ["word", "other", "third"], 1)
+    return build_corpus(TEXTS, ["word", "other", "third"], 1)
 
 
 def sampler(seed: int = 3) -> Sampler:
@@ -137,25 +139,3 @@ def test_a_plan_has_a_name_of_its_own() -> None:
     shorter = scaled(PLAN, 0.1)
     assert shorter.base[0].steps == round(0.1 * PLAN.base[0].steps)
     assert PLAN.digest == scaled(PLAN, 1).digest != shorter.digest
-
-
-def test_queries_that_say_the_same_are_held_out_together() -> None:
-    queries = ["head set", "headset", "headsets", "mouse", "camera bag", "tv", "fan", "radio", "books"]
-    assert len({fold_of(query, 5) for query in queries[:3]}) == 1
-    assert sorted(at for fold in split(queries, 5) for at in fold) == list(range(len(queries)))
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30))
-def test_ndcg_is_one_for_the_ideal_order_and_no_tie_helps(rows: list[tuple[int, int]]) -> None:
-    grades, scores = np.array([g for g, _ in rows]), np.array([float(s) for _, s in rows])
-    best = 1.0 if grades.any() else 0.0
-    assert ndcg(grades.astype(float), grades) == pytest.approx(best)
-    assert 0 <= ndcg(scores, grades) <= best + 1e-9
-    broken = scores + np.linspace(0, 0.5, len(scores)) * (grades - grades.min() + 1) * 0.01
-    assert ndcg(scores, grades) <= ndcg(broken, grades) + 1e-9
-
-
-def test_bm25_prefers_the_rare_word_and_the_short_title() -> None:
-    words = BM25(["usb cable", "usb hub", "usb hub with a very long description of what it does", "lamp"])
-    scores = words.scores("USB hub", ["usb cable", "usb hub", "usb hub with a very long description", "lamp"])
-    assert scores[1] > scores[2] > scores[0] > scores[3] == 0
