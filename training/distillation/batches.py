@@ -36,7 +36,7 @@ class Batch:
     Attributes:
         texts: numbers in the corpus, (m,).
         left, right: pairs that belong together, (p,).
-        anchors, negatives: look-alikes that do not belong to a left side: places among the pairs and the texts, (k,).
+        anchors, negatives: hard negatives of a left side: places among the pairs and the texts, (k,).
         graded: graded queries.
     """
 

@@ -15,7 +15,7 @@ from inference.manifest import RANKER, TOKENIZER, Card, Metric, Source
 from inference.ranking.features import FEATURES
 from training.distillation.distill import Student
 from training.distillation.export import shipped_files
-from training.distillation.graded import HELD_OUT, HeldOut, held_out_ndcg, mean_ndcg, mixed
+from training.distillation.graded import HELD_OUT, HeldOut, held_out_ndcg, mean_ndcg, with_mixed_grades
 from training.distillation.history import Check, Figures, History, write_report
 from training.distillation.plan import Plan
 from training.distillation.teacher import MAX_TOKENS, TEACHER
@@ -77,7 +77,7 @@ def keep_ranker(path: Path) -> None:
 def figures_of(student: Student) -> Figures:
     """Compare the teacher, the students not trained on the query, and the student in the bundle."""
     corpus = student.corpus
-    chosen = mixed(corpus.graded)
+    chosen = with_mixed_grades(corpus.graded)
     if not chosen or not student.held_out:
         return Figures(0, 0.0, 0.0, 0.0)
     texts = sorted({int(i) for each in chosen for i in (each.query, *each.items)})

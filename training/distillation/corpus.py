@@ -71,7 +71,7 @@ class TrainingTexts:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Texts that belong together, ids of shape (n,); `negatives` are look-alikes of a text that do not belong to it.
+    """Texts that belong together, ids of shape (n,); `negatives` are hard negatives of a text.
 
     If `right` equals `left`, the text is not part of a pair: the student only imitates the teacher's vector of it.
     """

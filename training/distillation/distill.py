@@ -118,7 +118,7 @@ class Trainer:
         self.progress.advance(total - done)
         return encoder
 
-    def mixed(self, name: str, final: Stage, graded: Sequence[Grades], base: SentenceEncoder) -> SentenceEncoder:
+    def interpolated(self, name: str, final: Stage, graded: Sequence[Grades], base: SentenceEncoder) -> SentenceEncoder:
         """Train on graded queries, and return the student that is `plan.mix` of the way from `base` to the result."""
         encoder = self.run(name, (final,), graded, base)
         before, after = base.state_dict(), encoder.state_dict()
@@ -168,7 +168,7 @@ def distill(texts: TrainingTexts, plan: Plan, work: Path, progress: ProgressRepo
     encoder = trainer.run("base", plan.base, ())
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
-        base, encoder = encoder, trainer.mixed("final", plan.final, corpus.graded, encoder)
+        base, encoder = encoder, trainer.interpolated("final", plan.final, corpus.graded, encoder)
         held_out = _cross_validated(trainer, plan.final, base)
     trainer.check("final", "end", 0, encoder)
     torch.save({"encoder": encoder.state_dict()}, work / STUDENT)
@@ -188,7 +188,7 @@ def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> d
     scores: dict[int, list[float]] = {}
     for number, held in enumerate(split([trainer.corpus.texts[each.query] for each in graded], trainer.plan.folds)):
         rest = [each for at, each in enumerate(graded) if at not in held]
-        vectors = trainer.vectors(trainer.mixed(f"fold-{number}", final, rest, base))
+        vectors = trainer.vectors(trainer.interpolated(f"fold-{number}", final, rest, base))
         for at in held:
             each = graded[at]
             cosines = np.array([vectors[item] for item in each.items.tolist()]) @ vectors[each.query]

@@ -49,24 +49,24 @@ def ndcg(scores: Floats, grades: npt.NDArray[np.integer], k: int = K) -> float:
     return float(gains[order] @ discounts / best) if best else 0.0
 
 
-def mixed(graded: Sequence[Grades]) -> list[Grades]:
+def with_mixed_grades(graded: Sequence[Grades]) -> list[Grades]:
     """Return the queries whose items have more than one grade. For the others all orders are equally good."""
     return [each for each in graded if len(set(each.grades.tolist())) > 1]
 
 
 def mean_ndcg(graded: Sequence[Grades], vector: Mapping[int, Floats] | Callable[[int], Floats]) -> float:
-    """Return the mean NDCG@10 of the mixed queries by the cosine of the vectors of query and item."""
+    """Return the mean NDCG@10 of the queries with mixed grades by the cosine of the vectors of query and item."""
     get = vector.__getitem__ if isinstance(vector, Mapping) else vector
     found = [
         ndcg(np.array([get(item) for item in each.items.tolist()]) @ get(each.query), each.grades)
-        for each in mixed(graded)
+        for each in with_mixed_grades(graded)
     ]
     return float(np.mean(found)) if found else 0.0
 
 
 def held_out_ndcg(graded: Sequence[Grades], scores: dict[int, list[float]]) -> float:
-    """Return the mean NDCG@10 of the mixed queries by cosines of students that were not trained on the query."""
-    kept = {id(each) for each in mixed(graded)}
+    """Return the mean NDCG@10 of the queries with mixed grades, by students that were not trained on the query."""
+    kept = {id(each) for each in with_mixed_grades(graded)}
     found = [ndcg(np.array(scores[at]), each.grades) for at, each in enumerate(graded) if id(each) in kept]
     return float(np.mean(found)) if found else 0.0
 

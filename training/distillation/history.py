@@ -73,7 +73,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """NDCG@10 over the mixed graded queries; `queries` is their number, 0 if there are none."""
+    """NDCG@10 over the graded queries with mixed grades; `queries` is their number, 0 if there are none."""
 
     queries: int
     teacher: float

@@ -40,11 +40,11 @@ def titles_ndcg(graded: GradedQueries, queries: TextEncoder, items: TextEncoder)
     """Return the mean NDCG@10 of the order by the cosine of query and title."""
     titles = sorted({title for _, rated in graded.queries for title, _ in rated})
     vectors = dict(zip(titles, items.encode(titles), strict=True))
-    asked = np.vstack([queries.encode([query]) for query, _ in graded.queries])
+    query_vectors = np.vstack([queries.encode([query]) for query, _ in graded.queries])
     return _mean(
         [
             [float(vectors[title] @ vector) for title, _ in rated]
-            for (_, rated), vector in zip(graded.queries, asked, strict=True)
+            for (_, rated), vector in zip(graded.queries, query_vectors, strict=True)
         ],
         graded.queries,
     )

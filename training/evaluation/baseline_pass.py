@@ -1,4 +1,4 @@
-"""Test, then learn, for the baselines: every act in order, a list for every case. No I/O except the clock."""
+"""The test-then-train pass of the baselines: every act in order, a list for every case. No I/O except the clock."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ def _moments(
     """Yield each case's number and moment, and let the baselines learn every act in between."""
     sessions = Sessions()
     available = log.available.tolist()
-    asked = cases.at.tolist()
+    positions = cases.at.tolist()
     number = 0
     for position, act in enumerate(acts):
-        if number == len(asked):
+        if number == len(positions):
             return
-        if cases.arrival and asked[number] == position:
+        if cases.arrival and positions[number] == position:
             before = sessions.of(sessions.last.get(act.user))
             yield number, Moment(act.user, act.at_ms, before, ())
             number += 1
@@ -108,7 +108,7 @@ def _moments(
                 baseline.learn(act, session)
                 learn_s[which] += perf_counter() - started
             sessions.add(act)
-        if not cases.arrival and number < len(asked) and asked[number] == position:
+        if not cases.arrival and number < len(positions) and positions[number] == position:
             present = sessions.of(act.session)
             text = getattr(log.interactions[position], "query", None)
             yield number, Moment(act.user, act.at_ms, present, present, text)

@@ -120,16 +120,16 @@ def search(acts: Sequence[Act], start: int, kinds: Sequence[str]) -> list[Case]:
 
     `kinds` are the types of the interactions. Items that the session already had before do not count.
     """
-    asked: dict[int, Case] = {}
+    latest: dict[int, Case] = {}
     seen: defaultdict[int, set[int]] = defaultdict(set)
     found = []
     for number, (act, kind) in enumerate(zip(acts, kinds, strict=True)):
         if act.item == SEARCH:
-            asked[act.session] = Case(number, arrival=False, targets={}, position=len(seen[act.session]))
+            latest[act.session] = Case(number, arrival=False, targets={}, position=len(seen[act.session]))
             if number >= start:
-                found.append(asked[act.session])
+                found.append(latest[act.session])
             continue
-        case = asked.get(act.session)
+        case = latest.get(act.session)
         if case is not None and (act.item in case.targets or act.item not in seen[act.session]):
             case.targets[act.item] = max(GRADES[kind], case.targets.get(act.item, 0.0))
         seen[act.session].add(act.item)

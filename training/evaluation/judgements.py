@@ -60,8 +60,8 @@ def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
             graded[query][number] = grade
     kept = {query: items for query, items in graded.items() if len(set(items.values())) > 1}
     if not kept:
-        came = f"{len(graded)} queries with items of the catalogue, {missing} of {pairs} items unknown to it"
-        raise ConfigurationError(f"{path}: required a query whose items have more than one grade, got {came}")
+        got = f"{len(graded)} queries with items of the catalogue, {missing} of {pairs} items unknown to it"
+        raise ConfigurationError(f"{path}: required a query whose items have more than one grade, got {got}")
     return Judgements(
         queries=tuple(kept),
         items=tuple(tuple(items) for items in kept.values()),
@@ -85,8 +85,8 @@ def _rows(path: Path) -> Iterator[tuple[str, str, float]]:
 def _column(path: Path, header: Sequence[str], names: Sequence[str]) -> str:
     found = next((name for name in names if name in header), None)
     if found is None:
-        came = ", ".join(header) or "none"
-        raise ConfigurationError(f"{path}: required a header with a column {' or '.join(names)}, got {came}")
+        got = ", ".join(header) or "none"
+        raise ConfigurationError(f"{path}: required a header with a column {' or '.join(names)}, got {got}")
     return found
 
 

@@ -82,8 +82,8 @@ def _rows(report: Report) -> str:
     ]
     shown = any(row.coverage for row in report.rows)
     extra = ["shown", "bits", "µs of a list", "µs to learn"] if shown else []
-    rivals = [row for row in report.rows if row.group != "source"]
-    best = {(metric, k): max(row.metrics[metric][str(k)].value for row in rivals) for metric, k in columns}
+    recommenders = [row for row in report.rows if row.group != "source"]
+    best = {(metric, k): max(row.metrics[metric][str(k)].value for row in recommenders) for metric, k in columns}
     body, group = [], report.rows[0].group
     for row in report.rows:
         if row.group != group and GROUPS[row.group]:

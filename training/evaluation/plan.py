@@ -89,7 +89,7 @@ class System:
     fit: Fit | None = None
 
 
-def line_up(system: System, log: Log, protocol: str) -> list[Baseline]:
+def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
     """Return new baselines that have learned nothing yet. BM25 is among them if the protocol has searches."""
     items, only_bought = len(log.item_ids), bool(log.bought.any())
     knn = ItemKnn(items)

@@ -16,7 +16,7 @@ from training.evaluation.cases import Cases, cases, sampled
 from training.evaluation.estimates import measure, rows, slices, versus, worths
 from training.evaluation.judgements import Judgements, graded_targets, rank_graded
 from training.evaluation.log import SEARCH, Log, first_tested, read_log
-from training.evaluation.plan import Options, StartPhase, System, line_up
+from training.evaluation.plan import Options, StartPhase, System, make_baselines
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
 from training.ranker.gather import Sampling, example_lists
@@ -33,7 +33,7 @@ Plain = str | int | float | bool | None
 
 
 def evaluate(system: System, interactions: Sequence[Interaction], options: Options, start_phase: StartPhase) -> Report:
-    """Test, then learn, over a log.
+    """Evaluate the system and the baselines on a log: test, then train, list by list.
 
     Raises:
         ConfigurationError: there is nothing to test, or no item that shoppers act on is in the catalogue.
@@ -45,7 +45,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     found = cases(log, acts, options.protocol, start)
     chosen = sampled(found, options.sample, options.seed)
     advance = start_phase("Baselines", int(chosen.at[-1]) + 1)
-    baselines = baseline_pass.run(line_up(system, log, options.protocol), log, acts, chosen, k, advance)
+    baselines = baseline_pass.run(make_baselines(system, log, options.protocol), log, acts, chosen, k, advance)
     result = _run_system(system, log, chosen, options, start, start_phase)
     start_phase("Intervals", 0)
     counts = np.bincount(log.item[:start][log.item[:start] >= 0], minlength=len(log.item_ids))[: log.catalogue]

@@ -1,4 +1,4 @@
-"""Test, then learn, for the system: the replay whose lists equal those of a worker."""
+"""The test-then-train pass of the system: a replay, so its lists equal those of a worker."""
 
 from __future__ import annotations
 
@@ -94,19 +94,19 @@ class SystemPass:
         Interactions before the first list are folded in without ranking, with the same result. `progress` receives the
         number of interactions since its last call.
         """
-        asked: dict[int, list[int]] = {}
+        cases_at: dict[int, list[int]] = {}
         for case, at in enumerate(self._cases.at.tolist()):
-            asked.setdefault(at, []).append(case)
+            cases_at.setdefault(at, []).append(case)
         end = int(self._cases.at[-1]) + 1
         position = max(learned, int(self._cases.at[0]) - WARM_UP)
         self._replay.learn(_with_progress(self._log.interactions[learned:position], progress))
         began = perf_counter()
-        pauses = {at - position for at in asked} if self._cases.arrival else set[int]()
-        self._arrive(position, asked)
+        pauses = {at - position for at in cases_at} if self._cases.arrival else set[int]()
+        self._arrive(position, cases_at)
         for folded in self._replay.fold(self._log.interactions[position:end], pauses):
             number = len(folded.queries)
             self._watch.stages[FOLD].append((perf_counter() - began) / number * MICROSECONDS)
-            wanted = [(n, case) for n in range(number) for case in asked.get(position + n, ())]
+            wanted = [(n, case) for n in range(number) for case in cases_at.get(position + n, ())]
             if wanted:
                 places = [n for n, _ in wanted]
                 arrived = self._cases.arrival
@@ -114,13 +114,13 @@ class SystemPass:
                 self._rank([case for _, case in wanted], queries)
             position += number
             progress(number)
-            self._arrive(position, asked)
+            self._arrive(position, cases_at)
             began = perf_counter()
         return self._result()
 
-    def _arrive(self, position: int, asked: dict[int, list[int]]) -> None:
+    def _arrive(self, position: int, cases_at: dict[int, list[int]]) -> None:
         """Take the query of an arriving shopper for a list, before the next interaction is folded in."""
-        if self._cases.arrival and position in asked:
+        if self._cases.arrival and position in cases_at:
             user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
             self._arrivals[position] = self._replay.arrive(user_id, at_ms)
 

@@ -101,14 +101,18 @@ def _main(report: Report) -> Table:
     table.add_column("", no_wrap=True)
     for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
-    rivals = [row for row in report.rows if row.group != "source"]
-    best = [max((value for row in rivals if (value := cell(row)[1]) is not None), default=None) for _, cell in columns]
+    recommenders = [row for row in report.rows if row.group != "source"]
+    best = [
+        max((value for row in recommenders if (value := cell(row)[1]) is not None), default=None) for _, cell in columns
+    ]
     group = report.rows[0].group
     for row in report.rows:
         if row.group != group:
             table.add_section()
             group = row.group
-        cells = [_bold(cell(row), top if row in rivals else None) for (_, cell), top in zip(columns, best, strict=True)]
+        cells = [
+            _bold(cell(row), top if row in recommenders else None) for (_, cell), top in zip(columns, best, strict=True)
+        ]
         table.add_row(Text(row.name, style="bold" if row.name == report.rows[0].name else ""), *cells)
     if any(row.coverage for row in report.rows):
         table.caption = "±: 95%; shown: share of the catalogue; bits: novelty; µs: of a list, median"
