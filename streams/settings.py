@@ -132,6 +132,7 @@ class Settings(BrokerSettings):
     metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of the metrics endpoint")
     metrics_port: Port = Field(9100, description="Port of the metrics endpoint; 0 turns it off")
     log_level: Level = Field("INFO", description="Log level: DEBUG, INFO, WARNING or ERROR")
+    log_format: Literal["text", "json"] = Field("text", description="Log format: text or json")
 
     @property
     def group_topics(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import faust
 from benchmarks.workers import given_settings
 from benchmarks.workers.sizes import LIST, updated
 from streams.settings import Settings
-from streams.worker.credentials import broker_url
+from streams.worker.faust.app import broker_url
 
 
 def application(settings: Settings) -> faust.App:

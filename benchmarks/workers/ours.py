@@ -98,13 +98,13 @@ def apply_options(options: Mapping[str, str]) -> None:
     if "switch-interval" in options:
         sys.setswitchinterval(float(options["switch-interval"]))
     if "fetch-wait" in options:
-        from streams.worker import consuming
+        from streams.worker.faust import consumer
 
-        consuming.FETCH_WAIT_MS = int(options["fetch-wait"])
+        consumer.FETCH_WAIT_MS = int(options["fetch-wait"])
     if "uvloop" in options:
         import uvloop
 
-        from streams.worker import process
+        from streams.worker.faust import app as process
 
         def event_loop() -> asyncio.AbstractEventLoop:
             loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()

@@ -13,7 +13,8 @@ import pytest
 
 from streams.broker_settings import PREFIX
 from streams.settings import Settings, load_settings
-from streams.worker.consuming import LEAVE_S
+from streams.worker.faust.consumer import LEAVE_S
+from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.compose import OURS, PROFILES, ROOT, SERVICES, WORKERS, Service, compose, configuration
 
@@ -89,7 +90,7 @@ def test_the_example_file_holds_every_variable_with_its_default() -> None:
 
 @every_worker
 def test_a_worker_may_finish_what_it_began(worker: Service) -> None:
-    takes = load_settings(env_file=None).shutdown_drain_seconds + 2 * DISCONNECT_S + LEAVE_S
+    takes = load_settings(env_file=None).shutdown_drain_seconds + PUBLISH_S + DISCONNECT_S + LEAVE_S
     assert seconds(worker["stop_grace_period"]) > takes
 
 

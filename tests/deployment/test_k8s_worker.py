@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from streams.cli import cli
 from streams.kafka.topics import TABLES
 from streams.settings import Settings
-from streams.worker.consuming import LEAVE_S
+from streams.worker.faust.consumer import LEAVE_S
+from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
 
@@ -72,7 +73,7 @@ def test_a_worker_has_time_to_start_and_to_stop(built_overlay: Overlay) -> None:
     startup = main["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
     needed = main["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed += built_overlay.settings.shutdown_drain_seconds + 2 * DISCONNECT_S + LEAVE_S
+    needed += built_overlay.settings.shutdown_drain_seconds + PUBLISH_S + DISCONNECT_S + LEAVE_S
     assert pod["terminationGracePeriodSeconds"] >= 2 * needed
 
 

@@ -17,7 +17,7 @@ from streams.kafka.clients import client_options
 from streams.kafka.producer import BATCH_BYTES, BatchProducer, partition_of
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivery
 from tests.integration.conftest import settings_on
 from tests.integration.contents import stored
 
@@ -134,8 +134,8 @@ async def test_a_dead_letter_carries_the_original_bytes_and_where_and_why(
 ) -> None:
     producer, metrics, before = await started(settings), Metrics(), datetime.now(UTC)
     message: Any = SimpleNamespace(topic="clicks", partition=3, offset=2**40, key=key, value=value)
-    dead_letters = DeadLetters(producer, metrics, settings.dead_letters_topic)
-    await (await dead_letters.send(message, InvalidEvent("not_json", "$.price", "required a number")))
+    delivery = Delivery(producer, metrics, settings.dead_letters_topic)
+    await (await delivery.refuse(message, InvalidEvent("not_json", "$.price", "required a number")))
     await producer.stop(10)
 
     (record,) = await stored(settings, settings.dead_letters_topic)

@@ -15,7 +15,8 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.samples import Sample
 
 from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
-from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Histogram, Metrics
+from streams.histogram import Histogram
+from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Metrics
 from streams.settings import Settings
 
 LABELS = {

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, UnknownError
 from streams.errors import ConfigurationError, StreamsError
 from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings, load_settings
-from streams.worker.credentials import broker_credentials, broker_url
+from streams.worker.faust.app import broker_credentials, broker_url
 
 SASL = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "shop", "sasl_password": "hunter2"}
 

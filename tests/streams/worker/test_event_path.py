@@ -35,9 +35,10 @@ from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, Serving
+from streams.settings import load_settings
 from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from tests.integration.workers import until
 from tests.streams.brokers import ScriptedProducer
@@ -113,38 +114,34 @@ class Bench:
             self.metrics,
             scorer_thread(1),
         )
-        producer, checkpoint = (
-            cast("Any", self.producer),
-            Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
+        delivery = Delivery(cast("Any", self.producer), self.metrics, LETTERS)
+        settings = load_settings(
+            {
+                "partitions": 2,
+                "batch_max_size": 8,
+                "scoring_deadline_ms": NEVER_S * 1e3,
+                "recommendations_topic": LISTS,
+            },
+            env_file=None,
         )
         self.path = EventPath(
-            decoders={"clicks": serde.decode_item_action, "searches": serde.decode_search},
+            settings=settings,
             serving=Serving(Servable(cast("Bundle", self.script), live, engine(live), self.scoring)),
             profiles=cast("Any", self.table),
             trending=self.trending,
-            producer=producer,
-            dead_letters=DeadLetters(producer, self.metrics, LETTERS),
-            checkpoint=checkpoint,
+            delivery=delivery,
+            checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
             behaviour=BehaviourPath(
-                sessions=RecentSessions(),
-                producer=producer,
-                item_pairs_topic="item-pairs",
-                sessions_topic="sessions",
-                partitions=2,
-                acknowledge=lambda _: None,
+                settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
             ),
             metrics=self.metrics,
-            recommendations_topic=LISTS,
-            partitions=2,
-            batch_size=8,
-            deadline_s=NEVER_S,
         )
 
     def _acknowledge(self, messages: Sequence[Message]) -> None:
         self.acknowledged += [(message.partition, message.offset) for message in messages]
 
     def deadline(self, seconds: float) -> None:
-        object.__setattr__(self.path, "deadline_s", seconds)
+        self.path.settings = self.path.settings.model_copy(update={"scoring_deadline_ms": seconds * 1e3})
 
     async def takes(self, *messages: Message) -> None:
         """Put messages in, to be one batch if nothing is under way."""
