@@ -189,7 +189,7 @@ class Servables:
             bundle=bundle,
             live=live,
             engine=engine(settings, bundle, live),
-            scoring=Scoring(bundle, ranks, metrics, self.thread, vectors),
+            scoring=Scoring(bundle, ranks, self.thread, vectors),
         )
 
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from inference.bundle import Bundle, load_bundle
-from inference.errors import BundleError
+from inference.errors import BundleError, InferenceError
 from streams.contracts.messages import ModelPin
 from streams.parts import load_model
 from streams.serving.folders import ModelFolders, home_at
@@ -47,7 +47,7 @@ class BundleStore(ModelFolders):
             if model is not None and (self.home is None or model != self.home.model):
                 try:
                     return self.load(model)
-                except BundleError as error:
+                except (InferenceError, OSError) as error:
                     log.error(  # noqa: TRY400 - the text is enough
                         "model %s %s cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: %s",
                         model.name, model.version, error,

@@ -96,7 +96,8 @@ class Broadcasts:
         item = serde.decode_keyed_item_vector(record.key, record.value)
         for servable in self.serving.servables:
             servable.live.apply(record.key.decode(), item, record.partition)
-        self.catalogue_as_of = record.timestamp / 1000
+        # Partitions are read in turn, so an older record may follow. The first record replaces NaN: NaN is not larger.
+        self.catalogue_as_of = max(record.timestamp / 1000, self.catalogue_as_of)
 
     def _neighbours(self, record: ConsumerRecord) -> None:
         self.learning.add(record.topic, serde.decode_neighbours(record.value))

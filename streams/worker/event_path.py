@@ -7,6 +7,7 @@ the results of the former batch. The functions are in the order of the path.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -223,8 +224,9 @@ class EventPath:
         """Compose and serialise the lists."""
         processing.answers = processing.servable.engine.compose(folded, lists, [datetime.now(UTC)] * len(lists))
         processing.values = [serde.encode_json(answer) for answer in processing.answers]
-        if lists.fallback:
-            self.metrics.fallbacks.labels(lists.fallback).inc(len(processing.answers))
+        for fallback, number in Counter(answer.fallback for answer in processing.answers).items():
+            if fallback is not None:
+                self.metrics.fallbacks.labels(fallback).inc(number)
 
     # Event loop
 

@@ -196,6 +196,7 @@ def encoded(record: ItemVector, *, required: bool = False) -> bytes:
         raise InvalidEvent("unencodable", "$", "required a text that the model can encode")
     data = serde.encode_msgpack(record)
     if len(data) > LARGEST_MESSAGE:
+        log.warning("an item's record is too large for a second vector: it is not served by a model of another space")
         only = msgspec.structs.replace(record, also=dict.fromkeys(record.also, UNENCODABLE))
         data = serde.encode_msgpack(only)
     if len(data) > LARGEST_MESSAGE:

@@ -126,10 +126,24 @@ class Worker:
 
 
 def partitions_text(partitions: Iterable[TP]) -> str:
-    """Return partitions by topic, without changelogs: `clicks 0 1 2, searches 0 1 2`."""
+    """Return partitions by topic, without changelogs: `clicks 0-2, searches 0-2`."""
     of_topic: dict[str, list[int]] = defaultdict(list)
     for tp in partitions:
         if not tp.topic.endswith("-changelog"):
             of_topic[tp.topic].append(tp.partition)
-    text = (f"{topic} {' '.join(map(str, sorted(numbers)))}" for topic, numbers in sorted(of_topic.items()))
-    return ", ".join(text) or "none"
+    return ", ".join(f"{topic} {ranges(numbers)}" for topic, numbers in sorted(of_topic.items())) or "none"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers in ascending order with runs abbreviated.
+
+    >>> ranges([5, 0, 1, 2, 7])
+    '0-2 5 7'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -117,7 +117,6 @@ class Maker:
             scoring=Scoring(
                 bundle,
                 Recommender(catalogue, bundle.scorer, sources),
-                self.metrics,
                 self.thread,
                 OrderedDict(),
             ),

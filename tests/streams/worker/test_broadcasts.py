@@ -11,10 +11,11 @@ import pytest
 
 from inference.types import ItemNeighbours, SessionItems
 from streams.contracts import serde
-from streams.contracts.messages import ModelPin
+from streams.contracts.messages import ItemVector, ModelPin
 from streams.serving.pins import SERVING_SLOT
 from streams.settings import load_settings
 from streams.worker.broadcasts import Broadcasts
+from tests.streams.shoppers import DIM, item_of
 
 
 @pytest.fixture
@@ -55,6 +56,15 @@ def test_an_unreadable_record_is_logged_with_its_place_and_skipped(
         broadcasts.apply(record(topic, b"key", b"\xc1 secret"))
     assert f"{topic}-0@7 is skipped" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_the_catalogue_is_as_new_as_its_newest_record(broadcasts: Broadcasts) -> None:
+    item = ItemVector(item=item_of("i1"), space="m/1", text_hash=1, vector=b"\0" * DIM)
+    for at_ms in (2_000, 9_000, 4_000):
+        newer = record("item-vectors", b"i1", serde.encode_msgpack(item))
+        newer.timestamp = at_ms
+        broadcasts.apply(newer)
+    assert broadcasts.catalogue_as_of == 9.0
 
 
 def test_the_reader_reads_every_partition(broadcasts: Broadcasts) -> None:

@@ -111,7 +111,6 @@ class Bench:
         self.scoring = Scoring(
             cast("Bundle", self.script),
             Recommender(Catalogue(DIM), self.script, [cast("Any", self.script)]),
-            self.metrics,
             scorer_thread(1),
         )
         delivery = Delivery(cast("Any", self.producer), self.metrics, LETTERS)
@@ -286,6 +285,16 @@ async def test_a_search_that_cannot_be_encoded_goes_on_without_its_vector_and_co
     assert {user: answer.fallback for user, answer in answers.items()} == {"u": "encoding_failed", "v": None, "w": None}
     assert bench.script.encoded == ["boots"]
     assert bench.counted("fallbacks_total", reason="encoding_failed") == 1
+
+
+async def test_a_late_list_of_a_search_that_cannot_be_encoded_counts_once(bench: Bench) -> None:
+    bench.script.hang_in = "retrieve"
+    bench.deadline(SOON_S)
+    await bench.takes(*messages([search("unspeakable")]))
+    (answer,) = await bench.lists(1)
+    assert answer.fallback == "deadline_exceeded"
+    assert bench.counted("fallbacks_total", reason="deadline_exceeded") == 1
+    assert bench.counted("fallbacks_total", reason="encoding_failed") == 0
 
 
 async def test_the_events_of_a_shopper_are_folded_in_their_order_and_only_the_last_profile_is_logged(
