@@ -51,10 +51,10 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     """Wire a worker that serves `bundle` until another bundle of `store` replaces it."""
     health = Health(model_verified=True)  # loading a bundle verifies it
     app = faust_app(settings, metrics, health)
-    producer = BatchProducer(client_options(settings), linger_ms=settings.producer_linger_ms)
-    dead_letters = DeadLetters(producer, metrics, settings.dead_letters_topic)
+    producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
+    dead_letters = DeadLetters(producer, metrics, settings.topics.dead_letters)
     trending = trending_counts(settings)
-    thread = scorer_thread(settings.scorer_threads)
+    thread = scorer_thread(settings.model.scorer_threads)
     behaviour = behaviour_known(settings)
     seen: set[int] = set()
     servables = Servables(settings, behaviour, seen, metrics, thread)
@@ -63,15 +63,15 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     behaviour_path = BehaviourPath(
         sessions=RecentSessions(),
         producer=producer,
-        item_pairs_topic=settings.item_pairs_topic,
-        sessions_topic=settings.sessions_topic,
-        partitions=settings.partitions,
+        item_pairs_topic=settings.topics.item_pairs,
+        sessions_topic=settings.topics.sessions,
+        partitions=settings.topics.partitions,
         acknowledge=app.acknowledge,
     )
     events, items, pairs = (
         Checkpoint[Message](limit, acknowledge=acknowledge, on_error=app.crash_soon)
         for limit, acknowledge in (
-            (settings.max_in_flight, behaviour_path.answered),
+            (settings.latency.max_in_flight, behaviour_path.answered),
             (ITEMS_IN_FLIGHT, app.acknowledge),
             (2 * PENDING_PAIRS, app.acknowledge),
         )
@@ -88,7 +88,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         renew=renewal_due.set,
         popularity=trending.popularity,
         metrics=metrics,
-        follows_folder=settings.model_watch_seconds > 0,
+        follows_folder=settings.model.watch_seconds > 0,
         home=store.home,
     )
     return Worker(
@@ -96,8 +96,8 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         app=app,
         events=EventPath(
             decoders={
-                settings.clicks_topic: serde.decode_item_action,
-                settings.searches_topic: serde.decode_search,
+                settings.topics.clicks: serde.decode_item_action,
+                settings.topics.searches: serde.decode_search,
             },
             serving=serving,
             profiles=tables[PROFILES],
@@ -107,10 +107,10 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             checkpoint=events,
             behaviour=behaviour_path,
             metrics=metrics,
-            recommendations_topic=settings.recommendations_topic,
-            partitions=settings.partitions,
-            batch_size=min(settings.batch_max_size, settings.max_in_flight),
-            deadline_s=settings.scoring_deadline_ms / 1e3,
+            recommendations_topic=settings.topics.recommendations,
+            partitions=settings.topics.partitions,
+            batch_size=min(settings.latency.batch_max_size, settings.latency.max_in_flight),
+            deadline_s=settings.latency.scoring_deadline_ms / 1e3,
         ),
         items=ItemPath(
             serving=serving,
@@ -118,7 +118,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             dead_letters=dead_letters,
             checkpoint=items,
             metrics=metrics,
-            item_vectors_topic=settings.item_vectors_topic,
+            item_vectors_topic=settings.topics.item_vectors,
         ),
         pairs=PairPath(
             table=tables[PAIRS],
@@ -127,7 +127,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             dead_letters=dead_letters,
             checkpoint=pairs,
             metrics=metrics,
-            item_neighbours_topic=settings.item_neighbours_topic,
+            item_neighbours_topic=settings.topics.item_neighbours,
             full=PENDING_PAIRS,
             crash=app.crash_soon,
         ),
@@ -139,8 +139,8 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
             thread=thread,
             metrics=metrics,
             decoders={
-                settings.item_neighbours_topic: serde.decode_neighbours,
-                settings.sessions_topic: serde.decode_session,
+                settings.topics.item_neighbours: serde.decode_neighbours,
+                settings.topics.sessions: serde.decode_session,
             },
         ),
         serving=serving,
@@ -192,13 +192,13 @@ class Servables:
 
 def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
     """Make the Faust app, which consumes in a group and commits. It has no web server and creates no topics."""
-    directory = settings.data_dir / "faust"
+    directory = settings.state.data_dir / "faust"
     directory.mkdir(parents=True, exist_ok=True)
     return WorkerApp(
-        settings.app_id,
-        restorer=BulkRestorer(client_options(settings)),
-        broker=broker_url(settings),
-        broker_credentials=broker_credentials(settings),
+        settings.kafka.app_id,
+        restorer=BulkRestorer(client_options(settings.kafka)),
+        broker=broker_url(settings.kafka),
+        broker_credentials=broker_credentials(settings.kafka),
         datadir=str(directory),
         store="memory://",
         monitor=WorkerMonitor(metrics, health),
@@ -210,13 +210,13 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
         web_tables_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
-        topic_partitions=settings.partitions,
+        topic_partitions=settings.topics.partitions,
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
-        broker_commit_interval=settings.commit_interval_seconds,
-        broker_session_timeout=settings.session_timeout_seconds,
-        broker_request_timeout=max(90.0, settings.session_timeout_seconds + 1),  # Faust requires a longer one
-        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        broker_commit_interval=settings.state.commit_interval_seconds,
+        broker_session_timeout=settings.kafka.session_timeout_seconds,
+        broker_request_timeout=max(90.0, settings.kafka.session_timeout_seconds + 1),  # Faust requires a longer one
+        broker_heartbeat_interval=settings.kafka.session_timeout_seconds / 5,
         stream_recovery_delay=0.0,
         recovery_consistency_check=False,
     )
@@ -224,10 +224,12 @@ def faust_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp
 
 def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer) -> dict[str, StateTable]:
     """Add the tables to the app and return them by name. They share one block cache."""
-    cache = shared_cache(settings.rocksdb_block_cache_mb << 20)
+    cache = shared_cache(settings.state.rocksdb_block_cache_mb << 20)
     tables = {}
     for name in TABLES:
-        options = StoreOptions(settings.data_dir / name, cache, settings.rocksdb_write_buffer_mb << 20)
-        tables[name] = StateTable(app, name=name, partitions=settings.partitions, options=options, producer=producer)
+        options = StoreOptions(settings.state.data_dir / name, cache, settings.state.rocksdb_write_buffer_mb << 20)
+        tables[name] = StateTable(
+            app, name=name, partitions=settings.topics.partitions, options=options, producer=producer
+        )
         app.tables.add(tables[name])
     return tables

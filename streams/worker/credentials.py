@@ -6,23 +6,23 @@ import ssl
 
 from faust import SASLCredentials, SSLCredentials
 
-from streams.broker_settings import BrokerSettings
 from streams.kafka.clients import tls_context
+from streams.settings_groups import Kafka
 
 
-def broker_url(settings: BrokerSettings) -> str:
+def broker_url(kafka: Kafka) -> str:
     """Return all brokers as one Faust address: `kafka://a:9092;kafka://b:9092`."""
-    return ";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(","))
+    return ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers.split(","))
 
 
-def broker_credentials(settings: BrokerSettings) -> SASLCredentials | SSLCredentials | None:
+def broker_credentials(kafka: Kafka) -> SASLCredentials | SSLCredentials | None:
     """Return Faust's credentials, or None if the brokers require none."""
-    context: ssl.SSLContext | None = tls_context(settings)
-    if settings.uses_sasl:
+    context: ssl.SSLContext | None = tls_context(kafka)
+    if kafka.uses_sasl:
         return SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
-            mechanism=settings.sasl_mechanism,
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+            mechanism=kafka.sasl_mechanism,
             ssl_context=context,
         )
     return SSLCredentials(context) if context is not None else None

@@ -132,9 +132,9 @@ class Worker:
     def __post_init__(self) -> None:
         app, settings = self.app, self.settings
         app.prepare, app.drain = self._prepare, self._drain
-        sources = app.topic(settings.clicks_topic, settings.searches_topic, key_type=bytes, value_type=bytes)
-        items = app.topic(settings.items_topic, key_type=bytes, value_type=bytes)
-        pairs = app.topic(settings.item_pairs_topic, key_type=bytes, value_type=bytes)
+        sources = app.topic(settings.topics.clicks, settings.topics.searches, key_type=bytes, value_type=bytes)
+        items = app.topic(settings.topics.items, key_type=bytes, value_type=bytes)
+        pairs = app.topic(settings.topics.item_pairs, key_type=bytes, value_type=bytes)
         # Each partition has its own agent, and an agent that fails stops the worker.
         options = {"isolated_partitions": True, "supervisor_strategy": CrashingSupervisor}
         app.agent(sources, name="interactions", **options)(self._agent(self.events.checkpoint))
@@ -142,8 +142,8 @@ class Worker:
         app.agent(pairs, name="pairs", **options)(self._agent(self.pairs.checkpoint))
         app.task(self._serve)
         self.metrics.catalogue_freshness.set_function(lambda: time() - self._catalogue_as_of)
-        app.timer(settings.trending_interval_seconds)(self._publish_trending)
-        app.timer(settings.behaviour_interval_seconds)(self._publish_behaviour)
+        app.timer(settings.learning.trending_interval_seconds)(self._publish_trending)
+        app.timer(settings.learning.behaviour_interval_seconds)(self._publish_behaviour)
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)
@@ -161,11 +161,11 @@ class Worker:
         self.app.add_future(self._guarded(self.watch.pulse()))
         await self.producer.start()
         reader = BroadcastReader(
-            options=client_options(self.settings),
+            options=client_options(self.settings.kafka),
             partitions=self._broadcast_partitions(),
             apply=self._apply_broadcast,
             flush=self._flush_broadcast,
-            newest={self.settings.sessions_topic: RECORDS_A_SESSION * self.settings.sessions_kept},
+            newest={self.settings.topics.sessions: RECORDS_A_SESSION * self.settings.learning.sessions_kept},
         )
         for work in (reader.run(), self.events.run(), self.items.run(), self.pairs.run()):
             self._running.append(self.app.add_future(self._guarded(work)))
@@ -183,7 +183,7 @@ class Worker:
     async def _serve(self) -> None:
         """Follow the wanted model and encode items of assigned partitions, until cancelled."""
         self.app.add_future(self._guarded(self.swap.run()))
-        if every_s := self.settings.model_watch_seconds:
+        if every_s := self.settings.model.watch_seconds:
             self.app.add_future(self._guarded(self.swap.watch(every_s)))
         while True:
             # Check after each assignment: the former owner may not have encoded everything.
@@ -195,9 +195,11 @@ class Worker:
     def _broadcast_partitions(self) -> list[TopicPartition]:
         # The partition counts were checked at the start. A consumer would first have to fetch them.
         settings = self.settings
-        sharded = [settings.item_vectors_topic, settings.item_neighbours_topic]
-        single = [settings.models_topic, settings.trending_topic, settings.sessions_topic]
-        partitions = [TopicPartition(topic, number) for topic in sharded for number in range(settings.partitions)]
+        sharded = [settings.topics.item_vectors, settings.topics.item_neighbours]
+        single = [settings.topics.models, settings.topics.trending, settings.topics.sessions]
+        partitions = [
+            TopicPartition(topic, number) for topic in sharded for number in range(settings.topics.partitions)
+        ]
         return [*partitions, *(TopicPartition(topic, 0) for topic in single)]
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
@@ -218,9 +220,9 @@ class Worker:
     def _apply_record(self, record: ConsumerRecord) -> None:
         if self.learning.takes(record.topic):
             self.learning.apply(record)
-        elif record.topic == self.settings.trending_topic:
+        elif record.topic == self.settings.topics.trending:
             self.trending.restore(serde.decode_trending(record.value))
-        elif record.topic == self.settings.models_topic:
+        elif record.topic == self.settings.topics.models:
             if record.key == SERVING_SLOT:
                 self.swap.pin(serde.decode_model_pin(record.value))
         else:
@@ -240,7 +242,7 @@ class Worker:
         """Publish the trends of the owned partitions, and update the popularity that lists read."""
         for snapshot in self.trending.take_changed():
             key, value = str(snapshot.partition).encode(), serde.encode_msgpack(snapshot)
-            await (await self.producer.send(self.settings.trending_topic, key, value))
+            await (await self.producer.send(self.settings.topics.trending, key, value))
         await self._update_popularity()
 
     async def _publish_behaviour(self) -> None:
@@ -252,19 +254,19 @@ class Worker:
             await self.serving.now.set_popularity(self.trending.popularity())
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
-        self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.items_topic}
+        self._item_partitions = {tp.partition for tp in assigned if tp.topic == self.settings.topics.items}
         self.renewal_due.set()
         self.watch.assigned(assigned)
         self.health.partitions_assigned = True
 
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         for tp in revoked:
-            if tp.topic == self.settings.clicks_topic:
+            if tp.topic == self.settings.topics.clicks:
                 self.trending.release(tp.partition)
 
     async def _drain(self) -> bool:
         checkpoints = (self.events.checkpoint, self.items.checkpoint, self.pairs.checkpoint)
-        timeout = self.settings.shutdown_drain_seconds
+        timeout = self.settings.state.shutdown_drain_seconds
         ends = (self.events.checkpoint.drain(timeout), self.items.checkpoint.drain(timeout), self.pairs.drain(timeout))
         drained = await asyncio.gather(*ends)
         # An event leaves its checkpoint when its list and profile are delivered. `behaviour.publish` sends its
