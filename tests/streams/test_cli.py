@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 from importlib.metadata import version
 
 import click
@@ -10,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from inference.errors import BundleError
-from streams import cli
+from streams import cli, commands
 from streams.errors import ConfigurationError, TopicError
 
 HEAVY = {"aiokafka", "faust", "msgspec", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers"}
@@ -35,6 +37,16 @@ def test_each_command_has_help_with_an_example_and_the_summary_of_the_list(name:
     command = cli.cli.get_command(click.Context(cli.cli), name)
     assert command is not None
     assert command.get_short_help_str(limit=200).rstrip(".") == cli.COMMANDS[name].rstrip(".")
+
+
+def test_each_row_has_a_module_and_each_command_has_a_row() -> None:
+    assert list(cli.COMMANDS) == COMMANDS
+    defined = set()
+    for module in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
+        name = module.name.rpartition(".")[2]
+        if isinstance(getattr(import_module(module.name), name, None), click.Command):
+            defined.add(name.replace("_", "-"))
+    assert defined == set(cli.COMMANDS)
 
 
 def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
