@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from inference.errors import BundleError
-from streams import cli, commands
+from streams import cli
 from streams.errors import ConfigurationError, TopicError
 
 HEAVY = {"aiokafka", "faust", "msgspec", "numpy", "onnxruntime", "pydantic", "rich", "tokenizers"}
@@ -41,11 +41,13 @@ def test_each_command_has_help_with_an_example_and_the_summary_of_the_list(name:
 
 def test_each_row_has_a_module_and_each_command_has_a_row() -> None:
     assert list(cli.COMMANDS) == COMMANDS
+    found = [cli.cli.get_command(click.Context(cli.cli), name) for name in COMMANDS]
+    packages = {command.callback.__module__.rpartition(".")[0] for command in found if command and command.callback}
     defined = set()
-    for module in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
-        name = module.name.rpartition(".")[2]
-        if isinstance(getattr(import_module(module.name), name, None), click.Command):
-            defined.add(name.replace("_", "-"))
+    for package in packages:
+        for _, name, _ in pkgutil.iter_modules(import_module(package).__path__):
+            if isinstance(getattr(import_module(f"{package}.{name}"), name, None), click.Command):
+                defined.add(name.replace("_", "-"))
     assert defined == set(cli.COMMANDS)
 
 
