@@ -49,7 +49,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     """Wire a worker that serves `bundle` until another bundle of `store` replaces it."""
     health = Health(model_verified=True)  # loading a bundle verifies it
     app = worker_app(settings, metrics, health)
-    producer = BatchProducer(client_options(settings), linger_ms=settings.producer_linger_ms)
+    producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
     tables = add_tables(app, settings, producer)
     servables = Servables(settings, metrics)
     serving = Serving(servables.make(bundle))
@@ -59,9 +59,9 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         producer=producer,
         serving=serving,
         health=health,
-        topic=settings.trending_topic,
+        topic=settings.topics.trending,
     )
-    delivery = Delivery(producer, metrics, settings.dead_letters_topic)
+    delivery = Delivery(producer, metrics, settings.topics.dead_letters)
     paths = make_paths(app, settings, tables, serving, trends, delivery)
     store = store or BundleStore.of(settings)
     swap = ModelSwap(
@@ -71,7 +71,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         renew=paths.items.renew_soon,
         popularity=trends.trending.popularity,
         metrics=metrics,
-        follows_folder=settings.model_watch_seconds > 0,
+        follows_folder=settings.model.watch_seconds > 0,
     )
     broadcasts = Broadcasts(
         settings=settings,
@@ -131,7 +131,9 @@ def make_paths(
         trending=trends.trending,
         behaviour=behaviour,
         # An answered event is acknowledged by the behaviour path, which still has to publish its transition.
-        checkpoint=Checkpoint[Message](settings.max_in_flight, acknowledge=behaviour.answered, on_error=app.crash_soon),
+        checkpoint=Checkpoint[Message](
+            settings.latency.max_in_flight, acknowledge=behaviour.answered, on_error=app.crash_soon
+        ),
         delivery=delivery,
         metrics=metrics,
     )
@@ -140,7 +142,7 @@ def make_paths(
         checkpoint=Checkpoint[Message](ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.crash_soon),
         delivery=delivery,
         metrics=metrics,
-        item_vectors_topic=settings.item_vectors_topic,
+        item_vectors_topic=settings.topics.item_vectors,
     )
     pairs = PairPath(
         table=tables[PAIRS],
@@ -148,7 +150,7 @@ def make_paths(
         checkpoint=Checkpoint[Message](2 * PENDING_PAIRS, acknowledge=app.acknowledge, on_error=app.crash_soon),
         delivery=delivery,
         metrics=metrics,
-        item_neighbours_topic=settings.item_neighbours_topic,
+        item_neighbours_topic=settings.topics.item_neighbours,
         full=PENDING_PAIRS,
         crash=app.crash_soon,
     )
@@ -171,7 +173,7 @@ class Servables:
     seen: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.thread = scorer_thread(self.settings.scorer_threads)
+        self.thread = scorer_thread(self.settings.model.scorer_threads)
         self.behaviour = behaviour_known(self.settings)
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
@@ -195,10 +197,12 @@ class Servables:
 
 def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer) -> dict[str, StateTable]:
     """Add the tables to the app and return them by name. They share one block cache."""
-    cache = shared_cache(settings.rocksdb_block_cache_mb << 20)
+    cache = shared_cache(settings.state.rocksdb_block_cache_mb << 20)
     tables = {}
     for name in TABLES:
-        options = StoreOptions(settings.data_dir / name, cache, settings.rocksdb_write_buffer_mb << 20)
-        tables[name] = StateTable(app, name=name, partitions=settings.partitions, options=options, producer=producer)
+        options = StoreOptions(settings.state.data_dir / name, cache, settings.state.rocksdb_write_buffer_mb << 20)
+        tables[name] = StateTable(
+            app, name=name, partitions=settings.topics.partitions, options=options, producer=producer
+        )
         app.tables.add(tables[name])
     return tables

@@ -68,8 +68,8 @@ class Metrics:
         self._runtime()
 
     def _events(self, settings: Settings) -> None:
-        topics = settings.group_topics
-        learned = (settings.item_neighbours_topic, settings.sessions_topic)
+        topics = settings.topics.consumed
+        learned = (settings.topics.item_neighbours, settings.topics.sessions)
         reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
         self.events = self._counter("events", "Messages processed, by outcome", topic=topics, outcome=OUTCOMES)
         self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", reason=reasons)
@@ -82,7 +82,7 @@ class Metrics:
             "consumer_lag_seconds", "Age of the oldest message that waits or is in flight", topic=topics
         )
         for topic in topics:
-            self.partitions.labels(topic).set(settings.partitions)
+            self.partitions.labels(topic).set(settings.topics.partitions)
 
     def _lists(self) -> None:
         triggers = [str(kind.__struct_config__.tag) for kind in get_args(Interaction)]

@@ -81,7 +81,7 @@ def train_ranker(
     judged, ranker = _fit(shops, held_out, decay, units, seed)
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": judged}) + "\n")
     click.echo(calibration(late, judged) + "\n")
-    with_ranker(settings.model_path, output, to_onnx(ranker))
+    with_ranker(settings.model.path, output, to_onnx(ranker))
     click.echo(f"{output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
 

@@ -12,17 +12,17 @@ from typing import TextIO
 
 import click
 
-from streams.commands.options import with_settings
+from streams.commands.options import broker_option, overrides
 from streams.errors import ConfigurationError, TopicError
 from streams.logs import configure
-from streams.settings import Settings
+from streams.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
 
 @click.command(epilog="Example: intentstream worker --broker localhost:9092")
-@with_settings
-def worker(settings: Settings) -> None:
+@broker_option
+def worker(bootstrap_servers: str | None) -> None:
     """Run one worker: interactions in, recommendations out.
 
     Two workers on one machine need two INTENTSTREAM_DATA_DIR and two INTENTSTREAM_METRICS_PORT.
@@ -30,7 +30,11 @@ def worker(settings: Settings) -> None:
     """
     # Faust installs its own SIGTERM handler when it runs. Until then no event is in flight.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    configure(settings.log_level, settings.log_format)
+    warnings: list[str] = []
+    settings = load_settings(overrides(bootstrap_servers=bootstrap_servers), warn=warnings.append)
+    configure(settings.ops.log_level, settings.ops.log_format)
+    for sentence in warnings:
+        log.warning("%s", sentence)
 
     from streams.app import build
     from streams.kafka.topics import check
@@ -47,20 +51,19 @@ def worker(settings: Settings) -> None:
         raise TopicError(f"{told}; `intentstream topics create` creates the missing topics")
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
-    held = hold(settings.data_dir)
+    held = hold(settings.state.data_dir)
     compile_kernels(settings)
     metrics = Metrics(settings)
     store = BundleStore.of(settings)
     bundle = store.first(loop.run_until_complete(pinned_model(settings)))
-    log.info(
-        "starting: intentstream %s, model %s %s on %s, %s partitions, state in %s",
-        version("intentstream"), bundle.name, bundle.version, bundle.provider, settings.partitions, settings.data_dir,
-    )  # fmt: skip
+    model = f"{bundle.name} {bundle.version} on {bundle.provider}"
+    release, directory = version("intentstream"), settings.state.data_dir
+    log.info("starting: intentstream %s, model %s, state in %s", release, model, directory)
     worker = build(settings, bundle, metrics, store)
-    if settings.metrics_port:
-        address = f"{settings.metrics_host}:{settings.metrics_port}"
+    if settings.http.port:
+        address = f"{settings.http.host}:{settings.http.port}"
         try:
-            serve(metrics.registry, worker.health, settings.metrics_host, settings.metrics_port)
+            serve(metrics.registry, worker.health, settings.http.host, settings.http.port)
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
     with held:
@@ -74,7 +77,7 @@ def compile_kernels(settings: Settings) -> None:
     def tell(number: int, of: int, seconds: float) -> None:
         log.info("kernel %s of %s compiled for this processor in %.1f s", number, of, seconds)
 
-    done = prepare(settings.data_dir, tell)
+    done = prepare(settings.state.data_dir, tell)
     log.info("kernels: %s compiled, %s loaded, %.1f s", done.compiled, done.cached, done.seconds)
 
 

@@ -24,12 +24,12 @@ class BundleStore(ModelFolders):
     @classmethod
     def of(cls, settings: Settings) -> BundleStore:
         """Return the bundles that the settings name."""
-        return cls(settings.model_dir, home_at(settings.model_path), settings=settings)
+        return cls(settings.model.directory, home_at(settings.model.path), settings=settings)
 
     def load(self, model: ModelPin) -> Bundle:
         """Load and verify a bundle. Raises BundleError, ProviderError."""
         path, settings = self.path(model), self.settings
-        bundle = load_bundle(path, providers=settings.execution_providers, threads=settings.scorer_threads)
+        bundle = load_bundle(path, providers=settings.model.execution_providers, threads=settings.model.scorer_threads)
         if (bundle.name, bundle.version) != (model.name, model.version):
             required = f"the bundle of {model.name} {model.version}"
             raise BundleError(f"{path}: required {required}, got {bundle.name} {bundle.version} in its manifest")
@@ -41,7 +41,7 @@ class BundleStore(ModelFolders):
         If the pinned or newest one cannot be loaded, the error is logged. Errors of the last one are raised.
         """
         wished = [pinned]
-        if pinned is None and self.settings.model_watch_seconds:
+        if pinned is None and self.settings.model.watch_seconds:
             wished.append(self.newest())
         for model in wished:
             if model is not None and (self.home is None or model != self.home.model):

@@ -55,7 +55,7 @@ class BehaviourPath:
         for session in sessions:
             self.sessions.observe(session)
         for transition in transitions:
-            partition = partition_of(transition.item_id.encode(), self.settings.partitions)
+            partition = partition_of(transition.item_id.encode(), self.settings.topics.partitions)
             self._transitions.setdefault(partition, []).append(transition)
 
     def answered(self, messages: Sequence[Message]) -> None:
@@ -77,9 +77,9 @@ class BehaviourPath:
             for partition, of_partition in transitions.items():
                 parts = (of_partition[start : start + TOGETHER] for start in range(0, len(of_partition), TOGETHER))
                 records = [(None, serde.encode_msgpack(part)) for part in parts]
-                deliveries += await self.delivery.send_all(self.settings.item_pairs_topic, partition, records)
+                deliveries += await self.delivery.send_all(self.settings.topics.item_pairs, partition, records)
             records = list(map(record, changed))
-            deliveries += await self.delivery.send_all(self.settings.sessions_topic, PARTITION, records)
+            deliveries += await self.delivery.send_all(self.settings.topics.sessions, PARTITION, records)
             await asyncio.gather(*deliveries)
             self.acknowledge(answered)
 

@@ -53,27 +53,27 @@ class Broadcasts:
     _topics: dict[str, Broadcast] = field(init=False)
 
     def __post_init__(self) -> None:
-        settings, everywhere = self.settings, self.settings.partitions
+        settings, everywhere = self.settings, self.settings.topics.partitions
         # The partition counts were checked at the start. A consumer would first have to fetch them.
         self._topics = {
-            settings.item_vectors_topic: Broadcast(everywhere, self._item_vector),
-            settings.item_neighbours_topic: Broadcast(everywhere, self._neighbours),
-            settings.sessions_topic: Broadcast(1, self._session),
-            settings.trending_topic: Broadcast(1, self._trends),
-            settings.models_topic: Broadcast(1, self._pin),
+            settings.topics.item_vectors: Broadcast(everywhere, self._item_vector),
+            settings.topics.item_neighbours: Broadcast(everywhere, self._neighbours),
+            settings.topics.sessions: Broadcast(1, self._session),
+            settings.topics.trending: Broadcast(1, self._trends),
+            settings.topics.models: Broadcast(1, self._pin),
         }
 
     def reader(self) -> BroadcastReader:
         """Return a reader of all topics that applies their records here."""
         settings = self.settings
         return BroadcastReader(
-            options=client_options(settings),
+            options=client_options(settings.kafka),
             partitions=[
                 TopicPartition(name, n) for name, topic in self._topics.items() for n in range(topic.partitions)
             ],
             apply=self.apply,
             flush=self.flush,
-            newest={settings.sessions_topic: RECORDS_A_SESSION * settings.sessions_kept},
+            newest={settings.topics.sessions: RECORDS_A_SESSION * settings.learning.sessions_kept},
         )
 
     def apply(self, record: ConsumerRecord) -> None:

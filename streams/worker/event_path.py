@@ -97,8 +97,8 @@ class EventPath:
     def __post_init__(self) -> None:
         settings = self.settings
         self._decoders = {
-            settings.clicks_topic: serde.decode_item_action,
-            settings.searches_topic: serde.decode_search,
+            settings.topics.clicks: serde.decode_item_action,
+            settings.topics.searches: serde.decode_search,
         }
 
     async def run(self) -> None:
@@ -110,12 +110,14 @@ class EventPath:
     async def _process_all(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = await self.checkpoint.take(min(self.settings.batch_max_size, self.settings.max_in_flight))
+            batch = await self.checkpoint.take(
+                min(self.settings.latency.batch_max_size, self.settings.latency.max_in_flight)
+            )
             # No await between the choice of the servable and the submission to the thread. So batches reach the thread
             # in the order in which they were taken, and no profile goes back to the former model's vector space.
             processing = Processing(batch, self.serving.now)
             in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
-            deadline_s = self.settings.scoring_deadline_ms / 1e3
+            deadline_s = self.settings.latency.scoring_deadline_ms / 1e3
             await asyncio.wait({in_thread}, timeout=deadline_s - (monotonic() - batch.taken_s))
             # The thread may finish while the event loop answers. `Pass.give_up` decides under its lock, so a batch gets
             # its lists once.
@@ -253,7 +255,7 @@ class EventPath:
 
     async def _produce(self, processing: Processing) -> None:
         """Send a batch's results. Its messages are acknowledged after the brokers have everything."""
-        began, folded, topic = perf_counter(), processing.folded, self.settings.recommendations_topic
+        began, folded, topic = perf_counter(), processing.folded, self.settings.topics.recommendations
         deliveries = [await self.delivery.refuse(message, refusal) for message, refusal in processing.refused]
         if folded is not None:
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
@@ -271,7 +273,9 @@ class EventPath:
     def _by_user(self, messages: Sequence[Message], values: Sequence[bytes]) -> dict[int, list[Record]]:
         records: dict[int, list[Record]] = {}
         for message, value in zip(messages, values, strict=True):
-            records.setdefault(partition_of(message.key, self.settings.partitions), []).append((message.key, value))
+            records.setdefault(partition_of(message.key, self.settings.topics.partitions), []).append(
+                (message.key, value)
+            )
         return records
 
     def _delivered(self, processing: Processing, began: float) -> None:

@@ -53,12 +53,12 @@ class Worker:
         """Add the agents, timers and life-cycle hooks to Faust's app."""
         app, settings, paths = self.app, self.settings, self.paths
         app.prepare, app.drain = self._prepare, self._drain
-        app.read("interactions", [settings.clicks_topic, settings.searches_topic], paths.events.checkpoint)
-        app.read("items", [settings.items_topic], paths.items.checkpoint)
-        app.read("pairs", [settings.item_pairs_topic], paths.pairs.checkpoint)
+        app.read("interactions", [settings.topics.clicks, settings.topics.searches], paths.events.checkpoint)
+        app.read("items", [settings.topics.items], paths.items.checkpoint)
+        app.read("pairs", [settings.topics.item_pairs], paths.pairs.checkpoint)
         app.task(self._serve)
-        app.timer(settings.trending_interval_seconds)(paths.trends.publish)
-        app.timer(settings.behaviour_interval_seconds)(paths.publish_behaviour)
+        app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
+        app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
         app.timer(SUMMARY_EVERY_S)(self._summarise(Summary(self.metrics)))
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
@@ -89,7 +89,7 @@ class Worker:
     async def _serve(self) -> None:
         """Follow the wanted model and encode items of assigned partitions, until cancelled."""
         self.app.run_guarded(self.swap.run())
-        if every_s := self.settings.model_watch_seconds:
+        if every_s := self.settings.model.watch_seconds:
             self.app.run_guarded(self.swap.watch(every_s))
         await self.paths.items.run_renewals()
 
@@ -101,7 +101,7 @@ class Worker:
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         log.info("partitions assigned: %s", partitions_text(assigned))
-        self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.items_topic})
+        self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
         self.state_metrics.assigned(assigned)
         self.health.partitions_assigned = True
 
@@ -109,13 +109,13 @@ class Worker:
         if revoked:
             log.info("partitions revoked: %s", partitions_text(revoked))
         for tp in revoked:
-            if tp.topic == self.settings.clicks_topic:
+            if tp.topic == self.settings.topics.clicks:
                 self.paths.trends.trending.release(tp.partition)
 
     async def _drain(self) -> bool:
         in_flight = sum(map(len, self.paths.checkpoints))
         log.info("draining: %s messages in flight", in_flight)
-        return await self.paths.drain(self.settings.shutdown_drain_seconds)
+        return await self.paths.drain(self.settings.state.shutdown_drain_seconds)
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.health.stopping = True

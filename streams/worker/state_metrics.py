@@ -106,7 +106,7 @@ class StateMetrics:
 
     def assigned(self, assigned: set[TP]) -> None:
         """Set the owned partitions of the agents' topics, and drop the metrics of lost ones."""
-        topics = self.settings.group_topics
+        topics = self.settings.topics.consumed
         owned = {tp for tp in assigned if tp.topic in topics}
         for tp in self._owned - owned:
             self.ends.forget(tp)
@@ -143,7 +143,7 @@ class StateMetrics:
             metrics.rocksdb_hits.labels(name).inc(figures.cache_hits - before.cache_hits)
             metrics.rocksdb_misses.labels(name).inc(figures.cache_misses - before.cache_misses)
             metrics.rocksdb_cache.set(figures.cache_bytes)
-        disk = shutil.disk_usage(self.settings.data_dir)
+        disk = shutil.disk_usage(self.settings.state.data_dir)
         metrics.data_free.set(disk.free)
         metrics.data_size.set(disk.total)
 
@@ -158,7 +158,7 @@ class StateMetrics:
         now, oldest = time(), self._oldest()
         if len(ends) == len(owned):
             self.metrics.lag_known.set(now)
-        ages = dict.fromkeys(self.settings.group_topics, 0.0)
+        ages = dict.fromkeys(self.settings.topics.consumed, 0.0)
         for tp in owned:
             if tp not in self._owned:
                 continue  # another worker took the partition during the request above

@@ -13,11 +13,11 @@ from faust import SASLCredentials, SSLCredentials
 from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
-from streams.broker_settings import BrokerSettings
 from streams.errors import StreamsError
 from streams.kafka.clients import client_options, tls_context
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.settings_groups import Kafka
 from streams.state.restore import BulkRestorer
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.faust.consumer import Consumer
@@ -109,13 +109,13 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
 
 def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
     """Make the Faust app, which consumes in a group and commits. It has no web server and creates no topics."""
-    directory = settings.data_dir / "faust"
+    directory = settings.state.data_dir / "faust"
     directory.mkdir(parents=True, exist_ok=True)
     return WorkerApp(
-        settings.app_id,
-        restorer=BulkRestorer(client_options(settings)),
-        broker=broker_url(settings),
-        broker_credentials=broker_credentials(settings),
+        settings.kafka.app_id,
+        restorer=BulkRestorer(client_options(settings.kafka)),
+        broker=broker_url(settings.kafka),
+        broker_credentials=broker_credentials(settings.kafka),
         datadir=str(directory),
         store="memory://",
         monitor=WorkerMonitor(metrics, health),
@@ -127,31 +127,31 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
         web_tables_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
-        topic_partitions=settings.partitions,
+        topic_partitions=settings.topics.partitions,
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
-        broker_commit_interval=settings.commit_interval_seconds,
-        broker_session_timeout=settings.session_timeout_seconds,
-        broker_request_timeout=max(90.0, settings.session_timeout_seconds + 1),  # Faust requires a longer one
-        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        broker_commit_interval=settings.state.commit_interval_seconds,
+        broker_session_timeout=settings.kafka.session_timeout_seconds,
+        broker_request_timeout=max(90.0, settings.kafka.session_timeout_seconds + 1),  # Faust requires a longer one
+        broker_heartbeat_interval=settings.kafka.session_timeout_seconds / 5,
         stream_recovery_delay=0.0,
         recovery_consistency_check=False,
     )
 
 
-def broker_url(settings: BrokerSettings) -> str:
+def broker_url(kafka: Kafka) -> str:
     """Return all brokers as one Faust address: `kafka://a:9092;kafka://b:9092`."""
-    return ";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(","))
+    return ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers.split(","))
 
 
-def broker_credentials(settings: BrokerSettings) -> SASLCredentials | SSLCredentials | None:
+def broker_credentials(kafka: Kafka) -> SASLCredentials | SSLCredentials | None:
     """Return Faust's credentials, or None if the brokers require none."""
-    context: ssl.SSLContext | None = tls_context(settings)
-    if settings.uses_sasl:
+    context: ssl.SSLContext | None = tls_context(kafka)
+    if kafka.uses_sasl:
         return SASLCredentials(
-            username=settings.sasl_username,
-            password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
-            mechanism=settings.sasl_mechanism,
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+            mechanism=kafka.sasl_mechanism,
             ssl_context=context,
         )
     return SSLCredentials(context) if context is not None else None

@@ -140,7 +140,7 @@ class Bench:
         self.acknowledged += [(message.partition, message.offset) for message in messages]
 
     def deadline(self, seconds: float) -> None:
-        self.path.settings = self.path.settings.model_copy(update={"scoring_deadline_ms": seconds * 1e3})
+        self.path.settings = self.path.settings.replace(scoring_deadline_ms=seconds * 1e3)
 
     async def takes(self, *messages: Message) -> None:
         """Put messages in, to be one batch if nothing is under way."""
