@@ -57,7 +57,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement /req
 
 
 FROM cuda AS gpu
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Intentstream" \
       org.opencontainers.image.description="A streaming real-time recommender for shops, on CUDA" \
@@ -86,7 +86,7 @@ CMD ["worker"]
 
 
 FROM python AS runtime
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Intentstream" \
       org.opencontainers.image.description="A streaming real-time recommender for shops" \

@@ -78,7 +78,7 @@ class Drained:
 
 def drain(stage: Stage, settings: Settings, workers: list[Process], first: int, last: int) -> Drained:
     """Wait until list `first` and list `last` are written, and return the figures of the time between them."""
-    lists = Counter(stage, settings, settings.recommendations_topic)
+    lists = Counter(stage, settings, settings.topics.recommendations)
     begun = lists.wait(first, workers[0], TIMEOUT_S)
     before = [worker.usage() for worker in workers]
     ended = lists.wait(last, workers[0], TIMEOUT_S)

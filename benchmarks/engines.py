@@ -74,9 +74,9 @@ def measure(stage: Stage) -> Section:
 
 def _drain(stage: Stage, variant: Variant, source: Settings) -> float:
     """Return the microseconds per event of one run over the backlog."""
-    shared = {name: getattr(source, name) for name in ("clicks_topic", "item_vectors_topic")}
+    shared = {"clicks_topic": source.topics.clicks, "item_vectors_topic": source.topics.item_vectors}
     settings = stage.settings(variant.module, **shared)
-    lists = Counter(stage, settings, settings.recommendations_topic)
+    lists = Counter(stage, settings, settings.topics.recommendations)
     with stage.worker(variant.module, settings, *variant.arguments) as worker:
         first = lists.wait(stage.sizes.cpu_warm_up, worker, TIMEOUT_S)
         used = -worker.cpu_seconds()
@@ -99,7 +99,7 @@ def _alone(stage: Stage, settings: Settings) -> float:
             keys = list(dict.fromkeys(key for key, _, _ in batch))
             places = {key: place for place, key in enumerate(keys)}
             events = [
-                Event(decode_item_action(key, value), Source(settings.clicks_topic, 0, offset, 0), places[key], None)
+                Event(decode_item_action(key, value), Source(settings.topics.clicks, 0, offset, 0), places[key], None)
                 for key, value, offset in batch
             ]
             passed = one_pass(events, [profiles.get(key) for key in keys])

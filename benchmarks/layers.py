@@ -22,18 +22,18 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
         "trends and behaviour",
-        r"streams/(items/|behaviour/|learning/|worker/(behaviour_path|pair_path|learning|item_path))",
+        r"streams/(items/|behaviour/|worker/(behaviour_path|pair_path|trend_path|broadcasts|learning|item_path))",
     ),
     ("profile", r"streams/(profiles/|engine|state/)"),
     (
         "produce",
         r"aiokafka/producer/|streams/kafka/producer|aiokafka/record/(default_records|_crecords).*build",
     ),
-    ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|consuming)"),
+    ("consume", r"aiokafka/(consumer|record)/|faust/|mode/(utils|services)|streams/worker/(service|faust/)"),
     ("network", r"aiokafka/(conn|client|cluster|protocol|util)|asyncio/(streams|selector_events|protocols|transports)"),
     (
         "in flight and metrics",
-        r"streams/worker/(event_path|inflight|checkpoint|monitor)|streams/metrics|prometheus_client/",
+        r"streams/worker/(event_path|delivery|checkpoint)|streams/(metrics|histogram)|prometheus_client/",
     ),
 )
 """Names of layers and the frames that belong to them. The innermost frame of a stack that matches any pattern decides.

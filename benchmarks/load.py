@@ -193,11 +193,11 @@ def _answer(child: Connection, patience_s: float) -> Any:
 
 def _send(parent: Connection, order: _Order) -> None:
     settings, schedule = order.settings, order.schedule
-    topics = {True: settings.searches_topic, False: settings.clicks_topic}
+    topics = {True: settings.topics.searches, False: settings.topics.clicks}
     # All expensive work is done before the start. After it, the loop only sends.
     made = order.shop.events(schedule.total, **order.options, run=order.run)
     events = [(topics[event.search], event.value, event.key) for event in made]
-    producer = Producer(producer_options(settings.bootstrap_servers) | {"linger.ms": 0})
+    producer = Producer(producer_options(settings.kafka.bootstrap_servers) | {"linger.ms": 0})
     producer.list_topics(timeout=PATIENCE_S)
     parent.send("ready")
     started: float = parent.recv()
@@ -249,10 +249,10 @@ def _has_waited_enough(now: float, quiet_since: float, last_due: float) -> bool:
 
 
 def _at_the_end(settings: Settings) -> Consumer:
-    options = {"bootstrap.servers": settings.bootstrap_servers, "group.id": "nobody", "enable.auto.commit": False}
+    options = {"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "nobody", "enable.auto.commit": False}
     consumer = Consumer(options | {"fetch.wait.max.ms": 100})
-    topic = settings.recommendations_topic
-    places = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    topic = settings.topics.recommendations
+    places = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]
     for place in places:
         place.offset = consumer.get_watermark_offsets(place, timeout=PATIENCE_S)[1]
     consumer.assign(places)

@@ -16,7 +16,7 @@ from benchmarks.stage import Stage
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import Int8Vector, quantise
 from inference.types import Item, Vector
-from streams.settings import Settings
+from streams.settings import SETTINGS
 
 SPREAD = 0.5
 """Length of the noise on a real vector. It gives a cosine of 0.9, like that of titles that differ in one word."""
@@ -108,7 +108,7 @@ def _section(stage: Stage, measured: list[Measured]) -> Section:
          f"{m.recall:.3f}", f"{m.update:,.0f}")
         for m in measured
     )  # fmt: skip
-    limit = Settings.model_fields["exact_search_limit"].default
+    limit = SETTINGS["exact_search_limit"].default
     return Section(
         title="Search: exact and approximate",
         how=HOW.format(limit=sizes.retrieval_limit, dim=stage.bundle.dim),

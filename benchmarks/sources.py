@@ -44,8 +44,8 @@ def measure(stage: Stage) -> Section:
     """Learn from receipts, then make lists and measure their parts."""
     sizes, settings = stage.sizes, for_long_logs(load_settings(env_file=None))
     replay, queries = _learned(stage, settings)
-    sources = make_sources(settings.sources, replay.behaviour)
-    parts = Parts(replay.recommender, sources, stage.bundle.scorer, settings.candidates_per_source)
+    sources = make_sources(settings.retrieval.sources, replay.behaviour)
+    parts = Parts(replay.recommender, sources, stage.bundle.scorer, settings.retrieval.candidates_per_source)
     micros = {}
     with threadpool_limits(1, "blas"):
         for size in sizes.source_batches:
@@ -57,7 +57,7 @@ def measure(stage: Stage) -> Section:
         items=sizes.catalogue, learned=sizes.source_events, households=sizes.source_households, measured=len(queries),
         searches=sum(text is not None for text in queries.texts) / len(queries), repeats=REPEATS,
         sessions=len(replay.behaviour.sessions), pairs=len(replay.behaviour.transitions),
-        remembered=replay.behaviour.clicked.searches, limit=settings.candidates_per_source,
+        remembered=replay.behaviour.clicked.searches, limit=settings.retrieval.candidates_per_source,
         candidates=float(candidates.mean()),
     )  # fmt: skip
     return _section(how, micros, parts.finds(queries))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,7 @@ from streams.contracts.serde import encode_msgpack
 from streams.errors import StreamsError
 from streams.items.encoded import encode_catalogue
 from streams.kafka import topics
-from streams.settings import Settings, load_settings
+from streams.settings import SETTINGS, Settings, load_settings
 
 QUEUE_MESSAGES, FLUSH_S = 50_000, 120.0
 POLL_S = 0.02
@@ -58,7 +59,7 @@ class Stage:
     @cached_property
     def bundle(self) -> Bundle:
         """The model of the workers."""
-        return load_bundle(load_settings(env_file=None).model_path)
+        return load_bundle(load_settings(env_file=None).model.path)
 
     @cached_property
     def records(self) -> list[ItemVector]:
@@ -69,7 +70,7 @@ class Stage:
     def settings(self, name: str, **overrides: object) -> Settings:
         """Return settings with unique topics and a unique directory. `overrides` may share a topic."""
         own = f"{name}-{next(self._number)}"
-        given: dict[str, object] = {f: f"{own}.{f}" for f in Settings.model_fields if f.endswith("_topic")}
+        given: dict[str, object] = {f: f"{own}.{f}" for f in SETTINGS if f.endswith("_topic")}
         given |= {"bootstrap_servers": self.bootstrap_servers, "app_id": own, "data_dir": self.directory / own}
         settings = load_settings({**given, "metrics_port": 0, "model_watch_seconds": 0, **overrides}, env_file=None)
         asyncio.run(topics.create(settings))
@@ -77,13 +78,12 @@ class Stage:
 
     def worker(self, module: str, settings: Settings, *options: str, log: str | None = None) -> Process:
         """Prepare one of `benchmarks.workers`. `log` names its log if several workers have the same settings."""
-        given = settings.model_dump_json(exclude_none=True, include=set(settings.model_fields_set))
-        file = self.directory / f"{log or settings.app_id}.log"
-        return Process(f"benchmarks.workers.{module}", [given, *options], file)
+        file = self.directory / f"{log or settings.kafka.app_id}.log"
+        return Process(f"benchmarks.workers.{module}", [json.dumps(settings.environment()), *options], file)
 
     def publish_catalogue(self, settings: Settings, items: int | None = None) -> None:
         """Publish the encoded catalogue, or the large one with `items` items."""
-        topic = settings.item_vectors_topic
+        topic = settings.topics.item_vectors
         records = self.records if items is None else self._large_records(items)
         self.publish((topic, record.item.item_id.encode(), encode_msgpack(record)) for record in records)
 
@@ -119,7 +119,7 @@ class Stage:
 
     def publish_events(self, settings: Settings, events: Iterable[Sent]) -> None:
         """Publish events on their topics, as fast as the broker accepts them."""
-        topic = {True: settings.searches_topic, False: settings.clicks_topic}
+        topic = {True: settings.topics.searches, False: settings.topics.clicks}
         self.publish((topic[event.search], event.key, event.value) for event in events)
 
     def publish(self, records: Iterable[Record]) -> None:
@@ -140,7 +140,7 @@ class Counter:
 
     def __init__(self, stage: Stage, settings: Settings, topic: str) -> None:
         self._consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": "nobody"})
-        self._partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        self._partitions = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]
 
     def count(self) -> int:
         """Return the number of records that the topic has had."""

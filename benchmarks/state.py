@@ -89,7 +89,7 @@ def _measure(stage: Stage, profiles: Sequence[bytes], shoppers: int, items: int 
     stop_s = time.monotonic() - stopped_at
     with stage.worker("ours", settings) as worker:
         warm_s, start_s = _started(worker)
-    disk = sum(file.stat().st_size for file in Path(settings.data_dir, "profiles").rglob("*") if file.is_file())
+    disk = sum(file.stat().st_size for file in Path(settings.state.data_dir, "profiles").rglob("*") if file.is_file())
     profile_bytes = sum(sizes) / max(len(sizes), 1)
     number = items or stage.sizes.catalogue
     return State(shoppers, number, profile_bytes, recovered, served, disk, cold_s, warm_s, start_s, stop_s)
@@ -104,7 +104,7 @@ def _started(worker: Process) -> tuple[float, float]:
 def _serve(stage: Stage, settings: Settings, worker: Process, shoppers: int) -> None:
     count, seed = stage.sizes.profile_events, stage.sizes.seed
     stage.publish_events(settings, stage.shop.events(count, shoppers=shoppers, searches=0.0, seed=seed))
-    Counter(stage, settings, settings.recommendations_topic).wait(count, worker, TIMEOUT_S)
+    Counter(stage, settings, settings.topics.recommendations).wait(count, worker, TIMEOUT_S)
 
 
 def full_profiles(stage: Stage) -> list[bytes]:

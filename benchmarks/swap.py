@@ -50,7 +50,7 @@ def measure(stage: Stage) -> Section:
     """Change the model and change it back under load."""
     home = stage.bundle
     models = stage.directory / "models"
-    copied(stage.settings("unused").model_path, models / home.name / VERSION, turned)
+    copied(stage.settings("unused").model.path, models / home.name / VERSION, turned)
     settings = stage.settings("swap", model_dir=models)
     stage.publish_catalogue(settings)
     there, back = (ModelPin(name=home.name, version=version) for version in (VERSION, home.version))

@@ -52,8 +52,9 @@ def measure(stage: Stage) -> Section:
 
 
 def _worker(stage: Stage, settings: Settings, number: int) -> Process:
-    own = settings.model_copy(update={"data_dir": settings.data_dir.with_name(f"{settings.data_dir.name}-{number}")})
-    return stage.worker("ours", own, log=f"{settings.app_id}-{number}")
+    data = settings.state.data_dir
+    own = settings.replace(data_dir=data.with_name(f"{data.name}-{number}"))
+    return stage.worker("ours", own, log=f"{settings.kafka.app_id}-{number}")
 
 
 def wait_for_partitions(settings: Settings, workers: Sequence[Process]) -> list[set[int]]:
@@ -66,8 +67,8 @@ def wait_for_partitions(settings: Settings, workers: Sequence[Process]) -> list[
         worker.wait_for("recovered", READY_S)
     deadline = time.monotonic() + READY_S
     while True:
-        owned = [assigned_partitions(worker, settings.clicks_topic) for worker in workers]
-        divided = sorted(partition for each in owned for partition in each) == list(range(settings.partitions))
+        owned = [assigned_partitions(worker, settings.topics.clicks) for worker in workers]
+        divided = sorted(partition for each in owned for partition in each) == list(range(settings.topics.partitions))
         if divided and all(owned) and all(map(is_recovered, workers)):
             return owned
         for worker in workers:
@@ -93,7 +94,7 @@ def is_recovered(worker: Process) -> bool:
 def events_of(stage: Stage, settings: Settings, partitions: set[int]) -> int:
     """Return the number of events on some partitions of both topics."""
     consumer = Consumer({"bootstrap.servers": stage.bootstrap_servers, "group.id": "nobody"})
-    places = [TopicPartition(t, p) for t in (settings.clicks_topic, settings.searches_topic) for p in partitions]
+    places = [TopicPartition(t, p) for t in (settings.topics.clicks, settings.topics.searches) for p in partitions]
     count = sum(int(consumer.get_watermark_offsets(place, timeout=10)[1]) for place in places)
     consumer.close()
     return count

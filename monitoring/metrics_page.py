@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-from streams.metrics import Histogram, Metrics
+from streams.histogram import Histogram
+from streams.metrics import Metrics
 
 HEAD = """\
 # Metrics

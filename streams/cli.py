@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
+    "config": "Show or check the settings, with the origin of each.",
     "topics": "Create or check the Kafka topics.",
     "model": "Inspect model bundles, and pin the one that workers serve.",
     "encode": "Encode a catalogue into vectors.",
@@ -82,7 +83,7 @@ def _our_errors() -> tuple[type[Exception], ...]:
 def cli() -> None:
     """Recommend in real time: read shoppers' actions from Kafka, publish ranked lists within milliseconds.
 
-    Settings are INTENTSTREAM_* variables in the environment or a .env file; see docs/configuration.md.
+    Settings are INTENTSTREAM_* variables in the environment or a .env file; `intentstream config show` lists them.
 
     Example: intentstream demo
     """

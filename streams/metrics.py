@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import platform
 import time
-from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
-from math import inf, nan
-from threading import Lock
-from typing import NamedTuple, TypeVar, get_args
+from math import nan
+from typing import TypeVar, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,10 +24,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
-from prometheus_client.metrics_core import HistogramMetricFamily
-from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
-from prometheus_client.utils import floatToGoString
 
 from inference.bundle import Bundle
 from inference.pipeline import SCORING_FAILED, ScoresFeatures
@@ -38,6 +33,7 @@ from inference.types import Vector
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.errors import InvalidEvent
+from streams.histogram import Histogram, Observations, Timed
 from streams.kafka.topics import TABLES
 from streams.settings import Settings
 
@@ -72,8 +68,8 @@ class Metrics:
         self._runtime()
 
     def _events(self, settings: Settings) -> None:
-        topics = settings.group_topics
-        learned = (settings.item_neighbours_topic, settings.sessions_topic)
+        topics = settings.topics.consumed
+        learned = (settings.topics.item_neighbours, settings.topics.sessions)
         reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
         self.events = self._counter("events", "Messages processed, by outcome", topic=topics, outcome=OUTCOMES)
         self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", reason=reasons)
@@ -86,7 +82,7 @@ class Metrics:
             "consumer_lag_seconds", "Age of the oldest message that waits or is in flight", topic=topics
         )
         for topic in topics:
-            self.partitions.labels(topic).set(settings.partitions)
+            self.partitions.labels(topic).set(settings.topics.partitions)
 
     def _lists(self) -> None:
         triggers = [str(kind.__struct_config__.tag) for kind in get_args(Interaction)]
@@ -245,111 +241,6 @@ class Metrics:
         metric = Histogram(name, documentation, tuple(labels), buckets)
         self.registry.register(metric)
         return _at_zero(metric, labels)
-
-
-class Bucket(NamedTuple):
-    """Number of values above the previous bound and up to `bound`, with one of them that identifies its list."""
-
-    bound: str
-    values: int
-    exemplar: Exemplar | None
-
-
-@dataclass(eq=False, slots=True)
-class Observations:
-    """Values observed under one set of labels. Any thread may observe."""
-
-    bounds: tuple[float, ...]
-    _counts: list[int] = field(init=False)
-    _exemplars: dict[int, Exemplar] = field(default_factory=dict)
-    _sum: float = 0.0
-    _lock: Lock = field(default_factory=Lock)
-
-    def __post_init__(self) -> None:
-        self._counts = [0] * (len(self.bounds) + 1)
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.observe_many((value,))
-
-    def observe_many(self, values: Sequence[float], exemplar: Exemplar | None = None) -> None:
-        """Count values; `exemplar` belongs to one of them."""
-        with self._lock:
-            for value in values:
-                self._counts[bisect_left(self.bounds, value)] += 1
-            self._sum += sum(values)
-            if exemplar is not None:
-                self._exemplars[bisect_left(self.bounds, exemplar.value)] = exemplar
-
-    def taken(self) -> tuple[list[Bucket], float]:
-        """Return the buckets and the sum of all values."""
-        with self._lock:
-            bounds = map(floatToGoString, (*self.bounds, inf))
-            counts = zip(bounds, self._counts, strict=True)
-            return [Bucket(*each, self._exemplars.get(place)) for place, each in enumerate(counts)], self._sum
-
-
-class Histogram(Collector):
-    """Histogram in the client library's format that observes the values of a whole batch at once.
-
-    The library's histogram observes one value at a time, at 2 µs each, including a lock and a check of exemplars.
-    """
-
-    def __init__(self, name: str, documentation: str, labelnames: tuple[str, ...], bounds: tuple[float, ...]) -> None:
-        self._name, self._documentation = name, documentation
-        self._labelnames = labelnames
-        self._bounds = tuple(map(float, bounds))
-        self._observed: dict[tuple[str, ...], Observations] = {}
-        if not labelnames:
-            self.labels()
-
-    def labels(self, *values: str) -> Observations:
-        """Return the observations under these label values, empty if there are none yet."""
-        if len(values) != len(self._labelnames):
-            raise ValueError(f"{self._name}: required values of the labels {self._labelnames}, got {values}")
-        return self._observed.setdefault(values, Observations(self._bounds))
-
-    def observe(self, value: float) -> None:
-        """Count one value; for a histogram without labels."""
-        self.labels().observe(value)
-
-    def observe_many(self, values: Sequence[float]) -> None:
-        """Count values; for a histogram without labels."""
-        self.labels().observe_many(values)
-
-    def describe(self) -> Iterator[HistogramMetricFamily]:
-        """Yield the metric without its values."""
-        yield HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Yield the metric as it is now."""
-        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
-        for values, observations in list(self._observed.items()):
-            buckets, total = observations.taken()
-            cumulative = 0
-            lines: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
-            for bucket in buckets:
-                cumulative += bucket.values
-                line = (bucket.bound, float(cumulative))
-                lines.append(line if bucket.exemplar is None else (*line, bucket.exemplar))
-            family.add_metric(values, lines, total)
-        yield family
-
-
-class Timed:
-    """Timer of a block. It runs several times a batch; with contextlib it would take three times as long."""
-
-    __slots__ = ("_began", "_histogram")
-
-    def __init__(self, histogram: Observations) -> None:
-        self._histogram = histogram
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        if failed is None:
-            self._histogram.observe(time.perf_counter() - self._began)
 
 
 @dataclass(frozen=True, slots=True)

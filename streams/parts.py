@@ -19,10 +19,11 @@ from streams.settings import Settings
 
 def load_model(settings: Settings) -> Bundle:
     """Load and verify the bundle in the settings. Raises ConfigurationError, BundleError, ProviderError."""
-    if not settings.model_path.is_dir():
+    model = settings.model
+    if not model.path.is_dir():
         required = "the folder of a model bundle, absolute or relative to the working directory"
-        raise ConfigurationError(f"INTENTSTREAM_MODEL_PATH: required {required}, got {settings.model_path}")
-    return load_bundle(settings.model_path, providers=settings.execution_providers, threads=settings.scorer_threads)
+        raise ConfigurationError(f"INTENTSTREAM_MODEL_PATH: required {required}, got {model.path}")
+    return load_bundle(model.path, providers=model.execution_providers, threads=model.scorer_threads)
 
 
 def recommender(
@@ -36,19 +37,19 @@ def recommender(
     if catalogue is None:
         catalogue = Catalogue(
             bundle.dim,
-            exact_limit=settings.exact_search_limit,
-            index_words=WORDS in settings.sources,
+            exact_limit=settings.retrieval.exact_search_limit,
+            index_words=WORDS in settings.retrieval.sources,
             numbers=behaviour.numbers,
         )
     return Recommender(
         catalogue,
         bundle.scorer,
-        make_sources(settings.sources, behaviour),
+        make_sources(settings.retrieval.sources, behaviour),
         partners=behaviour.transitions.partners,
-        candidates_per_source=settings.candidates_per_source,
-        candidates_ranked=settings.candidates_ranked,
-        diversity=settings.diversity,
-        places_for_new=settings.places_for_new,
+        candidates_per_source=settings.retrieval.candidates_per_source,
+        candidates_ranked=settings.retrieval.candidates_ranked,
+        diversity=settings.retrieval.diversity,
+        places_for_new=settings.retrieval.places_for_new,
         observe=observe,
     )
 
@@ -61,39 +62,40 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
         model=ModelRef(name=bundle.name, version=bundle.version),
         catalogue=live,
         rules=profile_rules(settings),
-        list_size=settings.list_size,
-        pairs_window=settings.pairs_window,
+        list_size=settings.retrieval.list_size,
+        pairs_window=settings.learning.pairs_window,
     )
 
 
 def trending_counts(settings: Settings) -> Trending:
     """Make the counters of trending items."""
-    return Trending(settings.trending_half_life_hours * 3600e3, settings.trending_lasting_half_life_days * 86_400e3)
+    learning = settings.learning
+    return Trending(learning.trending_half_life_hours * 3600e3, learning.trending_lasting_half_life_days * 86_400e3)
 
 
 def behaviour_known(settings: Settings) -> Behaviour:
     """Make the shoppers' behaviour that the sources read, still empty."""
-    return Behaviour(half_life_ms=pair_rules(settings).half_life_ms, sessions=settings.sessions_kept)
+    return Behaviour(half_life_ms=pair_rules(settings).half_life_ms, sessions=settings.learning.sessions_kept)
 
 
 def pair_rules(settings: Settings) -> PairRules:
     """Return the rules of co-occurrence, with times in milliseconds."""
-    return PairRules(half_life_ms=settings.pairs_half_life_days * 86_400e3)
+    return PairRules(half_life_ms=settings.learning.pairs_half_life_days * 86_400e3)
 
 
 def profile_rules(settings: Settings) -> ProfileRules:
     """Return the rules of profiles, with times in milliseconds."""
     return ProfileRules(
-        short_term_half_life_ms=settings.short_term_half_life_minutes * 60e3,
-        long_term_half_life_ms=settings.long_term_half_life_days * 86_400e3,
-        habit_half_life_ms=settings.habit_half_life_days * 86_400e3,
-        session_gap_ms=round(settings.session_gap_minutes * 60e3),
-        max_clock_skew_ms=round(settings.max_clock_skew_seconds * 1e3),
+        short_term_half_life_ms=settings.profile.short_term_half_life_minutes * 60e3,
+        long_term_half_life_ms=settings.profile.long_term_half_life_days * 86_400e3,
+        habit_half_life_ms=settings.learning.habit_half_life_days * 86_400e3,
+        session_gap_ms=round(settings.profile.session_gap_minutes * 60e3),
+        max_clock_skew_ms=round(settings.profile.max_clock_skew_seconds * 1e3),
         weights={
-            "search": settings.weight_search,
-            "view": settings.weight_view,
-            "click": settings.weight_click,
-            "cart": settings.weight_cart,
-            "purchase": settings.weight_purchase,
+            "search": settings.profile.weight_search,
+            "view": settings.profile.weight_view,
+            "click": settings.profile.weight_click,
+            "cart": settings.profile.weight_cart,
+            "purchase": settings.profile.weight_purchase,
         },
     )

@@ -65,7 +65,7 @@ class Replay:
         apply_changes(self.recommender.catalogue, live.take_changes())
         while self.recommender.catalogue.build_index(BATCH):
             pass
-        self._offsets = {settings.clicks_topic: 0, settings.searches_topic: 0}
+        self._offsets = {settings.topics.clicks: 0, settings.topics.searches: 0}
         self._query_vectors: dict[str, Vector] = {}
         self._trends_ms = self._behaviour_ms = self._newest_ms = 0
 
@@ -162,7 +162,7 @@ class Replay:
 
     def _source(self, interaction: Interaction) -> Source:
         settings = self._settings
-        topic = settings.searches_topic if isinstance(interaction, Search) else settings.clicks_topic
+        topic = settings.topics.searches if isinstance(interaction, Search) else settings.topics.clicks
         offset = self._offsets[topic]
         self._offsets[topic] += 1
         at_ms = milliseconds(interaction)
@@ -188,10 +188,10 @@ class Replay:
             self._publish_behaviour(now_ms)
 
     def _trends_are_due(self, now_ms: int) -> bool:
-        return now_ms - self._trends_ms >= self._settings.trending_interval_seconds * 1e3
+        return now_ms - self._trends_ms >= self._settings.learning.trending_interval_seconds * 1e3
 
     def _behaviour_is_due(self, now_ms: int) -> bool:
-        return now_ms - self._behaviour_ms >= self._settings.behaviour_interval_seconds * 1e3
+        return now_ms - self._behaviour_ms >= self._settings.learning.behaviour_interval_seconds * 1e3
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
@@ -211,11 +211,9 @@ def for_long_logs(settings: Settings) -> Settings:
     A worker updates them every second of its clock. A log of months would spend nearly all its time on that, although
     the half-lives are days.
     """
-    return settings.model_copy(
-        update={
-            "trending_interval_seconds": max(settings.trending_interval_seconds, TRENDS_EVERY_S),
-            "behaviour_interval_seconds": max(settings.behaviour_interval_seconds, BEHAVIOUR_EVERY_S),
-        }
+    return settings.replace(
+        trending_interval_seconds=max(settings.learning.trending_interval_seconds, TRENDS_EVERY_S),
+        behaviour_interval_seconds=max(settings.learning.behaviour_interval_seconds, BEHAVIOUR_EVERY_S),
     )
 
 

@@ -20,10 +20,9 @@ from inference.queries import QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.sources import TRENDING
 from inference.types import Item, Query, Vector
-from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
+from streams.engine import DEADLINE_EXCEEDED
 from streams.items.live import Change, LiveCatalogue, apply_changes
 from streams.items.trending import Popularity
-from streams.metrics import Metrics
 
 QUERY_CACHE_SIZE = 4096
 UPDATE_BATCH = 32
@@ -51,14 +50,12 @@ class Scoring:
     Attributes:
         bundle: the model.
         recommender: ranks the catalogue; used in the thread only.
-        metrics: counts searches that could not be encoded.
         thread: runs all work, one piece after another; the servables of a worker share it.
         vectors: cached vectors of searches, least recently used first; used in the thread only.
     """
 
     bundle: Bundle
     recommender: Recommender
-    metrics: Metrics
     thread: ThreadPoolExecutor
     vectors: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
     _popular: dict[int, Item] = field(default_factory=dict)
@@ -78,8 +75,6 @@ class Scoring:
                 known.move_to_end(text)
         while len(known) > QUERY_CACHE_SIZE:
             known.popitem(last=False)
-        if failed := sum(vector is None for vector in found):
-            self.metrics.fallbacks.labels(ENCODING_FAILED).inc(failed)
         return found
 
     async def encode_items(self, texts: Sequence[str]) -> list[Vector | None]:

@@ -1,172 +1,219 @@
 """Settings of the streams, read once at the start and passed down. Nothing else reads INTENTSTREAM_* variables.
 
-The field `name` is `INTENTSTREAM_NAME` in the environment or in a `.env` file. An empty value counts as unset.
+Settings are in groups: `settings.topics.clicks`. Variables are flat: INTENTSTREAM_CLICKS_TOPIC, in the environment or
+in a `.env` file. An empty value counts as unset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
-from pydantic_settings import NoDecode
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)  # fmt: skip
 
-from inference.retrieval.names import NAMES
-from streams.broker_settings import PREFIX, BrokerSettings
+from streams import settings_groups as groups
 from streams.errors import ConfigurationError
+from streams.settings_groups import PREFIX, Group
+from streams.settings_values import requirement
+
+log = logging.getLogger(__name__)
+
+Origin = Literal["environment", ".env file"]
+ENV_FILE = Path(".env")
+OF_TESTS = "test_"
+"""Start of the flat names that the project's tests read. They are no settings."""
 
 
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+class Settings(BaseSettings):
+    """Settings of a worker or a command. They are frozen; a repr hides secrets."""
 
-
-def _known_source(name: str) -> str:
-    if name not in NAMES:
-        required = ", ".join(map(repr, NAMES))
-        raise PydanticCustomError("source", "Input should be one of {required}", {"required": required})
-    return name
-
-
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-Duration = Annotated[float, Field(gt=0, le=1_000_000)]
-Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Provider = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+ExecutionProvider$")]
-Providers = Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-Source = Annotated[str, AfterValidator(_known_source)]
-Sources = Annotated[tuple[Source, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)]
-Wait = Annotated[float, Field(ge=0, le=60_000)]
-Weight = Annotated[float, Field(ge=0, le=100)]
-
-
-class Settings(BrokerSettings):
-    """Settings of a worker or a command."""
-
-    # app
-    app_id: Name = Field("intentstream", description="Consumer group, and prefix of the changelog topics")
-    data_dir: Path = Field(Path("data"), description="Directory of the state; each worker needs its own")
-    partitions: Count = Field(8, description="Partitions of every topic except models, trending and sessions")
-    session_timeout_seconds: Annotated[float, Field(ge=6, le=300)] = Field(
-        10.0, description="Time without heartbeats until a worker loses its partitions"
-    )
-    replication_factor: Annotated[int, Field(ge=1, le=32)] = Field(1, description="Replicas of each partition")
-    clicks_topic: Name = Field("clicks", description="In: views, clicks, carts and purchases")
-    searches_topic: Name = Field("searches", description="In: searches")
-    items_topic: Name = Field("items", description="In: the catalogue")
-    item_vectors_topic: Name = Field("item-vectors", description="Internal: items with their vectors")
-    models_topic: Name = Field("models", description="In: the pinned model, if any")
-    trending_topic: Name = Field("trending", description="Internal: popular items of each partition's shoppers")
-    item_pairs_topic: Name = Field("item-pairs", description="Internal: transitions between items")
-    item_neighbours_topic: Name = Field("item-neighbours", description="Internal: related items and searches of items")
-    sessions_topic: Name = Field("sessions", description="Internal: items of each session")
-    recommendations_topic: Name = Field("recommendations", description="Out: ranked lists")
-    dead_letters_topic: Name = Field("dead-letters", description="Out: refused messages")
-
-    # model
-    model_path: Path = Field(Path("exported_models/shop-minilm-l3/1"), description="Directory of the model bundle")
-    model_dir: Path = Field(Path("exported_models"), description="Directory of other bundles, as NAME/VERSION")
-    model_watch_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
-        5.0, description="Interval of checks for a newer version in the model directory; 0: never"
-    )
-    execution_providers: Providers = Field(
-        ("CPUExecutionProvider",), description="ONNX Runtime providers, in order of preference"
-    )
-    scorer_threads: Annotated[int, Field(ge=1, le=256)] = Field(1, description="Threads of the scorer")
-
-    # profile
-    short_term_half_life_minutes: Duration = Field(30, description="Half-life of the short-term intent, in event time")
-    long_term_half_life_days: Duration = Field(30, description="Half-life of the long-term intent, in event time")
-    session_gap_minutes: Duration = Field(30, description="Pause that ends a session")
-    max_clock_skew_seconds: Wait = Field(300, description="Largest lead of an event's time over Kafka's clock")
-    weight_search: Weight = Field(1.0, description="Weight of a search in the intent")
-    weight_view: Weight = Field(1.0, description="Weight of a view")
-    weight_click: Weight = Field(1.0, description="Weight of a click")
-    weight_cart: Weight = Field(2.0, description="Weight of an item put into the cart")
-    weight_purchase: Weight = Field(3.0, description="Weight of a purchase")
-
-    # retrieval
-    sources: Sources = Field(NAMES, description="Candidate sources")
-    candidates_per_source: Count = Field(100, description="Candidates of each source, at most")
-    candidates_ranked: Count = Field(250, description="Candidates that the ranker scores: the first in the fused order")
-    list_size: Annotated[int, Field(ge=1, le=1000)] = Field(20, description="Items in a recommendation")
-    diversity: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="Diversity of a list's items; 0: off")
-    places_for_new: Annotated[int, Field(ge=0, le=1000)] = Field(
-        1, description="Places reserved for items without any action, except in lists for a search"
-    )
-    exact_search_limit: Annotated[int, Field(ge=0)] = Field(
-        100_000, description="Catalogue size up to which vector search is exact"
-    )
-    trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
-    trending_lasting_half_life_days: Duration = Field(30, description="Half-life of an item's lasting popularity")
-    trending_interval_seconds: Duration = Field(1.0, description="Publishing interval of trending items")
-
-    # behaviour
-    habit_half_life_days: Duration = Field(90, description="Half-life of a shopper's purchases, in event time")
-    pairs_half_life_days: Duration = Field(60, description="Half-life of co-occurrence, in event time")
-    pairs_window: Annotated[int, Field(ge=1, le=23)] = Field(
-        10, description="Preceding items of a session that co-occur with an action's item"
-    )
-    behaviour_interval_seconds: Duration = Field(1.0, description="Publishing interval of co-occurrence and sessions")
-    sessions_kept: Count = Field(50_000, description="Newest sessions that each worker keeps in memory")
-    sessions_retention_days: Duration = Field(7, description="Retention of the sessions topic")
-
-    # latency
-    batch_max_size: Annotated[int, Field(ge=1, le=4096)] = Field(64, description="Events in a batch, at most")
-    scoring_deadline_ms: Duration = Field(200.0, description="Scoring deadline; later lists keep the retrieval order")
-    max_in_flight: Count = Field(256, description="Events in flight in a worker, at most")
-    producer_linger_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
-        0, description="Time that the producer waits to batch messages sent singly"
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
-    # state
-    rocksdb_block_cache_mb: Count = Field(64, description="Block cache shared by all stores, MiB")
-    rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each store, MiB")
-    commit_interval_seconds: Duration = Field(1.0, description="Interval between offset commits")
-    shutdown_drain_seconds: Wait = Field(6, description="Time for a stopping worker to finish events in flight")
+    kafka: groups.Kafka = groups.Kafka.model_validate({})
+    topics: groups.Topics = groups.Topics.model_validate({})
+    model: groups.Model = groups.Model.model_validate({})
+    profile: groups.Profile = groups.Profile.model_validate({})
+    retrieval: groups.Retrieval = groups.Retrieval.model_validate({})
+    learning: groups.Learning = groups.Learning.model_validate({})
+    latency: groups.Latency = groups.Latency.model_validate({})
+    state: groups.State = groups.State.model_validate({})
+    http: groups.Http = groups.Http.model_validate({})
+    ops: groups.Ops = groups.Ops.model_validate({})
 
-    # ops
-    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of the metrics endpoint")
-    metrics_port: Port = Field(9100, description="Port of the metrics endpoint; 0 turns it off")
-    log_level: Level = Field("INFO", description="Log level: DEBUG, INFO, WARNING or ERROR")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Pass the flat values of every source to each group, which takes its own."""
+        flat = (init_settings(), _flat(env_settings), _flat(dotenv_settings))
+        return tuple(InitSettingsSource(settings_cls, dict.fromkeys(cls.model_fields, values)) for values in flat)
+
+    def given(self) -> dict[str, object]:
+        """Return the values that were given, in contrast to the defaults, by flat name, for `load_settings`."""
+        return {name: value for group in self._groups().values() for name, value in group.given().items()}
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give the same settings to another process, with secrets in clear text."""
+        return {PREFIX + name.upper(): as_text(value) for name, value in self.given().items()}
+
+    def replace(self, **values: object) -> Self:
+        """Return settings with other values, given by flat name. Raises ConfigurationError."""
+        _require_known(values)
+        changed = {SETTINGS[name].group for name in values}
+        try:
+            changes = {
+                name: type(group).model_validate({**group.given(), **values})
+                for name, group in self._groups().items()
+                if name in changed
+            }
+        except ValidationError as error:
+            raise _told(error) from None
+        return self.model_copy(update=changes)
+
+    def _groups(self) -> dict[str, Group]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Definition of a setting: the value at `settings.GROUP.ATTRIBUTE`."""
+
+    name: str
+    """Flat name: in lower case and without the prefix of the variable."""
+    group: str
+    attribute: str
+    field: FieldInfo
+
+    def of(self, settings: Settings) -> object:
+        """Return the value."""
+        return getattr(getattr(settings, self.group), self.attribute)
 
     @property
-    def group_topics(self) -> tuple[str, ...]:
-        """Topics whose partitions the consumer group distributes over the workers."""
-        return (self.clicks_topic, self.searches_topic, self.items_topic, self.item_pairs_topic)
+    def variable(self) -> str:
+        """Environment variable."""
+        return PREFIX + self.name.upper()
 
-    @model_validator(mode="after")
-    def _values_fit_together(self) -> Self:
-        topics = [(str(getattr(self, name)), name) for name in type(self).model_fields if name.endswith("_topic")]
-        for (one, first), (other, second) in pairwise(sorted(topics)):
-            if one == other:
-                raise ValueError(f"{PREFIX}{first.upper()} and {PREFIX}{second.upper()} are the same topic, {one!r}")
-        return self
+    @property
+    def description(self) -> str:
+        """Meaning in a few words."""
+        return self.field.description or ""
+
+    @property
+    def default(self) -> object:
+        """Value if the variable is unset."""
+        return self.field.default
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value must not be shown."""
+        return "SecretStr" in str(self.field.annotation)
 
 
-def load_settings(overrides: Mapping[str, object] | None = None, *, env_file: Path | None = Path(".env")) -> Settings:
-    """Read the settings: `overrides` (by field name) come first, then the environment, then `env_file`.
+def _definitions() -> Iterable[Setting]:
+    for group, of_group in Settings.model_fields.items():
+        fields: dict[str, FieldInfo] = of_group.annotation.model_fields  # type: ignore[union-attr]  # a Group
+        yield from (Setting(field.alias or name, group, name, field) for name, field in fields.items())
 
-    Raises ConfigurationError, which names each wrong variable, the requirement and the value (secrets excepted).
+
+SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in _definitions()}
+"""All settings by flat name, in the order of the groups."""
+
+
+def load_settings(
+    overrides: Mapping[str, object] | None = None,
+    *,
+    env_file: Path | None = ENV_FILE,
+    warn: Callable[[str], object] = log.warning,
+) -> Settings:
+    """Read the settings: `overrides` (by flat name) come first, then the environment, then `env_file`.
+
+    Calls `warn` with a sentence for each variable that is no setting. Raises ConfigurationError, with one line for each
+    problem: the variable, the requirement and the value (secrets excepted).
     """
     given: dict[str, Any] = dict(overrides or {})
-    if unknown := sorted(given.keys() - Settings.model_fields.keys()):
-        raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
+    _require_known(given)
+    for sentence in unknown_variables(env_file):
+        warn(sentence)
     try:
         return Settings(_env_file=env_file, **given)  # type: ignore[call-arg]  # pydantic-settings' own argument
     except ValidationError as error:
         # `from None`: the original error contains the values, secrets included.
-        raise ConfigurationError("; ".join(map(_sentence, error.errors(include_url=False)))) from None
+        raise _told(error) from None
+
+
+def origins(env_file: Path | None = ENV_FILE) -> dict[str, Origin]:
+    """Return the origin of each variable that is set, by flat name. The others have their default."""
+    environment, file = EnvSettingsSource(Settings), DotEnvSettingsSource(Settings, env_file=env_file)
+    return {**dict.fromkeys(_flat(file), ".env file"), **dict.fromkeys(_flat(environment), "environment")}
+
+
+def unknown_variables(env_file: Path | None = ENV_FILE) -> list[str]:
+    """Return a sentence for each INTENTSTREAM_* variable that is no setting, with the most similar setting.
+
+    They are no error: a variable of a newer or older version must not stop a worker.
+    """
+    sentences = []
+    for name, origin in sorted(origins(env_file).items()):
+        if name not in SETTINGS and not name.startswith(OF_TESTS):
+            sentence = f"{PREFIX}{name.upper()} in the {origin} is no setting and has no effect"
+            similar = get_close_matches(name, SETTINGS, n=1, cutoff=0.7)
+            sentences.append(sentence + (f"; did you mean {SETTINGS[similar[0]].variable}?" if similar else ""))
+    return sentences
+
+
+def as_text(value: object) -> str:
+    """Return a value as in an environment variable. Secrets are in clear text."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _flat(source: PydanticBaseSettingsSource) -> dict[str, str]:
+    variables: Mapping[str, str | None] = source.env_vars  # type: ignore[attr-defined]  # lower case, without empty ones
+    prefix = PREFIX.lower()
+    return {name.removeprefix(prefix): value for name, value in variables.items() if value and name.startswith(prefix)}
+
+
+def _require_known(names: Iterable[str]) -> None:
+    if unknown := sorted(set(names) - SETTINGS.keys()):
+        raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
+
+
+def _told(error: ValidationError) -> ConfigurationError:
+    return ConfigurationError("\n".join(map(_sentence, error.errors(include_url=False))))
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:
-    if not problem["loc"]:
+    setting = next((SETTINGS[part] for part in problem["loc"] if part in SETTINGS), None)
+    if setting is None:
         return str(problem["msg"]).removeprefix("Value error, ")
-    name = str(problem["loc"][0])
-    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
-    came = "a secret value" if secret else repr(problem["input"])[:80]
-    description = Settings.model_fields[name].description
-    return f"{PREFIX}{name.upper()} ({description}): {problem['msg']}, got {came}"
+    value = problem["input"]
+    came = "a secret value" if setting.secret else repr(as_text(value) if isinstance(value, tuple) else value)[:80]
+    return f"{setting.variable} ({setting.description}): required {requirement(setting.field)}, got {came}"

@@ -1,8 +1,9 @@
-"""The measured processes: `python -m benchmarks.workers.NAME SETTINGS [OPTIONS]`, with settings as JSON."""
+"""The measured processes: `python -m benchmarks.workers.NAME VARIABLES [OPTIONS]`, with the variables as JSON."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from time import monotonic
 
@@ -10,8 +11,9 @@ from streams.settings import Settings, load_settings
 
 
 def given_settings() -> Settings:
-    """Read the settings from the command line."""
-    return load_settings(json.loads(sys.argv[1]), env_file=None)
+    """Put the variables of the command line into the environment, and read the settings."""
+    os.environ.update(json.loads(sys.argv[1]))
+    return load_settings(env_file=None)
 
 
 def given_options() -> dict[str, str]:

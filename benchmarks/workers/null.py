@@ -19,7 +19,7 @@ def without_ranking(worker: Worker) -> None:
     """Replace the worker's recommender with the null recommender."""
     now = worker.serving.now
     own = now.scoring.recommender
-    ranks = NullRecommender(own.catalogue, now.bundle.scorer, worker.settings.list_size)
+    ranks = NullRecommender(own.catalogue, now.bundle.scorer, worker.settings.retrieval.list_size)
     worker.serving.now = replace(now, scoring=replace(now.scoring, recommender=ranks))
 
 

@@ -12,22 +12,22 @@ import faust
 from benchmarks.workers import given_settings
 from benchmarks.workers.sizes import LIST, updated
 from streams.settings import Settings
-from streams.worker.credentials import broker_url
+from streams.worker.faust.app import broker_url
 
 
 def application(settings: Settings) -> faust.App:
     """Make the app."""
     app = faust.App(
-        settings.app_id,
-        broker=broker_url(settings),
-        datadir=str(settings.data_dir),
+        settings.kafka.app_id,
+        broker=broker_url(settings.kafka),
+        datadir=str(settings.state.data_dir),
         store="rocksdb://",
-        topic_partitions=settings.partitions,
+        topic_partitions=settings.topics.partitions,
         consumer_auto_offset_reset="earliest",
         web_enabled=False,
     )
-    source = app.topic(settings.clicks_topic, key_type=bytes, value_type=bytes)
-    lists = app.topic(settings.recommendations_topic, key_type=bytes, value_type=bytes)
+    source = app.topic(settings.topics.clicks, key_type=bytes, value_type=bytes)
+    lists = app.topic(settings.topics.recommendations, key_type=bytes, value_type=bytes)
     profiles = app.Table("profiles", key_type=bytes, value_type=bytes, options={"driver": "rocksdict"})
 
     @app.agent(source)  # type: ignore[untyped-decorator]  # Faust is untyped

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workers import emit, given_options, given_settings
-from streams.broker_settings import PREFIX
-from streams.settings import Settings
+from streams.settings_groups import PREFIX
 
 READY_POLL_S = 0.01
 LAG_SLEEP_S, LAG_EMIT_S = 0.002, 0.2
@@ -87,24 +86,18 @@ def _short(thread: threading.Thread) -> str:
     return FAUST if type(thread).__module__.startswith("mode.") else thread.name[:NAME_LENGTH]
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment variables that give these settings to the worker's command."""
-    given = settings.model_dump(mode="json", exclude_none=True, include=set(settings.model_fields_set))
-    return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
-
-
 def apply_options(options: Mapping[str, str]) -> None:
     """Change constants of the service, for experiments."""
     if "switch-interval" in options:
         sys.setswitchinterval(float(options["switch-interval"]))
     if "fetch-wait" in options:
-        from streams.worker import consuming
+        from streams.worker.faust import consumer
 
-        consuming.FETCH_WAIT_MS = int(options["fetch-wait"])
+        consumer.FETCH_WAIT_MS = int(options["fetch-wait"])
     if "uvloop" in options:
         import uvloop
 
-        from streams.worker import process
+        from streams.worker.faust import app as process
 
         def event_loop() -> asyncio.AbstractEventLoop:
             loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
@@ -130,11 +123,11 @@ def hook_into_start(hooks: list[Callable[[Any], None]]) -> None:
     app.build = build_and_hook
 
 
-def main(settings: Settings, options: Mapping[str, str]) -> None:
+def main(options: Mapping[str, str]) -> None:
     """Serve until SIGTERM."""
     from streams.cli import cli
 
-    os.environ.update(environment(settings) | {f"{PREFIX}LOG_LEVEL": "WARNING"})
+    os.environ[f"{PREFIX}LOG_LEVEL"] = "WARNING"
     name_threads()
     apply_options(options)
     hooks: list[Callable[[Any], None]] = [announce]
@@ -149,4 +142,5 @@ def main(settings: Settings, options: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    main(given_settings(), given_options())
+    given_settings()
+    main(given_options())

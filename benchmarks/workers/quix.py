@@ -86,19 +86,19 @@ class Batches(BaseSink):  # type: ignore[misc]  # untyped in part
 def application(settings: Settings, batch: int) -> Application:
     """Return the application. A checkpoint follows `batch` events, or each commit interval if `batch` is 0."""
     app = Application(
-        broker_address=settings.bootstrap_servers,
-        consumer_group=settings.app_id,
+        broker_address=settings.kafka.bootstrap_servers,
+        consumer_group=settings.kafka.app_id,
         auto_offset_reset="earliest",
-        commit_interval=settings.commit_interval_seconds,
+        commit_interval=settings.state.commit_interval_seconds,
         commit_every=batch,
-        state_dir=settings.data_dir,
+        state_dir=settings.state.data_dir,
         loglevel="WARNING",
     )
-    source = app.topic(settings.clicks_topic, key_deserializer="bytes", value_deserializer="bytes")
-    lists = app.topic(settings.recommendations_topic, key_serializer="bytes", value_serializer="bytes")
+    source = app.topic(settings.topics.clicks, key_deserializer="bytes", value_deserializer="bytes")
+    lists = app.topic(settings.topics.recommendations, key_serializer="bytes", value_serializer="bytes")
     frame = app.dataframe(source)
     if batch:
-        bundle = load_bundle(settings.model_path)
+        bundle = load_bundle(settings.model.path)
         frame.register_store()
         frame.sink(Batches(app, Pass(settings, bundle, read_catalogue(settings)), frame.stream_id, lists.name))
     else:
@@ -108,8 +108,8 @@ def application(settings: Settings, batch: int) -> Application:
 
 def read_catalogue(settings: Settings) -> list[ItemVector]:
     """Read the topic of encoded items to its end."""
-    consumer = Consumer({"bootstrap.servers": settings.bootstrap_servers, "group.id": "nobody"})
-    places = [TopicPartition(settings.item_vectors_topic, number, 0) for number in range(settings.partitions)]
+    consumer = Consumer({"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "nobody"})
+    places = [TopicPartition(settings.topics.item_vectors, number, 0) for number in range(settings.topics.partitions)]
     left = sum(consumer.get_watermark_offsets(place, timeout=READ_S)[1] for place in places)
     consumer.assign(places)
     records, deadline = [], time.monotonic() + READ_S

@@ -85,7 +85,7 @@ INFERENCES = row(
         {"{{provider}}": rate(f"{INFERENCE}_count", by=("provider",))},
     ),
     timeseries(
-        "Not ranked by the model",
+        "Lists with a fallback",
         "Lists not ranked because the model was late or failed, and lists ranked without the vector of the search.",
         "eps",
         {"{{reason}}": rate("fallbacks_total", by=("reason",))},

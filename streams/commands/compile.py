@@ -22,5 +22,5 @@ def compile() -> None:  # noqa: A001 - the command's name
         click.echo(f"kernel {number} of {of} compiled in {seconds:.1f} s", err=True)
 
     click.echo("Compiling the numeric kernels for this processor: about half a minute the first time.", err=True)
-    done = prepare(load_settings().data_dir, show)
+    done = prepare(load_settings().state.data_dir, show)
     click.echo(f"{done.compiled} kernels compiled, {done.cached} loaded from the cache: {done.seconds:.1f} s", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -23,7 +24,7 @@ Examples:
 @click.option("--shopper", type=int, metavar="ID", help="Household to show, by default one that shops often.")
 @click.option("--broker", metavar="HOST:PORT", help="Use this Kafka, with topics demo-*, not the embedded broker.")
 @click.option("--keep", is_flag=True, help="Keep running after the replay until Ctrl-C, and print how to connect.")
-def demo(events: int, rate: float, catalogue_size: int, shopper: int | None, broker: str | None, keep: bool) -> None:
+def demo(**arguments: Any) -> None:
     """Replay real purchases through a broker and a worker, live.
 
     Starts an embedded broker and one worker, publishes a catalogue, and replays grocery purchases of 2017 as searches,
@@ -35,7 +36,4 @@ def demo(events: int, rate: float, catalogue_size: int, shopper: int | None, bro
 
     from streams.demo.run import Demo, DemoOptions
 
-    options = DemoOptions(
-        events=events, rate=rate, catalogue_size=catalogue_size, keep=keep, broker=broker, shopper=shopper
-    )
-    sys.exit(Demo(options, Console()).run())
+    sys.exit(Demo(DemoOptions(**arguments), Console()).run())

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from streams.commands.model_use import unpin, use
-from streams.commands.options import console_for_tables
-from streams.settings import load_settings
+from streams.commands.options import console_for_tables, with_settings
+from streams.contracts.messages import ModelPin
+from streams.errors import ConfigurationError
+from streams.serving.pins import pin_model
+from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from inference.manifest import Manifest
+
+EPILOG = """\b
+Examples:
+  intentstream model use shop-minilm-l3 2 --broker localhost:9092
+  intentstream model unpin
+"""
 
 path_argument = click.argument("path", required=False, type=click.Path(path_type=Path, file_okay=False))
 
@@ -29,17 +39,13 @@ def model() -> None:
     """
 
 
-model.add_command(use)
-model.add_command(unpin)
-
-
 @model.command()
 @path_argument
 def verify(path: Path | None) -> None:
     """Verify every file of a bundle: checksums, signatures, golden outputs. Fails unless all checks pass."""
     from inference.verification import verify_bundle
 
-    folder = path or load_settings().model_path
+    folder = path or load_settings().model.path
     failed = 0
     for each in verify_bundle(folder):
         click.echo(f"{'ok     ' if each.passed else 'FAILED '} {each.check}: {each.detail}")
@@ -55,7 +61,7 @@ def info(path: Path | None) -> None:
     """Show a bundle's manifest: origin, files with their roles, data, licences, figures."""
     from inference.manifest import read_manifest, vector_space
 
-    folder = path or load_settings().model_path
+    folder = path or load_settings().model.path
     manifest = read_manifest(folder)
     console = console_for_tables()
     console.print(f"[bold]{manifest.name} {manifest.version}[/bold]  {folder}", highlight=False)
@@ -78,7 +84,7 @@ def list_(path: Path | None) -> None:
     from inference.manifest import MANIFEST
     from inference.verification import verify_bundle
 
-    models = path or load_settings().model_dir
+    models = path or load_settings().model.directory
     table = Table("bundle", "version", "MB", "verifies", title=str(models))
     for manifest in sorted(models.glob(f"*/*/{MANIFEST}")):
         folder = manifest.parent
@@ -88,6 +94,32 @@ def list_(path: Path | None) -> None:
     if not table.row_count:
         raise click.ClickException(f"{models}: required bundles, .../NAME/VERSION/{MANIFEST}, got none")
     console_for_tables().print(table)
+
+
+@model.command(epilog=EPILOG)
+@click.argument("name")
+@click.argument("version")
+@with_settings
+def use(settings: Settings, name: str, version: str) -> None:
+    """Pin the bundle NAME/VERSION: every worker changes to it.
+
+    To go back, use the former version again. A worker that cannot verify the bundle keeps its model, logs an error and
+    counts the refusal in its metrics. Workers that start later serve the pinned bundle too.
+    """
+    try:
+        pin = msgspec.convert({"name": name, "version": version}, ModelPin)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"NAME and VERSION: required names of folders, got: {error}") from error
+    asyncio.run(pin_model(settings, pin))
+    click.echo(f"{name} {version} is pinned on {settings.topics.models}: workers change to it.")
+
+
+@model.command(epilog=EPILOG)
+@with_settings
+def unpin(settings: Settings) -> None:
+    """Remove the pin: workers serve the newest version in their folder, or else the model in their settings."""
+    asyncio.run(pin_model(settings, None))
+    click.echo(f"No model is pinned on {settings.topics.models}: each worker selects its own.")
 
 
 def _tables(manifest: Manifest) -> Iterator[Table]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -23,19 +23,12 @@ R = TypeVar("R")
 WIDTH_OF_A_FILE = 400
 
 
-def broker_option(command: Callable[P, R]) -> Callable[P, R]:
-    """Add `--broker HOST:PORT`, as the argument `broker`."""
-    return click.option(
-        "--broker",
-        metavar="HOST:PORT",
-        help="Kafka to use instead of INTENTSTREAM_BOOTSTRAP_SERVERS.",
-    )(command)
-
-
-def settings_with(broker: str | None, overrides: Mapping[str, object] | None = None) -> Settings:
-    """Read the settings; `broker`, from the command line, takes precedence."""
-    given = {} if broker is None else {"bootstrap_servers": broker}
-    return load_settings({**given, **(overrides or {})})
+broker_option = click.option(
+    "--broker",
+    "bootstrap_servers",
+    metavar="HOST:PORT",
+    help="Kafka to use instead of INTENTSTREAM_BOOTSTRAP_SERVERS.",
+)
 
 
 def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
@@ -43,10 +36,15 @@ def with_settings(command: Callable[Concatenate[Settings, P], R]) -> Callable[..
 
     @broker_option
     @wraps(command)
-    def run(broker: str | None, *args: P.args, **options: P.kwargs) -> R:
-        return command(settings_with(broker), *args, **options)
+    def run(bootstrap_servers: str | None, *args: P.args, **options: P.kwargs) -> R:
+        return command(load_settings(overrides(bootstrap_servers=bootstrap_servers)), *args, **options)
 
     return run
+
+
+def overrides(**options: object) -> dict[str, object]:
+    """Return the options that were given: those take precedence over the environment."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)

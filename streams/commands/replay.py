@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from streams.commands.options import FILE, OutputFile, encoding_progress
+from streams.commands.options import FILE, OutputFile, encoding_progress, overrides
 from streams.settings import load_settings
 
 
@@ -34,7 +34,7 @@ def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list
     from streams.parts import load_model
     from streams.replay import Replay
 
-    settings = load_settings({} if list_size is None else {"list_size": list_size})
+    settings = load_settings(overrides(list_size=list_size))
     bundle = load_model(settings)
     items = [line.message for line in read_items(catalog)]
     known = read_vectors(vectors, bundle) if vectors else None

@@ -6,25 +6,23 @@ import fcntl
 import logging
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from streams.commands.options import with_settings
+from streams.commands.options import broker_option, overrides
 from streams.errors import ConfigurationError, TopicError
-from streams.settings import Settings
+from streams.logs import configure
+from streams.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-NOISY = ("aiokafka", "faust", "mode", "kafka")
-"""Loggers that build records for every message; below WARNING they cost a tenth of the CPU even when nothing prints."""
-
 
 @click.command(epilog="Example: intentstream worker --broker localhost:9092")
-@with_settings
-def worker(settings: Settings) -> None:
+@broker_option
+def worker(bootstrap_servers: str | None) -> None:
     """Run one worker: interactions in, recommendations out.
 
     Two workers on one machine need two INTENTSTREAM_DATA_DIR and two INTENTSTREAM_METRICS_PORT.
@@ -32,9 +30,11 @@ def worker(settings: Settings) -> None:
     """
     # Faust installs its own SIGTERM handler when it runs. Until then no event is in flight.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
-    for name in NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    warnings: list[str] = []
+    settings = load_settings(overrides(bootstrap_servers=bootstrap_servers), warn=warnings.append)
+    configure(settings.ops.log_level, settings.ops.log_format)
+    for sentence in warnings:
+        log.warning("%s", sentence)
 
     from streams.app import build
     from streams.kafka.topics import check
@@ -42,7 +42,7 @@ def worker(settings: Settings) -> None:
     from streams.serving.pins import pinned_model
     from streams.serving.start import BundleStore
     from streams.worker.endpoint import serve
-    from streams.worker.process import event_loop, run
+    from streams.worker.faust.app import event_loop, run
 
     loop = event_loop()
     checked = loop.run_until_complete(check(settings))
@@ -51,16 +51,19 @@ def worker(settings: Settings) -> None:
         raise TopicError(f"{told}; `intentstream topics create` creates the missing topics")
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
-    held = hold(settings.data_dir)
+    held = hold(settings.state.data_dir)
     compile_kernels(settings)
     metrics = Metrics(settings)
     store = BundleStore.of(settings)
     bundle = store.first(loop.run_until_complete(pinned_model(settings)))
+    model = f"{bundle.name} {bundle.version} on {bundle.provider}"
+    release, directory = version("intentstream"), settings.state.data_dir
+    log.info("starting: intentstream %s, model %s, state in %s", release, model, directory)
     worker = build(settings, bundle, metrics, store)
-    if settings.metrics_port:
-        address = f"{settings.metrics_host}:{settings.metrics_port}"
+    if settings.http.port:
+        address = f"{settings.http.host}:{settings.http.port}"
         try:
-            serve(metrics.registry, worker.health, settings.metrics_host, settings.metrics_port)
+            serve(metrics.registry, worker.health, settings.http.host, settings.http.port)
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
     with held:
@@ -74,7 +77,7 @@ def compile_kernels(settings: Settings) -> None:
     def tell(number: int, of: int, seconds: float) -> None:
         log.info("kernel %s of %s compiled for this processor in %.1f s", number, of, seconds)
 
-    done = prepare(settings.data_dir, tell)
+    done = prepare(settings.state.data_dir, tell)
     log.info("kernels: %s compiled, %s loaded, %.1f s", done.compiled, done.cached, done.seconds)
 
 

@@ -6,12 +6,11 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from streams.broker_settings import PREFIX
 from streams.errors import StreamsError
 from streams.kafka.embedded import LOOPBACK
+from streams.settings import Settings
 
 STOP_SECONDS = 10
 _LOG_LINES = 15
@@ -20,18 +19,17 @@ _LOG_LINES = 15
 class WorkerProcess:
     """A process `intentstream worker` with the demo's settings; leaving the `with` block stops it."""
 
-    def __init__(self, settings: Mapping[str, object], log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path) -> None:
         self._settings = settings
         self._log = log
 
     def __enter__(self) -> WorkerProcess:
-        given = {PREFIX + name.upper(): str(value) for name, value in self._settings.items()}
         with self._log.open("ab") as log:
             # A new session, so that Ctrl-C reaches only the demo. The demo stops the worker after its own clients
             # have left Kafka.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams", "worker"],
-                env={**os.environ, **given},
+                env={**os.environ, **self._settings.environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -79,7 +77,7 @@ class WorkerProcess:
     async def _metric(self, name: str) -> float:
         """Return the value of a metric without labels, or -1 while the worker does not serve it."""
         try:
-            reader, writer = await asyncio.open_connection(LOOPBACK, int(str(self._settings["metrics_port"])))
+            reader, writer = await asyncio.open_connection(LOOPBACK, self._settings.http.port)
         except OSError:
             return -1.0
         try:

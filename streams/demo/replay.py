@@ -39,19 +39,19 @@ class Replay:
         The vectors go first. The items follow when the worker has read the vectors, so that it encodes nothing again.
         Both go to the partition of the item's key, as if the worker had sent them.
         """
-        with broker_errors(self.settings, "publishing the catalogue"):
-            async with AIOKafkaProducer(**client_options(self.settings), linger_ms=5) as producer:
+        with broker_errors(self.settings.kafka, "publishing the catalogue"):
+            async with AIOKafkaProducer(**client_options(self.settings.kafka), linger_ms=5) as producer:
                 for record in records:
                     key, value = record.item.item_id.encode(), serde.encode_msgpack(record)
-                    await producer.send(self.settings.item_vectors_topic, value, key)
+                    await producer.send(self.settings.topics.item_vectors, value, key)
                 await producer.flush()
                 await self.worker.until("intentstream_ready", 1, within_seconds=READY_SECONDS)
                 await self.worker.until("intentstream_catalogue_items", len(records), within_seconds=READY_SECONDS)
                 for record in records:
                     key, value = record.item.item_id.encode(), serde.encode_json(record.item)
-                    await producer.send(self.settings.items_topic, value, key)
+                    await producer.send(self.settings.topics.items, value, key)
         # Events start when the worker has read all items. Otherwise that work would add to the measured latency.
-        taken = f'intentstream_events_total{{outcome="ok",topic="{self.settings.items_topic}"}}'
+        taken = f'intentstream_events_total{{outcome="ok",topic="{self.settings.topics.items}"}}'
         await self.worker.until(taken, len(records), within_seconds=READY_SECONDS)
 
     async def run(self, events: Sequence[Interaction], rate: float, first: Callable[[], None]) -> None:
@@ -60,8 +60,8 @@ class Replay:
         The first event goes alone, because its list waits until the worker has its partitions. Then `first` is called.
         Raises StreamsError if the worker ends or the first list does not arrive.
         """
-        options = client_options(self.settings)
-        with broker_errors(self.settings, "replaying"):
+        options = client_options(self.settings.kafka)
+        with broker_errors(self.settings.kafka, "replaying"):
             async with (
                 AIOKafkaConsumer(**options, auto_offset_reset="latest", fetch_max_wait_ms=100) as consumer,
                 AIOKafkaProducer(**options) as producer,
@@ -98,7 +98,7 @@ class Replay:
             await self._send(producer, event)
 
     async def _send(self, producer: AIOKafkaProducer, event: Interaction) -> None:
-        topic = self.settings.searches_topic if isinstance(event, Search) else self.settings.clicks_topic
+        topic = self.settings.topics.searches if isinstance(event, Search) else self.settings.topics.clicks
         value, key = serde.encode_json(event), event.user_id.encode()
         self.tally.send(event, monotonic())
         await producer.send(topic, value, key)
@@ -107,7 +107,7 @@ class Replay:
         """Count the lists and dead letters that arrive."""
         while True:
             for partition, records in (await consumer.getmany(timeout_ms=200)).items():
-                if partition.topic == self.settings.dead_letters_topic:
+                if partition.topic == self.settings.topics.dead_letters:
                     self.tally.refused += len(records)
                     continue
                 now = monotonic()
@@ -137,8 +137,8 @@ class Replay:
 
     async def _at_the_end(self, consumer: AIOKafkaConsumer) -> None:
         """Move to the end of the lists and dead letters: on the user's own Kafka, there may be older ones."""
-        topics = (self.settings.recommendations_topic, self.settings.dead_letters_topic)
-        partitions = [TopicPartition(topic, n) for topic in topics for n in range(self.settings.partitions)]
+        topics = (self.settings.topics.recommendations, self.settings.topics.dead_letters)
+        partitions = [TopicPartition(topic, n) for topic in topics for n in range(self.settings.topics.partitions)]
         consumer.assign(partitions)
         await consumer.seek_to_end(*partitions)
         for partition in partitions:

@@ -25,7 +25,7 @@ from streams.demo.vectors import DemoVectors
 from streams.errors import ConfigurationError
 from streams.kafka import topics
 from streams.kafka.embedded import EmbeddedBroker
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +55,11 @@ class Demo:
             catalogue, events, shopper = self._data()
             home = Path(stack.enter_context(temporary_home()))
             broker = self.options.broker or stack.enter_context(EmbeddedBroker()).bootstrap_servers
-            given = demo_settings(broker, home, embedded=self.options.broker is None)
-            settings = load_settings(given)
+            settings = demo_settings(broker, home, embedded=self.options.broker is None)
             asyncio.run(topics.create(settings))
             self._say(f"Broker at {broker}{'' if self.options.broker else ' (embedded)'}, topics created")
             # The worker loads its model while this process encodes the catalogue.
-            worker = stack.enter_context(WorkerProcess(given, home / "worker.log"))
+            worker = stack.enter_context(WorkerProcess(settings, home / "worker.log"))
             records = self._encode(catalogue, settings)
             titles = {item.item_id: item.title for item in catalogue.items}
             tally = Tally(total=len(events), shopper=shopper, titles=titles)

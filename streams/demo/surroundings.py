@@ -12,11 +12,12 @@ from types import FrameType
 from streams.kafka.embedded import LOOPBACK, free_port
 from streams.settings import Settings, load_settings
 
-TOPIC_PREFIX = "demo-"
+DEMO = "demo-"
+"""Start of the names of the demo's consumer group and topics on the user's own Kafka."""
 
 
-def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, object]:
-    """Return the settings that the demo overrides. On the user's own Kafka, the demo has its own topics."""
+def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
+    """Return the settings of the demo. On the user's own Kafka, the demo has its own topics."""
     plain = load_settings()
     given: dict[str, object] = {
         "bootstrap_servers": broker,
@@ -29,10 +30,9 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> dict[str, objec
         "model_watch_seconds": 0,
     }
     if not embedded:
-        given["app_id"] = TOPIC_PREFIX + plain.app_id
-        names = (name for name in Settings.model_fields if name.endswith("_topic"))
-        given.update({name: f"{TOPIC_PREFIX}{getattr(plain, name)}" for name in names})
-    return given
+        given["app_id"] = DEMO + plain.kafka.app_id
+        given["topic_prefix"] = DEMO + plain.topics.prefix
+    return plain.replace(**given)
 
 
 def how_to_reach(settings: Settings, home: Path) -> str:
@@ -40,10 +40,10 @@ def how_to_reach(settings: Settings, home: Path) -> str:
     lines = (
         "",
         "Broker and worker stay up (--keep). Ctrl-C stops them and removes the worker's data.",
-        f"  broker   {settings.bootstrap_servers}",
-        f"  in       {settings.clicks_topic}, {settings.searches_topic}, {settings.items_topic}",
-        f"  out      {settings.recommendations_topic}, {settings.dead_letters_topic}",
-        f"  metrics  http://{settings.metrics_host}:{settings.metrics_port}/metrics",
+        f"  broker   {settings.kafka.bootstrap_servers}",
+        f"  in       {settings.topics.clicks}, {settings.topics.searches}, {settings.topics.items}",
+        f"  out      {settings.topics.recommendations}, {settings.topics.dead_letters}",
+        f"  metrics  http://{settings.http.host}:{settings.http.port}/metrics",
         f"  log      {home / 'worker.log'}",
     )
     return "\n".join(lines)

@@ -66,7 +66,7 @@ class DemoVectors:
     @classmethod
     def of(cls, items: Sequence[Item], settings: Settings) -> DemoVectors:
         """Look up the cached vectors. Raises BundleError if the model's manifest cannot be read."""
-        manifest = read_manifest(settings.model_path)
+        manifest = read_manifest(settings.model.path)
         cache = VectorCache(cache_folder() / f"{vector_space(manifest)}.npz", manifest.dim)
         return cls(items, cache.load(), cache, f"{manifest.name} {manifest.version}", vector_space(manifest))
 

@@ -9,23 +9,23 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from streams.broker_settings import BrokerSettings
 from streams.errors import TopicError
 from streams.kafka.clients import broker_errors, client_options
+from streams.settings_groups import Kafka
 
 
 class Admin:
-    """Connection that creates and describes topics: `async with Admin.connected(settings, "doing what") as admin`."""
+    """Connection that creates and describes topics: `async with Admin.connected(kafka, "doing what") as admin`."""
 
     def __init__(self, client: AIOKafkaAdminClient) -> None:
         self._client = client
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, settings: BrokerSettings, doing: str) -> AsyncIterator[Admin]:
+    async def connected(cls, kafka: Kafka, doing: str) -> AsyncIterator[Admin]:
         """Connect. Errors of the connection and of the block name the action `doing`."""
-        client = AIOKafkaAdminClient(**client_options(settings))
-        with broker_errors(settings, doing):
+        client = AIOKafkaAdminClient(**client_options(kafka))
+        with broker_errors(kafka, doing):
             try:
                 await client.start()
                 yield cls(client)
@@ -62,13 +62,12 @@ class Admin:
         return {name: {key: value for key, value, *_ in entries} for code, _, _, name, entries in resources if not code}
 
 
-async def require_topics(settings: BrokerSettings, names: Collection[str]) -> dict[str, int]:
+async def require_topics(kafka: Kafka, names: Collection[str]) -> dict[str, int]:
     """Return the partition count of each topic. Raises TopicError if one is missing."""
-    async with Admin.connected(settings, "looking for the topics") as admin:
+    async with Admin.connected(kafka, "looking for the topics") as admin:
         there = await admin.partition_counts()
     if missing := [name for name in names if name not in there]:
         raise TopicError(
-            f"{', '.join(missing)}: no such topic at {settings.bootstrap_servers}; "
-            "`intentstream topics create` creates it"
+            f"{', '.join(missing)}: no such topic at {kafka.bootstrap_servers}; `intentstream topics create` creates it"
         )
     return {name: there[name] for name in names}

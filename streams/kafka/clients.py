@@ -10,12 +10,12 @@ from typing import TypedDict
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from streams.broker_settings import PREFIX, BrokerSettings
 from streams.errors import ConfigurationError, StreamsError
+from streams.settings_groups import PREFIX, Kafka
 
 
 class ClientOptions(TypedDict):
-    """Arguments common to aiokafka's clients: `AIOKafkaConsumer(topic, **client_options(settings))`."""
+    """Arguments common to aiokafka's clients: `AIOKafkaConsumer(topic, **client_options(settings.kafka))`."""
 
     bootstrap_servers: str
     security_protocol: str
@@ -25,37 +25,37 @@ class ClientOptions(TypedDict):
     sasl_plain_password: str | None
 
 
-def client_options(settings: BrokerSettings) -> ClientOptions:
+def client_options(kafka: Kafka) -> ClientOptions:
     """Return the connection arguments of an aiokafka producer, consumer or admin client."""
     return ClientOptions(
-        bootstrap_servers=settings.bootstrap_servers,
-        security_protocol=settings.security_protocol,
-        ssl_context=tls_context(settings),
-        sasl_mechanism=settings.sasl_mechanism or "PLAIN",
-        sasl_plain_username=settings.sasl_username,
-        sasl_plain_password=settings.sasl_password.get_secret_value() if settings.sasl_password else None,
+        bootstrap_servers=kafka.bootstrap_servers,
+        security_protocol=kafka.security_protocol,
+        ssl_context=tls_context(kafka),
+        sasl_mechanism=kafka.sasl_mechanism or "PLAIN",
+        sasl_plain_username=kafka.sasl_username,
+        sasl_plain_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
     )
 
 
-def tls_context(settings: BrokerSettings) -> ssl.SSLContext | None:
+def tls_context(kafka: Kafka) -> ssl.SSLContext | None:
     """Return the TLS context with the trusted certificates and the client's own, None for an unencrypted connection.
 
     Raises ConfigurationError if a file is missing, is not PEM, or cannot be opened with the password.
     """
-    if not settings.uses_tls:
+    if not kafka.uses_tls:
         return None
     try:
-        context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
     except OSError as error:
-        raise ConfigurationError(f"{PREFIX}SSL_CA_FILE={settings.ssl_ca_file}: {error}") from error
-    if settings.ssl_cert_file is not None:
-        secret = settings.ssl_key_password
+        raise ConfigurationError(f"{PREFIX}SSL_CA_FILE={kafka.ssl_ca_file}: {error}") from error
+    if kafka.ssl_cert_file is not None:
+        secret = kafka.ssl_key_password
         # Without a password OpenSSL would ask for one on the terminal, and a worker would wait there.
         password = secret.get_secret_value() if secret else ""
         try:
-            context.load_cert_chain(settings.ssl_cert_file, settings.ssl_key_file, password)
+            context.load_cert_chain(kafka.ssl_cert_file, kafka.ssl_key_file, password)
         except OSError as error:
-            files = f"{PREFIX}SSL_CERT_FILE={settings.ssl_cert_file}, {PREFIX}SSL_KEY_FILE={settings.ssl_key_file}"
+            files = f"{PREFIX}SSL_CERT_FILE={kafka.ssl_cert_file}, {PREFIX}SSL_KEY_FILE={kafka.ssl_key_file}"
             raise ConfigurationError(f"{files}, {PREFIX}SSL_KEY_PASSWORD: {error}") from error
     return context
 
@@ -72,7 +72,7 @@ class _LastWord(logging.Handler):
 
 
 @contextmanager
-def broker_errors(settings: BrokerSettings, doing: str) -> Iterator[None]:
+def broker_errors(kafka: Kafka, doing: str) -> Iterator[None]:
     """Turn aiokafka's errors into this project's, with the action, the brokers and the reason."""
     why = _LastWord()
     log = logging.getLogger("aiokafka")
@@ -81,10 +81,10 @@ def broker_errors(settings: BrokerSettings, doing: str) -> Iterator[None]:
         yield
     except KafkaConnectionError as error:
         raise ConfigurationError(
-            f"{doing}: no connection to {settings.bootstrap_servers} over {settings.security_protocol}: {why.text}; "
+            f"{doing}: no connection to {kafka.bootstrap_servers} over {kafka.security_protocol}: {why.text}; "
             f"required a broker at {PREFIX}BOOTSTRAP_SERVERS that accepts {PREFIX}SECURITY_PROTOCOL and the credentials"
         ) from error
     except KafkaError as error:
-        raise StreamsError(f"{doing} at {settings.bootstrap_servers}: {error!r}") from error
+        raise StreamsError(f"{doing} at {kafka.bootstrap_servers}: {error!r}") from error
     finally:
         log.removeHandler(why)

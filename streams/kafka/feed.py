@@ -31,16 +31,16 @@ class Feed:
     @asynccontextmanager
     async def connected(cls, settings: Settings, *, from_beginning: bool = False) -> AsyncIterator[Feed]:
         """Connect and read the catalogue. `recommendations` then yields new lists, or all lists `from_beginning`."""
-        topics = await require_topics(settings, (settings.items_topic, settings.recommendations_topic))
+        topics = await require_topics(settings.kafka, (settings.topics.items, settings.topics.recommendations))
         partitions = {topic: [TopicPartition(topic, number) for number in range(n)] for topic, n in topics.items()}
-        consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
-        with broker_errors(settings, "reading recommendations"):
+        consumer = AIOKafkaConsumer(**client_options(settings.kafka), auto_offset_reset="earliest")
+        with broker_errors(settings.kafka, "reading recommendations"):
             try:
                 await consumer.start()
                 feed = cls(settings, consumer)
                 await feed._begin(
-                    partitions[settings.items_topic],
-                    partitions[settings.recommendations_topic],
+                    partitions[settings.topics.items],
+                    partitions[settings.topics.recommendations],
                     from_beginning=from_beginning,
                 )
                 yield feed
@@ -51,7 +51,7 @@ class Feed:
         """Yield lists in the order of each partition, until cancelled. Skip unreadable ones."""
         while True:
             for record in await self._records():
-                if record.topic == self._settings.items_topic:
+                if record.topic == self._settings.topics.items:
                     self._learn(record)
                 elif message := _readable(record):
                     yield message

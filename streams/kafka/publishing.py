@@ -38,17 +38,17 @@ class Publisher:
         Raises TopicError if a topic is missing: brokers that create topics automatically would use wrong settings.
         """
         topics = {
-            "clicks": settings.clicks_topic,
-            "searches": settings.searches_topic,
-            "items": settings.items_topic,
+            "clicks": settings.topics.clicks,
+            "searches": settings.topics.searches,
+            "items": settings.topics.items,
         }
-        await require_topics(settings, topics.values())
+        await require_topics(settings.kafka, topics.values())
         # Idempotent: a retry must not make a purchase count twice.
         producer = AIOKafkaProducer(
-            **client_options(settings), linger_ms=settings.producer_linger_ms, enable_idempotence=True
+            **client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms, enable_idempotence=True
         )
         publisher = cls(producer, topics)
-        with broker_errors(settings, "publishing"):
+        with broker_errors(settings.kafka, "publishing"):
             try:
                 await producer.start()
                 try:

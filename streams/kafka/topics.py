@@ -64,27 +64,27 @@ class Checked:
 
 def changelog_topic(settings: Settings, table: str = PROFILES) -> str:
     """Return the name of a table's changelog. Faust makes it from the app's id and the table's name."""
-    return f"{settings.app_id}-{table}-changelog"
+    return f"{settings.kafka.app_id}-{table}-changelog"
 
 
 def declare(settings: Settings) -> tuple[Topic, ...]:
     """Return all topics, sources first."""
-    n = settings.partitions
+    n = settings.topics.partitions
     events = {POLICY: "delete", CLOCK: "LogAppendTime"}
-    sessions_ms = str(round(settings.sessions_retention_days * DAY_MS))
+    sessions_ms = str(round(settings.learning.sessions_retention_days * DAY_MS))
     return (
-        Topic(settings.clicks_topic, n, events),
-        Topic(settings.searches_topic, n, events),
-        Topic(settings.items_topic, n, COMPACT, COMPACT_OFTEN),
-        Topic(settings.item_vectors_topic, n, COMPACT, COMPACT_OFTEN),
-        Topic(settings.models_topic, 1, COMPACT, COMPACT_OFTEN),
-        Topic(settings.trending_topic, 1, COMPACT, COMPACT_OFTEN),
-        Topic(settings.item_pairs_topic, n, {POLICY: "delete"}, {RETENTION: str(3 * DAY_MS)}),
-        Topic(settings.item_neighbours_topic, n, COMPACT, COMPACT_OFTEN),
-        Topic(settings.sessions_topic, 1, {POLICY: "compact,delete"}, {**COMPACT_OFTEN, RETENTION: sessions_ms}),
+        Topic(settings.topics.clicks, n, events),
+        Topic(settings.topics.searches, n, events),
+        Topic(settings.topics.items, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.topics.item_vectors, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.topics.models, 1, COMPACT, COMPACT_OFTEN),
+        Topic(settings.topics.trending, 1, COMPACT, COMPACT_OFTEN),
+        Topic(settings.topics.item_pairs, n, {POLICY: "delete"}, {RETENTION: str(3 * DAY_MS)}),
+        Topic(settings.topics.item_neighbours, n, COMPACT, COMPACT_OFTEN),
+        Topic(settings.topics.sessions, 1, {POLICY: "compact,delete"}, {**COMPACT_OFTEN, RETENTION: sessions_ms}),
         *(Topic(changelog_topic(settings, table), n, COMPACT, COMPACT_OFTEN) for table in TABLES),
-        Topic(settings.recommendations_topic, n, {POLICY: "delete"}),
-        Topic(settings.dead_letters_topic, n, {POLICY: "delete"}),
+        Topic(settings.topics.recommendations, n, {POLICY: "delete"}),
+        Topic(settings.topics.dead_letters, n, {POLICY: "delete"}),
     )
 
 
@@ -95,12 +95,12 @@ async def create(settings: Settings) -> Created:
     """
     topics = declare(settings)
     made = set()
-    async with Admin.connected(settings, "creating topics") as admin:
+    async with Admin.connected(settings.kafka, "creating topics") as admin:
         there = await admin.partition_counts()
         for topic in topics:
             config = {**topic.advised, **topic.required}
             if topic.name not in there and await admin.create(
-                topic.name, topic.partitions, settings.replication_factor, config
+                topic.name, topic.partitions, settings.topics.replication_factor, config
             ):
                 made.add(topic.name)
         await _until_visible(admin, {topic.name for topic in topics})
@@ -113,7 +113,7 @@ async def create(settings: Settings) -> Created:
 async def check(settings: Settings) -> Checked:
     """Compare the broker's topics with their definitions: existence, partitions, compaction, timestamps."""
     topics = declare(settings)
-    async with Admin.connected(settings, "checking topics") as admin:
+    async with Admin.connected(settings.kafka, "checking topics") as admin:
         there = await admin.partition_counts()
         present = [topic for topic in topics if topic.name in there]
         configs = await admin.configs({topic.name: tuple(topic.required) for topic in present})

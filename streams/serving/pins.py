@@ -23,10 +23,10 @@ SERVING_SLOT = b"serving"
 
 async def pinned_model(settings: Settings) -> ModelPin | None:
     """Return the pinned model, None if there is none. Skip unreadable messages."""
-    partition = TopicPartition(settings.models_topic, 0)
-    consumer = AIOKafkaConsumer(**client_options(settings), group_id=None, auto_offset_reset="earliest")
+    partition = TopicPartition(settings.topics.models, 0)
+    consumer = AIOKafkaConsumer(**client_options(settings.kafka), group_id=None, auto_offset_reset="earliest")
     pinned = None
-    with broker_errors(settings, "reading which model is pinned"):
+    with broker_errors(settings.kafka, "reading which model is pinned"):
         await consumer.start()
         try:
             consumer.assign([partition])
@@ -42,13 +42,13 @@ async def pinned_model(settings: Settings) -> ModelPin | None:
 
 async def pin_model(settings: Settings, model: ModelPin | None) -> None:
     """Pin `model` for all workers, or remove the pin. Raises TopicError, StreamsError."""
-    await require_topics(settings, [settings.models_topic])
-    producer = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
-    with broker_errors(settings, "pinning a model"):
+    await require_topics(settings.kafka, [settings.topics.models])
+    producer = AIOKafkaProducer(**client_options(settings.kafka), acks="all", enable_idempotence=True)
+    with broker_errors(settings.kafka, "pinning a model"):
         try:
             await producer.start()
             value = None if model is None else encode_json(model)
-            await producer.send_and_wait(settings.models_topic, value, SERVING_SLOT)
+            await producer.send_and_wait(settings.topics.models, value, SERVING_SLOT)
         finally:
             await producer.stop()
 

@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inference.bundle import Bundle, load_bundle
-from inference.errors import BundleError
+from inference.errors import BundleError, InferenceError
 from streams.contracts.messages import ModelPin
 from streams.parts import load_model
-from streams.serving.folders import Fingerprint, ModelFolders, home_at
+from streams.serving.folders import ModelFolders, home_at
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class BundleStore:
-    """Bundles that a worker can serve."""
+class BundleStore(ModelFolders):
+    """Bundles that a worker can serve. Every method may block."""
 
-    settings: Settings
-    folders: ModelFolders
+    settings: Settings = field(kw_only=True)
 
     @classmethod
     def of(cls, settings: Settings) -> BundleStore:
         """Return the bundles that the settings name."""
-        return cls(settings, ModelFolders(settings.model_dir, home_at(settings.model_path)))
-
-    @property
-    def home(self) -> ModelPin | None:
-        """Model at INTENTSTREAM_MODEL_PATH, None if there is no readable one."""
-        return None if self.folders.home is None else self.folders.home.model
-
-    def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        """Return the newest version of the model at INTENTSTREAM_MODEL_PATH, without those in `passed_over`."""
-        return self.folders.newest(passed_over)
-
-    def fingerprint(self, model: ModelPin) -> Fingerprint:
-        """Return the state of a bundle's folder, which differs after a change."""
-        return self.folders.fingerprint(model)
+        return cls(settings.model.directory, home_at(settings.model.path), settings=settings)
 
     def load(self, model: ModelPin) -> Bundle:
         """Load and verify a bundle. Raises BundleError, ProviderError."""
-        path, settings = self.folders.path(model), self.settings
-        bundle = load_bundle(path, providers=settings.execution_providers, threads=settings.scorer_threads)
+        path, settings = self.path(model), self.settings
+        bundle = load_bundle(path, providers=settings.model.execution_providers, threads=settings.model.scorer_threads)
         if (bundle.name, bundle.version) != (model.name, model.version):
             required = f"the bundle of {model.name} {model.version}"
             raise BundleError(f"{path}: required {required}, got {bundle.name} {bundle.version} in its manifest")
@@ -56,13 +41,13 @@ class BundleStore:
         If the pinned or newest one cannot be loaded, the error is logged. Errors of the last one are raised.
         """
         wished = [pinned]
-        if pinned is None and self.settings.model_watch_seconds:
+        if pinned is None and self.settings.model.watch_seconds:
             wished.append(self.newest())
         for model in wished:
-            if model is not None and model != self.home:
+            if model is not None and (self.home is None or model != self.home.model):
                 try:
                     return self.load(model)
-                except BundleError as error:
+                except (InferenceError, OSError) as error:
                     log.error(  # noqa: TRY400 - the text is enough
                         "model %s %s cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: %s",
                         model.name, model.version, error,

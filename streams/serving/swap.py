@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
 
 from inference.bundle import Bundle
 from inference.errors import InferenceError
@@ -22,6 +21,7 @@ from streams.items.trending import Popularity
 from streams.metrics import REFUSED, SUPERSEDED, TAKEN_OVER, Metrics
 from streams.serving.folders import Fingerprint
 from streams.serving.servable import Servable, Serving
+from streams.serving.start import BundleStore
 
 log = logging.getLogger(__name__)
 
@@ -38,45 +38,27 @@ class Phase(Enum):
     WARMING = "warming"
 
 
-class Models(Protocol):
-    """Source of bundles. Every method may block."""
-
-    def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        """Return the newest version of the model at INTENTSTREAM_MODEL_PATH, without those in `passed_over`."""
-        ...
-
-    def fingerprint(self, model: ModelPin) -> Fingerprint:
-        """Return the state of a bundle's folder, which differs after a change."""
-        ...
-
-    def load(self, model: ModelPin) -> Bundle:
-        """Load and verify a bundle. Raises InferenceError, StreamsError or OSError."""
-        ...
-
-
 @dataclass(slots=True, kw_only=True)
 class ModelSwap:
     """Changes the serving model to the wanted one: the one pinned on `models`, else the newest in the folder.
 
     Attributes:
         serving: the servables in use.
-        models: the source of bundles.
+        models: the bundles, also the model to serve without a pin and without a newer version.
         servable: makes a servable of a bundle. It shares the catalogue of the given servable if the space is the same.
         renew: called when items have to be encoded in a coming space.
         popularity: returns the short-term and long-term popularity.
         metrics: counts outcomes and shows progress.
         follows_folder: whether newer versions in the folder are served without a pin.
-        home: the model to serve without a pin and without a newer version.
     """
 
     serving: Serving
-    models: Models
+    models: BundleStore
     servable: Callable[[Bundle, Servable], Servable]
     renew: Callable[[], None]
     popularity: Callable[[], Popularity]
     metrics: Metrics
     follows_folder: bool
-    home: ModelPin | None
     phase: Phase = Phase.SERVING
     _pinned: ModelPin | None = None
     _newest: ModelPin | None = None
@@ -99,7 +81,8 @@ class ModelSwap:
 
     def wanted(self) -> ModelPin | None:
         """Return the model to change to, None if there is nothing to do."""
-        model = self._pinned or (self._newest if self.follows_folder else None) or self.home
+        home = self.models.home.model if self.models.home is not None else None
+        model = self._pinned or (self._newest if self.follows_folder else None) or home
         return None if model in (None, self.serving.now.model) or model in self._refused else model
 
     async def watch(self, every_s: float) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 import faust
 from aiokafka.structs import RecordMetadata
 
-from streams.kafka.producer import BatchProducer, Sent
+from streams.kafka.producer import BatchProducer
 from streams.state.rocksdb import Figures, PartitionedStore, StoreOptions
 
 
@@ -48,7 +48,9 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         """Store values in one write. Acknowledge their messages only after `log_many` has delivered the values too."""
         self.data.put_many(partition, values)
 
-    async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> list[Sent]:
+    async def log_many(
+        self, partition: int, values: Sequence[tuple[bytes, bytes]]
+    ) -> list[asyncio.Future[RecordMetadata]]:
         """Send stored values to the changelog. The brokers have them when all returned futures are complete."""
         # aiokafka's producer may send a later record before one that waits for room in its buffer. The lock keeps the
         # values of a partition in order: an older profile must not replace a newer one in the changelog.
@@ -57,7 +59,7 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         store = self.data
         for each in sent:
             each.delivered.add_done_callback(partial(_note, store, partition, each.records))
-        return sent
+        return [each.delivered for each in sent]
 
 
 def _note(store: PartitionedStore, partition: int, records: int, delivered: asyncio.Future[RecordMetadata]) -> None:

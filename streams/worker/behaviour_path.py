@@ -11,14 +11,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Approach
-from streams.kafka.producer import BatchProducer, Record, partition_of
+from streams.kafka.producer import Record, partition_of
+from streams.settings import Settings
+from streams.worker.delivery import Delivered, Delivery
 
 PARTITION = 0
 """The only partition of the sessions topic: every worker reads the whole topic."""
@@ -35,15 +36,12 @@ class BehaviourPath:
 
     Attributes:
         sessions: sessions that changed since the last publication.
-        partitions: number of partitions of the topic of item pairs.
         acknowledge: called for answered events, in their order.
     """
 
+    settings: Settings
     sessions: RecentSessions
-    producer: BatchProducer
-    item_pairs_topic: str
-    sessions_topic: str
-    partitions: int
+    delivery: Delivery
     acknowledge: Callable[[Sequence[Message]], None]
     _transitions: dict[int, list[Approach]] = field(default_factory=dict)
     _answered: list[Message] = field(default_factory=list)
@@ -57,7 +55,7 @@ class BehaviourPath:
         for session in sessions:
             self.sessions.observe(session)
         for transition in transitions:
-            partition = partition_of(transition.item_id.encode(), self.partitions)
+            partition = partition_of(transition.item_id.encode(), self.settings.topics.partitions)
             self._transitions.setdefault(partition, []).append(transition)
 
     def answered(self, messages: Sequence[Message]) -> None:
@@ -74,15 +72,15 @@ class BehaviourPath:
             changed = self.sessions.take_changed()
             transitions, self._transitions = self._transitions, {}
             answered, self._answered = self._answered, []
-            deliveries: list[asyncio.Future[RecordMetadata]] = []
+            deliveries: list[Delivered] = []
+            records: list[Record]
             for partition, of_partition in transitions.items():
                 parts = (of_partition[start : start + TOGETHER] for start in range(0, len(of_partition), TOGETHER))
-                records: list[Record] = [(None, serde.encode_msgpack(part)) for part in parts]
-                deliveries += [
-                    each.delivered for each in await self.producer.send_all(self.item_pairs_topic, partition, records)
-                ]
-            sent = await self.producer.send_all(self.sessions_topic, PARTITION, list(map(record, changed)))
-            await asyncio.gather(*deliveries, *(each.delivered for each in sent))
+                records = [(None, serde.encode_msgpack(part)) for part in parts]
+                deliveries += await self.delivery.send_all(self.settings.topics.item_pairs, partition, records)
+            records = list(map(record, changed))
+            deliveries += await self.delivery.send_all(self.settings.topics.sessions, PARTITION, records)
+            await asyncio.gather(*deliveries)
             self.acknowledge(answered)
 
 

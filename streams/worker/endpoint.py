@@ -1,10 +1,11 @@
-"""HTTP endpoint for operators and probes: /metrics, /livez, /readyz. It is read-only."""
+"""HTTP endpoint for operators and probes: /metrics, /livez, /readyz, and a page that links them. It is read-only."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -16,6 +17,20 @@ from streams.worker.health import Health
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+DESCRIPTIONS = {
+    "/metrics": "metrics for Prometheus",
+    "/livez": "whether the event loop runs",
+    "/readyz": "whether the worker processes interactions, and which condition is missing",
+}
+INDEX = """\
+<!doctype html>
+<html lang="en">
+<title>Intentstream worker</title>
+<h1>Intentstream {version}, worker</h1>
+<ul>{links}</ul>
+</html>
+"""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -41,12 +56,15 @@ def serve(registry: CollectorRegistry, health: Health, host: str, port: int) -> 
 
 
 def application(registry: CollectorRegistry, health: Health) -> WSGIApplication:
-    """Return the WSGI application with the three pages."""
-    pages: Mapping[str, WSGIApplication] = {
+    """Return the WSGI application with its pages."""
+    pages: dict[str, WSGIApplication] = {
         "/metrics": make_wsgi_app(registry),
         "/livez": _probe(health.alive),
         "/readyz": _probe(health.ready),
     }
+    links = "".join(f'<li><a href="{path}">{path}</a>: {text}</li>' for path, text in DESCRIPTIONS.items())
+    index = INDEX.format(version=version("intentstream"), links=links)
+    pages["/"] = lambda _environment, start: _text(start, HTTPStatus.OK, index, "text/html; charset=utf-8")
 
     def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         page = pages.get(environment["PATH_INFO"])

@@ -7,6 +7,7 @@ the results of the former batch. The functions are in the order of the path.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,14 +26,15 @@ from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.engine import DEADLINE_EXCEEDED, Event, Folded
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.items.trending import Trending
-from streams.kafka.producer import BatchProducer, Record, partition_of
+from streams.kafka.producer import Record, partition_of
 from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.serving.servable import Servable, Serving
+from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivery
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
 Shopper = tuple[int, bytes]
@@ -73,32 +75,31 @@ class Processing:
         return self.ranking.folded if self.ranking is not None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EventPath:
     """Path of the messages of the source topics.
 
     The messages of a partition are folded in their order. A message is acknowledged after the brokers have its list,
     its shopper's profile, its item transition and its session. So a crash can repeat events, but lose none.
-
-    Attributes:
-        batch_size: most messages of a batch.
-        deadline_s: seconds after which a batch that is not ranked gets fallback lists.
     """
 
-    decoders: Mapping[str, Decode]
+    settings: Settings
     serving: Serving
     profiles: StateTable
     trending: Trending
-    producer: BatchProducer
-    dead_letters: DeadLetters
-    checkpoint: Checkpoint[Message]
     behaviour: BehaviourPath
+    checkpoint: Checkpoint[Message]
+    delivery: Delivery
     metrics: Metrics
-    recommendations_topic: str
-    partitions: int
-    batch_size: int
-    deadline_s: float
+    _decoders: Mapping[str, Decode] = field(init=False)
     _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self._decoders = {
+            settings.topics.clicks: serde.decode_item_action,
+            settings.topics.searches: serde.decode_search,
+        }
 
     async def run(self) -> None:
         """Process batches one after the other, until cancelled."""
@@ -109,12 +110,15 @@ class EventPath:
     async def _process_all(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = await self.checkpoint.take(self.batch_size)
+            batch = await self.checkpoint.take(
+                min(self.settings.latency.batch_max_size, self.settings.latency.max_in_flight)
+            )
             # No await between the choice of the servable and the submission to the thread. So batches reach the thread
             # in the order in which they were taken, and no profile goes back to the former model's vector space.
             processing = Processing(batch, self.serving.now)
             in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
-            await asyncio.wait({in_thread}, timeout=self.deadline_s - (monotonic() - batch.taken_s))
+            deadline_s = self.settings.latency.scoring_deadline_ms / 1e3
+            await asyncio.wait({in_thread}, timeout=deadline_s - (monotonic() - batch.taken_s))
             # The thread may finish while the event loop answers. `Pass.give_up` decides under its lock, so a batch gets
             # its lists once.
             late = not in_thread.done() and await self._answer_late(processing, in_thread)
@@ -153,7 +157,7 @@ class EventPath:
         decoded = []
         for message in processing.batch.messages:
             try:
-                decoded.append((message, self.decoders[message.topic](message.key, message.value)))
+                decoded.append((message, self._decoders[message.topic](message.key, message.value)))
             except InvalidEvent as refusal:
                 processing.refused.append((message, refusal))
         return decoded
@@ -222,8 +226,9 @@ class EventPath:
         """Compose and serialise the lists."""
         processing.answers = processing.servable.engine.compose(folded, lists, [datetime.now(UTC)] * len(lists))
         processing.values = [serde.encode_json(answer) for answer in processing.answers]
-        if lists.fallback:
-            self.metrics.fallbacks.labels(lists.fallback).inc(len(processing.answers))
+        for fallback, number in Counter(answer.fallback for answer in processing.answers).items():
+            if fallback is not None:
+                self.metrics.fallbacks.labels(fallback).inc(number)
 
     # Event loop
 
@@ -250,26 +255,27 @@ class EventPath:
 
     async def _produce(self, processing: Processing) -> None:
         """Send a batch's results. Its messages are acknowledged after the brokers have everything."""
-        began, folded = perf_counter(), processing.folded
-        deliveries = [await self.dead_letters.send(message, refusal) for message, refusal in processing.refused]
+        began, folded, topic = perf_counter(), processing.folded, self.settings.topics.recommendations
+        deliveries = [await self.delivery.refuse(message, refusal) for message, refusal in processing.refused]
         if folded is not None:
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
             # behaviour, which must contain their transitions.
             self.behaviour.observe(folded.approaches, folded.sessions)
             self.trending.add(folded.trends)
-            topics = (message.topic for message in processing.messages)
-            self.metrics.outcomes(zip(topics, folded.outcomes, strict=True))
+            sources = (message.topic for message in processing.messages)
+            self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))
             for partition, profiles in by_partition(processing.shoppers, folded.profiles).items():
-                deliveries += [each.delivered for each in await self.profiles.log_many(partition, profiles)]
+                deliveries += await self.profiles.log_many(partition, profiles)
             for partition, lists in self._by_user(processing.messages, processing.values).items():
-                sent = await self.producer.send_all(self.recommendations_topic, partition, lists)
-                deliveries += [each.delivered for each in sent]
+                deliveries += await self.delivery.send_all(topic, partition, lists)
         self.checkpoint.finish_when(processing.batch, deliveries, partial(self._delivered, processing, began))
 
     def _by_user(self, messages: Sequence[Message], values: Sequence[bytes]) -> dict[int, list[Record]]:
         records: dict[int, list[Record]] = {}
         for message, value in zip(messages, values, strict=True):
-            records.setdefault(partition_of(message.key, self.partitions), []).append((message.key, value))
+            records.setdefault(partition_of(message.key, self.settings.topics.partitions), []).append(
+                (message.key, value)
+            )
         return records
 
     def _delivered(self, processing: Processing, began: float) -> None:

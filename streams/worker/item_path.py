@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from time import monotonic
 
 import msgspec
-from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from inference.encoding.text import item_text
@@ -20,11 +19,11 @@ from inference.types import Item, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import ItemVector
 from streams.errors import InvalidEvent
-from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Record
+from streams.kafka.producer import LARGEST_MESSAGE, Record
 from streams.metrics import OK, Metrics
 from streams.serving.servable import Serving
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivered, Delivery
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +40,17 @@ UNENCODABLE = b""
 """Stored in place of a vector that the model cannot make or that the record has no room for. It is not tried again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ItemPath:
     """Path from messages of `items` to records of `item-vectors`, in the same partition and order."""
 
     serving: Serving
-    producer: BatchProducer
-    dead_letters: DeadLetters
     checkpoint: Checkpoint[Message]
+    delivery: Delivery
     metrics: Metrics
     item_vectors_topic: str
+    _owned: set[int] = field(default_factory=set)
+    _renewal_due: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Process messages as they arrive, until cancelled."""
@@ -81,23 +81,39 @@ class ItemPath:
         for place, message in enumerate(batch.messages):
             if place not in refusals:
                 records.setdefault(message.partition, []).append((message.key, values.get(place)))
-        deliveries: list[asyncio.Future[RecordMetadata]] = []
+        deliveries: list[Delivered] = []
         for place, refusal in refusals.items():
             self._expect_no_longer(batch.messages[place].key)
-            deliveries.append(await self.dead_letters.send(batch.messages[place], refusal))
+            deliveries.append(await self.delivery.refuse(batch.messages[place], refusal))
         for partition, of_partition in records.items():
-            sent = await self.producer.send_all(self.item_vectors_topic, partition, of_partition)
-            deliveries += [each.delivered for each in sent]
+            deliveries += await self.delivery.send_all(self.item_vectors_topic, partition, of_partition)
         taken = (message for place, message in enumerate(batch.messages) if place not in refusals)
         self.metrics.outcomes((message.topic, OK) for message in taken)
         self.checkpoint.finish_when(batch, deliveries)
 
-    async def renew(self, owned: Callable[[], Collection[int]]) -> int:
+    def assigned(self, partitions: set[int]) -> None:
+        """Set the owned partitions. The former owner may not have encoded everything, so check their items."""
+        self._owned = partitions
+        self._renewal_due.set()
+
+    def renew_soon(self) -> None:
+        """Check soon whether items lack vectors: another model is wanted."""
+        self._renewal_due.set()
+
+    async def run_renewals(self) -> None:
+        """Encode items of the owned partitions whenever some may lack a vector, until cancelled."""
+        while True:
+            self._renewal_due.clear()
+            if renewed := await self.renew():
+                log.info("%s items encoded for another model", renewed)
+            await self._renewal_due.wait()
+
+    async def renew(self) -> int:
         """Encode items of the owned partitions that lack a vector of a servable's space. Return their number."""
         renewed = 0
-        for partition in sorted(owned()):
+        for partition in sorted(self._owned):
             stale = deque(dict.fromkeys(chain(*(each.live.stale_in(partition) for each in self.serving.servables))))
-            while stale and partition in owned():
+            while stale and partition in self._owned:
                 hurried = self.serving.now.live.lacking > 0
                 number = RENEWED_AT_ONCE if hurried else UNHURRIED
                 some = [stale.popleft() for _ in range(min(number, len(stale)))]
@@ -120,8 +136,7 @@ class ItemPath:
             if self._is_stale(item_id, partition):
                 self._expect(item_id)
                 records.append((item_id.encode(), value))
-        sent = await self.producer.send_all(self.item_vectors_topic, partition, records)
-        await asyncio.gather(*(each.delivered for each in sent))
+        await asyncio.gather(*await self.delivery.send_all(self.item_vectors_topic, partition, records))
         return len(records)
 
     async def _records(self, items: Sequence[Item]) -> list[ItemVector]:
@@ -181,6 +196,7 @@ def encoded(record: ItemVector, *, required: bool = False) -> bytes:
         raise InvalidEvent("unencodable", "$", "required a text that the model can encode")
     data = serde.encode_msgpack(record)
     if len(data) > LARGEST_MESSAGE:
+        log.warning("an item's record is too large for a second vector: it is not served by a model of another space")
         only = msgspec.structs.replace(record, also=dict.fromkeys(record.also, UNENCODABLE))
         data = serde.encode_msgpack(only)
     if len(data) > LARGEST_MESSAGE:

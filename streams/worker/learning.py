@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-
-from aiokafka import ConsumerRecord
 
 from inference.retrieval.behaviour import Behaviour
 from inference.types import ItemNeighbours, SessionItems
@@ -29,7 +27,6 @@ class Learning:
         seen: stable keys of the items with any action. Only the event loop may use it.
         serving: the servables whose catalogues mark these items as seen.
         thread: the scorer's thread.
-        decoders: decoder of each topic.
     """
 
     behaviour: Behaviour
@@ -37,16 +34,11 @@ class Learning:
     serving: Serving
     thread: Executor
     metrics: Metrics
-    decoders: Mapping[str, Callable[[bytes | None], Record]]
     _waiting: list[tuple[str, Record]] = field(default_factory=list)
 
-    def takes(self, topic: str) -> bool:
-        """Return whether this object handles the records of a topic."""
-        return topic in self.decoders
-
-    def apply(self, record: ConsumerRecord) -> None:
-        """Decode a record and keep it until `flush`. Raises InvalidEvent."""
-        self._waiting.append((record.topic, self.decoders[record.topic](record.value)))
+    def add(self, topic: str, record: Record) -> None:
+        """Keep a record of a topic until `flush`."""
+        self._waiting.append((topic, record))
 
     async def flush(self) -> None:
         """Pass all records to the scorer's thread, a few at a time, so that batches of events can run in between."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from faust.types import Message
 
@@ -15,11 +14,10 @@ from streams.behaviour.pairs import Folded, PairRules, encode_neighbours, fold_a
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.errors import InvalidEvent, PairsCodecError
-from streams.kafka.producer import BatchProducer
 from streams.metrics import OK, REPLAYED, Metrics
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivered, Delivery
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +42,15 @@ class PairPath:
 
     table: StateTable
     rules: PairRules
-    producer: BatchProducer
-    dead_letters: DeadLetters
     checkpoint: Checkpoint[Message]
+    delivery: Delivery
     metrics: Metrics
     item_neighbours_topic: str
     full: int
     crash: Callable[[BaseException], None]
     _changed: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     _pending: list[Batch[Message]] = field(default_factory=list)
-    _refused: list[asyncio.Future[Any]] = field(default_factory=list)
+    _refused: list[Delivered] = field(default_factory=list)
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _soon: asyncio.Task[None] | None = None
     _hurried: bool = False
@@ -71,7 +68,7 @@ class PairPath:
             try:
                 transitions += [(message, each) for each in serde.decode_approaches(message.value)]
             except InvalidEvent as refusal:
-                self._refused.append(await self.dead_letters.send(message, refusal))
+                self._refused.append(await self.delivery.refuse(message, refusal))
             else:
                 readable.append(message)
         counted: set[int] = set()
@@ -146,14 +143,13 @@ class PairPath:
             return None
         return state
 
-    async def _send(self, partition: int, states: Sequence[tuple[bytes, bytes]]) -> list[asyncio.Future[Any]]:
-        deliveries: list[asyncio.Future[Any]] = []
+    async def _send(self, partition: int, states: Sequence[tuple[bytes, bytes]]) -> list[Delivered]:
+        deliveries: list[Delivered] = []
         for start in range(0, len(states), PUBLISHED_AT_ONCE):
             part = states[start : start + PUBLISHED_AT_ONCE]
             records = published(part)
-            logged = await self.table.log_many(partition, part)
-            sent = await self.producer.send_all(self.item_neighbours_topic, partition, records)
-            deliveries += [each.delivered for each in (*logged, *sent)]
+            deliveries += await self.table.log_many(partition, part)
+            deliveries += await self.delivery.send_all(self.item_neighbours_topic, partition, records)
             await asyncio.sleep(0)
         return deliveries
 

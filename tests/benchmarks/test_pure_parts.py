@@ -18,10 +18,8 @@ from benchmarks.report import Results, Section, Table, merged, render
 from benchmarks.schedule import Schedule
 from benchmarks.shop import Shop, variants
 from benchmarks.usage import LEFT, MAIN, Usage, by_thread, gathered, usage_of
-from benchmarks.workers.ours import environment
 from inference.types import Item
 from streams.contracts.serde import decode_interaction
-from streams.settings import load_settings
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100)])
@@ -136,15 +134,6 @@ def test_a_large_shop_is_made_of_variants() -> None:
     assert large.items[:2] == shop.items
     assert len({item.item_id for item in large.items}) == len({item.title for item in large.items}) == 5
     assert large.searches == shop.searches
-
-
-def test_the_worker_reads_the_given_settings_from_its_environment() -> None:
-    settings = load_settings({"app_id": "bench", "producer_linger_ms": 0, "data_dir": "/tmp/x"}, env_file=None)
-    variables = environment(settings)
-    assert variables["INTENTSTREAM_APP_ID"] == "bench"
-    assert variables["INTENTSTREAM_PRODUCER_LINGER_MS"] == "0"
-    assert variables["INTENTSTREAM_DATA_DIR"] == "/tmp/x"
-    assert "INTENTSTREAM_LIST_SIZE" not in variables, "what was not given keeps its default"
 
 
 def test_a_stack_belongs_to_the_innermost_layer_that_it_names() -> None:

@@ -17,8 +17,8 @@ PATIENCE_S = 120
 async def answered(settings: Settings, prefix: str, count: int) -> set[str]:
     """Return the ids of the answered events, all of them or what came in time."""
     found: set[str] = set()
-    options = {**client_options(settings), "auto_offset_reset": "earliest"}
-    async with AIOKafkaConsumer(settings.recommendations_topic, **options) as consumer:
+    options = {**client_options(settings.kafka), "auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(settings.topics.recommendations, **options) as consumer:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 async for record in consumer:

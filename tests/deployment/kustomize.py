@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from streams.broker_settings import PREFIX
 from streams.settings import Settings, load_settings
+from streams.settings_groups import PREFIX
 
 Manifest = dict[str, Any]
 

@@ -11,9 +11,10 @@ from itertools import chain
 
 import pytest
 
-from streams.broker_settings import PREFIX
-from streams.settings import Settings, load_settings
-from streams.worker.consuming import LEAVE_S
+from streams.settings import SETTINGS, load_settings
+from streams.settings_groups import PREFIX
+from streams.worker.faust.consumer import LEAVE_S
+from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.compose import OURS, PROFILES, ROOT, SERVICES, WORKERS, Service, compose, configuration
 
@@ -69,7 +70,7 @@ def test_every_setting_is_known_and_as_a_whole_they_are_settings() -> None:
     for service in OURS.values():
         given = {name: value for name, value in service["environment"].items() if name.startswith(PREFIX)}
         fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
-        assert fields.keys() <= Settings.model_fields.keys()
+        assert fields.keys() <= SETTINGS.keys()
         load_settings(fields, env_file=None)
 
 
@@ -89,7 +90,7 @@ def test_the_example_file_holds_every_variable_with_its_default() -> None:
 
 @every_worker
 def test_a_worker_may_finish_what_it_began(worker: Service) -> None:
-    takes = load_settings(env_file=None).shutdown_drain_seconds + 2 * DISCONNECT_S + LEAVE_S
+    takes = load_settings(env_file=None).state.shutdown_drain_seconds + PUBLISH_S + DISCONNECT_S + LEAVE_S
     assert seconds(worker["stop_grace_period"]) > takes
 
 

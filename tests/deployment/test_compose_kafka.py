@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from streams.broker_settings import PREFIX
+from streams.settings_groups import PREFIX
 from tests.deployment.compose import OURS, ROOT, SERVICES
 
 KAFKA = SERVICES["kafka"]

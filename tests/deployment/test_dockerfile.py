@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker_settings import PREFIX
-from streams.settings import Settings
+from streams.settings import SETTINGS
+from streams.settings_groups import PREFIX
 from tests.deployment.compose import ROOT
 
 FINAL = ("runtime", "gpu")
@@ -85,10 +85,10 @@ def test_an_image_tells_its_health(stage: str) -> None:
 @pytest.mark.parametrize("stage", FINAL)
 def test_the_settings_of_an_image_are_known_and_lead_to_what_is_in_it(stage: str) -> None:
     given = {name for name in environment(stage) if name.startswith(PREFIX)}
-    assert {name.removeprefix(PREFIX).lower() for name in given} <= Settings.model_fields.keys()
+    assert {name.removeprefix(PREFIX).lower() for name in given} <= SETTINGS.keys()
     assert environment(stage)[f"{PREFIX}DATA_DIR"] == only(stage, "VOLUME")
     assert f"{PREFIX}METRICS_HOST" not in given, "loopback, until whoever runs it says otherwise"
-    models = Settings.model_fields["model_dir"].default
+    models = SETTINGS["model_dir"].default
     assert ("COPY", f"exported_models {only(stage, 'WORKDIR')}/{models}") in STAGES[stage]
 
 

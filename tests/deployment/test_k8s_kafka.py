@@ -22,7 +22,7 @@ def test_the_topics_are_those_that_the_code_declares(overlay: str) -> None:
     assert found == {
         topic.name: {
             "partitions": topic.partitions,
-            "replicas": settings.replication_factor,
+            "replicas": settings.topics.replication_factor,
             "config": {**topic.required, **topic.advised},
         }
         for topic in declare(settings)
@@ -34,9 +34,9 @@ def test_kafka_has_the_nodes_for_its_replicas_and_makes_no_topic_by_itself(overl
     settings = built(overlay).settings
     kafka, pool = built(overlay).one("Kafka", "shop"), built(overlay).one("KafkaNodePool", "dual-role")
     config = kafka["spec"]["kafka"]["config"]
-    assert settings.replication_factor == config["default.replication.factor"] == pool["spec"]["replicas"] == 3
+    assert settings.topics.replication_factor == config["default.replication.factor"] == pool["spec"]["replicas"] == 3
     # One node may fail, and what is acknowledged is on two.
-    assert config["min.insync.replicas"] == settings.replication_factor - 1
+    assert config["min.insync.replicas"] == settings.topics.replication_factor - 1
     assert config["auto.create.topics.enable"] is False
 
 
@@ -51,10 +51,10 @@ def test_everything_of_strimzi_belongs_to_the_one_kafka(overlay: str) -> None:
 def test_the_worker_logs_in_where_kafka_listens_as_a_user_that_there_is(overlay: str) -> None:
     settings, kafka = built(overlay).settings, built(overlay).one("Kafka", "shop")
     (listener,) = kafka["spec"]["kafka"]["listeners"]
-    assert settings.bootstrap_servers == f"shop-kafka-bootstrap:{listener['port']}"
-    assert (settings.security_protocol, listener["tls"]) == ("SASL_SSL", True)
-    assert (settings.sasl_mechanism or "").lower() == listener["authentication"]["type"]
-    user = built(overlay).one("KafkaUser", settings.sasl_username or "")
+    assert settings.kafka.bootstrap_servers == f"shop-kafka-bootstrap:{listener['port']}"
+    assert (settings.kafka.security_protocol, listener["tls"]) == ("SASL_SSL", True)
+    assert (settings.kafka.sasl_mechanism or "").lower() == listener["authentication"]["type"]
+    user = built(overlay).one("KafkaUser", settings.kafka.sasl_username or "")
     assert user["spec"]["authentication"]["type"] == listener["authentication"]["type"]
     # Strimzi names a user's Secret as the user, and that of the authority after the cluster.
     (password,) = (v for v in container(built(overlay).worker)["env"] if v["name"].endswith("SASL_PASSWORD"))
@@ -73,8 +73,8 @@ def test_no_user_may_do_more_than_it_does(overlay: str) -> None:
         assert set().union(*granted.values()) <= {"Describe", "DescribeConfigs", "Read", "Write"}
     assert set().union(*rights(built(overlay).one("KafkaUser", "intentstream-keda")).values()) == {"Describe"}
     worker = rights(built(overlay).one("KafkaUser"))
-    assert worker["group", settings.app_id] == {"Read"}
-    only_read = {settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.models_topic}
+    assert worker["group", settings.kafka.app_id] == {"Read"}
+    only_read = {settings.topics.clicks, settings.topics.searches, settings.topics.items, settings.topics.models}
     assert {name for (_, name), ops in worker.items() if "Write" in ops} == topics - only_read
 
 
@@ -86,11 +86,14 @@ def test_keda_scales_up_to_the_partitions_by_the_lag_of_the_workers_group(overla
         "apiVersion": stateful["apiVersion"], "kind": stateful["kind"], "name": stateful["metadata"]["name"],
         "envSourceContainerName": container(built(overlay).worker)["name"],
     }  # fmt: skip
-    assert scaled["minReplicaCount"] < scaled["maxReplicaCount"] == settings.partitions
+    assert scaled["minReplicaCount"] < scaled["maxReplicaCount"] == settings.topics.partitions
     asked = [trigger["metadata"] for trigger in triggers(overlay, "kafka")]
     read = [{name: read_from(overlay, asks, name) for name in asks if name.endswith("FromEnv")} for asks in asked]
-    common = {"bootstrapServersFromEnv": settings.bootstrap_servers, "consumerGroupFromEnv": settings.app_id}
-    assert read == [common | {"topicFromEnv": topic} for topic in (settings.clicks_topic, settings.searches_topic)]
+    common = {
+        "bootstrapServersFromEnv": settings.kafka.bootstrap_servers,
+        "consumerGroupFromEnv": settings.kafka.app_id,
+    }
+    assert read == [common | {"topicFromEnv": topic} for topic in (settings.topics.clicks, settings.topics.searches)]
     behavior = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     # The longest that Kubernetes takes.
     assert behavior["scaleDown"]["stabilizationWindowSeconds"] == 3600
@@ -99,7 +102,7 @@ def test_keda_scales_up_to_the_partitions_by_the_lag_of_the_workers_group(overla
 @pytest.mark.parametrize("overlay", PROD)
 def test_a_worker_that_keeps_up_is_no_reason_for_another(overlay: str) -> None:
     settings = built(overlay).settings
-    waiting = CARRIED * settings.commit_interval_seconds + settings.max_in_flight
+    waiting = CARRIED * settings.state.commit_interval_seconds + settings.latency.max_in_flight
     assert triggers(overlay, "kafka")
     for trigger in triggers(overlay, "kafka"):
         assert int(trigger["metadata"]["lagThreshold"]) > waiting
@@ -130,7 +133,7 @@ def test_a_kafka_that_somebody_else_runs_takes_other_components(tmp_path: Path) 
     assert len(overlay.pods) == 2
     for pod in overlay.pods:
         (password,) = (v for v in container(pod)["env"] if v["name"].endswith("SASL_PASSWORD"))
-        assert password["valueFrom"]["secretKeyRef"]["name"] == overlay.settings.sasl_username
+        assert password["valueFrom"]["secretKeyRef"]["name"] == overlay.settings.kafka.sasl_username
         assert container(pod)["envFrom"][0]["configMapRef"]["name"] == overlay.one("ConfigMap")["metadata"]["name"]
 
 

@@ -98,8 +98,9 @@ def logged_in(node: GuardedBroker) -> Settings:
         "ssl_ca_file": node.ca_file,
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_username": USER,
+        "sasl_password": PASSWORD,
     }
-    return administrator(node).model_copy(update=login)
+    return administrator(node).replace(**login)
 
 
 async def test_a_worker_needs_the_rights_of_its_user_and_no_others(guarded: GuardedBroker, tmp_path: Path) -> None:
@@ -108,19 +109,19 @@ async def test_a_worker_needs_the_rights_of_its_user_and_no_others(guarded: Guar
     worker = WorkerProcess(logged_in(guarded), tmp_path)
     try:
         async with Shop.opened(administrator(guarded)) as shop:
-            worker.start(INTENTSTREAM_SASL_PASSWORD=PASSWORD)
+            worker.start()
             await worker.ready()
             await shop.stock(catalogue())
             await worker.knows(len(catalogue()))
             for event in events:
                 await shop.answer(event)
-            await shop.publish(shop.settings.clicks_topic, b"shopper", b"no event")
+            await shop.publish(shop.settings.topics.clicks, b"shopper", b"no event")
             await shop.refused(1)
             await behaviour.settled(shop.settings)
             assert await worker.stop() == 0
             # Without its disk it reads the changelogs.
             worker.wipe()
-            worker.start(INTENTSTREAM_SASL_PASSWORD=PASSWORD)
+            worker.start()
             await worker.ready()
             await shop.answer(stroll("other", 1)[0])
             assert await worker.stop() == 0

@@ -7,10 +7,10 @@ import tomllib
 
 import pytest
 
-from streams.settings import Settings
+from streams.settings import SETTINGS
 from tests.deployment.kustomize import K8S, OVERLAYS, Manifest, built, container
 
-SECRETS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+SECRETS = [name for name, setting in SETTINGS.items() if setting.secret]
 DASHBOARDS = K8S.parent / "monitoring" / "grafana" / "dashboards"
 PROD = ["prod", "gpu"]
 VERSION = tomllib.loads((K8S.parent / "pyproject.toml").read_text())["project"]["version"]

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from streams.cli import cli
 from streams.kafka.topics import TABLES
 from streams.settings import Settings
-from streams.worker.consuming import LEAVE_S
+from streams.worker.faust.consumer import LEAVE_S
+from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
 
@@ -29,17 +30,17 @@ def built_overlay(overlay: str) -> Overlay:
 
 def stores_mib(settings: Settings) -> int:
     """What the stores of a worker may take that is left alone with every partition."""
-    buffers = settings.partitions * len(TABLES) * WRITE_BUFFERS * settings.rocksdb_write_buffer_mb
-    return settings.rocksdb_block_cache_mb + buffers
+    buffers = settings.topics.partitions * len(TABLES) * WRITE_BUFFERS * settings.state.rocksdb_write_buffer_mb
+    return settings.state.rocksdb_block_cache_mb + buffers
 
 
 @overlays
 def test_every_variable_is_a_setting_and_they_fit_together(built_overlay: Overlay) -> None:
     settings = built_overlay.settings
     mounts = {mount["mountPath"] for mount in container(built_overlay.worker)["volumeMounts"]}
-    assert str(settings.data_dir) in mounts
-    assert settings.ssl_ca_file is None or str(settings.ssl_ca_file.parent) in mounts
-    assert settings.uses_tls is settings.uses_sasl is (built_overlay.name != "dev")
+    assert str(settings.state.data_dir) in mounts
+    assert settings.kafka.ssl_ca_file is None or str(settings.kafka.ssl_ca_file.parent) in mounts
+    assert settings.kafka.uses_tls is settings.kafka.uses_sasl is (built_overlay.name != "dev")
 
 
 @overlays
@@ -55,15 +56,15 @@ def test_pods_run_commands_that_there_are(built_overlay: Overlay) -> None:
 @overlays
 def test_the_probes_and_the_service_reach_the_port_where_the_worker_listens(built_overlay: Overlay) -> None:
     main, settings = container(built_overlay.worker), built_overlay.settings
-    assert main["ports"] == [{"name": "metrics", "containerPort": settings.metrics_port}]
-    assert settings.metrics_host == "0.0.0.0"
+    assert main["ports"] == [{"name": "metrics", "containerPort": settings.http.port}]
+    assert settings.http.host == "0.0.0.0"
     pages = {name: main[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
     assert {page["port"] for page in pages.values()} == {"metrics"}
     assert {name: page["path"] for name, page in pages.items()} == {
         "startup": "/livez", "liveness": "/livez", "readiness": "/readyz",
     }  # fmt: skip
     (port,) = built_overlay.one("Service")["spec"]["ports"]
-    assert (port["port"], port["targetPort"]) == (settings.metrics_port, "metrics")
+    assert (port["port"], port["targetPort"]) == (settings.http.port, "metrics")
 
 
 @overlays
@@ -72,7 +73,7 @@ def test_a_worker_has_time_to_start_and_to_stop(built_overlay: Overlay) -> None:
     startup = main["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
     needed = main["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed += built_overlay.settings.shutdown_drain_seconds + 2 * DISCONNECT_S + LEAVE_S
+    needed += built_overlay.settings.state.shutdown_drain_seconds + PUBLISH_S + DISCONNECT_S + LEAVE_S
     assert pod["terminationGracePeriodSeconds"] >= 2 * needed
 
 
@@ -81,14 +82,14 @@ def test_the_memory_is_what_the_settings_ask_for(built_overlay: Overlay) -> None
     resources, settings = container(built_overlay.worker)["resources"], built_overlay.settings
     limit = mebibytes(resources["limits"]["memory"])
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
-    assert settings.rocksdb_block_cache_mb == limit / CACHE_SHARE
+    assert settings.state.rocksdb_block_cache_mb == limit / CACHE_SHARE
     assert PROCESS_MIB + stores_mib(settings) <= limit
 
 
 @overlays
 def test_the_scorer_has_as_many_threads_as_cpus_are_promised(built_overlay: Overlay) -> None:
     promised = cpus(container(built_overlay.worker)["resources"]["requests"]["cpu"])
-    assert promised <= built_overlay.settings.scorer_threads < promised + 1
+    assert promised <= built_overlay.settings.model.scorer_threads < promised + 1
 
 
 @overlays
@@ -121,7 +122,7 @@ def test_each_worker_keeps_its_state_on_a_volume_of_its_own(built_overlay: Overl
     stateful = built_overlay.one("StatefulSet")["spec"]
     (claim,) = stateful["volumeClaimTemplates"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container(built_overlay.worker)["volumeMounts"]}
-    assert mounted[claim["metadata"]["name"]] == str(built_overlay.settings.data_dir)
+    assert mounted[claim["metadata"]["name"]] == str(built_overlay.settings.state.data_dir)
     assert stateful["podManagementPolicy"] == "Parallel"
     assert stateful["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete"
 
@@ -129,11 +130,11 @@ def test_each_worker_keeps_its_state_on_a_volume_of_its_own(built_overlay: Overl
 def test_a_gpu_worker_asks_for_a_gpu_and_uses_it() -> None:
     gpu = built("gpu")
     assert container(gpu.worker)["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert gpu.settings.execution_providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert built("prod").settings.execution_providers == ("CPUExecutionProvider",)
+    assert gpu.settings.model.execution_providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert built("prod").settings.model.execution_providers == ("CPUExecutionProvider",)
 
 
 def test_the_login_comes_from_a_secret() -> None:
-    password = built("prod").settings.sasl_password
+    password = built("prod").settings.kafka.sasl_password
     assert password is not None
     assert password.get_secret_value() == SECRET

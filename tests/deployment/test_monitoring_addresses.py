@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from streams.broker_settings import PREFIX
+from streams.settings_groups import PREFIX
 from tests.deployment.compose import ROOT, SERVICES
 
 MONITORING = ROOT / "monitoring"

@@ -31,7 +31,7 @@ class Learned:
 
 async def learned(settings: Settings) -> Learned:
     """Read the broadcast topics."""
-    items, sessions = settings.item_neighbours_topic, settings.sessions_topic
+    items, sessions = settings.topics.item_neighbours, settings.topics.sessions
     return Learned(
         neighbours={
             stable_key(key.decode()): serde.decode_neighbours(value)
@@ -51,7 +51,7 @@ async def settled(settings: Settings) -> None:
 
     async def is_settled() -> bool:
         committed = await group.committed()
-        pairs = await ends(settings, settings.item_pairs_topic)
+        pairs = await ends(settings, settings.topics.item_pairs)
         return all(committed.get((topic, number), 0) == end for (topic, number), end in pairs.items())
 
     await until(is_settled, "all approaches are counted")
@@ -59,10 +59,10 @@ async def settled(settings: Settings) -> None:
 
 async def assert_consistent(settings: Settings) -> State:
     """Fail unless each action was counted once, in the table and in what is published of it; return the table."""
-    states: State = {number: {} for number in range(settings.partitions)}
+    states: State = {number: {} for number in range(settings.topics.partitions)}
     counted: dict[str, dict[tuple[str, int, int], Approach]] = defaultdict(dict)
     rules = pair_rules(settings)
-    for message in await stored(settings, settings.item_pairs_topic):
+    for message in await stored(settings, settings.topics.item_pairs):
         of_partition = states[message.partition]
         for approach in serde.decode_approaches(message.value):
             key = approach.item_id.encode()
@@ -71,7 +71,7 @@ async def assert_consistent(settings: Settings) -> State:
     assert {key: set(places) for key, places in counted.items()} == await _actions(settings)
     assert await latest(settings, changelog_topic(settings, PAIRS)) == states
     expected = {number: dict(published(list(items.items()))) for number, items in states.items()}
-    assert await latest(settings, settings.item_neighbours_topic) == expected
+    assert await latest(settings, settings.topics.item_neighbours) == expected
     for items in states.values():
         for key, state in items.items():
             _assert_counts_once(settings, key.decode(), state, list(counted[key.decode()].values()))
@@ -81,7 +81,7 @@ async def assert_consistent(settings: Settings) -> State:
 async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
     """Return where the actions on each item lie."""
     places: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
-    for message in await stored(settings, settings.clicks_topic):
+    for message in await stored(settings, settings.topics.clicks):
         action = serde.decode_item_action(message.key, message.value)
         places[action.item_id].add((message.topic, message.partition, message.offset))
     return places

@@ -8,10 +8,9 @@ from click.testing import CliRunner, Result
 
 from streams.cli import cli
 from streams.settings import Settings
-from tests.integration.workers import variables
 
 
 async def run(settings: Settings, *arguments: str) -> Result:
     # In a thread: the command has an event loop of its own.
-    invoke = CliRunner(env=variables(settings)).invoke
+    invoke = CliRunner(env=settings.environment()).invoke
     return await asyncio.to_thread(invoke, cli, list(arguments))

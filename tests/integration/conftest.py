@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.kafka.embedded import EmbeddedBroker, free_port
-from streams.settings import Settings, load_settings
+from streams.settings import SETTINGS, Settings, load_settings
 from tests.conftest import started
 
 
@@ -36,7 +36,7 @@ def settings(broker: str, request: pytest.FixtureRequest) -> Settings:
 def settings_on(bootstrap_servers: str, name: str) -> Settings:
     """Settings whose topics nobody else on the broker has."""
     own = "".join(letter if letter.isalnum() else "-" for letter in name)[-100:] + "-" + os.urandom(3).hex()
-    topics = {f: f"{own}.{f}" for f in Settings.model_fields if f.endswith("_topic")}
+    topics = {f: f"{own}.{f}" for f in SETTINGS if f.endswith("_topic")}
     given: dict[str, object] = {"bootstrap_servers": bootstrap_servers, "app_id": own, "partitions": 2, **topics}
     return load_settings(given, env_file=None)
 

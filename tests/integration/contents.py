@@ -30,7 +30,7 @@ async def ends(settings: Settings, topic: str) -> dict[tuple[str, int], int]:
 
 async def latest(settings: Settings, topic: str, partitions: int | None = None) -> dict[int, dict[bytes, bytes]]:
     """Return a compacted topic's state: the last value of each key that has one, by partition."""
-    state: dict[int, dict[bytes, bytes]] = {number: {} for number in range(partitions or settings.partitions)}
+    state: dict[int, dict[bytes, bytes]] = {number: {} for number in range(partitions or settings.topics.partitions)}
     for record in await stored(settings, topic, partitions):
         if record.value is None:
             state[record.partition].pop(record.key, None)
@@ -43,10 +43,12 @@ async def latest(settings: Settings, topic: str, partitions: int | None = None) 
 async def _reading(
     settings: Settings, topic: str, partitions: int | None
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
-    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **client_options(settings.kafka), auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await consumer.start()
     try:
-        of = [TopicPartition(topic, number) for number in range(partitions or settings.partitions)]
+        of = [TopicPartition(topic, number) for number in range(partitions or settings.topics.partitions)]
         consumer.assign(of)
         yield consumer, of
     finally:

@@ -41,13 +41,13 @@ async def changelog(settings: Settings) -> State:
 async def folded(settings: Settings, bundle: Bundle) -> State:
     """Fold every valid event on the source topics, in some order that each topic's partitions allow."""
     live = LiveCatalogue(bundle.vector_space, bundle.dim)
-    for record in await stored(settings, settings.item_vectors_topic):
+    for record in await stored(settings, settings.topics.item_vectors):
         item = None if record.value is None else serde.decode_item_vector(record.value)
         live.apply(record.key.decode(), item)
     folding = engine(settings, bundle, live)
     vectors: dict[str, Vector] = {}
-    state: State = {number: {} for number in range(settings.partitions)}
-    for topic in (settings.clicks_topic, settings.searches_topic):
+    state: State = {number: {} for number in range(settings.topics.partitions)}
+    for topic in (settings.topics.clicks, settings.topics.searches):
         for record in await stored(settings, topic):
             try:
                 interaction = serde.decode_interaction(record.key, record.value)

@@ -37,7 +37,7 @@ class Shop:
     async def opened(cls, settings: Settings) -> AsyncIterator[Shop]:
         """Make the topics and connect."""
         await topics.create(settings)
-        producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True)
+        producer = AIOKafkaProducer(**client_options(settings.kafka), enable_idempotence=True)
         await producer.start()
         shop = cls(settings, producer)
         collecting = asyncio.create_task(shop._collect())
@@ -56,17 +56,17 @@ class Shop:
 
     async def stock(self, items: Iterable[Item]) -> None:
         """Publish items."""
-        topic = self.settings.items_topic
+        topic = self.settings.topics.items
         for sent in [await self._producer.send(topic, encode_json(item), item.item_id.encode()) for item in items]:
             await sent
 
     async def remove(self, item_id: str) -> None:
         """Publish an item's tombstone."""
-        await self.publish(self.settings.items_topic, item_id.encode(), None)
+        await self.publish(self.settings.topics.items, item_id.encode(), None)
 
     async def happens(self, event: Interaction) -> RecordMetadata:
         """Publish an interaction on its topic."""
-        topic = self.settings.searches_topic if isinstance(event, Search) else self.settings.clicks_topic
+        topic = self.settings.topics.searches if isinstance(event, Search) else self.settings.topics.clicks
         return await self.publish(topic, event.user_id.encode(), encode_json(event))
 
     async def answer(self, event: Interaction) -> Recommendations:
@@ -88,18 +88,20 @@ class Shop:
 
     async def _collect(self) -> None:
         settings = self.settings
-        consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest", fetch_max_wait_ms=50)
+        consumer = AIOKafkaConsumer(
+            **client_options(settings.kafka), auto_offset_reset="earliest", fetch_max_wait_ms=50
+        )
         await consumer.start()
         try:
             consumer.assign(
                 [
                     TopicPartition(topic, number)
-                    for topic in (settings.recommendations_topic, settings.dead_letters_topic)
-                    for number in range(settings.partitions)
+                    for topic in (settings.topics.recommendations, settings.topics.dead_letters)
+                    for number in range(settings.topics.partitions)
                 ]
             )
             async for record in consumer:
-                if record.topic == settings.dead_letters_topic:
+                if record.topic == settings.topics.dead_letters:
                     self.dead_letters.append(decode_dead_letter(record.value))
                 else:
                     message = decode_recommendations(record.value)

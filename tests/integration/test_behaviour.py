@@ -10,11 +10,11 @@ import pytest
 from inference.bundle import Bundle
 from inference.retrieval.sources import NAMES
 from inference.types import ItemNeighbours, SessionItems
-from streams.broker_settings import PREFIX
 from streams.contracts.messages import Interaction
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import Settings
+from streams.settings_groups import PREFIX
 from tests.integration import behaviour
 from tests.integration.behaviour import Learned
 from tests.integration.goods import catalogue, stroll
@@ -62,7 +62,7 @@ async def test_a_worker_tells_what_replay_tells_and_answers_alike_once_it_knows_
         assert await running.stop() == 0
         answers = shop.answers
 
-    quiet = settings.model_copy(update=dict.fromkeys(INTERVALS, NEVER_S))
+    quiet = settings.replace(**dict.fromkeys(INTERVALS, NEVER_S))
     replayed = Replay(quiet, bundle, encode_catalogue(bundle, catalogue()))
     replayed.learn(past)
     for event, expected in zip(present, replayed.recommend(present), strict=True):

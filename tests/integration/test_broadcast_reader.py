@@ -32,8 +32,8 @@ class Listener:
         self.gate = asyncio.Event()
         self.gate.set()
         self.reader = BroadcastReader(
-            options=client_options(settings),
-            partitions=[TopicPartition(settings.item_vectors_topic, number) for number in range(3)],
+            options=client_options(settings.kafka),
+            partitions=[TopicPartition(settings.topics.item_vectors, number) for number in range(3)],
             apply=self._apply,
             flush=self._flush,
         )
@@ -69,21 +69,21 @@ class Listener:
 
 @pytest.fixture
 async def settings(embedded: str, request: pytest.FixtureRequest) -> Settings:
-    settings = settings_on(embedded, request.node.name).model_copy(update={"partitions": 3})
+    settings = settings_on(embedded, request.node.name).replace(partitions=3)
     await topics.create(settings)
     return settings
 
 
 @pytest.fixture
 async def producer(settings: Settings) -> AsyncIterator[BatchProducer]:
-    producer = BatchProducer(client_options(settings), linger_ms=1)
+    producer = BatchProducer(client_options(settings.kafka), linger_ms=1)
     await producer.start()
     yield producer
     await producer.stop(10)
 
 
 async def publish(producer: BatchProducer, settings: Settings, partition: int, *values: bytes | None) -> None:
-    for sent in [await producer.send(settings.item_vectors_topic, b"item", value, partition) for value in values]:
+    for sent in [await producer.send(settings.topics.item_vectors, b"item", value, partition) for value in values]:
         await sent
 
 
@@ -155,7 +155,7 @@ async def test_of_a_long_topic_only_the_end_is_read(settings: Settings, producer
     await publish(producer, settings, 0, *numbers(0, 50))
     await publish(producer, settings, 1, *numbers(0, 5))
     listener = Listener(settings)
-    listener.reader.newest = {settings.item_vectors_topic: 10}
+    listener.reader.newest = {settings.topics.item_vectors: 10}
     async with listener.listening():
         await listener.caught_up()
         assert listener.values == {0: numbers(40, 50), 1: numbers(0, 5), 2: []}

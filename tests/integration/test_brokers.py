@@ -19,11 +19,11 @@ LOG_APPEND_TIME = 1
 
 async def test_the_broker_stamps_source_topics_with_its_own_clock(settings: Settings) -> None:
     await topics.create(settings)
-    producer = AIOKafkaProducer(**client_options(settings))
+    producer = AIOKafkaProducer(**client_options(settings.kafka))
     await producer.start()
-    sent = await producer.send_and_wait(settings.clicks_topic, b"{}", b"u", timestamp_ms=1)
+    sent = await producer.send_and_wait(settings.topics.clicks, b"{}", b"u", timestamp_ms=1)
     await producer.stop()
-    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**client_options(settings.kafka), auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign([TopicPartition(sent.topic, sent.partition)])
     record = await consumer.getone()
@@ -34,14 +34,14 @@ async def test_the_broker_stamps_source_topics_with_its_own_clock(settings: Sett
 
 async def test_a_group_goes_on_where_it_committed(settings: Settings) -> None:
     await topics.create(settings)
-    producer = AIOKafkaProducer(**client_options(settings))
+    producer = AIOKafkaProducer(**client_options(settings.kafka))
     await producer.start()
     for value in (b"1", b"2"):
-        await producer.send_and_wait(settings.clicks_topic, value, b"u")
+        await producer.send_and_wait(settings.topics.clicks, value, b"u")
     await producer.stop()
     for expected in (b"1", b"2"):
         consumer = AIOKafkaConsumer(
-            settings.clicks_topic, **client_options(settings), group_id=settings.app_id,
+            settings.topics.clicks, **client_options(settings.kafka), group_id=settings.kafka.app_id,
             auto_offset_reset="earliest", enable_auto_commit=False, max_poll_records=1,
         )  # fmt: skip
         await consumer.start()

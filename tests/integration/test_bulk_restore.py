@@ -81,7 +81,7 @@ def history(rounds: int, seed: int) -> list[Record]:
 async def write(settings: Settings, records: Sequence[Record]) -> None:
     """Put records on the changelog of profiles, as workers would."""
     topic = changelog_topic(settings)
-    producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True)
+    producer = AIOKafkaProducer(**client_options(settings.kafka), enable_idempotence=True)
     await producer.start()
     try:
         await asyncio.gather(*[await producer.send(topic, value, key) for key, value in records])
@@ -221,7 +221,7 @@ async def restored(settings: Settings, directory: Path) -> None:
     for (name, partition), end in (await ends(settings, topic)).items():
         store.persisted_offset(TP(name, partition))  # opens it
         behind[TopicPartition(name, partition)] = Behind(store, -1, end)
-    await BulkRestorer(client_options(settings)).restore(behind, lambda: None)
+    await BulkRestorer(client_options(settings.kafka)).restore(behind, lambda: None)
     for partition, each in behind.items():
         assert each.remaining == 0
         assert store.persisted_offset(TP(*partition)) == each.end - 1
@@ -249,5 +249,4 @@ async def test_it_connects_with_tls_and_a_login(kafka_node: KafkaBroker, tmp_pat
         "sasl_password": PASSWORD,
     }
     settings = serving(kafka_node.bootstrap_servers, "secure")
-    given = settings.model_dump(include=settings.model_fields_set)
-    await restored(Settings(**{**given, **secure}), tmp_path / "profiles")
+    await restored(settings.replace(**secure), tmp_path / "profiles")

@@ -105,14 +105,14 @@ async def test_items_of_another_model_are_encoded_again_by_the_workers_that_own_
     expected = {record.item.item_id: record for record in encode_catalogue(bundle, catalogue())}
     for item_id, record in expected.items():
         old = msgspec.structs.replace(record, space="another", vector=bytes(bundle.dim))
-        await shop.publish(settings.item_vectors_topic, item_id.encode(), encode_msgpack(old))
+        await shop.publish(settings.topics.item_vectors, item_id.encode(), encode_msgpack(old))
     one, two = WorkerProcess(settings, tmp_path / "one"), WorkerProcess(settings, tmp_path / "two")
     try:
         one.start()
         two.start()
         await one.knows(len(expected))
         await two.knows(len(expected))
-        state = await latest(settings, settings.item_vectors_topic)
+        state = await latest(settings, settings.topics.item_vectors)
         records = [decode_item_vector(value) for values in state.values() for value in values.values()]
         assert {record.item.item_id: (record.space, record.vector) for record in records} == {
             item_id: (record.space, record.vector) for item_id, record in expected.items()
@@ -129,6 +129,6 @@ async def test_items_of_another_model_are_encoded_again_by_the_workers_that_own_
 
 
 async def _record(settings: Settings) -> ItemVector:
-    state = await latest(settings, settings.item_vectors_topic)
+    state = await latest(settings, settings.topics.item_vectors)
     (value,) = [values[b"kayak"] for values in state.values() if b"kayak" in values]
     return decode_item_vector(value)

@@ -67,7 +67,7 @@ async def test_invalid_messages_become_dead_letters_and_stop_nothing(
             expected[topic, place.partition, place.offset] = (reason, bad_key, bad_value)
 
         for item, (reason, spoil) in zip(catalogue(), ITEMS.values(), strict=False):
-            await spoiled(settings.items_topic, item.item_id.encode(), encode_json(item), reason, spoil)
+            await spoiled(settings.topics.items, item.item_id.encode(), encode_json(item), reason, spoil)
         await shop.stock(catalogue())
         await running.knows(len(catalogue()))
 
@@ -79,9 +79,9 @@ async def test_invalid_messages_become_dead_letters_and_stop_nothing(
                 for event in (next(good), next(good)):
                     await shop.happens(event)
                     served.append(event)
-                    topic = settings.searches_topic if isinstance(event, Search) else settings.clicks_topic
+                    topic = settings.topics.searches if isinstance(event, Search) else settings.topics.clicks
                     await spoiled(topic, event.user_id.encode(), encode_json(next(good)), reason, spoil)
-        right, wrong = settings.searches_topic, next(e for e in served if not isinstance(e, Search))
+        right, wrong = settings.topics.searches, next(e for e in served if not isinstance(e, Search))
         await spoiled(right, wrong.user_id.encode(), encode_json(wrong), "wrong_topic", lambda key, value: (key, value))
 
         await shop.answered(served)
@@ -107,9 +107,9 @@ async def test_what_is_too_large_to_be_repeated_is_refused_without_its_bytes(
     event = stroll("ann", 1)[0]
     async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
         places = [
-            await shop.publish(settings.clicks_topic, b"ann", b"x" * 1_000_000),
+            await shop.publish(settings.topics.clicks, b"ann", b"x" * 1_000_000),
             # Valid as it is, but not with its vector beside it.
-            await shop.publish(settings.items_topic, large.item_id.encode(), encode_json(large)),
+            await shop.publish(settings.topics.items, large.item_id.encode(), encode_json(large)),
         ]
         await shop.answer(event)
         await shop.refused(2)

@@ -98,7 +98,7 @@ async def pin(settings: Settings, version: str) -> None:
 
 async def records(settings: Settings) -> list[ItemVector]:
     """Return every item's newest record."""
-    state = await latest(settings, settings.item_vectors_topic)
+    state = await latest(settings, settings.topics.item_vectors)
     return [decode_item_vector(value) for values in state.values() for value in values.values()]
 
 
@@ -134,7 +134,7 @@ async def test_a_model_is_pinned_rolled_back_refused_and_found_again_by_a_restar
             await pin(settings, OTHER_SPACE)
             await window.shows(OTHER_SPACE)
             assert all(set(r.vectors) == {bundle.vector_space, other.vector_space} for r in await records(settings))
-            written = len(await stored(settings, settings.item_vectors_topic))
+            written = len(await stored(settings, settings.topics.item_vectors))
 
             await pin(settings, HOME)
             await window.shows(HOME)
@@ -145,7 +145,7 @@ async def test_a_model_is_pinned_rolled_back_refused_and_found_again_by_a_restar
 
             await pin(settings, OTHER_SPACE)
             await window.shows(OTHER_SPACE)
-            assert len(await stored(settings, settings.item_vectors_topic)) == written
+            assert len(await stored(settings, settings.topics.item_vectors)) == written
         await assert_answered_by_one_model_after_the_other(shop, crowd, HOME, OTHER_SPACE, HOME, OTHER_SPACE)
         assert await one.metric(SWAPS.format("taken_over")) == 3
         info = 'intentstream_model_info{{name="{}",provider="CPUExecutionProvider",version="{}"}}'
@@ -182,7 +182,7 @@ async def test_two_workers_each_encode_their_own_and_both_take_over(
             expected = {record.item.item_id: record.vector for record in encode_catalogue(other, catalogue())}
             assert {r.item.item_id: r.vector_in(other.vector_space) for r in await records(settings)} == expected
             # Nobody encoded what another one owns.
-            assert len(await stored(settings, settings.item_vectors_topic)) == 2 * len(catalogue())
+            assert len(await stored(settings, settings.topics.item_vectors)) == 2 * len(catalogue())
             assert await two.stop() == 0
         assert await one.stop() == 0
 
@@ -207,7 +207,7 @@ async def test_a_newer_version_in_the_folder_is_taken_once_it_is_complete_and_a_
         shutil.copy(complete / "ranker.onnx", part)
         await window.shows(OTHER_RANKER)
         assert "refused" not in one.log
-        assert len(await stored(settings, settings.item_vectors_topic)) == len(catalogue())
+        assert len(await stored(settings, settings.topics.item_vectors)) == len(catalogue())
         assert await one.stop() == 0
 
 

@@ -36,7 +36,7 @@ async def test_a_worker_answers_as_replay_does(
     for event, expected in _replay(replayed, histories):
         (got,) = answers[event.event_id]
         assert_same_list(got, expected)
-        source = settings.searches_topic if isinstance(event, Search) else settings.clicks_topic
+        source = settings.topics.searches if isinstance(event, Search) else settings.topics.clicks
         trigger = got.trigger
         assert (trigger.type, trigger.topic, trigger.occurred_at) == (event.type, source, event.occurred_at)
         assert got.recommendation_id == recommendation_id(source, trigger.partition, trigger.offset)

@@ -24,10 +24,10 @@ INVALID = '{"type": "view", "event_id": "e4", "user_id": "u1", "occurred_at": "2
 
 async def stored(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
     """Everything on a topic, in the order of its partitions."""
-    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**client_options(settings.kafka), auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
+        partitions = [TopicPartition(topic, number) for number in range(settings.topics.partitions)]
         consumer.assign(partitions)
         found: list[tuple[bytes, bytes]] = []
         for partition, end in (await consumer.end_offsets(partitions)).items():
@@ -59,10 +59,10 @@ def ranked(user: str, *items: str) -> Recommendations:
 
 
 async def recommend(settings: Settings, *lists: Recommendations) -> None:
-    producer = AIOKafkaProducer(**client_options(settings))
+    producer = AIOKafkaProducer(**client_options(settings.kafka))
     await producer.start()
     for each in lists:
-        await producer.send_and_wait(settings.recommendations_topic, encode_json(each), each.user_id.encode())
+        await producer.send_and_wait(settings.topics.recommendations, encode_json(each), each.user_id.encode())
     await producer.stop()
 
 
@@ -73,12 +73,12 @@ async def test_lines_go_to_their_topics_under_their_keys(settings: Settings, tmp
     result = await run(settings, "produce", str(tmp_path / "items.jsonl"), str(tmp_path / "events.jsonl"))
     assert result.exit_code == 0, result.output
     assert "published 5 messages" in result.stdout
-    assert f"2 on {settings.clicks_topic}" in result.stdout
-    assert sorted(await stored(settings, settings.items_topic)) == [
+    assert f"2 on {settings.topics.clicks}" in result.stdout
+    assert sorted(await stored(settings, settings.topics.items)) == [
         (b"i1", ITEMS.splitlines()[0].encode()), (b"i2", ITEMS.splitlines()[1].encode()),
     ]  # fmt: skip
-    assert [key for key, _ in await stored(settings, settings.searches_topic)] == [b"u1"]
-    assert sorted(key for key, _ in await stored(settings, settings.clicks_topic)) == [b"u1", b"u2"]
+    assert [key for key, _ in await stored(settings, settings.topics.searches)] == [b"u1"]
+    assert sorted(key for key, _ in await stored(settings, settings.topics.clicks)) == [b"u1", b"u2"]
 
 
 async def test_an_invalid_line_stops_with_its_place_and_what_was_sent(settings: Settings, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ async def test_the_events_of_a_source_topic_made_anew_are_not_swallowed(
         await running.knows(len(catalogue()))
         await _act(shop, before)
         assert await running.stop() == 0
-        await _make_anew(shop, settings.clicks_topic)
+        await _make_anew(shop, settings.topics.clicks)
 
         running.start()
         await running.ready()
@@ -73,7 +73,7 @@ async def test_the_events_of_a_source_topic_made_anew_are_not_swallowed(
     assert triggers == list(range(len(after)))
     (profile,) = [values[b"ann"] for values in (await profiles.changelog(settings)).values() if b"ann" in values]
     held = profiles.decoded(profile, bundle)
-    assert held.positions[stable_key(settings.clicks_topic)].offset == len(after) - 1
+    assert held.positions[stable_key(settings.topics.clicks)].offset == len(after) - 1
     assert held.recent["at_ms"].max() == int(after[-1].occurred_at.timestamp() * 1000)
     assert len(held.recent) > len(after)
 
@@ -82,7 +82,7 @@ async def test_a_delivery_that_the_broker_refuses_ends_the_worker_with_an_error(
     settings = shop.settings
     async with worker(settings, tmp_path) as running:
         async with admin(settings) as client:
-            await _limit(client, settings.recommendations_topic, 100)
+            await _limit(client, settings.topics.recommendations, 100)
         event = stroll("ann", 1)[0]
         await shop.happens(event)
         assert await running.ended() == 1
@@ -90,7 +90,7 @@ async def test_a_delivery_that_the_broker_refuses_ends_the_worker_with_an_error(
         assert not shop.answers
 
         async with admin(settings) as client:
-            await _limit(client, settings.recommendations_topic, 1_000_000)
+            await _limit(client, settings.topics.recommendations, 1_000_000)
         running.start()
         await running.ready()
         await shop.answered([event])
@@ -102,7 +102,7 @@ async def test_missing_topics_are_told_in_one_line(kafka: str, request: pytest.F
     process.start()
     assert await process.ended() == 1
     (line,) = process.log.splitlines()
-    assert f"topic {settings.clicks_topic} is missing;" in line
+    assert f"topic {settings.topics.clicks} is missing;" in line
     assert line.endswith("; `intentstream topics create` creates the missing topics")
 
 

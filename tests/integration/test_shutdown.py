@@ -41,7 +41,7 @@ async def test_sigterm_under_load_finishes_what_was_begun_and_leaves(
             assert await group.is_empty()
         committed = await group.committed()
         # How far approaches are counted is another matter: the last events made some for whoever comes next.
-        answered = {place: end for place, end in committed.items() if place[0] != settings.item_pairs_topic}
+        answered = {place: end for place, end in committed.items() if place[0] != settings.topics.item_pairs}
         assert answered == await _answered_offsets(shop)
         assert "Traceback" not in first.log
         assert "never" not in first.log
@@ -49,7 +49,7 @@ async def test_sigterm_under_load_finishes_what_was_begun_and_leaves(
         for path in (path for table in TABLES for path in (first.data_dir / table).iterdir()):
             Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_write()).close()
 
-        async with worker(settings.model_copy(update={"commit_interval_seconds": 0.5}), tmp_path / "second"):
+        async with worker(settings.replace(commit_interval_seconds=0.5), tmp_path / "second"):
             await shop.answered(crowd.sent)
             await behaviour.settled(settings)
         await behaviour.assert_consistent(settings)
@@ -103,6 +103,6 @@ async def _answered_offsets(shop: Shop) -> dict[tuple[str, int], int]:
         offsets.setdefault((trigger.topic, trigger.partition), set()).add(trigger.offset)
     for place, seen in offsets.items():
         assert seen == set(range(len(seen))), f"{place}: answered with gaps"
-    items = Counter(record.partition for record in await stored(settings, settings.items_topic))
+    items = Counter(record.partition for record in await stored(settings, settings.topics.items))
     expected = {place: len(seen) for place, seen in offsets.items()}
-    return expected | {(settings.items_topic, partition): end for partition, end in items.items()}
+    return expected | {(settings.topics.items, partition): end for partition, end in items.items()}

@@ -29,14 +29,12 @@ async def test_missing_topics_are_named(settings: Settings) -> None:
 
 async def test_a_topic_that_does_not_fit_is_told_with_what_would(settings: Settings) -> None:
     await topics.create(settings)
-    swapped = settings.model_copy(
-        update={"partitions": 3, "clicks_topic": settings.items_topic, "items_topic": settings.clicks_topic}
-    )
+    swapped = settings.replace(partitions=3, clicks_topic=settings.topics.items, items_topic=settings.topics.clicks)
     texts = {(problem.topic, problem.text) for problem in (await topics.check(swapped)).problems}
-    assert (settings.searches_topic, "has 2 partitions, 3 are required") in texts
-    assert (settings.items_topic, "has cleanup.policy=compact, delete is required") in texts
-    assert (settings.items_topic, "has message.timestamp.type=CreateTime, LogAppendTime is required") in texts
-    assert (settings.clicks_topic, "has cleanup.policy=delete, compact is required") in texts
+    assert (settings.topics.searches, "has 2 partitions, 3 are required") in texts
+    assert (settings.topics.items, "has cleanup.policy=compact, delete is required") in texts
+    assert (settings.topics.items, "has message.timestamp.type=CreateTime, LogAppendTime is required") in texts
+    assert (settings.topics.clicks, "has cleanup.policy=delete, compact is required") in texts
 
 
 async def test_a_broker_that_does_not_answer_is_named(unused_port: int) -> None:

@@ -26,7 +26,7 @@ async def test_a_worker_under_load_tells_how_it_does(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     settings = serving(kafka, request.node.name)
-    topics = (settings.clicks_topic, settings.searches_topic, settings.items_topic, settings.item_pairs_topic)
+    topics = (settings.topics.clicks, settings.topics.searches, settings.topics.items, settings.topics.item_pairs)
     async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
         await shop.stock(catalogue())
         await running.knows(len(catalogue()))
@@ -53,7 +53,10 @@ async def test_a_worker_under_load_tells_how_it_does(
         assert await running.metric("intentstream_recovery_active") == 0
         assert 0 <= await running.metric("intentstream_catalogue_freshness_seconds") < 10 * MINUTE
         for topic in topics:
-            assert await running.metric(f'intentstream_assigned_partitions{{topic="{topic}"}}') == settings.partitions
+            assert (
+                await running.metric(f'intentstream_assigned_partitions{{topic="{topic}"}}')
+                == settings.topics.partitions
+            )
         # An estimate: what was written twice may count twice until it is compacted.
         shoppers, keys = (
             {event.user_id for event in crowd.sent},
@@ -67,7 +70,7 @@ async def test_a_worker_under_load_tells_how_it_does(
         # What was answered is committed within an interval, and seen at the next look.
         for topic in topics:
             await running.shows(f'intentstream_consumer_lag_seconds{{topic="{topic}"}}', 0)
-            for partition in range(settings.partitions):
+            for partition in range(settings.topics.partitions):
                 place = f'{{partition="{partition}",topic="{topic}"}}'
                 await running.shows(f"intentstream_consumer_lag_records{place}", 0)
 
@@ -77,10 +80,10 @@ async def test_the_marker_that_ends_a_transaction_is_no_lag(
 ) -> None:
     settings = serving(kafka, request.node.name, partitions=1)
     event, *_ = stroll("shopper", 1)
-    topic = settings.searches_topic if isinstance(event, Search) else settings.clicks_topic
+    topic = settings.topics.searches if isinstance(event, Search) else settings.topics.clicks
     lag = {name: f"intentstream_consumer_lag_{name}" for name in ("seconds", "records")}
     async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
-        producer = AIOKafkaProducer(**client_options(settings), transactional_id=request.node.name)
+        producer = AIOKafkaProducer(**client_options(settings.kafka), transactional_id=request.node.name)
         await producer.start()
         try:
             async with producer.transaction():
@@ -136,7 +139,7 @@ async def test_the_lag_of_what_waited_while_nobody_served_is_told_by_its_age(
         try:
             process.start()
             await process.ready()
-            lag = f'intentstream_consumer_lag_seconds{{topic="{settings.clicks_topic}"}}'
+            lag = f'intentstream_consumer_lag_seconds{{topic="{settings.topics.clicks}"}}'
 
             async def behind() -> bool:
                 await more(5)

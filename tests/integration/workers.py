@@ -18,10 +18,10 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.broker_settings import PREFIX
 from streams.kafka.clients import client_options
 from streams.kafka.embedded import LOOPBACK, free_port
 from streams.settings import Settings
+from streams.settings_groups import PREFIX
 from tests.conftest import BUNDLE
 from tests.integration.conftest import settings_on
 
@@ -34,8 +34,8 @@ PATIENCE = 90.0
 
 def serving(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
     """Settings of a worker whose answers do not depend on the machine's speed, nor on other shoppers."""
-    return settings_on(bootstrap_servers, name).model_copy(
-        update={
+    return settings_on(bootstrap_servers, name).replace(
+        **{
             "partitions": 4,
             "sources": ("short_term", "long_term", "query"),
             "behaviour_interval_seconds": 0.3,
@@ -48,15 +48,6 @@ def serving(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
             **overrides,
         }
     )
-
-
-def variables(settings: Settings) -> dict[str, str]:
-    """Return the environment that says the same as these settings."""
-    changed = settings.model_dump(include=settings.model_fields_set)
-    return {
-        PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
-        for name, value in changed.items()
-    }
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, patience: float = PATIENCE) -> None:
@@ -81,7 +72,7 @@ class WorkerProcess:
         self._home = home
         self.data_dir = home / "data"
         self._log = home / "worker.log"
-        self._variables = variables(settings)
+        self._variables = settings.environment()
         self.metrics_port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -199,21 +190,21 @@ class Group:
     async def members(self) -> int:
         """Count the members of a group at rest; 0 while it rebalances, so that a wait goes on."""
         async with admin(self._settings) as client:
-            (response,) = await client.describe_consumer_groups([self._settings.app_id])
+            (response,) = await client.describe_consumer_groups([self._settings.kafka.app_id])
         ((_, _, state, _, _, members, *_),) = response.groups
         return len(members) if state == "Stable" else 0
 
     async def is_empty(self) -> bool:
         """Tell whether every member has left."""
         async with admin(self._settings) as client:
-            (response,) = await client.describe_consumer_groups([self._settings.app_id])
+            (response,) = await client.describe_consumer_groups([self._settings.kafka.app_id])
         ((_, _, state, *_),) = response.groups
         return str(state) in {"Empty", "Dead"}
 
     async def committed(self) -> dict[tuple[str, int], int]:
         """Return the committed offset of each partition that has one."""
         async with admin(self._settings) as client:
-            offsets = await client.list_consumer_group_offsets(self._settings.app_id)
+            offsets = await client.list_consumer_group_offsets(self._settings.kafka.app_id)
         return {(tp.topic, tp.partition): entry.offset for tp, entry in offsets.items() if entry.offset >= 0}
 
     async def of(self, members: int) -> None:
@@ -228,7 +219,7 @@ class Group:
 @asynccontextmanager
 async def admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """Connect an admin client."""
-    client = AIOKafkaAdminClient(**client_options(settings))
+    client = AIOKafkaAdminClient(**client_options(settings.kafka))
     await client.start()
     try:
         yield client

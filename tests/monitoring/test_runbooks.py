@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker_settings import PREFIX
-from streams.settings import Settings
+from streams.settings import SETTINGS
+from streams.settings_groups import PREFIX
 from tests.monitoring.rules import ROOT, alerts
 from tests.monitoring.told import TOLD
 
@@ -37,7 +37,7 @@ def test_metrics_and_settings_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text()
     metrics = TOLD.keys() | {re.sub("_(bucket|count|sum)$", "", name) for name in TOLD}
     assert set(re.findall(r"\bintentstream_\w+", text)) <= metrics
-    assert {name.lower() for name in re.findall(rf"\b{PREFIX}(\w+)", text)} <= Settings.model_fields.keys()
+    assert {name.lower() for name in re.findall(rf"\b{PREFIX}(\w+)", text)} <= SETTINGS.keys()
 
 
 def test_the_index_lists_every_alert_with_its_severity() -> None:

@@ -8,7 +8,7 @@ from faust.types import TP, Message
 
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
-from streams.kafka.producer import Sent
+from streams.worker.delivery import Delivered
 from tests.streams.brokers import ScriptedProducer
 from tests.streams.shoppers import NOW_MS
 
@@ -55,5 +55,5 @@ class MemoryTable:
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
         self.stored.update({(partition, key): value for key, value in values})
 
-    async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> list[Sent]:
-        return await self._producer.send_all(CHANGELOG, partition, values)
+    async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> list[Delivered]:
+        return [each.delivered for each in await self._producer.send_all(CHANGELOG, partition, values)]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 import time
+from importlib import import_module
 from importlib.metadata import version
 
 import click
@@ -35,6 +37,18 @@ def test_each_command_has_help_with_an_example_and_the_summary_of_the_list(name:
     command = cli.cli.get_command(click.Context(cli.cli), name)
     assert command is not None
     assert command.get_short_help_str(limit=200).rstrip(".") == cli.COMMANDS[name].rstrip(".")
+
+
+def test_each_row_has_a_module_and_each_command_has_a_row() -> None:
+    assert list(cli.COMMANDS) == COMMANDS
+    found = [cli.cli.get_command(click.Context(cli.cli), name) for name in COMMANDS]
+    packages = {command.callback.__module__.rpartition(".")[0] for command in found if command and command.callback}
+    defined = set()
+    for package in packages:
+        for _, name, _ in pkgutil.iter_modules(import_module(package).__path__):
+            if isinstance(getattr(import_module(f"{package}.{name}"), name, None), click.Command):
+                defined.add(name.replace("_", "-"))
+    assert defined == set(cli.COMMANDS)
 
 
 def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker_settings import PREFIX
 from streams.contracts.serde import encode_json
+from streams.settings_groups import PREFIX
 from tests.streams.desk import ITEMS, Desk, assert_one_line, desk_in, happenings
 
 

@@ -15,8 +15,9 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.samples import Sample
 
 from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
-from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Histogram, Metrics
-from streams.settings import Settings
+from streams.histogram import Histogram
+from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Metrics
+from streams.settings import load_settings
 
 LABELS = {
     "topic", "outcome", "reason", "trigger", "stage", "provider", "source", "name", "version", "partition", "table",
@@ -48,7 +49,7 @@ def answer(*sources: str, fallback: str | None = None) -> Recommendations:
 
 
 def test_a_worker_of_many_partitions_exports_fewer_than_2000_series() -> None:
-    settings = Settings.model_construct(partitions=MOST_PARTITIONS)
+    settings = load_settings({"partitions": MOST_PARTITIONS}, env_file=None)
     metrics = Metrics(settings)
     for topic in ("clicks", "searches", "items", "item-pairs"):
         for partition in range(MOST_PARTITIONS):
@@ -66,7 +67,7 @@ def test_labels_are_those_that_were_meant() -> None:
 
 
 def test_label_sets_that_are_known_beforehand_are_there_at_0() -> None:
-    value = Metrics(Settings.model_construct(clicks_topic="acts")).registry.get_sample_value
+    value = Metrics(load_settings({"clicks_topic": "acts"}, env_file=None)).registry.get_sample_value
     for outcome in OUTCOMES:
         assert value("intentstream_events_total", {"topic": "acts", "outcome": outcome}) == 0
     for reason in FALLBACKS:

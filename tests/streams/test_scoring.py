@@ -19,7 +19,6 @@ from inference.types import Query, Vector, stable_key
 from streams.contracts.messages import ItemVector
 from streams.items.live import LiveCatalogue, apply_changes
 from streams.items.trending import Popularity, Shares
-from streams.metrics import Metrics
 from streams.scoring import ITEM_BATCH, Scoring, scorer_thread
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
@@ -62,13 +61,9 @@ def live() -> LiveCatalogue:
 def scoring(script: Script, live: LiveCatalogue) -> Iterator[Scoring]:
     catalogue = Catalogue(DIM)
     apply_changes(catalogue, live.take_changes())
-    scoring = Scoring(cast("Bundle", script), Recommender(catalogue, script, []), Metrics(), scorer_thread(1))
+    scoring = Scoring(cast("Bundle", script), Recommender(catalogue, script, []), scorer_thread(1))
     yield scoring
     scoring.close()
-
-
-def counted(scoring: Scoring, reason: str) -> float:
-    return scoring.metrics.registry.get_sample_value("intentstream_fallbacks_total", {"reason": reason}) or 0.0
 
 
 def test_the_new_searches_of_a_batch_are_encoded_in_one_run_and_remembered(scoring: Scoring, script: Script) -> None:
@@ -101,12 +96,11 @@ def test_a_batch_of_more_searches_than_are_remembered_gets_all_its_vectors(
     assert len(scoring.vectors) == 2
 
 
-def test_a_search_that_cannot_be_encoded_is_counted_not_remembered_and_costs_the_others_nothing(
+def test_a_search_that_cannot_be_encoded_is_not_remembered_and_costs_the_others_nothing(
     scoring: Scoring, script: Script
 ) -> None:
     vectors = scoring.encode_queries(["tea", "unspeakable", "milk", "unspeakable"])
     assert [vector is None for vector in vectors] == [False, True, False, True]
-    assert counted(scoring, "encoding_failed") == 2
     assert script.runs == [["tea", "unspeakable", "milk"], ["tea"], ["unspeakable"], ["milk"]]
     scoring.encode_queries(["unspeakable"])
     assert script.runs[-1] == ["unspeakable"]

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from streams.broker_settings import PREFIX
 from streams.errors import ConfigurationError
-from streams.settings import Settings, load_settings
+from streams.settings import SETTINGS, Settings, as_text, load_settings, origins, unknown_variables
+from streams.settings_groups import PREFIX, Retrieval
 
 ROOT = Path(__file__).parents[2]
-NAMES = [PREFIX + name.upper() for name in Settings.model_fields]
 COMPLETE_SASL = {
     "security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "p",
 }  # fmt: skip
@@ -20,20 +19,12 @@ COMPLETE_SASL = {
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
-        monkeypatch.delenv(name, raising=False)
+    for setting in SETTINGS.values():
+        monkeypatch.delenv(setting.variable, raising=False)
 
 
 def load(**overrides: object) -> Settings:
     return load_settings(overrides, env_file=None)
-
-
-def default_text(name: str) -> str:
-    """The default as one would write it in the environment."""
-    default = Settings.model_fields[name].default
-    if default is None:
-        return ""
-    return ",".join(default) if isinstance(default, tuple) else str(default)
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +32,19 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTENTSTREAM_SOURCES", "query, trending")
     monkeypatch.setenv("INTENTSTREAM_SSL_CA_FILE", "")
     settings = load()
-    assert settings.list_size == 7
-    assert settings.sources == ("query", "trending")
-    assert settings.ssl_ca_file is None
+    assert settings.retrieval.list_size == 7
+    assert settings.retrieval.sources == ("query", "trending")
+    assert settings.kafka.ssl_ca_file is None
+
+
+def test_each_flat_name_is_of_one_setting() -> None:
+    fields = [len(type(group).model_fields) for _, group in load()]
+    assert sum(fields) == len(SETTINGS)
+
+
+def test_a_variable_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("intentstream_list_size", "7")
+    assert load().retrieval.list_size == 7
 
 
 def test_an_override_goes_before_the_environment_and_that_before_the_file(
@@ -54,38 +55,73 @@ def test_an_override_goes_before_the_environment_and_that_before_the_file(
     monkeypatch.setenv("INTENTSTREAM_LIST_SIZE", "6")
     monkeypatch.setenv("INTENTSTREAM_PARTITIONS", "6")
     settings = load_settings({"list_size": 7}, env_file=file)
-    assert (settings.list_size, settings.partitions, settings.app_id) == (7, 6, "file")
+    assert (settings.retrieval.list_size, settings.topics.partitions, settings.kafka.app_id) == (7, 6, "file")
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load().list_size = 3
+        load().retrieval.list_size = 3
+    with pytest.raises(ValidationError, match="frozen"):
+        load().retrieval = Retrieval.model_validate({})
 
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("LIST_SIZE", "many", r"INTENTSTREAM_LIST_SIZE \(Items in a .*\): .*valid integer.*, got 'many'"),
-        ("LIST_SIZE", "0", r"INTENTSTREAM_LIST_SIZE .*greater than or equal to 1, got '0'"),
-        ("SOURCES", "query,magic", r"INTENTSTREAM_SOURCES .*'trending', got 'magic'"),
-        ("BOOTSTRAP_SERVERS", "kafka", r"INTENTSTREAM_BOOTSTRAP_SERVERS \(.*HOST:PORT.*\).*, got 'kafka'"),
-        ("METRICS_PORT", "tcp://10.0.0.1:9100", r"INTENTSTREAM_METRICS_PORT .*integer.*, got 'tcp://"),
-        ("SHORT_TERM_HALF_LIFE_MINUTES", "0", r"INTENTSTREAM_SHORT_TERM_HALF_LIFE_MINUTES .*greater than 0"),
-        ("EXECUTION_PROVIDERS", ",", r"INTENTSTREAM_EXECUTION_PROVIDERS .*at least 1 item"),
-        ("WEIGHT_VIEW", "nan", r"INTENTSTREAM_WEIGHT_VIEW "),
+        ("LIST_SIZE", "many", "(Items in a recommendation): required a whole number from 1 to 1,000, got 'many'"),
+        ("LIST_SIZE", "0", "required a whole number from 1 to 1,000, got '0'"),
+        ("DIVERSITY", "2", "required a number from 0 to 1, got '2'"),
+        ("EXACT_SEARCH_LIMIT", "-1", "required a whole number of at least 0, got '-1'"),
+        ("SOURCES", "query,magic", "trending, or several separated by commas, got 'magic'"),
+        ("BOOTSTRAP_SERVERS", "kafka", "required HOST:PORT, or several separated by commas, got 'kafka'"),
+        ("BOOTSTRAP_SERVERS", "a:1,b:70000", "required HOST:PORT, or several separated by commas, got 'a:1,b:70000'"),
+        ("METRICS_PORT", "tcp://10.0.0.1:9100", "required a whole number from 0 to 65,535, got 'tcp://10.0.0.1:9100'"),
+        ("SHORT_TERM_HALF_LIFE_MINUTES", "0", "required a number above 0, at most 1,000,000, got '0'"),
+        ("EXECUTION_PROVIDERS", ",", "required names such as CPUExecutionProvider, separated by commas, got ','"),
+        ("EXECUTION_PROVIDERS", "CUDA", "required names such as CPUExecutionProvider, separated by commas, got 'CUDA'"),
+        ("WEIGHT_VIEW", "nan", "required a number from 0 to 100, got 'nan'"),
+        ("APP_ID", "my shop", "required 1 to 200 letters, digits, '.', '_' or '-', got 'my shop'"),
+        ("CLICKS_TOPIC", "..", "required a topic name: with INTENTSTREAM_TOPIC_PREFIX, 1 to 200 letters, digits, "),
+        ("TOPIC_PREFIX", "a/", "required at most 150 letters, digits, '.', '_' or '-', got 'a/'"),
+        ("LOG_LEVEL", "loud", "required DEBUG, INFO, WARNING or ERROR, got 'loud'"),
+        ("LOG_FORMAT", "xml", "required text or json, got 'xml'"),
+        ("SECURITY_PROTOCOL", "TLS", "required PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, got 'TLS'"),
+        ("SASL_MECHANISM", "GSSAPI", "required PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, got 'GSSAPI'"),
     ],
 )
 def test_a_wrong_value_names_the_variable_what_was_required_and_what_came(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str
 ) -> None:
     monkeypatch.setenv(PREFIX + name, value)
-    with pytest.raises(ConfigurationError, match=text):
+    with pytest.raises(ConfigurationError) as caught:
         load()
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{PREFIX}{name} ({SETTINGS[name.lower()].description}): required ")
+    assert text in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("log_level", "debug", "DEBUG"),
+        ("log_format", "JSON", "json"),
+        ("security_protocol", "ssl", "SSL"),
+        ("sources", " query , next ", "query,next"),
+    ],
+)
+def test_a_choice_is_read_in_any_case_and_spacing(name: str, value: str, meant: str) -> None:
+    assert as_text(SETTINGS[name].of(load(**{name: value}))) == meant
 
 
 def test_every_wrong_value_is_told_at_once() -> None:
-    with pytest.raises(ConfigurationError, match=r"INTENTSTREAM_LIST_SIZE.*; INTENTSTREAM_LOG_LEVEL"):
-        load(list_size=0, log_level="LOUD")
+    with pytest.raises(ConfigurationError) as caught:
+        load(list_size=0, log_level="LOUD", clicks_topic="items", searches_topic="items", sasl_username="u")
+    sasl, clicks, searches, size, level = str(caught.value).splitlines()
+    assert sasl.startswith("INTENTSTREAM_SASL_USERNAME needs ")
+    assert clicks == "INTENTSTREAM_CLICKS_TOPIC and INTENTSTREAM_ITEMS_TOPIC are the same topic, 'items'"
+    assert searches == "INTENTSTREAM_ITEMS_TOPIC and INTENTSTREAM_SEARCHES_TOPIC are the same topic, 'items'"
+    assert size.startswith("INTENTSTREAM_LIST_SIZE ")
+    assert level.startswith("INTENTSTREAM_LOG_LEVEL ")
 
 
 def test_an_unknown_override_is_refused() -> None:
@@ -111,9 +147,89 @@ def test_what_does_not_fit_together_is_told_in_a_sentence(given: Mapping[str, ob
         load_settings(given, env_file=None)
 
 
+def test_the_prefix_is_part_of_every_topic_and_of_nothing_else() -> None:
+    plain, settings = load(items_topic="products"), load(items_topic="products", topic_prefix="shop-1.")
+    for name in SETTINGS:
+        value, changed = SETTINGS[name].of(plain), SETTINGS[name].of(settings)
+        if name.endswith("_topic"):
+            assert changed == f"shop-1.{value}"
+        elif name != "topic_prefix":
+            assert changed == value
+    assert settings.topics.consumed == ("shop-1.clicks", "shop-1.searches", "shop-1.products", "shop-1.item-pairs")
+
+
+def test_a_prefix_that_makes_an_invalid_name_is_one_problem_for_each_topic_that_it_makes_invalid() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(topic_prefix="p" * 150, clicks_topic="c" * 51)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("INTENTSTREAM_CLICKS_TOPIC ")
+
+
+def test_the_environment_of_settings_gives_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"topic_prefix": "a.", "clicks_topic": "c", "sources": "query,next", "data_dir": "/tmp/x", "list_size": 3}
+    settings = load(**COMPLETE_SASL, **given)
+    environment = settings.environment()
+    assert environment["INTENTSTREAM_SASL_PASSWORD"] == "p"
+    assert environment["INTENTSTREAM_CLICKS_TOPIC"] == "c"
+    assert "INTENTSTREAM_PARTITIONS" not in environment, "settings that are not given keep their defaults"
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert load() == settings
+
+
+def test_a_replaced_value_is_checked_and_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(topic_prefix="a.", clicks_topic="c", list_size=3)
+    monkeypatch.setenv("INTENTSTREAM_PARTITIONS", "9")
+    replaced = settings.replace(topic_prefix="b.", log_level="error")
+    assert (replaced.topics.clicks, replaced.topics.items) == ("b.c", "b.items")
+    assert (replaced.retrieval.list_size, replaced.ops.log_level) == (3, "ERROR")
+    assert replaced.topics.partitions == 8, "the environment is not read again"
+    assert settings.topics.clicks == "a.c"
+    with pytest.raises(ConfigurationError, match=r"INTENTSTREAM_LIST_SIZE .*got 0"):
+        settings.replace(list_size=0)
+    with pytest.raises(ConfigurationError, match="unknown settings: lits_size"):
+        settings.replace(lits_size=3)
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_most_similar_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "env"
+    file.write_text("INTENTSTREAM_KLICKS_TOPIC=c\nOTHER=1\n")
+    monkeypatch.setenv("INTENTSTREAM_LIST_SZIE", "3")
+    monkeypatch.setenv("INTENTSTREAM_ZZZ", "1")
+    monkeypatch.setenv("INTENTSTREAM_ZZZZ", "")
+    monkeypatch.setenv("INTENTSTREAM_TEST_KAFKA_JARS", "/jars")
+    load_settings(env_file=file)
+    assert [record.getMessage() for record in caplog.records] == [
+        "INTENTSTREAM_KLICKS_TOPIC in the .env file is no setting and has no effect; "
+        "did you mean INTENTSTREAM_CLICKS_TOPIC?",
+        "INTENTSTREAM_LIST_SZIE in the environment is no setting and has no effect; "
+        "did you mean INTENTSTREAM_LIST_SIZE?",
+        "INTENTSTREAM_ZZZ in the environment is no setting and has no effect",
+    ]
+
+
+def test_the_warnings_go_to_the_caller_who_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTENTSTREAM_BATCH_LINGER_MS", "3")
+    warnings: list[str] = []
+    load_settings(env_file=None, warn=warnings.append)
+    assert warnings == unknown_variables(env_file=None)
+    assert len(warnings) == 1
+
+
+def test_the_origin_of_a_variable_is_the_first_place_that_sets_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "env"
+    file.write_text("INTENTSTREAM_LIST_SIZE=5\nINTENTSTREAM_PARTITIONS=5\nINTENTSTREAM_APP_ID=\n")
+    monkeypatch.setenv("INTENTSTREAM_LIST_SIZE", "6")
+    assert origins(file) == {"list_size": "environment", "partitions": ".env file"}
+
+
 def test_secrets_show_nowhere() -> None:
     settings = load(**COMPLETE_SASL | {"sasl_password": "hunter2"})
-    assert settings.sasl_password == SecretStr("hunter2")
+    assert settings.kafka.sasl_password == SecretStr("hunter2")
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
@@ -129,7 +245,13 @@ def test_an_error_about_a_secret_does_not_tell_it(value: object) -> None:
 
 def test_the_example_file_holds_every_variable_with_its_default() -> None:
     lines = re.findall(r"^#(INTENTSTREAM_\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    assert lines == [(PREFIX + name.upper(), default_text(name)) for name in Settings.model_fields]
+    assert lines == [(setting.variable, as_text(setting.default)) for setting in SETTINGS.values()]
+
+
+def test_the_example_file_has_the_groups_as_headings() -> None:
+    text = (ROOT / ".env.example").read_text().partition("# --- Compose")[0]
+    sections = re.findall(r"^# --- (\w+) ---$((?:\n.+)*)", text, re.MULTILINE)
+    assert {name: re.findall(rf"^#{PREFIX}(\w+)=", body, re.MULTILINE) for name, body in sections} == grouped()
 
 
 def test_the_example_file_works_as_it_stands(tmp_path: Path) -> None:
@@ -138,9 +260,20 @@ def test_the_example_file_works_as_it_stands(tmp_path: Path) -> None:
     assert load_settings(env_file=file) == load()
 
 
-def test_the_documentation_holds_every_variable_with_its_default_and_meaning() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text()
-    rows = re.findall(r"^\| `(INTENTSTREAM_\w+)` \| (?:`(.*?)`)? ?\| (.*) \|$", page, re.MULTILINE)
-    assert rows == [
-        (PREFIX + name.upper(), default_text(name), field.description) for name, field in Settings.model_fields.items()
+def test_the_documentation_holds_every_variable_of_a_group_with_its_default_and_meaning() -> None:
+    sections = (ROOT / "docs" / "configuration.md").read_text().split("\n## ")[1:]
+    row = re.compile(r"^\| `(INTENTSTREAM_\w+)` \| (?:`(.*?)`)? ?\| (.*?) \| (?:.*? )?\|$", re.MULTILINE)
+    tables = {section.partition("\n")[0].lower(): row.findall(section) for section in sections}
+    documented = [(group, *columns) for group, rows in tables.items() for columns in rows]
+    assert documented == [
+        (setting.group, setting.variable, as_text(setting.default), setting.description)
+        for setting in SETTINGS.values()
     ]
+
+
+def grouped() -> dict[str, list[str]]:
+    """Names of variables by group, without their prefix."""
+    return {
+        group: [setting.name.upper() for setting in SETTINGS.values() if setting.group == group]
+        for group in Settings.model_fields
+    }

@@ -89,7 +89,7 @@ def train_ranker(**arguments: Any) -> None:
     tested, ranker = _fit(shops, options)
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": tested}) + "\n")
     click.echo(calibration(late, tested) + "\n")
-    with_ranker(settings.model_path, options.output, to_onnx(ranker))
+    with_ranker(settings.model.path, options.output, to_onnx(ranker))
     click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
 

@@ -165,7 +165,8 @@ def _options_of(options: Options) -> dict[str, Plain | list[int]]:
 
 def _settings_of(settings: Settings) -> dict[str, Plain | list[str]]:
     """Return the settings that change lists, without addresses and secrets."""
-    values: dict[str, Plain | list[str]] = settings.model_dump(mode="json")
+    groups: dict[str, dict[str, Plain | list[str]]] = settings.model_dump(mode="json", by_alias=True)
+    values = {name: value for group in groups.values() for name, value in group.items()}
     return {
         name: value
         for name, value in values.items()

@@ -24,7 +24,7 @@ from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.metrics import Metrics
 from streams.scoring import Scoring
-from streams.serving.folders import Fingerprint
+from streams.serving.folders import Fingerprint, Home
 from streams.serving.servable import Servable
 from tests.streams.shoppers import DIM, RULES, item_of, unit_vector
 
@@ -71,6 +71,7 @@ class Shelf:
     loaded: list[ModelPin] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     marks: dict[ModelPin, int] = field(default_factory=dict)
+    home: Home | None = None
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
         return None if self.newest_one in passed_over else self.newest_one
@@ -116,7 +117,6 @@ class Maker:
             scoring=Scoring(
                 bundle,
                 Recommender(catalogue, bundle.scorer, sources),
-                self.metrics,
                 self.thread,
                 OrderedDict(),
             ),

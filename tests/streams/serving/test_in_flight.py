@@ -25,9 +25,10 @@ from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec
 from streams.serving.servable import Servable, Serving
+from streams.settings import load_settings
 from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.item_path import ItemPath
 from tests.integration.workers import until
@@ -62,30 +63,22 @@ class House:
         self.old, self.new = (maker.make(cast("Bundle", model)) for model in (OLD, NEW))
         self.serving = Serving(self.old)
         self.errors: list[BaseException] = []
+        delivery = Delivery(cast("Any", self.producer), self.metrics, "dead-letters")
+        settings = load_settings({"partitions": 1, "batch_max_size": 8, "scoring_deadline_ms": 60_000.0}, env_file=None)
         shared: dict[str, Any] = {
             "serving": self.serving,
-            "producer": self.producer,
-            "dead_letters": DeadLetters(cast("Any", self.producer), self.metrics, "dead-letters"),
+            "delivery": delivery,
             "metrics": self.metrics,
         }
         self.items = ItemPath(item_vectors_topic="item-vectors", checkpoint=self._checkpoint(), **shared)
         self.events = EventPath(
-            decoders={"clicks": serde.decode_item_action, "searches": serde.decode_search},
+            settings=settings,
             profiles=cast("Any", self.table),
             trending=Trending(1e9),
             checkpoint=self._checkpoint(),
             behaviour=BehaviourPath(
-                sessions=RecentSessions(),
-                producer=cast("Any", self.producer),
-                item_pairs_topic="item-pairs",
-                sessions_topic="sessions",
-                partitions=1,
-                acknowledge=lambda _: None,
+                settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
             ),
-            recommendations_topic="recommendations",
-            partitions=1,
-            batch_size=8,
-            deadline_s=60.0,
             **shared,
         )
 
@@ -207,7 +200,8 @@ async def test_another_price_keeps_the_vectors_of_both_spaces_and_another_title_
     house.serving.coming = house.new
     for servable in (house.old, house.new):
         servable.live.apply("i0", first, 0)
-    await house.items.renew(lambda: {0})
+    house.items.assigned({0})
+    await house.items.renew()
     both = house.records[-1]
     assert both.vector == first.vector
     assert list(both.vectors) == [OLD.vector_space, NEW.vector_space]
@@ -228,9 +222,10 @@ async def test_what_lacks_a_vector_is_encoded_once_and_only_where_the_partition_
         for partition, item_id in enumerate(ITEMS):
             servable.live.apply(item_id, record(item_id, OLD), partition % 2)
     house.serving.coming = house.new
-    assert await house.items.renew(lambda: {1}) == len(ITEMS) // 2
+    house.items.assigned({1})
+    assert await house.items.renew() == len(ITEMS) // 2
     # The records are on their way back: nothing is encoded twice meanwhile, and nothing counts as there.
-    assert await house.items.renew(lambda: {1}) == 0
+    assert await house.items.renew() == 0
     assert house.new.live.lacking == len(ITEMS)
     assert {each.item.item_id for each in house.records} == set(ITEMS[1::2])
 
@@ -240,7 +235,11 @@ async def test_a_partition_that_goes_to_another_worker_is_encoded_no_further(hou
         for number in range(100):
             servable.live.apply(f"n{number}", record(f"n{number}", OLD), 0)
     house.serving.coming = house.new
-    assert await house.items.renew(lambda: set() if house.records else {0}) < 100
+    house.items.assigned({0})
+    renewal = asyncio.create_task(house.items.renew())
+    await until(lambda: bool(house.records), "the first items are encoded", 10)
+    house.items.assigned(set())
+    assert await renewal < 100
 
 
 async def test_a_text_that_the_coming_model_cannot_encode_is_marked_so_that_nobody_waits(
@@ -253,7 +252,8 @@ async def test_a_text_that_the_coming_model_cannot_encode_is_marked_so_that_nobo
     for servable in (house.old, house.new):
         servable.live.apply("i0", record("i0", OLD), 0)
     house.serving.coming = house.new
-    await house.items.renew(lambda: {0})
+    house.items.assigned({0})
+    await house.items.renew()
     (marked,) = house.records
     assert marked.vector_in(NEW.vector_space) == b""
     house.new.live.apply("i0", marked, 0)

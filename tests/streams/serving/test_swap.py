@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -22,7 +23,9 @@ from streams import scoring
 from streams.contracts.messages import ModelPin
 from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
+from streams.serving.folders import Home
 from streams.serving.servable import Servable, Serving
+from streams.serving.start import BundleStore
 from streams.serving.swap import ModelSwap, Phase
 from tests.integration.workers import until
 from tests.streams.serving.models import Maker, Shelf, SmallModel, pin_of, record
@@ -52,13 +55,12 @@ class Stage:
     def __post_init__(self) -> None:
         self.swap = ModelSwap(
             serving=self.serving,
-            models=self.shelf,
+            models=cast("BundleStore", self.shelf),
             servable=self.maker.make,
             renew=lambda: self.renewals.append(None),
             popularity=lambda: self.popularity,
             metrics=self.metrics,
             follows_folder=self.follows_folder,
-            home=pin_of(OLD),
         )
 
     async def apply(self, item_id: str, *models: SmallModel) -> None:
@@ -84,7 +86,7 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     metrics, thread = Metrics(), ThreadPoolExecutor(1)
     maker = Maker(thread, metrics)
-    shelf = Shelf({pin_of(model): model for model in (OLD, NEW, RANKER, WIDER)})
+    shelf = Shelf({pin_of(model): model for model in (OLD, NEW, RANKER, WIDER)}, home=Home(pin_of(OLD), Path("m/1")))
     shelf.gate.set()
     stage = Stage(shelf, Serving(maker.make(cast("Bundle", OLD))), metrics, maker)
     for item_id in ITEMS:

@@ -89,7 +89,7 @@ async def store(tmp_path: Path) -> AsyncIterator[PartitionedStore]:
 
 
 def restorer() -> BulkRestorer:
-    return BulkRestorer(client_options(load_settings(env_file=None)))
+    return BulkRestorer(client_options(load_settings(env_file=None).kafka))
 
 
 async def restore(behind: dict[TopicPartition, Behind], note: Callable[[], None] = lambda: None) -> None:
@@ -130,7 +130,7 @@ async def test_the_consumer_is_in_no_group_and_connects_as_the_others_do(
 ) -> None:
     client.answers = [{ZERO: [record(0, b"u", b"profile")]}]
     await restore({ZERO: Behind(store, -1, 1)})
-    given = client_options(load_settings(env_file=None))
+    given = client_options(load_settings(env_file=None).kafka)
     assert client.options.items() >= {**given, "group_id": None, "enable_auto_commit": False}.items()
 
 

@@ -84,7 +84,7 @@ def test_what_happens_later_changes_no_list(bundle: Bundle, records: list[ItemVe
 
 def test_every_source_is_asked_alone_and_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
     _, found, result = passed(bundle, records, shopping(5, 90), "search")
-    assert set(result.alone) == set(result.without) == set(SETTINGS.sources)
+    assert set(result.alone) == set(result.without) == set(SETTINGS.retrieval.sources)
     assert {len(each.lists) for each in result.alone.values()} == {len(found)}
     assert {len(each.lists) for each in result.without.values()} == {len(result.sample)} == {(len(found) + 1) // 2}
     assert any((each.lists != result.ours[0].lists[result.sample]).any() for each in result.without.values())

@@ -23,9 +23,9 @@ from streams.contracts.serde import (
 from streams.errors import InvalidEvent
 from streams.kafka.topics import declare
 from streams.settings import load_settings
-from tests.streams.test_schema import VALIDATORS
+from tests.streams.contracts.test_schema import VALIDATORS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text(encoding="utf-8")
 BLOCKS: dict[str, str] = dict(re.findall(r"^```json ([a-z-]+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
 ROWS = re.findall(r"^\| `([^`]+)` \| (.+) \|$", PAGE, re.MULTILINE)
 

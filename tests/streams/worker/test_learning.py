@@ -44,7 +44,6 @@ class Bench:
             serving=cast("Serving", SimpleNamespace(servables=servables)),
             thread=thread,
             metrics=self.metrics,
-            decoders={"item-neighbours": serde.decode_neighbours, "sessions": serde.decode_session},
         )
 
     def learn(self, records: Any) -> set[int]:
@@ -52,7 +51,8 @@ class Bench:
         return self.behaviour.learn(records)
 
     def apply(self, topic: str, value: bytes) -> None:
-        self.learning.apply(SimpleNamespace(topic=topic, value=value))
+        decode = serde.decode_session if topic == "sessions" else serde.decode_neighbours
+        self.learning.add(topic, decode(value))
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Approach
 from streams.kafka.producer import BatchProducer
+from streams.metrics import Metrics
+from streams.settings import load_settings
 from streams.worker.behaviour_path import TOGETHER, BehaviourPath
+from streams.worker.delivery import Delivery
 from tests.streams.brokers import ScriptedProducer
 
 
@@ -35,11 +38,9 @@ class Bench:
         self.acknowledged: list[int] = []
         self.sessions = RecentSessions()
         self.path = BehaviourPath(
+            settings=load_settings({"partitions": 2}, env_file=None),
             sessions=self.sessions,
-            producer=cast("BatchProducer", self.producer),
-            item_pairs_topic="item-pairs",
-            sessions_topic="sessions",
-            partitions=2,
+            delivery=Delivery(cast("BatchProducer", self.producer), Metrics(), "dead-letters"),
             acknowledge=lambda messages: self.acknowledged.extend(message.offset for message in messages),
         )
 

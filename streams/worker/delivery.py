@@ -1,8 +1,9 @@
-"""Dead letters: refused messages with the reason and their bytes, for their producers."""
+"""Delivery: sends the records that messages cause, and the dead letters of refused messages."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,20 +14,27 @@ from faust.types import Message
 from streams.contracts import serde
 from streams.contracts.messages import DeadLetter
 from streams.errors import InvalidEvent
-from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
+from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Record
 from streams.metrics import Metrics
+
+Delivered = asyncio.Future[RecordMetadata]
+"""Completes when all in-sync replicas have the records, with the offset of the first one, or fails with the error."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetters:
-    """Publisher of refused messages on the topic of dead letters. Neither key nor value is ever logged."""
+class Delivery:
+    """Sender of the paths. No key and no value is ever logged."""
 
     producer: BatchProducer
     metrics: Metrics
-    topic: str
+    dead_letters_topic: str
 
-    async def send(self, message: Message, refusal: InvalidEvent) -> asyncio.Future[RecordMetadata]:
-        """Send the message's dead letter. The future completes when the brokers have it."""
+    async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Delivered]:
+        """Send records of one partition in their order, in as few record batches as possible."""
+        return [each.delivered for each in await self.producer.send_all(topic, partition, records)]
+
+    async def refuse(self, message: Message, refusal: InvalidEvent) -> Delivered:
+        """Count a refused message and send its dead letter: the reason, the place in the message and its bytes."""
         letter = DeadLetter(
             topic=message.topic,
             partition=message.partition,
@@ -46,5 +54,5 @@ class DeadLetters:
             # each start. The message itself is still at its offset.
             detail = f"{letter.detail}; the message is too large to be repeated here"
             data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
-            return await self.producer.send(self.topic, None, data)
-        return await self.producer.send(self.topic, message.key, data)
+            return await self.producer.send(self.dead_letters_topic, None, data)
+        return await self.producer.send(self.dead_letters_topic, message.key, data)

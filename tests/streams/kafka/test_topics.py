@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from streams.kafka.topics import CLOCK, PAIRS, POLICY, RETENTION, Topic, changelog_topic, declare
 from streams.settings import Settings, load_settings
+from streams.settings_groups import Topics
 
 
 def declared(settings: Settings) -> dict[str, Topic]:
@@ -10,7 +11,7 @@ def declared(settings: Settings) -> dict[str, Topic]:
 
 def test_every_topic_of_the_settings_is_declared_once() -> None:
     settings = load_settings(env_file=None)
-    names = [str(getattr(settings, name)) for name in Settings.model_fields if name.endswith("_topic")]
+    names = [str(getattr(settings.topics, name)) for name in Topics.aliases()]
     changelogs = ["intentstream-pairs-changelog", "intentstream-profiles-changelog"]
     assert sorted(declared(settings)) == sorted([*names, *changelogs])
     assert len(declare(settings)) == len(names) + 2
@@ -19,9 +20,23 @@ def test_every_topic_of_the_settings_is_declared_once() -> None:
 def test_what_must_meet_in_one_worker_has_one_partition_count() -> None:
     settings = load_settings({"partitions": 3}, env_file=None)
     counts = {name: topic.partitions for name, topic in declared(settings).items()}
-    for whole in (settings.trending_topic, settings.models_topic, settings.sessions_topic):
+    for whole in (settings.topics.trending, settings.topics.models, settings.topics.sessions):
         assert counts.pop(whole) == 1
     assert set(counts.values()) == {3}
+
+
+def test_the_prefix_is_put_before_every_topic_but_the_changelogs() -> None:
+    plain, prefixed = (
+        declare(load_settings(env_file=None)),
+        declare(load_settings({"topic_prefix": "b."}, env_file=None)),
+    )
+    for topic, changed in zip(plain, prefixed, strict=True):
+        assert changed.name == (topic.name if topic.name.endswith("-changelog") else f"b.{topic.name}")
+        assert (changed.partitions, changed.required, changed.advised) == (
+            topic.partitions,
+            topic.required,
+            topic.advised,
+        )
 
 
 def test_state_is_compacted_and_events_are_not() -> None:

@@ -18,8 +18,8 @@ from streams.contracts.messages import DeadLetter, Recommendations
 from streams.contracts.schema import schemas
 from streams.contracts.serde import encode_json, parse_interaction, parse_item
 from streams.errors import InvalidEvent
+from tests.streams.contracts.test_serde_fuzz import letters, lists
 from tests.streams.strategies import ITEM, SEARCH, VIEW, json_values
-from tests.streams.test_serde_fuzz import letters, lists
 
 formats = FormatChecker(formats=())
 

@@ -35,9 +35,10 @@ from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, Serving
+from streams.settings import load_settings
 from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from tests.integration.workers import until
 from tests.streams.brokers import ScriptedProducer
@@ -110,41 +111,36 @@ class Bench:
         self.scoring = Scoring(
             cast("Bundle", self.script),
             Recommender(Catalogue(DIM), self.script, [cast("Any", self.script)]),
-            self.metrics,
             scorer_thread(1),
         )
-        producer, checkpoint = (
-            cast("Any", self.producer),
-            Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
+        delivery = Delivery(cast("Any", self.producer), self.metrics, LETTERS)
+        settings = load_settings(
+            {
+                "partitions": 2,
+                "batch_max_size": 8,
+                "scoring_deadline_ms": NEVER_S * 1e3,
+                "recommendations_topic": LISTS,
+            },
+            env_file=None,
         )
         self.path = EventPath(
-            decoders={"clicks": serde.decode_item_action, "searches": serde.decode_search},
+            settings=settings,
             serving=Serving(Servable(cast("Bundle", self.script), live, engine(live), self.scoring)),
             profiles=cast("Any", self.table),
             trending=self.trending,
-            producer=producer,
-            dead_letters=DeadLetters(producer, self.metrics, LETTERS),
-            checkpoint=checkpoint,
+            delivery=delivery,
+            checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
             behaviour=BehaviourPath(
-                sessions=RecentSessions(),
-                producer=producer,
-                item_pairs_topic="item-pairs",
-                sessions_topic="sessions",
-                partitions=2,
-                acknowledge=lambda _: None,
+                settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
             ),
             metrics=self.metrics,
-            recommendations_topic=LISTS,
-            partitions=2,
-            batch_size=8,
-            deadline_s=NEVER_S,
         )
 
     def _acknowledge(self, messages: Sequence[Message]) -> None:
         self.acknowledged += [(message.partition, message.offset) for message in messages]
 
     def deadline(self, seconds: float) -> None:
-        object.__setattr__(self.path, "deadline_s", seconds)
+        self.path.settings = self.path.settings.replace(scoring_deadline_ms=seconds * 1e3)
 
     async def takes(self, *messages: Message) -> None:
         """Put messages in, to be one batch if nothing is under way."""
@@ -289,6 +285,16 @@ async def test_a_search_that_cannot_be_encoded_goes_on_without_its_vector_and_co
     assert {user: answer.fallback for user, answer in answers.items()} == {"u": "encoding_failed", "v": None, "w": None}
     assert bench.script.encoded == ["boots"]
     assert bench.counted("fallbacks_total", reason="encoding_failed") == 1
+
+
+async def test_a_late_list_of_a_search_that_cannot_be_encoded_counts_once(bench: Bench) -> None:
+    bench.script.hang_in = "retrieve"
+    bench.deadline(SOON_S)
+    await bench.takes(*messages([search("unspeakable")]))
+    (answer,) = await bench.lists(1)
+    assert answer.fallback == "deadline_exceeded"
+    assert bench.counted("fallbacks_total", reason="deadline_exceeded") == 1
+    assert bench.counted("fallbacks_total", reason="encoding_failed") == 0
 
 
 async def test_the_events_of_a_shopper_are_folded_in_their_order_and_only_the_last_profile_is_logged(

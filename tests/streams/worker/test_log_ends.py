@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.worker.lag import LogEnds
+from streams.worker.state_metrics import LogEnds
 
 
 def test_a_log_that_is_read_to_its_end_has_no_age() -> None:

@@ -14,6 +14,8 @@ from faust.sensors.monitor import Monitor
 from streams.metrics import Metrics
 from streams.worker.health import Health
 
+log = logging.getLogger(__name__)
+
 
 def _nothing(*_arguments: Any, **_options: Any) -> None:
     return None
@@ -40,13 +42,19 @@ class WorkerMonitor(Monitor):  # type: ignore[misc]  # Faust is untyped
     def on_rebalance_start(self, _app: Any) -> dict[str, float]:
         """Record the start of a rebalance, and clear readiness."""
         self._health.rebalancing()
+        log.info("rebalancing: joining the group")
         self._metrics.rebalances.inc()
         return {"began": perf_counter()}
 
-    def on_rebalance_end(self, _app: Any, state: dict[str, float]) -> None:
+    def on_rebalance_end(self, app: Any, state: dict[str, float]) -> None:
         """Record that tables are recovered and messages flow, and the duration of the rebalance."""
         self._health.tables_recovered = True
-        self._metrics.rebalance.observe(perf_counter() - state["began"])
+        seconds = perf_counter() - state["began"]
+        self._metrics.rebalance.observe(seconds)
+        missing = app.tables.recovery.missing
+        log.info("recovered: %s changelog records, %.1f s after the rebalance began", missing, seconds)
+        if self._health.is_ready:
+            log.info("ready")
 
     on_rebalance_return = _nothing
     on_message_in = _nothing

@@ -10,14 +10,15 @@ from aiokafka.errors import KafkaConnectionError, UnknownError
 
 from streams.errors import ConfigurationError, StreamsError
 from streams.kafka.clients import broker_errors, client_options
-from streams.settings import Settings, load_settings
-from streams.worker.credentials import broker_credentials, broker_url
+from streams.settings import load_settings
+from streams.settings_groups import Kafka
+from streams.worker.faust.app import broker_credentials, broker_url
 
 SASL = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "shop", "sasl_password": "hunter2"}
 
 
-def load(**overrides: object) -> Settings:
-    return load_settings(overrides, env_file=None)
+def load(**overrides: object) -> Kafka:
+    return load_settings(overrides, env_file=None).kafka
 
 
 def test_plain_connections_carry_no_credentials() -> None:
@@ -49,12 +50,12 @@ def test_a_file_that_is_missing_or_no_pem_is_named(tmp_path: Path, name: str, co
 
 
 def test_errors_tell_what_was_being_done_and_where() -> None:
-    settings = load(bootstrap_servers="a:1")
+    kafka = load(bootstrap_servers="a:1")
     nobody = pytest.raises(ConfigurationError, match="reading: no connection to a:1 over PLAINTEXT: wrong door;")
-    with nobody, broker_errors(settings, "reading"):
+    with nobody, broker_errors(kafka, "reading"):
         logging.getLogger("aiokafka").warning("wrong door")
         raise KafkaConnectionError("refused")
-    with pytest.raises(StreamsError, match="reading at a:1: UnknownError"), broker_errors(settings, "reading"):
+    with pytest.raises(StreamsError, match="reading at a:1: UnknownError"), broker_errors(kafka, "reading"):
         raise UnknownError
 
 

@@ -23,7 +23,7 @@ from streams.metrics import Metrics
 from streams.state.rocksdb import StoreOptions
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Checkpoint
-from streams.worker.dead_letters import DeadLetters
+from streams.worker.delivery import Delivery
 from streams.worker.pair_path import PairPath
 from tests.streams.behaviour.items import fold
 from tests.streams.brokers import ScriptedProducer
@@ -80,8 +80,7 @@ class Bench:
         self.path = PairPath(
             table=self.table,
             rules=RULES,
-            producer=producer,
-            dead_letters=DeadLetters(producer, self.metrics, REFUSED),
+            delivery=Delivery(producer, self.metrics, REFUSED),
             checkpoint=Checkpoint(2 * FULL, acknowledge=self._acknowledge, on_error=self.crashes.append),
             metrics=self.metrics,
             item_neighbours_topic=PUBLISHED,

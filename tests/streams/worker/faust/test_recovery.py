@@ -16,12 +16,12 @@ from faust.types import TP
 
 from streams.state.restore import Behind
 from streams.state.rocksdb import PartitionedStore
-from streams.worker import consuming
-from streams.worker.consuming import SeekingRecovery, Tables
+from streams.worker.faust import recovery
+from streams.worker.faust.recovery import SeekingRecovery, Tables
 from tests.streams.state.stores import changelog, store_in
 
 ZERO, ONE = changelog(0), changelog(1)
-FAR = consuming.FAR_BEHIND
+FAR = recovery.FAR_BEHIND
 
 
 class Restorer:

@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 from faust.transport.drivers import aiokafka as driver
 
-from streams.worker import consuming
+from streams.worker.faust import consumer as consuming
 
 
 class Client:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, time
-from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 from faust.types import TP, Message
@@ -20,22 +19,52 @@ from streams.settings import Settings
 from streams.state.rocksdb import Figures
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.faust.app import WorkerApp
 from streams.worker.health import Health
-from streams.worker.lag import LogEnds
-
-if TYPE_CHECKING:
-    from streams.worker.service import WorkerApp
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 5.0
+UPDATE_EVERY_S = 5.0
 PULSE_EVERY_S = 0.1
 ANSWER_S = 5.0
 """Seconds that the brokers have to return the ends of logs. aiokafka would wait for 40 and delay the other metrics."""
 
+KEPT = 720
+"""Changes of a log's end that are kept. If the end changes at each look, every five seconds, they cover an hour."""
+
+
+class LogEnds:
+    """Ends of logs over time."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._seen: dict[Hashable, deque[tuple[float, int]]] = {}
+
+    def note(self, partition: Hashable, end: int, at_s: float) -> None:
+        """Record that a log ends at offset `end` at time `at_s`, in seconds."""
+        seen = self._seen.setdefault(partition, deque(maxlen=self._kept))
+        if not seen or seen[-1][1] != end:
+            seen.append((at_s, end))
+
+    def age(self, partition: Hashable, position: int, at_s: float) -> float:
+        """Return the seconds that the message at offset `position` has been waiting, 0 if there is none.
+
+        The result counts from the look that first saw the message, so it may be one interval too small. It is smaller
+        still for messages that were there before the first look.
+        """
+        # Drop the ends that the log had before it held this message.
+        seen = self._seen.get(partition)
+        while seen and seen[0][1] <= position:
+            seen.popleft()
+        return at_s - seen[0][0] if seen else 0.0
+
+    def forget(self, partition: Hashable) -> None:
+        """Forget a log that another worker reads now."""
+        self._seen.pop(partition, None)
+
 
 @dataclass(slots=True, kw_only=True)
-class Watch:
+class StateMetrics:
     """Updater of the metrics that describe a state.
 
     Attributes:
@@ -64,20 +93,20 @@ class Watch:
             self.health.beat = monotonic()
             self.metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
-    async def look(self, reader: BroadcastReader) -> None:
+    async def run(self, reader: BroadcastReader) -> None:
         """Update all metrics every few seconds, until cancelled. A failure is logged and does not stop the worker."""
         while True:
             try:
-                self.look_at_recovery()
-                self.look_at_state()
-                await self.look_at_lag(reader)
+                self.update_recovery()
+                self.update_storage()
+                await self.update_lag(reader)
             except Exception:
                 log.exception("metrics of the worker's state were not updated and keep their old values")
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(UPDATE_EVERY_S)
 
     def assigned(self, assigned: set[TP]) -> None:
         """Set the owned partitions of the agents' topics, and drop the metrics of lost ones."""
-        topics = self.settings.group_topics
+        topics = self.settings.topics.consumed
         owned = {tp for tp in assigned if tp.topic in topics}
         for tp in self._owned - owned:
             self.ends.forget(tp)
@@ -88,7 +117,7 @@ class Watch:
         for topic in topics:
             self.metrics.assigned.labels(topic).set(numbers[topic])
 
-    def look_at_recovery(self) -> None:
+    def update_recovery(self) -> None:
         """Update the number of changelog records that are still missing."""
         tables = self.app.tables
         self.metrics.recovery_active.set(self.app.in_recovery)
@@ -99,7 +128,7 @@ class Watch:
         for table in self.tables:
             self.metrics.recovery_remaining.labels(table.name).set(remaining[table.name])
 
-    def look_at_state(self) -> None:
+    def update_storage(self) -> None:
         """Update the figures of RocksDB for each table, and the free disk space."""
         metrics = self.metrics
         for table in self.tables:
@@ -114,11 +143,11 @@ class Watch:
             metrics.rocksdb_hits.labels(name).inc(figures.cache_hits - before.cache_hits)
             metrics.rocksdb_misses.labels(name).inc(figures.cache_misses - before.cache_misses)
             metrics.rocksdb_cache.set(figures.cache_bytes)
-        disk = shutil.disk_usage(self.settings.data_dir)
+        disk = shutil.disk_usage(self.settings.state.data_dir)
         metrics.data_free.set(disk.free)
         metrics.data_size.set(disk.total)
 
-    async def look_at_lag(self, reader: BroadcastReader) -> None:
+    async def update_lag(self, reader: BroadcastReader) -> None:
         """Update the lag of the owned partitions, in messages and in seconds.
 
         The lag in seconds is the age of the oldest message in flight. If none is in flight, it is the age of the next
@@ -129,7 +158,7 @@ class Watch:
         now, oldest = time(), self._oldest()
         if len(ends) == len(owned):
             self.metrics.lag_known.set(now)
-        ages = dict.fromkeys(self.settings.group_topics, 0.0)
+        ages = dict.fromkeys(self.settings.topics.consumed, 0.0)
         for tp in owned:
             if tp not in self._owned:
                 continue  # another worker took the partition during the request above

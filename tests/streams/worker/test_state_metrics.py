@@ -13,9 +13,9 @@ from faust.types import TP
 
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.worker import watch
+from streams.worker import state_metrics
 from streams.worker.health import Health
-from streams.worker.watch import Watch
+from streams.worker.state_metrics import StateMetrics
 
 CLICKS = TP("clicks", 0)
 OF_CLICKS = {"topic": "clicks"}
@@ -41,8 +41,8 @@ class Watched:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.position = 10
-        monkeypatch.setattr(watch, "time", lambda: self.now)
-        monkeypatch.setattr(watch, "ANSWER_S", 0.01)
+        monkeypatch.setattr(state_metrics, "time", lambda: self.now)
+        monkeypatch.setattr(state_metrics, "ANSWER_S", 0.01)
         self.logs: Any = Logs()
         self.in_flight: list[Any] = []
         self.metrics = Metrics()
@@ -51,7 +51,7 @@ class Watched:
         checkpoint: Any = SimpleNamespace(
             oldest=lambda: {(message.topic, message.partition): message for message in self.in_flight}
         )
-        self.watch = Watch(
+        self.watch = StateMetrics(
             settings=Settings.model_construct(),
             app=app,
             tables=[],
@@ -64,7 +64,7 @@ class Watched:
     async def looks(self, at_s: float, end: int | None) -> None:
         self.now = at_s
         self.logs.told = {} if end is None else {TopicPartition(*CLICKS): end}
-        await self.watch.look_at_lag(self.logs)
+        await self.watch.update_lag(self.logs)
 
     def told(self, name: str, labels: dict[str, str]) -> float | None:
         return self.metrics.registry.get_sample_value(f"intentstream_{name}", labels)
@@ -118,15 +118,15 @@ async def test_a_partition_that_goes_while_brokers_are_asked_is_not_told_of(watc
 async def test_a_look_that_fails_is_told_and_the_next_one_is_made(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(state_metrics, "UPDATE_EVERY_S", 0.0)
     watched, looks = Watched(monkeypatch), asyncio.Semaphore(0)
 
     def fails() -> None:
         looks.release()
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(Watch, "look_at_recovery", lambda _: fails())
-    looking = asyncio.create_task(watched.watch.look(watched.logs))
+    monkeypatch.setattr(StateMetrics, "update_recovery", lambda _: fails())
+    looking = asyncio.create_task(watched.watch.run(watched.logs))
     async with asyncio.timeout(10):
         await looks.acquire()
         await looks.acquire()

@@ -1,4 +1,4 @@
-"""Subclasses of Faust's consumer and recovery, with workarounds: no message is skipped, and none waits for a timeout.
+"""Faust's consumer, with workarounds: no message is skipped, and none waits for a timeout.
 
 Faust lets messages flow while it still seeks to the committed offsets. Messages that arrive in between are taken out of
 the agents' queues again, but Faust counts them as read, so they are never processed. Here messages flow only after the
@@ -16,23 +16,16 @@ import logging
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 from typing import Any
 
-from aiokafka import TopicPartition
-from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
 
-from streams.state.restore import Behind
+log = logging.getLogger(__name__)
 
 FETCH_WAIT_MS = 200
 """Milliseconds that a broker may keep a fetch. An idle worker fetches once in this time."""
-FAR_BEHIND = 1000
-"""Missing changelog records, of all tables together, from which the bulk restore runs. For fewer, Faust's reader is
-faster than another connection."""
 FETCH_PAUSE_S, LONGEST_FETCH_PAUSE_S = 0.003, 0.020
 """Shortest and longest pause between a fetch with messages and the next fetch, in seconds.
 
@@ -66,6 +59,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         records = await super()._fetch_records(*arguments, **options)
         self._taken += sum(map(len, records.values()))
         return records
+
+    def verify_event_path(self, _now: float, _tp: TP) -> None:
+        """Check nothing: Faust's warning "Stream has not started processing" is a false alarm here.
+
+        Faust compares the log's end with the times at which its monitor saw messages, and `WorkerMonitor` does not
+        record them. The lag metrics and their alerts find a partition that is stuck.
+        """
 
     def _pause_s(self) -> float:
         """Return the pause after a fetch, by the number of messages taken since the one before."""
@@ -143,6 +143,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         super().__init__(*arguments, **options)
         self._fetching = asyncio.Lock()
 
+    async def on_stop(self) -> None:
+        """Commit the offsets of all acknowledged messages."""
+        await super().on_stop()
+        log.info("stopped: offsets committed")
+
     async def perform_seek(self) -> None:
         """Seek to the committed offsets, and to the beginning of partitions without one.
 
@@ -215,118 +220,3 @@ class _Started:
                 awaited = step()
             except StopIteration:
                 return
-
-
-class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
-    """Recovery of tables with a bulk restore first. No event flows before its partition is at the right offset.
-
-    Tables that miss many records are restored in bulk before Faust's reader begins. The bulk restore never decides that
-    a table is up to date: Faust's reader goes on from the stored offsets, and decides.
-    """
-
-    logger = logging.getLogger("faust.recovery")
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._restoring: asyncio.Task[None] | None = None
-        self._may_restore = asyncio.Event()
-
-    async def end_bulk_restore(self) -> None:
-        """Stop the bulk restore, and start none before the next assignment. Databases may be closed after this."""
-        self._may_restore.clear()
-        if self._restoring is not None:
-            self._restoring.cancel()
-            # The restore ends after its write in progress. A write to a closed database would fail.
-            await asyncio.wait({self._restoring})
-
-    async def on_stop(self) -> None:
-        """Stop the bulk restore as well."""
-        await self.end_bulk_restore()
-        await super().on_stop()
-
-    async def on_rebalance(
-        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
-    ) -> None:
-        """Start the recovery of a new assignment and allow a bulk restore, unless Faust drops the assignment as old."""
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
-        if self.signal_recovery_start.is_set():
-            self._may_restore.set()
-
-    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109 - signature of Faust
-        # Faust limits each step of a recovery to 90 s. At the limit its recovery loop ends without an error, and the
-        # worker never serves. A bulk restore may take longer. The other steps repeat their requests themselves.
-        await super()._wait(coro)
-
-    async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
-        # Recovery hangs if a store is beyond the end of its changelog: the changelog was recreated. Such a store is
-        # deleted here and restored from the beginning.
-        # This is not done in the store's `on_rebalance`: a request to the consumer's thread from there hangs if the
-        # worker is stopped meanwhile, because each thread then waits for the other.
-        await super()._build_highwaters(consumer, tps, destination, title)
-        if title == "active":
-            for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():
-                if self.tp_to_table[tp].data.discard_if_ahead(tp, end or 0):
-                    self.active_offsets[tp] = self.standby_offsets[tp] = None
-
-    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
-        if title == "active":
-            await self._restore_in_bulk()
-        await super()._build_offsets(consumer, tps, destination, title)
-
-    async def _restore_in_bulk(self) -> None:
-        """Restore missing records up to the ends that Faust has just asked for."""
-        if not self._may_restore.is_set() or self.signal_recovery_start.is_set():
-            return  # another assignment is coming
-        behind: dict[TopicPartition, Behind] = {}
-        for tp in self.active_tps:
-            store, last = self.tp_to_table[tp].data, self.active_highwaters[tp]
-            offset = store.persisted_offset(tp)  # opens the database here: the restorer's thread must not open it
-            offset = -1 if offset is None else offset
-            if offset < last:
-                behind[TopicPartition(*tp)] = Behind(store, offset, last + 1)
-        if sum(each.remaining for each in behind.values()) < FAR_BEHIND:
-            return
-
-        def note() -> None:
-            # Faust's metrics and warnings read these.
-            now = monotonic()
-            for tp, each in behind.items():
-                self.active_offsets[tp] = each.offset
-                self._active_events_received_at[tp] = now
-            self._last_flush_at = now
-
-        # Faust's reader would count queued records of an earlier assignment as progress of this one.
-        self.tables.changelog_queue.clear()
-        note()
-        self._restoring = asyncio.create_task(self.app.restorer.restore(behind, note))
-        await asyncio.wait({self._restoring})
-        note()
-        if not self._may_restore.is_set():
-            # A rebalance closes the databases now, so this recovery must not go on. The next one starts at this signal.
-            await self.signal_recovery_start.wait()
-
-    async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Stop the flow of messages before Faust seeks to the committed offsets. Faust resumes it after the seek."""
-        self.app.consumer.stop_flow()
-        await super().on_recovery_completed(generation_id)
-
-
-class Tables(TableManager):  # type: ignore[misc]  # Faust is untyped
-    """Faust's table manager with `SeekingRecovery`."""
-
-    logger = logging.getLogger("faust.tables")
-    _recovery: SeekingRecovery | None
-
-    @property
-    def recovery(self) -> SeekingRecovery:
-        """Return the recovery service."""
-        if self._recovery is None:
-            self._recovery = SeekingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
-
-    async def on_rebalance(
-        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
-    ) -> None:
-        """Stop the bulk restore before the databases of revoked partitions are closed."""
-        await self.recovery.end_bulk_restore()
-        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)

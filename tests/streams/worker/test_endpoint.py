@@ -1,4 +1,4 @@
-"""The three HTTP endpoints of a worker."""
+"""The HTTP pages of a worker."""
 
 from __future__ import annotations
 
@@ -53,8 +53,16 @@ def test_metrics_come_as_text_and_as_openmetrics(pages: Pages) -> None:
     assert pages.ask("/metrics", Accept="application/openmetrics-text")[1].endswith("# EOF\n")
 
 
+def test_the_first_page_links_the_others(pages: Pages) -> None:
+    status, text = pages.ask("/")
+    assert status == 200
+    for path in ("/metrics", "/livez", "/readyz"):
+        assert f'<a href="{path}">' in text
+        assert pages.ask(path)[0] in (200, 503)
+
+
 def test_nothing_else_is_served_and_nothing_is_taken(pages: Pages) -> None:
-    for path in ("/", "/metrics/", "/debug", "/tables", "/livez/../metrics"):
+    for path in ("/metrics/", "/debug", "/tables", "/livez/../metrics"):
         assert pages.ask(path)[0] == 404
     for path in ("/metrics", "/livez", "/readyz"):
         assert pages.ask(path, "POST")[0] == 405

@@ -1,0 +1,264 @@
+"""Groups of settings. Each field has a flat name, which is its alias or else its own name.
+
+The flat name, in capitals and after `PREFIX`, is the environment variable.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from inference.retrieval.names import NAMES
+from streams.settings_values import (
+    NAME_START,
+    Brokers,
+    Count,
+    Duration,
+    Host,
+    Level,
+    LogFormat,
+    Mechanism,
+    Name,
+    Port,
+    Protocol,
+    Providers,
+    Sources,
+    TopicName,
+    TopicPrefix,
+    Wait,
+    Weight,
+)
+
+PREFIX = "INTENTSTREAM_"
+
+
+class Group(BaseModel):
+    """Base class of the groups. It takes its own values from all flat ones; a repr hides secrets."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    def given(self) -> dict[str, object]:
+        """Return the values that were given, in contrast to the defaults, by flat name."""
+        fields = type(self).model_fields
+        return {
+            field.alias or name: getattr(self, name) for name, field in fields.items() if name in self.model_fields_set
+        }
+
+
+class Kafka(Group):
+    """Connection to Kafka, and the consumer group."""
+
+    bootstrap_servers: Brokers = Field("127.0.0.1:9092", description="Bootstrap brokers: HOST:PORT,HOST:PORT")
+    security_protocol: Protocol = Field("PLAINTEXT", description="Security protocol of the broker connections")
+    ssl_ca_file: Path | None = Field(None, description="PEM file of trusted authorities; unset: the system's")
+    ssl_cert_file: Path | None = Field(None, description="PEM certificate of the client, for mutual TLS")
+    ssl_key_file: Path | None = Field(None, description="PEM key of the client; unset: in the certificate file")
+    ssl_key_password: SecretStr | None = Field(None, description="Password of the client's key")
+    sasl_mechanism: Mechanism = Field(None, description="SASL mechanism")
+    sasl_username: str | None = Field(None, description="SASL user name")
+    sasl_password: SecretStr | None = Field(None, description="SASL password")
+    app_id: Name = Field("intentstream", description="Consumer group, and prefix of the changelog topics")
+    session_timeout_seconds: float = Field(
+        10.0, ge=6, le=300, description="Time without heartbeats until a worker loses its partitions"
+    )
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether the client logs in with a user name and a password."""
+        return self.security_protocol.startswith("SASL_")
+
+    @model_validator(mode="after")
+    def _security_is_complete(self) -> Self:
+        sasl = ("sasl_mechanism", "sasl_username", "sasl_password")
+        tls = ("ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_key_password")
+        problems = []
+        if self.uses_sasl and (missing := self._those(sasl, given=False)):
+            problems.append(f"{PREFIX}SECURITY_PROTOCOL={self.security_protocol} needs {missing} as well")
+        # A setting without effect hides a mistake: the connection would be weaker than it looks.
+        if not self.uses_sasl and (unused := self._those(sasl, given=True)):
+            problems.append(f"{unused} needs {PREFIX}SECURITY_PROTOCOL=SASL_SSL (or SASL_PLAINTEXT)")
+        if not self.uses_tls and (unused := self._those(tls, given=True)):
+            problems.append(f"{unused} needs {PREFIX}SECURITY_PROTOCOL=SSL or SASL_SSL")
+        if self.ssl_cert_file is None and (unused := self._those(("ssl_key_file", "ssl_key_password"), given=True)):
+            problems.append(f"{unused} needs {PREFIX}SSL_CERT_FILE as well")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _those(self, names: tuple[str, ...], *, given: bool) -> str:
+        return " and ".join(PREFIX + name.upper() for name in names if (getattr(self, name) is not None) == given)
+
+
+class Topics(Group):
+    """Topics by their full names: `prefix` is part of each."""
+
+    prefix: TopicPrefix = Field("", alias="topic_prefix", description="Start of every topic's name")
+    clicks: TopicName = Field("clicks", alias="clicks_topic", description="In: views, clicks, carts and purchases")
+    searches: TopicName = Field("searches", alias="searches_topic", description="In: searches")
+    items: TopicName = Field("items", alias="items_topic", description="In: the catalogue")
+    item_vectors: TopicName = Field(
+        "item-vectors", alias="item_vectors_topic", description="Internal: items with their vectors"
+    )
+    models: TopicName = Field("models", alias="models_topic", description="In: the pinned model, if any")
+    trending: TopicName = Field(
+        "trending", alias="trending_topic", description="Internal: popular items of each partition's shoppers"
+    )
+    item_pairs: TopicName = Field(
+        "item-pairs", alias="item_pairs_topic", description="Internal: transitions between items"
+    )
+    item_neighbours: TopicName = Field(
+        "item-neighbours", alias="item_neighbours_topic", description="Internal: related items and searches of items"
+    )
+    sessions: TopicName = Field("sessions", alias="sessions_topic", description="Internal: items of each session")
+    recommendations: TopicName = Field(
+        "recommendations", alias="recommendations_topic", description="Out: ranked lists"
+    )
+    dead_letters: TopicName = Field("dead-letters", alias="dead_letters_topic", description="Out: refused messages")
+    partitions: Count = Field(8, description="Partitions of every topic except models, trending and sessions")
+    replication_factor: int = Field(1, ge=1, le=32, description="Replicas of each partition")
+
+    @property
+    def consumed(self) -> tuple[str, ...]:
+        """Topics whose partitions the consumer group distributes over the workers."""
+        return (self.clicks, self.searches, self.items, self.item_pairs)
+
+    @classmethod
+    def aliases(cls) -> dict[str, str]:
+        """Return the flat name of each topic, by attribute."""
+        fields = cls.model_fields.items()
+        return {name: field.alias for name, field in fields if field.alias and field.alias.endswith("_topic")}
+
+    def given(self) -> dict[str, object]:
+        """Return the values that were given, by flat name. Names of topics are without the prefix."""
+        topics = self.aliases().values()
+        return {
+            name: str(value).removeprefix(self.prefix) if name in topics else value
+            for name, value in super().given().items()
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_prefix(cls, values: dict[str, Any]) -> dict[str, Any]:
+        prefix = values.get("topic_prefix")
+        if not isinstance(prefix, str) or not NAME_START.fullmatch(prefix):
+            return values  # an invalid prefix is one problem, not one for each topic
+        names = {flat: values.get(flat, cls.model_fields[name].default) for name, flat in cls.aliases().items()}
+        return values | {flat: prefix + name for flat, name in names.items() if isinstance(name, str)}
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        topics = sorted((str(getattr(self, name)), PREFIX + flat.upper()) for name, flat in self.aliases().items())
+        problems = [
+            f"{first} and {second} are the same topic, {one!r}"
+            for (one, first), (other, second) in pairwise(topics)
+            if one == other
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+class Model(Group):
+    """Model bundles, and their execution."""
+
+    path: Path = Field(
+        Path("exported_models/shop-minilm-l3/1"), alias="model_path", description="Directory of the model bundle"
+    )
+    directory: Path = Field(
+        Path("exported_models"), alias="model_dir", description="Directory of other bundles, as NAME/VERSION"
+    )
+    watch_seconds: float = Field(
+        5.0, ge=0, le=86_400, alias="model_watch_seconds",
+        description="Interval of checks for a newer version in the model directory; 0: never",
+    )  # fmt: skip
+    execution_providers: Providers = Field(
+        ("CPUExecutionProvider",), description="ONNX Runtime providers, in order of preference"
+    )
+    scorer_threads: int = Field(1, ge=1, le=256, description="Threads of the scorer")
+
+
+class Profile(Group):
+    """Profiles of shoppers."""
+
+    short_term_half_life_minutes: Duration = Field(30, description="Half-life of the short-term intent, in event time")
+    long_term_half_life_days: Duration = Field(30, description="Half-life of the long-term intent, in event time")
+    session_gap_minutes: Duration = Field(30, description="Pause that ends a session")
+    max_clock_skew_seconds: Wait = Field(300, description="Largest lead of an event's time over Kafka's clock")
+    weight_search: Weight = Field(1.0, description="Weight of a search in the intent")
+    weight_view: Weight = Field(1.0, description="Weight of a view")
+    weight_click: Weight = Field(1.0, description="Weight of a click")
+    weight_cart: Weight = Field(2.0, description="Weight of an item put into the cart")
+    weight_purchase: Weight = Field(3.0, description="Weight of a purchase")
+
+
+class Retrieval(Group):
+    """Candidates and lists."""
+
+    sources: Sources = Field(NAMES, description="Candidate sources")
+    candidates_per_source: Count = Field(100, description="Candidates of each source, at most")
+    candidates_ranked: Count = Field(250, description="Candidates that the ranker scores: the first in the fused order")
+    list_size: int = Field(20, ge=1, le=1000, description="Items in a recommendation")
+    diversity: float = Field(0.0, ge=0, le=1, description="Diversity of a list's items; 0: off")
+    places_for_new: int = Field(
+        1, ge=0, le=1000, description="Places reserved for items without any action, except in lists for a search"
+    )
+    exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
+
+
+class Learning(Group):
+    """Co-occurrence, sessions, trends and habits."""
+
+    pairs_half_life_days: Duration = Field(60, description="Half-life of co-occurrence, in event time")
+    pairs_window: int = Field(
+        10, ge=1, le=23, description="Preceding items of a session that co-occur with an action's item"
+    )
+    behaviour_interval_seconds: Duration = Field(1.0, description="Publishing interval of co-occurrence and sessions")
+    sessions_kept: Count = Field(50_000, description="Newest sessions that each worker keeps in memory")
+    sessions_retention_days: Duration = Field(7, description="Retention of the sessions topic")
+    trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
+    trending_lasting_half_life_days: Duration = Field(30, description="Half-life of an item's lasting popularity")
+    trending_interval_seconds: Duration = Field(1.0, description="Publishing interval of trending items")
+    habit_half_life_days: Duration = Field(90, description="Half-life of a shopper's purchases, in event time")
+
+
+class Latency(Group):
+    """Batches, the deadline and events in flight."""
+
+    batch_max_size: int = Field(64, ge=1, le=4096, description="Events in a batch, at most")
+    scoring_deadline_ms: Duration = Field(200.0, description="Scoring deadline; later lists keep the retrieval order")
+    max_in_flight: Count = Field(256, description="Events in flight in a worker, at most")
+    producer_linger_ms: int = Field(
+        0, ge=0, le=60_000, description="Time that the producer waits to batch messages sent singly"
+    )
+
+
+class State(Group):
+    """Stores of a worker, and commits."""
+
+    data_dir: Path = Field(Path("data"), description="Directory of the state; each worker needs its own")
+    rocksdb_block_cache_mb: Count = Field(64, description="Block cache shared by all stores, MiB")
+    rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each store, MiB")
+    commit_interval_seconds: Duration = Field(1.0, description="Interval between offset commits")
+    shutdown_drain_seconds: Wait = Field(6, description="Time for a stopping worker to finish events in flight")
+
+
+class Http(Group):
+    """Endpoint of metrics and health."""
+
+    host: Host = Field("127.0.0.1", alias="metrics_host", description="Address of the metrics endpoint")
+    port: Port = Field(9100, alias="metrics_port", description="Port of the metrics endpoint; 0 turns it off")
+
+
+class Ops(Group):
+    """Logs."""
+
+    log_level: Level = Field("INFO", description="Log level: DEBUG, INFO, WARNING or ERROR")
+    log_format: LogFormat = Field("text", description="Log format: text or json, one object a line")

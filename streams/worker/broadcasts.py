@@ -1,0 +1,113 @@
+"""Broadcast topics, which every worker reads whole: catalogue, trends, behaviour and the pinned model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import nan
+from typing import NamedTuple
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.contracts import serde
+from streams.errors import InvalidEvent
+from streams.items.trending import Trending
+from streams.kafka.broadcast import BroadcastReader
+from streams.kafka.clients import client_options
+from streams.metrics import Metrics
+from streams.serving.pins import SERVING_SLOT
+from streams.serving.servable import Serving
+from streams.serving.swap import ModelSwap
+from streams.settings import Settings
+from streams.worker.learning import Learning
+
+log = logging.getLogger(__name__)
+
+RECORDS_A_SESSION = 8
+"""Records read at the start for each session, on average. There is one for each action until the topic is compacted."""
+
+
+class Broadcast(NamedTuple):
+    """A broadcast topic: its partitions, and the function that applies one of its records."""
+
+    partitions: int
+    apply: Callable[[ConsumerRecord], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Broadcasts:
+    """Reader of the broadcast topics.
+
+    Attributes:
+        catalogue_as_of: timestamp of the newest catalogue record, in seconds since the epoch, NaN without one.
+    """
+
+    settings: Settings
+    serving: Serving
+    trending: Trending
+    swap: ModelSwap
+    learning: Learning
+    metrics: Metrics
+    catalogue_as_of: float = nan
+    _topics: dict[str, Broadcast] = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings, everywhere = self.settings, self.settings.topics.partitions
+        # The partition counts were checked at the start. A consumer would first have to fetch them.
+        self._topics = {
+            settings.topics.item_vectors: Broadcast(everywhere, self._item_vector),
+            settings.topics.item_neighbours: Broadcast(everywhere, self._neighbours),
+            settings.topics.sessions: Broadcast(1, self._session),
+            settings.topics.trending: Broadcast(1, self._trends),
+            settings.topics.models: Broadcast(1, self._pin),
+        }
+
+    def reader(self) -> BroadcastReader:
+        """Return a reader of all topics that applies their records here."""
+        settings = self.settings
+        return BroadcastReader(
+            options=client_options(settings.kafka),
+            partitions=[
+                TopicPartition(name, n) for name, topic in self._topics.items() for n in range(topic.partitions)
+            ],
+            apply=self.apply,
+            flush=self.flush,
+            newest={settings.topics.sessions: RECORDS_A_SESSION * settings.learning.sessions_kept},
+        )
+
+    def apply(self, record: ConsumerRecord) -> None:
+        """Apply a record. An unreadable one is logged and skipped."""
+        try:
+            self._topics[record.topic].apply(record)
+        except InvalidEvent as refusal:
+            place = f"{record.topic}-{record.partition}@{record.offset}"
+            log.error("%s is skipped, this version cannot read it: %s", place, refusal.reason)  # noqa: TRY400
+
+    async def flush(self) -> None:
+        """Bring the scorer's arrays up to date after records were applied."""
+        # The next servable refreshes its arrays itself.
+        await self.serving.now.refresh()
+        self.metrics.catalogue_items.set(len(self.serving.now.live))
+        self.swap.advance()
+        await self.learning.flush()
+
+    def _item_vector(self, record: ConsumerRecord) -> None:
+        item = serde.decode_keyed_item_vector(record.key, record.value)
+        for servable in self.serving.servables:
+            servable.live.apply(record.key.decode(), item, record.partition)
+        # Partitions are read in turn, so an older record may follow. The first record replaces NaN: NaN is not larger.
+        self.catalogue_as_of = max(record.timestamp / 1000, self.catalogue_as_of)
+
+    def _neighbours(self, record: ConsumerRecord) -> None:
+        self.learning.add(record.topic, serde.decode_neighbours(record.value))
+
+    def _session(self, record: ConsumerRecord) -> None:
+        self.learning.add(record.topic, serde.decode_session(record.value))
+
+    def _trends(self, record: ConsumerRecord) -> None:
+        self.trending.restore(serde.decode_trending(record.value))
+
+    def _pin(self, record: ConsumerRecord) -> None:
+        if record.key == SERVING_SLOT:
+            self.swap.pin(serde.decode_model_pin(record.value))

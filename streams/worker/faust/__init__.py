@@ -1,0 +1,32 @@
+"""Everything that depends on Faust's internals, so that an upgrade of Faust has one place to look at.
+
+Faust (0.15.3) and aiokafka are used as they are, except for these points. "Private" names members of Faust or aiokafka
+that are not public; "test" names the test that fails without the change.
+
+consumer.py
+    Messages flow only after the seek to the committed offsets. Faust resumes the flow first, and messages that arrive
+    in between count as read and are never processed (faust-streaming/faust#216, #221).
+    Private: `_wait_next_records`, `_read_offset`, `_is_changelog_tp`. Test: `faust/test_consumer.py`.
+    A partition without a committed offset is sought to its beginning; Faust does not seek it.
+    Private: `_read_offset`, `_committed_offset`. Test: `faust/test_consumer.py`.
+    A message is handed to its agent without four tasks (robinhood/faust#563). Test: `faust/test_consumer.py`.
+    A fetch lasts 200 ms at most, not 1.5 s, and pauses before the next one.
+    Private: aiokafka's `_fetch_max_wait_ms`, `_fetcher._proc_fetch_request`. Test: `faust/test_consumer.py`.
+    aiokafka's fetcher is woken once more after a fetch; otherwise it may sleep while messages wait.
+    Private: `_fetcher._notify`, `_wait_consume_future`, `_fetch_waiters`. Test: `faust/test_consumer.py`.
+    A stop does not wait for ever for a client that is joining its group (robinhood/faust#484).
+    Test: `faust/test_consumer.py`, `integration/test_shutdown.py`.
+recovery.py
+    Tables that miss many records are restored in bulk. Private: `_build_offsets`, `active_offsets`,
+    `_active_events_received_at`, `_last_flush_at`. Test: `faust/test_recovery.py`, `integration/test_bulk_restore.py`.
+    A store beyond the end of its changelog is restored from the beginning; Faust's recovery hangs
+    (faust-streaming/faust#158). Private: `_build_highwaters`. Test: `faust/test_recovery.py`.
+    No step of a recovery has Faust's limit of 90 s. Private: `_wait`. Test: `faust/test_recovery.py`.
+app.py
+    Partitions are given up, and the worker stops, only after a drain of the messages in flight.
+    Private: `_consumer_wait_empty`, `_on_partitions_revoked`. Test: `integration/test_shutdown.py`.
+    Agents read with `noack`: Faust acknowledges an event whose agent raises (faust-streaming/faust#189, #315).
+    Test: `integration/test_faults.py`.
+monitor.py
+    Faust's monitor observes commits and rebalances only. Test: `faust/test_monitor.py`.
+"""

@@ -1,0 +1,171 @@
+"""The Faust app of a worker: its options, its drain, and the process that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+import faust
+from faust import SASLCredentials, SSLCredentials
+from faust.types import TP, Message, StreamT
+from mode.supervisors import CrashingSupervisor
+
+from streams.errors import StreamsError
+from streams.kafka.clients import client_options, tls_context
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.settings_groups import Kafka
+from streams.state.restore import BulkRestorer
+from streams.worker.checkpoint import Checkpoint
+from streams.worker.faust.consumer import Consumer
+from streams.worker.faust.monitor import WorkerMonitor
+from streams.worker.faust.recovery import Tables
+from streams.worker.health import Health
+
+
+class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
+    """Faust's app with a drain: it waits for messages in flight, not only for empty streams.
+
+    Attributes:
+        prepare: awaited before the app joins its group. Until then the former owners serve its partitions.
+        drain: awaited before partitions go. Returns whether everything was published.
+        restorer: restores tables that miss many changelog records.
+    """
+
+    logger = logging.getLogger("faust.app")
+
+    def __init__(self, *arguments: Any, restorer: BulkRestorer, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.restorer = restorer
+        self.prepare: Callable[[], Awaitable[None]] | None = None
+        self.drain: Callable[[], Awaitable[bool]] | None = None
+
+    async def on_start(self) -> None:
+        """Prepare the worker. Faust starts its consumer after this."""
+        await super().on_start()
+        if self.prepare is not None:
+            await self.prepare()
+
+    def read(self, name: str, topics: Sequence[str], checkpoint: Checkpoint[Message]) -> None:
+        """Add an agent that puts the messages of some topics into a checkpoint. Its failure stops the worker."""
+
+        async def agent(stream: StreamT) -> None:
+            # Without `noack` Faust acknowledges an event whose agent raises, and may commit past events in flight.
+            async for event in stream.noack().events():
+                await checkpoint.put(event.message)
+
+        source = self.topic(*topics, key_type=bytes, value_type=bytes)
+        self.agent(source, name=name, isolated_partitions=True, supervisor_strategy=CrashingSupervisor)(agent)
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Mark messages as acknowledged, so that Faust commits their offsets."""
+        consumer = self.consumer
+        for message in messages:
+            message.ack(consumer)
+
+    def run_guarded(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run background work of the whole life in a task, and stop the worker if it fails."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:
+                await self.crash(error)
+                raise
+
+        task: asyncio.Task[None] = self.add_future(guarded())
+        return task
+
+    def crash_soon(self, error: BaseException) -> None:
+        """Stop the worker with this error. The next owner reads unacknowledged messages again."""
+        self.add_future(self.crash(error))
+
+    async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
+        # Faust calls this before partitions go to another worker, and before it stops. A later write to the changelog
+        # could overwrite one of the next owner.
+        if self.drain is None or self.crashed:
+            return
+        drained = await self.drain()
+        if self.should_stop:
+            return  # the consumer commits when it stops
+        if not drained:
+            raise StreamsError("messages were still in flight when their partitions were to go to another worker")
+        await consumer.commit()
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        # Faust stops the flow only if the worker had partitions. Messages that arrive while it prepares new partitions
+        # would count as read and never be processed.
+        self.consumer.stop_flow()
+        await super()._on_partitions_revoked(revoked)
+
+    def _new_transport(self) -> Any:
+        transport = super()._new_transport()
+        transport.Consumer = Consumer
+        return transport
+
+
+def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
+    """Make the Faust app, which consumes in a group and commits. It has no web server and creates no topics."""
+    directory = settings.state.data_dir / "faust"
+    directory.mkdir(parents=True, exist_ok=True)
+    return WorkerApp(
+        settings.kafka.app_id,
+        restorer=BulkRestorer(client_options(settings.kafka)),
+        broker=broker_url(settings.kafka),
+        broker_credentials=broker_credentials(settings.kafka),
+        datadir=str(directory),
+        store="memory://",
+        monitor=WorkerMonitor(metrics, health),
+        TableManager=Tables,
+        # Otherwise Faust parses every value as JSON, whatever its type, and stops at an invalid one.
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=False,
+        web_tables_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=settings.topics.partitions,
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=settings.state.commit_interval_seconds,
+        broker_session_timeout=settings.kafka.session_timeout_seconds,
+        broker_request_timeout=max(90.0, settings.kafka.session_timeout_seconds + 1),  # Faust requires a longer one
+        broker_heartbeat_interval=settings.kafka.session_timeout_seconds / 5,
+        stream_recovery_delay=0.0,
+        recovery_consistency_check=False,
+    )
+
+
+def broker_url(kafka: Kafka) -> str:
+    """Return all brokers as one Faust address: `kafka://a:9092;kafka://b:9092`."""
+    return ";".join(f"kafka://{server}" for server in kafka.bootstrap_servers.split(","))
+
+
+def broker_credentials(kafka: Kafka) -> SASLCredentials | SSLCredentials | None:
+    """Return Faust's credentials, or None if the brokers require none."""
+    context: ssl.SSLContext | None = tls_context(kafka)
+    if kafka.uses_sasl:
+        return SASLCredentials(
+            username=kafka.sasl_username,
+            password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Create the event loop of the main thread: asyncio's own, see docs/decisions/0009-asyncio-event-loop.md."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Run the app until SIGTERM or Ctrl-C."""
+    process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
+    process.spinner = None  # it would draw into the log
+    process.execute_from_commandline()

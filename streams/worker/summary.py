@@ -1,0 +1,74 @@
+"""The line that a worker logs once a minute: what it did, how fast, and what went wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge
+
+from streams.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Figures of the metrics since the last line."""
+
+    metrics: Metrics
+    _counted: dict[str, float] = field(default_factory=dict)
+    _latencies: list[int] = field(default_factory=list)
+
+    def log(self) -> None:
+        """Log the line, unless nothing happened since the last one."""
+        metrics = self.metrics
+        events = self._since("events", metrics.events)
+        fallbacks = self._since("fallbacks", metrics.fallbacks)
+        refused = self._since("dead_letters", metrics.dead_letters)
+        counts = metrics.end_to_end.counts()
+        before = self._latencies or [0] * len(counts)
+        latencies, self._latencies = [new - old for new, old in zip(counts, before, strict=True)], counts
+        lists = sum(latencies)
+        lag_s = _largest(metrics.lag_seconds)
+        if not events and not lists and not lag_s:
+            return
+        bounds = metrics.end_to_end.bounds
+        p50, p99 = (1e3 * quantile(bounds, latencies, share) for share in (0.5, 0.99))
+        log.info(
+            "last minute: %.0f messages, %d lists, p50 %.0f ms, p99 %.0f ms, lag %.1f s, %.0f fallbacks, "
+            "%.0f dead letters",
+            events, lists, p50, p99, lag_s, fallbacks, refused,
+        )  # fmt: skip
+
+    def _since(self, name: str, counter: Counter) -> float:
+        """Return by how much a counter grew since the last call, over all labels."""
+        total = sum(
+            sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
+        )
+        before, self._counted[name] = self._counted.get(name, 0.0), total
+        return total - before
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float:
+    """Return a quantile as Prometheus' `histogram_quantile` does: linear within the bucket that holds it.
+
+    Args:
+        bounds: upper bounds of the buckets, ascending; one more bucket has no bound.
+        counts: values in each bucket.
+        share: the quantile, 0 to 1.
+
+    Returns the largest bound if the quantile is above it, and 0 without values.
+    """
+    wanted, below, lower = share * sum(counts), 0, 0.0
+    for upper, number in zip(bounds, counts, strict=False):
+        if number and below + number >= wanted:
+            return lower + (upper - lower) * (wanted - below) / number
+        below += number
+        lower = upper
+    return lower if sum(counts) else 0.0
+
+
+def _largest(gauge: Gauge) -> float:
+    return max((sample.value for metric in gauge.collect() for sample in metric.samples), default=0.0)

@@ -1,0 +1,74 @@
+"""Each broadcast topic has its handler, and a record that this version cannot read is skipped."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from inference.types import ItemNeighbours, SessionItems
+from streams.contracts import serde
+from streams.contracts.messages import ItemVector, ModelPin
+from streams.serving.pins import SERVING_SLOT
+from streams.settings import load_settings
+from streams.worker.broadcasts import Broadcasts
+from tests.streams.shoppers import DIM, item_of
+
+
+@pytest.fixture
+def broadcasts() -> Broadcasts:
+    parts: Any = {name: MagicMock() for name in ("serving", "trending", "swap", "learning", "metrics")}
+    return Broadcasts(settings=load_settings({"partitions": 4}, env_file=None), **parts)
+
+
+def record(topic: str, key: bytes | None, value: bytes | None) -> Any:
+    return SimpleNamespace(topic=topic, partition=0, offset=7, key=key, value=value, timestamp=5_000)
+
+
+def test_behaviour_is_learned_under_its_topic(broadcasts: Broadcasts) -> None:
+    neighbours = ItemNeighbours(key=1, as_of_ms=1, mass=1.0)
+    session = SessionItems(key=5, at_ms=1, items=(1,))
+    broadcasts.apply(record("item-neighbours", b"i1", serde.encode_msgpack(neighbours)))
+    broadcasts.apply(record("sessions", b"5", serde.encode_msgpack(session)))
+    learning: Any = broadcasts.learning
+    assert [call.args for call in learning.add.call_args_list] == [
+        ("item-neighbours", neighbours),
+        ("sessions", session),
+    ]
+
+
+def test_only_the_serving_slot_pins_a_model(broadcasts: Broadcasts) -> None:
+    pin = ModelPin(name="m", version="2")
+    broadcasts.apply(record("models", b"another", serde.encode_json(pin)))
+    broadcasts.apply(record("models", SERVING_SLOT, serde.encode_json(pin)))
+    swap: Any = broadcasts.swap
+    swap.pin.assert_called_once_with(pin)
+
+
+@pytest.mark.parametrize("topic", ["item-vectors", "item-neighbours", "sessions", "trending"])
+def test_an_unreadable_record_is_logged_with_its_place_and_skipped(
+    broadcasts: Broadcasts, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        broadcasts.apply(record(topic, b"key", b"\xc1 secret"))
+    assert f"{topic}-0@7 is skipped" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_the_catalogue_is_as_new_as_its_newest_record(broadcasts: Broadcasts) -> None:
+    item = ItemVector(item=item_of("i1"), space="m/1", text_hash=1, vector=b"\0" * DIM)
+    for at_ms in (2_000, 9_000, 4_000):
+        newer = record("item-vectors", b"i1", serde.encode_msgpack(item))
+        newer.timestamp = at_ms
+        broadcasts.apply(newer)
+    assert broadcasts.catalogue_as_of == 9.0
+
+
+def test_the_reader_reads_every_partition(broadcasts: Broadcasts) -> None:
+    read = {(tp.topic, tp.partition) for tp in broadcasts.reader().partitions}
+    assert {topic for topic, _ in read} == {"item-vectors", "item-neighbours", "sessions", "trending", "models"}
+    assert {number for topic, number in read if topic == "item-vectors"} == {0, 1, 2, 3}
+    assert {number for topic, number in read if topic == "sessions"} == {0}
