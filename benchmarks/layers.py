@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
         "trends and behaviour",
-        r"streams/(items/|behaviour/|worker/(behaviour_path|pair_path|trend_path|broadcasts|learning|item_path))",
+        r"streams/(items/|behaviour/|worker/(transition_path|cooccurrence_path|trend_path|broadcasts|behaviour_updates|item_path))",
     ),
     ("profile", r"streams/(profiles/|engine|state/)"),
     (

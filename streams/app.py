@@ -11,35 +11,35 @@ from faust.types import Message
 from inference.bundle import Bundle
 from inference.retrieval.behaviour import Behaviour
 from streams.behaviour.sessions import RecentSessions
+from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
 from streams.kafka.producer import BatchProducer
-from streams.kafka.topics import PAIRS, PROFILES, TABLES
+from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES
 from streams.metrics import Metrics
-from streams.parts import behaviour_known, engine, pair_rules, recommender, trending_counts
 from streams.scoring import Scoring, scorer_thread
-from streams.serving.servable import Servable, Serving
-from streams.serving.start import BundleStore
+from streams.serving.servable import Servable, ServableSlots
+from streams.serving.store import BundleStore
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.state.rocksdb import StoreOptions, shared_cache
 from streams.state.table import StateTable
-from streams.worker.behaviour_path import BehaviourPath
+from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.faust.app import WorkerApp, worker_app
 from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
-from streams.worker.learning import Learning
-from streams.worker.pair_path import PairPath
 from streams.worker.paths import Paths
 from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
+from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
 
-PENDING_PAIRS = 128
+MOST_PENDING = 128
 """Most messages of `item-pairs` that wait to be published together; twice as many may be in flight."""
 ITEMS_IN_FLIGHT = 64
 """Most messages of `items` in flight: the rest of a new catalogue waits on its topic while these are encoded."""
@@ -51,21 +51,21 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     app = worker_app(settings, metrics, health)
     producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
     tables = add_tables(app, settings, producer)
-    servables = Servables(settings, metrics)
-    serving = Serving(servables.make(bundle))
+    servables = ServableFactory(settings, metrics)
+    slots = ServableSlots(servables.make(bundle))
     metrics.serves(bundle)
     trends = TrendPath(
         trending=trending_counts(settings),
         producer=producer,
-        serving=serving,
+        slots=slots,
         health=health,
         topic=settings.topics.trending,
     )
     delivery = Delivery(producer, metrics, settings.topics.dead_letters)
-    paths = make_paths(app, settings, tables, serving, trends, delivery)
+    paths = make_paths(app, settings, tables, slots, trends, delivery)
     store = store or BundleStore.of(settings)
     swap = ModelSwap(
-        serving=serving,
+        slots=slots,
         models=store,
         servable=servables.make,
         renew=paths.items.renew_soon,
@@ -75,13 +75,13 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     )
     broadcasts = Broadcasts(
         settings=settings,
-        serving=serving,
+        slots=slots,
         trending=trends.trending,
         swap=swap,
-        learning=Learning(
+        updates=BehaviourUpdates(
             behaviour=servables.behaviour,
             seen=servables.seen,
-            serving=serving,
+            slots=slots,
             thread=servables.thread,
             metrics=metrics,
         ),
@@ -100,7 +100,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         app=app,
         paths=paths,
         broadcasts=broadcasts,
-        serving=serving,
+        slots=slots,
         swap=swap,
         producer=producer,
         metrics=metrics,
@@ -115,50 +115,50 @@ def make_paths(
     app: WorkerApp,
     settings: Settings,
     tables: dict[str, StateTable],
-    serving: Serving,
+    slots: ServableSlots,
     trends: TrendPath,
     delivery: Delivery,
 ) -> Paths:
     """Make the paths of messages. Each has a checkpoint, which acknowledges its messages in their order."""
     metrics = delivery.metrics
-    behaviour = BehaviourPath(
+    transitions = TransitionPath(
         settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=app.acknowledge
     )
     events = EventPath(
         settings=settings,
-        serving=serving,
+        slots=slots,
         profiles=tables[PROFILES],
         trending=trends.trending,
-        behaviour=behaviour,
-        # An answered event is acknowledged by the behaviour path, which still has to publish its transition.
+        transitions=transitions,
+        # An answered event is acknowledged by the transition path, which still has to publish its transition.
         checkpoint=Checkpoint[Message](
-            settings.latency.max_in_flight, acknowledge=behaviour.answered, on_error=app.crash_soon
+            settings.latency.max_in_flight, acknowledge=transitions.answered, on_error=app.crash_soon
         ),
         delivery=delivery,
         metrics=metrics,
     )
     items = ItemPath(
-        serving=serving,
+        slots=slots,
         checkpoint=Checkpoint[Message](ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.crash_soon),
         delivery=delivery,
         metrics=metrics,
         item_vectors_topic=settings.topics.item_vectors,
     )
-    pairs = PairPath(
-        table=tables[PAIRS],
-        rules=pair_rules(settings),
-        checkpoint=Checkpoint[Message](2 * PENDING_PAIRS, acknowledge=app.acknowledge, on_error=app.crash_soon),
+    cooccurrence = CooccurrencePath(
+        table=tables[COOCCURRENCE],
+        rules=cooccurrence_rules(settings),
+        checkpoint=Checkpoint[Message](2 * MOST_PENDING, acknowledge=app.acknowledge, on_error=app.crash_soon),
         delivery=delivery,
         metrics=metrics,
         item_neighbours_topic=settings.topics.item_neighbours,
-        full=PENDING_PAIRS,
+        full=MOST_PENDING,
         crash=app.crash_soon,
     )
-    return Paths(events=events, items=items, pairs=pairs, behaviour=behaviour, trends=trends)
+    return Paths(events=events, items=items, cooccurrence=cooccurrence, transitions=transitions, trends=trends)
 
 
 @dataclass(slots=True)
-class Servables:
+class ServableFactory:
     """Factory of servables. All share the scorer's thread and the behaviour; those of different spaces no vectors.
 
     Attributes:
@@ -174,7 +174,7 @@ class Servables:
 
     def __post_init__(self) -> None:
         self.thread = scorer_thread(self.settings.model.scorer_threads)
-        self.behaviour = behaviour_known(self.settings)
+        self.behaviour = empty_behaviour(self.settings)
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
         """Make a servable. If `before` has the same vector space, share its catalogue and cached query vectors."""

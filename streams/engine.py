@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inference.queries import QueryBatch
 from inference.types import SessionItems, Vector, stable_key
-from streams.behaviour.approaches import ActionContext, approach, session_items
+from streams.behaviour.transitions import ActionContext, item_transition, session_items
 from streams.contracts.messages import (
-    Approach,
     Intent,
     Interaction,
+    ItemTransition,
     ModelRef,
     Recommendations,
     RecommendedItem,
@@ -72,7 +72,7 @@ class Folded:
         queries: one query for each event, in order, with the shopper's state after that event.
         outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
         intents: likely intents of the shopper, one tuple for each event.
-        approaches, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
+        transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
             transition's place in Kafka decides whether it counts. Sessions without any remembered item are left out.
         trends: actions to count, in order, without replays.
     """
@@ -82,7 +82,7 @@ class Folded:
     queries: QueryBatch
     outcomes: list[str]
     intents: list[tuple[Intent, ...]]
-    approaches: list[Approach]
+    transitions: list[ItemTransition]
     sessions: list[SessionItems]
     trends: TrendIncrements
 
@@ -122,14 +122,14 @@ class Engine:
         arranged = arrange(events, self._catalogue, self._dim)
         answers = AnswerBatch.empty(len(events), self._dim)
         kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers, Scratch.empty(self._dim))
-        approaches, sessions = self._learned(events, answers)
+        transitions, sessions = self._learned(events, answers)
         return Folded(
             events=events,
             profiles=shoppers.stored(),
             queries=answers.query_batch(arranged.texts),
             outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
             intents=self._intents(answers),
-            approaches=approaches,
+            transitions=transitions,
             sessions=sessions,
             trends=_trends(arranged, answers),
         )
@@ -184,17 +184,19 @@ class Engine:
 
     def _shoppers(self, stored: Sequence[bytes | None]) -> Shoppers:
         shoppers = Shoppers(stored, self._dim, self._space)
-        if shoppers.strangers:
+        if shoppers.of_other_space:
             shoppers.renew(self._catalogue.vector, self._rules)
         return shoppers
 
-    def _learned(self, events: Sequence[Event], answers: AnswerBatch) -> tuple[list[Approach], list[SessionItems]]:
+    def _learned(
+        self, events: Sequence[Event], answers: AnswerBatch
+    ) -> tuple[list[ItemTransition], list[SessionItems]]:
         """Return the item transitions of the actions, and their sessions."""
         records, starts = answers.answers, answers.exclude_starts.tolist()
         session = answers.exclude[: starts[-1]].tolist()
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
         led_queries = texts_of(records["led_query"], records["led_query_length"])
-        approaches, sessions = [], []
+        transitions, sessions = [], []
         for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
             zip(events, numbers, led_queries, strict=True)
         ):
@@ -210,11 +212,11 @@ class Engine:
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
-            approaches.append(approach(action, source, context))
+            transitions.append(item_transition(action, source, context))
             so_far = session_items(action, context)
             if so_far is not None:
                 sessions.append(so_far)
-        return approaches, sessions
+        return transitions, sessions
 
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
         """Return each shopper's likely intents: the last search, then the heaviest categories and brands."""

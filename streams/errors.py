@@ -6,7 +6,7 @@ StreamsError
 ├── ConfigurationError   a setting, a file or a combination of them cannot work
 ├── TopicError           a topic is missing or has a wrong configuration
 ├── ProfileCodecError    a stored profile has no known format
-└── PairsCodecError      the same for the stored co-occurrence of an item
+└── CooccurrenceCodecError      the same for the stored co-occurrence of an item
 """
 
 from __future__ import annotations
@@ -83,5 +83,5 @@ class ProfileCodecError(StreamsError):
         self.reasons = reasons or {}
 
 
-class PairsCodecError(StreamsError):
+class CooccurrenceCodecError(StreamsError):
     """Stored co-occurrence of an item that no known version reads."""

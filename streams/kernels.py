@@ -12,7 +12,7 @@ MODULES = (
     "inference.pipeline",
     "streams.engine",
     "streams.items.trending",
-    "streams.behaviour.pairs",
+    "streams.behaviour.cooccurrence",
 )
 """Modules that import every kernel of an event's path."""
 

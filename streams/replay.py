@@ -17,12 +17,12 @@ from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.types import Vector
 from streams.batch import Pass
-from streams.behaviour.learned import Learned, Learner
+from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
 from streams.behaviour.sessions import WAITING, RecentSessions
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
 from streams.engine import Event, Folded
+from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.parts import behaviour_known, engine, pair_rules, recommender, trending_counts
 from streams.profiles.profile import Source
 from streams.settings import Settings
 
@@ -48,10 +48,10 @@ class Replay:
     """
 
     def __init__(
-        self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector], listener: Learner | None = None
+        self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector], listener: LearnsRecords | None = None
     ) -> None:
         self.profiles: dict[str, bytes] = {}
-        self.learned = Learned(pair_rules(settings), RecentSessions())
+        self.learned = InMemoryBehaviour(cooccurrence_rules(settings), RecentSessions())
         self._settings = settings
         self._bundle = bundle
         self._trending = trending_counts(settings)
@@ -60,7 +60,7 @@ class Replay:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live)
         self._listener = listener
-        self.behaviour = behaviour_known(settings)
+        self.behaviour = empty_behaviour(settings)
         self.recommender: Recommender = recommender(settings, bundle, self.behaviour)
         apply_changes(self.recommender.catalogue, live.take_changes())
         while self.recommender.catalogue.build_index(BATCH):
@@ -158,7 +158,7 @@ class Replay:
     def _learn(self, folded: Folded) -> None:
         """Add a batch's items, sessions and trends. Lists change when the update is published."""
         self._trending.add(folded.trends)
-        self.learned.observe(folded.approaches, folded.sessions)
+        self.learned.observe(folded.transitions, folded.sessions)
 
     def _source(self, interaction: Interaction) -> Source:
         settings = self._settings

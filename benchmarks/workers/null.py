@@ -17,10 +17,10 @@ from streams.worker.service import Worker
 
 def without_ranking(worker: Worker) -> None:
     """Replace the worker's recommender with the null recommender."""
-    now = worker.serving.now
+    now = worker.slots.current
     own = now.scoring.recommender
     ranks = NullRecommender(own.catalogue, now.bundle.scorer, worker.settings.retrieval.list_size)
-    worker.serving.now = replace(now, scoring=replace(now.scoring, recommender=ranks))
+    worker.slots.current = replace(now, scoring=replace(now.scoring, recommender=ranks))
 
 
 class NullRecommender(Recommender):

@@ -11,8 +11,8 @@ from streams.batch import Pass as BatchPass
 from streams.contracts.messages import ItemVector
 from streams.contracts.serde import encode_json
 from streams.engine import Event
+from streams.factory import empty_behaviour, engine, recommender
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.parts import behaviour_known, engine, recommender
 from streams.settings import Settings
 
 __all__ = ["Event", "Pass", "Passed"]
@@ -33,7 +33,7 @@ class Pass:
         for record in records:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live)
-        self._recommender = recommender(settings, bundle, behaviour_known(settings))
+        self._recommender = recommender(settings, bundle, empty_behaviour(settings))
         apply_changes(self._recommender.catalogue, live.take_changes())
         while self._recommender.catalogue.build_index(len(records)):
             pass

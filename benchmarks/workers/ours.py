@@ -50,15 +50,15 @@ def announce_lag(worker: Any) -> None:
     """Emit the event loop's largest lag several times a second, and an event when another model has taken over."""
 
     async def probe() -> None:
-        serving, largest, busiest, emitted = worker.serving.now, 0.0, 0.0, time.monotonic()
+        serving, largest, busiest, emitted = worker.slots.current, 0.0, 0.0, time.monotonic()
         while True:
             before, used = time.monotonic(), time.process_time()
             await asyncio.sleep(LAG_SLEEP_S)
             now = time.monotonic()
             largest = max(largest, lag := now - before - LAG_SLEEP_S)
             busiest = max(busiest, min(lag, time.process_time() - used))
-            if worker.serving.now is not serving:
-                serving = worker.serving.now
+            if worker.slots.current is not serving:
+                serving = worker.slots.current
                 emit("taken over")
             if now - emitted > LAG_EMIT_S:
                 emit("lag", largest=largest, busiest=busiest)

@@ -20,8 +20,8 @@ def encode(catalog: Path, output: Path) -> None:
     space. numpy.load and `intentstream replay --vectors` read it.
     """
     from streams.contracts.jsonlines import read_items
+    from streams.factory import load_model
     from streams.items.encoded import encode_catalogue, write_vectors
-    from streams.parts import load_model
 
     settings = load_settings()
     bundle = load_model(settings)

@@ -30,8 +30,8 @@ def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list
 
     from streams.contracts.jsonlines import read_events, read_items
     from streams.contracts.serde import encode_json
+    from streams.factory import load_model
     from streams.items.encoded import encode_catalogue, read_vectors
-    from streams.parts import load_model
     from streams.replay import Replay
 
     settings = load_settings(overrides(list_size=list_size))

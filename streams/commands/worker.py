@@ -40,7 +40,7 @@ def worker(bootstrap_servers: str | None) -> None:
     from streams.kafka.topics import check
     from streams.metrics import Metrics
     from streams.serving.pins import pinned_model
-    from streams.serving.start import BundleStore
+    from streams.serving.store import BundleStore
     from streams.worker.endpoint import serve
     from streams.worker.faust.app import event_loop, run
 

@@ -14,7 +14,6 @@ import msgspec
 from inference.types import Identifier, Item, Key, Milliseconds, Weight
 
 __all__ = [
-    "Approach",
     "Cart",
     "Click",
     "DeadLetter",
@@ -22,6 +21,7 @@ __all__ = [
     "Interaction",
     "Item",
     "ItemAction",
+    "ItemTransition",
     "ItemVector",
     "ModelPin",
     "ModelRef",
@@ -226,7 +226,7 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     lasting: Mapping[Key, Weight] = {}
 
 
-class Approach(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class ItemTransition(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Internal, on `item-pairs`: an action on an item, with the items and the search that preceded it.
 
     A message contains several. Each belongs to an item of the message's partition.

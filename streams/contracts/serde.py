@@ -16,11 +16,11 @@ import msgspec
 from inference.types import ItemNeighbours, SessionItems
 from streams.contracts.keys import check_key, check_tombstone
 from streams.contracts.messages import (
-    Approach,
     DeadLetter,
     Interaction,
     Item,
     ItemInteraction,
+    ItemTransition,
     ItemVector,
     ModelPin,
     Recommendations,
@@ -48,7 +48,7 @@ _dead_letter = msgspec.json.Decoder(DeadLetter)
 _model_pin = msgspec.json.Decoder(ModelPin)
 _item_vector = msgspec.msgpack.Decoder(ItemVector)
 _trending = msgspec.msgpack.Decoder(TrendingSnapshot)
-_approaches = msgspec.msgpack.Decoder(list[Approach])
+_transitions = msgspec.msgpack.Decoder(list[ItemTransition])
 _neighbours = msgspec.msgpack.Decoder(ItemNeighbours)
 _session = msgspec.msgpack.Decoder(SessionItems)
 _json = msgspec.json.Encoder()
@@ -146,9 +146,9 @@ def decode_trending(value: bytes | None) -> TrendingSnapshot:
     return _read(_trending, value, "not_msgpack")
 
 
-def decode_approaches(value: bytes | None) -> list[Approach]:
+def decode_transitions(value: bytes | None) -> list[ItemTransition]:
     """Read a message of `item-pairs`. Raises InvalidEvent."""
-    return _read(_approaches, value, "not_msgpack")
+    return _read(_transitions, value, "not_msgpack")
 
 
 def decode_neighbours(value: bytes | None) -> ItemNeighbours:
@@ -167,7 +167,7 @@ def encode_json(message: Interaction | Item | Recommendations | DeadLetter | Mod
 
 
 def encode_msgpack(
-    message: ItemVector | TrendingSnapshot | Sequence[Approach] | ItemNeighbours | SessionItems,
+    message: ItemVector | TrendingSnapshot | Sequence[ItemTransition] | ItemNeighbours | SessionItems,
 ) -> bytes:
     """Write an internal message as MessagePack."""
     return _msgpack.encode(message)

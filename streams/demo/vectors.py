@@ -19,8 +19,8 @@ from inference.encoding.text import item_text
 from inference.manifest import read_manifest, vector_space
 from inference.types import Item, stable_key
 from streams.contracts.messages import ItemVector
+from streams.factory import load_model
 from streams.items.encoded import Encoded, encode_catalogue
-from streams.parts import load_model
 from streams.settings import Settings
 
 

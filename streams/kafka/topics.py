@@ -15,7 +15,7 @@ from streams.errors import TopicError
 from streams.kafka.admin import Admin
 from streams.settings import Settings
 
-PROFILES, PAIRS = TABLES = ("profiles", "pairs")
+PROFILES, COOCCURRENCE = TABLES = ("profiles", "pairs")
 POLICY = "cleanup.policy"
 CLOCK = "message.timestamp.type"
 RETENTION = "retention.ms"

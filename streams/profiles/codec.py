@@ -1,6 +1,6 @@
 """Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes version 5.
 
-`layout.py` describes version 5. `older.py` reads versions 1 to 4.
+`layout.py` describes version 5. `old_versions.py` reads versions 1 to 4.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from streams.profiles.layout import (
     fixed_size,
 )
 from streams.profiles.layout import HABIT as HABIT_BITS
-from streams.profiles.older import decode_older
+from streams.profiles.old_versions import decode_older
 from streams.profiles.profile import (
     ACTION_TYPES,
     ACTIONS,
@@ -79,7 +79,7 @@ class Shoppers:
 
     Attributes:
         arrays: the arrays.
-        strangers: rows whose vectors were of another space and are zero now. `renew` computes them again.
+        of_other_space: rows whose vectors were of another space and are zero now. `renew` computes them again.
 
     Raises:
         ProfileCodecError: some profiles are unreadable; its `reasons` name them.
@@ -87,7 +87,7 @@ class Shoppers:
 
     def __init__(self, stored: Sequence[bytes | None], dim: int, space: int) -> None:
         self.arrays = ProfileBatch.empty(len(stored), dim)
-        self.strangers: list[int] = []
+        self.of_other_space: list[int] = []
         self._dim, self._space = dim, space
         self._fixed = fixed_size(dim)
         refused: dict[int, str] = {}
@@ -117,9 +117,9 @@ class Shoppers:
             raise ProfileCodecError(next(iter(refused.values())), refused)
 
     def renew(self, vector_of: VectorOf, rules: ProfileRules) -> None:
-        """Compute the strangers' vectors again from their remembered items. Older actions are lost from them."""
+        """Compute the vectors of these rows again from their remembered items. Older actions are lost from them."""
         half_lives_ms = (rules.short_term_half_life_ms, rules.long_term_half_life_ms)
-        for place in self.strangers:
+        for place in self.of_other_space:
             record = self.arrays.records[place]
             vectors = np.zeros((2, self._dim), dtype=np.float32)
             for j in range(int(record["recent_length"])):
@@ -132,7 +132,7 @@ class Shoppers:
             for kind, vector in enumerate(vectors):
                 self.arrays.shares[place, kind], record["largest"][kind] = packed(vector)
             record["space"] = self._space
-        self.strangers = []
+        self.of_other_space = []
 
     def stored(self) -> list[bytes]:
         """Return the bytes of each profile, version 5."""
@@ -165,7 +165,7 @@ class Shoppers:
         if not data or data[0] >= _FIRST_BYTE_OF_ARRAYS:
             profile = decode_older(data, self._dim, self._space)
             if profile.space != self._space:
-                self.strangers.append(place)
+                self.of_other_space.append(place)
             return _encode(profile, self._dim)
         if data[0] != VERSION:
             raise ProfileCodecError(f"stored profile: required version 1 to {VERSION}, got {data[0]}")
@@ -180,7 +180,7 @@ class Shoppers:
         # Only the space differs here. The stored vectors mean nothing in the model's space, so they become zero.
         record = np.frombuffer(data, dtype=PROFILE, count=1).copy()
         record["largest"], record["dim"] = 0, self._dim
-        self.strangers.append(place)
+        self.of_other_space.append(place)
         return record.tobytes() + bytes(self._fixed - PROFILE.itemsize) + data[fixed_size(dim) :]
 
 

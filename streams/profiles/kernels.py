@@ -32,7 +32,7 @@ from streams.profiles.batch import (
     ProfileBatch,
     Scratch,
 )
-from streams.profiles.halves import INFINITE, from_half
+from streams.profiles.float16 import INFINITE, from_half
 from streams.profiles.intents import (
     NOTHING,
     TOO_LARGE,

@@ -74,7 +74,7 @@ PROFILE = np.dtype(
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)
 """A habit: an item with its last purchase, the decayed number of purchases at that time, and the usual interval.
 
-`weight` and `interval_days` are the bits of a float16, which kernels cannot read on a CPU; see `halves.py`.
+`weight` and `interval_days` are the bits of a float16, which kernels cannot read on a CPU; see `float16.py`.
 """
 
 Profiles = npt.NDArray[np.void]

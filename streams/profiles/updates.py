@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.kernels.compiler import helper
 from streams.profiles.batch import SEARCH
-from streams.profiles.halves import from_half, to_half
+from streams.profiles.float16 import from_half, to_half
 from streams.profiles.intents import copy
 from streams.profiles.layout import AFFINITIES, HABITS, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES, TOPICS
 

@@ -18,7 +18,7 @@ _PART = re.compile(r"\d+|[^\d.]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ConfiguredModel:
     """Bundle at INTENTSTREAM_MODEL_PATH: its name and version, and its path."""
 
     model: ModelPin
@@ -30,30 +30,30 @@ class ModelFolders:
     """Finder of bundles. Call its methods in a thread, not on an event loop: a disk may be slow."""
 
     directory: Path
-    home: Home | None = None
+    configured: ConfiguredModel | None = None
 
     def path(self, model: ModelPin) -> Path:
         """Return the folder of a bundle, whether it exists or not."""
-        if self.home is not None and self.home.model == model:
-            return self.home.path
+        if self.configured is not None and self.configured.model == model:
+            return self.configured.path
         return self.directory / model.name / model.version
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        """Return the highest complete version of the home bundle, the home version if none is higher.
+        """Return the highest complete version of the configured bundle, or that bundle if none is higher.
 
         A complete bundle has a manifest that this version reads, and all files in the sizes of the manifest. A bundle
         that is still being copied is not complete. Loading verifies the contents.
         """
-        if self.home is None:
+        if self.configured is None:
             return None
-        name = self.home.model.name
+        name = self.configured.model.name
         versions = [path.name for path in _listed(self.directory / name)]
-        above = [version for version in versions if order(version) > order(self.home.model.version)]
+        above = [version for version in versions if order(version) > order(self.configured.model.version)]
         for version in sorted(above, key=order, reverse=True):
             model = ModelPin(name=name, version=version)
             if model not in passed_over and _is_complete(self.path(model), model):
                 return model
-        return self.home.model
+        return self.configured.model
 
     def fingerprint(self, model: ModelPin) -> Fingerprint:
         """Return the files of a bundle's folder. A refused bundle is tried again when its fingerprint changes."""
@@ -61,13 +61,13 @@ class ModelFolders:
         return tuple(sorted((name, size, changed) for name, (size, changed) in files))
 
 
-def home_at(path: Path) -> Home | None:
+def configured_at(path: Path) -> ConfiguredModel | None:
     """Return name, version and path of the bundle at `path`, None if there is no readable one."""
     try:
         manifest = read_manifest(path)
     except BundleError:
         return None
-    return Home(ModelPin(name=manifest.name, version=manifest.version), path)
+    return ConfiguredModel(ModelPin(name=manifest.name, version=manifest.version), path)
 
 
 def order(version: str) -> tuple[tuple[int, str], ...]:

@@ -1,4 +1,4 @@
-"""Servable: a model with everything that belongs to its vector space. Serving: the servables in use.
+"""Servable: a model with everything that belongs to its vector space; and the slots for the servables in use.
 
 A batch of events keeps its servable from its query vectors to its lists, even if another one takes over meanwhile. So a
 query vector of the former model is never compared with an item vector of the new one.
@@ -41,17 +41,17 @@ class Servable:
 
 
 @dataclass(slots=True)
-class Serving:
-    """The serving servable, and the one that is being prepared in another vector space, if any."""
+class ServableSlots:
+    """Slots for the servable that serves, and for one that is being prepared in another vector space."""
 
-    now: Servable
-    coming: Servable | None = None
+    current: Servable
+    next: Servable | None = None
 
     @property
-    def servables(self) -> tuple[Servable, ...]:
+    def all(self) -> tuple[Servable, ...]:
         """Servables whose catalogues follow `item-vectors`: at most two, of different spaces."""
-        return (self.now,) if self.coming is None else (self.now, self.coming)
+        return (self.current,) if self.next is None else (self.current, self.next)
 
     def take_over(self, servable: Servable) -> None:
         """Serve with another model from now on. Batches that were taken before keep their servable."""
-        self.now, self.coming = servable, None
+        self.current, self.next = servable, None

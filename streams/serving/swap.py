@@ -20,8 +20,8 @@ from streams.errors import StreamsError
 from streams.items.trending import Popularity
 from streams.metrics import REFUSED, SUPERSEDED, TAKEN_OVER, Metrics
 from streams.serving.folders import Fingerprint
-from streams.serving.servable import Servable, Serving
-from streams.serving.start import BundleStore
+from streams.serving.servable import Servable, ServableSlots
+from streams.serving.store import BundleStore
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class ModelSwap:
     """Changes the serving model to the wanted one: the one pinned on `models`, else the newest in the folder.
 
     Attributes:
-        serving: the servables in use.
+        slots: the servables in use.
         models: the bundles, also the model to serve without a pin and without a newer version.
         servable: makes a servable of a bundle. It shares the catalogue of the given servable if the space is the same.
         renew: called when items have to be encoded in a coming space.
@@ -52,7 +52,7 @@ class ModelSwap:
         follows_folder: whether newer versions in the folder are served without a pin.
     """
 
-    serving: Serving
+    slots: ServableSlots
     models: BundleStore
     servable: Callable[[Bundle, Servable], Servable]
     renew: Callable[[], None]
@@ -75,15 +75,15 @@ class ModelSwap:
 
     def advance(self) -> None:
         """Check the progress of the coming catalogue after records were read."""
-        if self.serving.coming is not None:
+        if self.slots.next is not None:
             self._progress.set()
-            self.metrics.model_swap_missing_items.set(self.serving.coming.live.lacking)
+            self.metrics.model_swap_missing_items.set(self.slots.next.live.lacking)
 
     def wanted(self) -> ModelPin | None:
         """Return the model to change to, None if there is nothing to do."""
-        home = self.models.home.model if self.models.home is not None else None
-        model = self._pinned or (self._newest if self.follows_folder else None) or home
-        return None if model in (None, self.serving.now.model) or model in self._refused else model
+        configured = self.models.configured.model if self.models.configured is not None else None
+        model = self._pinned or (self._newest if self.follows_folder else None) or configured
+        return None if model in (None, self.slots.current.model) or model in self._refused else model
 
     async def watch(self, every_s: float) -> None:
         """Look into the folder every few seconds, until cancelled."""
@@ -124,14 +124,14 @@ class ModelSwap:
             superseded = swap.cancel()
             with suppress(asyncio.CancelledError):
                 await swap
-            self.serving.coming = None
+            self.slots.next = None
             self._enter(Phase.SERVING)
         if superseded:
             log.info("model %s %s is no longer wanted, its preparation was cancelled", model.name, model.version)
         self.metrics.model_swaps.labels(SUPERSEDED if superseded else self._outcome(model)).inc()
 
     def _outcome(self, model: ModelPin) -> str:
-        return TAKEN_OVER if self.serving.now.model == model else REFUSED
+        return TAKEN_OVER if self.slots.current.model == model else REFUSED
 
     async def _swap(self, model: ModelPin) -> None:
         mark = await asyncio.to_thread(self.models.fingerprint, model)
@@ -139,14 +139,14 @@ class ModelSwap:
             await self._prepare(model)
         except (InferenceError, StreamsError, OSError, MemoryError) as error:
             self._refused[model] = mark
-            now = self.serving.now.model
+            now = self.slots.current.model
             # The text is enough: a refused bundle is no fault of this program.
             log.error(  # noqa: TRY400
                 "model %s %s is refused, %s %s goes on: %s", model.name, model.version, now.name, now.version, error
             )
 
     async def _prepare(self, model: ModelPin) -> None:
-        now = self.serving.now
+        now = self.slots.current
         self._enter(Phase.LOADING)
         bundle = await asyncio.to_thread(self.models.load, model)
         coming = self.servable(bundle, now)
@@ -171,7 +171,7 @@ class ModelSwap:
         if coming.live is not now.live:
             await self._complete(coming)
         # No await from here on, so that the catalogue is still complete when it takes over.
-        self.serving.take_over(coming)
+        self.slots.take_over(coming)
         self.metrics.serves(coming.bundle)
         log.info("model %s %s has taken over from %s %s on %s", coming.bundle.name, coming.bundle.version,
                  now.bundle.name, now.bundle.version, coming.bundle.provider)  # fmt: skip
@@ -180,7 +180,7 @@ class ModelSwap:
         """Fill the coming catalogue with the items' vectors, from records or encoded by the partitions' owners."""
         self._enter(Phase.ENCODING)
         # From here on each record that is read is applied to both catalogues.
-        self.serving.coming = coming
+        self.slots.next = coming
         for _ in now.live.copy_to(coming.live, COPIED_AT_ONCE):
             await asyncio.sleep(0)
         if coming.live.lacking:

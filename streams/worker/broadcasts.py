@@ -17,10 +17,10 @@ from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import client_options
 from streams.metrics import Metrics
 from streams.serving.pins import SERVING_SLOT
-from streams.serving.servable import Serving
+from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
-from streams.worker.learning import Learning
+from streams.worker.behaviour_updates import BehaviourUpdates
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,10 @@ class Broadcasts:
     """
 
     settings: Settings
-    serving: Serving
+    slots: ServableSlots
     trending: Trending
     swap: ModelSwap
-    learning: Learning
+    updates: BehaviourUpdates
     metrics: Metrics
     catalogue_as_of: float = nan
     _topics: dict[str, Broadcast] = field(init=False)
@@ -87,23 +87,23 @@ class Broadcasts:
     async def flush(self) -> None:
         """Bring the scorer's arrays up to date after records were applied."""
         # The next servable refreshes its arrays itself.
-        await self.serving.now.refresh()
-        self.metrics.catalogue_items.set(len(self.serving.now.live))
+        await self.slots.current.refresh()
+        self.metrics.catalogue_items.set(len(self.slots.current.live))
         self.swap.advance()
-        await self.learning.flush()
+        await self.updates.flush()
 
     def _item_vector(self, record: ConsumerRecord) -> None:
         item = serde.decode_keyed_item_vector(record.key, record.value)
-        for servable in self.serving.servables:
+        for servable in self.slots.all:
             servable.live.apply(record.key.decode(), item, record.partition)
         # Partitions are read in turn, so an older record may follow. The first record replaces NaN: NaN is not larger.
         self.catalogue_as_of = max(record.timestamp / 1000, self.catalogue_as_of)
 
     def _neighbours(self, record: ConsumerRecord) -> None:
-        self.learning.add(record.topic, serde.decode_neighbours(record.value))
+        self.updates.add(record.topic, serde.decode_neighbours(record.value))
 
     def _session(self, record: ConsumerRecord) -> None:
-        self.learning.add(record.topic, serde.decode_session(record.value))
+        self.updates.add(record.topic, serde.decode_session(record.value))
 
     def _trends(self, record: ConsumerRecord) -> None:
         self.trending.restore(serde.decode_trending(record.value))

@@ -29,12 +29,12 @@ from streams.items.trending import Trending
 from streams.kafka.producer import Record, partition_of
 from streams.metrics import Metrics
 from streams.profiles.profile import Source
-from streams.serving.servable import Servable, Serving
+from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.state.table import StateTable
-from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivery
+from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
 Shopper = tuple[int, bytes]
@@ -84,10 +84,10 @@ class EventPath:
     """
 
     settings: Settings
-    serving: Serving
+    slots: ServableSlots
     profiles: StateTable
     trending: Trending
-    behaviour: BehaviourPath
+    transitions: TransitionPath
     checkpoint: Checkpoint[Message]
     delivery: Delivery
     metrics: Metrics
@@ -115,7 +115,7 @@ class EventPath:
             )
             # No await between the choice of the servable and the submission to the thread. So batches reach the thread
             # in the order in which they were taken, and no profile goes back to the former model's vector space.
-            processing = Processing(batch, self.serving.now)
+            processing = Processing(batch, self.slots.current)
             in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
             deadline_s = self.settings.latency.scoring_deadline_ms / 1e3
             await asyncio.wait({in_thread}, timeout=deadline_s - (monotonic() - batch.taken_s))
@@ -260,7 +260,7 @@ class EventPath:
         if folded is not None:
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
             # behaviour, which must contain their transitions.
-            self.behaviour.observe(folded.approaches, folded.sessions)
+            self.transitions.observe(folded.transitions, folded.sessions)
             self.trending.add(folded.trends)
             sources = (message.topic for message in processing.messages)
             self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))

@@ -21,7 +21,7 @@ from streams.contracts.messages import ItemVector
 from streams.errors import InvalidEvent
 from streams.kafka.producer import LARGEST_MESSAGE, Record
 from streams.metrics import OK, Metrics
-from streams.serving.servable import Serving
+from streams.serving.servable import ServableSlots
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
 
@@ -44,7 +44,7 @@ UNENCODABLE = b""
 class ItemPath:
     """Path from messages of `items` to records of `item-vectors`, in the same partition and order."""
 
-    serving: Serving
+    slots: ServableSlots
     checkpoint: Checkpoint[Message]
     delivery: Delivery
     metrics: Metrics
@@ -112,9 +112,9 @@ class ItemPath:
         """Encode items of the owned partitions that lack a vector of a servable's space. Return their number."""
         renewed = 0
         for partition in sorted(self._owned):
-            stale = deque(dict.fromkeys(chain(*(each.live.stale_in(partition) for each in self.serving.servables))))
+            stale = deque(dict.fromkeys(chain(*(each.live.stale_in(partition) for each in self.slots.all))))
             while stale and partition in self._owned:
-                hurried = self.serving.now.live.lacking > 0
+                hurried = self.slots.current.live.lacking > 0
                 number = RENEWED_AT_ONCE if hurried else UNHURRIED
                 some = [stale.popleft() for _ in range(min(number, len(stale)))]
                 started = monotonic()
@@ -123,7 +123,7 @@ class ItemPath:
         return renewed
 
     async def _renew(self, item_ids: Sequence[str], partition: int) -> int:
-        known = [self.serving.now.live.record(item_id) for item_id in item_ids if self._is_stale(item_id, partition)]
+        known = [self.slots.current.live.record(item_id) for item_id in item_ids if self._is_stale(item_id, partition)]
         records: list[Record] = []
         for record in await self._records([each.item for each in known if each is not None]):
             item_id = record.item.item_id
@@ -146,7 +146,7 @@ class ItemPath:
         """
         texts = list(map(item_text, items))
         hashes = list(map(stable_key, texts))
-        servables = self.serving.servables
+        servables = self.slots.all
         vectors: list[dict[str, bytes]] = []
         for item, text_hash in zip(items, hashes, strict=True):
             known = servables[0].live.record(item.item_id)
@@ -166,14 +166,14 @@ class ItemPath:
         ]
 
     def _is_stale(self, item_id: str, partition: int) -> bool:
-        return any(each.live.is_stale(item_id, partition) for each in self.serving.servables)
+        return any(each.live.is_stale(item_id, partition) for each in self.slots.all)
 
     def _expect(self, item_id: str) -> None:
-        for each in self.serving.servables:
+        for each in self.slots.all:
             each.live.expect(item_id)
 
     def _expect_no_longer(self, key: bytes | None) -> None:
-        for each in self.serving.servables:
+        for each in self.slots.all:
             each.live.expect_no_longer((key or b"").decode(errors="replace"))
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from faust.types import Message
 
-from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.event_path import EventPath
 from streams.worker.item_path import ItemPath
-from streams.worker.pair_path import PairPath
+from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
 
 log = logging.getLogger(__name__)
@@ -30,29 +30,29 @@ class Paths:
 
     events: EventPath
     items: ItemPath
-    pairs: PairPath
-    behaviour: BehaviourPath
+    cooccurrence: CooccurrencePath
+    transitions: TransitionPath
     trends: TrendPath
 
     @property
     def checkpoints(self) -> tuple[Checkpoint[Message], ...]:
         """Messages that are read and not acknowledged."""
-        return self.events.checkpoint, self.items.checkpoint, self.pairs.checkpoint
+        return self.events.checkpoint, self.items.checkpoint, self.cooccurrence.checkpoint
 
     def run(self) -> list[Coroutine[Any, Any, None]]:
         """Return the work of the whole life, to be run until cancelled."""
-        return [self.events.run(), self.items.run(), self.pairs.run()]
+        return [self.events.run(), self.items.run(), self.cooccurrence.run()]
 
     async def publish_behaviour(self) -> None:
         """Publish changed co-occurrence, item transitions and sessions."""
-        await asyncio.gather(self.pairs.publish(), self.behaviour.publish())
+        await asyncio.gather(self.cooccurrence.publish(), self.transitions.publish())
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything that was read is published and acknowledged. Return False if that takes too long."""
         ends = (
             self.events.checkpoint.drain(timeout_s),
             self.items.checkpoint.drain(timeout_s),
-            self.pairs.drain(timeout_s),
+            self.cooccurrence.drain(timeout_s),
         )
         drained = await asyncio.gather(*ends)
         # An event leaves its checkpoint when its list and profile are delivered. `behaviour.publish` sends its
@@ -60,7 +60,7 @@ class Paths:
         published = False
         with suppress(TimeoutError):
             async with asyncio.timeout(PUBLISH_S):
-                await self.behaviour.publish()
+                await self.transitions.publish()
                 published = True
                 await self.trends.publish()
         if left := sum(map(len, self.checkpoints)):

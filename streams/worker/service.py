@@ -16,7 +16,7 @@ from faust.types import TP
 
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
-from streams.serving.servable import Serving
+from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.worker.broadcasts import Broadcasts
@@ -41,7 +41,7 @@ class Worker:
     app: WorkerApp
     paths: Paths
     broadcasts: Broadcasts
-    serving: Serving
+    slots: ServableSlots
     swap: ModelSwap
     producer: BatchProducer
     metrics: Metrics
@@ -55,7 +55,7 @@ class Worker:
         app.prepare, app.drain = self._prepare, self._drain
         app.read("interactions", [settings.topics.clicks, settings.topics.searches], paths.events.checkpoint)
         app.read("items", [settings.topics.items], paths.items.checkpoint)
-        app.read("pairs", [settings.topics.item_pairs], paths.pairs.checkpoint)
+        app.read("pairs", [settings.topics.item_pairs], paths.cooccurrence.checkpoint)
         app.task(self._serve)
         app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
         app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
@@ -83,7 +83,7 @@ class Worker:
         # These objects live long. The collector stops all threads, so keep it from visiting them again.
         gc.collect()
         gc.freeze()
-        bundle, items = self.serving.now.bundle, len(self.serving.now.live)
+        bundle, items = self.slots.current.bundle, len(self.slots.current.live)
         log.info("prepared: %s items, model %s %s on %s", items, bundle.name, bundle.version, bundle.provider)
 
     async def _serve(self) -> None:
@@ -122,7 +122,7 @@ class Worker:
         for each in self._running:
             each.cancel()
         await self.producer.stop(DISCONNECT_S)
-        self.serving.now.scoring.close()
+        self.slots.current.scoring.close()
 
 
 def partitions_text(partitions: Iterable[TP]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from streams.contracts import serde
 from streams.items.trending import Trending
 from streams.kafka.producer import BatchProducer
-from streams.serving.servable import Serving
+from streams.serving.servable import ServableSlots
 from streams.worker.health import Health
 
 
@@ -17,7 +17,7 @@ class TrendPath:
 
     trending: Trending
     producer: BatchProducer
-    serving: Serving
+    slots: ServableSlots
     health: Health
     topic: str
 
@@ -31,4 +31,4 @@ class TrendPath:
     async def update_popularity(self) -> None:
         """Set the popularity that lists read, unless the worker is stopping: its scorer may have stopped already."""
         if not self.health.stopping:
-            await self.serving.now.set_popularity(self.trending.popularity())
+            await self.slots.current.set_popularity(self.trending.popularity())

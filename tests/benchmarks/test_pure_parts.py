@@ -169,14 +169,14 @@ def test_a_kernel_counts_for_its_caller() -> None:
         ("read (streams/state/table.py)", "profile"),
         ("compose (streams/engine.py)", "encode the list"),
         ("add (streams/items/trending.py)", "trends and behaviour"),
-        ("publish (streams/worker/pair_path.py)", "trends and behaviour"),
+        ("publish (streams/worker/cooccurrence_path.py)", "trends and behaviour"),
         ("send (streams/kafka/producer.py)", "produce"),
         ("flush (streams/worker/checkpoint.py)", "in flight and metrics"),
         ("send (aiokafka/conn.py)", "network"),
     ],
 )
 def test_every_part_of_the_path_has_its_layer(frame: str, expected: str) -> None:
-    assert layer(("run (streams/worker/process.py)", frame)) == expected
+    assert layer(("run (streams/worker/faust/app.py)", frame)) == expected
     assert expected in EVERY_LAYER
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from inference.types import ItemNeighbours, SessionItems, stable_key
 from streams.contracts import serde
-from streams.contracts.messages import Approach
-from streams.kafka.topics import PAIRS, changelog_topic
-from streams.parts import pair_rules
+from streams.contracts.messages import ItemTransition
+from streams.factory import cooccurrence_rules
+from streams.kafka.topics import COOCCURRENCE, changelog_topic
 from streams.settings import Settings
-from streams.worker.pair_path import published
+from streams.worker.cooccurrence_path import published
 from tests.integration.contents import ends, latest, stored
 from tests.integration.profiles import State
 from tests.integration.workers import Group, until
@@ -22,17 +22,17 @@ from tests.streams.behaviour.items import fold, neighbours
 
 
 @dataclass(frozen=True)
-class Learned:
+class InMemoryBehaviour:
     """What every worker reads at its start: by the item's and by the session's key."""
 
     neighbours: Mapping[int, ItemNeighbours]
     sessions: Mapping[int, SessionItems]
 
 
-async def learned(settings: Settings) -> Learned:
+async def learned(settings: Settings) -> InMemoryBehaviour:
     """Read the broadcast topics."""
     items, sessions = settings.topics.item_neighbours, settings.topics.sessions
-    return Learned(
+    return InMemoryBehaviour(
         neighbours={
             stable_key(key.decode()): serde.decode_neighbours(value)
             for records in (await latest(settings, items)).values()
@@ -54,22 +54,22 @@ async def settled(settings: Settings) -> None:
         pairs = await ends(settings, settings.topics.item_pairs)
         return all(committed.get((topic, number), 0) == end for (topic, number), end in pairs.items())
 
-    await until(is_settled, "all approaches are counted")
+    await until(is_settled, "all transitions are counted")
 
 
 async def assert_consistent(settings: Settings) -> State:
     """Fail unless each action was counted once, in the table and in what is published of it; return the table."""
     states: State = {number: {} for number in range(settings.topics.partitions)}
-    counted: dict[str, dict[tuple[str, int, int], Approach]] = defaultdict(dict)
-    rules = pair_rules(settings)
+    counted: dict[str, dict[tuple[str, int, int], ItemTransition]] = defaultdict(dict)
+    rules = cooccurrence_rules(settings)
     for message in await stored(settings, settings.topics.item_pairs):
         of_partition = states[message.partition]
-        for approach in serde.decode_approaches(message.value):
-            key = approach.item_id.encode()
-            of_partition[key] = fold(of_partition.get(key), approach, rules)
-            counted[approach.item_id][approach.topic, approach.partition, approach.offset] = approach
+        for transition in serde.decode_transitions(message.value):
+            key = transition.item_id.encode()
+            of_partition[key] = fold(of_partition.get(key), transition, rules)
+            counted[transition.item_id][transition.topic, transition.partition, transition.offset] = transition
     assert {key: set(places) for key, places in counted.items()} == await _actions(settings)
-    assert await latest(settings, changelog_topic(settings, PAIRS)) == states
+    assert await latest(settings, changelog_topic(settings, COOCCURRENCE)) == states
     expected = {number: dict(published(list(items.items()))) for number, items in states.items()}
     assert await latest(settings, settings.topics.item_neighbours) == expected
     for items in states.values():
@@ -87,8 +87,8 @@ async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
     return places
 
 
-def _assert_counts_once(settings: Settings, item_id: str, state: bytes, approaches: list[Approach]) -> None:
+def _assert_counts_once(settings: Settings, item_id: str, state: bytes, transitions: list[ItemTransition]) -> None:
     published_of_it = neighbours(stable_key(item_id), state)
-    half_life_ms = pair_rules(settings).half_life_ms
-    mass = sum(each.weight * 2.0 ** ((each.at_ms - published_of_it.as_of_ms) / half_life_ms) for each in approaches)
+    half_life_ms = cooccurrence_rules(settings).half_life_ms
+    mass = sum(each.weight * 2.0 ** ((each.at_ms - published_of_it.as_of_ms) / half_life_ms) for each in transitions)
     assert published_of_it.mass == pytest.approx(mass, rel=1e-9)

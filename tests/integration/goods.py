@@ -45,7 +45,7 @@ SHELVES = {
         "Coffee capsules lungo",
         "Peppermint tea bags",
     ),
-    ("Home", "Kitchen"): (
+    ("ConfiguredModel", "Kitchen"): (
         "Stainless steel frying pan 28 cm",
         "Cast iron casserole 5 l",
         "Chef's knife 20 cm",

@@ -16,9 +16,9 @@ from streams.contracts import serde
 from streams.contracts.messages import Search
 from streams.engine import Event
 from streams.errors import InvalidEvent
+from streams.factory import engine
 from streams.items.live import LiveCatalogue
 from streams.kafka.topics import PROFILES, changelog_topic
-from streams.parts import engine
 from streams.profiles import codec
 from streams.profiles.profile import Memory, Profile, Source
 from streams.settings import Settings

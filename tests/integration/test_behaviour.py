@@ -16,7 +16,7 @@ from streams.replay import Replay
 from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.integration import behaviour
-from tests.integration.behaviour import Learned
+from tests.integration.behaviour import InMemoryBehaviour
 from tests.integration.goods import catalogue, stroll
 from tests.integration.shop import Shop, assert_same_list, closed_loop
 from tests.integration.workers import NEVER_S, serving, worker
@@ -71,14 +71,14 @@ async def test_a_worker_tells_what_replay_tells_and_answers_alike_once_it_knows_
     _assert_same_told(told, _heard(settings, bundle, past))
 
 
-def _heard(settings: Settings, bundle: Bundle, events: Sequence[Interaction]) -> Learned:
+def _heard(settings: Settings, bundle: Bundle, events: Sequence[Interaction]) -> InMemoryBehaviour:
     """Return what `replay` tells of the same events."""
     listener = Listener()
     Replay(settings, bundle, encode_catalogue(bundle, catalogue()), listener).learn(events)
-    return Learned(listener.neighbours, listener.sessions)
+    return InMemoryBehaviour(listener.neighbours, listener.sessions)
 
 
-def _assert_same_told(got: Learned, expected: Learned) -> None:
+def _assert_same_told(got: InMemoryBehaviour, expected: InMemoryBehaviour) -> None:
     """Compare all but the last bits: sums of the same terms, in the order in which partitions were read."""
     assert got.sessions == expected.sessions
     assert len(got.sessions) > 1

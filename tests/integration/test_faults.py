@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.bundle import Bundle
-from streams.kafka.topics import PAIRS
+from streams.kafka.topics import COOCCURRENCE
 from tests.integration import behaviour, profiles
 from tests.integration.crowd import Crowd
 from tests.integration.goods import catalogue
@@ -61,7 +61,7 @@ async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_in_mid_
             await survivor.ready()
             assert await survivor.stop() == 0
             assert profiles.on_disk(survivor.data_dir) == state
-            assert profiles.on_disk(survivor.data_dir, PAIRS) == pairs
+            assert profiles.on_disk(survivor.data_dir, COOCCURRENCE) == pairs
         assert "Traceback" not in steady.log + victim.log
 
 

@@ -40,7 +40,7 @@ async def test_sigterm_under_load_finishes_what_was_begun_and_leaves(
             assert time.monotonic() - began < GRACE_SECONDS
             assert await group.is_empty()
         committed = await group.committed()
-        # How far approaches are counted is another matter: the last events made some for whoever comes next.
+        # How far transitions are counted is another matter: the last events made some for whoever comes next.
         answered = {place: end for place, end in committed.items() if place[0] != settings.topics.item_pairs}
         assert answered == await _answered_offsets(shop)
         assert "Traceback" not in first.log

@@ -14,10 +14,10 @@ from inference.queries import LONG_TERM, PAST_TENSES, QUERY, SEARCH, SHORT_TERM,
 from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, SessionItems, Vector, stable_key
-from streams.contracts.messages import Approach, Intent, ItemVector, ModelRef, Recommendations, Search
+from streams.contracts.messages import Intent, ItemTransition, ItemVector, ModelRef, Recommendations, Search
 from streams.contracts.serde import (
-    decode_approaches,
     decode_session,
+    decode_transitions,
     encode_json,
     encode_msgpack,
     recommendation_id,
@@ -88,8 +88,8 @@ class Seen(Known):
         return self.folded.intents[-1]
 
     @property
-    def approach(self) -> Approach | None:
-        return self.folded.approaches[-1] if self.folded.approaches else None
+    def transition(self) -> ItemTransition | None:
+        return self.folded.transitions[-1] if self.folded.transitions else None
 
     @property
     def session(self) -> SessionItems | None:
@@ -105,8 +105,8 @@ def observe(engine: Engine, *history: Happening, stored: bytes | None = None) ->
     together = engine.fold([event(happening) for happening in history], [stored])
     assert together.profiles == [profile]
     assert (together.outcomes[-1:], together.intents[-1:]) == (folded.outcomes, folded.intents)
-    if folded.approaches:
-        assert together.approaches[-1:] == folded.approaches
+    if folded.transitions:
+        assert together.transitions[-1:] == folded.transitions
     if folded.sessions:
         assert together.sessions[-1:] == folded.sessions
     assert together.queries.records[-1].tobytes() == folded.queries.records[0].tobytes()
@@ -201,7 +201,7 @@ def test_the_shoppers_of_a_batch_are_folded_as_if_each_came_alone(engine: Engine
     for shopper in range(4):
         alone = engine.fold([event(each) for each in happened[shopper::4]], [None])
         assert alone.profiles == [together.profiles[shopper]]
-        assert alone.approaches == together.approaches[shopper::4]
+        assert alone.transitions == together.transitions[shopper::4]
         assert alone.sessions == together.sessions[shopper::4]
         assert alone.intents == together.intents[shopper::4]
         for name in QUERY.names or ():
@@ -305,7 +305,7 @@ def test_a_list_that_had_to_do_without_the_searchs_vector_says_so(engine: Engine
 def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> None:
     history = [(act("view", name, NOW_MS + place), at(place)) for place, name in enumerate(["x", "a", "b"])]
     seen = observe(engine, *history, (act("cart", "c", NOW_MS + 9), at(3)))
-    assert seen.approach == Approach(
+    assert seen.transition == ItemTransition(
         item_id="c",
         at_ms=NOW_MS + 9,
         weight=2.0,
@@ -318,8 +318,8 @@ def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> N
         shopper=stable_key("u") & 0xFFFF,
     )
     again = observe(engine, *history, (act("view", "b", NOW_MS + 9), at(3)))
-    assert again.approach is not None
-    assert list(again.approach.before) == [stable_key("a"), stable_key("x")]
+    assert again.transition is not None
+    assert list(again.transition.before) == [stable_key("a"), stable_key("x")]
 
 
 def test_what_came_before_is_bounded_by_the_window_and_the_session(engine: Engine) -> None:
@@ -327,17 +327,17 @@ def test_what_came_before_is_bounded_by_the_window_and_the_session(engine: Engin
     history = [(act("view", "old"), at(0))]
     history += [(act("view", f"i{n}", later + n), at(1 + n, later)) for n in range(15)]
     seen = observe(engine, *history)
-    assert seen.approach is not None
-    assert list(seen.approach.before) == [stable_key(f"i{n}") for n in range(13, 3, -1)]
-    assert list(seen.approach.before.values()) == pytest.approx([1 / n for n in range(1, 11)])
+    assert seen.transition is not None
+    assert list(seen.transition.before) == [stable_key(f"i{n}") for n in range(13, 3, -1)]
+    assert list(seen.transition.before.values()) == pytest.approx([1 / n for n in range(1, 11)])
 
 
 def test_the_last_search_led_to_an_action_until_a_pause_or_another_search(engine: Engine) -> None:
     def query(after_ms: int, *searches: tuple[str, int]) -> str | None:
         searched = [(search(text, at_ms), at(n, topic="searches")) for n, (text, at_ms) in enumerate(searches)]
         seen = observe(engine, *searched, (act("view", "a", NOW_MS + after_ms), at(0, NOW_MS + after_ms)))
-        assert seen.approach is not None
-        return seen.approach.query
+        assert seen.transition is not None
+        return seen.transition.query
 
     gap_ms = RULES.session_gap_ms
     assert query(gap_ms, ("  Red   BOOTS ", NOW_MS)) == "red boots"
@@ -349,7 +349,7 @@ def test_the_last_search_led_to_an_action_until_a_pause_or_another_search(engine
 
 def test_a_search_approaches_no_item(engine: Engine) -> None:
     seen = observe(engine, (act("view", "a"), at(0)), (search("boots", NOW_MS + 1), at(0, topic="searches")))
-    assert (seen.approach, seen.session) == (None, None)
+    assert (seen.transition, seen.session) == (None, None)
     assert seen.keys("session") == [stable_key("a")]
 
 
@@ -366,7 +366,7 @@ def test_a_replay_tells_the_same_approach(engine: Engine) -> None:
     for stored in (first.profile, later.profile):
         again = observe(engine, history[-1], stored=stored)
         assert again.outcome == "replayed"
-        assert again.approach == first.approach
+        assert again.transition == first.transition
 
 
 def test_a_session_that_is_forgotten_already_tells_nothing(engine: Engine) -> None:
@@ -374,8 +374,8 @@ def test_a_session_that_is_forgotten_already_tells_nothing(engine: Engine) -> No
     history = [(act("view", f"i{n}", later + n), at(n, later)) for n in range(30)]
     seen = observe(engine, *history, (act("view", "a", NOW_MS, "old"), at(30, later)))
     assert (seen.outcome, seen.session, seen.exclude) == ("late", None, [])
-    assert seen.approach is not None
-    assert seen.approach.before == {}
+    assert seen.transition is not None
+    assert seen.transition.before == {}
 
 
 def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engine) -> None:
@@ -456,5 +456,5 @@ def test_whatever_time_a_producer_gives_a_message_what_it_says_of_its_item_can_b
 ) -> None:
     action, source = act("view", "a"), Source("clicks", 0, 1, timestamp_ms)
     folded = engine.fold([event((action, source))], [None])
-    assert decode_approaches(encode_msgpack(folded.approaches)) == folded.approaches
+    assert decode_transitions(encode_msgpack(folded.transitions)) == folded.transitions
     assert [decode_session(encode_msgpack(each)) for each in folded.sessions] == folded.sessions

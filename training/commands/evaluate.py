@@ -146,7 +146,7 @@ def evaluate(**arguments: Any) -> None:
 
 def _evaluate_judgements(settings: Settings, options: EvaluateOptions, judgements: Path) -> Report:
     from streams.contracts.jsonlines import read_items
-    from streams.parts import load_model
+    from streams.factory import load_model
     from training.evaluation.judgements import read_judgements
     from training.evaluation.plan import System
     from training.evaluation.run import evaluate_judgements
@@ -160,8 +160,8 @@ def _evaluate_judgements(settings: Settings, options: EvaluateOptions, judgement
 
 def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) -> Report:
     from streams.contracts.jsonlines import read_events, read_items
+    from streams.factory import load_model
     from streams.items.encoded import encode_catalogue, read_vectors
-    from streams.parts import load_model
     from training.evaluation.plan import System, fitter
     from training.evaluation.run import evaluate as run
 

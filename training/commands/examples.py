@@ -92,7 +92,7 @@ def examples(**arguments: Any) -> None:
     items to find; `graded` marks the lists whose labels are grades.
     `intentstream train-ranker --examples examples.npz` fits the ranker to it.
     """
-    from streams.parts import load_model
+    from streams.factory import load_model
     from training.ranker.gather import as_examples
 
     options = ExamplesOptions(**arguments)
@@ -120,8 +120,8 @@ def lists_of_events(
     from rich.progress import Progress
 
     from streams.contracts.jsonlines import read_events, read_items
+    from streams.factory import profile_rules
     from streams.items.encoded import encode_catalogue, read_vectors
-    from streams.parts import profile_rules
     from streams.replay import Replay, for_long_logs
     from training.ranker.gather import Sampling, example_lists
 

@@ -68,7 +68,7 @@ def train_ranker(**arguments: Any) -> None:
             f"{options.output}: required a folder that does not exist yet: a version is never changed"
         )
     _require_extra()
-    from streams.parts import load_model
+    from streams.factory import load_model
     from training.ranker.bundle import with_ranker
     from training.ranker.examples import read_examples
     from training.ranker.gather import as_examples

@@ -8,7 +8,7 @@ import numpy as np
 
 from streams.contracts.messages import Interaction
 from streams.errors import ConfigurationError
-from streams.parts import profile_rules
+from streams.factory import profile_rules
 from streams.replay import Replay
 from streams.settings import Settings
 from training.evaluation import baseline_pass

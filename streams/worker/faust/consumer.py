@@ -53,7 +53,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def on_start(self) -> None:
         """Start the client and patch its fetcher."""
         await super().on_start()
-        mend_fetcher(self._consumer._fetcher, self._pause_s)
+        patch_fetcher(self._consumer._fetcher, self._pause_s)
 
     async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
         records = await super()._fetch_records(*arguments, **options)
@@ -101,7 +101,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             self.log.debug("the client stopped while a request was waiting to be sent")
 
 
-def mend_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
+def patch_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
     """Make aiokafka's fetcher pause after each fetch with messages, and wake it once more after the fetch.
 
     The fetcher forgets a finished fetch in a done callback. If messages are taken just before this callback runs, the

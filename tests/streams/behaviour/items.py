@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from inference.types import ItemNeighbours
-from streams.behaviour.pairs import PairRules, fold_all, neighbours_of_all
-from streams.contracts.messages import Approach
+from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all, neighbours_of_all
+from streams.contracts.messages import ItemTransition
 
 
-def fold(state: bytes | None, transition: Approach, rules: PairRules) -> bytes:
+def fold(state: bytes | None, transition: ItemTransition, rules: CooccurrenceRules) -> bytes:
     """Fold one transition into the state of its item; the same bytes come back for a replay."""
     (folded,) = fold_all([state], [0], [transition], rules).states
     return folded

@@ -12,9 +12,8 @@ import msgspec
 import pytest
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.contracts.messages import Approach, Item, ItemVector, Purchase, TrendingSnapshot, View
+from streams.contracts.messages import Item, ItemTransition, ItemVector, Purchase, TrendingSnapshot, View
 from streams.contracts.serde import (
-    decode_approaches,
     decode_dead_letter,
     decode_interaction,
     decode_item,
@@ -25,6 +24,7 @@ from streams.contracts.serde import (
     decode_recommendations,
     decode_search,
     decode_session,
+    decode_transitions,
     decode_trending,
     encode_json,
     encode_msgpack,
@@ -240,8 +240,8 @@ def test_milliseconds_of_every_accepted_time() -> None:
 
 NAN, INF, BEYOND = float("nan"), float("inf"), 2**61 + 1
 HOSTILE: dict[Callable[[bytes], object], tuple[Any, dict[str, tuple[object, ...]]]] = {
-    decode_approaches: (
-        Approach(item_id="boots", at_ms=0, weight=1.0, before={7: 1.0}, query=None, topic="clicks", partition=0,
+    decode_transitions: (
+        ItemTransition(item_id="boots", at_ms=0, weight=1.0, before={7: 1.0}, query=None, topic="clicks", partition=0,
                  offset=0, timestamp_ms=0),
         {
             "at_ms": (BEYOND, -BEYOND, 2**63, 2**64 - 1, -(2**63)),
@@ -292,7 +292,7 @@ def test_numbers_that_kernels_cannot_bear_are_refused(
     decode: Callable[[bytes], object], sound: Any, field: str, value: object
 ) -> None:
     def written(record: Any) -> bytes:
-        return encode_msgpack([record] if isinstance(record, Approach) else record)
+        return encode_msgpack([record] if isinstance(record, ItemTransition) else record)
 
     decode(written(sound))
     with pytest.raises(InvalidEvent) as refused:

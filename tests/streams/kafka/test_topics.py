@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from streams.kafka.topics import CLOCK, PAIRS, POLICY, RETENTION, Topic, changelog_topic, declare
+from streams.kafka.topics import CLOCK, COOCCURRENCE, POLICY, RETENTION, Topic, changelog_topic, declare
 from streams.settings import Settings, load_settings
 from streams.settings_groups import Topics
 
@@ -42,7 +42,7 @@ def test_the_prefix_is_put_before_every_topic_but_the_changelogs() -> None:
 def test_state_is_compacted_and_events_are_not() -> None:
     settings = load_settings(env_file=None)
     compacted = {name for name, topic in declared(settings).items() if topic.required[POLICY] == "compact"}
-    changelogs = {changelog_topic(settings), changelog_topic(settings, PAIRS)}
+    changelogs = {changelog_topic(settings), changelog_topic(settings, COOCCURRENCE)}
     assert compacted == {"items", "item-vectors", "models", "trending", "item-neighbours", *changelogs}
 
 
@@ -60,4 +60,4 @@ def test_source_topics_carry_the_brokers_clock() -> None:
 def test_the_changelog_follows_the_app_id() -> None:
     settings = load_settings({"app_id": "blue"}, env_file=None)
     assert changelog_topic(settings) == "blue-profiles-changelog"
-    assert changelog_topic(settings, PAIRS) == "blue-pairs-changelog"
+    assert changelog_topic(settings, COOCCURRENCE) == "blue-pairs-changelog"

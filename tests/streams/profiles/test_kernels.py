@@ -20,7 +20,7 @@ from streams.profiles import codec, kernels
 from streams.profiles.arrange import arrange
 from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, texts_of
-from streams.profiles.halves import from_half, to_half
+from streams.profiles.float16 import from_half, to_half
 from streams.profiles.profile import Profile, Source
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (

@@ -21,9 +21,9 @@ def vector_of(key: int) -> Vector | None:
 def renewed(stored: bytes) -> bytes:
     """Return a profile as a model of 8 dimensions and the other space keeps it."""
     shoppers = Shoppers([None, stored], 8, OTHER)
-    assert shoppers.strangers == [1]
+    assert shoppers.of_other_space == [1]
     shoppers.renew(vector_of, RULES)
-    assert shoppers.strangers == []
+    assert shoppers.of_other_space == []
     return shoppers.stored()[1]
 
 
@@ -49,7 +49,7 @@ def test_the_vectors_are_made_again_from_the_items_that_are_remembered() -> None
     profile = decode(moved, 8, OTHER)
     assert np.allclose(profile.short_term, 3.0 * 0.5 * unit_vector("boots", 8), atol=1e-4)
     assert profile.space == OTHER
-    assert Shoppers([moved], 8, OTHER).strangers == []
+    assert Shoppers([moved], 8, OTHER).of_other_space == []
     assert load(moved, 8, OTHER) == moved
     assert fold(stored, act("purchase", "boots"), at(0)) == stored
 

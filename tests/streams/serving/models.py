@@ -24,7 +24,7 @@ from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.metrics import Metrics
 from streams.scoring import Scoring
-from streams.serving.folders import Fingerprint, Home
+from streams.serving.folders import ConfiguredModel, Fingerprint
 from streams.serving.servable import Servable
 from tests.streams.shoppers import DIM, RULES, item_of, unit_vector
 
@@ -71,7 +71,7 @@ class Shelf:
     loaded: list[ModelPin] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     marks: dict[ModelPin, int] = field(default_factory=dict)
-    home: Home | None = None
+    configured: ConfiguredModel | None = None
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
         return None if self.newest_one in passed_over else self.newest_one

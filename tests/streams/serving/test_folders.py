@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from inference.errors import BundleError
 from streams.cli import cli
 from streams.contracts.messages import ModelPin
-from streams.serving.folders import Home, ModelFolders, home_at, order
-from streams.serving.start import BundleStore
+from streams.serving.folders import ConfiguredModel, ModelFolders, configured_at, order
+from streams.serving.store import BundleStore
 from streams.settings import Settings, load_settings
 from tests.bundles import copied, damaged, reranked
 from tests.conftest import BUNDLE
@@ -45,7 +45,7 @@ def put(directory: Path, folder: str, *, files: dict[str, bytes] | None = None, 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> ModelFolders:
-    return ModelFolders(tmp_path, home_at(BUNDLE))
+    return ModelFolders(tmp_path, configured_at(BUNDLE))
 
 
 def test_where_there_is_no_folder_the_newest_is_the_home_one(folders: ModelFolders) -> None:
@@ -89,9 +89,9 @@ def test_a_fingerprint_tells_that_a_folder_has_changed(folders: ModelFolders) ->
 
 
 def test_without_a_home_nothing_is_newest(tmp_path: Path) -> None:
-    assert home_at(tmp_path) is None
+    assert configured_at(tmp_path) is None
     assert ModelFolders(tmp_path).newest() is None
-    assert home_at(BUNDLE) == Home(version(HOME), BUNDLE)
+    assert configured_at(BUNDLE) == ConfiguredModel(version(HOME), BUNDLE)
 
 
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=3), min_size=2, max_size=6))

@@ -24,13 +24,13 @@ from streams.contracts.messages import ItemVector, Recommendations
 from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec
-from streams.serving.servable import Servable, Serving
+from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
-from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.item_path import ItemPath
+from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.brokers import ScriptedProducer
 from tests.streams.paths import MemoryTable, message, message_of
@@ -61,12 +61,12 @@ class House:
         self.table = MemoryTable(self.producer)
         maker = Maker(thread, self.metrics)
         self.old, self.new = (maker.make(cast("Bundle", model)) for model in (OLD, NEW))
-        self.serving = Serving(self.old)
+        self.slots = ServableSlots(self.old)
         self.errors: list[BaseException] = []
         delivery = Delivery(cast("Any", self.producer), self.metrics, "dead-letters")
         settings = load_settings({"partitions": 1, "batch_max_size": 8, "scoring_deadline_ms": 60_000.0}, env_file=None)
         shared: dict[str, Any] = {
-            "serving": self.serving,
+            "slots": self.slots,
             "delivery": delivery,
             "metrics": self.metrics,
         }
@@ -76,7 +76,7 @@ class House:
             profiles=cast("Any", self.table),
             trending=Trending(1e9),
             checkpoint=self._checkpoint(),
-            behaviour=BehaviourPath(
+            transitions=TransitionPath(
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
             ),
             **shared,
@@ -156,7 +156,7 @@ async def answers_of(servable: Servable, house: House, about: str) -> list[str]:
     """Return what this model alone answers to a first search."""
     alone = House(servable.scoring.thread)
     await alone.stock()
-    alone.serving.take_over(alone.old if servable is house.old else alone.new)
+    alone.slots.take_over(alone.old if servable is house.old else alone.new)
     async with alone.at_work():
         await alone.events.checkpoint.put(event("search", about))
         (answer,) = await alone.lists(1)
@@ -174,7 +174,7 @@ async def test_a_batch_that_is_under_way_ends_with_the_model_it_began_with_and_t
     async with house.at_work():
         await house.events.checkpoint.put(event("search", "boots"))
         await asyncio.to_thread(pause.reached.wait, 10)
-        house.serving.take_over(house.new)
+        house.slots.take_over(house.new)
         # Meanwhile the same shopper clicks: the next batch brings the profile into the new space.
         await house.events.checkpoint.put(event("view", ITEMS[0]))
         pause.gate.set()
@@ -187,7 +187,7 @@ async def test_a_batch_that_is_under_way_ends_with_the_model_it_began_with_and_t
 
 
 async def test_an_item_that_arrives_while_a_model_is_prepared_has_a_vector_in_both_spaces(house: House) -> None:
-    house.serving.coming = house.new
+    house.slots.next = house.new
     item = item_of("late")
     written = await house.arrives(item)
     assert list(written.vectors) == [OLD.vector_space, NEW.vector_space]
@@ -197,7 +197,7 @@ async def test_another_price_keeps_the_vectors_of_both_spaces_and_another_title_
     item = item_of("i0")
     await house.arrives(item)
     first = house.records[-1]
-    house.serving.coming = house.new
+    house.slots.next = house.new
     for servable in (house.old, house.new):
         servable.live.apply("i0", first, 0)
     house.items.assigned({0})
@@ -207,7 +207,7 @@ async def test_another_price_keeps_the_vectors_of_both_spaces_and_another_title_
     assert list(both.vectors) == [OLD.vector_space, NEW.vector_space]
     for servable in (house.old, house.new):
         servable.live.apply("i0", both, 0)
-    house.serving.take_over(house.new)
+    house.slots.take_over(house.new)
 
     cheaper = msgspec.structs.replace(item, price=1.0)
     await house.arrives(cheaper)
@@ -221,7 +221,7 @@ async def test_what_lacks_a_vector_is_encoded_once_and_only_where_the_partition_
     for servable in (house.old, house.new):
         for partition, item_id in enumerate(ITEMS):
             servable.live.apply(item_id, record(item_id, OLD), partition % 2)
-    house.serving.coming = house.new
+    house.slots.next = house.new
     house.items.assigned({1})
     assert await house.items.renew() == len(ITEMS) // 2
     # The records are on their way back: nothing is encoded twice meanwhile, and nothing counts as there.
@@ -234,7 +234,7 @@ async def test_a_partition_that_goes_to_another_worker_is_encoded_no_further(hou
     for servable in (house.old, house.new):
         for number in range(100):
             servable.live.apply(f"n{number}", record(f"n{number}", OLD), 0)
-    house.serving.coming = house.new
+    house.slots.next = house.new
     house.items.assigned({0})
     renewal = asyncio.create_task(house.items.renew())
     await until(lambda: bool(house.records), "the first items are encoded", 10)
@@ -251,7 +251,7 @@ async def test_a_text_that_the_coming_model_cannot_encode_is_marked_so_that_nobo
     monkeypatch.setattr(house.new.bundle, "encode", fails)
     for servable in (house.old, house.new):
         servable.live.apply("i0", record("i0", OLD), 0)
-    house.serving.coming = house.new
+    house.slots.next = house.new
     house.items.assigned({0})
     await house.items.renew()
     (marked,) = house.records

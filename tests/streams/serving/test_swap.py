@@ -23,9 +23,9 @@ from streams import scoring
 from streams.contracts.messages import ModelPin
 from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
-from streams.serving.folders import Home
-from streams.serving.servable import Servable, Serving
-from streams.serving.start import BundleStore
+from streams.serving.folders import ConfiguredModel
+from streams.serving.servable import Servable, ServableSlots
+from streams.serving.store import BundleStore
 from streams.serving.swap import ModelSwap, Phase
 from tests.integration.workers import until
 from tests.streams.serving.models import Maker, Shelf, SmallModel, pin_of, record
@@ -45,7 +45,7 @@ class Stage:
     """A swap with what it works on; `renewals` counts how often it asked for items to be encoded."""
 
     shelf: Shelf
-    serving: Serving
+    slots: ServableSlots
     metrics: Metrics
     maker: Maker
     renewals: list[None] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.swap = ModelSwap(
-            serving=self.serving,
+            slots=self.slots,
             models=cast("BundleStore", self.shelf),
             servable=self.maker.make,
             renew=lambda: self.renewals.append(None),
@@ -65,9 +65,9 @@ class Stage:
 
     async def apply(self, item_id: str, *models: SmallModel) -> None:
         """Do what a worker does with a record that it reads."""
-        for servable in self.serving.servables:
+        for servable in self.slots.all:
             servable.live.apply(item_id, record(item_id, *models), 0)
-        await self.serving.now.refresh()
+        await self.slots.current.refresh()
         self.swap.advance()
 
     def swaps(self, outcome: str) -> float:
@@ -86,9 +86,12 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     metrics, thread = Metrics(), ThreadPoolExecutor(1)
     maker = Maker(thread, metrics)
-    shelf = Shelf({pin_of(model): model for model in (OLD, NEW, RANKER, WIDER)}, home=Home(pin_of(OLD), Path("m/1")))
+    shelf = Shelf(
+        {pin_of(model): model for model in (OLD, NEW, RANKER, WIDER)},
+        configured=ConfiguredModel(pin_of(OLD), Path("m")),
+    )
     shelf.gate.set()
-    stage = Stage(shelf, Serving(maker.make(cast("Bundle", OLD))), metrics, maker)
+    stage = Stage(shelf, ServableSlots(maker.make(cast("Bundle", OLD))), metrics, maker)
     for item_id in ITEMS:
         await stage.apply(item_id, OLD)
     running = asyncio.create_task(stage.swap.run())
@@ -108,20 +111,20 @@ async def test_nothing_happens_without_a_wish_nor_for_what_serves_already(stage:
 
 
 async def test_a_model_of_another_space_takes_over_when_the_last_item_has_its_vector(stage: Stage) -> None:
-    before = stage.serving.now
+    before = stage.slots.current
     stage.swap.pin(pin_of(NEW))
     await stage.is_in(Phase.ENCODING)
     await until(lambda: bool(stage.renewals), "encoding is asked for", 10)
     for item_id in ITEMS[:-1]:
         await stage.apply(item_id, OLD, NEW)
-    assert stage.serving.now is before
-    assert stage.serving.coming is not None
-    assert stage.serving.coming.live.lacking == 1
+    assert stage.slots.current is before
+    assert stage.slots.next is not None
+    assert stage.slots.next.live.lacking == 1
     await stage.apply(ITEMS[-1], OLD, NEW)
     await stage.outcome("taken_over")
-    now = stage.serving.now
+    now = stage.slots.current
     assert now.model == pin_of(NEW)
-    assert stage.serving.servables == (now,)
+    assert stage.slots.all == (now,)
     assert len(now.live) == len(now.scoring.recommender.catalogue) == len(ITEMS)
     info = stage.metrics.registry.get_sample_value
     assert info("intentstream_model_info", {"name": "m", "version": "2", "provider": NEW.provider}) == 1
@@ -135,7 +138,7 @@ async def test_the_vectors_of_the_model_before_serve_a_rollback_without_any_enco
         for item_id in ITEMS:
             await stage.apply(item_id, OLD, NEW)
         stage.swap.pin(pin_of(model))
-        await until(lambda model=model: stage.serving.now.model == pin_of(model), "it serves", 10)  # type: ignore[misc]
+        await until(lambda model=model: stage.slots.current.model == pin_of(model), "it serves", 10)  # type: ignore[misc]
     await stage.outcome("taken_over", 2)
     assert stage.renewals == []
 
@@ -145,7 +148,7 @@ async def test_a_vector_may_have_another_length_in_the_new_space(stage: Stage) -
         await stage.apply(item_id, OLD, WIDER)
     stage.swap.pin(pin_of(WIDER))
     await stage.outcome("taken_over")
-    assert stage.serving.now.scoring.recommender.catalogue.dim == WIDER.dim
+    assert stage.slots.current.scoring.recommender.catalogue.dim == WIDER.dim
 
 
 async def is_known(stage: Stage, number: int) -> None:
@@ -158,7 +161,7 @@ async def test_the_catalogue_before_releases_its_items_in_the_thread_behind_the_
 ) -> None:
     monkeypatch.setattr(scoring, "RELEASED_AT_ONCE", 5)
     done, released = list[str](), list[bool]()
-    old, close = stage.serving.now.scoring.recommender.catalogue, Catalogue.close
+    old, close = stage.slots.current.scoring.recommender.catalogue, Catalogue.close
 
     def closing(catalogue: Catalogue, most: int | None = None) -> bool:
         released.append(catalogue is old and threading.current_thread() is thread)
@@ -171,22 +174,22 @@ async def test_the_catalogue_before_releases_its_items_in_the_thread_behind_the_
     await is_known(stage, len(ITEMS) + 1)
     for item_id in ITEMS:
         await stage.apply(item_id, OLD, NEW)
-    take_over, gate = Serving.take_over, threading.Event()
+    take_over, gate = ServableSlots.take_over, threading.Event()
 
-    def taking_over(serving: Serving, servable: Servable) -> None:
+    def taking_over(slots: ServableSlots, servable: Servable) -> None:
         def batch() -> None:
             assert gate.wait(10)
             done.append("ranked")
 
         stage.maker.thread.submit(batch)
-        take_over(serving, servable)
+        take_over(slots, servable)
 
-    monkeypatch.setattr(Serving, "take_over", taking_over)
+    monkeypatch.setattr(ServableSlots, "take_over", taking_over)
     stage.swap.pin(pin_of(NEW))
     await stage.outcome("taken_over")
-    stage.serving.now.live.apply("gone", None)
+    stage.slots.current.live.apply("gone", None)
     gate.set()
-    await stage.serving.now.refresh()
+    await stage.slots.current.refresh()
     await is_known(stage, len(ITEMS))
     assert done == ["ranked", *["closed"] * 3]
     assert all(released)
@@ -200,7 +203,7 @@ async def test_a_catalogue_that_never_serves_releases_its_items(stage: Stage, mo
     stage.shelf.models[pin_of(model)] = model
     for item_id in ITEMS[: -1 if model is NEW else None]:
         await stage.apply(item_id, OLD, model)
-    before = stage.serving.now.scoring.recommender.catalogue
+    before = stage.slots.current.scoring.recommender.catalogue
     stage.swap.pin(pin_of(model))
     if model is NEW:
         await until(lambda: bool(stage.renewals), "encoding is asked for", 10)
@@ -208,17 +211,17 @@ async def test_a_catalogue_that_never_serves_releases_its_items(stage: Stage, mo
         await stage.outcome("superseded")
     else:
         await stage.outcome("refused")
-    await stage.serving.now.scoring.warm_up()
+    await stage.slots.current.scoring.warm_up()
     for item_id in ITEMS:
         before.remove(item_id)
     await is_known(stage, 0)
 
 
 async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: Stage) -> None:
-    before = stage.serving.now
+    before = stage.slots.current
     stage.swap.pin(pin_of(RANKER))
     await stage.outcome("taken_over")
-    now = stage.serving.now
+    now = stage.slots.current
     assert now.live is before.live
     assert now.scoring.recommender.catalogue is before.scoring.recommender.catalogue
     assert len(stage.maker.behaviour.numbers) == len(ITEMS)
@@ -232,10 +235,10 @@ async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: St
 async def test_a_bundle_that_is_refused_changes_nothing_is_told_and_not_tried_again(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    missing, before = ModelPin(name="m", version="99"), stage.serving.now
+    missing, before = ModelPin(name="m", version="99"), stage.slots.current
     stage.swap.pin(missing)
     await stage.outcome("refused")
-    assert stage.serving.now is before
+    assert stage.slots.current is before
     assert "model m 99 is refused, m 1 goes on: scripted: not there" in caplog.text
     await stage.swap.look()
     assert stage.swap.wanted() is None
@@ -253,7 +256,7 @@ async def test_a_model_that_cannot_rank_the_catalogue_is_refused_in_its_warm_up(
     stage.shelf.models[pin_of(broken)] = broken
     stage.swap.pin(pin_of(broken))
     await stage.outcome("refused")
-    assert stage.serving.now.model == pin_of(OLD)
+    assert stage.slots.current.model == pin_of(OLD)
 
 
 @pytest.mark.parametrize("phase", [Phase.LOADING, Phase.ENCODING])
@@ -265,7 +268,7 @@ async def test_a_newer_wish_calls_off_what_is_under_way(stage: Stage, phase: Pha
     stage.swap.pin(pin_of(OLD))
     await stage.outcome("superseded")
     stage.shelf.gate.set()
-    assert (stage.serving.now.model, stage.serving.coming) == (pin_of(OLD), None)
+    assert (stage.slots.current.model, stage.slots.next) == (pin_of(OLD), None)
     stage.swap.pin(pin_of(RANKER))
     await stage.outcome("taken_over")
 
@@ -273,13 +276,13 @@ async def test_a_newer_wish_calls_off_what_is_under_way(stage: Stage, phase: Pha
 async def test_items_that_come_change_and_go_meanwhile_are_in_the_new_catalogue_as_they_are(stage: Stage) -> None:
     stage.swap.pin(pin_of(NEW))
     await stage.is_in(Phase.ENCODING)
-    for servable in stage.serving.servables:
+    for servable in stage.slots.all:
         servable.live.apply(ITEMS[0], None, 0)
     await stage.apply("late", OLD, NEW)
     for item_id in ITEMS[1:]:
         await stage.apply(item_id, OLD, NEW)
     await stage.outcome("taken_over")
-    catalogue = stage.serving.now.scoring.recommender.catalogue
+    catalogue = stage.slots.current.scoring.recommender.catalogue
     held = {item_id for item_id in [*ITEMS, "late"] if stable_key(item_id) in catalogue}
     assert held == {*ITEMS[1:], "late"}
 
@@ -288,10 +291,10 @@ async def test_what_trends_and_the_labels_are_there_when_a_model_takes_over(stag
     stage.popularity = Popularity(Shares.of({stable_key("i3"): 1.0}))
     for item_id in ITEMS:
         await stage.apply(item_id, OLD, NEW)
-    labels = {key: stage.serving.now.live.label(key) for key in stage.serving.now.live._labels}
+    labels = {key: stage.slots.current.live.label(key) for key in stage.slots.current.live._labels}
     stage.swap.pin(pin_of(NEW))
     await stage.outcome("taken_over")
-    now = stage.serving.now
+    now = stage.slots.current
     row = now.scoring.recommender.catalogue.row(stable_key("i3"))
     assert now.scoring.recommender.catalogue.columns.popularity[row] == 1.0
     assert {key: now.live.label(key) for key in labels} == labels
@@ -305,18 +308,18 @@ async def test_a_pin_goes_before_the_folder_and_without_it_the_folder_before_the
     await swap.look()
     assert swap.wanted() is None
     swap.pin(None)
-    await until(lambda: stage.serving.now.model == pin_of(RANKER), "the newest serves", 10)
+    await until(lambda: stage.slots.current.model == pin_of(RANKER), "the newest serves", 10)
     await stage.is_in(Phase.SERVING)
     shelf.newest_one = None
     await swap.look()
-    await until(lambda: stage.serving.now.model == pin_of(OLD), "what the settings name serves", 10)
+    await until(lambda: stage.slots.current.model == pin_of(OLD), "what the settings name serves", 10)
 
 
 async def test_a_model_that_serves_no_longer_leaves_no_memory_behind(stage: Stage) -> None:
-    gone = weakref.ref(stage.serving.now.scoring.recommender.catalogue.columns.vectors)
+    gone = weakref.ref(stage.slots.current.scoring.recommender.catalogue.columns.vectors)
     for item_id in ITEMS:
         await stage.apply(item_id, OLD, NEW)
-    stage.serving.now.scoring.recommender.recommend([Query(short_term=unit_vector("x"), k=3)])
+    stage.slots.current.scoring.recommender.recommend([Query(short_term=unit_vector("x"), k=3)])
     gc.disable()
     try:
         stage.swap.pin(pin_of(NEW))

@@ -20,7 +20,7 @@ from tests.streams.shoppers import DIM, item_of
 
 @pytest.fixture
 def broadcasts() -> Broadcasts:
-    parts: Any = {name: MagicMock() for name in ("serving", "trending", "swap", "learning", "metrics")}
+    parts: Any = {name: MagicMock() for name in ("slots", "trending", "swap", "updates", "metrics")}
     return Broadcasts(settings=load_settings({"partitions": 4}, env_file=None), **parts)
 
 
@@ -33,8 +33,8 @@ def test_behaviour_is_learned_under_its_topic(broadcasts: Broadcasts) -> None:
     session = SessionItems(key=5, at_ms=1, items=(1,))
     broadcasts.apply(record("item-neighbours", b"i1", serde.encode_msgpack(neighbours)))
     broadcasts.apply(record("sessions", b"5", serde.encode_msgpack(session)))
-    learning: Any = broadcasts.learning
-    assert [call.args for call in learning.add.call_args_list] == [
+    updates: Any = broadcasts.updates
+    assert [call.args for call in updates.add.call_args_list] == [
         ("item-neighbours", neighbours),
         ("sessions", session),
     ]

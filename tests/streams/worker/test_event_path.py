@@ -34,12 +34,12 @@ from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
 from streams.profiles.profile import Source
 from streams.scoring import Scoring, scorer_thread
-from streams.serving.servable import Servable, Serving
+from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
-from streams.worker.behaviour_path import BehaviourPath
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
+from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.brokers import ScriptedProducer
 from tests.streams.paths import CHANGELOG, MemoryTable, message, message_of
@@ -125,12 +125,12 @@ class Bench:
         )
         self.path = EventPath(
             settings=settings,
-            serving=Serving(Servable(cast("Bundle", self.script), live, engine(live), self.scoring)),
+            slots=ServableSlots(Servable(cast("Bundle", self.script), live, engine(live), self.scoring)),
             profiles=cast("Any", self.table),
             trending=self.trending,
             delivery=delivery,
             checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
-            behaviour=BehaviourPath(
+            transitions=TransitionPath(
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
             ),
             metrics=self.metrics,
@@ -422,14 +422,14 @@ async def test_an_event_that_is_read_again_gets_the_same_id_and_its_profile_is_l
 async def test_items_and_sessions_are_observed_before_their_events_count_as_answered(bench: Bench) -> None:
     await bench.takes(*messages(views("i1", "i2")))
     await bench.lists(2)
-    await bench.path.behaviour.publish()
+    await bench.path.transitions.publish()
     (session,) = [serde.decode_session(value) for sent in bench.producer.on("sessions") for _, value in sent.messages]
     assert session.items == (stable_key("i1"), stable_key("i2"))
     transitions = [
         each
         for sent in bench.producer.on("item-pairs")
         for _, value in sent.messages
-        for each in serde.decode_approaches(value)
+        for each in serde.decode_transitions(value)
     ]
     assert {(each.item_id, each.offset) for each in transitions} == {("i1", 0), ("i2", 1)}
 

@@ -60,7 +60,9 @@ def test_recent_popularity_outlasts_any_time() -> None:
     assert np.isfinite(recent._weight).all()
 
 
-PAIRS = acts_of((1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 1), (3, 3, 0), (3, 3, 2), (4, 4, 2), (5, 5, 1), (5, 5, 3))
+COOCCURRENCE = acts_of(
+    (1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 1), (3, 3, 0), (3, 3, 2), (4, 4, 2), (5, 5, 1), (5, 5, 3)
+)
 """s = 3, 3, 2, 1; c(0, 1) = 2, c(0, 2) = 1, c(1, 3) = 1."""
 
 
@@ -68,7 +70,7 @@ PAIRS = acts_of((1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 1), (3, 3, 0), (3, 3, 2)
 def test_item_knn_is_the_cosine_of_sessions(monkeypatch: pytest.MonkeyPatch, *, dense: bool) -> None:
     monkeypatch.setattr(item_knn, "DENSE_ITEMS", ITEMS if dense else 0)
     known = ItemKnn(ITEMS)
-    taught(known, PAIRS)
+    taught(known, COOCCURRENCE)
     # Of 0: cos to 1 is 2/3, to 2 is 1/√6 = .41. Of 1: to 3 is 1/√3 = .58.
     assert known.rank(moment([0]), 5).tolist() == [1, 2]
     assert known.rank(moment([0, 1]), 5).tolist() == [3, 2]

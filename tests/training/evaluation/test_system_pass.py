@@ -9,8 +9,8 @@ import pytest
 
 from inference.bundle import Bundle
 from streams.contracts.messages import Interaction, ItemVector
+from streams.factory import profile_rules
 from streams.items.encoded import encode_catalogue
-from streams.parts import profile_rules
 from streams.replay import Replay
 from streams.settings import load_settings
 from tests.training.evaluation.shop import ITEMS, shopping

@@ -70,7 +70,7 @@ def an_hour() -> float:
 
 async def test_messages_are_handed_on_before_the_pause() -> None:
     fetcher = Fetcher(has_messages=True)
-    consuming.mend_fetcher(fetcher, an_hour)
+    consuming.patch_fetcher(fetcher, an_hour)
     asking = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
     assert not asking.done()
@@ -81,7 +81,7 @@ async def test_messages_are_handed_on_before_the_pause() -> None:
 
 async def test_no_pause_follows_an_answer_without_messages() -> None:
     fetcher = Fetcher(has_messages=False)
-    consuming.mend_fetcher(fetcher, an_hour)
+    consuming.patch_fetcher(fetcher, an_hour)
     assert await asyncio.wait_for(fetcher._proc_fetch_request(None, 0, None), 5) is False
     assert not fetcher._fetch_waiters[0].done()
 
@@ -89,7 +89,7 @@ async def test_no_pause_follows_an_answer_without_messages() -> None:
 async def test_the_fetcher_looks_again_once_it_knows_that_a_question_has_ended() -> None:
     in_flight, seen = {0}, list[bool]()
     fetcher = Fetcher(has_messages=False)
-    consuming.mend_fetcher(fetcher, an_hour)
+    consuming.patch_fetcher(fetcher, an_hour)
     question = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     question.add_done_callback(lambda _: in_flight.clear())
     fetcher._wait_consume_future.add_done_callback(lambda _: seen.append(not in_flight))

@@ -16,7 +16,7 @@ from faust.types import Message
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import Approach
+from streams.contracts.messages import ItemTransition
 from streams.kafka.producer import Record, partition_of
 from streams.settings import Settings
 from streams.worker.delivery import Delivered, Delivery
@@ -28,7 +28,7 @@ TOGETHER = 32
 
 
 @dataclass(slots=True, kw_only=True)
-class BehaviourPath:
+class TransitionPath:
     """Publisher of item transitions and of the sessions that changed.
 
     An event is acknowledged after the brokers have its transition and its session. After a crash the event is read and
@@ -43,11 +43,11 @@ class BehaviourPath:
     sessions: RecentSessions
     delivery: Delivery
     acknowledge: Callable[[Sequence[Message]], None]
-    _transitions: dict[int, list[Approach]] = field(default_factory=dict)
+    _transitions: dict[int, list[ItemTransition]] = field(default_factory=dict)
     _answered: list[Message] = field(default_factory=list)
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def observe(self, transitions: Iterable[Approach], sessions: Iterable[SessionItems]) -> None:
+    def observe(self, transitions: Iterable[ItemTransition], sessions: Iterable[SessionItems]) -> None:
         """Collect the transitions and sessions of events, before `answered` is called for these events.
 
         The transitions and sessions of replays are collected too: a crash may have prevented their first publication.

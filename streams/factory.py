@@ -7,7 +7,7 @@ from inference.pipeline import Observer, Recommender, unobserved
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import WORDS, make_sources
-from streams.behaviour.pairs import PairRules
+from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts.messages import ModelRef
 from streams.engine import Engine
 from streams.errors import ConfigurationError
@@ -73,14 +73,14 @@ def trending_counts(settings: Settings) -> Trending:
     return Trending(learning.trending_half_life_hours * 3600e3, learning.trending_lasting_half_life_days * 86_400e3)
 
 
-def behaviour_known(settings: Settings) -> Behaviour:
+def empty_behaviour(settings: Settings) -> Behaviour:
     """Make the shoppers' behaviour that the sources read, still empty."""
-    return Behaviour(half_life_ms=pair_rules(settings).half_life_ms, sessions=settings.learning.sessions_kept)
+    return Behaviour(half_life_ms=cooccurrence_rules(settings).half_life_ms, sessions=settings.learning.sessions_kept)
 
 
-def pair_rules(settings: Settings) -> PairRules:
+def cooccurrence_rules(settings: Settings) -> CooccurrenceRules:
     """Return the rules of co-occurrence, with times in milliseconds."""
-    return PairRules(half_life_ms=settings.learning.pairs_half_life_days * 86_400e3)
+    return CooccurrenceRules(half_life_ms=settings.learning.pairs_half_life_days * 86_400e3)
 
 
 def profile_rules(settings: Settings) -> ProfileRules:

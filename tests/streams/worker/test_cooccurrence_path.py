@@ -15,27 +15,27 @@ from faust.types import TP, Message
 from rocksdict import Cache
 
 from inference.types import ItemNeighbours, stable_key
-from streams.behaviour.pairs import PairRules
+from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts import serde
-from streams.contracts.messages import Approach
+from streams.contracts.messages import ItemTransition
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.state.rocksdb import StoreOptions
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.delivery import Delivery
-from streams.worker.pair_path import PairPath
 from tests.streams.behaviour.items import fold
 from tests.streams.brokers import ScriptedProducer
 from tests.streams.shoppers import NOW_MS
 
-CHANGELOG, PUBLISHED, PAIRS, REFUSED = "shop-pairs-changelog", "item-neighbours", "item-pairs", "dead-letters"
+CHANGELOG, PUBLISHED, COOCCURRENCE, REFUSED = "shop-pairs-changelog", "item-neighbours", "item-pairs", "dead-letters"
 FULL = 4
-RULES = PairRules()
+RULES = CooccurrenceRules()
 
 
-def approach(number: int, item_id: str = "boots") -> Approach:
-    return Approach(
+def item_transition(number: int, item_id: str = "boots") -> ItemTransition:
+    return ItemTransition(
         item_id=item_id,
         at_ms=NOW_MS + number,
         weight=1.0,
@@ -49,10 +49,12 @@ def approach(number: int, item_id: str = "boots") -> Approach:
 
 
 def message(offset: int, *items: str, value: bytes | None = None, partition: int = 0) -> Message:
-    """Make a message with an approach to each of the items, else to one."""
-    value = serde.encode_msgpack([approach(offset, item) for item in items or ["boots"]]) if value is None else value
+    """Make a message with a transition to each of the items, else to one."""
+    value = (
+        serde.encode_msgpack([item_transition(offset, item) for item in items or ["boots"]]) if value is None else value
+    )
     return Message(
-        PAIRS,
+        COOCCURRENCE,
         partition,
         offset,
         timestamp=0.0,
@@ -61,7 +63,7 @@ def message(offset: int, *items: str, value: bytes | None = None, partition: int
         key=None,
         value=value,
         checksum=None,
-        tp=TP(PAIRS, partition),
+        tp=TP(COOCCURRENCE, partition),
     )
 
 
@@ -77,7 +79,7 @@ class Bench:
         producer = cast("BatchProducer", self.producer)
         options = StoreOptions(directory / "pairs", Cache(1 << 20), 1 << 20)
         self.table = StateTable(app, name="pairs", partitions=2, options=options, producer=producer)
-        self.path = PairPath(
+        self.path = CooccurrencePath(
             table=self.table,
             rules=RULES,
             delivery=Delivery(producer, self.metrics, REFUSED),
@@ -103,7 +105,7 @@ class Bench:
 
     def counted(self, outcome: str) -> float:
         value = self.metrics.registry.get_sample_value
-        return value("intentstream_events_total", {"topic": PAIRS, "outcome": outcome}) or 0
+        return value("intentstream_events_total", {"topic": COOCCURRENCE, "outcome": outcome}) or 0
 
 
 @pytest.fixture
@@ -130,7 +132,7 @@ async def test_a_message_is_acknowledged_when_changelog_and_broadcast_are_with_t
         await idle()
     assert bench.acknowledged == [(0, 0)]
     await publishing
-    assert changelog.messages == [(b"boots", fold(None, approach(0), RULES))]
+    assert changelog.messages == [(b"boots", fold(None, item_transition(0), RULES))]
     assert bench.published[0].key == stable_key("boots")
     assert bench.published[0].before == {1: 1.0}
 
@@ -167,7 +169,7 @@ async def test_a_message_changes_every_item_that_it_names(bench: Bench) -> None:
 async def test_what_its_state_holds_already_is_published_again(bench: Bench) -> None:
     # As after a crash between the write to the store and the deliveries.
     bench.producer.prompt = True
-    bench.table.put_many(0, [(b"boots", fold(None, approach(0), RULES))])
+    bench.table.put_many(0, [(b"boots", fold(None, item_transition(0), RULES))])
     await bench.process(message(0))
     await bench.path.publish()
     assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
@@ -255,9 +257,9 @@ async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(be
     [
         b"\xc1",
         b"",
-        serde.encode_msgpack([approach(1, "")]),
-        serde.encode_msgpack([approach(0), msgspec.structs.replace(approach(1), before={-1: 1.0})]),
-        serde.encode_msgpack([msgspec.structs.replace(approach(1), at_ms=2**63)]),
+        serde.encode_msgpack([item_transition(1, "")]),
+        serde.encode_msgpack([item_transition(0), msgspec.structs.replace(item_transition(1), before={-1: 1.0})]),
+        serde.encode_msgpack([msgspec.structs.replace(item_transition(1), at_ms=2**63)]),
     ],
 )
 async def test_what_is_no_approach_is_refused_in_its_turn(bench: Bench, value: bytes) -> None:
@@ -290,7 +292,12 @@ async def test_numbers_at_their_bounds_are_counted(bench: Bench) -> None:
     bench.producer.prompt = True
     extremes = [
         msgspec.structs.replace(
-            approach(offset), at_ms=at_ms, weight=weight, before={0: 1e6, 2**64 - 1: 0.0}, query="", timestamp_ms=-at_ms
+            item_transition(offset),
+            at_ms=at_ms,
+            weight=weight,
+            before={0: 1e6, 2**64 - 1: 0.0},
+            query="",
+            timestamp_ms=-at_ms,
         )
         for offset, (at_ms, weight) in enumerate([(-(2**61), 1e6), (2**61, 0.0), (0, 1e-300), (2**61, 1e6)])
     ]

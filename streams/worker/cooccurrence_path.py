@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from faust.types import Message
 
 from inference.types import stable_key
-from streams.behaviour.pairs import Folded, PairRules, encode_neighbours, fold_all
+from streams.behaviour.cooccurrence import CooccurrenceRules, Folded, encode_neighbours, fold_all
 from streams.contracts import serde
-from streams.contracts.messages import Approach
-from streams.errors import InvalidEvent, PairsCodecError
+from streams.contracts.messages import ItemTransition
+from streams.errors import CooccurrenceCodecError, InvalidEvent
 from streams.metrics import OK, REPLAYED, Metrics
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
@@ -26,7 +26,7 @@ FOLDED_AT_ONCE, PUBLISHED_AT_ONCE = 32, 32
 
 
 @dataclass(slots=True, kw_only=True)
-class PairPath:
+class CooccurrencePath:
     """Path of `item-pairs`: folds transitions into co-occurrence states, and publishes changed items once an interval.
 
     RocksDB holds a folded transition at once. The changelog and `item-neighbours` get an item's newest state when it is
@@ -41,7 +41,7 @@ class PairPath:
     """
 
     table: StateTable
-    rules: PairRules
+    rules: CooccurrenceRules
     checkpoint: Checkpoint[Message]
     delivery: Delivery
     metrics: Metrics
@@ -62,11 +62,11 @@ class PairPath:
 
     async def process(self, batch: Batch[Message]) -> None:
         """Fold the messages of a batch into the states of their items."""
-        transitions: list[tuple[Message, Approach]] = []
+        transitions: list[tuple[Message, ItemTransition]] = []
         readable: list[Message] = []
         for message in batch.messages:
             try:
-                transitions += [(message, each) for each in serde.decode_approaches(message.value)]
+                transitions += [(message, each) for each in serde.decode_transitions(message.value)]
             except InvalidEvent as refusal:
                 self._refused.append(await self.delivery.refuse(message, refusal))
             else:
@@ -103,7 +103,7 @@ class PairPath:
         finally:
             self._hurried = False
 
-    def _fold(self, transitions: Sequence[tuple[Message, Approach]]) -> set[int]:
+    def _fold(self, transitions: Sequence[tuple[Message, ItemTransition]]) -> set[int]:
         """Fold transitions into their items' states. Return the `id`s of the messages that held anything new."""
         counted: set[int] = set()
         for partition, of_partition in _by_partition(transitions).items():
@@ -125,11 +125,13 @@ class PairPath:
             self._changed.setdefault(partition, {}).update(states)
         return counted
 
-    def _folded(self, stored: Sequence[bytes | None], places: Sequence[int], transitions: Sequence[Approach]) -> Folded:
+    def _folded(
+        self, stored: Sequence[bytes | None], places: Sequence[int], transitions: Sequence[ItemTransition]
+    ) -> Folded:
         """Fold transitions into items' stored states. `places` hold, for each, the place of its item in `stored`."""
         try:
             return fold_all(stored, places, transitions, self.rules)
-        except PairsCodecError:
+        except CooccurrenceCodecError:
             # Replace only the unreadable states, and fold again.
             return fold_all([self._readable(state) for state in stored], places, transitions, self.rules)
 
@@ -137,7 +139,7 @@ class PairPath:
         """Return a state, or None if it is unreadable: the item is then learned again, and no shopper waits."""
         try:
             fold_all([state], [], [], self.rules)
-        except PairsCodecError as error:
+        except CooccurrenceCodecError as error:
             log.error("an item's co-occurrence is learned again, its state is unreadable: %s", error)  # noqa: TRY400
             self.metrics.learned_anew.inc()
             return None
@@ -170,15 +172,17 @@ class PairPath:
             self._publish_if_due()
 
 
-def _by_partition(transitions: Iterable[tuple[Message, Approach]]) -> dict[int, list[tuple[Message, Approach]]]:
-    found: dict[int, list[tuple[Message, Approach]]] = {}
+def _by_partition(
+    transitions: Iterable[tuple[Message, ItemTransition]],
+) -> dict[int, list[tuple[Message, ItemTransition]]]:
+    found: dict[int, list[tuple[Message, ItemTransition]]] = {}
     for message, transition in transitions:
         found.setdefault(message.partition, []).append((message, transition))
     return found
 
 
 def published(states: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the records to publish for items, given their ids and states. Raises PairsCodecError."""
+    """Return the records to publish for items, given their ids and states. Raises CooccurrenceCodecError."""
     ids = [key for key, _ in states]
     messages = encode_neighbours([stable_key(key.decode()) for key in ids], [state for _, state in states])
     return list(zip(ids, messages, strict=True))

@@ -13,12 +13,12 @@ from aiokafka.partitioner import DefaultPartitioner
 from inference.types import SessionItems
 from streams.behaviour.sessions import RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import Approach
+from streams.contracts.messages import ItemTransition
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.settings import load_settings
-from streams.worker.behaviour_path import TOGETHER, BehaviourPath
 from streams.worker.delivery import Delivery
+from streams.worker.transition_path import TOGETHER, TransitionPath
 from tests.streams.brokers import ScriptedProducer
 
 
@@ -37,7 +37,7 @@ class Bench:
         self.producer = ScriptedProducer()
         self.acknowledged: list[int] = []
         self.sessions = RecentSessions()
-        self.path = BehaviourPath(
+        self.path = TransitionPath(
             settings=load_settings({"partitions": 2}, env_file=None),
             sessions=self.sessions,
             delivery=Delivery(cast("BatchProducer", self.producer), Metrics(), "dead-letters"),
@@ -65,8 +65,8 @@ async def test_events_wait_for_their_sessions_and_keep_their_order() -> None:
     assert len(bench.producer.deliveries) == 1
 
 
-def transition(item_id: str, offset: int) -> Approach:
-    return Approach(
+def transition(item_id: str, offset: int) -> ItemTransition:
+    return ItemTransition(
         item_id=item_id,
         at_ms=1,
         weight=1.0,
@@ -81,9 +81,9 @@ def transition(item_id: str, offset: int) -> Approach:
 
 
 def published(bench: Bench) -> list[tuple[int, list[tuple[str, int]]]]:
-    """Return each message's partition, and the item and offset of its approaches."""
+    """Return each message's partition, and the item and offset of its transitions."""
     return [
-        (delivery.partition, [(each.item_id, each.offset) for each in serde.decode_approaches(value)])
+        (delivery.partition, [(each.item_id, each.offset) for each in serde.decode_transitions(value)])
         for delivery in bench.producer.on("item-pairs")
         for _, value in delivery.messages
     ]
@@ -96,11 +96,11 @@ async def test_transitions_to_the_items_of_a_partition_go_together_and_in_their_
     bench.producer.prompt = True
     await bench.path.publish()
     messages = published(bench)
-    assert max(len(approaches) for _, approaches in messages) == TOGETHER
+    assert max(len(transitions) for _, transitions in messages) == TOGETHER
     for item in ("i0", "i1", "i2"):
-        partitions = {partition for partition, approaches in messages if item in dict(approaches)}
+        partitions = {partition for partition, transitions in messages if item in dict(transitions)}
         assert partitions == {DefaultPartitioner()(item.encode(), [0, 1], [0, 1])}
-        offsets = [offset for _, approaches in messages for name, offset in approaches if name == item]
+        offsets = [offset for _, transitions in messages for name, offset in transitions if name == item]
         assert offsets == list(range(int(item[1]), 2 * TOGETHER, 3))
 
 
@@ -135,7 +135,7 @@ async def test_what_is_observed_while_publishing_is_published_the_next_time() ->
     assert bench.acknowledged == []
     bench.producer.prompt = True
     await bench.path.publish()
-    assert [approaches for _, approaches in published(bench)] == [[("i1", 0)], [("i2", 1)]]
+    assert [transitions for _, transitions in published(bench)] == [[("i1", 0)], [("i2", 1)]]
     assert bench.acknowledged == [1]
 
 

@@ -23,8 +23,8 @@ from inference.types import ItemNeighbours, Query, SessionItems, stable_key
 from streams.contracts import serde
 from streams.errors import InvalidEvent
 from streams.metrics import Metrics
-from streams.serving.servable import Serving
-from streams.worker.learning import LEARNED_AT_ONCE, Learning
+from streams.serving.servable import ServableSlots
+from streams.worker.behaviour_updates import LEARNED_AT_ONCE, BehaviourUpdates
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
 
@@ -38,10 +38,10 @@ class Bench:
         servables = [SimpleNamespace(scoring=SimpleNamespace(recommender=SimpleNamespace(catalogue=each)))
                      for each in self.catalogues]  # fmt: skip
         self.behaviour = Behaviour()
-        self.learning = Learning(
+        self.updates = BehaviourUpdates(
             behaviour=cast("Behaviour", self),
             seen=set(),
-            serving=cast("Serving", SimpleNamespace(servables=servables)),
+            slots=cast("ServableSlots", SimpleNamespace(all=servables)),
             thread=thread,
             metrics=self.metrics,
         )
@@ -52,7 +52,7 @@ class Bench:
 
     def apply(self, topic: str, value: bytes) -> None:
         decode = serde.decode_session if topic == "sessions" else serde.decode_neighbours
-        self.learning.add(topic, decode(value))
+        self.updates.add(topic, decode(value))
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ async def test_records_are_learned_in_the_scorers_thread_and_every_catalogue_is_
     for number in range(3 * LEARNED_AT_ONCE):
         bench.apply("item-neighbours", neighbours(f"other-{number}"))
     bench.apply("sessions", serde.encode_msgpack(SessionItems(key=5, at_ms=1, items=(stable_key("i0"), 7))))
-    await bench.learning.flush()
+    await bench.updates.flush()
     assert len(bench.behaviour.transitions) == 3 * LEARNED_AT_ONCE
     assert len(bench.behaviour.sessions) == 1
     assert {name.rpartition("_")[0] for name in bench.threads} == {"scorer"}
-    assert stable_key("i0") in bench.learning.seen
+    assert stable_key("i0") in bench.updates.seen
     for catalogue in bench.catalogues:
         seen = {key: bool(catalogue.columns.seen[catalogue.row(stable_key(key))]) for key in ("i0", "i1")}
         assert seen == {"i0": True, "i1": False}
@@ -89,8 +89,8 @@ async def test_what_is_no_record_is_refused_and_the_rest_is_learned(bench: Bench
     with pytest.raises(InvalidEvent):
         bench.apply("sessions", b"\xc1")
     bench.apply("item-neighbours", neighbours("i0"))
-    await bench.learning.flush()
-    await bench.learning.flush()
+    await bench.updates.flush()
+    await bench.updates.flush()
     assert len(bench.behaviour.transitions) == 1
 
 

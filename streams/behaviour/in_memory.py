@@ -6,38 +6,38 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.behaviour.pairs import PairRules, fold_all, neighbours_of_all
+from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all, neighbours_of_all
 from streams.behaviour.sessions import RecentSessions
-from streams.contracts.messages import Approach
+from streams.contracts.messages import ItemTransition
 from streams.profiles.profile import id_key
 
 AT_ONCE = 64
 """Items whose states are unpacked together."""
 
 
-class Learner(Protocol):
+class LearnsRecords(Protocol):
     """Interface of the behaviour that learns from published records."""
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> None:
         """Learn records. Each replaces the older record with its key."""
 
 
-class Learned:
+class InMemoryBehaviour:
     """Co-occurrence states of all items by stable key, and the changes since the last `take_changed`."""
 
-    def __init__(self, rules: PairRules, sessions: RecentSessions) -> None:
+    def __init__(self, rules: CooccurrenceRules, sessions: RecentSessions) -> None:
         self.pairs: dict[int, bytes] = {}
         self._rules = rules
         self._sessions = sessions
         self._changed: dict[int, None] = {}
 
-    def observe(self, approaches: Sequence[Approach], sessions: Iterable[SessionItems]) -> None:
+    def observe(self, transitions: Sequence[ItemTransition], sessions: Iterable[SessionItems]) -> None:
         """Fold item transitions, in order, and note the sessions."""
-        if approaches:
-            items = [id_key(approach.item_id) for approach in approaches]
+        if transitions:
+            items = [id_key(transition.item_id) for transition in transitions]
             places = {item: place for place, item in enumerate(dict.fromkeys(items))}
             stored = [self.pairs.get(item) for item in places]
-            folded = fold_all(stored, [places[item] for item in items], approaches, self._rules)
+            folded = fold_all(stored, [places[item] for item in items], transitions, self._rules)
             for item, before, state in zip(places, stored, folded.states, strict=True):
                 if state is not before:
                     self.pairs[item] = state

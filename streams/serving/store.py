@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError, InferenceError
 from streams.contracts.messages import ModelPin
-from streams.parts import load_model
-from streams.serving.folders import ModelFolders, home_at
+from streams.factory import load_model
+from streams.serving.folders import ModelFolders, configured_at
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class BundleStore(ModelFolders):
     @classmethod
     def of(cls, settings: Settings) -> BundleStore:
         """Return the bundles that the settings name."""
-        return cls(settings.model.directory, home_at(settings.model.path), settings=settings)
+        return cls(settings.model.directory, configured_at(settings.model.path), settings=settings)
 
     def load(self, model: ModelPin) -> Bundle:
         """Load and verify a bundle. Raises BundleError, ProviderError."""
@@ -44,7 +44,7 @@ class BundleStore(ModelFolders):
         if pinned is None and self.settings.model.watch_seconds:
             wished.append(self.newest())
         for model in wished:
-            if model is not None and (self.home is None or model != self.home.model):
+            if model is not None and (self.configured is None or model != self.configured.model):
                 try:
                     return self.load(model)
                 except (InferenceError, OSError) as error:

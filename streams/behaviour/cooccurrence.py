@@ -42,15 +42,15 @@ from inference.kernels.cooccurrence_state import (
     VERSION,
 )
 from inference.types import ItemNeighbours, stable_key
-from streams.contracts.messages import Approach
-from streams.errors import PairsCodecError
+from streams.contracts.messages import ItemTransition
+from streams.errors import CooccurrenceCodecError
 
 __all__ = [
     "BEFORE",
     "POSITIONS",
     "QUERIES",
     "VERSION",
-    "PairRules",
+    "CooccurrenceRules",
     "encode_neighbours",
     "fold_all",
     "neighbours_of_all",
@@ -63,7 +63,7 @@ WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
-class PairRules:
+class CooccurrenceRules:
     """Half-life of the weights, in milliseconds of event time."""
 
     half_life_ms: float = 60 * 86_400e3
@@ -105,18 +105,21 @@ _neighbours = msgspec.msgpack.Decoder(ItemNeighbours)
 
 
 def fold_all(
-    states: Sequence[bytes | None], places: Sequence[int], approaches: Sequence[Approach], rules: PairRules
+    states: Sequence[bytes | None],
+    places: Sequence[int],
+    transitions: Sequence[ItemTransition],
+    rules: CooccurrenceRules,
 ) -> Folded:
     """Fold transitions into the states of their items.
 
     Args:
         states: state of each item, None for a new item.
         places: for each transition, the place of its item in `states`.
-        approaches: the transitions, those of one item in their order.
+        transitions: the transitions, those of one item in their order.
         rules: the half-life. If it changed, the weights in a state decay by the old one up to now.
 
     Raises:
-        PairsCodecError: a state is unreadable.
+        CooccurrenceCodecError: a state is unreadable.
     """
     words, starts = _joined(states)
     # Sort the transitions by item. A stable sort keeps those of one item in their order. `ends` holds the end of each
@@ -124,12 +127,12 @@ def fold_all(
     items = np.array(places, dtype=np.int64)
     order = np.argsort(items, kind="stable")
     ends = np.cumsum(np.bincount(items, minlength=len(states)))
-    transitions, before, weights, texts = _arrays(approaches)
+    records, before, weights, texts = _arrays(transitions)
     folded = np.empty((len(states), MOST_WORDS), dtype=np.uint64)
     lengths = np.zeros(len(states), dtype=np.int64)
-    counted = np.zeros(len(approaches), dtype=np.uint8)
+    counted = np.zeros(len(transitions), dtype=np.uint8)
     unreadable = kernels.fold(
-        words, starts, transitions, order, ends, before, weights, texts, rules.half_life_ms,
+        words, starts, records, order, ends, before, weights, texts, rules.half_life_ms,
         np.empty(1, dtype=ITEM), folded, lengths, counted,
     )  # fmt: skip
     if unreadable >= 0:
@@ -144,7 +147,7 @@ def fold_all(
 def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[bytes]:
     """Return the messages to publish for items with these stable keys, decayed to their newest transitions.
 
-    Heaviest first, ties by stable key. Raises PairsCodecError.
+    Heaviest first, ties by stable key. Raises CooccurrenceCodecError.
     """
     words, starts = _joined(states)
     messages = np.empty((len(states), MOST_BYTES), dtype=np.uint8)
@@ -158,11 +161,13 @@ def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[byte
 
 
 def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[ItemNeighbours]:
-    """Return the decoded messages of `encode_neighbours`. Raises PairsCodecError."""
+    """Return the decoded messages of `encode_neighbours`. Raises CooccurrenceCodecError."""
     try:
         return [_neighbours.decode(message) for message in encode_neighbours(keys, states)]
     except msgspec.DecodeError as error:
-        raise PairsCodecError(f"stored pairs: required searches in UTF-8, got other bytes ({error})") from error
+        raise CooccurrenceCodecError(
+            f"stored co-occurrence: required searches in UTF-8, got other bytes ({error})"
+        ) from error
 
 
 def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
@@ -177,20 +182,22 @@ def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt
     return np.frombuffer(bytearray().join(current), dtype=np.uint64), starts
 
 
-def _unreadable(state: bytes | None) -> PairsCodecError:
+def _unreadable(state: bytes | None) -> CooccurrenceCodecError:
     came = b"" if state is None else state
-    return PairsCodecError(f"stored pairs: required version 1 to {VERSION}, got {len(came)} bytes: {came[:8].hex()}…")
+    return CooccurrenceCodecError(
+        f"stored co-occurrence: required version 1 to {VERSION}, got {len(came)} bytes: {came[:8].hex()}…"
+    )
 
 
 def _arrays(
-    approaches: Sequence[Approach],
+    transitions: Sequence[ItemTransition],
 ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
     """Return transitions as records, the items before them, these items' weights, and the texts of their searches."""
     before: list[int] = []
     weights: list[float] = []
     texts = bytearray()
     rows = []
-    for each in approaches:
+    for each in transitions:
         before += each.before.keys()
         weights += each.before.values()
         query = 0
@@ -225,13 +232,17 @@ def _from_version_1(stored: bytes) -> bytes:
     try:
         item = _decoder.decode(stored)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise PairsCodecError(f"stored pairs: required version 1, got {len(stored)} other bytes ({error})") from error
+        raise CooccurrenceCodecError(
+            f"stored co-occurrence: required version 1, got {len(stored)} other bytes ({error})"
+        ) from error
     if item.version != 1 or not item.half_life_ms > 0:
-        raise PairsCodecError("stored pairs: required version 1 and a half-life above 0, got others")
+        raise CooccurrenceCodecError("stored co-occurrence: required version 1 and a half-life above 0, got others")
     texts = {query: query.encode("utf-8", "replace") for query in item.queries}
     is_sound = len(item.before) <= BEFORE and len(item.queries) <= QUERIES and len(item.positions) <= POSITIONS
     if not is_sound or any(len(text) > REMEMBERED_BYTES for text in texts.values()):
-        raise PairsCodecError("stored pairs: required version 1 within the limits of the newest version, got more")
+        raise CooccurrenceCodecError(
+            "stored co-occurrence: required version 1 within the limits of the newest version, got more"
+        )
     sizes = len(item.before), len(item.queries), len(item.positions)
     positions = item.positions.values()
     try:
@@ -250,7 +261,9 @@ def _from_version_1(stored: bytes) -> bytes:
             ),
         ]
     except struct.error as error:
-        raise PairsCodecError(f"stored pairs: required numbers of 64 bits, got larger ones ({error})") from error
+        raise CooccurrenceCodecError(
+            f"stored co-occurrence: required numbers of 64 bits, got larger ones ({error})"
+        ) from error
     text = b"".join(texts.values())
     return b"".join([*words, text.ljust(_whole(len(text)), b"\0")])
 

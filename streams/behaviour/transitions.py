@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
-from streams.contracts.messages import Approach, ItemInteraction
+from streams.contracts.messages import ItemInteraction, ItemTransition
 from streams.profiles.profile import Source, bounded_ms
 
 
@@ -38,14 +38,14 @@ class ActionContext(NamedTuple):
     session_started_ms: int
 
 
-def approach(action: ItemInteraction, source: Source, context: ActionContext) -> Approach:
+def item_transition(action: ItemInteraction, source: Source, context: ActionContext) -> ItemTransition:
     """Return the item transition of an action.
 
     The weight of an earlier item of the session is the action's weight divided by the steps back to it: 1, 1/2, 1/3, …
     Sequential rules are weighted alike by Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6.
     """
     weight = context.weight
-    return Approach(
+    return ItemTransition(
         item_id=action.item_id,
         at_ms=context.at_ms,
         weight=weight,

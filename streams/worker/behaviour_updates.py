@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inference.retrieval.behaviour import Behaviour
 from inference.types import ItemNeighbours, SessionItems
 from streams.metrics import Metrics
-from streams.serving.servable import Serving
+from streams.serving.servable import ServableSlots
 
 LEARNED_AT_ONCE = 32
 """Records between two batches of events: about a millisecond of work."""
@@ -19,19 +19,19 @@ Record = ItemNeighbours | SessionItems
 
 
 @dataclass(slots=True, kw_only=True)
-class Learning:
+class BehaviourUpdates:
     """Collector of the records that the behaviour sources read.
 
     Attributes:
         behaviour: the learned behaviour. Only `thread` may use it.
         seen: stable keys of the items with any action. Only the event loop may use it.
-        serving: the servables whose catalogues mark these items as seen.
+        slots: the servables whose catalogues mark these items as seen.
         thread: the scorer's thread.
     """
 
     behaviour: Behaviour
     seen: set[int]
-    serving: Serving
+    slots: ServableSlots
     thread: Executor
     metrics: Metrics
     _waiting: list[tuple[str, Record]] = field(default_factory=list)
@@ -56,5 +56,5 @@ class Learning:
             return
         # A catalogue that is created later starts with `seen`. The existing ones are updated here.
         self.seen |= fresh
-        for servable in self.serving.servables:
+        for servable in self.slots.all:
             await loop.run_in_executor(self.thread, servable.scoring.recommender.catalogue.mark_seen, fresh)

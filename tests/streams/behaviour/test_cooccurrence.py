@@ -8,31 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.types import stable_key
-from streams.behaviour.pairs import (
+from streams.behaviour.cooccurrence import (
     BEFORE,
     POSITIONS,
     QUERIES,
     VERSION,
-    PairRules,
+    CooccurrenceRules,
     encode_neighbours,
     fold_all,
     neighbours_of_all,
 )
 from streams.contracts import serde
-from streams.contracts.messages import Approach
-from streams.errors import PairsCodecError
+from streams.contracts.messages import ItemTransition
+from streams.errors import CooccurrenceCodecError
 from tests.streams.behaviour.items import fold, neighbours
 from tests.streams.shoppers import NOW_MS
 
 pytestmark = pytest.mark.kernel
 
 DAY = 86_400_000
-RULES = PairRules()
+RULES = CooccurrenceRules()
 YEAR = 365 * DAY
 ITEM = 7
 
 
-def approach(
+def item_transition(
     offset: int = 0,
     at_ms: int = NOW_MS,
     weight: float = 1.0,
@@ -41,8 +41,8 @@ def approach(
     shopper: int = 0,
     partition: int = 0,
     timestamp_ms: int = NOW_MS,
-) -> Approach:
-    return Approach(
+) -> ItemTransition:
+    return ItemTransition(
         item_id="boots",
         at_ms=at_ms,
         weight=weight,
@@ -56,20 +56,20 @@ def approach(
     )
 
 
-def fold_in_turn(approaches: list[Approach], rules: PairRules = RULES) -> bytes:
-    """Fold approaches as they lie in one partition, one after the other."""
+def fold_in_turn(transitions: list[ItemTransition], rules: CooccurrenceRules = RULES) -> bytes:
+    """Fold transitions as they lie in one partition, one after the other."""
     state = None
-    for offset, each in enumerate(approaches):
+    for offset, each in enumerate(transitions):
         state = fold(state, msgspec.structs.replace(each, offset=offset), rules)
     assert state is not None
     return state
 
 
-def histories(width_ms: int) -> st.SearchStrategy[list[Approach]]:
+def histories(width_ms: int) -> st.SearchStrategy[list[ItemTransition]]:
     """Approaches of three shoppers to one item, within `width_ms` before now, that nothing needs to be forgotten of."""
     return st.lists(
         st.builds(
-            approach,
+            item_transition,
             at_ms=st.integers(NOW_MS - width_ms, NOW_MS),
             weight=st.sampled_from([1.0, 2.0, 3.0]),
             before=st.dictionaries(st.integers(1, BEFORE), st.sampled_from([0.1, 0.5, 3.0]), max_size=10),
@@ -106,35 +106,36 @@ def test_approaches_in_any_order_are_the_decayed_sum(width_ms: int, data: st.Dat
 
 
 @given(histories(DAY), st.data())
-def test_a_replayed_approach_gives_back_the_same_bytes(history: list[Approach], data: st.DataObject) -> None:
+def test_a_replayed_approach_gives_back_the_same_bytes(history: list[ItemTransition], data: st.DataObject) -> None:
     state = fold_in_turn(history)
     offset = data.draw(st.integers(0, len(history) - 1))
     assert fold(state, msgspec.structs.replace(history[offset], offset=offset), RULES) is state
 
 
 def test_a_topic_made_anew_swallows_nothing_and_partitions_count_apart() -> None:
-    state = fold(None, approach(9, timestamp_ms=NOW_MS), RULES)
-    assert fold(state, approach(0, timestamp_ms=NOW_MS), RULES) is state
-    anew = fold(state, approach(0, timestamp_ms=NOW_MS + 1), RULES)
+    state = fold(None, item_transition(9, timestamp_ms=NOW_MS), RULES)
+    assert fold(state, item_transition(0, timestamp_ms=NOW_MS), RULES) is state
+    anew = fold(state, item_transition(0, timestamp_ms=NOW_MS + 1), RULES)
     assert neighbours(ITEM, anew).mass == 2
-    elsewhere = fold(anew, approach(0, partition=1), RULES)
+    elsewhere = fold(anew, item_transition(0, partition=1), RULES)
     assert neighbours(ITEM, elsewhere).mass == 3
-    assert fold(elsewhere, approach(0, timestamp_ms=NOW_MS + 1), RULES) is elsewhere
+    assert fold(elsewhere, item_transition(0, timestamp_ms=NOW_MS + 1), RULES) is elsewhere
 
 
 def test_the_partition_that_was_silent_longest_is_forgotten_first() -> None:
     state = None
     for partition in range(POSITIONS + 1):
-        state = fold(state, approach(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES)
+        state = fold(state, item_transition(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES)
     for partition in range(1, POSITIONS + 1):
-        assert fold(state, approach(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES) is state
-    assert fold(state, approach(5, partition=0), RULES) != state
+        assert fold(state, item_transition(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES) is state
+    assert fold(state, item_transition(5, partition=0), RULES) != state
 
 
 def test_a_late_approach_weighs_what_it_should() -> None:
     half_life = round(RULES.half_life_ms)
     told = neighbours(
-        ITEM, fold_in_turn([approach(before={1: 1.0}), approach(at_ms=NOW_MS - half_life, before={2: 1.0})])
+        ITEM,
+        fold_in_turn([item_transition(before={1: 1.0}), item_transition(at_ms=NOW_MS - half_life, before={2: 1.0})]),
     )
     assert told.before == pytest.approx({1: 1.0, 2: 0.5})
     assert told.mass == pytest.approx(1.5)
@@ -144,7 +145,9 @@ def test_a_late_approach_weighs_what_it_should() -> None:
 def test_times_far_apart_neither_overflow_nor_freeze(far_ms: int) -> None:
     told = neighbours(
         ITEM,
-        fold_in_turn([approach(at_ms=at_ms, before={number: 1.0}) for number, at_ms in enumerate((NOW_MS, far_ms, 1))]),
+        fold_in_turn(
+            [item_transition(at_ms=at_ms, before={number: 1.0}) for number, at_ms in enumerate((NOW_MS, far_ms, 1))]
+        ),
     )
     newest = 0 if far_ms < NOW_MS else 1
     assert told.before[newest] == pytest.approx(1.0)
@@ -153,12 +156,14 @@ def test_times_far_apart_neither_overflow_nor_freeze(far_ms: int) -> None:
 
 
 def test_another_half_life_counts_from_now_on() -> None:
-    state = fold(None, approach(0, before={1: 1.0}), RULES)
+    state = fold(None, item_transition(0, before={1: 1.0}), RULES)
     then = NOW_MS + round(RULES.half_life_ms)
-    state = fold(state, approach(1, then, before={2: 1.0}), PairRules(RULES.half_life_ms / 2))
+    state = fold(state, item_transition(1, then, before={2: 1.0}), CooccurrenceRules(RULES.half_life_ms / 2))
     assert neighbours(ITEM, state).before == pytest.approx({1: 0.5, 2: 1.0})
     state = fold(
-        state, approach(2, then + round(RULES.half_life_ms), before={3: 1.0}), PairRules(RULES.half_life_ms / 2)
+        state,
+        item_transition(2, then + round(RULES.half_life_ms), before={3: 1.0}),
+        CooccurrenceRules(RULES.half_life_ms / 2),
     )
     assert neighbours(ITEM, state).before == pytest.approx({1: 0.125, 2: 0.25, 3: 1.0})
 
@@ -166,7 +171,7 @@ def test_another_half_life_counts_from_now_on() -> None:
 def test_the_heaviest_stay_and_the_lightest_make_room() -> None:
     favourites = dict.fromkeys(range(10), 3.0)
     history = [
-        approach(before={**favourites, 1000 + 3 * number: 1.0, 1001 + 3 * number: 0.5, 1002 + 3 * number: 0.2})
+        item_transition(before={**favourites, 1000 + 3 * number: 1.0, 1001 + 3 * number: 0.5, 1002 + 3 * number: 0.2})
         for number in range(200)
     ]
     told = neighbours(ITEM, fold_in_turn(history))
@@ -177,16 +182,18 @@ def test_the_heaviest_stay_and_the_lightest_make_room() -> None:
 
 
 def test_a_search_is_told_once_two_shoppers_came_by_it() -> None:
-    private = fold_in_turn([approach(query="my own name", shopper=1, weight=3.0) for _ in range(9)])
+    private = fold_in_turn([item_transition(query="my own name", shopper=1, weight=3.0) for _ in range(9)])
     assert neighbours(ITEM, private).queries == {}
-    shared = fold_in_turn([approach(query="boots", shopper=shopper) for shopper in (1, 1, 2, 1)])
+    shared = fold_in_turn([item_transition(query="boots", shopper=shopper) for shopper in (1, 1, 2, 1)])
     assert neighbours(ITEM, shared).queries == {"boots": 4.0}
 
 
 def test_a_search_that_was_forgotten_is_private_again() -> None:
-    history = [approach(query="boots", shopper=shopper) for shopper in (1, 2)]
-    history += [approach(query=f"query {number}", shopper=number % 2, weight=9.0) for number in range(4 * QUERIES)]
-    history += [approach(query="boots", shopper=1, weight=99.0)]
+    history = [item_transition(query="boots", shopper=shopper) for shopper in (1, 2)]
+    history += [
+        item_transition(query=f"query {number}", shopper=number % 2, weight=9.0) for number in range(4 * QUERIES)
+    ]
+    history += [item_transition(query="boots", shopper=1, weight=99.0)]
     assert neighbours(ITEM, fold_in_turn(history)).queries == {}
 
 
@@ -196,7 +203,7 @@ def test_the_largest_item_takes_at_most_4200_bytes(letter: str) -> None:
     for number in range(1000):
         before = {2**64 - 1 - (number * 10 + place): 1.0 for place in range(10)}
         partition, at_ms = number % 100, NOW_MS + number
-        each = approach(2**62 + number, at_ms, 1.0, before, f"{number}{letter * 300}", number, partition, at_ms)
+        each = item_transition(2**62 + number, at_ms, 1.0, before, f"{number}{letter * 300}", number, partition, at_ms)
         state = fold(state, each, RULES)
     assert state is not None
     assert len(state) <= 4200
@@ -217,7 +224,7 @@ def with_field(position: int, value: object) -> bytes:
 
 def patched(offset: int, data: bytes) -> bytes:
     """Return a good state with some bytes replaced."""
-    state = fold_in_turn([approach(before={1: 1.0}, query="boots")])
+    state = fold_in_turn([item_transition(before={1: 1.0}, query="boots")])
     return state[:offset] + data + state[offset + len(data) :]
 
 
@@ -231,9 +238,9 @@ GOLDEN = bytes.fromhex(
 
 
 def test_the_layout_of_version_2_stays() -> None:
-    state = fold(None, approach(3, before={1: 1.0, 2**64 - 1: 0.5}, query="Чай", shopper=9, weight=2.0), RULES)
-    state = fold(state, approach(4, NOW_MS + DAY, before={1: 1.0}, query="Чай", shopper=8, partition=1), RULES)
-    state = fold(state, approach(5, NOW_MS + DAY, query="boots", shopper=8), RULES)
+    state = fold(None, item_transition(3, before={1: 1.0, 2**64 - 1: 0.5}, query="Чай", shopper=9, weight=2.0), RULES)
+    state = fold(state, item_transition(4, NOW_MS + DAY, before={1: 1.0}, query="Чай", shopper=8, partition=1), RULES)
+    state = fold(state, item_transition(5, NOW_MS + DAY, query="boots", shopper=8), RULES)
     assert state == GOLDEN
     published = neighbours(ITEM, GOLDEN)
     assert list(published.before) == [1, 2**64 - 1]
@@ -242,9 +249,9 @@ def test_the_layout_of_version_2_stays() -> None:
 
 def test_what_is_published_is_the_message_of_the_contract() -> None:
     before = {2**64 - 1: 1.0, 5: 2.0, 3: 2.0, 9: 1e-320}
-    state = fold(None, approach(0, before=before, query="Чай", shopper=9), RULES)
-    state = fold(state, approach(1, NOW_MS + 40 * YEAR, query="tea", shopper=9), RULES)
-    state = fold(state, approach(2, NOW_MS + 40 * YEAR, query="tea", shopper=8, weight=2.0), RULES)
+    state = fold(None, item_transition(0, before=before, query="Чай", shopper=9), RULES)
+    state = fold(state, item_transition(1, NOW_MS + 40 * YEAR, query="tea", shopper=9), RULES)
+    state = fold(state, item_transition(2, NOW_MS + 40 * YEAR, query="tea", shopper=8, weight=2.0), RULES)
     (message,) = encode_neighbours([ITEM], [state])
     key, as_of_ms, weight, items, queries = msgspec.msgpack.decode(message, strict=True)
     assert (key, as_of_ms, weight) == (ITEM, NOW_MS + 40 * YEAR, pytest.approx(3.0))
@@ -261,7 +268,7 @@ def test_a_state_of_version_1_is_read_and_folded_into() -> None:
     assert published.mass == pytest.approx(3.0 * share)
     assert published.before == pytest.approx({1: share, 2: 0.5 * share})
     assert published.queries == pytest.approx({"чайник": share})
-    state = fold(old, approach(1, NOW_MS + DAY, before={2: 1.0}, query="boots", shopper=8), RULES)
+    state = fold(old, item_transition(1, NOW_MS + DAY, before={2: 1.0}, query="boots", shopper=8), RULES)
     assert state[0] == VERSION
     published = neighbours(ITEM, state)
     assert published.before == pytest.approx({2: 1 + 0.5 * share, 1: share})
@@ -269,8 +276,8 @@ def test_a_state_of_version_1_is_read_and_folded_into() -> None:
     # What version 1 had counted is no news.
     place = stable_key("clicks/0")
     counted = msgspec.msgpack.encode([*VERSION_1[:8], {place: [41, NOW_MS]}])
-    assert fold(counted, approach(41), RULES) is counted
-    assert fold(counted, approach(42), RULES) is not counted
+    assert fold(counted, item_transition(41), RULES) is counted
+    assert fold(counted, item_transition(42), RULES) is not counted
 
 
 @pytest.mark.parametrize(
@@ -298,9 +305,9 @@ def test_a_state_of_version_1_is_read_and_folded_into() -> None:
     ],
 )
 def test_what_is_no_state_is_refused(data: bytes) -> None:
-    with pytest.raises(PairsCodecError, match="stored pairs"):
-        fold(data, approach(), RULES)
-    with pytest.raises(PairsCodecError, match="stored pairs"):
+    with pytest.raises(CooccurrenceCodecError, match="stored co-occurrence"):
+        fold(data, item_transition(), RULES)
+    with pytest.raises(CooccurrenceCodecError, match="stored co-occurrence"):
         neighbours(ITEM, data)
 
 
@@ -309,9 +316,9 @@ def test_what_is_no_state_is_refused(data: bytes) -> None:
 def test_any_bytes_within_a_state_are_refused_or_read(noise: bytes, offset: int) -> None:
     data = patched(offset, noise)
     try:
-        state = fold(data, approach(7, NOW_MS, 1.0, {3: 1.0}, "tent", timestamp_ms=2**62), RULES)
+        state = fold(data, item_transition(7, NOW_MS, 1.0, {3: 1.0}, "tent", timestamp_ms=2**62), RULES)
         neighbours(ITEM, data)
-    except PairsCodecError:
+    except CooccurrenceCodecError:
         return
     neighbours(ITEM, state)
 
@@ -341,5 +348,5 @@ def test_a_batch_is_what_one_after_the_other_is(data: st.DataObject) -> None:
 @given(st.binary(max_size=200), st.integers(0, 8), st.booleans())
 def test_any_bytes_are_refused_or_read(noise: bytes, position: int, replace: bool) -> None:
     data = with_field(position, noise) if replace else noise
-    with pytest.raises(PairsCodecError):
+    with pytest.raises(CooccurrenceCodecError):
         neighbours(ITEM, data)
