@@ -18,7 +18,7 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py settings.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels test-fast test-compose check format monitoring lock bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-compose check docs format monitoring lock bench model ranker clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,13 +50,18 @@ test-fast: $(STAMP) ## Run a quick subset of the tests, in less than a minute
 test-compose: $(STAMP) ## Test the Compose file in Docker (root; docker.io, buildah, mmdebstrap, iptables, Maven)
 	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0
 
-check: $(STAMP) ## Check style, types, import rules, locks and generated files
+check: $(STAMP) ## Check style, types, import rules, locks, generated files, prose and the documentation site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python requirements/lock.py --check
 	$(BIN)/python -m monitoring --check
+	$(BIN)/pre-commit run prose --all-files
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs: $(STAMP) ## Serve the documentation site on http://127.0.0.1:8000
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from monitoring import dashboards, kubernetes, metrics_page
-from monitoring.dashboards import page
 
 ROOT = Path(__file__).parents[1]
 MAKERS: tuple[Callable[[], Mapping[str, str]], ...] = (
     dashboards.files,
-    page.files,
     metrics_page.files,
     kubernetes.files,
 )

@@ -9,7 +9,7 @@ from monitoring.dashboards import DASHBOARDS
 HEAD = """\
 # Dashboards
 
-This page describes each Grafana panel. `python -m monitoring` generates the page and the dashboards from
+This page describes each Grafana panel. The build of the documentation site generates it from
 `monitoring/dashboards`.
 """
 

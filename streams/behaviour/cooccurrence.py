@@ -13,7 +13,7 @@ the dropped weight to the new one. On a wholesaler's invoices, next item, that f
 lower bound; without a bound it would be 1% more. The order of transitions matters only for dropped items and searches.
 
 A search may be private. A state keeps a search of only one shopper, but never publishes it. It is published after two
-shoppers came to the item by it. 16 bits of a hash of the first one tell shoppers apart; in 1 of 65,536 cases two
+shoppers came to the item by it. 16 bits of a hash of the first one distinguish shoppers; in 1 of 65,536 cases two
 shoppers count as one.
 """
 

@@ -26,7 +26,7 @@ from streams.settings import load_settings
 from tests.streams.contracts.test_schema import VALIDATORS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text(encoding="utf-8")
-BLOCKS: dict[str, str] = dict(re.findall(r"^```json ([a-z-]+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+BLOCKS: dict[str, str] = dict(re.findall(r'^```json title="([a-z-]+)"\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE))
 ROWS = re.findall(r"^\| `([^`]+)` \| (.+) \|$", PAGE, re.MULTILINE)
 
 

@@ -1,0 +1,57 @@
+"""The examples of the pages that need no broker. `tests/integration/test_examples.py` runs the others."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+
+from streams.cli import cli
+from streams.contracts.serde import decode_search
+from tests.pages import ROOT, block, blocks
+
+PUBLISHERS = "source() { :; }; intentstream() { [ $1 != produce ] || cat; }; kcat() { [ $1 != -P ] || cat; }\n"
+"""In place of the commands that publish: print what they are given."""
+
+
+def test_the_model_alone_prints_what_the_page_shows() -> None:
+    program = block("README.md", "python", "load_bundle")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == block("README.md", "text", "Oat milk")
+
+
+@pytest.mark.parametrize("part", ["intentstream produce -\n", "kcat -P"])
+def test_the_events_of_the_shell_examples_are_valid(part: str) -> None:
+    script = PUBLISHERS + block("README.md", "sh", part)
+    said = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
+    event = decode_search(b"anna", said.removeprefix("anna:").encode())
+    assert (event.user_id, event.query) == ("anna", "coffee")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/operations.md"])
+def test_every_shell_block_parses(page: str) -> None:
+    for each in blocks(page, "sh"):
+        subprocess.run(["bash", "-nc", each.text], check=True)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{name}.md" for name in ("demo", "evaluation", "model-swap", "training", "tutorial"))]
+)
+def test_every_command_and_option_of_the_page_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    used = re.findall(r"\bintentstream ([a-z-]+)([^`\n|#]*)", text)
+    assert used
+    for name, rest in used:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, name
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, (name, rest)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/demo.md", "docs/training.md"])
+def test_every_target_of_make_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)) <= targets
