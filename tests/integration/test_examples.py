@@ -46,7 +46,8 @@ async def test_the_program_prints_the_list_of_its_search(shop: Settings) -> None
 
 
 async def test_the_first_event_gets_its_list(shop: Settings) -> None:
-    script = block("README.md", "sh", "intentstream produce -\n").replace("127.0.0.1:PORT", shop.kafka.bootstrap_servers)
+    script = block("README.md", "sh", "intentstream produce -\n")
+    script = script.replace("127.0.0.1:PORT", shop.kafka.bootstrap_servers)
     lines = await output(["bash", "-euc", PREAMBLE + script], {**environment(), **shop.environment()})
     assert any("Ground coffee" in line and "matches your search “coffee”" in line for line in lines)
 
