@@ -21,6 +21,7 @@ from inference.ranking.scorer import Scorer
 from inference.retrieval import sources
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.catalogue_sources import EverySource
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, RankedList, Vector
 
@@ -99,7 +100,7 @@ class Bundle:
         catalogue = Catalogue(self.dim, exact_limit=len(candidates) + 1)
         for item, vector in zip(candidates, quantise(self.encode_items([*map(item_text, candidates)])), strict=True):
             catalogue.upsert(item, vector)
-        proposed = [*sources.make_sources(BY_CONTENT, Behaviour()), sources.EverySource()]
+        proposed = [*sources.make_sources(BY_CONTENT, Behaviour()), EverySource()]
         return Recommender(catalogue, self.scorer, proposed, candidates_per_source=max(len(candidates), 1))
 
     def with_vector(self, query: Query) -> Query:

@@ -21,8 +21,7 @@ from inference.manifest import (
     Purpose,
     read_file,
 )
-from inference.ranking.network import CompiledNetwork, read_weights
-from inference.ranking.scorer import Scorer
+from inference.ranking.scorer import CompiledNetwork, Scorer, read_weights
 
 logger = logging.getLogger(__name__)
 

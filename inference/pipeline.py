@@ -15,7 +15,8 @@ import numpy.typing as npt
 from inference.errors import ScoringError
 from inference.queries import Queries, QueryBatch
 from inference.ranking.choice import SCORE_DECIMALS, Rules, choose
-from inference.ranking.features import FEATURES, features
+from inference.ranking.feature_matrix import features
+from inference.ranking.features import FEATURES
 from inference.ranking.lists import Lists
 from inference.ranking.occlusion import GROUPS, carried_by, occlude
 from inference.ranking.reasons import SUITS, Partners, Shown, reasons
@@ -34,7 +35,7 @@ def unobserved(_stage: str, _seconds: float) -> None:
     """Do nothing."""
 
 
-def nothing_goes_together(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+def no_partners(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
     """Return no co-occurring item for any key."""
     return np.zeros_like(keys)
 
@@ -74,7 +75,7 @@ class Recommender:
         scorer: ScoresFeatures,
         sources: Sequence[CandidateSource],
         *,
-        partners: Partners = nothing_goes_together,
+        partners: Partners = no_partners,
         candidates_per_source: int = 100,
         candidates_ranked: int | None = None,
         diversity: float = 0.0,
@@ -92,11 +93,11 @@ class Recommender:
         self._observe = observe
         self._features, self._occluded = _Room(len(FEATURES)), _Room(len(FEATURES))
 
-    def use(self, scorer: ScoresFeatures) -> None:
+    def set_scorer(self, scorer: ScoresFeatures) -> None:
         """Use another ranker from the next list on. It must take the same features."""
         self._scorer = scorer
 
-    def tell(self, observe: Observer) -> None:
+    def set_observer(self, observe: Observer) -> None:
         """Set the function that is called with the duration of each stage."""
         self._observe = observe
 
@@ -115,11 +116,7 @@ class Recommender:
 
         If the model fails, lists keep the retrieval order and are marked as a fallback.
         """
-        shortlists = self.retrieve(QueryBatch.of(queries, self.catalogue.dim))
-        try:
-            lists = self.rank(shortlists)
-        except ScoringError:
-            lists = in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
+        lists = self.rank_or_fall_back(self.retrieve(QueryBatch.of(queries, self.catalogue.dim)))
         return [lists.ranked(number) for number in range(len(lists))]
 
     def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
@@ -130,6 +127,13 @@ class Recommender:
     def to_be_ranked(self, shortlists: Shortlists) -> Shortlists:
         """Return those of all candidates that the ranker scores."""
         return shortlists if self._most is None else shortlists.first(self._most)
+
+    def rank_or_fall_back(self, shortlists: Shortlists) -> Lists:
+        """Return lists as `rank` does, or in retrieval order and marked as a fallback if the model fails."""
+        try:
+            return self.rank(shortlists)
+        except ScoringError:
+            return in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
 
     def rank(self, shortlists: Shortlists) -> Lists:
         """Score all candidates in one run of the model and return the list of each query.
@@ -148,14 +152,14 @@ class Recommender:
             items = list(map(catalogue.item, rows.tolist()))
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             groups = carried_by(chosen.scores, self._scorer.score(occluded.features), occluded)
-            said = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
+            sentences = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
             names = _names_of(shortlists.sources)
             return Lists(
                 starts=chosen.starts,
                 rows=rows,
                 scores=chosen.scores,
                 sources=[names[bits] for bits in chosen.sources.tolist()],
-                reasons=said,
+                reasons=sentences,
                 items=items,
             )
 

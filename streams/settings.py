@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from inference.retrieval.names import NAMES
+from inference.retrieval.sources import NAMES
 from streams.broker_settings import PREFIX, BrokerSettings
 from streams.errors import ConfigurationError
 

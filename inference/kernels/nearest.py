@@ -10,9 +10,9 @@ import numpy.typing as npt
 from numba import boolean, float32, float64, int8, int32, int64, types, uint64, void
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.layouts import COLUMNS, HITS
 from inference.kernels.products import FACTORS, Factors, dot, multiply, shift
 from inference.kernels.selection import Rows, cut, write_best
+from inference.kernels.signatures import COLUMNS, HITS
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM
 from inference.retrieval.columns import BLOCK as ALIGNED
 from inference.retrieval.columns import BYTES, Columns
@@ -240,10 +240,10 @@ def collect(
 
 
 @kernel(void(COLUMNS, int8[::1], float32, boolean, int32[::1], HITS, int64, int64))
-def find_among(
+def find_nearest_of_rows(
     columns: Columns, vector: Int8, norm: np.float32, unseen: bool, rows: Rows, hits: Hits, query: int, place: int
 ) -> None:
-    """Write the nearest among some distinct `rows` (m,), with `unseen` among those of new items only."""
+    """Write the nearest of some distinct `rows` (m,), with `unseen` only those of new items."""
     found = np.empty(len(rows), dtype=np.int32)
     scores = np.empty(len(rows), dtype=np.float32)
     size = 0

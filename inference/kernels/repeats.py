@@ -9,8 +9,8 @@ from numba import int64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
-from inference.kernels.layouts import COLUMNS, HITS, QUERIES
 from inference.kernels.selection import write_best
+from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import HABITS, Queries
 from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits

@@ -11,11 +11,11 @@ from numba.types import float32, float64, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.selection import select
+from inference.kernels.signatures import CANDIDATES, COLUMNS, QUERIES
 from inference.queries import Queries
 from inference.ranking.diversity import CONSIDERED, Scratch, diversify
-from inference.ranking.signatures import CANDIDATES, COLUMNS, RECORDS
 from inference.retrieval.columns import Columns
-from inference.retrieval.shortlists import Candidates
+from inference.retrieval.hits import Candidates
 from inference.types import Keys, Vector
 
 SCORE_DECIMALS = 6
@@ -125,7 +125,7 @@ _SCRATCH = NamedTupleType(
 _CHOSEN = NamedTupleType((int64[::1], int32[::1], float64[::1], int64[::1]), Chosen)
 
 
-@kernel(void(RECORDS, CANDIDATES, COLUMNS, float32[::1], _RULES, _SCRATCH, _CHOSEN), allocates=False)
+@kernel(void(QUERIES, CANDIDATES, COLUMNS, float32[::1], _RULES, _SCRATCH, _CHOSEN), allocates=False)
 def _choose(
     records: Queries,
     candidates: Candidates,

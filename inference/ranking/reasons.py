@@ -12,9 +12,9 @@ from numba.types import Tuple, float32, int8, int16, int32, int64, void
 
 from inference.kernels.compiler import kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
+from inference.kernels.signatures import COLUMNS, QUERIES
 from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
-from inference.ranking.signatures import COLUMNS, RECORDS
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns
 from inference.types import Item, Keys, Vector
@@ -130,7 +130,7 @@ _LISTS = Tuple((int64[::1], int32[::1], int8[::1]))
 _EVIDENCE = NamedTupleType((int8[::1], int32[::1], float32[::1]), Evidence)
 
 
-@kernel(void(RECORDS, KEY_TABLE, _LISTS, int32[::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
+@kernel(void(QUERIES, KEY_TABLE, _LISTS, int32[::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
 def _find_evidence(
     records: Queries,
     table: KeyTable,

@@ -92,7 +92,7 @@ def _ours(system: System, log: Log, chosen: Cases, options: Options, start: int,
         sampling = Sampling(options.seed, AFTER, share, share, NEGATIVES, session_gap_ms=gap_ms)
         step = tell("Learning", start)
         gathered = list(examples(replay, log.interactions[:start], sampling, step))
-        replay.recommender.use(system.fit(gathered))
+        replay.recommender.set_scorer(system.fit(gathered))
         learned = start
     size = min(options.ablation, len(chosen))
     sample = np.sort(np.random.default_rng(options.seed).choice(len(chosen), size, replace=False))

@@ -80,7 +80,7 @@ class SystemPass:
         self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64], watch: Stopwatch
     ) -> None:
         self._replay, self._log, self._cases, self._k, self._watch = replay, log, cases, k, watch
-        replay.recommender.tell(watch.observe)
+        replay.recommender.set_observer(watch.observe)
         self._sources = replay.recommender.source_names
         self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
         self._sample = {case: place for place, case in enumerate(sample.tolist())}

@@ -1,7 +1,8 @@
-"""The runtime of a bundle's ranker, and the load order of libraries that conflict."""
+"""The runtime of a bundle's ranker, the load order of libraries that conflict, and no telemetry."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from inference.encoding.session import Session, open_session
 from inference.errors import BundleError
 from inference.loading import Loader
 from inference.manifest import RANKER, Manifest, read_manifest
-from inference.ranking.network import CompiledNetwork
+from inference.ranking.scorer import CompiledNetwork
 from inference.types import Vector
 from tests.conftest import BUNDLE
 
@@ -118,3 +119,12 @@ def test_a_graph_of_another_shape_runs_in_the_runtime_and_is_checked(tmp_path: P
     with pytest.raises(BundleError, match=r"the ranker: required a score of .* for the golden features"):
         Loader(tmp_path, of_another_shape(tmp_path, shift)).scorer()
     assert compiled_runs == []
+
+
+def test_loading_a_bundle_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    switches = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
+    environment = {name: value for name, value in os.environ.items() if name not in switches}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    code = f"from inference import load_bundle; load_bundle({str(BUNDLE)!r})"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, cwd=BUNDLE.parents[2])
+    assert list(tmp_path.iterdir()) == []

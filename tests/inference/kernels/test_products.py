@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from numba import int32, int64, njit, void
 
-from inference.kernels.layouts import COLUMNS
 from inference.kernels.products import FACTORS, Factors, multiply_blocks, multiply_rows, shift
+from inference.kernels.signatures import COLUMNS
 from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS, Columns
 from inference.types import Item
 

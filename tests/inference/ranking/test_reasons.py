@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inference.pipeline import nothing_goes_together
+from inference.pipeline import no_partners
 from inference.queries import Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND
 from inference.ranking.reasons import SUITS, Partners, Shown, reasons
@@ -25,7 +25,7 @@ def explained(
     rows: list[list[int]],
     groups: list[int],
     catalogue: Catalogue,
-    partners: Partners = nothing_goes_together,
+    partners: Partners = no_partners,
 ) -> list[str]:
     flat = np.array([row for each in rows for row in each], dtype=np.int32)
     starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Opening a bundle while a worker serves: long steps release the GIL."""
+"""Sessions of ONNX Runtime: errors are those of inference, and a graph is opened without the GIL."""
 
 from __future__ import annotations
 
@@ -8,10 +8,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+from inference.errors import BundleError, ScoringError
 from tests.conftest import BUNDLE
+
+
+def test_an_error_of_the_runtime_is_ours() -> None:
+    session = open_session((BUNDLE / "ranker.onnx").read_bytes(), name="ranker", providers=(CPU,))
+    with pytest.raises(ScoringError, match=r"the ranker graph failed on features float32\[2, 1\]"):
+        session.run({"features": np.zeros((2, 1), dtype=np.float32)})
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    with pytest.raises(BundleError, match="the ranker graph cannot be opened by onnxruntime"):
+        open_session(b"not a graph", name="ranker", providers=(CPU,))
 
 
 class Others:

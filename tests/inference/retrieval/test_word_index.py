@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import doctest
 from math import log
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.retrieval import tokens
-from inference.retrieval.postings import Postings
-from inference.retrieval.sparse import Document, SparseIndex, document
 from inference.retrieval.tokens import words
-from inference.retrieval.words import WordIndex
+from inference.retrieval.word_index import Document, Postings, SparseIndex, WordIndex, document
 from inference.types import Item
 
 TITLES = ["red cable", "red usb cable", "Sony WH-1000XM4", "box of red boxes", "café table", "usb-c hub 3.5mm", "cable"]
 titles = st.sampled_from(TITLES)
-
-
-def forms(text: str) -> set[str]:
-    return {token for word in words(text) for reading in word for token in reading}
 
 
 def index_of(*titles: str) -> WordIndex:
@@ -41,10 +33,6 @@ def best(index: WordIndex, text: str) -> int:
     return max(shares, key=lambda row: shares[row])
 
 
-def test_the_examples_of_the_module_hold() -> None:
-    assert doctest.testmod(tokens).failed == 0
-
-
 @pytest.mark.parametrize(
     ("typed", "sold"),
     [
@@ -62,12 +50,6 @@ def test_the_examples_of_the_module_hold() -> None:
 )
 def test_however_it_is_typed_some_reading_is_the_items(typed: str, sold: str) -> None:
     assert best(index_of("something else", sold, "another thing"), typed) == 1
-
-
-def test_signs_and_underscores_are_no_words() -> None:
-    assert words("™ — _ 'n' …") == words("n")
-    assert words("") == []
-    assert len(forms("x" * 500)) == 1
 
 
 def test_the_share_is_bm25_beside_the_greatest_within_reach() -> None:
