@@ -91,7 +91,7 @@ class Recommender:
         self._limit = candidates_per_source
         self._most = candidates_ranked
         self._observe = observe
-        self._features, self._occluded = _Room(len(FEATURES)), _Room(len(FEATURES))
+        self._features, self._occluded = _Buffer(len(FEATURES)), _Buffer(len(FEATURES))
 
     def set_scorer(self, scorer: ScoresFeatures) -> None:
         """Use another ranker from the next list on. It must take the same features."""
@@ -230,7 +230,7 @@ def _names_of(sources: tuple[str, ...]) -> _Names:
     return _Names(sources)
 
 
-class _Room:
+class _Buffer:
     """An array that is used again from batch to batch: memory in use causes no page faults."""
 
     def __init__(self, width: int) -> None:

@@ -193,7 +193,7 @@ def write_owner(records: RecordTable, slot: int, at_ms: int, total: float) -> No
 
 
 @helper
-def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, change_count: Numbers) -> bool:
+def needs_growth(numbers: KeyTable, related: KeyTable, records: RecordTable, change_count: Numbers) -> bool:
     """Return whether a record of the greatest width may not fit into the numbers, slots, lists or changes."""
     width, index, table = records.related.shape[1], records.postings, records.newest.table
     # A record makes at most 3 · width changes: those of the record that it evicts, those that end and those that begin.
@@ -201,7 +201,7 @@ def lacks_room(numbers: KeyTable, related: KeyTable, records: RecordTable, chang
         is_full(numbers, width + 1)
         or is_full(related, width + 1)
         or (is_full(table, 1) and table.sizes[HELD] < records.bounds.capacity)
-        or index.blocks[TOP] + width * records.bounds.room > len(index.values)
+        or index.blocks[TOP] + width * records.bounds.block > len(index.values)
         or (len(records.changes) > 0 and change_count[0] + 3 * width > len(records.changes))
     )
 
@@ -215,13 +215,13 @@ def learn_records(
     first: int,
     change_count: Numbers,
 ) -> int:
-    """Store the records from `first` on. Return how many records are done, fewer than all if room runs out.
+    """Store the records from `first` on. Return how many are done, fewer than all if the arrays must grow first.
 
     `change_count` (1,) counts the changes that are recorded.
     """
     newest = records.newest
     for record in range(first, len(batch.keys)):
-        if lacks_room(numbers, related, records, change_count):
+        if needs_growth(numbers, related, records, change_count):
             return record
         key, at_ms, total = batch.keys[record], batch.at_ms[record], batch.totals[record]
         slot = find(newest.table, key)

@@ -37,14 +37,14 @@ APPEARED, VANISHED = 1, 0
 class Bounds(NamedTuple):
     """Limits of the table, see the constants of `inference/retrieval/cooccurrence.py`.
 
-    A list longer than `longest` is cut to its strongest `postings` entries; `room` is the block of the longest list. An
-    entry of a list is slot << bits | column.
+    A list longer than `longest` is cut to its strongest `postings` entries; `block` is the block size of the longest
+    list. An entry of a list is slot << bits | column.
     """
 
     capacity: int
     postings: int
     longest: int
-    room: int
+    block: int
     bits: int
     half_life_ms: float
 
@@ -71,7 +71,7 @@ class RecordTable(NamedTuple):
             (n, 3): key, number, and APPEARED or VANISHED. Empty if changes are not tracked.
         bounds: the limits.
         scratch: memory for one record to store, dtype RELATION (width,).
-        strengths: memory for the strengths of one list, float64 (room,).
+        strengths: memory for the strengths of one list, float64 (block,).
     """
 
     newest: Newest
@@ -185,9 +185,9 @@ def record_table(related: int, slots: int, width: int, bounds: Bounds, changes: 
         np.zeros(slots, dtype=OWNER),
         np.zeros((slots, width), dtype=np.int32),
         np.zeros((slots, width)),
-        no_postings(related, width * bounds.room),
+        no_postings(related, width * bounds.block),
         np.zeros((changes, 3), dtype=np.uint64),
         bounds,
         np.zeros(width, dtype=RELATION),
-        np.zeros(bounds.room),
+        np.zeros(bounds.block),
     )

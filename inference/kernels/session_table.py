@@ -25,13 +25,13 @@ OLD, NEW = 1, 2
 class Bounds(NamedTuple):
     """Limits of the table, see the constants of `inference/retrieval/sessions.py`.
 
-    A list longer than `longest` is cut to its newest `sample` sessions; `room` is the block of the longest list.
+    A list longer than `longest` is cut to its newest `sample` sessions; `block` is the block size of the longest list.
     """
 
     capacity: int
     sample: int
     longest: int
-    room: int
+    block: int
 
 
 class SessionTable(NamedTuple):
@@ -180,22 +180,22 @@ def replace_items(numbers: KeyTable, sessions: SessionTable, slot: int, records:
 
 
 @helper
-def lacks_room(numbers: KeyTable, sessions: SessionTable) -> bool:
+def needs_growth(numbers: KeyTable, sessions: SessionTable) -> bool:
     """Return whether a session of the greatest length may not fit into the numbers, the slots or the lists."""
     width, index, table = sessions.items.shape[1], sessions.postings, sessions.newest.table
     return bool(
         is_full(numbers, width)
         or (is_full(table, 1) and table.sizes[HELD] < sessions.bounds.capacity)
-        or index.blocks[TOP] + width * sessions.bounds.room > len(index.values)
+        or index.blocks[TOP] + width * sessions.bounds.block > len(index.values)
     )
 
 
 @kernel(types.int64(KEY_TABLE, SESSIONS, RECORDS, types.int64), allocates=False)
 def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRecords, first: int) -> int:
-    """Store the records from `first` on. Return how many records are done, fewer than all if room runs out."""
+    """Store the records from `first` on. Return how many are done, fewer than all if the arrays must grow first."""
     newest, width = sessions.newest, sessions.items.shape[1]
     for record in range(first, len(records.keys)):
-        if lacks_room(numbers, sessions):
+        if needs_growth(numbers, sessions):
             return record
         key, at_ms, end = records.keys[record], records.at_ms[record], records.starts[record + 1]
         start = max(records.starts[record], end - width)
@@ -229,7 +229,7 @@ def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Boun
         newest(slots),
         np.zeros((slots, width), dtype=np.int32),
         np.zeros(slots, dtype=np.int32),
-        no_postings(capacity_of_numbers, width * bounds.room),
+        no_postings(capacity_of_numbers, width * bounds.block),
         bounds,
         np.zeros(width, dtype=np.int32),
     )

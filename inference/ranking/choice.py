@@ -157,15 +157,15 @@ def _choose(
         if varied:
             for place in range(size):
                 scratch.best_rows[place] = rows[best[place]]
-            room = Scratch(scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
-            diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), room, scratch.order[:k])
+            memory = Scratch(scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
+            diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), memory, scratch.order[:k])
             for place in range(k):
                 shown[place] = best[scratch.order[place]]
         else:
             for place in range(k):
                 shown[place] = best[place]
         if browses and rules.new_source >= 0:
-            _make_room_for_new(shown, candidates, columns, rules, query, scratch)
+            _reserve_places_for_new(shown, candidates, columns, rules, query, scratch)
         for place in range(k):
             chosen.scores[first + place] = rounded(scratch.scores[shown[place]])
             proposed = np.int64(0)
@@ -176,7 +176,7 @@ def _choose(
 
 
 @helper
-def _make_room_for_new(
+def _reserve_places_for_new(
     shown: Rows, candidates: Candidates, columns: Columns, rules: Rules, query: int, scratch: _Scratch
 ) -> None:
     """Give the last places of `shown` to items without any action, if it has fewer of them than the rules require.

@@ -64,17 +64,17 @@ class Occluded(NamedTuple):
     groups: Groups
 
 
-def occlude(features: Vector, shown: Places, room: Vector | None = None) -> Occluded:
+def occlude(features: Vector, shown: Places, out: Vector | None = None) -> Occluded:
     """Return the candidates at `shown` (L,) of `features` (C, F), without each of their groups in turn.
 
-    They are written to `room`, float32 (len(GROUPS) · L, F), if it is given.
+    They are written to `out`, float32 (len(GROUPS) · L, F), if it is given.
     """
     most = len(GROUPS) * len(shown)
-    if room is None:
-        room = np.empty((most, features.shape[1]), dtype=np.float32)
+    if out is None:
+        out = np.empty((most, features.shape[1]), dtype=np.float32)
     places, groups = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int8)
-    count = _occlude(features, shown, room, places, groups)
-    return Occluded(room[:count], places[:count], groups[:count])
+    count = _occlude(features, shown, out, places, groups)
+    return Occluded(out[:count], places[:count], groups[:count])
 
 
 def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occluded) -> Groups:

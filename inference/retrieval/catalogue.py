@@ -71,6 +71,7 @@ class Catalogue:
         self._index_words = index_words
         # A row is the dense number of an item's key, so the catalogue needs only one hash table.
         self._rows = KeyNumbers()
+        # Keys that were acted on, also those of items that come later. `columns.seen` has the same by row, for kernels.
         self._seen = KeyNumbers()
         self.numbers = ItemNumbers() if numbers is None else numbers
         self._row_of: npt.NDArray[np.int32] = np.full(self.numbers.capacity, -1, dtype=np.int32)
@@ -215,7 +216,7 @@ class Catalogue:
         return rows[:found]
 
     def _mark_seen(self, keys: Keys, weights: Vector) -> None:
-        self._seen.make_room(len(keys))
+        self._seen.reserve(len(keys))
         if popularity.mark_seen(self._seen.table, self.table, self.columns.seen, keys, weights):
             self._nearest.aged()
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.kernels.nearest import FOREMOST, find_best
+from inference.kernels.bm25 import write_matches
+from inference.kernels.nearest import FOREMOST
 from inference.kernels.popularity import find_trending, find_trending_in_categories
 from inference.kernels.repeats import find_repeats
 from inference.queries import LONG_TERM as LONG_TERM_VECTOR
@@ -52,11 +53,11 @@ class WordsSource:
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Search for the words of the queries that have a text."""
-        columns = catalogue.columns
+        results = catalogue.results(catalogue.numbers, hits, place)
         for query, text in enumerate(batch.texts):
             if text:
-                rows, shares = catalogue.words.search(text)
-                find_best(columns.keys, columns.available, rows, shares, hits, query, place)
+                documents, shares = catalogue.words.search(text)
+                write_matches(documents, shares, results, query)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Clicked:
             else:
                 self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
 
-    def near(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    def similar_searches(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1].
 
         The same search comes first, the others by stable key.
@@ -108,7 +108,7 @@ class Clicked:
 
     def items_after(self, text: str) -> ClickedItems:
         """Return the items that shoppers acted on after a normalised search or a similar one."""
-        searches, similarities = self.near(text)
+        searches, similarities = self.similar_searches(text)
         table = self._cooccurrence.table
         most = len(searches) * table.bounds.longest
         items, weights = np.empty(most, dtype=np.int32), np.empty(most)

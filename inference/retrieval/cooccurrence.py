@@ -18,7 +18,7 @@ from inference.kernels.cooccurrence_store import WeightedRecords, learn_records
 from inference.kernels.cooccurrence_table import APPEARED, Bounds, record_table
 from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
-from inference.kernels.postings import block_size, with_room
+from inference.kernels.postings import block_size, with_capacity
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.types import ItemNeighbours
 
@@ -61,10 +61,10 @@ class Cooccurrence:
         if limits.capacity < 1:
             raise ValueError(f"capacity: required at least 1, got {limits.capacity}")
         longest = int(limits.postings * SLACK)
-        room = block_size(longest + 1)
+        block = block_size(longest + 1)
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
-        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, float(limits.half_life_ms))
+        bounds = Bounds(limits.capacity, limits.postings, longest, block, bits, float(limits.half_life_ms))
         changes = 64 * limits.width if track_changes else 0
         self.table = record_table(related.capacity, FEWEST, limits.width, bounds, changes)
 
@@ -80,19 +80,19 @@ class Cooccurrence:
         changes: list[tuple[int, int, bool]] = []
         change_count, done = np.zeros(1, dtype=np.int32), 0
         while done < len(batch.keys):
-            self._make_room()
+            self._reserve()
             done = learn_records(self._numbers.table, self._related.table, self.table, batch, done, change_count)
             new = self.table.changes[: change_count[0]].tolist()
             changes.extend((key, number, change == APPEARED) for key, number, change in new)
             change_count[0] = 0
         return changes
 
-    def _make_room(self) -> None:
-        """Make room for one more record of the greatest width. Kernels cannot allocate, so they stop without room."""
+    def _reserve(self) -> None:
+        """Reserve space for one more record of the greatest width. A kernel cannot allocate: it stops without space."""
         table, width, bounds = self.table, self._width, self.table.bounds
-        self._numbers.make_room(width + 1)
-        self._related.make_room(width + 1)
-        postings = with_room(table.postings, self._related.capacity, width * bounds.room)
+        self._numbers.reserve(width + 1)
+        self._related.reserve(width + 1)
+        postings = with_capacity(table.postings, self._related.capacity, width * bounds.block)
         slots = len(table.newest.slots)
         if len(self) == slots < bounds.capacity:
             more = min(2 * slots, bounds.capacity) - slots

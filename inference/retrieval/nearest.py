@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from inference.kernels.nearest import FOREMOST, Request, Scratch, find_nearest, find_nearest_of_rows, vector_of
+from inference.kernels.nearest import FOREMOST, Request, Scratch, Target, find_nearest, find_nearest_of_rows, vector_of
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Hits
 from inference.retrieval.vectors import Int8Vector
@@ -87,9 +87,11 @@ class NearestItems:
                 vector = vectors[query, present]
                 if present not in near:
                     near[present] = self._graph.search(vector, hits.limit)
-                unseen = slot == FOREMOST
-                rows = np.union1d(near[present], self._newest_unseen(columns, used)) if unseen else near[present]
-                find_nearest_of_rows(columns, vector, inverse_norms[query, present], unseen, rows, hits, query, place)
+                target = Target(vector, inverse_norms[query, present], slot == FOREMOST)
+                rows = near[present]
+                if target.only_new:
+                    rows = np.union1d(rows, self._newest_unseen(columns, used))
+                find_nearest_of_rows(columns, target, rows, hits, query, place)
 
     def _memory(self, dim: int, requests: tuple[Request, ...], limit: int) -> Scratch:
         """Return memory for a search. The memory of the search before fits nearly always, so it is used again."""

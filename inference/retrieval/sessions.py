@@ -25,7 +25,7 @@ import numpy as np
 
 from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
-from inference.kernels.postings import block_size, with_room
+from inference.kernels.postings import block_size, with_capacity
 from inference.kernels.session_knn import scratch, vote_by_sessions
 from inference.kernels.session_table import Bounds, SessionRecords, learn_sessions, session_table
 from inference.queries import QueryBatch
@@ -60,8 +60,8 @@ class Sessions:
             raise ValueError(f"capacity: required at least 1, got {capacity}")
         self._numbers = numbers
         longest = int(SAMPLE * SLACK)
-        room = block_size(longest + 1)
-        bounds = Bounds(capacity, SAMPLE, longest, room)
+        block = block_size(longest + 1)
+        bounds = Bounds(capacity, SAMPLE, longest, block)
         self._table = session_table(numbers.capacity, FEWEST, width, bounds)
         self._scratch = scratch(NEIGHBOURS)
 
@@ -81,7 +81,7 @@ class Sessions:
         )
         done = 0
         while done < number:
-            self._make_room()
+            self._reserve()
             done = learn_sessions(self._numbers.table, self._table, batch, done)
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
@@ -90,11 +90,11 @@ class Sessions:
         results = catalogue.results(numbers, hits, place)
         vote_by_sessions(batch.records, numbers.table, self._table, self._scratch, numbers.votes, results)
 
-    def _make_room(self) -> None:
-        """Make room for one more session of the greatest length. Kernels cannot allocate, so they stop without room."""
+    def _reserve(self) -> None:
+        """Reserve space for one more session of the greatest length. A kernel cannot allocate: it stops without space."""
         table, width = self._table, self._table.items.shape[1]
-        self._numbers.make_room(width)
-        postings = with_room(table.postings, self._numbers.capacity, width * table.bounds.room)
+        self._numbers.reserve(width)
+        postings = with_capacity(table.postings, self._numbers.capacity, width * table.bounds.block)
         slots = len(table.newest.slots)
         if len(self) == slots < table.bounds.capacity:
             more = min(2 * slots, table.bounds.capacity) - slots

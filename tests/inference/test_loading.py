@@ -70,10 +70,10 @@ def test_on_the_cpu_the_network_in_the_graph_runs_compiled(compiled_runs: list[i
 
 
 def test_on_a_gpu_the_graph_itself_runs(monkeypatch: pytest.MonkeyPatch, compiled_runs: list[int]) -> None:
-    asked: list[tuple[str, ...]] = []
+    requested: list[tuple[str, ...]] = []
 
     def on_gpu(*arguments: Any, providers: tuple[str, ...], **options: Any) -> Session:
-        asked.append(tuple(providers))
+        requested.append(tuple(providers))
         return replace(open_session(*arguments, providers=(CPU,), **options), provider=providers[0])
 
     monkeypatch.setattr(loading, "usable_providers", lambda wanted: (*wanted, CPU))
@@ -81,7 +81,7 @@ def test_on_a_gpu_the_graph_itself_runs(monkeypatch: pytest.MonkeyPatch, compile
     manifest = read_manifest(BUNDLE)
     scorer, features = Loader(BUNDLE, manifest, (CUDA,)).scorer(), some_features(manifest)
     assert scorer.score(features).tolist() == by_runtime(BUNDLE, features).tolist()
-    assert (asked, compiled_runs) == ([(CUDA,)], [])
+    assert (requested, compiled_runs) == ([(CUDA,)], [])
 
 
 def of_another_shape(folder: Path, change: Callable[[onnx.ModelProto], None]) -> Manifest:

@@ -29,7 +29,7 @@ def test_bytes_that_are_no_graph_are_refused() -> None:
 
 
 class Others:
-    """A thread that counts its turns. It gets one only where the GIL is given up of somebody's own accord."""
+    """A thread that counts its turns. It gets a turn only when another thread releases the GIL."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -41,7 +41,7 @@ class Others:
             time.sleep(0.0002)
 
     def had_turns(self, work: Callable[[], object]) -> bool:
-        """Tell whether the thread ran while `work` did."""
+        """Return whether the thread ran while `work` did."""
         before = self.turns
         work()
         return self.turns > before
@@ -60,7 +60,7 @@ def others() -> Iterator[Others]:
 
 @contextmanager
 def unforced() -> Iterator[None]:
-    """Switch threads only where one waits or gives the GIL up: Python's own switching is put off for a minute."""
+    """Switch threads only when one waits or releases the GIL: Python itself switches after a minute."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60.0)
     try:

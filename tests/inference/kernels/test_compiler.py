@@ -31,9 +31,9 @@ compiler.BESIDE_SOURCES = Path("/proc/nowhere")
 def doubled_and_one_more(x):
     return double(x) + 1.0
 
-told = []
-done = compiler.compile_all(lambda number, of, seconds: told.append((number, of)))
-print(doubled_and_one_more(3.0), done.compiled, done.cached, told)
+reported = []
+done = compiler.compile_all(lambda number, of, seconds: reported.append((number, of)))
+print(doubled_and_one_more(3.0), done.compiled, done.cached, reported)
 """
 
 

@@ -192,15 +192,15 @@ def test_features_of_no_candidates_are_no_rows(catalogue: Catalogue) -> None:
     assert features(shortlist(queries_of(2)[1], []), catalogue).shape == (0, len(FEATURES))
 
 
-def test_features_of_nobody_are_what_all_shoppers_do(catalogue: Catalogue) -> None:
+def test_features_without_a_shopper_are_those_of_all_shoppers(catalogue: Catalogue) -> None:
     nothing = np.empty((ITEMS, 0), np.float32)
-    nobody = shortlists_of([Query()], [list(range(ITEMS))], nothing, nothing, ())
-    known = {name for name, column in zip(FEATURES, features(nobody, catalogue).T, strict=True) if column.any()}
+    anonymous = shortlists_of([Query()], [list(range(ITEMS))], nothing, nothing, ())
+    known = {name for name, column in zip(FEATURES, features(anonymous, catalogue).T, strict=True) if column.any()}
     assert known == {"popularity", "lasting", "new"}
 
 
-def test_padding_says_nothing(catalogue: Catalogue) -> None:
-    """What lies behind the end of a record's lists, such as an older profile's items, must not count."""
+def test_padding_does_not_count(catalogue: Catalogue) -> None:
+    """Values after the end of a record's lists, such as an older profile's items, must not count."""
     given = shortlist(Query(), list(range(ITEMS)))
     clean = features(given, catalogue)
     record = given.queries.records[0]
@@ -220,7 +220,7 @@ def test_features_stay_within_their_range_and_the_context_is_the_lists(catalogue
         assert len(set(matrix[:, FEATURES.index(name)].tolist())) == 1
 
 
-def test_what_was_done_before_is_remembered(catalogue: Catalogue) -> None:
+def test_items_acted_on_before_are_marked(catalogue: Catalogue) -> None:
     query = Query(recent=(Remembered(key(3), "viewed"),))
     matrix = features(shortlist(query, [2, 3]), catalogue)
     assert matrix[:, FEATURES.index("seen_before")].tolist() == [0, 1]

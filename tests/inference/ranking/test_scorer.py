@@ -61,7 +61,7 @@ def test_a_score_that_is_no_number_is_refused(bundle: Bundle) -> None:
         bundle.scorer.score(features)
 
 
-def test_features_that_nobody_may_write_to_are_scored(bundle: Bundle) -> None:
+def test_read_only_features_are_scored(bundle: Bundle) -> None:
     features = np.full((3, len(bundle.scorer.features)), 0.3, dtype=np.float32)
     expected = bundle.scorer.score(features).tolist()
     features.flags.writeable = False

@@ -38,7 +38,7 @@ def test_capacity_is_needed() -> None:
             make()
 
 
-def test_whoever_was_acted_on_has_been_seen() -> None:
+def test_items_that_were_acted_on_are_seen() -> None:
     records: list[ItemNeighbours | SessionItems] = [item(1, i2=1.0), item(3, 0.0), session(1, 4, 5)]
     assert Behaviour().learn(records) == {key(1), key(4), key(5)}
     assert stable_key("1") == key(1)

@@ -52,7 +52,7 @@ def test_every_item_is_found_where_others_choose_the_candidates(catalogue: Catal
             assert not found.scores.any()
 
 
-def test_new_items_are_those_nobody_acted_on(catalogue: Catalogue) -> None:
+def test_new_items_are_those_without_any_action(catalogue: Catalogue) -> None:
     unseen = {str(number) for number in range(ITEMS)} - set(map(str, SEEN)) - UNAVAILABLE
     vector = unit_vectors(1, seed=4)[0]
     query = Query(short_term=vector)
@@ -73,7 +73,7 @@ def test_new_items_are_those_nobody_acted_on(catalogue: Catalogue) -> None:
     assert "150" not in proposed()
 
 
-def test_new_items_are_near_to_the_search_else_to_what_the_shopper_was_after_last(catalogue: Catalogue) -> None:
+def test_new_items_are_near_to_the_search_else_to_the_intent(catalogue: Catalogue) -> None:
     one, other = unit_vectors(ITEMS)[150], unit_vectors(ITEMS)[160]
     queries = [Query(text_vector=one, short_term=other), Query(short_term=one, long_term=other), Query(long_term=one)]
     for found in found_by(source_of(NEW), queries, catalogue, 1):

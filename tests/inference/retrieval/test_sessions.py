@@ -94,7 +94,7 @@ def test_the_newest_sessions_are_kept_in_whatever_order_they_came(
         assert proposed(one, query) == proposed(fresh, query)
 
 
-def test_of_very_many_sessions_with_an_item_the_newest_are_asked() -> None:
+def test_of_very_many_sessions_with_an_item_the_newest_vote() -> None:
     sessions, numbers = Sessions(NUMBERS), list(range(1, 3001))
     Random(1).shuffle(numbers)
     for number in numbers:

@@ -106,7 +106,7 @@ def test_shortlists_merged_together_are_those_merged_alone(found: list[list[list
         assert candidates(together, place) == candidates(alone, 0)
 
 
-def test_sources_asked_together_answer_as_they_do_alone(catalogue: Catalogue) -> None:
+def test_sources_retrieve_together_as_they_do_alone(catalogue: Catalogue) -> None:
     sources, queries = make_sources(NAMES, learned()), shoppers(12)
     hits = find(sources, QueryBatch.of(queries, DIM), catalogue, 9)
     for place, source in enumerate(sources):

@@ -66,7 +66,7 @@ def catalogue(request: pytest.FixtureRequest) -> Catalogue:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])
-def test_what_a_source_finds_is_available_distinct_bounded_and_sorted(
+def test_hits_are_available_distinct_bounded_and_sorted(
     source: CandidateSource, catalogue: Catalogue, limit: int
 ) -> None:
     answers = found_by(source, shoppers(12), catalogue, limit)
@@ -89,7 +89,7 @@ def test_a_source_answers_a_batch_as_it_answers_one(source: CandidateSource, cat
         assert same(alone, together)
 
 
-def test_a_source_has_its_name_and_bears_an_empty_batch_and_an_empty_catalogue(source: CandidateSource) -> None:
+def test_a_source_has_its_name_and_accepts_an_empty_batch_and_an_empty_catalogue(source: CandidateSource) -> None:
     assert source.name in NAMES
     empty = Catalogue(DIM, numbers=NUMBERS)
     assert found_by(source, [], empty) == []
@@ -102,13 +102,13 @@ def test_a_source_of_votes_refuses_a_catalogue_that_goes_by_other_item_numbers(n
         found_by(source_of(name, learned()), shoppers(4), Catalogue(DIM))
 
 
-def test_a_source_with_nothing_to_go_by_finds_nothing(source: CandidateSource, catalogue: Catalogue) -> None:
+def test_a_source_without_data_finds_nothing(source: CandidateSource, catalogue: Catalogue) -> None:
     catalogue.set_popularity({})
     (found,) = found_by(source, [Query()], catalogue)
     assert len(found.rows) == 0
 
 
-def test_items_that_went_are_never_proposed(source: CandidateSource, catalogue: Catalogue) -> None:
+def test_removed_items_are_never_proposed(source: CandidateSource, catalogue: Catalogue) -> None:
     for number in range(0, ITEMS, 2):
         catalogue.remove(str(number))
     proposed = {item_id for found in answers(source, catalogue, ITEMS) for item_id in found}

@@ -182,8 +182,8 @@ def test_the_items_of_each_query_are_its_session_or_else_what_it_remembers() -> 
     transitions.learn([item(1, i2=1.0, i3=2.0), item(4, i1=1.0)])
     recent = tuple(Remembered(key(number), "viewed") for number in (5, 3, 2))
     queries = [Query(recent=recent), Query(), Query(session=keys(2), recent=recent), Query(session=keys(1))]
-    asked = keys(1, 9, 1, 4)
-    found = transitions.partners(QueryBatch.of(queries, 16).records, np.array([0, 2, 2, 3, 4]), asked)
+    requested = keys(1, 9, 1, 4)
+    found = transitions.partners(QueryBatch.of(queries, 16).records, np.array([0, 2, 2, 3, 4]), requested)
     assert found.tolist() == [key(3), 0, key(2), key(1)]
 
 

@@ -48,7 +48,7 @@ def best(index: WordIndex, text: str) -> int:
         ("STRASSE", "Straße"),
     ],
 )
-def test_however_it_is_typed_some_reading_is_the_items(typed: str, sold: str) -> None:
+def test_some_reading_matches_however_the_word_is_typed(typed: str, sold: str) -> None:
     assert best(index_of("something else", sold, "another thing"), typed) == 1
 
 
@@ -72,7 +72,7 @@ def test_fields_weigh_what_they_say() -> None:
     assert document([(3.0, title), (0.5, description)]) == Document({"red": 3.5, "cable": 3.0}, 6.5)
 
 
-def test_a_query_half_unknown_reaches_half_at_most() -> None:
+def test_a_query_half_unknown_scores_at_most_half() -> None:
     index = index_of(*TITLES)
     assert max(found(index, "usb zzzz").values()) < 0.5
     assert max(found(index, "usb").values()) > 0.5
@@ -80,7 +80,7 @@ def test_a_query_half_unknown_reaches_half_at_most() -> None:
     assert found(index, "") == {}
 
 
-def test_titles_and_brands_tell_more_than_descriptions() -> None:
+def test_titles_and_brands_weigh_more_than_descriptions() -> None:
     index = WordIndex()
     index.replace(0, None, Item(item_id="0", title="cable", description="goes with red lamps"))
     index.replace(1, None, Item(item_id="1", title="red cable", description="goes with lamps"))
