@@ -15,7 +15,7 @@ from inference.encoding.text import item_text, normalise_query
 from inference.errors import BundleError
 from inference.loading import Loader
 from inference.manifest import CATALOGUE, QUERY, Manifest, read_manifest, vector_space
-from inference.pipeline import Recommender
+from inference.pipeline import RankingOptions, Recommender
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer
 from inference.retrieval import sources
@@ -101,7 +101,8 @@ class Bundle:
         for item, vector in zip(candidates, quantise(self.encode_items([*map(item_text, candidates)])), strict=True):
             catalogue.upsert(item, vector)
         proposed = [*sources.make_sources(BY_CONTENT, Behaviour()), EverySource()]
-        return Recommender(catalogue, self.scorer, proposed, candidates_per_source=max(len(candidates), 1))
+        options = RankingOptions(candidates_per_source=max(len(candidates), 1))
+        return Recommender(catalogue, self.scorer, proposed, options=options)
 
     def with_vector(self, query: Query) -> Query:
         """Return the query with the vector of its text. Raises ScoringError."""

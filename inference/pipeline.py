@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from time import perf_counter
@@ -51,6 +52,27 @@ class ScoresFeatures(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingOptions:
+    """Options of a recommender.
+
+    Attributes:
+        candidates_per_source: greatest number of candidates from each source.
+        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
+            all. The others have almost no chance of a place in the list.
+        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
+        places_for_new: least number of places for items without any action, in lists that answer no search.
+    """
+
+    candidates_per_source: int = 100
+    candidates_ranked: int | None = None
+    diversity: float = 0.0
+    places_for_new: int = 0
+
+
+DEFAULT_OPTIONS = RankingOptions()
+
+
 class Recommender:
     """A recommender that ranks the catalogue for batches of queries.
 
@@ -61,11 +83,7 @@ class Recommender:
         scorer: the ranker.
         sources: the candidate sources.
         partners: function that returns the query's item with which each listed item co-occurs most often, for reasons.
-        candidates_per_source: greatest number of candidates from each source.
-        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
-            all. The others have almost no chance of a place in the list.
-        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
-        places_for_new: least number of places for items without any action, in lists that answer no search.
+        options: numbers of candidates, diversity, places for new items.
         observe: called with the duration of each stage.
     """
 
@@ -76,20 +94,14 @@ class Recommender:
         sources: Sequence[CandidateSource],
         *,
         partners: Partners = no_partners,
-        candidates_per_source: int = 100,
-        candidates_ranked: int | None = None,
-        diversity: float = 0.0,
-        places_for_new: int = 0,
+        options: RankingOptions = DEFAULT_OPTIONS,
         observe: Observer = unobserved,
     ) -> None:
         self.catalogue = catalogue
         self._scorer = scorer
         self._partners = partners
-        self._diversity = diversity
-        self._places_for_new = places_for_new
+        self._options = options
         self._sources = tuple(sources)
-        self._limit = candidates_per_source
-        self._most = candidates_ranked
         self._observe = observe
         self._features, self._occluded = _Buffer(len(FEATURES)), _Buffer(len(FEATURES))
 
@@ -104,7 +116,7 @@ class Recommender:
     @property
     def candidates_ranked(self) -> int | None:
         """The greatest number of a query's candidates that the ranker scores; None for all."""
-        return self._most
+        return self._options.candidates_ranked
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -122,11 +134,13 @@ class Recommender:
     def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
         """Return the merged candidates of all sources for every query: those to be ranked, or `every` one."""
         with self._stage("retrieve"):
-            return retrieve(self._sources, batch, self.catalogue, self._limit, None if every else self._most)
+            most = None if every else self._options.candidates_ranked
+            return retrieve(self._sources, batch, self.catalogue, self._options.candidates_per_source, most)
 
     def to_be_ranked(self, shortlists: Shortlists) -> Shortlists:
         """Return those of all candidates that the ranker scores."""
-        return shortlists if self._most is None else shortlists.first(self._most)
+        most = self._options.candidates_ranked
+        return shortlists if most is None else shortlists.first(most)
 
     def rank_or_fall_back(self, shortlists: Shortlists) -> Lists:
         """Return lists as `rank` does, or in retrieval order and marked as a fallback if the model fails."""
@@ -168,7 +182,8 @@ class Recommender:
         return features(shortlists, self.catalogue)
 
     def _rules(self, sources: Sequence[str]) -> Rules:
-        return Rules(self._diversity, self._places_for_new, sources.index(NEW) if NEW in sources else -1)
+        new_source = sources.index(NEW) if NEW in sources else -1
+        return Rules(self._options.diversity, self._options.places_for_new, new_source)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -144,9 +144,9 @@ def find_nearest(
         for search in range(number):
             query, place, same = searches[search, QUERY], searches[search, PLACE], searches[search, SAME]
             if same < 0:
-                write_best(
-                    columns.keys, scratch.rows[search], scratch.scores[search], pools[search], hits, query, place
-                )
+                size = pools[search]
+                rows, scores = scratch.rows[search, :size], scratch.scores[search, :size]
+                write_best(columns.keys, rows, scores, hits, query, place)
             else:
                 # An earlier search of the query has the same result: its hits are copied.
                 other = searches[same, PLACE]
@@ -260,4 +260,4 @@ def find_nearest_of_rows(columns: Columns, target: Target, rows: Rows, hits: Hit
             cosine = np.float32(dot(vector, columns.vectors[row])) * norm * columns.inverse_norms[row]
             found[size], scores[size] = row, cosine
             size += 1
-    write_best(columns.keys, found, scores, size, hits, query, place)
+    write_best(columns.keys, found[:size], scores[:size], hits, query, place)

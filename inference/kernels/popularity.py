@@ -116,7 +116,7 @@ def find_trending_in_categories(queries: Queries, columns: Columns, popular: Row
                                 rows[size], scores[size] = row, score
                                 size += 1
                         break
-        write_best(columns.keys, rows, scores, size, hits, number, place)
+        write_best(columns.keys, rows[:size], scores[:size], hits, number, place)
 
 
 @helper

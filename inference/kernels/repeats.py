@@ -52,4 +52,4 @@ def find_repeats(queries: Queries, table: KeyTable, columns: Columns, hits: Hits
             )
             rows[size], scores[size] = row, weight / (weight + MANY) * due
             size += 1
-        write_best(columns.keys, rows, scores, size, hits, number, place)
+        write_best(columns.keys, rows[:size], scores[:size], hits, number, place)

@@ -208,7 +208,7 @@ def select(keys: Keys, rows: Rows, scores: Vector, size: int, to_rows: Rows, to_
 
 
 @helper
-def write_best(keys: Keys, rows: Rows, scores: Vector, size: int, hits: Hits, query: int, place: int) -> None:
+def write_best(keys: Keys, rows: Rows, scores: Vector, hits: Hits, query: int, place: int) -> None:
     """Write the best of a pool, in order, as the hits of one source for one query."""
     to_rows, to_scores = hits.rows[query, place], hits.scores[query, place]
-    hits.counts[query, place] = select(keys, rows, scores, size, to_rows, to_scores)
+    hits.counts[query, place] = select(keys, rows, scores, len(rows), to_rows, to_scores)

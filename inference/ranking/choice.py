@@ -67,7 +67,7 @@ def choose(records: Queries, candidates: Candidates, columns: Columns, scores: V
         np.empty(most, dtype=np.float64),
         np.empty(most, dtype=np.int64),
     )
-    _choose(records, candidates, columns, scores, rules, _Scratch.make(most), chosen)
+    _choose(_Scored(records, candidates, scores), columns, rules, _Scratch.make(most), chosen)
     number = int(chosen.starts[-1])
     return Chosen(chosen.starts, chosen.positions[:number], chosen.scores[:number], chosen.sources[:number])
 
@@ -76,6 +76,14 @@ def choose(records: Queries, candidates: Candidates, columns: Columns, scores: V
 def rounded(score: float) -> float:
     """Return a score rounded to SCORE_DECIMALS."""
     return np.float64(np.rint(np.float64(score) * _UNIT) / _UNIT)
+
+
+class _Scored(NamedTuple):
+    """The candidates of n queries and their scores, float32 (C,)."""
+
+    records: Queries
+    candidates: Candidates
+    scores: Vector
 
 
 class _Scratch(NamedTuple):
@@ -114,6 +122,7 @@ class _Scratch(NamedTuple):
         )  # fmt: skip
 
 
+_SCORED = NamedTupleType((QUERIES, CANDIDATES, float32[::1]), _Scored)
 _RULES = NamedTupleType((float64, int64, int64), Rules)
 _SCRATCH = NamedTupleType(
     (
@@ -125,17 +134,10 @@ _SCRATCH = NamedTupleType(
 _CHOSEN = NamedTupleType((int64[::1], int32[::1], float64[::1], int64[::1]), Chosen)
 
 
-@kernel(void(QUERIES, CANDIDATES, COLUMNS, float32[::1], _RULES, _SCRATCH, _CHOSEN), allocates=False)
-def _choose(
-    records: Queries,
-    candidates: Candidates,
-    columns: Columns,
-    scores: Vector,
-    rules: Rules,
-    scratch: _Scratch,
-    chosen: Chosen,
-) -> None:
+@kernel(void(_SCORED, COLUMNS, _RULES, _SCRATCH, _CHOSEN), allocates=False)
+def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, chosen: Chosen) -> None:
     """Fill `chosen`, list by list."""
+    records, candidates, scores = scored
     starts, rows = candidates.starts, candidates.rows
     for at in range(len(rows)):
         scratch.scores[at] = rounded(scores[at])

@@ -65,7 +65,8 @@ def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = 
         out = np.empty((len(candidates.rows), len(FEATURES)), dtype=np.float32)
     batch, scratch = shortlists.queries, _Scratch.make(catalogue.dim)
     queries = QueryArrays(batch.records, batch.vectors, batch.inverse_norms)
-    _fill(queries, candidates, catalogue.columns, catalogue.table, _columns_of(shortlists.sources), scratch, out)
+    items = _Items(catalogue.columns, catalogue.table)
+    _fill(queries, candidates, items, _columns_of(shortlists.sources), scratch, out)
     return out
 
 
@@ -78,6 +79,13 @@ def _columns_of(sources: tuple[str, ...]) -> Places:
 
     columns = [(column(SCORED, source), column(PLACED, source)) for source in sources]
     return np.array(columns, dtype=np.int32).reshape(-1, 2)
+
+
+class _Items(NamedTuple):
+    """The catalogue's columns, and the hash table that finds the row of a stable key."""
+
+    columns: Columns
+    table: KeyTable
 
 
 class _Scratch(NamedTuple):
@@ -108,20 +116,16 @@ class _Scratch(NamedTuple):
 
 
 _SCRATCH = NamedTupleType((int16[:, ::1], float32[::1], int32[::1], boolean[::1]), _Scratch)
+_ITEMS = NamedTupleType((COLUMNS, KEY_TABLE), _Items)
 _QUERY_ARRAYS = NamedTupleType((QUERIES, int8[:, :, ::1], float32[:, ::1]), QueryArrays)
 
 
-@kernel(void(_QUERY_ARRAYS, CANDIDATES, COLUMNS, KEY_TABLE, int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
+@kernel(void(_QUERY_ARRAYS, CANDIDATES, _ITEMS, int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
 def _fill(
-    queries: QueryArrays,
-    candidates: Candidates,
-    columns: Columns,
-    table: KeyTable,
-    places: Places,
-    scratch: _Scratch,
-    out: Vector,
+    queries: QueryArrays, candidates: Candidates, items: _Items, places: Places, scratch: _Scratch, out: Vector
 ) -> None:
-    """Write the features of every candidate to `out` (C, F). `table` finds the rows of the catalogue."""
+    """Write the features of every candidate to `out` (C, F). `places` are the columns of each source's features."""
+    columns, table = items.columns, items.table
     vector, last = scratch.vectors[_COMPARED], scratch.last
     for query in range(len(queries.records)):
         record = queries.records[query]

@@ -191,12 +191,7 @@ def _add_products(rows: Vector, weights: Vector, offset: np.float32, sums: Vecto
         sums[place] = offset
     column = 0
     while column + 8 <= len(weights):
-        _add_eight(
-            sums,
-            rows[column], rows[column + 1], rows[column + 2], rows[column + 3],
-            rows[column + 4], rows[column + 5], rows[column + 6], rows[column + 7],
-            weights[column : column + 8],
-        )  # fmt: skip
+        _add_eight(sums, rows[column : column + 8], weights[column : column + 8])
         column += 8
     while column < len(weights):
         row, weight = rows[column], weights[column]
@@ -206,13 +201,12 @@ def _add_products(rows: Vector, weights: Vector, offset: np.float32, sums: Vecto
 
 
 @helper
-def _add_eight(
-    sums: Vector, one: Vector, two: Vector, three: Vector, four: Vector, five: Vector, six: Vector, seven: Vector,
-    eight: Vector, weights: Vector,
-) -> None:  # fmt: skip
-    """Add the products of eight features to `sums`, in a fixed order of additions."""
+def _add_eight(sums: Vector, rows: Vector, weights: Vector) -> None:
+    """Add the products of eight features, (8, n), to `sums` (n,), in a fixed order of additions."""
     a, b, c, d = weights[0], weights[1], weights[2], weights[3]
     e, f, g, h = weights[4], weights[5], weights[6], weights[7]
+    one, two, three, four = rows[0], rows[1], rows[2], rows[3]
+    five, six, seven, eight = rows[4], rows[5], rows[6], rows[7]
     for place in range(len(sums)):
         sums[place] += ((a * one[place] + b * two[place]) + (c * three[place] + d * four[place])) + (
             (e * five[place] + f * six[place]) + (g * seven[place] + h * eight[place])

@@ -88,7 +88,7 @@ class Cooccurrence:
         return changes
 
     def _reserve(self) -> None:
-        """Reserve space for one more record of the greatest width. A kernel cannot allocate: it stops without space."""
+        """Reserve space for one more record of the greatest width. A kernel cannot allocate: it stops first."""
         table, width, bounds = self.table, self._width, self.table.bounds
         self._numbers.reserve(width + 1)
         self._related.reserve(width + 1)

@@ -91,7 +91,7 @@ class Sessions:
         vote_by_sessions(batch.records, numbers.table, self._table, self._scratch, numbers.votes, results)
 
     def _reserve(self) -> None:
-        """Reserve space for one more session of the greatest length. A kernel cannot allocate: it stops without space."""
+        """Reserve space for one more session of the greatest length. A kernel cannot allocate: it stops first."""
         table, width = self._table, self._table.items.shape[1]
         self._numbers.reserve(width)
         postings = with_capacity(table.postings, self._numbers.capacity, width * table.bounds.block)

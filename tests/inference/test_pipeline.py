@@ -10,7 +10,7 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures, in_retrieval_order
+from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures, in_retrieval_order
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.reasons import SUITS
@@ -47,7 +47,10 @@ def catalogue() -> Catalogue:
 
 def recommender(catalogue: Catalogue, scorer: ScoresFeatures | None = None) -> Recommender:
     return Recommender(
-        catalogue, scorer or Linear(), make_sources(NAMES, Behaviour(numbers=NUMBERS)), candidates_per_source=20
+        catalogue,
+        scorer or Linear(),
+        make_sources(NAMES, Behaviour(numbers=NUMBERS)),
+        options=RankingOptions(candidates_per_source=20),
     )
 
 
@@ -110,7 +113,10 @@ def test_scores_that_differ_by_rounding_are_ties_broken_by_key(catalogue: Catalo
 def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogue) -> None:
     browse, search = replace(queries_of(3)[2], k=10), replace(queries_of(2)[1], k=10)
     sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
-    plain, varied = (Recommender(catalogue, Linear(), sources, diversity=diversity) for diversity in (0.0, 0.5))
+    plain, varied = (
+        Recommender(catalogue, Linear(), sources, options=RankingOptions(diversity=diversity))
+        for diversity in (0.0, 0.5)
+    )
     assert varied.recommend([search]) == plain.recommend([search])
     one, other = ids(plain.recommend([browse])[0]), ids(varied.recommend([browse])[0])
     assert one[0] == other[0]
@@ -176,7 +182,9 @@ def test_the_last_places_of_a_browse_go_to_items_without_any_action(catalogue: C
     catalogue.mark_seen([stable_key(str(number)) for number in range(290)])
     browse, search = replace(queries_of(3)[2], k=20), replace(queries_of(2)[1], k=20)
     sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
-    plain, open_ = (Recommender(catalogue, Known(), sources, places_for_new=places) for places in (0, 2))
+    plain, open_ = (
+        Recommender(catalogue, Known(), sources, options=RankingOptions(places_for_new=places)) for places in (0, 2)
+    )
     assert open_.recommend([search]) == plain.recommend([search])
     one, other = ids(plain.recommend([browse])[0]), ids(open_.recommend([browse])[0])
     assert other[:18] == one[:18]

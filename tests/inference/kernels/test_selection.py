@@ -55,9 +55,7 @@ def test_the_best_are_kept_and_the_worst_of_them_is_last(given_scores: list[floa
 
 
 @given(st.one_of(scored, unequal), st.integers(1, 79))
-def test_a_cut_keeps_the_best_and_returns_the_threshold(
-    given_scores: list[float], limit: int
-) -> None:
+def test_a_cut_keeps_the_best_and_returns_the_threshold(given_scores: list[float], limit: int) -> None:
     rows, scores, keys = columns(given_scores)
     if limit >= len(rows):
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from random import Random
 
 import numpy as np
@@ -17,6 +19,7 @@ from inference.retrieval.sources import (
     NAMES,
     NEW,
     NEXT,
+    REASONS,
     SESSIONS,
     SOURCES,
     TOGETHER,
@@ -142,3 +145,13 @@ def test_sources_are_made_once_each_in_the_order_of_reasons_and_unknown_ones_are
     assert [source.name for source in made] == [NEW, TRENDING]
     with pytest.raises(ValueError, match=r"required some of .* got 'magic'"):
         make_sources(["magic", NEW], Behaviour())
+
+
+def test_the_table_loads_without_numpy_because_settings_read_it() -> None:
+    code = "import sys; from inference.retrieval.sources import NAMES; print(*NAMES, 'numpy' in sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert printed.stdout.split() == [*NAMES, "False"]
+
+
+def test_every_source_gives_one_of_the_reasons() -> None:
+    assert {source.reason for source in SOURCES} <= set(REASONS)
