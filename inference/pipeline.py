@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from time import perf_counter
 from typing import Protocol
 
@@ -15,16 +13,16 @@ import numpy.typing as npt
 
 from inference.errors import ScoringError
 from inference.queries import Queries, QueryBatch
-from inference.ranking.choice import SCORE_DECIMALS, Rules, choose
+from inference.ranking.choice import Rules, choose
 from inference.ranking.feature_matrix import features
 from inference.ranking.features import FEATURES
-from inference.ranking.lists import Lists
+from inference.ranking.lists import Lists, in_retrieval_order, names_of
 from inference.ranking.occlusion import GROUPS, carried_by, occlude
-from inference.ranking.reasons import SUITS, Partners, Shown, reasons
+from inference.ranking.reasons import Partners, Shown, reasons
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Shortlists, retrieve
 from inference.retrieval.sources import NEW, CandidateSource
-from inference.types import Item, Keys, Query, RankedList, Vector
+from inference.types import Keys, Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
 
@@ -167,7 +165,7 @@ class Recommender:
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             groups = carried_by(chosen.scores, self._scorer.score(occluded.features), occluded)
             sentences = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
-            names = _names_of(shortlists.sources)
+            names = names_of(shortlists.sources)
             return Lists(
                 starts=chosen.starts,
                 rows=rows,
@@ -190,59 +188,6 @@ class Recommender:
         started = perf_counter()
         yield
         self._observe(name, perf_counter() - started)
-
-
-def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: str) -> Lists:
-    """Return lists in retrieval order, marked with the reason why the model did not rank them.
-
-    Scores are the fused retrieval scores. Items that were removed from the catalogue since the retrieval are left out.
-    """
-    candidates, names = shortlists.candidates, _names_of(shortlists.sources)
-    starts, positions, items = [0], [], []
-    bounds = pairwise(candidates.starts.tolist())
-    for (start, end), k in zip(bounds, shortlists.queries.records["k"].tolist(), strict=True):
-        for position in range(start, min(start + max(k, 0), end)):
-            item = _item(catalogue, int(candidates.rows[position]))
-            if item is not None:
-                positions.append(position)
-                items.append(item)
-        starts.append(len(items))
-    shown = np.array(positions, dtype=np.int64)
-    bits = (candidates.ranks[shown] > 0) @ (1 << np.arange(len(shortlists.sources)))
-    return Lists(
-        starts=np.array(starts, dtype=np.int64),
-        rows=candidates.rows[shown],
-        scores=candidates.fused[shown].astype(np.float64).round(SCORE_DECIMALS),
-        sources=[names[each] for each in bits.tolist()],
-        reasons=[SUITS] * len(items),
-        items=items,
-        fallback=fallback,
-    )
-
-
-def _item(catalogue: Catalogue, row: int) -> Item | None:
-    try:
-        return catalogue.item(row)
-    except LookupError:
-        return None
-
-
-class _Names(dict[int, tuple[str, ...]]):
-    """The names of sources by their bits; each tuple is made once."""
-
-    def __init__(self, sources: Sequence[str]) -> None:
-        super().__init__()
-        self._sources = tuple(sources)
-
-    def __missing__(self, bits: int) -> tuple[str, ...]:
-        names = tuple(name for place, name in enumerate(self._sources) if bits >> place & 1)
-        self[bits] = names
-        return names
-
-
-@lru_cache(maxsize=8)
-def _names_of(sources: tuple[str, ...]) -> _Names:
-    return _Names(sources)
 
 
 class _Buffer:

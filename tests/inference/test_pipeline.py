@@ -10,9 +10,10 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures, in_retrieval_order
+from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
+from inference.ranking.lists import in_retrieval_order
 from inference.ranking.reasons import SUITS
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
