@@ -11,7 +11,7 @@ ELSEWHERE = "event loop and the rest"
 
 LAYERS: tuple[tuple[str, str], ...] = (
     ("retrieve", r"inference/(retrieval/(?!vectors)|queries)|\bretrieve \(inference/pipeline"),
-    ("score", r"inference/ranking/(features|network|scorer)|\b(features|rank) \(inference/pipeline"),
+    ("score", r"inference/ranking/(feature|scorer)|\b(features|rank) \(inference/pipeline"),
     (
         "choose and explain",
         r"\border \(inference/pipeline|inference/ranking/(choice|diversity|lists|occlusion|reasons)",

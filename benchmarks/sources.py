@@ -17,10 +17,10 @@ from benchmarks.report import Section, Table
 from benchmarks.stage import Stage
 from inference.pipeline import Recommender, ScoresFeatures, unobserved
 from inference.queries import QueryBatch
+from inference.retrieval.catalogue_sources import VectorSource
 from inference.retrieval.hits import Hits
-from inference.retrieval.port import CandidateSource
 from inference.retrieval.shortlists import Shortlists, find, merge
-from inference.retrieval.sources import VectorSource, make_sources
+from inference.retrieval.sources import CandidateSource, make_sources
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases
@@ -128,11 +128,11 @@ class Parts:
     def _after_scoring(self, batches: Sequence[QueryBatch]) -> tuple[float, float]:
         """Return the seconds of choosing items and of making reasons, as the recommender reports them."""
         told: dict[str, list[float]] = defaultdict(list)
-        self.recommender.tell(lambda stage, seconds: told[stage].append(seconds))
+        self.recommender.set_observer(lambda stage, seconds: told[stage].append(seconds))
         for _ in range(REPEATS):
             for batch in batches:
                 self.whole(batch)
-        self.recommender.tell(unobserved)
+        self.recommender.set_observer(unobserved)
         runs = {stage: np.reshape(each, (REPEATS, len(batches))).sum(axis=1) for stage, each in told.items()}
         return float(np.median(runs["rank"])), float(np.median(runs["explain"]))
 

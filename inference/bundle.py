@@ -15,12 +15,13 @@ from inference.encoding.text import item_text, normalise_query
 from inference.errors import BundleError
 from inference.loading import Loader
 from inference.manifest import CATALOGUE, QUERY, Manifest, read_manifest, vector_space
-from inference.pipeline import Recommender
+from inference.pipeline import RankingOptions, Recommender
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer
 from inference.retrieval import sources
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.catalogue_sources import EverySource
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, RankedList, Vector
 
@@ -99,8 +100,9 @@ class Bundle:
         catalogue = Catalogue(self.dim, exact_limit=len(candidates) + 1)
         for item, vector in zip(candidates, quantise(self.encode_items([*map(item_text, candidates)])), strict=True):
             catalogue.upsert(item, vector)
-        proposed = [*sources.make_sources(BY_CONTENT, Behaviour()), sources.EverySource()]
-        return Recommender(catalogue, self.scorer, proposed, candidates_per_source=max(len(candidates), 1))
+        proposed = [*sources.make_sources(BY_CONTENT, Behaviour()), EverySource()]
+        options = RankingOptions(candidates_per_source=max(len(candidates), 1))
+        return Recommender(catalogue, self.scorer, proposed, options=options)
 
     def with_vector(self, query: Query) -> Query:
         """Return the query with the vector of its text. Raises ScoringError."""

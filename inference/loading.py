@@ -21,8 +21,7 @@ from inference.manifest import (
     Purpose,
     read_file,
 )
-from inference.ranking.network import CompiledNetwork, read_weights
-from inference.ranking.scorer import Scorer
+from inference.ranking.scorer import CompiledNetwork, Scorer, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -125,9 +124,9 @@ class Loader:
 def check_signature(folder: Path, session: Session, graph: Graph) -> None:
     """Require that the graph has the inputs and outputs of the manifest. Raises BundleError."""
     required = ({each.name for each in graph.inputs}, {each.name for each in graph.outputs})
-    came = (set(session.inputs), {session.output})
-    if came != required:
+    actual = (set(session.inputs), {session.output})
+    if actual != required:
         raise BundleError(
             f"{folder}: the manifest requires the {session.name} graph to map {sorted(required[0])} to "
-            f"{sorted(required[1])}, the file maps {sorted(came[0])} to {sorted(came[1])}"
+            f"{sorted(required[1])}, the file maps {sorted(actual[0])} to {sorted(actual[1])}"
         )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from itertools import pairwise
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
@@ -14,15 +13,16 @@ import numpy.typing as npt
 
 from inference.errors import ScoringError
 from inference.queries import Queries, QueryBatch
-from inference.ranking.choice import SCORE_DECIMALS, Rules, choose
-from inference.ranking.features import FEATURES, features
-from inference.ranking.lists import Lists
+from inference.ranking.choice import Rules, choose
+from inference.ranking.feature_matrix import features
+from inference.ranking.features import FEATURES
+from inference.ranking.lists import Lists, in_retrieval_order, names_of
 from inference.ranking.occlusion import GROUPS, carried_by, occlude
-from inference.ranking.reasons import SUITS, Partners, Shown, reasons
+from inference.ranking.reasons import Partners, Shown, reasons
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Shortlists, retrieve
 from inference.retrieval.sources import NEW, CandidateSource
-from inference.types import Item, Keys, Query, RankedList, Vector
+from inference.types import Keys, Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
 
@@ -34,7 +34,7 @@ def unobserved(_stage: str, _seconds: float) -> None:
     """Do nothing."""
 
 
-def nothing_goes_together(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
+def no_partners(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
     """Return no co-occurring item for any key."""
     return np.zeros_like(keys)
 
@@ -50,6 +50,27 @@ class ScoresFeatures(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingOptions:
+    """Options of a recommender.
+
+    Attributes:
+        candidates_per_source: greatest number of candidates from each source.
+        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
+            all. The others have almost no chance of a place in the list.
+        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
+        places_for_new: least number of places for items without any action, in lists that answer no search.
+    """
+
+    candidates_per_source: int = 100
+    candidates_ranked: int | None = None
+    diversity: float = 0.0
+    places_for_new: int = 0
+
+
+DEFAULT_OPTIONS = RankingOptions()
+
+
 class Recommender:
     """A recommender that ranks the catalogue for batches of queries.
 
@@ -60,11 +81,7 @@ class Recommender:
         scorer: the ranker.
         sources: the candidate sources.
         partners: function that returns the query's item with which each listed item co-occurs most often, for reasons.
-        candidates_per_source: greatest number of candidates from each source.
-        candidates_ranked: greatest number of candidates that the ranker scores, the first in retrieval order; None for
-            all. The others have almost no chance of a place in the list.
-        diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
-        places_for_new: least number of places for items without any action, in lists that answer no search.
+        options: numbers of candidates, diversity, places for new items.
         observe: called with the duration of each stage.
     """
 
@@ -74,36 +91,30 @@ class Recommender:
         scorer: ScoresFeatures,
         sources: Sequence[CandidateSource],
         *,
-        partners: Partners = nothing_goes_together,
-        candidates_per_source: int = 100,
-        candidates_ranked: int | None = None,
-        diversity: float = 0.0,
-        places_for_new: int = 0,
+        partners: Partners = no_partners,
+        options: RankingOptions = DEFAULT_OPTIONS,
         observe: Observer = unobserved,
     ) -> None:
         self.catalogue = catalogue
         self._scorer = scorer
         self._partners = partners
-        self._diversity = diversity
-        self._places_for_new = places_for_new
+        self._options = options
         self._sources = tuple(sources)
-        self._limit = candidates_per_source
-        self._most = candidates_ranked
         self._observe = observe
-        self._features, self._occluded = _Room(len(FEATURES)), _Room(len(FEATURES))
+        self._features, self._occluded = _Buffer(len(FEATURES)), _Buffer(len(FEATURES))
 
-    def use(self, scorer: ScoresFeatures) -> None:
+    def set_scorer(self, scorer: ScoresFeatures) -> None:
         """Use another ranker from the next list on. It must take the same features."""
         self._scorer = scorer
 
-    def tell(self, observe: Observer) -> None:
+    def set_observer(self, observe: Observer) -> None:
         """Set the function that is called with the duration of each stage."""
         self._observe = observe
 
     @property
     def candidates_ranked(self) -> int | None:
         """The greatest number of a query's candidates that the ranker scores; None for all."""
-        return self._most
+        return self._options.candidates_ranked
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -115,21 +126,26 @@ class Recommender:
 
         If the model fails, lists keep the retrieval order and are marked as a fallback.
         """
-        shortlists = self.retrieve(QueryBatch.of(queries, self.catalogue.dim))
-        try:
-            lists = self.rank(shortlists)
-        except ScoringError:
-            lists = in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
+        lists = self.rank_or_fall_back(self.retrieve(QueryBatch.of(queries, self.catalogue.dim)))
         return [lists.ranked(number) for number in range(len(lists))]
 
     def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
         """Return the merged candidates of all sources for every query: those to be ranked, or `every` one."""
         with self._stage("retrieve"):
-            return retrieve(self._sources, batch, self.catalogue, self._limit, None if every else self._most)
+            most = None if every else self._options.candidates_ranked
+            return retrieve(self._sources, batch, self.catalogue, self._options.candidates_per_source, most)
 
     def to_be_ranked(self, shortlists: Shortlists) -> Shortlists:
         """Return those of all candidates that the ranker scores."""
-        return shortlists if self._most is None else shortlists.first(self._most)
+        most = self._options.candidates_ranked
+        return shortlists if most is None else shortlists.first(most)
+
+    def rank_or_fall_back(self, shortlists: Shortlists) -> Lists:
+        """Return lists as `rank` does, or in retrieval order and marked as a fallback if the model fails."""
+        try:
+            return self.rank(shortlists)
+        except ScoringError:
+            return in_retrieval_order(shortlists, self.catalogue, SCORING_FAILED)
 
     def rank(self, shortlists: Shortlists) -> Lists:
         """Score all candidates in one run of the model and return the list of each query.
@@ -148,14 +164,14 @@ class Recommender:
             items = list(map(catalogue.item, rows.tolist()))
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             groups = carried_by(chosen.scores, self._scorer.score(occluded.features), occluded)
-            said = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
-            names = _names_of(shortlists.sources)
+            sentences = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
+            names = names_of(shortlists.sources)
             return Lists(
                 starts=chosen.starts,
                 rows=rows,
                 scores=chosen.scores,
                 sources=[names[bits] for bits in chosen.sources.tolist()],
-                reasons=said,
+                reasons=sentences,
                 items=items,
             )
 
@@ -164,7 +180,8 @@ class Recommender:
         return features(shortlists, self.catalogue)
 
     def _rules(self, sources: Sequence[str]) -> Rules:
-        return Rules(self._diversity, self._places_for_new, sources.index(NEW) if NEW in sources else -1)
+        new_source = sources.index(NEW) if NEW in sources else -1
+        return Rules(self._options.diversity, self._options.places_for_new, new_source)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -173,60 +190,7 @@ class Recommender:
         self._observe(name, perf_counter() - started)
 
 
-def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: str) -> Lists:
-    """Return lists in retrieval order, marked with the reason why the model did not rank them.
-
-    Scores are the fused retrieval scores. Items that were removed from the catalogue since the retrieval are left out.
-    """
-    candidates, names = shortlists.candidates, _names_of(shortlists.sources)
-    starts, positions, items = [0], [], []
-    bounds = pairwise(candidates.starts.tolist())
-    for (start, end), k in zip(bounds, shortlists.queries.records["k"].tolist(), strict=True):
-        for position in range(start, min(start + max(k, 0), end)):
-            item = _item(catalogue, int(candidates.rows[position]))
-            if item is not None:
-                positions.append(position)
-                items.append(item)
-        starts.append(len(items))
-    shown = np.array(positions, dtype=np.int64)
-    bits = (candidates.ranks[shown] > 0) @ (1 << np.arange(len(shortlists.sources)))
-    return Lists(
-        starts=np.array(starts, dtype=np.int64),
-        rows=candidates.rows[shown],
-        scores=candidates.fused[shown].astype(np.float64).round(SCORE_DECIMALS),
-        sources=[names[each] for each in bits.tolist()],
-        reasons=[SUITS] * len(items),
-        items=items,
-        fallback=fallback,
-    )
-
-
-def _item(catalogue: Catalogue, row: int) -> Item | None:
-    try:
-        return catalogue.item(row)
-    except LookupError:
-        return None
-
-
-class _Names(dict[int, tuple[str, ...]]):
-    """The names of sources by their bits; each tuple is made once."""
-
-    def __init__(self, sources: Sequence[str]) -> None:
-        super().__init__()
-        self._sources = tuple(sources)
-
-    def __missing__(self, bits: int) -> tuple[str, ...]:
-        names = tuple(name for place, name in enumerate(self._sources) if bits >> place & 1)
-        self[bits] = names
-        return names
-
-
-@lru_cache(maxsize=8)
-def _names_of(sources: tuple[str, ...]) -> _Names:
-    return _Names(sources)
-
-
-class _Room:
+class _Buffer:
     """An array that is used again from batch to batch: memory in use causes no page faults."""
 
     def __init__(self, width: int) -> None:

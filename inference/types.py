@@ -109,14 +109,14 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     Attributes:
         key: the item's stable key.
         as_of_ms: the time of the newest action that counts.
-        mass: the weight of all actions on the item.
+        weight: that of all actions on the item.
         before: for each item acted on earlier in the same session, its stable key and the weight of the pair.
         queries: for each search that led to the item, the normalised query and the weight of the actions after it.
     """
 
     key: Key
     as_of_ms: Milliseconds
-    mass: Weight
+    weight: Weight
     before: Mapping[Key, Weight] = {}
     queries: Mapping[str, Weight] = {}
 

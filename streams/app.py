@@ -184,7 +184,7 @@ class ServableFactory:
         else:
             live, catalogue, vectors = LiveCatalogue(bundle.vector_space, bundle.dim), None, OrderedDict()
         ranks = recommender(settings, bundle, self.behaviour, metrics.observe_stage, catalogue)
-        ranks.use(metrics.timed_scorer(bundle.scorer, bundle.provider))
+        ranks.set_scorer(metrics.timed_scorer(bundle.scorer, bundle.provider))
         if catalogue is None:
             ranks.catalogue.mark_seen(self.seen)
         return Servable(

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, Recommender, in_retrieval_order
+from inference.pipeline import Recommender
 from inference.ranking.lists import Lists
 from inference.retrieval.shortlists import Shortlists
 from streams.engine import Engine, Event, Folded
@@ -56,7 +55,7 @@ class Pass:
         if not self._given_up:
             self.shortlists = recommender.retrieve(folded.queries)
         if not self._given_up and self.shortlists is not None:
-            lists = _ranked(recommender, self.shortlists)
+            lists = recommender.rank_or_fall_back(self.shortlists)
         # The lock decides: either this thread has the lists, or the other one has given up. Take it even after a
         # `give_up`, which may still be reading the catalogue: this thread's next work may change it.
         with self._lock:
@@ -77,10 +76,3 @@ class Pass:
                 self._given_up = True
                 answer(self.folded, self.shortlists)
             return self._given_up
-
-
-def _ranked(recommender: Recommender, shortlists: Shortlists) -> Lists:
-    try:
-        return recommender.rank(shortlists)
-    except ScoringError:
-        return in_retrieval_order(shortlists, recommender.catalogue, SCORING_FAILED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inference.bundle import Bundle, load_bundle
-from inference.pipeline import Observer, Recommender, unobserved
+from inference.pipeline import Observer, RankingOptions, Recommender, unobserved
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import WORDS, make_sources
@@ -46,10 +46,12 @@ def recommender(
         bundle.scorer,
         make_sources(settings.retrieval.sources, behaviour),
         partners=behaviour.transitions.partners,
-        candidates_per_source=settings.retrieval.candidates_per_source,
-        candidates_ranked=settings.retrieval.candidates_ranked,
-        diversity=settings.retrieval.diversity,
-        places_for_new=settings.retrieval.places_for_new,
+        options=RankingOptions(
+            candidates_per_source=settings.retrieval.candidates_per_source,
+            candidates_ranked=settings.retrieval.candidates_ranked,
+            diversity=settings.retrieval.diversity,
+            places_for_new=settings.retrieval.places_for_new,
+        ),
         observe=observe,
     )
 

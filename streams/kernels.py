@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from inference.kernels.compiler import Compilation, Report, cache_in, compile_all
+from inference.retrieval.sources import SOURCES
 
 MODULES = (
     "inference.loading",
@@ -13,6 +14,7 @@ MODULES = (
     "streams.engine",
     "streams.items.trending",
     "streams.behaviour.cooccurrence",
+    *dict.fromkeys(source.module_path for source in SOURCES),
 )
 """Modules that import every kernel of an event's path."""
 

@@ -28,7 +28,7 @@ from prometheus_client.samples import Exemplar
 
 from inference.bundle import Bundle
 from inference.pipeline import SCORING_FAILED, ScoresFeatures
-from inference.retrieval.names import NAMES
+from inference.retrieval.sources import NAMES
 from inference.types import Vector
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED

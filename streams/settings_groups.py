@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from inference.retrieval.names import NAMES
+from inference.retrieval.sources import NAMES
 from streams.settings_values import (
     NAME_START,
     Brokers,

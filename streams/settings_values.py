@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
-from inference.retrieval.names import NAMES
+from inference.retrieval.sources import NAMES
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 NAME_START = re.compile(r"[A-Za-z0-9._-]{0,150}")

@@ -54,17 +54,17 @@ def choose_providers(wanted: Sequence[str], available: Collection[str]) -> tuple
     return tuple(chosen if CPU in chosen else [*chosen, CPU])
 
 
-def confirm_provider(asked: Sequence[str], taken: Sequence[str]) -> str:
+def confirm_provider(requested: Sequence[str], active: Sequence[str]) -> str:
     """Return the provider that a session runs on, and warn if it is not the first one that was requested.
 
     ONNX Runtime lists CUDA even on a machine without a GPU, and then opens the session on the CPU without a warning.
     """
-    in_use = taken[0]
-    if in_use != asked[0]:
+    in_use = active[0]
+    if in_use != requested[0]:
         logger.warning(
             "Execution provider %s was requested, but the session runs on %s: everything works, but slower. "
             "Check that the machine has a GPU and that its driver matches",
-            asked[0],
+            requested[0],
             in_use,
         )
     return in_use

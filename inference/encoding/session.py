@@ -69,10 +69,10 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         ProviderError: ONNX Runtime is not installed, or two of its distributions are.
         BundleError: the bytes are not a graph that this ONNX Runtime can run, or the graph has more than one output.
     """
-    asked = usable_providers(providers)
+    requested = usable_providers(providers)
     ort = _runtime()
     try:
-        runtime = ort.InferenceSession(model, _options(ort.SessionOptions(), threads), providers=list(asked))
+        runtime = ort.InferenceSession(model, _options(ort.SessionOptions(), threads), providers=list(requested))
     except _errors() as error:
         raise BundleError(f"the {name} graph cannot be opened by onnxruntime {ort.__version__}: {error}") from error
     outputs = [output.name for output in runtime.get_outputs()]
@@ -80,7 +80,7 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         raise BundleError(f"the {name} graph: required one output, got {len(outputs)}: {', '.join(outputs)}")
     return Session(
         name=name,
-        provider=confirm_provider(asked, runtime.get_providers()),
+        provider=confirm_provider(requested, runtime.get_providers()),
         inputs=tuple(each.name for each in runtime.get_inputs()),
         output=outputs[0],
         runtime=runtime,

@@ -212,16 +212,23 @@ def use_cache(sources: Path) -> bool:
 
 @cache
 def _digest(sources: Path) -> str:
-    """Return a hash of all source files that kernels may use.
+    """Return a hash of all source files that the kernels of a directory may use."""
+    digest = blake2b(digest_size=6)
+    for file in sources_of_kernels(sources):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
-    These are the files of this package, of `inference` and `inference.retrieval`, and of the kernel's own directory.
+
+def sources_of_kernels(directory: Path) -> list[Path]:
+    """Return all source files that the kernels of a directory may use.
+
+    These are the files of the directory itself, of this package, and of those parts of `inference` whose constants,
+    layouts and helpers kernels import.
     """
     here = Path(__file__).parent
-    digest = blake2b(digest_size=6)
-    for directory in dict.fromkeys((here, here.parent, here.parent / "retrieval", sources)):
-        for file in sorted(directory.glob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    inference = here.parent
+    directories = dict.fromkeys((here, inference, inference / "encoding", inference / "retrieval", directory))
+    return [file for each in directories for file in sorted(each.glob("*.py"))]
 
 
 @cache

@@ -52,7 +52,24 @@ class Counters(NamedTuple):
     ranks: npt.NDArray[np.int32]
 
 
+class Actions(NamedTuple):
+    """Actions on items, (n,) each.
+
+    Attributes:
+        partitions: the partition of each action, int32.
+        keys: stable keys of the items.
+        at_ms: the times of the actions, int64.
+        weights: the weights of the actions.
+    """
+
+    partitions: npt.NDArray[np.int32]
+    keys: Keys
+    at_ms: npt.NDArray[np.int64]
+    weights: Weights
+
+
 COUNTERS = TupleType([uint64[::1], float64[::1], int32[::1], int64[::1], int32[::1], int32[::1]], Counters)
+ACTIONS = TupleType([int32[::1], uint64[::1], int64[::1], float64[::1]], Actions)
 
 
 def counters(capacity: int, limit: int, landmark_ms: int) -> Counters:
@@ -106,26 +123,22 @@ def is_heavier(keys: Any, weights: Any, one: int, other: int) -> bool:
     return bool(weights[one] > weights[other] or (weights[one] == weights[other] and keys[one] > keys[other]))
 
 
-@kernel(int64(COUNTERS, int32[::1], uint64[::1], int64[::1], float64[::1], int64, int64, float64), allocates=False)
-def count(
-    counted: Any, partitions: Any, keys: Any, at_ms: Any, weights: Any, first: int, partition: int, half_life_ms: float
-) -> int:
+@kernel(int64(COUNTERS, ACTIONS, int64, int64, float64), allocates=False)
+def count(counted: Any, actions: Actions, first: int, partition: int, half_life_ms: float) -> int:
     """Count the actions of one partition, in order, until the counters are full.
 
     Args:
         counted: the partition's counters.
-        partitions: the partition of each action, (n,); actions of other partitions are skipped.
-        keys: stable keys of the items, (n,).
-        at_ms: the times of the actions, (n,).
-        weights: the weights of the actions, (n,).
+        actions: the actions; those of other partitions are skipped.
         first: the action to begin with.
         partition: the partition.
         half_life_ms: the time after which an action counts half.
 
     Returns:
-        The action to continue with once there is room, n when all are counted.
+        The action to continue with once the counters are larger, n when all are counted.
     """
     numbers, table = counted.numbers, counted.table
+    partitions, keys, at_ms, weights = actions
     last_ms, growth = np.int64(0), 0.0
     for action in range(first, len(keys)):
         if partitions[action] != partition:

@@ -8,8 +8,8 @@ from numba import float32, int32, int64, types, uint64
 
 from inference.kernels.compiler import kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
-from inference.kernels.layouts import HITS
 from inference.kernels.selection import Rows, cut, write_in_order
+from inference.kernels.signatures import HITS
 from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 

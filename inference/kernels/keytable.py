@@ -1,7 +1,8 @@
 """Reference-counted small numbers for stable keys: a hash table in arrays, open addressing with linear probing.
 
 Search and insertion are algorithm L, deletion is algorithm R of Knuth 1998, The Art of Computer Programming 3, 6.4.
-Stable keys are hashes, so the low bits of a key are its home place. A number without references is used again.
+Stable keys are hashes, so the low bits of a key are the place where its search starts. A number without references is
+used again.
 """
 
 from __future__ import annotations
@@ -111,10 +112,10 @@ def release(table: KeyTable, number: int) -> bool:
     hole = place_of(table, table.entries[number]["key"])
     place = (hole + 1) & mask
     # Algorithm R. A search ends at a free place, so a hole would hide the keys after it. Each later key of the run
-    # moves into the hole, unless its home is after the hole: from there a search does not pass the hole.
+    # moves into the hole, unless its search starts after the hole and so does not pass it.
     while table.places[place]["number"] != EMPTY:
-        home = np.int64(table.places[place]["key"] & np.uint64(mask))
-        if (place - home) & mask >= (place - hole) & mask:
+        start = np.int64(table.places[place]["key"] & np.uint64(mask))
+        if (place - start) & mask >= (place - hole) & mask:
             table.places[hole]["key"] = table.places[place]["key"]
             table.places[hole]["number"] = table.places[place]["number"]
             hole = place

@@ -7,23 +7,22 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import boolean, float32, float64, int8, int32, int64, types, uint64, void
+from numba import boolean, float32, int8, int32, int64, types, void
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.layouts import COLUMNS, HITS
 from inference.kernels.products import FACTORS, Factors, dot, multiply, shift
 from inference.kernels.selection import Rows, cut, write_best
+from inference.kernels.signatures import COLUMNS, HITS
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM
 from inference.retrieval.columns import BLOCK as ALIGNED
 from inference.retrieval.columns import BYTES, Columns
 from inference.retrieval.hits import Hits
-from inference.types import Keys, Vector
+from inference.types import Vector
 
 Int8 = npt.NDArray[np.int8]
 Requests = npt.NDArray[np.int32]
 Request = tuple[int, int]
 """The place of a query's vector, or FOREMOST, and the place of the source in the hits."""
-Bools = npt.NDArray[np.bool_]
 
 FOREMOST = 3
 """Stands for a place in requests for new items only: that of the search, else of the short-term intent, else of the
@@ -63,7 +62,7 @@ class Scratch(NamedTuple):
         products, cosines: of a block of items, int32 (v, BLOCK) and float32 (BLOCK,).
         searches: by search, int32 (s, 5): its query, its vector, whether it is for new items only, its source's place,
             and an earlier search with the same result, or -1.
-        rows, scores: by search, the pool of rows that can still be among the best, int32 and float32 (s, room).
+        rows, scores: by search, the pool of rows that can still be among the best, int32 and float32 (s, size).
         sizes, thresholds: by search, the size of the pool, and the least cosine to enter it, int64 and float32 (s,).
     """
 
@@ -81,7 +80,7 @@ class Scratch(NamedTuple):
     @staticmethod
     def of(dim: int, requests: Sequence[Request], limit: int) -> Scratch:
         """Return memory for the nearest `limit` items of each request."""
-        vectors, searches, room = 3 * LISTS, len(requests) * LISTS, room_for(limit)
+        vectors, searches, size = 3 * LISTS, len(requests) * LISTS, pool_size(limit)
         return Scratch(
             requests=np.array(requests, dtype=np.int32).reshape(-1, 2),
             factors=Factors(
@@ -91,14 +90,14 @@ class Scratch(NamedTuple):
             products=np.empty((vectors, BLOCK), dtype=np.int32),
             cosines=np.empty(BLOCK, dtype=np.float32),
             searches=np.empty((searches, 5), dtype=np.int32),
-            rows=np.empty((searches, room), dtype=np.int32),
-            scores=np.empty((searches, room), dtype=np.float32),
+            rows=np.empty((searches, size), dtype=np.int32),
+            scores=np.empty((searches, size), dtype=np.float32),
             sizes=np.empty(searches, dtype=np.int64),
             thresholds=np.empty(searches, dtype=np.float32),
         )
 
 
-def room_for(limit: int) -> int:
+def pool_size(limit: int) -> int:
     """Return how many rows a pool may hold."""
     return max(SLACK * limit, BLOCK) + BLOCK + 1
 
@@ -125,7 +124,7 @@ def find_nearest(
     A block of items is multiplied with all vectors of LISTS queries while it is in the cache. For each search, the rows
     whose cosine can still be among the best enter a pool. A full pool is cut to the best, which raises the threshold.
     """
-    limit, room = hits.rows.shape[2], scratch.rows.shape[1] - 1
+    limit, capacity = hits.rows.shape[2], scratch.rows.shape[1] - 1
     searches, pools = scratch.searches, scratch.sizes
     for first in range(0, len(vectors), LISTS):
         present, number = arrange(first, vectors, inverse_norms, scratch)
@@ -137,16 +136,17 @@ def find_nearest(
                     continue
                 write_cosines(columns, start, length, searches[search], scratch)
                 rows, scores = scratch.rows[search], scratch.scores[search]
-                size = collect(start, length, scratch.cosines, scratch.thresholds[search], rows, scores, pools[search])
-                if size > room - BLOCK and size > limit:
+                cosines, threshold = scratch.cosines[:length], scratch.thresholds[search]
+                size = collect(start, cosines, threshold, rows, scores, pools[search])
+                if size > capacity - BLOCK and size > limit:
                     size, scratch.thresholds[search] = cut(rows, scores, columns.keys, size, limit)
                 pools[search] = size
         for search in range(number):
             query, place, same = searches[search, QUERY], searches[search, PLACE], searches[search, SAME]
             if same < 0:
-                write_best(
-                    columns.keys, scratch.rows[search], scratch.scores[search], pools[search], hits, query, place
-                )
+                size = pools[search]
+                rows, scores = scratch.rows[search, :size], scratch.scores[search, :size]
+                write_best(columns.keys, rows, scores, hits, query, place)
             else:
                 # An earlier search of the query has the same result: its hits are copied.
                 other = searches[same, PLACE]
@@ -219,16 +219,14 @@ def write_cosines(columns: Columns, start: int, length: int, search: npt.NDArray
 
 
 @helper
-def collect(
-    start: int, length: int, cosines: Vector, threshold: np.float32, rows: Rows, scores: Vector, size: int
-) -> int:
+def collect(start: int, cosines: Vector, threshold: np.float32, rows: Rows, scores: Vector, size: int) -> int:
     """Add the rows of a block that reach the threshold to a pool, and return how many it holds.
 
     A row is written first and then counted if it belongs in the pool, so the pool needs room for one more. This avoids
     a branch that no processor predicts.
     """
-    for begin in range(0, length, GROUP):
-        end = min(begin + GROUP, length)
+    for begin in range(0, len(cosines), GROUP):
+        end = min(begin + GROUP, len(cosines))
         reached = np.int32(0)
         for item in range(begin, end):
             reached = np.int32(reached + np.int32(cosines[item] >= threshold))
@@ -239,35 +237,27 @@ def collect(
     return size
 
 
-@kernel(void(COLUMNS, int8[::1], float32, boolean, int32[::1], HITS, int64, int64))
-def find_among(
-    columns: Columns, vector: Int8, norm: np.float32, unseen: bool, rows: Rows, hits: Hits, query: int, place: int
-) -> None:
-    """Write the nearest among some distinct `rows` (m,), with `unseen` among those of new items only."""
+class Target(NamedTuple):
+    """The vector of one search, int8 (dim,), 1 / ‖vector‖, and whether it is for new items only."""
+
+    vector: Int8
+    norm: np.float32
+    only_new: bool
+
+
+_TARGET = types.NamedTuple((int8[::1], float32, boolean), Target)
+
+
+@kernel(void(COLUMNS, _TARGET, int32[::1], HITS, int64, int64))
+def find_nearest_of_rows(columns: Columns, target: Target, rows: Rows, hits: Hits, query: int, place: int) -> None:
+    """Write the nearest of some distinct `rows` (m,) as the hits of one source for one query."""
+    vector, norm = target.vector, target.norm
     found = np.empty(len(rows), dtype=np.int32)
     scores = np.empty(len(rows), dtype=np.float32)
     size = 0
     for row in rows:
-        if columns.available[row] and not (unseen and columns.seen[row]):
-            found[size], scores[size] = (
-                row,
-                np.float32(dot(vector, columns.vectors[row])) * norm * columns.inverse_norms[row],
-            )
+        if columns.available[row] and not (target.only_new and columns.seen[row]):
+            cosine = np.float32(dot(vector, columns.vectors[row])) * norm * columns.inverse_norms[row]
+            found[size], scores[size] = row, cosine
             size += 1
-    write_best(columns.keys, found, scores, size, hits, query, place)
-
-
-@kernel(void(uint64[::1], boolean[::1], int64[::1], float64[::1], HITS, int64, int64))
-def find_best(
-    keys: Keys, available: Bools, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], hits: Hits,
-    query: int, place: int,
-) -> None:  # fmt: skip
-    """Write the best available ones of some distinct `rows` (m,) by given scores (m,)."""
-    found = np.empty(len(rows), dtype=np.int32)
-    kept = np.empty(len(rows), dtype=np.float32)
-    size = 0
-    for number in range(len(rows)):
-        if available[rows[number]]:
-            found[size], kept[size] = rows[number], scores[number]
-            size += 1
-    write_best(keys, found, kept, size, hits, query, place)
+    write_best(columns.keys, found[:size], scores[:size], hits, query, place)

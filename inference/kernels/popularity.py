@@ -8,8 +8,8 @@ from numba import boolean, float32, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find, retain
-from inference.kernels.layouts import COLUMNS, HITS, QUERIES
 from inference.kernels.selection import Rows, is_better, sort_best_first, write_best
+from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import LABELS, Queries
 from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits
@@ -116,7 +116,7 @@ def find_trending_in_categories(queries: Queries, columns: Columns, popular: Row
                                 rows[size], scores[size] = row, score
                                 size += 1
                         break
-        write_best(columns.keys, rows, scores, size, hits, number, place)
+        write_best(columns.keys, rows[:size], scores[:size], hits, number, place)
 
 
 @helper

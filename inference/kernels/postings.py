@@ -31,7 +31,7 @@ LIST = np.dtype(
     [
         ("start", "<i8"),
         ("length", "<i4"),
-        ("room", "<i4"),
+        ("capacity", "<i4"),
         ("records", "<i4"),
         ("is_sorted", "<i4"),
         ("dropped", "<f8"),
@@ -39,7 +39,7 @@ LIST = np.dtype(
     ],
     align=True,
 )
-"""One list. `start` and `room` are its block. `records` counts the records that have the number, listed or not.
+"""One list. `start` and `capacity` are its block. `records` counts the records that have the number, listed or not.
 `is_sorted` is for callers that sort lists when they read them. `dropped` and `dropped_key` are the order of the
 greatest entry that was dropped."""
 
@@ -84,10 +84,10 @@ def block_size(entries: int) -> int:
     return size
 
 
-def with_room(index: Postings, capacity: int, entries: int) -> Postings:
-    """Return the lists with room for numbers below `capacity` and for `entries` more entries.
+def with_capacity(index: Postings, capacity: int, entries: int) -> Postings:
+    """Return the lists for numbers below `capacity`, with space for `entries` more entries.
 
-    Arrays that have the room already are returned as they are.
+    Arrays that are large enough are returned as they are.
     """
     lists, values, blocks = index
     if len(lists) < capacity:
@@ -100,19 +100,19 @@ def with_room(index: Postings, capacity: int, entries: int) -> Postings:
 
 
 @helper
-def size_class(room: int) -> int:
+def size_class(size: int) -> int:
     """Return the index into `blocks` of a block size."""
     place = 0
-    while room > SMALLEST:
-        room //= 2
+    while size > SMALLEST:
+        size //= 2
         place += 1
     return place
 
 
 @helper
-def free_block(index: Postings, start: int, room: int) -> None:
+def free_block(index: Postings, start: int, size: int) -> None:
     """Add a block to the free blocks of its size."""
-    place = size_class(room)
+    place = size_class(size)
     index.values[start] = index.blocks[place]
     index.blocks[place] = start
 
@@ -121,11 +121,11 @@ def free_block(index: Postings, start: int, room: int) -> None:
 def append(index: Postings, number: int, value: int) -> None:
     """Append an entry to a list. The array must have room for one more block."""
     held = index.lists[number]
-    length, room, start = held["length"], held["room"], held["start"]
-    if length == room:
+    length, capacity, start = held["length"], held["capacity"], held["start"]
+    if length == capacity:
         # The list moves to a block of twice the size. The old block is freed after the copy, because a free block holds
         # the start of the next free one in its first place.
-        larger = max(SMALLEST, 2 * room)
+        larger = max(SMALLEST, 2 * capacity)
         place = size_class(larger)
         target = index.blocks[place]
         if target == NO_BLOCK:
@@ -135,9 +135,9 @@ def append(index: Postings, number: int, value: int) -> None:
             index.blocks[place] = index.values[target]
         for at in range(length):
             index.values[target + at] = index.values[start + at]
-        if room > 0:
-            free_block(index, start, room)
-        held["start"], held["room"] = target, larger
+        if capacity > 0:
+            free_block(index, start, capacity)
+        held["start"], held["capacity"] = target, larger
         start = target
     index.values[start + length] = value
     held["length"] = length + 1
@@ -147,9 +147,9 @@ def append(index: Postings, number: int, value: int) -> None:
 def clear(index: Postings, number: int) -> None:
     """Empty a list and free its block."""
     held = index.lists[number]
-    if held["room"] > 0:
-        free_block(index, held["start"], held["room"])
-    held["room"] = held["length"] = held["is_sorted"] = 0
+    if held["capacity"] > 0:
+        free_block(index, held["start"], held["capacity"])
+    held["capacity"] = held["length"] = held["is_sorted"] = 0
     held["dropped"], held["dropped_key"] = NONE_DROPPED, np.uint64(0)
 
 

@@ -9,8 +9,8 @@ from numba import int64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
-from inference.kernels.layouts import COLUMNS, HITS, QUERIES
 from inference.kernels.selection import write_best
+from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import HABITS, Queries
 from inference.retrieval.columns import Columns
 from inference.retrieval.hits import Hits
@@ -52,4 +52,4 @@ def find_repeats(queries: Queries, table: KeyTable, columns: Columns, hits: Hits
             )
             rows[size], scores[size] = row, weight / (weight + MANY) * due
             size += 1
-        write_best(columns.keys, rows, scores, size, hits, number, place)
+        write_best(columns.keys, rows[:size], scores[:size], hits, number, place)

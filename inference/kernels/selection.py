@@ -180,14 +180,14 @@ def write_in_order(rows: Rows, scores: Vector, keys: Keys, size: int, to_rows: R
     The place of an entry is the number of better scores. Entries of equal score share the places from there on, where
     they are inserted by their key.
     """
-    held, room = scores[:size], len(to_rows)
+    held, limit = scores[:size], len(to_rows)
     to_rows[:] = VACANT
     for place in range(size):
         row, score = rows[place], scores[place]
         at = count_above(held, score)
-        while at < room and to_rows[at] != VACANT and keys[to_rows[at]] < keys[row]:
+        while at < limit and to_rows[at] != VACANT and keys[to_rows[at]] < keys[row]:
             at += 1
-        while at < room and row != VACANT:
+        while at < limit and row != VACANT:
             to_scores[at] = score
             to_rows[at], row = row, to_rows[at]
             at += 1
@@ -208,7 +208,7 @@ def select(keys: Keys, rows: Rows, scores: Vector, size: int, to_rows: Rows, to_
 
 
 @helper
-def write_best(keys: Keys, rows: Rows, scores: Vector, size: int, hits: Hits, query: int, place: int) -> None:
+def write_best(keys: Keys, rows: Rows, scores: Vector, hits: Hits, query: int, place: int) -> None:
     """Write the best of a pool, in order, as the hits of one source for one query."""
     to_rows, to_scores = hits.rows[query, place], hits.scores[query, place]
-    hits.counts[query, place] = select(keys, rows, scores, size, to_rows, to_scores)
+    hits.counts[query, place] = select(keys, rows, scores, len(rows), to_rows, to_scores)

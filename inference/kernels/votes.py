@@ -1,4 +1,4 @@
-"""Shared steps of the behaviour sources: the items at hand, and the sums of votes for items."""
+"""Shared steps of the behaviour sources: the items of a query's session, and the sums of votes for items."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ EVIDENCE = 10
 """Number of the newest items of a session that count. Older items hardly predict the next one, and cost as much."""
 UNTOUCHED = -1.0
 
-HAND = np.dtype([("key", "<u8"), ("weight", "<f8"), ("item", "<i4"), ("slot", "<i4")], align=True)
+SESSION_ITEM = np.dtype([("key", "<u8"), ("weight", "<f8"), ("item", "<i4"), ("slot", "<i4")], align=True)
 
 
 class Votes(NamedTuple):
-    """Scratch memory for one query: sums by item number, and the items at hand.
+    """Scratch memory for one query: sums by item number, and the items of its session.
 
     Attributes:
         sums: float64 (capacity,); UNTOUCHED between two queries.
         touched: the numbers that have a sum, int32 (capacity,).
-        hand: the items at hand, dtype HAND (EVIDENCE,): the key and the number of each, -1 without one; the slot of its
-            record, and the weight of its votes.
+        session: the items of the session, see `session_items`, dtype SESSION_ITEM (EVIDENCE,): the key and the number
+            of each, -1 without one; the slot of its record, and the weight of its votes.
         rows, scores: rows of the catalogue and their scores, before the best are selected, int32 and float32
             (capacity,).
     """
 
     sums: npt.NDArray[np.float64]
     touched: Numbers
-    hand: npt.NDArray[np.void]
+    session: npt.NDArray[np.void]
     rows: Numbers
     scores: Vector
 
@@ -63,7 +63,8 @@ class Results(NamedTuple):
 
 
 VOTES = types.NamedTuple(
-    (types.float64[::1], types.int32[::1], numba.from_dtype(HAND)[::1], types.int32[::1], types.float32[::1]), Votes
+    (types.float64[::1], types.int32[::1], numba.from_dtype(SESSION_ITEM)[::1], types.int32[::1], types.float32[::1]),
+    Votes,
 )
 RESULTS = types.NamedTuple(
     (
@@ -84,15 +85,15 @@ def votes(capacity: int) -> Votes:
     return Votes(
         np.full(capacity, UNTOUCHED),
         np.zeros(capacity, dtype=np.int32),
-        np.zeros(EVIDENCE, dtype=HAND),
+        np.zeros(EVIDENCE, dtype=SESSION_ITEM),
         np.zeros(capacity, dtype=np.int32),
         np.zeros(capacity, dtype=np.float32),
     )
 
 
 @helper
-def items_at_hand(query: np.void, numbers: KeyTable, most: int, hand: npt.NDArray[np.void]) -> int:
-    """Write the newest distinct items of a query's session, at most `most`, to `hand`; return how many.
+def session_items(query: np.void, numbers: KeyTable, most: int, session: npt.NDArray[np.void]) -> int:
+    """Write the newest distinct items of a query's session, at most `most`, to `session`; return how many.
 
     At the start of a session these are the items remembered from earlier ones. An item without a number is -1 and takes
     a place as well.
@@ -106,9 +107,9 @@ def items_at_hand(query: np.void, numbers: KeyTable, most: int, hand: npt.NDArra
         key = query["session"][at] if in_session else query["recent"][at]
         known = False
         for other in range(count):
-            known = known or hand[other]["key"] == key
+            known = known or session[other]["key"] == key
         if not known:
-            hand[count]["key"], hand[count]["item"] = key, find(numbers, key)
+            session[count]["key"], session[count]["item"] = key, find(numbers, key)
             count += 1
     return count
 
@@ -127,9 +128,12 @@ def add_vote(votes: Votes, touched: int, item: int, weight: float) -> int:
 
 @helper
 def write_hits(votes: Votes, touched: int, count: int, results: Results, query: int) -> None:
-    """Write the best available items by their sums, at most 1, without the `count` items at hand; reset the sums."""
+    """Write the best available items by their sums, capped at 1, and reset the sums.
+
+    The `count` items of the session are left out.
+    """
     for at in range(count):
-        item = votes.hand[at]["item"]
+        item = votes.session[at]["item"]
         if item >= 0:
             votes.sums[item] = UNTOUCHED
     rows, scores, size = votes.rows, votes.scores, 0

@@ -11,11 +11,11 @@ from numba.types import float32, float64, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.selection import select
+from inference.kernels.signatures import CANDIDATES, COLUMNS, QUERIES
 from inference.queries import Queries
 from inference.ranking.diversity import CONSIDERED, Scratch, diversify
-from inference.ranking.signatures import CANDIDATES, COLUMNS, RECORDS
 from inference.retrieval.columns import Columns
-from inference.retrieval.shortlists import Candidates
+from inference.retrieval.hits import Candidates
 from inference.types import Keys, Vector
 
 SCORE_DECIMALS = 6
@@ -67,7 +67,7 @@ def choose(records: Queries, candidates: Candidates, columns: Columns, scores: V
         np.empty(most, dtype=np.float64),
         np.empty(most, dtype=np.int64),
     )
-    _choose(records, candidates, columns, scores, rules, _Scratch.make(most), chosen)
+    _choose(_Scored(records, candidates, scores), columns, rules, _Scratch.make(most), chosen)
     number = int(chosen.starts[-1])
     return Chosen(chosen.starts, chosen.positions[:number], chosen.scores[:number], chosen.sources[:number])
 
@@ -76,6 +76,14 @@ def choose(records: Queries, candidates: Candidates, columns: Columns, scores: V
 def rounded(score: float) -> float:
     """Return a score rounded to SCORE_DECIMALS."""
     return np.float64(np.rint(np.float64(score) * _UNIT) / _UNIT)
+
+
+class _Scored(NamedTuple):
+    """The candidates of n queries and their scores, float32 (C,)."""
+
+    records: Queries
+    candidates: Candidates
+    scores: Vector
 
 
 class _Scratch(NamedTuple):
@@ -114,6 +122,7 @@ class _Scratch(NamedTuple):
         )  # fmt: skip
 
 
+_SCORED = NamedTupleType((QUERIES, CANDIDATES, float32[::1]), _Scored)
 _RULES = NamedTupleType((float64, int64, int64), Rules)
 _SCRATCH = NamedTupleType(
     (
@@ -125,17 +134,10 @@ _SCRATCH = NamedTupleType(
 _CHOSEN = NamedTupleType((int64[::1], int32[::1], float64[::1], int64[::1]), Chosen)
 
 
-@kernel(void(RECORDS, CANDIDATES, COLUMNS, float32[::1], _RULES, _SCRATCH, _CHOSEN), allocates=False)
-def _choose(
-    records: Queries,
-    candidates: Candidates,
-    columns: Columns,
-    scores: Vector,
-    rules: Rules,
-    scratch: _Scratch,
-    chosen: Chosen,
-) -> None:
+@kernel(void(_SCORED, COLUMNS, _RULES, _SCRATCH, _CHOSEN), allocates=False)
+def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, chosen: Chosen) -> None:
     """Fill `chosen`, list by list."""
+    records, candidates, scores = scored
     starts, rows = candidates.starts, candidates.rows
     for at in range(len(rows)):
         scratch.scores[at] = rounded(scores[at])
@@ -157,15 +159,15 @@ def _choose(
         if varied:
             for place in range(size):
                 scratch.best_rows[place] = rows[best[place]]
-            room = Scratch(scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
-            diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), room, scratch.order[:k])
+            memory = Scratch(scratch.relevance[:size], scratch.nearest[:size], scratch.compared[:size])
+            diversify(scratch.best_rows[:size], likely, columns, np.float32(rules.diversity), memory, scratch.order[:k])
             for place in range(k):
                 shown[place] = best[scratch.order[place]]
         else:
             for place in range(k):
                 shown[place] = best[place]
         if browses and rules.new_source >= 0:
-            _make_room_for_new(shown, candidates, columns, rules, query, scratch)
+            _reserve_places_for_new(shown, candidates, columns, rules, query, scratch)
         for place in range(k):
             chosen.scores[first + place] = rounded(scratch.scores[shown[place]])
             proposed = np.int64(0)
@@ -176,7 +178,7 @@ def _choose(
 
 
 @helper
-def _make_room_for_new(
+def _reserve_places_for_new(
     shown: Rows, candidates: Candidates, columns: Columns, rules: Rules, query: int, scratch: _Scratch
 ) -> None:
     """Give the last places of `shown` to items without any action, if it has fewer of them than the rules require.

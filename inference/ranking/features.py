@@ -1,40 +1,12 @@
-"""The ranker's features: one row of numbers for each candidate of a batch.
+"""The names of the ranker's features, in the order of its columns. A bundle's manifest lists the same names.
 
 All features are in [-1, 1] and none depends on the size of the shop, so a ranker fitted in one shop works in another.
-Scores of sources are shares, not counts. Their square roots spread small shares.
+Scores of sources are shares, not counts. Their square roots spread small shares. `feature_matrix.py` computes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from math import exp, log1p
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-from numba.types import NamedTuple as NamedTupleType
-from numba.types import boolean, float32, int16, int32, void
-
-from inference.kernels.compiler import helper, kernel
-from inference.kernels.keytable import KEY_TABLE, KeyTable, find
-from inference.queries import LONG_TERM as LONG_TERM_VECTOR
-from inference.ranking.signatures import CANDIDATES, COLUMNS, QUERIES, QueryArrays
-from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Columns
-from inference.retrieval.shortlists import Candidates, Shortlists
-from inference.retrieval.sources import (
-    CLICKED,
-    LONG_TERM,
-    NEXT,
-    QUERY,
-    REPEAT,
-    SESSIONS,
-    SHORT_TERM,
-    TOGETHER,
-    WORDS,
-)
-from inference.types import Keys, Vector
+from inference.retrieval.sources import SOURCES
 
 LAST_ITEMS = 3
 """Number of the session's newest items that a candidate is compared with."""
@@ -50,24 +22,20 @@ SIMILARITIES = (
     "last_item",  # cosine to the last item of the session
     "last_items",  # greatest cosine to the last LAST_ITEMS of the session
 )
-SCORED = {
-    "together": TOGETHER,  # √ of the source's score: co-occurrence with the items of the session
-    "next": NEXT,  # co-occurrence with the last item
-    "sessions": SESSIONS,  # share of similar sessions that have the item
-    "clicked": CLICKED,  # share of the actions after this search and similar ones
-    "words": WORDS,  # match of the item's text with the words of the search
-    "repeat": REPEAT,  # how due the item is by the shopper's own rhythm
-}
-PLACED = {
-    "short_term_place": SHORT_TERM,  # 1 / the item's rank in the source; 0 if the source did not propose it
-    "long_term_place": LONG_TERM,
-    "query_place": QUERY,
-    "words_place": WORDS,
-    "together_place": TOGETHER,
-    "next_place": NEXT,
-    "sessions_place": SESSIONS,
-    "repeat_place": REPEAT,
-}
+_FIRST_SCORES = (
+    "together",  # √ of the source's score: co-occurrence with the items of the session
+    "next",  # co-occurrence with the last item
+    "sessions",  # share of similar sessions that have the item
+    "clicked",  # share of the actions after this search and similar ones
+    "words",  # match of the item's text with the words of the search
+    "repeat",  # how due the item is by the shopper's own rhythm
+)
+"""The scores in the order to which rankers are fitted. Scores of further sources follow in the order of `SOURCES`."""
+_SCORES = {source.score: source.name for source in SOURCES if source.score is not None}
+SCORED = {name: _SCORES[name] for name in dict.fromkeys((*_FIRST_SCORES, *_SCORES))}
+"""The source of each feature that is √ of a source's score."""
+PLACED = {source.place: source.name for source in SOURCES if source.place is not None}
+"""The source of each feature that is 1 / the item's rank in a source, 0 if the source did not propose the item."""
 POPULARITIES = (
     "popularity",  # √ of the item's current popularity, relative to the most popular item
     "lasting",  # √ of the same over weeks
@@ -93,213 +61,3 @@ CONTEXT = (
 probability of all candidates."""
 
 FEATURES = (*SIMILARITIES, *SCORED, *PLACED, *POPULARITIES, *PERSONAL, *CONTEXT)
-_PLACE = {name: place for place, name in enumerate(FEATURES)}
-_LEAST_DEVIATION = np.float32(0.25)
-"""Least deviation of log(1 + price): one purchase does not mean that the shopper wants exactly its price."""
-
-Marks = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.int32]
-Places = npt.NDArray[np.int32]
-
-# The kernel's columns.
-_LAST_ITEM, _LAST_ITEMS = _PLACE["last_item"], _PLACE["last_items"]
-_POPULARITY, _LASTING, _NEW = _PLACE["popularity"], _PLACE["lasting"], _PLACE["new"]
-_CATEGORY, _BRAND = _PLACE["category"], _PLACE["brand"]
-_SAME_CATEGORY, _SAME_BRAND = _PLACE["same_category"], _PLACE["same_brand"]
-_SEEN_BEFORE, _BOUGHT, _PRICE, _DEARER = (_PLACE[name] for name in ("seen_before", "bought", "price", "dearer"))
-_SEARCHING, _SESSION_LENGTH, _HABITS, _INTENT = (_PLACE[name] for name in CONTEXT)
-_MARKS = 1024
-_LAST_BITS = np.uint64(_MARKS - 1)
-_INTENTS = 3
-"""Number of a query's vectors. The first SIMILARITIES are cosines to them, in their order."""
-_COMPARED = _INTENTS + LAST_ITEMS
-_LOG_OFTEN, _LOG_LONG_SESSION = log1p(OFTEN), log1p(LONG_SESSION)
-
-
-def features(shortlists: Shortlists, catalogue: Catalogue, out: Vector | None = None) -> Vector:
-    """Return the features (C, len(FEATURES)), float32, of all candidates, by the catalogue's current state.
-
-    They are written to `out`, of this shape, if it is given.
-    """
-    candidates = shortlists.candidates
-    if out is None:
-        out = np.empty((len(candidates.rows), len(FEATURES)), dtype=np.float32)
-    queries, columns, scratch = QueryArrays.of(shortlists.queries), catalogue.columns, _Scratch.make(catalogue.dim)
-    _fill(queries, candidates, columns, catalogue.table, _columns_of(shortlists.sources), scratch, out)
-    return out
-
-
-@cache
-def _columns_of(sources: tuple[str, ...]) -> Places:
-    """Return for each source the columns of its score and of its place, int32 (S, 2); -1 for a missing one."""
-
-    def column(features: Mapping[str, str], source: str) -> int:
-        return next((_PLACE[name] for name, each in features.items() if each == source), -1)
-
-    columns = [(column(SCORED, source), column(PLACED, source)) for source in sources]
-    return np.array(columns, dtype=np.int32).reshape(-1, 2)
-
-
-class _Scratch(NamedTuple):
-    """Scratch memory of the kernel for one query.
-
-    Attributes:
-        vectors: the vectors that candidates are compared with, and last the candidate's, int16 (_COMPARED + 1, dim):
-            products of 16-bit numbers compile to multiply-and-add in pairs.
-        norms: 1 / ‖vector‖, float32 (_COMPARED,).
-        last: the rows of the session's newest items, int32 (LAST_ITEMS,), -1 for an item that the catalogue lacks.
-        marks: by the last bits of a stable key, whether it can be one of the shopper's recent or habitual items,
-            bool (_MARKS,).
-    """
-
-    vectors: npt.NDArray[np.int16]
-    norms: Vector
-    last: Rows
-    marks: Marks
-
-    @classmethod
-    def make(cls, dim: int) -> _Scratch:
-        return cls(
-            np.empty((_COMPARED + 1, dim), dtype=np.int16),
-            np.empty(_COMPARED, dtype=np.float32),
-            np.empty(LAST_ITEMS, dtype=np.int32),
-            np.empty(_MARKS, dtype=np.bool_),
-        )
-
-
-_SCRATCH = NamedTupleType((int16[:, ::1], float32[::1], int32[::1], boolean[::1]), _Scratch)
-
-
-@kernel(void(QUERIES, CANDIDATES, COLUMNS, KEY_TABLE, int32[:, ::1], _SCRATCH, float32[:, ::1]), allocates=False)
-def _fill(
-    queries: QueryArrays,
-    candidates: Candidates,
-    columns: Columns,
-    table: KeyTable,
-    places: Places,
-    scratch: _Scratch,
-    out: Vector,
-) -> None:
-    """Write the features of every candidate to `out` (C, F). `table` finds the rows of the catalogue."""
-    vector, last = scratch.vectors[_COMPARED], scratch.last
-    for query in range(len(queries.records)):
-        record = queries.records[query]
-        compared = min(int(record["session_length"]), LAST_ITEMS)
-        for place in range(compared):
-            last[place] = find(table, record["session"][place])
-        number = _take_vectors(queries, columns, query, compared, scratch)
-        _mark(record, scratch.marks)
-        newest = -1
-        for place in range(compared - 1, -1, -1):
-            if last[place] >= 0:
-                newest = int(last[place])
-        session_length = min(log1p(record["session_length"]) / _LOG_LONG_SESSION, 1.0)
-        for at in range(candidates.starts[query], candidates.starts[query + 1]):
-            row, own = candidates.rows[at], out[at]
-            for column in range(len(own)):
-                own[column] = 0
-            stored = columns.vectors[row]
-            for d in range(len(vector)):
-                vector[d] = stored[d]
-            # The query's own vectors come first, then those of the last items, the newest first. The vector at
-            # _INTENTS is therefore that of the last item, whose column follows those of the query's vectors.
-            for each in range(number):
-                if scratch.norms[each] > 0:
-                    cosine = np.float32(_dot(scratch.vectors[each], vector)) * scratch.norms[each]
-                    cosine *= columns.inverse_norms[row]
-                    if each <= _INTENTS:
-                        own[each] = cosine
-                    if each >= _INTENTS:
-                        own[_LAST_ITEMS] = cosine if each == _INTENTS else max(own[_LAST_ITEMS], cosine)
-            for source in range(len(places)):
-                if candidates.ranks[at, source] > 0:
-                    if places[source, 0] >= 0:
-                        own[places[source, 0]] = np.sqrt(candidates.scores[at, source])
-                    if places[source, 1] >= 0:
-                        own[places[source, 1]] = candidates.ranks[at, source]
-            own[_POPULARITY] = np.sqrt(columns.popularity[row])
-            own[_LASTING] = np.sqrt(columns.lasting[row])
-            own[_NEW] = not columns.seen[row]
-            _add_personal(record, columns, row, newest, scratch.marks, own)
-            own[_SEARCHING] = record["searching"]
-            own[_SESSION_LENGTH] = session_length
-            own[_HABITS] = record["habits_length"] > 0
-            own[_INTENT] = queries.inverse_norms[query, LONG_TERM_VECTOR] > 0
-
-
-@helper
-def _dot(one: npt.NDArray[np.int16], other: npt.NDArray[np.int16]) -> np.int32:
-    """Return the exact inner product: 32 bits hold it up to `vectors.MAX_DIM`."""
-    total = np.int32(0)
-    for d in range(len(other)):
-        total = np.int32(total + np.int32(one[d]) * np.int32(other[d]))
-    return total
-
-
-@helper
-def _take_vectors(queries: QueryArrays, columns: Columns, query: int, compared: int, scratch: _Scratch) -> int:
-    """Copy the vectors to compare candidates with: the query's and those of `compared` last items; return how many."""
-    vectors, norms = scratch.vectors, scratch.norms
-    for place in range(_INTENTS):
-        norms[place] = queries.inverse_norms[query, place]
-        for d in range(vectors.shape[1]):
-            vectors[place, d] = queries.vectors[query, place, d]
-    number = _INTENTS
-    for place in range(compared):
-        row = scratch.last[place]
-        if row >= 0:
-            norms[number] = columns.inverse_norms[row]
-            for d in range(vectors.shape[1]):
-                vectors[number, d] = columns.vectors[row, d]
-            number += 1
-    return number
-
-
-@helper
-def _add_personal(record: np.void, columns: Columns, row: int, newest: int, marks: Marks, own: Vector) -> None:
-    """Fill in the PERSONAL features of a candidate; `newest` is the row of the session's last item, -1 without one."""
-    key, category, brand = columns.keys[row], columns.categories[row], columns.brands[row]
-    place = _find(record["categories"], record["categories_length"], category)
-    if place >= 0:
-        own[_CATEGORY] = record["category_shares"][place]
-    place = _find(record["brands"], record["brands_length"], brand)
-    if place >= 0:
-        own[_BRAND] = record["brand_shares"][place]
-    if newest >= 0:
-        # Key 0 stands for no category and no brand.
-        own[_SAME_CATEGORY] = category != 0 and category == columns.categories[newest]
-        own[_SAME_BRAND] = brand != 0 and brand == columns.brands[newest]
-    # Most candidates have no mark and skip both searches. A mark can be that of another key with the same last bits.
-    if marks[key & _LAST_BITS]:
-        own[_SEEN_BEFORE] = _find(record["recent"], record["recent_length"], key) >= 0
-        place = _find(record["habits"], record["habits_length"], key)
-        if place >= 0:
-            own[_BOUGHT] = min(log1p(record["habit_weights"][place]) / _LOG_OFTEN, 1.0)
-    mean, deviation = np.float32(record["price_mean"]), np.float32(record["price_deviation"])
-    z = (columns.prices[row] - mean) / max(deviation, _LEAST_DEVIATION)
-    if np.isfinite(z):
-        own[_PRICE] = exp(-(z * z) / np.float32(2))
-        # tanh(|z|) by an exponential that cannot overflow.
-        fallen = exp(np.float32(-2) * abs(z))
-        dearer = (np.float32(1) - fallen) / (np.float32(1) + fallen)
-        own[_DEARER] = dearer if z >= 0 else -dearer
-
-
-@helper
-def _find(keys: Keys, length: int, key: np.uint64) -> int:
-    """Return the place of `key` among the first `length` of `keys`, -1 if it is missing."""
-    for place in range(length):
-        if keys[place] == key:
-            return place
-    return -1
-
-
-@helper
-def _mark(record: np.void, marks: Marks) -> None:
-    """Mark the keys of a query's recent and habitual items. A key without a mark need not be looked up."""
-    for place in range(len(marks)):
-        marks[place] = False
-    for place in range(record["recent_length"]):
-        marks[record["recent"][place] & _LAST_BITS] = True
-    for place in range(record["habits_length"]):
-        marks[record["habits"][place] & _LAST_BITS] = True

@@ -1,12 +1,19 @@
-"""The ranked lists of a batch as arrays, with the items and their reasons."""
+"""The ranked lists of a batch as arrays, with the items and their reasons; also lists that the model did not rank."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from inference.ranking.choice import SCORE_DECIMALS
+from inference.ranking.reasons import SUITS
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.shortlists import Shortlists
 from inference.types import Item, RankedList, ScoredCandidate
 
 
@@ -46,3 +53,57 @@ class Lists:
             ScoredCandidate, self.items[part], self.scores[part].tolist(), self.sources[part], self.reasons[part]
         )
         return RankedList(tuple(candidates), self.fallback)
+
+
+def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: str) -> Lists:
+    """Return lists in retrieval order, marked with the reason why the model did not rank them.
+
+    Scores are the fused retrieval scores. Items that were removed from the catalogue since the retrieval are left out.
+    """
+    candidates, names = shortlists.candidates, names_of(shortlists.sources)
+    starts, positions, items = [0], [], []
+    bounds = pairwise(candidates.starts.tolist())
+    for (start, end), k in zip(bounds, shortlists.queries.records["k"].tolist(), strict=True):
+        for position in range(start, min(start + max(k, 0), end)):
+            item = _item(catalogue, int(candidates.rows[position]))
+            if item is not None:
+                positions.append(position)
+                items.append(item)
+        starts.append(len(items))
+    shown = np.array(positions, dtype=np.int64)
+    bits = (candidates.ranks[shown] > 0) @ (1 << np.arange(len(shortlists.sources)))
+    return Lists(
+        starts=np.array(starts, dtype=np.int64),
+        rows=candidates.rows[shown],
+        scores=candidates.fused[shown].astype(np.float64).round(SCORE_DECIMALS),
+        sources=[names[each] for each in bits.tolist()],
+        reasons=[SUITS] * len(items),
+        items=items,
+        fallback=fallback,
+    )
+
+
+def _item(catalogue: Catalogue, row: int) -> Item | None:
+    try:
+        return catalogue.item(row)
+    except LookupError:
+        return None
+
+
+class _Names(dict[int, tuple[str, ...]]):
+    """The names of sources by their bits; each tuple is made once."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        super().__init__()
+        self._sources = tuple(sources)
+
+    def __missing__(self, bits: int) -> tuple[str, ...]:
+        names = tuple(name for place, name in enumerate(self._sources) if bits >> place & 1)
+        self[bits] = names
+        return names
+
+
+@lru_cache(maxsize=8)
+def names_of(sources: tuple[str, ...]) -> Mapping[int, tuple[str, ...]]:
+    """Return the names of the sources that proposed an item, by their bits: `names_of(sources)[bits]`."""
+    return _Names(sources)

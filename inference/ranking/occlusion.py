@@ -17,24 +17,28 @@ from numba.types import float32, float64, int8, int32, int64, void
 from inference.kernels.compiler import helper, kernel
 from inference.ranking.choice import rounded
 from inference.ranking.features import FEATURES
+from inference.retrieval.sources import REASONS, SOURCES
 from inference.types import Vector
 
-SEARCH, CLICKED, TOGETHER, TASTE, HABIT, TREND, NEW = range(7)
+GROUP_NUMBERS = {reason: number for number, reason in enumerate(REASONS)}
+SEARCH, CLICKED, TOGETHER, TASTE, HABIT, TREND, NEW = GROUP_NUMBERS.values()
 NOTHING = -1
 """The group of an item whose score no group carried."""
-GROUPS: Mapping[int, tuple[str, ...]] = {
-    SEARCH: ("query", "query_place", "words", "words_place"),
-    CLICKED: ("clicked",),
-    TOGETHER: ("together", "together_place", "next", "next_place", "sessions", "sessions_place"),
-    TASTE: (
-        "short_term", "short_term_place", "long_term", "long_term_place", "last_item", "last_items",
-        "category", "brand", "same_category", "same_brand",
-    ),
-    HABIT: ("repeat", "repeat_place", "bought", "seen_before"),
+_OTHER_FEATURES: Mapping[int, tuple[str, ...]] = {
+    TASTE: ("last_item", "last_items", "category", "brand", "same_category", "same_brand"),
+    HABIT: ("bought", "seen_before"),
     TREND: ("popularity", "lasting"),
     NEW: ("new",),
-}  # fmt: skip
-"""The kinds of reasons for shoppers, and the features behind each. Ties go to the first."""
+}
+"""Features that no source feeds, by the group to which they belong."""
+GROUPS: Mapping[int, tuple[str, ...]] = {
+    group: (
+        *(name for source in SOURCES if source.reason == reason for name in source.features),
+        *_OTHER_FEATURES.get(group, ()),
+    )
+    for reason, group in GROUP_NUMBERS.items()
+}
+"""The features behind each kind of reason: those of the sources that give it, and others. Ties go to the first."""
 
 Places = npt.NDArray[np.int32]
 Groups = npt.NDArray[np.int8]
@@ -60,17 +64,17 @@ class Occluded(NamedTuple):
     groups: Groups
 
 
-def occlude(features: Vector, shown: Places, room: Vector | None = None) -> Occluded:
+def occlude(features: Vector, shown: Places, out: Vector | None = None) -> Occluded:
     """Return the candidates at `shown` (L,) of `features` (C, F), without each of their groups in turn.
 
-    They are written to `room`, float32 (len(GROUPS) · L, F), if it is given.
+    They are written to `out`, float32 (len(GROUPS) · L, F), if it is given.
     """
     most = len(GROUPS) * len(shown)
-    if room is None:
-        room = np.empty((most, features.shape[1]), dtype=np.float32)
+    if out is None:
+        out = np.empty((most, features.shape[1]), dtype=np.float32)
     places, groups = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int8)
-    count = _occlude(features, shown, room, places, groups)
-    return Occluded(room[:count], places[:count], groups[:count])
+    count = _occlude(features, shown, out, places, groups)
+    return Occluded(out[:count], places[:count], groups[:count])
 
 
 def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occluded) -> Groups:

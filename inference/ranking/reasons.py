@@ -12,9 +12,9 @@ from numba.types import Tuple, float32, int8, int16, int32, int64, void
 
 from inference.kernels.compiler import kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
+from inference.kernels.signatures import COLUMNS, QUERIES
 from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
-from inference.ranking.signatures import COLUMNS, RECORDS
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns
 from inference.types import Item, Keys, Vector
@@ -79,9 +79,9 @@ def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Par
     if len(places):
         keys = partners(batch.records, places.searchsorted(shown.starts), catalogue.columns.keys[shown.rows[places]])
         evidence.nearest[places] = catalogue.rows_of(keys)[0]
-    lists, past = (shown.starts, shown.rows, shown.groups), np.empty(RECENT, dtype=np.int32)
-    vectors = np.empty((RECENT + 1, catalogue.dim), dtype=np.int16)
-    _find_evidence(batch.records, catalogue.table, lists, past, catalogue.columns, vectors, evidence)
+    lists = (shown.starts, shown.rows, shown.groups)
+    scratch = _Scratch(np.empty(RECENT, dtype=np.int32), np.empty((RECENT + 1, catalogue.dim), dtype=np.int16))
+    _find_evidence(batch.records, catalogue.table, lists, catalogue.columns, scratch, evidence)
     return evidence
 
 
@@ -94,7 +94,7 @@ def _sentences(
     starts, groups, items = shown.starts.tolist(), shown.groups.tolist(), shown.items
     rows, actions = shown.rows.tolist(), evidence.actions.tolist()
     nearest, intervals = evidence.nearest.tolist(), evidence.intervals.tolist()
-    said: list[str] = []
+    sentences: list[str] = []
     for query, text in enumerate(texts):
         for place in range(starts[query], starts[query + 1]):
             group = groups[place]
@@ -122,31 +122,43 @@ def _sentences(
                 sentence = f"you {PAST_TENSES[actions[place]]} it before"
             else:
                 sentence = f"because you {PAST_TENSES[actions[place]]} {catalogue.item(nearest[place]).title}"
-            said.append(sentence)
-    return said
+            sentences.append(sentence)
+    return sentences
 
 
+class _Scratch(NamedTuple):
+    """Scratch memory of the kernel for one query.
+
+    Attributes:
+        past: the rows of the shopper's remembered items, int32 (RECENT,).
+        vectors: the vectors of these items and of the listed item, int16 (RECENT + 1, dim).
+    """
+
+    past: Rows
+    vectors: npt.NDArray[np.int16]
+
+
+_SCRATCH = NamedTupleType((int32[::1], int16[:, ::1]), _Scratch)
 _LISTS = Tuple((int64[::1], int32[::1], int8[::1]))
 _EVIDENCE = NamedTupleType((int8[::1], int32[::1], float32[::1]), Evidence)
 
 
-@kernel(void(RECORDS, KEY_TABLE, _LISTS, int32[::1], COLUMNS, int16[:, ::1], _EVIDENCE), allocates=False)
+@kernel(void(QUERIES, KEY_TABLE, _LISTS, COLUMNS, _SCRATCH, _EVIDENCE), allocates=False)
 def _find_evidence(
     records: Queries,
     table: KeyTable,
     lists: tuple[npt.NDArray[np.int64], Rows, Groups],
-    past: Rows,
     columns: Columns,
-    vectors: npt.NDArray[np.int16],
+    scratch: _Scratch,
     evidence: Evidence,
 ) -> None:
     """Fill in the evidence for the items of `lists`: their starts (n + 1,), rows (L,) and groups (L,).
 
     `table` finds the rows of the catalogue. `evidence.nearest` already has the items that those of the group TOGETHER
-    co-occur with; without one, the group becomes TASTE. Scratch memory of a query: `past` (RECENT,), the rows of the
-    shopper's remembered items, and `vectors` (RECENT + 1, dim), the vectors of these items and of the listed item.
+    co-occur with; without one, the group becomes TASTE.
     """
     starts, rows, groups = lists
+    past, vectors = scratch.past, scratch.vectors
     dim = columns.vectors.shape[1]
     vector = vectors[RECENT]
     for query in range(len(records)):

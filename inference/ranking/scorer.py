@@ -1,14 +1,32 @@
-"""The ranker: maps features of candidates to probabilities, by its ONNX graph or by the compiled network in it."""
+"""The ranker: maps features of candidates to probabilities, by its ONNX graph or by the compiled network in it.
+
+The compiled network has the weights of the graph and computes on the CPU, as `inference.learning.network.to_onnx`
+writes it, σ(x · direct + offset + relu(x · hidden + bias) · output).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numba.types import NamedTuple as NamedTupleType
+from numba.types import float32, float64, void
 
 from inference.errors import ScoringError
+from inference.kernels.compiler import helper, kernel
+from inference.types import Vector
+
+TILE = 256
+"""Number of candidates in a tile: their features fit into the cache of a core."""
+
+_LINEAR = [("Gemm", ("features", "direct", "offset"), "linear")]
+_HIDDEN = [
+    ("Gemm", ("features", "hidden", "bias"), "units"),
+    ("Relu", ("units",), "active"),
+    ("Gemm", ("active", "output", "linear"), "logit"),
+]
 
 Scores = npt.NDArray[np.float32]
 
@@ -48,3 +66,148 @@ class Scorer:
         if not np.isfinite(scores).all():
             raise ScoringError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
         return scores
+
+
+class Weights(NamedTuple):
+    """The weights of a network of F features and H hidden units, float32.
+
+    Attributes:
+        direct: the linear part, (F,).
+        offset: the offset of the logit, (1,).
+        hidden: the weights into the hidden layer, a row for each unit, (H, F).
+        bias: the bias of the hidden layer, (H,).
+        output: the weights out of the hidden layer, (H,).
+    """
+
+    direct: Vector
+    offset: Vector
+    hidden: Vector
+    bias: Vector
+    output: Vector
+
+
+class CompiledNetwork:
+    """A compiled replacement for the graph of a ranker. Each candidate's score has the same bits in any batch."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    def run(self, inputs: Mapping[str, Vector]) -> Vector:
+        """Return the scores (n,) of `inputs["features"]`, float32 (n, F). Raises ScoringError."""
+        features, required = inputs["features"], len(self.weights.direct)
+        if features.ndim != 2 or features.shape[1] != required:
+            raise ScoringError(f"the ranker network: required features of shape (n, {required}), got {features.shape}")
+        if not features.flags.writeable:
+            features = features.copy()  # the kernel's signature requires writeable arrays
+        scores = np.empty(len(features), dtype=np.float32)
+        _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), np.empty(TILE), scores)
+        return scores
+
+
+def read_weights(model: bytes) -> Weights | None:
+    """Return the weights in a serialised ONNX graph, None if it is not a network of this form."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load_model_from_string(model).graph
+    nodes = [(node.op_type, tuple(node.input), *node.output) for node in graph.node]
+    has_hidden = len(nodes) > len(_LINEAR) + 2
+    logit = "logit" if has_hidden else "linear"
+    required = [
+        *_LINEAR,
+        *(_HIDDEN if has_hidden else ()),
+        ("Sigmoid", (logit,), "probability"),
+        ("Squeeze", ("probability", "columns"), "score"),
+    ]
+    # Only a graph with exactly these nodes, constants and shapes is compiled. ONNX Runtime runs any other graph.
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    if nodes != required or any(node.attribute or node.domain for node in graph.node) or "direct" not in constants:
+        return None
+    columns, features = constants.pop("columns", None), len(constants["direct"])
+    if columns is None or columns.tolist() != [1]:
+        return None
+    if not has_hidden:
+        nothing = np.empty(0, dtype=np.float32)
+        constants |= {"hidden": nothing.reshape(features, 0), "bias": nothing, "output": nothing.reshape(0, 1)}
+    units = len(constants.get("bias", ()))
+    shapes = {
+        "direct": (features, 1),
+        "offset": (1,),
+        "hidden": (features, units),
+        "bias": (units,),
+        "output": (units, 1),
+    }
+    if {name: each.shape for name, each in constants.items()} != shapes:
+        return None
+    if any(each.dtype != np.float32 for each in constants.values()):
+        return None
+    # Copies, because the kernel's signature requires writeable arrays.
+    flat = {name: constants[name].flatten() for name in Weights._fields}
+    return Weights(**{**flat, "hidden": constants["hidden"].T.copy()})
+
+
+_WEIGHTS = NamedTupleType((float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1]), Weights)
+
+
+@kernel(void(float32[:, ::1], _WEIGHTS, float32[:, ::1], float64[::1], float32[::1]), allocates=False)
+def _score(
+    features: Vector, weights: Weights, scratch: Vector, logits: npt.NDArray[np.float64], scores: Vector
+) -> None:
+    """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE), `logits` (TILE,).
+
+    Candidates are scored a tile at a time, transposed to a row of `scratch` for each feature. So the innermost loops go
+    over candidates, each with its own sum, and compile to vector instructions. The order of additions is fixed for each
+    candidate, so a score does not depend on the batch.
+    """
+    width, units = features.shape[1], len(weights.bias)
+    for start in range(0, len(features), TILE):
+        end = min(start + TILE, len(features))
+        sums, likely = scratch[width][: end - start], scores[start:end]
+        for column in range(width):
+            row = scratch[column]
+            for place in range(end - start):
+                row[place] = features[start + place, column]
+        _add_products(scratch, weights.direct, weights.offset[0], sums)
+        for place in range(len(sums)):
+            logits[place] = sums[place]
+        for unit in range(units):
+            _add_products(scratch, weights.hidden[unit], weights.bias[unit], sums)
+            output = weights.output[unit]
+            for place in range(len(sums)):
+                logits[place] += max(sums[place], np.float32(0)) * output
+        for place in range(len(sums)):
+            # σ(−x) = 1 − σ(x): the exponential of a negative number cannot overflow.
+            fallen = np.exp(np.float32(-abs(logits[place])))
+            likely[place] = (np.float32(1) if logits[place] >= 0 else fallen) / (np.float32(1) + fallen)
+
+
+@helper
+def _add_products(rows: Vector, weights: Vector, offset: np.float32, sums: Vector) -> None:
+    """Write Σ_f weights[f] · rows[f] + offset to `sums`.
+
+    Eight features are added at a time, so that sums are loaded and stored less often.
+    """
+    for place in range(len(sums)):
+        sums[place] = offset
+    column = 0
+    while column + 8 <= len(weights):
+        _add_eight(sums, rows[column : column + 8], weights[column : column + 8])
+        column += 8
+    while column < len(weights):
+        row, weight = rows[column], weights[column]
+        for place in range(len(sums)):
+            sums[place] += weight * row[place]
+        column += 1
+
+
+@helper
+def _add_eight(sums: Vector, rows: Vector, weights: Vector) -> None:
+    """Add the products of eight features, (8, n), to `sums` (n,), in a fixed order of additions."""
+    a, b, c, d = weights[0], weights[1], weights[2], weights[3]
+    e, f, g, h = weights[4], weights[5], weights[6], weights[7]
+    one, two, three, four = rows[0], rows[1], rows[2], rows[3]
+    five, six, seven, eight = rows[4], rows[5], rows[6], rows[7]
+    for place in range(len(sums)):
+        sums[place] += ((a * one[place] + b * two[place]) + (c * three[place] + d * four[place])) + (
+            (e * five[place] + f * six[place]) + (g * seven[place] + h * eight[place])
+        )

@@ -53,5 +53,5 @@ class Behaviour:
         if neighbours:
             self.transitions.learn(neighbours)
             self.clicked.learn(neighbours)
-        seen = {record.key for record in neighbours if record.mass > 0}
+        seen = {record.key for record in neighbours if record.weight > 0}
         return seen.union(*(record.items for record in sessions))

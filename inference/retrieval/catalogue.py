@@ -15,13 +15,14 @@ import numpy.typing as npt
 from inference.kernels import popularity
 from inference.kernels.keytable import KeyTable
 from inference.kernels.nearest import Request
+from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Found, Hits, no_hits
 from inference.retrieval.nearest import NearestItems
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.vectors import MAX_DIM, Int8Vector
-from inference.retrieval.words import WordIndex
+from inference.retrieval.word_index import WordIndex
 from inference.types import Item, Keys, Query, Vector, stable_key
 
 __all__ = ["Catalogue", "Found"]
@@ -70,17 +71,17 @@ class Catalogue:
         self._index_words = index_words
         # A row is the dense number of an item's key, so the catalogue needs only one hash table.
         self._rows = KeyNumbers()
+        # Keys that were acted on, also those of items that come later. `columns.seen` has the same by row, for kernels.
         self._seen = KeyNumbers()
         self.numbers = ItemNumbers() if numbers is None else numbers
         self._row_of: npt.NDArray[np.int32] = np.full(self.numbers.capacity, -1, dtype=np.int32)
         self.columns: Columns = Columns.empty(self._rows.capacity, dim)
         self._number_of = np.full(self._rows.capacity, -1, dtype=np.int32)
         self._items: list[Item | None] = []
-        self._length = 0
         self._is_closed = False
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._rows)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, int) and self.row(key) is not None
@@ -144,7 +145,6 @@ class Catalogue:
         if self._index_words:
             self.words.replace(row, self._items[row], None)
         self._items[row] = None
-        self._length -= 1
         self.columns.clear(row)
         self.popular = self.popular[self.popular != row]
         self._nearest.removed(row)
@@ -189,6 +189,17 @@ class Catalogue:
         """Write the available items nearest to the vectors of each query; see `NearestItems.search`."""
         self._nearest.search(self.columns, len(self._items), batch.vectors, batch.inverse_norms, requests, hits)
 
+    def results(self, numbers: ItemNumbers, hits: Hits, place: int) -> Results:
+        """Return the arrays to which the source at a place writes hits by votes. `numbers` are those of its votes.
+
+        Raises:
+            ValueError: the catalogue has other item numbers, so each vote would count for another item.
+        """
+        if self.numbers is not numbers:
+            raise ValueError("catalogue: required the item numbers of the behaviour behind its sources, got others")
+        columns = self.columns
+        return Results(self.row_of, columns.available, columns.keys, hits.rows, hits.scores, hits.counts, place)
+
     def build_index(self, most: int) -> bool:
         """Add at most `most` items to the approximate index, if one is needed; return True while there are more to add.
 
@@ -205,7 +216,7 @@ class Catalogue:
         return rows[:found]
 
     def _mark_seen(self, keys: Keys, weights: Vector) -> None:
-        self._seen.make_room(len(keys))
+        self._seen.reserve(len(keys))
         if popularity.mark_seen(self._seen.table, self.table, self.columns.seen, keys, weights):
             self._nearest.aged()
 
@@ -216,7 +227,6 @@ class Catalogue:
         if row == len(self.columns.keys):
             self.columns = self.columns.grown()
             self._number_of = np.concatenate([self._number_of, np.full_like(self._number_of, -1)])
-        self._length += 1
         if not self._is_closed:
             number = self.numbers.retain(key)
             self._number_of[row] = number

@@ -1,8 +1,8 @@
 """Items that shoppers acted on after a search, for the same search and for similar ones.
 
 The searches r most similar to a search q count by sim(q, r). It is 1 for q itself. Otherwise it is BM25 of r for the
-words of q, as a share of the greatest possible score (`sparse.py`), so rare words in common make searches similar. With
-w(r, i), the weight of the actions on item i after r, decayed to the newest record among them,
+words of q, as a share of the greatest possible score (`word_index.py`), so rare words in common make searches similar.
+With w(r, i), the weight of the actions on item i after r, decayed to the newest of these records,
 
     score(i) = Σ_r sim(q, r) w(r, i) / (Σ_r Σ_j sim(q, r) w(r, j) + 1)
 
@@ -14,25 +14,26 @@ queries: Craswell & Szummer 2007, doi:10.1145/1277741.1277784.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.encoding.text import remembered_query
-from inference.kernels.transitions import read_lists
+from inference.kernels.cooccurrence_read import read_lists
 from inference.kernels.votes import write_votes
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
-from inference.retrieval.names import CLICKED
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
-from inference.retrieval.sparse import SparseIndex, document
+from inference.retrieval.sources import CLICKED
 from inference.retrieval.tokens import words
-from inference.retrieval.votes import results_of
+from inference.retrieval.word_index import SparseIndex, document
 from inference.types import ItemNeighbours, stable_key
+
+if TYPE_CHECKING:
+    from inference.retrieval.behaviour import Behaviour
 
 WIDTH = 8
 NEAR = 20
@@ -52,12 +53,17 @@ NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
 
 
 class Clicked:
-    """Searches and the items acted on after them, from the items' newest records."""
+    """Searches and the items acted on after them, from the items' newest records; also the source of these items.
+
+    Not thread-safe.
+    """
+
+    name = CLICKED
 
     def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, half_life_ms: float = HALF_LIFE_MS) -> None:
         self._item_numbers, self._searches = numbers, KeyNumbers()
         limits = Limits(capacity=capacity, width=WIDTH, half_life_ms=half_life_ms)
-        self._cooccurrence = Cooccurrence(numbers, self._searches, limits, is_watched=True)
+        self._cooccurrence = Cooccurrence(numbers, self._searches, limits, track_changes=True)
         self._texts: dict[int, str] = {}
         self._index = SparseIndex()
 
@@ -70,7 +76,7 @@ class Clicked:
         return len(self._texts)
 
     def learn(self, records: Sequence[ItemNeighbours]) -> None:
-        """Store records, each in place of the item's older one. A record without mass deletes the item."""
+        """Store records, each in place of the item's older one. A record without weight deletes the item."""
         keys = {text: stable_key(text) for record in records for text in record.queries}
         weights = [{keys[text]: weight for text, weight in record.queries.items()} for record in records]
         texts = {key: text for text, key in keys.items()}
@@ -81,7 +87,7 @@ class Clicked:
             else:
                 self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
 
-    def near(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    def similar_searches(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1].
 
         The same search comes first, the others by stable key.
@@ -102,7 +108,7 @@ class Clicked:
 
     def items_after(self, text: str) -> ClickedItems:
         """Return the items that shoppers acted on after a normalised search or a similar one."""
-        searches, similarities = self.near(text)
+        searches, similarities = self.similar_searches(text)
         table = self._cooccurrence.table
         most = len(searches) * table.bounds.longest
         items, weights = np.empty(most, dtype=np.int32), np.empty(most)
@@ -113,23 +119,16 @@ class Clicked:
         total = np.sort(weights[:count]).sum() + ONE_ACTION
         return ClickedItems(items[:count], weights[:count] / total)
 
-    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write the items that shoppers acted on after the searches of the batch."""
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Write the items that shoppers acted on after the same search or a similar one."""
         hits.counts[:, place] = 0
-        results = results_of(self._item_numbers, catalogue, hits, place)
+        results = catalogue.results(self._item_numbers, hits, place)
         for query, text in enumerate(batch.texts):
             if text:
                 items, shares = self.items_after(remembered_query(text))
                 write_votes(items, shares, self._item_numbers.votes, results, query)
 
 
-@dataclass(frozen=True, slots=True)
-class ClickedSource:
-    """The items that shoppers acted on after the same search or a similar one."""
-
-    clicked: Clicked
-    name: str = CLICKED
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write the items acted on after the searches among the queries."""
-        self.clicked.vote(batch, catalogue, hits, place)
+def make_source(_name: str, behaviour: Behaviour) -> Clicked:
+    """Return the source over the learned behaviour."""
+    return behaviour.clicked

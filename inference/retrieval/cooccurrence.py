@@ -14,10 +14,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels.cooccurrence import Bounds, WeightedRecords, learn_records, record_table
+from inference.kernels.cooccurrence_store import WeightedRecords, learn_records
+from inference.kernels.cooccurrence_table import APPEARED, Bounds, record_table
 from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
-from inference.kernels.postings import block_size, with_room
+from inference.kernels.postings import block_size, with_capacity
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.types import ItemNeighbours
 
@@ -54,17 +55,17 @@ class Cooccurrence:
     """
 
     def __init__(
-        self, numbers: ItemNumbers, related: KeyNumbers, limits: Limits = LIMITS, *, is_watched: bool = False
+        self, numbers: ItemNumbers, related: KeyNumbers, limits: Limits = LIMITS, *, track_changes: bool = False
     ) -> None:
-        """`related` gives the numbers of related keys. If `is_watched`, `learn` returns those that appear or vanish."""
+        """`related` gives the numbers of related keys. With `track_changes`, `learn` returns keys that come or go."""
         if limits.capacity < 1:
             raise ValueError(f"capacity: required at least 1, got {limits.capacity}")
         longest = int(limits.postings * SLACK)
-        room = block_size(longest + 1)
+        block = block_size(longest + 1)
         bits = (limits.width - 1).bit_length()
         self._numbers, self._related, self._width = numbers, related, limits.width
-        bounds = Bounds(limits.capacity, limits.postings, longest, room, bits, float(limits.half_life_ms))
-        changes = 64 * limits.width if is_watched else 0
+        bounds = Bounds(limits.capacity, limits.postings, longest, block, bits, float(limits.half_life_ms))
+        changes = 64 * limits.width if track_changes else 0
         self.table = record_table(related.capacity, FEWEST, limits.width, bounds, changes)
 
     def __len__(self) -> int:
@@ -74,23 +75,24 @@ class Cooccurrence:
         """Store records, each in place of the key's older one, in any order. A record without weight deletes the key.
 
         Returns the related keys that appeared with their first record or vanished with their last one, in order: the
-        key, its number, and whether it appeared. The list is empty if they are not watched.
+        key, its number, and whether it appeared. The list is empty if they are not tracked.
         """
         changes: list[tuple[int, int, bool]] = []
-        noted, done = np.zeros(1, dtype=np.int32), 0
+        change_count, done = np.zeros(1, dtype=np.int32), 0
         while done < len(batch.keys):
-            self._make_room()
-            done = learn_records(self._numbers.table, self._related.table, self.table, batch, done, noted)
-            changes.extend((key, number, bool(came)) for key, number, came in self.table.changes[: noted[0]].tolist())
-            noted[0] = 0
+            self._reserve()
+            done = learn_records(self._numbers.table, self._related.table, self.table, batch, done, change_count)
+            new = self.table.changes[: change_count[0]].tolist()
+            changes.extend((key, number, change == APPEARED) for key, number, change in new)
+            change_count[0] = 0
         return changes
 
-    def _make_room(self) -> None:
-        """Make room for one more record of the greatest width. Kernels cannot allocate, so they stop without room."""
+    def _reserve(self) -> None:
+        """Reserve space for one more record of the greatest width. A kernel cannot allocate: it stops first."""
         table, width, bounds = self.table, self._width, self.table.bounds
-        self._numbers.make_room(width + 1)
-        self._related.make_room(width + 1)
-        postings = with_room(table.postings, self._related.capacity, width * bounds.room)
+        self._numbers.reserve(width + 1)
+        self._related.reserve(width + 1)
+        postings = with_capacity(table.postings, self._related.capacity, width * bounds.block)
         slots = len(table.newest.slots)
         if len(self) == slots < bounds.capacity:
             more = min(2 * slots, bounds.capacity) - slots
@@ -116,7 +118,7 @@ def weighted_records(records: Sequence[ItemNeighbours], related: Sequence[Mappin
     return WeightedRecords(
         np.fromiter((record.key for record in records), np.uint64, number),
         np.fromiter((record.as_of_ms for record in records), np.int64, number),
-        np.fromiter((record.mass for record in records), np.float64, number),
+        np.fromiter((record.weight for record in records), np.float64, number),
         starts,
         np.fromiter(chain.from_iterable(related), np.uint64, total),
         np.fromiter(chain.from_iterable([each.values() for each in related]), np.float64, total),

@@ -1,4 +1,4 @@
-"""Retrieval results for a batch of queries: arrays to which each source writes its part."""
+"""Results of retrieval as arrays: the hits of each source, and the candidates that are fused from them."""
 
 from __future__ import annotations
 
@@ -52,3 +52,23 @@ def no_hits(queries: int, sources: int, limit: int) -> Hits:
         np.empty(shape, dtype=np.float32),
         np.zeros((queries, sources), dtype=np.int32),
     )
+
+
+class Candidates(NamedTuple):
+    """Candidates of n queries, C in all, as kernels read them.
+
+    Those of query i are `starts[i]:starts[i + 1]`, in retrieval order: by falling fused score, ties by stable key.
+
+    Attributes:
+        starts: int64 (n + 1,).
+        rows: rows of the catalogue, int32 (C,).
+        fused: the fused score of each, float32 (C,).
+        scores: the score in each source, float32 (C, sources); 0 if the source did not propose the item.
+        ranks: 1 / the rank in each source, float32 (C, sources); 0 if the source did not propose the item.
+    """
+
+    starts: npt.NDArray[np.int64]
+    rows: Rows
+    fused: Vector
+    scores: Vector
+    ranks: Vector

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from itertools import islice
 
 import numpy as np
 
-from inference.kernels.nearest import FOREMOST, Request, Scratch, find_among, find_nearest, vector_of
-from inference.retrieval.ann import NeighbourIndex
+from inference.kernels.nearest import FOREMOST, Request, Scratch, Target, find_nearest, find_nearest_of_rows, vector_of
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Hits
 from inference.retrieval.vectors import Int8Vector
@@ -16,6 +17,8 @@ from inference.types import Vector
 
 NEWEST = 2000
 """Number of new items that an approximate search compares one by one, beside those that it finds."""
+OVERFETCH = 2
+"""Neighbours that are requested, as a multiple of those wanted: items out of stock are dropped afterwards."""
 
 
 class NearestItems:
@@ -84,9 +87,11 @@ class NearestItems:
                 vector = vectors[query, present]
                 if present not in near:
                     near[present] = self._graph.search(vector, hits.limit)
-                unseen = slot == FOREMOST
-                rows = np.union1d(near[present], self._newest_unseen(columns, used)) if unseen else near[present]
-                find_among(columns, vector, inverse_norms[query, present], unseen, rows, hits, query, place)
+                target = Target(vector, inverse_norms[query, present], slot == FOREMOST)
+                rows = near[present]
+                if target.only_new:
+                    rows = np.union1d(rows, self._newest_unseen(columns, used))
+                find_nearest_of_rows(columns, target, rows, hits, query, place)
 
     def _memory(self, dim: int, requests: tuple[Request, ...], limit: int) -> Scratch:
         """Return memory for a search. The memory of the search before fits nearly always, so it is used again."""
@@ -102,3 +107,39 @@ class NearestItems:
                 rows = rows[np.lexsort((columns.keys[rows], columns.released[rows]))[-NEWEST:]]
             self._newest = rows
         return self._newest
+
+
+class NeighbourIndex:
+    """Approximate search: a usearch HNSW graph of the rows' int8 vectors.
+
+    Malkov & Yashunin 2018, doi:10.1109/TPAMI.2018.2889473.
+    """
+
+    def __init__(self, dim: int) -> None:
+        # ONNX Runtime 1.31 crashes the process if usearch 2.26 was loaded before it, so it is imported first.
+        with suppress(ImportError):
+            import_module("onnxruntime")
+        from usearch.index import Index
+
+        self._graph = Index(
+            ndim=dim, metric="cos", dtype="i8", connectivity=16, expansion_add=128, expansion_search=128
+        )
+
+    def add(self, rows: Rows, vectors: Int8Vector) -> None:
+        """Add or replace `rows` (n,) with int8 `vectors` (n, dim)."""
+        for row in rows:
+            self.remove(int(row))
+        # One thread: with several threads the graph would depend on their timing.
+        self._graph.add(rows.astype(np.uint64), vectors, threads=1)
+
+    def remove(self, row: int) -> None:
+        """Remove a row, if it is in the graph."""
+        if row in self._graph:
+            self._graph.remove(row)
+
+    def search(self, vector: Int8Vector, limit: int) -> Rows:
+        """Return the rows near to an int8 vector (dim,), nearest first."""
+        wanted = min(OVERFETCH * limit, len(self._graph))
+        if not wanted:
+            return np.empty(0, dtype=np.int32)
+        return np.asarray(self._graph.search(vector, wanted).keys, dtype=np.int32)

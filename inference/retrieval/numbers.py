@@ -42,7 +42,7 @@ class KeyNumbers:
         """Add a reference to a key and return its number."""
         number = retain_key(self.table, np.uint64(key))
         if number < 0:
-            self.make_room(1)
+            self.reserve(1)
             number = retain_key(self.table, np.uint64(key))
         return int(number)
 
@@ -58,8 +58,8 @@ class KeyNumbers:
         find_keys(self.table, np.ascontiguousarray(keys), numbers)
         return numbers
 
-    def make_room(self, more: int) -> None:
-        """Make room for `more` keys."""
+    def reserve(self, more: int) -> None:
+        """Grow the table, if necessary, to hold `more` keys."""
         capacity = self.capacity
         while len(self) + more > capacity:
             capacity *= 2
@@ -80,8 +80,8 @@ class ItemNumbers(KeyNumbers):
         super().__init__()
         self.votes: Votes = votes(self.capacity)
 
-    def make_room(self, more: int) -> None:
-        """Make room for `more` items."""
-        super().make_room(more)
+    def reserve(self, more: int) -> None:
+        """Grow the table and the scratch memory, if necessary, to hold `more` items."""
+        super().reserve(more)
         if len(self.votes.sums) < self.capacity:
             self.votes = votes(self.capacity)

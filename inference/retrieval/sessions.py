@@ -18,22 +18,25 @@ is published, votes only if it is longer than the items of s that are read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
-from inference.kernels.postings import block_size, with_room
-from inference.kernels.sessions import Bounds, SessionRecords, learn_sessions, session_table, vote_by_sessions
+from inference.kernels.postings import block_size, with_capacity
+from inference.kernels.session_knn import scratch, vote_by_sessions
+from inference.kernels.session_table import Bounds, SessionRecords, learn_sessions, session_table
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
-from inference.retrieval.names import SESSIONS
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.votes import results_of
+from inference.retrieval.sources import SESSIONS
 from inference.types import SessionItems
+
+if TYPE_CHECKING:
+    from inference.retrieval.behaviour import Behaviour
 
 CAPACITY = 50_000
 """Number of sessions kept. With WIDTH items each, a session takes at most 400 bytes, and as much in lists."""
@@ -48,16 +51,19 @@ FEWEST = 256
 
 
 class Sessions:
-    """The newest sessions, found by their items. Not thread-safe."""
+    """The newest sessions, found by their items, and the source that lets them vote. Not thread-safe."""
+
+    name = SESSIONS
 
     def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, width: int = WIDTH) -> None:
         if capacity < 1:
             raise ValueError(f"capacity: required at least 1, got {capacity}")
         self._numbers = numbers
         longest = int(SAMPLE * SLACK)
-        room = block_size(longest + 1)
-        bounds = Bounds(capacity, SAMPLE, longest, NEIGHBOURS, room)
+        block = block_size(longest + 1)
+        bounds = Bounds(capacity, SAMPLE, longest, block)
         self._table = session_table(numbers.capacity, FEWEST, width, bounds)
+        self._scratch = scratch(NEIGHBOURS)
 
     def __len__(self) -> int:
         return int(self._table.newest.table.sizes[HELD])
@@ -75,19 +81,20 @@ class Sessions:
         )
         done = 0
         while done < number:
-            self._make_room()
+            self._reserve()
             done = learn_sessions(self._numbers.table, self._table, batch, done)
 
-    def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items of similar sessions that each query's session lacks."""
-        numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
-        vote_by_sessions(batch.records, numbers.table, self._table, numbers.votes, results)
+        numbers = self._numbers
+        results = catalogue.results(numbers, hits, place)
+        vote_by_sessions(batch.records, numbers.table, self._table, self._scratch, numbers.votes, results)
 
-    def _make_room(self) -> None:
-        """Make room for one more session of the greatest length. Kernels cannot allocate, so they stop without room."""
+    def _reserve(self) -> None:
+        """Reserve space for one more session of the greatest length. A kernel cannot allocate: it stops first."""
         table, width = self._table, self._table.items.shape[1]
-        self._numbers.make_room(width)
-        postings = with_room(table.postings, self._numbers.capacity, width * table.bounds.room)
+        self._numbers.reserve(width)
+        postings = with_capacity(table.postings, self._numbers.capacity, width * table.bounds.block)
         slots = len(table.newest.slots)
         if len(self) == slots < table.bounds.capacity:
             more = min(2 * slots, table.bounds.capacity) - slots
@@ -99,13 +106,6 @@ class Sessions:
         self._table = table._replace(postings=postings)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionsSource:
-    """The items of similar sessions that the query's session lacks."""
-
-    sessions: Sessions
-    name: str = SESSIONS
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write the hits of each query by the votes of similar sessions."""
-        self.sessions.vote(batch, catalogue, hits, place)
+def make_source(_name: str, behaviour: Behaviour) -> Sessions:
+    """Return the source over the learned behaviour."""
+    return behaviour.sessions

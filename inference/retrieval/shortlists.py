@@ -4,44 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.kernels.fusion import RRF_OFFSET, fuse
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Rows
-from inference.retrieval.hits import Hits, no_hits
-from inference.retrieval.port import CandidateSource
-from inference.retrieval.sources import VectorSource
-from inference.types import Vector
+from inference.retrieval.catalogue_sources import VectorSource
+from inference.retrieval.hits import Candidates, Hits, no_hits
+from inference.retrieval.sources import CandidateSource
 
 __all__ = ["RRF_OFFSET", "Candidates", "Shortlists", "find", "merge", "retrieve"]
 
 ALL = 2**31 - 1
 """Limit above the number of candidates of any query."""
-
-
-class Candidates(NamedTuple):
-    """Candidates of n queries, C in all, as kernels read them.
-
-    Those of query i are `starts[i]:starts[i + 1]`, in retrieval order: by falling fused score, ties by stable key.
-
-    Attributes:
-        starts: int64 (n + 1,).
-        rows: rows of the catalogue, int32 (C,).
-        fused: the fused score of each, float32 (C,).
-        scores: the score in each source, float32 (C, sources); 0 if the source did not propose the item.
-        ranks: 1 / the rank in each source, float32 (C, sources); 0 if the source did not propose the item.
-    """
-
-    starts: npt.NDArray[np.int64]
-    rows: Rows
-    fused: Vector
-    scores: Vector
-    ranks: Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)

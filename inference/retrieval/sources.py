@@ -1,154 +1,45 @@
-"""The candidate sources: one table with everything that other modules need to know of each."""
+"""The table of candidate sources: everything that other modules need to know of each.
+
+A new source is a row in `SOURCES` and a module with its code. This module imports neither NumPy nor the sources'
+modules, so that settings and metrics can read the names without loading kernels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    from inference.queries import QueryBatch
+    from inference.retrieval.behaviour import Behaviour
+    from inference.retrieval.catalogue import Catalogue
+    from inference.retrieval.hits import Hits
 
-from inference.kernels.nearest import FOREMOST, find_best
-from inference.kernels.popularity import find_trending, find_trending_in_categories
-from inference.kernels.repeats import find_repeats
-from inference.queries import LONG_TERM as LONG_TERM_VECTOR
-from inference.queries import SEARCH as SEARCH_VECTOR
-from inference.queries import SHORT_TERM as SHORT_TERM_VECTOR
-from inference.queries import QueryBatch
-from inference.retrieval.behaviour import Behaviour
-from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.clicked import ClickedSource
-from inference.retrieval.hits import Hits
-from inference.retrieval.names import (
-    CLICKED,
-    LONG_TERM,
-    NAMES,
-    NEW,
-    NEXT,
-    QUERY,
-    REPEAT,
-    SESSIONS,
-    SHORT_TERM,
-    TOGETHER,
-    TRENDING,
-    TRENDING_CATEGORY,
-    WORDS,
-)
-from inference.retrieval.port import CandidateSource
-from inference.retrieval.sessions import SessionsSource
-from inference.retrieval.transitions import TransitionsSource
+SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
+TOGETHER, NEXT, SESSIONS, REPEAT = "together", "next", "sessions", "repeat"
+TRENDING_CATEGORY, NEW, WORDS, CLICKED = "trending_category", "new", "words", "clicked"
 
-__all__ = [
-    "CLICKED",
-    "LONG_TERM",
-    "NAMES",
-    "NEW",
-    "NEXT",
-    "QUERY",
-    "REPEAT",
-    "SESSIONS",
-    "SHORT_TERM",
-    "SOURCES",
-    "TOGETHER",
-    "TRENDING",
-    "TRENDING_CATEGORY",
-    "WORDS",
-    "CandidateSource",
-    "EverySource",
-    "RepeatSource",
-    "SourceSpec",
-    "TrendingCategorySource",
-    "TrendingSource",
-    "VectorSource",
-    "WordsSource",
-    "make_sources",
-]
+REASONS = ("search", "clicked", "together", "taste", "habit", "trend", "new")
+"""The kinds of reasons for shoppers, see `ranking.reasons`. Ties go to the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class VectorSource:
-    """The items nearest to one of the query's vectors, by cosine; `vector` is its place, or FOREMOST for new items.
+class CandidateSource(Protocol):
+    """A source of candidates for a batch of queries."""
 
-    `shortlists.retrieve` runs one search for all sources of this kind.
-    """
-
-    name: str
-    vector: int
+    @property
+    def name(self) -> str:
+        """The name that consumers read in `sources`."""
+        ...
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Search for the queries that have the vector."""
-        catalogue.search_batch(batch, [(self.vector, place)], hits)
+        """Write the items that the source finds for each query of the batch to its `place` of the hits.
 
-
-@dataclass(frozen=True, slots=True)
-class WordsSource:
-    """The items whose text has the words of the search: BM25, as a share of the greatest possible score."""
-
-    name: str = WORDS
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Search for the words of the queries that have a text."""
-        columns = catalogue.columns
-        for query, text in enumerate(batch.texts):
-            if text:
-                rows, shares = catalogue.words.search(text)
-                find_best(columns.keys, columns.available, rows, shares, hits, query, place)
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatSource:
-    """The items that the shopper buys again, by the number of purchases and by the item's own rhythm.
-
-    With w, the purchases of an item decayed to now, t, the days since the last one, and d, the usual days between two,
-
-        score = w / (w + 10) · rhythm(t / d),    rhythm(r) = 0.7 + 0.3 exp(−ln² r / (2 · 0.7²))
-
-    and a rhythm of 0.45 for an item that was bought once. The rhythm is the hazard of a log-normal renewal, near to a
-    purchase's usual time and flat far from it (after Anderson, Kumar, Tomkins & Vassilvitskii 2014,
-    doi:10.1145/2566486.2568018, and Bhagat, Muralidharan, Lobzhanidze & Vishwanath 2018, doi:10.1145/3219819.3219891).
-    Its constants come from a year of grocery purchases, see docs/recommendations.md.
-    """
-
-    name: str = REPEAT
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Score the habits of each query."""
-        find_repeats(batch.records, catalogue.table, catalogue.columns, hits, place)
-
-
-@dataclass(frozen=True, slots=True)
-class TrendingSource:
-    """The items that most shoppers act on now: the same for everyone."""
-
-    name: str = TRENDING
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:  # noqa: ARG002 - the port's
-        """Write the most popular items that are available."""
-        find_trending(catalogue.columns, catalogue.popular, hits, place)
-
-
-@dataclass(frozen=True, slots=True)
-class TrendingCategorySource:
-    """The popular items of the shopper's own categories, relative to the most popular item of each."""
-
-    name: str = TRENDING_CATEGORY
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write the most popular available items of each query's strongest categories."""
-        find_trending_in_categories(batch.records, catalogue.columns, catalogue.popular, hits, place)
-
-
-@dataclass(frozen=True, slots=True)
-class EverySource:
-    """All available items, whatever the query, for candidates that the caller chose."""
-
-    name: str = "given"
-
-    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:  # noqa: ARG002 - the port's
-        """Write the whole catalogue, as far as the limit allows."""
-        rows = np.flatnonzero(catalogue.columns.available)[: hits.limit]
-        hits.rows[:, place, : len(rows)] = rows
-        hits.scores[:, place, : len(rows)] = 0.0
-        hits.counts[:, place] = len(rows)
+        It writes at most `hits.limit` available items, best first, ties by stable key. It writes none for a query
+        without the data that the source needs.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +50,9 @@ class SourceSpec:
         name: the name that consumers read in `sources`.
         title: the name for people.
         letter: one of the title's letters, which stands for the source in little space.
-        reason: the kind of reason that the source gives, see `ranking.reasons`.
-        build: the factory of the source, over the learned behaviour.
+        reason: the kind of reason that the source gives, one of REASONS.
+        module: the module of `inference.retrieval` with the source's code. Its function `make_source(name, behaviour)`
+            returns the source.
         similarity: the feature that is the cosine to the source's vector.
         score: the feature that is √ of the source's score.
         place: the feature that is 1 / the item's rank in the source.
@@ -170,7 +62,7 @@ class SourceSpec:
     title: str
     letter: str
     reason: str
-    build: Callable[[Behaviour], CandidateSource]
+    module: str
     similarity: str | None = None
     score: str | None = None
     place: str | None = None
@@ -180,58 +72,59 @@ class SourceSpec:
         """The features that the source feeds."""
         return tuple(name for name in (self.similarity, self.score, self.place) if name is not None)
 
+    @property
+    def module_path(self) -> str:
+        """The full name of the source's module."""
+        return f"inference.retrieval.{self.module}"
+
+    def build(self, behaviour: Behaviour) -> CandidateSource:
+        """Make the source over the learned behaviour."""
+        source: CandidateSource = import_module(self.module_path).make_source(self.name, behaviour)
+        return source
+
 
 SOURCES = (
     SourceSpec(
-        name=SHORT_TERM, title="Short", letter="S", reason="taste", similarity="short_term", place="short_term_place",
-        build=lambda _: VectorSource(SHORT_TERM, SHORT_TERM_VECTOR),
+        name=SHORT_TERM, title="Short", letter="S", reason="taste", module="catalogue_sources",
+        similarity="short_term", place="short_term_place",
     ),
     SourceSpec(
-        name=LONG_TERM, title="Long", letter="L", reason="taste", similarity="long_term", place="long_term_place",
-        build=lambda _: VectorSource(LONG_TERM, LONG_TERM_VECTOR),
+        name=LONG_TERM, title="Long", letter="L", reason="taste", module="catalogue_sources",
+        similarity="long_term", place="long_term_place",
     ),
     SourceSpec(
-        name=QUERY, title="Query", letter="Q", reason="search", similarity="query", place="query_place",
-        build=lambda _: VectorSource(QUERY, SEARCH_VECTOR),
+        name=QUERY, title="Query", letter="Q", reason="search", module="catalogue_sources",
+        similarity="query", place="query_place",
     ),
     SourceSpec(
-        name=WORDS, title="Words", letter="W", reason="search", score="words", place="words_place",
-        build=lambda _: WordsSource(),
+        name=WORDS, title="Words", letter="W", reason="search", module="catalogue_sources",
+        score="words", place="words_place",
+    ),
+    SourceSpec(name=CLICKED, title="Clicked", letter="C", reason="clicked", module="clicked", score="clicked"),
+    SourceSpec(
+        name=TOGETHER, title="Together", letter="G", reason="together", module="transitions",
+        score="together", place="together_place",
     ),
     SourceSpec(
-        name=CLICKED, title="Clicked", letter="C", reason="clicked", score="clicked",
-        build=lambda behaviour: ClickedSource(behaviour.clicked),
+        name=NEXT, title="Next", letter="X", reason="together", module="transitions",
+        score="next", place="next_place",
     ),
     SourceSpec(
-        name=TOGETHER, title="Together", letter="G", reason="together", score="together", place="together_place",
-        build=lambda behaviour: TransitionsSource(behaviour.transitions),
+        name=SESSIONS, title="Sessions", letter="E", reason="together", module="sessions",
+        score="sessions", place="sessions_place",
     ),
     SourceSpec(
-        name=NEXT, title="Next", letter="X", reason="together", score="next", place="next_place",
-        build=lambda behaviour: TransitionsSource(behaviour.transitions, NEXT, most=1, backwards=0.5),
+        name=REPEAT, title="Repeat", letter="R", reason="habit", module="catalogue_sources",
+        score="repeat", place="repeat_place",
     ),
-    SourceSpec(
-        name=SESSIONS, title="Sessions", letter="E", reason="together", score="sessions", place="sessions_place",
-        build=lambda behaviour: SessionsSource(behaviour.sessions),
-    ),
-    SourceSpec(
-        name=REPEAT, title="Repeat", letter="R", reason="habit", score="repeat", place="repeat_place",
-        build=lambda _: RepeatSource(),
-    ),
-    SourceSpec(
-        name=NEW, title="New", letter="N", reason="new",
-        build=lambda _: VectorSource(NEW, FOREMOST),
-    ),
-    SourceSpec(
-        name=TRENDING_CATEGORY, title="Category", letter="A", reason="trend",
-        build=lambda _: TrendingCategorySource(),
-    ),
-    SourceSpec(
-        name=TRENDING, title="Trends", letter="T", reason="trend",
-        build=lambda _: TrendingSource(),
-    ),
+    SourceSpec(name=NEW, title="New", letter="N", reason="new", module="catalogue_sources"),
+    SourceSpec(name=TRENDING_CATEGORY, title="Category", letter="A", reason="trend", module="catalogue_sources"),
+    SourceSpec(name=TRENDING, title="Trends", letter="T", reason="trend", module="catalogue_sources"),
 )  # fmt: skip
-"""Every source, in the order of `names.NAMES`: the reason that people would give first comes first."""
+"""Every source. The order is that of the candidates' columns and of `sources` in a list: the reason that people would
+give first comes first."""
+
+NAMES = tuple(source.name for source in SOURCES)
 
 
 def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSource]:

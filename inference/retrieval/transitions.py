@@ -1,8 +1,8 @@
-"""Items that co-occur with the items at hand in the sessions of shoppers.
+"""Items that co-occur with the items of the shopper's session in the sessions of all shoppers.
 
 Item-to-item neighbours as in Sarwar, Karypis, Konstan & Riedl 2001, doi:10.1145/371920.372071, learned one event at a
 time. With c(i, j) = before_i[j] + before_j[i], the weight of the transitions between two items in either direction,
-decayed to the time of j, and the mass m(j), the weight of all actions on j,
+decayed to the time of j, and m(j), the weight of all actions on j,
 
     share(i | j) = c(i, j) / (m(j) + 1),    score(i) = min(1, Σ_j α_j share(i | j) / Σ_j α_j)
 
@@ -15,20 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels.transitions import Lists, Rule, find_partners, vote_by_transitions
+from inference.kernels.cooccurrence_read import ListedItems, Rule, find_partners, vote_by_transitions
 from inference.kernels.votes import EVIDENCE
 from inference.queries import RECENT, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import LIMITS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
-from inference.retrieval.names import TOGETHER
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.votes import results_of
+from inference.retrieval.sources import NEXT, TOGETHER
 from inference.types import ItemNeighbours, Keys
+
+if TYPE_CHECKING:
+    from inference.retrieval.behaviour import Behaviour
 
 
 class ItemTransitions:
@@ -42,7 +45,7 @@ class ItemTransitions:
         return len(self._cooccurrence)
 
     def learn(self, records: Sequence[ItemNeighbours]) -> None:
-        """Store records, each in place of the item's older one. A record without mass deletes the item."""
+        """Store records, each in place of the item's older one. A record without weight deletes the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
 
     def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
@@ -52,13 +55,14 @@ class ItemTransitions:
         its start those remembered from earlier ones. Of equally frequent items it is the one with the greatest key.
         """
         number = len(keys)
-        lists = Lists(starts, keys, np.zeros(number, dtype=np.uint64), np.empty(number, dtype=np.int32))
+        lists = ListedItems(starts, keys, np.zeros(number, dtype=np.uint64), np.empty(number, dtype=np.int32))
         find_partners(queries, self._numbers.table, self._cooccurrence.table, lists, np.empty((number, RECENT)))
         return lists.partners
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:
         """Write the items that co-occur with the items of each query."""
-        numbers, results = self._numbers, results_of(self._numbers, catalogue, hits, place)
+        numbers = self._numbers
+        results = catalogue.results(numbers, hits, place)
         vote_by_transitions(batch.records, numbers.table, self._cooccurrence.table, rule, numbers.votes, results)
 
 
@@ -74,3 +78,10 @@ class TransitionsSource:
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items that co-occur with each query's items, without those items."""
         self.transitions.vote(batch, catalogue, hits, place, Rule(self.most, self.backwards))
+
+
+def make_source(name: str, behaviour: Behaviour) -> TransitionsSource:
+    """Return one of the sources over the learned behaviour."""
+    if name == NEXT:
+        return TransitionsSource(behaviour.transitions, NEXT, most=1, backwards=0.5)
+    return TransitionsSource(behaviour.transitions)

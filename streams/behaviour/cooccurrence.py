@@ -30,16 +30,17 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.encoding.text import REMEMBERED_BYTES, shortened
-from inference.kernels import cooccurrence_state as kernels
+from inference.kernels.cooccurrence_fold import TRANSITION, FoldedStates, Transitions, fold
+from inference.kernels.cooccurrence_messages import MOST_BYTES, publish
 from inference.kernels.cooccurrence_state import (
     BEFORE,
     ITEM,
-    MOST_BYTES,
     MOST_WORDS,
     POSITIONS,
     QUERIES,
-    TRANSITION,
+    SHARED,
     VERSION,
+    States,
 )
 from inference.types import ItemNeighbours, stable_key
 from streams.contracts.messages import ItemTransition
@@ -121,24 +122,23 @@ def fold_all(
     Raises:
         CooccurrenceCodecError: a state is unreadable.
     """
-    words, starts = _joined(states)
+    current = _joined(states)
     # Sort the transitions by item. A stable sort keeps those of one item in their order. `ends` holds the end of each
     # item's part.
     items = np.array(places, dtype=np.int64)
     order = np.argsort(items, kind="stable")
     ends = np.cumsum(np.bincount(items, minlength=len(states)))
     records, before, weights, texts = _arrays(transitions)
-    folded = np.empty((len(states), MOST_WORDS), dtype=np.uint64)
+    packed = Transitions(records, order, ends, before, weights, texts)
+    words = np.empty((len(states), MOST_WORDS), dtype=np.uint64)
     lengths = np.zeros(len(states), dtype=np.int64)
     counted = np.zeros(len(transitions), dtype=np.uint8)
-    unreadable = kernels.fold(
-        words, starts, records, order, ends, before, weights, texts, rules.half_life_ms,
-        np.empty(1, dtype=ITEM), folded, lengths, counted,
-    )  # fmt: skip
+    folded = FoldedStates(words, lengths, counted)
+    unreadable = fold(current, packed, rules.half_life_ms, np.empty(1, dtype=ITEM), folded)
     if unreadable >= 0:
         raise _unreadable(states[unreadable])
     changed = [
-        folded[number, :length].tobytes() if length else states[number] or b""
+        words[number, :length].tobytes() if length else states[number] or b""
         for number, length in enumerate(lengths.tolist())
     ]
     return Folded(changed, [flag != 0 for flag in counted.tolist()])
@@ -149,12 +149,10 @@ def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[byte
 
     Heaviest first, ties by stable key. Raises CooccurrenceCodecError.
     """
-    words, starts = _joined(states)
+    current = _joined(states)
     messages = np.empty((len(states), MOST_BYTES), dtype=np.uint8)
     lengths = np.empty(len(states), dtype=np.int64)
-    unreadable = kernels.publish(
-        words, starts, np.array(keys, dtype=np.uint64), np.empty(1, dtype=ITEM), messages, lengths
-    )
+    unreadable = publish(current, np.array(keys, dtype=np.uint64), np.empty(1, dtype=ITEM), messages, lengths)
     if unreadable >= 0:
         raise _unreadable(states[unreadable])
     return [message[:length].tobytes() for message, length in zip(messages, lengths.tolist(), strict=True)]
@@ -170,8 +168,8 @@ def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[Item
         ) from error
 
 
-def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Return the words of all states, (n,), and where each state begins and the last one ends, (len(states) + 1,)."""
+def _joined(states: Sequence[bytes | None]) -> States:
+    """Return the states as one array, older versions as the newest one."""
     current = []
     for state in states:
         if state is not None and (not state or state[0] == FIRST_OF_VERSION_1 or len(state) % WORD):
@@ -179,7 +177,7 @@ def _joined(states: Sequence[bytes | None]) -> tuple[npt.NDArray[np.uint64], npt
         current.append(state or b"")
     starts = np.zeros(len(states) + 1, dtype=np.int64)
     np.cumsum([len(state) // WORD for state in current], out=starts[1:])
-    return np.frombuffer(bytearray().join(current), dtype=np.uint64), starts
+    return States(np.frombuffer(bytearray().join(current), dtype=np.uint64), starts)
 
 
 def _unreadable(state: bytes | None) -> CooccurrenceCodecError:
@@ -257,7 +255,7 @@ def _from_version_1(stored: bytes) -> bytes:
             struct.pack(f"<{sizes[1]}d", *item.queries.values()),
             struct.pack(
                 f"<{sizes[1]}q",
-                *(65536 * (item.alone.get(query, kernels.SHARED) + 1) + len(text) for query, text in texts.items()),
+                *(65536 * (item.alone.get(query, SHARED) + 1) + len(text) for query, text in texts.items()),
             ),
         ]
     except struct.error as error:

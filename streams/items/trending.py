@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.kernels import counters as kernels
-from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Counters
+from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Actions, Counters
 from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
 
@@ -112,7 +112,8 @@ class _Measure:
         """Count a partition's actions. If the counters are full, drop the lightest items."""
         # The kernel returns the action at which the counters are full, or the number of actions.
         action, number = 0, len(increments.keys)
-        while (action := kernels.count(counted, *increments, action, partition, self.half_life_ms)) < number:
+        actions = Actions(*increments)
+        while (action := kernels.count(counted, actions, action, partition, self.half_life_ms)) < number:
             self._forget_lightest(counted)
 
     def heaviest(self, counted: Counters) -> _Heaviest:
@@ -142,7 +143,8 @@ class _Measure:
     def _count_snapshot(self, counted: Counters, snapshot: _Heaviest) -> None:
         number = len(snapshot.keys)
         partitions, at_ms = np.zeros(number, dtype=np.int32), np.full(number, snapshot.as_of_ms, dtype=np.int64)
-        kernels.count(counted, partitions, snapshot.keys, at_ms, snapshot.weights, 0, 0, self.half_life_ms)
+        actions = Actions(partitions, snapshot.keys, at_ms, snapshot.weights)
+        kernels.count(counted, actions, 0, 0, self.half_life_ms)
 
 
 class _Snapshot(NamedTuple):

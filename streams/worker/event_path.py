@@ -16,8 +16,7 @@ from time import monotonic, perf_counter
 
 from faust.types import Message
 
-from inference.pipeline import in_retrieval_order
-from inference.ranking.lists import Lists
+from inference.ranking.lists import Lists, in_retrieval_order
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector
 from streams.batch import Pass

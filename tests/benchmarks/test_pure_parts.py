@@ -161,7 +161,7 @@ def test_a_kernel_counts_for_its_caller() -> None:
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [
-        ("features (inference/ranking/features.py)", "score"),
+        ("features (inference/ranking/feature_matrix.py)", "score"),
         ("occlude (inference/ranking/occlusion.py)", "choose and explain"),
         ("retrieve (inference/pipeline.py)", "retrieve"),
         ("rank (inference/pipeline.py)", "score"),

@@ -11,7 +11,7 @@ from inference.types import Item, Query, Remembered, Vector, stable_key
 
 DIM = 16
 NUMBERS = ItemNumbers()
-"""The item numbers of all catalogues of the tests, and of what is learned of shoppers."""
+"""The item numbers of all catalogues of the tests and of the learned behaviour."""
 
 
 def unit_vectors(number: int, dim: int = DIM, seed: int = 0) -> Vector:

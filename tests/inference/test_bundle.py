@@ -46,7 +46,7 @@ def set_file(manifest: dict[str, Any], role: str, content: bytes) -> None:
     entry.update(sha256=sha256(content).hexdigest(), bytes=len(content))
 
 
-def test_the_shipped_bundle_says_who_it_is(bundle: Bundle) -> None:
+def test_the_shipped_bundle_has_its_name_and_version(bundle: Bundle) -> None:
     assert (bundle.name, bundle.version) == (BUNDLE.parent.name, BUNDLE.name)
     assert bundle.dim == 384
     assert bundle.provider == CPU

@@ -1,7 +1,8 @@
-"""The runtime of a bundle's ranker, and the load order of libraries that conflict."""
+"""The runtime of a bundle's ranker, the load order of libraries that conflict, and no telemetry."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from inference.encoding.session import Session, open_session
 from inference.errors import BundleError
 from inference.loading import Loader
 from inference.manifest import RANKER, Manifest, read_manifest
-from inference.ranking.network import CompiledNetwork
+from inference.ranking.scorer import CompiledNetwork
 from inference.types import Vector
 from tests.conftest import BUNDLE
 
@@ -69,10 +70,10 @@ def test_on_the_cpu_the_network_in_the_graph_runs_compiled(compiled_runs: list[i
 
 
 def test_on_a_gpu_the_graph_itself_runs(monkeypatch: pytest.MonkeyPatch, compiled_runs: list[int]) -> None:
-    asked: list[tuple[str, ...]] = []
+    requested: list[tuple[str, ...]] = []
 
     def on_gpu(*arguments: Any, providers: tuple[str, ...], **options: Any) -> Session:
-        asked.append(tuple(providers))
+        requested.append(tuple(providers))
         return replace(open_session(*arguments, providers=(CPU,), **options), provider=providers[0])
 
     monkeypatch.setattr(loading, "usable_providers", lambda wanted: (*wanted, CPU))
@@ -80,7 +81,7 @@ def test_on_a_gpu_the_graph_itself_runs(monkeypatch: pytest.MonkeyPatch, compile
     manifest = read_manifest(BUNDLE)
     scorer, features = Loader(BUNDLE, manifest, (CUDA,)).scorer(), some_features(manifest)
     assert scorer.score(features).tolist() == by_runtime(BUNDLE, features).tolist()
-    assert (asked, compiled_runs) == ([(CUDA,)], [])
+    assert (requested, compiled_runs) == ([(CUDA,)], [])
 
 
 def of_another_shape(folder: Path, change: Callable[[onnx.ModelProto], None]) -> Manifest:
@@ -118,3 +119,12 @@ def test_a_graph_of_another_shape_runs_in_the_runtime_and_is_checked(tmp_path: P
     with pytest.raises(BundleError, match=r"the ranker: required a score of .* for the golden features"):
         Loader(tmp_path, of_another_shape(tmp_path, shift)).scorer()
     assert compiled_runs == []
+
+
+def test_loading_a_bundle_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    switches = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
+    environment = {name: value for name, value in os.environ.items() if name not in switches}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    code = f"from inference import load_bundle; load_bundle({str(BUNDLE)!r})"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, cwd=BUNDLE.parents[2])
+    assert list(tmp_path.iterdir()) == []

@@ -10,9 +10,10 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, Recommender, ScoresFeatures, in_retrieval_order
+from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
+from inference.ranking.lists import in_retrieval_order
 from inference.ranking.reasons import SUITS
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
@@ -22,7 +23,7 @@ from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, u
 
 
 class Linear:
-    """A ranker with random weights, or with the same score for everyone."""
+    """A ranker with random weights, or with the same score for all candidates."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self._weights = np.random.default_rng(3).normal(size=len(FEATURES)).astype(np.float32) * np.float32(scale)
@@ -47,7 +48,10 @@ def catalogue() -> Catalogue:
 
 def recommender(catalogue: Catalogue, scorer: ScoresFeatures | None = None) -> Recommender:
     return Recommender(
-        catalogue, scorer or Linear(), make_sources(NAMES, Behaviour(numbers=NUMBERS)), candidates_per_source=20
+        catalogue,
+        scorer or Linear(),
+        make_sources(NAMES, Behaviour(numbers=NUMBERS)),
+        options=RankingOptions(candidates_per_source=20),
     )
 
 
@@ -80,7 +84,7 @@ def test_a_ranking_is_a_sorted_subset_of_the_candidates(catalogue: Catalogue, sc
         )
 
 
-def test_a_batch_gives_each_shopper_the_list_he_gets_alone(catalogue: Catalogue) -> None:
+def test_a_batch_gives_each_shopper_the_same_list_as_alone(catalogue: Catalogue) -> None:
     queries, ranks = queries_of(25), recommender(catalogue)
     assert ranks.recommend(queries) == [ranks.recommend([query])[0] for query in queries]
 
@@ -110,7 +114,10 @@ def test_scores_that_differ_by_rounding_are_ties_broken_by_key(catalogue: Catalo
 def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogue) -> None:
     browse, search = replace(queries_of(3)[2], k=10), replace(queries_of(2)[1], k=10)
     sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
-    plain, varied = (Recommender(catalogue, Linear(), sources, diversity=diversity) for diversity in (0.0, 0.5))
+    plain, varied = (
+        Recommender(catalogue, Linear(), sources, options=RankingOptions(diversity=diversity))
+        for diversity in (0.0, 0.5)
+    )
     assert varied.recommend([search]) == plain.recommend([search])
     one, other = ids(plain.recommend([browse])[0]), ids(varied.recommend([browse])[0])
     assert one[0] == other[0]
@@ -144,7 +151,7 @@ def test_items_that_left_the_catalogue_since_the_retrieval_are_left_out_of_its_o
         assert left.ranked(number).fallback == "late"
 
 
-def test_nothing_to_go_by_is_an_empty_list_and_no_error(catalogue: Catalogue) -> None:
+def test_without_candidates_the_list_is_empty(catalogue: Catalogue) -> None:
     behaviour = Behaviour()
     empty = Recommender(Catalogue(DIM, numbers=behaviour.numbers), Linear(), make_sources(NAMES, behaviour))
     blind = Recommender(catalogue, Linear(), [])
@@ -172,11 +179,13 @@ def test_every_stage_is_observed(catalogue: Catalogue) -> None:
     assert all(seconds >= 0 for _, seconds in seen)
 
 
-def test_the_last_place_of_a_browse_goes_to_what_nobody_has_acted_on(catalogue: Catalogue) -> None:
+def test_the_last_places_of_a_browse_go_to_items_without_any_action(catalogue: Catalogue) -> None:
     catalogue.mark_seen([stable_key(str(number)) for number in range(290)])
     browse, search = replace(queries_of(3)[2], k=20), replace(queries_of(2)[1], k=20)
     sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
-    plain, open_ = (Recommender(catalogue, Known(), sources, places_for_new=places) for places in (0, 2))
+    plain, open_ = (
+        Recommender(catalogue, Known(), sources, options=RankingOptions(places_for_new=places)) for places in (0, 2)
+    )
     assert open_.recommend([search]) == plain.recommend([search])
     one, other = ids(plain.recommend([browse])[0]), ids(open_.recommend([browse])[0])
     assert other[:18] == one[:18]
@@ -185,7 +194,7 @@ def test_the_last_place_of_a_browse_goes_to_what_nobody_has_acted_on(catalogue: 
 
 
 class Known:
-    """Prefers what somebody has acted on."""
+    """Prefers items that shoppers acted on."""
 
     def score(self, features: Vector) -> Vector:
         return (0.5 - 0.4 * features[:, FEATURES.index("new")]).astype(np.float32)

@@ -90,5 +90,5 @@ async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
 def _assert_counts_once(settings: Settings, item_id: str, state: bytes, transitions: list[ItemTransition]) -> None:
     published_of_it = neighbours(stable_key(item_id), state)
     half_life_ms = cooccurrence_rules(settings).half_life_ms
-    mass = sum(each.weight * 2.0 ** ((each.at_ms - published_of_it.as_of_ms) / half_life_ms) for each in transitions)
-    assert published_of_it.mass == pytest.approx(mass, rel=1e-9)
+    weight = sum(each.weight * 2.0 ** ((each.at_ms - published_of_it.as_of_ms) / half_life_ms) for each in transitions)
+    assert published_of_it.weight == pytest.approx(weight, rel=1e-9)

@@ -86,6 +86,6 @@ def _assert_same_told(got: InMemoryBehaviour, expected: InMemoryBehaviour) -> No
     for key, neighbours in got.neighbours.items():
         other = expected.neighbours[key]
         assert neighbours.as_of_ms == other.as_of_ms
-        assert neighbours.mass == pytest.approx(other.mass)
+        assert neighbours.weight == pytest.approx(other.weight)
         assert dict(neighbours.before) == pytest.approx(dict(other.before))
         assert dict(neighbours.queries) == pytest.approx(dict(other.queries))

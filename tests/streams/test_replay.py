@@ -74,8 +74,8 @@ def test_items_that_were_acted_on_in_a_session_become_neighbours(settings: Setti
     (records,) = told.times
     a, b = stable_key("a"), stable_key("b")
     kinds: list[ItemNeighbours | SessionItems] = [
-        ItemNeighbours(key=a, as_of_ms=NOW_MS, mass=1.0),
-        ItemNeighbours(key=b, as_of_ms=NOW_MS + 2, mass=2.0, before={a: 2.0}),
+        ItemNeighbours(key=a, as_of_ms=NOW_MS, weight=1.0),
+        ItemNeighbours(key=b, as_of_ms=NOW_MS + 2, weight=2.0, before={a: 2.0}),
     ]
     assert records[:2] == kinds
     session = records[2]

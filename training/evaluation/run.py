@@ -115,7 +115,7 @@ def _run_system(
         sampling = Sampling(options.seed, AFTER, share, share, NEGATIVES, session_gap_ms=gap_ms)
         advance = start_phase("Learning", start)
         gathered = list(example_lists(replay, log.interactions[:start], sampling, advance))
-        replay.recommender.use(system.fit(gathered))
+        replay.recommender.set_scorer(system.fit(gathered))
         learned = start
     size = min(options.ablation, len(chosen))
     sample = np.sort(np.random.default_rng(options.seed).choice(len(chosen), size, replace=False))

@@ -78,7 +78,7 @@ class SystemPass:
     def __init__(self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64]) -> None:
         self._replay, self._log, self._cases, self._k = replay, log, cases, k
         self._watch = Stopwatch()
-        replay.recommender.tell(self._watch.observe)
+        replay.recommender.set_observer(self._watch.observe)
         self._sources = replay.recommender.source_names
         self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
         self._sample = {case: place for place, case in enumerate(sample.tolist())}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numba
 import pytest
 
+import inference
 from inference.kernels import compiler
 
 HELPER = """@compiler.helper
@@ -29,9 +31,9 @@ compiler.BESIDE_SOURCES = Path("/proc/nowhere")
 def doubled_and_one_more(x):
     return double(x) + 1.0
 
-told = []
-done = compiler.compile_all(lambda number, of, seconds: told.append((number, of)))
-print(doubled_and_one_more(3.0), done.compiled, done.cached, told)
+reported = []
+done = compiler.compile_all(lambda number, of, seconds: reported.append((number, of)))
+print(doubled_and_one_more(3.0), done.compiled, done.cached, reported)
 """
 
 
@@ -102,3 +104,12 @@ def test_a_change_of_what_a_kernel_takes_from_another_file_compiles_it_again(tmp
     assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 0 1 []"
     helpers.write_text(helpers.read_text().replace("2.0", "3.0"))
     assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "10.0 1 0 [(1, 1)]"
+
+
+def test_the_version_of_a_kernel_covers_every_file_that_its_module_imports() -> None:
+    """Constants and helpers of these files are compiled into the kernel."""
+    root = Path(inference.__file__).parent
+    for module in (*root.glob("kernels/*.py"), *root.glob("ranking/*.py")):
+        covered = {*(file.parent for file in compiler.sources_of_kernels(module.parent))}
+        for name in re.findall(r"^from (inference\.[\w.]+) import", module.read_text(), re.MULTILINE):
+            assert root.parent.joinpath(*name.split(".")).parent in covered, f"{module.name} imports {name}"

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from numba import int32, int64, njit, void
 
-from inference.kernels.layouts import COLUMNS
 from inference.kernels.products import FACTORS, Factors, multiply_blocks, multiply_rows, shift
+from inference.kernels.signatures import COLUMNS
 from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS, Columns
 from inference.types import Item
 
@@ -45,7 +45,7 @@ def test_products_are_those_of_whole_numbers(multiply: object, dim: int) -> None
         products = np.full((3, 2 * BLOCK), 7, dtype=np.int32)
         multiply(columns, 0, len(items), Factors(vectors, shifts), 2, products)  # type: ignore[operator]
         assert products[:2, : len(items)].tolist() == expected[:2].tolist()
-        assert (products[2] == 7).all(), "only the first two vectors were asked for"
+        assert (products[2] == 7).all(), "only the first two vectors are multiplied"
 
 
 @pytest.mark.parametrize("multiply", WAYS)

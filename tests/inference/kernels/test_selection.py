@@ -41,7 +41,7 @@ def test_rows_are_sorted_by_falling_score_and_key(given_scores: list[float]) -> 
 
 
 @given(scored, st.integers(1, 79))
-def test_the_best_are_kept_and_the_worst_of_them_lies_last(given_scores: list[float], limit: int) -> None:
+def test_the_best_are_kept_and_the_worst_of_them_is_last(given_scores: list[float], limit: int) -> None:
     rows, scores, keys = columns(given_scores)
     if limit >= len(rows):
         return
@@ -55,7 +55,7 @@ def test_the_best_are_kept_and_the_worst_of_them_lies_last(given_scores: list[fl
 
 
 @given(st.one_of(scored, unequal), st.integers(1, 79))
-def test_a_cut_keeps_the_best_and_says_what_another_one_needs(given_scores: list[float], limit: int) -> None:
+def test_a_cut_keeps_the_best_and_returns_the_threshold(given_scores: list[float], limit: int) -> None:
     rows, scores, keys = columns(given_scores)
     if limit >= len(rows):
         return
@@ -79,7 +79,7 @@ def test_a_pool_gives_its_best_in_order(given_scores: list[float], limit: int) -
 
 
 @pytest.mark.parametrize("order", ["rising", "falling", "organ pipe"])
-def test_sorted_rows_need_no_more_memory_or_luck(order: str) -> None:
+def test_sorted_rows_are_sorted_as_well(order: str) -> None:
     scores = np.arange(2000, dtype=np.float32)
     if order != "rising":
         scores = scores[::-1].copy() if order == "falling" else np.minimum(scores, scores[::-1])

@@ -35,9 +35,7 @@ def worths(scores: list[float], vectors: np.ndarray, chosen: list[int], k: int, 
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.1, 0.3, 0.7, 1.0]), st.integers(0, 99))
-def test_each_place_goes_to_what_is_worth_most_beside_those_before(
-    number: int, k: int, diversity: float, seed: int
-) -> None:
+def test_each_place_goes_to_the_item_with_the_greatest_value(number: int, k: int, diversity: float, seed: int) -> None:
     vectors = clustered(number, 16, clusters=4, seed=seed)
     catalogue = catalogue_of(vectors)
     scores = np.sort(np.random.default_rng(seed).uniform(0.1, 1, number).astype(np.float32))[::-1].copy()
@@ -58,7 +56,7 @@ def test_without_diversity_the_order_stays(number: int) -> None:
     assert diversified(catalogue, scores, 10, 0.0) == list(range(min(10, number)))
 
 
-def test_twins_do_not_stand_side_by_side() -> None:
+def test_equal_items_are_not_adjacent() -> None:
     vectors = clustered(3, 16, clusters=3)
     twins = np.vstack([vectors[0], vectors[0], vectors[1]])
     scores = np.array([0.9, 0.89, 0.5], dtype=np.float32)

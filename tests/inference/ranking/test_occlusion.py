@@ -24,7 +24,7 @@ def carried(weights: dict[str, float], features: Vector) -> list[int]:
     return list(carried_by(whole, logistic(weights, occluded.features), occluded))
 
 
-def test_what_the_score_falls_most_without_has_carried_it() -> None:
+def test_the_group_without_which_the_score_falls_most_carried_it() -> None:
     features = np.zeros((4, len(FEATURES)), dtype=np.float32)
     features[0, [FEATURES.index("query"), FEATURES.index("popularity")]] = (0.9, 1)
     features[1, [FEATURES.index("short_term"), FEATURES.index("together")]] = (0.9, 0.2)
@@ -34,14 +34,14 @@ def test_what_the_score_falls_most_without_has_carried_it() -> None:
     assert carried(weights, features) == [SEARCH, TASTE, NOTHING, HABIT]
 
 
-def test_every_feature_is_in_one_group_or_says_nothing_to_people() -> None:
+def test_every_feature_is_in_one_group_or_gives_no_reason() -> None:
     named = [name for names in GROUPS.values() for name in names]
     assert len(named) == len(set(named))
     assert set(FEATURES) - set(named) == {"price", "dearer", "searching", "session_length", "habits", "intent"}
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_leaving_out_what_is_not_there_changes_no_reason(seed: int) -> None:
+def test_leaving_out_absent_groups_changes_no_reason(seed: int) -> None:
     random = np.random.default_rng(seed)
     shape = (60, len(FEATURES))
     features = (random.uniform(-1, 1, shape) * (random.random(shape) < 0.4)).astype(np.float32)
@@ -58,7 +58,7 @@ def test_leaving_out_what_is_not_there_changes_no_reason(seed: int) -> None:
     assert carried(weights, features) == expected
 
 
-def test_only_what_is_shown_is_occluded() -> None:
+def test_only_shown_candidates_are_occluded() -> None:
     features = np.ones((5, len(FEATURES)), dtype=np.float32)
     features[3] = 2
     occluded = occlude(features, np.array([3, 1], dtype=np.int32))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inference.pipeline import nothing_goes_together
+from inference.pipeline import no_partners
 from inference.queries import Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND
 from inference.ranking.reasons import SUITS, Partners, Shown, reasons
@@ -25,7 +25,7 @@ def explained(
     rows: list[list[int]],
     groups: list[int],
     catalogue: Catalogue,
-    partners: Partners = nothing_goes_together,
+    partners: Partners = no_partners,
 ) -> list[str]:
     flat = np.array([row for each in rows for row in each], dtype=np.int32)
     starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
@@ -62,19 +62,19 @@ def test_the_remembered_item_that_is_nearest_is_named() -> None:
     assert because(Query(recent=recent), TASTE, row, catalogue) == "because you viewed The 9"
 
 
-def test_what_goes_together_names_its_partner() -> None:
+def test_a_co_occurring_item_names_its_partner() -> None:
     catalogue = catalogue_of(unit_vectors(40))
-    asked: list[tuple[list[int], list[int]]] = []
+    requested: list[tuple[list[int], list[int]]] = []
 
     def partners(_queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
-        asked.append((starts.tolist(), keys.tolist()))
+        requested.append((starts.tolist(), keys.tolist()))
         return np.array([stable_key("7"), 0], dtype=np.uint64)
 
     session = np.array([stable_key("7"), stable_key("8")], dtype=np.uint64)
     query = Query(session=session, recent=(Remembered(stable_key("7"), "viewed"),))
-    said = explained([query], [[3, 4, 5]], [TOGETHER, TREND, TOGETHER], catalogue, partners)
-    assert said == ["often viewed with The 7", "trending in c4", "because you viewed The 7"]
-    assert asked == [([0, 2], [stable_key("3"), stable_key("5")])]
+    sentences = explained([query], [[3, 4, 5]], [TOGETHER, TREND, TOGETHER], catalogue, partners)
+    assert sentences == ["often viewed with The 7", "trending in c4", "because you viewed The 7"]
+    assert requested == [([0, 2], [stable_key("3"), stable_key("5")])]
     assert because(query, TOGETHER) == "because you viewed The 7"
 
 
@@ -82,19 +82,19 @@ def test_what_goes_together_names_its_partner() -> None:
     ("days", "words"),
     [(1.1, "day"), (3, "3 days"), (7.4, "week"), (20, "3 weeks"), (61, "2 months"), (0.01, "day")],
 )
-def test_a_rhythm_is_told_in_round_words(days: float, words: str) -> None:
+def test_an_interval_is_rendered_in_rounded_units(days: float, words: str) -> None:
     key = np.array([stable_key("0")], dtype=np.uint64)
     one = np.ones(1, dtype=np.float32)
     assert because(Query(habits=Habits(key, one, one, days * one)), HABIT) == f"you buy this about every {words}"
 
 
-def test_without_a_rhythm_a_habit_is_what_was_done() -> None:
+def test_without_an_interval_the_reason_of_a_habit_is_the_action() -> None:
     assert because(Query(recent=(Remembered(stable_key("0"), "viewed"),)), HABIT) == "you viewed it before"
     key, one = np.array([stable_key("0")], dtype=np.uint64), np.ones(1, dtype=np.float32)
     assert because(Query(habits=Habits(key, one, one, 0 * one)), HABIT) == "you bought it before"
 
 
-def test_what_trends_or_is_new_names_its_category() -> None:
+def test_a_trending_or_new_item_names_its_category() -> None:
     assert because(Query(), TREND) == "trending in c0"
     assert because(Query(), NEW) == "new in c0"
     catalogue = Catalogue(16)

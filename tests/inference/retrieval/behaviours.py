@@ -11,7 +11,7 @@ from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Found, no_hits
-from inference.retrieval.port import CandidateSource
+from inference.retrieval.sources import CandidateSource
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key
 from tests.inference.catalogues import NUMBERS, catalogue_of, item, queries_of, unit_vectors
@@ -38,7 +38,7 @@ def records(items: int = 40, sessions: int = 60) -> list[ItemNeighbours | Sessio
         ItemNeighbours(
             key=key(number),
             as_of_ms=1_000_000 * number,
-            mass=5.0 + number % 7,
+            weight=5.0 + number % 7,
             before={key(other): 1.0 + other % 3 for other in random.integers(0, items, 6).tolist() if other != number},
             queries={f"words {number % 4}": 2.0, "words": 1.0 + number % 3},
         )

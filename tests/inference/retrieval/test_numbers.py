@@ -14,11 +14,11 @@ from inference.retrieval.numbers import ItemNumbers
 pytestmark = pytest.mark.kernel
 
 CLOSE = [number << 40 for number in range(40)]
-"""Keys that all have the same home in a table of any size that tests reach."""
+"""Keys whose search starts at the same place in a table of any size that tests reach."""
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([*CLOSE, *range(20)])), max_size=120))
-def test_a_key_has_its_number_as_long_as_anybody_refers_to_it(changes: list[tuple[bool, int]]) -> None:
+def test_a_key_has_its_number_as_long_as_it_is_referenced(changes: list[tuple[bool, int]]) -> None:
     numbers, references, number_of = ItemNumbers(), Counter[int](), dict[int, int]()
     for has_come, key in changes:
         if has_come:

@@ -51,9 +51,9 @@ def test_norms_and_products_are_exact_up_to_the_largest_dimension(dim: int, seed
 def test_any_batch_and_any_catalogue_give_the_same_bits(seed: int, dim: int, number: int) -> None:
     vectors, queries = unit_vectors(40, dim, seed), unit_vectors(number, dim, seed + 1)
     catalogue = catalogue_of(vectors)
-    integers, asked = quantise(vectors).astype(np.int64), quantise(queries).astype(np.int64)
-    products = (asked @ integers.T).astype(np.float32)
-    norms = [inverse_norms(each.astype(np.float32)) for each in (asked, integers)]
+    integers, requested = quantise(vectors).astype(np.int64), quantise(queries).astype(np.int64)
+    products = (requested @ integers.T).astype(np.float32)
+    norms = [inverse_norms(each.astype(np.float32)) for each in (requested, integers)]
     expected = products * norms[0][:, None] * norms[1]
     for query, found, scores in zip(queries, catalogue.search(queries, 40), expected, strict=True):
         assert found.scores.tolist() == scores[found.rows].tolist()

@@ -99,7 +99,7 @@ def test_approaches_in_any_order_are_the_decayed_sum(width_ms: int, data: st.Dat
     for order in (history, data.draw(st.permutations(history))):
         told = neighbours(ITEM, fold_in_turn(order))
         assert (told.key, told.as_of_ms) == (ITEM, newest_ms)
-        assert told.mass == pytest.approx(mass)
+        assert told.weight == pytest.approx(mass)
         assert told.before == pytest.approx(before)
         assert told.queries == pytest.approx({q: w for q, w in queries.items() if len(shoppers[q]) > 1})
         assert list(told.before.values()) == sorted(told.before.values(), reverse=True)
@@ -116,9 +116,9 @@ def test_a_topic_made_anew_swallows_nothing_and_partitions_count_apart() -> None
     state = fold(None, item_transition(9, timestamp_ms=NOW_MS), RULES)
     assert fold(state, item_transition(0, timestamp_ms=NOW_MS), RULES) is state
     anew = fold(state, item_transition(0, timestamp_ms=NOW_MS + 1), RULES)
-    assert neighbours(ITEM, anew).mass == 2
+    assert neighbours(ITEM, anew).weight == 2
     elsewhere = fold(anew, item_transition(0, partition=1), RULES)
-    assert neighbours(ITEM, elsewhere).mass == 3
+    assert neighbours(ITEM, elsewhere).weight == 3
     assert fold(elsewhere, item_transition(0, timestamp_ms=NOW_MS + 1), RULES) is elsewhere
 
 
@@ -138,7 +138,7 @@ def test_a_late_approach_weighs_what_it_should() -> None:
         fold_in_turn([item_transition(before={1: 1.0}), item_transition(at_ms=NOW_MS - half_life, before={2: 1.0})]),
     )
     assert told.before == pytest.approx({1: 1.0, 2: 0.5})
-    assert told.mass == pytest.approx(1.5)
+    assert told.weight == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("far_ms", [0, NOW_MS + 500 * YEAR])
@@ -152,7 +152,7 @@ def test_times_far_apart_neither_overflow_nor_freeze(far_ms: int) -> None:
     newest = 0 if far_ms < NOW_MS else 1
     assert told.before[newest] == pytest.approx(1.0)
     assert all(0 < weight <= 1 for weight in told.before.values())
-    assert 1 <= told.mass < 1.01
+    assert 1 <= told.weight < 1.01
 
 
 def test_another_half_life_counts_from_now_on() -> None:
@@ -265,7 +265,7 @@ def test_a_state_of_version_1_is_read_and_folded_into() -> None:
     share = 2.0 ** (-DAY / RULES.half_life_ms)
     published = neighbours(ITEM, old)
     assert published.as_of_ms == NOW_MS + DAY
-    assert published.mass == pytest.approx(3.0 * share)
+    assert published.weight == pytest.approx(3.0 * share)
     assert published.before == pytest.approx({1: share, 2: 0.5 * share})
     assert published.queries == pytest.approx({"чайник": share})
     state = fold(old, item_transition(1, NOW_MS + DAY, before={2: 1.0}, query="boots", shopper=8), RULES)

@@ -254,11 +254,11 @@ HOSTILE: dict[Callable[[bytes], object], tuple[Any, dict[str, tuple[object, ...]
         },
     ),
     decode_neighbours: (
-        ItemNeighbours(key=1, as_of_ms=0, mass=1.0),
+        ItemNeighbours(key=1, as_of_ms=0, weight=1.0),
         {
             "key": (-1,),
             "as_of_ms": (BEYOND, -BEYOND, 2**64 - 1),
-            "mass": (NAN, INF, -1.0, 1e300),
+            "weight": (NAN, INF, -1.0, 1e300),
             "before": ({-1: 1.0}, {7: NAN}, {7: INF}, {7: -1.0}),
             "queries": ({"red": NAN}, {"red": INF}, {"red": -1.0}),
         },

@@ -62,7 +62,7 @@ def bench() -> Iterator[Bench]:
 
 
 def neighbours(item_id: str) -> bytes:
-    return serde.encode_msgpack(ItemNeighbours(key=stable_key(item_id), as_of_ms=1, mass=1.0))
+    return serde.encode_msgpack(ItemNeighbours(key=stable_key(item_id), as_of_ms=1, weight=1.0))
 
 
 async def test_records_are_learned_in_the_scorers_thread_and_every_catalogue_is_told(bench: Bench) -> None:
@@ -102,7 +102,7 @@ some_records = st.lists(
         ItemNeighbours,
         key=keys,
         as_of_ms=times,
-        mass=weights,
+        weight=weights,
         before=st.dictionaries(keys, weights, max_size=5),
         queries=st.dictionaries(st.sampled_from(["", "red shoes", "red", "\x00", "x" * 5000]), weights, max_size=3),
     )
@@ -128,6 +128,6 @@ def test_whatever_records_hold_every_source_goes_on(records: list[ItemNeighbours
     behaviour.transitions.partners(queries.records, shown, session)
     # Everything can be forgotten: no item is counted twice, none too seldom.
     for key in (0, 1, 2, 3, 2**63, 2**64 - 1):
-        behaviour.learn([ItemNeighbours(key=key, as_of_ms=0, mass=0.0), SessionItems(key=key, at_ms=0, items=())])
+        behaviour.learn([ItemNeighbours(key=key, as_of_ms=0, weight=0.0), SessionItems(key=key, at_ms=0, items=())])
     assert (len(behaviour.transitions), len(behaviour.sessions), behaviour.clicked.searches) == (0, 0, 0)
     assert len(behaviour.numbers) == len(catalogue)

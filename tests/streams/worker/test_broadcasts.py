@@ -29,7 +29,7 @@ def record(topic: str, key: bytes | None, value: bytes | None) -> Any:
 
 
 def test_behaviour_is_learned_under_its_topic(broadcasts: Broadcasts) -> None:
-    neighbours = ItemNeighbours(key=1, as_of_ms=1, mass=1.0)
+    neighbours = ItemNeighbours(key=1, as_of_ms=1, weight=1.0)
     session = SessionItems(key=5, at_ms=1, items=(1,))
     broadcasts.apply(record("item-neighbours", b"i1", serde.encode_msgpack(neighbours)))
     broadcasts.apply(record("sessions", b"5", serde.encode_msgpack(session)))

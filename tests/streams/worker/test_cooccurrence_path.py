@@ -144,7 +144,7 @@ async def test_an_item_is_published_once_an_interval_as_it_is_by_then(bench: Ben
     await bench.process(message(2, "socks", partition=1))
     await bench.path.publish()
     assert [each.key for each in bench.published] == [stable_key("boots"), stable_key("socks")]
-    assert [each.mass for each in bench.published] == pytest.approx([2.0, 1.0])
+    assert [each.weight for each in bench.published] == pytest.approx([2.0, 1.0])
     assert [delivery.partition for delivery in bench.producer.on(PUBLISHED)] == [0, 1]
     assert bench.acknowledged == [(0, 0), (0, 1), (1, 2)]
 
@@ -154,7 +154,7 @@ async def test_a_message_changes_every_item_that_it_names(bench: Bench) -> None:
     await bench.process(message(0, "boots", "socks"))
     await bench.process(message(1, "boots"))
     await bench.path.publish()
-    assert {each.key: each.mass for each in bench.published} == {
+    assert {each.key: each.weight for each in bench.published} == {
         stable_key("boots"): pytest.approx(2.0),
         stable_key("socks"): pytest.approx(1.0),
     }
@@ -162,7 +162,7 @@ async def test_a_message_changes_every_item_that_it_names(bench: Bench) -> None:
     # Read once more, as after a crash: nothing counts twice, and everything is published.
     await bench.process(message(0, "boots", "socks"))
     await bench.path.publish()
-    assert [each.mass for each in bench.published[2:]] == pytest.approx([2.0, 1.0])
+    assert [each.weight for each in bench.published[2:]] == pytest.approx([2.0, 1.0])
     assert (bench.counted("ok"), bench.counted("replayed")) == (2, 1)
 
 
@@ -172,7 +172,7 @@ async def test_what_its_state_holds_already_is_published_again(bench: Bench) -> 
     bench.table.put_many(0, [(b"boots", fold(None, item_transition(0), RULES))])
     await bench.process(message(0))
     await bench.path.publish()
-    assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
+    assert [each.weight for each in bench.published] == [pytest.approx(1.0)]
     assert bench.producer.on(CHANGELOG)[0].messages == [(b"boots", *bench.table.read_many(0, [b"boots"]))]
     assert bench.acknowledged == [(0, 0)]
     assert (bench.counted("ok"), bench.counted("replayed")) == (0, 1)
@@ -185,14 +185,14 @@ async def test_what_comes_while_it_is_published_is_published_after_it(bench: Ben
     await bench.process(message(1))
     second = asyncio.create_task(bench.path.publish())
     await idle()
-    assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
+    assert [each.weight for each in bench.published] == [pytest.approx(1.0)]
     bench.producer.arrive()
     await first
     assert bench.acknowledged == [(0, 0)]
     await idle()
     bench.producer.arrive()
     await second
-    assert [each.mass for each in bench.published] == [pytest.approx(1.0), pytest.approx(2.0)]
+    assert [each.weight for each in bench.published] == [pytest.approx(1.0), pytest.approx(2.0)]
     assert bench.acknowledged == [(0, 0), (0, 1)]
 
 
@@ -282,8 +282,8 @@ async def test_of_many_items_only_the_one_that_cannot_be_read_is_learned_anew(be
     bench.table.put_many(0, [(b"socks", b"no state")])
     await bench.process(message(3, "boots", "socks", "socks", "hat"), message(4, "new", "boots"))
     await bench.path.publish()
-    assert {each.key: each.mass for each in bench.published} == {
-        stable_key(item): pytest.approx(mass) for item, mass in (("boots", 5), ("socks", 1), ("hat", 4), ("new", 1))
+    assert {each.key: each.weight for each in bench.published} == {
+        stable_key(item): pytest.approx(weight) for item, weight in (("boots", 5), ("socks", 1), ("hat", 4), ("new", 1))
     }
     assert bench.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
 
@@ -305,7 +305,7 @@ async def test_numbers_at_their_bounds_are_counted(bench: Bench) -> None:
     await bench.path.publish()
     (published,) = bench.published
     assert published.as_of_ms == 2**61
-    assert published.mass == pytest.approx(1e6)
+    assert published.weight == pytest.approx(1e6)
     assert bench.crashes == []
 
 
@@ -314,6 +314,6 @@ async def test_a_state_that_cannot_be_read_is_learned_anew(bench: Bench) -> None
     bench.table.put_many(0, [(b"boots", b"no state")])
     await bench.process(message(5))
     await bench.path.publish()
-    assert [each.mass for each in bench.published] == [pytest.approx(1.0)]
+    assert [each.weight for each in bench.published] == [pytest.approx(1.0)]
     assert bench.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
     assert bench.crashes == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.pipeline import Recommender
+from inference.pipeline import RankingOptions, Recommender
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.retrieval.behaviour import Behaviour
@@ -28,7 +28,8 @@ class Sum:
 def recommender(*names: str) -> Recommender:
     catalogue = catalogue_of(unit_vectors(60))
     catalogue.set_popularity({int(key): 1 / n for n, key in enumerate(catalogue.columns.keys[:9], start=1)}, {})
-    return Recommender(catalogue, Sum(), make_sources(names, Behaviour(numbers=NUMBERS)), candidates_per_source=8)
+    sources = make_sources(names, Behaviour(numbers=NUMBERS))
+    return Recommender(catalogue, Sum(), sources, options=RankingOptions(candidates_per_source=8))
 
 
 def batch() -> QueryBatch:
@@ -99,8 +100,7 @@ def test_lists_are_cut_where_the_recommender_would(most: int | None) -> None:
         catalogue,
         Sum(),
         make_sources(NAMES, Behaviour(numbers=NUMBERS)),
-        candidates_per_source=8,
-        candidates_ranked=most,
+        options=RankingOptions(candidates_per_source=8, candidates_ranked=most),
     )
     expected = cut.retrieve(batch()).candidates
     found = cut.to_be_ranked(cut.retrieve(batch(), every=True)).candidates

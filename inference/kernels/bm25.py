@@ -13,6 +13,8 @@ import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
+from inference.kernels.selection import select
+from inference.kernels.votes import RESULTS, Results
 
 STEP = 0.5
 """Unit of frequencies: each is a whole multiple of it, up to 127."""
@@ -92,12 +94,12 @@ def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Nu
     """
     reading, word, whole = scratch.reading, scratch.word, scratch.search
     found = 0
-    for own in range(len(search.word_shares)):
+    for number in range(len(search.word_shares)):
         in_word = 0
-        for each in range(search.words[own], search.words[own + 1]):
+        for current in range(search.words[number], search.words[number + 1]):
             in_reading = 0
             # The BM25 scores of the tokens of one reading are added, each weighted by its share.
-            for token in range(search.readings[each], search.readings[each + 1]):
+            for token in range(search.readings[current], search.readings[current + 1]):
                 for place in range(search.tokens[token], search.tokens[token + 1]):
                     posting = search.postings[place]
                     document, frequency = posting >> BITS, (posting & MOST) * STEP
@@ -114,10 +116,24 @@ def score_documents(search: Search, norms: Sums, scratch: Scratch, documents: Nu
                 reading.sums[document] = 0
         for place in range(in_word):
             document = word.documents[place]
-            found = add(whole, found, document, word.sums[document] * search.word_shares[own])
+            found = add(whole, found, document, word.sums[document] * search.word_shares[number])
             word.sums[document] = 0
     for place in range(found):
         document = whole.documents[place]
         documents[place], shares[place] = document, whole.sums[document]
         whole.sums[document] = 0
     return found
+
+
+@kernel(types.void(types.int64[::1], types.float64[::1], RESULTS, types.int64))
+def write_matches(documents: Numbers, shares: Sums, results: Results, query: int) -> None:
+    """Write the best available of the `documents` (m,), which are rows of the catalogue, as the hits of one query."""
+    available, rows = results.available, np.empty(len(documents), dtype=np.int32)
+    scores = np.empty(len(documents), dtype=np.float32)
+    size = 0
+    for number in range(len(documents)):
+        if available[documents[number]]:
+            rows[size], scores[size] = documents[number], shares[number]
+            size += 1
+    to_rows, to_scores = results.rows[query, results.place], results.scores[query, results.place]
+    results.counts[query, results.place] = select(results.keys, rows, scores, size, to_rows, to_scores)

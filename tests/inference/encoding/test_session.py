@@ -1,4 +1,4 @@
-"""Opening a bundle while a worker serves: long steps release the GIL."""
+"""Sessions of ONNX Runtime: errors are those of inference, and a graph is opened without the GIL."""
 
 from __future__ import annotations
 
@@ -8,14 +8,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+from inference.errors import BundleError, ScoringError
 from tests.conftest import BUNDLE
 
 
+def test_an_error_of_the_runtime_is_ours() -> None:
+    session = open_session((BUNDLE / "ranker.onnx").read_bytes(), name="ranker", providers=(CPU,))
+    with pytest.raises(ScoringError, match=r"the ranker graph failed on features float32\[2, 1\]"):
+        session.run({"features": np.zeros((2, 1), dtype=np.float32)})
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    with pytest.raises(BundleError, match="the ranker graph cannot be opened by onnxruntime"):
+        open_session(b"not a graph", name="ranker", providers=(CPU,))
+
+
 class Others:
-    """A thread that counts its turns. It gets one only where the GIL is given up of somebody's own accord."""
+    """A thread that counts its turns. It gets a turn only when another thread releases the GIL."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -27,7 +41,7 @@ class Others:
             time.sleep(0.0002)
 
     def had_turns(self, work: Callable[[], object]) -> bool:
-        """Tell whether the thread ran while `work` did."""
+        """Return whether the thread ran while `work` did."""
         before = self.turns
         work()
         return self.turns > before
@@ -46,7 +60,7 @@ def others() -> Iterator[Others]:
 
 @contextmanager
 def unforced() -> Iterator[None]:
-    """Switch threads only where one waits or gives the GIL up: Python's own switching is put off for a minute."""
+    """Switch threads only when one waits or releases the GIL: Python itself switches after a minute."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60.0)
     try:

@@ -1,4 +1,4 @@
-"""Reads the records of `cooccurrence.py`: votes for items that go with those at hand, partners of listed items."""
+"""Reads the table of co-occurrence records: votes for items, the partners of listed items, and whole lists."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.cooccurrence import RECORDS, RecordTable, Sums, decay, sort_list
+from inference.kernels.cooccurrence_table import RECORDS, RecordTable, Sums, decay, sort_list
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, Numbers, find
-from inference.kernels.layouts import QUERIES
 from inference.kernels.newest import is_older
-from inference.kernels.votes import RESULTS, VOTES, Results, Votes, add_vote, items_at_hand, write_hits
+from inference.kernels.signatures import QUERIES
+from inference.kernels.votes import RESULTS, VOTES, Results, Votes, add_vote, session_items, write_hits
 from inference.queries import Queries
 from inference.types import Keys
 
@@ -22,16 +22,16 @@ ONE_ACTION = 1.0
 
 
 class Rule(NamedTuple):
-    """Weights of transitions. The newest `most` items at hand count.
+    """Weights of transitions. The newest `most` items of the session count.
 
-    Items acted on before an item at hand count `backwards` times, items acted on after it once.
+    Items acted on before a session item count `backwards` times, items acted on after it once.
     """
 
     most: int
     backwards: float
 
 
-class Lists(NamedTuple):
+class ListedItems(NamedTuple):
     """The listed items of each query: those of query i are at `starts[i]:starts[i + 1]`.
 
     Attributes:
@@ -49,12 +49,15 @@ class Lists(NamedTuple):
 
 _sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
 RULE = types.NamedTuple((types.int64, types.float64), Rule)
-LISTS = types.NamedTuple((types.int64[::1], _keys, _keys, _numbers), Lists)
+LISTS = types.NamedTuple((types.int64[::1], _keys, _keys, _numbers), ListedItems)
 
 
 @helper
-def strongest(records: RecordTable, number: int) -> int:
-    """Return the place in `values` from which on a list is read: a long list is sorted, and its strongest are last."""
+def first_read(records: RecordTable, number: int) -> int:
+    """Return the place in `values` from which on a list is read: only the strongest entries of a long list count.
+
+    They are last in a sorted list.
+    """
     held = records.postings.lists[number]
     if held["length"] <= records.bounds.postings:
         return int(held["start"])
@@ -68,42 +71,37 @@ def vote_by_transitions(
 ) -> None:
     """Write the items that co-occur with the newest items of each query.
 
-    A sum of floats depends on the order of its terms. So all votes for items that shoppers acted on before an item at
-    hand are added first, then all votes for items that they acted on after it.
+    A sum of floats depends on the order of its terms. So all votes for items that shoppers acted on before a session
+    item are added first, then all votes for items that they acted on after it.
     """
-    hand, newest, index, width, bits = (
-        votes.hand,
-        records.newest,
-        records.postings,
-        records.related.shape[1],
-        records.bounds.bits,
-    )
+    session, newest, index = votes.session, records.newest, records.postings
+    width, bits = records.related.shape[1], records.bounds.bits
     for query in range(len(queries)):
-        count = items_at_hand(queries[query], numbers, rule.most, hand)
+        count = session_items(queries[query], numbers, rule.most, session)
         total = 0.0
         for at in range(count):
             total += 1.0 / (at + 1)
         touched = 0
-        # Items before an item at hand are the relations of its own record.
+        # Items before a session item are the relations of its own record.
         for at in range(count):
-            slot = find(newest.table, hand[at]["key"])
-            hand[at]["slot"] = slot
+            slot = find(newest.table, session[at]["key"])
+            session[at]["slot"] = slot
             if slot == EMPTY:
                 continue
             scale = 1.0 / (at + 1) / total / (records.owners[slot]["total"] + ONE_ACTION)
-            hand[at]["weight"] = scale
+            session[at]["weight"] = scale
             for column in range(width):
                 weight = records.weights[slot, column]
                 if weight > 0:
                     touched = add_vote(votes, touched, records.related[slot, column], rule.backwards * weight * scale)
-        # Items after it are those whose records have the item at hand. Weights are converted to its record's time.
+        # Items after it are those whose records have the session item. Weights are converted to its record's time.
         for at in range(count):
-            if hand[at]["slot"] == EMPTY:
+            if session[at]["slot"] == EMPTY:
                 continue
-            item, scale = hand[at]["item"], hand[at]["weight"]
+            item, scale = session[at]["item"], session[at]["weight"]
             held = index.lists[item]
-            own = records.owners[hand[at]["slot"]]
-            for place in range(strongest(records, item), held["start"] + held["length"]):
+            own = records.owners[session[at]["slot"]]
+            for place in range(first_read(records, item), held["start"] + held["length"]):
                 value = index.values[place]
                 slot = value >> bits
                 factor = decay(records.owners[slot], own)
@@ -113,7 +111,7 @@ def vote_by_transitions(
 
 
 @kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, types.float64[:, ::1]), allocates=False)
-def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: Lists, weights: Sums) -> None:
+def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: ListedItems, weights: Sums) -> None:
     """Write for each listed item the query's item with which it co-occurs most often: its key, 0 if there is none.
 
     Of equally frequent ones it is the item with the greatest key. `weights` is scratch memory: a row for each item of
@@ -186,14 +184,14 @@ def read_lists(records: RecordTable, numbers: Numbers, scales: Sums, items: Numb
     latest = EMPTY
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
-        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
+        for place in range(first_read(records, numbers[at]), held["start"] + held["length"]):
             slot = int(index.values[place] >> bits)
             if latest == EMPTY or is_older(records.newest, latest, slot):
                 latest = slot
     count = 0
     for at in range(len(numbers)):
         held = index.lists[numbers[at]]
-        for place in range(strongest(records, numbers[at]), held["start"] + held["length"]):
+        for place in range(first_read(records, numbers[at]), held["start"] + held["length"]):
             value = index.values[place]
             slot = value >> bits
             factor = decay(records.owners[slot], records.owners[latest])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from numba import boolean, float32, float64, from_dtype, int8, int32, types, uint8, uint64
+from numba import boolean, float32, float64, from_dtype, int8, int32, int64, types, uint8, uint64
 
 from inference.queries import QUERY
 from inference.retrieval.columns import Columns
-from inference.retrieval.hits import Hits
+from inference.retrieval.hits import Candidates, Hits
 
 QUERIES = from_dtype(QUERY)[::1]
 _COLUMN = {
@@ -25,3 +25,4 @@ _COLUMN = {
 }
 COLUMNS = types.NamedTuple(tuple(_COLUMN[name] for name in Columns._fields), Columns)
 HITS = types.NamedTuple((int32[:, :, ::1], float32[:, :, ::1], int32[:, ::1]), Hits)
+CANDIDATES = types.NamedTuple((int64[::1], int32[::1], float32[::1], float32[:, ::1], float32[:, ::1]), Candidates)

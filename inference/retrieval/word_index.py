@@ -1,4 +1,7 @@
-"""A sparse index: documents by their words, scored by BM25, changed one document at a time.
+"""Word search: items by the words of their text, and searches by theirs, scored by BM25.
+
+Vectors capture the topic of a text but blur its exact words. Model numbers, sizes and brand names that the encoder was
+not trained on are found here. The index changes one document at a time.
 
 BM25: Robertson & Zaragoza 2009, doi:10.1561/1500000019, with the idf ln(1 + (N − n + ½) / (n + ½)). It is positive also
 for words that most documents have, so there is no list of stop words. The frequencies of a document include the weights
@@ -12,15 +15,23 @@ from math import log
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from inference.kernels.words import BITS, MOST, STEP, Numbers, Search, Sums, score_documents, scratch
-from inference.retrieval.postings import NOTHING, Postings, Values
-from inference.retrieval.tokens import Word
+from inference.kernels.bm25 import BITS, MOST, STEP, Numbers, Search, Sums, score_documents, scratch
+from inference.retrieval.tokens import Word, words
+from inference.types import Item
 
 K1 = 1.2
 """Saturation of the frequency of a word: the smaller, the less repetitions count."""
 B = 0.75
 """Length normalisation: the greater, the less a word counts in a long document."""
+FIELD_WEIGHTS = {"title": 3.0, "brand": 2.0, "category": 1.0, "attributes": 1.0, "description": 0.5}
+"""Weights of the fields: a word in the title describes an item better than one in its description."""
+MAX_CHARS = 2000
+"""Characters of each field that are indexed: a description may be very long."""
+
+Values = npt.NDArray[np.int64]
+NOTHING: Values = np.empty(0, dtype=np.int64)
 
 
 class Document(NamedTuple):
@@ -35,6 +46,38 @@ class Matches(NamedTuple):
 
     documents: Numbers
     shares: Sums
+
+
+class Postings:
+    """The documents of one token: distinct integers in no particular order, read as an array."""
+
+    __slots__ = ("_length", "_values")
+
+    def __init__(self) -> None:
+        self._values = np.empty(2, dtype=np.int64)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def values(self) -> Values:
+        """The numbers, (n,), int64, valid until the next change."""
+        return self._values[: self._length]
+
+    def add(self, value: int) -> None:
+        """Add a number that is not in the list yet."""
+        if self._length == len(self._values):
+            self._values = np.concatenate([self._values, np.empty_like(self._values)])
+        self._values[self._length] = value
+        self._length += 1
+
+    def remove(self, value: int) -> None:
+        """Remove a number, if it is in the list."""
+        places = np.flatnonzero(self.values == value)
+        if len(places):
+            self._length -= 1
+            self._values[places[0]] = self._values[self._length]
 
 
 class SparseIndex:
@@ -84,13 +127,13 @@ class SparseIndex:
             if isinstance(held, int) or not len(held):
                 del self._postings[token]
 
-    def search(self, words: Iterable[Word]) -> Matches:
-        """Return every document that has any of the `words`, and its score as a share of the greatest possible one.
+    def search(self, searched: Iterable[Word]) -> Matches:
+        """Return every document that has any of the words, and its score as a share of the greatest possible one.
 
         The share is Σ score(word) / Σ greatest score(word). A word that no document has lowers it as the rarest word
         would. A document's score for a word is that of its best reading.
         """
-        search = self._search({word: self._weight(word) for word in words})
+        search = self._as_arrays({word: self._weight(word) for word in searched})
         most = min(len(search.postings), self._documents)
         documents, shares = np.empty(most, dtype=np.int64), np.empty(most)
         found = score_documents(search, self._document_norms(), self._scratch, documents, shares)
@@ -112,25 +155,25 @@ class SparseIndex:
                 return max(map(self.idf, reading))
         return log(1 + (self._documents + 0.5) / 0.5)
 
-    def _search(self, weights: Mapping[Word, float]) -> Search:
+    def _as_arrays(self, weights: Mapping[Word, float]) -> Search:
         """Return words with their weights as arrays."""
-        words, readings, tokens, token_shares = [0], [0], [0], list[float]()
+        word_starts, reading_starts, token_starts, token_shares = [0], [0], [0], list[float]()
         postings: list[Values] = []
         for word in weights:
             for reading in word:
                 idf = {token: self.idf(token) for token in reading}
-                reach = sum(idf.values())
-                for token, own in idf.items():
+                reading_idf = sum(idf.values())
+                for token, token_idf in idf.items():
                     postings.append(self._postings_of(token))
-                    tokens.append(tokens[-1] + len(postings[-1]))
-                    token_shares.append(own / reach if len(idf) > 1 else 1.0)
-                readings.append(len(token_shares))
-            words.append(len(readings) - 1)
+                    token_starts.append(token_starts[-1] + len(postings[-1]))
+                    token_shares.append(token_idf / reading_idf if len(idf) > 1 else 1.0)
+                reading_starts.append(len(token_shares))
+            word_starts.append(len(reading_starts) - 1)
         return Search(
-            np.array(words, dtype=np.int64),
+            np.array(word_starts, dtype=np.int64),
             np.array(list(weights.values())) / sum(weights.values()) if weights else np.empty(0),
-            np.array(readings, dtype=np.int64),
-            np.array(tokens, dtype=np.int64),
+            np.array(reading_starts, dtype=np.int64),
+            np.array(token_starts, dtype=np.int64),
             np.array(token_shares, dtype=np.float64),
             np.concatenate([NOTHING, *postings]),
         )
@@ -152,9 +195,9 @@ def document(fields: Sequence[tuple[float, Sequence[Word]]]) -> Document:
     """Return a document of fields, each with its weight, a multiple of `STEP`. Every reading of a word is indexed."""
     frequencies: dict[str, float] = {}
     length = 0.0
-    for weight, words in fields:
-        length += weight * len(words)
-        for word in words:
+    for weight, field in fields:
+        length += weight * len(field)
+        for word in field:
             for token in {token for reading in word for token in reading}:
                 frequencies[token] = frequencies.get(token, 0.0) + weight
     return Document(frequencies, length)
@@ -164,3 +207,41 @@ def _codes(number: int, document: Document) -> Iterable[tuple[str, int]]:
     """Yield each token with its posting: the document's number and the frequency in one integer."""
     for token, frequency in document.frequencies.items():
         yield token, number << BITS | min(round(frequency / STEP), MOST)
+
+
+class WordIndex:
+    """The catalogue's items by their words. The caller keeps the item of each row."""
+
+    def __init__(self) -> None:
+        self._index = SparseIndex()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def replace(self, row: int, old: Item | None, new: Item | None) -> None:
+        """Replace `old`, the item that was indexed under `row`, by `new`; None stands for no item."""
+        if old is not None and new is not None and _texts(old) == _texts(new):
+            return
+        if old is not None:
+            self._index.remove(row, _document(old))
+        if new is not None:
+            self._index.add(row, _document(new))
+
+    def search(self, text: str) -> Matches:
+        """Return the rows with any of the query's words, and BM25 as a share of the greatest possible score."""
+        return self._index.search(words(text))
+
+
+def _texts(item: Item) -> dict[str, str]:
+    return {
+        "title": item.title,
+        "brand": item.brand or "",
+        "category": " ".join(item.category),
+        "attributes": " ".join(item.attributes.values()),
+        "description": item.description or "",
+    }
+
+
+def _document(item: Item) -> Document:
+    texts = _texts(item)
+    return document([(weight, words(texts[field][:MAX_CHARS])) for field, weight in FIELD_WEIGHTS.items()])

@@ -1,0 +1,115 @@
+"""Writes the messages that are published of co-occurrence states: `inference.types.ItemNeighbours` in MessagePack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from inference.encoding.text import REMEMBERED_BYTES
+from inference.kernels.compiler import helper, kernel
+from inference.kernels.cooccurrence_state import BEFORE, ITEMS, QUERIES, SHARED, STATES, States, is_sound, unpack
+from inference.kernels.counters import SMALLEST_EXPONENT
+
+ARRAY_OF_FIVE, UINT64, INT64, FLOAT64, MAP, TEXT = 0x95, 0xCF, 0xD3, 0xCB, 0xDE, 0xD9
+"""Type codes of MessagePack."""
+MOST_BYTES = 4 * 9 + 18 * BEFORE + QUERIES * (2 + REMEMBERED_BYTES + 9)
+"""Greatest length of a message."""
+
+
+@helper
+def sort_heaviest(keys: Any, weights: Any, order: Any, length: int) -> None:
+    """Write the order of rows by falling weight, ties by key (insertion sort)."""
+    for row in range(length):
+        at = row
+        while at > 0 and (
+            weights[row] > weights[order[at - 1]]
+            or (weights[row] == weights[order[at - 1]] and keys[row] < keys[order[at - 1]])
+        ):
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = row
+
+
+@helper
+def write_word(letters: Any, at: int, sort: int, word: Any) -> int:
+    """Write a type code of MessagePack and 8 bytes, most significant first; return the place of the next value."""
+    letters[at] = sort
+    for place in range(8):
+        letters[at + 8 - place] = word & np.uint64(0xFF)
+        word >>= np.uint64(8)
+    return at + 9
+
+
+@helper
+def write_map(letters: Any, at: int, length: int) -> int:
+    """Write the header of a map; return the place of the next value."""
+    letters[at] = MAP
+    letters[at + 1] = length // 256
+    letters[at + 2] = length % 256
+    return at + 3
+
+
+@kernel(types.int64(STATES, types.uint64[::1], ITEMS, types.uint8[:, ::1], types.int64[::1]))
+def publish(states: States, keys: Any, scratch: Any, messages: Any, lengths: Any) -> int:
+    """Write the message that is published of each item.
+
+    States are decayed to their newest transitions. Items before and queries are in the order of falling weight, ties by
+    stable key. Entries whose weight has decayed to 0 are left out, and so are queries that only one shopper used.
+
+    Args:
+        states: the states.
+        keys: stable keys of the items, (n,).
+        scratch: one record of dtype ITEM.
+        messages: receives the messages, (n, MOST_BYTES).
+        lengths: receives the number of bytes of each message, (n,).
+
+    Returns:
+        The index of the first unreadable state, -1 if all are readable.
+    """
+    item, words, starts = scratch[0], states.words, states.starts
+    order = np.empty(BEFORE, dtype=np.int64)
+    floats = np.empty(1, dtype=np.float64)
+    bits = floats.view(np.uint64)
+    for number in range(len(keys)):
+        if not is_sound(words, starts[number], starts[number + 1]):
+            return number
+        unpack(words, starts[number], item)
+        elapsed_ms = item["latest_ms"] - item["landmark_ms"]
+        factor = 2.0 ** max(-elapsed_ms / item["half_life_ms"], SMALLEST_EXPONENT)
+        letters = messages[number]
+        letters[0] = ARRAY_OF_FIVE
+        at = write_word(letters, 1, UINT64, keys[number])
+        at = write_word(letters, at, INT64, np.uint64(item["latest_ms"]))
+        floats[0] = item["weight"] * factor
+        at = write_word(letters, at, FLOAT64, bits[0])
+
+        sort_heaviest(item["before"], item["before_weights"], order, item["befores"])
+        length = 0
+        while length < item["befores"] and item["before_weights"][order[length]] * factor > 0.0:
+            length += 1
+        at = write_map(letters, at, length)
+        for place in range(length):
+            at = write_word(letters, at, UINT64, item["before"][order[place]])
+            floats[0] = item["before_weights"][order[place]] * factor
+            at = write_word(letters, at, FLOAT64, bits[0])
+
+        sort_heaviest(item["query"], item["query_weights"], order, item["queries"])
+        length = 0
+        for row in range(item["queries"]):
+            length += item["marks"][row] == SHARED and item["query_weights"][row] * factor > 0.0
+        at = write_map(letters, at, length)
+        for place in range(item["queries"]):
+            row = order[place]
+            floats[0] = item["query_weights"][row] * factor
+            if item["marks"][row] != SHARED or not floats[0] > 0.0:
+                continue
+            letters[at] = TEXT
+            letters[at + 1] = item["text_lengths"][row]
+            at += 2
+            for letter in range(item["text_lengths"][row]):
+                letters[at + letter] = item["texts"][row, letter]
+            at = write_word(letters, at + item["text_lengths"][row], FLOAT64, bits[0])
+        lengths[number] = at
+    return -1
