@@ -3,7 +3,6 @@ from __future__ import annotations
 import pkgutil
 import subprocess
 import sys
-import time
 from importlib import import_module
 from importlib.metadata import version
 
@@ -62,15 +61,20 @@ def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
         assert f"  {name} " in done.stdout
 
 
-def test_help_is_instant() -> None:
-    """The best of some runs: how busy the machine is must not matter."""
-    command = [sys.executable, "-c", "from streams.cli import main; main()", "--help"]
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        best = min(best, time.perf_counter() - started)
-    assert best < 0.25
+def test_help_imports_no_slow_package() -> None:
+    """`--help` is fast because it imports no command: the packages below take up to a second each."""
+    slow = ("aiokafka", "faust", "numba", "numpy", "onnxruntime", "pydantic", "rich", "torch")
+    program = f"""
+import sys
+from streams.cli import main
+sys.argv = ["intentstream", "--help"]
+try:
+    main()
+finally:
+    print("imported:", [name for name in {slow} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "imported: []" in done.stdout
 
 
 def test_version() -> None:
