@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.clients import ClientOptions
+from streams.kafka.clients import ConsumerOptions
 
 RECORDS_AT_ONCE = 256
 """Records that are applied in one turn of the event loop, in a few milliseconds."""
@@ -31,7 +31,7 @@ class BroadcastReader:
         caught_up: set when the ends found at the start are reached.
     """
 
-    options: ClientOptions
+    options: ConsumerOptions
     partitions: Sequence[TopicPartition]
     apply: Callable[[ConsumerRecord], None]
     flush: Callable[[], Awaitable[None]]

@@ -13,6 +13,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from streams.errors import ConfigurationError, StreamsError
 from streams.settings_groups import PREFIX, Kafka
 
+READ_COMMITTED = "read_committed"
+
 
 class ClientOptions(TypedDict):
     """Arguments common to aiokafka's clients: `AIOKafkaConsumer(topic, **client_options(settings.kafka))`."""
@@ -25,6 +27,12 @@ class ClientOptions(TypedDict):
     sasl_plain_password: str | None
 
 
+class ConsumerOptions(ClientOptions):
+    """Arguments of all consumers: `AIOKafkaConsumer(**consumer_options(settings.kafka))`."""
+
+    isolation_level: str
+
+
 def client_options(kafka: Kafka) -> ClientOptions:
     """Return the connection arguments of an aiokafka producer, consumer or admin client."""
     return ClientOptions(
@@ -35,6 +43,11 @@ def client_options(kafka: Kafka) -> ClientOptions:
         sasl_plain_username=kafka.sasl_username,
         sasl_plain_password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
     )
+
+
+def consumer_options(kafka: Kafka) -> ConsumerOptions:
+    """Return the arguments of a consumer. It reads no message of an aborted or open transaction."""
+    return ConsumerOptions(**client_options(kafka), isolation_level=READ_COMMITTED)
 
 
 def tls_context(kafka: Kafka) -> ssl.SSLContext | None:

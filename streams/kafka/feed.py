@@ -14,7 +14,7 @@ from streams.contracts.messages import Recommendations
 from streams.contracts.serde import decode_item, decode_recommendations
 from streams.errors import InvalidEvent
 from streams.kafka.admin import require_topics
-from streams.kafka.clients import broker_errors, client_options
+from streams.kafka.clients import broker_errors, consumer_options
 from streams.settings import Settings
 
 
@@ -33,7 +33,7 @@ class Feed:
         """Connect and read the catalogue. `recommendations` then yields new lists, or all lists `from_beginning`."""
         topics = await require_topics(settings.kafka, (settings.topics.items, settings.topics.recommendations))
         partitions = {topic: [TopicPartition(topic, number) for number in range(n)] for topic, n in topics.items()}
-        consumer = AIOKafkaConsumer(**client_options(settings.kafka), auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), auto_offset_reset="earliest")
         with broker_errors(settings.kafka, "reading recommendations"):
             try:
                 await consumer.start()

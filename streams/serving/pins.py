@@ -13,7 +13,7 @@ from streams.contracts.messages import ModelPin
 from streams.contracts.serde import decode_model_pin, encode_json
 from streams.errors import InvalidEvent
 from streams.kafka.admin import require_topics
-from streams.kafka.clients import broker_errors, client_options
+from streams.kafka.clients import broker_errors, client_options, consumer_options
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ SERVING_SLOT = b"serving"
 async def pinned_model(settings: Settings) -> ModelPin | None:
     """Return the pinned model, None if there is none. Skip unreadable messages."""
     partition = TopicPartition(settings.topics.models, 0)
-    consumer = AIOKafkaConsumer(**client_options(settings.kafka), group_id=None, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), group_id=None, auto_offset_reset="earliest")
     pinned = None
     with broker_errors(settings.kafka, "reading which model is pinned"):
         await consumer.start()

@@ -20,7 +20,7 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.clients import ClientOptions
+from streams.kafka.clients import ConsumerOptions
 from streams.state.rocksdb import PartitionedStore
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Behind:
 class BulkRestorer:
     """Restores partitions of tables with a separate consumer that belongs to no group."""
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ConsumerOptions) -> None:
         self._options = options
 
     async def restore(self, behind: Mapping[TopicPartition, Behind], note: Callable[[], None]) -> None:

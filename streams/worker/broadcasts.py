@@ -14,7 +14,7 @@ from streams.contracts import serde
 from streams.errors import InvalidEvent
 from streams.items.trending import Trending
 from streams.kafka.broadcast import BroadcastReader
-from streams.kafka.clients import client_options
+from streams.kafka.clients import consumer_options
 from streams.metrics import Metrics
 from streams.serving.pins import SERVING_SLOT
 from streams.serving.servable import ServableSlots
@@ -67,7 +67,7 @@ class Broadcasts:
         """Return a reader of all topics that applies their records here."""
         settings = self.settings
         return BroadcastReader(
-            options=client_options(settings.kafka),
+            options=consumer_options(settings.kafka),
             partitions=[
                 TopicPartition(name, n) for name, topic in self._topics.items() for n in range(topic.partitions)
             ],

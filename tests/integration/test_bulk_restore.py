@@ -14,7 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from faust.types import TP
 
 from streams.kafka import topics
-from streams.kafka.clients import client_options
+from streams.kafka.clients import client_options, consumer_options
 from streams.kafka.topics import changelog_topic
 from streams.settings import Settings
 from streams.state.restore import Behind, BulkRestorer
@@ -221,7 +221,7 @@ async def restored(settings: Settings, directory: Path) -> None:
     for (name, partition), end in (await ends(settings, topic)).items():
         store.persisted_offset(TP(name, partition))  # opens it
         behind[TopicPartition(name, partition)] = Behind(store, -1, end)
-    await BulkRestorer(client_options(settings.kafka)).restore(behind, lambda: None)
+    await BulkRestorer(consumer_options(settings.kafka)).restore(behind, lambda: None)
     for partition, each in behind.items():
         assert each.remaining == 0
         assert store.persisted_offset(TP(*partition)) == each.end - 1

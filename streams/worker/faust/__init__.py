@@ -12,6 +12,8 @@ consumer.py
     A message is handed to its agent without four tasks (robinhood/faust#563). Test: `faust/test_consumer.py`.
     A fetch lasts 200 ms at most, not 1.5 s, and pauses before the next one.
     Private: aiokafka's `_fetch_max_wait_ms`, `_fetcher._proc_fetch_request`. Test: `faust/test_consumer.py`.
+    Messages of aborted and open transactions are not read; Faust reads them unless it writes in transactions itself.
+    Private: aiokafka's `_isolation_level`. Test: `integration/test_transactions.py`.
     aiokafka's fetcher is woken once more after a fetch; otherwise it may sleep while messages wait.
     Private: `_fetcher._notify`, `_wait_consume_future`, `_fetch_waiters`. Test: `faust/test_consumer.py`.
     A stop does not wait for ever for a client that is joining its group (robinhood/faust#484).

@@ -14,7 +14,7 @@ from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
 from streams.errors import StreamsError
-from streams.kafka.clients import client_options, tls_context
+from streams.kafka.clients import consumer_options, tls_context
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.settings_groups import Kafka
@@ -113,7 +113,7 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
     directory.mkdir(parents=True, exist_ok=True)
     return WorkerApp(
         settings.kafka.app_id,
-        restorer=BulkRestorer(client_options(settings.kafka)),
+        restorer=BulkRestorer(consumer_options(settings.kafka)),
         broker=broker_url(settings.kafka),
         broker_credentials=broker_credentials(settings.kafka),
         datadir=str(directory),

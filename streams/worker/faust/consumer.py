@@ -22,6 +22,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.services import WaitResults
 
+from streams.kafka.clients import READ_COMMITTED
+
 log = logging.getLogger(__name__)
 
 FETCH_WAIT_MS = 200
@@ -48,6 +50,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     def _create_worker_consumer(self, transport: Any) -> Any:
         client = super()._create_worker_consumer(transport)
         client._fetch_max_wait_ms = FETCH_WAIT_MS
+        client._isolation_level = READ_COMMITTED
         return client
 
     async def on_start(self) -> None:

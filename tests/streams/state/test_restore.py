@@ -13,7 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from streams.kafka.clients import client_options
+from streams.kafka.clients import consumer_options
 from streams.settings import load_settings
 from streams.state import restore as restoring
 from streams.state.restore import Behind, BulkRestorer
@@ -89,7 +89,7 @@ async def store(tmp_path: Path) -> AsyncIterator[PartitionedStore]:
 
 
 def restorer() -> BulkRestorer:
-    return BulkRestorer(client_options(load_settings(env_file=None).kafka))
+    return BulkRestorer(consumer_options(load_settings(env_file=None).kafka))
 
 
 async def restore(behind: dict[TopicPartition, Behind], note: Callable[[], None] = lambda: None) -> None:
@@ -130,7 +130,7 @@ async def test_the_consumer_is_in_no_group_and_connects_as_the_others_do(
 ) -> None:
     client.answers = [{ZERO: [record(0, b"u", b"profile")]}]
     await restore({ZERO: Behind(store, -1, 1)})
-    given = client_options(load_settings(env_file=None).kafka)
+    given = consumer_options(load_settings(env_file=None).kafka)
     assert client.options.items() >= {**given, "group_id": None, "enable_auto_commit": False}.items()
 
 
