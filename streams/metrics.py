@@ -75,6 +75,9 @@ class Metrics:
         self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", reason=reasons)
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
         self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
+        self.unreadable = self._counter(
+            "unreadable_records", "Records of the broadcast topics that were skipped", topic=settings.topics.broadcast
+        )
         self.learned_anew = self._counter("learned_anew", "Item states that could not be read and are learned again")
         self.partitions = self._gauge("partitions", "Partitions of a topic, from the settings", topic=topics)
         self.assigned = self._gauge("assigned_partitions", "Partitions that this worker owns", topic=topics)

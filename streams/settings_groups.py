@@ -130,6 +130,11 @@ class Topics(Group):
         """Topics whose partitions the consumer group distributes over the workers."""
         return (self.clicks, self.searches, self.items, self.item_pairs)
 
+    @property
+    def broadcast(self) -> tuple[str, ...]:
+        """Topics that every worker reads whole."""
+        return (self.item_vectors, self.item_neighbours, self.sessions, self.trending, self.models)
+
     @classmethod
     def aliases(cls) -> dict[str, str]:
         """Return the flat name of each topic, by attribute."""

@@ -25,6 +25,14 @@ RECOVERY = row(
         none="no workers",
     ),
     timeseries(
+        "Unreadable records",
+        "Records of internal topics that workers skipped. Every worker reads every record. Their place is in the log.",
+        "none",
+        {"{{topic}}": increase("unreadable_records_total", by=("topic",))},
+        above(1),
+        none="no workers",
+    ),
+    timeseries(
         "Unreadable item states",
         "Item states that a worker could not read and learns again. Some are normal right after an upgrade."
         " Otherwise check the disk and the deployment.",

@@ -77,12 +77,15 @@ class Broadcasts:
         )
 
     def apply(self, record: ConsumerRecord) -> None:
-        """Apply a record. An unreadable one is logged and skipped."""
+        """Apply a record. An unreadable one is counted, logged and skipped: it must not stop the reader."""
         try:
             self._topics[record.topic].apply(record)
-        except InvalidEvent as refusal:
+        except Exception as error:  # noqa: BLE001 - every worker reads every record, so one record could stop them all
             place = f"{record.topic}-{record.partition}@{record.offset}"
-            log.error("%s is skipped, this version cannot read it: %s", place, refusal.reason)  # noqa: TRY400
+            # The text of another error may quote the record.
+            reason = error.reason if isinstance(error, InvalidEvent) else type(error).__name__
+            log.error("%s is skipped, this version cannot read it: %s", place, reason)  # noqa: TRY400
+            self.metrics.unreadable.labels(record.topic).inc()
 
     async def flush(self) -> None:
         """Bring the scorer's arrays up to date after records were applied."""

@@ -56,6 +56,20 @@ def test_an_unreadable_record_is_logged_with_its_place_and_skipped(
         broadcasts.apply(record(topic, b"key", b"\xc1 secret"))
     assert f"{topic}-0@7 is skipped" in caplog.text
     assert "secret" not in caplog.text
+    metrics: Any = broadcasts.metrics
+    metrics.unreadable.labels.assert_called_once_with(topic)
+
+
+def test_a_record_that_a_handler_cannot_apply_is_skipped(
+    broadcasts: Broadcasts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No exception of one record ends the reader, and its text, which may quote the record, is not logged."""
+    swap: Any = broadcasts.swap
+    swap.pin.side_effect = ValueError("secret")
+    with caplog.at_level(logging.ERROR):
+        broadcasts.apply(record("models", SERVING_SLOT, serde.encode_json(ModelPin(name="m", version="2"))))
+    assert "models-0@7 is skipped, this version cannot read it: ValueError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_the_catalogue_is_as_new_as_its_newest_record(broadcasts: Broadcasts) -> None:
