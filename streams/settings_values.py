@@ -72,7 +72,13 @@ def _one_of(choices: object) -> Required:
 
 def _is_address(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    return bool(re.fullmatch(r"[^\s:,/]+", host)) and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535
+    # A name or an IPv4 address, or an IPv6 address in brackets.
+    return (
+        bool(re.fullmatch(r"[^\s:,/\[\]]+|\[[0-9A-Fa-f:.]+\]", host))
+        and port.isascii()
+        and port.isdigit()
+        and 1 <= int(port) <= 65535
+    )
 
 
 def _is_name(name: str) -> bool:
@@ -87,6 +93,7 @@ Weight = Annotated[float, Field(ge=0, le=100)]
 
 Brokers = Annotated[
     str,
+    BeforeValidator(lambda value: re.sub(r"\s*,\s*", ",", value.strip()) if isinstance(value, str) else value),
     _that(lambda value: all(map(_is_address, value.split(",")))),
     Required("HOST:PORT, or several separated by commas"),
 ]

@@ -5,6 +5,7 @@ The module uses no broker and no keys. A file is read while it is consumed, so i
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import sys
 import zlib
@@ -23,6 +24,12 @@ from streams.errors import ConfigurationError, InvalidEvent, InvalidLine
 __all__ = ["Line", "read_events", "read_items", "read_messages"]
 
 STDIN = "-"
+GZIP = b"\x1f\x8b"
+"""First bytes of a gzip file."""
+LARGEST_LINE = 1_000_000
+"""Most bytes of a line. Kafka refuses larger messages by default (`message.max.bytes`)."""
+READ_AT_ONCE = LARGEST_LINE + 1_000
+"""Most bytes of a line in memory: a file without line ends must not fill it."""
 
 M = TypeVar("M", bound="Interaction | Item", covariant=True)
 
@@ -59,7 +66,7 @@ _peek = msgspec.json.Decoder(_Peek)
 
 
 def read_events(path: str | Path) -> Iterator[Line[Interaction]]:
-    """Yield the interactions of a file, a `.gz` file or `-` (standard input), in order.
+    """Yield the interactions of a file, which may be compressed by gzip, or of `-` (standard input), in order.
 
     Raises InvalidLine at the first line that is no interaction, ConfigurationError if the file cannot be read.
     """
@@ -94,6 +101,7 @@ def _read(
 ) -> Iterator[Line[M]]:
     for number, value in _lines(path):
         try:
+            _check_length(value)
             message = parse(value)
         except InvalidEvent as error:
             refused = InvalidLine(f"{path}:{number}", error.reason, error.where, error.detail)
@@ -104,12 +112,28 @@ def _read(
             yield Line(number, value, message)
 
 
+def _check_length(value: bytes) -> None:
+    if len(value) > LARGEST_LINE:
+        raise InvalidEvent("out_of_range", "$", f"required a line of at most {LARGEST_LINE} bytes, got more")
+
+
 def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers. Errors of the file system become ConfigurationError."""
+    """Yield the lines that are not blank, with their numbers. The end of a line beyond LARGEST_LINE is left out.
+
+    A byte order mark of UTF-8 is skipped. Raises ConfigurationError for errors of the file system and for UTF-16.
+    """
     number = 0
     try:
         with _open(path) as file:
-            for number, line in enumerate(file, 1):
+            while line := file.readline(READ_AT_ONCE):
+                number += 1
+                if number == 1:
+                    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                        raise ConfigurationError(f"{path}:1: required JSON Lines in UTF-8, got UTF-16")
+                    line = line.removeprefix(codecs.BOM_UTF8)
+                end = line
+                while len(end) == READ_AT_ONCE and not end.endswith(b"\n"):
+                    end = file.readline(READ_AT_ONCE)
                 if value := line.strip():
                     yield number, value
     except (OSError, EOFError, zlib.error) as error:
@@ -120,6 +144,14 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
 def _open(path: str | Path) -> AbstractContextManager[BinaryIO]:
     if str(path) == STDIN:
         return nullcontext(sys.stdin.buffer)
-    if Path(path).suffix == ".gz":
+    if _is_compressed(Path(path)):
         return cast("AbstractContextManager[BinaryIO]", gzip.open(path, "rb"))
     return Path(path).open("rb")
+
+
+def _is_compressed(path: Path) -> bool:
+    """Return whether a file is compressed by gzip, by its first bytes: `.gz`, `.GZ` and other names are all read."""
+    if not path.is_file():
+        return path.suffix.lower() == ".gz"  # a pipe can be read only once
+    with path.open("rb") as file:
+        return file.read(len(GZIP)) == GZIP

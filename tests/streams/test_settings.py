@@ -277,3 +277,17 @@ def grouped() -> dict[str, list[str]]:
         group: [setting.name.upper() for setting in SETTINGS.values() if setting.group == group]
         for group in Settings.model_fields
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(" a:1 , b:2", "a:1,b:2"), ("[::1]:9092", "[::1]:9092"), ("10.0.0.1:9092", "10.0.0.1:9092")],
+)
+def test_broker_addresses_may_have_spaces_and_ipv6(given: str, expected: str) -> None:
+    assert load_settings({"bootstrap_servers": given}, env_file=None).kafka.bootstrap_servers == expected
+
+
+@pytest.mark.parametrize("given", ["::1:9092", "[::1]", "[host]:9092", "a:1,,b:2"])
+def test_a_wrong_broker_address_is_refused(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="required HOST:PORT"):
+        load_settings({"bootstrap_servers": given}, env_file=None)

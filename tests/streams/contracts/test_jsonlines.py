@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -46,6 +47,38 @@ def test_a_compressed_file(tmp_path: Path) -> None:
     assert [line.message.item_id for line in read_items(path)] == ["sku-1", "sku-1"]
 
 
+@pytest.mark.parametrize("name", ["items.GZ", "items"])
+def test_compression_is_found_by_the_contents(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(LINES[2] + b"\n"))
+    assert [line.message.item_id for line in read_items(path)] == ["sku-1"]
+    plain = written(tmp_path / "plain.gz", LINES[2])
+    assert [line.message.item_id for line in read_items(plain)] == ["sku-1"]
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = written(tmp_path / "items.jsonl", codecs.BOM_UTF8 + LINES[2], LINES[2])
+    assert [line.number for line in read_items(path)] == [1, 2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_refused_by_name(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "items.jsonl"
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    path.write_bytes(mark + LINES[2].decode().encode(encoding))
+    with pytest.raises(ConfigurationError, match=r"items.jsonl:1: required JSON Lines in UTF-8, got UTF-16"):
+        list(read_items(path))
+
+
+def test_a_line_beyond_the_largest_message_is_refused_with_its_number_and_the_next_one_is_read(tmp_path: Path) -> None:
+    long = json.dumps({**ITEM, "title": "t" * 5_000_000}).encode()
+    path = written(tmp_path / "items.jsonl", LINES[2], long, LINES[2])
+    refused: list[InvalidLine] = []
+    assert [line.number for line in read_messages(path, refused.append)] == [1, 3]
+    (error,) = refused
+    assert str(error).endswith("items.jsonl:2: $: required a line of at most 1000000 bytes, got more")
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(LINES[1] + b"\nx")))
     lines = read_events("-")
@@ -88,7 +121,6 @@ def test_an_item_among_events_is_refused(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(LINES[0] * 50)[:-20])
-    (tmp_path / "plain.gz").write_bytes(LINES[0])
     damaged = bytearray(gzip.compress(LINES[0] * 50))
     damaged[20:24] = b"\xff\xff\xff\xff"
     (tmp_path / "damaged.gz").write_bytes(damaged)
@@ -96,7 +128,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("missing.jsonl", "No such file"),
         (".", "Is a directory"),
         ("cut.gz", "ended before"),
-        ("plain.gz", "Not a gzipped file"),
         ("damaged.gz", "Error -3"),
     ):
         with pytest.raises(ConfigurationError, match=f"required a readable file of JSON Lines, got: .*{came}"):
