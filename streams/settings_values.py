@@ -73,12 +73,8 @@ def _one_of(choices: object) -> Required:
 def _is_address(address: str) -> bool:
     host, _, port = address.rpartition(":")
     # A name or an IPv4 address, or an IPv6 address in brackets.
-    return (
-        bool(re.fullmatch(r"[^\s:,/\[\]]+|\[[0-9A-Fa-f:.]+\]", host))
-        and port.isascii()
-        and port.isdigit()
-        and 1 <= int(port) <= 65535
-    )
+    is_host = re.fullmatch(r"[^\s:,/\[\]]+|\[[0-9A-Fa-f:.]+\]", host) is not None
+    return is_host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535
 
 
 def _is_name(name: str) -> bool:
