@@ -29,14 +29,18 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Messages per second; by default, no limit.")
-@click.option("--skip-invalid", is_flag=True, help="Report invalid lines and continue, instead of stopping.")
+@click.option(
+    "--skip-invalid",
+    is_flag=True,
+    help="Report invalid lines and continue, instead of stopping. The exit code is then 0.",
+)
 @with_settings
 def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool) -> None:
     """Publish interactions and items from JSON Lines files.
 
     Each line is one message; a message with a `type` is an interaction. Messages are validated, keyed by user or item
-    id, and published to their topics. `-` is standard input; a FILE may end in .gz. An invalid line stops the command,
-    and the error names FILE:LINE.
+    id, and published to their topics. `-` is standard input; a FILE may be compressed by gzip. An invalid line stops the
+    command, and the error names FILE:LINE. The lines before it are published: send only the rest again.
     """
     console = Console(stderr=True)
     run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None)

@@ -54,10 +54,10 @@ def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> Ren
     """Render a list: shopper, trigger and intent, then each item with its score, title, reason and sources."""
     trigger = recommendations.trigger
     took = (recommendations.produced_at - trigger.occurred_at).total_seconds()
-    earlier = f", {took:.3f} s earlier" if 0 <= took < 3600 else ""  # a replayed old event has no latency
+    answered = f", answered after {took:.3f} s" if 0 <= took < 3600 else ""  # a replayed old event has no latency
     head = Text.assemble(
         (recommendations.user_id, "bold"),
-        f"  after {trigger.type} at {trigger.occurred_at:%Y-%m-%d %H:%M:%S}{earlier}",
+        f"  after {trigger.type} at {trigger.occurred_at:%Y-%m-%d %H:%M:%S}{answered}",
         f"  {recommendations.model.name}/{recommendations.model.version}",
     )
     if recommendations.fallback:
@@ -67,5 +67,5 @@ def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> Ren
     for item in recommendations.items:
         title = Text(titles.get(item.item_id, item.item_id))
         sources = Text(", ".join(item.sources), "dim")
-        table.add_row(f"{item.rank:>3}", f"{item.score:.3f}", title, Text(item.reason, "italic"), sources)
+        table.add_row(f"{item.rank:>3}", f"{item.score:.2g}", title, Text(item.reason, "italic"), sources)
     return Group(head, *([Text(f"intent: {intent}", "cyan")] if intent else []), table, Text())

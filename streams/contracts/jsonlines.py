@@ -93,7 +93,13 @@ def _parse(value: bytes) -> Interaction | Item:
         is_item = _peek.decode(value).type is msgspec.UNSET
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return parse_interaction(value)  # raises the error that names the fault
-    return parse_item(value) if is_item else parse_interaction(value)
+    if not is_item:
+        return parse_interaction(value)
+    try:
+        return parse_item(value)
+    except InvalidEvent as error:
+        detail = f"{error.detail} (the line has no `type`, so it is read as an item)"
+        raise InvalidEvent(error.reason, error.where, detail) from None
 
 
 def _read(

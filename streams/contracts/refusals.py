@@ -82,7 +82,9 @@ def _format(text: str) -> str:
         return "an RFC 3339 time that exists, as in 2026-01-31T12:00:00Z"
     if "base64" in text:
         return "base64"
-    return "search, view, click, cart or purchase, once" if text.startswith("Invalid value") else text
+    return (
+        "search, view, click, cart or purchase in lower case, given once" if text.startswith("Invalid value") else text
+    )
 
 
 def shortened(value: object) -> str:

@@ -96,7 +96,12 @@ def test_unknown_fields_are_ignored() -> None:
     ("changes", "reason", "where", "detail"),
     [
         ({"type": MISSING}, "missing_field", "$.type", "required, and not there"),
-        ({"type": "buy"}, "wrong_value", "$.type", 'required search, view, click, cart or purchase, once, got "buy"'),
+        (
+            {"type": "buy"},
+            "wrong_value",
+            "$.type",
+            'required search, view, click, cart or purchase in lower case, given once, got "buy"',
+        ),
         ({"type": 7}, "wrong_type", "$.type", "required string, got integer"),
         ({"item_id": MISSING}, "missing_field", "$.item_id", "required, and not there"),
         ({"item_id": 4711}, "wrong_type", "$.item_id", "required string, got integer"),
