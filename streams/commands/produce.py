@@ -32,7 +32,7 @@ Examples:
 @click.option(
     "--skip-invalid",
     is_flag=True,
-    help="Report invalid lines and continue, instead of stopping. The exit code is then 0.",
+    help="Report invalid lines, continue, and exit with 0.",
 )
 @with_settings
 def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip_invalid: bool) -> None:
