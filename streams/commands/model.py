@@ -13,7 +13,7 @@ import msgspec
 from streams.commands.options import console_for_tables, with_settings
 from streams.contracts.messages import ModelPin
 from streams.errors import ConfigurationError
-from streams.serving.pins import pin_model
+from streams.serving.pins import pin_model, pinned_model
 from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   intentstream model use shop-minilm-l3 2 --broker localhost:9092
+  intentstream model pinned
   intentstream model unpin
 """
 
@@ -110,8 +111,21 @@ def use(settings: Settings, name: str, version: str) -> None:
         pin = msgspec.convert({"name": name, "version": version}, ModelPin)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"NAME and VERSION: required names of folders, got: {error}") from error
+    from inference.manifest import MANIFEST
+
     asyncio.run(pin_model(settings, pin))
-    click.echo(f"{name} {version} is pinned on {settings.topics.models}: workers change to it.")
+    click.echo(f"{name} {version} is pinned on {settings.topics.models}: workers that have the bundle change to it.")
+    folder = settings.model.directory / name / version
+    if not (folder / MANIFEST).is_file():
+        click.echo(f"Note: there is no bundle at {folder} on this machine.", err=True)
+
+
+@model.command(epilog=EPILOG)
+@with_settings
+def pinned(settings: Settings) -> None:
+    """Show the pinned bundle."""
+    pin = asyncio.run(pinned_model(settings))
+    click.echo(f"{pin.name} {pin.version}" if pin else "No model is pinned: each worker selects its own.")
 
 
 @model.command(epilog=EPILOG)

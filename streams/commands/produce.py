@@ -39,8 +39,10 @@ def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip
     """Publish interactions and items from JSON Lines files.
 
     Each line is one message; a message with a `type` is an interaction. Messages are validated, keyed by user or item
-    id, and published to their topics. `-` is standard input; a FILE may be compressed by gzip. An invalid line stops the
-    command, and the error names FILE:LINE. The lines before it are published: send only the rest again.
+    id, and published to their topics. `-` is standard input; a FILE may be compressed by gzip.
+
+    An invalid line stops the command, and the error names FILE:LINE. The lines before it are published: after a
+    correction, send only the rest.
     """
     console = Console(stderr=True)
     run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -12,8 +13,9 @@ from typing import TextIO
 
 import click
 
+from inference.errors import InferenceError
 from streams.commands.options import broker_option, overrides
-from streams.errors import ConfigurationError, TopicError
+from streams.errors import ConfigurationError, StreamsError, TopicError
 from streams.logs import configure
 from streams.settings import Settings, load_settings
 
@@ -33,22 +35,36 @@ def worker(bootstrap_servers: str | None) -> None:
     warnings: list[str] = []
     settings = load_settings(overrides(bootstrap_servers=bootstrap_servers), warn=warnings.append)
     configure(settings.ops.log_level, settings.ops.log_format)
+    log.info("starting: intentstream %s, process %s", version("intentstream"), os.getpid())
     for sentence in warnings:
         log.warning("%s", sentence)
+    try:
+        serve(settings)
+    except (StreamsError, InferenceError) as error:
+        if settings.ops.log_format != "json":
+            raise
+        # A log store needs the last line of a failed start as JSON too.
+        log.error("%s", error)  # noqa: TRY400 - the text is enough
+        raise click.exceptions.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
 
+
+def serve(settings: Settings) -> None:
+    """Check the topics, load the model and run a worker until a signal stops it.
+
+    Raises StreamsError or InferenceError if the worker cannot start.
+    """
     from streams.app import build
-    from streams.kafka.topics import check
+    from streams.kafka.topics import check, remedy
     from streams.metrics import Metrics
     from streams.serving.pins import pinned_model
     from streams.serving.store import BundleStore
-    from streams.worker.endpoint import serve
+    from streams.worker.endpoint import serve as serve_pages
     from streams.worker.faust.app import event_loop, run
 
     loop = event_loop()
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
-        told = "; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems)
-        raise TopicError(f"{told}; `intentstream topics create` creates the missing topics")
+        raise TopicError(remedy(checked.problems))
     if checked.unseen:
         log.warning("not checked: %s", checked.unseen)
     held = hold(settings.state.data_dir)
@@ -56,16 +72,15 @@ def worker(bootstrap_servers: str | None) -> None:
     metrics = Metrics(settings)
     store = BundleStore.of(settings)
     bundle = store.first(loop.run_until_complete(pinned_model(settings)))
-    model = f"{bundle.name} {bundle.version} on {bundle.provider}"
-    release, directory = version("intentstream"), settings.state.data_dir
-    log.info("starting: intentstream %s, model %s, state in %s", release, model, directory)
+    log.info("model verified: %s %s on %s", bundle.name, bundle.version, bundle.provider)
     worker = build(settings, bundle, metrics, store)
     if settings.http.port:
         address = f"{settings.http.host}:{settings.http.port}"
         try:
-            serve(metrics.registry, worker.health, settings.http.host, settings.http.port)
+            serve_pages(metrics.registry, worker.health, settings.http.host, settings.http.port)
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
+        log.info("metrics and probes at http://%s/", address)
     with held:
         run(worker.app, loop)
 

@@ -8,7 +8,7 @@ replay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.errors import TopicError
@@ -121,6 +121,21 @@ async def check(settings: Settings) -> Checked:
     untold = [topic.name for topic in present if not configs.get(topic.name, {}).keys() >= topic.required.keys()]
     unseen = f"the broker does not return the configuration of {', '.join(untold)}" if untold else None
     return Checked(topics, tuple(problems), unseen)
+
+
+def remedy(problems: Sequence[Problem]) -> str:
+    """Return one line with the topics of each problem and what to do."""
+    topics: dict[str, list[str]] = {}
+    for problem in problems:
+        topics.setdefault(problem.text, []).append(problem.topic)
+    parts = [f"{', '.join(names)}: {text}" for text, names in topics.items()]
+    if MISSING in topics:
+        parts.append("`intentstream topics create` creates the missing topics")
+    if any("partitions" in text for text in topics):
+        parts.append(
+            "set INTENTSTREAM_PARTITIONS to the topics' number, or use new topics and a new INTENTSTREAM_APP_ID"
+        )
+    return "; ".join(parts)
 
 
 def _problems(topic: Topic, there: Mapping[str, int], config: Mapping[str, str]) -> list[Problem]:

@@ -59,7 +59,9 @@ class Worker:
         app.task(self._serve)
         app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
         app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
-        app.timer(SUMMARY_EVERY_S)(self._summarise(Summary(self.metrics)))
+        app.timer(SUMMARY_EVERY_S)(
+            self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
+        )
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)

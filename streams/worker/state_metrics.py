@@ -29,6 +29,9 @@ PULSE_EVERY_S = 0.1
 ANSWER_S = 5.0
 """Seconds that the brokers have to return the ends of logs. aiokafka would wait for 40 and delay the other metrics."""
 
+SILENT_S = 20.0
+"""Seconds without an answer after which the log says so. A broker that restarts is away for a few."""
+
 KEPT = 720
 """Changes of a log's end that are kept. If the end changes at each look, every five seconds, they cover an hour."""
 
@@ -83,6 +86,8 @@ class StateMetrics:
     ends: LogEnds = field(default_factory=LogEnds)
     _owned: set[TP] = field(default_factory=set)
     _figures: dict[str, Figures] = field(default_factory=dict)
+    _answered_at: float = 0.0
+    _silence_logged: bool = False
 
     async def pulse(self) -> None:
         """Record a heartbeat of the event loop and its delay, until cancelled."""
@@ -158,6 +163,7 @@ class StateMetrics:
         now, oldest = time(), self._oldest()
         if len(ends) == len(owned):
             self.metrics.lag_known.set(now)
+        self._note_answer(answered=len(ends) == len(owned), now=now)
         ages = dict.fromkeys(self.settings.topics.consumed, 0.0)
         for tp in owned:
             if tp not in self._owned:
@@ -176,6 +182,17 @@ class StateMetrics:
             ages[tp.topic] = max(ages[tp.topic], age)
         for topic, age in ages.items():
             self.metrics.lag_seconds.labels(topic).set(max(0.0, age))
+
+    def _note_answer(self, *, answered: bool, now: float) -> None:
+        """Log once that the brokers do not answer, and once that they answer again."""
+        if answered:
+            if self._silence_logged:
+                log.warning("Kafka answers again after %.0f s", now - self._answered_at)
+            self._answered_at, self._silence_logged = now, False
+        elif self._answered_at and not self._silence_logged and now > self._answered_at + SILENT_S:
+            silent_s = now - self._answered_at
+            log.error("no answer from Kafka for %.0f s: shoppers get no lists until it answers", silent_s)
+            self._silence_logged = True
 
     async def _ends(self, reader: BroadcastReader, owned: Sequence[TP]) -> Mapping[TopicPartition, int]:
         """Return the ends of logs, or nothing if no broker answers in time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter, Gauge
@@ -15,9 +15,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Summary:
-    """Figures of the metrics since the last line."""
+    """Figures of the metrics since the last line.
+
+    Attributes:
+        topics: topics of interactions. The line counts their messages, and their lag.
+    """
 
     metrics: Metrics
+    topics: tuple[str, ...]
     _counted: dict[str, float] = field(default_factory=dict)
     _latencies: list[int] = field(default_factory=list)
 
@@ -31,22 +36,20 @@ class Summary:
         before = self._latencies or [0] * len(counts)
         latencies, self._latencies = [new - old for new, old in zip(counts, before, strict=True)], counts
         lists = sum(latencies)
-        lag_s = _largest(metrics.lag_seconds)
+        lag_s = max(_samples(metrics.lag_seconds, self.topics), default=0.0)
         if not events and not lists and not lag_s:
             return
         bounds = metrics.end_to_end.bounds
         p50, p99 = (1e3 * quantile(bounds, latencies, share) for share in (0.5, 0.99))
         log.info(
-            "last minute: %.0f messages, %d lists, p50 %.0f ms, p99 %.0f ms, lag %.1f s, %.0f fallbacks, "
+            "last minute: %.0f events, %d lists, p50 %.0f ms, p99 %.0f ms, lag %.1f s, %.0f fallbacks, "
             "%.0f dead letters",
             events, lists, p50, p99, lag_s, fallbacks, refused,
         )  # fmt: skip
 
     def _since(self, name: str, counter: Counter) -> float:
         """Return by how much a counter grew since the last call, over all labels."""
-        total = sum(
-            sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
-        )
+        total = sum(_samples(counter, self.topics))
         before, self._counted[name] = self._counted.get(name, 0.0), total
         return total - before
 
@@ -70,5 +73,11 @@ def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> fl
     return lower if sum(counts) else 0.0
 
 
-def _largest(gauge: Gauge) -> float:
-    return max((sample.value for metric in gauge.collect() for sample in metric.samples), default=0.0)
+def _samples(metric: Counter | Gauge, topics: Collection[str]) -> list[float]:
+    """Return the values of a metric, those of `topics` only if it has the label `topic`."""
+    return [
+        sample.value
+        for family in metric.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created") and sample.labels.get("topic") in (None, *topics)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,9 +102,15 @@ async def test_missing_topics_are_told_in_one_line(kafka: str, request: pytest.F
     process = WorkerProcess(settings, tmp_path)
     process.start()
     assert await process.ended() == 1
-    (line,) = process.log.splitlines()
-    assert f"topic {settings.topics.clicks} is missing;" in line
-    assert line.endswith("; `intentstream topics create` creates the missing topics")
+    starting, line = process.log.splitlines()
+    assert "starting: intentstream" in starting
+    assert line.startswith("Error: ")
+    assert settings.topics.clicks in line
+    assert line.endswith(": is missing; `intentstream topics create` creates the missing topics")
+    process.start(INTENTSTREAM_LOG_FORMAT="json")
+    assert await process.ended() == 1
+    *_, fatal = map(json.loads, process.log.splitlines()[2:])
+    assert (fatal["level"], "Error: " + fatal["message"]) == ("ERROR", line)
 
 
 async def test_a_broker_that_is_not_there_is_told_in_one_line(request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -16,11 +17,10 @@ def own_logging() -> Iterator[None]:
     """Give the root logger back as it was."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in logs.NOISY}
-    coordinator = logging.getLogger("aiokafka.consumer.group_coordinator")
+    levels = {name: logging.getLogger(name).level for name in logs.CLIENTS}
     root.handlers.clear()
     yield
-    root.handlers[:], coordinator.filters[:] = handlers, []
+    root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
@@ -36,7 +36,7 @@ def test_json_has_one_object_a_line_with_the_error_in_it(capsys: pytest.CaptureF
         log.exception("a write failed")
     first, second = map(json.loads, capsys.readouterr().err.splitlines())
     assert (first["level"], first["logger"], first["message"]) == ("INFO", "streams.some", "prepared: 5 items")
-    assert first["time"][:2] == "20"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
     assert "the disk is full" in second["exc_info"]
 
 
@@ -62,3 +62,29 @@ def test_a_new_clusters_missing_coordinator_is_no_error(
     first, second = capsys.readouterr().err.splitlines()
     assert "Heartbeat failed" in first
     assert "CoordinatorNotAvailable" in second
+
+
+def test_a_repeated_client_error_is_logged_once_in_a_while_with_the_number_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("streams.logs.time.monotonic", lambda: now)
+    logs.configure("INFO", "text")
+    client, own = logging.getLogger("aiokafka"), logging.getLogger("streams.some")
+    for number in range(50):
+        client.error('Unable connect to "%s:%s": %s', "kafka", number, "refused")
+        own.error("each of these is logged")
+    now += logs.REPEATED_S + 1
+    client.error('Unable connect to "%s:%s": %s', "kafka", 9092, "refused")
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if "each of these" in line]) == 50
+    first, second = (line for line in lines if "Unable" in line)
+    assert first.endswith('Unable connect to "kafka:0": refused')
+    assert second.endswith('Unable connect to "kafka:9092": refused (49 more since the last one)')
+
+
+def test_an_ordinary_rebalance_is_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "text")
+    log = logging.getLogger("aiokafka.consumer.group_coordinator")
+    log.warning("Heartbeat failed for group %s because it is rebalancing", "intentstream")
+    assert capsys.readouterr().err == ""

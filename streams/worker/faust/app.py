@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from streams.worker.faust.consumer import Consumer
 from streams.worker.faust.monitor import WorkerMonitor
 from streams.worker.faust.recovery import Tables
 from streams.worker.health import Health
+
+log = logging.getLogger(__name__)
 
 
 class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
@@ -164,8 +167,18 @@ def event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+class FaustProcess(faust.Worker):  # type: ignore[misc]  # Faust is untyped
+    """Faust's process, which logs why it stops."""
+
+    logger = logging.getLogger("faust.worker")
+
+    def _schedule_shutdown(self, number: signal.Signals) -> None:
+        log.info("stopping: %s", number.name)
+        super()._schedule_shutdown(number)
+
+
 def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
     """Run the app until SIGTERM or Ctrl-C."""
-    process = faust.Worker(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
+    process = FaustProcess(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
     process.spinner = None  # it would draw into the log
     process.execute_from_commandline()

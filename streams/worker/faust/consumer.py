@@ -96,6 +96,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         try:
             async with asyncio.timeout(LEAVE_S):
                 await super().on_thread_stop()
+            log.info("stopped: left the group")
         except TimeoutError:
             self.log.warning("the group was not left within %s s: the brokers remove this member by timeout", LEAVE_S)
         except asyncio.CancelledError:

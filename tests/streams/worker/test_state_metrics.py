@@ -132,3 +132,17 @@ async def test_a_look_that_fails_is_told_and_the_next_one_is_made(
         await looks.acquire()
     looking.cancel()
     assert "the disk is gone" in caplog.text
+
+
+async def test_silent_brokers_and_their_return_are_logged_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watched.looks(1000.0, end=10)
+    for at_s in (1010.0, 1021.0, 1030.0):
+        await watched.looks(at_s, end=None)
+    await watched.looks(1035.0, end=10)
+    await watched.looks(1040.0, end=10)
+    assert caplog.messages == [
+        "no answer from Kafka for 21 s: shoppers get no lists until it answers",
+        "Kafka answers again after 35 s",
+    ]

@@ -12,11 +12,13 @@ from streams.worker.summary import Summary, quantile
 
 def test_a_line_has_the_figures_since_the_last_one(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
-    summary = Summary(metrics)
+    summary = Summary(metrics, ("clicks", "searches"))
     with caplog.at_level(logging.INFO, "streams.worker.summary"):
         metrics.outcomes([("clicks", "ok")] * 3)
         metrics.end_to_end.labels("click").observe_many([0.004, 0.004, 0.2])
         metrics.dead_letters.labels("not_json").inc()
+        metrics.outcomes([("items", "ok")] * 7)  # not events
+        metrics.lag_seconds.labels("item-pairs").set(1.0)  # published once a second
         summary.log()
         metrics.outcomes([("searches", "ok")])
         metrics.end_to_end.labels("search").observe(0.03)
@@ -24,15 +26,15 @@ def test_a_line_has_the_figures_since_the_last_one(caplog: pytest.LogCaptureFixt
         metrics.lag_seconds.labels("clicks").set(1.5)
         summary.log()
     first, second = caplog.messages
-    assert first.startswith("last minute: 3 messages, 3 lists, p50 4 ms, p99 ")
+    assert first.startswith("last minute: 3 events, 3 lists, p50 4 ms, p99 ")
     assert first.endswith("lag 0.0 s, 0 fallbacks, 1 dead letters")
-    assert second.startswith("last minute: 1 messages, 1 lists, p50 ")
+    assert second.startswith("last minute: 1 events, 1 lists, p50 ")
     assert second.endswith("lag 1.5 s, 1 fallbacks, 0 dead letters")
 
 
 def test_an_idle_worker_logs_no_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "streams.worker.summary"):
-        Summary(Metrics()).log()
+        Summary(Metrics(), ("clicks", "searches")).log()
     assert caplog.messages == []
 
 
