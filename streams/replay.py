@@ -20,9 +20,10 @@ from streams.batch import Pass
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
 from streams.behaviour.sessions import WAITING, RecentSessions
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
-from streams.engine import Event, Folded
+from streams.engine import Folded
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
+from streams.profiles.events import Event
 from streams.profiles.profile import Source
 from streams.settings import Settings
 

@@ -94,7 +94,7 @@ class _Version1(msgspec.Struct, array_like=True):
     half_life_ms: float
     landmark_ms: int
     latest_ms: int
-    mass: float
+    weight: float
     before: dict[int, float]
     queries: dict[str, float]
     alone: dict[str, int]
@@ -245,7 +245,7 @@ def _from_version_1(stored: bytes) -> bytes:
     positions = item.positions.values()
     try:
         words = [
-            HEADER.pack(VERSION, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.mass),
+            HEADER.pack(VERSION, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.weight),
             struct.pack(f"<{sizes[0]}Q", *item.before.keys()),
             struct.pack(f"<{sizes[0]}d", *item.before.values()),
             struct.pack(f"<{sizes[2]}Q", *item.positions.keys()),

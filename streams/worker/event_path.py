@@ -22,11 +22,12 @@ from inference.types import Vector
 from streams.batch import Pass
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Recommendations, Search
-from streams.engine import DEADLINE_EXCEEDED, Event, Folded
+from streams.engine import DEADLINE_EXCEEDED, Folded
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.items.trending import Trending
 from streams.kafka.producer import Record, partition_of
 from streams.metrics import Metrics
+from streams.profiles.events import Event
 from streams.profiles.profile import Source
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings

@@ -14,7 +14,7 @@ from inference.bundle import Bundle
 from inference.types import Vector, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import Search
-from streams.engine import Event
+from streams.profiles.events import Event
 from streams.errors import InvalidEvent
 from streams.factory import engine
 from streams.items.live import LiveCatalogue
