@@ -47,11 +47,11 @@ def worker(bootstrap_servers: str | None) -> None:
     loop = event_loop()
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
-        told = "; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems)
-        raise TopicError(f"{told}; `intentstream topics create` creates the missing topics")
-    if checked.unseen:
-        log.warning("not checked: %s", checked.unseen)
-    held = hold(settings.state.data_dir)
+        problems = "; ".join(f"topic {problem.topic} {problem.text}" for problem in checked.problems)
+        raise TopicError(f"{problems}; `intentstream topics create` creates the missing topics")
+    if checked.unchecked:
+        log.warning("not checked: %s", checked.unchecked)
+    directory_lock = lock_directory(settings.state.data_dir)
     compile_kernels(settings)
     metrics = Metrics(settings)
     store = BundleStore.of(settings)
@@ -66,7 +66,7 @@ def worker(bootstrap_servers: str | None) -> None:
             serve(metrics.registry, worker.health, settings.http.host, settings.http.port)
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
-    with held:
+    with directory_lock:
         run(worker.app, loop)
 
 
@@ -74,14 +74,14 @@ def compile_kernels(settings: Settings) -> None:
     """Compile or load the kernels before the worker joins its group, so that no partition waits for it."""
     from streams.kernels import prepare
 
-    def tell(number: int, of: int, seconds: float) -> None:
+    def report(number: int, of: int, seconds: float) -> None:
         log.info("kernel %s of %s compiled for this processor in %.1f s", number, of, seconds)
 
-    done = prepare(settings.state.data_dir, tell)
+    done = prepare(settings.state.data_dir, report)
     log.info("kernels: %s compiled, %s loaded, %.1f s", done.compiled, done.cached, done.seconds)
 
 
-def hold(directory: Path) -> TextIO:
+def lock_directory(directory: Path) -> TextIO:
     """Create the worker's directory, and lock it against other workers until the returned file is closed."""
     required = f"INTENTSTREAM_DATA_DIR={directory}: required a directory of this worker's own"
     try:

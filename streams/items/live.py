@@ -109,7 +109,7 @@ class LiveCatalogue:
         return item_id in self._stale.get(partition, ())
 
     def expect(self, item_id: str) -> None:
-        """Expect a newer record of an item: encoding its older record would be wasted, or be published after the newer one."""
+        """Expect a newer record of an item: encoding the older one would be wasted, or be published after it."""
         entry = self._entries.get(stable_key(item_id))
         if entry is not None and self._unlist(item_id, entry):
             self._expected.add(item_id)

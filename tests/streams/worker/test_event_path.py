@@ -25,7 +25,7 @@ from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SHORT_TERM, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Vector, stable_key
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, ModelRef, Recommendations, Search
 from streams.engine import Engine

@@ -35,7 +35,7 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
     return plain.replace(**given)
 
 
-def how_to_reach(settings: Settings, home: Path) -> str:
+def addresses(settings: Settings, home: Path) -> str:
     """Return the text that lists the addresses of a demo that keeps running."""
     lines = (
         "",
