@@ -72,6 +72,7 @@ class Pass:
         """
         if self.folded is None:
             raise RuntimeError("required a batch that is folded, got one that is not")
+        # Without the lock, `run` could publish its lists after this check: the batch would be answered twice.
         with self._lock:
             if self.lists is None:
                 self._given_up = True

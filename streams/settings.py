@@ -215,5 +215,5 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     if setting is None:
         return str(problem["msg"]).removeprefix("Value error, ")
     value = problem["input"]
-    came = "a secret value" if setting.secret else repr(as_text(value) if isinstance(value, tuple) else value)[:80]
-    return f"{setting.variable} ({setting.description}): required {requirement(setting.field)}, got {came}"
+    got = "a secret value" if setting.secret else repr(as_text(value) if isinstance(value, tuple) else value)[:80]
+    return f"{setting.variable} ({setting.description}): required {requirement(setting.field)}, got {got}"

@@ -91,8 +91,8 @@ def parse_interaction(value: bytes | None) -> Interaction:
     """Read an interaction's value from a source without keys, such as a file. `occurred_at` becomes UTC."""
     event = _read(_interaction, value)
     if not EARLIEST <= event.occurred_at < LATEST:
-        came = shortened(event.occurred_at)
-        raise InvalidEvent("out_of_range", "$.occurred_at", f"required a time from 1970 until 2100, got {came}")
+        got = shortened(event.occurred_at)
+        raise InvalidEvent("out_of_range", "$.occurred_at", f"required a time from 1970 until 2100, got {got}")
     if event.occurred_at.tzinfo is not UTC:
         return msgspec.structs.replace(event, occurred_at=event.occurred_at.astimezone(UTC))
     return event

@@ -85,6 +85,7 @@ class LiveCatalogue:
     def apply(self, item_id: str, record: ItemVector | None, partition: int = 0) -> None:
         """Apply an item's newest record from a partition of `item-vectors`. None removes the item."""
         key = stable_key(item_id)
+        # First forget the item's former state: it may have been stale in another partition, or expected.
         self._settle(item_id, self._entries.get(key))
         vector = None if record is None else record.vector_in(self.space)
         if record is None:

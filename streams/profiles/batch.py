@@ -22,7 +22,7 @@ from streams.profiles.profile import ACTION_TYPES, ACTIONS, SEARCH_TYPE, Profile
 
 PURCHASE = ACTION_TYPES.index("purchase")
 SEARCH, ARRIVAL = len(ACTIONS), len(ACTIONS) + 1
-"""Actions after the places of ACTIONS. An arrival changes nothing: it only asks for the query."""
+"""Actions after the places of ACTIONS. An arrival changes nothing: it only needs the query."""
 OK, LATE, REPLAYED = 0, 1, 2
 """Outcomes of an event. A late event is older than the shopper's newest action."""
 

@@ -196,6 +196,8 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
             if action == PURCHASE:
                 count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
             now_ms = int64_of(profile["updated_ms"])
+        # The items to exclude of all queries are one array, and those of query i end at `exclude_starts[i + 1]`. The
+        # array has room for RECENT_ITEMS items of each event, so the rest of it is always long enough.
         excluded += write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
         answers.exclude_starts[i + 1] = excluded
         write_searches(profile, answer, rules)

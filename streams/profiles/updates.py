@@ -231,6 +231,8 @@ def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, r
         habit = habits[place]
         habit["key"], habit["at_s"], habit["weight"], habit["interval_days"] = key, at_s, to_half(1.0), 0
     ranks[place] = _rank(habits[place], half_life_s)
+    # The habits were in order before, except for the one at `place`. The half-life may have changed since the last
+    # purchase, which changes the order of all. Insertion sort is right in both cases, and fast in the usual one.
     for j in range(1, size):
         k = j
         while k > 0 and (

@@ -173,7 +173,8 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     def restore(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
         """Write the newest values of the changelog up to `offset`, and the offset. The value None deletes a key.
 
-        The write is atomic. Any thread may call this for a partition whose database is open.
+        The write is atomic: a crash leaves the database exactly at an offset of its changelog. Any thread may call this
+        for a partition whose database is open.
         """
         write = WriteBatch(raw_mode=True)
         for key, value in values.items():
