@@ -142,7 +142,7 @@ class ModelSwap:
             current = self.slots.current.model
             # The text is enough: a refused bundle is no fault of this program.
             log.error(  # noqa: TRY400
-                "model %s %s is refused, %s %s goes on: %s",
+                "model %s %s is refused, %s %s keeps serving: %s",
                 model.name,
                 model.version,
                 current.name,

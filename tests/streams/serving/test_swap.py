@@ -232,17 +232,17 @@ async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: St
     assert [i.score + RANKER.shift for i in one.items] == pytest.approx([i.score for i in other.items], abs=1e-5)
 
 
-async def test_a_bundle_that_is_refused_changes_nothing_is_told_and_not_tried_again(
+async def test_a_refused_bundle_changes_nothing_is_logged_and_not_tried_again(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing, before = ModelPin(name="m", version="99"), stage.slots.current
     stage.swap.pin(missing)
     await stage.outcome("refused")
     assert stage.slots.current is before
-    assert "model m 99 is refused, m 1 goes on: scripted: not there" in caplog.text
+    assert "model m 99 is refused, m 1 keeps serving: scripted: not there" in caplog.text
     await stage.swap.scan_folder()
     assert stage.swap.wanted() is None
-    # Its folder has changed, or it is wished for again: it may be whole by now.
+    # Its folder has changed, or it is pinned again: it may be complete by now.
     stage.shelf.marks[missing] = 1
     await stage.swap.scan_folder()
     await stage.outcome("refused", 2)
@@ -260,7 +260,7 @@ async def test_a_model_that_cannot_rank_the_catalogue_is_refused_in_its_warm_up(
 
 
 @pytest.mark.parametrize("phase", [Phase.LOADING, Phase.ENCODING])
-async def test_a_newer_wish_calls_off_what_is_under_way(stage: Stage, phase: Phase) -> None:
+async def test_another_wanted_model_cancels_the_change_under_way(stage: Stage, phase: Phase) -> None:
     if phase is Phase.LOADING:
         stage.shelf.gate.clear()
     stage.swap.pin(pin_of(NEW))
