@@ -49,13 +49,13 @@ def measure(stage: Stage) -> Section:
             failed.append(f"{variant.name}: not measured, because it is not installed.")
             continue
         try:
-            with serving(stage, *variant.options, overrides=variant.settings) as (settings, worker):
-                result = at_rate(stage, settings, worker, sizes.reference_rate, sizes.step_s, what=variant.name)
+            with serving(stage, *variant.options, overrides=variant.settings) as server:
+                result = at_rate(stage, server, sizes.reference_rate, sizes.step_s, what=variant.name)
         except StreamsError as error:
             failed.append(f"{variant.name}: {str(error).splitlines()[0]}.")
             continue
         runs.append(Run(variant.name, result))
-        if (code := worker.exit_code) is not None and code < 0:
+        if (code := server.worker.exit_code) is not None and code < 0:
             failed.append(f"{variant.name}: the worker ended by signal {-code} when it was stopped.")
     table = rates_table(stage, runs)
     how = HOW.format(rate=sizes.reference_rate, seconds=sizes.step_s, items=sizes.catalogue)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchmarks import load
 from benchmarks.figures import grows
@@ -51,6 +52,13 @@ class Run:
         return is_held(self.load, limit_s, sizes.growth_limit_s, sizes.fallback_limit)
 
 
+class Serving(NamedTuple):
+    """A worker that serves, and its settings."""
+
+    settings: Settings
+    worker: Process
+
+
 def measure(stage: Stage) -> Section:
     """Run each rate, then the two variants."""
     sizes = stage.sizes
@@ -60,9 +68,9 @@ def measure(stage: Stage) -> Section:
     large = sizes.large_catalogue
     chosen = () if sizes.held_alone else (("null ranker", ("null",), None), (f"{large:,} items", (), large))
     for name, options, items in chosen:
-        with serving(stage, *options, items=items) as (settings, worker):
-            at_rate(stage, settings, worker, reference, sizes.first_s, items)
-            result = at_rate(stage, settings, worker, reference, sizes.step_s, items, what=name)
+        with serving(stage, *options, items=items) as server:
+            at_rate(stage, server, reference, sizes.first_s, items)
+            result = at_rate(stage, server, reference, sizes.step_s, items, what=name)
             variants.append(Run(f"{reference:,}, {name}", result))
     return _section(stage, runs, variants)
 
@@ -72,11 +80,11 @@ def at_rates(stage: Stage, rates: tuple[int, ...], seconds: float) -> list[Run]:
     runs: list[Run] = []
     waiting = list(rates)
     while waiting:
-        with serving(stage) as (settings, worker):
-            at_rate(stage, settings, worker, min(rates), stage.sizes.first_s)
+        with serving(stage) as server:
+            at_rate(stage, server, min(rates), stage.sizes.first_s)
             while waiting:
                 rate = waiting.pop(0)
-                runs.append(Run(f"{rate:,}", at_rate(stage, settings, worker, rate, seconds)))
+                runs.append(Run(f"{rate:,}", at_rate(stage, server, rate, seconds)))
                 if runs[-1].load.missing:
                     break
     return runs
@@ -85,20 +93,19 @@ def at_rates(stage: Stage, rates: tuple[int, ...], seconds: float) -> list[Run]:
 @contextmanager
 def serving(
     stage: Stage, *options: str, items: int | None = None, overrides: Mapping[str, object] | None = None
-) -> Iterator[tuple[Settings, Process]]:
+) -> Iterator[Serving]:
     """Start a worker with its own topics, and wait until it serves."""
     settings = stage.settings("held", **(overrides or {}))
     stage.publish_catalogue(settings, items)
     with stage.worker("ours", settings, *options) as worker:
         worker.wait_for("ready", READY_S)
         worker.wait_for("recovered", READY_S)
-        yield settings, worker
+        yield Serving(settings, worker)
 
 
 def at_rate(
     stage: Stage,
-    settings: Settings,
-    worker: Process,
+    server: Serving,
     rate: int,
     seconds: float,
     items: int | None = None,
@@ -111,7 +118,11 @@ def at_rate(
     options = load.EventOptions(shoppers=sizes.shoppers, searches=sizes.searches, seed=sizes.seed + rate)
     shop = stage.shop if items is None else stage.large_shop(items)
     return load.run(
-        settings, schedule, shop, options, watch=lambda: {WORKER: worker.usage(), BROKER: stage.broker_usage()}
+        server.settings,
+        schedule,
+        shop,
+        options,
+        watch=lambda: {WORKER: server.worker.usage(), BROKER: stage.broker_usage()},
     )
 
 

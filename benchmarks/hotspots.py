@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.held import WORKER, at_rate
+from benchmarks.held import WORKER, Serving, at_rate
 from benchmarks.layers import EVERY_LAYER, Stack, by_function, by_layer, parse
 from benchmarks.process import Process
 from benchmarks.report import Section, Table
@@ -41,7 +41,7 @@ def measure(stage: Stage) -> Section:
     with stage.worker("ours", settings) as worker:
         worker.wait_for("ready", READY_S)
         worker.wait_for("recovered", READY_S)
-        at_rate(stage, settings, worker, sizes.flame_rate, sizes.first_s)
+        at_rate(stage, Serving(settings, worker), sizes.flame_rate, sizes.first_s)
         result = _recorded(stage, settings, worker, raw, "raw")
         _recorded(stage, settings, worker, stage.pictures / FLAME, "flamegraph")
     cpu = result.watched.micros(WORKER) if result.watched else float("nan")

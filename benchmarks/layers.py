@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, str], ...] = (
     ),
     ("encode a query", r"inference/encoding/(?!session)|\b_?encode(_query)? \((streams/scoring|inference/bundle)"),
     ("batching and threads", r"streams/(batch(ing)?\.|scoring)|concurrent/futures|_write_to_self|_read_from_self"),
-    ("decode", r"\b(decode_\w+|parse_\w+|_read) \(streams/contracts/serde|streams/contracts/(keys|refusals)"),
+    ("decode", r"\b(decode_\w+|parse_\w+|_read|_check_\w+) \(streams/contracts/serde|streams/contracts/refusals"),
     ("encode the list", r"\bencode_json \(streams/contracts/serde|\bcompose \(streams/engine|\brecommendation_id \("),
     (
         "trends and behaviour",

@@ -49,7 +49,7 @@ def measure(stage: Stage) -> Section:
     micros = {}
     with threadpool_limits(1, "blas"):
         for size in sizes.source_batches:
-            stage.progress(f"the parts of {len(queries):,} lists, {size} together")
+            stage.progress(f"the parts of {len(queries):,} lists, in batches of {size}")
             starts = range(0, len(queries), size)
             micros[size] = parts.micros([queries.take(range(at, min(at + size, len(queries)))) for at in starts])
     candidates = np.diff(replay.recommender.retrieve(queries, every=True).candidates.starts)
@@ -120,20 +120,20 @@ class Parts:
         return dict(zip((source.name for source in self.sources), shares, strict=True))
 
     def _by_cost(self) -> dict[str, list[CandidateSource]]:
-        """Return the vector sources together, because they share one search, and each other source alone."""
+        """Return the vector sources as one part, because they share one search, and each other source alone."""
         vectors: list[CandidateSource] = [source for source in self.sources if isinstance(source, VectorSource)]
         others = {source.name: [source] for source in self.sources if not isinstance(source, VectorSource)}
         return {"vector sources": vectors, **others}
 
     def _after_scoring(self, batches: Sequence[QueryBatch]) -> tuple[float, float]:
         """Return the seconds of choosing items and of making reasons, as the recommender reports them."""
-        told: dict[str, list[float]] = defaultdict(list)
-        self.recommender.set_observer(lambda stage, seconds: told[stage].append(seconds))
+        durations: dict[str, list[float]] = defaultdict(list)
+        self.recommender.set_observer(lambda stage, seconds: durations[stage].append(seconds))
         for _ in range(REPEATS):
             for batch in batches:
                 self.whole(batch)
         self.recommender.set_observer(unobserved)
-        runs = {stage: np.reshape(each, (REPEATS, len(batches))).sum(axis=1) for stage, each in told.items()}
+        runs = {stage: np.reshape(each, (REPEATS, len(batches))).sum(axis=1) for stage, each in durations.items()}
         return float(np.median(runs["rank"])), float(np.median(runs["explain"]))
 
 
@@ -158,6 +158,6 @@ def _section(how: str, micros: Mapping[int, Mapping[str, float]], finds: Mapping
     return Section(
         title="Cost of each source and of the ranker",
         how=how,
-        tables=(Table(("part", "finds", *(f"{size} together" for size in micros)), rows),),
+        tables=(Table(("part", "finds", *(f"batches of {size}" for size in micros)), rows),),
         data={"micros": {str(size): dict(each) for size, each in micros.items()}, "finds": dict(finds)},
     )

@@ -19,7 +19,7 @@ item or a session, or contains a text. In the OpenMetrics format, buckets of
 | Metric | Type | Labels | Meaning |
 |---|---|---|---|
 """
-OF_THE_MACHINE = ("version", "python")
+BUILD_LABELS = ("version", "python")
 
 
 def files() -> dict[str, str]:
@@ -36,7 +36,7 @@ def _line(metric: Counter | Gauge | Histogram) -> str:
 
 
 def _label(metric: Counter | Gauge | Histogram, label: str) -> str:
-    if label in OF_THE_MACHINE:
+    if label in BUILD_LABELS:
         return f"`{label}`"
     (family,) = metric.collect()
     known = dict.fromkeys(sample.labels[label] for sample in family.samples if label in sample.labels)

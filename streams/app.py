@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from faust.types import Message
 
 from inference.bundle import Bundle
-from inference.retrieval.behaviour import Behaviour
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
@@ -51,7 +49,10 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     app = worker_app(settings, metrics, health)
     producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
     tables = add_tables(app, settings, producer)
-    servables = ServableFactory(settings, metrics)
+    behaviour = BehaviourUpdates(
+        behaviour=empty_behaviour(settings), thread=scorer_thread(settings.model.scorer_threads), metrics=metrics
+    )
+    servables = ServableFactory(settings, metrics, behaviour)
     slots = ServableSlots(servables.make(bundle))
     metrics.serves(bundle)
     trends = TrendPath(
@@ -67,24 +68,18 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     swap = ModelSwap(
         slots=slots,
         models=store,
-        servable=servables.make,
-        renew=paths.items.renew_soon,
+        make_servable=servables.make,
+        request_vectors=paths.items.renew_soon,
         popularity=trends.trending.popularity,
         metrics=metrics,
-        follows_folder=settings.model.watch_seconds > 0,
+        serves_newest=settings.model.watch_seconds > 0,
     )
     broadcasts = Broadcasts(
         settings=settings,
         slots=slots,
         trending=trends.trending,
         swap=swap,
-        updates=BehaviourUpdates(
-            behaviour=servables.behaviour,
-            seen=servables.seen,
-            slots=slots,
-            thread=servables.thread,
-            metrics=metrics,
-        ),
+        updates=behaviour,
         metrics=metrics,
     )
     state_metrics = StateMetrics(
@@ -157,24 +152,13 @@ def make_paths(
     return Paths(events=events, items=items, cooccurrence=cooccurrence, transitions=transitions, trends=trends)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ServableFactory:
-    """Factory of servables. All share the scorer's thread and the behaviour; those of different spaces no vectors.
-
-    Attributes:
-        behaviour: the learned behaviour that the sources read.
-        seen: stable keys of the items with any action.
-    """
+    """Factory of servables. All share the scorer's thread and the behaviour; those of different spaces no vectors."""
 
     settings: Settings
     metrics: Metrics
-    thread: ThreadPoolExecutor = field(init=False)
-    behaviour: Behaviour = field(init=False)
-    seen: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.thread = scorer_thread(self.settings.model.scorer_threads)
-        self.behaviour = empty_behaviour(self.settings)
+    behaviour: BehaviourUpdates
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
         """Make a servable. If `before` has the same vector space, share its catalogue and cached query vectors."""
@@ -183,15 +167,15 @@ class ServableFactory:
             live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
         else:
             live, catalogue, vectors = LiveCatalogue(bundle.vector_space, bundle.dim), None, OrderedDict()
-        ranks = recommender(settings, bundle, self.behaviour, metrics.observe_stage, catalogue)
+        ranks = recommender(settings, bundle, self.behaviour.behaviour, metrics.observe_stage, catalogue)
         ranks.set_scorer(metrics.timed_scorer(bundle.scorer, bundle.provider))
         if catalogue is None:
-            ranks.catalogue.mark_seen(self.seen)
+            self.behaviour.mark_all_seen(ranks.catalogue)
         return Servable(
             bundle=bundle,
             live=live,
             engine=engine(settings, bundle, live),
-            scoring=Scoring(bundle, ranks, self.thread, vectors),
+            scoring=Scoring(bundle, ranks, self.behaviour.thread, vectors),
         )
 
 

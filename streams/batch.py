@@ -13,7 +13,8 @@ from threading import Lock
 from inference.pipeline import Recommender
 from inference.ranking.lists import Lists
 from inference.retrieval.shortlists import Shortlists
-from streams.engine import Engine, Event, Folded
+from streams.engine import Engine, Folded
+from streams.profiles.events import Event
 
 
 class Pass:
@@ -71,6 +72,7 @@ class Pass:
         """
         if self.folded is None:
             raise RuntimeError("required a batch that is folded, got one that is not")
+        # Without the lock, `run` could publish its lists after this check: the batch would be answered twice.
         with self._lock:
             if self.lists is None:
                 self._given_up = True

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from inference.queries import QueryBatch
-from inference.types import SessionItems, Vector, stable_key
+from inference.types import SessionItems, stable_key
 from streams.behaviour.transitions import ActionContext, item_transition, session_items
 from streams.contracts.messages import (
     Intent,
-    Interaction,
     ItemTransition,
     ModelRef,
     Recommendations,
@@ -27,10 +26,10 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
-from streams.profiles.arrange import Arranged, arrange, arrival
-from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record
-from streams.profiles.codec import Shoppers, texts_of
-from streams.profiles.profile import ProfileRules, Source
+from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.codec import Shoppers
+from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
+from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
@@ -44,22 +43,6 @@ OUTCOMES = ("ok", "late", "replayed")
 """Names of the outcomes of `streams.profiles.batch`."""
 _CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
-
-
-class Event(NamedTuple):
-    """Interaction to fold.
-
-    Attributes:
-        interaction: the interaction.
-        source: its place in Kafka.
-        shopper: place of the shopper's profile in `stored`.
-        vector: unit vector (dim,) of a search's query, None if there is none.
-    """
-
-    interaction: Interaction
-    source: Source
-    shopper: int
-    vector: Vector | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,21 +71,27 @@ class Folded:
 
 
 class Engine:
-    """Folds events into profiles, and turns ranked lists into messages."""
+    """Folds events into profiles, and turns ranked lists into messages.
+
+    Args:
+        model: the model that the messages name.
+        catalogue: the items, with vectors of this model's space.
+        rules: the rules of profiles.
+        list_size: items in a list.
+        pairs_window: most items before an action's item in its transition.
+    """
 
     def __init__(
         self,
         *,
-        dim: int,
-        space: str,
         model: ModelRef,
         catalogue: LiveCatalogue,
         rules: ProfileRules,
         list_size: int,
         pairs_window: int = 10,
     ) -> None:
-        self._dim = dim
-        self._space = stable_key(space)
+        self._dim = catalogue.dim
+        self._space = stable_key(catalogue.space)
         self._model = model
         self._catalogue = catalogue
         self._rules = rules
@@ -119,19 +108,19 @@ class Engine:
             ProfileCodecError: some of `stored` are unreadable; its `reasons` name them. Nothing is folded then.
         """
         shoppers = self._shoppers(stored)
-        arranged = arrange(events, self._catalogue, self._dim)
+        packed = pack_events(events, self._catalogue, self._dim)
         answers = AnswerBatch.empty(len(events), self._dim)
-        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers, Scratch.empty(self._dim))
+        kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
         transitions, sessions = self._learned(events, answers)
         return Folded(
             events=events,
             profiles=shoppers.stored(),
-            queries=answers.query_batch(arranged.texts),
+            queries=answers.query_batch(packed.texts),
             outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
             intents=self._intents(answers),
             transitions=transitions,
             sessions=sessions,
-            trends=_trends(arranged, answers),
+            trends=_trends(packed, answers),
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
@@ -140,10 +129,10 @@ class Engine:
         Raises ProfileCodecError if `stored` is unreadable.
         """
         shoppers = self._shoppers([stored])
-        arranged = arrival(at_ms, self._dim)
+        packed = pack_arrival(at_ms, self._dim)
         answers = AnswerBatch.empty(1, self._dim)
-        kernels.fold(shoppers.arrays, arranged.batch, self._rules_record, answers, Scratch.empty(self._dim))
-        return answers.query_batch(arranged.texts)
+        kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
+        return answers.query_batch(packed.texts)
 
     def compose(self, folded: Folded, lists: Lists, produced_at: Sequence[datetime]) -> list[Recommendations]:
         """Return the messages that answer the events: each event's ranked list, and the time at which it was made."""
@@ -242,9 +231,9 @@ class Engine:
         return intents
 
 
-def _trends(arranged: Arranged, answers: AnswerBatch) -> TrendIncrements:
+def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
     """Return the actions on items that are no replays."""
-    events, records = arranged.batch.events, answers.answers
+    events, records = packed.batch.events, answers.answers
     (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
     return TrendIncrements(
         events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]

@@ -59,8 +59,6 @@ def recommender(
 def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
     """Make the engine, the same for a worker and for `replay`."""
     return Engine(
-        dim=bundle.dim,
-        space=bundle.vector_space,
         model=ModelRef(name=bundle.name, version=bundle.version),
         catalogue=live,
         rules=profile_rules(settings),

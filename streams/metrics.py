@@ -49,7 +49,7 @@ OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
-NOTHING = "none"
+NO_SOURCE = "none"
 """The source of a list without items."""
 
 
@@ -110,7 +110,7 @@ class Metrics:
         self.recommendations = self._counter(
             "recommendations",
             "Lists, counted once for each source that proposed the first item",
-            source=(*NAMES, NOTHING),
+            source=(*NAMES, NO_SOURCE),
         )
         self.score = self._histogram(
             "recommendation_score", "Probability of the first item, in lists without a fallback", SHARES
@@ -224,7 +224,7 @@ class Metrics:
             exemplar = Exemplar({"recommendation_id": recommendation_id}, slowest, now)
             self.end_to_end.labels(trigger).observe_many([latency for latency, _ in measured], exemplar)
         self.items.observe_many([len(answer.items) for answer in answers])
-        firsts = (answer.items[0].sources if answer.items else (NOTHING,) for answer in answers)
+        firsts = (answer.items[0].sources if answer.items else (NO_SOURCE,) for answer in answers)
         for source, number in Tally(source for sources in firsts for source in sources).items():
             self.recommendations.labels(source).inc(number)
         self.score.observe_many([a.items[0].score for a in answers if a.items and a.fallback is None])

@@ -18,12 +18,13 @@ from inference.queries import QueryBatch
 from inference.types import Vector
 from streams.batch import Pass
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
-from streams.behaviour.sessions import WAITING, RecentSessions
+from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
-from streams.engine import Event, Folded
+from streams.engine import Folded
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.profiles.profile import Source
+from streams.profiles.events import Event
+from streams.profiles.profile import Source, occurred_ms
 from streams.settings import Settings
 
 BATCH = 64
@@ -92,7 +93,7 @@ class Replay:
         """Process interactions in batches, and make due updates between two batches."""
         waiting: list[Interaction] = []
         for number, interaction in enumerate(interactions):
-            now_ms = milliseconds(interaction)
+            now_ms = occurred_ms(interaction)
             is_due = self._trends_are_due(now_ms) or self._behaviour_is_due(now_ms)
             if waiting and (is_due or len(waiting) == BATCH or number in pauses):
                 yield process(waiting)
@@ -106,16 +107,16 @@ class Replay:
     def learn(self, interactions: Iterable[Interaction]) -> None:
         """Fold interactions in without ranking. The final state is the same, in a fraction of the time.
 
-        Trends and behaviour are updated at the end. Behaviour is also updated before more than WAITING sessions are
-        pending.
+        Trends and behaviour are updated at the end. Behaviour is also updated before more than PENDING_SESSIONS
+        sessions are pending.
         """
         waiting = 0
-        for batch in batched(interactions, min(BATCH, WAITING)):
+        for batch in batched(interactions, min(BATCH, PENDING_SESSIONS)):
             self._fold(batch)
             waiting += len(batch)
-            if waiting >= WAITING:
+            if waiting >= PENDING_SESSIONS:
                 waiting = 0
-                self._publish_behaviour(milliseconds(batch[-1]))
+                self._publish_behaviour(occurred_ms(batch[-1]))
         self._publish_behaviour(self._newest_ms)
         self._publish_trends(self._newest_ms)
 
@@ -165,7 +166,7 @@ class Replay:
         topic = settings.topics.searches if isinstance(interaction, Search) else settings.topics.clicks
         offset = self._offsets[topic]
         self._offsets[topic] += 1
-        at_ms = milliseconds(interaction)
+        at_ms = occurred_ms(interaction)
         self._newest_ms = max(self._newest_ms, at_ms)
         return Source(topic, 0, offset, at_ms)
 
@@ -222,8 +223,3 @@ def batched(interactions: Iterable[Interaction], size: int) -> Iterator[list[Int
     remaining = iter(interactions)
     while batch := list(islice(remaining, size)):
         yield batch
-
-
-def milliseconds(interaction: Interaction) -> int:
-    """Return the time of an interaction, in milliseconds since the epoch."""
-    return int(interaction.occurred_at.timestamp() * 1000)

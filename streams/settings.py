@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Origin = Literal["environment", ".env file"]
 ENV_FILE = Path(".env")
-OF_TESTS = "test_"
+TEST_PREFIX = "test_"
 """Start of the flat names that the project's tests read. They are no settings."""
 
 
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
                 if name in changed
             }
         except ValidationError as error:
-            raise _told(error) from None
+            raise _configuration_error(error) from None
         return self.model_copy(update=changes)
 
     def _groups(self) -> dict[str, Group]:
@@ -163,7 +163,7 @@ def load_settings(
         return Settings(_env_file=env_file, **given)  # type: ignore[call-arg]  # pydantic-settings' own argument
     except ValidationError as error:
         # `from None`: the original error contains the values, secrets included.
-        raise _told(error) from None
+        raise _configuration_error(error) from None
 
 
 def origins(env_file: Path | None = ENV_FILE) -> dict[str, Origin]:
@@ -179,7 +179,7 @@ def unknown_variables(env_file: Path | None = ENV_FILE) -> list[str]:
     """
     sentences = []
     for name, origin in sorted(origins(env_file).items()):
-        if name not in SETTINGS and not name.startswith(OF_TESTS):
+        if name not in SETTINGS and not name.startswith(TEST_PREFIX):
             sentence = f"{PREFIX}{name.upper()} in the {origin} is no setting and has no effect"
             similar = get_close_matches(name, SETTINGS, n=1, cutoff=0.7)
             sentences.append(sentence + (f"; did you mean {SETTINGS[similar[0]].variable}?" if similar else ""))
@@ -206,7 +206,7 @@ def _require_known(names: Iterable[str]) -> None:
         raise ConfigurationError(f"unknown settings: {', '.join(unknown)}")
 
 
-def _told(error: ValidationError) -> ConfigurationError:
+def _configuration_error(error: ValidationError) -> ConfigurationError:
     return ConfigurationError("\n".join(map(_sentence, error.errors(include_url=False))))
 
 
@@ -215,5 +215,5 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     if setting is None:
         return str(problem["msg"]).removeprefix("Value error, ")
     value = problem["input"]
-    came = "a secret value" if setting.secret else repr(as_text(value) if isinstance(value, tuple) else value)[:80]
-    return f"{setting.variable} ({setting.description}): required {requirement(setting.field)}, got {came}"
+    got = "a secret value" if setting.secret else repr(as_text(value) if isinstance(value, tuple) else value)[:80]
+    return f"{setting.variable} ({setting.description}): required {requirement(setting.field)}, got {got}"

@@ -10,9 +10,9 @@ from inference.bundle import Bundle
 from streams.batch import Pass as BatchPass
 from streams.contracts.messages import ItemVector
 from streams.contracts.serde import encode_json
-from streams.engine import Event
 from streams.factory import empty_behaviour, engine, recommender
 from streams.items.live import LiveCatalogue, apply_changes
+from streams.profiles.events import Event
 from streams.settings import Settings
 
 __all__ = ["Event", "Pass", "Passed"]

@@ -10,8 +10,8 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from streams.demo import run
+from streams.demo.output import LiveOutput
 from streams.demo.run import Demo, DemoOptions
-from streams.demo.show import LiveShow
 from streams.demo.view import Screen
 
 OUTPUT = Path(__file__).parents[1] / "demo.svg"
@@ -20,7 +20,7 @@ WIDTH, HEIGHT, WARM = 100, 30, 1500
 FORMAT = re.sub(r"@font-face \{\{.*?\n    \}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
-class Photographer(LiveShow):
+class Photographer(LiveOutput):
     """Keeps the frame whose list has the most kinds of reasons."""
 
     kinds = 0
@@ -30,15 +30,15 @@ class Photographer(LiveShow):
 
     def show(self, now: float) -> None:
         """Export the frame if it is the best so far."""
-        tally = self._tally
-        tally.rates(now)  # computed at every call: they need the figures of the last seconds
-        if tally.answered < WARM or tally.shown is None:
+        stats = self._stats
+        stats.rates(now)  # computed at every call: they need the figures of the last seconds
+        if stats.answered < WARM or stats.shown is None:
             return
-        kinds = len({" ".join(item.reason.split()[:2]) for item in tally.shown.message.items[:11]})
+        kinds = len({" ".join(item.reason.split()[:2]) for item in stats.shown.message.items[:11]})
         if kinds > self.kinds:
             self.kinds = kinds
             console = Console(record=True, width=WIDTH, height=HEIGHT, file=StringIO(), force_terminal=True)
-            console.print(Screen(tally, self._heading, now))
+            console.print(Screen(stats, self._heading, now))
             console.save_svg(str(OUTPUT), title="make demo", code_format=FORMAT)
 
     def stop(self) -> None:
@@ -46,6 +46,6 @@ class Photographer(LiveShow):
 
 
 if __name__ == "__main__":
-    run.LiveShow = Photographer  # type: ignore[misc]
+    run.LiveOutput = Photographer  # type: ignore[misc]
     options = DemoOptions(events=3000, rate=60, catalogue_size=5000, keep=False, broker=None, shopper=None)
     Demo(options, Console(force_terminal=True)).run()

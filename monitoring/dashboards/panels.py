@@ -54,9 +54,9 @@ def stat(
     title: str, text: str, unit: str, query: str, limits: ThresholdsConfig | None = None, none: str = NO_TRAFFIC
 ) -> stats.Panel:
     """Return a panel with the current value of one query."""
-    panel = _showing(stats.Panel(), unit, limits, none).graph_mode(BigValueGraphMode.NONE)
+    panel = _formatted(stats.Panel(), unit, limits, none).graph_mode(BigValueGraphMode.NONE)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    return _asking(panel, title, text, [_query(title, query).instant()])
+    return _with_queries(panel, title, text, [_query(title, query).instant()])
 
 
 def timeseries(
@@ -71,41 +71,41 @@ def timeseries(
     exemplars: bool = False,
 ) -> lines.Panel:
     """Return lines over time; `queries` are keyed by legend. Thresholds are dashed. Stacked lines add up as areas."""
-    panel = _showing(lines.Panel(), unit, limits, none).show_points(VisibilityMode.AUTO).axis_soft_min(0)
+    panel = _formatted(lines.Panel(), unit, limits, none).show_points(VisibilityMode.AUTO).axis_soft_min(0)
     panel.legend(common.VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST))
     panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(30)
     if limits is not None:
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
-    asked = [_query(legend, query).exemplar(exemplars) for legend, query in queries.items()]
-    return _asking(panel, title, text, asked)
+    targets = [_query(legend, query).exemplar(exemplars) for legend, query in queries.items()]
+    return _with_queries(panel, title, text, targets)
 
 
 def heatmap(title: str, text: str, unit: str, histogram: str) -> heatmaps.Panel:
     """Return the distribution of a histogram's observations over time; `unit` is the unit of the observations."""
     color = heatmaps.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").exponent(0.5).steps(64)
-    panel = _showing(heatmaps.Panel(), "short").color(color).y_axis(heatmaps.YAxisConfig().unit(unit))
+    panel = _formatted(heatmaps.Panel(), "short").color(color).y_axis(heatmaps.YAxisConfig().unit(unit))
     buckets = _query("{{le}}", increase(f"{histogram}_bucket", by=("le",)))
-    return _asking(panel, title, text, [buckets.format(PromQueryFormat.HEATMAP)])
+    return _with_queries(panel, title, text, [buckets.format(PromQueryFormat.HEATMAP)])
 
 
 def states(title: str, text: str, query: str, names: Mapping[int, tuple[str, str]]) -> statetimeline.Panel:
     """Return the state of each worker over time; `names` gives the name and the colour of each value."""
     results = {str(value): ValueMappingResult(name, color) for value, (name, color) in names.items()}
-    panel = _showing(statetimeline.Panel(), "none", none="no workers").mappings([ValueMap(results)])
-    return _asking(panel.show_value(VisibilityMode.NEVER), title, text, [_query("{{instance}}", query)])
+    panel = _formatted(statetimeline.Panel(), "none", none="no workers").mappings([ValueMap(results)])
+    return _with_queries(panel.show_value(VisibilityMode.NEVER), title, text, [_query("{{instance}}", query)])
 
 
-def _showing(panel: P, unit: str, limits: ThresholdsConfig | None = None, none: str = NO_TRAFFIC) -> P:
+def _formatted(panel: P, unit: str, limits: ThresholdsConfig | None = None, none: str = NO_TRAFFIC) -> P:
     return panel.unit(unit).no_value(none).thresholds(limits or above())
 
 
-def _asking(panel: P, title: str, text: str, queries: Sequence[Dataquery]) -> P:
+def _with_queries(panel: P, title: str, text: str, queries: Sequence[Dataquery]) -> P:
     for ref, query in zip(ascii_uppercase, queries, strict=False):
         panel.with_target(query.ref_id(ref))
-    asked = " ".join(query.build().expr for query in queries)
-    metrics = ", ".join(f"`{name}`" for name in sorted(set(METRIC.findall(asked))))
+    expressions = " ".join(query.build().expr for query in queries)
+    metrics = ", ".join(f"`{name}`" for name in sorted(set(METRIC.findall(expressions))))
     return panel.title(title).description(f"{text}\n\nFrom {metrics}.").datasource(SOURCE)
 
 

@@ -13,7 +13,7 @@ the dropped weight to the new one. On a wholesaler's invoices, next item, that f
 lower bound; without a bound it would be 1% more. The order of transitions matters only for dropped items and searches.
 
 A search may be private. A state keeps a search of only one shopper, but never publishes it. It is published after two
-shoppers came to the item by it. 16 bits of a hash of the first one distinguish shoppers; in 1 of 65,536 cases two
+shoppers got to the item by it. 16 bits of a hash of the first one distinguish shoppers; in 1 of 65,536 cases two
 shoppers count as one.
 """
 
@@ -94,7 +94,7 @@ class _Version1(msgspec.Struct, array_like=True):
     half_life_ms: float
     landmark_ms: int
     latest_ms: int
-    mass: float
+    weight: float
     before: dict[int, float]
     queries: dict[str, float]
     alone: dict[str, int]
@@ -181,9 +181,9 @@ def _joined(states: Sequence[bytes | None]) -> States:
 
 
 def _unreadable(state: bytes | None) -> CooccurrenceCodecError:
-    came = b"" if state is None else state
+    got = b"" if state is None else state
     return CooccurrenceCodecError(
-        f"stored co-occurrence: required version 1 to {VERSION}, got {len(came)} bytes: {came[:8].hex()}…"
+        f"stored co-occurrence: required version 1 to {VERSION}, got {len(got)} bytes: {got[:8].hex()}…"
     )
 
 
@@ -244,8 +244,11 @@ def _from_version_1(stored: bytes) -> bytes:
     sizes = len(item.before), len(item.queries), len(item.positions)
     positions = item.positions.values()
     try:
+        # Version 2 in words of 8 bytes: the header, then arrays for the items before, the positions and the searches,
+        # then all texts. The last number of a search is the shopper's 16 bits plus 1, or SHARED plus 1 if several
+        # shoppers made it, above 16 bits of its text's length.
         words = [
-            HEADER.pack(VERSION, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.mass),
+            HEADER.pack(VERSION, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.weight),
             struct.pack(f"<{sizes[0]}Q", *item.before.keys()),
             struct.pack(f"<{sizes[0]}d", *item.before.values()),
             struct.pack(f"<{sizes[2]}Q", *item.positions.keys()),

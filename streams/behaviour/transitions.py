@@ -1,4 +1,4 @@
-"""Item transitions and sessions of actions. No I/O.
+"""Item transitions and sessions of actions, and the sessions to publish. No I/O.
 
 Both come from the profile after the action was folded. So a replay gives the same transition, unless the shopper has
 acted on the same items again meanwhile.
@@ -14,6 +14,11 @@ from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
 from streams.contracts.messages import ItemInteraction, ItemTransition
 from streams.profiles.profile import Source, bounded_ms
+
+PENDING_SESSIONS = 10_000
+"""Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
+FEWEST_ITEMS = 2
+"""Fewest items of a published session. A session of one item contains no co-occurrence."""
 
 
 class ActionContext(NamedTuple):
@@ -72,6 +77,28 @@ def session_items(action: ItemInteraction, context: ActionContext) -> SessionIte
         at_ms=context.session_at_ms,
         items=tuple(context.session[::-1]),
     )
+
+
+class RecentSessions:
+    """Newest snapshot of each changed session, in the order of their last changes."""
+
+    def __init__(self, waiting: int = PENDING_SESSIONS) -> None:
+        self._waiting = waiting
+        self._changed: dict[int, SessionItems] = {}
+
+    def observe(self, session: SessionItems) -> None:
+        """Add or replace the snapshot of a session."""
+        if len(session.items) < FEWEST_ITEMS:
+            return
+        self._changed.pop(session.key, None)
+        self._changed[session.key] = session
+        if len(self._changed) > self._waiting:
+            del self._changed[next(iter(self._changed))]
+
+    def take_changed(self) -> list[SessionItems]:
+        """Return the sessions that changed since the last call."""
+        changed, self._changed = list(self._changed.values()), {}
+        return changed
 
 
 _remembered = lru_cache(maxsize=2**12)(remembered_query)

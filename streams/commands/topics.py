@@ -47,8 +47,8 @@ def check_command(settings: Settings) -> None:
     checked = asyncio.run(check(settings))
     wrong = {topic.name: [p.text for p in checked.problems if p.topic == topic.name] for topic in checked.topics}
     _show([(t, "; ".join(wrong[t.name]) or "ok", "red" if wrong[t.name] else "green") for t in checked.topics])
-    if checked.unseen:
-        click.echo(f"Not checked: {checked.unseen}.", err=True)
+    if checked.unchecked:
+        click.echo(f"Not checked: {checked.unchecked}.", err=True)
     if any(problem.text == MISSING for problem in checked.problems):
         click.echo("`intentstream topics create` creates the missing topics.", err=True)
     if checked.problems:

@@ -65,9 +65,9 @@ def serve(settings: Settings) -> None:
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
         raise TopicError(remedy(checked.problems))
-    if checked.unseen:
-        log.warning("not checked: %s", checked.unseen)
-    held = hold(settings.state.data_dir)
+    if checked.unchecked:
+        log.warning("not checked: %s", checked.unchecked)
+    directory_lock = lock_directory(settings.state.data_dir)
     compile_kernels(settings)
     metrics = Metrics(settings)
     store = BundleStore.of(settings)
@@ -81,7 +81,7 @@ def serve(settings: Settings) -> None:
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
         log.info("metrics and probes at http://%s/", address)
-    with held:
+    with directory_lock:
         run(worker.app, loop)
 
 
@@ -89,14 +89,14 @@ def compile_kernels(settings: Settings) -> None:
     """Compile or load the kernels before the worker joins its group, so that no partition waits for it."""
     from streams.kernels import prepare
 
-    def tell(number: int, of: int, seconds: float) -> None:
+    def report(number: int, of: int, seconds: float) -> None:
         log.info("kernel %s of %s compiled for this processor in %.1f s", number, of, seconds)
 
-    done = prepare(settings.state.data_dir, tell)
+    done = prepare(settings.state.data_dir, report)
     log.info("kernels: %s compiled, %s loaded, %.1f s", done.compiled, done.cached, done.seconds)
 
 
-def hold(directory: Path) -> TextIO:
+def lock_directory(directory: Path) -> TextIO:
     """Create the worker's directory, and lock it against other workers until the returned file is closed."""
     required = f"INTENTSTREAM_DATA_DIR={directory}: required a directory of this worker's own"
     try:

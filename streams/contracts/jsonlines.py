@@ -143,8 +143,8 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
                 if value := line.strip():
                     yield number, value
     except (OSError, EOFError, zlib.error) as error:
-        came = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ConfigurationError(f"{path}: required a readable file of JSON Lines, got: {came}") from error
+        got = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigurationError(f"{path}: required a readable file of JSON Lines, got: {got}") from error
 
 
 def _open(path: str | Path) -> AbstractContextManager[BinaryIO]:

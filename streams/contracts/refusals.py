@@ -18,7 +18,7 @@ __all__ = ["UNREADABLE", "refusal", "shortened"]
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """All errors that msgspec raises for bytes that it cannot read as the required type. A fuzz test covers this."""
 
-_WORDS = {
+_TYPE_NAMES = {
     "str": "string",
     "float": "number",
     "int": "integer",
@@ -57,19 +57,19 @@ def refusal(error: Exception, value: bytes, unreadable: str = "not_json") -> Inv
 
 def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
     """Translate msgspec's message about the path `where`."""
-    came = _lookup(value, where)
+    got = _lookup(value, where)
     if match := _MISSING.match(text):
         return InvalidEvent("missing_field", f"{where}.{match[1]}", "required, and not there")
     if match := _MISMATCH.match(text):
-        return InvalidEvent("wrong_type", where, f"required {_named(match[1])}, got {_named(match[2] or _type(came))}")
+        return InvalidEvent("wrong_type", where, f"required {_named(match[1])}, got {_named(match[2] or _type(got))}")
     if match := _LENGTH.match(text):
-        size = match[3] or (len(came) if isinstance(came, str | list | dict) else "another length")
+        size = match[3] or (len(got) if isinstance(got, str | list | dict) else "another length")
         return InvalidEvent("out_of_range", where, f"required {_named(match[1])} of {match[2]}, got {size}")
     if match := _LIMIT.match(text):
-        return InvalidEvent("out_of_range", where, f"required {_named(match[1])} {match[2]}, got {shortened(came)}")
+        return InvalidEvent("out_of_range", where, f"required {_named(match[1])} {match[2]}, got {shortened(got)}")
     if text.endswith("out of range"):
         return InvalidEvent("out_of_range", where, "required a number of at most 64 bits, got a larger one")
-    return InvalidEvent("wrong_value", where, f"required {_format(text)}, got {shortened(came)}")
+    return InvalidEvent("wrong_value", where, f"required {_format(text)}, got {shortened(got)}")
 
 
 def _format(text: str) -> str:
@@ -110,13 +110,13 @@ def _lookup(value: bytes, where: str) -> Any:
 
 
 def _named(words: str) -> str:
-    return " or ".join(_WORDS.get(word, word) for word in words.split(" | "))
+    return " or ".join(_TYPE_NAMES.get(word, word) for word in words.split(" | "))
 
 
-def _type(came: object) -> str:
-    if came is msgspec.UNSET:
+def _type(got: object) -> str:
+    if got is msgspec.UNSET:
         return "another type"
-    return {dict: "object", list: "array", type(None): "null"}.get(type(came), type(came).__name__)
+    return {dict: "object", list: "array", type(None): "null"}.get(type(got), type(got).__name__)
 
 
 def _first_bad_byte(value: bytes) -> str:

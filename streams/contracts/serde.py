@@ -14,7 +14,6 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.contracts.keys import check_key, check_tombstone
 from streams.contracts.messages import (
     DeadLetter,
     Interaction,
@@ -74,17 +73,17 @@ def decode_search(key: bytes | None, value: bytes | None) -> Search:
 def decode_interaction(key: bytes | None, value: bytes | None) -> Interaction:
     """Read an interaction of any type, keyed by user id. Raises InvalidEvent."""
     event = parse_interaction(value)
-    check_key(key, event.user_id, "user_id")
+    _check_key(key, event.user_id, "user_id")
     return event
 
 
 def decode_item(key: bytes | None, value: bytes | None) -> Item | None:
     """Read a message of `items`, keyed by item id; None is a tombstone for the item of the key. Raises InvalidEvent."""
     if value is None:
-        check_tombstone(key)
+        _check_tombstone(key)
         return None
     item = parse_item(value)
-    check_key(key, item.item_id, "item_id")
+    _check_key(key, item.item_id, "item_id")
     return item
 
 
@@ -92,8 +91,8 @@ def parse_interaction(value: bytes | None) -> Interaction:
     """Read an interaction's value from a source without keys, such as a file. `occurred_at` becomes UTC."""
     event = _read(_interaction, value)
     if not EARLIEST <= event.occurred_at < LATEST:
-        came = shortened(event.occurred_at)
-        raise InvalidEvent("out_of_range", "$.occurred_at", f"required a time from 1970 until 2100, got {came}")
+        got = shortened(event.occurred_at)
+        raise InvalidEvent("out_of_range", "$.occurred_at", f"required a time from 1970 until 2100, got {got}")
     if event.occurred_at.tzinfo is not UTC:
         return msgspec.structs.replace(event, occurred_at=event.occurred_at.astimezone(UTC))
     return event
@@ -134,10 +133,10 @@ def decode_item_vector(value: bytes | None) -> ItemVector:
 def decode_keyed_item_vector(key: bytes | None, value: bytes | None) -> ItemVector | None:
     """Read a message of `item-vectors`, keyed by item id; None is a tombstone. Raises InvalidEvent."""
     if value is None:
-        check_tombstone(key)
+        _check_tombstone(key)
         return None
     record = decode_item_vector(value)
-    check_key(key, record.item.item_id, "item.item_id")
+    _check_key(key, record.item.item_id, "item.item_id")
     return record
 
 
@@ -188,3 +187,30 @@ def _read(decoder: _Decoder[T], value: bytes | None, unreadable: str = "not_json
         return decoder.decode(value)
     except UNREADABLE as error:
         raise refusal(error, value, unreadable) from None
+
+
+def _check_key(key: bytes | None, wanted: str, field: str) -> None:
+    """Raise InvalidEvent unless `key` is the text of the value's `field`. The error omits both, as personal data.
+
+    The key decides the partition, so it must be the id by which the topic is keyed.
+    """
+    if key == wanted.encode():
+        return
+    required = f"required the text of $.{field} in UTF-8, as the key decides the partition"
+    if not key:
+        raise InvalidEvent("wrong_key", "key", f"{required}; got no key")
+    if key == msgspec.json.encode(wanted):
+        raise InvalidEvent("wrong_key", "key", f"{required}; got it as JSON, in quotes")
+    raise InvalidEvent("wrong_key", "key", f"{required}; got other {len(key)} bytes")
+
+
+def _check_tombstone(key: bytes | None) -> None:
+    """Raise InvalidEvent unless `key` can be the id of the item that a tombstone removes."""
+    required = "required the id of the item that this tombstone removes"
+    if not key:
+        raise InvalidEvent("wrong_key", "key", f"{required}; got no key")
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        detail = f"{required}, in UTF-8; got other {len(key)} bytes"
+        raise InvalidEvent("wrong_key", "key", detail) from None

@@ -63,8 +63,8 @@ def busiest_households(lines: Lines, number: int = HOUSEHOLDS) -> list[int]:
 def most_faithful(events: Sequence[Interaction]) -> str:
     """Return the shopper with events on most days of the replay, ties by the number of events: the one to show."""
     days = Counter(user for user, _ in {(event.user_id, event.occurred_at.date()) for event in events})
-    acts = Counter(event.user_id for event in events)
-    return max(acts, key=lambda user: (days[user], acts[user], user))
+    actions = Counter(event.user_id for event in events)
+    return max(actions, key=lambda user: (days[user], actions[user], user))
 
 
 def shopping(lines: Lines, catalogue: DemoCatalogue, households: Sequence[int], events: int) -> list[Interaction]:
@@ -81,7 +81,7 @@ def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[In
     placed: list[tuple[float, str, Interaction]] = []
     household = lines.household[rows].tolist()
     for user in sorted(set(household)):
-        own = [row for row, whose in zip(rows, household, strict=True) if whose == user]
+        own = [row for row, owner in zip(rows, household, strict=True) if owner == user]
         # The synthetic events of a receipt can start before the previous receipt. The sort is stable, so events of
         # equal time keep their order.
         events = sorted(_visits(lines, own, catalogue), key=attrgetter("occurred_at"))

@@ -49,8 +49,8 @@ class WorkerProcess:
         """Raise StreamsError with the end of the worker's log if the worker has ended."""
         if (code := self._process.poll()) is not None:
             lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-            told = "; the end of its log:\n" + "\n".join(lines) if lines else "; its log is empty"
-            raise StreamsError(f"the worker ended with code {code}{told}")
+            action_text = "; the end of its log:\n" + "\n".join(lines) if lines else "; its log is empty"
+            raise StreamsError(f"the worker ended with code {code}{action_text}")
 
     async def guard(self) -> None:
         """Check the worker once a second, without end.

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, Search
 from streams.demo.process import WorkerProcess
-from streams.demo.tally import Tally
+from streams.demo.statistics import Statistics
 from streams.errors import StreamsError
 from streams.kafka.clients import broker_errors, client_options
 from streams.settings import Settings
@@ -30,7 +30,7 @@ class Replay:
 
     settings: Settings
     worker: WorkerProcess
-    tally: Tally
+    stats: Statistics
     show: Callable[[float], None]
 
     async def publish(self, records: Sequence[ItemVector]) -> None:
@@ -100,7 +100,7 @@ class Replay:
     async def _send(self, producer: AIOKafkaProducer, event: Interaction) -> None:
         topic = self.settings.topics.searches if isinstance(event, Search) else self.settings.topics.clicks
         value, key = serde.encode_json(event), event.user_id.encode()
-        self.tally.send(event, monotonic())
+        self.stats.send(event, monotonic())
         await producer.send(topic, value, key)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
@@ -108,12 +108,12 @@ class Replay:
         while True:
             for partition, records in (await consumer.getmany(timeout_ms=200)).items():
                 if partition.topic == self.settings.topics.dead_letters:
-                    self.tally.refused += len(records)
+                    self.stats.refused += len(records)
                     continue
                 now = monotonic()
                 for record in records:
                     message = serde.decode_recommendations(record.value)
-                    self.tally.receive(message, now, warm=self.tally.sent > 1)
+                    self.stats.receive(message, now, warm=self.stats.sent > 1)
 
     async def _guard(self) -> None:
         while True:
@@ -123,17 +123,17 @@ class Replay:
 
     async def _first_answer(self) -> None:
         deadline = monotonic() + FIRST_ANSWER_SECONDS
-        while not self.tally.answered:
+        while not self.stats.answered:
             if monotonic() > deadline:
                 raise StreamsError(f"required a list for the first event within {FIRST_ANSWER_SECONDS} s, got none")
             await asyncio.sleep(0.005)
 
     async def _drain(self) -> None:
-        answered, since = self.tally.answered, monotonic()
-        while self.tally.unanswered and monotonic() - since < DRAIN_SECONDS:
+        answered, since = self.stats.answered, monotonic()
+        while self.stats.unanswered and monotonic() - since < DRAIN_SECONDS:
             await asyncio.sleep(0.02)
-            if self.tally.answered != answered:
-                answered, since = self.tally.answered, monotonic()
+            if self.stats.answered != answered:
+                answered, since = self.stats.answered, monotonic()
 
     async def _at_the_end(self, consumer: AIOKafkaConsumer) -> None:
         """Move to the end of the lists and dead letters: on the user's own Kafka, there may be older ones."""

@@ -14,13 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streams.contracts.messages import Interaction, ItemVector
 from streams.demo.catalogue import DemoCatalogue, best_sellers
 from streams.demo.data import busiest_households, most_faithful, shopping
+from streams.demo.environment import addresses, demo_settings, signals_as_exit, temporary_home
+from streams.demo.output import LiveOutput, PlainOutput, summary
 from streams.demo.process import WorkerProcess
 from streams.demo.purchases import read_purchases
 from streams.demo.replay import Replay
-from streams.demo.show import LiveShow, PlainShow
-from streams.demo.summary import summary
-from streams.demo.surroundings import demo_settings, how_to_reach, signals_as_exit, temporary_home
-from streams.demo.tally import Tally
+from streams.demo.statistics import Statistics
 from streams.demo.vectors import DemoVectors
 from streams.errors import ConfigurationError
 from streams.kafka import topics
@@ -62,12 +61,12 @@ class Demo:
             worker = stack.enter_context(WorkerProcess(settings, home / "worker.log"))
             records = self._encode(catalogue, settings)
             titles = {item.item_id: item.title for item in catalogue.items}
-            tally = Tally(total=len(events), shopper=shopper, titles=titles)
-            self._replay(settings, worker, tally, records, events)
-            self.console.print(summary(tally, self._first))
+            stats = Statistics(total=len(events), shopper=shopper, titles=titles)
+            self._replay(settings, worker, stats, records, events)
+            self.console.print(summary(stats, self._first))
             if self.options.keep:
-                self._stay(settings, worker, home)
-            return int(tally.unanswered > 0)
+                self._keep_running(settings, worker, home)
+            return int(stats.unanswered > 0)
 
     def _data(self) -> tuple[DemoCatalogue, list[Interaction], str]:
         purchases = read_purchases()
@@ -106,12 +105,12 @@ class Demo:
         self,
         settings: Settings,
         worker: WorkerProcess,
-        tally: Tally,
+        stats: Statistics,
         records: list[ItemVector],
         events: list[Interaction],
     ) -> None:
         heading = f"[bold]Intentstream[/bold] · {len(records):,} products · {records[0].space.rpartition('-')[0]}"
-        shown = LiveShow(self.console, tally, heading) if self.console.is_terminal else PlainShow(self._say, tally)
+        shown = LiveOutput(self.console, stats, heading) if self.console.is_terminal else PlainOutput(self._say, stats)
 
         def first() -> None:
             self._first = monotonic() - self._started
@@ -119,7 +118,7 @@ class Demo:
             shown.start()
 
         async def serve() -> None:
-            replay = Replay(settings=settings, worker=worker, tally=tally, show=shown.show)
+            replay = Replay(settings=settings, worker=worker, stats=stats, show=shown.show)
             await replay.publish(records)
             self._say("Worker is ready, catalogue published")
             await replay.run(events, self.options.rate, first)
@@ -132,8 +131,8 @@ class Demo:
     def _say(self, text: str) -> None:
         self.console.print(f"[dim]{monotonic() - self._started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)
 
-    def _stay(self, settings: Settings, worker: WorkerProcess, home: Path) -> None:
+    def _keep_running(self, settings: Settings, worker: WorkerProcess, home: Path) -> None:
         """Print the addresses of the broker and the worker, and keep both running until Ctrl-C."""
-        self.console.print(how_to_reach(settings, home), highlight=False, soft_wrap=True, markup=False)
+        self.console.print(addresses(settings, home), highlight=False, soft_wrap=True, markup=False)
         with suppress(KeyboardInterrupt):
             asyncio.run(worker.guard())

@@ -17,10 +17,10 @@ from rich.text import Text
 
 from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import RecommendedItem
-from streams.demo.tally import Act, Tally
+from streams.demo.statistics import Action, Statistics
 
 SOURCE_LETTERS = {source.name: source.letter for source in SOURCES}
-SOURCE_WORDS = {
+SOURCE_NAMES = {
     source.name: source.title.lower().replace(source.letter.lower(), source.letter, 1) for source in SOURCES
 }
 """The name of a source in the legend. Its capital letter stands for the source beside an item."""
@@ -34,7 +34,7 @@ _BORDERS = 2
 class Screen:
     """One frame; a console of any size can render it."""
 
-    tally: Tally
+    stats: Statistics
     heading: str
     now: float
 
@@ -51,26 +51,26 @@ class Screen:
         yield from console.render(layout, options.update(height=height))
 
     def _header(self) -> Panel:
-        tally = self.tally
+        stats = self.stats
         done = Table.grid(expand=True, padding=(0, 1))
         done.add_column(no_wrap=True)
         done.add_column(ratio=1)
         done.add_column(no_wrap=True, justify="right")
-        day = f"{tally.day:%a %d %b %Y}" if tally.day else "starting"
-        bar = ProgressBar(total=tally.total, completed=tally.answered, complete_style="green")
-        done.add_row(f"[bold]{day}[/bold]", bar, f"{tally.answered:,} of {tally.total:,} events answered")
+        day = f"{stats.day:%a %d %b %Y}" if stats.day else "starting"
+        bar = ProgressBar(total=stats.total, completed=stats.answered, complete_style="green")
+        done.add_row(f"[bold]{day}[/bold]", bar, f"{stats.answered:,} of {stats.total:,} events answered")
         return Panel(Group(done, *self._figures()), title=self.heading, title_align="left", border_style="blue")
 
     def _figures(self) -> tuple[Text, Text]:
-        sent, answered = self.tally.rates(self.now)
+        sent, answered = self.stats.rates(self.now)
         rates = Text.assemble(
             *_figure("sent", f"{sent:.0f}/s"),
             *_figure("answered", f"{answered:.0f}/s"),
-            *_figure("in flight", str(self.tally.unanswered)),
-            *_figure("fallbacks", str(self.tally.fallbacks), alarming=self.tally.fallbacks > 0),
-            *_figure("refused", str(self.tally.refused), alarming=self.tally.refused > 0),
+            *_figure("in flight", str(self.stats.unanswered)),
+            *_figure("fallbacks", str(self.stats.fallbacks), alarming=self.stats.fallbacks > 0),
+            *_figure("refused", str(self.stats.refused), alarming=self.stats.refused > 0),
         )
-        times = self.tally.percentiles()
+        times = self.stats.percentiles()
         if times is None:
             return rates, Text("end to end  waiting for the first lists", style="dim")
         latency = Text.assemble(
@@ -85,19 +85,19 @@ class Screen:
         body = Table.grid(expand=True, padding=(0, 1))
         body.add_column(width=8, no_wrap=True)
         body.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        for act in reversed(list(self.tally.acts)[-lines:]):
-            body.add_row(Text(VERBS[act.verb], style=COLOURS[act.verb]), Text(act.what))
-        title = f"Actions of shopper {self.tally.shopper}"
+        for action in reversed(list(self.stats.actions)[-lines:]):
+            body.add_row(Text(VERBS[action.verb], style=COLOURS[action.verb]), Text(action.what))
+        title = f"Actions of shopper {self.stats.shopper}"
         return Panel(body, title=title, title_align="left", border_style="cyan")
 
     def _list(self, lines: int) -> Panel:
-        answer = self.tally.shown
+        answer = self.stats.shown
         if answer is None:
             body: RenderableType = Text("The shopper has not done anything yet.", style="dim")
             return Panel(body, title="Recommended", title_align="left", border_style="green")
-        title = Text.assemble("After: ", *told(answer.act, " "))
+        title = Text.assemble("After: ", *action_text(answer.action, " "))
         late = answer.message.fallback
-        body = Ranked(answer.message.items[: lines // 2], self.tally.titles, probable=late is None)
+        body = Ranked(answer.message.items[: lines // 2], self.stats.titles, probable=late is None)
         subtitle = (
             None if late is None else Text(f"not ranked by the model: {late.replace('_', ' ')}", style="bold red")
         )
@@ -106,7 +106,7 @@ class Screen:
 
 def legend() -> Text:
     """Return the line that explains the sources' letters."""
-    words = Text(" ".join(SOURCE_WORDS.values()), style="dim", justify="center", no_wrap=True)
+    words = Text(" ".join(SOURCE_NAMES.values()), style="dim", justify="center", no_wrap=True)
     words.highlight_regex("[A-Z]", "bold not dim green")
     return words
 
@@ -133,9 +133,9 @@ class Ranked:
             yield Text.assemble("   ", (_fit(item.reason, width - 3), "italic dim"), no_wrap=True)
 
 
-def told(act: Act, between: str) -> tuple[Text, str, str]:
+def action_text(action: Action, between: str) -> tuple[Text, str, str]:
     """Return an action as parts for `Text.assemble`."""
-    return Text(VERBS[act.verb], style=COLOURS[act.verb]), between, act.what
+    return Text(VERBS[action.verb], style=COLOURS[action.verb]), between, action.what
 
 
 def _figure(name: str, value: str, *, alarming: bool = False) -> tuple[tuple[str, str], ...]:

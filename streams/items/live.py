@@ -52,11 +52,15 @@ class LiveCatalogue:
 
     An item without a vector in `space` is stored but not served. It is stale: the owner of its partition has to encode
     it. Once a newer record has been sent, the item is expected instead, until that record is read.
+
+    Attributes:
+        space: name of the vector space.
+        dim: dimensions of its vectors.
     """
 
     def __init__(self, space: str, dim: int) -> None:
         self.space = space
-        self._dim = dim
+        self.dim = dim
         self._entries: dict[int, _Entry] = {}
         self._served: dict[int, Served] = {}
         self._stale: dict[int, dict[str, None]] = {}
@@ -81,15 +85,16 @@ class LiveCatalogue:
     def apply(self, item_id: str, record: ItemVector | None, partition: int = 0) -> None:
         """Apply an item's newest record from a partition of `item-vectors`. None removes the item."""
         key = stable_key(item_id)
+        # First forget the item's former state: it may have been stale in another partition, or expected.
         self._settle(item_id, self._entries.get(key))
         vector = None if record is None else record.vector_in(self.space)
         if record is None:
             self._entries.pop(key, None)
         else:
             self._entries[key] = _Entry(record, partition)
-            if vector is None or len(vector) not in (0, self._dim):
+            if vector is None or len(vector) not in (0, self.dim):
                 self._stale.setdefault(partition, {})[item_id] = None
-        if record is not None and vector is not None and len(vector) == self._dim:
+        if record is not None and vector is not None and len(vector) == self.dim:
             self._served[key] = self._described(record, vector)
             self._changes.append(Change(item_id, record.item, vector))
         else:
@@ -105,13 +110,13 @@ class LiveCatalogue:
         return item_id in self._stale.get(partition, ())
 
     def expect(self, item_id: str) -> None:
-        """Mark an item as expected: encoding its older record would be wasted, or be published after the newer one."""
+        """Expect a newer record of an item: encoding the older one would be wasted, or be published after it."""
         entry = self._entries.get(stable_key(item_id))
         if entry is not None and self._unlist(item_id, entry):
             self._expected.add(item_id)
 
     def expect_no_longer(self, item_id: str) -> None:
-        """Mark an expected item as stale again, because its newer record was refused."""
+        """Make an expected item stale again, because its newer record was refused."""
         entry = self._entries.get(stable_key(item_id))
         if entry is not None and item_id in self._expected:
             self._expected.discard(item_id)

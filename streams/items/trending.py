@@ -229,8 +229,8 @@ class Trending:
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
-        nothing = _heaviest(at_ms, {})
-        snapshot = self._snapshots.pop(partition, _Snapshot(nothing, nothing))
+        empty = _heaviest(at_ms, {})
+        snapshot = self._snapshots.pop(partition, _Snapshot(empty, empty))
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
 
 

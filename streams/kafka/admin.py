@@ -65,9 +65,9 @@ class Admin:
 async def require_topics(kafka: Kafka, names: Collection[str]) -> dict[str, int]:
     """Return the partition count of each topic. Raises TopicError if one is missing."""
     async with Admin.connected(kafka, "looking for the topics") as admin:
-        there = await admin.partition_counts()
-    if missing := [name for name in names if name not in there]:
+        existing = await admin.partition_counts()
+    if missing := [name for name in names if name not in existing]:
         raise TopicError(
             f"{', '.join(missing)}: no such topic at {kafka.bootstrap_servers}; `intentstream topics create` creates it"
         )
-    return {name: there[name] for name in names}
+    return {name: existing[name] for name in names}

@@ -73,7 +73,7 @@ def tls_context(kafka: Kafka) -> ssl.SSLContext | None:
     return context
 
 
-class _LastWord(logging.Handler):
+class _LastWarning(logging.Handler):
     """Handler that keeps aiokafka's last warning. If no broker accepts the connection, only the log has the reason."""
 
     def __init__(self) -> None:
@@ -87,17 +87,17 @@ class _LastWord(logging.Handler):
 @contextmanager
 def broker_errors(kafka: Kafka, doing: str) -> Iterator[None]:
     """Turn aiokafka's errors into this project's, with the action, the brokers and the reason."""
-    why = _LastWord()
+    last_warning = _LastWarning()
     log = logging.getLogger("aiokafka")
-    log.addHandler(why)
+    log.addHandler(last_warning)
     try:
         yield
     except KafkaConnectionError as error:
         raise ConfigurationError(
-            f"{doing}: no connection to {kafka.bootstrap_servers} over {kafka.security_protocol}: {why.text}; "
+            f"{doing}: no connection to {kafka.bootstrap_servers} over {kafka.security_protocol}: {last_warning.text}; "
             f"required a broker at {PREFIX}BOOTSTRAP_SERVERS that accepts {PREFIX}SECURITY_PROTOCOL and the credentials"
         ) from error
     except KafkaError as error:
         raise StreamsError(f"{doing} at {kafka.bootstrap_servers}: {error!r}") from error
     finally:
-        log.removeHandler(why)
+        log.removeHandler(last_warning)

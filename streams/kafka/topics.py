@@ -55,11 +55,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Result of `check`. `unseen` names configuration that the broker does not return, which is not checked."""
+    """Result of `check`. `unchecked` names configuration that is not checked, because the broker does not return it."""
 
     topics: tuple[Topic, ...]
     problems: tuple[Problem, ...]
-    unseen: str | None = None
+    unchecked: str | None = None
 
 
 def changelog_topic(settings: Settings, table: str = PROFILES) -> str:
@@ -96,10 +96,10 @@ async def create(settings: Settings) -> Created:
     topics = declare(settings)
     made = set()
     async with Admin.connected(settings.kafka, "creating topics") as admin:
-        there = await admin.partition_counts()
+        existing = await admin.partition_counts()
         for topic in topics:
             config = {**topic.advised, **topic.required}
-            if topic.name not in there and await admin.create(
+            if topic.name not in existing and await admin.create(
                 topic.name, topic.partitions, settings.topics.replication_factor, config
             ):
                 made.add(topic.name)
@@ -114,13 +114,13 @@ async def check(settings: Settings) -> Checked:
     """Compare the broker's topics with their definitions: existence, partitions, compaction, timestamps."""
     topics = declare(settings)
     async with Admin.connected(settings.kafka, "checking topics") as admin:
-        there = await admin.partition_counts()
-        present = [topic for topic in topics if topic.name in there]
+        existing = await admin.partition_counts()
+        present = [topic for topic in topics if topic.name in existing]
         configs = await admin.configs({topic.name: tuple(topic.required) for topic in present})
-    problems = [problem for topic in topics for problem in _problems(topic, there, configs.get(topic.name, {}))]
-    untold = [topic.name for topic in present if not configs.get(topic.name, {}).keys() >= topic.required.keys()]
-    unseen = f"the broker does not return the configuration of {', '.join(untold)}" if untold else None
-    return Checked(topics, tuple(problems), unseen)
+    problems = [problem for topic in topics for problem in _problems(topic, existing, configs.get(topic.name, {}))]
+    unreported = [topic.name for topic in present if not configs.get(topic.name, {}).keys() >= topic.required.keys()]
+    unchecked = f"the broker does not return the configuration of {', '.join(unreported)}" if unreported else None
+    return Checked(topics, tuple(problems), unchecked)
 
 
 def remedy(problems: Sequence[Problem]) -> str:
@@ -138,12 +138,12 @@ def remedy(problems: Sequence[Problem]) -> str:
     return "; ".join(parts)
 
 
-def _problems(topic: Topic, there: Mapping[str, int], config: Mapping[str, str]) -> list[Problem]:
-    if topic.name not in there:
+def _problems(topic: Topic, existing: Mapping[str, int], config: Mapping[str, str]) -> list[Problem]:
+    if topic.name not in existing:
         return [Problem(topic.name, MISSING)]
     problems = []
-    if there[topic.name] != topic.partitions:
-        problems.append(Problem(topic.name, f"has {there[topic.name]} partitions, {topic.partitions} are required"))
+    if existing[topic.name] != topic.partitions:
+        problems.append(Problem(topic.name, f"has {existing[topic.name]} partitions, {topic.partitions} are required"))
     for key, value in topic.required.items():
         if key in config and config[key] != value:
             problems.append(Problem(topic.name, f"has {key}={config[key]}, {value} is required"))

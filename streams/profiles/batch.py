@@ -22,7 +22,7 @@ from streams.profiles.profile import ACTION_TYPES, ACTIONS, SEARCH_TYPE, Profile
 
 PURCHASE = ACTION_TYPES.index("purchase")
 SEARCH, ARRIVAL = len(ACTIONS), len(ACTIONS) + 1
-"""Actions after the places of ACTIONS. An arrival changes nothing: it only asks for the query."""
+"""Actions after the places of ACTIONS. An arrival changes nothing: it only needs the query."""
 OK, LATE, REPLAYED = 0, 1, 2
 """Outcomes of an event. A late event is older than the shopper's newest action."""
 
@@ -188,3 +188,12 @@ def rules_record(rules: ProfileRules, *, window: int, list_size: int, faded: flo
     record["weights"] = [*(rules.weights[action] for action in (*ACTION_TYPES, SEARCH_TYPE)), 0.0]
     record["window"], record["list_size"], record["faded"] = min(window, RECENT_ITEMS), list_size, faded
     return record
+
+
+def texts_of(texts: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8]) -> list[str | None]:
+    """Return the texts of stored searches, (n, QUERY_BYTES) in UTF-8. The text of length 0 is None."""
+    data, width = texts.tobytes(), texts.shape[1]
+    return [
+        data[place * width : place * width + length].decode("utf-8", "replace") if length else None
+        for place, length in enumerate(lengths.tolist())
+    ]

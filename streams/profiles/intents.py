@@ -13,11 +13,11 @@ from inference.kernels.compiler import helper
 from streams.profiles.batch import Scratch
 from streams.profiles.layout import SHARES
 
-NEXT_TO_NOTHING = np.float32(2.0**-75)
+SMALLEST = np.float32(2.0**-75)
 """Vectors whose largest component is smaller count as zero: a float32 cannot hold the square of their length."""
 TOO_LARGE = np.float32(2.0**127)
 """Limit of the largest component, above which a float32 may overflow."""
-NOTHING = np.float32(0.0)
+ZERO = np.float32(0.0)
 
 Array = Any
 int32_of: Any = np.int32
@@ -44,7 +44,7 @@ def to_unit(integers: Array, unit: Array) -> None:
     for j in range(len(integers)):
         component = int32_of(integers[j])
         squares += component * component
-    norm = np.float32(1.0) / np.sqrt(np.float32(squares)) if squares > 0 else NOTHING
+    norm = np.float32(1.0) / np.sqrt(np.float32(squares)) if squares > 0 else ZERO
     for j in range(len(integers)):
         unit[j] = np.float32(integers[j]) * norm
 
@@ -52,10 +52,10 @@ def to_unit(integers: Array, unit: Array) -> None:
 @helper
 def fade(shares: Array, largest: np.float32) -> np.float32:
     """Return the largest component after a decay. The shares stay the same unless the vector has become zero."""
-    if largest >= NEXT_TO_NOTHING:
+    if largest >= SMALLEST:
         return largest
     clear(shares)
-    return NOTHING
+    return ZERO
 
 
 @helper
@@ -70,14 +70,14 @@ def fade_and_add(shares: Array, largest: np.float32, amount: np.float32, scratch
     greatest = int32_of(0)
     for j in range(len(bits)):
         greatest = max(greatest, bits[j] & int32_of(0x7FFFFFFF))
-    largest = NOTHING
+    largest = ZERO
     for j in range(len(bits)):
         if bits[j] & int32_of(0x7FFFFFFF) == greatest:
             largest = abs(sums[j])
             break
-    if not NEXT_TO_NOTHING <= largest < TOO_LARGE:
+    if not SMALLEST <= largest < TOO_LARGE:
         clear(shares)
-        return NOTHING
+        return ZERO
     inverse = np.float32(SHARES) / largest
     for j in range(len(shares)):
         shares[j] = np.int16(np.rint(sums[j] * inverse))
@@ -87,20 +87,20 @@ def fade_and_add(shares: Array, largest: np.float32, amount: np.float32, scratch
 @helper
 def write_intent(shares: Array, largest: np.float32, integers: Array) -> np.float32:
     """Write an intent as int8 and return its inverse norm, 0 for a vector that counts as zero."""
-    if largest >= NEXT_TO_NOTHING:
+    if largest >= SMALLEST:
         return quantise(shares, integers)
     clear(integers)
-    return NOTHING
+    return ZERO
 
 
 @helper
 def quantise(vector: Array, integers: Array) -> np.float32:
     """Write a vector as int8 with its largest component at ±127. Return 1 / ‖integers‖, 0 for the zero vector."""
-    largest = NOTHING
+    largest = ZERO
     for j in range(len(vector)):
         largest = max(largest, abs(np.float32(vector[j])))
     squares = 0
-    if largest > NOTHING:
+    if largest > ZERO:
         scale = np.float32(127.0) / largest
         for j in range(len(vector)):
             integer = int32_of(np.rint(np.float32(vector[j]) * scale))
@@ -108,7 +108,7 @@ def quantise(vector: Array, integers: Array) -> np.float32:
             squares += integer * integer
     if squares == 0:
         clear(integers)
-        return NOTHING
+        return ZERO
     return np.float32(1.0 / np.sqrt(np.float32(squares)))
 
 

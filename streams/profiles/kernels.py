@@ -32,10 +32,10 @@ from streams.profiles.batch import (
     ProfileBatch,
     Scratch,
 )
-from streams.profiles.float16 import INFINITE, from_half
+from streams.profiles.float16 import INFINITE
 from streams.profiles.intents import (
-    NOTHING,
     TOO_LARGE,
+    ZERO,
     clear,
     copy,
     fade,
@@ -56,13 +56,21 @@ from streams.profiles.layout import (
     RECENT_QUERIES,
     TOPICS,
 )
-from streams.profiles.updates import apply, buy, is_replay
+from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
+from streams.profiles.updates import apply, count_purchase, is_replay
 
 assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
 
 READABLE, WRONG_LENGTHS, WRONG_ACTIONS, NOT_FINITE, WRONG_TIMES = 0, 1, 2, 3, 4
 """Results of `check` for a profile."""
-DAY_S = 86_400.0
+FAULTS = {
+    WRONG_LENGTHS: f"stored profile: required at most {RECENT_ITEMS} items, {RECENT_QUERIES} searches, "
+    f"{AFFINITIES} labels, {TOPICS} topics and {HABITS} habits, got more",
+    WRONG_ACTIONS: f"stored profile: required actions 0 to {SEARCH - 1}, got others",
+    NOT_FINITE: "stored profile: required finite vectors and weights, got others",
+    WRONG_TIMES: f"stored profile: required times within ±{LARGEST_TIME_MS} ms, got others",
+}
+"""Error text of each fault that `check` finds."""
 
 _profile, _habit, _event, _answer, _query, _rules = map(numba.from_dtype, (PROFILE, HABIT, EVENT, ANSWER, QUERY, RULES))
 _scratch = Tuple((float32[::1], float32[::1], int32[::1], float64[::1]), Scratch)
@@ -75,6 +83,11 @@ Record = Any
 Array = Any
 int64_of: Any = np.int64
 """Conversion of a record's field: numba would turn an unsigned with a signed integer into a float."""
+
+
+@helper
+def _is_time(at_ms: int) -> bool:
+    return bool(-LARGEST_TIME_MS <= at_ms <= LARGEST_TIME_MS)
 
 
 @kernel(int64(_profiles, uint8[::1]), allocates=False)
@@ -107,12 +120,12 @@ def check(profiles: ProfileBatch, found: Array) -> int:
                 found[i] = WRONG_ACTIONS
         finite = True
         for j in range(2):
-            finite = finite and NOTHING <= profile["largest"][j] < TOO_LARGE
+            finite = finite and ZERO <= profile["largest"][j] < TOO_LARGE
         for j in range(3):
             finite = finite and abs(profile["price_moments"][j]) < np.inf
         for j in range(AFFINITIES):
-            finite = finite and NOTHING <= profile["category_weights"][j] < np.float32(np.inf)
-            finite = finite and NOTHING <= profile["brand_weights"][j] < np.float32(np.inf)
+            finite = finite and ZERO <= profile["category_weights"][j] < np.float32(np.inf)
+            finite = finite and ZERO <= profile["brand_weights"][j] < np.float32(np.inf)
         for j in range(int64_of(profile["habits_length"])):
             finite = (
                 finite
@@ -181,19 +194,21 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                     largest = fade(own, largest * fading)
                 profile["largest"][place] = largest
             if action == PURCHASE:
-                buy(profile, habits, event["item"], at_ms, rules, scratch.ranks)
+                count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
             now_ms = int64_of(profile["updated_ms"])
-        excluded += _write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
+        # The items to exclude of all queries are one array, and those of query i end at `exclude_starts[i + 1]`. The
+        # array has room for RECENT_ITEMS items of each event, so the rest of it is always long enough.
+        excluded += write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
         answers.exclude_starts[i + 1] = excluded
-        _write_searches(profile, answer, rules)
-        _write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
-        _write_rest(profile, query, rules)
+        write_searches(profile, answer, rules)
+        write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
+        write_rest(profile, query, rules)
         query["searching"] = 1 if action == SEARCH else 0
         vectors, norms = answers.vectors[i], answers.inverse_norms[i]
         norms[SHORT_TERM] = write_intent(shares[0], profile["largest"][0], vectors[SHORT_TERM])
         norms[LONG_TERM] = write_intent(shares[1], profile["largest"][1], vectors[LONG_TERM])
         clear(vectors[SEARCH_VECTOR])
-        norms[SEARCH_VECTOR] = NOTHING
+        norms[SEARCH_VECTOR] = ZERO
         if action == SEARCH and row >= 0:
             norms[SEARCH_VECTOR] = quantise(batch.text_vectors[row], vectors[SEARCH_VECTOR])
         elif action == ARRIVAL:
@@ -202,115 +217,4 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
             fading = 2.0 ** (-idle_ms / rules["short_term_half_life_ms"])
             if length(shares[0], profile["largest"][0]) * fading < rules["faded"]:
                 clear(vectors[SHORT_TERM])
-                norms[SHORT_TERM] = NOTHING
-
-
-@helper
-def _is_time(at_ms: int) -> bool:
-    return bool(-LARGEST_TIME_MS <= at_ms <= LARGEST_TIME_MS)
-
-
-@helper
-def _write_session(profile: Record, event: Record, rules: Record, query: Record, answer: Record, exclude: Array) -> int:
-    """Write the items of the event's session to the query and to `exclude`. Return their number.
-
-    The session is that of the event's session id, else the time since the last pause.
-    """
-    size, before, session = 0, 0, event["session"]
-    if event["action"] != ARRIVAL:
-        for j in range(int64_of(profile["recent_length"])):
-            at_ms = profile["recent_at_ms"][j]
-            if session != 0:
-                is_in_session = profile["recent_sessions"][j] == session
-            else:
-                is_in_session = at_ms >= profile["session_started_ms"]
-            if is_in_session:
-                key = profile["recent_keys"][j]
-                if size == 0:
-                    answer["session_at_ms"] = at_ms
-                if key != event["item"] and at_ms <= answer["at_ms"] and before < rules["window"]:
-                    answer["before"][before] = key
-                    before += 1
-                query["session"][size] = exclude[size] = key
-                size += 1
-    query["session_length"], answer["before_length"] = size, before
-    answer["session_started_ms"] = profile["session_started_ms"]
-    return size
-
-
-@helper
-def _write_searches(profile: Record, answer: Record, rules: Record) -> None:
-    """Write the search that led to the event, and the shopper's newest search."""
-    at_ms = answer["at_ms"]
-    for j in range(int64_of(profile["queries_length"])):
-        searched_ms = profile["query_at_ms"][j]
-        if searched_ms <= at_ms <= searched_ms + rules["session_gap_ms"]:
-            answer["led_query_length"] = profile["query_lengths"][j]
-            copy(profile["query_texts"][j], answer["led_query"])
-            break
-    if profile["queries_length"] > 0:
-        answer["last_query_length"] = profile["query_lengths"][0]
-        copy(profile["query_texts"][0], answer["last_query"])
-        elapsed_ms = np.float64(profile["updated_ms"] - profile["query_at_ms"][0])
-        answer["last_query_weight"] = 2.0 ** (-elapsed_ms / rules["short_term_half_life_ms"])
-
-
-@helper
-def _write_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: float, query: Record) -> None:
-    """Write the habits, decayed to `now_ms`."""
-    size = int64_of(profile["habits_length"])
-    query["habits_length"] = size
-    keys, weights = query["habits"], query["habit_weights"]
-    elapsed_days, intervals = query["habit_elapsed_days"], query["habit_interval_days"]
-    for j in range(size):
-        habit = habits[j]
-        elapsed_s = max(now_ms / 1000 - int64_of(habit["at_s"]), 0.0)
-        keys[j] = habit["key"]
-        weights[j] = from_half(int64_of(habit["weight"])) * np.exp2(elapsed_s * (-1000 / half_life_ms))
-        elapsed_days[j] = elapsed_s / DAY_S
-        intervals[j] = from_half(int64_of(habit["interval_days"]))
-
-
-@helper
-def _write_rest(profile: Record, query: Record, rules: Record) -> None:
-    """Write the recent items, the shares of the labels, and the usual price."""
-    size = int64_of(profile["recent_length"])
-    query["recent_length"] = size
-    for j in range(size):
-        query["recent"][j] = profile["recent_keys"][j]
-        query["recent_actions"][j] = profile["recent_actions"][j]
-    query["categories_length"] = _write_shares(
-        profile["category_keys"],
-        profile["category_weights"],
-        int64_of(profile["categories_length"]),
-        query["categories"],
-        query["category_shares"],
-    )
-    query["brands_length"] = _write_shares(
-        profile["brand_keys"],
-        profile["brand_weights"],
-        int64_of(profile["brands_length"]),
-        query["brands"],
-        query["brand_shares"],
-    )
-    mass, first, second = profile["price_moments"][0], profile["price_moments"][1], profile["price_moments"][2]
-    query["price_mean"] = query["price_deviation"] = np.nan
-    if mass > 0:
-        mean = first / mass
-        query["price_mean"] = mean
-        query["price_deviation"] = np.sqrt(max(second / mass - mean * mean, 0.0))
-    query["k"] = rules["list_size"]
-
-
-@helper
-def _write_shares(keys: Array, weights: Array, size: int, labels: Array, shares: Array) -> int:
-    """Write each label's share of the shopper's total weight. Return the number of labels."""
-    total = NOTHING
-    for j in range(size):
-        total += weights[j]
-    if not total > 0:
-        return 0
-    for j in range(size):
-        labels[j] = keys[j]
-        shares[j] = np.float64(weights[j]) / np.float64(total)
-    return size
+                norms[SHORT_TERM] = ZERO

@@ -58,7 +58,7 @@ def decode_older(data: bytes, dim: int, space: int) -> Profile:
             raise ProfileCodecError(
                 f"stored profile: required version 1 to {NEWEST} in MessagePack, got {wire.version}"
             )
-        vector = _nothing if wire.space != space else _half if wire.version < 3 else _unpacked
+        vector = _zero if wire.space != space else _half if wire.version < 3 else _unpacked
         return Profile(
             updated_ms=wire.updated_ms,
             short_term=vector(wire.short_term, dim),
@@ -88,7 +88,7 @@ def scaled(shares: npt.NDArray[np.int16], largest: float) -> Vector:
     return np.asarray(shares * np.float64(largest) / SHARES, dtype=np.float32)
 
 
-def _nothing(_data: bytes, dim: int) -> Vector:
+def _zero(_data: bytes, dim: int) -> Vector:
     return np.zeros(dim, dtype=np.float32)
 
 

@@ -61,7 +61,7 @@ class PastQuery(NamedTuple):
 class PriceMoments(NamedTuple):
     """Decayed sums of the weights, of log(1 + price) and of its square."""
 
-    mass: float = 0.0
+    weight: float = 0.0
     first: float = 0.0
     second: float = 0.0
 

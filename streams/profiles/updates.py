@@ -22,7 +22,7 @@ SHARE_OF_NEWEST = 1 / 3
 DAY_S = 86_400.0
 LARGEST_SECONDS = 2**32 - 1
 NO_KEY = np.uint64(0)
-NOTHING = np.float32(0.0)
+ZERO = np.float32(0.0)
 
 Record = Any
 """Record of a structured array. Writing to its fields writes to the array."""
@@ -75,7 +75,7 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
         _remember_query(profile, event, at_ms)
     else:
         _remember_item(profile, event, at_ms)
-    _move_on(profile, event)
+    _store_position(profile, event)
     if now_ms - updated_ms > rules["session_gap_ms"]:
         profile["session_started_ms"] = at_ms
     profile["updated_ms"] = now_ms
@@ -96,7 +96,7 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
     while place < size and keys[place] != key:
         place += 1
     if place == size and size < AFFINITIES:
-        weights[place] = NOTHING
+        weights[place] = ZERO
         size += 1
     place = min(place, size - 1)
     keys[place] = key
@@ -182,7 +182,7 @@ def _compare(text: Array, length: int, other: Array, other_length: int) -> int:
 
 
 @helper
-def _move_on(profile: Record, event: Record) -> None:
+def _store_position(profile: Record, event: Record) -> None:
     """Store the event's place in its topic. If there is no room, replace the topic with the oldest timestamp."""
     keys, offsets, timestamps = profile["topic_keys"], profile["topic_offsets"], profile["topic_timestamps_ms"]
     size, key, timestamp_ms = int64_of(profile["topics_length"]), event["topic"], event["timestamp_ms"]
@@ -203,7 +203,7 @@ def _move_on(profile: Record, event: Record) -> None:
 
 
 @helper
-def buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Record, ranks: Array) -> None:
+def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Record, ranks: Array) -> None:
     """Count a purchase of an item. Keep the habits sorted: heaviest first at any time, ties by key.
 
     A habit's weight is the number of purchases, decayed in event time to the last one: Σ 2^(−(t_last − tᵢ) / h). Beyond
@@ -218,7 +218,7 @@ def buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Recor
     for j in range(size):
         ranks[j] = _rank(habits[j], half_life_s)
     if place < size:
-        _repeat(habits[place], at_s, half_life_s, rules["session_gap_ms"] / 1000)
+        _count_repeat(habits[place], at_s, half_life_s, rules["session_gap_ms"] / 1000)
     else:
         if size == HABITS:
             place = HABITS - 1
@@ -231,13 +231,15 @@ def buy(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Recor
         habit = habits[place]
         habit["key"], habit["at_s"], habit["weight"], habit["interval_days"] = key, at_s, to_half(1.0), 0
     ranks[place] = _rank(habits[place], half_life_s)
+    # The habits were in order before, except for the one at `place`. The half-life may have changed since the last
+    # purchase, which changes the order of all. Insertion sort is right in both cases, and fast in the usual one.
     for j in range(1, size):
         k = j
         while k > 0 and (
             ranks[k - 1] < ranks[k] or (ranks[k - 1] == ranks[k] and habits[k - 1]["key"] > habits[k]["key"])
         ):
             ranks[k - 1], ranks[k] = ranks[k], ranks[k - 1]
-            _exchange(habits[k - 1], habits[k])
+            _swap(habits[k - 1], habits[k])
             k -= 1
 
 
@@ -252,7 +254,7 @@ def _rank(habit: Record, half_life_s: float) -> float:
 
 
 @helper
-def _repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> None:
+def _count_repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> None:
     """Count another purchase of an item.
 
     Purchases less than `occasion_s` apart count as one, because a basket may name an item on several lines. The usual
@@ -274,7 +276,7 @@ def _repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: float) -> 
 
 
 @helper
-def _exchange(one: Record, other: Record) -> None:
+def _swap(one: Record, other: Record) -> None:
     """Exchange two habits."""
     key, at_s, weight, interval = one["key"], one["at_s"], one["weight"], one["interval_days"]
     one["key"], one["at_s"] = other["key"], other["at_s"]

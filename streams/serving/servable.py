@@ -49,7 +49,7 @@ class ServableSlots:
 
     @property
     def all(self) -> tuple[Servable, ...]:
-        """ServableFactory whose catalogues follow `item-vectors`: at most two, of different spaces."""
+        """Servables whose catalogues follow `item-vectors`: at most two, of different spaces."""
         return (self.current,) if self.next is None else (self.current, self.next)
 
     def take_over(self, servable: Servable) -> None:

@@ -40,10 +40,10 @@ class BundleStore(ModelFolders):
 
         If the pinned or newest one cannot be loaded, the error is logged. Errors of the last one are raised.
         """
-        wished = [pinned]
+        choices = [pinned]
         if pinned is None and self.settings.model.watch_seconds:
-            wished.append(self.newest())
-        for model in wished:
+            choices.append(self.newest())
+        for model in choices:
             if model is not None and (self.configured is None or model != self.configured.model):
                 try:
                     return self.load(model)

@@ -26,7 +26,7 @@ from streams.serving.store import BundleStore
 log = logging.getLogger(__name__)
 
 COPIED_AT_ONCE = 200
-"""Items copied to the coming catalogue between two turns of the event loop: about a millisecond of work."""
+"""Items copied to the candidate's catalogue between two turns of the event loop: about a millisecond of work."""
 
 
 class Phase(Enum):
@@ -45,25 +45,25 @@ class ModelSwap:
     Attributes:
         slots: the servables in use.
         models: the bundles, also the model to serve without a pin and without a newer version.
-        servable: makes a servable of a bundle. It shares the catalogue of the given servable if the space is the same.
-        renew: called when items have to be encoded in a coming space.
+        make_servable: makes a servable of a bundle. It shares the given servable's catalogue if the space is the same.
+        request_vectors: called when items have to be encoded in the candidate's space.
         popularity: returns the short-term and long-term popularity.
         metrics: counts outcomes and shows progress.
-        follows_folder: whether newer versions in the folder are served without a pin.
+        serves_newest: whether newer versions in the folder are served without a pin.
     """
 
     slots: ServableSlots
     models: BundleStore
-    servable: Callable[[Bundle, Servable], Servable]
-    renew: Callable[[], None]
+    make_servable: Callable[[Bundle, Servable], Servable]
+    request_vectors: Callable[[], None]
     popularity: Callable[[], Popularity]
     metrics: Metrics
-    follows_folder: bool
+    serves_newest: bool
     phase: Phase = Phase.SERVING
     _pinned: ModelPin | None = None
     _newest: ModelPin | None = None
     _refused: dict[ModelPin, Fingerprint] = field(default_factory=dict)
-    _wish: asyncio.Event = field(default_factory=asyncio.Event)
+    _choice_changed: asyncio.Event = field(default_factory=asyncio.Event)
     _progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pin(self, model: ModelPin | None) -> None:
@@ -71,10 +71,10 @@ class ModelSwap:
         self._pinned = model
         if model is not None:
             self._refused.pop(model, None)
-        self._wish.set()
+        self._choice_changed.set()
 
     def advance(self) -> None:
-        """Check the progress of the coming catalogue after records were read."""
+        """Check the progress of the candidate's catalogue after records were read."""
         if self.slots.next is not None:
             self._progress.set()
             self.metrics.model_swap_missing_items.set(self.slots.next.live.lacking)
@@ -82,34 +82,34 @@ class ModelSwap:
     def wanted(self) -> ModelPin | None:
         """Return the model to change to, None if there is nothing to do."""
         configured = self.models.configured.model if self.models.configured is not None else None
-        model = self._pinned or (self._newest if self.follows_folder else None) or configured
+        model = self._pinned or (self._newest if self.serves_newest else None) or configured
         return None if model in (None, self.slots.current.model) or model in self._refused else model
 
-    async def watch(self, every_s: float) -> None:
-        """Look into the folder every few seconds, until cancelled."""
+    async def poll_folder(self, every_s: float) -> None:
+        """Scan the folder every few seconds, until cancelled."""
         while True:
-            await self.look()
+            await self.scan_folder()
             await asyncio.sleep(every_s)
 
-    async def look(self) -> None:
-        """Look for a newer version, and for refused bundles that have changed since."""
+    async def scan_folder(self) -> None:
+        """Find the newest version, and refused bundles whose files have changed since."""
         # `pin` and `_swap` may change `_refused` while the thread below reads the disk, so work on a copy.
         refused = dict(self._refused)
-        newest, marks = await asyncio.to_thread(self._seen, tuple(refused))
-        for model, mark in marks.items():
+        newest, fingerprints = await asyncio.to_thread(self._scan, tuple(refused))
+        for model, fingerprint in fingerprints.items():
             # Try a bundle again only if its folder has changed and it was not refused once more meanwhile.
-            if mark != refused[model] == self._refused.get(model):
+            if fingerprint != refused[model] == self._refused.get(model):
                 del self._refused[model]
         self._newest = newest
-        self._wish.set()
+        self._choice_changed.set()
 
     async def run(self) -> None:
         """Change the model whenever another one is wanted, until cancelled."""
         while True:
-            self._wish.clear()
+            self._choice_changed.clear()
             model = self.wanted()
             if model is None:
-                await self._wish.wait()
+                await self._choice_changed.wait()
             else:
                 await self._attempt(model)
 
@@ -118,8 +118,8 @@ class ModelSwap:
         swap = asyncio.create_task(self._swap(model))
         try:
             while not swap.done() and self.wanted() == model:
-                await _first_of(swap, self._wish)
-                self._wish.clear()
+                await _first_of(swap, self._choice_changed)
+                self._choice_changed.clear()
         finally:
             superseded = swap.cancel()
             with suppress(asyncio.CancelledError):
@@ -134,75 +134,82 @@ class ModelSwap:
         return TAKEN_OVER if self.slots.current.model == model else REFUSED
 
     async def _swap(self, model: ModelPin) -> None:
-        mark = await asyncio.to_thread(self.models.fingerprint, model)
+        fingerprint = await asyncio.to_thread(self.models.fingerprint, model)
         try:
             await self._prepare(model)
         except (InferenceError, StreamsError, OSError, MemoryError) as error:
-            self._refused[model] = mark
-            now = self.slots.current.model
+            self._refused[model] = fingerprint
+            current = self.slots.current.model
             # The text is enough: a refused bundle is no fault of this program.
             log.error(  # noqa: TRY400
-                "model %s %s is refused, %s %s goes on: %s", model.name, model.version, now.name, now.version, error
+                "model %s %s is refused, %s %s keeps serving: %s",
+                model.name,
+                model.version,
+                current.name,
+                current.version,
+                error,
             )
 
     async def _prepare(self, model: ModelPin) -> None:
-        now = self.slots.current
+        current = self.slots.current
         self._enter(Phase.LOADING)
         bundle = await asyncio.to_thread(self.models.load, model)
-        coming = self.servable(bundle, now)
-        if coming.live is now.live:
-            await self._take_over(now, coming)
+        # No await from here until `_encode` has put the candidate into its slot. An item whose first action arrived in
+        # between would never be marked as seen in the new catalogue.
+        candidate = self.make_servable(bundle, current)
+        if candidate.live is current.live:
+            await self._take_over(current, candidate)
             return
         # Each catalogue holds item numbers. The catalogue that does not serve in the end releases its numbers: in the
         # scorer's thread, after the batches that still use it.
-        retired = coming
+        retired = candidate
         try:
-            await self._encode(now, coming)
-            await self._take_over(now, coming)
-            retired = now
+            await self._encode(current, candidate)
+            await self._take_over(current, candidate)
+            retired = current
         finally:
             retired.scoring.retire()
 
-    async def _take_over(self, now: Servable, coming: Servable) -> None:
+    async def _take_over(self, current: Servable, candidate: Servable) -> None:
         """Serve with another model after it has ranked on usual shapes."""
         self._enter(Phase.WARMING)
-        await coming.scoring.warm_up()
-        await coming.set_popularity(self.popularity())
-        if coming.live is not now.live:
-            await self._complete(coming)
+        await candidate.scoring.warm_up()
+        await candidate.set_popularity(self.popularity())
+        if candidate.live is not current.live:
+            await self._complete(candidate)
         # No await from here on, so that the catalogue is still complete when it takes over.
-        self.slots.take_over(coming)
-        self.metrics.serves(coming.bundle)
-        log.info("model %s %s has taken over from %s %s on %s", coming.bundle.name, coming.bundle.version,
-                 now.bundle.name, now.bundle.version, coming.bundle.provider)  # fmt: skip
+        self.slots.take_over(candidate)
+        self.metrics.serves(candidate.bundle)
+        log.info("model %s %s has taken over from %s %s on %s", candidate.bundle.name, candidate.bundle.version,
+                 current.bundle.name, current.bundle.version, candidate.bundle.provider)  # fmt: skip
 
-    async def _encode(self, now: Servable, coming: Servable) -> None:
-        """Fill the coming catalogue with the items' vectors, from records or encoded by the partitions' owners."""
+    async def _encode(self, current: Servable, candidate: Servable) -> None:
+        """Fill the candidate's catalogue with the items' vectors, from records or encoded by the partitions' owners."""
         self._enter(Phase.ENCODING)
         # From here on each record that is read is applied to both catalogues.
-        self.slots.next = coming
-        for _ in now.live.copy_to(coming.live, COPIED_AT_ONCE):
+        self.slots.next = candidate
+        for _ in current.live.copy_to(candidate.live, COPIED_AT_ONCE):
             await asyncio.sleep(0)
-        if coming.live.lacking:
-            log.info("%s of %s items have to be encoded for %s %s", coming.live.lacking, len(now.live),
-                     coming.bundle.name, coming.bundle.version)  # fmt: skip
-        await self._complete(coming)
+        if candidate.live.lacking:
+            log.info("%s of %s items have to be encoded for %s %s", candidate.live.lacking, len(current.live),
+                     candidate.bundle.name, candidate.bundle.version)  # fmt: skip
+        await self._complete(candidate)
 
-    async def _complete(self, coming: Servable) -> None:
-        """Wait until each item has its vector in the coming space and the arrays hold them all."""
+    async def _complete(self, candidate: Servable) -> None:
+        """Wait until each item has its vector in the candidate's space and the arrays hold them all."""
         while True:
             self._progress.clear()
-            await coming.refresh()
+            await candidate.refresh()
             # Records may have arrived during the refresh: the catalogue is complete only if there are no new changes.
-            if coming.live.is_changed:
+            if candidate.live.is_changed:
                 continue
-            if not coming.live.lacking:
+            if not candidate.live.lacking:
                 return
-            self.renew()
+            self.request_vectors()
             await self._progress.wait()
 
-    def _seen(self, refused: tuple[ModelPin, ...]) -> tuple[ModelPin | None, dict[ModelPin, Fingerprint]]:
-        newest = self.models.newest(refused) if self.follows_folder else None
+    def _scan(self, refused: tuple[ModelPin, ...]) -> tuple[ModelPin | None, dict[ModelPin, Fingerprint]]:
+        newest = self.models.newest(refused) if self.serves_newest else None
         return newest, {model: self.models.fingerprint(model) for model in refused}
 
     def _enter(self, phase: Phase) -> None:

@@ -118,8 +118,9 @@ async def _follow(
             if batches:
                 await _write(behind, batches)
                 note()
-            # The consumer's position shows how far a partition is read. The last record does not: compaction may have
-            # removed the records at the end, or they are transaction markers. The stored offset is the last record's.
+            # The loop ends by the consumer's position, which shows how far a partition is read. The last record does
+            # not show it: compaction may have removed the records at the end, or they are transaction markers. The
+            # stored offset is the last record's, and may stay below `end`.
             reached = {partition: await consumer.position(partition) for partition in unread}
             if any(reached[partition] > positions[partition] for partition in unread):
                 stalled.reschedule(asyncio.get_running_loop().time() + STALLED_S)

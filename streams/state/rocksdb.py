@@ -155,16 +155,16 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
         """Write changelog records that the databases lack, together with their offsets."""
-        held: dict[int, int] = {}
+        persisted: dict[int, int] = {}
         values: dict[int, dict[bytes, bytes | None]] = {}
         offsets: dict[int, int] = {}
         for event in batch:
             message = event.message
             partition = message.partition
-            if partition not in held:
-                held[partition] = int(self._database(partition).get(OFFSET_KEY) or -1)
+            if partition not in persisted:
+                persisted[partition] = int(self._database(partition).get(OFFSET_KEY) or -1)
             # Skip records that Faust read before a bulk restore passed them: older values must not replace newer ones.
-            if message.offset > held[partition]:
+            if message.offset > persisted[partition]:
                 values.setdefault(partition, {})[message.key] = message.value
                 offsets[partition] = max(message.offset, offsets.get(partition, -1))
         for partition, offset in offsets.items():
@@ -173,7 +173,8 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     def restore(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
         """Write the newest values of the changelog up to `offset`, and the offset. The value None deletes a key.
 
-        The write is atomic. Any thread may call this for a partition whose database is open.
+        The write is atomic: a crash leaves the database exactly at an offset of its changelog. Any thread may call this
+        for a partition whose database is open.
         """
         write = WriteBatch(raw_mode=True)
         for key, value in values.items():

@@ -1,13 +1,14 @@
-"""Passes the records of `item-neighbours` and `sessions` to the scorer's thread, a few at a time."""
+"""The learned behaviour: passes `item-neighbours` and `sessions` to the scorer's thread, a few records at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.catalogue import Catalogue
 from inference.types import ItemNeighbours, SessionItems
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
@@ -20,41 +21,50 @@ Record = ItemNeighbours | SessionItems
 
 @dataclass(slots=True, kw_only=True)
 class BehaviourUpdates:
-    """Collector of the records that the behaviour sources read.
+    """Owner of the learned behaviour, and of the set of items with any action. All servables share it.
+
+    A catalogue needs that set for items that it does not hold yet, so each one has a copy: a new catalogue starts with
+    the whole set, and `flush` adds to it.
 
     Attributes:
-        behaviour: the learned behaviour. Only `thread` may use it.
-        seen: stable keys of the items with any action. Only the event loop may use it.
-        slots: the servables whose catalogues mark these items as seen.
+        behaviour: the behaviour that the sources read. Only `thread` may use it.
         thread: the scorer's thread.
     """
 
     behaviour: Behaviour
-    seen: set[int]
-    slots: ServableSlots
-    thread: Executor
+    thread: ThreadPoolExecutor
     metrics: Metrics
     _waiting: list[tuple[str, Record]] = field(default_factory=list)
+    _seen: set[int] = field(default_factory=set)
+    """Stable keys of the items with any action. Only the event loop uses it."""
+
+    def mark_all_seen(self, catalogue: Catalogue) -> None:
+        """Mark all items with any action in a new catalogue, which no other thread uses yet."""
+        catalogue.mark_seen(self._seen)
 
     def add(self, topic: str, record: Record) -> None:
         """Keep a record of a topic until `flush`."""
         self._waiting.append((topic, record))
 
-    async def flush(self) -> None:
-        """Pass all records to the scorer's thread, a few at a time, so that batches of events can run in between."""
+    async def flush(self, slots: ServableSlots) -> None:
+        """Pass all records to the scorer's thread, a few at a time, so that batches of events can run in between.
+
+        Items with a first action are marked as seen in the catalogues of `slots`.
+        """
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), LEARNED_AT_ONCE):
             part = waiting[start : start + LEARNED_AT_ONCE]
-            await self._learn([record for _, record in part])
+            await self._learn([record for _, record in part], slots)
             for topic, _ in part:
                 self.metrics.learned.labels(topic).inc()
 
-    async def _learn(self, records: Sequence[Record]) -> None:
+    async def _learn(self, records: Sequence[Record], slots: ServableSlots) -> None:
         loop = asyncio.get_running_loop()
-        fresh = await loop.run_in_executor(self.thread, self.behaviour.learn, records) - self.seen
+        fresh = await loop.run_in_executor(self.thread, self.behaviour.learn, records) - self._seen
         if not fresh:
             return
-        # A catalogue that is created later starts with `seen`. The existing ones are updated here.
-        self.seen |= fresh
-        for servable in self.slots.all:
+        # No await between these two steps. A catalogue that is in the slots now is updated here, and a catalogue that
+        # is created later starts with the larger set. So no catalogue misses an item.
+        self._seen |= fresh
+        for servable in slots.all:
             await loop.run_in_executor(self.thread, servable.scoring.recommender.catalogue.mark_seen, fresh)

@@ -93,7 +93,7 @@ class Broadcasts:
         await self.slots.current.refresh()
         self.metrics.catalogue_items.set(len(self.slots.current.live))
         self.swap.advance()
-        await self.updates.flush()
+        await self.updates.flush(self.slots)
 
     def _item_vector(self, record: ConsumerRecord) -> None:
         item = serde.decode_keyed_item_vector(record.key, record.value)

@@ -52,8 +52,8 @@ class CooccurrencePath:
     _pending: list[Batch[Message]] = field(default_factory=list)
     _refused: list[Delivered] = field(default_factory=list)
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _soon: asyncio.Task[None] | None = None
-    _hurried: bool = False
+    _publication: asyncio.Task[None] | None = None
+    _draining: bool = False
 
     async def run(self) -> None:
         """Process messages as they arrive, until cancelled."""
@@ -96,12 +96,12 @@ class CooccurrencePath:
 
     async def drain(self, timeout_s: float) -> bool:
         """Publish at once until all messages are acknowledged. Return False after `timeout_s` seconds."""
-        self._hurried = True
+        self._draining = True
         self._publish_if_due()
         try:
             return await self.checkpoint.drain(timeout_s)
         finally:
-            self._hurried = False
+            self._draining = False
 
     def _fold(self, transitions: Sequence[tuple[Message, ItemTransition]]) -> set[int]:
         """Fold transitions into their items' states. Return the `id`s of the messages that held anything new."""
@@ -158,12 +158,12 @@ class CooccurrencePath:
     def _publish_if_due(self) -> None:
         """Publish without waiting for the interval, if a drain waits or too many messages are pending."""
         is_full = sum(map(len, self._pending)) >= self.full
-        if self._soon is None and self._pending and (self._hurried or is_full):
-            self._soon = asyncio.create_task(self.publish())
-            self._soon.add_done_callback(self._published)
+        if self._publication is None and self._pending and (self._draining or is_full):
+            self._publication = asyncio.create_task(self.publish())
+            self._publication.add_done_callback(self._published)
 
     def _published(self, publishing: asyncio.Task[None]) -> None:
-        self._soon = None
+        self._publication = None
         if publishing.cancelled():
             return
         if (error := publishing.exception()) is not None:

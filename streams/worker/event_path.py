@@ -22,11 +22,12 @@ from inference.types import Vector
 from streams.batch import Pass
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Recommendations, Search
-from streams.engine import DEADLINE_EXCEEDED, Event, Folded
+from streams.engine import DEADLINE_EXCEEDED, Folded
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.items.trending import Trending
-from streams.kafka.producer import Record, partition_of
+from streams.kafka.producer import partition_of
 from streams.metrics import Metrics
+from streams.profiles.events import Event
 from streams.profiles.profile import Source
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
@@ -37,7 +38,7 @@ from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
 Shopper = tuple[int, bytes]
-"""Partition and key of a profile."""
+"""Partition and key, of a profile or of a list."""
 
 POLL_S = 0.002
 """Seconds between two checks whether a late batch is folded."""
@@ -254,7 +255,8 @@ class EventPath:
 
     async def _produce(self, processing: Processing) -> None:
         """Send a batch's results. Its messages are acknowledged after the brokers have everything."""
-        began, folded, topic = perf_counter(), processing.folded, self.settings.topics.recommendations
+        began, folded = perf_counter(), processing.folded
+        topic, partitions = self.settings.topics.recommendations, self.settings.topics.partitions
         deliveries = [await self.delivery.refuse(message, refusal) for message, refusal in processing.refused]
         if folded is not None:
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
@@ -265,17 +267,10 @@ class EventPath:
             self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))
             for partition, profiles in by_partition(processing.shoppers, folded.profiles).items():
                 deliveries += await self.profiles.log_many(partition, profiles)
-            for partition, lists in self._by_user(processing.messages, processing.values).items():
+            owners = [(partition_of(message.key, partitions), message.key) for message in processing.messages]
+            for partition, lists in by_partition(owners, processing.values).items():
                 deliveries += await self.delivery.send_all(topic, partition, lists)
         self.checkpoint.finish_when(processing.batch, deliveries, partial(self._delivered, processing, began))
-
-    def _by_user(self, messages: Sequence[Message], values: Sequence[bytes]) -> dict[int, list[Record]]:
-        records: dict[int, list[Record]] = {}
-        for message, value in zip(messages, values, strict=True):
-            records.setdefault(partition_of(message.key, self.settings.topics.partitions), []).append(
-                (message.key, value)
-            )
-        return records
 
     def _delivered(self, processing: Processing, began: float) -> None:
         if processing.answers:
@@ -283,12 +278,12 @@ class EventPath:
             self.metrics.answered(processing.answers, [milliseconds(message) for message in processing.messages])
 
 
-def by_partition(shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
-    """Group keys and profiles by partition."""
-    values: dict[int, list[tuple[bytes, bytes]]] = {}
-    for (partition, key), profile in zip(shoppers, profiles, strict=True):
-        values.setdefault(partition, []).append((key, profile))
-    return values
+def by_partition(shoppers: Sequence[Shopper], values: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
+    """Group keys and values by partition."""
+    records: dict[int, list[tuple[bytes, bytes]]] = {}
+    for (partition, key), value in zip(shoppers, values, strict=True):
+        records.setdefault(partition, []).append((key, value))
+    return records
 
 
 def source_of(message: Message) -> Source:

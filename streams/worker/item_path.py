@@ -31,7 +31,7 @@ TAKEN_AT_ONCE = 16
 """Messages that are encoded before the first of them is published: about a tenth of a second of work."""
 RENEWED_AT_ONCE = 64
 """Items encoded at once if the serving catalogue lacks their vectors."""
-UNHURRIED, REST = 8, 1.0
+BACKGROUND_BATCH, PAUSE_SHARE = 8, 1.0
 """Items encoded at once for a model that does not serve yet, and the pause after them as a share of the time they took.
 The busier the scorer is with events, the longer both take."""
 SPACES = 2
@@ -114,12 +114,12 @@ class ItemPath:
         for partition in sorted(self._owned):
             stale = deque(dict.fromkeys(chain(*(each.live.stale_in(partition) for each in self.slots.all))))
             while stale and partition in self._owned:
-                hurried = self.slots.current.live.lacking > 0
-                number = RENEWED_AT_ONCE if hurried else UNHURRIED
+                urgent = self.slots.current.live.lacking > 0
+                number = RENEWED_AT_ONCE if urgent else BACKGROUND_BATCH
                 some = [stale.popleft() for _ in range(min(number, len(stale)))]
                 started = monotonic()
                 renewed += await self._renew(some, partition)
-                await asyncio.sleep(0.0 if hurried else REST * (monotonic() - started))
+                await asyncio.sleep(0.0 if urgent else PAUSE_SHARE * (monotonic() - started))
         return renewed
 
     async def _renew(self, item_ids: Sequence[str], partition: int) -> int:

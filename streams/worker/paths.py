@@ -55,7 +55,7 @@ class Paths:
             self.cooccurrence.drain(timeout_s),
         )
         drained = await asyncio.gather(*ends)
-        # An event leaves its checkpoint when its list and profile are delivered. `behaviour.publish` sends its
+        # An event leaves its checkpoint when its list and profile are delivered. `transitions.publish` sends its
         # transition and acknowledges it. The drain succeeds without the trends, which are counted about once anyway.
         published = False
         with suppress(TimeoutError):

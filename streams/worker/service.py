@@ -92,7 +92,7 @@ class Worker:
         """Follow the wanted model and encode items of assigned partitions, until cancelled."""
         self.app.run_guarded(self.swap.run())
         if every_s := self.settings.model.watch_seconds:
-            self.app.run_guarded(self.swap.watch(every_s))
+            self.app.run_guarded(self.swap.poll_folder(every_s))
         await self.paths.items.run_renewals()
 
     def _summarise(self, summary: Summary) -> Any:

@@ -33,7 +33,7 @@ SILENT_S = 20.0
 """Seconds without an answer after which the log says so. A broker that restarts is away for a few."""
 
 KEPT = 720
-"""Changes of a log's end that are kept. If the end changes at each look, every five seconds, they cover an hour."""
+"""Changes of a log's end that are kept. If the end changes at each update, every five seconds, they cover an hour."""
 
 
 class LogEnds:
@@ -52,8 +52,8 @@ class LogEnds:
     def age(self, partition: Hashable, position: int, at_s: float) -> float:
         """Return the seconds that the message at offset `position` has been waiting, 0 if there is none.
 
-        The result counts from the look that first saw the message, so it may be one interval too small. It is smaller
-        still for messages that were there before the first look.
+        The result counts from the update that first saw the message, so it may be one interval too small. It is smaller
+        still for messages that were there before the first update.
         """
         # Drop the ends that the log had before it held this message.
         seen = self._seen.get(partition)

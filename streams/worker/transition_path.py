@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from faust.types import Message
 
 from inference.types import SessionItems
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.kafka.producer import Record, partition_of
@@ -23,7 +23,7 @@ from streams.worker.delivery import Delivered, Delivery
 
 PARTITION = 0
 """The only partition of the sessions topic: every worker reads the whole topic."""
-TOGETHER = 32
+MESSAGE_TRANSITIONS = 32
 """Most transitions in one message. Their owner folds them in about a millisecond."""
 
 
@@ -75,7 +75,10 @@ class TransitionPath:
             deliveries: list[Delivered] = []
             records: list[Record]
             for partition, of_partition in transitions.items():
-                parts = (of_partition[start : start + TOGETHER] for start in range(0, len(of_partition), TOGETHER))
+                parts = (
+                    of_partition[start : start + MESSAGE_TRANSITIONS]
+                    for start in range(0, len(of_partition), MESSAGE_TRANSITIONS)
+                )
                 records = [(None, serde.encode_msgpack(part)) for part in parts]
                 deliveries += await self.delivery.send_all(self.settings.topics.item_pairs, partition, records)
             records = list(map(record, changed))

@@ -14,12 +14,12 @@ from inference.bundle import Bundle
 from inference.types import Vector, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import Search
-from streams.engine import Event
 from streams.errors import InvalidEvent
 from streams.factory import engine
 from streams.items.live import LiveCatalogue
 from streams.kafka.topics import PROFILES, changelog_topic
 from streams.profiles import codec
+from streams.profiles.events import Event
 from streams.profiles.profile import Memory, Profile, Source
 from streams.settings import Settings
 from streams.state.rocksdb import OFFSET_KEY

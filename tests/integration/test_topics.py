@@ -13,7 +13,7 @@ async def test_created_topics_pass_the_check(settings: Settings) -> None:
     assert created == topics.Created(topics.declare(settings), ())
     checked = await topics.check(settings)
     assert checked.problems == ()
-    assert checked.unseen is None
+    assert checked.unchecked is None
 
 
 async def test_creating_again_changes_nothing(settings: Settings) -> None:

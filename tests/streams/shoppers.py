@@ -22,12 +22,12 @@ from streams.contracts.messages import (
     Search,
     View,
 )
-from streams.engine import FADED, Event
+from streams.engine import FADED
 from streams.items.live import LiveCatalogue
 from streams.profiles import codec, kernels
-from streams.profiles.arrange import arrange
 from streams.profiles.batch import AnswerBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers
+from streams.profiles.events import Event, pack_events
 from streams.profiles.profile import Profile, ProfileRules, Source
 
 DIM = 16
@@ -99,7 +99,7 @@ class Shelf(LiveCatalogue):
         item, key = self._item_of(item_id), stable_key(item_id)
         if item is None or key in self._served:
             return
-        vector = quantise(unit_vector(item_id, self._dim)).tobytes()
+        vector = quantise(unit_vector(item_id, self.dim)).tobytes()
         self.apply(item_id, ItemVector(item=item, space=self.space, text_hash=1, vector=vector))
 
 
@@ -125,7 +125,7 @@ def fold_batch(
     answers = AnswerBatch.empty(len(events), dim)
     kernels.fold(
         shoppers.arrays,
-        arrange(events, shelf, dim).batch,
+        pack_events(events, shelf, dim).batch,
         rules_record(rules, window=WINDOW, list_size=LIST_SIZE, faded=FADED),
         answers,
         Scratch.empty(dim),

@@ -22,9 +22,10 @@ from streams.contracts.serde import (
     encode_msgpack,
     recommendation_id,
 )
-from streams.engine import Engine, Event, Folded
+from streams.engine import Engine, Folded
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
+from streams.profiles.events import Event
 from streams.profiles.profile import ACTIONS, Source
 from tests.streams.shoppers import DIM, NOW_MS, RULES, Happening, act, at, item_of, moment, search, unit_vector
 
@@ -37,7 +38,7 @@ def engine() -> Engine:
     for item_id in ("a", "b", "c"):
         vector = quantise(unit_vector(item_id)).tobytes()
         live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
-    return Engine(dim=DIM, space="m/1", model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    return Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
 
 
 def event(happening: Happening, shopper: int = 0) -> Event:
@@ -440,7 +441,7 @@ def test_a_model_of_another_space_makes_the_vectors_again(engine: Engine, change
     dim = change(DIM)
     live = LiveCatalogue("m/2", dim)
     live.apply("a", ItemVector(item=item_of("a"), space="m/2", text_hash=1, vector=unit8("a", dim)))
-    other = Engine(dim=dim, space="m/2", model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    other = Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
     folded = other.fold([Event(act("view", "x", NOW_MS + 1), at(1), 0, None)], [stored])
     assert dequantise(folded.queries.vectors[0, SHORT_TERM]) @ unit_vector("a", dim) > 0.999
     assert folded.outcomes == ["ok"]

@@ -16,7 +16,7 @@ from prometheus_client.samples import Sample
 
 from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.histogram import Histogram
-from streams.metrics import END_TO_END, FALLBACKS, FAST, NOTHING, OUTCOMES, Metrics
+from streams.metrics import END_TO_END, FALLBACKS, FAST, NO_SOURCE, OUTCOMES, Metrics
 from streams.settings import load_settings
 
 LABELS = {
@@ -83,7 +83,7 @@ def test_label_sets_that_are_known_beforehand_are_there_at_0() -> None:
     [
         pytest.param(answer("query", "words"), {"query", "words"}, 1, id="ranked"),
         pytest.param(answer("new", fallback="late"), {"new"}, 0, id="not ranked"),
-        pytest.param(answer(), {NOTHING}, 0, id="empty"),
+        pytest.param(answer(), {NO_SOURCE}, 0, id="empty"),
     ],
 )
 def test_a_list_is_counted_for_every_source_of_its_first_item(

@@ -95,10 +95,10 @@ def test_behaviour_is_told_as_event_time_passes_and_before_what_comes_after(sett
     assert keys == [set(), {stable_key(f"i{n}") for n in range(3)}, {stable_key(f"i{n}") for n in range(3, 5)}]
 
 
-def test_more_sessions_than_may_wait_are_told_while_learning(
+def test_sessions_are_published_before_too_many_are_pending(
     settings: Settings, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.replay.WAITING", 10)
+    monkeypatch.setattr("streams.replay.PENDING_SESSIONS", 10)
     told = Told()
     events = [act("view", f"i{n % 2}", NOW_MS + n, user_id=f"u{n // 2}") for n in range(60)]
     replay_of(settings, bundle, told).learn(events)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from inference.types import Item
 from streams.contracts.messages import Interaction, ItemAction, Purchase
 from streams.errors import ConfigurationError
-from streams.replay import milliseconds
+from streams.profiles.profile import occurred_ms
 from training.ranker.gather import session_names
 
 SEARCH = -1
@@ -83,7 +83,7 @@ def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session
     """
     if not interactions:
         raise ConfigurationError("events: required at least one interaction, got none")
-    ordered = sorted(interactions, key=milliseconds)
+    ordered = sorted(interactions, key=occurred_ms)
     numbers = {item.item_id: number for number, item in enumerate(items)}
     if len(numbers) != len(items):
         raise ConfigurationError(f"catalogue: required each item id once, got {len(items) - len(numbers)} repeated ids")
@@ -103,7 +103,7 @@ def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session
         item=np.array(item, dtype=np.int32),
         user=np.array([users.setdefault(each.user_id, len(users)) for each in ordered], dtype=np.int32),
         session=np.array(session, dtype=np.int32),
-        at_ms=np.array([milliseconds(each) for each in ordered], dtype=np.int64),
+        at_ms=np.array([occurred_ms(each) for each in ordered], dtype=np.int64),
         bought=np.array([isinstance(each, Purchase) for each in ordered], dtype=np.bool_),
         first=_firsts(session, item),
     )

@@ -23,7 +23,8 @@ from inference.ranking.features import FEATURES
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Item, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
-from streams.replay import Replay, milliseconds
+from streams.profiles.profile import occurred_ms
+from streams.replay import Replay
 from training.ranker.examples import Examples
 
 SEARCH_HORIZON = 1
@@ -115,7 +116,7 @@ def example_lists(
         if position in arriving:
             # The query of the arrival is taken before the interaction is folded in.
             interaction = interactions[position]
-            arrived[position] = replay.arrive(interaction.user_id, milliseconds(interaction))
+            arrived[position] = replay.arrive(interaction.user_id, occurred_ms(interaction))
 
 
 def graded_lists(
@@ -215,7 +216,7 @@ def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tupl
     last: dict[str, tuple[int, int]] = {}
     sessions: list[tuple[str, str | int]] = []
     for interaction in interactions:
-        at_ms = milliseconds(interaction)
+        at_ms = occurred_ms(interaction)
         before, number = last.get(interaction.user_id, (at_ms, 0))
         number += at_ms - before > gap_ms
         last[interaction.user_id] = (max(at_ms, before), number)

@@ -32,7 +32,7 @@ FETCH_PAUSE_S, LONGEST_FETCH_PAUSE_S = 0.003, 0.020
 """Shortest and longest pause between a fetch with messages and the next fetch, in seconds.
 
 A fetch costs several times as much as an event. Without a pause each message is fetched alone. The next fetch would
-also leave out the message's partition, because the client asks only for partitions whose messages were taken.
+also leave out the message's partition, because the client requests only partitions whose messages were taken.
 """
 PAUSE_A_MESSAGE_S = 0.002
 """Pause for each message of the last fetch, within these limits, in seconds. Under load the messages of several
@@ -113,13 +113,13 @@ def patch_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
     finished one. It then sleeps for 200 ms while messages wait in the brokers. The second wake-up, which comes after
     the callback, prevents this.
     """
-    ask = fetcher._proc_fetch_request
+    fetch = fetcher._proc_fetch_request
 
     def wake() -> None:
         fetcher._notify(fetcher._wait_consume_future)
 
-    async def ask_and_pause(*arguments: Any) -> Any:
-        has_messages = await ask(*arguments)
+    async def fetch_and_pause(*arguments: Any) -> Any:
+        has_messages = await fetch(*arguments)
         if has_messages:
             # The fetcher wakes waiting readers only when this coroutine returns. Wake them before the pause instead.
             for waiter in fetcher._fetch_waiters:
@@ -131,7 +131,7 @@ def patch_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
         asyncio.get_running_loop().call_soon(wake)
         return has_messages
 
-    fetcher._proc_fetch_request = ask_and_pause
+    fetcher._proc_fetch_request = fetch_and_pause
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped

@@ -17,7 +17,7 @@ from streams.worker.health import Health
 log = logging.getLogger(__name__)
 
 
-def _nothing(*_arguments: Any, **_options: Any) -> None:
+def _ignore(*_arguments: Any, **_options: Any) -> None:
     return None
 
 
@@ -56,12 +56,12 @@ class WorkerMonitor(Monitor):  # type: ignore[misc]  # Faust is untyped
         if self._health.is_ready:
             log.info("ready")
 
-    on_rebalance_return = _nothing
-    on_message_in = _nothing
-    on_stream_event_in = _nothing
-    on_stream_event_out = _nothing
-    on_message_out = _nothing
-    on_send_initiated = _nothing
-    on_send_completed = _nothing
-    on_tp_commit = _nothing
-    track_tp_end_offset = _nothing
+    on_rebalance_return = _ignore
+    on_message_in = _ignore
+    on_stream_event_in = _ignore
+    on_stream_event_out = _ignore
+    on_message_out = _ignore
+    on_send_initiated = _ignore
+    on_send_completed = _ignore
+    on_tp_commit = _ignore
+    track_tp_end_offset = _ignore

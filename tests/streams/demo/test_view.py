@@ -16,9 +16,9 @@ from streams.contracts.messages import (
     Trigger,
     View,
 )
-from streams.demo.summary import plain_line, summary
-from streams.demo.tally import Tally, kind_of
-from streams.demo.view import SOURCE_LETTERS, SOURCE_WORDS, Screen, legend
+from streams.demo.output import plain_line, summary
+from streams.demo.statistics import Statistics, kind_of
+from streams.demo.view import SOURCE_LETTERS, SOURCE_NAMES, Screen, legend
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"
@@ -46,16 +46,16 @@ def answer(event_id: str, user_id: str = "7", fallback: str | None = None) -> Re
 
 
 @pytest.fixture
-def tally() -> Tally:
-    tally = Tally(total=1200, shopper="7", titles=TITLES)
-    tally.send(Search(event_id="e0", user_id="7", occurred_at=AT, query="lemons"), 0.0)
-    tally.send(View(event_id="e1", user_id="7", occurred_at=AT, item_id="1"), 0.1)
-    tally.send(View(event_id="e2", user_id="8", occurred_at=AT, item_id="2"), 0.2)
-    tally.send(Purchase(event_id="e3", user_id="7", occurred_at=AT, item_id="3"), 0.3)
-    tally.receive(answer("e0"), 0.01)
-    tally.receive(answer("e1"), 0.12)
-    tally.receive(answer("e2", "8", fallback="deadline_exceeded"), 0.3)
-    return tally
+def stats() -> Statistics:
+    stats = Statistics(total=1200, shopper="7", titles=TITLES)
+    stats.send(Search(event_id="e0", user_id="7", occurred_at=AT, query="lemons"), 0.0)
+    stats.send(View(event_id="e1", user_id="7", occurred_at=AT, item_id="1"), 0.1)
+    stats.send(View(event_id="e2", user_id="8", occurred_at=AT, item_id="2"), 0.2)
+    stats.send(Purchase(event_id="e3", user_id="7", occurred_at=AT, item_id="3"), 0.3)
+    stats.receive(answer("e0"), 0.01)
+    stats.receive(answer("e1"), 0.12)
+    stats.receive(answer("e2", "8", fallback="deadline_exceeded"), 0.3)
+    return stats
 
 
 def drawn(renderable: object, width: int, height: int) -> list[str]:
@@ -66,15 +66,15 @@ def drawn(renderable: object, width: int, height: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30)])
-def test_the_screen_fits_the_terminal(tally: Tally, width: int, height: int) -> None:
-    lines = drawn(Screen(tally, "Intentstream", 1.0), width, height)
+def test_the_screen_fits_the_terminal(stats: Statistics, width: int, height: int) -> None:
+    lines = drawn(Screen(stats, "Intentstream", 1.0), width, height)
     assert len(lines) <= height
     assert {len(line) for line in lines} == {width}
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30)])
-def test_the_screen_shows_the_figures_and_the_shopper(tally: Tally, width: int, height: int) -> None:
-    text = "\n".join(drawn(Screen(tally, "Intentstream", 1.0), width, height))
+def test_the_screen_shows_the_figures_and_the_shopper(stats: Statistics, width: int, height: int) -> None:
+    text = "\n".join(drawn(Screen(stats, "Intentstream", 1.0), width, height))
     for part in ("Mon 02 Jan 2017", "3 of 1,200", "p50 20.0 ms", "fallbacks 1", "refused 0", "in flight 1"):
         assert part in text
     for part in ("Actions of shopper 7", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
@@ -85,17 +85,17 @@ def test_the_screen_shows_the_figures_and_the_shopper(tally: Tally, width: int, 
 
 
 def test_every_source_has_a_letter_of_its_own_that_the_legend_tells() -> None:
-    assert list(SOURCE_WORDS) == list(NAMES)
+    assert list(SOURCE_NAMES) == list(NAMES)
     assert len(set(SOURCE_LETTERS.values())) == len(NAMES)
     assert SOURCE_LETTERS["trending_category"] == "A"
     (line,) = drawn(legend(), 80, 24)
-    assert line.split() == list(SOURCE_WORDS.values())
+    assert line.split() == list(SOURCE_NAMES.values())
 
 
-def test_a_list_that_the_model_did_not_rank_says_so_and_shows_no_probability(tally: Tally) -> None:
-    tally.send(View(event_id="e4", user_id="7", occurred_at=AT, item_id="1"), 0.4)
-    tally.receive(answer("e4", fallback="deadline_exceeded"), 0.7)
-    text = "\n".join(drawn(Screen(tally, "Intentstream", 1.0), 80, 24))
+def test_a_list_that_the_model_did_not_rank_says_so_and_shows_no_probability(stats: Statistics) -> None:
+    stats.send(View(event_id="e4", user_id="7", occurred_at=AT, item_id="1"), 0.4)
+    stats.receive(answer("e4", fallback="deadline_exceeded"), 0.7)
+    text = "\n".join(drawn(Screen(stats, "Intentstream", 1.0), 80, 24))
     assert "not ranked by the model: deadline exceeded" in text
     assert "100.0%" not in text
     assert "SLQGNT" in text
@@ -118,37 +118,37 @@ def test_reasons_are_told_by_their_kind(reason: str, kind: str) -> None:
 
 
 def test_a_screen_without_any_answer_says_so() -> None:
-    text = "\n".join(drawn(Screen(Tally(total=10, shopper="7", titles={}), "Intentstream", 0.0), 80, 24))
+    text = "\n".join(drawn(Screen(Statistics(total=10, shopper="7", titles={}), "Intentstream", 0.0), 80, 24))
     assert "waiting for the first lists" in text
     assert "The shopper has not done anything yet." in text
 
 
-def test_percentiles_are_of_the_timed_lists(tally: Tally) -> None:
-    times = tally.percentiles()
+def test_percentiles_are_of_the_timed_lists(stats: Statistics) -> None:
+    times = stats.percentiles()
     assert times is not None
     assert times.p50 == pytest.approx(20)
     assert times.p99 == pytest.approx(98.4)
 
 
-def test_repeats_and_strangers_count_for_nothing(tally: Tally) -> None:
-    tally.receive(answer("e1"), 0.9)
-    tally.receive(answer("unknown"), 0.9)
-    assert (tally.answered, tally.unanswered, tally.fallbacks) == (3, 1, 1)
-    assert (tally.items, tally.sources["new"], tally.reasons["because you …"]) == (40, 40, 40)
+def test_repeats_and_answers_to_others_count_for_nothing(stats: Statistics) -> None:
+    stats.receive(answer("e1"), 0.9)
+    stats.receive(answer("unknown"), 0.9)
+    assert (stats.answered, stats.unanswered, stats.fallbacks) == (3, 1, 1)
+    assert (stats.items, stats.sources["new"], stats.reasons["because you …"]) == (40, 40, 40)
 
 
 def test_rates_are_of_the_last_seconds() -> None:
-    tally = Tally(total=10, shopper="7", titles=TITLES)
-    assert tally.rates(0.0) == (0.0, 0.0)
+    stats = Statistics(total=10, shopper="7", titles=TITLES)
+    assert stats.rates(0.0) == (0.0, 0.0)
     for n in range(40):
-        tally.send(View(event_id=str(n), user_id="8", occurred_at=AT, item_id="1"), n / 10)
-    assert tally.rates(2.0) == (20.0, 0.0)
-    tally.rates(4.0)
-    assert tally.rates(5.0) == (0.0, 0.0)
+        stats.send(View(event_id=str(n), user_id="8", occurred_at=AT, item_id="1"), n / 10)
+    assert stats.rates(2.0) == (20.0, 0.0)
+    stats.rates(4.0)
+    assert stats.rates(5.0) == (0.0, 0.0)
 
 
-def test_the_summary_says_what_happened(tally: Tally) -> None:
-    text = "\n".join(drawn(summary(tally, 8.25), 80, 24))
+def test_the_summary_says_what_happened(stats: Statistics) -> None:
+    text = "\n".join(drawn(summary(stats, 8.25), 80, 24))
     assert "4 sent, 3 answered, 1 unanswered" in text
     assert "8.2 s after the start" in text
     assert "Shopper 7, last: viewed Lemons" in text
@@ -157,6 +157,6 @@ def test_the_summary_says_what_happened(tally: Tally) -> None:
     assert max(map(len, text.split("\n"))) <= 80
 
 
-def test_a_plain_line_holds_the_figures(tally: Tally) -> None:
-    assert "3 of 1,200 answered" in plain_line(tally, 1.0)
-    assert "fallbacks 1" in plain_line(tally, 2.0)
+def test_a_plain_line_holds_the_figures(stats: Statistics) -> None:
+    assert "3 of 1,200 answered" in plain_line(stats, 1.0)
+    assert "fallbacks 1" in plain_line(stats, 2.0)

@@ -120,7 +120,7 @@ def _habits(habits: Memory, interaction: Interaction, at_ms: int, rules: Profile
     if not isinstance(interaction, Purchase):
         return habits
     key, half_life_ms = id_key(interaction.item_id), rules.habit_half_life_ms
-    return buy(habits, key, at_ms, half_life_ms=half_life_ms, occasion_ms=rules.session_gap_ms)
+    return count_purchase(habits, key, at_ms, half_life_ms=half_life_ms, occasion_ms=rules.session_gap_ms)
 
 
 def _prices(
@@ -182,7 +182,7 @@ def _add_weight(affinities: Memory, key: int, weight: float) -> Memory:
     return ordered
 
 
-def buy(habits: Memory, key: int, at_ms: int, *, half_life_ms: float, occasion_ms: int) -> Memory:
+def count_purchase(habits: Memory, key: int, at_ms: int, *, half_life_ms: float, occasion_ms: int) -> Memory:
     """Count a purchase of the item with this stable key; heaviest habits first, ties by key.
 
     Purchases less than `occasion_ms` apart are one: a basket may name an item on several lines. The usual interval is
@@ -231,20 +231,20 @@ def known(habits: Memory, now_ms: int, half_life_ms: float) -> Habits:
 
 def pay(moments: PriceMoments, price: float | None, fading: float, weight: float) -> PriceMoments:
     """Let the moments fade, then count a price with its weight."""
-    mass, first, second = (moment * fading for moment in moments)
+    total, first, second = (moment * fading for moment in moments)
     if price is None:
-        return PriceMoments(mass, first, second)
+        return PriceMoments(total, first, second)
     logarithm = log1p(price)
-    return PriceMoments(mass + weight, first + weight * logarithm, second + weight * logarithm * logarithm)
+    return PriceMoments(total + weight, first + weight * logarithm, second + weight * logarithm * logarithm)
 
 
 def price_habit(moments: PriceMoments) -> PriceHabit | None:
     """Return mean and standard deviation of log(1 + price); None where nothing is known."""
-    mass, first, second = moments
-    if not mass > 0:
+    weight, first, second = moments
+    if not weight > 0:
         return None
-    mean = first / mass
-    return PriceHabit(mean, sqrt(max(second / mass - mean * mean, 0.0)))
+    mean = first / weight
+    return PriceHabit(mean, sqrt(max(second / weight - mean * mean, 0.0)))
 
 
 def normalise(vector: Vector) -> Vector | None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from inference.types import NO_HABITS, Habits, Item, PriceHabit, stable_key
 from streams.profiles import kernels
-from streams.profiles.arrange import arrival
 from streams.profiles.batch import ARRIVAL, PURCHASE, AnswerBatch, EventBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, encode
+from streams.profiles.events import pack_arrival
 from streams.profiles.layout import HABITS
 from streams.profiles.profile import HABIT, Memory, PriceMoments, empty
 from tests.streams.profiles.reference import price_habit
@@ -26,12 +26,12 @@ pytestmark = pytest.mark.kernel
 DAY = 86_400_000
 GAP = RULES.session_gap_ms
 EACH = rules_record(RULES, window=1, list_size=1, faded=0.0)
-NOTHING = np.empty(0, dtype=HABIT)
+ZERO = np.empty(0, dtype=HABIT)
 Purchase = tuple[int, int]
 """An item's key and the time of its purchase."""
 
 
-def bought(*purchases: Purchase, before: Memory = NOTHING) -> Memory:
+def bought(*purchases: Purchase, before: Memory = ZERO) -> Memory:
     """Return the habits after purchases."""
     return folded(before, purchases)[0]
 
@@ -48,7 +48,7 @@ def folded(habits: Memory, purchases: Sequence[Purchase], action: int = PURCHASE
     arrays = shoppers.arrays
     arrays.records["habits_length"] = len(habits)
     arrays.habits[0, : len(habits)] = habits.view(arrays.habits.dtype)
-    events = np.repeat(arrival(0, DIM).batch.events, len(purchases))
+    events = np.repeat(pack_arrival(0, DIM).batch.events, len(purchases))
     events["action"], events["offset"] = action, np.arange(len(purchases))
     events["item"] = [key for key, _ in purchases]
     events["occurred_ms"] = events["timestamp_ms"] = [at_ms for _, at_ms in purchases]
@@ -70,7 +70,7 @@ def weights(habits: Habits) -> dict[int, float]:
 
 
 def test_nothing_bought_is_no_habit() -> None:
-    assert len(known(NOTHING, NOW_MS).keys) == len(NO_HABITS.keys) == 0
+    assert len(known(ZERO, NOW_MS).keys) == len(NO_HABITS.keys) == 0
 
 
 def test_a_first_purchase_has_no_rhythm_and_the_second_tells_it() -> None:

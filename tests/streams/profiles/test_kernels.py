@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction, Search
-from streams.engine import FADED, Event
+from streams.engine import FADED
 from streams.errors import ProfileCodecError
 from streams.profiles import codec, kernels
-from streams.profiles.arrange import arrange
-from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record
-from streams.profiles.codec import Shoppers, texts_of
+from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.codec import Shoppers
+from streams.profiles.events import Event, pack_events
 from streams.profiles.float16 import from_half, to_half
 from streams.profiles.profile import Profile, Source
 from tests.streams.profiles import reference
@@ -235,7 +235,7 @@ def fold_events(events: Sequence[Event], shoppers: int, shelf: Shelf) -> list[by
     profiles_of = Shoppers([None] * shoppers, DIM, SPACE)
     answers = AnswerBatch.empty(len(events), DIM)
     rules = rules_record(RULES, window=WINDOW, list_size=LIST_SIZE, faded=FADED)
-    kernels.fold(profiles_of.arrays, arrange(events, shelf, DIM).batch, rules, answers, Scratch.empty(DIM))
+    kernels.fold(profiles_of.arrays, pack_events(events, shelf, DIM).batch, rules, answers, Scratch.empty(DIM))
     return profiles_of.stored()
 
 

@@ -107,8 +107,6 @@ class Maker:
             bundle=bundle,
             live=live,
             engine=Engine(
-                dim=bundle.dim,
-                space=bundle.vector_space,
                 model=ModelRef(name=bundle.name, version=bundle.version),
                 catalogue=live,
                 rules=RULES,

@@ -18,7 +18,7 @@ from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.types import Item, stable_key
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemVector, Recommendations
 from streams.items.trending import Trending

@@ -50,17 +50,17 @@ class Stage:
     maker: Maker
     renewals: list[None] = field(default_factory=list)
     popularity: Popularity = field(default_factory=Popularity)
-    follows_folder: bool = False
+    serves_newest: bool = False
 
     def __post_init__(self) -> None:
         self.swap = ModelSwap(
             slots=self.slots,
             models=cast("BundleStore", self.shelf),
-            servable=self.maker.make,
-            renew=lambda: self.renewals.append(None),
+            make_servable=self.maker.make,
+            request_vectors=lambda: self.renewals.append(None),
             popularity=lambda: self.popularity,
             metrics=self.metrics,
-            follows_folder=self.follows_folder,
+            serves_newest=self.serves_newest,
         )
 
     async def apply(self, item_id: str, *models: SmallModel) -> None:
@@ -232,19 +232,19 @@ async def test_a_ranker_in_the_same_space_takes_the_catalogue_as_it_is(stage: St
     assert [i.score + RANKER.shift for i in one.items] == pytest.approx([i.score for i in other.items], abs=1e-5)
 
 
-async def test_a_bundle_that_is_refused_changes_nothing_is_told_and_not_tried_again(
+async def test_a_refused_bundle_changes_nothing_is_logged_and_not_tried_again(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing, before = ModelPin(name="m", version="99"), stage.slots.current
     stage.swap.pin(missing)
     await stage.outcome("refused")
     assert stage.slots.current is before
-    assert "model m 99 is refused, m 1 goes on: scripted: not there" in caplog.text
-    await stage.swap.look()
+    assert "model m 99 is refused, m 1 keeps serving: scripted: not there" in caplog.text
+    await stage.swap.scan_folder()
     assert stage.swap.wanted() is None
-    # Its folder has changed, or it is wished for again: it may be whole by now.
+    # Its folder has changed, or it is pinned again: it may be complete by now.
     stage.shelf.marks[missing] = 1
-    await stage.swap.look()
+    await stage.swap.scan_folder()
     await stage.outcome("refused", 2)
     stage.swap.pin(missing)
     await stage.outcome("refused", 3)
@@ -260,7 +260,7 @@ async def test_a_model_that_cannot_rank_the_catalogue_is_refused_in_its_warm_up(
 
 
 @pytest.mark.parametrize("phase", [Phase.LOADING, Phase.ENCODING])
-async def test_a_newer_wish_calls_off_what_is_under_way(stage: Stage, phase: Phase) -> None:
+async def test_another_wanted_model_cancels_the_change_under_way(stage: Stage, phase: Phase) -> None:
     if phase is Phase.LOADING:
         stage.shelf.gate.clear()
     stage.swap.pin(pin_of(NEW))
@@ -302,16 +302,16 @@ async def test_what_trends_and_the_labels_are_there_when_a_model_takes_over(stag
 
 async def test_a_pin_goes_before_the_folder_and_without_it_the_folder_before_the_settings(stage: Stage) -> None:
     swap, shelf = stage.swap, stage.shelf
-    swap.follows_folder = True
+    swap.serves_newest = True
     shelf.newest_one = pin_of(RANKER)
     swap.pin(pin_of(OLD))
-    await swap.look()
+    await swap.scan_folder()
     assert swap.wanted() is None
     swap.pin(None)
     await until(lambda: stage.slots.current.model == pin_of(RANKER), "the newest serves", 10)
     await stage.is_in(Phase.SERVING)
     shelf.newest_one = None
-    await swap.look()
+    await swap.scan_folder()
     await until(lambda: stage.slots.current.model == pin_of(OLD), "what the settings name serves", 10)
 
 

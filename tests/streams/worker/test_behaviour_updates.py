@@ -37,11 +37,10 @@ class Bench:
         self.catalogues = [Catalogue(DIM), Catalogue(DIM)]
         servables = [SimpleNamespace(scoring=SimpleNamespace(recommender=SimpleNamespace(catalogue=each)))
                      for each in self.catalogues]  # fmt: skip
+        self.slots = cast("ServableSlots", SimpleNamespace(all=servables))
         self.behaviour = Behaviour()
         self.updates = BehaviourUpdates(
             behaviour=cast("Behaviour", self),
-            seen=set(),
-            slots=cast("ServableSlots", SimpleNamespace(all=servables)),
             thread=thread,
             metrics=self.metrics,
         )
@@ -72,12 +71,15 @@ async def test_records_are_learned_in_the_scorers_thread_and_every_catalogue_is_
     for number in range(3 * LEARNED_AT_ONCE):
         bench.apply("item-neighbours", neighbours(f"other-{number}"))
     bench.apply("sessions", serde.encode_msgpack(SessionItems(key=5, at_ms=1, items=(stable_key("i0"), 7))))
-    await bench.updates.flush()
+    await bench.updates.flush(bench.slots)
     assert len(bench.behaviour.transitions) == 3 * LEARNED_AT_ONCE
     assert len(bench.behaviour.sessions) == 1
     assert {name.rpartition("_")[0] for name in bench.threads} == {"scorer"}
-    assert stable_key("i0") in bench.updates.seen
-    for catalogue in bench.catalogues:
+    later = Catalogue(DIM)
+    bench.updates.mark_all_seen(later)
+    for item_id in ("i0", "i1"):
+        later.upsert(item_of(item_id), quantise(unit_vector(item_id)))
+    for catalogue in (*bench.catalogues, later):
         seen = {key: bool(catalogue.columns.seen[catalogue.row(stable_key(key))]) for key in ("i0", "i1")}
         assert seen == {"i0": True, "i1": False}
     counted = bench.metrics.registry.get_sample_value
@@ -89,8 +91,8 @@ async def test_what_is_no_record_is_refused_and_the_rest_is_learned(bench: Bench
     with pytest.raises(InvalidEvent):
         bench.apply("sessions", b"\xc1")
     bench.apply("item-neighbours", neighbours("i0"))
-    await bench.updates.flush()
-    await bench.updates.flush()
+    await bench.updates.flush(bench.slots)
+    await bench.updates.flush(bench.slots)
     assert len(bench.behaviour.transitions) == 1
 
 

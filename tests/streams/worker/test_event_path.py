@@ -25,13 +25,14 @@ from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SHORT_TERM, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Vector, stable_key
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, ModelRef, Recommendations, Search
-from streams.engine import Engine, Event
+from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
+from streams.profiles.events import Event
 from streams.profiles.profile import Source
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
@@ -161,9 +162,7 @@ class Bench:
 
 
 def engine(live: LiveCatalogue) -> Engine:
-    return Engine(
-        dim=DIM, space="m/1", model=ModelRef(name="m", version="1"), catalogue=live, rules=RULES, list_size=29
-    )
+    return Engine(model=ModelRef(name="m", version="1"), catalogue=live, rules=RULES, list_size=29)
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from inference.types import SessionItems
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.settings import load_settings
 from streams.worker.delivery import Delivery
-from streams.worker.transition_path import TOGETHER, TransitionPath
+from streams.worker.transition_path import MESSAGE_TRANSITIONS, TransitionPath
 from tests.streams.brokers import ScriptedProducer
 
 
@@ -91,17 +91,17 @@ def published(bench: Bench) -> list[tuple[int, list[tuple[str, int]]]]:
 
 async def test_transitions_to_the_items_of_a_partition_go_together_and_in_their_order() -> None:
     bench = Bench()
-    for offset in range(2 * TOGETHER):
+    for offset in range(2 * MESSAGE_TRANSITIONS):
         bench.path.observe([transition(f"i{offset % 3}", offset)], [session(7, 1, 2)])
     bench.producer.prompt = True
     await bench.path.publish()
     messages = published(bench)
-    assert max(len(transitions) for _, transitions in messages) == TOGETHER
+    assert max(len(transitions) for _, transitions in messages) == MESSAGE_TRANSITIONS
     for item in ("i0", "i1", "i2"):
         partitions = {partition for partition, transitions in messages if item in dict(transitions)}
         assert partitions == {DefaultPartitioner()(item.encode(), [0, 1], [0, 1])}
         offsets = [offset for _, transitions in messages for name, offset in transitions if name == item]
-        assert offsets == list(range(int(item[1]), 2 * TOGETHER, 3))
+        assert offsets == list(range(int(item[1]), 2 * MESSAGE_TRANSITIONS, 3))
 
 
 async def test_transitions_are_published_before_their_events_are_acknowledged() -> None:

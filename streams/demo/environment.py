@@ -35,7 +35,7 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
     return plain.replace(**given)
 
 
-def how_to_reach(settings: Settings, home: Path) -> str:
+def addresses(settings: Settings, home: Path) -> str:
     """Return the text that lists the addresses of a demo that keeps running."""
     lines = (
         "",
@@ -57,10 +57,10 @@ def temporary_home() -> tempfile.TemporaryDirectory[str]:
 @contextmanager
 def signals_as_exit() -> Iterator[None]:
     """Handle SIGTERM and SIGHUP like Ctrl-C, so that no process outlives the demo."""
-    came: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
         # asyncio turns SIGINT into an orderly end. An exception from here would interrupt a task at any line.
         signal.raise_signal(signal.SIGINT)
 
@@ -68,8 +68,8 @@ def signals_as_exit() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if came:
-            raise SystemExit(128 + came[0]) from None
+        if received:
+            raise SystemExit(128 + received[0]) from None
         raise
     finally:
         for number, handler in before.items():

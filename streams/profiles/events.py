@@ -1,35 +1,48 @@
-"""Events as arrays for kernels."""
+"""Events to fold, and the same events as arrays for kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log1p, nan
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from inference.encoding.text import shortened
 from inference.types import Vector
-from streams.contracts.messages import Search
+from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
-from streams.profiles.profile import ACTIONS, bounded_ms, id_key, occurred_ms, session_key
-
-if TYPE_CHECKING:
-    from streams.engine import Event
+from streams.profiles.profile import ACTIONS, Source, bounded_ms, id_key, occurred_ms, session_key
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
 _NO_VECTOR = -1
 
 
-class Arranged(NamedTuple):
+class Event(NamedTuple):
+    """Interaction to fold.
+
+    Attributes:
+        interaction: the interaction.
+        source: its place in Kafka.
+        shopper: place of the shopper's profile among the profiles of the batch.
+        vector: unit vector (dim,) of a search's query, None if there is none.
+    """
+
+    interaction: Interaction
+    source: Source
+    shopper: int
+    vector: Vector | None
+
+
+class PackedEvents(NamedTuple):
     """Events as arrays, and the text of each event that is a search, else None."""
 
     batch: EventBatch
     texts: list[str | None]
 
 
-def arrange(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> Arranged:
+def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> PackedEvents:
     """Return events as arrays, with the items, labels and vectors of the catalogue."""
     packed = bytearray(EVENT.itemsize * len(events))
     item_vectors: list[bytes] = []
@@ -58,15 +71,17 @@ def arrange(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> Arra
             id_key(topic), item, category, brand, log_price,
             session_key(interaction.session_id), shopper, partition, row, action, len(text), text,
         )  # fmt: skip
-    return Arranged(EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts)
+    return PackedEvents(
+        EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts
+    )
 
 
-def arrival(at_ms: int, dim: int) -> Arranged:
+def pack_arrival(at_ms: int, dim: int) -> PackedEvents:
     """Return the arrival of a shopper without an action, as the only event of a batch."""
     event = np.zeros(1, dtype=EVENT)
     event["action"], event["vector"], event["log_price"] = ARRIVAL, _NO_VECTOR, nan
     event["occurred_ms"] = event["timestamp_ms"] = bounded_ms(at_ms)
-    return Arranged(EventBatch(event, *_vectors([], [], dim)), [None])
+    return PackedEvents(EventBatch(event, *_vectors([], [], dim)), [None])
 
 
 def _vectors(

@@ -40,7 +40,7 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class Action:
     """An action of the shown shopper: its time, its type, and the item's title or the text of the search."""
 
     at: datetime
@@ -52,12 +52,12 @@ class Act:
 class Answer:
     """An action of the shown shopper, and the list that answers it."""
 
-    act: Act
+    action: Action
     message: Recommendations
 
 
 @dataclass(slots=True, kw_only=True)
-class Tally:
+class Statistics:
     """The figures of one replay. `titles` are the items' titles by id. Times are seconds of one monotonic clock.
 
     `items` counts the items of the lists that the model ranked. `sources` and `reasons` count them by source and by
@@ -75,10 +75,10 @@ class Tally:
     sources: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     day: datetime | None = None
-    acts: deque[Act] = field(default_factory=lambda: deque(maxlen=ACTIONS_KEPT))
+    actions: deque[Action] = field(default_factory=lambda: deque(maxlen=ACTIONS_KEPT))
     shown: Answer | None = None
     _waiting: dict[str, float] = field(default_factory=dict)
-    _unanswered_acts: dict[str, Act] = field(default_factory=dict)
+    _unanswered_actions: dict[str, Action] = field(default_factory=dict)
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_KEPT))
     _recent: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -94,8 +94,8 @@ class Tally:
         self.day = event.occurred_at
         if event.user_id == self.shopper:
             what = f"“{event.query}”" if isinstance(event, Search) else self.titles[event.item_id]
-            act = self._unanswered_acts[event.event_id] = Act(event.occurred_at, event.type, what)
-            self.acts.append(act)
+            action = self._unanswered_actions[event.event_id] = Action(event.occurred_at, event.type, what)
+            self.actions.append(action)
 
     def receive(self, message: Recommendations, now: float, *, warm: bool = True) -> None:
         """Count a list that arrives, except a repeat or an answer to another client. `warm` False omits its latency."""
@@ -106,8 +106,8 @@ class Tally:
         self._count_items(message)
         if warm:
             self._latencies.append(now - sent)
-        if act := self._unanswered_acts.pop(message.trigger.event_id, None):
-            self.shown = Answer(act, message)
+        if action := self._unanswered_actions.pop(message.trigger.event_id, None):
+            self.shown = Answer(action, message)
 
     def _count_items(self, message: Recommendations) -> None:
         if message.fallback is not None:

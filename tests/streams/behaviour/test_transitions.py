@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inference.types import SessionItems
-from streams.behaviour.sessions import RecentSessions
+from streams.behaviour.transitions import RecentSessions
 
 
 def session(key: int, *items: int, at_ms: int = 0) -> SessionItems:
