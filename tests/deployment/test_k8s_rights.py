@@ -17,12 +17,12 @@ from confluent_kafka.admin import (
 )
 
 from streams.settings import Settings, load_settings
-from tests.conftest import BUNDLE, started
+from tests.conftest import BUNDLE, running_broker
 from tests.deployment.kustomize import built
 from tests.integration import behaviour
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
-from tests.integration.goods import catalogue, stroll
-from tests.integration.shop import Shop
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess
 
 pytestmark = pytest.mark.kafka
@@ -52,7 +52,7 @@ class GuardedBroker(KafkaBroker):
 @pytest.fixture
 def guarded() -> Iterator[GuardedBroker]:
     node = GuardedBroker()
-    for _ in started(node):
+    for _ in running_broker(node):
         yield node
 
 
@@ -105,25 +105,25 @@ def logged_in(node: GuardedBroker) -> Settings:
 
 async def test_a_worker_needs_the_rights_of_its_user_and_no_others(guarded: GuardedBroker, tmp_path: Path) -> None:
     grant(guarded.bootstrap_servers, granted())
-    events = stroll("shopper", 12)
+    events = random_events("shopper", 12)
     worker = WorkerProcess(logged_in(guarded), tmp_path)
     try:
-        async with Shop.opened(administrator(guarded)) as shop:
+        async with ShopClient.connected(administrator(guarded)) as shop:
             worker.start()
-            await worker.ready()
-            await shop.stock(catalogue())
-            await worker.knows(len(catalogue()))
+            await worker.wait_until_ready()
+            await shop.publish_items(catalogue())
+            await worker.wait_for_items(len(catalogue()))
             for event in events:
-                await shop.answer(event)
+                await shop.publish_and_wait(event)
             await shop.publish(shop.settings.topics.clicks, b"shopper", b"no event")
-            await shop.refused(1)
-            await behaviour.settled(shop.settings)
+            await shop.wait_for_dead_letters(1)
+            await behaviour.wait_until_counted(shop.settings)
             assert await worker.stop() == 0
             # Without its disk it reads the changelogs.
-            worker.wipe()
+            worker.delete_data()
             worker.start()
-            await worker.ready()
-            await shop.answer(stroll("other", 1)[0])
+            await worker.wait_until_ready()
+            await shop.publish_and_wait(random_events("other", 1)[0])
             assert await worker.stop() == 0
     finally:
         worker.close()

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from streams.kafka import topics
-from tests.integration.workers import serving, until, worker
+from tests.integration.workers import until, worker, worker_settings
 from tests.monitoring.alertmanager import at_once, configuration
 from tests.monitoring.rules import PROMETHEUS, RULES, alerts
 from tests.monitoring.scraping import Prometheus
@@ -62,7 +62,7 @@ async def told(receiver: Receiver, path: str, name: str, status: str = "firing")
 async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     await topics.create(settings)
     async with worker(settings, tmp_path / "worker") as running_worker, chain(tmp_path) as (prometheus, receiver):
         prometheus.scrape(running_worker.metrics_port)
@@ -79,6 +79,6 @@ async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
         }
 
         running_worker.start()
-        await running_worker.ready()
+        await running_worker.wait_until_ready()
         prometheus.scrape(running_worker.metrics_port)
         await told(receiver, "/page", ABSENT, "resolved")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.crowd import Crowd
-from tests.integration.goods import catalogue
-from tests.integration.shop import Shop
-from tests.integration.workers import WorkerProcess, serving, until, worker
+from tests.integration.catalogue_items import catalogue
+from tests.integration.load import LoadGenerator
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import WorkerProcess, until, worker, worker_settings
 from tests.monitoring.boards import BOARDS, Query, marks, queries
 from tests.monitoring.scraping import JOB, Prometheus, Series, scraping
 
@@ -52,23 +52,23 @@ async def test_every_panel_answers(kafka: str, request: pytest.FixtureRequest, t
 @asynccontextmanager
 async def _watched(kafka: str, name: str, home: Path) -> AsyncIterator[Prometheus]:
     """Run a shop with two workers under load: one was started again, one joins while Prometheus watches."""
-    settings = serving(kafka, name)
+    settings = worker_settings(kafka, name)
     joining = WorkerProcess(settings, home / "joining")
-    async with Shop.opened(settings) as shop, worker(settings, home / "first") as first:
-        await shop.stock(catalogue())
-        await first.knows(len(catalogue()))
-        async with Crowd.acting(shop, pause_seconds=0.02), scraping(home) as prometheus:
-            await until(lambda: len(shop.answers) > 100, "the worker is under load")
+    async with ShopClient.connected(settings) as shop, worker(settings, home / "first") as first:
+        await shop.publish_items(catalogue())
+        await first.wait_for_items(len(catalogue()))
+        async with LoadGenerator.running(shop, pause_seconds=0.02), scraping(home) as prometheus:
+            await until(lambda: len(shop.lists) > 100, "the worker is under load")
             # Read again from disk: until then, all state is in memtables and no block is read.
             await first.stop()
             first.start()
-            await first.ready()
+            await first.wait_until_ready()
             prometheus.scrape(first.metrics_port)
             await prometheus.sees(1)
             try:
                 joining.start()
                 prometheus.scrape(first.metrics_port, joining.metrics_port)
-                await joining.ready()
+                await joining.wait_until_ready()
                 await prometheus.sees(WORKERS)
                 yield prometheus
             finally:

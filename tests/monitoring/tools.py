@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from streams.errors import StreamsError
-from tests.lacking import lacking
+from tests.requirements import fail_or_skip
 
 CACHE = Path(__file__).parents[2] / "build" / "tools"
 PACKAGES = {
@@ -30,7 +30,7 @@ def tool(name: str) -> Path:
     try:
         return found(name)
     except StreamsError as error:
-        lacking(str(error))
+        fail_or_skip(str(error))
 
 
 def found(name: str) -> Path:

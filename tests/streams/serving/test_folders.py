@@ -18,7 +18,7 @@ from streams.contracts.messages import ModelPin
 from streams.serving.folders import ConfiguredModel, ModelFolders, configured_at, order
 from streams.serving.store import BundleStore
 from streams.settings import Settings, load_settings
-from tests.bundles import copied, damaged, reranked
+from tests.bundles import change_ranker, copy_bundle, damage_encoder
 from tests.conftest import BUNDLE
 
 NAME, CONFIGURED = BUNDLE.parent.name, BUNDLE.name
@@ -110,7 +110,7 @@ def settings_of(tmp_path: Path, watch: float = 1.0) -> Settings:
 def test_the_first_bundle_is_the_pin_else_the_newest_else_the_configured_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copied(BUNDLE, tmp_path / NAME / "2", reranked)
+    copy_bundle(BUNDLE, tmp_path / NAME / "2", change_ranker)
     store, unwatched = BundleStore.of(settings_of(tmp_path)), BundleStore.of(settings_of(tmp_path, watch=0.0))
     assert store.first(version(CONFIGURED)).version == CONFIGURED
     assert store.first(None).version == "2"
@@ -122,7 +122,7 @@ def test_the_first_bundle_is_the_pin_else_the_newest_else_the_configured_one(
 def test_a_damaged_pinned_bundle_is_logged_and_the_configured_one_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copied(BUNDLE, tmp_path / NAME / "2", damaged)
+    copy_bundle(BUNDLE, tmp_path / NAME / "2", damage_encoder)
     assert BundleStore.of(settings_of(tmp_path)).first(version("2")).version == CONFIGURED
     (logged,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
     assert logged.startswith(f"model {NAME} 2 cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: ")
