@@ -49,7 +49,7 @@ class Visitor:
         async def is_fulfilled() -> bool:
             return condition(await self.list())
 
-        await until(is_fulfilled, what, patience=30)
+        await until(is_fulfilled, what, timeout_s=30)
 
 
 @pytest.fixture

@@ -194,12 +194,12 @@ def test_trend_increments_are_weighted_actions_without_searches(engine: Engine) 
 
 def test_shoppers_of_one_batch_are_folded_independently(engine: Engine) -> None:
     kinds = ("view", "purchase", "click")
-    happened = [
+    sourced_events = [
         (act(kinds[n % 3], "abc"[n % 3], NOW_MS + n, user_id=f"u{n % 4}"), at(n, NOW_MS + n)) for n in range(40)
     ]
-    together = engine.fold([event(each, n % 4) for n, each in enumerate(happened)], [None] * 4)
+    together = engine.fold([event(each, n % 4) for n, each in enumerate(sourced_events)], [None] * 4)
     for shopper in range(4):
-        alone = engine.fold([event(each) for each in happened[shopper::4]], [None])
+        alone = engine.fold([event(each) for each in sourced_events[shopper::4]], [None])
         assert alone.profiles == [together.profiles[shopper]]
         assert alone.transitions == together.transitions[shopper::4]
         assert alone.sessions == together.sessions[shopper::4]

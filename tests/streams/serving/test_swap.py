@@ -114,7 +114,7 @@ async def test_a_model_of_another_space_takes_over_after_all_items_are_encoded(h
     before = harness.slots.current
     harness.swap.pin(pin_of(NEW))
     await harness.wait_for_phase(Phase.ENCODING)
-    await until(lambda: bool(harness.renewals), "encoding is asked for", 10)
+    await until(lambda: bool(harness.renewals), "encoding is requested", 10)
     for item_id in ITEMS[:-1]:
         await harness.apply(item_id, OLD, NEW)
     assert harness.slots.current is before
@@ -206,7 +206,7 @@ async def test_an_unused_catalogue_releases_its_items(harness: Harness, model: F
     before = harness.slots.current.scoring.recommender.catalogue
     harness.swap.pin(pin_of(model))
     if model is NEW:
-        await until(lambda: bool(harness.renewals), "encoding is asked for", 10)
+        await until(lambda: bool(harness.renewals), "encoding is requested", 10)
         harness.swap.pin(pin_of(OLD))
         await harness.wait_for_outcome("superseded")
     else:
