@@ -22,7 +22,7 @@ from benchmarks.stage import Stage
 from streams.contracts.messages import ModelPin
 from streams.serving.pins import pin_model
 from streams.settings import Settings
-from tests.bundles import copied, turned
+from tests.bundles import copy_bundle, permute_encoder
 
 READY_S, SWAP_S = 60.0, 600.0
 BEFORE_S, BETWEEN_S = 15.0, 5.0
@@ -50,7 +50,7 @@ def measure(stage: Stage) -> Section:
     """Change the model and change it back under load."""
     home = stage.bundle
     models = stage.directory / "models"
-    copied(stage.settings("unused").model.path, models / home.name / VERSION, turned)
+    copy_bundle(stage.settings("unused").model.path, models / home.name / VERSION, permute_encoder)
     settings = stage.settings("swap", model_dir=models)
     stage.publish_catalogue(settings)
     there, back = (ModelPin(name=home.name, version=version) for version in (VERSION, home.version))

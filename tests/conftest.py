@@ -15,14 +15,14 @@ from inference.kernels import compiler
 from streams.errors import StreamsError
 from streams.kafka.embedded import EmbeddedBroker
 from tests.integration.brokers import KafkaBroker
-from tests.lacking import lacking
+from tests.requirements import fail_or_skip
 
 compiler.check_types = True
 
-# Examples take as long as the machine is busy; in CI the same ones run every time, so that a red run stays red.
+# No deadline, because a busy machine is slow. CI always runs the same examples, so that a failure is reproducible.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-# Kernels as plain Python are a hundred times slower.
+# For kernels as plain Python, which are a hundred times slower.
 settings.register_profile("few", deadline=None, derandomize=True, max_examples=5)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
@@ -36,12 +36,12 @@ def bundle() -> Bundle:
     return load_bundle(BUNDLE)
 
 
-def started(broker: B) -> Iterator[B]:
-    """Run a broker. Where it cannot start: a failure in CI, a skip with the reason elsewhere."""
+def running_broker(broker: B) -> Iterator[B]:
+    """Run a broker. If it cannot start, fail in CI and skip elsewhere."""
     try:
         broker.__enter__()
     except StreamsError as error:
-        lacking(f"no broker: {error}")
+        fail_or_skip(f"no broker: {error}")
     try:
         yield broker
     finally:
@@ -51,7 +51,7 @@ def started(broker: B) -> Iterator[B]:
 @pytest.fixture(scope="session")
 def kafka_node() -> Iterator[KafkaBroker]:
     """Run a real Apache Kafka."""
-    yield from started(KafkaBroker())
+    yield from running_broker(KafkaBroker())
 
 
 @pytest.fixture(scope="session")

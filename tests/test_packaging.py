@@ -1,4 +1,4 @@
-"""The import rules, and the exclusive ownership of our packages by this distribution."""
+"""The import contracts, and the packages of the wheel."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = {"streams", "inference", "training"}
 
 
-def test_the_import_rules_hold() -> None:
+def test_the_import_contracts_hold() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_no_other_distribution_owns_our_packages(package: str) -> None:
+def test_no_other_distribution_has_our_packages(package: str) -> None:
     assert set(packages_distributions().get(package, ())) <= {"intentstream"}
 
 
-def test_the_wheel_holds_our_packages_and_no_others() -> None:
+def test_the_wheel_has_exactly_our_packages() -> None:
     find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
     found = find_packages(str(ROOT), include=find["include"])
     assert {name.partition(".")[0] for name in found} == PACKAGES

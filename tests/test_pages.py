@@ -1,4 +1,4 @@
-"""Links in the repository's pages lead to existing files and headings."""
+"""Links in Markdown files point to existing files and headings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_point_to_existing_files_and_headings(page: Path) -> None:
     for target, anchor in LINK.findall(FENCED.sub("", page.read_text())):
-        there = page.parent / target if target else page
-        assert there.exists(), target
-        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), f"{target}#{anchor}"
 
 
 def anchors(page: Path) -> set[str]:
-    """Return a page's anchors, as those who show Markdown make them of its headings."""
+    """Return a page's anchors, derived from its headings as Markdown renderers do."""
     headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

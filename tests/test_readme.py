@@ -14,25 +14,25 @@ from streams.contracts.serde import decode_search
 from tests.pages import ROOT, block, blocks
 
 PUBLISHERS = "source() { :; }; intentstream() { [ $1 != produce ] || cat; }; kcat() { [ $1 != -P ] || cat; }\n"
-"""In place of the commands that publish: print what they are given."""
+"""Replaces the publishing commands by functions that print their input."""
 
 
-def test_the_model_alone_prints_what_the_page_shows() -> None:
+def test_the_library_example_prints_the_shown_output() -> None:
     program = block("README.md", "python", "load_bundle")
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == block("README.md", "text", "Oat milk")
 
 
 @pytest.mark.parametrize("part", ["intentstream produce -\n", "kcat -P"])
-def test_the_events_of_the_shell_examples_are_valid(part: str) -> None:
+def test_the_shell_examples_publish_valid_events(part: str) -> None:
     script = PUBLISHERS + block("README.md", "sh", part)
-    said = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
-    event = decode_search(b"anna", said.removeprefix("anna:").encode())
+    printed = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
+    event = decode_search(b"anna", printed.removeprefix("anna:").encode())
     assert (event.user_id, event.query) == ("anna", "coffee")
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/operations.md"])
-def test_every_shell_block_parses(page: str) -> None:
+def test_every_shell_block_has_valid_syntax(page: str) -> None:
     for each in blocks(page, "sh"):
         subprocess.run(["bash", "-nc", each.text], check=True)
 

@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
+def test_pages_load_nothing_from_other_hosts(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert pages
     assert [page for page in pages if LOADED.search(page.read_text(encoding="utf-8"))] == []
@@ -39,7 +39,7 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
     assert images == []
 
 
-def test_every_command_has_its_options_and_examples(site: Path) -> None:
+def test_every_command_has_options_and_an_example(site: Path) -> None:
     text = html.unescape(re.sub(r"<[^>]+>", "", (site / "commands" / "index.html").read_text(encoding="utf-8")))
     for name in COMMANDS:
         chapter = text.partition(f"intentstream {name}¶")[2]
@@ -47,12 +47,12 @@ def test_every_command_has_its_options_and_examples(site: Path) -> None:
         assert "--help" in chapter
 
 
-def test_the_api_has_the_names_of_the_notebook(site: Path) -> None:
+def test_the_api_page_documents_the_names_of_the_notebook(site: Path) -> None:
     text = (site / "api" / "index.html").read_text(encoding="utf-8")
     for name in ("inference.bundle.load_bundle", "inference.types.Item", "inference.types.Query"):
         assert f'id="{name}"' in text
 
 
-def test_links_to_sources_need_a_repository(site: Path) -> None:
+def test_sources_are_not_linked_without_a_repository(site: Path) -> None:
     assert "event_path.py" in (site / "architecture" / "index.html").read_text(encoding="utf-8")
     assert "/blob/main/" not in (site / "architecture" / "index.html").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The computing parts of the benchmarks, which determine the meaning of the figures."""
+"""The benchmarks' computations: percentiles, rates, CPU time, layers, and the page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> N
     assert percentile([float(value) for value in range(100, 0, -1)], percent) == expected
 
 
-def test_an_unanswered_event_is_slower_than_any_other() -> None:
+def test_an_unanswered_event_counts_as_the_slowest() -> None:
     load = Load(Schedule(10, 1.0, 1.0), np.array([np.nan] * 10 + [0.01] * 9 + [np.nan]), 0, 0.0, 0.0)
     assert load.missing == 1
     assert load.milliseconds(50) == pytest.approx(10)
@@ -40,7 +40,7 @@ def held(latencies: list[float], *, fallbacks: int = 0, limit_s: float = 0.25) -
     return is_held(load, limit_s, 0.05, 0.01)
 
 
-def test_a_rate_is_held_if_its_lists_come_in_time_and_are_ranked() -> None:
+def test_a_rate_is_held_if_lists_are_in_time_and_ranked() -> None:
     assert held([0.01] * 300)
     assert held([0.01] * 298 + [0.4] * 2), "one in a hundred may be late"
     assert not held([0.01] * 290 + [0.4] * 10)
@@ -51,7 +51,7 @@ def test_a_rate_is_held_if_its_lists_come_in_time_and_are_ranked() -> None:
     assert not held([0.001 * number / 2 for number in range(300)]), "the worker falls behind"
 
 
-def test_lag_counts_what_was_due_and_had_no_answer_then() -> None:
+def test_lag_is_the_number_of_due_events_without_an_answer() -> None:
     schedule = Schedule(10, 1.0, 0.0)
     latencies = np.array([0.05] * 7 + [0.35, 0.25, np.nan])
     assert unanswered(latencies, schedule, 1.0) == 3
@@ -59,7 +59,7 @@ def test_lag_counts_what_was_due_and_had_no_answer_then() -> None:
     assert Load(schedule, latencies, 0, 0.0, 0.0).lag == 3
 
 
-def test_cpu_an_event_goes_by_what_each_process_handled() -> None:
+def test_cpu_time_is_divided_by_the_events_of_each_process() -> None:
     before = {name: Usage(0.0, 1.0, {}) for name in (SENDER, RECEIVER)}
     after = {name: Usage(1.0, 1.5, {}) for name in (SENDER, RECEIVER)}
     watched = Watched(before=before, after=after, sent=1_000, answered=500)
@@ -68,7 +68,7 @@ def test_cpu_an_event_goes_by_what_each_process_handled() -> None:
     assert np.isnan(Watched(before=before, after=after, sent=1, answered=0).micros(RECEIVER))
 
 
-def test_cpu_is_divided_by_threads_those_of_a_pool_together() -> None:
+def test_cpu_time_is_reported_by_thread_and_pool() -> None:
     before = Usage(0.0, 10.0, {(1, MAIN): 4.0, (2, "scorer_0"): 3.0})
     after = Usage(1.0, 11.0, {(1, MAIN): 4.5, (2, "scorer_0"): 3.2, (3, "scorer_1"): 0.1, (4, "rocksdb:low0"): 0.01})
     threads = by_thread(before, after)
@@ -76,7 +76,7 @@ def test_cpu_is_divided_by_threads_those_of_a_pool_together() -> None:
     assert gathered(threads, 0.02) == pytest.approx({MAIN: 0.5, "scorer": 0.3, LEFT: 0.2})
 
 
-def test_the_usage_of_this_process_has_its_main_thread() -> None:
+def test_the_usage_of_a_process_includes_its_main_thread() -> None:
     first = usage_of(os.getpid())
     sum(range(1_000_000))
     second = usage_of(os.getpid())
@@ -84,24 +84,24 @@ def test_the_usage_of_this_process_has_its_main_thread() -> None:
     assert not second.threads or MAIN in {name for _, name in second.threads}
 
 
-def test_the_schedule_does_not_wait() -> None:
+def test_the_schedule_has_fixed_due_times() -> None:
     schedule = Schedule(rate=200, measured_s=2.0, warm_up_s=0.5)
     assert schedule.total == 500
     assert schedule.first_measured == 100
     assert schedule.due_s(100) == pytest.approx(0.5)
 
 
-def test_latency_that_grows_is_seen() -> None:
+def test_growing_latency_is_detected() -> None:
     assert grows(np.linspace(0.01, 0.2, 300), 0.05)
     assert not grows(np.full(300, 0.2), 0.05)
     assert not grows([], 0.05)
 
 
-def test_a_spread_tells_median_and_range() -> None:
+def test_a_spread_is_median_and_range() -> None:
     assert Spread.of([3.0, 1.0, 2.0]).text() == "2 (1 to 3)"
 
 
-def test_the_page_keeps_what_was_not_measured_again() -> None:
+def test_the_page_keeps_sections_that_were_not_measured_again() -> None:
     section = Section(
         title="CPU",
         how="how.",
@@ -121,14 +121,14 @@ def test_the_page_keeps_what_was_not_measured_again() -> None:
     assert "then" not in page
 
 
-def test_a_section_names_its_command() -> None:
+def test_a_section_has_its_command_date_and_duration() -> None:
     section = Section(
         title="CPU", how="how.", tables=(), command="python -m benchmarks --only cpu", date="now", minutes=2
     )
     assert "`python -m benchmarks --only cpu`, now, 2 min." in render(Results(about={}, sections={"a": section}))
 
 
-def test_a_large_shop_is_made_of_variants() -> None:
+def test_a_large_shop_has_variants_of_the_items() -> None:
     shop = Shop((Item(item_id="1", title="Tea"), Item(item_id="2", title="Milk")), ("tea",))
     large = variants(shop, 5)
     assert large.items[:2] == shop.items
@@ -136,7 +136,7 @@ def test_a_large_shop_is_made_of_variants() -> None:
     assert large.searches == shop.searches
 
 
-def test_a_stack_belongs_to_the_innermost_layer_that_it_names() -> None:
+def test_a_stack_belongs_to_its_innermost_layer() -> None:
     raw = (
         "main (streams/worker/service.py:9);observe (streams/engine.py:70);zeros (numpy/core.py:1) 3\nrun (x.py:1) 1\n"
     )
@@ -151,7 +151,7 @@ def test_a_stack_belongs_to_the_innermost_layer_that_it_names() -> None:
     assert "zeros (numpy/core.py)" not in by_function(stacks, own=False)
 
 
-def test_a_kernel_counts_for_its_caller() -> None:
+def test_a_kernel_belongs_to_the_layer_of_its_caller() -> None:
     raw = "nearest (inference/retrieval/nearest.py:7);__call__ (inference/kernels/compiler.py:3) 4"
     (stack,) = parse(raw)
     assert layer(stack.frames) == "retrieve"
@@ -175,23 +175,23 @@ def test_a_kernel_counts_for_its_caller() -> None:
         ("send (aiokafka/conn.py)", "network"),
     ],
 )
-def test_every_part_of_the_path_has_its_layer(frame: str, expected: str) -> None:
+def test_every_part_of_the_event_path_has_a_layer(frame: str, expected: str) -> None:
     assert layer(("run (streams/worker/faust/app.py)", frame)) == expected
     assert expected in EVERY_LAYER
 
 
-def test_a_rate_that_was_not_held_ends_its_line() -> None:
+def test_a_plotted_line_ends_before_a_rate_that_was_not_held() -> None:
     picture = ET.fromstring(latency_plot((100, 500), {"p50": [5.0, 7.0], "p99": [20.0, np.inf], "none": [np.inf] * 2}))
     lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
     assert [len(line.attrib["points"].split()) for line in lines] == [2, 1]
 
 
-def test_the_plot_is_well_formed() -> None:
+def test_the_plot_is_valid_svg_with_a_line_for_each_series() -> None:
     picture = ET.fromstring(latency_plot((100, 500), {"p50": [5.0, 7.0], "p99": [20.0, 150.0]}))
     assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 2
 
 
-def test_events_follow_from_the_seed_and_are_valid() -> None:
+def test_events_are_deterministic_and_valid() -> None:
     shop = Shop((Item(item_id="1", title="Tea"), Item(item_id="2", title="Milk")), ("tea",))
     events = list(shop.events(200, shoppers=3, searches=0.5, seed=7))
     again = list(shop.events(200, shoppers=3, searches=0.5, seed=7))

@@ -1,7 +1,7 @@
 """The shipped Compose file on a real engine: start, events, lists, monitoring, a killed worker, stop, removal.
 
-Not collected by default, because it needs root, Docker's engine and minutes: `make test-compose`. The tests depend on
-each other and run in order.
+Not collected by default, because it needs root, Docker's engine and several minutes: `make test-compose`. The tests
+depend on each other and run in order.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tests.deployment.compose import ROOT
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intentstream" / "compose"
 REPLICAS, EVENTS = 2, 600
-ON_THE_OTHER = ("exec", "-T", "--index", "2", "worker")
+IN_THE_SECOND_WORKER = ("exec", "-T", "--index", "2", "worker")
 NUMBER = 'index .Config.Labels "com.docker.compose.container-number"'
 PRODUCE = ("intentstream", "produce", "-", "--rate", "30")
-PATIENCE_S = 120
-CONFINED = """
+TIMEOUT_S = 120
+PRIVILEGES = """
 from pathlib import Path
 print(Path("/proc/self/status").read_text())
 Path("/var/lib/intentstream/written").touch()
@@ -62,18 +62,18 @@ def project(engine: Engine) -> Iterator[Project]:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {PATIENCE_S} s still not: {what}")
-        time.sleep(0.2)  # between two looks: containers tell nobody of a change
+            raise AssertionError(f"after {TIMEOUT_S} s still not: {what}")
+        time.sleep(0.2)  # polling, because containers send no notification
 
 
 def healthy(project: Project, container: str) -> bool:
-    return project.told(container, ".State.Health.Status") == "healthy"
+    return project.inspect(container, ".State.Health.Status") == "healthy"
 
 
-def test_one_command_brings_everything_up(project: Project) -> None:
+def test_one_command_starts_all_services(project: Project) -> None:
     project.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", profile="demo")
     for service in ("kafka", "worker", "prometheus", "alertmanager"):
         containers = project.containers(service)
@@ -81,59 +81,59 @@ def test_one_command_brings_everything_up(project: Project) -> None:
         assert all(healthy(project, container) for container in containers)
     for service in ("topics", "catalogue"):
         (container,) = project.containers(service)
-        assert project.told(container, ".State.ExitCode") == "0"
+        assert project.inspect(container, ".State.ExitCode") == "0"
 
 
-def test_shoppers_are_answered_with_ranked_lists(project: Project) -> None:
+def test_shoppers_get_ranked_lists(project: Project) -> None:
     shown = project.compose("exec", "-T", "worker", "intentstream", "watch", "--limit", "5")
     assert shown.count("shop-minilm-l3/1") == 5
 
 
-def test_a_worker_can_write_its_state_and_nothing_else(project: Project) -> None:
-    said = project.compose("exec", "-T", "worker", "python", "-", given=CONFINED)
-    assert "CapEff:\t0000000000000000" in said
-    assert "NoNewPrivs:\t1" in said
-    assert "Read-only file system" in said
+def test_a_worker_can_only_write_its_state(project: Project) -> None:
+    printed = project.compose("exec", "-T", "worker", "python", "-", given=PRIVILEGES)
+    assert "CapEff:\t0000000000000000" in printed
+    assert "NoNewPrivs:\t1" in printed
+    assert "Read-only file system" in printed
 
 
-def test_prometheus_sees_every_replica(engine: Engine) -> None:
+def test_prometheus_scrapes_every_replica(engine: Engine) -> None:
     until(lambda: query(engine, 'sum(up{job="intentstream"})') == REPLICAS, "every worker is scraped")
-    until(lambda: query(engine, "sum(intentstream_ready)") == REPLICAS, "every worker says that it is ready")
+    until(lambda: query(engine, "sum(intentstream_ready)") == REPLICAS, "every worker is ready")
     until(lambda: query(engine, "sum(rate(intentstream_recommendations_total[1m]))") > 0, "lists are counted")
 
 
-def test_prometheus_has_its_rules_and_reaches_alertmanager(engine: Engine) -> None:
-    groups = engine.asked(9090, "/api/v1/rules")["groups"]
+def test_prometheus_loads_its_rules_and_reaches_alertmanager(engine: Engine) -> None:
+    groups = engine.request(9090, "/api/v1/rules")["groups"]
     assert [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
     assert groups
-    (alertmanager,) = engine.asked(9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
+    (alertmanager,) = engine.request(9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
     assert alertmanager["url"].endswith(":9093/api/v2/alerts")
 
 
-def test_the_shoppers_stop_when_they_are_told_to(project: Project) -> None:
+def test_the_shoppers_stop_on_sigterm(project: Project) -> None:
     project.compose("stop", "shoppers", profile="demo")
     (shoppers,) = project.containers("shoppers")
-    assert project.told(shoppers, ".State.ExitCode") == str(128 + signal.SIGTERM)
+    assert project.inspect(shoppers, ".State.ExitCode") == str(128 + signal.SIGTERM)
 
 
-def test_no_event_is_lost_when_a_worker_is_killed_and_it_comes_back(project: Project) -> None:
-    (victim,) = [each for each in project.containers("worker") if project.told(each, NUMBER) == "1"]
+def test_no_event_is_lost_when_a_worker_is_killed_and_restarts(project: Project) -> None:
+    (victim,) = [each for each in project.containers("worker") if project.inspect(each, NUMBER) == "1"]
     with ThreadPoolExecutor() as pool:
-        sent = pool.submit(project.compose, *ON_THE_OTHER, *PRODUCE, given=views())
+        sent = pool.submit(project.compose, *IN_THE_SECOND_WORKER, *PRODUCE, given=searches())
         assert answered(project, EVENTS // 3) == EVENTS // 3
-        os.kill(int(project.told(victim, ".State.Pid")), signal.SIGKILL)
+        os.kill(int(project.inspect(victim, ".State.Pid")), signal.SIGKILL)
         assert f"published {EVENTS} messages" in sent.result()
     assert answered(project, EVENTS) == EVENTS
-    assert project.told(victim, ".RestartCount") == "1"
+    assert project.inspect(victim, ".RestartCount") == "1"
     until(lambda: healthy(project, victim), "the killed worker serves again")
 
 
-def test_workers_told_to_stop_end_by_themselves(project: Project) -> None:
+def test_stopped_workers_exit_with_0(project: Project) -> None:
     project.compose("stop", "worker")
-    assert {project.told(container, ".State.ExitCode") for container in project.containers("worker")} == {"0"}
+    assert {project.inspect(container, ".State.ExitCode") for container in project.containers("worker")} == {"0"}
 
 
-def test_down_leaves_nothing(project: Project, engine: Engine) -> None:
+def test_down_removes_everything(project: Project, engine: Engine) -> None:
     project.compose("down", "--volumes", profile="demo")
     assert engine.docker("ps", "--all", "--quiet") == ""
     assert engine.docker("volume", "ls", "--quiet") == ""
@@ -141,13 +141,13 @@ def test_down_leaves_nothing(project: Project, engine: Engine) -> None:
 
 
 def answered(project: Project, count: int) -> int:
-    """Wait for so many answers, and return how many there were in time."""
+    """Wait for this number of answered events, and return the number before the timeout."""
     given = (HERE / "answers.py").read_text()
-    return int(project.compose(*ON_THE_OTHER, "python", "-", "killed-", str(count), given=given))
+    return int(project.compose(*IN_THE_SECOND_WORKER, "python", "-", "killed-", str(count), given=given))
 
 
-def views() -> str:
-    """Events of many shoppers, in all partitions."""
+def searches() -> str:
+    """Return searches of many shoppers, in all partitions."""
     now = datetime.now(UTC).isoformat()
     events = [
         {"type": "search", "event_id": f"killed-{n}", "user_id": f"u{n % 50}", "query": "milk", "occurred_at": now}
@@ -157,6 +157,6 @@ def views() -> str:
 
 
 def query(engine: Engine, expression: str) -> float:
-    """Ask Prometheus for a single number, 0 where there is none yet."""
-    result = engine.asked(9090, f"/api/v1/query?query={quote(expression)}")["result"]
+    """Return the single value of a Prometheus query, or 0 without data."""
+    result = engine.request(9090, f"/api/v1/query?query={quote(expression)}")["result"]
     return float(result[0]["value"][1]) if result else 0.0

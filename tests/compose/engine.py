@@ -1,4 +1,4 @@
-"""A Docker engine for one test, with its own network, mounts and data, all removed at the end."""
+"""A Docker engine with its own network, mounts and data, all removed at the end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, Self
 
 from tests.deployment.compose import COMPOSE
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 class Engine:
-    """`with Engine(home) as engine: ...`; needs root, and Debian's docker.io.
+    """`with Engine(home) as engine: ...`. Needs root and Debian's docker.io.
 
-    Published ports are on the loopback of the engine's network: `asked` reaches them, nothing of this machine does.
+    Published ports are on the loopback of the engine's network, which only `request` can reach.
     """
 
     def __init__(self, home: Path) -> None:
@@ -50,29 +50,29 @@ class Engine:
         self._stop()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while subprocess.run(["docker", "version"], env=self.environment, capture_output=True, check=False).returncode:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the engine does not answer:\n{self._log.read_text()[-4000:]}")
-            time.sleep(0.1)  # between two questions: the engine tells nobody that it is ready
+            time.sleep(0.1)  # polling, because the engine sends no notification
 
     def _stop(self) -> None:
         self._process.terminate()
-        self._process.wait(PATIENCE_S)
+        self._process.wait(TIMEOUT_S)
 
     def docker(self, *arguments: str) -> str:
-        """Run a command of the engine's client and return what it says."""
+        """Run a command of the Docker client and return its output."""
         return run(["docker", *arguments], self.environment)
 
-    def asked(self, port: int, path: str) -> Any:
-        """Ask an HTTP API at a published port, where those are, and return its data."""
+    def request(self, port: int, path: str) -> Any:
+        """Return the data of an HTTP API at a published port."""
         program = f"from urllib.request import urlopen; print(urlopen('http://127.0.0.1:{port}{path}').read().decode())"
         namespace = f"--net=/proc/{self._process.pid}/ns/net"
         return json.loads(run(["nsenter", namespace, sys.executable, "-c", program], self.environment))["data"]
 
 
 class Project:
-    """The shipped Compose file on an engine, with what the test puts over it."""
+    """The shipped Compose file on an engine, with overrides."""
 
     def __init__(self, engine: Engine, *files: Path) -> None:
         self._engine = engine
@@ -80,7 +80,7 @@ class Project:
         self._command += [part for file in files for part in ("--file", str(file))]
 
     def compose(self, *arguments: str, given: str = "", profile: str = "") -> str:
-        """Run Compose, with `given` on its standard input, and return what it says."""
+        """Run Compose with `given` as its standard input, and return its output."""
         chosen = ["--profile", profile] if profile else []
         return run([*self._command, *chosen, *arguments], self._engine.environment, given)
 
@@ -88,13 +88,13 @@ class Project:
         """Return the ids of a service's containers."""
         return self.compose("ps", "--all", "--quiet", service).split()
 
-    def told(self, container: str, field: str) -> str:
+    def inspect(self, container: str, field: str) -> str:
         """Return a field of `docker inspect`, such as .State.Health.Status."""
         return self._engine.docker("inspect", "--format", f"{{{{{field}}}}}", container).strip()
 
 
 def run(command: list[str], environment: Mapping[str, str], given: str = "") -> str:
-    """Run a command; fails with what it said."""
+    """Run a command and return its output. Fails with the output if the command fails."""
     done = subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"[-8000:])

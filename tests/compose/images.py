@@ -1,4 +1,4 @@
-"""The images for the test of Compose: the project's own from the shipped Dockerfile, and stand-ins for the others.
+"""The images for the test of Compose: ours from the shipped Dockerfile, and stand-ins for the others.
 
 Debian's packages, Kafka's jars and the wheels come from their registries and are cached. A build fetches nothing else.
 Needs root, mmdebstrap, buildah and Maven.
@@ -23,20 +23,20 @@ PACKAGES = {
     "kafka": ("bookworm", "openjdk-17-jre-headless,netcat-openbsd"),
     "prometheus": ("trixie", "prometheus,prometheus-alertmanager,wget"),
 }
-"""The release of Debian and the packages of each base: of Python the version that the shipped image has."""
+"""The Debian release and the packages of each base. Python has the version of the shipped image."""
 STAND_INS = {"kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus"}
 TARGETS = {service["image"]: service["build"]["target"] for name, service in OURS.items() if name != "worker-gpu"}
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Builds images below `home`, which is the test's, from what lies in `cache`, which stays."""
+    """Builds images in `home`, which is temporary, from files in `cache`, which is kept."""
 
     home: Path
     cache: Path
 
     def build(self) -> list[Path]:
-        """Build everything and return the archives, for `docker load`."""
+        """Build all images and return their archives, for `docker load`."""
         self.cache.mkdir(parents=True, exist_ok=True)
         for name, (release, packages) in PACKAGES.items():
             self._base(name, release, packages)
@@ -63,7 +63,7 @@ class Images:
         return self._archive(tag)
 
     def _ours(self, tag: str, target: str, wheels: Path) -> Path:
-        """Build a target of the shipped Dockerfile; pip is told of the wheels by a file that is mounted."""
+        """Build a target of the shipped Dockerfile. A mounted pip.conf points to the wheels."""
         settings = self.home / "pip.conf"
         settings.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
         mounts = ("--volume", f"{wheels}:/wheels:ro", "--volume", f"{settings}:/etc/pip.conf:ro")
@@ -73,7 +73,7 @@ class Images:
 
     def _wheels(self) -> Path:
         wheels = self.cache / "wheels"
-        for lock in ("build", "demo"):  # the demo's holds what cpu's holds
+        for lock in ("build", "demo"):  # the demo's lock includes that of cpu
             file = ROOT / "requirements" / f"{lock}.lock"
             download = ["download", "--quiet", "--require-hashes", "--requirement", str(file), "--dest", str(wheels)]
             call(sys.executable, "-m", "pip", *download)
@@ -85,15 +85,15 @@ class Images:
         return archive
 
     def _buildah(self, action: str, *arguments: str) -> None:
-        # The format of Docker, because the other one knows no HEALTHCHECK.
+        # Docker's image format, because OCI's has no HEALTHCHECK.
         own = {"BUILDAH_ISOLATION": "chroot", "BUILDAH_FORMAT": "docker", "TMPDIR": str(self.home)}
-        places = ["--root", str(self.home / "storage"), "--runroot", str(self.home / "run")]
-        # What it mounts goes with it.
-        call("unshare", "--mount", "buildah", *places, action, *arguments, environment={**os.environ, **own})
+        storage = ["--root", str(self.home / "storage"), "--runroot", str(self.home / "run")]
+        # In its own mount namespace, which removes its mounts at the end.
+        call("unshare", "--mount", "buildah", *storage, action, *arguments, environment={**os.environ, **own})
 
 
 def call(*command: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run a tool to its end; fails with what it said."""
+    """Run a tool. Fails with its output."""
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"[-8000:])

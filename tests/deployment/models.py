@@ -1,4 +1,4 @@
-"""Validation of custom resources by the operators' own models."""
+"""Validation of custom resources with the operators' models."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ STRIMZI = Path(__file__).parents[1] / "strimzi"
 MODELS = {model.__name__: model for model in (ScaledObject, TriggerAuthentication, PodMonitor, PrometheusRule)}
 
 
-def as_understood(manifest: Manifest) -> Manifest:
-    """Read a resource of KEDA or of the Prometheus operator and write it again: what the model does not know is lost.
+def round_trip(manifest: Manifest) -> Manifest:
+    """Parse a resource of KEDA or the Prometheus operator and dump it again, which drops unknown fields.
 
-    Raises pydantic's ValidationError where a value does not fit.
+    Raises pydantic's ValidationError if a value is invalid.
     """
     model = MODELS[manifest["kind"]].model_validate(manifest)
-    understood: Manifest = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return understood
+    dumped: Manifest = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return dumped
 
 
-def strimzi_complaints(manifests: Sequence[Manifest]) -> list[str]:
-    """Say what does not fit Strimzi's model; raises StreamsError without Java 17 and Maven."""
+def strimzi_errors(manifests: Sequence[Manifest]) -> list[str]:
+    """Return the errors of Strimzi's model. Raises StreamsError without Java 17 and Maven."""
     command = ["java", "-cp", f"{jars(STRIMZI / 'pom.xml')}/*", str(STRIMZI / "Check.java")]
     checked = subprocess.run(command, input=json.dumps(manifests), capture_output=True, text=True, timeout=120)
     assert checked.returncode == 0, checked.stderr

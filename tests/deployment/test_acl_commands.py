@@ -1,4 +1,4 @@
-"""The commands of docs/operations.md give each user the rights of its KafkaUser."""
+"""The ACL commands of docs/operations.md grant each user the rights of its KafkaUser."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import subprocess
 from argparse import ArgumentParser
 
 from tests.deployment.compose import ROOT
-from tests.deployment.kustomize import built
+from tests.deployment.kustomize import build
 
-MAKES_TOPICS = "User:intentstream-topics"
-"""Where Strimzi makes the topics, nobody else does."""
+TOPIC_CREATOR = "User:intentstream-topics"
+"""With Strimzi, no user creates topics."""
 Right = tuple[str, str, str, str, str]
 """Principal, kind of resource, name, kind of pattern, operation."""
 
 
-def commanded() -> set[Right]:
-    """Run the page's commands, with a `kafka-acls.sh` that only says what it was given, a word a line."""
+def rights_of_the_commands() -> set[Right]:
+    """Run the page's commands with a `kafka-acls.sh` that prints its arguments, one a line."""
     page = (ROOT / "docs" / "operations.md").read_text()
     (commands,) = [block for block in page.split("```") if block.startswith("sh\nacl() {")]
     script = 'kafka-acls.sh() { printf "%s\\n" "$@" ""; }\n' + commands.removeprefix("sh\n")
-    said = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
-    return {right for words in said.split("\n\n") if words.strip() for right in _given(words.split("\n"))}
+    printed = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True).stdout
+    return {right for words in printed.split("\n\n") if words.strip() for right in _parse(words.split("\n"))}
 
 
-def _given(words: list[str]) -> set[Right]:
+def _parse(words: list[str]) -> set[Right]:
     parser = ArgumentParser()
     for ignored in ("--bootstrap-server", "--command-config"):
         parser.add_argument(ignored)
@@ -41,10 +41,10 @@ def _given(words: list[str]) -> set[Right]:
     return {(given.allow_principal, *resource, pattern, each) for resource in resources for each in given.operation}
 
 
-def granted() -> set[Right]:
+def rights_of_the_manifests() -> set[Right]:
     return {
         (f"User:{user['metadata']['name']}", *_resource(acl["resource"]), operation)
-        for user in built("prod").all("KafkaUser")
+        for user in build("prod").all("KafkaUser")
         for acl in user["spec"]["authorization"]["acls"]
         for operation in acl["operations"]
     }
@@ -54,10 +54,12 @@ def _resource(resource: dict[str, str]) -> tuple[str, str, str]:
     return resource["type"], resource["name"], resource.get("patternType", "literal")
 
 
-def test_the_commands_give_what_the_manifests_give() -> None:
-    assert {right for right in commanded() if right[0] != MAKES_TOPICS} == granted()
+def test_the_commands_grant_the_rights_of_the_manifests() -> None:
+    assert {right for right in rights_of_the_commands() if right[0] != TOPIC_CREATOR} == rights_of_the_manifests()
 
 
-def test_whoever_makes_topics_can() -> None:
-    rights = {(kind, operation) for principal, kind, _, _, operation in commanded() if principal == MAKES_TOPICS}
+def test_the_topic_creator_can_create_topics() -> None:
+    rights = {
+        (kind, operation) for principal, kind, _, _, operation in rights_of_the_commands() if principal == TOPIC_CREATOR
+    }
     assert rights >= {("cluster", "Create"), ("topic", "Describe"), ("topic", "DescribeConfigs")}

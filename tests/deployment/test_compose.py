@@ -18,24 +18,24 @@ from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.compose import OURS, PROFILES, ROOT, SERVICES, WORKERS, Service, compose, configuration
 
-ONCE = {"topics", "catalogue", "shoppers"}
+ONE_SHOT = {"topics", "catalogue", "shoppers"}
 
 every_worker = pytest.mark.parametrize("worker", [pytest.param(s, id=name) for name, s in WORKERS.items()])
 
 
 @pytest.mark.parametrize("profiles", [(), *((profile,) for profile in PROFILES), PROFILES], ids="+".join)
-def test_compose_takes_the_file_with_every_profile(profiles: tuple[str, ...]) -> None:
+def test_the_file_is_valid_with_every_profile(profiles: tuple[str, ...]) -> None:
     done = compose(*(option for name in profiles for option in ("--profile", name)), "config", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_these_are_all_profiles_and_none_is_needed_to_serve_and_to_watch() -> None:
+def test_without_a_profile_the_worker_and_monitoring_run() -> None:
     assert compose("config", "--profiles").stdout.split() == sorted(PROFILES)
     expected = {"kafka", "topics", "worker", "prometheus", "alertmanager", "grafana"}
     assert set(configuration()["services"]) == expected
 
 
-def test_our_images_are_of_this_version() -> None:
+def test_our_images_have_the_projects_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert {service["image"].removesuffix(f"-{service['build']['target']}") for service in OURS.values()} == {
         f"intentstream:{version}"
@@ -43,30 +43,30 @@ def test_our_images_are_of_this_version() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_whoever_stays_tells_its_health_and_comes_back(name: str) -> None:
+def test_long_running_services_have_health_checks_and_restart(name: str) -> None:
     service = SERVICES[name]
-    if name in ONCE:
+    if name in ONE_SHOT:
         assert service["healthcheck"] == {"disable": True}
         assert service["restart"] in {"no", "on-failure:5"}
         assert service["init"] is True
     else:
-        # A worker's check is its image's.
+        # A worker uses the health check of its image.
         assert name in WORKERS or service["healthcheck"]["test"][0] == "CMD"
         assert service["restart"] == "unless-stopped"
 
 
-def test_up_wait_sees_the_end_of_every_job_that_ends_before_others_begin() -> None:
-    # Compose waits for a one-shot container to end only where another service says that it does.
+def test_one_shot_services_are_dependencies_of_others() -> None:
+    # `up --wait` only waits for the end of a one-shot container on which another service depends.
     waited_for = {
         name
         for service in SERVICES.values()
         for name, needed in service.get("depends_on", {}).items()
         if needed["condition"] == "service_completed_successfully"
     }
-    assert waited_for == ONCE - {"shoppers"}
+    assert waited_for == ONE_SHOT - {"shoppers"}
 
 
-def test_every_setting_is_known_and_as_a_whole_they_are_settings() -> None:
+def test_the_environment_of_our_services_has_valid_settings() -> None:
     for service in OURS.values():
         given = {name: value for name, value in service["environment"].items() if name.startswith(PREFIX)}
         fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
@@ -74,12 +74,12 @@ def test_every_setting_is_known_and_as_a_whole_they_are_settings() -> None:
         load_settings(fields, env_file=None)
 
 
-def test_nobody_else_is_given_our_settings() -> None:
+def test_other_services_do_not_receive_our_settings() -> None:
     others = chain.from_iterable(s.get("environment", {}) for name, s in SERVICES.items() if name not in OURS)
     assert [name for name in others if name.startswith(PREFIX)] == []
 
 
-def test_the_example_file_holds_every_variable_with_its_default() -> None:
+def test_the_example_file_has_every_variable_with_its_default() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     listed = re.findall(
         r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text().partition("--- Compose ---")[2], re.MULTILINE
@@ -89,20 +89,20 @@ def test_the_example_file_holds_every_variable_with_its_default() -> None:
 
 
 @every_worker
-def test_a_worker_may_finish_what_it_began(worker: Service) -> None:
-    takes = load_settings(env_file=None).state.shutdown_drain_seconds + PUBLISH_S + DISCONNECT_S + LEAVE_S
-    assert seconds(worker["stop_grace_period"]) > takes
+def test_the_grace_period_of_a_worker_exceeds_its_shutdown(worker: Service) -> None:
+    shutdown_s = load_settings(env_file=None).state.shutdown_drain_seconds + PUBLISH_S + DISCONNECT_S + LEAVE_S
+    assert seconds(worker["stop_grace_period"]) > shutdown_s
 
 
 @every_worker
-def test_workers_scale(worker: Service) -> None:
+def test_a_worker_can_be_scaled(worker: Service) -> None:
     assert not {"container_name", "ports", "hostname"} & worker.keys()
     (data,) = [volume for volume in worker["volumes"] if volume["type"] == "volume"]
     assert data["target"] == worker["environment"][f"{PREFIX}DATA_DIR"]
     assert "source" not in data, "a named volume would be shared by all replicas"
 
 
-def test_every_worker_starts_when_the_topics_are_there() -> None:
+def test_workers_start_after_the_topics_are_created() -> None:
     assert SERVICES["topics"]["command"] == ["topics", "create"]
     for worker in WORKERS.values():
         assert worker["depends_on"]["topics"]["condition"] == "service_completed_successfully"

@@ -1,4 +1,4 @@
-"""The Kafka of docker-compose.yml: one node, reachable by every client, of the version that the tests use."""
+"""Kafka in docker-compose.yml: one node, reachable by every client, of the tested version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KAFKA = SERVICES["kafka"]
 POM = (ROOT / "tests" / "kafka" / "pom.xml").read_text()
 
 
-def test_kafka_makes_no_topic_by_itself_and_wants_no_second_node() -> None:
+def test_kafka_creates_no_topics_and_needs_one_node() -> None:
     kafka = KAFKA["environment"]
     assert kafka["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     copies = {name: value for name, value in kafka.items() if name.endswith(("REPLICATION_FACTOR", "MIN_ISR"))}
@@ -19,13 +19,13 @@ def test_kafka_makes_no_topic_by_itself_and_wants_no_second_node() -> None:
     assert set(copies.values()) == {"1"}
 
 
-def test_kafka_is_the_one_that_the_tests_run_on() -> None:
+def test_kafka_has_the_tested_version() -> None:
     tested = re.search(r"<artifactId>kafka_\S+</artifactId>\s*<version>(.+)</version>", POM)
     assert tested is not None
     assert KAFKA["image"] == f"apache/kafka:{tested[1]}"
 
 
-def test_everybody_finds_kafka_where_it_listens() -> None:
+def test_the_advertised_addresses_match_the_listeners() -> None:
     kafka = KAFKA["environment"]
     (broker,) = {service["environment"][f"{PREFIX}BOOTSTRAP_SERVERS"] for service in OURS.values()}
     advertised = dict(listener.split("://") for listener in kafka["KAFKA_ADVERTISED_LISTENERS"].split(","))
@@ -35,4 +35,4 @@ def test_everybody_finds_kafka_where_it_listens() -> None:
     (port,) = KAFKA["ports"]
     assert advertised["HOST"] == f"localhost:{port['published']}"
     assert listens["HOST"] == f":{port['target']}"
-    assert listens["CONTROLLER"].startswith("localhost:"), "nobody but the broker itself talks to the controller"
+    assert listens["CONTROLLER"].startswith("localhost:"), "only the broker itself connects to the controller"

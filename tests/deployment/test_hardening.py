@@ -1,4 +1,4 @@
-"""The rights of every service of docker-compose.yml."""
+"""Privileges, limits and ports of every service of docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ every_service = pytest.mark.parametrize("service", [pytest.param(s, id=name) for
 
 
 @every_service
-def test_a_service_has_no_more_rights_than_it_needs(service: Service) -> None:
+def test_a_service_has_least_privilege(service: Service) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "cap_add" not in service
@@ -27,30 +27,30 @@ def test_a_service_has_no_more_rights_than_it_needs(service: Service) -> None:
 
 
 @every_service
-def test_a_service_can_fill_neither_memory_nor_disk(service: Service) -> None:
+def test_memory_logs_and_temporary_files_of_a_service_are_limited(service: Service) -> None:
     assert 0 < int(service["mem_limit"]) <= 4 << 30
     assert set(service["logging"]["options"]) == {"max-size", "max-file"}
-    assert all("size=" in place for place in service["tmpfs"])
+    assert all("size=" in mount for mount in service["tmpfs"])
 
 
 @every_service
-def test_an_image_has_a_version(service: Service) -> None:
+def test_an_image_has_a_version_tag(service: Service) -> None:
     assert VERSION.search(service["image"])
 
 
 @every_service
-def test_a_port_is_open_to_this_machine_alone(service: Service) -> None:
+def test_ports_are_published_on_loopback_only(service: Service) -> None:
     assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}
 
 
 @every_service
-def test_what_is_mounted_is_there_and_read_only(service: Service) -> None:
+def test_bind_mounts_exist_and_are_read_only(service: Service) -> None:
     binds = [volume for volume in service.get("volumes", []) if volume["type"] == "bind"]
     assert [volume["source"] for volume in binds if not Path(volume["source"]).is_dir()] == []
     assert all(volume["read_only"] for volume in binds)
 
 
-def test_nobody_can_log_in_to_grafana() -> None:
+def test_grafana_has_no_login() -> None:
     grafana = SERVICES["grafana"]["environment"]
     assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert grafana["GF_AUTH_BASIC_ENABLED"] == "false"

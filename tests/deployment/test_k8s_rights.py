@@ -1,4 +1,4 @@
-"""A worker's requests to a real Kafka need exactly the rights of its KafkaUser."""
+"""A worker on a real Kafka needs exactly the rights of its KafkaUser."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from confluent_kafka.admin import (
 )
 
 from streams.settings import Settings, load_settings
-from tests.conftest import BUNDLE, started
-from tests.deployment.kustomize import built
+from tests.conftest import BUNDLE, running_broker
+from tests.deployment.kustomize import build
 from tests.integration import behaviour
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
-from tests.integration.goods import catalogue, stroll
-from tests.integration.shop import Shop
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess
 
 pytestmark = pytest.mark.kafka
 
 PRINCIPAL = f"User:{USER}"
-JUDGED = re.compile(
+AUTHORIZATION = re.compile(
     rf"Principal = {PRINCIPAL} is (\w+) operation = (\w+) from .* on resource = (\w+):LITERAL:(\S+) for request"
 )
 Right = tuple[str, str, str]
 """Operation, kind of resource, name."""
 
 
-class GuardedBroker(KafkaBroker):
-    """Whoever logs in needs rights; whoever comes without a login is an administrator."""
+class AuthorizingBroker(KafkaBroker):
+    """A broker with an authorizer. Connections without a login have all rights."""
 
     def _properties(self) -> str:
-        guard = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
-        return f"{super()._properties()}{guard}\nsuper.users=User:ANONYMOUS\n"
+        authorizer = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+        return f"{super()._properties()}{authorizer}\nsuper.users=User:ANONYMOUS\n"
 
-    def judged(self) -> dict[str, set[Right]]:
-        """What was asked by USER: Allowed, and Denied."""
-        said = JUDGED.findall((self._home / "kafka.log").read_text())
-        rights = [(verdict, (operation, kind.upper(), name)) for verdict, operation, kind, name in said]
+    def authorizations(self) -> dict[str, set[Right]]:
+        """Return the allowed and the denied requests of USER."""
+        found = AUTHORIZATION.findall((self._home / "kafka.log").read_text())
+        rights = [(verdict, (operation, kind.upper(), name)) for verdict, operation, kind, name in found]
         return {which: {right for verdict, right in rights if verdict == which} for which in ("Allowed", "Denied")}
 
 
 @pytest.fixture
-def guarded() -> Iterator[GuardedBroker]:
-    node = GuardedBroker()
-    for _ in started(node):
+def authorizing() -> Iterator[AuthorizingBroker]:
+    node = AuthorizingBroker()
+    for _ in running_broker(node):
         yield node
 
 
 def granted() -> set[Right]:
-    """The rights of the worker's KafkaUser."""
-    acls = built("prod").one("KafkaUser")["spec"]["authorization"]["acls"]
+    """Return the rights of the worker's KafkaUser."""
+    acls = build("prod").one("KafkaUser")["spec"]["authorization"]["acls"]
     rights = ((operation, acl["resource"]) for acl in acls for operation in acl["operations"])
-    return {(_as_kafka_says(operation), resource["type"].upper(), resource["name"]) for operation, resource in rights}
+    return {(_operation_name(operation), resource["type"].upper(), resource["name"]) for operation, resource in rights}
 
 
-def _as_kafka_says(operation: str) -> str:
+def _operation_name(operation: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper()
 
 
@@ -85,13 +85,13 @@ def grant(bootstrap_servers: str, rights: set[Right]) -> None:
         done.result(timeout=30)
 
 
-def administrator(node: GuardedBroker) -> Settings:
-    """Settings with the names that the manifests know."""
+def administrator(node: AuthorizingBroker) -> Settings:
+    """Return settings with the topics of the manifests, and all rights."""
     given = {"bootstrap_servers": node.bootstrap_servers, "partitions": 2, "behaviour_interval_seconds": 0.3}
     return load_settings(given | {"session_timeout_seconds": 6, "model_path": BUNDLE}, env_file=None)
 
 
-def logged_in(node: GuardedBroker) -> Settings:
+def logged_in(node: AuthorizingBroker) -> Settings:
     login = {
         "bootstrap_servers": node.secure_servers,
         "security_protocol": "SASL_SSL",
@@ -103,31 +103,31 @@ def logged_in(node: GuardedBroker) -> Settings:
     return administrator(node).replace(**login)
 
 
-async def test_a_worker_needs_the_rights_of_its_user_and_no_others(guarded: GuardedBroker, tmp_path: Path) -> None:
-    grant(guarded.bootstrap_servers, granted())
-    events = stroll("shopper", 12)
-    worker = WorkerProcess(logged_in(guarded), tmp_path)
+async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: AuthorizingBroker, tmp_path: Path) -> None:
+    grant(authorizing.bootstrap_servers, granted())
+    events = random_events("shopper", 12)
+    worker = WorkerProcess(logged_in(authorizing), tmp_path)
     try:
-        async with Shop.opened(administrator(guarded)) as shop:
+        async with ShopClient.connected(administrator(authorizing)) as shop:
             worker.start()
-            await worker.ready()
-            await shop.stock(catalogue())
-            await worker.knows(len(catalogue()))
+            await worker.wait_until_ready()
+            await shop.publish_items(catalogue())
+            await worker.wait_for_items(len(catalogue()))
             for event in events:
-                await shop.answer(event)
+                await shop.publish_and_wait(event)
             await shop.publish(shop.settings.topics.clicks, b"shopper", b"no event")
-            await shop.refused(1)
-            await behaviour.settled(shop.settings)
+            await shop.wait_for_dead_letters(1)
+            await behaviour.wait_until_counted(shop.settings)
             assert await worker.stop() == 0
-            # Without its disk it reads the changelogs.
-            worker.wipe()
+            # Without its data, the worker reads the changelogs.
+            worker.delete_data()
             worker.start()
-            await worker.ready()
-            await shop.answer(stroll("other", 1)[0])
+            await worker.wait_until_ready()
+            await shop.publish_and_wait(random_events("other", 1)[0])
             assert await worker.stop() == 0
     finally:
         worker.close()
-    judged = guarded.judged()
-    assert judged["Denied"] == set()
+    authorizations = authorizing.authorizations()
+    assert authorizations["Denied"] == set()
     # Read and Write include Describe.
-    assert {right for right in judged["Allowed"] if right[0] != "DESCRIBE"} == granted()
+    assert {right for right in authorizations["Allowed"] if right[0] != "DESCRIBE"} == granted()

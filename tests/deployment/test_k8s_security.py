@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from streams.settings import SETTINGS
-from tests.deployment.kustomize import K8S, OVERLAYS, Manifest, built, container
+from tests.deployment.kustomize import K8S, OVERLAYS, Manifest, build, container
 
 SECRETS = [name for name, setting in SETTINGS.items() if setting.secret]
 DASHBOARDS = K8S.parent / "monitoring" / "grafana" / "dashboards"
@@ -17,8 +17,8 @@ VERSION = tomllib.loads((K8S.parent / "pyproject.toml").read_text())["project"][
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_pods_keep_to_the_restricted_standard_and_beyond(overlay: str) -> None:
-    for pod in built(overlay).pods:
+def test_pods_follow_the_restricted_standard(overlay: str) -> None:
+    for pod in build(overlay).pods:
         context = pod["spec"]["securityContext"]
         assert {context[name] for name in ("runAsUser", "runAsGroup", "fsGroup")} == {10001}
         assert context["runAsNonRoot"] is True
@@ -30,14 +30,14 @@ def test_pods_keep_to_the_restricted_standard_and_beyond(overlay: str) -> None:
         }
         assert pod["spec"]["automountServiceAccountToken"] is False
         assert pod["spec"]["enableServiceLinks"] is False
-        account = built(overlay).one("ServiceAccount", pod["spec"]["serviceAccountName"])
+        account = build(overlay).one("ServiceAccount", pod["spec"]["serviceAccountName"])
         assert account["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize("overlay", PROD)
-def test_strimzis_containers_keep_to_the_restricted_standard(overlay: str) -> None:
-    pool = built(overlay).one("KafkaNodePool", "dual-role")["spec"]["template"]
-    operators = built(overlay).one("Kafka", "shop")["spec"]["entityOperator"]["template"]
+def test_strimzis_containers_follow_the_restricted_standard(overlay: str) -> None:
+    pool = build(overlay).one("KafkaNodePool", "dual-role")["spec"]["template"]
+    operators = build(overlay).one("Kafka", "shop")["spec"]["entityOperator"]["template"]
     assert pool.keys() == {"initContainer", "kafkaContainer"}
     assert operators.keys() == {"topicOperatorContainer", "userOperatorContainer"}
     for template in (*pool.values(), *operators.values()):
@@ -50,63 +50,68 @@ def test_strimzis_containers_keep_to_the_restricted_standard(overlay: str) -> No
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_container_says_what_it_needs(overlay: str) -> None:
-    for pod in built(overlay).pods:
+def test_every_container_has_requests_and_a_memory_limit(overlay: str) -> None:
+    for pod in build(overlay).pods:
         resources = container(pod)["resources"]
         assert resources["requests"].keys() >= {"cpu", "memory"}
         assert "memory" in resources["limits"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_images_are_of_this_version(overlay: str) -> None:
+def test_images_have_the_projects_version(overlay: str) -> None:
     tag = f"{VERSION}-gpu" if overlay == "gpu" else VERSION
-    for pod in built(overlay).pods:
+    for pod in build(overlay).pods:
         assert container(pod)["image"].rpartition("/")[2] == f"intentstream:{tag}"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_no_secret_is_written_down(overlay: str) -> None:
-    assert built(overlay).all("Secret") == []
-    for config in built(overlay).all("ConfigMap"):
+def test_manifests_contain_no_secrets(overlay: str) -> None:
+    assert build(overlay).all("Secret") == []
+    for config in build(overlay).all("ConfigMap"):
         assert not [name for name in config["data"] if any(secret in name.lower() for secret in SECRETS)]
-    for variable in container(built(overlay).worker)["env"]:
+    for variable in container(build(overlay).worker)["env"]:
         if any(secret in variable["name"].lower() for secret in SECRETS):
             assert variable.keys() == {"name", "valueFrom"}
 
 
 @pytest.mark.parametrize("overlay", PROD)
-def test_nothing_goes_in_or_out_but_what_is_named(overlay: str) -> None:
-    denied = built(overlay).one("NetworkPolicy", "default-deny")["spec"]
+def test_network_policies_allow_only_named_traffic(overlay: str) -> None:
+    denied = build(overlay).one("NetworkPolicy", "default-deny")["spec"]
     assert denied == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    worker, policies = built(overlay).worker["metadata"]["labels"], built(overlay).all("NetworkPolicy")
-    mine = [policy["spec"] for policy in policies if selects(policy["spec"]["podSelector"], worker)]
-    goes = {port["port"]: rule["to"] for policy in mine for rule in policy.get("egress", []) for port in rule["ports"]}
-    (listener,) = built(overlay).one("Kafka", "shop")["spec"]["kafka"]["listeners"]
-    assert goes.keys() == {53, listener["port"]}
-    (broker,) = goes[listener["port"]]
+    worker, policies = build(overlay).worker["metadata"]["labels"], build(overlay).all("NetworkPolicy")
+    own_policies = [policy["spec"] for policy in policies if selects(policy["spec"]["podSelector"], worker)]
+    egress = {
+        port["port"]: rule["to"]
+        for policy in own_policies
+        for rule in policy.get("egress", [])
+        for port in rule["ports"]
+    }
+    (listener,) = build(overlay).one("Kafka", "shop")["spec"]["kafka"]["listeners"]
+    assert egress.keys() == {53, listener["port"]}
+    (broker,) = egress[listener["port"]]
     assert broker["podSelector"]["matchLabels"] == {"strimzi.io/cluster": "shop", "strimzi.io/kind": "Kafka"}
-    (scrape,) = (rule for policy in mine for rule in policy.get("ingress", []))
-    assert scrape["ports"] == [{"protocol": "TCP", "port": container(built(overlay).worker)["ports"][0]["name"]}]
+    (scrape,) = (rule for policy in own_policies for rule in policy.get("ingress", []))
+    assert scrape["ports"] == [{"protocol": "TCP", "port": container(build(overlay).worker)["ports"][0]["name"]}]
     assert {tuple(peer) for peer in scrape["from"]} == {("namespaceSelector", "podSelector")}
 
 
 @pytest.mark.parametrize("overlay", PROD)
-def test_prometheus_knows_the_job_as_the_rules_do(overlay: str) -> None:
-    monitor = built(overlay).one("PodMonitor")["spec"]
-    assert built(overlay).worker["metadata"]["labels"][monitor["jobLabel"]] == "intentstream"
+def test_the_pod_monitor_uses_the_job_of_the_rules(overlay: str) -> None:
+    monitor = build(overlay).one("PodMonitor")["spec"]
+    assert build(overlay).worker["metadata"]["labels"][monitor["jobLabel"]] == "intentstream"
     (endpoint,) = monitor["podMetricsEndpoints"]
-    assert endpoint["port"] == container(built(overlay).worker)["ports"][0]["name"]
+    assert endpoint["port"] == container(build(overlay).worker)["ports"][0]["name"]
     assert endpoint["path"] == "/metrics"
 
 
 @pytest.mark.parametrize("overlay", PROD)
-def test_every_dashboard_is_there_and_small_enough_to_apply(overlay: str) -> None:
-    found = [c for c in built(overlay).all("ConfigMap") if "grafana_dashboard" in c["metadata"].get("labels", {})]
+def test_every_dashboard_is_included_and_small_enough_to_apply(overlay: str) -> None:
+    found = [c for c in build(overlay).all("ConfigMap") if "grafana_dashboard" in c["metadata"].get("labels", {})]
     files = {name: text for config in found for name, text in config["data"].items()}
     committed = {path.name: json.loads(path.read_text()) for path in DASHBOARDS.glob("*.json")}
     assert {name: json.loads(text) for name, text in files.items()} == committed
     assert committed
-    # `kubectl apply` on the client's side keeps a copy in an annotation, of 256 KiB at the most.
+    # Client-side `kubectl apply` keeps a copy in an annotation of at most 256 KiB.
     assert max(len(text.encode()) for text in files.values()) < 200_000
 
 

@@ -1,4 +1,4 @@
-"""The worker's pod fits the code: settings, memory, time to stop."""
+"""The worker's pod agrees with the code: settings, memory, time to stop."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from streams.settings import Settings
 from streams.worker.faust.consumer import LEAVE_S
 from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
-from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, built, container, cpus, mebibytes
+from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, build, container, cpus, mebibytes
 
 PROCESS_MIB = 700
-"""Memory of a worker beside its stores: 420 MiB with 5,000 items (benchmarks/results.md), and a second model with a
-second catalogue while one takes over (docs/model-swap.md)."""
+"""Memory of a worker without its stores: 420 MiB with 5,000 items (benchmarks/results.md), and a second model with a
+second catalogue during a model change (docs/model-swap.md)."""
 WRITE_BUFFERS = 2
-"""Of each store: one is written while the other is flushed (streams/state/rocksdb.py)."""
+"""Write buffers of each store: one is written while the other is flushed (streams/state/rocksdb.py)."""
 CACHE_SHARE = 8
 
 overlays = pytest.mark.parametrize("overlay", [pytest.param(name, id=name) for name in OVERLAYS])
@@ -25,17 +25,17 @@ overlays = pytest.mark.parametrize("overlay", [pytest.param(name, id=name) for n
 
 @pytest.fixture
 def built_overlay(overlay: str) -> Overlay:
-    return built(overlay)
+    return build(overlay)
 
 
 def stores_mib(settings: Settings) -> int:
-    """What the stores of a worker may take that is left alone with every partition."""
+    """Return the largest memory of the stores of a worker that owns all partitions."""
     buffers = settings.topics.partitions * len(TABLES) * WRITE_BUFFERS * settings.state.rocksdb_write_buffer_mb
     return settings.state.rocksdb_block_cache_mb + buffers
 
 
 @overlays
-def test_every_variable_is_a_setting_and_they_fit_together(built_overlay: Overlay) -> None:
+def test_the_environment_has_valid_settings_that_match_the_mounts(built_overlay: Overlay) -> None:
     settings = built_overlay.settings
     mounts = {mount["mountPath"] for mount in container(built_overlay.worker)["volumeMounts"]}
     assert str(settings.state.data_dir) in mounts
@@ -44,17 +44,17 @@ def test_every_variable_is_a_setting_and_they_fit_together(built_overlay: Overla
 
 
 @overlays
-def test_pods_run_commands_that_there_are(built_overlay: Overlay) -> None:
+def test_pods_run_existing_commands(built_overlay: Overlay) -> None:
     for pod in built_overlay.pods:
         program, *arguments = container(pod)["command"]
         assert program == "intentstream"
-        asked = CliRunner().invoke(cli, [*arguments, "--help"])
-        assert asked.exit_code == 0, asked.output
-        assert f"Usage: {cli.name} {' '.join(arguments)} [OPTIONS]\n" in asked.output
+        result = CliRunner().invoke(cli, [*arguments, "--help"])
+        assert result.exit_code == 0, result.output
+        assert f"Usage: {cli.name} {' '.join(arguments)} [OPTIONS]\n" in result.output
 
 
 @overlays
-def test_the_probes_and_the_service_reach_the_port_where_the_worker_listens(built_overlay: Overlay) -> None:
+def test_probes_and_service_use_the_workers_port(built_overlay: Overlay) -> None:
     main, settings = container(built_overlay.worker), built_overlay.settings
     assert main["ports"] == [{"name": "metrics", "containerPort": settings.http.port}]
     assert settings.http.host == "0.0.0.0"
@@ -68,7 +68,7 @@ def test_the_probes_and_the_service_reach_the_port_where_the_worker_listens(buil
 
 
 @overlays
-def test_a_worker_has_time_to_start_and_to_stop(built_overlay: Overlay) -> None:
+def test_a_worker_has_enough_time_to_start_and_stop(built_overlay: Overlay) -> None:
     pod, main = built_overlay.worker["spec"], container(built_overlay.worker)
     startup = main["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
@@ -78,7 +78,7 @@ def test_a_worker_has_time_to_start_and_to_stop(built_overlay: Overlay) -> None:
 
 
 @overlays
-def test_the_memory_is_what_the_settings_ask_for(built_overlay: Overlay) -> None:
+def test_the_memory_limit_covers_the_settings(built_overlay: Overlay) -> None:
     resources, settings = container(built_overlay.worker)["resources"], built_overlay.settings
     limit = mebibytes(resources["limits"]["memory"])
     assert resources["requests"]["memory"] == resources["limits"]["memory"]
@@ -87,30 +87,30 @@ def test_the_memory_is_what_the_settings_ask_for(built_overlay: Overlay) -> None
 
 
 @overlays
-def test_the_scorer_has_as_many_threads_as_cpus_are_promised(built_overlay: Overlay) -> None:
-    promised = cpus(container(built_overlay.worker)["resources"]["requests"]["cpu"])
-    assert promised <= built_overlay.settings.model.scorer_threads < promised + 1
+def test_the_scorer_has_as_many_threads_as_requested_cpus(built_overlay: Overlay) -> None:
+    requested = cpus(container(built_overlay.worker)["resources"]["requests"]["cpu"])
+    assert requested <= built_overlay.settings.model.scorer_threads < requested + 1
 
 
 @overlays
-def test_selectors_find_the_worker_and_only_the_worker(built_overlay: Overlay) -> None:
+def test_selectors_match_only_the_worker(built_overlay: Overlay) -> None:
     stateful = built_overlay.one("StatefulSet")["spec"]
     spread = [constraint["labelSelector"] for constraint in stateful["template"]["spec"]["topologySpreadConstraints"]]
     monitors = [monitor["spec"]["selector"] for monitor in built_overlay.all("PodMonitor")]
     budget = built_overlay.one("PodDisruptionBudget")["spec"]["selector"]
     service = {"matchLabels": built_overlay.one("Service")["spec"]["selector"]}
     for selector in (stateful["selector"], budget, service, *spread, *monitors):
-        wanted = selector["matchLabels"].items()
-        found = [pod for pod in built_overlay.pods if wanted <= pod["metadata"]["labels"].items()]
+        labels = selector["matchLabels"].items()
+        found = [pod for pod in built_overlay.pods if labels <= pod["metadata"]["labels"].items()]
         assert found == [built_overlay.worker]
     assert stateful["serviceName"] == built_overlay.one("Service")["metadata"]["name"]
 
 
 @overlays
-def test_a_disruption_leaves_workers_unless_there_is_one(built_overlay: Overlay) -> None:
+def test_the_disruption_budget_keeps_a_worker_if_there_are_several(built_overlay: Overlay) -> None:
     stateful = built_overlay.one("StatefulSet")["spec"]
     scaled = [scaled["spec"]["minReplicaCount"] for scaled in built_overlay.all("ScaledObject")]
-    # KEDA's number and one of the manifest's own would undo each other.
+    # Replicas in the manifest would conflict with KEDA.
     assert ("replicas" in stateful) is not bool(scaled)
     replicas = scaled[0] if scaled else stateful["replicas"]
     allowed = built_overlay.one("PodDisruptionBudget")["spec"]["maxUnavailable"]
@@ -118,7 +118,7 @@ def test_a_disruption_leaves_workers_unless_there_is_one(built_overlay: Overlay)
 
 
 @overlays
-def test_each_worker_keeps_its_state_on_a_volume_of_its_own(built_overlay: Overlay) -> None:
+def test_each_worker_has_its_own_volume_for_its_state(built_overlay: Overlay) -> None:
     stateful = built_overlay.one("StatefulSet")["spec"]
     (claim,) = stateful["volumeClaimTemplates"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container(built_overlay.worker)["volumeMounts"]}
@@ -127,14 +127,14 @@ def test_each_worker_keeps_its_state_on_a_volume_of_its_own(built_overlay: Overl
     assert stateful["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete"
 
 
-def test_a_gpu_worker_asks_for_a_gpu_and_uses_it() -> None:
-    gpu = built("gpu")
+def test_a_gpu_worker_requests_and_uses_a_gpu() -> None:
+    gpu = build("gpu")
     assert container(gpu.worker)["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert gpu.settings.model.execution_providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert built("prod").settings.model.execution_providers == ("CPUExecutionProvider",)
+    assert build("prod").settings.model.execution_providers == ("CPUExecutionProvider",)
 
 
 def test_the_login_comes_from_a_secret() -> None:
-    password = built("prod").settings.kafka.sasl_password
+    password = build("prod").settings.kafka.sasl_password
     assert password is not None
     assert password.get_secret_value() == SECRET

@@ -19,14 +19,14 @@ def read(*path: str) -> Any:
 
 
 def listens(address: str) -> bool:
-    """Tell whether a service of this name has this port, in the network of the monitoring."""
+    """Return whether a service with this name has this port in the monitoring network."""
     name, _, port = address.partition(":")
     service = SERVICES[name]
     return "monitoring" in service["networks"] and int(port) in {p["target"] for p in service["ports"]}
 
 
 @pytest.mark.parametrize("name", ["worker", "worker-gpu"])
-def test_prometheus_finds_every_worker(name: str) -> None:
+def test_prometheus_discovers_every_worker(name: str) -> None:
     (job,) = [
         job for job in read("prometheus", "prometheus.yml")["scrape_configs"] if job["job_name"] == "intentstream"
     ]
@@ -38,13 +38,13 @@ def test_prometheus_finds_every_worker(name: str) -> None:
     assert worker["environment"][f"{PREFIX}METRICS_HOST"] == "0.0.0.0"
 
 
-def test_prometheus_finds_alertmanager() -> None:
+def test_prometheus_has_the_address_of_alertmanager() -> None:
     (alertmanager,) = read("prometheus", "prometheus.yml")["alerting"]["alertmanagers"]
     (targets,) = alertmanager["static_configs"]
     assert all(map(listens, targets["targets"]))
 
 
-def test_grafana_finds_prometheus_and_the_dashboards() -> None:
+def test_grafana_has_the_address_of_prometheus_and_the_dashboards() -> None:
     provisioning = MONITORING / "grafana" / "provisioning"
     (sources,) = (provisioning / "datasources").iterdir()
     (source,) = yaml.safe_load(sources.read_text())["datasources"]

@@ -54,12 +54,12 @@ def test_the_shipped_bundle_has_its_name_and_version(bundle: Bundle) -> None:
     assert bundle.manifest.created_from.licence == bundle.manifest.card.licence == "Apache-2.0"
 
 
-def test_the_files_of_the_shipped_bundle_are_near_to_the_trained_weights_and_small(bundle: Bundle) -> None:
+def test_the_shipped_files_are_small_and_close_to_the_trained_weights(bundle: Bundle) -> None:
     assert all(each.parity and each.parity.mean_cosine > 0.998 for each in bundle.manifest.encoders)
     assert sum(each.bytes for each in bundle.manifest.files) < 60e6
 
 
-def test_queries_and_items_live_in_one_space(bundle: Bundle) -> None:
+def test_queries_and_items_have_one_vector_space(bundle: Bundle) -> None:
     texts = ["wireless mouse", "green tea, 20 bags"]
     assert ((bundle.encode(texts) * bundle.encode_items(texts)).sum(axis=1) > 0.998).all()
     np.testing.assert_array_equal(bundle.encode_query("Wireless  MOUSE"), bundle.encode(["wireless mouse"])[0])
@@ -70,7 +70,7 @@ def test_a_provider_that_is_missing_falls_back(copy: Path, caplog: pytest.LogCap
     assert CUDA in caplog.text
 
 
-def test_inference_stays_cheap_to_import() -> None:
+def test_importing_inference_is_cheap() -> None:
     code = "import sys, inference, inference.types; print({'onnxruntime', 'tokenizers'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
@@ -83,19 +83,19 @@ def test_an_unknown_name_in_inference_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize("name", [BLOCKS, "ranker.onnx", "tokenizer.json"])
-def test_a_missing_file(copy: Path, name: str) -> None:
+def test_a_missing_file_is_an_error(copy: Path, name: str) -> None:
     (copy / name).unlink()
     with pytest.raises(BundleError, match=rf"{name}: cannot be read \(No such file.*the manifest lists it"):
         load_bundle(copy)
 
 
-def test_no_manifest(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json: cannot be read .*a model bundle is a folder with"):
         load_bundle(tmp_path)
 
 
 @pytest.mark.parametrize("name", [BLOCKS, "ranker.onnx", "tokenizer.json"])
-def test_a_flipped_byte(copy: Path, name: str) -> None:
+def test_a_flipped_byte_is_an_error(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(content)
@@ -103,7 +103,7 @@ def test_a_flipped_byte(copy: Path, name: str) -> None:
         load_bundle(copy)
 
 
-def test_a_truncated_file(copy: Path) -> None:
+def test_a_truncated_file_is_an_error(copy: Path) -> None:
     (copy / BLOCKS).write_bytes((copy / BLOCKS).read_bytes()[:1000])
     with pytest.raises(BundleError, match=r"encoder-blocks\.onnx: the manifest requires \d+ bytes, the file has 1000"):
         load_bundle(copy)
@@ -168,19 +168,19 @@ BROKEN: dict[str, tuple[Edit, str]] = {
 
 
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_manifest_that_does_not_hold(copy: Path, change: Edit, message: str) -> None:
+def test_an_inconsistent_manifest_is_an_error(copy: Path, change: Edit, message: str) -> None:
     edit(copy, change)
     with pytest.raises(BundleError, match=message):
         load_bundle(copy)
 
 
-def test_a_manifest_that_is_no_json(copy: Path) -> None:
+def test_a_manifest_that_is_not_json_is_an_error(copy: Path) -> None:
     (copy / "manifest.json").write_bytes(b"\x00\xff")
     with pytest.raises(BundleError, match=r"manifest\.json: "):
         load_bundle(copy)
 
 
-def test_a_foreign_file_under_a_matching_checksum(copy: Path) -> None:
+def test_an_invalid_file_with_a_matching_checksum_is_an_error(copy: Path) -> None:
     content = b"not a graph"
     (copy / "ranker.onnx").write_bytes(content)
     edit(copy, lambda manifest: set_file(manifest, "ranker", content))
@@ -188,7 +188,7 @@ def test_a_foreign_file_under_a_matching_checksum(copy: Path) -> None:
         load_bundle(copy)
 
 
-def test_a_file_for_another_provider_is_not_looked_at(copy: Path) -> None:
+def test_a_file_for_another_provider_is_not_read(copy: Path) -> None:
     (copy / "encoder-float16.onnx").write_bytes(b"damaged")
     assert load_bundle(copy).provider == CPU
 
@@ -201,7 +201,7 @@ def test_a_new_ranker_keeps_the_vector_space_and_new_weights_do_not(copy: Path) 
     assert vector_space(read_manifest(copy)) != vector_space(before)
 
 
-def test_verifying_says_what_is_whole_and_what_is_not(copy: Path) -> None:
+def test_verification_reports_valid_and_damaged_files(copy: Path) -> None:
     found = list(verify_bundle(copy))
     assert all(each.passed for each in found), found
     assert {
@@ -218,14 +218,12 @@ def test_verifying_says_what_is_whole_and_what_is_not(copy: Path) -> None:
     assert "the file has 7" in bad[0].detail
 
 
-def test_verifying_what_is_no_bundle_is_one_finding(tmp_path: Path) -> None:
+def test_verifying_a_folder_without_a_bundle_gives_one_finding(tmp_path: Path) -> None:
     (only,) = verify_bundle(tmp_path)
     assert (only.check, only.passed) == ("manifest", False)
 
 
-def test_where_a_session_falls_back_in_silence_the_cpu_gets_its_own_file(
-    monkeypatch: pytest.MonkeyPatch, copy: Path
-) -> None:
+def test_a_silent_fallback_to_the_cpu_loads_the_file_for_the_cpu(monkeypatch: pytest.MonkeyPatch, copy: Path) -> None:
     own = load_bundle(copy)
     # ONNX Runtime lists CUDA even on a machine without a GPU.
     monkeypatch.setattr(loading, "usable_providers", lambda wanted: (CUDA, CPU))

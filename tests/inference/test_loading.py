@@ -33,7 +33,7 @@ SEARCH = (
 
 
 @pytest.mark.parametrize("steps", [(LOAD, SEARCH), (SEARCH, LOAD)], ids=["model first", "search first"])
-def test_a_model_and_an_approximate_index_live_in_one_process(steps: tuple[str, str]) -> None:
+def test_a_model_and_an_approximate_index_work_in_one_process(steps: tuple[str, str]) -> None:
     done = subprocess.run([sys.executable, "-c", "; ".join(steps)], cwd=BUNDLE.parents[2], check=False)
     assert done.returncode == 0
 
@@ -121,7 +121,7 @@ def test_a_graph_of_another_shape_runs_in_the_runtime_and_is_checked(tmp_path: P
     assert compiled_runs == []
 
 
-def test_loading_a_bundle_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+def test_loading_a_bundle_writes_nothing_to_the_home_folder(tmp_path: Path) -> None:
     switches = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS")
     environment = {name: value for name, value in os.environ.items() if name not in switches}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}

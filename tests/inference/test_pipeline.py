@@ -89,7 +89,7 @@ def test_a_batch_gives_each_shopper_the_same_list_as_alone(catalogue: Catalogue)
     assert ranks.recommend(queries) == [ranks.recommend([query])[0] for query in queries]
 
 
-def test_the_shipped_ranker_gives_a_batch_the_lists_of_one_by_one(catalogue: Catalogue, bundle: Bundle) -> None:
+def test_the_shipped_ranker_gives_the_same_lists_in_a_batch(catalogue: Catalogue, bundle: Bundle) -> None:
     assert bundle.scorer.features == FEATURES
     queries, ranks = queries_of(25), recommender(catalogue, bundle.scorer)
     together = ranks.recommend(queries)
@@ -111,7 +111,7 @@ def test_scores_that_differ_by_rounding_are_ties_broken_by_key(catalogue: Catalo
     assert {scored.score for scored in ranked.items} == {0.25}
 
 
-def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogue) -> None:
+def test_diversity_changes_lists_of_browsing_but_not_of_searches(catalogue: Catalogue) -> None:
     browse, search = replace(queries_of(3)[2], k=10), replace(queries_of(2)[1], k=10)
     sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
     plain, varied = (
@@ -124,7 +124,7 @@ def test_diversity_changes_what_a_browse_shows_and_no_search(catalogue: Catalogu
     assert one != other
 
 
-def test_a_broken_model_leaves_retrieval_order_marked(catalogue: Catalogue) -> None:
+def test_a_failed_model_gives_retrieval_order_with_a_fallback(catalogue: Catalogue) -> None:
     queries, ranks = queries_of(6), recommender(catalogue, Broken())
     shortlists = ranks.retrieve(batch_of(queries))
     rows, starts = shortlists.candidates.rows, shortlists.candidates.starts.tolist()
@@ -137,7 +137,7 @@ def test_a_broken_model_leaves_retrieval_order_marked(catalogue: Catalogue) -> N
         ranks.rank(shortlists)
 
 
-def test_items_that_left_the_catalogue_since_the_retrieval_are_left_out_of_its_order(catalogue: Catalogue) -> None:
+def test_retrieval_order_omits_items_removed_after_retrieval(catalogue: Catalogue) -> None:
     shortlists = recommender(catalogue).retrieve(batch_of(queries_of(6)))
     whole = in_retrieval_order(shortlists, catalogue, "late")
     gone = whole.items[:: len(whole.items) // 5]
@@ -162,7 +162,7 @@ def test_without_candidates_the_list_is_empty(catalogue: Catalogue) -> None:
     assert recommender(catalogue).recommend([]) == []
 
 
-def test_a_shopper_without_candidates_does_not_disturb_the_batch(catalogue: Catalogue) -> None:
+def test_a_shopper_without_candidates_does_not_affect_the_batch(catalogue: Catalogue) -> None:
     catalogue.set_popularity({})
     (known,), ranks = queries_of(2)[1:], recommender(catalogue)
     alone = ranks.recommend([known])[0]
@@ -179,7 +179,7 @@ def test_every_stage_is_observed(catalogue: Catalogue) -> None:
     assert all(seconds >= 0 for _, seconds in seen)
 
 
-def test_the_last_places_of_a_browse_go_to_items_without_any_action(catalogue: Catalogue) -> None:
+def test_the_last_ranks_of_browsing_are_items_without_actions(catalogue: Catalogue) -> None:
     catalogue.mark_seen([stable_key(str(number)) for number in range(290)])
     browse, search = replace(queries_of(3)[2], k=20), replace(queries_of(2)[1], k=20)
     sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))

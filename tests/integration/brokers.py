@@ -1,4 +1,4 @@
-"""A real Apache Kafka for the tests: one KRaft node on free loopback ports, with cached jars from Maven."""
+"""A real Apache Kafka for the tests: one KRaft node on free loopback ports, from Maven's jars, which are cached."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ LOGGING = """\
 """
 
 
-SOON_THERE = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""For tests: a virtual machine that starts fast."""
+FAST_START = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Java options for tests: a fast start."""
 AS_SHIPPED = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
-"""For measurements: the virtual machine as Kafka's own scripts start it."""
+"""Java options for measurements: those of Kafka's own scripts."""
 
 
 class KafkaBroker:
-    """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError where it cannot start.
+    """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError if it cannot start.
 
-    At `secure_servers` it wants TLS (the authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
+    `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
     """
 
-    def __init__(self, machine: Sequence[str] = SOON_THERE) -> None:
-        self._machine = machine
+    def __init__(self, java_options: Sequence[str] = FAST_START) -> None:
+        self._java_options = java_options
         self.port, self.secure_port = free_port(), free_port()
         self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
         self.secure_servers = f"{LOOPBACK}:{self.secure_port}"
@@ -78,12 +78,18 @@ class KafkaBroker:
         with ExitStack() as stack:
             self._home = Path(stack.enter_context(temporary_home()))
             self.ca_file = self._home / "ca.pem"
-            stack.enter_context(self._formatted())
+            stack.enter_context(self._format_storage())
             self._stack = stack.pop_all()
         return self
 
-    def _formatted(self) -> BrokerProcess:
-        java = ["java", *self._machine, f"-Dlog4j2.configurationFile={self._home / 'log4j2.xml'}", "-cp", f"{jars()}/*"]
+    def _format_storage(self) -> BrokerProcess:
+        java = [
+            "java",
+            *self._java_options,
+            f"-Dlog4j2.configurationFile={self._home / 'log4j2.xml'}",
+            "-cp",
+            f"{jars()}/*",
+        ]
         (self._home / "log4j2.xml").write_text(LOGGING)
         properties = self._home / "server.properties"
         properties.write_text(self._properties())
@@ -126,28 +132,28 @@ class KafkaBroker:
 
 
 def jars(pom: Path = POM) -> Path:
-    """Directory of the jars that a pom names, copied there by Maven the first time."""
+    """Return the directory of a pom's jars. Maven copies them on first use."""
     kind = pom.parent.name
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intentstream"
-    # The name follows the pom: a changed version is copied anew.
+    # The name depends on the pom, so a changed version is copied again.
     target = Path(
         os.environ.get(f"INTENTSTREAM_TEST_{kind.upper()}_JARS")
         or cache / f"{kind}-{uuid.uuid5(uuid.NAMESPACE_URL, pom.read_text())}"
     )
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Into a directory beside it first: an interrupted copy must not look like a whole one.
+        # Copy to a temporary directory first: an interrupted copy must not look complete.
         part = Path(tempfile.mkdtemp(dir=target.parent))
         run(["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}"])
         try:
             part.rename(target)
         except OSError:
-            shutil.rmtree(part)  # another run was faster
+            shutil.rmtree(part)  # a concurrent run was faster
     return target
 
 
 def run(command: list[str]) -> None:
-    """Run a tool to its end; raises StreamsError that says why it did not work."""
+    """Run a tool to its end. Raises StreamsError with its output if it fails."""
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     except FileNotFoundError:
@@ -159,7 +165,7 @@ def run(command: list[str]) -> None:
 
 
 def make_certificate(keystore: Path, certificate: Path) -> None:
-    """Make a key in a store, and its certificate that is its own authority, both for loopback."""
+    """Create a keystore, and a self-signed certificate for loopback."""
     store = ["-alias", "kafka", "-keystore", str(keystore), "-storepass", PASSWORD]
     names = ["-dname", "CN=localhost", "-ext", f"san=ip:{LOOPBACK}", "-ext", "bc:c=ca:true"]
     usage = ["-ext", "KeyUsage:c=digitalSignature,keyCertSign"]

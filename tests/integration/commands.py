@@ -1,4 +1,4 @@
-"""The command line, run in the test's process with the test's settings."""
+"""The command line, run in the test's process with given settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from streams.settings import Settings
 
 
 async def run(settings: Settings, *arguments: str) -> Result:
-    # In a thread: the command has an event loop of its own.
+    # In a thread, because the command starts its own event loop.
     invoke = CliRunner(env=settings.environment()).invoke
     return await asyncio.to_thread(invoke, cli, list(arguments))

@@ -1,4 +1,4 @@
-"""Brokers for the integration tests, and settings that no two tests share."""
+"""Brokers for the integration tests, and settings with unique topics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from streams.kafka.embedded import EmbeddedBroker, free_port
 from streams.settings import SETTINGS, Settings, load_settings
-from tests.conftest import started
+from tests.conftest import running_broker
 
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[str]:
     """Bootstrap servers of the embedded broker."""
-    for broker in started(EmbeddedBroker()):
+    for broker in running_broker(EmbeddedBroker()):
         yield broker.bootstrap_servers
 
 
@@ -29,12 +29,12 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(broker: str, request: pytest.FixtureRequest) -> Settings:
-    """Settings with topics of this test's own on the broker."""
-    return settings_on(broker, request.node.name)
+    """Settings with unique topics on the broker."""
+    return isolated_settings(broker, request.node.name)
 
 
-def settings_on(bootstrap_servers: str, name: str) -> Settings:
-    """Settings whose topics nobody else on the broker has."""
+def isolated_settings(bootstrap_servers: str, name: str) -> Settings:
+    """Return settings with unique topics and a unique consumer group."""
     own = "".join(letter if letter.isalnum() else "-" for letter in name)[-100:] + "-" + os.urandom(3).hex()
     topics = {f: f"{own}.{f}" for f in SETTINGS if f.endswith("_topic")}
     given: dict[str, object] = {"bootstrap_servers": bootstrap_servers, "app_id": own, "partitions": 2, **topics}
@@ -43,5 +43,5 @@ def settings_on(bootstrap_servers: str, name: str) -> Settings:
 
 @pytest.fixture
 def unused_port() -> int:
-    """Pick a loopback port where nothing listens."""
+    """A free loopback port."""
     return free_port()

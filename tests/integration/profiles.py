@@ -1,4 +1,4 @@
-"""The expected profiles of the workers: the fold of the events on the source topics, without Kafka."""
+"""The workers' profiles, and their expected values: a fold of the events without Kafka."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from streams.profiles.events import Event
 from streams.profiles.profile import Memory, Profile, Source
 from streams.settings import Settings
 from streams.state.rocksdb import OFFSET_KEY
-from tests.integration.contents import latest, stored
+from tests.integration.topic_contents import compacted_state, read_all
 
 TOLERANCE = 0.05
-"""L2 distance of two sums of the same terms, rounded to int16 shares after each, in another order. One term missing or
-counted twice is 0.25 or more within two half-lives, and 1 or more in the long term."""
+"""Largest L2 distance of two sums of the same terms in another order, with rounding to int16 after each term. A term
+that is missing or counted twice is 0.25 or more within two half-lives, and 1 or more in the long term."""
 
 State = dict[int, dict[bytes, bytes]]
 """Profile bytes by partition and user id."""
 
 
 async def changelog(settings: Settings) -> State:
-    """Return the profiles' table as any worker would recover it."""
-    return await latest(settings, changelog_topic(settings))
+    """Return the state of the profiles' changelog."""
+    return await compacted_state(settings, changelog_topic(settings))
 
 
-async def folded(settings: Settings, bundle: Bundle) -> State:
-    """Fold every valid event on the source topics, in some order that each topic's partitions allow."""
+async def expected(settings: Settings, bundle: Bundle) -> State:
+    """Fold all valid events on the event topics, each partition in order."""
     live = LiveCatalogue(bundle.vector_space, bundle.dim)
-    for record in await stored(settings, settings.topics.item_vectors):
+    for record in await read_all(settings, settings.topics.item_vectors):
         item = None if record.value is None else serde.decode_item_vector(record.value)
         live.apply(record.key.decode(), item)
     folding = engine(settings, bundle, live)
     vectors: dict[str, Vector] = {}
     state: State = {number: {} for number in range(settings.topics.partitions)}
     for topic in (settings.topics.clicks, settings.topics.searches):
-        for record in await stored(settings, topic):
+        for record in await read_all(settings, topic):
             try:
                 interaction = serde.decode_interaction(record.key, record.value)
             except InvalidEvent:
@@ -63,7 +63,7 @@ async def folded(settings: Settings, bundle: Bundle) -> State:
 
 
 def assert_same(got: State, expected: State, bundle: Bundle) -> None:
-    """Fail unless the profiles hold the same events: none lost, none counted twice."""
+    """Assert that the profiles include the same events: none lost, none counted twice."""
     assert {n: sorted(profiles) for n, profiles in got.items()} == {n: sorted(all_) for n, all_ in expected.items()}
     for partition, profiles in expected.items():
         for user_id, data in profiles.items():
@@ -71,14 +71,14 @@ def assert_same(got: State, expected: State, bundle: Bundle) -> None:
 
 
 def decoded(data: bytes, bundle: Bundle) -> Profile:
-    """Read a profile's bytes as a worker with this bundle does."""
+    """Decode a profile as a worker with this bundle does."""
     profile = codec.decode(data, bundle.dim, stable_key(bundle.vector_space))
     assert profile.space == stable_key(bundle.vector_space)
     return profile
 
 
 def on_disk(data_dir: Path, table: str = PROFILES) -> State:
-    """Read the databases of a worker that has stopped."""
+    """Read the databases of a stopped worker."""
     state: State = {}
     for path in sorted((data_dir / table).iterdir()):
         database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
@@ -90,7 +90,7 @@ def on_disk(data_dir: Path, table: str = PROFILES) -> State:
 
 
 def persisted_offset(data_dir: Path, partition: int) -> int:
-    """Read the changelog offset that a stopped worker's database says it holds."""
+    """Read the changelog offset in a stopped worker's database."""
     path = data_dir / "profiles" / str(partition)
     database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
     offset = int(database.get(OFFSET_KEY) or b"-1")

@@ -1,4 +1,4 @@
-"""Behaviour through Kafka: counted once, received by every worker, and equal to that of `replay`."""
+"""Behaviour through Kafka: counted once, published, and equal to that of `replay`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.integration import behaviour
 from tests.integration.behaviour import InMemoryBehaviour
-from tests.integration.goods import catalogue, stroll
-from tests.integration.shop import Shop, assert_same_list, closed_loop
-from tests.integration.workers import NEVER_S, serving, worker
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.shop_client import ShopClient, assert_same_list, closed_loop
+from tests.integration.workers import NEVER_S, worker, worker_settings
 
 INTERVALS = ("behaviour_interval_seconds", "trending_interval_seconds")
 
 
-class Listener:
-    """Whom `replay` tells what shoppers do."""
+class RecordedBehaviour:
+    """Records the behaviour that `replay` learns."""
 
     def __init__(self) -> None:
         self.neighbours: dict[int, ItemNeighbours] = {}
@@ -39,47 +39,47 @@ class Listener:
                 self.neighbours[record.key] = record
 
 
-async def test_a_worker_tells_what_replay_tells_and_answers_alike_once_it_knows_it(
+async def test_a_worker_publishes_the_behaviour_of_replay_and_gives_the_same_lists(
     broker: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
-    settings = serving(broker, request.node.name, sources=NAMES)
+    settings = worker_settings(broker, request.node.name, sources=NAMES)
     shoppers = [f"shopper-{number}" for number in range(8)]
-    past, present = ([event for shopper in shoppers for event in stroll(shopper, 12, seed)] for seed in range(2))
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
-        await shop.stock(catalogue())
-        await running.knows(len(catalogue()))
-        # One after the other: where an item's memory is full, the order of its shoppers counts.
+    past, present = ([event for shopper in shoppers for event in random_events(shopper, 12, seed)] for seed in range(2))
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(catalogue())
+        await running.wait_for_items(len(catalogue()))
+        # One event at a time: the state of a full item depends on the order of events.
         await closed_loop(shop, past)
-        await behaviour.settled(settings)
+        await behaviour.wait_until_counted(settings)
         assert await running.stop() == 0
         await behaviour.assert_consistent(settings)
-        told = await behaviour.learned(settings)
+        published = await behaviour.read_broadcasts(settings)
 
-        # Whatever it tells from now on comes too late to matter, as in a replay with the same interval.
+        # With these intervals the worker publishes no more behaviour, as in a replay with the same settings.
         running.start(**{f"{PREFIX}{name.upper()}": str(NEVER_S) for name in INTERVALS})
-        await running.ready()
+        await running.wait_until_ready()
         await closed_loop(shop, present)
         assert await running.stop() == 0
-        answers = shop.answers
+        answers = shop.lists
 
-    quiet = settings.replace(**dict.fromkeys(INTERVALS, NEVER_S))
-    replayed = Replay(quiet, bundle, encode_catalogue(bundle, catalogue()))
+    unpublished = settings.replace(**dict.fromkeys(INTERVALS, NEVER_S))
+    replayed = Replay(unpublished, bundle, encode_catalogue(bundle, catalogue()))
     replayed.learn(past)
     for event, expected in zip(present, replayed.recommend(present), strict=True):
         (got,) = answers[event.event_id]
         assert_same_list(got, expected)
-    _assert_same_told(told, _heard(settings, bundle, past))
+    _assert_same_behaviour(published, _replayed(settings, bundle, past))
 
 
-def _heard(settings: Settings, bundle: Bundle, events: Sequence[Interaction]) -> InMemoryBehaviour:
-    """Return what `replay` tells of the same events."""
-    listener = Listener()
-    Replay(settings, bundle, encode_catalogue(bundle, catalogue()), listener).learn(events)
-    return InMemoryBehaviour(listener.neighbours, listener.sessions)
+def _replayed(settings: Settings, bundle: Bundle, events: Sequence[Interaction]) -> InMemoryBehaviour:
+    """Return the behaviour that `replay` learns from the same events."""
+    recorded = RecordedBehaviour()
+    Replay(settings, bundle, encode_catalogue(bundle, catalogue()), recorded).learn(events)
+    return InMemoryBehaviour(recorded.neighbours, recorded.sessions)
 
 
-def _assert_same_told(got: InMemoryBehaviour, expected: InMemoryBehaviour) -> None:
-    """Compare all but the last bits: sums of the same terms, in the order in which partitions were read."""
+def _assert_same_behaviour(got: InMemoryBehaviour, expected: InMemoryBehaviour) -> None:
+    """Compare behaviour up to the last bits of sums, whose order depends on the partitions."""
     assert got.sessions == expected.sessions
     assert len(got.sessions) > 1
     assert set(got.neighbours) == set(expected.neighbours)

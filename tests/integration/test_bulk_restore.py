@@ -1,4 +1,4 @@
-"""Tables restored in bulk from a real broker have the same bytes as the tables of a worker that never stopped."""
+"""The bulk restore on a real broker: tables equal those of a worker that had them from the start."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from streams.settings import Settings
 from streams.state.restore import Behind, BulkRestorer
 from tests.integration import profiles
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
-from tests.integration.contents import ends, stored
-from tests.integration.workers import ROOT, Group, WorkerProcess, admin, serving, until
+from tests.integration.topic_contents import end_offsets, read_all
+from tests.integration.workers import ROOT, Group, WorkerProcess, admin, until, worker_settings
 from tests.streams.state.stores import store_in
 
 SHOPPERS, ROUNDS, VALUE_BYTES = 300, 8, 2000
@@ -41,35 +41,35 @@ class Failing(restore.AIOKafkaConsumer):
 
 restore.AIOKafkaConsumer = Failing
 """
-"""A `sitecustomize` that lets the bulk restore of a worker fail after so many answers of the broker."""
+"""A `sitecustomize` with which a worker's bulk restore fails after a number of fetches."""
 
-HOLDING = """\
+BLOCKING = """\
 import asyncio
 from pathlib import Path
 from streams.state import restore
 
-class Holding(restore.AIOKafkaConsumer):
+class Blocking(restore.AIOKafkaConsumer):
     answers = 3
 
     async def getmany(self, **options):
-        if Holding.answers == 0:
-            Holding.answers = -1
+        if Blocking.answers == 0:
+            Blocking.answers = -1
             Path({mark!r}).touch()
             await asyncio.Event().wait()
         batches = await super().getmany(**options)
-        Holding.answers -= bool(batches)
+        Blocking.answers -= bool(batches)
         return batches
 
-restore.AIOKafkaConsumer = Holding
+restore.AIOKafkaConsumer = Blocking
 restore.RECORDS_AT_ONCE = 200
 """
-"""A `sitecustomize` that holds the first bulk restore of a worker half-way, and marks that."""
+"""A `sitecustomize` that blocks the first bulk restore of a worker half-way and creates a file."""
 
 Record = tuple[bytes, bytes | None]
 
 
-def history(rounds: int, seed: int) -> list[Record]:
-    """Make changes of all shoppers' profiles, in rounds; a tenth of the changes are tombstones."""
+def changes(rounds: int, seed: int) -> list[Record]:
+    """Return random changes of all shoppers' profiles. A tenth are tombstones."""
     random = np.random.default_rng(seed)
     return [
         (f"shopper-{number}".encode(), None if random.random() < 0.1 else random.bytes(VALUE_BYTES))
@@ -79,7 +79,7 @@ def history(rounds: int, seed: int) -> list[Record]:
 
 
 async def write(settings: Settings, records: Sequence[Record]) -> None:
-    """Put records on the changelog of profiles, as workers would."""
+    """Write records to the changelog of profiles."""
     topic = changelog_topic(settings)
     producer = AIOKafkaProducer(**client_options(settings.kafka), enable_idempotence=True)
     await producer.start()
@@ -89,11 +89,11 @@ async def write(settings: Settings, records: Sequence[Record]) -> None:
         await producer.stop()
 
 
-async def started_and_stopped(process: WorkerProcess, **variables: str) -> profiles.State:
-    """Let a worker recover and stop, and return what it has on disk then."""
+async def recover_and_stop(process: WorkerProcess, **variables: str) -> profiles.State:
+    """Let a worker recover and stop. Return its state on disk."""
     process.start(**variables)
     try:
-        await process.ready()
+        await process.wait_until_ready()
         assert await process.stop() == 0
     finally:
         process.close()
@@ -101,11 +101,11 @@ async def started_and_stopped(process: WorkerProcess, **variables: str) -> profi
 
 
 async def assert_consistent(process: WorkerProcess, settings: Settings) -> dict[int, int]:
-    """Fail unless each database holds the changelog up to its offset; return the offsets."""
+    """Assert that each database equals the changelog up to its offset. Return the offsets."""
     disk = profiles.on_disk(process.data_dir)
     offsets = {partition: profiles.persisted_offset(process.data_dir, partition) for partition in disk}
     expected: profiles.State = {partition: {} for partition in disk}
-    for record in await stored(settings, changelog_topic(settings)):
+    for record in await read_all(settings, changelog_topic(settings)):
         if record.offset <= offsets.get(record.partition, -1):
             expected[record.partition].pop(record.key, None)
             if record.value is not None:
@@ -115,57 +115,57 @@ async def assert_consistent(process: WorkerProcess, settings: Settings) -> dict[
 
 
 async def assert_offsets(process: WorkerProcess, settings: Settings) -> None:
-    for (_, partition), end in (await ends(settings, changelog_topic(settings))).items():
+    for (_, partition), end in (await end_offsets(settings, changelog_topic(settings))).items():
         assert profiles.persisted_offset(process.data_dir, partition) == end - 1
 
 
 @pytest.mark.kafka
-async def test_a_cold_worker_has_the_bytes_of_one_that_was_there_before_compaction(
+async def test_a_new_worker_restores_the_same_bytes_from_a_compacted_changelog(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     await topics.create(settings)
     topic = changelog_topic(settings)
     config = {"cleanup.policy": "compact", "segment.bytes": str(1 << 20), "min.cleanable.dirty.ratio": "0.01"}
     async with admin(settings) as client:
         await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
-    lived, cold = WorkerProcess(settings, tmp_path / "lived"), WorkerProcess(settings, tmp_path / "cold")
+    existing, new = WorkerProcess(settings, tmp_path / "existing"), WorkerProcess(settings, tmp_path / "new")
 
-    first, second, few = history(ROUNDS, seed=1), history(ROUNDS, seed=2), history(1, seed=3)
+    first, second, few = changes(ROUNDS, seed=1), changes(ROUNDS, seed=2), changes(1, seed=3)
     await write(settings, first)
-    await started_and_stopped(lived)
-    assert f"{len(first)} changelog records {RESTORED}" in lived.log
+    await recover_and_stop(existing)
+    assert f"{len(first)} changelog records {RESTORED}" in existing.log
     await write(settings, second)
 
     async def compacted() -> bool:
-        return len(await stored(settings, topic)) < len(first) + len(second)
+        return len(await read_all(settings, topic)) < len(first) + len(second)
 
     await until(compacted, "the broker compacts the changelog")
-    await started_and_stopped(lived)
-    assert f"{len(second)} changelog records {RESTORED}" in lived.log
+    await recover_and_stop(existing)
+    assert f"{len(second)} changelog records {RESTORED}" in existing.log
     await write(settings, few)
-    disk = await started_and_stopped(lived)
-    assert lived.log.count(RESTORED) == 2
+    disk = await recover_and_stop(existing)
+    assert existing.log.count(RESTORED) == 2
 
-    assert await started_and_stopped(cold) == disk
-    assert RESTORED in cold.log
+    assert await recover_and_stop(new) == disk
+    assert RESTORED in new.log
     assert disk == await profiles.changelog(settings)
     assert 0 < sum(map(len, disk.values())) < SHOPPERS
-    await assert_offsets(lived, settings)
-    await assert_offsets(cold, settings)
+    await assert_offsets(existing, settings)
+    await assert_offsets(new, settings)
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("answers", [0, 2], ids=["at once", "half-way"])
-async def test_fausts_reader_restores_what_a_bulk_restore_that_fails_does_not(
+async def test_fausts_reader_continues_after_a_failed_bulk_restore(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path, answers: int
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     await topics.create(settings)
-    await write(settings, history(ROUNDS, seed=1))
+    await write(settings, changes(ROUNDS, seed=1))
     (tmp_path / "sitecustomize.py").write_text(FAILING.format(answers=answers))
     process = WorkerProcess(settings, tmp_path / "worker")
-    disk = await started_and_stopped(process, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    disk = await recover_and_stop(process, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert "RuntimeError: no more answers" in process.log
     assert f"{SHOPPERS * ROUNDS} changelog records {RESTORED}" not in process.log
     assert (f" 0 changelog records {RESTORED}" in process.log) is (answers == 0)
@@ -175,15 +175,15 @@ async def test_fausts_reader_restores_what_a_bulk_restore_that_fails_does_not(
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("event", ["kill", "stop", "rebalance"])
-async def test_a_bulk_restore_that_is_interrupted_leaves_what_its_offsets_say(
+async def test_an_interrupted_bulk_restore_leaves_data_consistent_with_its_offsets(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path, event: str
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     await topics.create(settings)
-    records = history(ROUNDS, seed=1)
+    records = changes(ROUNDS, seed=1)
     await write(settings, records)
     mark = tmp_path / "half-way"
-    (tmp_path / "sitecustomize.py").write_text(HOLDING.format(mark=str(mark)))
+    (tmp_path / "sitecustomize.py").write_text(BLOCKING.format(mark=str(mark)))
     first, second = WorkerProcess(settings, tmp_path / "first"), WorkerProcess(settings, tmp_path / "second")
     try:
         first.start(PYTHONPATH=f"{tmp_path}:{ROOT}")
@@ -194,31 +194,31 @@ async def test_a_bulk_restore_that_is_interrupted_leaves_what_its_offsets_say(
             assert await first.stop() == 0
         else:
             second.start()
-            await Group(settings).of(2)
-            await first.ready()
-            await second.ready()
+            await Group(settings).wait_for_members(2)
+            await first.wait_until_ready()
+            await second.wait_until_ready()
             assert await second.stop() == 0
-            await Group(settings).of(1)
+            await Group(settings).wait_for_members(1)
             await assert_consistent(second, settings)
-            await first.ready()
+            await first.wait_until_ready()
             assert await first.stop() == 0
         offsets = await assert_consistent(first, settings)
         assert (0 < sum(offset + 1 for offset in offsets.values()) < len(records)) is (event != "rebalance")
-        assert await started_and_stopped(first) == await profiles.changelog(settings)
+        assert await recover_and_stop(first) == await profiles.changelog(settings)
         await assert_offsets(first, settings)
     finally:
         first.close()
         second.close()
 
 
-async def restored(settings: Settings, directory: Path) -> None:
-    """Restore a changelog in bulk, and compare the tables with the records of the topic."""
+async def assert_restored(settings: Settings, directory: Path) -> None:
+    """Restore a changelog in bulk, and compare the tables with its records."""
     await topics.create(settings)
-    records = list(islice(history(2, seed=1), 500))
+    records = list(islice(changes(2, seed=1), 500))
     await write(settings, records)
     store, topic = store_in(directory), changelog_topic(settings)
     behind = {}
-    for (name, partition), end in (await ends(settings, topic)).items():
+    for (name, partition), end in (await end_offsets(settings, topic)).items():
         store.persisted_offset(TP(name, partition))  # opens it
         behind[TopicPartition(name, partition)] = Behind(store, -1, end)
     await BulkRestorer(consumer_options(settings.kafka)).restore(behind, lambda: None)
@@ -234,12 +234,12 @@ async def restored(settings: Settings, directory: Path) -> None:
     assert profiles.on_disk(directory.parent, directory.name) == state
 
 
-async def test_each_broker_gives_all_records(settings: Settings, tmp_path: Path) -> None:
-    await restored(settings, tmp_path / "profiles")
+async def test_all_records_are_restored_from_each_broker(settings: Settings, tmp_path: Path) -> None:
+    await assert_restored(settings, tmp_path / "profiles")
 
 
 @pytest.mark.kafka
-async def test_it_connects_with_tls_and_a_login(kafka_node: KafkaBroker, tmp_path: Path) -> None:
+async def test_records_are_restored_over_tls_with_a_login(kafka_node: KafkaBroker, tmp_path: Path) -> None:
     secure = {
         "bootstrap_servers": kafka_node.secure_servers,
         "security_protocol": "SASL_SSL",
@@ -248,5 +248,5 @@ async def test_it_connects_with_tls_and_a_login(kafka_node: KafkaBroker, tmp_pat
         "sasl_username": USER,
         "sasl_password": PASSWORD,
     }
-    settings = serving(kafka_node.bootstrap_servers, "secure")
-    await restored(settings.replace(**secure), tmp_path / "profiles")
+    settings = worker_settings(kafka_node.bootstrap_servers, "secure")
+    await assert_restored(settings.replace(**secure), tmp_path / "profiles")

@@ -18,26 +18,26 @@ from inference.types import Item
 from streams.kafka.embedded import answers, free_port
 from streams.settings import Settings
 from streams.settings_groups import PREFIX
-from tests.integration.shop import Shop
-from tests.integration.workers import ROOT, serving, until, worker
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import ROOT, until, worker, worker_settings
 from tests.pages import block, blocks
 
 ITEMS = [Item(item_id="1", title="Ground coffee"), Item(item_id="2", title="Running shoes")]
 PREAMBLE = "source() { :; }\n"
-"""The pages activate the environment; here it is on the path already."""
+"""Replaces the activation of the environment, which is on the path already."""
 
 
 @pytest.fixture
 async def shop(broker: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Settings]:
     """Settings of a broker with a worker that serves two items."""
-    settings = serving(broker, request.node.name)
-    async with Shop.opened(settings) as opened, worker(settings, tmp_path) as running:
-        await opened.stock(ITEMS)
-        await running.knows(len(ITEMS))
+    settings = worker_settings(broker, request.node.name)
+    async with ShopClient.connected(settings) as opened, worker(settings, tmp_path) as running:
+        await opened.publish_items(ITEMS)
+        await running.wait_for_items(len(ITEMS))
         yield settings
 
 
-async def test_the_program_prints_the_list_of_its_search(shop: Settings) -> None:
+async def test_the_python_example_prints_the_list_of_its_search(shop: Settings) -> None:
     program = block("README.md", "python", "AIOKafkaConsumer").replace("localhost:9092", shop.kafka.bootstrap_servers)
     for topic in ("searches", "recommendations"):
         program = program.replace(f'"{topic}"', f'"{getattr(shop.topics, topic)}"')
@@ -45,40 +45,42 @@ async def test_the_program_prints_the_list_of_its_search(shop: Settings) -> None
     assert lines[0] == "1 1 matches your search “coffee”"
 
 
-async def test_the_first_event_gets_its_list(shop: Settings) -> None:
+async def test_the_shell_example_gets_a_list(shop: Settings) -> None:
     script = block("README.md", "sh", "intentstream produce -\n")
     script = script.replace("127.0.0.1:PORT", shop.kafka.bootstrap_servers)
     lines = await output(["bash", "-euc", PREAMBLE + script], {**environment(), **shop.environment()})
     assert any("Ground coffee" in line and "matches your search “coffee”" in line for line in lines)
 
 
-async def test_kcat_publishes_and_reads(shop: Settings) -> None:
+async def test_the_kcat_example_publishes_and_reads(shop: Settings) -> None:
     if shutil.which("kcat") is None:
         pytest.skip("kcat is not installed; tests/test_readme.py checks its message")
     script = block("README.md", "sh", "kcat -P").replace("localhost:9092", shop.kafka.bootstrap_servers)
     for topic in ("searches", "recommendations"):
         script = script.replace(f"-t {topic}", f"-t {getattr(shop.topics, topic)}")
-    # The list needs a moment.
+    # Wait until the list is produced.
     lines = await output(["bash", "-euc", script.replace("kcat -C", "sleep 5\nkcat -C")], environment())
     assert '"event_id":"e-2"' in lines[-1]
 
 
 @pytest.mark.embedded
 @pytest.mark.timeout(240)
-async def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
-    """Blocks with a title run in the background, as in a terminal of their own."""
+async def test_the_tutorial_works(tmp_path: Path) -> None:
+    """Blocks with a title run in the background, as in their own terminal."""
     ports = {"9092": str(free_port()), "9100": str(free_port())}
     for name in ("exported_models", "streams", "inference", "training"):
         (tmp_path / name).symlink_to(ROOT / name)
     variables = {**environment(), f"{PREFIX}METRICS_PORT": ports["9100"]}
     scripts = [each._replace(text=replaced(each.text, ports)) for each in blocks("docs/tutorial.md", "sh")]
-    started, run = ([each.text for each in scripts if bool(each.title) is titled] for titled in (True, False))
+    background_scripts, foreground_scripts = (
+        [each.text for each in scripts if bool(each.title) is titled] for titled in (True, False)
+    )
     with ExitStack() as stack:
-        for script in started:
+        for script in background_scripts:
             stack.enter_context(background(script, tmp_path, variables))
             await until(lambda: answers(int(ports["9092"])), "the broker answers")
         done = await asyncio.to_thread(
-            subprocess.run, ["bash", "-euc", PREAMBLE + "".join(run)],
+            subprocess.run, ["bash", "-euc", PREAMBLE + "".join(foreground_scripts)],
             cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=200, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr + logs(tmp_path)
@@ -100,7 +102,7 @@ def logs(home: Path) -> str:
 
 @contextmanager
 def background(script: str, home: Path, variables: dict[str, str]) -> Iterator[None]:
-    """Run a block whose last command runs until Ctrl-C; `exec` lets the signal reach it."""
+    """Run a block whose last command runs until Ctrl-C. With `exec` it receives the signal."""
     *first, last = script.strip().split("\n")
     command = ["bash", "-euc", "\n".join([PREAMBLE, *first, f"exec {last}"])]
     with (home / f"{last.split()[0]}.log").open("wb") as log:
@@ -117,14 +119,14 @@ def background(script: str, home: Path, variables: dict[str, str]) -> Iterator[N
 
 
 def environment() -> dict[str, str]:
-    """The environment with this interpreter's commands on the path, and this source tree."""
+    """Return the environment, with this interpreter's commands and this source tree on the paths."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**inherited, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
 async def output(command: list[str], variables: dict[str, str]) -> list[str]:
-    """Run a command to its end; fails with what it printed."""
+    """Run a command and return its output lines. Fails with its output."""
     done = await asyncio.to_thread(
         subprocess.run, command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,4 +1,4 @@
-"""Two workers, of which one is killed repeatedly: no event is lost or counted twice, and state is recovered."""
+"""Workers that are killed, join and leave under load: no event is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -9,96 +9,96 @@ import pytest
 from inference.bundle import Bundle
 from streams.kafka.topics import COOCCURRENCE
 from tests.integration import behaviour, profiles
-from tests.integration.crowd import Crowd
-from tests.integration.goods import catalogue
-from tests.integration.shop import Shop
-from tests.integration.workers import Group, WorkerProcess, serving, until, worker
+from tests.integration.catalogue_items import catalogue
+from tests.integration.load import LoadGenerator
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import Group, WorkerProcess, until, worker, worker_settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 
-async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_in_mid_stream(
+async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_under_load(
     kafka: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     group = Group(settings)
     async with (
-        Shop.opened(settings) as shop,
+        ShopClient.connected(settings) as shop,
         worker(settings, tmp_path / "steady") as steady,
         worker(settings, tmp_path / "victim") as victim,
     ):
-        await shop.stock(catalogue())
-        await steady.knows(len(catalogue()))
-        await victim.knows(len(catalogue()))
-        await group.of(2)
-        async with Crowd.acting(shop, pause_seconds=0.02) as crowd:
-            for disk_survives in (True, False, True):
-                await _answers(victim)
+        await shop.publish_items(catalogue())
+        await steady.wait_for_items(len(catalogue()))
+        await victim.wait_for_items(len(catalogue()))
+        await group.wait_for_members(2)
+        async with LoadGenerator.running(shop, pause_seconds=0.02) as load:
+            for keep_disk in (True, False, True):
+                await _wait_for_progress(victim)
                 victim.kill()
-                if not disk_survives:
-                    victim.wipe()
+                if not keep_disk:
+                    victim.delete_data()
                 victim.start()
-                await victim.ready()
-                await group.of(2)
-            await _answers(victim)
-        await shop.answered(crowd.sent)
+                await victim.wait_until_ready()
+                await group.wait_for_members(2)
+            await _wait_for_progress(victim)
+        await shop.wait_for_lists(load.sent)
 
-        for event in crowd.sent:
-            assert len({(answer.recommendation_id, answer.trigger) for answer in shop.answers[event.event_id]}) == 1
-        assert set(shop.answers) == {event.event_id for event in crowd.sent}
+        for event in load.sent:
+            assert len({(answer.recommendation_id, answer.trigger) for answer in shop.lists[event.event_id]}) == 1
+        assert set(shop.lists) == {event.event_id for event in load.sent}
         assert not shop.dead_letters
         state = await profiles.changelog(settings)
-        profiles.assert_same(state, await profiles.folded(settings, bundle), bundle)
-        await behaviour.settled(settings)
+        profiles.assert_same(state, await profiles.expected(settings, bundle), bundle)
+        await behaviour.wait_until_counted(settings)
         pairs = await behaviour.assert_consistent(settings)
 
         assert await steady.stop() == 0
         assert await victim.stop() == 0
-        for survivor in (steady, victim):
-            if survivor is victim:
-                victim.wipe()
-            survivor.start()
-            await survivor.ready()
-            assert await survivor.stop() == 0
-            assert profiles.on_disk(survivor.data_dir) == state
-            assert profiles.on_disk(survivor.data_dir, COOCCURRENCE) == pairs
+        for each in (steady, victim):
+            if each is victim:
+                victim.delete_data()
+            each.start()
+            await each.wait_until_ready()
+            assert await each.stop() == 0
+            assert profiles.on_disk(each.data_dir) == state
+            assert profiles.on_disk(each.data_dir, COOCCURRENCE) == pairs
         assert "Traceback" not in steady.log + victim.log
 
 
-async def _answers(victim: WorkerProcess) -> None:
-    """Wait until the worker has answered some more events."""
+async def _wait_for_progress(victim: WorkerProcess) -> None:
+    """Wait until the worker has answered more events."""
     before = await victim.metric("intentstream_recommendation_items_count")
 
-    async def flows() -> bool:
+    async def has_progressed() -> bool:
         return await victim.metric("intentstream_recommendation_items_count") >= before + 20
 
-    await until(flows, f"the worker answers:\n{victim.log[-4000:]}")
+    await until(has_progressed, f"the worker answers:\n{victim.log[-4000:]}")
 
 
-async def test_a_worker_that_joins_and_leaves_under_load_costs_no_event(
+async def test_no_event_is_lost_when_a_worker_joins_and_leaves_under_load(
     kafka: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     group = Group(settings)
     async with (
-        Shop.opened(settings) as shop,
+        ShopClient.connected(settings) as shop,
         worker(settings, tmp_path / "steady") as steady,
     ):
-        await shop.stock(catalogue())
-        await steady.knows(len(catalogue()))
-        async with Crowd.acting(shop, pause_seconds=0.01, shoppers=80) as crowd:
+        await shop.publish_items(catalogue())
+        await steady.wait_for_items(len(catalogue()))
+        async with LoadGenerator.running(shop, pause_seconds=0.01, shoppers=80) as load:
             for _ in range(3):
-                async with worker(settings, tmp_path / "guest") as guest:
-                    await group.of(2)
-                    await _answers(guest)
-                    assert await guest.stop() == 0
-                await group.of(1)
-                await _answers(steady)
-        await shop.answered(crowd.sent)
-        assert set(shop.answers) == {event.event_id for event in crowd.sent}
+                async with worker(settings, tmp_path / "joining") as joining:
+                    await group.wait_for_members(2)
+                    await _wait_for_progress(joining)
+                    assert await joining.stop() == 0
+                await group.wait_for_members(1)
+                await _wait_for_progress(steady)
+        await shop.wait_for_lists(load.sent)
+        assert set(shop.lists) == {event.event_id for event in load.sent}
         state = await profiles.changelog(settings)
-        profiles.assert_same(state, await profiles.folded(settings, bundle), bundle)
-        await behaviour.settled(settings)
+        profiles.assert_same(state, await profiles.expected(settings, bundle), bundle)
+        await behaviour.wait_until_counted(settings)
         await behaviour.assert_consistent(settings)
         assert await steady.stop() == 0
-        assert "Traceback" not in steady.log + guest.log
+        assert "Traceback" not in steady.log + joining.log

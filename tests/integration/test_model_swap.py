@@ -1,4 +1,4 @@
-"""A model change during traffic: every event has a list, every list is of one model, and there is no pause."""
+"""A model change under load: every event gets one list of one model, without fallbacks."""
 
 from __future__ import annotations
 
@@ -16,31 +16,35 @@ from streams.contracts.serde import decode_item_vector
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import Settings
-from tests.bundles import copied, damaged, reranked, turned
+from tests.bundles import change_ranker, copy_bundle, damage_encoder, permute_encoder
 from tests.conftest import BUNDLE
+from tests.integration.catalogue_items import QUERIES, catalogue
 from tests.integration.commands import run
-from tests.integration.contents import latest, stored
-from tests.integration.crowd import Crowd
-from tests.integration.goods import QUERIES, catalogue
-from tests.integration.shop import Shop
-from tests.integration.workers import Group, WorkerProcess, serving, until, worker
+from tests.integration.load import LoadGenerator
+from tests.integration.shop_client import ShopClient
+from tests.integration.topic_contents import compacted_state, read_all
+from tests.integration.workers import Group, WorkerProcess, until, worker, worker_settings
 
 NAME = BUNDLE.parent.name
-HOME = BUNDLE.name
+CONFIGURED = BUNDLE.name
 OTHER_SPACE, DAMAGED, OTHER_RANKER = "2", "3", "4"
 SWAPS = 'intentstream_model_swaps_total{{outcome="{}"}}'
 TOLERANCE = 1e-4
 
 
 class Versions:
-    """The bundles of these tests: in a folder to which they are copied when they are asked for."""
+    """Adds versions of the bundle to a model folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def add(self, version: str) -> Path:
-        changes = {OTHER_SPACE: (turned, reranked), DAMAGED: (turned, damaged), OTHER_RANKER: (reranked,)}[version]
-        return copied(BUNDLE, self.folder / NAME / version, *changes)
+        changes = {
+            OTHER_SPACE: (permute_encoder, change_ranker),
+            DAMAGED: (permute_encoder, damage_encoder),
+            OTHER_RANKER: (change_ranker,),
+        }[version]
+        return copy_bundle(BUNDLE, self.folder / NAME / version, *changes)
 
 
 @pytest.fixture
@@ -48,31 +52,31 @@ def versions(tmp_path: Path) -> Versions:
     return Versions(tmp_path / "models")
 
 
-class Window:
-    """Shoppers who come once, search and go: what they get depends on nothing but the model."""
+class ModelProbe:
+    """Searches as new shoppers, whose lists only depend on the model."""
 
-    def __init__(self, shop: Shop, *bundles: Bundle) -> None:
+    def __init__(self, shop: ShopClient, *bundles: Bundle) -> None:
         self._shop = shop
         self._bundles = {bundle.version: bundle for bundle in bundles}
         self._number = 0
 
-    async def shows(self, version: str) -> None:
+    async def wait_for_version(self, version: str) -> None:
         """Search until the lists are of this version."""
 
-        async def holds() -> bool:
-            return (await self.look()).model.version == version
+        async def is_served() -> bool:
+            return (await self.search()).model.version == version
 
-        await until(holds, f"lists are of version {version}")
+        await until(is_served, f"lists are of version {version}")
 
-    async def look(self) -> Recommendations:
-        """Search, and check that the list is what the model that it names makes of the search."""
+    async def search(self) -> Recommendations:
+        """Search, and compare the list with that of the model in its message."""
         self._number += 1
         query = QUERIES[self._number % len(QUERIES)]
         search = Search(
-            event_id=f"window/{self._number}", user_id=f"guest-{self._number}", occurred_at=datetime.now(UTC),
+            event_id=f"probe/{self._number}", user_id=f"guest-{self._number}", occurred_at=datetime.now(UTC),
             query=query,
         )  # fmt: skip
-        answer = await self._shop.answer(search)
+        answer = await self._shop.publish_and_wait(search)
         expected = self.expected[answer.model.version][query]
         assert answer.fallback is None
         scores = {item.item_id: item.score for item in answer.items}
@@ -81,7 +85,7 @@ class Window:
 
     @cached_property
     def expected(self) -> Mapping[str, Mapping[str, Recommendations]]:
-        """Each version's list for each search of a shopper of whom nothing is known."""
+        """The list of each version for each search of a new shopper."""
         return {version: self._lists(bundle) for version, bundle in self._bundles.items()}
 
     def _lists(self, bundle: Bundle) -> Mapping[str, Recommendations]:
@@ -97,138 +101,138 @@ async def pin(settings: Settings, version: str) -> None:
 
 
 async def records(settings: Settings) -> list[ItemVector]:
-    """Return every item's newest record."""
-    state = await latest(settings, settings.topics.item_vectors)
+    """Return the newest record of each item."""
+    state = await compacted_state(settings, settings.topics.item_vectors)
     return [decode_item_vector(value) for values in state.values() for value in values.values()]
 
 
-async def assert_answered_by_one_model_after_the_other(shop: Shop, crowd: Crowd, *models: str) -> None:
-    """Fail unless every event was answered once, by a model, and each partition's lists went through these in order."""
-    await shop.answered(crowd.sent)
-    assert len(crowd.sent) > 20
-    turns: dict[tuple[str, int], list[tuple[int, str]]] = {}
-    for event in crowd.sent:
-        (answer,) = shop.answers[event.event_id]
+async def assert_one_list_of_the_models_in_order(shop: ShopClient, load: LoadGenerator, *models: str) -> None:
+    """Assert that every event got one list, and that each partition used the models in this order."""
+    await shop.wait_for_lists(load.sent)
+    assert len(load.sent) > 20
+    versions_by_partition: dict[tuple[str, int], list[tuple[int, str]]] = {}
+    for event in load.sent:
+        (answer,) = shop.lists[event.event_id]
         assert answer.fallback is None
-        place = (answer.trigger.topic, answer.trigger.partition)
-        turns.setdefault(place, []).append((answer.trigger.offset, answer.model.version))
-    for answers in turns.values():
+        partition = (answer.trigger.topic, answer.trigger.partition)
+        versions_by_partition.setdefault(partition, []).append((answer.trigger.offset, answer.model.version))
+    for answers in versions_by_partition.values():
         seen = [version for _, version in sorted(answers)]
-        order = [version for place, version in enumerate(seen) if version != seen[place - 1] or not place]
+        order = [version for position, version in enumerate(seen) if version != seen[position - 1] or not position]
         remaining = iter(models)
         assert all(version in remaining for version in order), order
 
 
-async def test_a_model_is_pinned_rolled_back_refused_and_found_again_by_a_restart(
+async def test_a_model_can_be_pinned_rolled_back_and_refused_and_a_restart_keeps_the_pin(
     broker: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
 ) -> None:
-    settings = serving(broker, request.node.name, model_dir=versions.folder, model_watch_seconds=0.0)
+    settings = worker_settings(broker, request.node.name, model_dir=versions.folder, model_watch_seconds=0.0)
     other = load_bundle(versions.add(OTHER_SPACE))
     versions.add(DAMAGED)
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path / "one") as one:
-        await shop.stock(catalogue())
-        await one.knows(len(catalogue()))
-        window = Window(shop, bundle, other)
-        async with Crowd.acting(shop, pause_seconds=0.02, only=Search) as crowd:
-            await window.shows(HOME)
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as one:
+        await shop.publish_items(catalogue())
+        await one.wait_for_items(len(catalogue()))
+        probe = ModelProbe(shop, bundle, other)
+        async with LoadGenerator.running(shop, pause_seconds=0.02, only=Search) as load:
+            await probe.wait_for_version(CONFIGURED)
             await pin(settings, OTHER_SPACE)
-            await window.shows(OTHER_SPACE)
+            await probe.wait_for_version(OTHER_SPACE)
             assert all(set(r.vectors) == {bundle.vector_space, other.vector_space} for r in await records(settings))
-            written = len(await stored(settings, settings.topics.item_vectors))
+            written = len(await read_all(settings, settings.topics.item_vectors))
 
-            await pin(settings, HOME)
-            await window.shows(HOME)
+            await pin(settings, CONFIGURED)
+            await probe.wait_for_version(CONFIGURED)
             await pin(settings, DAMAGED)
-            await one.shows(SWAPS.format("refused"), 1)
-            assert (await window.look()).model.version == HOME
+            await one.wait_for_metric(SWAPS.format("refused"), 1)
+            assert (await probe.search()).model.version == CONFIGURED
             assert "the manifest requires sha256" in one.log
 
             await pin(settings, OTHER_SPACE)
-            await window.shows(OTHER_SPACE)
-            assert len(await stored(settings, settings.topics.item_vectors)) == written
-        await assert_answered_by_one_model_after_the_other(shop, crowd, HOME, OTHER_SPACE, HOME, OTHER_SPACE)
+            await probe.wait_for_version(OTHER_SPACE)
+            assert len(await read_all(settings, settings.topics.item_vectors)) == written
+        await assert_one_list_of_the_models_in_order(shop, load, CONFIGURED, OTHER_SPACE, CONFIGURED, OTHER_SPACE)
         assert await one.metric(SWAPS.format("taken_over")) == 3
         info = 'intentstream_model_info{{name="{}",provider="CPUExecutionProvider",version="{}"}}'
         assert await one.metric(info.format(NAME, OTHER_SPACE)) == 1
-        assert await one.metric(info.format(NAME, HOME)) != 1
+        assert await one.metric(info.format(NAME, CONFIGURED)) != 1
         assert await one.stop() == 0
 
         one.start()
-        await one.ready()
+        await one.wait_until_ready()
         assert f"model {NAME} {OTHER_SPACE} on" in one.log
-        assert (await window.look()).model.version == OTHER_SPACE
+        assert (await probe.search()).model.version == OTHER_SPACE
         assert await one.stop() == 0
 
 
 @pytest.mark.kafka
-async def test_two_workers_each_encode_their_own_and_both_take_over(
+async def test_two_workers_encode_the_items_of_their_partitions_and_both_change_the_model(
     kafka: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.0)
+    settings = worker_settings(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.0)
     other = load_bundle(versions.add(OTHER_SPACE))
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path / "one") as one:
-        await shop.stock(catalogue())
-        await one.knows(len(catalogue()))
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as one:
+        await shop.publish_items(catalogue())
+        await one.wait_for_items(len(catalogue()))
         async with worker(settings, tmp_path / "two") as two:
-            await two.knows(len(catalogue()))
-            await Group(settings).of(2)
-            async with Crowd.acting(shop, pause_seconds=0.02, only=Search) as crowd:
+            await two.wait_for_items(len(catalogue()))
+            await Group(settings).wait_for_members(2)
+            async with LoadGenerator.running(shop, pause_seconds=0.02, only=Search) as load:
                 await pin(settings, OTHER_SPACE)
                 for each in (one, two):
-                    await each.shows(SWAPS.format("taken_over"), 1)
-                window = Window(shop, bundle, other)
-                await window.shows(OTHER_SPACE)
-            await assert_answered_by_one_model_after_the_other(shop, crowd, HOME, OTHER_SPACE)
+                    await each.wait_for_metric(SWAPS.format("taken_over"), 1)
+                probe = ModelProbe(shop, bundle, other)
+                await probe.wait_for_version(OTHER_SPACE)
+            await assert_one_list_of_the_models_in_order(shop, load, CONFIGURED, OTHER_SPACE)
             expected = {record.item.item_id: record.vector for record in encode_catalogue(other, catalogue())}
             assert {r.item.item_id: r.vector_in(other.vector_space) for r in await records(settings)} == expected
-            # Nobody encoded what another one owns.
-            assert len(await stored(settings, settings.topics.item_vectors)) == 2 * len(catalogue())
+            # Each item was encoded by one worker only.
+            assert len(await read_all(settings, settings.topics.item_vectors)) == 2 * len(catalogue())
             assert await two.stop() == 0
         assert await one.stop() == 0
 
 
 @pytest.mark.kafka
-async def test_a_newer_version_in_the_folder_is_taken_once_it_is_complete_and_a_ranker_alone_encodes_nothing(
+async def test_a_newer_version_is_loaded_once_complete_and_a_new_ranker_encodes_nothing(
     kafka: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.1)
+    settings = worker_settings(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.1)
     reranking = load_bundle(versions.add(OTHER_RANKER))
     complete = (versions.folder / NAME / OTHER_RANKER).rename(tmp_path / "aside")
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path / "one") as one:
-        await shop.stock(catalogue())
-        await one.knows(len(catalogue()))
-        window = Window(shop, bundle, reranking)
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as one:
+        await shop.publish_items(catalogue())
+        await one.wait_for_items(len(catalogue()))
+        probe = ModelProbe(shop, bundle, reranking)
         part = versions.folder / NAME / OTHER_RANKER
         part.mkdir()
         for path in complete.iterdir():
             if path.name != "ranker.onnx":
                 shutil.copy(path, part)
-        assert (await window.look()).model.version == HOME
+        assert (await probe.search()).model.version == CONFIGURED
         shutil.copy(complete / "ranker.onnx", part)
-        await window.shows(OTHER_RANKER)
+        await probe.wait_for_version(OTHER_RANKER)
         assert "refused" not in one.log
-        assert len(await stored(settings, settings.topics.item_vectors)) == len(catalogue())
+        assert len(await read_all(settings, settings.topics.item_vectors)) == len(catalogue())
         assert await one.stop() == 0
 
 
 @pytest.mark.kafka
-async def test_a_worker_whose_pinned_bundle_is_missing_says_so_and_serves_with_its_own_until_it_is_there(
+async def test_a_worker_serves_the_configured_model_until_the_pinned_bundle_exists(
     kafka: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.1)
+    settings = worker_settings(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.1)
     one = WorkerProcess(settings, tmp_path / "one")
-    async with Shop.opened(settings) as shop:
+    async with ShopClient.connected(settings) as shop:
         await pin(settings, OTHER_SPACE)
         try:
             one.start()
-            await one.ready()
-            await shop.stock(catalogue())
-            await one.knows(len(catalogue()))
+            await one.wait_until_ready()
+            await shop.publish_items(catalogue())
+            await one.wait_for_items(len(catalogue()))
             missing = f"model {NAME} {OTHER_SPACE} cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: "
             assert missing in one.log
-            await one.shows(SWAPS.format("refused"), 1)
+            await one.wait_for_metric(SWAPS.format("refused"), 1)
             other = load_bundle(versions.add(OTHER_SPACE))
-            await Window(shop, bundle, other).shows(OTHER_SPACE)
+            await ModelProbe(shop, bundle, other).wait_for_version(OTHER_SPACE)
             assert await one.stop() == 0
         finally:
             one.close()

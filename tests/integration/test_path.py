@@ -1,4 +1,4 @@
-"""The whole path on each broker: the lists equal those of `replay` for the same events."""
+"""The event path on each broker: lists equal those of `replay`."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.contracts.serde import recommendation_id
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
-from tests.integration.goods import catalogue, stroll
-from tests.integration.shop import Shop, assert_same_list, closed_loop
-from tests.integration.workers import NEVER_S, serving, worker
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.shop_client import ShopClient, assert_same_list, closed_loop
+from tests.integration.workers import NEVER_S, worker, worker_settings
 
 
-async def test_a_worker_answers_as_replay_does(
+async def test_a_worker_gives_the_same_lists_as_replay(
     broker: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
-    # Nothing is told while they act: when a worker learns what others do is up to its clock.
-    settings = serving(broker, request.node.name, behaviour_interval_seconds=NEVER_S, trending_interval_seconds=NEVER_S)
-    histories = [stroll(f"shopper-{number}", 12) for number in range(8)]
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
-        await shop.stock(catalogue())
-        await running.knows(len(catalogue()))
-        # Each shopper acts after seeing the last list, so the order of a shopper's clicks and searches is known.
+    # No behaviour is published, because the time at which a worker learns it varies.
+    settings = worker_settings(
+        broker, request.node.name, behaviour_interval_seconds=NEVER_S, trending_interval_seconds=NEVER_S
+    )
+    histories = [random_events(f"shopper-{number}", 12) for number in range(8)]
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(catalogue())
+        await running.wait_for_items(len(catalogue()))
+        # Each event follows the list of the one before, so the order of a shopper's clicks and searches is known.
         await asyncio.gather(*(closed_loop(shop, history) for history in histories))
         assert await running.stop() == 0
-        answers = shop.answers
+        answers = shop.lists
 
     replayed = Replay(settings, bundle, encode_catalogue(bundle, catalogue()))
     for event, expected in _replay(replayed, histories):

@@ -13,8 +13,8 @@ import pytest
 from inference.types import Item
 from streams.contracts.messages import Click
 from streams.settings import Settings
-from tests.integration.shop import Shop
-from tests.integration.workers import WorkerProcess, serving, worker
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import WorkerProcess, worker, worker_settings
 
 pytestmark = pytest.mark.kafka
 ITEM = Item(item_id="tea", title="Green tea")
@@ -22,7 +22,7 @@ ITEM = Item(item_id="tea", title="Green tea")
 
 @pytest.fixture
 def settings(kafka: str, request: pytest.FixtureRequest) -> Settings:
-    return serving(kafka, request.node.name)
+    return worker_settings(kafka, request.node.name)
 
 
 def poison(settings: Settings) -> list[tuple[str, bytes | None, bytes]]:
@@ -54,20 +54,20 @@ def poison(settings: Settings) -> list[tuple[str, bytes | None, bytes]]:
 
 
 async def test_no_record_of_an_internal_topic_ends_a_worker(settings: Settings, tmp_path: Path) -> None:
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path / "one") as running:
-        await shop.stock([ITEM])
-        await running.knows(1)
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as running:
+        await shop.publish_items([ITEM])
+        await running.wait_for_items(1)
         records = poison(settings)
         for topic, key, value in records:
             await shop.publish(topic, key, value, 0)
-        await shop.answer(Click(event_id="1", user_id="anna", occurred_at=datetime.now(UTC), item_id="tea"))
+        await shop.publish_and_wait(Click(event_id="1", user_id="anna", occurred_at=datetime.now(UTC), item_id="tea"))
         other = WorkerProcess(settings, tmp_path / "two")
         try:
             other.start()
-            await other.ready()
-            await other.knows(1)
+            await other.wait_until_ready()
+            await other.wait_for_items(1)
         finally:
             other.close()
-        await shop.answer(Click(event_id="2", user_id="anna", occurred_at=datetime.now(UTC), item_id="tea"))
+        await shop.publish_and_wait(Click(event_id="2", user_id="anna", occurred_at=datetime.now(UTC), item_id="tea"))
         assert "is skipped, this version cannot read it" in running.log
         assert running.process.poll() is None

@@ -23,7 +23,7 @@ INVALID = '{"type": "view", "event_id": "e4", "user_id": "u1", "occurred_at": "2
 
 
 async def stored(settings: Settings, topic: str) -> list[tuple[bytes, bytes]]:
-    """Everything on a topic, in the order of its partitions."""
+    """Return all keys and values of a topic, partition by partition."""
     consumer = AIOKafkaConsumer(**client_options(settings.kafka), auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -66,7 +66,7 @@ async def recommend(settings: Settings, *lists: Recommendations) -> None:
     await producer.stop()
 
 
-async def test_lines_go_to_their_topics_under_their_keys(settings: Settings, tmp_path: Path) -> None:
+async def test_lines_are_published_to_their_topics_with_keys(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text(ITEMS)
     (tmp_path / "events.jsonl").write_text(EVENTS)
     await topics.create(settings)
@@ -81,7 +81,9 @@ async def test_lines_go_to_their_topics_under_their_keys(settings: Settings, tmp
     assert sorted(key for key, _ in await stored(settings, settings.topics.clicks)) == [b"u1", b"u2"]
 
 
-async def test_an_invalid_line_stops_with_its_place_and_what_was_sent(settings: Settings, tmp_path: Path) -> None:
+async def test_an_invalid_line_ends_the_command_with_its_position_and_a_count(
+    settings: Settings, tmp_path: Path
+) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text(EVENTS + INVALID + EVENTS)
     await topics.create(settings)
@@ -91,7 +93,7 @@ async def test_an_invalid_line_stops_with_its_place_and_what_was_sent(settings: 
     assert "published 3 messages" in result.stdout
 
 
-async def test_invalid_lines_can_be_skipped_and_are_counted(settings: Settings, tmp_path: Path) -> None:
+async def test_skipped_invalid_lines_are_counted(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text(EVENTS + INVALID + EVENTS)
     await topics.create(settings)
@@ -102,7 +104,7 @@ async def test_invalid_lines_can_be_skipped_and_are_counted(settings: Settings, 
     assert "1 invalid lines skipped" in result.stdout
 
 
-async def test_without_topics_nothing_is_sent(settings: Settings, tmp_path: Path) -> None:
+async def test_missing_topics_are_an_error(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text(ITEMS)
     result = await run(settings, "produce", str(tmp_path / "items.jsonl"))
     assert result.exit_code == 1
@@ -110,7 +112,7 @@ async def test_without_topics_nothing_is_sent(settings: Settings, tmp_path: Path
     assert "intentstream topics create" in result.stderr
 
 
-async def test_watch_shows_the_lists_of_a_shopper_with_titles(settings: Settings, tmp_path: Path) -> None:
+async def test_watch_shows_a_shoppers_lists_with_titles(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text(ITEMS)
     await topics.create(settings)
     await run(settings, "produce", str(tmp_path / "items.jsonl"))
@@ -123,7 +125,7 @@ async def test_watch_shows_the_lists_of_a_shopper_with_titles(settings: Settings
     assert "u2" not in result.stdout
 
 
-async def test_a_feed_begins_where_it_was_opened(settings: Settings) -> None:
+async def test_a_feed_starts_with_new_lists(settings: Settings) -> None:
     await topics.create(settings)
     await recommend(settings, ranked("before"))
     async with Feed.connected(settings) as feed:

@@ -26,16 +26,16 @@ def secure(node: KafkaBroker, **overrides: object) -> Settings:
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
-async def test_tls_and_a_login(kafka_node: KafkaBroker, mechanism: str) -> None:
+async def test_topics_are_created_over_tls_with_a_login(kafka_node: KafkaBroker, mechanism: str) -> None:
     settings = secure(kafka_node, sasl_mechanism=mechanism, app_id=mechanism)
     await topics.create(settings)
     assert (await topics.check(settings)).problems == ()
 
 
-# aiokafka lets go of a refused connection without waiting for its TLS to close.
+# aiokafka drops a refused connection without waiting for TLS to close.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize(
-    ("overrides", "why"),
+    ("overrides", "cause"),
     [
         ({"sasl_password": "wrong-one"}, "invalid credentials"),
         ({"sasl_password": "wrong-one", "sasl_mechanism": "PLAIN"}, "Invalid username or password"),
@@ -43,10 +43,10 @@ async def test_tls_and_a_login(kafka_node: KafkaBroker, mechanism: str) -> None:
         ({"ssl_ca_file": None}, "CERTIFICATE_VERIFY_FAILED"),
     ],
 )
-def test_a_refused_connection_tells_why_and_no_secret(
-    kafka_node: KafkaBroker, overrides: dict[str, object], why: str
+def test_an_error_about_a_refused_connection_has_the_cause_and_no_secret(
+    kafka_node: KafkaBroker, overrides: dict[str, object], cause: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"over SASL_SSL: .*{why}") as caught:
+    with pytest.raises(ConfigurationError, match=f"over SASL_SSL: .*{cause}") as caught:
         asyncio.run(topics.check(secure(kafka_node, **overrides)))
     gc.collect()
     assert "wrong-one" not in str(caught.value)

@@ -21,13 +21,13 @@ async def test_creating_again_changes_nothing(settings: Settings) -> None:
     assert await topics.create(settings) == topics.Created((), topics.declare(settings))
 
 
-async def test_missing_topics_are_named(settings: Settings) -> None:
+async def test_check_reports_missing_topics(settings: Settings) -> None:
     problems = (await topics.check(settings)).problems
     assert [problem.topic for problem in problems] == [topic.name for topic in topics.declare(settings)]
     assert "is missing" in problems[0].text
 
 
-async def test_a_topic_that_does_not_fit_is_told_with_what_would(settings: Settings) -> None:
+async def test_check_reports_wrong_topics_with_the_requirement(settings: Settings) -> None:
     await topics.create(settings)
     swapped = settings.replace(partitions=3, clicks_topic=settings.topics.items, items_topic=settings.topics.clicks)
     texts = {(problem.topic, problem.text) for problem in (await topics.check(swapped)).problems}
@@ -37,7 +37,7 @@ async def test_a_topic_that_does_not_fit_is_told_with_what_would(settings: Setti
     assert (settings.topics.clicks, "has cleanup.policy=delete, compact is required") in texts
 
 
-async def test_a_broker_that_does_not_answer_is_named(unused_port: int) -> None:
+async def test_an_error_about_an_unreachable_broker_has_its_address(unused_port: int) -> None:
     settings = load_settings({"bootstrap_servers": f"127.0.0.1:{unused_port}"}, env_file=None)
     with pytest.raises(
         ConfigurationError, match=rf"no connection to 127\.0\.0\.1:{unused_port} over PLAINTEXT: Unable connect"
@@ -46,7 +46,7 @@ async def test_a_broker_that_does_not_answer_is_named(unused_port: int) -> None:
 
 
 @pytest.mark.parametrize("command", ["create", "check"])
-async def test_topics_command(settings: Settings, command: str) -> None:
+async def test_the_command_prints_a_line_for_each_topic(settings: Settings, command: str) -> None:
     result = await run(settings, "topics", command)
     assert result.exit_code == (0 if command == "create" else 1), result.output
     assert result.stdout.count("created" if command == "create" else "is missing") == len(topics.declare(settings))

@@ -17,8 +17,8 @@ from streams.contracts.messages import Click, Purchase
 from streams.contracts.serde import encode_json
 from streams.kafka.clients import client_options
 from streams.settings import Settings
-from tests.integration.shop import Shop
-from tests.integration.workers import WorkerProcess, serving, until, worker
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import WorkerProcess, until, worker, worker_settings
 
 pytestmark = pytest.mark.kafka
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -27,7 +27,7 @@ KEPT, ABORTED, OPEN = (Item(item_id=name, title=f"{name} tea") for name in ("kep
 
 @pytest.fixture
 def settings(kafka: str, request: pytest.FixtureRequest) -> Settings:
-    return serving(kafka, request.node.name)
+    return worker_settings(kafka, request.node.name)
 
 
 @asynccontextmanager
@@ -47,7 +47,7 @@ def click(event_id: str, item: Item = KEPT) -> Click:
 
 async def test_every_codec_of_kafka_is_read(settings: Settings, tmp_path: Path) -> None:
     events = [click(codec) for codec in CODECS]
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
         for codec, event in zip(CODECS, events, strict=True):
             producer = Producer(
                 {
@@ -64,23 +64,23 @@ async def test_every_codec_of_kafka_is_read(settings: Settings, tmp_path: Path) 
                 producer.produce(settings.topics.clicks, encode_json(copy), copy.user_id)
             producer.produce(settings.topics.clicks, encode_json(event), event.user_id)
             assert producer.flush(30) == 0
-        await shop.answered(events)
-        await running.knows(len(CODECS))
+        await shop.wait_for_lists(events)
+        await running.wait_for_items(len(CODECS))
 
 
 async def test_only_committed_messages_are_processed(settings: Settings, tmp_path: Path) -> None:
     """A worker that starts later reads the same: it passes the markers of transactions."""
     committed, after = click("committed"), click("after")
     aborted = Purchase(event_id="aborted", user_id="anna", occurred_at=datetime.now(UTC), item_id="kept", quantity=1)
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path / "one") as running:
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as running:
         async with transactional(settings) as producer:
             await publish(producer, settings, KEPT, committed)
             await producer.commit_transaction()
             await publish(producer, settings, ABORTED, aborted)
             await producer.abort_transaction()
-            await shop.answered([committed])
-            await shop.answer(after)
-            await running.knows(1)
+            await shop.wait_for_lists([committed])
+            await shop.publish_and_wait(after)
+            await running.wait_for_items(1)
             # No messages are waiting, although each log ends with a marker.
             await until(lambda: no_lag(running), "the lag is 0")
             await publish(producer, settings, OPEN, click("open"))
@@ -88,14 +88,14 @@ async def test_only_committed_messages_are_processed(settings: Settings, tmp_pat
             other = WorkerProcess(settings, tmp_path / "two")
             try:
                 other.start()
-                await other.ready()
-                await other.knows(1)
+                await other.wait_until_ready()
+                await other.wait_for_items(1)
             finally:
                 other.close()
             await producer.abort_transaction()
-        await shop.answer(click("last"))
-        assert set(shop.answers) == {"committed", "after", "last"}
-        assert {item.item_id for lists in shop.answers.values() for each in lists for item in each.items} <= {"kept"}
+        await shop.publish_and_wait(click("last"))
+        assert set(shop.lists) == {"committed", "after", "last"}
+        assert {item.item_id for lists in shop.lists.values() for each in lists for item in each.items} <= {"kept"}
 
 
 async def publish(producer: AIOKafkaProducer, settings: Settings, item: Item, event: Click | Purchase) -> None:

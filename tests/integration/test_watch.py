@@ -1,4 +1,4 @@
-"""The monitoring of a worker on a real Kafka: stages, lag, state, and readiness."""
+"""The metrics of a worker on a real Kafka: stages, lag, state, and readiness."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from streams.contracts.messages import Interaction, Search
 from streams.contracts.serde import encode_json
 from streams.kafka.clients import client_options
 from streams.metrics import STAGES
-from tests.integration.crowd import Crowd
-from tests.integration.goods import catalogue, stroll
-from tests.integration.shop import Shop
-from tests.integration.workers import WorkerProcess, serving, until, worker
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.load import LoadGenerator
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import WorkerProcess, until, worker, worker_settings
 
 pytestmark = pytest.mark.kafka
 
 MINUTE = 60.0
 
 
-async def test_a_worker_under_load_tells_how_it_does(
+async def test_a_worker_under_load_exports_its_metrics(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     topics = (settings.topics.clicks, settings.topics.searches, settings.topics.items, settings.topics.item_pairs)
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
-        await shop.stock(catalogue())
-        await running.knows(len(catalogue()))
-        async with Crowd.acting(shop, pause_seconds=0.005) as crowd:
-            await until(lambda: len(shop.answers) > 200, "the worker is under load")
-        await shop.answered(crowd.sent)
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(catalogue())
+        await running.wait_for_items(len(catalogue()))
+        async with LoadGenerator.running(shop, pause_seconds=0.005) as load:
+            await until(lambda: len(shop.lists) > 200, "the worker is under load")
+        await shop.wait_for_lists(load.sent)
 
         for stage in STAGES:
             assert await running.metric(f'intentstream_stage_duration_seconds_count{{stage="{stage}"}}') > 0, stage
@@ -57,9 +57,9 @@ async def test_a_worker_under_load_tells_how_it_does(
                 await running.metric(f'intentstream_assigned_partitions{{topic="{topic}"}}')
                 == settings.topics.partitions
             )
-        # An estimate: what was written twice may count twice until it is compacted.
+        # An estimate: keys that were written twice may count twice until compaction.
         shoppers, keys = (
-            {event.user_id for event in crowd.sent},
+            {event.user_id for event in load.sent},
             'intentstream_rocksdb_estimated_keys{table="profiles"}',
         )
 
@@ -67,22 +67,22 @@ async def test_a_worker_under_load_tells_how_it_does(
             return await running.metric(keys) >= len(shoppers)
 
         await until(counted_all, "the profiles are counted")
-        # What was answered is committed within an interval, and seen at the next look.
+        # Answered events are committed within an interval. The next update of the metrics includes them.
         for topic in topics:
-            await running.shows(f'intentstream_consumer_lag_seconds{{topic="{topic}"}}', 0)
+            await running.wait_for_metric(f'intentstream_consumer_lag_seconds{{topic="{topic}"}}', 0)
             for partition in range(settings.topics.partitions):
-                place = f'{{partition="{partition}",topic="{topic}"}}'
-                await running.shows(f"intentstream_consumer_lag_records{place}", 0)
+                labels = f'{{partition="{partition}",topic="{topic}"}}'
+                await running.wait_for_metric(f"intentstream_consumer_lag_records{labels}", 0)
 
 
-async def test_the_marker_that_ends_a_transaction_is_no_lag(
+async def test_a_transaction_marker_does_not_count_as_lag(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name, partitions=1)
-    event, *_ = stroll("shopper", 1)
+    settings = worker_settings(kafka, request.node.name, partitions=1)
+    event, *_ = random_events("shopper", 1)
     topic = settings.topics.searches if isinstance(event, Search) else settings.topics.clicks
     lag = {name: f"intentstream_consumer_lag_{name}" for name in ("seconds", "records")}
-    async with Shop.opened(settings) as shop, worker(settings, tmp_path) as running:
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
         producer = AIOKafkaProducer(**client_options(settings.kafka), transactional_id=request.node.name)
         await producer.start()
         try:
@@ -90,17 +90,15 @@ async def test_the_marker_that_ends_a_transaction_is_no_lag(
                 await producer.send_and_wait(topic, encode_json(event), event.user_id.encode())
         finally:
             await producer.stop()
-        await shop.answered([event])
-        await running.shows(f'intentstream_consumer_offset{{partition="0",topic="{topic}"}}', 1)
-        await running.shows(f'{lag["records"]}{{partition="0",topic="{topic}"}}', 0)
+        await shop.wait_for_lists([event])
+        await running.wait_for_metric(f'intentstream_consumer_offset{{partition="0",topic="{topic}"}}', 1)
+        await running.wait_for_metric(f'{lag["records"]}{{partition="0",topic="{topic}"}}', 0)
         assert await running.metric(f'{lag["seconds"]}{{topic="{topic}"}}') == 0
 
 
-async def test_it_is_ready_when_it_serves_and_lives_from_the_start(
-    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    settings = serving(kafka, request.node.name)
-    async with Shop.opened(settings) as shop:
+async def test_a_worker_is_alive_before_it_is_ready(kafka: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    settings = worker_settings(kafka, request.node.name)
+    async with ShopClient.connected(settings) as shop:
         process = WorkerProcess(settings, tmp_path)
         try:
             process.start()
@@ -114,39 +112,39 @@ async def test_it_is_ready_when_it_serves_and_lives_from_the_start(
             assert (200, 503) in seen
             assert {alive for alive, _ in seen} <= {0, 200}
             assert all(json.loads((await process.page("/readyz"))[1]).values())
-            await shop.happens(stroll("shopper", 1)[0])
+            await shop.publish_event(random_events("shopper", 1)[0])
             assert await process.stop() == 0
         finally:
             process.close()
 
 
-async def test_the_lag_of_what_waited_while_nobody_served_is_told_by_its_age(
+async def test_lag_in_seconds_includes_the_time_without_a_worker(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    # One event is in flight at a time. Events go on coming, faster than that, until the worker has seen that they wait.
-    settings = serving(kafka, request.node.name, max_in_flight=1)
-    async with Shop.opened(settings) as shop:
+    # With one event in flight, events arrive faster than the worker processes them, until it reports a lag.
+    settings = worker_settings(kafka, request.node.name, max_in_flight=1)
+    async with ShopClient.connected(settings) as shop:
         events: list[Interaction] = []
 
-        async def more(shoppers: int) -> None:
+        async def publish_events(shoppers: int) -> None:
             for _ in range(shoppers):
-                for event in stroll(f"shopper-{len(events)}", 10):
-                    await shop.happens(event)
+                for event in random_events(f"shopper-{len(events)}", 10):
+                    await shop.publish_event(event)
                     events.append(event)
 
-        await more(20)
+        await publish_events(20)
         process = WorkerProcess(settings, tmp_path)
         try:
             process.start()
-            await process.ready()
+            await process.wait_until_ready()
             lag = f'intentstream_consumer_lag_seconds{{topic="{settings.topics.clicks}"}}'
 
-            async def behind() -> bool:
-                await more(5)
+            async def is_behind() -> bool:
+                await publish_events(5)
                 return await process.metric(lag) > 0
 
-            await until(behind, "the lag shows")
-            await shop.answered(events)
-            await process.shows(lag, 0)
+            await until(is_behind, "the lag shows")
+            await shop.wait_for_lists(events)
+            await process.wait_for_metric(lag, 0)
         finally:
             process.close()

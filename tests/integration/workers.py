@@ -1,4 +1,4 @@
-"""Workers in processes of their own, configured by environment variables and observed from outside."""
+"""Worker processes, configured by environment variables and observed through metrics and logs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from streams.kafka.embedded import LOOPBACK, free_port
 from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.conftest import BUNDLE
-from tests.integration.conftest import settings_on
+from tests.integration.conftest import isolated_settings
 
 ROOT = Path(__file__).parents[2]
 NEVER_S = 1e6
-"""An interval that does not end before its test does."""
-PATIENCE = 90.0
-"""Seconds until a condition that should long be true is given up; no test measures time."""
+"""An interval longer than any test."""
+TIMEOUT_S = 90.0
+"""Seconds to wait for a condition. Generous: no test measures time."""
 
 
-def serving(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
-    """Settings of a worker whose answers do not depend on the machine's speed, nor on other shoppers."""
-    return settings_on(bootstrap_servers, name).replace(
+def worker_settings(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
+    """Return settings with which lists depend neither on the machine's speed nor on other shoppers."""
+    return isolated_settings(bootstrap_servers, name).replace(
         **{
             "partitions": 4,
             "sources": ("short_term", "long_term", "query"),
@@ -50,22 +50,22 @@ def serving(bootstrap_servers: str, name: str, **overrides: object) -> Settings:
     )
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, patience: float = PATIENCE) -> None:
-    """Wait for a condition; fails with what was waited for."""
-    deadline = time.monotonic() + patience
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, timeout_s: float = TIMEOUT_S) -> None:
+    """Wait for a condition. Fails with its description after the timeout."""
+    deadline = time.monotonic() + timeout_s
     while True:
-        holds = condition()
-        if not isinstance(holds, bool):
-            holds = await holds
-        if holds:
+        is_true = condition()
+        if not isinstance(is_true, bool):
+            is_true = await is_true
+        if is_true:
             return
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {patience:g} s still not: {what}")
+            raise AssertionError(f"after {timeout_s:g} s still not: {what}")
         await asyncio.sleep(0.05)
 
 
 class WorkerProcess:
-    """`intentstream worker` with a data directory and a log of its own. It can be started, killed and started again."""
+    """`intentstream worker` with its own data directory and log. It can be killed and started again."""
 
     def __init__(self, settings: Settings, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, **extra: str) -> None:
-        """Start the process, without waiting for anything; `extra` are further variables."""
+        """Start the process without waiting for it. `extra` are additional environment variables."""
         self.metrics_port = free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self.metrics_port)}
@@ -100,34 +100,34 @@ class WorkerProcess:
 
     @property
     def log(self) -> str:
-        """Everything that the worker said since its first start."""
+        """The log since the first start."""
         return self._log.read_text(errors="replace")
 
-    async def ready(self) -> None:
-        """Wait until it serves."""
+    async def wait_until_ready(self) -> None:
+        """Wait until the worker is ready."""
 
-        await self.shows("intentstream_ready", 1)
+        await self.wait_for_metric("intentstream_ready", 1)
 
-    async def knows(self, items: int) -> None:
-        """Wait until its catalogue holds so many items."""
-        await self.shows("intentstream_catalogue_items", items)
+    async def wait_for_items(self, items: int) -> None:
+        """Wait until the worker's catalogue has this number of items."""
+        await self.wait_for_metric("intentstream_catalogue_items", items)
 
-    async def shows(self, metric: str, value: float) -> None:
-        """Wait until a metric without labels has this value."""
+    async def wait_for_metric(self, metric: str, value: float) -> None:
+        """Wait until a metric has this value."""
 
-        async def holds() -> bool:
+        async def is_true() -> bool:
             return await self.metric(metric) == value
 
-        await until(holds, f"{metric} is {value}")
+        await until(is_true, f"{metric} is {value}")
 
     async def metric(self, name: str) -> float:
-        """Read a metric without labels, NaN where there is no answer yet; fails with the log where it has ended."""
+        """Return a metric's value, or NaN if the worker does not export it yet. Fails if the worker has ended."""
         if self.process.poll() is not None:
             raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log[-4000:]}")
         return (await asyncio.to_thread(self._metrics)).get(name, math.nan)
 
     async def page(self, path: str) -> tuple[int, str]:
-        """Return the status and the text of a page that the worker serves; 0 and nothing where it serves none yet."""
+        """Return the status and the text of a page, or 0 and an empty text if the worker does not serve it yet."""
         return await asyncio.to_thread(self._page, path)
 
     def _page(self, path: str) -> tuple[int, str]:
@@ -144,58 +144,58 @@ class WorkerProcess:
         lines = self._page("/metrics")[1].splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
 
-    async def stop(self, patience: float = 60) -> int:
+    async def stop(self, timeout_s: float = 60) -> int:
         """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await self.ended(patience)
+        return await self.wait_for_exit(timeout_s)
 
-    async def ended(self, patience: float = PATIENCE) -> int:
-        """Wait for the process to end by itself and return the exit code."""
-        await until(lambda: self.process.poll() is not None, f"the worker ended:\n{self.log[-4000:]}", patience)
+    async def wait_for_exit(self, timeout_s: float = TIMEOUT_S) -> int:
+        """Wait for the process to end, and return its exit code."""
+        await until(lambda: self.process.poll() is not None, f"the worker ended:\n{self.log[-4000:]}", timeout_s)
         return self.process.returncode
 
     def kill(self) -> None:
-        """End it as a power cut would: no handler runs."""
+        """Kill the process. No handler runs."""
         self.process.kill()
         self.process.wait()
 
-    def wipe(self) -> None:
-        """Lose its disk."""
+    def delete_data(self) -> None:
+        """Delete the data directory."""
         shutil.rmtree(self.data_dir)
 
     def close(self) -> None:
-        """Make sure that nothing is left running."""
+        """Kill the process if it still runs."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
 
 
 @asynccontextmanager
 async def worker(settings: Settings, home: Path) -> AsyncIterator[WorkerProcess]:
-    """Run a worker that serves, and never leave it behind."""
+    """Run a worker, and wait until it is ready. Kill it at the end."""
     process = WorkerProcess(settings, home)
     try:
         process.start()
-        await process.ready()
+        await process.wait_until_ready()
         yield process
     finally:
         process.close()
 
 
 class Group:
-    """What the broker knows of the workers as a consumer group."""
+    """The workers' consumer group, as the broker reports it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     async def members(self) -> int:
-        """Count the members of a group at rest; 0 while it rebalances, so that a wait goes on."""
+        """Return the number of members of a stable group, or 0 during a rebalance."""
         async with admin(self._settings) as client:
             (response,) = await client.describe_consumer_groups([self._settings.kafka.app_id])
         ((_, _, state, _, _, members, *_),) = response.groups
         return len(members) if state == "Stable" else 0
 
     async def is_empty(self) -> bool:
-        """Tell whether every member has left."""
+        """Return whether all members have left."""
         async with admin(self._settings) as client:
             (response,) = await client.describe_consumer_groups([self._settings.kafka.app_id])
         ((_, _, state, *_),) = response.groups
@@ -207,13 +207,13 @@ class Group:
             offsets = await client.list_consumer_group_offsets(self._settings.kafka.app_id)
         return {(tp.topic, tp.partition): entry.offset for tp, entry in offsets.items() if entry.offset >= 0}
 
-    async def of(self, members: int) -> None:
-        """Wait until the group is at rest with so many members."""
+    async def wait_for_members(self, members: int) -> None:
+        """Wait until the group is stable with this number of members."""
 
-        async def rests() -> bool:
+        async def is_stable() -> bool:
             return await self.members() == members
 
-        await until(rests, f"the group has {members} members")
+        await until(is_stable, f"the group has {members} members")
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration for the tests."""
+"""Alertmanager's configuration, adapted for tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ FOLDER = "/etc/alertmanager/receivers/"
 
 
 def configuration(address: str) -> str:
-    """Return the shipped configuration with receivers at an address: the name of each file becomes a path there.
+    """Return the shipped configuration with the receivers at `address`. The name of each address file becomes a path.
 
-    Files with addresses are understood from Alertmanager 0.26 on; Debian 12 has 0.25.
+    Address files need Alertmanager 0.26; Debian 12 has 0.25.
     """
     return CONFIG.read_text().replace(f"url_file: {FOLDER}", f"url: http://{address}/")
 
 
-def at_once(config: str) -> str:
-    """Return a configuration that gathers nothing before it tells, for a test that would wait otherwise."""
+def without_delays(config: str) -> str:
+    """Return the configuration with all grouping intervals set to one second."""
     return re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", config)

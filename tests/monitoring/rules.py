@@ -1,4 +1,4 @@
-"""The alert rules, parsed for the tests."""
+"""The alert rules and promtool's test cases, parsed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CASES = sorted((PROMETHEUS / "tests").glob("*.yml"))
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An alert at a moment of a story, and the labels of those that fire then."""
+    """An expectation of a promtool test: an alert, and the labels of its firing series."""
 
     alert: str
     fires: tuple[str, ...]
 
 
 def groups() -> list[dict[str, Any]]:
-    """Return the groups of all files, in the order of the files' names."""
+    """Return the rule groups of all files, sorted by file name."""
     return [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
 
 
@@ -37,16 +37,16 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 
 def cases() -> list[Case]:
-    """Return what the cases for promtool say of firing alerts."""
-    asked = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
+    """Return promtool's expectations of firing alerts."""
+    firing = re.compile(r'^ALERTS\{alertname="(\w+)", alertstate="firing"\}$')
     expectations = (
         expectation
         for path in CASES
-        for story in yaml.safe_load(path.read_text())["tests"]
-        for expectation in story["promql_expr_test"]
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for expectation in test["promql_expr_test"]
     )
     return [
         Case(match[1], tuple(sample["labels"] for sample in expectation["exp_samples"]))
         for expectation in expectations
-        if (match := asked.match(expectation["expr"]))
+        if (match := firing.match(expectation["expr"]))
     ]

@@ -20,7 +20,7 @@ JOB = "intentstream"
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A time series of an answer."""
+    """A time series of a query result."""
 
     labels: Mapping[str, str]
     values: tuple[float, ...]
@@ -28,39 +28,39 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """Its targets are in a file: they can change while it runs."""
+    """A running Prometheus. Its targets are in a file and can change."""
 
     server: Server
     targets: Path
 
     def scrape(self, *ports: int) -> None:
-        """Scrape the workers at these ports of this machine, and no others."""
-        coming = self.targets.with_suffix(".part")
-        coming.write_text(json.dumps([{"targets": [f"{LOOPBACK}:{port}" for port in ports]}]))
-        coming.rename(self.targets)
+        """Set the scraped workers: those at these loopback ports."""
+        part = self.targets.with_suffix(".part")
+        part.write_text(json.dumps([{"targets": [f"{LOOPBACK}:{port}" for port in ports]}]))
+        part.rename(self.targets)
 
-    async def sees(self, workers: int) -> None:
-        """Wait until so many workers are scraped."""
+    async def wait_for_workers(self, workers: int) -> None:
+        """Wait until this number of workers is scraped."""
 
-        async def are_seen() -> bool:
+        async def are_scraped() -> bool:
             return len(await self.now(f'up{{job="{JOB}"}} == 1')) == workers
 
-        await until(are_seen, f"Prometheus scrapes {workers} workers")
+        await until(are_scraped, f"Prometheus scrapes {workers} workers")
 
     async def now(self, expr: str) -> list[Series]:
         """Send an instant query."""
-        found = await self.ask("query", query=expr)
+        found = await self.request("query", query=expr)
         return [Series(each["metric"], (float(each["value"][1]),)) for each in found["result"]]
 
     async def between(self, expr: str, start_s: float, end_s: float) -> list[Series]:
-        """Send a query over a time, with a point each second."""
-        found = await self.ask("query_range", query=expr, start=start_s, end=end_s, step=1)
+        """Send a range query with a step of one second."""
+        found = await self.request("query_range", query=expr, start=start_s, end=end_s, step=1)
         return [Series(each["metric"], tuple(float(value) for _, value in each["values"])) for each in found["result"]]
 
-    async def ask(self, page: str, **parameters: object) -> Any:
-        """Return the data of an answer; fails with what Prometheus says where it does not understand."""
+    async def request(self, page: str, **parameters: object) -> Any:
+        """Return the data of a response. Fails with the response of Prometheus in case of an error."""
         try:
-            answer = await self.server.ask(f"/api/v1/{page}?{urllib.parse.urlencode(parameters)}")
+            answer = await self.server.request(f"/api/v1/{page}?{urllib.parse.urlencode(parameters)}")
         except urllib.error.HTTPError as error:
             with error:
                 raise AssertionError(f"{parameters}: {error.read().decode()}") from None
@@ -69,7 +69,7 @@ class Prometheus:
 
 @asynccontextmanager
 async def scraping(home: Path) -> AsyncIterator[Prometheus]:
-    """Run Prometheus until the block ends; it scrapes nobody yet."""
+    """Run Prometheus until the block ends, without targets."""
     targets = home / "targets.json"
     found = [{"files": [str(targets)], "refresh_interval": "1s"}]
     config = {

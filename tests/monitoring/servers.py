@@ -1,4 +1,4 @@
-"""Prometheus' programs as processes of a test, and a receiver of notifications."""
+"""Prometheus and Alertmanager as processes, and a receiver of notifications."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests.monitoring.tools import tool
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A program that answers over HTTP at `address`, HOST:PORT."""
+    """A process with an HTTP API at `address`, HOST:PORT."""
 
     name: str
     address: str
     log: Path
 
-    async def ask(self, page: str, told: object = None) -> Any:
-        """Return what a page answers as JSON; `told` is posted to it."""
-        return json.loads(await asyncio.to_thread(self._open, page, told) or "null")
+    async def request(self, page: str, body: object = None) -> Any:
+        """Return the JSON response of a page. A `body` is sent as a POST request."""
+        return json.loads(await asyncio.to_thread(self._open, page, body) or "null")
 
     async def is_ready(self) -> bool:
         try:
@@ -38,8 +38,8 @@ class Server:
         except urllib.error.URLError:
             return False
 
-    def _open(self, page: str, told: object) -> bytes:
-        data = None if told is None else json.dumps(told).encode()
+    def _open(self, page: str, body: object) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://{self.address}{page}", data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bytes(answer.read())
@@ -53,7 +53,7 @@ async def running(name: str, config: str, home: Path, *options: str) -> AsyncIte
     server = Server(name, f"{LOOPBACK}:{free_port()}", home / f"{name}.log")
     program = tool(name)
     command = [str(program), f"--config.file={path}", f"--web.listen-address={server.address}", *options]
-    with server.log.open("wb") as log, started(command, program.parents[2], log) as process:
+    with server.log.open("wb") as log, start_process(command, program.parents[2], log) as process:
         try:
             await until(lambda: _ready(server, process), f"{name} is ready")
             yield server
@@ -61,7 +61,7 @@ async def running(name: str, config: str, home: Path, *options: str) -> AsyncIte
             process.terminate()
 
 
-def started(command: list[str], folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def start_process(command: list[str], folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
@@ -72,20 +72,20 @@ async def _ready(server: Server, process: subprocess.Popen[bytes]) -> bool:
 
 @dataclass(slots=True)
 class Receiver:
-    """A webhook: keeps every body by the path that it was sent to."""
+    """A webhook that records bodies by path."""
 
     address: str
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def alerts(self, path: str, name: str, status: str = "firing") -> list[dict[str, Any]]:
-        """Return what came of an alert to a path."""
-        came = [alert for body in self.bodies.get(path, []) for alert in body["alerts"]]
-        return [alert for alert in came if alert["labels"]["alertname"] == name and alert["status"] == status]
+        """Return the notifications of an alert to a path."""
+        received = [alert for body in self.bodies.get(path, []) for alert in body["alerts"]]
+        return [alert for alert in received if alert["labels"]["alertname"] == name and alert["status"] == status]
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """Listen on a free loopback port until the block ends."""
+def running_receiver() -> Iterator[Receiver]:
+    """Run a receiver on a free loopback port until the block ends."""
     receiver = Receiver("")
 
     class Handler(BaseHTTPRequestHandler):
@@ -95,8 +95,8 @@ def receiving() -> Iterator[Receiver]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in the base class
-            """Say nothing."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named as in the base class
+            """Log nothing."""
 
     with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
         receiver.address = f"{LOOPBACK}:{server.server_port}"

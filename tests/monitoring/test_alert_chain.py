@@ -1,8 +1,7 @@
-"""The complete alert chain: a killed worker leads to a notification, and so does its return.
+"""The complete alert chain: notifications of a killed and of a restarted worker.
 
-Worker -> Prometheus -> rule -> Alertmanager -> webhook. The configurations are the shipped ones, except for settings
-that take minutes or need another network: all intervals and waiting times are one second, and addresses are those of
-the test.
+Worker -> Prometheus -> rule -> Alertmanager -> webhook. The shipped configurations are changed in two ways: all
+intervals and waiting times are one second, and addresses are those of the test.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ import pytest
 import yaml
 
 from streams.kafka import topics
-from tests.integration.workers import serving, until, worker
-from tests.monitoring.alertmanager import at_once, configuration
+from tests.integration.workers import until, worker, worker_settings
+from tests.monitoring.alertmanager import configuration, without_delays
 from tests.monitoring.rules import PROMETHEUS, RULES, alerts
 from tests.monitoring.scraping import Prometheus
-from tests.monitoring.servers import Receiver, receiving, running
+from tests.monitoring.servers import Receiver, running, running_receiver
 
 ABSENT, WATCHDOG = "IntentstreamMetricsAbsent", "IntentstreamWatchdog"
 
 
-def impatient(home: Path, alertmanager: str) -> str:
-    """Return the shipped configuration of Prometheus in a hurry, its rules beside it; its targets are in a file."""
+def prometheus_config(home: Path, alertmanager: str) -> str:
+    """Return the shipped configuration with intervals of one second and targets in a file, and copy its rules."""
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
@@ -42,35 +41,35 @@ def impatient(home: Path, alertmanager: str) -> str:
 
 @asynccontextmanager
 async def chain(home: Path) -> AsyncIterator[tuple[Prometheus, Receiver]]:
-    """Run Prometheus, Alertmanager and who is told."""
-    with receiving() as receiver:
+    """Run Prometheus, Alertmanager and a receiver."""
+    with running_receiver() as receiver:
         data = f"--storage.path={home / 'alertmanager'}"
-        config = at_once(configuration(receiver.address))
+        config = without_delays(configuration(receiver.address))
         async with running("alertmanager", config, home, data, "--cluster.listen-address=") as alertmanager:
-            config = impatient(home, alertmanager.address)
+            config = prometheus_config(home, alertmanager.address)
             options = (f"--storage.tsdb.path={home / 'data'}", "--rules.alert.resend-delay=1s")
             async with running("prometheus", config, home, *options) as server:
                 yield Prometheus(server, home / "targets.json"), receiver
 
 
-async def told(receiver: Receiver, path: str, name: str, status: str = "firing") -> dict[str, Any]:
-    await until(lambda: bool(receiver.alerts(path, name, status)), f"{path} is told that {name} is {status}")
+async def wait_for_notification(receiver: Receiver, path: str, name: str, status: str = "firing") -> dict[str, Any]:
+    await until(lambda: bool(receiver.alerts(path, name, status)), f"{path} receives that {name} is {status}")
     return receiver.alerts(path, name, status)[-1]
 
 
 @pytest.mark.kafka
-async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
+async def test_a_killed_and_a_restarted_worker_cause_notifications(
     kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = serving(kafka, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     await topics.create(settings)
     async with worker(settings, tmp_path / "worker") as running_worker, chain(tmp_path) as (prometheus, receiver):
         prometheus.scrape(running_worker.metrics_port)
-        await prometheus.sees(1)
-        await told(receiver, "/watchdog", WATCHDOG)
+        await prometheus.wait_for_workers(1)
+        await wait_for_notification(receiver, "/watchdog", WATCHDOG)
 
         running_worker.kill()
-        alert = await told(receiver, "/page", ABSENT)
+        alert = await wait_for_notification(receiver, "/page", ABSENT)
         assert alert["labels"] == {"alertname": ABSENT, "job": "intentstream", "severity": "page"}
         assert alert["annotations"] == {
             **alerts()[ABSENT]["annotations"],
@@ -79,6 +78,6 @@ async def test_whoever_is_on_call_is_told_of_a_worker_that_dies_and_comes_back(
         }
 
         running_worker.start()
-        await running_worker.ready()
+        await running_worker.wait_until_ready()
         prometheus.scrape(running_worker.metrics_port)
-        await told(receiver, "/page", ABSENT, "resolved")
+        await wait_for_notification(receiver, "/page", ABSENT, "resolved")

@@ -1,4 +1,4 @@
-"""Alertmanager notifies the right receivers, and inhibits alerts that follow from an active cause."""
+"""Alertmanager routes alerts to receivers, and inhibits alerts that follow from an active cause."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from tests.integration.workers import until
-from tests.monitoring.alertmanager import CONFIG, FOLDER, at_once, configuration
+from tests.monitoring.alertmanager import CONFIG, FOLDER, configuration, without_delays
 from tests.monitoring.rules import alerts
-from tests.monitoring.servers import receiving, running
+from tests.monitoring.servers import running, running_receiver
 from tests.monitoring.tools import tool
 
 NOWHERE = "127.0.0.1:9"
 RECEIVERS = {"page": "page", "ticket": "ticket", "none": "watchdog"}
-"""Who is told of which severity."""
-SILENCED = (
+"""The receiver of each severity."""
+INHIBITED = (
     ("IntentstreamMetricsAbsent", "IntentstreamLatencyBudgetBurnFast"),
     ("IntentstreamWorkerDown", "IntentstreamRebalanceStorm"),
     ("IntentstreamWorkerRestarting", "IntentstreamModelSwapStuck"),
@@ -30,14 +30,14 @@ SILENCED = (
     ("IntentstreamVolumeNearlyFull", "IntentstreamVolumeFilling"),
     ("IntentstreamLatencyBudgetBurnFast", "IntentstreamLatencyBudgetBurnSlow"),
 )
-"""A cause and what it silences."""
-HEARD = (
+"""Pairs of a cause and an alert that it inhibits."""
+NOT_INHIBITED = (
     ("IntentstreamMetricsAbsent", "IntentstreamWatchdog"),
     ("IntentstreamWorkerDown", "IntentstreamPartitionsUnowned"),
     ("IntentstreamWorkerDown", "IntentstreamLagGrowing"),
     ("IntentstreamLatencyBudgetBurnFast", "IntentstreamFallbackRatio"),
 )
-"""Two that fire together, of which the second one is told all the same."""
+"""Pairs of alerts that fire together without inhibition."""
 
 
 def amtool(*arguments: str) -> str:
@@ -53,7 +53,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_alertmanager_reads_its_configuration(config: Path) -> None:
+def test_the_configuration_is_valid(config: Path) -> None:
     amtool("check-config", str(config))
 
 
@@ -67,37 +67,41 @@ def test_every_receiver_reads_its_address_from_a_file() -> None:
 @pytest.mark.parametrize("name", alerts())
 def test_each_alert_reaches_its_receiver(name: str, config: Path) -> None:
     severity = alerts()[name]["labels"]["severity"]
-    told = amtool("config", "routes", "test", f"--config.file={config}", f"alertname={name}", f"severity={severity}")
-    assert told.split() == [RECEIVERS[severity]]
+    receivers = amtool(
+        "config", "routes", "test", f"--config.file={config}", f"alertname={name}", f"severity={severity}"
+    )
+    assert receivers.split() == [RECEIVERS[severity]]
 
 
-def test_inhibitions_name_alerts_that_exist() -> None:
+def test_inhibitions_refer_to_existing_alerts() -> None:
     assert set(re.findall(r"Intentstream\w+", CONFIG.read_text())) <= alerts().keys()
 
 
-async def test_a_cause_silences_what_follows_from_it(tmp_path: Path) -> None:
-    # Each pair is an installation of its own. What is to be heard is told first: when all that is to be silenced is,
-    # Alertmanager has looked at everything before.
-    told = [firing(name, f"heard-{number}") for number, pair in enumerate(HEARD) for name in pair]
-    told += [firing(name, f"silenced-{number}") for number, pair in enumerate(SILENCED) for name in pair]
-    # Causes in one installation say nothing of another one.
-    told.append(firing("IntentstreamLagGrowing", "elsewhere"))
+async def test_a_cause_inhibits_its_consequences(tmp_path: Path) -> None:
+    # Each pair has its own namespace. Pairs without inhibition come first: once all later ones are inhibited,
+    # Alertmanager has processed the earlier ones.
+    sent = [firing(name, f"not-inhibited-{number}") for number, pair in enumerate(NOT_INHIBITED) for name in pair]
+    sent += [firing(name, f"inhibited-{number}") for number, pair in enumerate(INHIBITED) for name in pair]
+    # A cause in one namespace does not inhibit alerts in another.
+    sent.append(firing("IntentstreamLagGrowing", "other"))
     options = (f"--storage.path={tmp_path / 'data'}", "--cluster.listen-address=")
-    with receiving() as receiver:
-        async with running("alertmanager", at_once(configuration(receiver.address)), tmp_path, *options) as server:
-            await server.ask("/api/v2/alerts", told)
+    with running_receiver() as receiver:
+        async with running(
+            "alertmanager", without_delays(configuration(receiver.address)), tmp_path, *options
+        ) as server:
+            await server.request("/api/v2/alerts", sent)
 
             async def suppressed() -> set[tuple[str, str]]:
-                known = await server.ask("/api/v2/alerts")
-                quiet = [alert["labels"] for alert in known if alert["status"]["state"] == "suppressed"]
-                return {(labels["namespace"], labels["alertname"]) for labels in quiet}
+                known = await server.request("/api/v2/alerts")
+                inhibited = [alert["labels"] for alert in known if alert["status"]["state"] == "suppressed"]
+                return {(labels["namespace"], labels["alertname"]) for labels in inhibited}
 
-            async def is_told() -> bool:
-                return wanted <= await suppressed()
+            async def are_inhibited() -> bool:
+                return expected <= await suppressed()
 
-            wanted = {(f"silenced-{number}", name) for number, (_, name) in enumerate(SILENCED)}
-            await until(is_told, "what follows from a cause is silenced")
-            assert await suppressed() == wanted
+            expected = {(f"inhibited-{number}", name) for number, (_, name) in enumerate(INHIBITED)}
+            await until(are_inhibited, "the consequences are inhibited")
+            assert await suppressed() == expected
 
 
 def firing(name: str, namespace: str) -> dict[str, object]:

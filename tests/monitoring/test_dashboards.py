@@ -7,26 +7,28 @@ import pytest
 import yaml
 
 from monitoring.__main__ import ROOT, main, stale
-from tests.monitoring.boards import BOARDS, GRAFANA, panels
+from tests.monitoring.dashboards import DASHBOARDS, GRAFANA, panels
 
-all_boards = pytest.mark.parametrize("name", BOARDS)
+all_dashboards = pytest.mark.parametrize("name", DASHBOARDS)
 
 
-def test_committed_files_are_those_that_would_be_made_now() -> None:
+def test_the_committed_files_are_up_to_date() -> None:
     assert stale() == []
 
 
-def test_check_tells_which_files_differ(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_lists_files_that_are_out_of_date(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["--check"]) == 0
     monkeypatch.setattr("monitoring.__main__.MAKERS", (lambda: {"monitoring/slo.py": "", "new.json": ""},))
     assert main(["--check"]) == 1
-    told = capsys.readouterr().out
-    assert "monitoring/slo.py is out of date" in told
-    assert "new.json is out of date" in told
+    printed = capsys.readouterr().out
+    assert "monitoring/slo.py is out of date" in printed
+    assert "new.json is out of date" in printed
 
 
-def test_the_six_dashboards_are_there() -> None:
-    assert {board["title"].removeprefix("Intentstream: ") for board in BOARDS.values()} == {
+def test_there_are_six_dashboards() -> None:
+    assert {board["title"].removeprefix("Intentstream: ") for board in DASHBOARDS.values()} == {
         "Overview and SLO",
         "Stream and Kafka",
         "State and recovery",
@@ -34,19 +36,19 @@ def test_the_six_dashboards_are_there() -> None:
         "Recommendations quality",
         "Runtime",
     }
-    assert [board["uid"] for board in BOARDS.values()] == list(BOARDS)
+    assert [board["uid"] for board in DASHBOARDS.values()] == list(DASHBOARDS)
 
 
-@all_boards
+@all_dashboards
 def test_ids_are_unique_and_panels_do_not_overlap(name: str) -> None:
-    everything = BOARDS[name]["panels"]
+    everything = DASHBOARDS[name]["panels"]
     assert len({panel["id"] for panel in everything}) == len(everything)
     for panel in everything:
-        place = panel["gridPos"]
-        assert place["w"] > 0
-        assert place["h"] > 0
-        assert place["x"] >= 0
-        assert place["x"] + place["w"] <= 24
+        grid = panel["gridPos"]
+        assert grid["w"] > 0
+        assert grid["h"] > 0
+        assert grid["x"] >= 0
+        assert grid["x"] + grid["w"] <= 24
     for one, other in combinations(everything, 2):
         assert _apart(one["gridPos"], other["gridPos"]), f"{one['title']} and {other['title']}"
 
@@ -56,11 +58,11 @@ def _apart(one: dict[str, int], other: dict[str, int]) -> bool:
     return across or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
 
 
-@all_boards
-def test_every_panel_explains_itself(name: str) -> None:
-    titles = [panel["title"] for panel in panels(BOARDS[name])]
+@all_dashboards
+def test_every_panel_has_a_unit_a_legend_and_a_description(name: str) -> None:
+    titles = [panel["title"] for panel in panels(DASHBOARDS[name])]
     assert len(set(titles)) == len(titles)
-    for panel in panels(BOARDS[name]):
+    for panel in panels(DASHBOARDS[name]):
         defaults = panel["fieldConfig"]["defaults"]
         assert defaults["unit"], panel["title"]
         assert defaults["noValue"], panel["title"]
@@ -73,18 +75,18 @@ def test_every_panel_explains_itself(name: str) -> None:
         assert panel["description"], panel["title"]
 
 
-@all_boards
-def test_every_variable_is_used_and_every_used_one_exists(name: str) -> None:
-    board = BOARDS[name]
+@all_dashboards
+def test_variables_are_declared_and_used(name: str) -> None:
+    board = DASHBOARDS[name]
     variables = {variable["name"] for variable in board["templating"]["list"]}
     used = set(re.findall(r"\$\{?(\w+)", str((board["panels"], board["annotations"], board["templating"]))))
     assert {each for each in used if not each.startswith("__")} == variables
     assert {"datasource", "job", "instance"} <= variables
 
 
-@all_boards
-def test_annotations_and_the_way_to_the_others_are_the_same_everywhere(name: str) -> None:
-    board = BOARDS[name]
+@all_dashboards
+def test_all_dashboards_have_the_same_annotations_and_links(name: str) -> None:
+    board = DASHBOARDS[name]
     assert [each["name"] for each in board["annotations"]["list"]] == ["Model change", "Rebalance", "Restart"]
     boards = board["links"][0]
     assert set(boards["tags"]) <= set(board["tags"])
@@ -92,15 +94,15 @@ def test_annotations_and_the_way_to_the_others_are_the_same_everywhere(name: str
     assert boards["keepTime"]
 
 
-def test_every_runbook_is_linked_and_every_linked_one_exists() -> None:
-    linked = {link["url"] for board in BOARDS.values() for link in board["links"][1:]}
-    there = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "runbooks").glob("*.md")}
-    # Whether alerts arrive at all, no dashboard shows.
-    assert linked == there - {"docs/runbooks/watchdog.md"}
+def test_dashboards_link_every_runbook() -> None:
+    linked = {link["url"] for board in DASHBOARDS.values() for link in board["links"][1:]}
+    existing = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "runbooks").glob("*.md")}
+    # No dashboard shows the watchdog.
+    assert linked == existing - {"docs/runbooks/watchdog.md"}
 
 
-def test_what_an_operator_sees_first() -> None:
-    first = [panel for panel in panels(BOARDS["intentstream-overview"]) if panel["gridPos"]["y"] == 1]
+def test_the_first_row_of_the_overview_has_the_main_figures() -> None:
+    first = [panel for panel in panels(DASHBOARDS["intentstream-overview"]) if panel["gridPos"]["y"] == 1]
     assert {panel["type"] for panel in first} == {"stat"}
     assert [panel["title"] for panel in first] == [
         "Events",
@@ -114,7 +116,7 @@ def test_what_an_operator_sees_first() -> None:
     ]
 
 
-def test_grafana_is_given_the_data_source_and_the_folder() -> None:
+def test_grafana_is_provisioned_with_the_data_source_and_the_dashboards() -> None:
     provisioning = GRAFANA / "provisioning"
     (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
     assert (source["uid"], source["type"]) == ("prometheus", "prometheus")

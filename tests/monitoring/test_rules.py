@@ -1,4 +1,4 @@
-"""Prometheus loads the rules, and each alert fires exactly when it should."""
+"""The alert rules are valid, and promtool's test cases pass."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ def promtool(*arguments: object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_reads_the_rules_and_its_configuration() -> None:
+def test_the_rules_and_the_configuration_are_valid() -> None:
     promtool("check", "rules", "--lint-fatal", *RULES)
     promtool("check", "config", "--lint-fatal", PROMETHEUS / "prometheus.yml")
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_alerts_fire_when_they_should(path: Path) -> None:
+def test_the_promtool_tests_pass(path: Path) -> None:
     promtool("test", "rules", path)
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_each_alert_has_a_case_where_it_fires_and_one_where_it_is_silent(name: str) -> None:
+def test_each_alert_has_a_case_with_and_without_firing(name: str) -> None:
     expected = {bool(case.fires) for case in cases() if case.alert == name}
-    # The watchdog is never silent.
+    # The watchdog always fires.
     assert expected == ({True} if name == "IntentstreamWatchdog" else {True, False})
 
 
-def test_no_case_is_of_an_alert_that_is_gone() -> None:
+def test_every_case_is_of_an_existing_alert() -> None:
     assert {case.alert for case in cases()} == alerts().keys()
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_each_alert_says_what_it_means_and_to_whom(name: str) -> None:
+def test_each_alert_has_a_severity_and_all_annotations(name: str) -> None:
     rule = alerts()[name]
     assert re.fullmatch(r"Intentstream[A-Z]\w+", name)
     assert rule["labels"]["severity"] in {"page", "ticket", "none"}
@@ -52,23 +52,25 @@ def test_each_alert_says_what_it_means_and_to_whom(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_texts_name_labels_that_the_alert_has(name: str) -> None:
+def test_annotations_use_labels_of_the_alert(name: str) -> None:
     used = {label for text in alerts()[name]["annotations"].values() for label in re.findall(r"\$labels\.(\w+)", text)}
     firing = [labels for case in cases() if case.alert == name for labels in case.fires]
     assert firing
     assert all(f'{label}="' in labels for label in used for labels in firing)
 
 
-def test_a_worker_without_traffic_sets_off_nothing_but_the_watchdog(tmp_path: Path) -> None:
+def test_an_idle_worker_only_fires_the_watchdog(tmp_path: Path) -> None:
     series = [*idle(Metrics().registry), *KNOWN_LATER]
     expectation = {
         "expr": 'count_over_time(ALERTS{alertname!="IntentstreamWatchdog"}[1d])',
         "eval_time": "1d",
         "exp_samples": [],
     }
-    story = {"interval": "1m", "input_series": series, "promql_expr_test": [expectation]}
+    test_case = {"interval": "1m", "input_series": series, "promql_expr_test": [expectation]}
     path = tmp_path / "idle.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [*map(str, RULES)], "evaluation_interval": "5m", "tests": [story]}))
+    path.write_text(
+        yaml.safe_dump({"rule_files": [*map(str, RULES)], "evaluation_interval": "5m", "tests": [test_case]})
+    )
     promtool("test", "rules", path)
 
 
@@ -80,19 +82,19 @@ IDLE = {
     "intentstream_data_free_bytes": "80000000000",
     "intentstream_data_size_bytes": "100000000000",
 }
-"""What a worker that serves says without traffic, where it is not what a new one says."""
-OF_CLICKS = "job='intentstream',instance='a',topic='clicks',partition='0'"
+"""Values of an idle worker that differ from those of a new one."""
+CLICKS_LABELS = "job='intentstream',instance='a',topic='clicks',partition='0'"
 KNOWN_LATER = (
     {"series": "up{job='intentstream',instance='a'}", "values": "1x1440"},
-    {"series": f"intentstream_consumer_lag_records{{{OF_CLICKS}}}", "values": "0x1440"},
-    {"series": f"intentstream_consumer_offset{{{OF_CLICKS}}}", "values": "40x1440"},
+    {"series": f"intentstream_consumer_lag_records{{{CLICKS_LABELS}}}", "values": "0x1440"},
+    {"series": f"intentstream_consumer_offset{{{CLICKS_LABELS}}}", "values": "40x1440"},
     {"series": "intentstream_model_info{job='intentstream',instance='a',name='shop',version='1'}", "values": "1x1440"},
 )
-"""What a worker tells once it knows its partitions and its model, and what Prometheus tells of it."""
+"""Series with partition and model labels, which a new worker does not export, and `up`."""
 
 
 def idle(registry: CollectorRegistry) -> list[dict[str, str]]:
-    """Return a day of a worker's series, made of every metric that it has."""
+    """Return promtool's input for one day of an idle worker, with all its metrics."""
     samples = [sample for family in registry.collect() for sample in family.samples]
     assert IDLE.keys() <= {sample.name for sample in samples}
     return [
@@ -101,7 +103,7 @@ def idle(registry: CollectorRegistry) -> list[dict[str, str]]:
             "values": f"{IDLE.get(sample.name, sample.value)}x1440",
         }
         for sample in samples
-        if not isnan(sample.value)  # promtool has no word for it
+        if not isnan(sample.value)  # promtool has no syntax for NaN
     ]
 
 

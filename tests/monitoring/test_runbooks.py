@@ -10,7 +10,7 @@ import pytest
 from streams.settings import SETTINGS
 from streams.settings_groups import PREFIX
 from tests.monitoring.rules import ROOT, alerts
-from tests.monitoring.told import TOLD
+from tests.monitoring.worker_metrics import WORKER_METRICS
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PAGES = sorted(RUNBOOKS.glob("*.md"))
@@ -18,7 +18,7 @@ HEADING = re.compile(r"^## (Intentstream\w+)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_the_address_leads_to_the_chapter_of_the_alert(name: str) -> None:
+def test_the_runbook_address_of_an_alert_is_its_chapter(name: str) -> None:
     address = alerts()[name]["annotations"]["runbook_url"]
     match = re.fullmatch(r"\{\{ \$externalLabels\.runbooks \}\}/([\w-]+\.md)#(\w+)", address)
     assert match, address
@@ -27,15 +27,15 @@ def test_the_address_leads_to_the_chapter_of_the_alert(name: str) -> None:
     assert name in HEADING.findall((RUNBOOKS / match[1]).read_text())
 
 
-def test_every_chapter_is_of_one_alert() -> None:
+def test_each_alert_has_one_chapter() -> None:
     chapters = [name for page in PAGES for name in HEADING.findall(page.read_text())]
     assert sorted(chapters) == sorted(alerts())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_metrics_and_settings_that_a_page_names_exist(page: Path) -> None:
+def test_metrics_and_settings_on_a_page_exist(page: Path) -> None:
     text = page.read_text()
-    metrics = TOLD.keys() | {re.sub("_(bucket|count|sum)$", "", name) for name in TOLD}
+    metrics = WORKER_METRICS.keys() | {re.sub("_(bucket|count|sum)$", "", name) for name in WORKER_METRICS}
     assert set(re.findall(r"\bintentstream_\w+", text)) <= metrics
     assert {name.lower() for name in re.findall(rf"\b{PREFIX}(\w+)", text)} <= SETTINGS.keys()
 

@@ -1,4 +1,4 @@
-"""Prometheus and its tools for the tests: those of the machine, or Debian's packages, unpacked into a cache."""
+"""Prometheus and its tools: from PATH, or from Debian's packages, unpacked into a cache."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from streams.errors import StreamsError
-from tests.lacking import lacking
+from tests.requirements import fail_or_skip
 
 CACHE = Path(__file__).parents[2] / "build" / "tools"
 PACKAGES = {
@@ -17,26 +17,26 @@ PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
 }
-"""Debian's package of each tool."""
+"""The Debian package of each program."""
 DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
-"""What Debian calls a program that has another name upstream."""
-FILES, FILES_HERE = b"/usr/share/prometheus/alertmanager", b"usr/share/prometheus/alertmanager/"
-"""Where Debian's Alertmanager looks for its templates, and the same, as long, from the folder that it runs in."""
-PATIENCE_S = 300
+"""Programs with another name in Debian."""
+FILES, RELATIVE_FILES = b"/usr/share/prometheus/alertmanager", b"usr/share/prometheus/alertmanager/"
+"""The template folder of Debian's Alertmanager, and a relative path of the same length."""
+TIMEOUT_S = 300
 
 
 def tool(name: str) -> Path:
-    """Return the path of a program. Where it cannot be had: a failure in CI, a skip with the reason elsewhere."""
+    """Return the path of a program. If it is unavailable, fail in CI and skip elsewhere."""
     try:
         return found(name)
     except StreamsError as error:
-        lacking(str(error))
+        fail_or_skip(str(error))
 
 
 def found(name: str) -> Path:
-    """Return the path of prometheus, promtool, alertmanager or amtool; raises StreamsError where there is none.
+    """Return the path of prometheus, promtool, alertmanager or amtool. Raises StreamsError if it is unavailable.
 
-    Alertmanager is to run in the folder that holds `usr/bin`: parents[2] of its path.
+    Alertmanager must run in the folder that contains `usr/bin`: parents[2] of its path.
     """
     package, names = PACKAGES[name], (name, DEBIAN_NAMES.get(name, name))
     for each in names:
@@ -45,36 +45,36 @@ def found(name: str) -> Path:
     try:
         return _unpacked(package) / "usr" / "bin" / names[-1]
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or error
-        wanted = f"{name} is not on PATH: install Debian's package {package}, or the program of the same project"
-        raise StreamsError(f"{wanted}; to fetch it here did not work: {said}") from error
+        cause = getattr(error, "stderr", None) or error
+        required = f"{name} is not on PATH: install Debian's package {package}, or the program of the same project"
+        raise StreamsError(f"{required}; the download failed: {cause}") from error
 
 
 def _unpacked(package: str) -> Path:
-    """Return the folder that a package was unpacked to, now or in an earlier run."""
+    """Return the folder of an unpacked package. Download it on first use."""
     target = CACHE / package
     if target.is_dir():
         return target
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Into a folder beside it first: an interrupted unpacking must not look like a whole one.
+    # Unpack to a temporary folder first: an interrupted run must not look complete.
     with tempfile.TemporaryDirectory(dir=CACHE) as home:
         _download(package, Path(home))
         (archive,) = Path(home).glob(f"{package}_*.deb")
         content = Path(home, "content")
         _run("dpkg-deb", "-x", str(archive), str(content), home=Path(home))
         for program in content.glob("usr/bin/*alertmanager"):
-            program.write_bytes(program.read_bytes().replace(FILES, FILES_HERE))
+            program.write_bytes(program.read_bytes().replace(FILES, RELATIVE_FILES))
         try:
             content.rename(target)
         except OSError:
-            if not target.is_dir():  # else another run was faster
+            if not target.is_dir():  # else a concurrent run was faster
                 raise
     return target
 
 
 def _download(package: str, home: Path) -> None:
-    """Download a package, with lists of its own where the machine's are missing or too old."""
-    # As root, apt would hand the work to a user who may not write here.
+    """Download a package. If the machine's package lists are missing or old, download new ones."""
+    # As root, apt would otherwise download as a user without write permission.
     download = ("apt-get", "-q", "-o", "APT::Sandbox::User=root")
     try:
         _run(*download, "download", package, home=home)
@@ -87,4 +87,4 @@ def _download(package: str, home: Path) -> None:
 
 
 def _run(*command: str, home: Path) -> None:
-    subprocess.run(command, cwd=home, check=True, capture_output=True, text=True, timeout=PATIENCE_S)
+    subprocess.run(command, cwd=home, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)

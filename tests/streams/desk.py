@@ -1,4 +1,4 @@
-"""A folder with a small catalogue and a few events, and the commands that use only files."""
+"""A folder with a small catalogue and a few events, and the commands that only use files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])
 
 
 def happenings() -> list[Interaction]:
-    """Return what two shoppers do, taking turns; event times go back once."""
+    """Return alternating events of two shoppers. One event is earlier than the one before it."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     events: list[Interaction] = []
     for number, minute in enumerate((0, 1, 2, 70, 71, 65, 200)):
@@ -56,7 +56,7 @@ class Desk:
 
 
 def assert_one_line(result: Result, code: int, *parts: str) -> None:
-    """Compare the end of a run that could not go on: its exit code, and one line of error with these parts."""
+    """Assert that a command failed with this exit code and one line of error that contains these parts."""
     assert isinstance(result.exception, SystemExit)
     assert result.exit_code == code, result.output
     (line,) = [line for line in result.stderr.splitlines() if line.strip()]
@@ -66,7 +66,7 @@ def assert_one_line(result: Result, code: int, *parts: str) -> None:
 
 
 def desk_in(folder: Path) -> Desk:
-    """Lay out the catalogue and the events."""
+    """Write the catalogue and the events."""
     desk = Desk(folder)
     desk.file("items.jsonl").write_bytes(b"\n".join(map(encode_json, ITEMS)))
     desk.file("events.jsonl").write_bytes(b"\n".join(map(encode_json, happenings())) + b"\n")

@@ -61,13 +61,13 @@ def search(query: str, at_ms: int = NOW_MS, session_id: str | None = None, user_
 
 
 def subject(interaction: Interaction) -> str:
-    """Return what an interaction is about: its query or its item's id."""
+    """Return the interaction's query or item id."""
     return interaction.query if isinstance(interaction, Search) else interaction.item_id
 
 
 @lru_cache(maxsize=4096)
 def unit_vector(text: str, dim: int = DIM) -> Vector:
-    """Return the vector that stands for an item's id or a query: random, always the same, and exact as int8."""
+    """Return the unit vector of an item's id or a query: random, deterministic, and exact as int8."""
     vector = np.random.default_rng(stable_key(text)).normal(size=dim).astype(np.float32)
     return dequantise(quantise(vector))
 
@@ -79,23 +79,23 @@ def item_of(item_id: str) -> Item:
 
 
 def at(offset: int, timestamp_ms: int = NOW_MS, topic: str = "clicks") -> Source:
-    """Return a place in the first partition of a topic."""
+    """Return a position in the first partition of a topic."""
     return Source(topic, 0, offset, timestamp_ms)
 
 
-Happening = tuple[Interaction, Source]
+SourcedInteraction = tuple[Interaction, Source]
 ItemOf = Callable[[str], Item | None]
 
 
-class Shelf(LiveCatalogue):
-    """A catalogue that knows every item that `item_of` knows, with the vector of its id."""
+class OnDemandCatalogue(LiveCatalogue):
+    """A live catalogue that takes items from `item_of`, each with the vector of its id."""
 
     def __init__(self, dim: int, item_of: ItemOf) -> None:
-        super().__init__("shelf", dim)
+        super().__init__("catalogue", dim)
         self._item_of = item_of
 
-    def know(self, item_id: str) -> None:
-        """Bring an item in, where there is one."""
+    def add(self, item_id: str) -> None:
+        """Add an item if `item_of` has it."""
         item, key = self._item_of(item_id), stable_key(item_id)
         if item is None or key in self._served:
             return
@@ -105,19 +105,19 @@ class Shelf(LiveCatalogue):
 
 def fold_batch(
     stored: bytes | None,
-    happenings: Sequence[Happening],
+    history: Sequence[SourcedInteraction],
     *,
     rules: ProfileRules = RULES,
     dim: int = DIM,
     item_of: ItemOf = item_of,
 ) -> tuple[bytes, AnswerBatch]:
-    """Fold what one shopper did in one batch; return the newest bytes and what is known after each event."""
-    shelf = Shelf(dim, item_of)
+    """Fold one shopper's events in one batch. Return the stored profile and an answer for each event."""
+    catalogue = OnDemandCatalogue(dim, item_of)
     events = []
-    for interaction, source in happenings:
+    for interaction, source in history:
         vector = None
         if not isinstance(interaction, Search):
-            shelf.know(interaction.item_id)
+            catalogue.add(interaction.item_id)
         elif interaction.query != UNENCODABLE:
             vector = unit_vector(interaction.query, dim)
         events.append(Event(interaction, source, 0, vector))
@@ -125,7 +125,7 @@ def fold_batch(
     answers = AnswerBatch.empty(len(events), dim)
     kernels.fold(
         shoppers.arrays,
-        pack_events(events, shelf, dim).batch,
+        pack_events(events, catalogue, dim).batch,
         rules_record(rules, window=WINDOW, list_size=LIST_SIZE, faded=FADED),
         answers,
         Scratch.empty(dim),
@@ -136,44 +136,44 @@ def fold_batch(
 def fold(
     stored: bytes | None, interaction: Interaction, source: Source, rules: ProfileRules = RULES, dim: int = DIM
 ) -> bytes:
-    """Fold an interaction with the item and the vector that belong to it."""
+    """Fold one interaction with its item and vector."""
     return fold_batch(stored, [(interaction, source)], rules=rules, dim=dim)[0]
 
 
-def in_one_topic(interactions: Iterable[Interaction]) -> list[Happening]:
-    """Return interactions as they lie in one topic, one after the other."""
+def in_one_topic(interactions: Iterable[Interaction]) -> list[SourcedInteraction]:
+    """Return interactions with consecutive offsets of one topic."""
     return [(interaction, at(offset)) for offset, interaction in enumerate(interactions)]
 
 
 def fold_all(interactions: Iterable[Interaction], rules: ProfileRules = RULES, dim: int = DIM) -> bytes:
-    """Fold interactions as they lie in one topic, one after the other."""
+    """Fold interactions with consecutive offsets of one topic."""
     return fold_batch(None, in_one_topic(interactions), rules=rules, dim=dim)[0]
 
 
 def read(stored: bytes, dim: int = DIM) -> Profile:
-    """Return a profile in a form to read."""
+    """Decode a stored profile."""
     return codec.decode(stored, dim, SPACE)
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far apart event times lie, in milliseconds."""
+class TimeSpan:
+    """The range of event times, in milliseconds."""
 
     name: str
     width_ms: int
 
 
-SPREADS = [
-    Spread("an instant", 3),
-    Spread("a session", 20 * 60_000),
-    Spread("several short half-lives", 4 * 3600_000),
-    Spread("several long half-lives", 200 * 86_400_000),
+TIME_SPANS = [
+    TimeSpan("an instant", 3),
+    TimeSpan("a session", 20 * 60_000),
+    TimeSpan("several short half-lives", 4 * 3600_000),
+    TimeSpan("several long half-lives", 200 * 86_400_000),
 ]
 
 
-def histories(spread: Spread, max_size: int = 40) -> st.SearchStrategy[list[Interaction]]:
-    """Actions and searches of one shopper, whose times lie within `spread` before now."""
-    times = st.integers(NOW_MS - spread.width_ms, NOW_MS)
+def histories(time_span: TimeSpan, max_size: int = 40) -> st.SearchStrategy[list[Interaction]]:
+    """Actions and searches of one shopper within `time_span` before now."""
+    times = st.integers(NOW_MS - time_span.width_ms, NOW_MS)
     ids = st.sampled_from([f"i{number}" for number in range(30)])
     sessions = st.sampled_from([None, "s1", "s2"])
     words = st.sampled_from(["boots", "red shoes", "чайник", "茶壶", "tent", "x" * 60])

@@ -1,4 +1,4 @@
-"""Valid messages, as Hypothesis strategies and as one complete value each."""
+"""Valid messages: Hypothesis strategies, and one complete example of each."""
 
 from __future__ import annotations
 

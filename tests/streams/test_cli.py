@@ -18,8 +18,8 @@ HEAVY = {"aiokafka", "faust", "msgspec", "numpy", "onnxruntime", "pydantic", "ri
 COMMANDS = cli.cli.list_commands(click.Context(cli.cli))
 
 
-def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Make every command raise this error."""
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Replace every command by one that raises this error."""
 
     @click.command()
     def command() -> None:
@@ -29,7 +29,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_has_help_with_an_example_and_the_summary_of_the_list(name: str) -> None:
+def test_the_help_of_a_command_has_an_example_and_its_listed_summary(name: str) -> None:
     result = CliRunner().invoke(cli.cli, [name, "--help"])
     assert result.exit_code == 0, result.output
     assert "Example" in result.output
@@ -38,7 +38,7 @@ def test_each_command_has_help_with_an_example_and_the_summary_of_the_list(name:
     assert command.get_short_help_str(limit=200).rstrip(".") == cli.COMMANDS[name].rstrip(".")
 
 
-def test_each_row_has_a_module_and_each_command_has_a_row() -> None:
+def test_the_command_table_matches_the_modules() -> None:
     assert list(cli.COMMANDS) == COMMANDS
     found = [cli.cli.get_command(click.Context(cli.cli), name) for name in COMMANDS]
     packages = {command.callback.__module__.rpartition(".")[0] for command in found if command and command.callback}
@@ -50,7 +50,7 @@ def test_each_row_has_a_module_and_each_command_has_a_row() -> None:
     assert defined == set(cli.COMMANDS)
 
 
-def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
+def test_help_lists_the_commands_without_heavy_imports() -> None:
     code = (
         "import sys; from streams.cli import cli; cli(['--help'], standalone_mode=False); "
         f"print(*({HEAVY!r} & sys.modules.keys()), file=sys.stderr)"
@@ -85,14 +85,14 @@ def test_version() -> None:
     ("error", "code"),
     [(TopicError("clicks: is missing"), 1), (BundleError("no manifest"), 1), (ConfigurationError("X: required Y"), 2)],
 )
-def test_our_errors_are_one_line_and_an_exit_code(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
-    raising(monkeypatch, error)
+def test_an_error_is_one_line_and_an_exit_code(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
+    fail_with(monkeypatch, error)
     result = CliRunner().invoke(cli.cli, ["any"])
     assert (result.exit_code, result.stderr) == (code, f"Error: {error}\n")
 
 
-def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    raising(monkeypatch, KeyboardInterrupt())
+def test_ctrl_c_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_with(monkeypatch, KeyboardInterrupt())
     result = CliRunner().invoke(cli.cli, ["any"])
     assert (result.exit_code, result.output) == (130, "")
 
@@ -103,13 +103,13 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert "No such command 'recomend'" in result.stderr
 
 
-def test_a_wrong_setting_is_a_usage_error() -> None:
+def test_an_invalid_setting_is_a_usage_error() -> None:
     result = CliRunner(env={"INTENTSTREAM_LIST_SIZE": "many"}).invoke(cli.cli, ["topics", "check"])
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: INTENTSTREAM_LIST_SIZE")
 
 
-def test_the_broker_of_the_command_line_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_broker_option_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTENTSTREAM_BOOTSTRAP_SERVERS", "elsewhere:9092")
     result = CliRunner().invoke(cli.cli, ["topics", "check", "--broker", "nonsense"])
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The engine is a function: the same state and events give the same bytes, queries and messages."""
+"""The engine is deterministic: the same state and events give the same bytes, queries and messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event
 from streams.profiles.profile import ACTIONS, Source
-from tests.streams.shoppers import DIM, NOW_MS, RULES, Happening, act, at, item_of, moment, search, unit_vector
+from tests.streams.shoppers import DIM, NOW_MS, RULES, SourcedInteraction, act, at, item_of, moment, search, unit_vector
 
 MODEL = ModelRef(name="m", version="1")
 
@@ -41,15 +41,15 @@ def engine() -> Engine:
     return Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
 
 
-def event(happening: Happening, shopper: int = 0) -> Event:
-    interaction, source = happening
+def event(sourced: SourcedInteraction, shopper: int = 0) -> Event:
+    interaction, source = sourced
     vector = unit_vector(interaction.query) if isinstance(interaction, Search) else None
     return Event(interaction, source, shopper, vector)
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the last query of a batch knows of its shopper."""
+class LastQuery:
+    """The last query of a batch."""
 
     queries: QueryBatch
 
@@ -58,7 +58,7 @@ class Known:
         return dequantise(vector) if vector.any() else None
 
     def keys(self, name: str) -> list[int]:
-        """Return the keys that the query holds under this name."""
+        """Return the keys of this field of the query."""
         record = self.queries.records[-1]
         keys: list[int] = record[name][: record[f"{name}_length"]].tolist()
         return keys
@@ -71,8 +71,8 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Seen(Known):
-    """What folding told of the last event, with the profile as it is then."""
+class LastResult(LastQuery):
+    """The result of folding the last event, with the shopper's profile."""
 
     folded: Folded
 
@@ -97,13 +97,13 @@ class Seen(Known):
         return self.folded.sessions[-1] if self.folded.sessions else None
 
 
-def observe(engine: Engine, *history: Happening, stored: bytes | None = None) -> Seen:
-    """Fold what one shopper did, event by event; all of it in one batch gives the same."""
+def observe(engine: Engine, *history: SourcedInteraction, stored: bytes | None = None) -> LastResult:
+    """Fold one shopper's events one by one, and assert that one batch gives the same result."""
     profile = stored
-    for happening in history:
-        folded = engine.fold([event(happening)], [profile])
+    for sourced in history:
+        folded = engine.fold([event(sourced)], [profile])
         (profile,) = folded.profiles
-    together = engine.fold([event(happening) for happening in history], [stored])
+    together = engine.fold([event(sourced) for sourced in history], [stored])
     assert together.profiles == [profile]
     assert (together.outcomes[-1:], together.intents[-1:]) == (folded.outcomes, folded.intents)
     if folded.transitions:
@@ -112,7 +112,7 @@ def observe(engine: Engine, *history: Happening, stored: bytes | None = None) ->
         assert together.sessions[-1:] == folded.sessions
     assert together.queries.records[-1].tobytes() == folded.queries.records[0].tobytes()
     assert np.array_equal(together.queries.vectors[-1], folded.queries.vectors[0])
-    return Seen(folded.queries, folded)
+    return LastResult(folded.queries, folded)
 
 
 def cosine(vector: Vector | None, item_id: str) -> float:
@@ -121,11 +121,11 @@ def cosine(vector: Vector | None, item_id: str) -> float:
     return float(vector @ unit_vector(item_id))
 
 
-def test_the_past_tenses_of_queries_are_those_of_the_actions_in_their_order() -> None:
+def test_past_tenses_are_in_the_order_of_the_actions() -> None:
     assert tuple(action.past_tense for action in ACTIONS) == PAST_TENSES
 
 
-def test_the_first_event_ever_makes_a_profile_and_a_query(engine: Engine) -> None:
+def test_a_first_event_creates_a_profile_and_a_query(engine: Engine) -> None:
     seen = observe(engine, (act("view", "a"), at(0)))
     assert seen.outcome == "ok"
     assert cosine(seen.vector(SHORT_TERM), "a") > 0.999
@@ -137,7 +137,7 @@ def test_the_first_event_ever_makes_a_profile_and_a_query(engine: Engine) -> Non
     assert record["category_shares"][: record["categories_length"]].sum() == pytest.approx(1)
 
 
-def test_a_first_search_is_text_vector_and_intent(engine: Engine) -> None:
+def test_a_first_search_sets_text_vector_and_intent(engine: Engine) -> None:
     seen = observe(engine, (search("boots"), at(0, topic="searches")))
     assert (seen.queries.texts, seen.queries.records[0]["searching"]) == (["boots"], 1)
     assert cosine(seen.vector(SEARCH), "boots") > 0.999
@@ -162,7 +162,7 @@ def test_the_same_input_gives_the_same_output(engine: Engine) -> None:
         assert getattr(one.queries, name).tobytes() == getattr(other.queries, name).tobytes()
 
 
-def test_a_replay_keeps_the_stored_profile_and_counts_nothing(engine: Engine) -> None:
+def test_a_replayed_event_changes_no_profile_and_no_trend(engine: Engine) -> None:
     first = observe(engine, (act("view", "a"), at(0)), (act("cart", "b", NOW_MS + 1), at(1)))
     again = observe(engine, (act("view", "a"), at(0)), stored=first.profile)
     assert again.outcome == "replayed"
@@ -173,13 +173,13 @@ def test_a_replay_keeps_the_stored_profile_and_counts_nothing(engine: Engine) ->
     assert message.recommendation_id == recommendation_id("clicks", 0, 0)
 
 
-def test_a_late_event_is_said_to_be_late_and_its_replay_a_replay(engine: Engine) -> None:
+def test_a_late_event_has_the_outcome_late_and_its_replay_replayed(engine: Engine) -> None:
     late = (act("view", "b", NOW_MS - 1), at(1))
     seen = engine.fold([event((act("view", "a"), at(0))), event(late), event(late)], [None])
     assert seen.outcomes == ["ok", "late", "replayed"]
 
 
-def test_actions_trend_with_their_weight_and_searches_do_not(engine: Engine) -> None:
+def test_trend_increments_are_weighted_actions_without_searches(engine: Engine) -> None:
     history = [
         (act("purchase", "a"), at(0)),
         (search("boots"), at(0, topic="searches")),
@@ -193,31 +193,31 @@ def test_actions_trend_with_their_weight_and_searches_do_not(engine: Engine) -> 
     assert [column.dtype for column in trends] == [np.int32, np.uint64, np.int64, np.float64]
 
 
-def test_the_shoppers_of_a_batch_are_folded_as_if_each_came_alone(engine: Engine) -> None:
+def test_shoppers_of_one_batch_are_folded_independently(engine: Engine) -> None:
     kinds = ("view", "purchase", "click")
-    happened = [
+    sourced_events = [
         (act(kinds[n % 3], "abc"[n % 3], NOW_MS + n, user_id=f"u{n % 4}"), at(n, NOW_MS + n)) for n in range(40)
     ]
-    together = engine.fold([event(each, n % 4) for n, each in enumerate(happened)], [None] * 4)
+    together = engine.fold([event(each, n % 4) for n, each in enumerate(sourced_events)], [None] * 4)
     for shopper in range(4):
-        alone = engine.fold([event(each) for each in happened[shopper::4]], [None])
+        alone = engine.fold([event(each) for each in sourced_events[shopper::4]], [None])
         assert alone.profiles == [together.profiles[shopper]]
         assert alone.transitions == together.transitions[shopper::4]
         assert alone.sessions == together.sessions[shopper::4]
         assert alone.intents == together.intents[shopper::4]
         for name in QUERY.names or ():
-            mine, theirs = alone.queries.records[name], together.queries.records[name][shopper::4]
-            assert np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+            separate, batched = alone.queries.records[name], together.queries.records[name][shopper::4]
+            assert np.array_equal(separate, batched, equal_nan=separate.dtype.kind == "f")
         assert np.array_equal(alone.queries.vectors, together.queries.vectors[shopper::4])
 
 
-def test_a_batch_of_nothing_gives_nothing(engine: Engine) -> None:
+def test_an_empty_batch_gives_no_output(engine: Engine) -> None:
     folded = engine.fold([], [])
     assert (folded.profiles, len(folded.queries), folded.outcomes, len(folded.trends.keys)) == ([], 0, [], 0)
     assert composed(engine, folded) == []
 
 
-def test_the_sessions_items_are_excluded_and_earlier_ones_are_not(engine: Engine) -> None:
+def test_only_items_of_the_current_session_are_excluded(engine: Engine) -> None:
     later = NOW_MS + 60 * 60_000
     history = [(act("view", "a"), at(0)), (act("view", "b", later), at(1, later))]
     assert observe(engine, *history).exclude == [stable_key("b")]
@@ -225,7 +225,7 @@ def test_the_sessions_items_are_excluded_and_earlier_ones_are_not(engine: Engine
     assert set(observe(engine, *named).exclude) == {stable_key("a"), stable_key("b")}
 
 
-def test_the_intent_names_the_heaviest_labels_with_their_shares(engine: Engine) -> None:
+def test_the_intent_lists_labels_by_falling_share(engine: Engine) -> None:
     seen = observe(engine, (act("purchase", "a"), at(0)), (act("view", "b"), at(1)), (act("view", "unknown"), at(2)))
     by_kind = {kind: [intent for intent in seen.intent if intent.kind == kind] for kind in ("category", "brand")}
     heaviest = item_of("a")
@@ -235,7 +235,7 @@ def test_the_intent_names_the_heaviest_labels_with_their_shares(engine: Engine) 
         assert sum(intent.weight for intent in intents) == pytest.approx(1)
 
 
-def test_unreadable_profiles_are_named_and_nothing_is_folded(engine: Engine) -> None:
+def test_an_unreadable_profile_is_reported_and_no_event_is_folded(engine: Engine) -> None:
     good = observe(engine, (act("view", "a"), at(0))).profile
     events = [event((act("view", "a"), at(1)), shopper) for shopper in range(3)]
     with pytest.raises(ProfileCodecError) as refusal:
@@ -259,7 +259,7 @@ def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_
     return engine.compose(folded, ranked, [moment(NOW_MS + after_ms)] * len(folded.events))
 
 
-def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> None:
+def test_a_message_has_its_trigger_and_ranks_from_one(engine: Engine) -> None:
     history = [(act("view", "a"), Source("clicks", 3, 42, NOW_MS)), (act("cart", "b"), Source("clicks", 3, 43, NOW_MS))]
     folded = engine.fold([event(each) for each in history], [None])
     ranked = lists(("x", "y"), ("z",), fallback="late")
@@ -281,7 +281,7 @@ def test_a_message_answers_its_trigger_with_ranks_from_one(engine: Engine) -> No
     assert list(map(encode_json, composed(engine, folded, ranked, 5))) == [encode_json(message), encode_json(other)]
 
 
-def test_a_search_fades_from_the_intent(engine: Engine) -> None:
+def test_a_search_decays_in_the_intent(engine: Engine) -> None:
     searched = (search("boots"), at(0, topic="searches"))
 
     def weights_after(half_lives: int) -> list[float]:
@@ -293,17 +293,17 @@ def test_a_search_fades_from_the_intent(engine: Engine) -> None:
     assert weights_after(9) == []
 
 
-def test_a_list_that_had_to_do_without_the_searchs_vector_says_so(engine: Engine) -> None:
+def test_a_search_without_a_vector_sets_the_fallback_encoding_failed(engine: Engine) -> None:
     searched = event((search("boots"), at(0, topic="searches")))
-    deaf = engine.fold([searched._replace(vector=None)], [None])
-    assert not deaf.queries.vectors.any()
-    assert deaf.queries.texts == ["boots"]
-    assert composed(engine, deaf)[0].fallback == "encoding_failed"
-    assert composed(engine, deaf, lists((), fallback="late"))[0].fallback == "late"
+    unencoded = engine.fold([searched._replace(vector=None)], [None])
+    assert not unencoded.queries.vectors.any()
+    assert unencoded.queries.texts == ["boots"]
+    assert composed(engine, unencoded)[0].fallback == "encoding_failed"
+    assert composed(engine, unencoded, lists((), fallback="late"))[0].fallback == "late"
     assert composed(engine, engine.fold([searched], [None]))[0].fallback is None
 
 
-def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> None:
+def test_a_transition_holds_the_earlier_items_of_its_session(engine: Engine) -> None:
     history = [(act("view", name, NOW_MS + place), at(place)) for place, name in enumerate(["x", "a", "b"])]
     seen = observe(engine, *history, (act("cart", "c", NOW_MS + 9), at(3)))
     assert seen.transition == ItemTransition(
@@ -323,7 +323,7 @@ def test_an_action_tells_what_came_before_it_in_its_session(engine: Engine) -> N
     assert list(again.transition.before) == [stable_key("a"), stable_key("x")]
 
 
-def test_what_came_before_is_bounded_by_the_window_and_the_session(engine: Engine) -> None:
+def test_a_transition_is_bounded_by_the_window_and_the_session(engine: Engine) -> None:
     later = NOW_MS + 2 * RULES.session_gap_ms
     history = [(act("view", "old"), at(0))]
     history += [(act("view", f"i{n}", later + n), at(1 + n, later)) for n in range(15)]
@@ -333,7 +333,7 @@ def test_what_came_before_is_bounded_by_the_window_and_the_session(engine: Engin
     assert list(seen.transition.before.values()) == pytest.approx([1 / n for n in range(1, 11)])
 
 
-def test_the_last_search_led_to_an_action_until_a_pause_or_another_search(engine: Engine) -> None:
+def test_a_transition_holds_the_last_search_before_it_within_the_session_gap(engine: Engine) -> None:
     def query(after_ms: int, *searches: tuple[str, int]) -> str | None:
         searched = [(search(text, at_ms), at(n, topic="searches")) for n, (text, at_ms) in enumerate(searches)]
         seen = observe(engine, *searched, (act("view", "a", NOW_MS + after_ms), at(0, NOW_MS + after_ms)))
@@ -348,14 +348,14 @@ def test_the_last_search_led_to_an_action_until_a_pause_or_another_search(engine
     assert query(1, ("x" * 500, NOW_MS)) == remembered_query("x" * 500) == "x" * 64
 
 
-def test_a_search_approaches_no_item(engine: Engine) -> None:
+def test_a_search_makes_no_transition(engine: Engine) -> None:
     seen = observe(engine, (act("view", "a"), at(0)), (search("boots", NOW_MS + 1), at(0, topic="searches")))
     assert (seen.transition, seen.session) == (None, None)
     assert seen.keys("session") == [stable_key("a")]
 
 
-def test_a_replay_tells_the_same_approach(engine: Engine) -> None:
-    history: list[Happening] = [
+def test_a_replayed_event_gives_the_same_transition(engine: Engine) -> None:
+    history: list[SourcedInteraction] = [
         (act("view", "a"), at(0)),
         (search("boots", NOW_MS + 1), at(0, topic="searches")),
         (act("view", "b", NOW_MS + 2), at(1)),
@@ -370,7 +370,7 @@ def test_a_replay_tells_the_same_approach(engine: Engine) -> None:
         assert again.transition == first.transition
 
 
-def test_a_session_that_is_forgotten_already_tells_nothing(engine: Engine) -> None:
+def test_an_evicted_session_gives_no_session_and_no_earlier_items(engine: Engine) -> None:
     later = NOW_MS + 2 * RULES.session_gap_ms
     history = [(act("view", f"i{n}", later + n), at(n, later)) for n in range(30)]
     seen = observe(engine, *history, (act("view", "a", NOW_MS, "old"), at(30, later)))
@@ -379,7 +379,7 @@ def test_a_session_that_is_forgotten_already_tells_nothing(engine: Engine) -> No
     assert seen.transition.before == {}
 
 
-def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engine) -> None:
+def test_a_session_has_a_unique_key_and_its_items_oldest_first(engine: Engine) -> None:
     history = [(act("view", name, NOW_MS + n), at(n)) for n, name in enumerate(["a", "b", "a", "c"])]
     seen = observe(engine, *history)
     assert seen.session is not None
@@ -400,7 +400,7 @@ def test_a_session_is_its_items_oldest_first_under_a_key_of_its_own(engine: Engi
     assert paused.session.key == stable_key(f"1 u at {later}")
 
 
-def test_habits_and_prices_are_in_the_query(engine: Engine) -> None:
+def test_a_query_has_habits_and_prices(engine: Engine) -> None:
     later = NOW_MS + 7 * 86_400_000
     bought = [(act("purchase", "a", at_ms), at(n, at_ms)) for n, at_ms in enumerate((NOW_MS, later))]
     seen = observe(engine, *bought)
@@ -413,9 +413,9 @@ def test_habits_and_prices_are_in_the_query(engine: Engine) -> None:
     assert (record["price_mean"], record["price_deviation"]) == pytest.approx((np.log1p(10.0), 0.0))
 
 
-def test_who_arrives_is_known_by_the_past_and_has_no_session(engine: Engine) -> None:
+def test_an_arriving_shopper_has_long_term_memory_and_no_session(engine: Engine) -> None:
     bought = observe(engine, (act("purchase", "a"), at(0)), (act("view", "b", NOW_MS + 1), at(1)))
-    soon, later = (Known(engine.arrive(bought.profile, NOW_MS + days * 86_400_000)) for days in (0, 10))
+    soon, later = (LastQuery(engine.arrive(bought.profile, NOW_MS + days * 86_400_000)) for days in (0, 10))
     known, arrived = bought.queries.records[0], later.queries.records[0]
     assert np.array_equal(soon.queries.vectors, bought.queries.vectors)
     assert later.vector(SHORT_TERM) is None
@@ -427,8 +427,8 @@ def test_who_arrives_is_known_by_the_past_and_has_no_session(engine: Engine) -> 
     assert (later.keys("session"), later.exclude, later.queries.texts) == ([], [], [None])
 
 
-def test_of_a_new_shopper_nothing_is_known(engine: Engine) -> None:
-    arrived = Known(engine.arrive(None, NOW_MS))
+def test_a_new_shopper_has_an_empty_query(engine: Engine) -> None:
+    arrived = LastQuery(engine.arrive(None, NOW_MS))
     record = arrived.queries.records[0]
     assert not arrived.queries.vectors.any()
     assert np.isnan(record["price_mean"])
@@ -436,7 +436,7 @@ def test_of_a_new_shopper_nothing_is_known(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda dim: dim, lambda dim: dim // 2], ids=["the same size", "smaller"])
-def test_a_model_of_another_space_makes_the_vectors_again(engine: Engine, change: Callable[[int], int]) -> None:
+def test_a_model_of_another_space_recomputes_the_vectors(engine: Engine, change: Callable[[int], int]) -> None:
     stored = observe(engine, (act("view", "a"), at(0)), (search("boots"), at(0, topic="searches"))).profile
     dim = change(DIM)
     live = LiveCatalogue("m/2", dim)
@@ -452,9 +452,7 @@ def unit8(item_id: str, dim: int) -> bytes:
 
 
 @pytest.mark.parametrize("timestamp_ms", [2**63 - 1, -(2**63), 0])
-def test_whatever_time_a_producer_gives_a_message_what_it_says_of_its_item_can_be_read(
-    engine: Engine, timestamp_ms: int
-) -> None:
+def test_transitions_and_sessions_decode_for_any_message_timestamp(engine: Engine, timestamp_ms: int) -> None:
     action, source = act("view", "a"), Source("clicks", 0, 1, timestamp_ms)
     folded = engine.fold([event((action, source))], [None])
     assert decode_transitions(encode_msgpack(folded.transitions)) == folded.transitions

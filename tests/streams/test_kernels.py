@@ -9,18 +9,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-LOADED = "import sys; from importlib import import_module; from streams.kernels import MODULES\n" + (
+LIST_MODULES = "import sys; from importlib import import_module; from streams.kernels import MODULES\n" + (
     "[import_module(each) for each in MODULES]; print(*sys.modules)"
 )
 
 
-def test_the_modules_to_compile_import_every_kernel() -> None:
-    with_kernels = {
+def test_the_compiled_modules_include_every_kernel() -> None:
+    kernel_modules = {
         ".".join(file.relative_to(ROOT).with_suffix("").parts)
         for package in ("inference", "streams")
         for file in (ROOT / package).rglob("*.py")
         if re.search(r"^@kernel\(", file.read_text(), re.MULTILINE)
     }
-    printed = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True, cwd=ROOT)
-    assert len(with_kernels) > 10
-    assert with_kernels <= set(printed.stdout.split())
+    printed = subprocess.run([sys.executable, "-c", LIST_MODULES], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert len(kernel_modules) > 10
+    assert kernel_modules <= set(printed.stdout.split())

@@ -1,4 +1,4 @@
-"""The worker's log as text and as JSON, and the records that are left out."""
+"""The worker's log as text and as JSON, and suppressed records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from streams import logs
 
 
 @pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Give the root logger back as it was."""
+def restored_logging() -> Iterator[None]:
+    """Restore the root logger after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     levels = {name: logging.getLogger(name).level for name in logs.CLIENTS}
@@ -26,7 +26,7 @@ def own_logging() -> Iterator[None]:
         logging.getLogger(name).setLevel(before)
 
 
-def test_json_has_one_object_a_line_with_the_error_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_record_is_one_line_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "json")
     log = logging.getLogger("streams.some")
     log.info("prepared: %s items", 5)
@@ -40,7 +40,7 @@ def test_json_has_one_object_a_line_with_the_error_in_it(capsys: pytest.CaptureF
     assert "the disk is full" in second["exc_info"]
 
 
-def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_record_has_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("WARNING", "text")
     logging.getLogger("streams.some").info("too detailed")
     logging.getLogger("streams.some").warning("look here")
@@ -48,7 +48,7 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert line.endswith("WARNING streams.some: look here")
 
 
-def test_a_new_clusters_missing_coordinator_is_no_error(
+def test_a_missing_coordinator_is_suppressed_while_a_worker_starts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0

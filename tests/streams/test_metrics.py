@@ -1,4 +1,4 @@
-"""A worker's metrics: complete from the start, bounded, and without personal data in labels."""
+"""A worker's metrics: known label values start at 0, the number of series is bounded, no label has personal data."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_worker_of_many_partitions_exports_fewer_than_2000_series() -> None:
     assert 500 < len(list(samples(metrics.registry))) < 2000
 
 
-def test_labels_are_those_that_were_meant() -> None:
+def test_label_names_are_on_the_list_and_no_value_is_a_user_id() -> None:
     metrics = Metrics()
     metrics.lag_records.labels("clicks", "0").set(0)
     metrics.answered([answer("query")], [0])
@@ -66,7 +66,7 @@ def test_labels_are_those_that_were_meant() -> None:
     assert not any("u1" in sample.labels.values() for sample in samples(metrics.registry))
 
 
-def test_label_sets_that_are_known_beforehand_are_there_at_0() -> None:
+def test_known_label_values_start_at_0() -> None:
     value = Metrics(load_settings({"clicks_topic": "acts"}, env_file=None)).registry.get_sample_value
     for outcome in OUTCOMES:
         assert value("intentstream_events_total", {"topic": "acts", "outcome": outcome}) == 0
@@ -79,7 +79,7 @@ def test_label_sets_that_are_known_beforehand_are_there_at_0() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "sources", "scored"),
+    ("message", "sources", "scored"),
     [
         pytest.param(answer("query", "words"), {"query", "words"}, 1, id="ranked"),
         pytest.param(answer("new", fallback="late"), {"new"}, 0, id="not ranked"),
@@ -87,10 +87,10 @@ def test_label_sets_that_are_known_beforehand_are_there_at_0() -> None:
     ],
 )
 def test_a_list_is_counted_for_every_source_of_its_first_item(
-    answered: Recommendations, sources: set[str], scored: int
+    message: Recommendations, sources: set[str], scored: int
 ) -> None:
     metrics = Metrics()
-    metrics.answered([answered], [0])
+    metrics.answered([message], [0])
     counted = {
         sample.labels["source"]
         for sample in samples(metrics.registry)
@@ -100,14 +100,14 @@ def test_a_list_is_counted_for_every_source_of_its_first_item(
     assert metrics.registry.get_sample_value("intentstream_recommendation_score_count") == scored
 
 
-def test_a_latency_leads_to_its_list_where_openmetrics_is_asked_for() -> None:
+def test_openmetrics_has_the_recommendation_id_as_an_exemplar_of_latency() -> None:
     metrics = Metrics()
     metrics.answered([answer("query")], [0])
     text = generate_latest(metrics.registry).decode()  # type: ignore[no-untyped-call]
     assert f'# {{recommendation_id="{ID}"}}' in text
 
 
-def test_a_stage_that_fails_leaves_no_figure() -> None:
+def test_a_failed_stage_records_no_duration() -> None:
     metrics = Metrics()
     with pytest.raises(ValueError, match="broken"), metrics.timed("decode"):
         raise ValueError("broken")
@@ -115,13 +115,13 @@ def test_a_stage_that_fails_leaves_no_figure() -> None:
 
 
 @given(st.lists(st.lists(st.floats(0, 2) | st.sampled_from(FAST), max_size=20), max_size=5))
-def test_values_counted_a_batch_at_a_time_are_exported_as_the_library_does_one_by_one(
+def test_observe_many_exports_the_same_as_single_observations(
     batches: list[list[float]],
 ) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    whole = Histogram("h", "What it says", ("stage",), FAST)
+    whole = Histogram("h", "Help", ("stage",), FAST)
     ours.register(whole)
-    single = OneByOne("h", "What it says", ["stage"], registry=theirs, buckets=FAST)
+    single = OneByOne("h", "Help", ["stage"], registry=theirs, buckets=FAST)
     whole.labels("a")
     single.labels("a")
     for batch in batches:
@@ -139,7 +139,7 @@ def test_values_counted_a_batch_at_a_time_are_exported_as_the_library_does_one_b
     assert exported(ours) == pytest.approx(exported(theirs))
 
 
-def test_each_batch_leaves_an_exemplar_of_its_slowest_list() -> None:
+def test_the_exemplar_of_a_batch_is_its_slowest_list() -> None:
     metrics, taken = Metrics(), int(datetime.now(UTC).timestamp() * 1000)
     slow = msgspec.structs.replace(answer("query"), recommendation_id="f" * 32)
     metrics.answered([answer("query"), slow, answer("words")], [taken, taken - 700, taken])
@@ -152,6 +152,6 @@ def test_each_batch_leaves_an_exemplar_of_its_slowest_list() -> None:
     assert value("intentstream_recommendation_items_sum") == 3
 
 
-def test_labels_that_do_not_fit_are_an_error() -> None:
+def test_missing_label_values_are_an_error() -> None:
     with pytest.raises(ValueError, match="required values of the labels"):
         Histogram("h", "", ("stage",), END_TO_END).labels()

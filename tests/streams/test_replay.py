@@ -1,4 +1,4 @@
-"""Replay without files: its state equals that of the separate parts, with and without ranking."""
+"""Replay without files: learning with and without ranking gives the same state."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.streams.shoppers import NOW_MS, act, search
 SECOND = 1000
 
 
-class Told:
-    """Remembers what was told, each time."""
+class FakeBehaviour:
+    """Records the batches of learned records."""
 
     def __init__(self) -> None:
-        self.times: list[list[ItemNeighbours | SessionItems]] = []
+        self.batches: list[list[ItemNeighbours | SessionItems]] = []
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> None:
-        self.times.append(list(records))
+        self.batches.append(list(records))
 
 
 @pytest.fixture
@@ -38,12 +38,12 @@ def settings() -> Settings:
     return load_settings(env_file=None)
 
 
-def replay_of(settings: Settings, bundle: Bundle, told: Told | None = None) -> Replay:
-    return Replay(settings, bundle, encode_catalogue(bundle, ITEMS), told)
+def replay_of(settings: Settings, bundle: Bundle, behaviour: FakeBehaviour | None = None) -> Replay:
+    return Replay(settings, bundle, encode_catalogue(bundle, ITEMS), behaviour)
 
 
 def history() -> list[Interaction]:
-    """Return what three shoppers do, a second or less apart, in two sessions each."""
+    """Return events of three shoppers, at most a second apart, in two sessions each."""
     events: list[Interaction] = []
     for number in range(60):
         at_ms = NOW_MS + number * 700 + (number // 30) * 3600 * SECOND
@@ -55,7 +55,7 @@ def history() -> list[Interaction]:
     return events
 
 
-def test_what_is_learned_is_what_is_kept_while_ranking(settings: Settings, bundle: Bundle) -> None:
+def test_learning_gives_the_same_state_as_ranking(settings: Settings, bundle: Bundle) -> None:
     ranking, learning = replay_of(settings, bundle), replay_of(settings, bundle)
     for _ in ranking.fold(history()):
         pass
@@ -67,11 +67,11 @@ def test_what_is_learned_is_what_is_kept_while_ranking(settings: Settings, bundl
     assert lists[0] == lists[1]
 
 
-def test_items_that_were_acted_on_in_a_session_become_neighbours(settings: Settings, bundle: Bundle) -> None:
-    told = Told()
-    replay = replay_of(settings, bundle, told)
+def test_items_of_one_session_become_neighbours(settings: Settings, bundle: Bundle) -> None:
+    behaviour = FakeBehaviour()
+    replay = replay_of(settings, bundle, behaviour)
     replay.learn([act("view", "a", NOW_MS), search("boots", NOW_MS + 1), act("cart", "b", NOW_MS + 2)])
-    (records,) = told.times
+    (records,) = behaviour.batches
     a, b = stable_key("a"), stable_key("b")
     kinds: list[ItemNeighbours | SessionItems] = [
         ItemNeighbours(key=a, as_of_ms=NOW_MS, weight=1.0),
@@ -85,28 +85,28 @@ def test_items_that_were_acted_on_in_a_session_become_neighbours(settings: Setti
     assert neighbours(b, replay.learned.pairs[b]).queries == pytest.approx({"boots": 3.0})
 
 
-def test_behaviour_is_told_as_event_time_passes_and_before_what_comes_after(settings: Settings, bundle: Bundle) -> None:
-    told = Told()
-    replay = replay_of(settings, bundle, told)
+def test_behaviour_is_learned_once_an_interval_of_event_time(settings: Settings, bundle: Bundle) -> None:
+    behaviour = FakeBehaviour()
+    replay = replay_of(settings, bundle, behaviour)
     times = [0, 400, 999, 1000, 1500, 2000]
     events = [act("view", f"i{number}", NOW_MS + at_ms) for number, at_ms in enumerate(times)]
     assert [len(folded.queries) for folded in replay.fold(events)] == [3, 2, 1]
-    keys = [{record.key for record in records if isinstance(record, ItemNeighbours)} for records in told.times]
+    keys = [{record.key for record in records if isinstance(record, ItemNeighbours)} for records in behaviour.batches]
     assert keys == [set(), {stable_key(f"i{n}") for n in range(3)}, {stable_key(f"i{n}") for n in range(3, 5)}]
 
 
-def test_sessions_are_published_before_too_many_are_pending(
+def test_pending_sessions_are_learned_when_their_number_reaches_the_limit(
     settings: Settings, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.replay.PENDING_SESSIONS", 10)
-    told = Told()
+    behaviour = FakeBehaviour()
     events = [act("view", f"i{n % 2}", NOW_MS + n, user_id=f"u{n // 2}") for n in range(60)]
-    replay_of(settings, bundle, told).learn(events)
-    sessions = {record.key for records in told.times for record in records if isinstance(record, SessionItems)}
+    replay_of(settings, bundle, behaviour).learn(events)
+    sessions = {record.key for records in behaviour.batches for record in records if isinstance(record, SessionItems)}
     assert len(sessions) == 30
 
 
-def test_who_arrives_is_known_by_what_was_folded_in(settings: Settings, bundle: Bundle) -> None:
+def test_an_arriving_shopper_has_the_folded_profile(settings: Settings, bundle: Bundle) -> None:
     replay = replay_of(settings, bundle)
     replay.learn(history())
     query = replay.arrive("u2", NOW_MS + 86_400 * SECOND * 10)
@@ -124,11 +124,11 @@ def test_a_repeated_query_is_encoded_once(settings: Settings, bundle: Bundle, mo
     encoded: list[str] = []
     encode = Bundle.encode_query
 
-    def noted(self: Bundle, text: str) -> Vector:
+    def recorded_encode(self: Bundle, text: str) -> Vector:
         encoded.append(text)
         return encode(self, text)
 
-    monkeypatch.setattr(Bundle, "encode_query", noted)
+    monkeypatch.setattr(Bundle, "encode_query", recorded_encode)
     events: list[Interaction] = [search(text, NOW_MS + n) for n, text in enumerate(["Red tea", "red  TEA", "tea"])]
     (folded,) = replay.fold(events)
     assert encoded == ["red tea", "tea"]

@@ -26,15 +26,15 @@ ITEMS = [f"i{number}" for number in range(10)]
 
 
 @dataclass
-class Script:
-    """Stands in for a bundle. It fails for a batch in which any text is unspeakable."""
+class FakeModel:
+    """A fake bundle. It fails for a batch that contains an unencodable text."""
 
     runs: list[list[str]] = field(default_factory=list)
 
     def encode(self, texts: Sequence[str]) -> Vector:
         self.runs.append(list(texts))
-        if any("unspeakable" in text for text in texts):
-            raise ScoringError("scripted")
+        if any("unencodable" in text for text in texts):
+            raise ScoringError("fake")
         return np.stack([unit_vector(text) for text in texts])
 
     encode_items = encode
@@ -44,8 +44,8 @@ class Script:
 
 
 @pytest.fixture
-def script() -> Script:
-    return Script()
+def model() -> FakeModel:
+    return FakeModel()
 
 
 @pytest.fixture
@@ -58,71 +58,67 @@ def live() -> LiveCatalogue:
 
 
 @pytest.fixture
-def scoring(script: Script, live: LiveCatalogue) -> Iterator[Scoring]:
+def scoring(model: FakeModel, live: LiveCatalogue) -> Iterator[Scoring]:
     catalogue = Catalogue(DIM)
     apply_changes(catalogue, live.take_changes())
-    scoring = Scoring(cast("Bundle", script), Recommender(catalogue, script, []), scorer_thread(1))
+    scoring = Scoring(cast("Bundle", model), Recommender(catalogue, model, []), scorer_thread(1))
     yield scoring
     scoring.close()
 
 
-def test_the_new_searches_of_a_batch_are_encoded_in_one_run_and_remembered(scoring: Scoring, script: Script) -> None:
+def test_new_searches_of_a_batch_are_encoded_in_one_run_and_cached(scoring: Scoring, model: FakeModel) -> None:
     vectors = scoring.encode_queries(["Red  BOOTS", "tea", "red boots"])
     again = scoring.encode_queries(["TEA", "milk"])
-    assert script.runs == [["red boots", "tea"], ["milk"]]
+    assert model.runs == [["red boots", "tea"], ["milk"]]
     assert [vectors[0] is vectors[2], vectors[1] is again[0]] == [True, True]
     for vector, text in zip((*vectors, *again), ("red boots", "tea", "red boots", "tea", "milk"), strict=True):
         assert vector is not None
         assert np.array_equal(vector, unit_vector(text))
-        # A remembered vector must not keep its whole batch in memory.
+        # A cached vector must not keep its whole batch in memory.
         assert vector.base is None
 
 
-def test_the_search_that_was_not_made_for_longest_is_forgotten(
-    scoring: Scoring, script: Script, monkeypatch: pytest.MonkeyPatch
+def test_the_least_recently_used_search_is_evicted(
+    scoring: Scoring, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streams.scoring.QUERY_CACHE_SIZE", 2)
     for query in ("a", "b", "a", "c", "a", "b"):
         scoring.encode_queries([query])
-    assert script.runs == [["a"], ["b"], ["c"], ["b"]]
+    assert model.runs == [["a"], ["b"], ["c"], ["b"]]
 
 
-def test_a_batch_of_more_searches_than_are_remembered_gets_all_its_vectors(
-    scoring: Scoring, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_larger_than_the_cache_gets_all_its_vectors(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.scoring.QUERY_CACHE_SIZE", 2)
     scoring.encode_queries(["a", "b"])
     assert all(vector is not None for vector in scoring.encode_queries(["c", "a", "d", "e", "b"]))
     assert len(scoring.vectors) == 2
 
 
-def test_a_search_that_cannot_be_encoded_is_not_remembered_and_costs_the_others_nothing(
-    scoring: Scoring, script: Script
-) -> None:
-    vectors = scoring.encode_queries(["tea", "unspeakable", "milk", "unspeakable"])
+def test_an_unencodable_search_is_not_cached_and_does_not_affect_others(scoring: Scoring, model: FakeModel) -> None:
+    vectors = scoring.encode_queries(["tea", "unencodable", "milk", "unencodable"])
     assert [vector is None for vector in vectors] == [False, True, False, True]
-    assert script.runs == [["tea", "unspeakable", "milk"], ["tea"], ["unspeakable"], ["milk"]]
-    scoring.encode_queries(["unspeakable"])
-    assert script.runs[-1] == ["unspeakable"]
+    assert model.runs == [["tea", "unencodable", "milk"], ["tea"], ["unencodable"], ["milk"]]
+    scoring.encode_queries(["unencodable"])
+    assert model.runs[-1] == ["unencodable"]
 
 
-async def test_items_are_encoded_a_few_at_a_time_each_with_its_own_vector(scoring: Scoring, script: Script) -> None:
-    texts = [*ITEMS, "unspeakable"]
+async def test_items_are_encoded_in_small_batches(scoring: Scoring, model: FakeModel) -> None:
+    texts = [*ITEMS, "unencodable"]
     vectors = await scoring.encode_items(texts)
-    assert [vector is None for vector in vectors] == [text == "unspeakable" for text in texts]
+    assert [vector is None for vector in vectors] == [text == "unencodable" for text in texts]
     assert np.array_equal(np.stack(vectors[:-1]), np.stack([unit_vector(text) for text in ITEMS]))  # type: ignore[arg-type]
-    assert max(map(len, script.runs)) == ITEM_BATCH
+    assert max(map(len, model.runs)) == ITEM_BATCH
     assert await scoring.encode_items([]) == []
 
 
-async def test_a_changed_catalogue_is_what_is_ranked_next(scoring: Scoring, live: LiveCatalogue) -> None:
+async def test_updates_change_the_ranked_catalogue(scoring: Scoring, live: LiveCatalogue) -> None:
     live.apply("i3", None)
     await scoring.update(live.take_changes())
     assert stable_key("i3") not in scoring.recommender.catalogue
     assert len(scoring.recommender.catalogue) == len(ITEMS) - 1
 
 
-async def test_popular_lists_leave_out_what_is_excluded_gone_or_too_much(scoring: Scoring, live: LiveCatalogue) -> None:
+async def test_popular_lists_omit_excluded_and_removed_items(scoring: Scoring, live: LiveCatalogue) -> None:
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
     await scoring.set_popularity(Popularity(Shares.of(popular)), live)
     seen = np.array([stable_key("i7")], dtype=np.uint64)

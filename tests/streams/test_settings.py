@@ -18,7 +18,7 @@ COMPLETE_SASL = {
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for setting in SETTINGS.values():
         monkeypatch.delenv(setting.variable, raising=False)
 
@@ -27,7 +27,7 @@ def load(**overrides: object) -> Settings:
     return load_settings(overrides, env_file=None)
 
 
-def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTENTSTREAM_LIST_SIZE", "7")
     monkeypatch.setenv("INTENTSTREAM_SOURCES", "query, trending")
     monkeypatch.setenv("INTENTSTREAM_SSL_CA_FILE", "")
@@ -37,17 +37,17 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.kafka.ssl_ca_file is None
 
 
-def test_each_flat_name_is_of_one_setting() -> None:
+def test_setting_names_are_unique_across_groups() -> None:
     fields = [len(type(group).model_fields) for _, group in load()]
     assert sum(fields) == len(SETTINGS)
 
 
-def test_a_variable_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lower_case_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("intentstream_list_size", "7")
     assert load().retrieval.list_size == 7
 
 
-def test_an_override_goes_before_the_environment_and_that_before_the_file(
+def test_overrides_precede_the_environment_and_the_environment_precedes_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "env"
@@ -89,7 +89,7 @@ def test_settings_are_frozen() -> None:
         ("SASL_MECHANISM", "GSSAPI", "required PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, got 'GSSAPI'"),
     ],
 )
-def test_a_wrong_value_names_the_variable_what_was_required_and_what_came(
+def test_an_invalid_value_is_an_error_with_the_variable_and_the_requirement(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str
 ) -> None:
     monkeypatch.setenv(PREFIX + name, value)
@@ -101,7 +101,7 @@ def test_a_wrong_value_names_the_variable_what_was_required_and_what_came(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "meant"),
+    ("name", "value", "expected"),
     [
         ("log_level", "debug", "DEBUG"),
         ("log_format", "JSON", "json"),
@@ -109,11 +109,11 @@ def test_a_wrong_value_names_the_variable_what_was_required_and_what_came(
         ("sources", " query , next ", "query,next"),
     ],
 )
-def test_a_choice_is_read_in_any_case_and_spacing(name: str, value: str, meant: str) -> None:
-    assert as_text(SETTINGS[name].of(load(**{name: value}))) == meant
+def test_choices_ignore_case_and_spacing(name: str, value: str, expected: str) -> None:
+    assert as_text(SETTINGS[name].of(load(**{name: value}))) == expected
 
 
-def test_every_wrong_value_is_told_at_once() -> None:
+def test_all_invalid_values_are_reported_together() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(list_size=0, log_level="LOUD", clicks_topic="items", searches_topic="items", sasl_username="u")
     sasl, clicks, searches, size, level = str(caught.value).splitlines()
@@ -124,7 +124,7 @@ def test_every_wrong_value_is_told_at_once() -> None:
     assert level.startswith("INTENTSTREAM_LOG_LEVEL ")
 
 
-def test_an_unknown_override_is_refused() -> None:
+def test_an_unknown_override_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="unknown settings: lits_size"):
         load(lits_size=3)
 
@@ -142,12 +142,12 @@ def test_an_unknown_override_is_refused() -> None:
         ({"clicks_topic": "searches"}, r"CLICKS_TOPIC and .*SEARCHES_TOPIC are the same topic, 'searches'"),
     ],
 )
-def test_what_does_not_fit_together_is_told_in_a_sentence(given: Mapping[str, object], text: str) -> None:
+def test_inconsistent_settings_are_an_error(given: Mapping[str, object], text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
         load_settings(given, env_file=None)
 
 
-def test_the_prefix_is_part_of_every_topic_and_of_nothing_else() -> None:
+def test_the_topic_prefix_applies_to_topics_only() -> None:
     plain, settings = load(items_topic="products"), load(items_topic="products", topic_prefix="shop-1.")
     for name in SETTINGS:
         value, changed = SETTINGS[name].of(plain), SETTINGS[name].of(settings)
@@ -158,14 +158,14 @@ def test_the_prefix_is_part_of_every_topic_and_of_nothing_else() -> None:
     assert settings.topics.consumed == ("shop-1.clicks", "shop-1.searches", "shop-1.products", "shop-1.item-pairs")
 
 
-def test_a_prefix_that_makes_an_invalid_name_is_one_problem_for_each_topic_that_it_makes_invalid() -> None:
+def test_an_overlong_prefixed_topic_is_reported_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(topic_prefix="p" * 150, clicks_topic="c" * 51)
     (line,) = str(caught.value).splitlines()
     assert line.startswith("INTENTSTREAM_CLICKS_TOPIC ")
 
 
-def test_the_environment_of_settings_gives_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_round_trip_through_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"topic_prefix": "a.", "clicks_topic": "c", "sources": "query,next", "data_dir": "/tmp/x", "list_size": 3}
     settings = load(**COMPLETE_SASL, **given)
     environment = settings.environment()
@@ -177,7 +177,7 @@ def test_the_environment_of_settings_gives_the_same_settings(monkeypatch: pytest
     assert load() == settings
 
 
-def test_a_replaced_value_is_checked_and_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replace_validates_and_keeps_other_values(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(topic_prefix="a.", clicks_topic="c", list_size=3)
     monkeypatch.setenv("INTENTSTREAM_PARTITIONS", "9")
     replaced = settings.replace(topic_prefix="b.", log_level="error")
@@ -191,7 +191,7 @@ def test_a_replaced_value_is_checked_and_leaves_the_others(monkeypatch: pytest.M
         settings.replace(lits_size=3)
 
 
-def test_a_variable_that_is_no_setting_is_named_with_the_most_similar_one(
+def test_an_unknown_variable_is_logged_with_the_most_similar_setting(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "env"
@@ -210,7 +210,7 @@ def test_a_variable_that_is_no_setting_is_named_with_the_most_similar_one(
     ]
 
 
-def test_the_warnings_go_to_the_caller_who_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warnings_go_to_the_given_callback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTENTSTREAM_BATCH_LINGER_MS", "3")
     warnings: list[str] = []
     load_settings(env_file=None, warn=warnings.append)
@@ -227,23 +227,23 @@ def test_the_origin_of_a_variable_is_the_first_place_that_sets_it(
     assert origins(file) == {"list_size": "environment", "partitions": ".env file"}
 
 
-def test_secrets_show_nowhere() -> None:
+def test_secrets_are_not_in_the_representation() -> None:
     settings = load(**COMPLETE_SASL | {"sasl_password": "hunter2"})
     assert settings.kafka.sasl_password == SecretStr("hunter2")
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 
 
 @pytest.mark.parametrize("value", ["hunter2", ["hunter2"]])
-def test_an_error_about_a_secret_does_not_tell_it(value: object) -> None:
+def test_an_error_does_not_contain_the_secret(value: object) -> None:
     with pytest.raises(ConfigurationError, match="INTENTSTREAM_SASL_PASSWORD") as caught:
         load(sasl_password=value)
     assert "hunter2" not in str(caught.value)
-    # pydantic's own error, which carries the input, does not travel along.
+    # Pydantic's error contains the input, so it must not be chained.
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
 
 
-def test_the_example_file_holds_every_variable_with_its_default() -> None:
+def test_the_example_file_has_every_variable_with_its_default() -> None:
     lines = re.findall(r"^#(INTENTSTREAM_\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert lines == [(setting.variable, as_text(setting.default)) for setting in SETTINGS.values()]
 
@@ -254,13 +254,13 @@ def test_the_example_file_has_the_groups_as_headings() -> None:
     assert {name: re.findall(rf"^#{PREFIX}(\w+)=", body, re.MULTILINE) for name, body in sections} == grouped()
 
 
-def test_the_example_file_works_as_it_stands(tmp_path: Path) -> None:
+def test_the_uncommented_example_file_gives_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text(re.sub("^#(INTENTSTREAM_)", r"\1", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
     assert load_settings(env_file=file) == load()
 
 
-def test_the_documentation_holds_every_variable_of_a_group_with_its_default_and_meaning() -> None:
+def test_the_documentation_has_every_variable_with_its_default_and_description() -> None:
     sections = (ROOT / "docs" / "configuration.md").read_text().split("\n## ")[1:]
     row = re.compile(r"^\| `(INTENTSTREAM_\w+)` \| (?:`(.*?)`)? ?\| (.*?) \| (?:.*? )?\|$", re.MULTILINE)
     tables = {section.partition("\n")[0].lower(): row.findall(section) for section in sections}
@@ -272,7 +272,7 @@ def test_the_documentation_holds_every_variable_of_a_group_with_its_default_and_
 
 
 def grouped() -> dict[str, list[str]]:
-    """Names of variables by group, without their prefix."""
+    """Return the variables of each group, without their prefix."""
     return {
         group: [setting.name.upper() for setting in SETTINGS.values() if setting.group == group]
         for group in Settings.model_fields

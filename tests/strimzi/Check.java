@@ -9,7 +9,7 @@ import io.strimzi.api.kafka.model.topic.KafkaTopic;
 import io.strimzi.api.kafka.model.user.KafkaUser;
 import java.util.Map;
 
-/** Reads resources, a JSON array on standard input, by Strimzi's own model, and prints what does not fit it. */
+/** Parses resources, a JSON array on standard input, with Strimzi's model, and prints its errors. */
 class Check {
     static final Map<String, Class<?>> KINDS = Map.of(
         "Kafka", Kafka.class,
@@ -19,7 +19,7 @@ class Check {
 
     public static void main(String[] arguments) throws Exception {
         ObjectMapper mapper = new ObjectMapper();
-        // The model keeps unknown properties, for the operator to warn of. Here they are mistakes.
+        // The model keeps unknown properties, about which the operator warns. Here they are errors.
         mapper.setAnnotationIntrospector(new JacksonAnnotationIntrospector() {
             @Override
             public Boolean hasAnySetter(Annotated member) {

@@ -1,4 +1,4 @@
-# A stand-in for prom/alertmanager: Debian's, with the same user, paths and command line.
+# A stand-in for prom/alertmanager: Debian's package, with the same user, paths and command line.
 FROM prometheus-base
 RUN install --directory --owner=nobody --group=nogroup /alertmanager
 USER nobody

@@ -1,4 +1,4 @@
-# A small Debian, from packages.
+# A minimal Debian, from packages.
 FROM scratch
 ARG ROOTFS
 ADD ${ROOTFS} /

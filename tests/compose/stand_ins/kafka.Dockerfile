@@ -1,5 +1,5 @@
-# A stand-in for apache/kafka: the same Kafka, from its jars, behind the same paths and variables. The class that makes
-# properties of variables is that image's own.
+# A stand-in for apache/kafka: the same Kafka, from its jars, with the same paths and variables. The class that turns
+# variables into properties is that of the original image.
 FROM kafka-base
 RUN useradd --uid 1000 --user-group --no-create-home kafka \
     && install --directory --owner=kafka --group=kafka /opt/kafka/config /opt/kafka/logs \

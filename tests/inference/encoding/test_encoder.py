@@ -76,7 +76,7 @@ def test_vectors_are_float32_of_length_one(bundle: Bundle) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_like_meanings_are_near(bundle: Bundle) -> None:
+def test_similar_meanings_have_similar_vectors(bundle: Bundle) -> None:
     mouse, cordless, tea = bundle.encode(["wireless mouse", "cordless computer mouse", "green tea"])
     assert mouse @ cordless > 0.7 > 0.3 > mouse @ tea
 

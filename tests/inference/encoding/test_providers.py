@@ -21,12 +21,12 @@ def test_this_environment_holds_exactly_one_distribution() -> None:
     check_distributions(installed_distributions())
 
 
-def test_no_runtime_says_what_to_install() -> None:
+def test_a_missing_runtime_is_an_error_with_the_package() -> None:
     with pytest.raises(ProviderError, match=r"not installed: `pip install 'intentstream\[cpu\]'`.*intentstream\[gpu\]"):
         check_distributions(())
 
 
-def test_two_distributions_say_how_to_mend_it() -> None:
+def test_two_runtimes_are_an_error_with_the_remedy() -> None:
     with pytest.raises(ProviderError, match="pip uninstall --yes onnxruntime onnxruntime-gpu"):
         check_distributions(("onnxruntime-gpu", "onnxruntime"))
 
@@ -35,24 +35,24 @@ def test_the_wanted_order_is_kept() -> None:
     assert choose_providers((CUDA, CPU), (CPU, CUDA)) == (CUDA, CPU)
 
 
-def test_the_cpu_is_always_the_last_resort() -> None:
+def test_the_cpu_is_always_the_last_provider() -> None:
     assert choose_providers((CUDA,), (CPU, CUDA)) == (CUDA, CPU)
 
 
-def test_a_missing_provider_is_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_provider_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert choose_providers((CUDA, CPU), (CPU,)) == (CPU,)
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert CUDA in record.getMessage()
 
 
-def test_a_provider_that_was_silently_not_taken_is_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_silent_fallback_of_the_provider_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert confirm_provider((CUDA, CPU), (CPU,)) == CPU
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "runs on CPUExecutionProvider" in record.getMessage()
 
 
-def test_the_provider_that_was_asked_for_needs_no_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_requested_provider_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert confirm_provider((CPU,), (CPU,)) == CPU
     assert not caplog.records

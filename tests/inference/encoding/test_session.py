@@ -17,7 +17,7 @@ from inference.errors import BundleError, ScoringError
 from tests.conftest import BUNDLE
 
 
-def test_an_error_of_the_runtime_is_ours() -> None:
+def test_an_error_of_the_runtime_is_a_scoring_error() -> None:
     session = open_session((BUNDLE / "ranker.onnx").read_bytes(), name="ranker", providers=(CPU,))
     with pytest.raises(ScoringError, match=r"the ranker graph failed on features float32\[2, 1\]"):
         session.run({"features": np.zeros((2, 1), dtype=np.float32)})
@@ -76,5 +76,5 @@ def test_a_graph_is_opened_without_the_gil(others: Others) -> None:
     assert others.had_turns(lambda: ort.InferenceSession(content, providers=[CPU]))
 
 
-def test_computing_in_python_is_seen_to_hold_the_gil(others: Others) -> None:
+def test_a_python_computation_is_detected_to_hold_the_gil(others: Others) -> None:
     assert not others.had_turns(lambda: sum(range(1_000_000)))

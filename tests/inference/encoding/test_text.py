@@ -26,7 +26,7 @@ def test_clean_is_idempotent_bounded_and_nfkc(raw: str, limit: int) -> None:
 
 
 @given(anything)
-def test_a_normalised_query_stays_as_it_is(raw: str) -> None:
+def test_normalising_a_query_is_idempotent(raw: str) -> None:
     query = normalise_query(raw)
     assert normalise_query(query) == query
     assert len(query) <= MAX_QUERY_CHARS
@@ -49,7 +49,7 @@ def test_every_character_alone_normalises_once() -> None:
         ("   ", ""),
     ],
 )
-def test_queries_that_mean_the_same_are_the_same(raw: str, expected: str) -> None:
+def test_equivalent_queries_are_normalised_alike(raw: str, expected: str) -> None:
     assert normalise_query(raw) == expected
 
 
@@ -65,7 +65,7 @@ def test_an_item_is_its_title_brand_leaf_category_and_description() -> None:
     assert item_text(item) == "Roller Coaster. JBL. Speakers. 10 W, red"
 
 
-def test_what_the_title_says_is_not_said_twice() -> None:
+def test_an_items_text_does_not_repeat_the_title() -> None:
     item = Item(item_id="1", title="JBL Speaker", brand="jbl", category=("Speaker",))
     assert item_text(item) == "JBL Speaker"
 
@@ -77,5 +77,5 @@ def test_a_long_title_leaves_room_for_the_category() -> None:
     assert "Speakers" in line
 
 
-def test_the_examples_in_the_docstrings_run() -> None:
+def test_docstring_examples_run() -> None:
     assert doctest.testmod(text).failed == 0

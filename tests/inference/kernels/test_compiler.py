@@ -47,7 +47,7 @@ def run(tmp_path: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_kernel_is_compiled_once_and_loaded_from_then_on(tmp_path: Path) -> None:
+def test_a_kernel_is_compiled_once_and_then_loaded(tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 1 0 [(1, 1)]"
     assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 0 1 []"
@@ -76,7 +76,7 @@ def unwritable(directory: Path) -> None:
     directory.write_text("")
 
 
-def test_the_first_directory_that_can_be_written_is_taken(directories: dict[str, Path], tmp_path: Path) -> None:
+def test_the_first_writable_directory_is_used(directories: dict[str, Path], tmp_path: Path) -> None:
     for directory in directories.values():
         assert compiler.use_cache(tmp_path)
         assert Path(numba.config.CACHE_DIR).parent == directory
@@ -84,7 +84,7 @@ def test_the_first_directory_that_can_be_written_is_taken(directories: dict[str,
         unwritable(directory)
 
 
-def test_where_none_can_be_written_the_log_says_what_to_set(
+def test_without_a_writable_directory_a_warning_has_the_variable(
     directories: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for directory in directories.values():
@@ -95,7 +95,7 @@ def test_where_none_can_be_written_the_log_says_what_to_set(
     assert "NUMBA_CACHE_DIR" in caplog.text
 
 
-def test_a_change_of_what_a_kernel_takes_from_another_file_compiles_it_again(tmp_path: Path) -> None:
+def test_a_changed_dependency_recompiles_a_kernel(tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     helpers = tmp_path / "helpers.py"
     helpers.write_text("from inference.kernels.compiler import helper\n@helper\ndef double(x):\n    return 2.0 * x\n")
@@ -106,7 +106,7 @@ def test_a_change_of_what_a_kernel_takes_from_another_file_compiles_it_again(tmp
     assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "10.0 1 0 [(1, 1)]"
 
 
-def test_the_version_of_a_kernel_covers_every_file_that_its_module_imports() -> None:
+def test_the_version_of_a_kernel_includes_all_imported_files() -> None:
     """Constants and helpers of these files are compiled into the kernel."""
     root = Path(inference.__file__).parent
     for module in (*root.glob("kernels/*.py"), *root.glob("ranking/*.py")):

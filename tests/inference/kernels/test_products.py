@@ -30,7 +30,7 @@ def filled(vectors: npt.NDArray[np.int8]) -> Columns:
 
 @pytest.mark.parametrize("multiply", WAYS)
 @pytest.mark.parametrize("dim", [1, 6, 64, 385])
-def test_products_are_those_of_whole_numbers(multiply: object, dim: int) -> None:
+def test_products_equal_those_of_integers(multiply: object, dim: int) -> None:
     random = np.random.default_rng(dim)
     items = random.integers(-128, 128, (BLOCK + 7, dim), dtype=np.int8)
     vectors = np.zeros((3, -(-dim // BYTES) * BYTES), dtype=np.int8)

@@ -24,7 +24,7 @@ def catalogue() -> Catalogue:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_each_list_is_its_best_candidates_by_rounded_score_then_key(catalogue: Catalogue, seed: int) -> None:
+def test_lists_are_the_best_candidates_by_rounded_score_then_key(catalogue: Catalogue, seed: int) -> None:
     random = np.random.default_rng(seed)
     sizes, ks = random.integers(0, ITEMS, 6), [0, 1, 7, 20, 1000, -3]
     rows = [random.permutation(ITEMS)[:size].tolist() for size in sizes]
@@ -46,7 +46,7 @@ def test_each_list_is_its_best_candidates_by_rounded_score_then_key(catalogue: C
     assert names == (ranks[expected] > 0).tolist()
 
 
-def test_new_items_take_the_last_places_best_first_and_no_more_than_are_missing(catalogue: Catalogue) -> None:
+def test_new_items_fill_the_missing_last_ranks_in_order(catalogue: Catalogue) -> None:
     column = NAMES.index(NEW)
     catalogue.mark_seen([stable_key(str(number)) for number in range(60)])
     scores = np.linspace(0.9, 0.1, ITEMS, dtype=np.float32)

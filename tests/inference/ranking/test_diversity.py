@@ -35,7 +35,7 @@ def worths(scores: list[float], vectors: np.ndarray, chosen: list[int], k: int, 
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.1, 0.3, 0.7, 1.0]), st.integers(0, 99))
-def test_each_place_goes_to_the_item_with_the_greatest_value(number: int, k: int, diversity: float, seed: int) -> None:
+def test_each_rank_is_the_item_with_the_greatest_value(number: int, k: int, diversity: float, seed: int) -> None:
     vectors = clustered(number, 16, clusters=4, seed=seed)
     catalogue = catalogue_of(vectors)
     scores = np.sort(np.random.default_rng(seed).uniform(0.1, 1, number).astype(np.float32))[::-1].copy()
@@ -50,7 +50,7 @@ def test_each_place_goes_to_the_item_with_the_greatest_value(number: int, k: int
 
 
 @pytest.mark.parametrize("number", [0, 1, 30])
-def test_without_diversity_the_order_stays(number: int) -> None:
+def test_without_diversity_the_order_is_unchanged(number: int) -> None:
     catalogue = catalogue_of(clustered(max(number, 1), 16))
     scores = np.linspace(1, 0.1, number, dtype=np.float32)
     assert diversified(catalogue, scores, 10, 0.0) == list(range(min(10, number)))

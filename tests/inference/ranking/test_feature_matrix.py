@@ -104,7 +104,7 @@ def naive(query: Query, number: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("position", range(12))
-def test_features_are_what_their_names_say(catalogue: Catalogue, position: int) -> None:
+def test_features_have_the_values_of_their_definitions(catalogue: Catalogue, position: int) -> None:
     query, rows = regular(position), [7, 3, 0, 39, 12, 1]
     given = shortlist(query, rows)
     matrix = features(given, catalogue)
@@ -173,7 +173,7 @@ EXACT = [name for name in FEATURES if name not in ("bought", "price", "dearer", 
 
 
 @pytest.mark.parametrize("position", range(12))
-def test_the_kernel_computes_what_numpy_does(catalogue: Catalogue, position: int) -> None:
+def test_the_kernel_agrees_with_numpy(catalogue: Catalogue, position: int) -> None:
     given = shortlist(regular(position), [*range(ITEMS)], seed=position)
     matrix, expected = features(given, catalogue), over_arrays(regular(position), given.candidates, catalogue)
     np.testing.assert_allclose(matrix, expected, atol=2e-7)
@@ -181,14 +181,14 @@ def test_the_kernel_computes_what_numpy_does(catalogue: Catalogue, position: int
     np.testing.assert_array_equal(matrix[:, exact], expected[:, exact])
 
 
-def test_features_of_several_lists_are_those_of_each(catalogue: Catalogue) -> None:
+def test_features_of_a_batch_equal_those_of_single_lists(catalogue: Catalogue) -> None:
     queries = [regular(n) for n in range(12)]
     lists = [shortlist(query, [*range(n, ITEMS, 1 + n % 3)][: n * n % 31], seed=n) for n, query in enumerate(queries)]
     each = [features(one, catalogue) for one in lists]
     assert features(joined(lists, queries), catalogue).tolist() == np.concatenate(each).tolist()
 
 
-def test_features_of_no_candidates_are_no_rows(catalogue: Catalogue) -> None:
+def test_features_without_candidates_are_empty(catalogue: Catalogue) -> None:
     assert features(shortlist(queries_of(2)[1], []), catalogue).shape == (0, len(FEATURES))
 
 
@@ -212,7 +212,7 @@ def test_padding_does_not_count(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize("position", range(12))
-def test_features_stay_within_their_range_and_the_context_is_the_lists(catalogue: Catalogue, position: int) -> None:
+def test_features_are_in_range_and_context_is_constant_in_a_list(catalogue: Catalogue, position: int) -> None:
     matrix = features(shortlist(regular(position), list(range(ITEMS))), catalogue)
     assert np.isfinite(matrix).all()
     assert np.abs(matrix).max() <= 1.001

@@ -24,7 +24,7 @@ def carried(weights: dict[str, float], features: Vector) -> list[int]:
     return list(carried_by(whole, logistic(weights, occluded.features), occluded))
 
 
-def test_the_group_without_which_the_score_falls_most_carried_it() -> None:
+def test_the_reason_is_the_group_whose_occlusion_lowers_the_score_most() -> None:
     features = np.zeros((4, len(FEATURES)), dtype=np.float32)
     features[0, [FEATURES.index("query"), FEATURES.index("popularity")]] = (0.9, 1)
     features[1, [FEATURES.index("short_term"), FEATURES.index("together")]] = (0.9, 0.2)
@@ -41,7 +41,7 @@ def test_every_feature_is_in_one_group_or_gives_no_reason() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_leaving_out_absent_groups_changes_no_reason(seed: int) -> None:
+def test_skipping_absent_groups_does_not_change_reasons(seed: int) -> None:
     random = np.random.default_rng(seed)
     shape = (60, len(FEATURES))
     features = (random.uniform(-1, 1, shape) * (random.random(shape) < 0.4)).astype(np.float32)
@@ -70,7 +70,7 @@ def test_only_shown_candidates_are_occluded() -> None:
         assert (np.delete(row, missing) == 2).all()
 
 
-def test_a_source_gives_the_reason_of_the_group_that_its_features_are_in() -> None:
+def test_the_reason_of_a_source_is_that_of_its_feature_group() -> None:
     kinds = {SEARCH: "search", CLICKED: "clicked", TOGETHER: "together", TASTE: "taste", HABIT: "habit"}
     group_of = {name: kinds.get(group) for group, names in GROUPS.items() for name in names}
     for source in SOURCES:

@@ -38,21 +38,21 @@ def because(query: Query, group: int, number: int = 0, catalogue: Catalogue | No
     return reason
 
 
-def test_a_search_is_named() -> None:
+def test_a_reason_of_a_search_has_its_text() -> None:
     assert because(Query(text="red boots"), SEARCH) == "matches your search “red boots”"
     assert because(Query(text=""), SEARCH) == because(Query(text=""), CLICKED) == SUITS
     assert because(Query(recent=BOUGHT_5), SEARCH) == "because you bought The 5"
     assert because(Query(text="red boots"), CLICKED) == "often chosen after a search for “red boots”"
 
 
-def test_a_taste_is_explained_by_a_remembered_item_that_is_still_sold() -> None:
+def test_an_intent_is_explained_by_a_remembered_item_in_the_catalogue() -> None:
     assert because(Query(recent=BOUGHT_5), TASTE) == "because you bought The 5"
     assert because(Query(recent=BOUGHT_5), TASTE, number=5) == "you bought it before"
     assert because(Query(recent=BOUGHT_5[1:]), TASTE) == SUITS
     assert because(Query(), NOTHING) == SUITS
 
 
-def test_the_remembered_item_that_is_nearest_is_named() -> None:
+def test_a_reason_has_the_nearest_remembered_item() -> None:
     vectors = unit_vectors(40)
     catalogue = catalogue_of(vectors)
     catalogue.upsert(item("twin"), quantise(vectors[9]))
@@ -62,7 +62,7 @@ def test_the_remembered_item_that_is_nearest_is_named() -> None:
     assert because(Query(recent=recent), TASTE, row, catalogue) == "because you viewed The 9"
 
 
-def test_a_co_occurring_item_names_its_partner() -> None:
+def test_a_reason_of_co_occurrence_has_the_partner() -> None:
     catalogue = catalogue_of(unit_vectors(40))
     requested: list[tuple[list[int], list[int]]] = []
 
@@ -94,7 +94,7 @@ def test_without_an_interval_the_reason_of_a_habit_is_the_action() -> None:
     assert because(Query(habits=Habits(key, one, one, 0 * one)), HABIT) == "you bought it before"
 
 
-def test_a_trending_or_new_item_names_its_category() -> None:
+def test_a_reason_of_a_trending_or_new_item_has_its_category() -> None:
     assert because(Query(), TREND) == "trending in c0"
     assert because(Query(), NEW) == "new in c0"
     catalogue = Catalogue(16)
@@ -103,7 +103,7 @@ def test_a_trending_or_new_item_names_its_category() -> None:
     assert because(Query(), NEW, 0, catalogue) == "new in the shop"
 
 
-def test_the_lists_of_a_batch_are_explained_each_by_its_own_shopper() -> None:
+def test_reasons_in_a_batch_are_those_of_each_shopper() -> None:
     catalogue = catalogue_of(unit_vectors(40))
     queries = [
         Query(text="boots"),

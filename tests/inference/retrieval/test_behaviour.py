@@ -17,7 +17,7 @@ from tests.inference.retrieval.by_hand import after, item, proposed, session
 pytestmark = pytest.mark.kernel
 
 
-def test_behaviour_outgrows_its_first_arrays() -> None:
+def test_arrays_grow_with_the_records() -> None:
     numbers = ItemNumbers()
     catalogue = catalogue_of(unit_vectors(30), numbers=numbers)
     behaviour = Behaviour(numbers=numbers)
@@ -32,7 +32,7 @@ def test_behaviour_outgrows_its_first_arrays() -> None:
     assert (len(behaviour.transitions), len(behaviour.sessions), len(behaviour.clicked)) == (1001, 1999, 1001)
 
 
-def test_capacity_is_needed() -> None:
+def test_a_capacity_of_0_is_an_error() -> None:
     for make in (lambda: Sessions(NUMBERS, capacity=0), lambda: ItemTransitions(NUMBERS, Limits(capacity=0))):
         with pytest.raises(ValueError, match="required at least 1, got 0"):
             make()

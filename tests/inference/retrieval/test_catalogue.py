@@ -36,7 +36,7 @@ def test_an_items_own_vector_finds_it_first(exact_limit: int) -> None:
     assert [found_ids(catalogue, found)[0] for found in catalogue.search(vectors, 5)] == [str(n) for n in range(300)]
 
 
-def test_scores_fall_and_are_the_similarities(exact_limit: int) -> None:
+def test_scores_are_the_similarities_in_falling_order(exact_limit: int) -> None:
     catalogue = catalogue_of(unit_vectors(300), exact_limit=exact_limit)
     queries = unit_vectors(10, seed=1)
     for query, found in zip(queries, catalogue.search(queries, 20), strict=True):
@@ -55,7 +55,7 @@ def test_the_approximate_search_finds_nine_of_ten(exact_limit: int) -> None:
     assert np.mean(shared) / 20 >= 0.9
 
 
-def test_search_is_exact_until_the_index_holds_every_item() -> None:
+def test_search_is_exact_until_the_index_includes_every_item() -> None:
     vectors, queries = clustered(300, 32), clustered(20, 32, seed=5)
     exact = catalogue_of(vectors)
     growing = Catalogue(32, exact_limit=100)
@@ -74,7 +74,7 @@ def test_no_queries_find_nothing(exact_limit: int) -> None:
     assert catalogue_of(unit_vectors(5), exact_limit=exact_limit).search(np.empty((0, DIM), dtype=np.float32), 3) == []
 
 
-def test_removed_items_are_not_found_and_their_rows_serve_again(exact_limit: int) -> None:
+def test_removed_items_are_not_found_and_their_rows_are_reused(exact_limit: int) -> None:
     vectors = unit_vectors(60)
     catalogue = catalogue_of(vectors, exact_limit=exact_limit)
     for number in range(0, 60, 2):
@@ -90,7 +90,7 @@ def test_removed_items_are_not_found_and_their_rows_serve_again(exact_limit: int
     assert [nearest(catalogue, vector, 1) for vector in fresh] == [[f"new{number}"] for number in range(30)]
 
 
-def test_everything_removed_leaves_nothing_to_find(exact_limit: int) -> None:
+def test_an_emptied_catalogue_finds_nothing(exact_limit: int) -> None:
     vectors = unit_vectors(20)
     catalogue = catalogue_of(vectors, exact_limit=exact_limit)
     for number in range(20):
@@ -120,7 +120,7 @@ def test_an_item_out_of_stock_is_not_found_until_it_is_back(exact_limit: int) ->
     assert nearest(catalogue, vectors[3], 1) == ["3"]
 
 
-def test_equal_items_come_in_the_order_of_their_keys_also_at_the_cut(exact_limit: int) -> None:
+def test_equal_items_are_ordered_by_key_even_at_the_cut(exact_limit: int) -> None:
     twins = np.repeat(unit_vectors(1), 30, axis=0)
     catalogue = catalogue_of(twins, exact_limit=10**6)
     by_key = sorted((str(number) for number in range(30)), key=stable_key)
@@ -131,7 +131,7 @@ def test_equal_items_come_in_the_order_of_their_keys_also_at_the_cut(exact_limit
     assert found == sorted(found, key=stable_key)
 
 
-def test_a_small_catalogue_gives_what_it_has(exact_limit: int) -> None:
+def test_a_small_catalogue_gives_fewer_items(exact_limit: int) -> None:
     vectors = unit_vectors(6)
     assert nearest(Catalogue(DIM, exact_limit=exact_limit), vectors[0], 5) == []
     assert len(nearest(catalogue_of(vectors, exact_limit=exact_limit), vectors[0], 100)) == 6
@@ -148,7 +148,7 @@ operations = st.lists(st.tuples(st.sampled_from(["put", "sell out", "remove"]), 
 
 @pytest.mark.parametrize("limit", LIMITS)
 @given(operations)
-def test_any_changes_leave_what_a_dict_would_hold(limit: str, changes: list[tuple[str, int]]) -> None:
+def test_any_changes_give_the_same_content_as_a_dict(limit: str, changes: list[tuple[str, int]]) -> None:
     catalogue, model, vectors = Catalogue(DIM, exact_limit=LIMITS[limit]), dict[str, bool](), unit_vectors(10)
     for change, number in changes:
         if change == "remove":
@@ -162,7 +162,7 @@ def test_any_changes_leave_what_a_dict_would_hold(limit: str, changes: list[tupl
     assert set(nearest(catalogue, vectors[0], 10)) == available
 
 
-def test_popularity_is_by_key_and_leaves_with_the_item() -> None:
+def test_popularity_is_set_by_key_and_removed_with_the_item() -> None:
     catalogue = catalogue_of(unit_vectors(5))
     catalogue.set_popularity({stable_key("3"): 1.0, stable_key("unknown"): 0.9, stable_key("1"): 0.5})
     assert [catalogue.item(row).item_id for row in catalogue.popular] == ["3", "1"]
@@ -174,7 +174,7 @@ def test_popularity_is_by_key_and_leaves_with_the_item() -> None:
     assert len(catalogue.popular) == 0
 
 
-def test_rows_are_looked_up_by_the_thousand() -> None:
+def test_many_rows_are_looked_up_together() -> None:
     catalogue = catalogue_of(unit_vectors(700))
     catalogue.remove("5")
     ids = ["699", "5", "0", "unknown", "0"]
@@ -225,7 +225,7 @@ def test_rows_are_found_by_item_numbers_which_are_released_with_the_items() -> N
     assert again.row_of[elsewhere] == -1
 
 
-def test_words_stay_in_step_with_the_items() -> None:
+def test_the_word_index_follows_the_items() -> None:
     catalogue = catalogue_of(unit_vectors(20))
     vector = quantise(unit_vectors(1)[0])
     catalogue.upsert(Item(item_id="7", title="Blue kettle"), vector)

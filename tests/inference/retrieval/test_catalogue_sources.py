@@ -45,7 +45,7 @@ def catalogue(request: pytest.FixtureRequest) -> Catalogue:
     return shop(request.param)
 
 
-def test_every_item_is_found_where_others_choose_the_candidates(catalogue: Catalogue) -> None:
+def test_the_source_of_all_items_finds_every_available_item(catalogue: Catalogue) -> None:
     for limit in (ITEMS, 10):
         for found in found_by(EverySource(), [Query(), Query()], catalogue, limit):
             assert found.rows.tolist() == np.flatnonzero(catalogue.columns.available)[:limit].tolist()
@@ -73,14 +73,14 @@ def test_new_items_are_those_without_any_action(catalogue: Catalogue) -> None:
     assert "150" not in proposed()
 
 
-def test_new_items_are_near_to_the_search_else_to_the_intent(catalogue: Catalogue) -> None:
+def test_new_items_are_ordered_by_the_search_else_by_the_intent(catalogue: Catalogue) -> None:
     one, other = unit_vectors(ITEMS)[150], unit_vectors(ITEMS)[160]
     queries = [Query(text_vector=one, short_term=other), Query(short_term=one, long_term=other), Query(long_term=one)]
     for found in found_by(source_of(NEW), queries, catalogue, 1):
         assert [*proposed_ids(found, catalogue)] == ["150"]
 
 
-def test_trending_in_categories_is_affinity_by_popularity_beside_the_categorys_most_popular(
+def test_trending_in_categories_is_affinity_times_relative_popularity(
     catalogue: Catalogue,
 ) -> None:
     query = Query(categories={stable_key("c1"): 0.75, stable_key("c2"): 0.25, 0: 1.0, stable_key("c4"): 0.0})
@@ -90,7 +90,7 @@ def test_trending_in_categories_is_affinity_by_popularity_beside_the_categorys_m
     assert found.scores.tolist() == pytest.approx([0.75, 0.25, 0.75 * 2 / 12, 0.25 * 3 / 8, 0.75 * 2 / 17])
 
 
-def test_lasting_popularity_is_a_column_of_its_own(catalogue: Catalogue) -> None:
+def test_lasting_popularity_has_its_own_column(catalogue: Catalogue) -> None:
     before = catalogue.columns.popularity.copy()
     catalogue.set_popularity({key(number): 1 / (1 + number) for number in range(20)}, lasting={key(9): 1.0})
     assert np.array_equal(catalogue.columns.popularity, before)
@@ -117,7 +117,7 @@ def test_the_five_strongest_categories_count(catalogue: Catalogue) -> None:
     assert capped.scores[0] == 1.0
 
 
-def test_the_rhythm_is_highest_after_the_usual_interval() -> None:
+def test_the_habit_score_is_highest_after_the_usual_interval() -> None:
     due = [rhythm(7 * ratio, 7.0) for ratio in (0.0, 0.1, 0.5, 1.0, 2.0, 10.0, 1e9)]
     assert max(due) == due[3] == 1.0
     assert due[2] == pytest.approx(due[4])
@@ -126,7 +126,7 @@ def test_the_rhythm_is_highest_after_the_usual_interval() -> None:
     assert rhythm(3.0, 0.0) == 0.45
 
 
-def test_habits_count_by_how_much_was_bought_and_when_more_is_due() -> None:
+def test_habits_are_scored_by_purchases_and_the_usual_interval() -> None:
     catalogue = catalogue_of(unit_vectors(30))
     weights, elapsed, interval = (
         np.array(column, dtype=np.float32) for column in ([10, 10, 1, 0, 9], [7, 70, 7, 1, 1], [7, 7, 0, 1, 1])

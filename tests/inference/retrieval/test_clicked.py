@@ -12,7 +12,7 @@ from tests.inference.retrieval.by_hand import item, proposed
 pytestmark = pytest.mark.kernel
 
 
-def test_a_search_is_remembered_for_itself_and_for_near_ones() -> None:
+def test_a_search_matches_itself_and_similar_searches() -> None:
     clicked = Clicked(NUMBERS)
     clicked.learn([item(1, 9.0, queries={"usb cable": 3.0})])
     clicked.learn([item(2, 9.0, queries={"usb cable": 1.0, "garden chair": 2.0})])
@@ -27,14 +27,14 @@ def test_a_search_is_remembered_for_itself_and_for_near_ones() -> None:
     assert clicked.searches == 2
 
 
-def test_rare_words_make_searches_near() -> None:
+def test_rare_words_make_searches_similar() -> None:
     clicked = Clicked(NUMBERS)
     for number, text in enumerate(["red lamp", "red chair", "red table", "red xm4"], start=1):
         clicked.learn([item(number, 1.0, queries={text: 1.0})])
     assert next(iter(proposed(clicked, Query(text="xm4 red case")))) == "4"
 
 
-def test_a_search_that_no_record_has_any_more_is_forgotten() -> None:
+def test_a_search_without_records_is_removed() -> None:
     clicked = Clicked(NUMBERS, capacity=2)
     clicked.learn([item(1, 1.0, at_ms=1, queries={"lamp": 1.0})])
     clicked.learn([item(2, 1.0, at_ms=2, queries={"lamp": 1.0, "chair": 1.0})])
@@ -48,7 +48,7 @@ def test_a_search_that_no_record_has_any_more_is_forgotten() -> None:
     assert clicked.searches == 1
 
 
-def test_a_refused_record_leaves_nothing_behind() -> None:
+def test_a_refused_record_changes_nothing() -> None:
     clicked = Clicked(NUMBERS, capacity=1)
     clicked.learn([item(1, 1.0, at_ms=5, queries={"lamp": 1.0})])
     clicked.learn([item(2, 1.0, at_ms=4, queries={"chair": 1.0})])

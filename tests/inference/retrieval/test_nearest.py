@@ -75,7 +75,7 @@ def check(catalogue: Catalogue, queries: list[Query], limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [1, 30, 100, 2000])
 @pytest.mark.parametrize("items", [1, BLOCK - 1, BLOCK, 10 * BLOCK + 1])
-def test_the_search_finds_what_a_full_sort_would(items: int, limit: int) -> None:
+def test_the_search_equals_a_full_sort(items: int, limit: int) -> None:
     check(catalogue_of(unit_vectors(items, DIM), items), queries_of(2 * LISTS + 1, items), limit)
 
 
@@ -94,14 +94,14 @@ def test_ever_better_items_are_all_compared() -> None:
     check(catalogue_of(vectors, 1), [Query(short_term=direction), Query(long_term=-direction)], 10)
 
 
-def test_a_vector_that_a_query_has_twice_finds_the_same_each_time() -> None:
+def test_a_repeated_vector_of_a_query_finds_the_same_items() -> None:
     one, other = unit_vectors(2, DIM, 5)
     vectors = ((one, one, None), (one, other, other), (other, one, one), (other, other, other), (one, None, None))
     queries = [Query(short_term=short, long_term=long, text_vector=text) for short, long, text in vectors]
     check(catalogue_of(unit_vectors(300, DIM), 2), queries, 30)
 
 
-def test_rows_that_were_emptied_and_filled_again_hold_the_new_item() -> None:
+def test_a_reused_row_has_the_new_item() -> None:
     catalogue = catalogue_of(unit_vectors(300, DIM), 5)
     for number in range(0, 300, 3):
         catalogue.remove(str(number))

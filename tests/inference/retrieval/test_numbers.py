@@ -35,7 +35,7 @@ def test_a_key_has_its_number_as_long_as_it_is_referenced(changes: list[tuple[bo
     assert numbers.find(np.array(keys, dtype=np.uint64)).tolist() == [number_of.get(key, -1) for key in keys]
 
 
-def test_numbers_grow_and_are_used_again() -> None:
+def test_numbers_grow_and_are_reused() -> None:
     numbers = ItemNumbers()
     keys = np.random.default_rng(0).integers(0, 2**64, 1500, dtype=np.uint64)
     given_numbers = [numbers.retain(key) for key in keys.tolist()]

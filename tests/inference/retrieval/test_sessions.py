@@ -22,7 +22,7 @@ from tests.inference.retrieval.by_hand import after, proposed, session
 pytestmark = pytest.mark.kernel
 
 
-def test_sessions_vote_by_what_they_share_and_by_how_near() -> None:
+def test_sessions_vote_by_shared_items_and_their_distance() -> None:
     sessions = Sessions(NUMBERS)
     for record in (session(1, 1, 2, 3), session(2, 5, 1), session(3, 8, 9)):
         sessions.learn([record])
@@ -37,7 +37,7 @@ def test_sessions_vote_by_what_they_share_and_by_how_near() -> None:
     assert proposed(source, after(20)) == proposed(source, Query()) == {}
 
 
-def test_a_session_has_no_vote_in_what_it_has_itself() -> None:
+def test_a_session_does_not_vote_for_the_items_of_the_query() -> None:
     sessions = Sessions(NUMBERS)
     sessions.learn([session(1, 1, 2)])
     assert proposed(sessions, after(2, 1)) == {}
@@ -55,7 +55,7 @@ def test_a_session_replaces_its_older_state() -> None:
     assert proposed(sessions, after(1)) == {}
 
 
-def test_of_a_long_session_the_newest_items_are_remembered() -> None:
+def test_the_newest_items_of_a_long_session_are_kept() -> None:
     sessions = Sessions(NUMBERS, width=3)
     sessions.learn([session(1, *range(1, 7))])
     assert set(proposed(sessions, after(6))) == {"4", "5"}
@@ -77,7 +77,7 @@ snapshots = st.lists(
 
 
 @given(snapshots, st.integers(1, 8), st.randoms(use_true_random=False))
-def test_the_newest_sessions_are_kept_in_whatever_order_they_came(
+def test_the_newest_sessions_are_kept_in_any_order_of_arrival(
     records: list[SessionItems], capacity: int, random: Random
 ) -> None:
     shuffled = random.sample(records, len(records))
@@ -94,7 +94,7 @@ def test_the_newest_sessions_are_kept_in_whatever_order_they_came(
         assert proposed(one, query) == proposed(fresh, query)
 
 
-def test_of_very_many_sessions_with_an_item_the_newest_vote() -> None:
+def test_the_newest_of_many_sessions_with_an_item_vote() -> None:
     sessions, numbers = Sessions(NUMBERS), list(range(1, 3001))
     Random(1).shuffle(numbers)
     for number in numbers:
@@ -126,7 +126,7 @@ def session_scores(records: list[SessionItems], items: list[int], sample: int, n
 
 
 @given(snapshots, st.lists(st.integers(0, 9), unique=True, max_size=4), st.randoms(use_true_random=False))
-def test_neighbours_vote_as_the_formula_says_in_whatever_order_and_batches_sessions_come(
+def test_votes_equal_the_formula_for_any_order_and_batches_of_sessions(
     records: list[SessionItems], items: list[int], random: Random
 ) -> None:
     numbers = ItemNumbers()

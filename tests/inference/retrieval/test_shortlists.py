@@ -95,7 +95,7 @@ def test_the_merge_is_reciprocal_rank_fusion_with_its_origins(
 
 
 @given(st.lists(rankings.filter(bool), min_size=1, max_size=12), st.randoms(use_true_random=False))
-def test_shortlists_merged_together_are_those_merged_alone(found: list[list[list[int]]], random: Random) -> None:
+def test_merging_a_batch_equals_merging_single_shortlists(found: list[list[list[int]]], random: Random) -> None:
     catalogue, sources = catalogue_of(unit_vectors(40)), max(map(len, found))
     queries = [Query(exclude=keys(*random.sample(range(45), 5)), k=random.randrange(9)) for _ in found]
     names = tuple(map(str, range(sources)))
@@ -106,7 +106,7 @@ def test_shortlists_merged_together_are_those_merged_alone(found: list[list[list
         assert candidates(together, place) == candidates(alone, 0)
 
 
-def test_sources_retrieve_together_as_they_do_alone(catalogue: Catalogue) -> None:
+def test_sources_give_the_same_hits_together_and_alone(catalogue: Catalogue) -> None:
     sources, queries = make_sources(NAMES, learned()), shoppers(12)
     hits = find(sources, QueryBatch.of(queries, DIM), catalogue, 9)
     for place, source in enumerate(sources):
@@ -114,7 +114,7 @@ def test_sources_retrieve_together_as_they_do_alone(catalogue: Catalogue) -> Non
             assert same(hits.found(query, place), alone)
 
 
-def test_retrieval_fuses_what_all_sources_found_and_each_score_stays_with_its_item(catalogue: Catalogue) -> None:
+def test_retrieval_fuses_the_hits_of_all_sources_with_their_scores(catalogue: Catalogue) -> None:
     queries = [replace(query, exclude=np.empty(0, dtype=np.uint64)) for query in shoppers(8)]
     sources, batch = make_sources(NAMES, learned()), QueryBatch.of(queries, DIM)
     shortlists = retrieve(sources, batch, catalogue, 5)

@@ -85,14 +85,14 @@ def test_hits_are_available_distinct_bounded_and_sorted(
         assert order.tolist() == list(range(len(rows)))
 
 
-def test_a_source_answers_a_batch_as_it_answers_one(source: CandidateSource, catalogue: Catalogue) -> None:
+def test_a_source_gives_the_same_hits_in_a_batch(source: CandidateSource, catalogue: Catalogue) -> None:
     queries = shoppers(30)
     for query, together in zip(queries, found_by(source, queries, catalogue), strict=True):
         (alone,) = found_by(source, [query], catalogue)
         assert same(alone, together)
 
 
-def test_a_source_has_its_name_and_accepts_an_empty_batch_and_an_empty_catalogue(source: CandidateSource) -> None:
+def test_a_source_has_a_known_name_and_accepts_empty_batches_and_catalogues(source: CandidateSource) -> None:
     assert source.name in NAMES
     empty = Catalogue(DIM, numbers=NUMBERS)
     assert found_by(source, [], empty) == []
@@ -100,7 +100,7 @@ def test_a_source_has_its_name_and_accepts_an_empty_batch_and_an_empty_catalogue
 
 
 @pytest.mark.parametrize("name", [TOGETHER, NEXT, SESSIONS, CLICKED])
-def test_a_source_of_votes_refuses_a_catalogue_that_goes_by_other_item_numbers(name: str) -> None:
+def test_a_voting_source_refuses_a_catalogue_with_other_item_numbers(name: str) -> None:
     with pytest.raises(ValueError, match="item numbers of the behaviour"):
         found_by(source_of(name, learned()), shoppers(4), Catalogue(DIM))
 
@@ -128,7 +128,7 @@ def test_the_order_of_records_does_not_matter(random: Random) -> None:
         assert answers(source, catalogue) == answers(other, catalogue)
 
 
-def test_the_table_of_sources_gives_each_its_own_name_reason_and_features() -> None:
+def test_sources_have_unique_names_with_reasons_and_features() -> None:
     assert [source.build(Behaviour()).name for source in SOURCES] == list(NAMES)
     fed = [feature for source in SOURCES for feature in source.features]
     assert len(set(fed)) == len(fed)
@@ -140,7 +140,7 @@ def test_the_table_of_sources_gives_each_its_own_name_reason_and_features() -> N
     assert all(source.letter.lower() in source.title.lower() for source in SOURCES)
 
 
-def test_sources_are_made_once_each_in_the_order_of_reasons_and_unknown_ones_are_named() -> None:
+def test_sources_are_created_once_in_order_and_unknown_names_are_errors() -> None:
     made = make_sources([TRENDING, NEW, TRENDING], Behaviour())
     assert [source.name for source in made] == [NEW, TRENDING]
     with pytest.raises(ValueError, match=r"required some of .* got 'magic'"):

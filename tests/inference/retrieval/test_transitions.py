@@ -37,7 +37,7 @@ def test_pairs_count_in_either_order_by_the_weight_of_the_session_item() -> None
     assert proposed(source, Query()) == proposed(source, after(9)) == {}
 
 
-def test_pairs_are_brought_to_the_time_of_the_item_at_hand() -> None:
+def test_weights_are_decayed_to_the_time_of_the_item() -> None:
     transitions = ItemTransitions(NUMBERS, Limits(half_life_ms=DAY_MS))
     transitions.learn([item(1, 3.0, at_ms=0)])
     transitions.learn([item(2, 1.0, at_ms=2 * DAY_MS, i1=0.5)])
@@ -46,7 +46,7 @@ def test_pairs_are_brought_to_the_time_of_the_item_at_hand() -> None:
     assert proposed(TransitionsSource(transitions), after(1))["3"] == 1.0
 
 
-def test_before_the_first_action_of_a_session_remembered_items_stand_in() -> None:
+def test_remembered_items_are_used_before_the_first_action_of_a_session() -> None:
     transitions = ItemTransitions(NUMBERS)
     transitions.learn([item(1, 1.0, i2=1.0)])
     remembered = Query(recent=(Remembered(key(1), "viewed"),))
@@ -54,7 +54,7 @@ def test_before_the_first_action_of_a_session_remembered_items_stand_in() -> Non
     assert proposed(source, remembered) == proposed(source, after(1)) != {}
 
 
-def test_a_record_replaces_the_older_one_in_full_and_one_without_weight_deletes_it() -> None:
+def test_a_record_replaces_the_older_one_and_weight_0_deletes_it() -> None:
     transitions = ItemTransitions(NUMBERS)
     transitions.learn([item(1, 3.0, at_ms=5, i2=1.0, i3=1.0)])
     transitions.learn([item(1, 1.0, at_ms=4, i4=1.0)])
@@ -119,7 +119,7 @@ def transition_scores(records: dict[int, ItemNeighbours], session: list[int], ba
     st.integers(1, 9),
     st.randoms(use_true_random=False),
 )
-def test_transitions_are_what_the_formula_says_in_whatever_order_and_batches_records_come(
+def test_votes_equal_the_formula_for_any_order_and_batches_of_records(
     records: list[ItemNeighbours], items: list[int], capacity: int, width: int, random: Random
 ) -> None:
     records = [record for record in records if record.weight > 0]
@@ -147,7 +147,7 @@ def test_transitions_are_what_the_formula_says_in_whatever_order_and_batches_rec
 
 
 @given(transitions_of, st.lists(st.integers(0, 13), unique=True, max_size=4), st.integers(1, 9))
-def test_the_partner_of_an_item_is_the_one_that_goes_with_it_most_often(
+def test_the_partner_of_an_item_is_the_most_frequent_one(
     records: list[ItemNeighbours], items: list[int], width: int
 ) -> None:
     transitions = ItemTransitions(NUMBERS, Limits(width=width, half_life_ms=30 * DAY_MS))
@@ -168,7 +168,7 @@ def test_the_partner_of_an_item_is_the_one_that_goes_with_it_most_often(
             assert weights[partner] == pytest.approx(best)
 
 
-def test_of_equally_frequent_partners_the_one_with_the_greatest_key_is_named() -> None:
+def test_the_greatest_key_wins_among_equally_frequent_partners() -> None:
     transitions = ItemTransitions(NUMBERS)
     transitions.learn([item(1, i2=1.0, i3=1.0), item(4, i1=1.0)])
     for others in (keys(2, 3, 4), keys(4, 3, 2)):
@@ -177,7 +177,7 @@ def test_of_equally_frequent_partners_the_one_with_the_greatest_key_is_named() -
     assert partners_of(transitions, keys(), keys(1)) == []
 
 
-def test_the_items_of_each_query_are_its_session_or_else_what_it_remembers() -> None:
+def test_partners_are_items_of_the_session_else_recent_items() -> None:
     transitions = ItemTransitions(NUMBERS)
     transitions.learn([item(1, i2=1.0, i3=2.0), item(4, i1=1.0)])
     recent = tuple(Remembered(key(number), "viewed") for number in (5, 3, 2))

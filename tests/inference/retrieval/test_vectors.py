@@ -61,7 +61,7 @@ def test_any_batch_and_any_catalogue_give_the_same_bits(seed: int, dim: int, num
         assert (alone.rows.tolist(), alone.scores.tolist()) == (found.rows.tolist(), found.scores.tolist())
 
 
-def test_sums_are_exact_where_they_are_greatest() -> None:
+def test_the_largest_sums_are_exact() -> None:
     extreme = np.ones((2, MAX_DIM), dtype=np.float32)
     extreme[1, 0] = 126 / 127
     integers = quantise(extreme).astype(int)
@@ -88,6 +88,6 @@ def test_dequantised_vectors_are_unit_vectors_or_zero(vectors: Vector) -> None:
 
 
 @pytest.mark.parametrize("dim", [0, MAX_DIM + 1])
-def test_dimensions_that_could_not_be_exact_are_refused(dim: int) -> None:
+def test_dimensions_without_exact_products_are_refused(dim: int) -> None:
     with pytest.raises(ValueError, match=f"got {dim}"):
         Catalogue(dim)

@@ -48,11 +48,11 @@ def best(index: WordIndex, text: str) -> int:
         ("STRASSE", "Straße"),
     ],
 )
-def test_some_reading_matches_however_the_word_is_typed(typed: str, sold: str) -> None:
+def test_a_differently_typed_word_matches(typed: str, sold: str) -> None:
     assert best(index_of("something else", sold, "another thing"), typed) == 1
 
 
-def test_the_share_is_bm25_beside_the_greatest_within_reach() -> None:
+def test_the_share_is_bm25_relative_to_the_largest_possible_score() -> None:
     index = SparseIndex(k1=1.2, b=0.75)
     index.add(0, Document({"red": 3.0, "cable": 1.0}, 4.0))
     index.add(1, Document({"red": 1.0}, 2.0))
@@ -67,7 +67,7 @@ def test_the_share_is_bm25_beside_the_greatest_within_reach() -> None:
     assert shares == pytest.approx(expected)
 
 
-def test_fields_weigh_what_they_say() -> None:
+def test_fields_have_their_weights() -> None:
     title, description = words("red cable"), words("red")
     assert document([(3.0, title), (0.5, description)]) == Document({"red": 3.5, "cable": 3.0}, 6.5)
 
@@ -91,7 +91,7 @@ def test_titles_and_brands_weigh_more_than_descriptions() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), titles | st.none()), max_size=25), titles)
-def test_an_index_that_changed_is_one_made_anew(changes: list[tuple[int, str | None]], query: str) -> None:
+def test_a_changed_index_equals_a_new_one(changes: list[tuple[int, str | None]], query: str) -> None:
     index, model = WordIndex(), dict[int, Item]()
     for row, title in changes:
         new = None if title is None else Item(item_id=str(row), title=title)

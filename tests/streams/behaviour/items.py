@@ -1,4 +1,4 @@
-"""The state of a single item after a transition, and the message that is published for it."""
+"""Fold transitions into one item's state, and read its published neighbours."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from streams.contracts.messages import ItemTransition
 
 
 def fold(state: bytes | None, transition: ItemTransition, rules: CooccurrenceRules) -> bytes:
-    """Fold one transition into the state of its item; the same bytes come back for a replay."""
+    """Fold one transition into the state of its item. A replay returns the same object."""
     (folded,) = fold_all([state], [0], [transition], rules).states
     return folded
 
 
 def neighbours(key: int, state: bytes) -> ItemNeighbours:
-    """Return what is published of the item with this stable key."""
+    """Return the published neighbours of the item with this stable key."""
     (published,) = neighbours_of_all([key], [state])
     return published

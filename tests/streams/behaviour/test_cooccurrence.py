@@ -1,4 +1,4 @@
-"""Item transitions: decayed sums in any order, each action counted once, bounded size, searches kept private."""
+"""Item transitions: decayed sums in any order, each action counted once, bounded size, private searches."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def item_transition(
 
 
 def fold_in_turn(transitions: list[ItemTransition], rules: CooccurrenceRules = RULES) -> bytes:
-    """Fold transitions as they lie in one partition, one after the other."""
+    """Fold transitions with consecutive offsets of one partition."""
     state = None
     for offset, each in enumerate(transitions):
         state = fold(state, msgspec.structs.replace(each, offset=offset), rules)
@@ -66,7 +66,7 @@ def fold_in_turn(transitions: list[ItemTransition], rules: CooccurrenceRules = R
 
 
 def histories(width_ms: int) -> st.SearchStrategy[list[ItemTransition]]:
-    """Approaches of three shoppers to one item, within `width_ms` before now, that nothing needs to be forgotten of."""
+    """Transitions of three shoppers to one item within `width_ms` before now, few enough to keep them all."""
     return st.lists(
         st.builds(
             item_transition,
@@ -83,46 +83,46 @@ def histories(width_ms: int) -> st.SearchStrategy[list[ItemTransition]]:
 
 @pytest.mark.parametrize("width_ms", [60_000, 200 * DAY, 20 * YEAR])
 @given(st.data())
-def test_approaches_in_any_order_are_the_decayed_sum(width_ms: int, data: st.DataObject) -> None:
+def test_neighbours_are_decayed_sums_in_any_order(width_ms: int, data: st.DataObject) -> None:
     history = data.draw(histories(width_ms))
     newest_ms = max(each.at_ms for each in history)
-    mass, before = 0.0, dict[int, float]()
+    total_weight, before = 0.0, dict[int, float]()
     queries, shoppers = dict[str, float](), dict[str, set[int]]()
     for each in history:
         share = 2.0 ** (-(newest_ms - each.at_ms) / RULES.half_life_ms)
-        mass += each.weight * share
+        total_weight += each.weight * share
         for key, weight in each.before.items():
             before[key] = before.get(key, 0.0) + weight * share
         if each.query is not None:
             queries[each.query] = queries.get(each.query, 0.0) + each.weight * share
             shoppers.setdefault(each.query, set()).add(each.shopper)
     for order in (history, data.draw(st.permutations(history))):
-        told = neighbours(ITEM, fold_in_turn(order))
-        assert (told.key, told.as_of_ms) == (ITEM, newest_ms)
-        assert told.weight == pytest.approx(mass)
-        assert told.before == pytest.approx(before)
-        assert told.queries == pytest.approx({q: w for q, w in queries.items() if len(shoppers[q]) > 1})
-        assert list(told.before.values()) == sorted(told.before.values(), reverse=True)
+        published = neighbours(ITEM, fold_in_turn(order))
+        assert (published.key, published.as_of_ms) == (ITEM, newest_ms)
+        assert published.weight == pytest.approx(total_weight)
+        assert published.before == pytest.approx(before)
+        assert published.queries == pytest.approx({q: w for q, w in queries.items() if len(shoppers[q]) > 1})
+        assert list(published.before.values()) == sorted(published.before.values(), reverse=True)
 
 
 @given(histories(DAY), st.data())
-def test_a_replayed_approach_gives_back_the_same_bytes(history: list[ItemTransition], data: st.DataObject) -> None:
+def test_a_replayed_transition_returns_the_same_state(history: list[ItemTransition], data: st.DataObject) -> None:
     state = fold_in_turn(history)
     offset = data.draw(st.integers(0, len(history) - 1))
     assert fold(state, msgspec.structs.replace(history[offset], offset=offset), RULES) is state
 
 
-def test_a_topic_made_anew_swallows_nothing_and_partitions_count_apart() -> None:
+def test_transitions_of_a_recreated_topic_and_of_other_partitions_are_counted() -> None:
     state = fold(None, item_transition(9, timestamp_ms=NOW_MS), RULES)
     assert fold(state, item_transition(0, timestamp_ms=NOW_MS), RULES) is state
-    anew = fold(state, item_transition(0, timestamp_ms=NOW_MS + 1), RULES)
-    assert neighbours(ITEM, anew).weight == 2
-    elsewhere = fold(anew, item_transition(0, partition=1), RULES)
-    assert neighbours(ITEM, elsewhere).weight == 3
-    assert fold(elsewhere, item_transition(0, timestamp_ms=NOW_MS + 1), RULES) is elsewhere
+    recreated = fold(state, item_transition(0, timestamp_ms=NOW_MS + 1), RULES)
+    assert neighbours(ITEM, recreated).weight == 2
+    other_partition = fold(recreated, item_transition(0, partition=1), RULES)
+    assert neighbours(ITEM, other_partition).weight == 3
+    assert fold(other_partition, item_transition(0, timestamp_ms=NOW_MS + 1), RULES) is other_partition
 
 
-def test_the_partition_that_was_silent_longest_is_forgotten_first() -> None:
+def test_the_position_of_the_longest_silent_partition_is_evicted() -> None:
     state = None
     for partition in range(POSITIONS + 1):
         state = fold(state, item_transition(5, partition=partition, timestamp_ms=NOW_MS + partition), RULES)
@@ -131,31 +131,31 @@ def test_the_partition_that_was_silent_longest_is_forgotten_first() -> None:
     assert fold(state, item_transition(5, partition=0), RULES) != state
 
 
-def test_a_late_approach_weighs_what_it_should() -> None:
+def test_a_late_transition_is_decayed() -> None:
     half_life = round(RULES.half_life_ms)
-    told = neighbours(
+    published = neighbours(
         ITEM,
         fold_in_turn([item_transition(before={1: 1.0}), item_transition(at_ms=NOW_MS - half_life, before={2: 1.0})]),
     )
-    assert told.before == pytest.approx({1: 1.0, 2: 0.5})
-    assert told.weight == pytest.approx(1.5)
+    assert published.before == pytest.approx({1: 1.0, 2: 0.5})
+    assert published.weight == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("far_ms", [0, NOW_MS + 500 * YEAR])
-def test_times_far_apart_neither_overflow_nor_freeze(far_ms: int) -> None:
-    told = neighbours(
+def test_weights_stay_finite_with_times_far_apart(far_ms: int) -> None:
+    published = neighbours(
         ITEM,
         fold_in_turn(
             [item_transition(at_ms=at_ms, before={number: 1.0}) for number, at_ms in enumerate((NOW_MS, far_ms, 1))]
         ),
     )
     newest = 0 if far_ms < NOW_MS else 1
-    assert told.before[newest] == pytest.approx(1.0)
-    assert all(0 < weight <= 1 for weight in told.before.values())
-    assert 1 <= told.weight < 1.01
+    assert published.before[newest] == pytest.approx(1.0)
+    assert all(0 < weight <= 1 for weight in published.before.values())
+    assert 1 <= published.weight < 1.01
 
 
-def test_another_half_life_counts_from_now_on() -> None:
+def test_a_changed_half_life_applies_from_then_on() -> None:
     state = fold(None, item_transition(0, before={1: 1.0}), RULES)
     then = NOW_MS + round(RULES.half_life_ms)
     state = fold(state, item_transition(1, then, before={2: 1.0}), CooccurrenceRules(RULES.half_life_ms / 2))
@@ -168,27 +168,29 @@ def test_another_half_life_counts_from_now_on() -> None:
     assert neighbours(ITEM, state).before == pytest.approx({1: 0.125, 2: 0.25, 3: 1.0})
 
 
-def test_the_heaviest_stay_and_the_lightest_make_room() -> None:
+def test_the_lightest_neighbours_are_evicted() -> None:
     favourites = dict.fromkeys(range(10), 3.0)
     history = [
         item_transition(before={**favourites, 1000 + 3 * number: 1.0, 1001 + 3 * number: 0.5, 1002 + 3 * number: 0.2})
         for number in range(200)
     ]
-    told = neighbours(ITEM, fold_in_turn(history))
-    assert len(told.before) == BEFORE
-    assert {key: told.before[key] for key in list(told.before)[:10]} == pytest.approx(dict.fromkeys(range(10), 600.0))
-    assert {1000 + 3 * 199, 1001 + 3 * 199, 1002 + 3 * 199} <= told.before.keys()
-    assert max(weight for key, weight in told.before.items() if key >= 1000) == 1.0
+    published = neighbours(ITEM, fold_in_turn(history))
+    assert len(published.before) == BEFORE
+    assert {key: published.before[key] for key in list(published.before)[:10]} == pytest.approx(
+        dict.fromkeys(range(10), 600.0)
+    )
+    assert {1000 + 3 * 199, 1001 + 3 * 199, 1002 + 3 * 199} <= published.before.keys()
+    assert max(weight for key, weight in published.before.items() if key >= 1000) == 1.0
 
 
-def test_a_search_is_told_once_two_shoppers_came_by_it() -> None:
+def test_a_search_is_published_after_two_shoppers_used_it() -> None:
     private = fold_in_turn([item_transition(query="my own name", shopper=1, weight=3.0) for _ in range(9)])
     assert neighbours(ITEM, private).queries == {}
     shared = fold_in_turn([item_transition(query="boots", shopper=shopper) for shopper in (1, 1, 2, 1)])
     assert neighbours(ITEM, shared).queries == {"boots": 4.0}
 
 
-def test_a_search_that_was_forgotten_is_private_again() -> None:
+def test_an_evicted_search_is_private_again() -> None:
     history = [item_transition(query="boots", shopper=shopper) for shopper in (1, 2)]
     history += [
         item_transition(query=f"query {number}", shopper=number % 2, weight=9.0) for number in range(4 * QUERIES)
@@ -207,23 +209,23 @@ def test_the_largest_item_takes_at_most_4200_bytes(letter: str) -> None:
         state = fold(state, each, RULES)
     assert state is not None
     assert len(state) <= 4200
-    told = neighbours(ITEM, state)
-    assert len(told.before) == BEFORE
-    assert len(msgspec.msgpack.encode(told)) <= 1300
+    published = neighbours(ITEM, state)
+    assert len(published.before) == BEFORE
+    assert len(msgspec.msgpack.encode(published)) <= 1300
 
 
 VERSION_1 = [1, RULES.half_life_ms, NOW_MS, NOW_MS + DAY, 3.0, {1: 1.0, 2: 0.5}, {"boots": 2.0, "чайник": 1.0},
              {"boots": 7}, {2**64 - 5: [41, NOW_MS]}]  # fmt: skip
-"""The fields of a state of version 1, as it lies in stores and changelogs."""
+"""The fields of a stored state of version 1."""
 
 
 def with_field(position: int, value: object) -> bytes:
-    """Return a good state of version 1 with one field replaced."""
+    """Return a valid state of version 1 with one field replaced."""
     return msgspec.msgpack.encode([*VERSION_1[:position], value, *VERSION_1[position + 1 :]])
 
 
 def patched(offset: int, data: bytes) -> bytes:
-    """Return a good state with some bytes replaced."""
+    """Return a valid state with some bytes replaced."""
     state = fold_in_turn([item_transition(before={1: 1.0}, query="boots")])
     return state[:offset] + data + state[offset + len(data) :]
 
@@ -234,10 +236,10 @@ GOLDEN = bytes.fromhex(
     "040000000000000000a4381c9c01000000a4381c9c01000065a7ed1df5dbeab634f6ec3a70b0d54eb4c1e0eecb170840"
     "6883c1dd972ff03f06000000000000000500090000000000d0a7d0b0d0b9626f6f74730000000000"
 )
-"""A state of version 2: what is written today has to be read for ever."""
+"""A state of version 2. Later versions must read it."""
 
 
-def test_the_layout_of_version_2_stays() -> None:
+def test_the_layout_of_version_2_is_unchanged() -> None:
     state = fold(None, item_transition(3, before={1: 1.0, 2**64 - 1: 0.5}, query="Чай", shopper=9, weight=2.0), RULES)
     state = fold(state, item_transition(4, NOW_MS + DAY, before={1: 1.0}, query="Чай", shopper=8, partition=1), RULES)
     state = fold(state, item_transition(5, NOW_MS + DAY, query="boots", shopper=8), RULES)
@@ -247,7 +249,7 @@ def test_the_layout_of_version_2_stays() -> None:
     assert list(published.queries) == ["Чай"]
 
 
-def test_what_is_published_is_the_message_of_the_contract() -> None:
+def test_neighbours_follow_the_contract() -> None:
     before = {2**64 - 1: 1.0, 5: 2.0, 3: 2.0, 9: 1e-320}
     state = fold(None, item_transition(0, before=before, query="Чай", shopper=9), RULES)
     state = fold(state, item_transition(1, NOW_MS + 40 * YEAR, query="tea", shopper=9), RULES)
@@ -255,12 +257,12 @@ def test_what_is_published_is_the_message_of_the_contract() -> None:
     (message,) = encode_neighbours([ITEM], [state])
     key, as_of_ms, weight, items, queries = msgspec.msgpack.decode(message, strict=True)
     assert (key, as_of_ms, weight) == (ITEM, NOW_MS + 40 * YEAR, pytest.approx(3.0))
-    assert list(items) == [3, 5, 2**64 - 1]  # heaviest first, ties by key, without what weighs nothing any more
+    assert list(items) == [3, 5, 2**64 - 1]  # heaviest first, ties by key, without weights that underflow to 0
     assert queries == {"tea": 3.0}
     assert serde.decode_neighbours(message) == neighbours(ITEM, state)
 
 
-def test_a_state_of_version_1_is_read_and_folded_into() -> None:
+def test_a_state_of_version_1_is_read_and_updated() -> None:
     old = msgspec.msgpack.encode(VERSION_1)
     share = 2.0 ** (-DAY / RULES.half_life_ms)
     published = neighbours(ITEM, old)
@@ -273,9 +275,9 @@ def test_a_state_of_version_1_is_read_and_folded_into() -> None:
     published = neighbours(ITEM, state)
     assert published.before == pytest.approx({2: 1 + 0.5 * share, 1: share})
     assert published.queries == pytest.approx({"boots": 1 + 2.0 * share, "чайник": share})
-    # What version 1 had counted is no news.
-    place = stable_key("clicks/0")
-    counted = msgspec.msgpack.encode([*VERSION_1[:8], {place: [41, NOW_MS]}])
+    # Transitions that version 1 counted are replays.
+    position = stable_key("clicks/0")
+    counted = msgspec.msgpack.encode([*VERSION_1[:8], {position: [41, NOW_MS]}])
     assert fold(counted, item_transition(41), RULES) is counted
     assert fold(counted, item_transition(42), RULES) is not counted
 
@@ -304,16 +306,16 @@ def test_a_state_of_version_1_is_read_and_folded_into() -> None:
         patched(8, b"\xff" * 8),
     ],
 )
-def test_what_is_no_state_is_refused(data: bytes) -> None:
+def test_an_invalid_state_is_refused(data: bytes) -> None:
     with pytest.raises(CooccurrenceCodecError, match="stored co-occurrence"):
         fold(data, item_transition(), RULES)
     with pytest.raises(CooccurrenceCodecError, match="stored co-occurrence"):
         neighbours(ITEM, data)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numbers that are noise overflow, where kernels run as Python
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # random numbers overflow where kernels run as plain Python
 @given(st.binary(min_size=1, max_size=300), st.integers(0, 300))
-def test_any_bytes_within_a_state_are_refused_or_read(noise: bytes, offset: int) -> None:
+def test_a_damaged_state_is_refused_or_read(noise: bytes, offset: int) -> None:
     data = patched(offset, noise)
     try:
         state = fold(data, item_transition(7, NOW_MS, 1.0, {3: 1.0}, "tent", timestamp_ms=2**62), RULES)
@@ -324,7 +326,7 @@ def test_any_bytes_within_a_state_are_refused_or_read(noise: bytes, offset: int)
 
 
 @given(st.data())
-def test_a_batch_is_what_one_after_the_other_is(data: st.DataObject) -> None:
+def test_a_batch_equals_single_folds(data: st.DataObject) -> None:
     history = data.draw(st.lists(st.tuples(st.integers(0, 2), histories(DAY).map(lambda drawn: drawn[0])), max_size=40))
     history = [(item, msgspec.structs.replace(each, offset=n)) for n, (item, each) in enumerate(history)]
     again = data.draw(st.lists(st.sampled_from(history), max_size=5)) if history else []
@@ -346,7 +348,7 @@ def test_a_batch_is_what_one_after_the_other_is(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 8), st.booleans())
-def test_any_bytes_are_refused_or_read(noise: bytes, position: int, replace: bool) -> None:
+def test_random_bytes_are_refused(noise: bytes, position: int, replace: bool) -> None:
     data = with_field(position, noise) if replace else noise
     with pytest.raises(CooccurrenceCodecError):
         neighbours(ITEM, data)

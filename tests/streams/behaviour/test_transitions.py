@@ -1,4 +1,4 @@
-"""Sessions are published once, in their latest state, and only if they have enough items."""
+"""Changed sessions are published once, in their latest state, if they have at least two items."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def session(key: int, *items: int, at_ms: int = 0) -> SessionItems:
     return SessionItems(key=key, at_ms=at_ms, items=items)
 
 
-def test_each_changed_session_is_told_once_as_it_is_by_then() -> None:
+def test_each_changed_session_is_taken_once_in_its_latest_state() -> None:
     sessions = RecentSessions()
     sessions.observe(session(1, 5, 6))
     sessions.observe(session(2, 5, 7))
@@ -21,14 +21,14 @@ def test_each_changed_session_is_told_once_as_it_is_by_then() -> None:
     assert sessions.take_changed() == [session(2, 5, 7, 8)]
 
 
-def test_a_session_of_one_item_says_nothing() -> None:
+def test_a_session_of_one_item_is_not_published() -> None:
     sessions = RecentSessions()
     sessions.observe(session(1))
     sessions.observe(session(2, 5))
     assert sessions.take_changed() == []
 
 
-def test_what_waits_is_bounded_and_the_longest_waiting_goes() -> None:
+def test_pending_sessions_are_bounded_and_the_oldest_is_dropped() -> None:
     sessions = RecentSessions(waiting=3)
     for key in (1, 2, 3, 1, 4):
         sessions.observe(session(key, 5, 6))

@@ -1,4 +1,4 @@
-"""Every example and every table of docs/contracts.md is true."""
+"""The examples and tables of docs/contracts.md agree with the code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BLOCKS: dict[str, str] = dict(re.findall(r'^```json title="([a-z-]+)"\n(.*?)^```
 ROWS = re.findall(r"^\| `([^`]+)` \| (.+) \|$", PAGE, re.MULTILINE)
 
 
-def test_every_topic_has_an_example_and_every_block_is_one() -> None:
+def test_every_topic_has_one_example() -> None:
     assert set(BLOCKS) == set(schemas())
     assert PAGE.count("```json") == len(BLOCKS)
 
@@ -58,7 +58,7 @@ def test_the_examples_decode() -> None:
     assert trigger.recommendation_id == recommendation_id(place.topic, place.partition, place.offset)
 
 
-def test_the_dead_letter_tells_the_truth_about_its_bytes() -> None:
+def test_the_example_of_a_dead_letter_has_the_error_of_its_bytes() -> None:
     letter = decode_dead_letter(BLOCKS["dead-letters"].encode())
     with pytest.raises(InvalidEvent) as caught:
         decode_interaction(letter.key, letter.value)
@@ -70,7 +70,7 @@ def test_the_dead_letter_tells_the_truth_about_its_bytes() -> None:
 
 
 def paths(body: dict[str, Any], node: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the fields of a schema as the tables write them: `trigger.offset`, `items[].rank`."""
+    """Yield the fields of a schema in the notation of the tables: `trigger.offset`, `items[].rank`."""
     for name, field in node.get("properties", {}).items():
         yield prefix + name
         for inner, mark in ((field, "."), (field.get("items", {}), "[].")):
@@ -79,7 +79,7 @@ def paths(body: dict[str, Any], node: dict[str, Any], prefix: str = "") -> Itera
                 yield from paths(body, target, prefix + name + mark)
 
 
-def test_the_tables_hold_every_field_and_topic_and_no_other() -> None:
+def test_the_tables_have_exactly_the_fields_and_topics() -> None:
     documented = {name for name, _ in ROWS}
     real = {p for body in schemas().values() for kind in tops(body) for p in paths(body, kind)}
     topics = {topic.name for topic in declare(load_settings({"app_id": "APP_ID"}, env_file=None))}
@@ -107,7 +107,7 @@ CAUSES: dict[str, tuple[bytes | None, bytes | None]] = {
 
 
 @pytest.mark.parametrize("reason", [reason for reason in InvalidEvent.REASONS if reason != "not_msgpack"])
-def test_the_table_of_reasons_quotes_real_texts(reason: str) -> None:
+def test_the_table_of_reasons_has_the_real_error_texts(reason: str) -> None:
     decode = decode_search if reason == "wrong_topic" else decode_interaction
     with pytest.raises(InvalidEvent) as caught:
         decode(*CAUSES[reason])

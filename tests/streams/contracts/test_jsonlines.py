@@ -1,4 +1,4 @@
-"""Files of interactions and items: read lazily. Errors name the file and the line."""
+"""Files of interactions and items: lazy reading, and errors with file and line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written(path: Path, *lines: bytes) -> Path:
     return path
 
 
-def test_a_line_is_a_kafka_message(tmp_path: Path) -> None:
+def test_a_line_becomes_a_kafka_message(tmp_path: Path) -> None:
     view, search = read_events(written(tmp_path / "events.jsonl", LINES[0] + b"\r", b"", b"  ", LINES[1]))
     assert (view.topic, view.number, view.value) == ("clicks", 1, LINES[0])
     assert (search.topic, search.number, search.value) == ("searches", 4, LINES[1])
@@ -34,14 +34,14 @@ def test_a_line_is_a_kafka_message(tmp_path: Path) -> None:
         assert decode_interaction(line.key, line.value) == line.message
 
 
-def test_a_mixed_file_is_told_apart_by_type(tmp_path: Path) -> None:
+def test_a_mixed_file_is_split_by_message_type(tmp_path: Path) -> None:
     path = written(tmp_path / "all.jsonl", *LINES)
     lines = list(read_messages(path))
     assert [line.topic for line in lines] == ["clicks", "searches", "items"]
     assert decode_item(lines[2].key, lines[2].value) == lines[2].message
 
 
-def test_a_compressed_file(tmp_path: Path) -> None:
+def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl.gz"
     path.write_bytes(gzip.compress(LINES[2] + b"\n" + LINES[2] + b"\n"))
     assert [line.message.item_id for line in read_items(path)] == ["sku-1", "sku-1"]
@@ -79,7 +79,7 @@ def test_a_line_beyond_the_largest_message_is_refused_with_its_number_and_the_ne
     assert str(error).endswith("items.jsonl:2: $: required a line of at most 1000000 bytes, got more")
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(LINES[1] + b"\nx")))
     lines = read_events("-")
     assert next(lines).message.user_id == "Zoë"
@@ -87,7 +87,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         next(lines)
 
 
-def test_lines_are_read_as_they_are_consumed(tmp_path: Path) -> None:
+def test_lines_are_read_lazily(tmp_path: Path) -> None:
     lines = read_events(written(tmp_path / "events.jsonl", LINES[0], b"{", LINES[1]))
     assert next(lines).number == 1
     with pytest.raises(InvalidLine):
@@ -105,7 +105,7 @@ def test_lines_are_read_as_they_are_consumed(tmp_path: Path) -> None:
         (b"{", "$", "required JSON"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, bad: bytes, where: str, detail: str) -> None:
+def test_an_error_has_the_file_and_the_line(tmp_path: Path, bad: bytes, where: str, detail: str) -> None:
     path = written(tmp_path / "all.jsonl", LINES[0], b"", bad)
     with pytest.raises(InvalidLine) as caught:
         list(read_messages(path))
@@ -119,16 +119,16 @@ def test_an_item_among_events_is_refused(tmp_path: Path) -> None:
         list(read_events(written(tmp_path / "events.jsonl", LINES[2])))
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(LINES[0] * 50)[:-20])
     damaged = bytearray(gzip.compress(LINES[0] * 50))
     damaged[20:24] = b"\xff\xff\xff\xff"
     (tmp_path / "damaged.gz").write_bytes(damaged)
-    for name, came in (
+    for name, cause in (
         ("missing.jsonl", "No such file"),
         (".", "Is a directory"),
         ("cut.gz", "ended before"),
         ("damaged.gz", "Error -3"),
     ):
-        with pytest.raises(ConfigurationError, match=f"required a readable file of JSON Lines, got: .*{came}"):
+        with pytest.raises(ConfigurationError, match=f"required a readable file of JSON Lines, got: .*{cause}"):
             list(read_events(tmp_path / name))

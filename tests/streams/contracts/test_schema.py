@@ -26,7 +26,7 @@ formats = FormatChecker(formats=())
 
 @formats.checks("date-time", raises=ValueError)
 def is_rfc3339(value: object) -> bool:
-    """Check what jsonschema leaves unchecked unless another package is installed."""
+    """Check date-times, which jsonschema only does with another package."""
     return not isinstance(value, str) or ("T" in value and datetime.fromisoformat(value).tzinfo is not None)
 
 
@@ -38,7 +38,7 @@ VALIDATORS = {name: validator(name) for name in schemas()}
 
 
 @pytest.mark.parametrize("name", sorted(schemas()))
-def test_each_is_a_schema_of_the_draft_with_its_own_id(name: str) -> None:
+def test_each_schema_is_valid_with_a_unique_id(name: str) -> None:
     body = schemas()[name]
     Draft202012Validator.check_schema(body)
     assert body["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
@@ -89,7 +89,7 @@ def test_a_field_of_the_wrong_kind_is_refused_by_the_schema() -> None:
         assert not VALIDATORS["clicks"].is_valid({**VIEW, **changes})
 
 
-def test_the_command_prints_one_or_all() -> None:
+def test_the_command_prints_one_schema_or_all() -> None:
     one = CliRunner().invoke(schema, ["clicks"])
     assert json.loads(one.output) == schemas()["clicks"]
     everything = CliRunner().invoke(schema, [])
@@ -104,14 +104,14 @@ def test_the_command_writes_files(tmp_path: Path) -> None:
     assert written == schemas()
 
 
-def test_the_command_says_why_it_cannot_write(tmp_path: Path) -> None:
+def test_the_command_reports_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = CliRunner().invoke(schema, ["items", "--output", str(tmp_path / "file" / "sub")])
     assert result.exit_code == 1
     assert "required a folder to write to" in result.output
 
 
-def test_the_command_knows_its_messages() -> None:
+def test_the_command_lists_the_messages_for_an_unknown_one() -> None:
     result = CliRunner().invoke(schema, ["orders"])
     assert result.exit_code == 2
     assert "dead-letters" in result.output

@@ -48,7 +48,7 @@ def refused(value: bytes | None, key: bytes | None = KEY) -> InvalidEvent:
     return caught.value
 
 
-def test_a_complete_view() -> None:
+def test_a_complete_view_is_decoded() -> None:
     assert decode_item_action(KEY, dumped(VIEW)) == View(
         event_id="e-1",
         user_id="Zoë",
@@ -63,11 +63,11 @@ def test_a_complete_view() -> None:
 
 
 @pytest.mark.parametrize("type_", ["view", "click", "cart", "purchase"])
-def test_clicks_carries_every_action_on_an_item(type_: str) -> None:
+def test_every_action_is_decoded(type_: str) -> None:
     assert decode_item_action(KEY, dumped(VIEW, type=type_)).type == type_
 
 
-def test_each_kind_of_topic_refuses_the_other_kind() -> None:
+def test_searches_and_actions_are_refused_in_the_others_topic() -> None:
     assert decode_search(KEY, dumped(SEARCH)).query == "blue shoes"
     with pytest.raises(InvalidEvent, match=r"^\$\.type: required search on this topic, got view$") as view:
         decode_search(KEY, dumped(VIEW))
@@ -76,7 +76,7 @@ def test_each_kind_of_topic_refuses_the_other_kind() -> None:
     assert view.value.reason == search.value.reason == "wrong_topic"
 
 
-def test_times_come_out_in_utc() -> None:
+def test_times_are_converted_to_utc() -> None:
     event = decode_interaction(KEY, dumped(VIEW, type="purchase", occurred_at="2026-01-31T14:00:00.5+02:00"))
     assert isinstance(event, Purchase)
     assert event.occurred_at.tzinfo is UTC
@@ -126,7 +126,9 @@ def test_unknown_fields_are_ignored() -> None:
         ({"price": -(10**30)}, "out_of_range", "$.price", "required number >= 0.0, got -1"),
     ],
 )
-def test_a_producer_is_told_what_was_wrong(changes: dict[str, Any], reason: str, where: str, detail: str) -> None:
+def test_an_invalid_field_is_an_error_with_its_path_and_the_requirement(
+    changes: dict[str, Any], reason: str, where: str, detail: str
+) -> None:
     error = refused(dumped(VIEW, **changes))
     assert (error.reason, error.where) == (reason, where)
     assert detail in error.detail
@@ -157,31 +159,31 @@ def test_a_producer_is_told_what_was_wrong(changes: dict[str, Any], reason: str,
         (dumped(VIEW, occurred_at="x" * 10_000_000), "wrong_value", "x…"),
     ],
 )
-def test_bytes_that_are_no_message(value: bytes | None, reason: str, detail: str) -> None:
+def test_bytes_that_are_no_message_are_refused(value: bytes | None, reason: str, detail: str) -> None:
     error = refused(value)
     assert error.reason == reason
     assert detail in error.detail
     assert len(error.detail) < 250
 
 
-def test_of_a_field_that_comes_twice_the_last_counts() -> None:
+def test_the_last_value_of_a_repeated_field_is_used() -> None:
     event = decode_item_action(KEY, dumped(VIEW).replace(b"}", b"}", 1)[:-1] + b',"item_id":"second"}')
     assert event.item_id == "second"
 
 
 @pytest.mark.parametrize(
-    ("key", "came"),
+    ("key", "got"),
     [(None, "no key"), (b"", "no key"), (b"\xff", "other 1 bytes"), (b"Zoe", "other 3 bytes"), ('"Zoë"', "in quotes")],
 )
-def test_the_key_must_be_the_user_id(key: bytes | str | None, came: str) -> None:
+def test_the_key_must_be_the_user_id(key: bytes | str | None, got: str) -> None:
     error = refused(dumped(VIEW), key.encode() if isinstance(key, str) else key)
     assert (error.reason, error.where) == ("wrong_key", "key")
     assert "$.user_id" in error.detail
-    assert came in error.detail
+    assert got in error.detail
     assert "Zo" not in error.detail
 
 
-def test_items_and_their_tombstones() -> None:
+def test_items_and_tombstones_are_decoded() -> None:
     item = decode_item(b"sku-1", dumped(ITEM))
     assert isinstance(item, Item)
     assert item.category == ("Sport", "Shoes")
@@ -203,13 +205,13 @@ def test_items_and_their_tombstones() -> None:
         (b"sku-1", dumped(ITEM, released_at="9999-12-31T23:00:00-14:00"), "out_of_range", "$.released_at"),
     ],
 )
-def test_items_that_are_refused(key: bytes | None, value: bytes | None, reason: str, where: str) -> None:
+def test_invalid_items_are_refused(key: bytes | None, value: bytes | None, reason: str, where: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         decode_item(key, value)
     assert (caught.value.reason, caught.value.where) == (reason, where)
 
 
-def test_other_messages_are_refused_in_the_same_way() -> None:
+def test_other_invalid_messages_are_refused() -> None:
     for decode, value, reason in (
         (decode_recommendations, b"{}", "missing_field"),
         (decode_dead_letter, b"?", "not_json"),
@@ -222,21 +224,21 @@ def test_other_messages_are_refused_in_the_same_way() -> None:
         assert caught.value.reason == reason
 
 
-def test_a_recommendation_id_is_a_function_of_the_place() -> None:
+def test_a_recommendation_id_is_a_function_of_the_position() -> None:
     assert recommendation_id("clicks", 3, 12) == recommendation_id("clicks", 3, 12)
     places = [(t, p, o) for t in ("clicks", "searches") for p in range(12) for o in range(120)]
     assert len({recommendation_id(*place) for place in places}) == len(places)
-    # Consumers keep these ids: another formula would be another contract.
+    # Consumers store these ids, so the formula is part of the contract.
     assert recommendation_id("searches", 3, 120815) == "42edcda8337f69c48f05b9b5ab112299"
 
 
-def test_a_refusal_travels_between_processes() -> None:
+def test_an_invalid_event_error_can_be_pickled() -> None:
     error = refused(None)
     again = pickle.loads(pickle.dumps(error))
     assert (again.reason, again.where, str(again)) == (error.reason, error.where, str(error))
 
 
-def test_milliseconds_of_every_accepted_time() -> None:
+def test_accepted_times_keep_their_milliseconds() -> None:
     for zone in (timezone(timedelta(hours=14)), timezone(timedelta(hours=-14))):
         for day in (datetime(1970, 1, 2, tzinfo=zone), datetime(2099, 12, 30, tzinfo=zone)):
             event = decode_interaction(KEY, dumped(VIEW, occurred_at=day.isoformat()))
@@ -244,7 +246,7 @@ def test_milliseconds_of_every_accepted_time() -> None:
 
 
 NAN, INF, BEYOND = float("nan"), float("inf"), 2**61 + 1
-HOSTILE: dict[Callable[[bytes], object], tuple[Any, dict[str, tuple[object, ...]]]] = {
+OUT_OF_RANGE: dict[Callable[[bytes], object], tuple[Any, dict[str, tuple[object, ...]]]] = {
     decode_transitions: (
         ItemTransition(item_id="boots", at_ms=0, weight=1.0, before={7: 1.0}, query=None, topic="clicks", partition=0,
                  offset=0, timestamp_ms=0),
@@ -285,28 +287,28 @@ HOSTILE: dict[Callable[[bytes], object], tuple[Any, dict[str, tuple[object, ...]
 
 
 @pytest.mark.parametrize(
-    ("decode", "sound", "field", "value"),
+    ("decode", "valid", "field", "value"),
     [
-        (decode, sound, field, value)
-        for decode, (sound, fields) in HOSTILE.items()
+        (decode, valid, field, value)
+        for decode, (valid, fields) in OUT_OF_RANGE.items()
         for field, values in fields.items()
         for value in values
     ],
 )
-def test_numbers_that_kernels_cannot_bear_are_refused(
-    decode: Callable[[bytes], object], sound: Any, field: str, value: object
+def test_numbers_outside_the_range_of_the_kernels_are_refused(
+    decode: Callable[[bytes], object], valid: Any, field: str, value: object
 ) -> None:
     def written(record: Any) -> bytes:
         return encode_msgpack([record] if isinstance(record, ItemTransition) else record)
 
-    decode(written(sound))
+    decode(written(valid))
     with pytest.raises(InvalidEvent) as refused:
-        decode(written(msgspec.structs.replace(sound, **{field: value})))
+        decode(written(msgspec.structs.replace(valid, **{field: value})))
     assert refused.value.reason in ("out_of_range", "wrong_type")
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"other"])
-def test_a_record_of_an_item_has_the_key_of_its_item(key: bytes | None) -> None:
+def test_an_item_vector_needs_the_key_of_its_item(key: bytes | None) -> None:
     value = encode_msgpack(ItemVector(item=Item(item_id="boots", title="Boots"), space="m", text_hash=1, vector=b""))
     assert decode_keyed_item_vector(b"boots", value) == decode_item_vector(value)
     assert decode_keyed_item_vector(b"boots", None) is None

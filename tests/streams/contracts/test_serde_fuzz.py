@@ -99,8 +99,8 @@ lists = st.builds(
 letters = st.builds(DeadLetter, topic=text, partition=counts, offset=counts, failed_at=times)
 
 
-def answer(decode: Any, *arguments: bytes | None) -> Any:
-    """Return what the decoder returned, or the refusal; any other exception fails the test."""
+def decoded_or_error(decode: Any, *arguments: bytes | None) -> Any:
+    """Return the decoded value, or the InvalidEvent."""
     try:
         return decode(*arguments)
     except InvalidEvent as error:
@@ -122,19 +122,19 @@ def answer(decode: Any, *arguments: bytes | None) -> Any:
 @example(b"u", b"-0")
 @example(b"u", b"1" * 10_000)
 @settings(deadline=None)
-def test_any_bytes(key: bytes | None, value: bytes | None) -> None:
+def test_random_bytes_are_decoded_or_refused(key: bytes | None, value: bytes | None) -> None:
     for decode in KEYED:
-        answered = answer(decode, key, value)
-        assert answered is not None or value is None
+        result = decoded_or_error(decode, key, value)
+        assert result is not None or value is None
     for read in UNKEYED:
-        assert answer(read, value) is not None
+        assert decoded_or_error(read, value) is not None
 
 
 @given(json_values)
-def test_any_json(value: Any) -> None:
+def test_random_json_is_refused(value: Any) -> None:
     body = json.dumps(value).encode()
     for decode in KEYED:
-        assert isinstance(answer(decode, b"u", body), InvalidEvent)
+        assert isinstance(decoded_or_error(decode, b"u", body), InvalidEvent)
 
 
 @given(
@@ -142,79 +142,81 @@ def test_any_json(value: Any) -> None:
     st.data(),
     json_values | times.map(datetime.isoformat) | st.floats() | st.integers(-(10**40), 10**40),
 )
-def test_a_valid_message_with_one_field_replaced(base: dict[str, Any], data: st.DataObject, value: Any) -> None:
+def test_a_message_with_one_field_replaced_is_decoded_or_refused(
+    base: dict[str, Any], data: st.DataObject, value: Any
+) -> None:
     field = data.draw(st.sampled_from(sorted(base)))
     body = json.dumps({**base, field: value}).encode()
     parse = parse_item if base is ITEM else parse_interaction
-    answered = answer(parse, body)
-    if isinstance(answered, InvalidEvent):
-        assert answered.where == "$" or answered.where.startswith(f"$.{field}") or field == "type"
+    result = decoded_or_error(parse, body)
+    if isinstance(result, InvalidEvent):
+        assert result.where == "$" or result.where.startswith(f"$.{field}") or field == "type"
     else:
-        assert answer(parse, encode_json(answered)) == answered
+        assert decoded_or_error(parse, encode_json(result)) == result
 
 
 @given(st.sampled_from([VIEW, SEARCH, ITEM]), st.data())
-def test_a_valid_message_with_one_field_removed(base: dict[str, Any], data: st.DataObject) -> None:
+def test_a_message_needs_exactly_its_required_fields(base: dict[str, Any], data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(sorted(base)))
     body = json.dumps({name: value for name, value in base.items() if name != field}).encode()
-    answered = answer(parse_item if base is ITEM else parse_interaction, body)
+    result = decoded_or_error(parse_item if base is ITEM else parse_interaction, body)
     required = {"type", "event_id", "user_id", "occurred_at", "query", "title"}
     if base is not SEARCH:
         required.add("item_id")
     if field in required:
-        assert (answered.reason, answered.where) == ("missing_field", f"$.{field}")
+        assert (result.reason, result.where) == ("missing_field", f"$.{field}")
     else:
-        assert not isinstance(answered, InvalidEvent)
+        assert not isinstance(result, InvalidEvent)
 
 
 @given(st.sampled_from([VIEW, SEARCH, ITEM]), st.data())
-def test_a_valid_message_with_one_byte_changed(base: dict[str, Any], data: st.DataObject) -> None:
+def test_a_message_with_one_byte_changed_is_decoded_or_refused(base: dict[str, Any], data: st.DataObject) -> None:
     body = bytearray(json.dumps(base, ensure_ascii=False).encode())
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    assert answer(parse_item if base is ITEM else parse_interaction, bytes(body)) is not None
+    assert decoded_or_error(parse_item if base is ITEM else parse_interaction, bytes(body)) is not None
 
 
 @given(interactions)
-def test_interactions_read_back(event: Interaction) -> None:
+def test_interactions_round_trip(event: Interaction) -> None:
     assert decode_interaction(event.user_id.encode(), encode_json(event)) == event
 
 
 @given(items)
-def test_items_read_back(item: Item) -> None:
+def test_items_round_trip(item: Item) -> None:
     assert decode_item(item.item_id.encode(), encode_json(item)) == item
 
 
 @given(lists)
-def test_recommendations_read_back(message: Recommendations) -> None:
+def test_recommendations_round_trip(message: Recommendations) -> None:
     assert decode_recommendations(encode_json(message)) == message
 
 
 @given(letters)
-def test_dead_letters_read_back(letter: DeadLetter) -> None:
+def test_dead_letters_round_trip(letter: DeadLetter) -> None:
     assert decode_dead_letter(encode_json(letter)) == letter
 
 
 @given(items, st.integers(0, 2**64 - 1), st.binary(max_size=384), st.binary(max_size=384))
-def test_item_vectors_read_back(item: Item, text_hash: int, vector: bytes, other: bytes) -> None:
+def test_item_vectors_round_trip(item: Item, text_hash: int, vector: bytes, other: bytes) -> None:
     message = ItemVector(item=item, space="m", text_hash=text_hash, vector=vector, also={"n": other})
     assert decode_item_vector(encode_msgpack(message)) == message
     assert [message.vector_in(space) for space in ("m", "n", "o")] == [vector, other, None]
 
 
-def test_an_item_vector_of_one_space_as_it_was_written_before_reads_as_ever() -> None:
+def test_an_item_vector_of_the_old_format_is_decoded() -> None:
     item = Item(item_id="i", title="t")
     old = msgspec.msgpack.encode([item, "m", 7, b"abc"])
     assert decode_item_vector(old) == ItemVector(item=item, space="m", text_hash=7, vector=b"abc")
 
 
 @given(st.integers(-(2**61), 2**61), st.dictionaries(st.integers(0, 2**64 - 1), st.floats(0, 1e15), max_size=9))
-def test_snapshots_read_back(as_of_ms: int, counted: dict[int, float]) -> None:
+def test_trending_snapshots_round_trip(as_of_ms: int, counted: dict[int, float]) -> None:
     message = TrendingSnapshot(partition=1, as_of_ms=as_of_ms, counts=counted, lasting=counted)
     assert decode_trending(encode_msgpack(message)) == message
 
 
 @pytest.mark.parametrize("depth", [500, 990, 1000, 1010, 100_000])
-def test_nesting_in_an_unknown_field_is_ignored_or_refused(depth: int) -> None:
+def test_deep_nesting_in_an_unknown_field_is_ignored_or_refused(depth: int) -> None:
     body = json.dumps(SEARCH)[:-1].encode() + b',"unknown":' + b"[" * depth + b"]" * depth + b"}"
-    answered = answer(parse_interaction, body)
-    assert isinstance(answered, Search) or answered.reason == "out_of_range"
+    result = decoded_or_error(parse_interaction, body)
+    assert isinstance(result, Search) or result.reason == "out_of_range"

@@ -38,14 +38,14 @@ def by_user(events: list[Interaction]) -> dict[str, list[Interaction]]:
     return users
 
 
-def test_the_same_events_come_again(purchases: Purchases, catalogue: DemoCatalogue, events: list[Interaction]) -> None:
+def test_events_are_deterministic(purchases: Purchases, catalogue: DemoCatalogue, events: list[Interaction]) -> None:
     again = shopping(read_purchases().lines, best_sellers(purchases, 1000), busiest_households(purchases.lines), EVENTS)
     assert again == events
     shorter = shopping(purchases.lines, catalogue, busiest_households(purchases.lines), 100)
     assert shorter == events[:100]
 
 
-def test_every_event_is_read_back_by_the_contract(events: list[Interaction]) -> None:
+def test_every_event_round_trips_through_the_contract(events: list[Interaction]) -> None:
     assert len(events) == EVENTS
     for event in events:
         decode = serde.decode_search if isinstance(event, Search) else serde.decode_item_action
@@ -58,20 +58,20 @@ def test_ids_are_unique_and_items_are_of_the_catalogue(events: list[Interaction]
     assert {event.item_id for event in events if not isinstance(event, Search)} <= known
 
 
-def test_each_shopper_acts_in_the_order_of_time_and_days_follow_each_other(events: list[Interaction]) -> None:
+def test_events_are_in_order_of_time_for_each_shopper_and_day(events: list[Interaction]) -> None:
     for own in by_user(events).values():
         assert all(one.occurred_at <= other.occurred_at for one, other in pairwise(own))
     paid = [event.occurred_at.date() for event in events if isinstance(event, Purchase)]
     assert paid == sorted(paid)
 
 
-def test_only_what_a_receipt_tells_is_not_marked_as_synthetic(events: list[Interaction]) -> None:
+def test_every_event_but_purchases_is_marked_as_synthetic(events: list[Interaction]) -> None:
     assert {event.type for event in events} == {"search", "view", "cart", "purchase"}
     for event in events:
         assert event.context == ({} if isinstance(event, Purchase) else {"synthetic": True})
 
 
-def test_a_purchase_was_viewed_before_in_the_same_session(events: list[Interaction]) -> None:
+def test_a_purchased_item_was_viewed_in_the_same_session(events: list[Interaction]) -> None:
     viewed: set[tuple[str | None, str]] = set()
     for event in events:
         if isinstance(event, Purchase):
@@ -80,7 +80,7 @@ def test_a_purchase_was_viewed_before_in_the_same_session(events: list[Interacti
             viewed.add((event.session_id, event.item_id))
 
 
-def test_baskets_are_bounded_and_shoppers_take_turns(events: list[Interaction]) -> None:
+def test_baskets_are_bounded_and_shoppers_alternate(events: list[Interaction]) -> None:
     bought: defaultdict[str | None, int] = defaultdict(int)
     for event in events:
         bought[event.session_id] += isinstance(event, Purchase)
@@ -88,12 +88,12 @@ def test_baskets_are_bounded_and_shoppers_take_turns(events: list[Interaction]) 
     assert len({event.user_id for event in events[:100]}) > 10
 
 
-def test_the_shopper_to_follow_comes_on_most_days(events: list[Interaction]) -> None:
+def test_the_most_faithful_shopper_has_the_most_days(events: list[Interaction]) -> None:
     days = {user: len({event.occurred_at.date() for event in own}) for user, own in by_user(events).items()}
     assert days[most_faithful(events)] == max(days.values())
 
 
-def test_the_catalogue_reads_well(catalogue: DemoCatalogue) -> None:
+def test_catalogue_items_are_unique_valid_and_readable(catalogue: DemoCatalogue) -> None:
     items: tuple[Item, ...] = catalogue.items
     assert len(items) == 1000
     assert len({(item.title, item.brand, item.category) for item in items}) == 1000
@@ -118,11 +118,11 @@ def test_the_catalogue_reads_well(catalogue: DemoCatalogue) -> None:
         ("CHICKEN BREAST BONE IN", "Chicken Breast Bone In"),
     ],
 )
-def test_a_tills_text_is_written_out(raw: str, title: str) -> None:
+def test_an_abbreviated_product_text_is_expanded(raw: str, title: str) -> None:
     assert readable(raw, frozenset({"ENTREES", "PREMIUM", "CAN"})) == title
 
 
-def test_a_type_that_says_how_is_told_with_its_category() -> None:
+def test_a_modifier_is_named_after_its_category() -> None:
     assert product_name("PREMIUM", "ICE CREAM/MILK/SHERBTS") == "Ice Cream/Milk/Sherbets, Premium"
     assert product_name("CHOICE BEEF", "BEEF") == "Choice Beef"
 
@@ -130,14 +130,14 @@ def test_a_type_that_says_how_is_told_with_its_category() -> None:
 @pytest.mark.parametrize(
     ("raw", "size"), [("1 GA", "1 gal"), (".23 OZ", "0.23 oz"), ("PT", None), ("L   .15 OZ", None), (None, None)]
 )
-def test_a_package_size_is_told_where_it_is_one(raw: str | None, size: str | None) -> None:
+def test_a_package_size_is_parsed_or_none(raw: str | None, size: str | None) -> None:
     assert package(raw) == size
 
 
-def test_the_crate_of_a_fruit_is_not_its_package() -> None:
+def test_the_weight_of_a_crate_is_no_package_size() -> None:
     assert package("40 LB", produce=True) is None
     assert package("16 OZ", produce=True) == "16 oz"
 
 
-def test_a_search_is_short() -> None:
+def test_a_query_is_a_shortened_title() -> None:
     assert query_of("Fluid Milk White only") == "fluid milk white"

@@ -20,7 +20,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings({"model_path": BUNDLE}, env_file=None)
 
 
-def test_a_text_is_encoded_once_for_all_runs(settings: Settings, bundle: Bundle) -> None:
+def test_a_text_is_encoded_once_across_runs(settings: Settings, bundle: Bundle) -> None:
     encoded: list[int] = []
     first = DemoVectors.of(ITEMS[:1], settings)
     first.records(settings, encoded.append)
@@ -35,18 +35,18 @@ def test_a_text_is_encoded_once_for_all_runs(settings: Settings, bundle: Bundle)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"something else"])
-def test_a_damaged_cache_is_as_if_there_were_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_cache_is_empty(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vectors.npz"
     path.write_bytes(content)
     assert VectorCache(path, 384).load() == {}
 
 
-def test_a_cache_of_other_dimensions_is_not_read(tmp_path: Path) -> None:
+def test_a_cache_of_other_dimensions_is_empty(tmp_path: Path) -> None:
     VectorCache(tmp_path / "v.npz", 2).save({1: b"ab", 2: b"cd"})
     assert VectorCache(tmp_path / "v.npz", 2).load() == {1: b"ab", 2: b"cd"}
     assert VectorCache(tmp_path / "v.npz", 3).load() == {}
 
 
-def test_without_a_place_to_write_nothing_is_kept(tmp_path: Path) -> None:
+def test_saving_to_an_unwritable_path_does_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     VectorCache(tmp_path / "file" / "v.npz", 2).save({1: b"ab"})

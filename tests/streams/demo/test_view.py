@@ -58,7 +58,7 @@ def stats() -> Statistics:
     return stats
 
 
-def drawn(renderable: object, width: int, height: int) -> list[str]:
+def rendered(renderable: object, width: int, height: int) -> list[str]:
     console = Console(file=StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     console.print(renderable)
     assert isinstance(console.file, StringIO)
@@ -67,14 +67,14 @@ def drawn(renderable: object, width: int, height: int) -> list[str]:
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30)])
 def test_the_screen_fits_the_terminal(stats: Statistics, width: int, height: int) -> None:
-    lines = drawn(Screen(stats, "Intentstream", 1.0), width, height)
+    lines = rendered(Screen(stats, "Intentstream", 1.0), width, height)
     assert len(lines) <= height
     assert {len(line) for line in lines} == {width}
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30)])
 def test_the_screen_shows_the_figures_and_the_shopper(stats: Statistics, width: int, height: int) -> None:
-    text = "\n".join(drawn(Screen(stats, "Intentstream", 1.0), width, height))
+    text = "\n".join(rendered(Screen(stats, "Intentstream", 1.0), width, height))
     for part in ("Mon 02 Jan 2017", "3 of 1,200", "p50 20.0 ms", "fallbacks 1", "refused 0", "in flight 1"):
         assert part in text
     for part in ("Actions of shopper 7", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
@@ -84,18 +84,18 @@ def test_the_screen_shows_the_figures_and_the_shopper(stats: Statistics, width: 
     assert "because you bought Frozen" in text
 
 
-def test_every_source_has_a_letter_of_its_own_that_the_legend_tells() -> None:
+def test_every_source_has_a_unique_letter_in_the_legend() -> None:
     assert list(SOURCE_NAMES) == list(NAMES)
     assert len(set(SOURCE_LETTERS.values())) == len(NAMES)
     assert SOURCE_LETTERS["trending_category"] == "A"
-    (line,) = drawn(legend(), 80, 24)
+    (line,) = rendered(legend(), 80, 24)
     assert line.split() == list(SOURCE_NAMES.values())
 
 
-def test_a_list_that_the_model_did_not_rank_says_so_and_shows_no_probability(stats: Statistics) -> None:
+def test_an_unranked_list_shows_its_fallback_and_no_probability(stats: Statistics) -> None:
     stats.send(View(event_id="e4", user_id="7", occurred_at=AT, item_id="1"), 0.4)
     stats.receive(answer("e4", fallback="deadline_exceeded"), 0.7)
-    text = "\n".join(drawn(Screen(stats, "Intentstream", 1.0), 80, 24))
+    text = "\n".join(rendered(Screen(stats, "Intentstream", 1.0), 80, 24))
     assert "not ranked by the model: deadline exceeded" in text
     assert "100.0%" not in text
     assert "SLQGNT" in text
@@ -113,31 +113,31 @@ def test_a_list_that_the_model_did_not_rank_says_so_and_shows_no_probability(sta
         ("for the fun of it", "others"),
     ],
 )
-def test_reasons_are_told_by_their_kind(reason: str, kind: str) -> None:
+def test_reasons_are_grouped_by_kind(reason: str, kind: str) -> None:
     assert kind_of(reason) == kind
 
 
-def test_a_screen_without_any_answer_says_so() -> None:
-    text = "\n".join(drawn(Screen(Statistics(total=10, shopper="7", titles={}), "Intentstream", 0.0), 80, 24))
+def test_a_screen_without_lists_shows_that_it_waits() -> None:
+    text = "\n".join(rendered(Screen(Statistics(total=10, shopper="7", titles={}), "Intentstream", 0.0), 80, 24))
     assert "waiting for the first lists" in text
     assert "The shopper has not done anything yet." in text
 
 
-def test_percentiles_are_of_the_timed_lists(stats: Statistics) -> None:
+def test_percentiles_cover_the_timed_lists(stats: Statistics) -> None:
     times = stats.percentiles()
     assert times is not None
     assert times.p50 == pytest.approx(20)
     assert times.p99 == pytest.approx(98.4)
 
 
-def test_repeats_and_answers_to_others_count_for_nothing(stats: Statistics) -> None:
+def test_repeated_and_unknown_lists_are_not_counted(stats: Statistics) -> None:
     stats.receive(answer("e1"), 0.9)
     stats.receive(answer("unknown"), 0.9)
     assert (stats.answered, stats.unanswered, stats.fallbacks) == (3, 1, 1)
     assert (stats.items, stats.sources["new"], stats.reasons["because you …"]) == (40, 40, 40)
 
 
-def test_rates_are_of_the_last_seconds() -> None:
+def test_rates_cover_the_last_seconds() -> None:
     stats = Statistics(total=10, shopper="7", titles=TITLES)
     assert stats.rates(0.0) == (0.0, 0.0)
     for n in range(40):
@@ -147,8 +147,8 @@ def test_rates_are_of_the_last_seconds() -> None:
     assert stats.rates(5.0) == (0.0, 0.0)
 
 
-def test_the_summary_says_what_happened(stats: Statistics) -> None:
-    text = "\n".join(drawn(summary(stats, 8.25), 80, 24))
+def test_the_summary_has_the_counts_and_shares(stats: Statistics) -> None:
+    text = "\n".join(rendered(summary(stats, 8.25), 80, 24))
     assert "4 sent, 3 answered, 1 unanswered" in text
     assert "8.2 s after the start" in text
     assert "Shopper 7, last: viewed Lemons" in text
@@ -157,6 +157,6 @@ def test_the_summary_says_what_happened(stats: Statistics) -> None:
     assert max(map(len, text.split("\n"))) <= 80
 
 
-def test_a_plain_line_holds_the_figures(stats: Statistics) -> None:
+def test_a_plain_line_has_the_figures(stats: Statistics) -> None:
     assert "3 of 1,200 answered" in plain_line(stats, 1.0)
     assert "fallbacks 1" in plain_line(stats, 2.0)

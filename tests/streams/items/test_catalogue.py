@@ -1,4 +1,4 @@
-"""The live catalogue: the newest record of each item counts, and records of another model are set aside."""
+"""The live catalogue: it serves the newest record of each item, and no record of another vector space."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SPACE = "m/1"
 
 
 def record(item_id: str, like: str | None = None, space: str = SPACE) -> ItemVector:
-    """Return a record whose vector is the one of `like`."""
+    """Return a record with the vector of `like`."""
     vector = quantise(unit_vector(like or item_id)).tobytes()
     return ItemVector(item=item_of(item_id), space=space, text_hash=1, vector=vector)
 
 
-def test_an_item_is_found_with_its_unit_vector_and_its_labels() -> None:
+def test_an_item_is_found_with_its_vector_and_labels() -> None:
     live = LiveCatalogue(SPACE, DIM)
     live.apply("a", record("a"))
     found = live.find("a")
@@ -36,7 +36,7 @@ def test_an_item_is_found_with_its_unit_vector_and_its_labels() -> None:
     assert live.by_key(stable_key("a")) == live.record("a") == record("a")
 
 
-def test_a_vector_of_another_length_waits_aside_and_takes_the_item_out() -> None:
+def test_a_vector_of_another_length_removes_the_item_and_makes_it_stale() -> None:
     live = LiveCatalogue(SPACE, DIM)
     live.apply("a", record("a"))
     short = ItemVector(item=item_of("a"), space=SPACE, text_hash=1, vector=bytes(DIM - 1))
@@ -45,21 +45,21 @@ def test_a_vector_of_another_length_waits_aside_and_takes_the_item_out() -> None
     assert (live.stale_in(3), live.lacking) == (["a"], 1)
 
 
-def test_a_price_that_is_not_finite_is_none() -> None:
+def test_a_price_that_is_not_finite_is_ignored() -> None:
     live = LiveCatalogue(SPACE, DIM)
     for item_id, price in (("a", np.inf), ("b", np.nan), ("c", 1.0)):
-        dear = msgspec.structs.replace(record(item_id), item=msgspec.structs.replace(item_of(item_id), price=price))
-        live.apply(item_id, dear)
+        priced = msgspec.structs.replace(record(item_id), item=msgspec.structs.replace(item_of(item_id), price=price))
+        live.apply(item_id, priced)
     served = [live.served(stable_key(item_id)) for item_id in "abc"]
     assert [each is not None and np.isfinite(each.log_price) for each in served] == [False, False, True]
 
 
-def test_what_is_not_there_is_none() -> None:
+def test_an_empty_catalogue_returns_none() -> None:
     live = LiveCatalogue(SPACE, DIM)
     assert (live.find("a"), live.record("a"), live.by_key(1), live.label(1), len(live)) == (None, None, None, None, 0)
 
 
-def test_a_removed_item_is_gone_and_a_second_removal_is_harmless() -> None:
+def test_removing_an_item_is_idempotent() -> None:
     live = LiveCatalogue(SPACE, DIM)
     live.apply("a", record("a"))
     live.apply("a", None)
@@ -68,7 +68,7 @@ def test_a_removed_item_is_gone_and_a_second_removal_is_harmless() -> None:
     assert len(live) == 0
 
 
-def test_a_record_of_another_model_waits_aside_and_takes_the_item_out() -> None:
+def test_a_record_of_another_space_removes_the_item_and_makes_it_stale() -> None:
     live, old = LiveCatalogue(SPACE, DIM), record("a", space="m/0")
     live.apply("a", record("a"))
     live.apply("a", old, partition=3)
@@ -80,14 +80,14 @@ def test_a_record_of_another_model_waits_aside_and_takes_the_item_out() -> None:
     assert live.find("a") is not None
 
 
-def test_a_removed_item_is_no_longer_stale() -> None:
+def test_a_removed_item_is_not_stale() -> None:
     live = LiveCatalogue(SPACE, DIM)
     live.apply("a", record("a", space="m/0"))
     live.apply("a", None)
     assert live.lacking == 0
 
 
-def test_what_is_expected_is_lacking_but_not_to_be_encoded() -> None:
+def test_an_expected_item_is_lacking_but_not_stale() -> None:
     live, old = LiveCatalogue(SPACE, DIM), record("a", space="m/0")
     live.expect("a")
     assert live.lacking == 0
@@ -103,7 +103,7 @@ def test_what_is_expected_is_lacking_but_not_to_be_encoded() -> None:
     assert (live.stale_in(3), live.lacking) == ([], 0)
 
 
-def test_an_item_has_the_vector_of_the_space_that_is_asked_for() -> None:
+def test_an_item_has_the_vector_of_the_catalogues_space() -> None:
     both = msgspec.structs.replace(record("a"), also={"m/2": quantise(unit_vector("b")).tobytes()})
     one, other = LiveCatalogue(SPACE, DIM), LiveCatalogue("m/2", DIM)
     for live, like in ((one, "a"), (other, "b")):
@@ -115,14 +115,14 @@ def test_an_item_has_the_vector_of_the_space_that_is_asked_for() -> None:
         assert live.take_changes() == [Change("a", item_of("a"), quantise(unit_vector(like)).tobytes())]
 
 
-def test_a_text_that_a_model_cannot_encode_is_neither_served_nor_waited_for() -> None:
+def test_an_item_with_an_empty_vector_is_neither_served_nor_lacking() -> None:
     live = LiveCatalogue("m/2", DIM)
     live.apply("a", msgspec.structs.replace(record("a"), also={"m/2": b""}), partition=1)
     assert (len(live), live.lacking, live.stale_in(1), live.find("a")) == (0, 0, [], None)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["gone", "old", "new", "both"])), max_size=30))
-def test_a_copy_that_is_made_while_records_come_ends_as_if_it_had_read_all(events: list[tuple[str, str]]) -> None:
+def test_a_copy_includes_records_applied_during_copying(events: list[tuple[str, str]]) -> None:
     now, copy, alone = LiveCatalogue("m/0", DIM), LiveCatalogue(SPACE, DIM), LiveCatalogue(SPACE, DIM)
     half = len(events) // 2
     for item_id, kind in events[:half]:
@@ -156,12 +156,12 @@ def test_changes_are_taken_once_in_order() -> None:
     live.apply("a", record("a"))
     live.apply("b", record("b", space="m/0"))
     live.apply("a", None)
-    came = Change("a", item_of("a"), record("a").vector)
-    assert live.take_changes() == [came, Change("b", None), Change("a", None)]
+    added = Change("a", item_of("a"), record("a").vector)
+    assert live.take_changes() == [added, Change("b", None), Change("a", None)]
     assert live.take_changes() == []
 
 
-def test_the_arrays_follow_the_live_catalogue() -> None:
+def test_changes_bring_the_arrays_up_to_date() -> None:
     live, arrays = LiveCatalogue(SPACE, DIM), Catalogue(DIM)
     for item_id in ("a", "b", "c"):
         live.apply(item_id, record(item_id))

@@ -1,4 +1,4 @@
-"""Trending counts are decayed sums in any order, survive a change of owner, and are bounded."""
+"""Trending counts are decayed sums in any order, survive a change of owner, and are bounded in size."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ def lasting(trending: Trending) -> dict[int, float]:
 
 
 def direct(history: list[Event], half_life: float = HALF_LIFE) -> dict[int, float]:
-    """Return Σ w · 2^(−age / half-life) of each item, the largest being 1."""
+    """Return Σ w · 2^(−age / half-life) of each item, divided by the largest."""
     now_ms = max(at_ms for _, _, at_ms, _ in history)
     total: dict[int, float] = {}
     for _, key, at_ms, weight in history:
         total[key] = total.get(key, 0.0) + weight * 2.0 ** (-(now_ms - at_ms) / half_life)
-    return {key: mass / max(total.values()) for key, mass in total.items()}
+    return {key: total_weight / max(total.values()) for key, total_weight in total.items()}
 
 
 @pytest.mark.parametrize("width_ms", [HOUR, 30 * 24 * HOUR, YEAR])
 @given(st.data())
-def test_scores_are_the_direct_sum_in_any_order(width_ms: int, data: st.DataObject) -> None:
+def test_scores_are_decayed_sums_in_any_order(width_ms: int, data: st.DataObject) -> None:
     history = data.draw(events(width_ms))
     for order in (history, data.draw(st.permutations(history))):
         trending = counted(order)
@@ -81,7 +81,7 @@ def test_scores_are_the_direct_sum_in_any_order(width_ms: int, data: st.DataObje
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
-def test_publishing_in_between_changes_nothing(history: list[Event], cut: int) -> None:
+def test_publishing_does_not_change_scores(history: list[Event], cut: int) -> None:
     trending = counted(history[:cut])
     list(trending.take_changed())
     trending.add(TrendIncrements.of(history[cut:]))
@@ -90,7 +90,7 @@ def test_publishing_in_between_changes_nothing(history: list[Event], cut: int) -
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
-def test_another_owner_goes_on_where_the_last_one_stopped(history: list[Event], cut: int) -> None:
+def test_a_new_owner_continues_from_the_snapshots(history: list[Event], cut: int) -> None:
     first, second = counted(history[:cut]), Trending(HALF_LIFE, LASTING)
     for snapshot in first.take_changed():
         second.restore(snapshot)
@@ -102,7 +102,7 @@ def test_another_owner_goes_on_where_the_last_one_stopped(history: list[Event], 
 
 
 @given(events(30 * 24 * HOUR), st.integers(0, 40))
-def test_a_partition_that_comes_back_to_its_owner_keeps_its_counts(history: list[Event], cut: int) -> None:
+def test_a_released_partition_keeps_its_counts(history: list[Event], cut: int) -> None:
     trending = counted(history[:cut])
     for partition in range(3):
         trending.release(partition)
@@ -112,7 +112,7 @@ def test_a_partition_that_comes_back_to_its_owner_keeps_its_counts(history: list
     assert scores(trending) == pytest.approx(direct(history), rel=1e-9)
 
 
-def test_what_is_counted_here_is_not_overwritten_and_what_is_not_is() -> None:
+def test_a_snapshot_overwrites_only_partitions_that_are_not_owned() -> None:
     trending = counted([(0, 1, NOW_MS, 1.0)])
     for partition in (0, 1):
         trending.restore(TrendingSnapshot(partition=partition, as_of_ms=NOW_MS, counts={9: 4.0}))
@@ -132,14 +132,14 @@ def test_only_changed_partitions_are_published() -> None:
     assert (snapshot.partition, snapshot.as_of_ms, snapshot.counts) == (2, NOW_MS, {1: 2.0})
 
 
-def test_a_late_event_weighs_what_it_should() -> None:
+def test_a_late_event_is_decayed() -> None:
     trending = counted([(0, 1, NOW_MS, 1.0), (0, 2, NOW_MS - HALF_LIFE, 1.0)])
     (snapshot,) = list(trending.take_changed())
     assert snapshot.counts == {1: 1.0, 2: 0.5}
 
 
 @pytest.mark.parametrize("far_ms", [0, NOW_MS - 100 * YEAR, NOW_MS + 100 * YEAR])
-def test_times_far_apart_neither_overflow_nor_freeze_the_counts(far_ms: int) -> None:
+def test_counts_stay_finite_with_times_far_apart(far_ms: int) -> None:
     trending = counted([(0, 1, far_ms, 1.0), (0, 2, NOW_MS, 1.0), (0, 1, far_ms, 1.0)])
     list(trending.take_changed())
     shares = scores(trending)
@@ -147,7 +147,7 @@ def test_times_far_apart_neither_overflow_nor_freeze_the_counts(far_ms: int) -> 
     assert all(math.isfinite(score) and 0 < score <= 1 for score in shares.values())
 
 
-def test_the_landmark_moves_long_before_a_float_overflows() -> None:
+def test_the_landmark_moves_before_a_float_overflows() -> None:
     steps = 40
     history = [(0, step % 3, NOW_MS + int(step * LARGEST_EXPONENT / 7 * HALF_LIFE), 1.0) for step in range(steps)]
     trending = counted(history)
@@ -158,14 +158,14 @@ def test_the_landmark_moves_long_before_a_float_overflows() -> None:
     )
 
 
-def test_weights_that_become_equal_go_by_key_when_the_landmark_moves() -> None:
+def test_weights_that_become_equal_are_ordered_by_key() -> None:
     history = [(0, 1, NOW_MS, 1.4), (0, 2, NOW_MS, 1.0), (0, 3, NOW_MS + 1100 * HALF_LIFE, 1.0)]
     assert list(scores(counted(history[:2]))) == [1, 2]
-    # Both are the smallest float64 by then.
+    # Both weights are then the smallest float64.
     assert list(scores(counted(history))) == [3, 2, 1]
 
 
-def test_memory_is_bounded_and_the_heaviest_stay() -> None:
+def test_memory_is_bounded_and_keeps_the_heaviest_items() -> None:
     trending = Trending(HALF_LIFE)
     for start in range(0, 10 * KEPT_TIMES * SNAPSHOT_ITEMS, 100):
         numbers = range(start, start + 100)
@@ -185,21 +185,21 @@ def test_memory_is_bounded_and_the_heaviest_stay() -> None:
     assert len(snapshot.lasting) == len(lasting(trending)) == LASTING_ITEMS
 
 
-def test_nothing_counted_is_nothing_that_trends() -> None:
+def test_without_events_nothing_trends() -> None:
     trending = Trending(HALF_LIFE)
     trending.release(3)
     assert scores(trending) == {}
     assert list(trending.take_changed()) == []
 
 
-def test_what_was_popular_once_lasts_longer_than_it_trends() -> None:
+def test_lasting_counts_decay_more_slowly_than_trends() -> None:
     trending = counted([*[(0, 1, NOW_MS, 1.0)] * 8, (0, 2, NOW_MS + 10 * HALF_LIFE, 1.0)])
     list(trending.take_changed())
     assert list(scores(trending)) == [2, 1]
     assert list(lasting(trending)) == [1, 2]
 
 
-def test_a_snapshot_of_before_there_were_lasting_counts_is_read() -> None:
+def test_a_snapshot_without_lasting_counts_is_read() -> None:
     old = serde.decode_trending(msgspec.msgpack.encode([0, NOW_MS, {7: 2.0}]))
     trending = Trending(HALF_LIFE)
     trending.restore(old)
@@ -210,8 +210,8 @@ def test_a_snapshot_of_before_there_were_lasting_counts_is_read() -> None:
 
 
 @given(st.data())
-def test_popularity_is_what_sorting_everything_gives(data: st.DataObject) -> None:
-    # Few distinct times and weights, whose sums are exact: many ties, which go by falling key.
+def test_popularity_equals_a_full_sort(data: st.DataObject) -> None:
+    # Few distinct times and weights with exact sums give many ties, which are ordered by falling key.
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     number, partitions = 6000, data.draw(st.integers(1, 8))
     keys = rng.choice(rng.integers(0, 2**64, 3000, dtype=np.uint64), number)
@@ -244,7 +244,7 @@ def heaviest(counts: dict[int, float], limit: int) -> list[tuple[int, float]]:
     return sorted(counts.items(), key=lambda entry: (-entry[1], -entry[0]))[:limit]
 
 
-def test_a_snapshot_larger_than_is_published_is_taken_over() -> None:
+def test_a_snapshot_larger_than_the_published_size_is_restored() -> None:
     trending = Trending(HALF_LIFE)
     trending.restore(TrendingSnapshot(partition=0, as_of_ms=NOW_MS, counts=dict.fromkeys(range(9000), 2.0)))
     trending.add(TrendIncrements.of([(0, 8999, NOW_MS, 1.0)]))
@@ -254,7 +254,7 @@ def test_a_snapshot_larger_than_is_published_is_taken_over() -> None:
 
 @pytest.mark.parametrize("as_of_ms", [-(2**61), 0, 2**61])
 @pytest.mark.parametrize("counts", [{}, {0: 0.0}, {2**64 - 1: 1e15, 0: 5e-324}])
-def test_a_snapshot_at_the_bounds_ends_nothing(as_of_ms: int, counts: dict[int, float]) -> None:
+def test_a_snapshot_at_the_bounds_of_the_contract_is_restored(as_of_ms: int, counts: dict[int, float]) -> None:
     trending = counted([(1, 8, NOW_MS, 1.0)])
     snapshot = TrendingSnapshot(partition=0, as_of_ms=as_of_ms, counts=counts, lasting=counts)
     trending.restore(serde.decode_trending(serde.encode_msgpack(snapshot)))

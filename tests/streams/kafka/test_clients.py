@@ -21,7 +21,7 @@ def load(**overrides: object) -> Kafka:
     return load_settings(overrides, env_file=None).kafka
 
 
-def test_plain_connections_carry_no_credentials() -> None:
+def test_a_plaintext_connection_has_no_credentials() -> None:
     options = client_options(load(bootstrap_servers="a:1,b:2"))
     assert options["bootstrap_servers"] == "a:1,b:2"
     assert options["security_protocol"] == "PLAINTEXT"
@@ -29,7 +29,7 @@ def test_plain_connections_carry_no_credentials() -> None:
     assert options["sasl_plain_password"] is None
 
 
-def test_sasl_over_tls_checks_the_broker_and_gives_name_and_password() -> None:
+def test_sasl_over_tls_verifies_the_broker_and_has_credentials() -> None:
     options = client_options(load(security_protocol="SASL_SSL", **SASL))
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("shop", "hunter2")
@@ -41,7 +41,9 @@ def test_sasl_over_tls_checks_the_broker_and_gives_name_and_password() -> None:
 
 @pytest.mark.parametrize("name", ["ssl_ca_file", "ssl_cert_file"])
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_file_that_is_missing_or_no_pem_is_named(tmp_path: Path, name: str, content: str | None) -> None:
+def test_an_error_about_a_missing_or_invalid_pem_file_has_its_path(
+    tmp_path: Path, name: str, content: str | None
+) -> None:
     file = tmp_path / "file.pem"
     if content is not None:
         file.write_text(content)
@@ -49,32 +51,34 @@ def test_a_file_that_is_missing_or_no_pem_is_named(tmp_path: Path, name: str, co
         client_options(load(security_protocol="SSL", **{name: file}))
 
 
-def test_errors_tell_what_was_being_done_and_where() -> None:
+def test_errors_have_the_action_and_the_address() -> None:
     kafka = load(bootstrap_servers="a:1")
-    nobody = pytest.raises(ConfigurationError, match="reading: no connection to a:1 over PLAINTEXT: wrong door;")
-    with nobody, broker_errors(kafka, "reading"):
-        logging.getLogger("aiokafka").warning("wrong door")
+    unreachable = pytest.raises(
+        ConfigurationError, match="reading: no connection to a:1 over PLAINTEXT: wrong protocol;"
+    )
+    with unreachable, broker_errors(kafka, "reading"):
+        logging.getLogger("aiokafka").warning("wrong protocol")
         raise KafkaConnectionError("refused")
     with pytest.raises(StreamsError, match="reading at a:1: UnknownError"), broker_errors(kafka, "reading"):
         raise UnknownError
 
 
-def test_faust_gets_the_same_address() -> None:
+def test_faust_gets_the_bootstrap_servers() -> None:
     assert broker_url(load(bootstrap_servers="a:1,b:2")) == "kafka://a:1;kafka://b:2"
 
 
-def test_faust_gets_no_credentials_where_none_are_asked_for() -> None:
+def test_faust_gets_no_credentials_for_plaintext() -> None:
     assert broker_credentials(load()) is None
 
 
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
-def test_faust_gets_the_same_credentials(protocol: str) -> None:
+def test_faust_gets_the_sasl_credentials(protocol: str) -> None:
     credentials: Any = broker_credentials(load(security_protocol=protocol, **SASL))
     assert credentials.protocol.value == protocol
     assert (credentials.username, credentials.password) == ("shop", "hunter2")
     assert credentials.mechanism.value == "SCRAM-SHA-512"
 
 
-def test_faust_encrypts_without_a_login() -> None:
+def test_faust_gets_tls_without_a_login() -> None:
     credentials: Any = broker_credentials(load(security_protocol="SSL"))
     assert credentials.protocol.value == "SSL"

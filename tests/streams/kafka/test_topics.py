@@ -17,15 +17,15 @@ def test_every_topic_of_the_settings_is_declared_once() -> None:
     assert len(declare(settings)) == len(names) + 2
 
 
-def test_what_must_meet_in_one_worker_has_one_partition_count() -> None:
+def test_partitioned_topics_have_the_same_partition_count() -> None:
     settings = load_settings({"partitions": 3}, env_file=None)
     counts = {name: topic.partitions for name, topic in declared(settings).items()}
-    for whole in (settings.topics.trending, settings.topics.models, settings.topics.sessions):
-        assert counts.pop(whole) == 1
+    for single in (settings.topics.trending, settings.topics.models, settings.topics.sessions):
+        assert counts.pop(single) == 1
     assert set(counts.values()) == {3}
 
 
-def test_the_prefix_is_put_before_every_topic_but_the_changelogs() -> None:
+def test_the_prefix_applies_to_every_topic_except_changelogs() -> None:
     plain, prefixed = (
         declare(load_settings(env_file=None)),
         declare(load_settings({"topic_prefix": "b."}, env_file=None)),
@@ -39,25 +39,25 @@ def test_the_prefix_is_put_before_every_topic_but_the_changelogs() -> None:
         )
 
 
-def test_state_is_compacted_and_events_are_not() -> None:
+def test_state_topics_are_compacted_and_event_topics_are_not() -> None:
     settings = load_settings(env_file=None)
     compacted = {name for name, topic in declared(settings).items() if topic.required[POLICY] == "compact"}
     changelogs = {changelog_topic(settings), changelog_topic(settings, COOCCURRENCE)}
     assert compacted == {"items", "item-vectors", "models", "trending", "item-neighbours", *changelogs}
 
 
-def test_sessions_are_compacted_and_go_with_time() -> None:
+def test_sessions_are_compacted_and_expire() -> None:
     sessions = declared(load_settings({"sessions_retention_days": 0.5}, env_file=None))["sessions"]
     assert sessions.required == {POLICY: "compact,delete"}
     assert sessions.advised[RETENTION] == "43200000"
 
 
-def test_source_topics_carry_the_brokers_clock() -> None:
+def test_event_topics_require_broker_timestamps() -> None:
     stamped = {topic.name for topic in declare(load_settings(env_file=None)) if CLOCK in topic.required}
     assert stamped == {"clicks", "searches"}
 
 
-def test_the_changelog_follows_the_app_id() -> None:
+def test_changelogs_have_the_app_id_as_their_prefix() -> None:
     settings = load_settings({"app_id": "blue"}, env_file=None)
     assert changelog_topic(settings) == "blue-profiles-changelog"
     assert changelog_topic(settings, COOCCURRENCE) == "blue-pairs-changelog"

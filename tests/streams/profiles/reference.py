@@ -1,6 +1,6 @@
-"""The rules of a profile in plain Python and NumPy, one event at a time: the reference for the kernels.
+"""Reference implementation of profiles in plain Python and NumPy, one event at a time.
 
-Vectors are float32 sums without rounding. Everything else equals the kernels' values bit by bit, except sums of floats.
+Vectors are float32 sums without rounding. All other values equal those of the kernels exactly, except sums of floats.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ Habit = tuple[int, int, float, float]
 
 
 def is_replay(profile: Profile, source: Source) -> bool:
-    """Tell whether the profile holds the interaction at `source` already.
+    """Return whether the profile already includes the interaction at `source`.
 
-    A lower offset alone does not say so: a topic made anew starts from 0 again. But the broker's clock has moved on
-    since, so an interaction that is later than everything applied is new, whatever its offset.
+    A lower offset alone is not enough: a recreated topic starts at 0 again. But the broker's clock has advanced
+    since, so an interaction with a later timestamp than all applied ones is new, whatever its offset.
     """
     position = profile.positions.get(id_key(source.topic))
     return position is not None and source.offset <= position.offset and source.timestamp_ms <= position.timestamp_ms
 
 
 def event_time_ms(interaction: Interaction, source: Source, rules: ProfileRules) -> int:
-    """Return when the shopper acted, no later than the broker's clock allows: a clock that runs ahead cannot pin it."""
+    """Return the event time, limited to the broker's timestamp plus the allowed clock skew."""
     return min(int(interaction.occurred_at.timestamp() * 1000), source.timestamp_ms + rules.max_clock_skew_ms)
 
 
@@ -60,14 +60,14 @@ def apply(
     item: Item | None,
     rules: ProfileRules,
 ) -> Profile:
-    """Fold one interaction into a profile; the same profile comes back for a replay.
+    """Fold one interaction into a profile. A replay returns the same profile.
 
     Args:
-        profile: what is known so far.
-        interaction: what the shopper did.
-        source: where the interaction lay in Kafka.
-        vector: the unit vector (dim,) of the item or the query, if it has one.
-        item: the item as the catalogue knows it, if it does.
+        profile: the profile before the interaction.
+        interaction: an action or a search.
+        source: the interaction's position in Kafka.
+        vector: the unit vector (dim,) of the item or the query, or None.
+        item: the item in the catalogue, or None.
         rules: weights and half-lives.
     """
     if is_replay(profile, source):
@@ -109,7 +109,7 @@ def apply(
 
 
 def in_session(profile: Profile, session_id: str | None) -> Memory:
-    """Return what is remembered of this session, dtype RECENT, newest first: by its id, else since the last pause."""
+    """Return the session's recent items, dtype RECENT, newest first: by session id, else since the last pause."""
     session = session_key(session_id)
     recent = profile.recent
     same: Memory = recent[recent["session"] == session if session else recent["at_ms"] >= profile.session_started_ms]
@@ -135,10 +135,10 @@ def _prices(
 
 
 def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
-    """Put an item where its time belongs, keeping its newest action and the newest items.
+    """Insert an item by its time. Keep its newest action, and the newest items.
 
-    Order of arrival does not matter, but between actions of the same millisecond, such as the lines of one order: there
-    the one that came later is the newer one.
+    The order of arrival only matters for actions of the same millisecond, such as the lines of one order: the later
+    one is the newer one.
     """
     if isinstance(interaction, Search):
         return recent
@@ -152,7 +152,7 @@ def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
 
 
 def _between(newer: Memory, entry: tuple[int, int, int, int], older: Memory) -> Memory:
-    """Return all three, one after the other; `np.concatenate` takes several times as long for fields."""
+    """Concatenate the three. `np.concatenate` takes several times as long for structured arrays."""
     memory = np.empty(len(newer) + 1 + len(older), dtype=RECENT)
     memory[: len(newer)], memory[len(newer)], memory[len(newer) + 1 :] = newer, entry, older
     return memory
@@ -169,7 +169,7 @@ def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at
 def _add_weight(affinities: Memory, key: int, weight: float) -> Memory:
     """Count a label, in Space-Saving (Metwally et al. 2005, doi:10.1007/978-3-540-30570-5_27).
 
-    Where there is no room, a newcomer takes the lightest label's place and its weight: else none could ever enter.
+    In a full memory, a new label replaces the lightest one and adds to its weight. Otherwise none could enter.
     """
     place = np.flatnonzero(affinities["key"] == key)
     if len(place):
@@ -183,10 +183,10 @@ def _add_weight(affinities: Memory, key: int, weight: float) -> Memory:
 
 
 def count_purchase(habits: Memory, key: int, at_ms: int, *, half_life_ms: float, occasion_ms: int) -> Memory:
-    """Count a purchase of the item with this stable key; heaviest habits first, ties by key.
+    """Count a purchase of the item with this stable key. Habits are sorted by weight, ties by key.
 
-    Purchases less than `occasion_ms` apart are one: a basket may name an item on several lines. The usual interval is
-    an exponential mean; a purchase that comes late adds its weight, and an interval only where there was none.
+    Purchases less than `occasion_ms` apart count once: a basket may have an item on several lines. The usual interval
+    is an exponential mean. A late purchase adds its weight, and sets the interval only if there is none.
     """
     at_s, half_life_s = max(at_ms, 0) // 1000, half_life_ms / 1000
     (places,) = np.nonzero(habits["key"] == key)
@@ -207,8 +207,8 @@ def _repeated(habit: Habit, at_s: int, half_life_s: float, occasion_s: float) ->
     apart_s = at_s - last_s
     if abs(apart_s) > occasion_s:
         days = min(abs(apart_s) / DAY_S, LONGEST_DAYS)
-        fading = 2.0 ** (-abs(apart_s) / half_life_s)
-        weight = weight * fading + 1.0 if apart_s > 0 else weight + fading
+        decay = 2.0 ** (-abs(apart_s) / half_life_s)
+        weight = weight * decay + 1.0 if apart_s > 0 else weight + decay
         if not usual:
             usual = days
         elif apart_s > 0:
@@ -229,22 +229,22 @@ def known(habits: Memory, now_ms: int, half_life_ms: float) -> Habits:
     )
 
 
-def pay(moments: PriceMoments, price: float | None, fading: float, weight: float) -> PriceMoments:
-    """Let the moments fade, then count a price with its weight."""
-    total, first, second = (moment * fading for moment in moments)
+def pay(moments: PriceMoments, price: float | None, decay: float, weight: float) -> PriceMoments:
+    """Decay the moments, then add a price with its weight."""
+    total_weight, first, second = (moment * decay for moment in moments)
     if price is None:
-        return PriceMoments(total, first, second)
+        return PriceMoments(total_weight, first, second)
     logarithm = log1p(price)
-    return PriceMoments(total + weight, first + weight * logarithm, second + weight * logarithm * logarithm)
+    return PriceMoments(total_weight + weight, first + weight * logarithm, second + weight * logarithm * logarithm)
 
 
 def price_habit(moments: PriceMoments) -> PriceHabit | None:
-    """Return mean and standard deviation of log(1 + price); None where nothing is known."""
-    weight, first, second = moments
-    if not weight > 0:
+    """Return mean and standard deviation of log(1 + price), or None without prices."""
+    total_weight, first, second = moments
+    if not total_weight > 0:
         return None
-    mean = first / weight
-    return PriceHabit(mean, sqrt(max(second / weight - mean * mean, 0.0)))
+    mean = first / total_weight
+    return PriceHabit(mean, sqrt(max(second / total_weight - mean * mean, 0.0)))
 
 
 def normalise(vector: Vector) -> Vector | None:

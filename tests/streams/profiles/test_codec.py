@@ -1,4 +1,4 @@
-"""The profile codec: exact round trips, bounded size, all versions, and refused bytes."""
+"""The profile codec: exact round trips, bounded size, all versions, and invalid bytes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tests.streams.shoppers import (
     NOW_MS,
     RULES,
     SPACE,
-    SPREADS,
-    Happening,
-    Spread,
+    TIME_SPANS,
+    SourcedInteraction,
+    TimeSpan,
     act,
     at,
     fold,
@@ -79,16 +79,16 @@ VERSION_5 = zlib.decompress(
 """Version 4 as version 5, compressed: it is mostly zeros."""
 
 
-def assert_close(mine: Vector, yours: Vector) -> None:
-    """Every component to half of 1/32767 of the largest one, the precision of the bytes."""
-    largest = float(np.abs(yours).max())
-    assert np.abs(mine - yours).max() <= largest / 32767 * 0.501
+def assert_close(actual: Vector, expected: Vector) -> None:
+    """Compare to half of 1/32767 of the largest component, the precision of the bytes."""
+    largest = float(np.abs(expected).max())
+    assert np.abs(actual - expected).max() <= largest / 32767 * 0.501
 
 
-@pytest.mark.parametrize("spread", SPREADS, ids=lambda spread: spread.name)
+@pytest.mark.parametrize("time_span", TIME_SPANS, ids=lambda time_span: time_span.name)
 @given(st.data())
-def test_a_profile_reads_back_and_is_written_as_the_same_bytes(spread: Spread, data: st.DataObject) -> None:
-    stored = fold_all(data.draw(histories(spread)))
+def test_a_profile_round_trips(time_span: TimeSpan, data: st.DataObject) -> None:
+    stored = fold_all(data.draw(histories(time_span)))
     assert load(stored, DIM, SPACE) == stored
     assert encode(decode(stored, DIM)) == stored
     assert len(stored) == fixed_size(DIM) + HABIT.itemsize * len(decode(stored, DIM).habits)
@@ -100,7 +100,7 @@ vectors = st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_s
 @given(vectors)
 @example([1e-45, -1e-45])
 @example([1e30, 1e-30])
-def test_any_vector_is_written_as_the_same_bytes_again(values: list[float]) -> None:
+def test_any_vector_round_trips(values: list[float]) -> None:
     vector = np.array(values, dtype=np.float32)
     profile = replace(empty(len(vector)), short_term=vector)
     read = decode(encode(profile), len(vector))
@@ -108,14 +108,14 @@ def test_any_vector_is_written_as_the_same_bytes_again(values: list[float]) -> N
     assert encode(read) == encode(profile)
 
 
-def test_the_profile_of_nobody_reads_back() -> None:
+def test_an_empty_profile_round_trips() -> None:
     assert encode(decode(encode(empty(DIM)), DIM)) == encode(empty(DIM)) == load(None, DIM, SPACE)
 
 
-def test_what_decays_a_little_at_a_time_decays_in_the_bytes_too() -> None:
-    """An action every minute takes 1.6e-5 off the long-term intent each time, less than a float16 can tell."""
+def test_small_decay_steps_are_not_lost_by_rounding() -> None:
+    """Each minute decays the long-term intent by 1.6e-5, less than the precision of a float16."""
     actions = 3000
-    profile, history = empty(384), list[Happening]()
+    profile, history = empty(384), list[SourcedInteraction]()
     for number in range(actions):
         at_ms = NOW_MS + number * 60_000
         action = act("view", "old" if number < actions // 2 else "new", at_ms)
@@ -132,7 +132,7 @@ def test_what_decays_a_little_at_a_time_decays_in_the_bytes_too() -> None:
 @pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
 def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
     topics = ["c" * 249, "s" * 249, "o" * 249, "p" * 249, "q" * 249]
-    history: list[Happening] = []
+    history: list[SourcedInteraction] = []
     for number in range(100):
         at_ms, place = NOW_MS + number, (2**63 - 200 + number, NOW_MS + number)
         interaction: Interaction = search(f"{number}{letter * 990}", at_ms, letter * 128, user_id=letter * 128)
@@ -151,7 +151,7 @@ def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
     assert len(stored) <= 4000
 
 
-def test_a_shopper_who_never_bought_takes_little_more_than_the_vectors() -> None:
+def test_a_profile_without_habits_is_2616_bytes() -> None:
     assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2616
 
 
@@ -183,7 +183,7 @@ def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> Non
     assert profile.session_started_ms == NOW_MS - 1000
 
 
-def test_version_5_is_laid_out_as_it_was() -> None:
+def test_the_layout_of_version_5_is_unchanged() -> None:
     """A change of the layout needs a new version."""
     assert VERSION_5[0] == VERSION
     assert len(VERSION_5) == 1080 + 16 + 16
@@ -192,7 +192,7 @@ def test_version_5_is_laid_out_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5])
-def test_every_version_knows_its_replays_and_is_written_in_the_newest(data: bytes) -> None:
+def test_every_version_detects_replays_and_is_written_in_the_newest(data: bytes) -> None:
     written = fold(data, act("view", "a"), at(41), dim=4)
     assert written == load(data, 4, SPACE)
     assert written[0] == VERSION
@@ -200,32 +200,32 @@ def test_every_version_knows_its_replays_and_is_written_in_the_newest(data: byte
 
 
 @pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4])
-def test_the_first_byte_tells_the_versions_apart(data: bytes) -> None:
+def test_the_first_byte_distinguishes_the_versions(data: bytes) -> None:
     assert data[0] & 0xF0 == 0x90
     assert VERSION_5[0] & 0x80 == 0
 
 
-def test_the_unreadable_ones_of_a_batch_are_named() -> None:
+def test_unreadable_profiles_of_a_batch_are_reported_by_index() -> None:
     with pytest.raises(ProfileCodecError, match="got 103") as refusal:
         Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25)], 4, SPACE)
     assert sorted(refusal.value.reasons) == [1, 3, 5]
     assert len(set(refusal.value.reasons.values())) == 3
 
 
-def test_topics_beyond_the_room_for_them_are_those_silent_for_longest() -> None:
+def test_positions_of_the_longest_silent_topics_are_dropped() -> None:
     positions = {number: Position(7, NOW_MS - number) for number in range(9)}
     assert set(decode(encode(replace(empty(4), positions=positions)), 4).positions) == {0, 1, 2, 3}
 
 
 def with_field(position: int, value: object) -> bytes:
-    """Return a good profile of version 4 and 4 dimensions with one field replaced."""
+    """Return a valid profile of version 4 and 4 dimensions with one field replaced."""
     wire = msgspec.msgpack.decode(VERSION_4)
     wire[position] = value
     return msgspec.msgpack.encode(wire)
 
 
 def damaged(name: str, value: object, place: int | None = None) -> bytes:
-    """Return a good profile of version 5 and 4 dimensions with one field, or one place of it, replaced."""
+    """Return a valid profile of version 5 and 4 dimensions with one field, or one element of it, replaced."""
     record = np.frombuffer(VERSION_5, dtype=PROFILE, count=1).copy()
     if place is None:
         record[name] = value
@@ -299,13 +299,13 @@ def damaged_habit(name: str, value: int) -> bytes:
         (b"\x9a" + VERSION_4[1:] + b"\x91" * 100_000, "required a profile"),
     ],
 )  # fmt: skip
-def test_what_is_no_profile_is_refused_with_what_was_required(data: bytes, words: str) -> None:
+def test_an_invalid_profile_is_refused_with_the_requirement(data: bytes, words: str) -> None:
     with pytest.raises(ProfileCodecError, match=words):
         load(data, 4, SPACE)
 
 
-def answer(data: bytes) -> bytes | None:
-    """Load, or be refused; anything else fails the test."""
+def load_or_none(data: bytes) -> bytes | None:
+    """Load a profile. Return None if it is refused."""
     try:
         return load(data, 4, SPACE)
     except ProfileCodecError:
@@ -313,18 +313,18 @@ def answer(data: bytes) -> bytes | None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_refused_or_read(data: bytes) -> None:
-    assert answer(data) is None or data
+def test_random_bytes_are_refused_or_read(data: bytes) -> None:
+    assert load_or_none(data) is None or data
 
 
 @given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5]), st.data())
-def test_any_damage_is_refused_or_read_as_a_profile_that_can_go_on(data: bytes, draw: st.DataObject) -> None:
+def test_a_damaged_profile_is_refused_or_can_be_folded(data: bytes, draw: st.DataObject) -> None:
     damage = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 3))):
         damage[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
     end = draw.draw(st.sampled_from([len(data), draw.draw(st.integers(0, len(data)))]))
-    loaded = answer(bytes(damage[:end]))
+    loaded = load_or_none(bytes(damage[:end]))
     if loaded is not None:
         later = Source("clicks", 0, 1000, NOW_MS + 1000)
-        assert answer(loaded) == loaded
-        assert answer(fold(loaded, act("purchase", "a", NOW_MS + 1000), later, dim=4)) is not None
+        assert load_or_none(loaded) == loaded
+        assert load_or_none(fold(loaded, act("purchase", "a", NOW_MS + 1000), later, dim=4)) is not None

@@ -1,4 +1,4 @@
-"""Habits: purchases counted once an occasion, decay in event time, rhythm, bounds; prices as moments."""
+"""Habits: one purchase per occasion, decay in event time, intervals, bounds. Prices: moments."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def bought(*purchases: Purchase, before: Memory = ZERO) -> Memory:
 
 
 def known(habits: Memory, now_ms: int) -> Habits:
-    """Return what a query of this time holds of the habits."""
+    """Return the habits in a query of this time."""
     return folded(habits, [(0, now_ms)], ARRIVAL)[1]
 
 
 def folded(habits: Memory, purchases: Sequence[Purchase], action: int = PURCHASE) -> tuple[Memory, Habits]:
-    """Let the kernel fold purchases into habits; return them, and what the last query holds of them."""
+    """Fold purchases with the kernel. Return the habits, and those of the last query."""
     profile = empty(DIM, SPACE)
     shoppers = Shoppers([encode(profile)], DIM, SPACE)
     arrays = shoppers.arrays
@@ -69,11 +69,11 @@ def weights(habits: Habits) -> dict[int, float]:
     return dict(zip(habits.keys.tolist(), habits.weights.tolist(), strict=True))
 
 
-def test_nothing_bought_is_no_habit() -> None:
+def test_without_purchases_there_are_no_habits() -> None:
     assert len(known(ZERO, NOW_MS).keys) == len(NO_HABITS.keys) == 0
 
 
-def test_a_first_purchase_has_no_rhythm_and_the_second_tells_it() -> None:
+def test_the_second_purchase_sets_the_interval() -> None:
     once = known(bought((1, NOW_MS)), NOW_MS + 3 * DAY)
     assert once.elapsed_days.tolist() == pytest.approx([3.0])
     assert once.interval_days.tolist() == [0.0]
@@ -84,7 +84,7 @@ def test_a_first_purchase_has_no_rhythm_and_the_second_tells_it() -> None:
     assert weights(twice) == pytest.approx({1: 1 + 2.0 ** (-21 / 90)}, rel=1e-3)
 
 
-def test_the_usual_interval_follows_the_rhythm() -> None:
+def test_the_usual_interval_follows_recent_intervals() -> None:
     times = np.cumsum([0, *[7] * 10, *[28] * 10]) * DAY + NOW_MS
     week = known(bought(*((1, int(time)) for time in times[:11])), int(times[10]))
     month = known(bought(*((1, int(time)) for time in times)), int(times[-1]))
@@ -92,7 +92,7 @@ def test_the_usual_interval_follows_the_rhythm() -> None:
     assert month.interval_days[0] == pytest.approx(28, rel=0.03)
 
 
-def test_several_lines_of_one_basket_are_one_purchase() -> None:
+def test_several_lines_of_one_basket_count_once() -> None:
     lines = bought((1, NOW_MS), (1, NOW_MS), (1, NOW_MS + GAP), (1, NOW_MS + 2 * GAP))
     assert weights(known(lines, NOW_MS + 2 * GAP)) == {1: 1.0}
     assert known(lines, NOW_MS).interval_days.tolist() == [0.0]
@@ -105,7 +105,7 @@ purchases = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 200)), min_size
 
 
 @given(purchases, st.data())
-def test_weights_are_the_decayed_sum_in_any_order(history: list[tuple[int, int]], data: st.DataObject) -> None:
+def test_weights_are_decayed_sums_in_any_order(history: list[tuple[int, int]], data: st.DataObject) -> None:
     expected: dict[int, float] = {}
     for key, days in set(history):
         expected[key] = expected.get(key, 0.0) + 2.0 ** (-days / 90)
@@ -116,7 +116,7 @@ def test_weights_are_the_decayed_sum_in_any_order(history: list[tuple[int, int]]
         assert weights(known(late, NOW_MS)) == pytest.approx(expected, rel=0.01)
 
 
-def test_a_late_purchase_adds_its_weight_and_a_first_interval_only() -> None:
+def test_a_late_purchase_adds_its_weight_and_only_a_first_interval() -> None:
     late = bought((1, NOW_MS), (1, NOW_MS - 10 * DAY), (1, NOW_MS - 17 * DAY))
     habits = known(late, NOW_MS)
     assert habits.elapsed_days.tolist() == [0.0]
@@ -124,20 +124,20 @@ def test_a_late_purchase_adds_its_weight_and_a_first_interval_only() -> None:
     assert weights(habits) == pytest.approx({1: 1 + 2.0 ** (-10 / 90) + 2.0 ** (-17 / 90)}, rel=2e-3)
 
 
-def test_habits_are_few_heaviest_first_at_any_time_and_a_newcomer_enters() -> None:
+def test_habits_are_bounded_and_sorted_by_weight_and_a_new_one_enters() -> None:
     habits = bought(*((key, NOW_MS + day * DAY) for day in range(5) for key in range(10)))
     for key in range(100, 400):
         habits = bought((key, NOW_MS + key * DAY), before=habits)
         assert key in habits["key"]
     assert len(habits) == HABITS
     for later in (400, 500, 900):
-        told = known(habits, NOW_MS + later * DAY).weights
-        assert np.all(np.diff(told) <= 0)
-        assert np.isfinite(told).all()
+        later_weights = known(habits, NOW_MS + later * DAY).weights
+        assert np.all(np.diff(later_weights) <= 0)
+        assert np.isfinite(later_weights).all()
 
 
 @pytest.mark.parametrize("far_ms", [-(10**12), 0, 4_102_444_799_000])
-def test_times_far_apart_stay_finite(far_ms: int) -> None:
+def test_habits_stay_finite_with_times_far_apart(far_ms: int) -> None:
     for order in ((NOW_MS, far_ms), (far_ms, NOW_MS)):
         habits = known(bought(*((1, at_ms) for at_ms in order)), NOW_MS)
         for column in (habits.weights, habits.elapsed_days, habits.interval_days):
@@ -161,7 +161,7 @@ def paid(*prices: float | None, every_ms: int = 0, weights: Sequence[str] = ()) 
     return price_habit(read(fold_batch(None, history)[0]).prices)
 
 
-def test_prices_are_the_mean_and_deviation_of_their_logarithms() -> None:
+def test_the_price_habit_is_mean_and_deviation_of_logarithms() -> None:
     assert price_habit(PriceMoments()) is None
     logarithms = [log1p(price) for price in (0.0, 9.5, 100.0)]
     habit = paid(0.0, 9.5, 100.0, None)
@@ -171,7 +171,7 @@ def test_prices_are_the_mean_and_deviation_of_their_logarithms() -> None:
     assert paid(None, None) is None
 
 
-def test_the_same_price_twice_has_no_deviation_and_old_prices_fade() -> None:
+def test_equal_prices_have_no_deviation_and_old_prices_decay() -> None:
     half_life_ms = round(RULES.long_term_half_life_ms)
     assert paid(3.3, 3.3, every_ms=half_life_ms, weights=["view", "purchase"]) == pytest.approx(
         (log1p(3.3), 0.0), abs=1e-7
@@ -181,11 +181,11 @@ def test_the_same_price_twice_has_no_deviation_and_old_prices_fade() -> None:
     assert faded.mean == pytest.approx((0.5 * log1p(1.0) + log1p(5.0)) / 1.5)
 
 
-def test_what_was_paid_goes_before_what_the_item_costs() -> None:
+def test_the_price_of_an_action_precedes_the_catalogues_price() -> None:
     for given_price, listed, expected in ((4.0, 9.0, 4.0), (None, 9.0, 9.0)):
         action = msgspec.structs.replace(act("view", "a"), price=given_price)
-        costing = Item(item_id="a", title="A", price=listed)
-        stored, _ = fold_batch(None, [(action, at(0))], item_of={"a": costing}.get)
+        item = Item(item_id="a", title="A", price=listed)
+        stored, _ = fold_batch(None, [(action, at(0))], item_of={"a": item}.get)
         habit = price_habit(read(stored).prices)
         assert habit is not None
         assert habit.mean == pytest.approx(log1p(expected))

@@ -1,4 +1,4 @@
-"""The kernels follow the rules in plain Python, event by event and in batches of any size."""
+"""The kernels agree with the reference implementation, event by event and in batches."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.streams.shoppers import (
     NOW_MS,
     RULES,
     SPACE,
-    SPREADS,
+    TIME_SPANS,
     UNENCODABLE,
     WINDOW,
-    Happening,
-    Shelf,
-    Spread,
+    OnDemandCatalogue,
+    SourcedInteraction,
+    TimeSpan,
     act,
     fold_batch,
     item_of,
@@ -49,7 +49,7 @@ TOPICS = ("clicks", "searches", "carts", "orders")
 
 
 def known_item(item_id: str) -> Item | None:
-    """Return an item with a price and one of many labels; some are unknown."""
+    """Return an item with a price and labels; None for some ids."""
     key = stable_key(item_id)
     if key % 7 == 0:
         return None
@@ -58,9 +58,9 @@ def known_item(item_id: str) -> Item | None:
     return msgspec.structs.replace(item_of(item_id), category=category, brand=f"b{key % 13}", price=price)
 
 
-def happenings(spread: Spread, max_size: int = 40) -> st.SearchStrategy[list[Happening]]:
-    """What one shopper did, with replays, late events, wrong clocks, several topics, and items beyond every bound."""
-    times = st.integers(NOW_MS - spread.width_ms, NOW_MS)
+def interaction_histories(time_span: TimeSpan, max_size: int = 40) -> st.SearchStrategy[list[SourcedInteraction]]:
+    """Events of one shopper: replays, late events, wrong clocks, several topics, and more items than each bound."""
+    times = st.integers(NOW_MS - time_span.width_ms, NOW_MS)
     ids = st.sampled_from([f"i{number}" for number in range(60)])
     sessions = st.sampled_from([None, None, "s1", "s2"])
     words = st.sampled_from(["boots", "red shoes", "чайник", "茶壶" * 30, "tent", "x" * 64, "x" * 65, "x", UNENCODABLE])
@@ -76,7 +76,7 @@ def happenings(spread: Spread, max_size: int = 40) -> st.SearchStrategy[list[Hap
         st.sampled_from(TOPICS),
         st.integers(0, 3),
         st.integers(0, 50),
-        st.integers(NOW_MS - spread.width_ms - 10 * 60_000, NOW_MS + 1000),
+        st.integers(NOW_MS - time_span.width_ms - 10 * 60_000, NOW_MS + 1000),
     )
     return st.lists(st.tuples(interactions, sources), min_size=1, max_size=max_size)
 
@@ -87,8 +87,8 @@ def vector_of(interaction: Interaction) -> Vector | None:
     return None if known_item(interaction.item_id) is None else unit_vector(interaction.item_id)
 
 
-def assert_follows(got: Profile, rounded: Profile, expected: Profile) -> None:
-    """Fail unless `got` is `expected`, whose vectors before the last event were those of `rounded`'s bytes."""
+def assert_profiles_agree(got: Profile, rounded: Profile, expected: Profile) -> None:
+    """Assert that `got` equals `expected` up to rounding. `rounded` is the profile before the last event."""
     assert got.updated_ms == expected.updated_ms
     assert got.session_started_ms == expected.session_started_ms
     assert got.queries == expected.queries
@@ -96,38 +96,40 @@ def assert_follows(got: Profile, rounded: Profile, expected: Profile) -> None:
     assert got.recent.tobytes() == expected.recent.tobytes()
     assert got.habits.tobytes() == expected.habits.tobytes()
     assert got.prices == pytest.approx(expected.prices, rel=1e-12)
-    for mine, yours in ((got.categories, expected.categories), (got.brands, expected.brands)):
-        assert mine["key"].tolist() == yours["key"].tolist()
-        assert mine["weight"] == pytest.approx(yours["weight"], rel=1e-6)
+    for actual, reference_labels in ((got.categories, expected.categories), (got.brands, expected.brands)):
+        assert actual["key"].tolist() == reference_labels["key"].tolist()
+        assert actual["weight"] == pytest.approx(reference_labels["weight"], rel=1e-6)
     for own, other in ((got.short_term, expected.short_term), (got.long_term, expected.long_term)):
         largest = float(np.abs(other).max())
         assert np.abs(own - other).max() <= max(largest / 32767 * 0.51, 1e-20)
     assert rounded.space == got.space
 
 
-@pytest.mark.parametrize("spread", SPREADS, ids=lambda spread: spread.name)
+@pytest.mark.parametrize("time_span", TIME_SPANS, ids=lambda time_span: time_span.name)
 @given(st.data())
-def test_every_event_changes_a_profile_by_the_rules(spread: Spread, data: st.DataObject) -> None:
+def test_every_event_changes_a_profile_as_the_reference_does(time_span: TimeSpan, data: st.DataObject) -> None:
     stored = codec.load(None, DIM, SPACE)
-    for interaction, source in data.draw(happenings(spread)):
+    for interaction, source in data.draw(interaction_histories(time_span)):
         before = read(stored)
         item = None if isinstance(interaction, Search) else known_item(interaction.item_id)
         expected = reference.apply(before, interaction, source, vector=vector_of(interaction), item=item, rules=RULES)
         after, answers = fold_batch(stored, [(interaction, source)], item_of=known_item)
         got = read(after)
-        assert_follows(got, before, expected)
+        assert_profiles_agree(got, before, expected)
         outcome = int(answers.answers["outcome"][0])
         if expected is before:
             assert (outcome, after) == (REPLAYED, stored)
         else:
             at_ms = reference.event_time_ms(interaction, source, RULES)
             assert outcome == (LATE if at_ms < before.updated_ms else OK)
-        assert_matches(answers, 0, got, interaction, source)
+        assert_answers_agree(answers, 0, got, interaction, source)
         stored = after
 
 
-def assert_matches(answers: AnswerBatch, row: int, profile: Profile, interaction: Interaction, source: Source) -> None:
-    """Fail unless the answers are what the profile, which holds the event, says."""
+def assert_answers_agree(
+    answers: AnswerBatch, row: int, profile: Profile, interaction: Interaction, source: Source
+) -> None:
+    """Assert that the answer agrees with the profile after the event."""
     query, own = answers.queries[row], answers.answers[row]
     at_ms = reference.event_time_ms(interaction, source, RULES)
     session = reference.in_session(profile, interaction.session_id)
@@ -182,7 +184,7 @@ def vector_of_search(interaction: Interaction) -> Vector | None:
 
 
 def assert_quantised(integers: Vector, inverse_norm: float, vector: Vector | None) -> None:
-    """Fail unless the integers are those of the vector's direction; at a tie they may be the next ones."""
+    """Assert that the integers quantise the vector's direction, up to ties in rounding."""
     unit = None if vector is None else reference.normalise(vector)
     if unit is None:
         assert not integers.any()
@@ -193,14 +195,12 @@ def assert_quantised(integers: Vector, inverse_norm: float, vector: Vector | Non
         assert inverse_norm == inverse_norms(integers.astype(np.float32))
 
 
-@given(happenings(SPREADS[2]), st.data())
-def test_several_events_in_one_batch_give_what_one_batch_each_gives(
-    history: list[Happening], data: st.DataObject
-) -> None:
+@given(interaction_histories(TIME_SPANS[2]), st.data())
+def test_a_batch_equals_single_folds(history: list[SourcedInteraction], data: st.DataObject) -> None:
     stored: bytes | None = None
     rows = []
-    for happening in history:
-        stored, answers = fold_batch(stored, [happening], item_of=known_item)
+    for sourced in history:
+        stored, answers = fold_batch(stored, [sourced], item_of=known_item)
         rows.append(row_of(answers, 0))
     together, answers = fold_batch(None, history, item_of=known_item)
     assert together == stored
@@ -211,37 +211,37 @@ def test_several_events_in_one_batch_give_what_one_batch_each_gives(
 
 
 def row_of(answers: AnswerBatch, row: int) -> tuple[bytes, ...]:
-    """Return all that a batch tells of one event."""
+    """Return all outputs of a batch for one event."""
     start, end = answers.exclude_starts[row : row + 2]
     columns = (answers.queries, answers.vectors, answers.inverse_norms, answers.answers)
     return (*(column[row].tobytes() for column in columns), answers.exclude[start:end].tobytes())
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 20)), min_size=1, max_size=30))
-def test_shoppers_of_one_batch_do_not_touch_one_another(picks: list[tuple[int, int]]) -> None:
-    shelf = Shelf(DIM, item_of)
+def test_shoppers_of_one_batch_are_independent(picks: list[tuple[int, int]]) -> None:
+    catalogue = OnDemandCatalogue(DIM, item_of)
     events = []
     for offset, (shopper, number) in enumerate(picks):
-        shelf.know(f"i{number}")
+        catalogue.add(f"i{number}")
         action = act("purchase", f"i{number}", NOW_MS + offset, user_id=str(shopper))
         events.append(Event(action, Source("clicks", 0, offset, NOW_MS + offset), shopper, None))
-    assert fold_events(events, 4, shelf) == [
-        fold_events([each._replace(shopper=0) for each in events if each.shopper == shopper], 1, shelf)[0]
+    assert fold_events(events, 4, catalogue) == [
+        fold_events([each._replace(shopper=0) for each in events if each.shopper == shopper], 1, catalogue)[0]
         for shopper in range(4)
     ]
 
 
-def fold_events(events: Sequence[Event], shoppers: int, shelf: Shelf) -> list[bytes]:
+def fold_events(events: Sequence[Event], shoppers: int, catalogue: OnDemandCatalogue) -> list[bytes]:
     profiles_of = Shoppers([None] * shoppers, DIM, SPACE)
     answers = AnswerBatch.empty(len(events), DIM)
     rules = rules_record(RULES, window=WINDOW, list_size=LIST_SIZE, faded=FADED)
-    kernels.fold(profiles_of.arrays, pack_events(events, shelf, DIM).batch, rules, answers, Scratch.empty(DIM))
+    kernels.fold(profiles_of.arrays, pack_events(events, catalogue, DIM).batch, rules, answers, Scratch.empty(DIM))
     return profiles_of.stored()
 
 
-@given(happenings(SPREADS[0]), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
-def test_any_timestamp_and_offset_of_kafka_leaves_a_readable_profile(
-    history: list[Happening], timestamp_ms: int, offset: int
+@given(interaction_histories(TIME_SPANS[0]), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
+def test_a_profile_is_readable_after_any_timestamp_and_offset(
+    history: list[SourcedInteraction], timestamp_ms: int, offset: int
 ) -> None:
     odd = [(interaction, Source("odd", 0, offset, timestamp_ms)) for interaction, _ in history]
     stored, _ = fold_batch(None, [*history, *odd, *history], item_of=known_item)
@@ -249,9 +249,9 @@ def test_any_timestamp_and_offset_of_kafka_leaves_a_readable_profile(
 
 
 @given(st.binary(max_size=40), st.data())
-def test_whatever_is_read_can_be_folded_and_stays_readable(noise: bytes, data: st.DataObject) -> None:
-    """Damage inside a stored profile is refused or read; a kernel never leaves its arrays."""
-    history = data.draw(happenings(SPREADS[1], 8))
+def test_a_damaged_profile_that_is_read_can_be_folded(noise: bytes, data: st.DataObject) -> None:
+    """A kernel never indexes outside its arrays, whatever damage the codec accepts."""
+    history = data.draw(interaction_histories(TIME_SPANS[1], 8))
     stored = bytearray(fold_batch(None, history, item_of=known_item)[0])
     start = data.draw(st.integers(1, len(stored) - 1))
     stored[start : start + len(noise)] = noise[: len(stored) - start]
@@ -263,7 +263,7 @@ def test_whatever_is_read_can_be_folded_and_stays_readable(noise: bytes, data: s
     assert len(after) >= len(codec.load(None, DIM, SPACE))
 
 
-def test_no_bytes_of_a_float16_differ_from_numpys() -> None:
+def test_float16_conversions_equal_numpys() -> None:
     bits = np.arange(0x7C01, dtype=np.uint16)
     numbers = bits.view(np.float16).astype(np.float64)
     assert [from_half(int(each)) for each in bits] == numbers.tolist()
@@ -274,7 +274,7 @@ def test_no_bytes_of_a_float16_differ_from_numpys() -> None:
             assert to_half(number) == np.float64(number).astype(np.float16).view(np.uint16)
 
 
-def test_a_topic_too_many_takes_the_place_of_the_one_silent_for_longest() -> None:
+def test_a_new_topic_replaces_the_longest_silent_one() -> None:
     history = [
         (act("view", f"i{number}", NOW_MS + number), Source(f"t{number}", 0, 7, NOW_MS + number)) for number in range(6)
     ]
@@ -284,7 +284,7 @@ def test_a_topic_too_many_takes_the_place_of_the_one_silent_for_longest() -> Non
     assert (again, answers.answers["outcome"].tolist()) == (stored, [REPLAYED])
 
 
-def test_what_fades_leaves_every_share_as_it_was() -> None:
+def test_decay_changes_only_the_largest_component() -> None:
     stored, _ = fold_batch(None, [(act("view", "a"), Source("clicks", 0, 0, NOW_MS))])
     later_ms = NOW_MS + 10 * 86_400_000
     unknown = (act("view", "unknown", later_ms), Source("clicks", 0, 1, later_ms))

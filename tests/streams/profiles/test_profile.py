@@ -1,4 +1,4 @@
-"""A profile is a fold: its vectors do not depend on order, replays change nothing, and its size is bounded."""
+"""A profile is a fold: independent of order, unchanged by replays, and bounded in size."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.streams.shoppers import (
     DIM,
     NOW_MS,
     RULES,
-    SPREADS,
-    Spread,
+    TIME_SPANS,
+    TimeSpan,
     act,
     at,
     fold,
@@ -35,54 +35,54 @@ from tests.streams.shoppers import (
 
 
 def relative_error(one: Vector, other: Vector) -> float:
-    """Return how far apart two vectors are, beside the length of the longer one."""
+    """Return the distance of two vectors, relative to the longer one."""
     longest = max(float(np.linalg.norm(one)), float(np.linalg.norm(other)))
     return float(np.linalg.norm(one - other)) / longest if longest else 0.0
 
 
 ROUNDING = 0.5 / 32767 * np.sqrt(DIM)
-"""What one event's rounding to int16 shares moves a vector at most, beside its largest component."""
+"""The largest error of one rounding to int16, relative to the largest component."""
 
 
-def assert_alike(one: Profile, other: Profile, events: int) -> None:
-    """Same vectors but for each event's rounding, same items and queries in the same order, same weights of labels."""
+def assert_equal_up_to_rounding(one: Profile, other: Profile, events: int) -> None:
+    """Compare profiles: vectors up to the rounding of each event, items and queries exactly, label weights closely."""
     assert one.updated_ms == other.updated_ms
     assert relative_error(one.short_term, other.short_term) < 2 * events * ROUNDING
     assert relative_error(one.long_term, other.long_term) < 2 * events * ROUNDING
     assert one.recent.tobytes() == other.recent.tobytes()
     assert one.queries == other.queries
-    for mine, yours in ((one.categories, other.categories), (one.brands, other.brands)):
-        assert dict(mine.tolist()) == pytest.approx(dict(yours.tolist()), rel=1e-4)
+    for labels, other_labels in ((one.categories, other.categories), (one.brands, other.brands)):
+        assert dict(labels.tolist()) == pytest.approx(dict(other_labels.tolist()), rel=1e-4)
     assert one.prices == pytest.approx(other.prices, rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("spread", SPREADS, ids=lambda spread: spread.name)
+@pytest.mark.parametrize("time_span", TIME_SPANS, ids=lambda time_span: time_span.name)
 @given(st.data())
-def test_events_in_any_order_give_the_same_profile(spread: Spread, data: st.DataObject) -> None:
-    history = data.draw(histories(spread))
+def test_events_in_any_order_give_the_same_profile(time_span: TimeSpan, data: st.DataObject) -> None:
+    history = data.draw(histories(time_span))
     shuffled = data.draw(st.permutations(history))
-    assert_alike(read(fold_all(history)), read(fold_all(ties_as_in(history, shuffled))), len(history))
+    assert_equal_up_to_rounding(read(fold_all(history)), read(fold_all(ties_as_in(history, shuffled))), len(history))
 
 
 def ties_as_in(history: list[Interaction], shuffled: list[Interaction]) -> list[Interaction]:
-    """Return `shuffled` with what happened at one instant in the order that it has in `history`."""
+    """Return `shuffled` with simultaneous events in their order in `history`."""
     waiting: defaultdict[datetime, deque[Interaction]] = defaultdict(deque)
     for event in history:
         waiting[event.occurred_at].append(event)
     return [waiting[event.occurred_at].popleft() for event in shuffled]
 
 
-def test_of_the_lines_of_one_order_the_last_is_the_newest() -> None:
+def test_the_last_line_of_an_order_is_the_newest_item() -> None:
     stored = fold_all([act("purchase", f"line{number}") for number in range(30)])
     assert read(stored).recent["key"].tolist() == [stable_key(f"line{number}") for number in range(29, 5, -1)]
     again = read(fold(stored, act("view", "line10"), at(30)))
     assert again.recent["key"][:2].tolist() == [stable_key("line10"), stable_key("line29")]
 
 
-@pytest.mark.parametrize("spread", SPREADS, ids=lambda spread: spread.name)
+@pytest.mark.parametrize("time_span", TIME_SPANS, ids=lambda time_span: time_span.name)
 @given(st.data())
-def test_vectors_are_the_decayed_sum_of_the_formula(spread: Spread, data: st.DataObject) -> None:
-    history = data.draw(histories(spread))
+def test_vectors_are_decayed_sums(time_span: TimeSpan, data: st.DataObject) -> None:
+    history = data.draw(histories(time_span))
     profile = read(fold_all(history))
     times = [int(event.occurred_at.timestamp() * 1000) for event in history]
     for memory, half_life_ms in (
@@ -96,21 +96,21 @@ def test_vectors_are_the_decayed_sum_of_the_formula(spread: Spread, data: st.Dat
         assert relative_error(memory, expected.astype(np.float32)) < len(history) * ROUNDING + 1e-5
 
 
-@given(histories(SPREADS[2]), st.data())
-def test_a_replayed_offset_gives_back_the_same_bytes(history: list[Interaction], data: st.DataObject) -> None:
+@given(histories(TIME_SPANS[2]), st.data())
+def test_a_replayed_offset_changes_nothing(history: list[Interaction], data: st.DataObject) -> None:
     stored = fold_all(history)
     offset = data.draw(st.integers(0, len(history) - 1))
     assert fold(stored, history[offset], at(offset)) == stored
 
 
-def test_every_topic_has_its_own_offsets() -> None:
+def test_offsets_are_tracked_by_topic() -> None:
     stored = fold(None, act("view", "a"), at(7))
     searched = fold(stored, search("boots"), at(3, topic="searches"))
     assert read(searched).queries == (PastQuery(NOW_MS, "boots"),)
     assert fold(searched, search("tents"), at(3, topic="searches")) == searched
 
 
-def test_a_topic_made_anew_swallows_nothing_and_its_replays_are_replays() -> None:
+def test_events_of_a_recreated_topic_are_counted_once() -> None:
     stored = fold_all([act("view", f"old{number}") for number in range(50)])
     events = [act("view", f"new{number}", NOW_MS + 60_000) for number in range(5)]
     for offset, event in enumerate(events):
@@ -120,7 +120,7 @@ def test_a_topic_made_anew_swallows_nothing_and_its_replays_are_replays() -> Non
         assert fold(stored, event, at(offset, NOW_MS + 60_000)) == stored
 
 
-def test_a_brokers_clock_that_steps_back_does_not_make_a_replay_new() -> None:
+def test_a_replay_is_detected_after_the_brokers_clock_steps_back() -> None:
     stored = fold(None, act("view", "a"), at(0, NOW_MS))
     stored = fold(stored, act("view", "b"), at(1, NOW_MS - 5000))
     assert len(read(stored).recent) == 2
@@ -128,7 +128,7 @@ def test_a_brokers_clock_that_steps_back_does_not_make_a_replay_new() -> None:
 
 
 @pytest.mark.parametrize("at_ms", [0, NOW_MS + 86_400_000, 4_070_908_799_000], ids=["1970", "tomorrow", "2099"])
-def test_an_event_of_a_wrong_clock_is_bounded_and_later_ones_still_count(at_ms: int) -> None:
+def test_a_wrong_event_time_is_limited_and_later_events_count(at_ms: int) -> None:
     stored = fold(None, act("view", "wrong", at_ms), at(0))
     wrong = read(stored)
     assert wrong.updated_ms <= NOW_MS + RULES.max_clock_skew_ms
@@ -140,7 +140,7 @@ def test_an_event_of_a_wrong_clock_is_bounded_and_later_ones_still_count(at_ms: 
     assert profile.recent["key"][0] == stable_key("right")
 
 
-def test_an_event_of_long_ago_adds_nothing_to_what_happens_now() -> None:
+def test_an_event_of_long_ago_does_not_change_the_vectors() -> None:
     stored = fold(None, act("view", "now"), at(0))
     profile, late = read(stored), read(fold(stored, act("purchase", "1970", 0), at(1)))
     assert np.array_equal(late.short_term, profile.short_term)
@@ -148,7 +148,7 @@ def test_an_event_of_long_ago_adds_nothing_to_what_happens_now() -> None:
     assert late.recent["key"].tolist() == [stable_key("now"), stable_key("1970")]
 
 
-def test_an_unknown_item_is_remembered_and_leaves_the_vectors() -> None:
+def test_an_unknown_item_is_remembered_and_does_not_change_the_vectors() -> None:
     stored = fold(None, act("view", "a"), at(0))
     known = read(stored)
     profile = read(fold_batch(stored, [(act("view", "unknown"), at(1))], item_of=lambda _: None)[0])
@@ -157,14 +157,14 @@ def test_an_unknown_item_is_remembered_and_leaves_the_vectors() -> None:
     assert stable_key("unknown") in profile.recent["key"]
 
 
-def test_a_repeated_action_keeps_an_item_once_with_its_newest_action() -> None:
+def test_a_repeated_item_is_kept_once_with_its_newest_action() -> None:
     history = [act("purchase", "a", NOW_MS), act("view", "b", NOW_MS - 10), act("view", "a", NOW_MS - 20)]
     profile = read(fold_all(history))
     assert profile.recent["key"].tolist() == [stable_key("a"), stable_key("b")]
     assert profile.recent["action"].tolist() == [3, 0]
 
 
-def test_every_memory_is_bounded_over_thousands_of_events() -> None:
+def test_every_memory_is_bounded() -> None:
     history = [
         search(f"query {offset}", NOW_MS + offset) if offset % 3 else act("view", f"i{offset}", NOW_MS + offset)
         for offset in range(3000)
@@ -182,7 +182,7 @@ def labelled(item_id: str) -> Item:
     return Item(item_id=item_id, title="A", category=("Shop", item_id.split("-")[0]))
 
 
-def test_the_heaviest_labels_stay() -> None:
+def test_the_heaviest_labels_are_kept() -> None:
     names = ["favourite" if offset % 5 == 0 else f"passing {offset}" for offset in range(100)]
     profile = read(fold_batch(None, in_one_topic(act("view", name) for name in names), item_of=labelled)[0])
     assert len(profile.categories) == AFFINITIES
@@ -190,7 +190,7 @@ def test_the_heaviest_labels_stay() -> None:
     assert profile.categories["weight"][0] == 20
 
 
-def test_a_label_that_comes_often_enters_a_full_memory() -> None:
+def test_a_new_label_enters_a_full_memory() -> None:
     names = [f"old{number}" for number in range(AFFINITIES)]
     history = [*(act("purchase", name) for name in names), act("view", "new")]
     profile = read(fold_batch(None, in_one_topic(history), item_of=labelled)[0])
@@ -199,7 +199,7 @@ def test_a_label_that_comes_often_enters_a_full_memory() -> None:
 
 
 @given(st.text(min_size=1, max_size=1000).filter(lambda text: text.isprintable()))
-def test_a_remembered_query_is_the_start_of_the_search_in_few_bytes(query: str) -> None:
+def test_a_remembered_query_is_the_search_cut_to_its_limit_of_bytes(query: str) -> None:
     (past,) = read(fold(None, search(query), at(0))).queries
     assert query.startswith(past.text)
     assert len(past.text.encode()) <= QUERY_BYTES

@@ -1,4 +1,4 @@
-"""Vector spaces: vectors of an old model are never compared with those of a new one."""
+"""Vector spaces: vectors of two models are never mixed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def vector_of(key: int) -> Vector | None:
 
 
 def renewed(stored: bytes) -> bytes:
-    """Return a profile as a model of 8 dimensions and the other space keeps it."""
+    """Return a profile after its move to another space of 8 dimensions."""
     shoppers = Shoppers([None, stored], 8, OTHER)
     assert shoppers.of_other_space == [1]
     shoppers.renew(vector_of, RULES)
@@ -27,7 +27,7 @@ def renewed(stored: bytes) -> bytes:
     return shoppers.stored()[1]
 
 
-def test_vectors_of_another_space_come_back_as_nothing_and_everything_else_as_it_was() -> None:
+def test_reading_in_another_space_zeroes_the_vectors_only() -> None:
     stored = fold_all([act("view", "boots"), act("purchase", "hat", NOW_MS + 1000)])
     profile, read = decode(stored, DIM, 0), decode(stored, 8, OTHER)
     assert not read.short_term.any()
@@ -41,7 +41,7 @@ def test_vectors_of_another_space_come_back_as_nothing_and_everything_else_as_it
     assert decode(load(stored, 8, OTHER), 8, OTHER).space == 0
 
 
-def test_the_vectors_are_made_again_from_the_items_that_are_remembered() -> None:
+def test_vectors_are_recomputed_from_the_remembered_items() -> None:
     later = NOW_MS + round(RULES.short_term_half_life_ms)
     stored = fold_all([act("purchase", "boots")])
     stored, _ = fold_batch(stored, [(act("view", "hat", later), at(1, later))], item_of=lambda _: None)
@@ -55,7 +55,7 @@ def test_the_vectors_are_made_again_from_the_items_that_are_remembered() -> None
 
 
 @pytest.mark.parametrize("stored", [VERSION_3, VERSION_5], ids=["MessagePack", "version 5"])
-def test_profiles_of_both_kinds_move(stored: bytes) -> None:
+def test_profiles_of_both_formats_move_to_another_space(stored: bytes) -> None:
     profile = decode(renewed(stored), 8, OTHER)
     assert (profile.space, profile.updated_ms, len(profile.recent)) == (OTHER, NOW_MS, 2)
     assert not profile.short_term.any()

@@ -1,4 +1,4 @@
-"""Small models for the tests of serving: computed vectors, a space for each encoder, scripted faults and pauses."""
+"""Fake models for the tests of serving: computed vectors in their own space, with faults and pauses."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.streams.shoppers import DIM, RULES, item_of, unit_vector
 
 
 @dataclass(eq=False)
-class SmallModel:
-    """Stands in for a bundle: its encoder makes one space, its ranker is the sum of the features plus a shift."""
+class FakeModel:
+    """A fake bundle. Its scores are a linear function of the feature sum, plus `shift`."""
 
     version: str
     vector_space: str
@@ -43,7 +43,7 @@ class SmallModel:
     features: tuple[str, ...] = ("any",) * 14
 
     @property
-    def scorer(self) -> SmallModel:
+    def scorer(self) -> FakeModel:
         return self
 
     def encode(self, texts: Sequence[str]) -> Vector:
@@ -54,42 +54,42 @@ class SmallModel:
 
     def score(self, features: Vector) -> Vector:
         if self.fails:
-            raise ScoringError("scripted")
+            raise ScoringError("fake")
         return np.asarray(0.25 + features.sum(axis=1) / 64 + self.shift, dtype=np.float32)
 
 
-def pin_of(model: SmallModel) -> ModelPin:
+def pin_of(model: FakeModel) -> ModelPin:
     return ModelPin(name=model.name, version=model.version)
 
 
 @dataclass
-class Shelf:
-    """Where these models come from. Loading stops at `gate` while it is closed; what is not there is refused."""
+class FakeBundleStore:
+    """A fake bundle store. Loading blocks until `gate` is set, and fails for unknown models."""
 
-    models: dict[ModelPin, SmallModel] = field(default_factory=dict)
-    newest_one: ModelPin | None = None
+    models: dict[ModelPin, FakeModel] = field(default_factory=dict)
+    newest_model: ModelPin | None = None
     loaded: list[ModelPin] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
-    marks: dict[ModelPin, int] = field(default_factory=dict)
+    fingerprints: dict[ModelPin, int] = field(default_factory=dict)
     configured: ConfiguredModel | None = None
 
     def newest(self, passed_over: Collection[ModelPin] = ()) -> ModelPin | None:
-        return None if self.newest_one in passed_over else self.newest_one
+        return None if self.newest_model in passed_over else self.newest_model
 
     def fingerprint(self, model: ModelPin) -> Fingerprint:
-        return (("manifest.json", self.marks.get(model, 0), 0),)
+        return (("manifest.json", self.fingerprints.get(model, 0), 0),)
 
     def load(self, model: ModelPin) -> Bundle:
         self.loaded.append(model)
         assert self.gate.wait(10)
         if model not in self.models:
-            raise BundleError("scripted: not there")
+            raise BundleError("fake: not there")
         return cast("Bundle", self.models[model])
 
 
 @dataclass
-class Maker:
-    """Makes servables, as the composition root does."""
+class ServableFactory:
+    """Creates servables as the worker's composition root does."""
 
     thread: ThreadPoolExecutor
     metrics: Metrics
@@ -121,8 +121,8 @@ class Maker:
         )
 
 
-def record(item_id: str, *models: SmallModel) -> ItemVector:
-    """Return an item's record with its vectors of these models."""
+def record(item_id: str, *models: FakeModel) -> ItemVector:
+    """Return an item's record with a vector of each model."""
     item = item_of(item_id)
     first, *others = ((model.vector_space, quantise(model.encode([item.title])[0]).tobytes()) for model in models)
     return ItemVector(item=item, space=first[0], text_hash=1, vector=first[1], also=dict(others))

@@ -1,4 +1,4 @@
-"""The choice of a bundle: the newest complete version, never a partial copy, never below the configured version."""
+"""The choice of a bundle: the newest complete version, never a partial copy or one below the configured version."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from streams.contracts.messages import ModelPin
 from streams.serving.folders import ConfiguredModel, ModelFolders, configured_at, order
 from streams.serving.store import BundleStore
 from streams.settings import Settings, load_settings
-from tests.bundles import copied, damaged, reranked
+from tests.bundles import change_ranker, copy_bundle, damage_encoder
 from tests.conftest import BUNDLE
 
-NAME, HOME = BUNDLE.parent.name, BUNDLE.name
+NAME, CONFIGURED = BUNDLE.parent.name, BUNDLE.name
 
 
 def version(number: str) -> ModelPin:
     return ModelPin(name=NAME, version=number)
 
 
-def put(directory: Path, folder: str, *, files: dict[str, bytes] | None = None, called: str | None = None) -> Path:
-    """Lay out a folder as the newest version's would look, with other bytes of the sizes that its manifest gives."""
+def write_version(
+    directory: Path, folder: str, *, files: dict[str, bytes] | None = None, manifest_version: str | None = None
+) -> Path:
+    """Write a version's folder: a manifest, and files of the sizes in it."""
     manifest = json.loads((BUNDLE / "manifest.json").read_text())
-    manifest["version"] = called or folder
+    manifest["version"] = manifest_version or folder
     contents = files if files is not None else {entry["name"]: b"x" for entry in manifest["files"]}
     for entry in manifest["files"]:
         entry["bytes"] = 1
@@ -48,54 +50,54 @@ def folders(tmp_path: Path) -> ModelFolders:
     return ModelFolders(tmp_path, configured_at(BUNDLE))
 
 
-def test_where_there_is_no_folder_the_newest_is_the_home_one(folders: ModelFolders) -> None:
-    assert folders.newest() == version(HOME)
-    assert folders.path(version(HOME)) == BUNDLE
+def test_without_folders_the_configured_version_is_the_newest(folders: ModelFolders) -> None:
+    assert folders.newest() == version(CONFIGURED)
+    assert folders.path(version(CONFIGURED)) == BUNDLE
     assert folders.path(version("7")) == folders.directory / NAME / "7"
 
 
-def test_the_highest_version_is_the_newest_by_number_and_what_is_passed_over_is_not(folders: ModelFolders) -> None:
+def test_the_newest_version_is_the_highest_number_that_is_not_passed_over(folders: ModelFolders) -> None:
     for number in ("2", "10", "9"):
-        put(folders.directory, number)
+        write_version(folders.directory, number)
     assert folders.newest() == version("10")
     assert folders.newest({version("10")}) == version("9")
 
 
-@pytest.mark.parametrize("number", ["0", "0.9", HOME])
-def test_what_is_not_above_the_home_version_is_left_alone(folders: ModelFolders, number: str) -> None:
-    put(folders.directory, number)
-    assert folders.newest() == version(HOME)
+@pytest.mark.parametrize("number", ["0", "0.9", CONFIGURED])
+def test_versions_not_above_the_configured_one_are_ignored(folders: ModelFolders, number: str) -> None:
+    write_version(folders.directory, number)
+    assert folders.newest() == version(CONFIGURED)
 
 
-def test_what_is_incomplete_or_calls_itself_otherwise_is_no_version(folders: ModelFolders) -> None:
+def test_incomplete_or_misnamed_folders_are_ignored(folders: ModelFolders) -> None:
     directory = folders.directory
-    (put(directory, "2") / "ranker.onnx").unlink()
-    (put(directory, "3") / "encoder-int8.onnx").write_bytes(b"")
-    put(directory, "4", called="5")
-    put(directory, "6").joinpath("manifest.json").write_bytes(b"{")
+    (write_version(directory, "2") / "ranker.onnx").unlink()
+    (write_version(directory, "3") / "encoder-int8.onnx").write_bytes(b"")
+    write_version(directory, "4", manifest_version="5")
+    write_version(directory, "6").joinpath("manifest.json").write_bytes(b"{")
     (directory / NAME / "8").write_bytes(b"a file")
-    assert folders.newest() == version(HOME)
+    assert folders.newest() == version(CONFIGURED)
     (directory / NAME / "2" / "ranker.onnx").write_bytes(b"r")
     assert folders.newest() == version("2")
 
 
-def test_a_fingerprint_tells_that_a_folder_has_changed(folders: ModelFolders) -> None:
+def test_a_changed_folder_has_another_fingerprint(folders: ModelFolders) -> None:
     assert folders.fingerprint(version("2")) == ()
-    path = put(folders.directory, "2")
+    path = write_version(folders.directory, "2")
     before = folders.fingerprint(version("2"))
     assert before == folders.fingerprint(version("2"))
     (path / "ranker.onnx").write_bytes(b"longer")
     assert before != folders.fingerprint(version("2"))
 
 
-def test_without_a_home_nothing_is_newest(tmp_path: Path) -> None:
+def test_without_a_configured_version_there_is_no_newest(tmp_path: Path) -> None:
     assert configured_at(tmp_path) is None
     assert ModelFolders(tmp_path).newest() is None
-    assert configured_at(BUNDLE) == ConfiguredModel(version(HOME), BUNDLE)
+    assert configured_at(BUNDLE) == ConfiguredModel(version(CONFIGURED), BUNDLE)
 
 
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=3), min_size=2, max_size=6))
-def test_versions_of_numbers_are_in_the_order_of_their_numbers(numbers: list[list[int]]) -> None:
+def test_numeric_versions_are_ordered_by_number(numbers: list[list[int]]) -> None:
     texts = [".".join(map(str, each)) for each in numbers]
     assert sorted(texts, key=order) == [".".join(map(str, each)) for each in sorted(numbers)]
 
@@ -105,35 +107,35 @@ def settings_of(tmp_path: Path, watch: float = 1.0) -> Settings:
     return load_settings(given, env_file=None)
 
 
-def test_a_worker_starts_with_the_pin_else_the_newest_else_what_its_settings_name(
+def test_the_first_bundle_is_the_pin_else_the_newest_else_the_configured_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copied(BUNDLE, tmp_path / NAME / "2", reranked)
+    copy_bundle(BUNDLE, tmp_path / NAME / "2", change_ranker)
     store, unwatched = BundleStore.of(settings_of(tmp_path)), BundleStore.of(settings_of(tmp_path, watch=0.0))
-    assert store.first(version(HOME)).version == HOME
+    assert store.first(version(CONFIGURED)).version == CONFIGURED
     assert store.first(None).version == "2"
-    assert unwatched.first(None).version == HOME
+    assert unwatched.first(None).version == CONFIGURED
     assert unwatched.first(version("2")).version == "2"
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
-def test_a_damaged_pin_is_told_and_what_the_settings_name_starts(
+def test_a_damaged_pinned_bundle_is_logged_and_the_configured_one_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    copied(BUNDLE, tmp_path / NAME / "2", damaged)
-    assert BundleStore.of(settings_of(tmp_path)).first(version("2")).version == HOME
-    (told,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
-    assert told.startswith(f"model {NAME} 2 cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: ")
+    copy_bundle(BUNDLE, tmp_path / NAME / "2", damage_encoder)
+    assert BundleStore.of(settings_of(tmp_path)).first(version("2")).version == CONFIGURED
+    (logged,) = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert logged.startswith(f"model {NAME} 2 cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: ")
 
 
-def test_a_bundle_in_anothers_folder_is_refused(tmp_path: Path) -> None:
+def test_a_bundle_in_the_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     shutil.copytree(BUNDLE, tmp_path / NAME / "2")
-    with pytest.raises(BundleError, match=f"required the bundle of {NAME} 2, got {NAME} {HOME} in its manifest"):
+    with pytest.raises(BundleError, match=f"required the bundle of {NAME} 2, got {NAME} {CONFIGURED} in its manifest"):
         BundleStore.of(settings_of(tmp_path)).load(version("2"))
 
 
 @pytest.mark.parametrize("path", ["../secret", "", "a/b", ".hidden"])
-def test_a_version_that_is_a_path_is_refused_before_anything_is_published(path: str) -> None:
+def test_a_version_that_is_a_path_is_a_usage_error(path: str) -> None:
     result = CliRunner().invoke(cli, ["model", "use", NAME, path, "--broker", "127.0.0.1:1"])
     assert result.exit_code == 2
     assert "NAME and VERSION: required names of folders" in result.stderr

@@ -1,4 +1,4 @@
-"""Stores on a real RocksDB, and changelog records, for the tests of the store."""
+"""Stores on a real RocksDB, and changelog records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUFFER_BYTES = 1 << 20
 
 
 def store_in(directory: Path, cache_bytes: int = CACHE_BYTES, buffer_bytes: int = BUFFER_BYTES) -> PartitionedStore:
-    """Return a store that has opened nothing yet."""
+    """Return a store without open databases."""
     table = SimpleNamespace(name="profiles", changelog_topic=SimpleNamespace(topics=[CHANGELOG]))
     options = StoreOptions(directory, Cache(cache_bytes), buffer_bytes)
     return PartitionedStore("rocksdb:", faust.App("shop", store="memory://"), table, options=options)
@@ -30,7 +30,7 @@ def changelog(partition: int, topic: str = CHANGELOG) -> TP:
 
 
 def record(partition: int, offset: int, key: bytes, value: bytes | None) -> Any:
-    """Return an event of the changelog as Faust's recovery hands it over."""
+    """Return a changelog event as Faust's recovery passes it."""
     return SimpleNamespace(message=SimpleNamespace(partition=partition, offset=offset, key=key, value=value))
 
 

@@ -1,4 +1,4 @@
-"""The bulk restore: batches up to the ends of the changelogs, and stores that agree with their offsets."""
+"""The bulk restore: batches up to the ends of the changelogs, and stores consistent with their offsets."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ZERO, ONE = (TopicPartition(*changelog(number)) for number in (0, 1))
 Answer = dict[TopicPartition, list[Any]] | BaseException
 
 
-class Client:
-    """A consumer whose answers a test has prepared; it has no more after them."""
+class FakeConsumer:
+    """A consumer with prepared answers, then empty ones."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -35,7 +35,7 @@ class Client:
         self.sought: dict[TopicPartition, int] = {}
         self.stopped = False
 
-    def __call__(self, **options: Any) -> Client:
+    def __call__(self, **options: Any) -> FakeConsumer:
         self.options = options
         return self
 
@@ -73,10 +73,10 @@ def record(offset: int, key: bytes, value: bytes | None) -> Any:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Client:
-    client = Client()
-    monkeypatch.setattr(restoring, "AIOKafkaConsumer", client)
-    return client
+def consumer(monkeypatch: pytest.MonkeyPatch) -> FakeConsumer:
+    consumer = FakeConsumer()
+    monkeypatch.setattr(restoring, "AIOKafkaConsumer", consumer)
+    return consumer
 
 
 @pytest.fixture
@@ -100,13 +100,13 @@ def persisted(store: PartitionedStore) -> tuple[int | None, int | None]:
     return store.persisted_offset(changelog(0)), store.persisted_offset(changelog(1))
 
 
-async def test_each_changelog_is_restored_up_to_its_end_from_where_its_store_is(
-    client: Client, store: PartitionedStore
+async def test_each_changelog_is_restored_from_its_stored_offset_to_its_end(
+    consumer: FakeConsumer, store: PartitionedStore
 ) -> None:
     put(store, 0, b"left", b"as it is")
     put(store, 0, b"gone", b"soon")
     behind = {ZERO: Behind(store, 4, 9), ONE: Behind(store, -1, 2)}
-    client.answers = [
+    consumer.answers = [
         {ZERO: [record(5, b"u", b"old"), record(6, b"u", b"new")], ONE: [record(1, b"v", b"of 1")]},
         {},
         {ZERO: [record(8, b"gone", None)]},
@@ -114,57 +114,57 @@ async def test_each_changelog_is_restored_up_to_its_end_from_where_its_store_is(
     ]
     noted: list[tuple[int, int]] = []
     await restore(behind, lambda: noted.append((behind[ZERO].offset, behind[ONE].offset)))
-    assert client.sought == {ZERO: 5, ONE: 0}
-    assert client.paused == {ZERO, ONE}
+    assert consumer.sought == {ZERO: 5, ONE: 0}
+    assert consumer.paused == {ZERO, ONE}
     assert {key: get(store, 0, key) for key in (b"left", b"gone", b"u")} == {
         b"left": b"as it is", b"gone": None, b"u": b"new"
     }  # fmt: skip
     assert get(store, 1, b"v") == b"of 1"
     assert noted == [(6, 1), (8, 1)]
     assert persisted(store) == (8, 1)
-    assert client.stopped
+    assert consumer.stopped
 
 
-async def test_the_consumer_is_in_no_group_and_connects_as_the_others_do(
-    client: Client, store: PartitionedStore
+async def test_the_consumer_has_no_group_and_the_common_client_options(
+    consumer: FakeConsumer, store: PartitionedStore
 ) -> None:
-    client.answers = [{ZERO: [record(0, b"u", b"profile")]}]
+    consumer.answers = [{ZERO: [record(0, b"u", b"profile")]}]
     await restore({ZERO: Behind(store, -1, 1)})
     given = consumer_options(load_settings(env_file=None).kafka)
-    assert client.options.items() >= {**given, "group_id": None, "enable_auto_commit": False}.items()
+    assert consumer.options.items() >= {**given, "group_id": None, "enable_auto_commit": False}.items()
 
 
-async def test_a_gap_at_the_end_is_passed_and_the_stored_offset_stays_at_the_last_record(
-    client: Client, store: PartitionedStore
+async def test_a_gap_at_the_end_leaves_the_stored_offset_at_the_last_record(
+    consumer: FakeConsumer, store: PartitionedStore
 ) -> None:
     behind = {ZERO: Behind(store, -1, 9)}
-    client.answers = [{ZERO: [record(3, b"u", b"profile")]}]
+    consumer.answers = [{ZERO: [record(3, b"u", b"profile")]}]
 
     def note() -> None:
-        client.positions[ZERO] = 9  # the batch ends there, its last records are gone
+        consumer.positions[ZERO] = 9  # compaction removed the last records of the batch
 
     await restore(behind, note)
     assert (behind[ZERO].offset, persisted(store)) == (3, (3, None))
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError("the broker went away"), OSError("out of memory")])
-async def test_an_error_leaves_what_was_restored_before_it(
-    client: Client, store: PartitionedStore, error: Exception, caplog: pytest.LogCaptureFixture
+async def test_an_error_keeps_the_records_restored_before_it(
+    consumer: FakeConsumer, store: PartitionedStore, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     behind = {ZERO: Behind(store, -1, 9)}
-    client.answers = [{ZERO: [record(3, b"u", b"profile")]}, error]
+    consumer.answers = [{ZERO: [record(3, b"u", b"profile")]}, error]
     await restore(behind)
     assert (get(store, 0, b"u"), behind[ZERO].offset, persisted(store)) == (b"profile", 3, (3, None))
     assert str(error.args[0]) in caplog.text
     assert "Faust's reader restores the rest" in caplog.text
-    assert client.stopped
+    assert consumer.stopped
 
 
-async def test_a_write_that_fails_leaves_the_offset_before_it(
-    client: Client, store: PartitionedStore, caplog: pytest.LogCaptureFixture
+async def test_a_failed_write_keeps_the_offset_before_it(
+    consumer: FakeConsumer, store: PartitionedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     behind = {ZERO: Behind(store, -1, 9)}
-    client.answers = [
+    consumer.answers = [
         {ZERO: [record(3, b"u", b"profile")]},
         {ZERO: [record(4, b"u", b"newer"), record(5, None, b"no key")]},  # type: ignore[arg-type]
     ]
@@ -173,25 +173,25 @@ async def test_a_write_that_fails_leaves_the_offset_before_it(
     assert "Faust's reader restores the rest" in caplog.text
 
 
-async def test_brokers_that_send_nothing_are_given_up(
-    client: Client, store: PartitionedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_the_restore_gives_up_on_brokers_that_send_nothing(
+    consumer: FakeConsumer, store: PartitionedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(restoring, "STALLED_S", 0.05)
     await restore({ZERO: Behind(store, -1, 9)})
     assert "Faust's reader restores the rest: TimeoutError" in caplog.text
-    assert client.stopped
+    assert consumer.stopped
 
 
-async def test_it_ends_before_the_group_would_lose_the_worker(
-    client: Client, store: PartitionedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_the_restore_ends_before_the_group_removes_the_worker(
+    consumer: FakeConsumer, store: PartitionedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(restoring, "LIMIT_S", -1.0)
     await restore({ZERO: Behind(store, -1, 9)})
     assert "Faust's reader restores the rest" in caplog.text
 
 
-async def test_a_cancellation_waits_for_the_write_under_way(
-    client: Client, store: PartitionedStore, monkeypatch: pytest.MonkeyPatch
+async def test_a_cancellation_waits_for_a_running_write(
+    consumer: FakeConsumer, store: PartitionedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing, may_write = threading.Event(), threading.Event()
     write = store.restore
@@ -203,7 +203,7 @@ async def test_a_cancellation_waits_for_the_write_under_way(
 
     monkeypatch.setattr(store, "restore", slow)
     behind = {ZERO: Behind(store, -1, 9)}
-    client.answers = [{ZERO: [record(3, b"u", b"profile")]}]
+    consumer.answers = [{ZERO: [record(3, b"u", b"profile")]}]
     task = asyncio.create_task(restorer().restore(behind, lambda: None))
     await asyncio.to_thread(writing.wait, 10)
     for _ in range(3):
@@ -214,4 +214,4 @@ async def test_a_cancellation_waits_for_the_write_under_way(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (get(store, 0, b"u"), behind[ZERO].offset, persisted(store)) == (b"profile", 3, (3, None))
-    assert client.stopped
+    assert consumer.stopped

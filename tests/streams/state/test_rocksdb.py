@@ -1,4 +1,4 @@
-"""The databases of a worker: separate partitions, statistics, locks, and the state after a kill."""
+"""The databases of a worker: separate partitions, statistics, locks, and the state after `kill -9`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get
 LARGE = bytes(1_000)
 
 
-async def test_partitions_do_not_see_each_other(tmp_path: Path) -> None:
+async def test_partitions_are_independent(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"u", b"of 0")
     put(store, 1, b"u", b"of 1")
@@ -26,7 +26,7 @@ async def test_partitions_do_not_see_each_other(tmp_path: Path) -> None:
     await store.stop()
 
 
-async def test_looking_around_shows_profiles_of_all_partitions_and_never_the_offset(tmp_path: Path) -> None:
+async def test_iteration_covers_all_partitions_without_the_offset(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     restore(store, record(0, 7, b"u", b"first"), record(1, 9, b"v", b"second"))
     assert store.persisted_offset(changelog(1)) == 9
@@ -38,7 +38,7 @@ async def test_looking_around_shows_profiles_of_all_partitions_and_never_the_off
     await store.stop()
 
 
-async def test_figures_are_of_all_open_databases_together_and_start_at_nothing(tmp_path: Path) -> None:
+async def test_figures_are_the_sum_over_open_databases(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     assert store.figures() == Figures()
     for number in range(100):
@@ -61,7 +61,7 @@ async def test_figures_are_of_all_open_databases_together_and_start_at_nothing(t
     assert store.figures().cache_misses >= figures.cache_misses
 
 
-async def test_looking_around_shows_the_bytes_of_profiles(tmp_path: Path) -> None:
+async def test_items_are_raw_bytes(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"u", b"\x01\xff")
     try:
@@ -70,7 +70,7 @@ async def test_looking_around_shows_the_bytes_of_profiles(tmp_path: Path) -> Non
         await store.stop()
 
 
-async def test_stop_frees_every_lock_and_nothing_else_does(tmp_path: Path) -> None:
+async def test_stop_releases_the_locks(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     for partition in range(2):
         put(store, partition, b"u", b"profile")
@@ -97,7 +97,7 @@ os._exit(9)
 """
 
 
-async def test_a_killed_process_loses_no_profile_and_claims_no_offset_too_many(tmp_path: Path) -> None:
+async def test_a_killed_process_keeps_all_profiles_and_an_offset_not_ahead_of_them(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     killed = await asyncio.to_thread(subprocess.run, command, check=False)
     assert killed.returncode == 9

@@ -1,4 +1,4 @@
-"""The changelog offset of a database: written often enough, and never ahead of the data."""
+"""The changelog offset of a database: written regularly, and never ahead of the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.streams.state.stores import changelog, get, put, record, restore, sto
 
 
 async def persisted(directory: Path, partition: int = 0) -> int | None:
-    """Return the offset on disk, as the next worker would read it."""
+    """Return the stored offset, as the next worker reads it."""
     store = store_in(directory)
     offset: int | None = store.persisted_offset(changelog(partition))
     await store.stop()
@@ -28,7 +28,7 @@ async def test_a_new_database_has_no_offset(tmp_path: Path) -> None:
     assert await persisted(tmp_path) is None
 
 
-async def test_the_offset_lags_by_less_than_so_many_deliveries_and_never_leads(tmp_path: Path) -> None:
+async def test_the_offset_lags_by_less_than_offset_every_and_never_leads(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"u", b"profile")
     for delivered in range(3 * OFFSET_EVERY):
@@ -49,8 +49,8 @@ async def test_closing_writes_the_last_delivered_offset(tmp_path: Path) -> None:
 
 @settings(max_examples=10)
 @given(st.permutations(range(20)))
-def test_deliveries_told_in_any_order_come_to_the_highest(offsets: list[int]) -> None:
-    async def told(directory: Path) -> int | None:
+def test_the_offset_is_the_highest_delivery_in_any_order(offsets: list[int]) -> None:
+    async def offset_after(directory: Path) -> int | None:
         store = store_in(directory)
         put(store, 0, b"u", b"profile")
         for offset in offsets:
@@ -59,10 +59,10 @@ def test_deliveries_told_in_any_order_come_to_the_highest(offsets: list[int]) ->
         return await persisted(directory)
 
     with TemporaryDirectory() as directory:
-        assert asyncio.run(told(Path(directory))) == 19
+        assert asyncio.run(offset_after(Path(directory))) == 19
 
 
-async def test_a_batch_of_the_changelog_is_applied_in_order_with_each_partitions_offset(tmp_path: Path) -> None:
+async def test_a_changelog_batch_is_applied_in_order_with_the_offset_of_each_partition(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"left", b"of old")
     restore(
@@ -86,7 +86,7 @@ async def test_a_batch_of_the_changelog_is_applied_in_order_with_each_partitions
     await again.stop()
 
 
-async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_path: Path) -> None:
+async def test_a_failed_batch_writes_neither_records_nor_offset(tmp_path: Path) -> None:
     def broken() -> Iterator[Any]:
         yield record(0, 5, b"u", b"new")
         raise ConnectionError("the broker went away")
@@ -99,7 +99,7 @@ async def test_a_batch_that_breaks_off_leaves_neither_records_nor_offset(tmp_pat
     await store.stop()
 
 
-async def test_the_newest_values_are_restored_together_with_their_offset(tmp_path: Path) -> None:
+async def test_restore_writes_values_and_offset(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"u", b"old")
     put(store, 0, b"gone", b"soon")
@@ -114,7 +114,7 @@ async def test_the_newest_values_are_restored_together_with_their_offset(tmp_pat
     await again.stop()
 
 
-async def test_values_that_cannot_be_written_leave_the_database_as_it_was(tmp_path: Path) -> None:
+async def test_a_failed_restore_leaves_the_database_unchanged(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     restore(store, record(0, 4, b"u", b"old"))
     with pytest.raises(Exception, match="bytes"):
@@ -123,7 +123,7 @@ async def test_values_that_cannot_be_written_leave_the_database_as_it_was(tmp_pa
     await store.stop()
 
 
-async def test_a_database_that_is_not_open_is_not_opened_by_a_restore(tmp_path: Path) -> None:
+async def test_restore_does_not_open_a_database(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     with pytest.raises(KeyError):
         store.restore(0, {b"u": b"late"}, 4)
@@ -131,7 +131,7 @@ async def test_a_database_that_is_not_open_is_not_opened_by_a_restore(tmp_path: 
     await store.stop()
 
 
-async def test_records_that_the_database_holds_already_do_not_overwrite_newer_ones(tmp_path: Path) -> None:
+async def test_records_up_to_the_stored_offset_are_ignored(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, 0, b"u", b"newest")
     store.set_persisted_offset(changelog(0), 9)
@@ -143,6 +143,6 @@ async def test_records_that_the_database_holds_already_do_not_overwrite_newer_on
     await store.stop()
 
 
-def test_no_user_id_that_the_contract_takes_can_touch_the_offset() -> None:
+def test_the_offset_key_is_no_valid_user_id() -> None:
     with pytest.raises(UnicodeDecodeError):
         OFFSET_KEY.decode()

@@ -1,4 +1,4 @@
-"""The options of the databases persist when they are reopened. All partitions share one bounded block cache."""
+"""The options of reopened databases, and the block cache that all partitions share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS = {
 
 
 def options_in_use(database: Path) -> dict[str, str]:
-    """Return what RocksDB wrote down when the database was last opened."""
+    """Return the options that RocksDB wrote when the database was last opened."""
     newest = max(database.glob("OPTIONS-*"), key=lambda file: int(file.name.removeprefix("OPTIONS-")))
     found = dict(re.findall(r"^ *(\w+)=(.*)$", newest.read_text(), re.MULTILINE))
     return {name: found[name] for name in OPTIONS}
@@ -44,7 +44,7 @@ def fill(database: Rdict, number: int) -> list[bytes]:
     return keys
 
 
-async def test_options_hold_when_a_database_is_opened_again(tmp_path: Path) -> None:
+async def test_a_reopened_database_has_the_same_options(tmp_path: Path) -> None:
     for _ in range(3):
         store = store_in(tmp_path)
         put(store, 0, b"u", b"profile")
@@ -52,7 +52,7 @@ async def test_options_hold_when_a_database_is_opened_again(tmp_path: Path) -> N
         assert options_in_use(tmp_path / "0") == OPTIONS
 
 
-async def test_many_partitions_have_one_cache_again_after_a_restart(tmp_path: Path) -> None:
+async def test_partitions_share_one_cache_after_a_restart(tmp_path: Path) -> None:
     for _ in range(2):
         store = store_in(tmp_path)
         for partition in range(6):
@@ -61,7 +61,7 @@ async def test_many_partitions_have_one_cache_again_after_a_restart(tmp_path: Pa
         await store.stop()
 
 
-def test_the_cache_is_as_large_as_told_and_all_partitions_together_stay_within(tmp_path: Path) -> None:
+def test_the_shared_cache_stays_within_its_capacity(tmp_path: Path) -> None:
     cache = Cache(CACHE_BYTES)
     databases = [open_database(tmp_path / str(number), database_options(cache, BUFFER_BYTES)) for number in range(6)]
     for number, database in enumerate(databases):

@@ -1,4 +1,4 @@
-"""Rebalances: locks are released, and state that does not fit its changelog is rebuilt."""
+"""Rebalances: locks are released, and state ahead of its changelog is rebuilt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, database_options, op
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, record, restore, store_in
 
 
-async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_a_delivery_is_told_late(
+async def test_a_revoked_partition_is_unlocked_and_late_deliveries_do_not_reopen_it(
     tmp_path: Path,
 ) -> None:
     store = store_in(tmp_path)
@@ -30,27 +30,27 @@ async def test_a_revoked_partition_is_free_for_another_worker_and_stays_so_when_
     await store.stop()
 
 
-@pytest.mark.parametrize(("end", "stays"), [(8, True), (1000, True), (7, False), (1, False), (0, False)])
-async def test_state_that_reaches_beyond_the_changelog_is_rebuilt(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int, stays: bool
+@pytest.mark.parametrize(("end", "kept"), [(8, True), (1000, True), (7, False), (1, False), (0, False)])
+async def test_state_ahead_of_the_changelog_is_rebuilt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: int, kept: bool
 ) -> None:
     store = store_in(tmp_path)
     restore(store, record(0, 7, b"u", b"profile"), record(1, 7, b"u", b"profile"))
     store.note_delivered(0, 7)
     with caplog.at_level(logging.WARNING):
-        assert store.discard_if_ahead(changelog(0), end) is not stays
+        assert store.discard_if_ahead(changelog(0), end) is not kept
         assert not store.discard_if_ahead(changelog(1), 8)
-    assert get(store, 0, b"u") == (b"profile" if stays else None)
-    assert ("rebuilding" in caplog.text) is not stays
+    assert get(store, 0, b"u") == (b"profile" if kept else None)
+    assert ("rebuilding" in caplog.text) is not kept
     assert get(store, 1, b"u") == b"profile"
-    assert store.persisted_offset(changelog(0)) == (7 if stays else None)
+    assert store.persisted_offset(changelog(0)) == (7 if kept else None)
     await store.stop()
     again = store_in(tmp_path)
-    assert again.persisted_offset(changelog(0)) == (7 if stays else None)
+    assert again.persisted_offset(changelog(0)) == (7 if kept else None)
     await again.stop()
 
 
-async def test_a_late_delivery_gives_no_offset_to_a_database_made_anew(tmp_path: Path) -> None:
+async def test_a_late_delivery_sets_no_offset_in_a_recreated_database(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     restore(store, record(0, 3, b"u", b"profile"))
     await store.on_rebalance(set(), {changelog(0)}, set())

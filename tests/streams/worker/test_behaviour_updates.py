@@ -1,4 +1,4 @@
-"""Records of behaviour reach the sources in the scorer's thread, and every catalogue marks the items acted on."""
+"""Behaviour records are learned in the scorer's thread, and every catalogue marks the items that were acted on."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from streams.worker.behaviour_updates import LEARNED_AT_ONCE, BehaviourUpdates
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
 
-class Bench:
-    """A gatherer, the catalogues that are served, and the threads in which anything was learned."""
+class Harness:
+    """`BehaviourUpdates` with two catalogues. It records the threads that learn."""
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
         self.threads: set[str] = set()
@@ -55,51 +55,51 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def harness() -> Iterator[Harness]:
     with ThreadPoolExecutor(1, "scorer") as thread:
-        yield Bench(thread)
+        yield Harness(thread)
 
 
 def neighbours(item_id: str) -> bytes:
     return serde.encode_msgpack(ItemNeighbours(key=stable_key(item_id), as_of_ms=1, weight=1.0))
 
 
-async def test_records_are_learned_in_the_scorers_thread_and_every_catalogue_is_told(bench: Bench) -> None:
-    for catalogue in bench.catalogues:
+async def test_records_are_learned_in_the_scorers_thread_and_marked_in_every_catalogue(harness: Harness) -> None:
+    for catalogue in harness.catalogues:
         for item_id in ("i0", "i1"):
             catalogue.upsert(item_of(item_id), quantise(unit_vector(item_id)))
     for number in range(3 * LEARNED_AT_ONCE):
-        bench.apply("item-neighbours", neighbours(f"other-{number}"))
-    bench.apply("sessions", serde.encode_msgpack(SessionItems(key=5, at_ms=1, items=(stable_key("i0"), 7))))
-    await bench.updates.flush(bench.slots)
-    assert len(bench.behaviour.transitions) == 3 * LEARNED_AT_ONCE
-    assert len(bench.behaviour.sessions) == 1
-    assert {name.rpartition("_")[0] for name in bench.threads} == {"scorer"}
+        harness.apply("item-neighbours", neighbours(f"other-{number}"))
+    harness.apply("sessions", serde.encode_msgpack(SessionItems(key=5, at_ms=1, items=(stable_key("i0"), 7))))
+    await harness.updates.flush(harness.slots)
+    assert len(harness.behaviour.transitions) == 3 * LEARNED_AT_ONCE
+    assert len(harness.behaviour.sessions) == 1
+    assert {name.rpartition("_")[0] for name in harness.threads} == {"scorer"}
     later = Catalogue(DIM)
-    bench.updates.mark_all_seen(later)
+    harness.updates.mark_all_seen(later)
     for item_id in ("i0", "i1"):
         later.upsert(item_of(item_id), quantise(unit_vector(item_id)))
-    for catalogue in (*bench.catalogues, later):
+    for catalogue in (*harness.catalogues, later):
         seen = {key: bool(catalogue.columns.seen[catalogue.row(stable_key(key))]) for key in ("i0", "i1")}
         assert seen == {"i0": True, "i1": False}
-    counted = bench.metrics.registry.get_sample_value
+    counted = harness.metrics.registry.get_sample_value
     assert counted("intentstream_learned_total", {"topic": "item-neighbours"}) == 3 * LEARNED_AT_ONCE
     assert counted("intentstream_learned_total", {"topic": "sessions"}) == 1
 
 
-async def test_what_is_no_record_is_refused_and_the_rest_is_learned(bench: Bench) -> None:
+async def test_an_invalid_record_is_refused_and_the_others_are_learned(harness: Harness) -> None:
     with pytest.raises(InvalidEvent):
-        bench.apply("sessions", b"\xc1")
-    bench.apply("item-neighbours", neighbours("i0"))
-    await bench.updates.flush(bench.slots)
-    await bench.updates.flush(bench.slots)
-    assert len(bench.behaviour.transitions) == 1
+        harness.apply("sessions", b"\xc1")
+    harness.apply("item-neighbours", neighbours("i0"))
+    await harness.updates.flush(harness.slots)
+    await harness.updates.flush(harness.slots)
+    assert len(harness.behaviour.transitions) == 1
 
 
 keys = st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 1])
 times = st.sampled_from([-(2**61), -1, 0, 1, 2**61])
 weights = st.sampled_from([0.0, 5e-324, 1.0, 1e15])
-some_records = st.lists(
+record_lists = st.lists(
     st.builds(
         ItemNeighbours,
         key=keys,
@@ -108,14 +108,14 @@ some_records = st.lists(
         before=st.dictionaries(keys, weights, max_size=5),
         queries=st.dictionaries(st.sampled_from(["", "red shoes", "red", "\x00", "x" * 5000]), weights, max_size=3),
     )
-    # Items may come twice, or not at all.
+    # Items may repeat or be absent.
     | st.builds(SessionItems, key=keys, at_ms=times, items=st.lists(keys, max_size=120).map(tuple)),
     max_size=30,
 )
 
 
-@given(some_records)
-def test_whatever_records_hold_every_source_goes_on(records: list[ItemNeighbours | SessionItems]) -> None:
+@given(record_lists)
+def test_sources_work_with_any_valid_records(records: list[ItemNeighbours | SessionItems]) -> None:
     behaviour = Behaviour(sessions=3)
     catalogue = Catalogue(DIM, numbers=behaviour.numbers)
     for item_id in ("i0", "i1"):
@@ -128,7 +128,7 @@ def test_whatever_records_hold_every_source_goes_on(records: list[ItemNeighbours
     retrieve(make_sources(NAMES, behaviour), queries, catalogue, 10)
     shown = np.array([0, len(session), len(session)], dtype=np.int64)
     behaviour.transitions.partners(queries.records, shown, session)
-    # Everything can be forgotten: no item is counted twice, none too seldom.
+    # Removing all records leaves no reference: each was counted exactly once.
     for key in (0, 1, 2, 3, 2**63, 2**64 - 1):
         behaviour.learn([ItemNeighbours(key=key, as_of_ms=0, weight=0.0), SessionItems(key=key, at_ms=0, items=())])
     assert (len(behaviour.transitions), len(behaviour.sessions), behaviour.clicked.searches) == (0, 0, 0)

@@ -1,4 +1,4 @@
-"""Each broadcast topic has its handler, and a record that this version cannot read is skipped."""
+"""Each broadcast topic has a handler. An unreadable record is skipped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def record(topic: str, key: bytes | None, value: bytes | None) -> Any:
     return SimpleNamespace(topic=topic, partition=0, offset=7, key=key, value=value, timestamp=5_000)
 
 
-def test_behaviour_is_learned_under_its_topic(broadcasts: Broadcasts) -> None:
+def test_behaviour_records_go_to_the_updates_of_their_topic(broadcasts: Broadcasts) -> None:
     neighbours = ItemNeighbours(key=1, as_of_ms=1, weight=1.0)
     session = SessionItems(key=5, at_ms=1, items=(1,))
     broadcasts.apply(record("item-neighbours", b"i1", serde.encode_msgpack(neighbours)))
@@ -40,7 +40,7 @@ def test_behaviour_is_learned_under_its_topic(broadcasts: Broadcasts) -> None:
     ]
 
 
-def test_only_the_serving_slot_pins_a_model(broadcasts: Broadcasts) -> None:
+def test_only_the_key_of_the_serving_slot_pins_a_model(broadcasts: Broadcasts) -> None:
     pin = ModelPin(name="m", version="2")
     broadcasts.apply(record("models", b"another", serde.encode_json(pin)))
     broadcasts.apply(record("models", SERVING_SLOT, serde.encode_json(pin)))
@@ -49,7 +49,7 @@ def test_only_the_serving_slot_pins_a_model(broadcasts: Broadcasts) -> None:
 
 
 @pytest.mark.parametrize("topic", ["item-vectors", "item-neighbours", "sessions", "trending"])
-def test_an_unreadable_record_is_logged_with_its_place_and_skipped(
+def test_an_unreadable_record_is_logged_with_its_position_and_skipped(
     broadcasts: Broadcasts, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -72,7 +72,7 @@ def test_a_record_that_a_handler_cannot_apply_is_skipped(
     assert "secret" not in caplog.text
 
 
-def test_the_catalogue_is_as_new_as_its_newest_record(broadcasts: Broadcasts) -> None:
+def test_the_catalogue_time_is_that_of_its_newest_record(broadcasts: Broadcasts) -> None:
     item = ItemVector(item=item_of("i1"), space="m/1", text_hash=1, vector=b"\0" * DIM)
     for at_ms in (2_000, 9_000, 4_000):
         newer = record("item-vectors", b"i1", serde.encode_msgpack(item))
@@ -81,7 +81,7 @@ def test_the_catalogue_is_as_new_as_its_newest_record(broadcasts: Broadcasts) ->
     assert broadcasts.catalogue_as_of == 9.0
 
 
-def test_the_reader_reads_every_partition(broadcasts: Broadcasts) -> None:
+def test_the_reader_reads_all_partitions(broadcasts: Broadcasts) -> None:
     read = {(tp.topic, tp.partition) for tp in broadcasts.reader().partitions}
     assert {topic for topic, _ in read} == {"item-vectors", "item-neighbours", "sessions", "trending", "models"}
     assert {number for topic, number in read if topic == "item-vectors"} == {0, 1, 2, 3}

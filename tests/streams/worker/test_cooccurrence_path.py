@@ -26,10 +26,15 @@ from streams.worker.checkpoint import Checkpoint
 from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.delivery import Delivery
 from tests.streams.behaviour.items import fold
-from tests.streams.brokers import ScriptedProducer
+from tests.streams.fakes import FakeProducer
 from tests.streams.shoppers import NOW_MS
 
-CHANGELOG, PUBLISHED, COOCCURRENCE, REFUSED = "shop-pairs-changelog", "item-neighbours", "item-pairs", "dead-letters"
+CHANGELOG, PUBLISHED, COOCCURRENCE, DEAD_LETTERS = (
+    "shop-pairs-changelog",
+    "item-neighbours",
+    "item-pairs",
+    "dead-letters",
+)
 FULL = 4
 RULES = CooccurrenceRules()
 
@@ -49,7 +54,7 @@ def item_transition(number: int, item_id: str = "boots") -> ItemTransition:
 
 
 def message(offset: int, *items: str, value: bytes | None = None, partition: int = 0) -> Message:
-    """Make a message with a transition to each of the items, else to one."""
+    """Return a message with a transition to each of the items, by default to one item."""
     value = (
         serde.encode_msgpack([item_transition(offset, item) for item in items or ["boots"]]) if value is None else value
     )
@@ -67,11 +72,11 @@ def message(offset: int, *items: str, value: bytes | None = None, partition: int
     )
 
 
-class Bench:
-    """A path with a real table, brokers on a script, and what it acknowledged and died of."""
+class Harness:
+    """A `CooccurrencePath` with a real table and a fake producer. It records acknowledgements and crashes."""
 
-    def __init__(self, directory: Path, *, prompt: bool = False) -> None:
-        self.producer = ScriptedProducer(prompt=prompt)
+    def __init__(self, directory: Path, *, immediate: bool = False) -> None:
+        self.producer = FakeProducer(immediate=immediate)
         self.acknowledged: list[tuple[int, int]] = []
         self.crashes: list[BaseException] = []
         self.metrics = Metrics()
@@ -82,7 +87,7 @@ class Bench:
         self.path = CooccurrencePath(
             table=self.table,
             rules=RULES,
-            delivery=Delivery(producer, self.metrics, REFUSED),
+            delivery=Delivery(producer, self.metrics, DEAD_LETTERS),
             checkpoint=Checkpoint(2 * FULL, acknowledge=self._acknowledge, on_error=self.crashes.append),
             metrics=self.metrics,
             item_neighbours_topic=PUBLISHED,
@@ -109,147 +114,147 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    await bench.table.data.stop()
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    harness = Harness(tmp_path)
+    yield harness
+    await harness.table.data.stop()
 
 
 async def idle() -> None:
-    """Let everything run that can."""
+    """Run all tasks that are ready."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def test_a_message_is_acknowledged_when_changelog_and_broadcast_are_with_the_brokers(bench: Bench) -> None:
-    await bench.process(message(0))
-    publishing = asyncio.create_task(bench.path.publish())
+async def test_a_message_is_acknowledged_after_changelog_and_neighbours_are_delivered(harness: Harness) -> None:
+    await harness.process(message(0))
+    publishing = asyncio.create_task(harness.path.publish())
     await idle()
-    ((changelog,), (published,)) = bench.producer.on(CHANGELOG), bench.producer.on(PUBLISHED)
+    ((changelog,), (published,)) = harness.producer.on(CHANGELOG), harness.producer.on(PUBLISHED)
     for delivery in (published, changelog):
-        assert bench.acknowledged == []
-        delivery.arrive()
+        assert harness.acknowledged == []
+        delivery.complete()
         await idle()
-    assert bench.acknowledged == [(0, 0)]
+    assert harness.acknowledged == [(0, 0)]
     await publishing
     assert changelog.messages == [(b"boots", fold(None, item_transition(0), RULES))]
-    assert bench.published[0].key == stable_key("boots")
-    assert bench.published[0].before == {1: 1.0}
+    assert harness.published[0].key == stable_key("boots")
+    assert harness.published[0].before == {1: 1.0}
 
 
-async def test_an_item_is_published_once_an_interval_as_it_is_by_then(bench: Bench) -> None:
-    bench.producer.prompt = True
+async def test_an_item_is_published_once_an_interval_in_its_latest_state(harness: Harness) -> None:
+    harness.producer.immediate = True
     for offset in range(2):
-        await bench.process(message(offset))
-    await bench.process(message(2, "socks", partition=1))
-    await bench.path.publish()
-    assert [each.key for each in bench.published] == [stable_key("boots"), stable_key("socks")]
-    assert [each.weight for each in bench.published] == pytest.approx([2.0, 1.0])
-    assert [delivery.partition for delivery in bench.producer.on(PUBLISHED)] == [0, 1]
-    assert bench.acknowledged == [(0, 0), (0, 1), (1, 2)]
+        await harness.process(message(offset))
+    await harness.process(message(2, "socks", partition=1))
+    await harness.path.publish()
+    assert [each.key for each in harness.published] == [stable_key("boots"), stable_key("socks")]
+    assert [each.weight for each in harness.published] == pytest.approx([2.0, 1.0])
+    assert [delivery.partition for delivery in harness.producer.on(PUBLISHED)] == [0, 1]
+    assert harness.acknowledged == [(0, 0), (0, 1), (1, 2)]
 
 
-async def test_a_message_changes_every_item_that_it_names(bench: Bench) -> None:
-    bench.producer.prompt = True
-    await bench.process(message(0, "boots", "socks"))
-    await bench.process(message(1, "boots"))
-    await bench.path.publish()
-    assert {each.key: each.weight for each in bench.published} == {
+async def test_a_message_updates_all_its_items(harness: Harness) -> None:
+    harness.producer.immediate = True
+    await harness.process(message(0, "boots", "socks"))
+    await harness.process(message(1, "boots"))
+    await harness.path.publish()
+    assert {each.key: each.weight for each in harness.published} == {
         stable_key("boots"): pytest.approx(2.0),
         stable_key("socks"): pytest.approx(1.0),
     }
-    assert bench.acknowledged == [(0, 0), (0, 1)]
-    # Read once more, as after a crash: nothing counts twice, and everything is published.
-    await bench.process(message(0, "boots", "socks"))
-    await bench.path.publish()
-    assert [each.weight for each in bench.published[2:]] == pytest.approx([2.0, 1.0])
-    assert (bench.counted("ok"), bench.counted("replayed")) == (2, 1)
+    assert harness.acknowledged == [(0, 0), (0, 1)]
+    # The same message again, as after a crash: nothing is counted twice, and both items are published.
+    await harness.process(message(0, "boots", "socks"))
+    await harness.path.publish()
+    assert [each.weight for each in harness.published[2:]] == pytest.approx([2.0, 1.0])
+    assert (harness.counted("ok"), harness.counted("replayed")) == (2, 1)
 
 
-async def test_what_its_state_holds_already_is_published_again(bench: Bench) -> None:
-    # As after a crash between the write to the store and the deliveries.
-    bench.producer.prompt = True
-    bench.table.put_many(0, [(b"boots", fold(None, item_transition(0), RULES))])
-    await bench.process(message(0))
-    await bench.path.publish()
-    assert [each.weight for each in bench.published] == [pytest.approx(1.0)]
-    assert bench.producer.on(CHANGELOG)[0].messages == [(b"boots", *bench.table.read_many(0, [b"boots"]))]
-    assert bench.acknowledged == [(0, 0)]
-    assert (bench.counted("ok"), bench.counted("replayed")) == (0, 1)
+async def test_a_replayed_message_is_published_again(harness: Harness) -> None:
+    # The worker crashed after the write to the store and before the deliveries.
+    harness.producer.immediate = True
+    harness.table.put_many(0, [(b"boots", fold(None, item_transition(0), RULES))])
+    await harness.process(message(0))
+    await harness.path.publish()
+    assert [each.weight for each in harness.published] == [pytest.approx(1.0)]
+    assert harness.producer.on(CHANGELOG)[0].messages == [(b"boots", *harness.table.read_many(0, [b"boots"]))]
+    assert harness.acknowledged == [(0, 0)]
+    assert (harness.counted("ok"), harness.counted("replayed")) == (0, 1)
 
 
-async def test_what_comes_while_it_is_published_is_published_after_it(bench: Bench) -> None:
-    await bench.process(message(0))
-    first = asyncio.create_task(bench.path.publish())
+async def test_a_message_during_publication_is_published_by_the_next_one(harness: Harness) -> None:
+    await harness.process(message(0))
+    first = asyncio.create_task(harness.path.publish())
     await idle()
-    await bench.process(message(1))
-    second = asyncio.create_task(bench.path.publish())
+    await harness.process(message(1))
+    second = asyncio.create_task(harness.path.publish())
     await idle()
-    assert [each.weight for each in bench.published] == [pytest.approx(1.0)]
-    bench.producer.arrive()
+    assert [each.weight for each in harness.published] == [pytest.approx(1.0)]
+    harness.producer.complete()
     await first
-    assert bench.acknowledged == [(0, 0)]
+    assert harness.acknowledged == [(0, 0)]
     await idle()
-    bench.producer.arrive()
+    harness.producer.complete()
     await second
-    assert [each.weight for each in bench.published] == [pytest.approx(1.0), pytest.approx(2.0)]
-    assert bench.acknowledged == [(0, 0), (0, 1)]
+    assert [each.weight for each in harness.published] == [pytest.approx(1.0), pytest.approx(2.0)]
+    assert harness.acknowledged == [(0, 0), (0, 1)]
 
 
-async def test_a_full_window_does_not_wait_for_the_interval(bench: Bench) -> None:
+async def test_a_full_checkpoint_is_published_before_the_interval_ends(harness: Harness) -> None:
     for offset in range(FULL):
-        assert bench.producer.deliveries == []
-        await bench.process(message(offset))
+        assert harness.producer.deliveries == []
+        await harness.process(message(offset))
     await idle()
-    bench.producer.arrive()
+    harness.producer.complete()
     await idle()
-    assert bench.acknowledged == [(0, offset) for offset in range(FULL)]
+    assert harness.acknowledged == [(0, offset) for offset in range(FULL)]
 
 
-async def test_a_long_backlog_flows_through_the_window(bench: Bench) -> None:
-    bench.producer.prompt = True
-    running = asyncio.create_task(bench.path.run())
+async def test_a_backlog_larger_than_the_checkpoint_is_processed_in_order(harness: Harness) -> None:
+    harness.producer.immediate = True
+    running = asyncio.create_task(harness.path.run())
     for offset in range(20 * FULL):
-        await bench.path.checkpoint.put(message(offset, f"item-{offset % 7}"))
-    assert await bench.path.drain(10)
+        await harness.path.checkpoint.put(message(offset, f"item-{offset % 7}"))
+    assert await harness.path.drain(10)
     running.cancel()
-    assert bench.acknowledged == [(0, offset) for offset in range(20 * FULL)]
+    assert harness.acknowledged == [(0, offset) for offset in range(20 * FULL)]
 
 
-async def test_drain_publishes_at_once_also_what_comes_meanwhile(bench: Bench) -> None:
-    await bench.process(message(0))
-    draining = asyncio.create_task(bench.path.drain(10))
+async def test_drain_publishes_at_once_including_new_messages(harness: Harness) -> None:
+    await harness.process(message(0))
+    draining = asyncio.create_task(harness.path.drain(10))
     await idle()
-    await bench.process(message(1))
+    await harness.process(message(1))
     for _ in range(2):
         assert not draining.done()
-        bench.producer.arrive()
+        harness.producer.complete()
         await idle()
     assert await draining
-    assert bench.acknowledged == [(0, 0), (0, 1)]
+    assert harness.acknowledged == [(0, 0), (0, 1)]
 
 
-async def test_drain_says_when_the_brokers_did_not_take_it_in_time(bench: Bench) -> None:
-    await bench.process(message(0))
-    assert not await bench.path.drain(0.01)
-    assert bench.acknowledged == []
-    bench.producer.arrive()
+async def test_drain_returns_false_after_its_timeout(harness: Harness) -> None:
+    await harness.process(message(0))
+    assert not await harness.path.drain(0.01)
+    assert harness.acknowledged == []
+    harness.producer.complete()
     await idle()
 
 
 @pytest.mark.parametrize("topic", [CHANGELOG, PUBLISHED])
-async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(bench: Bench, topic: str) -> None:
-    await bench.process(message(0))
-    draining = asyncio.create_task(bench.path.drain(0.05))
+async def test_a_failed_delivery_crashes_the_worker_and_acknowledges_nothing(harness: Harness, topic: str) -> None:
+    await harness.process(message(0))
+    draining = asyncio.create_task(harness.path.drain(0.05))
     await idle()
-    for delivery in list(bench.producer.deliveries):
+    for delivery in list(harness.producer.deliveries):
         if delivery.topic == topic:
             delivery.fail(KafkaTimeoutError())
         else:
-            delivery.arrive()
+            delivery.complete()
     assert not await draining
-    assert [type(error) for error in bench.crashes] == [KafkaTimeoutError]
-    assert bench.acknowledged == []
+    assert [type(error) for error in harness.crashes] == [KafkaTimeoutError]
+    assert harness.acknowledged == []
 
 
 @pytest.mark.parametrize(
@@ -262,34 +267,36 @@ async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(be
         serde.encode_msgpack([msgspec.structs.replace(item_transition(1), at_ms=2**63)]),
     ],
 )
-async def test_what_is_no_approach_is_refused_in_its_turn(bench: Bench, value: bytes) -> None:
-    await bench.process(message(0))
-    await bench.process(message(1, value=value))
-    (letter,) = bench.producer.on(REFUSED)
-    letter.arrive()
+async def test_an_invalid_message_becomes_a_dead_letter_and_is_acknowledged_in_order(
+    harness: Harness, value: bytes
+) -> None:
+    await harness.process(message(0))
+    await harness.process(message(1, value=value))
+    (letter,) = harness.producer.on(DEAD_LETTERS)
+    letter.complete()
     await idle()
-    assert bench.acknowledged == []
-    bench.producer.prompt = True
-    await bench.path.publish()
-    assert bench.acknowledged == [(0, 0), (0, 1)]
-    assert bench.counted("invalid") == 1
+    assert harness.acknowledged == []
+    harness.producer.immediate = True
+    await harness.path.publish()
+    assert harness.acknowledged == [(0, 0), (0, 1)]
+    assert harness.counted("invalid") == 1
 
 
-async def test_of_many_items_only_the_one_that_cannot_be_read_is_learned_anew(bench: Bench) -> None:
-    bench.producer.prompt = True
+async def test_only_items_with_an_unreadable_state_are_learned_anew(harness: Harness) -> None:
+    harness.producer.immediate = True
     for offset in range(3):
-        await bench.process(message(offset, "boots", "socks", "hat"))
-    bench.table.put_many(0, [(b"socks", b"no state")])
-    await bench.process(message(3, "boots", "socks", "socks", "hat"), message(4, "new", "boots"))
-    await bench.path.publish()
-    assert {each.key: each.weight for each in bench.published} == {
+        await harness.process(message(offset, "boots", "socks", "hat"))
+    harness.table.put_many(0, [(b"socks", b"no state")])
+    await harness.process(message(3, "boots", "socks", "socks", "hat"), message(4, "new", "boots"))
+    await harness.path.publish()
+    assert {each.key: each.weight for each in harness.published} == {
         stable_key(item): pytest.approx(weight) for item, weight in (("boots", 5), ("socks", 1), ("hat", 4), ("new", 1))
     }
-    assert bench.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
+    assert harness.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
 
 
-async def test_numbers_at_their_bounds_are_counted(bench: Bench) -> None:
-    bench.producer.prompt = True
+async def test_numbers_at_the_bounds_of_the_contract_are_counted(harness: Harness) -> None:
+    harness.producer.immediate = True
     extremes = [
         msgspec.structs.replace(
             item_transition(offset),
@@ -301,19 +308,19 @@ async def test_numbers_at_their_bounds_are_counted(bench: Bench) -> None:
         )
         for offset, (at_ms, weight) in enumerate([(-(2**61), 1e6), (2**61, 0.0), (0, 1e-300), (2**61, 1e6)])
     ]
-    await bench.process(message(0, value=serde.encode_msgpack(extremes)), message(1, value=b"\x90"))
-    await bench.path.publish()
-    (published,) = bench.published
+    await harness.process(message(0, value=serde.encode_msgpack(extremes)), message(1, value=b"\x90"))
+    await harness.path.publish()
+    (published,) = harness.published
     assert published.as_of_ms == 2**61
     assert published.weight == pytest.approx(1e6)
-    assert bench.crashes == []
+    assert harness.crashes == []
 
 
-async def test_a_state_that_cannot_be_read_is_learned_anew(bench: Bench) -> None:
-    bench.producer.prompt = True
-    bench.table.put_many(0, [(b"boots", b"no state")])
-    await bench.process(message(5))
-    await bench.path.publish()
-    assert [each.weight for each in bench.published] == [pytest.approx(1.0)]
-    assert bench.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
-    assert bench.crashes == []
+async def test_an_unreadable_state_is_learned_anew(harness: Harness) -> None:
+    harness.producer.immediate = True
+    harness.table.put_many(0, [(b"boots", b"no state")])
+    await harness.process(message(5))
+    await harness.path.publish()
+    assert [each.weight for each in harness.published] == [pytest.approx(1.0)]
+    assert harness.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
+    assert harness.crashes == []

@@ -1,4 +1,4 @@
-"""Every event gets one list in time, marked with its origin. Nothing is acknowledged before delivery."""
+"""Every event gets one list, late batches get a fallback, and nothing is acknowledged before delivery."""
 
 from __future__ import annotations
 
@@ -42,25 +42,24 @@ from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
-from tests.streams.brokers import ScriptedProducer
-from tests.streams.paths import CHANGELOG, MemoryTable, message, message_of
+from tests.streams.fakes import CHANGELOG, FakeProducer, FakeTable, message, message_of
 from tests.streams.shoppers import DIM, NOW_MS, RULES, act, item_of, search, unit_vector
 
 ITEMS = [f"i{number}" for number in range(30)]
-LISTS, LETTERS = "recommendations", "dead-letters"
+LISTS, DEAD_LETTERS = "recommendations", "dead-letters"
 SOON_S, NEVER_S = 0.05, 60.0
 ENOUGH_S = 0.5
-"""Seconds that are enough for all stages before the one that hangs, on a machine under load as well."""
-PATIENCE_S = 10.0
+"""Enough seconds for all stages before the hanging one, even on a busy machine."""
+TIMEOUT_S = 10.0
 
 
 @dataclass
-class Script:
-    """A model that stops in the scorer's thread where a test wants it, until `gate` opens, or fails."""
+class FakeModel:
+    """A fake model. It blocks in the stage `blocked_stage` until `gate` is set, or fails."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
-    hang_in: str = ""
+    blocked_stage: str = ""
     fails: bool = False
     ranked_rows: list[int] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
@@ -68,40 +67,40 @@ class Script:
     name: str = SHORT_TERM
     version: str = "1"
 
-    def stage(self, name: str) -> None:
-        if self.hang_in == name:
+    def enter(self, name: str) -> None:
+        if self.blocked_stage == name:
             self.reached.set()
-            assert self.gate.wait(PATIENCE_S)
+            assert self.gate.wait(TIMEOUT_S)
 
     def encode(self, texts: Sequence[str]) -> Vector:
-        self.stage("encode")
-        if any("unspeakable" in text for text in texts):
-            raise ScoringError("scripted")
+        self.enter("encode")
+        if any("unencodable" in text for text in texts):
+            raise ScoringError("fake")
         self.encoded += texts
         return np.stack([unit_vector(text) for text in texts])
 
     def score(self, features: Vector) -> Vector:
-        """Rank by the cosine to the short-term intent, upside down."""
-        self.stage("score")
+        """Score by falling cosine to the short-term intent: the opposite of retrieval order."""
+        self.enter("score")
         self.ranked_rows.append(len(features))
         if self.fails:
-            raise ScoringError("scripted")
+            raise ScoringError("fake")
         return np.asarray(0.5 - features[:, 0] / 2, dtype=np.float32)
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Stand in for a source."""
-        self.stage("retrieve")
+        """Retrieve as a source does."""
+        self.enter("retrieve")
         (source,) = make_sources([SHORT_TERM], Behaviour())
         source.retrieve(batch, catalogue, hits, place)
 
 
-class Bench:
-    """A path that runs, with a scripted model and brokers."""
+class Harness:
+    """An `EventPath` with a fake model and a fake producer."""
 
     def __init__(self) -> None:
-        self.script, self.metrics = Script(), Metrics()
-        self.producer = ScriptedProducer(prompt=True)
-        self.table = MemoryTable(self.producer)
+        self.model, self.metrics = FakeModel(), Metrics()
+        self.producer = FakeProducer(immediate=True)
+        self.table = FakeTable(self.producer)
         self.trending = Trending(1e9)
         self.acknowledged: list[tuple[int, int]] = []
         self.errors: list[BaseException] = []
@@ -110,11 +109,11 @@ class Bench:
             vector = quantise(unit_vector(item_id)).tobytes()
             live.apply(item_id, ItemVector(item=item_of(item_id), space="m/1", text_hash=1, vector=vector))
         self.scoring = Scoring(
-            cast("Bundle", self.script),
-            Recommender(Catalogue(DIM), self.script, [cast("Any", self.script)]),
+            cast("Bundle", self.model),
+            Recommender(Catalogue(DIM), self.model, [cast("Any", self.model)]),
             scorer_thread(1),
         )
-        delivery = Delivery(cast("Any", self.producer), self.metrics, LETTERS)
+        delivery = Delivery(cast("Any", self.producer), self.metrics, DEAD_LETTERS)
         settings = load_settings(
             {
                 "partitions": 2,
@@ -126,7 +125,7 @@ class Bench:
         )
         self.path = EventPath(
             settings=settings,
-            slots=ServableSlots(Servable(cast("Bundle", self.script), live, engine(live), self.scoring)),
+            slots=ServableSlots(Servable(cast("Bundle", self.model), live, engine(live), self.scoring)),
             profiles=cast("Any", self.table),
             trending=self.trending,
             delivery=delivery,
@@ -143,14 +142,14 @@ class Bench:
     def deadline(self, seconds: float) -> None:
         self.path.settings = self.path.settings.replace(scoring_deadline_ms=seconds * 1e3)
 
-    async def takes(self, *messages: Message) -> None:
-        """Put messages in, to be one batch if nothing is under way."""
+    async def submit(self, *messages: Message) -> None:
+        """Submit messages: one batch if the path is idle."""
         for each in messages:
             await self.path.checkpoint.put(each)
 
     async def lists(self, number: int) -> list[Recommendations]:
-        """Wait for so many lists."""
-        await until(lambda: len(self.produced()) >= number or bool(self.errors), f"{number} lists", PATIENCE_S)
+        """Wait for this number of lists."""
+        await until(lambda: len(self.produced()) >= number or bool(self.errors), f"{number} lists", TIMEOUT_S)
         assert self.errors == []
         return self.produced()
 
@@ -166,16 +165,16 @@ def engine(live: LiveCatalogue) -> Engine:
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    await bench.scoring.update(bench.live.take_changes())
-    running = asyncio.create_task(bench.path.run())
-    yield bench
-    bench.script.gate.set()
+async def harness() -> AsyncIterator[Harness]:
+    harness = Harness()
+    await harness.scoring.update(harness.live.take_changes())
+    running = asyncio.create_task(harness.path.run())
+    yield harness
+    harness.model.gate.set()
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
-    bench.scoring.close()
+    harness.scoring.close()
 
 
 def views(*item_ids: str, user_id: str = "u") -> list[Interaction]:
@@ -191,256 +190,258 @@ def ids(answer: Recommendations) -> list[str]:
 
 
 def by_cosine(item_id: str) -> list[str]:
-    """Return the other items by their likeness to this one, the most alike first."""
+    """Return the other items by falling cosine to this one."""
     vector = unit_vector(item_id)
     return sorted(set(ITEMS) - {item_id}, key=lambda other: -float(vector @ unit_vector(other)))
 
 
-async def test_in_time_the_model_orders_the_lists_and_each_event_gets_its_own(bench: Bench) -> None:
-    await bench.takes(*(message_of(act("view", f"i{n}", user_id=f"u{n}"), n) for n in range(3)))
-    answers = await bench.lists(3)
+async def test_each_event_gets_a_list_in_the_order_of_the_model(harness: Harness) -> None:
+    await harness.submit(*(message_of(act("view", f"i{n}", user_id=f"u{n}"), n) for n in range(3)))
+    answers = await harness.lists(3)
     assert {answer.fallback for answer in answers} == {None}
     assert {answer.user_id: ids(answer)[-1] for answer in answers} == {f"u{n}": by_cosine(f"i{n}")[0] for n in range(3)}
-    await until(lambda: bench.acknowledged == [(0, 0), (0, 1), (0, 2)], "all are acknowledged", PATIENCE_S)
-    assert bench.counted("batch_size_sum") == bench.counted("batch_queue_seconds_count") == 3
-    assert bench.counted("events_total", topic="clicks", outcome="ok") == 3
-    assert bench.counted("end_to_end_latency_seconds_count", trigger="view") == 3
+    await until(lambda: harness.acknowledged == [(0, 0), (0, 1), (0, 2)], "all are acknowledged", TIMEOUT_S)
+    assert harness.counted("batch_size_sum") == harness.counted("batch_queue_seconds_count") == 3
+    assert harness.counted("events_total", topic="clicks", outcome="ok") == 3
+    assert harness.counted("end_to_end_latency_seconds_count", trigger="view") == 3
 
 
-async def test_a_model_that_fails_gives_retrieval_order_marked_and_counted(bench: Bench) -> None:
-    bench.script.fails = True
-    await bench.takes(*(message_of(act("view", f"i{n}", user_id=f"u{n}"), n) for n in range(2)))
-    answers = await bench.lists(2)
+async def test_a_failed_model_gives_lists_in_retrieval_order(harness: Harness) -> None:
+    harness.model.fails = True
+    await harness.submit(*(message_of(act("view", f"i{n}", user_id=f"u{n}"), n) for n in range(2)))
+    answers = await harness.lists(2)
     assert {answer.user_id: ids(answer)[0] for answer in answers} == {f"u{n}": by_cosine(f"i{n}")[0] for n in range(2)}
     assert {answer.fallback for answer in answers} == {"scoring_failed"}
-    assert bench.counted("fallbacks_total", reason="scoring_failed") == 2
-    assert bench.counted("recommendation_score_count") == 0
+    assert harness.counted("fallbacks_total", reason="scoring_failed") == 2
+    assert harness.counted("recommendation_score_count") == 0
 
 
-async def test_a_batch_that_is_late_is_answered_in_retrieval_order_and_what_the_model_says_then_is_dropped(
-    bench: Bench,
+async def test_a_late_batch_gets_lists_in_retrieval_order_and_its_scores_are_dropped(
+    harness: Harness,
 ) -> None:
-    bench.script.hang_in = "score"
-    bench.deadline(ENOUGH_S)
-    await bench.takes(*messages(views("i5")))
-    (answer,) = await bench.lists(1)
+    harness.model.blocked_stage = "score"
+    harness.deadline(ENOUGH_S)
+    await harness.submit(*messages(views("i5")))
+    (answer,) = await harness.lists(1)
     assert ids(answer)[0] == by_cosine("i5")[0]
     assert answer.fallback == "deadline_exceeded"
-    assert bench.counted("fallbacks_total", reason="deadline_exceeded") == 1
-    await until(lambda: bench.acknowledged == [(0, 0)], "it is acknowledged", PATIENCE_S)
-    bench.script.hang_in = ""
-    bench.deadline(NEVER_S)
-    bench.script.gate.set()
-    await bench.takes(*messages(views("i6", user_id="v"), offset=1))
-    answers = await bench.lists(2)
+    assert harness.counted("fallbacks_total", reason="deadline_exceeded") == 1
+    await until(lambda: harness.acknowledged == [(0, 0)], "it is acknowledged", TIMEOUT_S)
+    harness.model.blocked_stage = ""
+    harness.deadline(NEVER_S)
+    harness.model.gate.set()
+    await harness.submit(*messages(views("i6", user_id="v"), offset=1))
+    answers = await harness.lists(2)
     assert [each.fallback for each in answers] == ["deadline_exceeded", None]
-    await until(lambda: bench.acknowledged == [(0, 0), (0, 1)], "both are acknowledged", PATIENCE_S)
+    await until(lambda: harness.acknowledged == [(0, 0), (0, 1)], "both are acknowledged", TIMEOUT_S)
 
 
-async def test_when_even_retrieval_is_late_the_lists_are_of_popular_items_and_nothing_is_ranked_any_more(
-    bench: Bench,
+async def test_a_batch_with_late_retrieval_gets_popular_items_and_is_not_ranked(
+    harness: Harness,
 ) -> None:
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
-    await bench.scoring.set_popularity(Popularity(Shares.of(popular)), bench.live)
-    bench.script.hang_in = "retrieve"
-    bench.deadline(SOON_S)
-    await bench.takes(*messages(views("i1", user_id="v")), *messages(views("i7"), offset=1))
-    answers = {answer.user_id: answer for answer in await bench.lists(2)}
+    await harness.scoring.set_popularity(Popularity(Shares.of(popular)), harness.live)
+    harness.model.blocked_stage = "retrieve"
+    harness.deadline(SOON_S)
+    await harness.submit(*messages(views("i1", user_id="v")), *messages(views("i7"), offset=1))
+    answers = {answer.user_id: answer for answer in await harness.lists(2)}
     assert ids(answers["v"]) == ["i7", "i8", "i9"]
-    # What the shopper acted on in this session is left out.
+    # Items of the shopper's session are excluded.
     assert ids(answers["u"]) == ["i8", "i9"]
     assert {answer.fallback for answer in answers.values()} == {"deadline_exceeded"}
     assert {item.sources for answer in answers.values() for item in answer.items} == {("trending",)}
-    bench.script.hang_in = ""
-    bench.deadline(NEVER_S)
-    bench.script.gate.set()
-    await bench.takes(*messages(views("i2"), offset=2))
-    assert (await bench.lists(3))[-1].fallback is None
-    # The candidates of the last list, then what is shown of them once more for the reasons.
-    assert len(bench.script.ranked_rows) == 2
+    harness.model.blocked_stage = ""
+    harness.deadline(NEVER_S)
+    harness.model.gate.set()
+    await harness.submit(*messages(views("i2"), offset=2))
+    assert (await harness.lists(3))[-1].fallback is None
+    # The model scored the candidates of the last list, and its shown items again for the reasons.
+    assert len(harness.model.ranked_rows) == 2
 
 
-async def test_a_batch_that_is_not_even_folded_in_time_is_answered_once_it_is(bench: Bench) -> None:
-    bench.script.hang_in = "encode"
-    bench.deadline(SOON_S)
-    await bench.takes(*messages([search("boots"), *views("i3")]))
+async def test_a_batch_that_is_folded_late_is_answered_after_folding(harness: Harness) -> None:
+    harness.model.blocked_stage = "encode"
+    harness.deadline(SOON_S)
+    await harness.submit(*messages([search("boots"), *views("i3")]))
     await asyncio.sleep(2 * SOON_S)
-    assert bench.produced() == []
-    bench.script.hang_in = "retrieve"
-    bench.script.reached.clear()
-    gate, bench.script.gate = bench.script.gate, threading.Event()
+    assert harness.produced() == []
+    harness.model.blocked_stage = "retrieve"
+    harness.model.reached.clear()
+    gate, harness.model.gate = harness.model.gate, threading.Event()
     gate.set()
-    answers = await bench.lists(2)
+    answers = await harness.lists(2)
     assert {answer.fallback for answer in answers} == {"deadline_exceeded"}
-    assert (0, b"u") in bench.table.stored
+    assert (0, b"u") in harness.table.stored
 
 
-async def test_a_search_that_cannot_be_encoded_goes_on_without_its_vector_and_costs_the_others_nothing(
-    bench: Bench,
+async def test_an_unencodable_search_is_ranked_without_its_vector_and_does_not_affect_others(
+    harness: Harness,
 ) -> None:
-    searches = [search("unspeakable", user_id="u"), search("boots", user_id="v"), search("Boots ", user_id="w")]
-    await bench.takes(*messages(searches))
-    answers = {answer.user_id: answer for answer in await bench.lists(3)}
+    searches = [search("unencodable", user_id="u"), search("boots", user_id="v"), search("Boots ", user_id="w")]
+    await harness.submit(*messages(searches))
+    answers = {answer.user_id: answer for answer in await harness.lists(3)}
     assert {user: answer.fallback for user, answer in answers.items()} == {"u": "encoding_failed", "v": None, "w": None}
-    assert bench.script.encoded == ["boots"]
-    assert bench.counted("fallbacks_total", reason="encoding_failed") == 1
+    assert harness.model.encoded == ["boots"]
+    assert harness.counted("fallbacks_total", reason="encoding_failed") == 1
 
 
-async def test_a_late_list_of_a_search_that_cannot_be_encoded_counts_once(bench: Bench) -> None:
-    bench.script.hang_in = "retrieve"
-    bench.deadline(SOON_S)
-    await bench.takes(*messages([search("unspeakable")]))
-    (answer,) = await bench.lists(1)
+async def test_a_late_unencodable_search_counts_one_fallback(harness: Harness) -> None:
+    harness.model.blocked_stage = "retrieve"
+    harness.deadline(SOON_S)
+    await harness.submit(*messages([search("unencodable")]))
+    (answer,) = await harness.lists(1)
     assert answer.fallback == "deadline_exceeded"
-    assert bench.counted("fallbacks_total", reason="deadline_exceeded") == 1
-    assert bench.counted("fallbacks_total", reason="encoding_failed") == 0
+    assert harness.counted("fallbacks_total", reason="deadline_exceeded") == 1
+    assert harness.counted("fallbacks_total", reason="encoding_failed") == 0
 
 
-async def test_the_events_of_a_shopper_are_folded_in_their_order_and_only_the_last_profile_is_logged(
-    bench: Bench,
+async def test_events_of_a_shopper_are_folded_in_order_and_the_last_profile_is_logged(
+    harness: Harness,
 ) -> None:
     events = views("i1", "i2", "i3")
     expected = None
     for place, event in enumerate(events):
         source = Source("clicks", 0, place, NOW_MS + place)
-        (expected,) = engine(bench.live).fold([Event(event, source, 0, None)], [expected]).profiles
-    await bench.takes(*messages(events), *messages(views("i9", user_id="v"), partition=1))
-    answers = await bench.lists(4)
-    assert bench.table.stored[0, b"u"] == expected
-    assert bench.table.reads == [(0, b"u"), (1, b"v")]
-    logged = {(sent.partition, key): value for sent in bench.producer.on(CHANGELOG) for key, value in sent.messages}
-    assert logged == bench.table.stored
-    assert sum(len(sent.messages) for sent in bench.producer.on(CHANGELOG)) == 2
-    # Each list knows what came before its event, and nothing later.
+        (expected,) = engine(harness.live).fold([Event(event, source, 0, None)], [expected]).profiles
+    await harness.submit(*messages(events), *messages(views("i9", user_id="v"), partition=1))
+    answers = await harness.lists(4)
+    assert harness.table.stored[0, b"u"] == expected
+    assert harness.table.reads == [(0, b"u"), (1, b"v")]
+    logged = {(sent.partition, key): value for sent in harness.producer.on(CHANGELOG) for key, value in sent.messages}
+    assert logged == harness.table.stored
+    assert sum(len(sent.messages) for sent in harness.producer.on(CHANGELOG)) == 2
+    # Each list excludes the items up to its event, and no later ones.
     of_u = [ids(answer) for answer in answers if answer.user_id == "u"]
     assert [{"i1", "i2", "i3"} & set(items) for items in of_u] == [{"i2", "i3"}, {"i3"}, set()]
 
 
-async def test_a_batch_gives_the_lists_that_its_events_would_get_one_by_one(bench: Bench) -> None:
+async def test_a_batch_gives_the_same_lists_as_single_events(harness: Harness) -> None:
     events = [*views("i1", "i2", "i3"), *views("i4", "i1", user_id="v"), search("boots", NOW_MS + 9)]
-    alone = Bench()
+    alone = Harness()
     await alone.scoring.update(alone.live.take_changes())
     running = asyncio.create_task(alone.path.run())
     for number, each in enumerate(messages(events), start=1):
-        await alone.takes(each)
+        await alone.submit(each)
         await alone.lists(number)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     alone.scoring.close()
-    await bench.takes(*messages(events))
-    together = {answer.recommendation_id: answer for answer in await bench.lists(len(events))}
+    await harness.submit(*messages(events))
+    together = {answer.recommendation_id: answer for answer in await harness.lists(len(events))}
     for answer in alone.produced():
         assert together[answer.recommendation_id].items == answer.items
-    assert bench.table.stored == alone.table.stored
+    assert harness.table.stored == alone.table.stored
 
 
-async def test_a_batch_is_handed_over_a_partition_at_a_time_and_acknowledged_when_all_of_it_is_delivered(
-    bench: Bench,
+async def test_a_batch_is_sent_by_partition_and_acknowledged_after_all_deliveries(
+    harness: Harness,
 ) -> None:
-    bench.producer.prompt = False
-    await bench.takes(*messages([view for n in range(8) for view in views(f"i{n}", user_id=f"u{n}")]))
-    await bench.lists(8)
-    assert len(bench.producer.on(CHANGELOG)) == 1
-    assert len(bench.producer.on(LISTS)) == 2
-    for delivery in bench.producer.deliveries:
-        assert bench.acknowledged == []
-        assert bench.counted("recommendation_items_count") == 0
-        delivery.arrive()
+    harness.producer.immediate = False
+    await harness.submit(*messages([view for n in range(8) for view in views(f"i{n}", user_id=f"u{n}")]))
+    await harness.lists(8)
+    assert len(harness.producer.on(CHANGELOG)) == 1
+    assert len(harness.producer.on(LISTS)) == 2
+    for delivery in harness.producer.deliveries:
+        assert harness.acknowledged == []
+        assert harness.counted("recommendation_items_count") == 0
+        delivery.complete()
         await asyncio.sleep(0.01)
-    assert bench.acknowledged == [(0, offset) for offset in range(8)]
-    assert bench.counted("recommendation_items_count") == 8
+    assert harness.acknowledged == [(0, offset) for offset in range(8)]
+    assert harness.counted("recommendation_items_count") == 8
 
 
-async def test_the_next_batch_is_processed_while_the_one_before_is_delivered_and_acknowledged_after_it(
-    bench: Bench,
+async def test_batches_are_processed_during_deliveries_and_acknowledged_in_order(
+    harness: Harness,
 ) -> None:
-    bench.producer.prompt = False
+    harness.producer.immediate = False
     for offset in range(3):
-        await bench.takes(*messages(views(f"i{offset}"), offset=offset))
-        await bench.lists(offset + 1)
-    logged = [value for sent in bench.producer.on(CHANGELOG) for _, value in sent.messages]
-    assert logged[-1] == bench.table.stored[0, b"u"]
+        await harness.submit(*messages(views(f"i{offset}"), offset=offset))
+        await harness.lists(offset + 1)
+    logged = [value for sent in harness.producer.on(CHANGELOG) for _, value in sent.messages]
+    assert logged[-1] == harness.table.stored[0, b"u"]
     assert len(logged) == 3
-    for delivery in reversed(bench.producer.deliveries):
-        assert bench.acknowledged == []
-        delivery.arrive()
+    for delivery in reversed(harness.producer.deliveries):
+        assert harness.acknowledged == []
+        delivery.complete()
         await asyncio.sleep(0.01)
-    assert bench.acknowledged == [(0, 0), (0, 1), (0, 2)]
+    assert harness.acknowledged == [(0, 0), (0, 1), (0, 2)]
 
 
 @pytest.mark.parametrize("topic", [CHANGELOG, LISTS])
-async def test_a_delivery_that_fails_ends_the_worker_and_acknowledges_nothing(bench: Bench, topic: str) -> None:
-    bench.producer.prompt = False
-    await bench.takes(*messages(views("i1")))
-    await bench.lists(1)
-    for delivery in bench.producer.deliveries:
+async def test_a_failed_delivery_crashes_the_worker_and_acknowledges_nothing(harness: Harness, topic: str) -> None:
+    harness.producer.immediate = False
+    await harness.submit(*messages(views("i1")))
+    await harness.lists(1)
+    for delivery in harness.producer.deliveries:
         if delivery.topic == topic:
             delivery.fail(KafkaTimeoutError())
         else:
-            delivery.arrive()
+            delivery.complete()
     await asyncio.sleep(0.01)
-    assert [type(error) for error in bench.errors] == [KafkaTimeoutError]
-    assert bench.acknowledged == []
-    assert not await bench.path.checkpoint.drain(0.01)
+    assert [type(error) for error in harness.errors] == [KafkaTimeoutError]
+    assert harness.acknowledged == []
+    assert not await harness.path.checkpoint.drain(0.01)
 
 
-async def test_what_cannot_be_read_is_refused_in_its_turn_and_the_others_are_served(bench: Bench) -> None:
-    bench.table.stored[0, b"v"] = b"no profile"
+async def test_invalid_messages_and_profiles_become_dead_letters_and_others_get_lists(harness: Harness) -> None:
+    harness.table.stored[0, b"v"] = b"no profile"
     bad = [message("clicks", b"u", b"{", 0), message_of(act("view", "i1", user_id="v"), 1)]
-    await bench.takes(*bad, *messages(views("i2"), offset=2))
-    (answer,) = await bench.lists(1)
+    await harness.submit(*bad, *messages(views("i2"), offset=2))
+    (answer,) = await harness.lists(1)
     assert answer.user_id == "u"
-    letters = [serde.decode_dead_letter(value) for sent in bench.producer.on(LETTERS) for _, value in sent.messages]
+    letters = [
+        serde.decode_dead_letter(value) for sent in harness.producer.on(DEAD_LETTERS) for _, value in sent.messages
+    ]
     assert [(letter.offset, letter.reason) for letter in letters] == [(0, "not_json"), (1, "unreadable_profile")]
-    await until(lambda: len(bench.acknowledged) == 3, "all are acknowledged", PATIENCE_S)
-    assert bench.table.stored[0, b"v"] == b"no profile"
-    assert bench.counted("events_total", topic="clicks", outcome="invalid") == 2
-    assert bench.counted("batch_size_sum") == 1
+    await until(lambda: len(harness.acknowledged) == 3, "all are acknowledged", TIMEOUT_S)
+    assert harness.table.stored[0, b"v"] == b"no profile"
+    assert harness.counted("events_total", topic="clicks", outcome="invalid") == 2
+    assert harness.counted("batch_size_sum") == 1
 
 
-async def test_a_batch_of_nothing_but_refused_messages_is_acknowledged(bench: Bench) -> None:
-    await bench.takes(message("searches", None, b"", 0), message("clicks", b"u", None, 0, partition=1))
-    await until(lambda: len(bench.acknowledged) == 2, "both are acknowledged", PATIENCE_S)
-    assert bench.produced() == []
+async def test_a_batch_of_invalid_messages_is_acknowledged(harness: Harness) -> None:
+    await harness.submit(message("searches", None, b"", 0), message("clicks", b"u", None, 0, partition=1))
+    await until(lambda: len(harness.acknowledged) == 2, "both are acknowledged", TIMEOUT_S)
+    assert harness.produced() == []
 
 
-async def test_an_event_that_is_read_again_gets_the_same_id_and_its_profile_is_logged_again(bench: Bench) -> None:
+async def test_a_replayed_event_gets_the_same_list_and_its_profile_is_logged_again(harness: Harness) -> None:
     for _ in range(2):
-        await bench.takes(*messages(views("i1")))
-    first, second = await bench.lists(2)
+        await harness.submit(*messages(views("i1")))
+    first, second = await harness.lists(2)
     assert first.recommendation_id == second.recommendation_id
     assert first.items == second.items
-    profiles = {value for sent in bench.producer.on(CHANGELOG) for _, value in sent.messages}
-    assert profiles == {bench.table.stored[0, b"u"]}
-    assert bench.counted("events_total", topic="clicks", outcome="replayed") == 1
-    (snapshot,) = bench.trending.take_changed()
+    profiles = {value for sent in harness.producer.on(CHANGELOG) for _, value in sent.messages}
+    assert profiles == {harness.table.stored[0, b"u"]}
+    assert harness.counted("events_total", topic="clicks", outcome="replayed") == 1
+    (snapshot,) = harness.trending.take_changed()
     assert len(snapshot.counts) == 1
     assert next(iter(snapshot.counts.values())) == pytest.approx(1.0)
 
 
-async def test_items_and_sessions_are_observed_before_their_events_count_as_answered(bench: Bench) -> None:
-    await bench.takes(*messages(views("i1", "i2")))
-    await bench.lists(2)
-    await bench.path.transitions.publish()
-    (session,) = [serde.decode_session(value) for sent in bench.producer.on("sessions") for _, value in sent.messages]
+async def test_transitions_and_sessions_of_answered_events_are_published(harness: Harness) -> None:
+    await harness.submit(*messages(views("i1", "i2")))
+    await harness.lists(2)
+    await harness.path.transitions.publish()
+    (session,) = [serde.decode_session(value) for sent in harness.producer.on("sessions") for _, value in sent.messages]
     assert session.items == (stable_key("i1"), stable_key("i2"))
     transitions = [
         each
-        for sent in bench.producer.on("item-pairs")
+        for sent in harness.producer.on("item-pairs")
         for _, value in sent.messages
         for each in serde.decode_transitions(value)
     ]
     assert {(each.item_id, each.offset) for each in transitions} == {("i1", 0), ("i2", 1)}
 
 
-async def test_a_long_backlog_flows_through_in_order(bench: Bench) -> None:
+async def test_a_backlog_larger_than_the_checkpoint_is_processed_in_order(harness: Harness) -> None:
     events = [Search(event_id=f"e{n}", user_id=f"u{n % 5}", query=f"q{n % 7}", occurred_at=views("i1")[0].occurred_at)
               for n in range(100)]  # fmt: skip
     for each in messages(events):
-        await bench.path.checkpoint.put(each)
-    assert await bench.path.checkpoint.drain(PATIENCE_S)
-    assert bench.acknowledged == [(0, offset) for offset in range(100)]
-    assert len({answer.recommendation_id for answer in bench.produced()}) == len(bench.produced()) == 100
+        await harness.path.checkpoint.put(each)
+    assert await harness.path.checkpoint.drain(TIMEOUT_S)
+    assert harness.acknowledged == [(0, offset) for offset in range(100)]
+    assert len({answer.recommendation_id for answer in harness.produced()}) == len(harness.produced()) == 100
     for user in range(5):
-        offsets = [answer.trigger.offset for answer in bench.produced() if answer.user_id == f"u{user}"]
+        offsets = [answer.trigger.offset for answer in harness.produced() if answer.user_id == f"u{user}"]
         assert all(earlier < later for earlier, later in pairwise(offsets))

@@ -1,4 +1,4 @@
-"""The texts of a worker's life in its log."""
+"""Texts of the worker's log: partitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.worker.service import partitions_text, ranges
 @pytest.mark.parametrize(
     ("numbers", "expected"), [([], ""), ([3], "3"), ([5, 0, 1, 2, 7], "0-2 5 7"), ([1, 0], "0-1"), ([0, 2, 4], "0 2 4")]
 )
-def test_runs_of_partitions_are_abbreviated(numbers: list[int], expected: str) -> None:
+def test_consecutive_partitions_are_written_as_ranges(numbers: list[int], expected: str) -> None:
     assert ranges(numbers) == expected
 
 

@@ -1,4 +1,4 @@
-"""The line that a worker logs once a minute."""
+"""The summary that a worker logs once a minute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.metrics import Metrics
 from streams.worker.summary import Summary, quantile
 
 
-def test_a_line_has_the_figures_since_the_last_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_summary_covers_the_time_since_the_last_one(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
     summary = Summary(metrics, ("clicks", "searches"))
     with caplog.at_level(logging.INFO, "streams.worker.summary"):
@@ -32,7 +32,7 @@ def test_a_line_has_the_figures_since_the_last_one(caplog: pytest.LogCaptureFixt
     assert second.endswith("lag 1.5 s, 1 fallbacks, 0 dead letters")
 
 
-def test_an_idle_worker_logs_no_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_idle_worker_logs_no_summary(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "streams.worker.summary"):
         Summary(Metrics(), ("clicks", "searches")).log()
     assert caplog.messages == []

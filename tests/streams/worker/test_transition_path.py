@@ -1,4 +1,4 @@
-"""An event is acknowledged after its item and session are published. A crash before that repeats both."""
+"""An event is acknowledged after its transition and session are published."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.metrics import Metrics
 from streams.settings import load_settings
 from streams.worker.delivery import Delivery
 from streams.worker.transition_path import MESSAGE_TRANSITIONS, TransitionPath
-from tests.streams.brokers import ScriptedProducer
+from tests.streams.fakes import FakeProducer
 
 
 def session(key: int, *items: int) -> SessionItems:
@@ -30,11 +30,11 @@ def event(offset: int) -> Any:
     return SimpleNamespace(offset=offset)
 
 
-class Bench:
-    """A path, its brokers, and what was acknowledged."""
+class Harness:
+    """A `TransitionPath` with a fake producer. It records acknowledged offsets."""
 
     def __init__(self) -> None:
-        self.producer = ScriptedProducer()
+        self.producer = FakeProducer()
         self.acknowledged: list[int] = []
         self.sessions = RecentSessions()
         self.path = TransitionPath(
@@ -45,24 +45,24 @@ class Bench:
         )
 
 
-async def test_events_wait_for_their_sessions_and_keep_their_order() -> None:
-    bench = Bench()
-    bench.sessions.observe(session(7, 1, 2))
-    bench.path.answered([event(0), event(1)])
-    publishing = asyncio.create_task(bench.path.publish())
+async def test_events_are_acknowledged_in_order_after_their_sessions() -> None:
+    harness = Harness()
+    harness.sessions.observe(session(7, 1, 2))
+    harness.path.answered([event(0), event(1)])
+    publishing = asyncio.create_task(harness.path.publish())
     await asyncio.sleep(0)
-    bench.path.answered([event(2)])
-    (delivery,) = bench.producer.deliveries
-    assert bench.acknowledged == []
-    delivery.arrive()
+    harness.path.answered([event(2)])
+    (delivery,) = harness.producer.deliveries
+    assert harness.acknowledged == []
+    delivery.complete()
     await publishing
-    assert bench.acknowledged == [0, 1]
+    assert harness.acknowledged == [0, 1]
     assert [(key, serde.decode_session(value)) for key, value in delivery.messages] == [
         ((7).to_bytes(8, "big"), session(7, 1, 2))
     ]
-    await bench.path.publish()
-    assert bench.acknowledged == [0, 1, 2]
-    assert len(bench.producer.deliveries) == 1
+    await harness.path.publish()
+    assert harness.acknowledged == [0, 1, 2]
+    assert len(harness.producer.deliveries) == 1
 
 
 def transition(item_id: str, offset: int) -> ItemTransition:
@@ -80,22 +80,22 @@ def transition(item_id: str, offset: int) -> ItemTransition:
     )
 
 
-def published(bench: Bench) -> list[tuple[int, list[tuple[str, int]]]]:
+def published(harness: Harness) -> list[tuple[int, list[tuple[str, int]]]]:
     """Return each message's partition, and the item and offset of its transitions."""
     return [
         (delivery.partition, [(each.item_id, each.offset) for each in serde.decode_transitions(value)])
-        for delivery in bench.producer.on("item-pairs")
+        for delivery in harness.producer.on("item-pairs")
         for _, value in delivery.messages
     ]
 
 
-async def test_transitions_to_the_items_of_a_partition_go_together_and_in_their_order() -> None:
-    bench = Bench()
+async def test_transitions_are_batched_by_partition_in_order() -> None:
+    harness = Harness()
     for offset in range(2 * MESSAGE_TRANSITIONS):
-        bench.path.observe([transition(f"i{offset % 3}", offset)], [session(7, 1, 2)])
-    bench.producer.prompt = True
-    await bench.path.publish()
-    messages = published(bench)
+        harness.path.observe([transition(f"i{offset % 3}", offset)], [session(7, 1, 2)])
+    harness.producer.immediate = True
+    await harness.path.publish()
+    messages = published(harness)
     assert max(len(transitions) for _, transitions in messages) == MESSAGE_TRANSITIONS
     for item in ("i0", "i1", "i2"):
         partitions = {partition for partition, transitions in messages if item in dict(transitions)}
@@ -105,47 +105,47 @@ async def test_transitions_to_the_items_of_a_partition_go_together_and_in_their_
 
 
 async def test_transitions_are_published_before_their_events_are_acknowledged() -> None:
-    bench = Bench()
-    bench.path.observe([transition("i0", 0)], [session(7, 1, 2)])
-    bench.path.observe([transition("i1", 1)], [])
+    harness = Harness()
+    harness.path.observe([transition("i0", 0)], [session(7, 1, 2)])
+    harness.path.observe([transition("i1", 1)], [])
     for offset in range(2):
-        bench.path.answered([event(offset)])
-    assert bench.producer.deliveries == []
-    publishing = asyncio.create_task(bench.path.publish())
+        harness.path.answered([event(offset)])
+    assert harness.producer.deliveries == []
+    publishing = asyncio.create_task(harness.path.publish())
     await asyncio.sleep(0)
-    first, *others = bench.producer.deliveries
+    first, *others = harness.producer.deliveries
     for delivery in others:
-        delivery.arrive()
+        delivery.complete()
     await asyncio.sleep(0)
-    assert bench.acknowledged == []
-    first.arrive()
+    assert harness.acknowledged == []
+    first.complete()
     await publishing
-    assert bench.acknowledged == [0, 1]
+    assert harness.acknowledged == [0, 1]
 
 
-async def test_what_is_observed_while_publishing_is_published_the_next_time() -> None:
-    bench = Bench()
-    bench.path.observe([transition("i1", 0)], [])
-    publishing = asyncio.create_task(bench.path.publish())
+async def test_transitions_observed_during_publication_are_published_by_the_next_one() -> None:
+    harness = Harness()
+    harness.path.observe([transition("i1", 0)], [])
+    publishing = asyncio.create_task(harness.path.publish())
     await asyncio.sleep(0)
-    bench.path.observe([transition("i2", 1)], [])
-    bench.path.answered([event(1)])
-    bench.producer.arrive()
+    harness.path.observe([transition("i2", 1)], [])
+    harness.path.answered([event(1)])
+    harness.producer.complete()
     await publishing
-    assert bench.acknowledged == []
-    bench.producer.prompt = True
-    await bench.path.publish()
-    assert [transitions for _, transitions in published(bench)] == [[("i1", 0)], [("i2", 1)]]
-    assert bench.acknowledged == [1]
+    assert harness.acknowledged == []
+    harness.producer.immediate = True
+    await harness.path.publish()
+    assert [transitions for _, transitions in published(harness)] == [[("i1", 0)], [("i2", 1)]]
+    assert harness.acknowledged == [1]
 
 
-async def test_a_session_that_is_not_delivered_acknowledges_nothing() -> None:
-    bench = Bench()
-    bench.sessions.observe(session(7, 1, 2))
-    bench.path.answered([event(0)])
-    publishing = asyncio.create_task(bench.path.publish())
+async def test_a_failed_delivery_acknowledges_nothing() -> None:
+    harness = Harness()
+    harness.sessions.observe(session(7, 1, 2))
+    harness.path.answered([event(0)])
+    publishing = asyncio.create_task(harness.path.publish())
     await asyncio.sleep(0)
-    bench.producer.deliveries[0].fail(KafkaTimeoutError())
+    harness.producer.deliveries[0].fail(KafkaTimeoutError())
     with pytest.raises(KafkaTimeoutError):
         await publishing
-    assert bench.acknowledged == []
+    assert harness.acknowledged == []

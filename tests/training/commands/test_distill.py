@@ -1,4 +1,4 @@
-"""`distill`: the credits of its data, and its errors."""
+"""`distill`: data credits and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.commands import distill as command
 
 
 @pytest.mark.parametrize("credit", [("Our shop", "CC0", "Us, 2026"), None])
-def test_the_card_credits_whose_data_they_are(tmp_path: Path, credit: tuple[str, str, str] | None) -> None:
+def test_the_card_credits_the_owner_of_the_data(tmp_path: Path, credit: tuple[str, str, str] | None) -> None:
     (tmp_path / "items.jsonl").write_text('{"item_id": "a", "title": "Oat milk"}\n')
     options = command.DistillOptions(
         catalog=tmp_path / "items.jsonl", events=None, until=None, data=None, output=tmp_path / "shop" / "1", work=None,
@@ -23,7 +23,7 @@ def test_the_card_credits_whose_data_they_are(tmp_path: Path, credit: tuple[str,
     assert (source.name, source.licence, source.citation) == (credit or ("the catalogue given", "of its owner", "none"))
 
 
-def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_torch_is_an_error_with_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "torch" else importlib.util.find_spec("re"))
     result = CliRunner().invoke(cli, ["distill", "--output", str(tmp_path / "shop" / "1")])
     assert result.exit_code == 2
@@ -34,7 +34,7 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     ("arguments", "message"),
     [((), "required --catalog or --data, or both"), (("--events", "events.jsonl"), "--events requires --catalog")],
 )
-def test_distill_says_what_it_lacks(
+def test_missing_options_are_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.setattr(command, "find_spec", lambda name: importlib.util.find_spec("re"))

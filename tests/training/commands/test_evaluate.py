@@ -1,4 +1,4 @@
-"""`evaluate` on a small shop: its output, and one clear line for each error."""
+"""`evaluate` on small data: its output, and one line for each error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.cli import cli
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
 from tests.streams.desk import assert_one_line
-from tests.training.evaluation.shop import ITEMS, shopping
+from tests.training.evaluation.small_shop import ITEMS, random_events
 from training.evaluation.report import Report
 
 BASELINES = {
@@ -26,12 +26,12 @@ BASELINES = {
 }  # fmt: skip
 
 
-class Shop:
-    """A folder with a catalogue, events and grades."""
+class Workspace:
+    """A folder with a catalogue, events and grades, and the command on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.write(ITEMS, shopping(7, 150))
+        self.write(ITEMS, random_events(7, 150))
         self.file("grades.csv").write_text("query,docid,rating\nblack tea,i1,3\nblack tea,i5,0\nmilk,i3,1\n")
 
     def file(self, name: str) -> Path:
@@ -51,16 +51,18 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
 
 
 @pytest.mark.parametrize("protocol", ["next-item", "next-basket", "search"])
-def test_every_protocol_gives_all_figures(shop: Shop, protocol: str) -> None:
-    result = shop.evaluate("--protocol", protocol, "--test-share", "0.5", "--html", str(shop.file("out.html")))
+def test_every_protocol_reports_all_metrics(workspace: Workspace, protocol: str) -> None:
+    result = workspace.evaluate(
+        "--protocol", protocol, "--test-share", "0.5", "--html", str(workspace.file("out.html"))
+    )
     assert result.exit_code == 0, result.output
     assert "…" not in result.stdout
-    report = shop.report()
+    report = workspace.report()
     assert (report.schema, report.version, report.protocol) == ("intentstream-evaluation", 1, protocol)
     expected = BASELINES | ({"BM25"} if protocol == "search" else set())
     assert {row.name for row in report.rows if row.group == "baseline"} == expected
@@ -76,83 +78,83 @@ def test_every_protocol_gives_all_figures(shop: Shop, protocol: str) -> None:
     )
     assert {each.source for each in report.worth} == set(report.settings["sources"])  # type: ignore[arg-type]
     assert report.data.events == 150
-    page = shop.file("out.html").read_text()
+    page = workspace.file("out.html").read_text()
     assert page.count("<svg") >= 5
     assert not re.search(r"(src|href)=[\"']?(http|//)|@import|url\(http", page)
     assert all(row.name in page for row in report.rows)
 
 
-def test_two_runs_find_the_same_but_for_the_time_they_take(shop: Shop) -> None:
-    def timeless(value: Any) -> Any:
+def test_reports_are_deterministic_except_for_times(workspace: Workspace) -> None:
+    def without_times(value: Any) -> Any:
         if isinstance(value, dict):
             times = {"measured_at", "rank_us", "learn_us", "stages_us"}
-            return {name: timeless(each) for name, each in value.items() if name not in times}
-        return [timeless(each) for each in value] if isinstance(value, list) else value
+            return {name: without_times(each) for name, each in value.items() if name not in times}
+        return [without_times(each) for each in value] if isinstance(value, list) else value
 
     found = []
     for _ in range(2):
-        assert shop.evaluate("--sample", "9", "--seed", "3", "--test-share", "0.8").exit_code == 0
-        found.append(timeless(json.loads(shop.file("out.json").read_bytes())))
+        assert workspace.evaluate("--sample", "9", "--seed", "3", "--test-share", "0.8").exit_code == 0
+        found.append(without_times(json.loads(workspace.file("out.json").read_bytes())))
     assert found[0] == found[1]
     assert found[0]["data"]["cases"] == 9 < found[0]["data"]["cases_found"]
 
 
-def test_lengths_and_ablation_can_be_chosen(shop: Shop) -> None:
-    assert shop.evaluate("-k", "7,3", "--no-ablation").exit_code == 0
-    report = shop.report()
+def test_list_lengths_and_ablation_are_options(workspace: Workspace) -> None:
+    assert workspace.evaluate("-k", "7,3", "--no-ablation").exit_code == 0
+    report = workspace.report()
     assert report.worth == []
     assert report.primary == (("hr", 7), ("mrr", 7))
     assert set(report.rows[0].metrics["ndcg"]) == {"3", "7"}
 
 
-def test_a_ranker_can_be_fitted_first(shop: Shop) -> None:
-    shop.write(ITEMS, shopping(7, 400))
-    result = shop.evaluate("--ranker", "fitted")
+def test_a_fitted_ranker_is_evaluated(workspace: Workspace) -> None:
+    workspace.write(ITEMS, random_events(7, 400))
+    result = workspace.evaluate("--ranker", "fitted")
     assert result.exit_code == 0, result.output
     assert "fitted ranker" in result.output
-    assert shop.report().model.ranker == "fitted"
+    assert workspace.report().model.ranker == "fitted"
 
 
-def test_items_that_the_catalogue_lacks_are_misses_and_told(shop: Shop) -> None:
-    shop.write(ITEMS[:4], shopping(7, 150))
-    result = shop.evaluate()
+def test_unknown_items_count_as_misses_and_are_reported(workspace: Workspace) -> None:
+    workspace.write(ITEMS[:4], random_events(7, 150))
+    result = workspace.evaluate()
     assert result.exit_code == 0, result.output
     assert "cannot be recommended" in " ".join(result.output.split())
-    data = shop.report().data
+    data = workspace.report().data
     assert 0 < data.unknown_share < 1
-    assert all(row.metrics["hr"]["20"].value <= 1 - data.unknown_targets + 1e-9 for row in shop.report().rows)
+    assert all(row.metrics["hr"]["20"].value <= 1 - data.unknown_targets + 1e-9 for row in workspace.report().rows)
 
 
-def test_grades_are_compared_without_events(shop: Shop) -> None:
-    result = shop.evaluate("--html", str(shop.file("out.html")), given=("--judgements", "grades.csv"))
+def test_graded_queries_are_evaluated_without_events(workspace: Workspace) -> None:
+    result = workspace.evaluate("--html", str(workspace.file("out.html")), given=("--judgements", "grades.csv"))
     assert result.exit_code == 0, result.output
-    report = shop.report()
+    report = workspace.report()
     assert report.protocol == "judgements"
     assert [row.name for row in report.rows] == ["intentstream", "encoder alone", "BM25"]
     assert report.rows[0].metrics["ndcg"]["10"].value == 1
     assert "1 of 2 searches" in result.output
-    assert "<svg" in shop.file("out.html").read_text()
+    assert "<svg" in workspace.file("out.html").read_text()
 
 
-def test_what_cannot_be_evaluated_is_one_clear_line(shop: Shop) -> None:
-    assert_one_line(shop.evaluate("--test-from", "2030-01-01"), 2, "--test-from: required events from")
-    shop.write(ITEMS, [])
-    assert_one_line(shop.evaluate(), 2, "at least one interaction")
-    shop.write(ITEMS, shopping(1, 1))
-    assert_one_line(shop.evaluate(), 2, "next-item: required a session with at least two items")
-    shop.write([Item(item_id="other", title="Other")], shopping(7, 150))
-    assert_one_line(shop.evaluate(), 2, "got none of them")
-    assert not shop.file("out.json").exists()
+def test_unusable_data_is_an_error_of_one_line(workspace: Workspace) -> None:
+    assert_one_line(workspace.evaluate("--test-from", "2030-01-01"), 2, "--test-from: required events from")
+    workspace.write(ITEMS, [])
+    assert_one_line(workspace.evaluate(), 2, "at least one interaction")
+    workspace.write(ITEMS, random_events(1, 1))
+    assert_one_line(workspace.evaluate(), 2, "next-item: required a session with at least two items")
+    workspace.write([Item(item_id="other", title="Other")], random_events(7, 150))
+    assert_one_line(workspace.evaluate(), 2, "got none of them")
+    assert not workspace.file("out.json").exists()
 
 
-def test_events_or_grades_are_required_not_both(shop: Shop) -> None:
-    both = shop.evaluate("--judgements", str(shop.file("grades.csv")))
-    neither = CliRunner().invoke(cli, ["evaluate", "--catalog", str(shop.file("items.jsonl"))])
+def test_either_events_or_grades_are_required(workspace: Workspace) -> None:
+    both = workspace.evaluate("--judgements", str(workspace.file("grades.csv")))
+    neither = CliRunner().invoke(cli, ["evaluate", "--catalog", str(workspace.file("items.jsonl"))])
     for result in (both, neither):
         assert result.exit_code == 2
         assert "required --events or --judgements" in result.output
 
 
 @pytest.mark.parametrize("lengths", ["0", "a", "1,101", ""])
-def test_lengths_that_are_none_are_a_usage_error(shop: Shop, lengths: str) -> None:
-    assert shop.evaluate("-k", lengths).exit_code == 2
+def test_invalid_list_lengths_are_a_usage_error(workspace: Workspace, lengths: str) -> None:
+    assert workspace.evaluate("-k", lengths).exit_code == 2

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from inference.ranking.features import FEATURES
 from streams.cli import cli
 from streams.contracts.serde import encode_json
-from tests.training.ranker.test_gather import ITEMS, shopping
+from tests.training.ranker.test_gather import ITEMS, random_events
 
 
-def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
+def test_the_command_writes_consistent_arrays(tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_bytes(b"\n".join(map(encode_json, ITEMS)))
-    (tmp_path / "events.jsonl").write_bytes(b"\n".join(map(encode_json, shopping(4, 30))))
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(map(encode_json, random_events(4, 30))))
     files = [str(tmp_path / name) for name in ("items.jsonl", "events.jsonl", "examples.npz")]
     result = CliRunner().invoke(cli, ["examples", "--catalog", files[0], "--events", files[1], "--output", files[2]])
     assert result.exit_code == 0, result.output

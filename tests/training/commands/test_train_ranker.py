@@ -1,4 +1,4 @@
-"""`train-ranker`: its files, its output, and no files after a failure."""
+"""`train-ranker`: its files and output, and no files after a failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lines(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
 
 
 def views(sessions: int, length: int) -> list[dict[str, str]]:
-    """Return sessions that go up the items one by one."""
+    """Return sessions that view consecutive items."""
     return [
         {
             "type": "view", "event_id": f"{session}-{n}", "user_id": f"u{session}", "session_id": f"s{session}",
@@ -42,7 +42,7 @@ def views(sessions: int, length: int) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def test_a_shop_gets_a_ranker_of_its_own_and_reads_how_good_it_is(tmp_path: Path) -> None:
+def test_a_ranker_is_fitted_to_events_with_a_report_of_its_quality(tmp_path: Path) -> None:
     items, events = lines(tmp_path / "items.jsonl", ITEMS), lines(tmp_path / "events.jsonl", views(20, 4))
     output = tmp_path / "shop" / "2"
     result = train(output, "--catalog", items, "--events", events, "--after", "0")
@@ -55,7 +55,7 @@ def test_a_shop_gets_a_ranker_of_its_own_and_reads_how_good_it_is(tmp_path: Path
     assert len(set(scores.tolist())) > 1
 
 
-def test_grades_alone_are_enough_for_an_order(tmp_path: Path) -> None:
+def test_grades_alone_are_enough_to_fit_an_order(tmp_path: Path) -> None:
     replace(labelled(FEATURES, lists=40), graded=np.ones(40, dtype=np.bool_)).write(tmp_path / "grades.npz")
     result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "grades.npz")
     assert result.exit_code == 0, result.output
@@ -63,11 +63,11 @@ def test_grades_alone_are_enough_for_an_order(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "shop" / "2").version == "2"
 
 
-def test_without_anything_to_judge_by_nothing_is_written(tmp_path: Path) -> None:
+def test_nothing_is_written_without_test_lists(tmp_path: Path) -> None:
     examples = labelled(FEATURES, lists=40)
     late = examples.groups >= 30
-    nothing = np.where(late, 0, examples.labels)
-    replace(examples, labels=nothing, relevant=(np.arange(40) < 30).astype(np.int64)).write(tmp_path / "short.npz")
+    unlabelled = np.where(late, 0, examples.labels)
+    replace(examples, labels=unlabelled, relevant=(np.arange(40) < 30).astype(np.int64)).write(tmp_path / "short.npz")
     result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "short.npz")
     assert result.exit_code != 0
     assert "last 15% of the lists, to test the ranker, got none in 6 lists" in result.output

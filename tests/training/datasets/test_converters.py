@@ -1,4 +1,4 @@
-"""The converters of public data sets, on a few synthetic rows."""
+"""The converters of public data sets, on synthetic rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def retail(folder: Path, text: str) -> Path:
     return path
 
 
-def test_online_retail_keeps_what_counts_in_order(tmp_path: Path) -> None:
+def test_online_retail_keeps_valid_purchases_in_order_of_time(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         main, ["online-retail", str(retail(tmp_path, HEADER + ROWS)), "--output", str(tmp_path)]
     )
@@ -54,21 +54,21 @@ def test_online_retail_keeps_what_counts_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n", "InvoiceNo is missing"),
         (HEADER, "required usable rows in the data"),
         (HEADER + "1,A,MUG,many,2011-01-02 10:00:00,2.5,17.0,UK\n", "line 2: required a line of an invoice"),
     ],
 )
-def test_what_is_no_online_retail_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_online_retail_data_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     result = CliRunner().invoke(main, ["online-retail", str(retail(tmp_path, text)), "--output", str(tmp_path / "out")])
     assert result.exit_code == 1
-    assert said in result.output
+    assert message in result.output
     assert not (tmp_path / "out").exists()
 
 
-def test_a_broken_archive_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_truncated_archive_is_an_error(tmp_path: Path) -> None:
     path = retail(tmp_path, HEADER + ROWS)
     path.write_bytes(path.read_bytes()[:60])
     result = CliRunner().invoke(main, ["online-retail", str(path), "--output", str(tmp_path / "out")])
@@ -87,7 +87,7 @@ def chorus(folder: Path) -> None:
     (folder / "Broad_Query_Set_rated.csv").write_text("query,docid,rating\nlamp,9,3\nlamp,10,0\n")
 
 
-def test_chorus_with_and_without_all_that_is_said(tmp_path: Path) -> None:
+def test_chorus_items_have_all_fields_or_titles_only(tmp_path: Path) -> None:
     chorus(tmp_path)
     for options, expected in (([], ("It shines.", "Lux", ("Lamp",))), (["--titles-only"], (None, None, ()))):
         output = tmp_path / f"out{len(options)}"
@@ -99,7 +99,7 @@ def test_chorus_with_and_without_all_that_is_said(tmp_path: Path) -> None:
         assert (output / "judgements.csv").read_text() == "query,item_id,grade\nlamp,9,3\nlamp,10,0\n"
 
 
-def test_chorus_says_what_is_missing(tmp_path: Path) -> None:
+def test_missing_chorus_files_are_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["chorus", str(tmp_path), "--output", str(tmp_path)])
     assert result.exit_code == 1
     assert "Broad_Query_Set_rated.csv" in result.output
@@ -108,7 +108,7 @@ def test_chorus_says_what_is_missing(tmp_path: Path) -> None:
     assert "got none" in result.output
 
 
-def test_the_complete_journey_is_purchases_alone() -> None:
+def test_complete_journey_has_purchases_only() -> None:
     products = (
         Product(1, "GROCERY", "National", "SOUP", "TOMATO SOUP", "10 OZ"),
         Product(2, "PRODUCE", "National", "FRUIT", "APPLES", None),

@@ -49,14 +49,14 @@ STAGE = Stage(
 
 
 @pytest.mark.parametrize("module", [corpus_module, graded, plan])
-def test_the_examples_in_the_docstrings_run(module: ModuleType) -> None:
+def test_docstring_examples_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
 
 
 @given(title=st.text(max_size=80), seed=st.integers(0, 2**32))
-def test_a_pseudo_query_is_a_normalised_piece_of_its_title(title: str, seed: int) -> None:
+def test_a_pseudo_query_is_a_normalised_part_of_its_title(title: str, seed: int) -> None:
     query = sample_pseudo_query(title, np.random.default_rng(seed))
     assert query == normalise_query(query)
     assert (query == "") == (normalise_query(" ".join(words_of(title))) == "")
@@ -70,14 +70,14 @@ def test_a_pseudo_query_keeps_the_order_of_the_words(seed: int) -> None:
     assert chosen == sorted(set(chosen))
 
 
-def test_a_corpus_is_the_same_for_a_seed_and_another_for_another() -> None:
+def test_a_corpus_is_a_function_of_its_seed() -> None:
     first, again, other = (build_corpus(TEXTS, ["word", "other", "third"], seed) for seed in (1, 1, 2))
     assert (first.texts, first.digest) == (again.texts, again.digest)
     assert first.digest != other.digest
     assert set(first.pairs) == {PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, TOGETHER, LINES, WORDS}
 
 
-def test_nothing_that_derives_from_a_held_out_title_is_in_a_pair() -> None:
+def test_no_pair_contains_a_held_out_title() -> None:
     corpus = build_corpus(TEXTS, ["word", "other", "third"], 1)
     held_out = {corpus.texts[each] for each in corpus.held_out}
     assert held_out
@@ -86,11 +86,11 @@ def test_nothing_that_derives_from_a_held_out_title_is_in_a_pair() -> None:
         assert not texts & (held_out | {f"{title}. Acme" for title in held_out})
 
 
-def test_what_is_rarely_bought_together_does_not_stand_out() -> None:
+def test_items_rarely_bought_together_make_no_pair() -> None:
     assert together(TEXTS.baskets) == [(TITLES[0], TITLES[1])]
 
 
-def test_texts_add_up() -> None:
+def test_training_texts_can_be_added() -> None:
     both = TEXTS + TrainingTexts(titles=("another",))
     assert both.titles == (*TITLES, "another")
     assert both.graded == TEXTS.graded
@@ -116,18 +116,18 @@ def test_a_batch_is_a_function_of_seed_stage_and_step(step: int, index: int) -> 
 
 
 @given(step=st.integers(0, 1000))
-def test_the_places_of_a_batch_are_among_its_texts(step: int) -> None:
+def test_the_indices_of_a_batch_are_valid(step: int) -> None:
     batch = sampler().batch(STAGE, 0, step)
     assert len(np.unique(batch.texts)) == len(batch.texts)
-    for places in (batch.left, batch.right, batch.negatives, *(each.items for each in batch.graded)):
-        assert ((places >= 0) & (places < len(batch.texts))).all()
+    for indices in (batch.left, batch.right, batch.negatives, *(each.items for each in batch.graded)):
+        assert ((indices >= 0) & (indices < len(batch.texts))).all()
     assert len(batch.left) == len(batch.right)
     assert ((batch.anchors >= 0) & (batch.anchors < len(batch.left))).all()
     assert len(batch.graded) == 1
 
 
 @given(st.integers(1, 500), st.floats(1e-6, 1), st.floats(0, 0.5))
-def test_the_rate_rises_to_its_peak_and_falls_again(steps: int, peak: float, warm_up: float) -> None:
+def test_the_learning_rate_rises_to_its_peak_and_then_falls(steps: int, peak: float, warm_up: float) -> None:
     rates = [learning_rate(step, steps, peak, warm_up) for step in range(steps)]
     top = int(np.argmax(rates))
     assert max(rates) <= peak * (1 + 1e-9)
@@ -135,7 +135,7 @@ def test_the_rate_rises_to_its_peak_and_falls_again(steps: int, peak: float, war
     assert rates[top:] == sorted(rates[top:], reverse=True)
 
 
-def test_a_plan_has_a_name_of_its_own() -> None:
+def test_a_changed_plan_has_another_digest() -> None:
     shorter = scaled(PLAN, 0.1)
     assert shorter.base[0].steps == round(0.1 * PLAN.base[0].steps)
     assert PLAN.digest == scaled(PLAN, 1).digest != shorter.digest

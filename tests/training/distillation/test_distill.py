@@ -1,4 +1,4 @@
-"""Distillation from texts to a bundle, on a catalogue of a few items: the files of every step, and a resumed run.
+"""Distillation from texts to a bundle on a small catalogue: the files of every step, and a resumed run.
 
 Needs torch and the teacher (`make model` creates such an environment).
 """
@@ -37,12 +37,12 @@ TEXTS = TrainingTexts(
         (query, tuple((title, 3 * (query in title)) for title in TITLES[::7])) for query in ("lamp", "desk", "red")
     ),
 )
-PLAN_OF_A_MINUTE: Plan = msgspec.structs.replace(scaled(PLAN, 0.003), words=40, folds=2)
+SHORT_PLAN: Plan = msgspec.structs.replace(scaled(PLAN, 0.003), words=40, folds=2)
 
 
 @dataclass
-class Notes:
-    """A receiver of progress that remembers what began and how much of it was done."""
+class RecordedProgress:
+    """Records the reported progress."""
 
     begun: list[str] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
@@ -59,27 +59,27 @@ class Notes:
         self.notes.append(note)
 
 
-def test_a_catalogue_becomes_a_bundle_and_a_second_run_trains_nothing_again(tmp_path: Path) -> None:
-    notes, again = Notes(), Notes()
+def test_distillation_writes_a_bundle_and_a_second_run_trains_nothing(tmp_path: Path) -> None:
+    progress, again = RecordedProgress(), RecordedProgress()
     work, output = tmp_path / "work", tmp_path / "shop" / "1"
-    student = distill(TEXTS, PLAN_OF_A_MINUTE, work, notes)
-    bundle = write_bundle(student, PLAN_OF_A_MINUTE, output, work, ())
-    assert notes.done == notes.totals
-    assert notes.begun[2:4] == ["training: base", "training: final"]
+    student = distill(TEXTS, SHORT_PLAN, work, progress)
+    bundle = write_bundle(student, SHORT_PLAN, output, work, ())
+    assert progress.done == progress.totals
+    assert progress.begun[2:4] == ["training: base", "training: final"]
     assert all(each.passed for each in verify_bundle(output))
     assert (bundle.name, bundle.version, bundle.dim) == ("shop", "1", 384)
     for name in (REPORT, LOSSES, VALIDATION, HELD_OUT):
         assert (output / name).stat().st_size > 100
     assert {"NDCG@10, held out", "NDCG@10, teacher"} <= {each.name for each in bundle.manifest.card.metrics}
-    second = distill(TEXTS, PLAN_OF_A_MINUTE, work, again)
+    second = distill(TEXTS, SHORT_PLAN, work, again)
     assert second.encoder.digest == student.encoder.digest
-    assert again.done == again.totals == notes.totals
+    assert again.done == again.totals == progress.totals
     assert not [note for note in again.notes if "cosine" in note]
     np.testing.assert_allclose(load_bundle(output).encode(student.titles[:1]), student.vectors[:1], atol=0.02)
 
 
-def test_a_work_folder_of_other_texts_is_refused(tmp_path: Path) -> None:
-    plan = msgspec.structs.replace(PLAN_OF_A_MINUTE, final=None, words=5)
-    distill(TrainingTexts(titles=TITLES), plan, tmp_path, Notes())
+def test_a_work_folder_of_other_texts_is_an_error(tmp_path: Path) -> None:
+    plan = msgspec.structs.replace(SHORT_PLAN, final=None, words=5)
+    distill(TrainingTexts(titles=TITLES), plan, tmp_path, RecordedProgress())
     with pytest.raises(DataError, match="of another plan or corpus; remove it"):
-        distill(TrainingTexts(titles=TITLES[:60]), plan, tmp_path, Notes())
+        distill(TrainingTexts(titles=TITLES[:60]), plan, tmp_path, RecordedProgress())

@@ -1,4 +1,4 @@
-"""The encoder's graph is BERT: it equals the formula in NumPy, in every precision and every batch."""
+"""The encoder's graph equals BERT's formula in NumPy, in every precision and batch."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def weights(layers: int = 2) -> Weights:
 
 
 def by_formula(w: Weights, ids: npt.NDArray[np.int64]) -> Floats:
-    """One text without padding, as the paper has it."""
+    """Return the embedding of one text without padding, after the paper's formula."""
 
     def norm(x: Floats, name: str) -> Floats:
         centred = x - x.mean(-1, keepdims=True)
@@ -79,8 +79,8 @@ def by_formula(w: Weights, ids: npt.NDArray[np.int64]) -> Floats:
         mixed = mixed.transpose(1, 0, 2).reshape(len(ids), DIM)
         x = norm(x + dense(mixed, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
         wide = dense(x, f"{at}.intermediate.dense")
-        bent = wide * 0.5 * (1 + erf(wide / np.sqrt(2)))
-        x = norm(x + dense(bent.astype(np.float32), f"{at}.output.dense"), f"{at}.output.LayerNorm")
+        activated = wide * 0.5 * (1 + erf(wide / np.sqrt(2)))
+        x = norm(x + dense(activated.astype(np.float32), f"{at}.output.dense"), f"{at}.output.LayerNorm")
     total = x.mean(0)
     return np.asarray(total / np.linalg.norm(total), dtype=np.float32)
 
@@ -110,7 +110,7 @@ PRECISIONS = {
 
 
 @pytest.mark.parametrize(("products", "least"), PRECISIONS.values(), ids=PRECISIONS.keys())
-def test_the_graph_is_the_formula_and_padding_changes_nothing(products: Plain, least: float) -> None:
+def test_the_graph_equals_the_formula_with_and_without_padding(products: Plain, least: float) -> None:
     session = opened(products)
     together = run(session, TEXTS)
     for row, text in enumerate(TEXTS):
@@ -121,7 +121,7 @@ def test_the_graph_is_the_formula_and_padding_changes_nothing(products: Plain, l
 
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=st.floats(-5, 5, width=32)))
-def test_no_two_weights_that_are_added_first_saturate(values: Floats) -> None:
+def test_sums_of_two_int8_products_do_not_saturate(values: Floats) -> None:
     integers = np.rint(values / column_scales(values)).astype(np.int64)
     padded = np.pad(integers, ((0, len(integers) % 2), (0, 0))).reshape(-1, 2, integers.shape[1])
     assert (np.maximum(padded, 0).sum(axis=1) * 255 <= 32767).all()
@@ -129,13 +129,13 @@ def test_no_two_weights_that_are_added_first_saturate(values: Floats) -> None:
 
 
 @given(arrays(np.float32, (40, 3), elements=st.floats(-5, 5, width=32)))
-def test_blocks_are_within_half_a_step_of_the_weights(values: Floats) -> None:
+def test_block_rounding_is_within_half_a_step(values: Floats) -> None:
     integers, steps = rounded_blocks(values, 16)
     back = (integers.astype(np.float32) - 128) * steps.reshape(3, -1, 1)
     np.testing.assert_allclose(back.reshape(3, -1)[:, :40].T, values, atol=float(steps.max()) * 0.51)
 
 
-def test_rounding_keeps_a_product_row_by_row() -> None:
+def test_a_rounded_product_is_accurate_in_each_row() -> None:
     rng = np.random.default_rng(5)
     matrix = rng.normal(size=(64, 16)).astype(np.float32)
     graph = Graph()
@@ -150,7 +150,7 @@ def test_rounding_keeps_a_product_row_by_row() -> None:
     opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
     model = onnx.helper.make_model(made, opset_imports=opsets, ir_version=8)
     session = open_session(model.SerializeToString(), name="test", providers=(CPU,))
-    # Rows of very different size: one scale for all would leave nothing of the small ones.
+    # Rows of very different size: with one scale for all, small rows would be rounded to 0.
     x = (rng.normal(size=(6, 64)) * np.array([[1e-3], [1], [1e3], [1], [1e-3], [0]])).astype(np.float32)
     together, exact = session.run({"x": x}), x @ matrix
     assert (np.abs(together - exact).max(axis=1) <= 0.03 * np.abs(exact).max(axis=1)).all()

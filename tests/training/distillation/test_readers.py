@@ -1,4 +1,4 @@
-"""A shop's own files as training data: the pairs from searches and from baskets."""
+"""A shop's files and public data sets as training data."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def written(folder: Path, name: str, messages: list[dict[str, Any]]) -> Path:
     return path
 
 
-def test_titles_and_lines_of_a_catalogue(tmp_path: Path) -> None:
+def test_titles_and_lines_are_read_from_a_catalogue(tmp_path: Path) -> None:
     texts = read_shop(written(tmp_path, "items.jsonl", ITEMS))
     assert texts.titles == ("Oat milk", "Bread", "Tea")
     assert texts.lines[0] == ("Oat milk", "Oat milk. Acme")
 
 
-def test_a_search_leads_to_the_next_items_of_its_session(tmp_path: Path) -> None:
+def test_a_search_is_paired_with_the_next_items_of_its_session(tmp_path: Path) -> None:
     events = [
         event("search", 0, query=" OAT  drink "),
         event("view", 1, item_id="a"),
@@ -52,11 +52,11 @@ def test_a_search_leads_to_the_next_items_of_its_session(tmp_path: Path) -> None
         event("click", 44, item_id="b"),
     ]
     texts = read_shop(written(tmp_path, "i.jsonl", ITEMS), written(tmp_path, "e.jsonl", events))
-    # Half an hour later, in another session, or searched for by a simulator: none of these was an answer.
+    # Not paired: half an hour later, in another session, or after a synthetic search.
     assert texts.searches == (("oat drink", "Oat milk"),)
 
 
-def test_what_a_session_bought_is_a_basket_and_the_future_stays_unseen(tmp_path: Path) -> None:
+def test_purchases_of_a_session_are_a_basket_up_to_the_given_time(tmp_path: Path) -> None:
     bought = [event("purchase", at, item_id=item, session_id=str(at // 10)) for at, item in enumerate("abcab" * 4)]
     items, events = written(tmp_path, "i.jsonl", ITEMS), written(tmp_path, "e.jsonl", bought)
     assert read_shop(items, events).baskets == (("Oat milk", "Bread", "Tea"),) * 2
@@ -64,10 +64,10 @@ def test_what_a_session_bought_is_a_basket_and_the_future_stays_unseen(tmp_path:
     assert early.baskets == (("Oat milk", "Bread"),)
 
 
-def test_a_packed_file_and_one_that_is_no_such_file(tmp_path: Path) -> None:
-    packed = tmp_path / "items.jsonl.gz"
-    packed.write_bytes(gzip.compress(json.dumps(ITEMS[0]).encode() + b"\n"))
-    assert read_shop(packed).titles == ("Oat milk",)
+def test_a_compressed_file_is_read_and_invalid_files_are_errors(tmp_path: Path) -> None:
+    compressed = tmp_path / "items.jsonl.gz"
+    compressed.write_bytes(gzip.compress(json.dumps(ITEMS[0]).encode() + b"\n"))
+    assert read_shop(compressed).titles == ("Oat milk",)
     with pytest.raises(DataError, match=r"i\.jsonl, line 2: .*title"):
         read_shop(written(tmp_path, "i.jsonl", [ITEMS[0], {"item_id": "x"}]))
     with pytest.raises(DataError, match=r"gone\.jsonl: cannot be read"):
@@ -92,7 +92,7 @@ def public_data(folder: Path) -> Path:
     return folder
 
 
-def test_the_public_sets_are_read_and_the_last_fifth_is_left_alone(tmp_path: Path) -> None:
+def test_public_data_sets_are_read_without_their_last_fifth(tmp_path: Path) -> None:
     texts = read_datasets(public_data(tmp_path))
     assert texts.graded == (("tv", (("Acme TV", 3), ("Lamp", 0))),)
     assert texts.descriptions == (("Acme TV", "A TV & radio"),)
@@ -102,6 +102,6 @@ def test_the_public_sets_are_read_and_the_last_fifth_is_left_alone(tmp_path: Pat
     assert [each.licence for each in sources_in(tmp_path)][-1] == "CC BY 4.0"
 
 
-def test_a_folder_without_any_of_the_sets_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_data_sets_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one of the folders chorus_electronics, product_matching, online_retail"):
         read_datasets(tmp_path)

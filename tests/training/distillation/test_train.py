@@ -1,4 +1,4 @@
-"""Training: a run that is killed and resumed gives the weights of an uninterrupted one. Losses equal their formulas.
+"""Training: a resumed run gives the weights of an uninterrupted one, and losses equal their formulas.
 
 Needs torch (`make model` creates such an environment).
 """
@@ -59,7 +59,7 @@ def encoder(layers: tuple[int, ...] = (0, 2)) -> SentenceEncoder:
 
 
 def by_words(text: str) -> npt.NDArray[np.float16]:
-    """A teacher that can be learned: a text is the sum of its words."""
+    """Return a teacher vector that can be learned: the sum of the vectors of the words."""
     words = (np.random.default_rng(stable_key(word)).normal(size=DIM) for word in text.split())
     total = np.sum(list(words), axis=0)
     return np.asarray(total / np.linalg.norm(total), dtype=np.float16)
@@ -85,7 +85,7 @@ def every_second() -> Iterator[float]:
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4, 6, 8])
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, killed_after: int) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, killed_after: int) -> None:
     torch.set_num_threads(1)
     whole = encoder()
     steps = list(train(whole, run_of(), tmp_path / "whole"))
@@ -111,25 +111,25 @@ def test_a_finished_run_only_loads_its_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(state(again), state(done), rtol=0, atol=0)
 
 
-def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_plan_is_an_error(tmp_path: Path) -> None:
     list(train(encoder(), run_of(), tmp_path))
     with pytest.raises(DataError, match=r"base\.pt: a checkpoint of another plan or corpus"):
         next(train(encoder(), run_of(digest="other"), tmp_path))
 
 
-def test_training_comes_nearer_to_the_teacher_and_leaves_unseen_words_alone(tmp_path: Path) -> None:
+def test_training_reduces_the_loss_and_does_not_change_unseen_tokens(tmp_path: Path) -> None:
     model = encoder()
     table = "bert.embeddings.word_embeddings.weight"
     before = state(model)[table]
     stage = Stage(name="more", steps=60, rate=5e-3, table=1.0, pairs={"spans": 12})
     losses = [each.losses["cosine"] for each in train(model, run_of(stages=(stage,)), tmp_path)]
     assert losses[-1] < 0.8 * losses[0]
-    # No token of any text has the last row.
+    # No text contains the token of the last row.
     torch.testing.assert_close(model.state_dict()[table][-1], before[-1], rtol=0, atol=0)
     assert not torch.equal(model.state_dict()[table], before)
 
 
-def test_texts_come_back_in_their_order_whatever_their_lengths() -> None:
+def test_vectors_are_in_the_order_of_the_texts() -> None:
     model, texts = encoder(), ("a lamp", "a", "a very long lamp of which much could be said", "desk")
     tokens = Tokens(TOKENIZER, texts, 32)
     together = vectors_of(model, tokens, range(4))
@@ -152,25 +152,25 @@ APART = [[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]]
 MIXED = [[1.0, 0.0], [0.0, 1.0], [0.1, 1.0], [1.0, 0.1]]
 
 
-def test_the_contrast_is_small_where_pairs_are_near_and_others_far() -> None:
+def test_the_contrastive_loss_is_small_if_only_pairs_are_close() -> None:
     teacher = unit(APART)
     assert float(contrastive_loss(unit(APART), teacher, batch())) < 1e-3
     assert float(contrastive_loss(unit(MIXED), teacher, batch())) > 5
 
 
-def test_what_the_teacher_holds_for_nearer_is_no_negative_unless_people_say_so() -> None:
+def test_texts_closer_for_the_teacher_are_no_negatives_unless_labelled() -> None:
     teacher = unit([[1.0, 0.0], [0.5, 1.0], [0.0, 1.0], [1.0, 0.05]])
     assert float(contrastive_loss(unit(MIXED), teacher, batch(left=np.array([0]), right=np.array([1])))) == 0
     labelled = batch(left=np.array([0]), right=np.array([1]), anchors=np.array([0]), negatives=np.array([3]))
     assert float(contrastive_loss(unit(MIXED), teacher, labelled)) > 5
 
 
-def test_a_text_alone_has_nothing_to_be_told_apart_from() -> None:
+def test_the_contrastive_loss_of_a_text_with_itself_is_0() -> None:
     alone = batch(left=np.array([0, 1]), right=np.array([0, 1]))
     assert float(contrastive_loss(unit(APART), unit(APART), alone)) == 0
 
 
-def test_the_graded_loss_is_least_in_the_order_of_the_grades() -> None:
+def test_the_graded_loss_is_lowest_in_the_order_of_the_grades() -> None:
     from training.distillation.batches import Graded
 
     def of(order: list[int]) -> float:
@@ -180,14 +180,14 @@ def test_the_graded_loss_is_least_in_the_order_of_the_grades() -> None:
     assert of([1, 1, 1]) == 0
 
 
-def test_only_what_has_a_weight_is_computed_and_imitation_costs_nothing_at_the_teacher() -> None:
+def test_only_weighted_losses_are_computed_and_imitating_the_teacher_gives_0() -> None:
     stage = Stage(name="x", steps=1, rate=1.0, pairs={})
     found = weighted_losses(unit(APART), unit(APART), batch(), stage)
     assert set(found) == {"cosine", "matrix"}
     assert float(sum(found.values())) == pytest.approx(0, abs=1e-6)
 
 
-def test_our_graph_and_the_traced_one_agree_with_torch() -> None:
+def test_our_graph_and_the_traced_graph_equal_torch() -> None:
     model, texts = encoder(), ("a red lamp", "desk", "a very long lamp of which much could be said")
     expected = vectors_of(model, Tokens(TOKENIZER, texts, 32), range(3))
     weights = {name: each.detach().numpy() for name, each in model.bert.state_dict().items()}

@@ -1,4 +1,4 @@
-"""The smaller vocabulary: kept tokens are tokenised as before, and every text can still be tokenised."""
+"""Pruned vocabularies: texts of kept tokens are tokenised as before, and other words are spelled."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ BEFORE.no_padding()
 
 
 @given(st.text("abcdefgh xyz[]é", max_size=30))
-def test_without_the_place_holders_every_text_has_the_same_tokens(text: str) -> None:
+def test_removing_unused_tokens_does_not_change_tokenisation(text: str) -> None:
     kept = kept_tokens(TOKENIZER)
     after = Tokenizer.from_buffer(pruned_tokenizer(TOKENIZER, kept))
     assert after.encode(text).tokens == BEFORE.encode(text).tokens
     np.testing.assert_array_equal(kept[after.encode(text).ids], BEFORE.encode(text).ids)
 
 
-def test_a_word_that_is_taken_out_is_spelled() -> None:
+def test_a_removed_word_is_spelled() -> None:
     kept = kept_tokens(TOKENIZER, [PIECES.index("bad")])
     after = Tokenizer.from_buffer(pruned_tokenizer(TOKENIZER, kept))
     assert after.encode("bad head").tokens == ["[CLS]", "bad", "h", "##e", "##a", "##d", "[SEP]"]
 
 
-def test_words_and_place_holders_are_told_apart() -> None:
+def test_whole_words_and_unused_tokens_are_distinguished() -> None:
     assert whole_words(TOKENIZER) == ["bad", "cafe", "head"]
     assert is_unused("[unused7]")
     assert not is_unused("unused")

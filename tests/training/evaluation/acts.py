@@ -1,4 +1,4 @@
-"""Acts of small shops, for the tests of cases and baselines."""
+"""Small lists of acts, for the tests of cases and baselines."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def acts_of(*rows: tuple[int, int, int], bought: bool = True) -> list[Act]:
     return acts
 
 
-def taught(baseline: Baseline, acts: Iterable[Act]) -> Baseline:
-    """Have a baseline learn the acts in order."""
+def train(baseline: Baseline, acts: Iterable[Act]) -> Baseline:
+    """Train a baseline on acts in order, and return it."""
     sessions = Sessions()
     for act in acts:
         baseline.learn(act, sessions.of(act.session))
@@ -34,5 +34,5 @@ def taught(baseline: Baseline, acts: Iterable[Act]) -> Baseline:
 def moment(
     session: Sequence[int] = (), *, user: int = 99, at_ms: int = 0, hidden: Sequence[int] | None = None
 ) -> Moment:
-    """Return a moment in which the session's items are hidden, unless others are."""
+    """Return a moment. By default the session's items are hidden."""
     return Moment(user, at_ms, session, session if hidden is None else hidden)

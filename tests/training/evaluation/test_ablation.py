@@ -1,4 +1,4 @@
-"""A shortlist without one of its sources."""
+"""Shortlists without a source, and of a single source."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from training.evaluation.ablation import alone, without
 NAMES = (SHORT_TERM, LONG_TERM, QUERY, NEW, TRENDING)
 
 
-class Sum:
-    """Scores by the sum of the features."""
+class SumOfFeatures:
+    """Scores by the sum of features."""
 
     def score(self, features: Vector) -> Vector:
         return np.asarray(features.sum(axis=1), dtype=np.float32)
@@ -29,7 +29,7 @@ def recommender(*names: str) -> Recommender:
     catalogue = catalogue_of(unit_vectors(60))
     catalogue.set_popularity({int(key): 1 / n for n, key in enumerate(catalogue.columns.keys[:9], start=1)}, {})
     sources = make_sources(names, Behaviour(numbers=NUMBERS))
-    return Recommender(catalogue, Sum(), sources, options=RankingOptions(candidates_per_source=8))
+    return Recommender(catalogue, SumOfFeatures(), sources, options=RankingOptions(candidates_per_source=8))
 
 
 def batch() -> QueryBatch:
@@ -45,7 +45,7 @@ def keys() -> Keys:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_source_is_as_if_it_had_never_been(name: str) -> None:
+def test_a_removed_source_leaves_the_shortlist_of_the_others(name: str) -> None:
     whole, expected = shortlists(*NAMES), shortlists(*(each for each in NAMES if each != name)).candidates
     left = without(whole, name, keys()).candidates
     assert left.starts.tolist() == expected.starts.tolist()
@@ -58,47 +58,47 @@ def test_without_a_source_is_as_if_it_had_never_been(name: str) -> None:
     assert np.delete(left.ranks, column, axis=1).tolist() == expected.ranks.tolist()
 
 
-def test_its_vector_makes_no_feature_any_more_and_a_search_stays_one() -> None:
-    ours = recommender(*NAMES)
-    whole = ours.retrieve(QueryBatch.of([queries_of(2)[1]], DIM))
+def test_a_removed_source_has_no_feature_and_a_search_is_still_a_search() -> None:
+    own = recommender(*NAMES)
+    whole = own.retrieve(QueryBatch.of([queries_of(2)[1]], DIM))
     assert whole.queries.inverse_norms.all()
-    features = ours.features(without(whole, QUERY, keys()))
+    features = own.features(without(whole, QUERY, keys()))
     assert not features[:, FEATURES.index("query")].any()
     assert features[:, FEATURES.index("searching")].all()
-    assert not ours.features(without(whole, SHORT_TERM, keys()))[:, FEATURES.index("short_term")].any()
-    assert ours.features(whole)[:, FEATURES.index("query")].any()
+    assert not own.features(without(whole, SHORT_TERM, keys()))[:, FEATURES.index("short_term")].any()
+    assert own.features(whole)[:, FEATURES.index("query")].any()
 
 
-def test_a_source_alone_is_in_the_order_of_its_scores() -> None:
+def test_a_single_source_gives_its_items_in_order_of_score() -> None:
     whole = shortlists(*NAMES)
     for name in NAMES:
         expected = shortlists(name).candidates
         for number in range(len(whole.queries)):
-            own = expected.rows[expected.starts[number] : expected.starts[number + 1]]
-            assert alone(whole, number, name, 5).tolist() == own[:5].tolist()
+            rows = expected.rows[expected.starts[number] : expected.starts[number + 1]]
+            assert alone(whole, number, name, 5).tolist() == rows[:5].tolist()
 
 
-def test_nothing_is_left_of_nothing() -> None:
+def test_removing_the_only_source_leaves_an_empty_shortlist() -> None:
     whole = recommender(TRENDING).retrieve(QueryBatch.of([Query()], DIM))
     empty = without(whole, TRENDING, keys())
     assert len(empty.candidates.rows) == len(empty.candidates.fused) == 0
     assert len(without(empty, TRENDING, keys()).candidates.rows) == 0
 
 
-def test_some_of_the_lists_are_themselves() -> None:
-    ours = recommender(*NAMES)
-    whole = ours.retrieve(batch())
-    ranked, some = ours.rank(whole), ours.rank(whole.take([7, 2, 3]))
+def test_selected_lists_are_ranked_alike() -> None:
+    own = recommender(*NAMES)
+    whole = own.retrieve(batch())
+    ranked, some = own.rank(whole), own.rank(whole.take([7, 2, 3]))
     assert [some.ranked(place) for place in range(3)] == [ranked.ranked(number) for number in (7, 2, 3)]
-    assert len(ours.rank(whole.take([]))) == 0
+    assert len(own.rank(whole.take([]))) == 0
 
 
 @pytest.mark.parametrize("most", [0, 3, 12, None])
-def test_lists_are_cut_where_the_recommender_would(most: int | None) -> None:
+def test_shortlists_are_cut_as_the_recommender_does(most: int | None) -> None:
     catalogue = recommender().catalogue
     cut = Recommender(
         catalogue,
-        Sum(),
+        SumOfFeatures(),
         make_sources(NAMES, Behaviour(numbers=NUMBERS)),
         options=RankingOptions(candidates_per_source=8, candidates_ranked=most),
     )

@@ -1,4 +1,4 @@
-"""Baselines on shops that are small enough to compute by hand, and properties of all baselines."""
+"""Baselines on examples computed by hand, and properties of all baselines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.evaluation.acts import acts_of, moment, taught
+from tests.training.evaluation.acts import acts_of, moment, train
 from training.evaluation.baselines import item_knn
 from training.evaluation.baselines.base import Baseline, best
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
@@ -18,7 +18,7 @@ from training.evaluation.baselines.vsknn import VSkNN
 from training.evaluation.log import Act
 
 ITEMS = 6
-EVERY: dict[str, Callable[[], Baseline]] = {
+BASELINES: dict[str, Callable[[], Baseline]] = {
     "popularity": lambda: Popularity(ITEMS),
     "recent": lambda: RecentPopularity(ITEMS),
     "item-knn": lambda: ItemKnn(ITEMS),
@@ -29,7 +29,7 @@ EVERY: dict[str, Callable[[], Baseline]] = {
 }
 
 
-def test_the_best_are_above_zero_and_not_hidden_and_ties_go_by_number() -> None:
+def test_best_returns_positive_scores_without_hidden_items_and_ties_by_number() -> None:
     scores = np.array([1.0, 3, 0, 3, 2, -1])
     assert best(scores, 3, ()).tolist() == [1, 3, 4]
     assert best(scores, 9, [1]).tolist() == [3, 4, 0]
@@ -38,13 +38,13 @@ def test_the_best_are_above_zero_and_not_hidden_and_ties_go_by_number() -> None:
     assert scores[1] == 3
 
 
-def test_popularity_counts() -> None:
-    known = taught(Popularity(ITEMS), acts_of((1, 1, 3), (1, 1, 3), (2, 2, 4), (3, 3, 3), (3, 3, 0)))
+def test_popularity_ranks_by_count() -> None:
+    known = train(Popularity(ITEMS), acts_of((1, 1, 3), (1, 1, 3), (2, 2, 4), (3, 3, 3), (3, 3, 0)))
     assert known.rank(moment(), 3).tolist() == [3, 0, 4]
     assert known.rank(moment([3]), 3).tolist() == [0, 4]
 
 
-def test_what_was_popular_long_ago_is_so_no_more() -> None:
+def test_recent_popularity_decays() -> None:
     recent = RecentPopularity(ITEMS, half_life_days=1.0)
     for item, day in ((0, 0.0), (0, 0.0), (0, 0.0), (1, 2.0)):
         recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True), ())
@@ -52,7 +52,7 @@ def test_what_was_popular_long_ago_is_so_no_more() -> None:
     assert recent.rank(moment(), 2).tolist() == [1, 0]
 
 
-def test_recent_popularity_outlasts_any_time() -> None:
+def test_recent_popularity_stays_finite_over_long_times() -> None:
     recent = RecentPopularity(ITEMS, half_life_days=1.0)
     for item, day in ((0, 0), (1, 5_000), (2, 5_001), (2, 10_500)):
         recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True), ())
@@ -67,24 +67,24 @@ COOCCURRENCE = acts_of(
 
 
 @pytest.mark.parametrize("dense", [True, False])
-def test_item_knn_is_the_cosine_of_sessions(monkeypatch: pytest.MonkeyPatch, *, dense: bool) -> None:
+def test_item_knn_ranks_by_the_cosine_of_sessions(monkeypatch: pytest.MonkeyPatch, *, dense: bool) -> None:
     monkeypatch.setattr(item_knn, "DENSE_ITEMS", ITEMS if dense else 0)
     known = ItemKnn(ITEMS)
-    taught(known, COOCCURRENCE)
-    # Of 0: cos to 1 is 2/3, to 2 is 1/√6 = .41. Of 1: to 3 is 1/√3 = .58.
+    train(known, COOCCURRENCE)
+    # Cosines of 0: to 1 is 2/3, to 2 is 1/√6 = .41. Cosine of 1 to 3: 1/√3 = .58.
     assert known.rank(moment([0]), 5).tolist() == [1, 2]
     assert known.rank(moment([0, 1]), 5).tolist() == [3, 2]
     assert ItemKnnLast(known).rank(moment([1, 0]), 5).tolist() == [2]
 
 
-def test_an_item_that_a_session_comes_back_to_makes_no_pair_again() -> None:
-    again = taught(ItemKnn(ITEMS), acts_of((1, 1, 0), (1, 1, 1), (1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 2)))
-    known = taught(ItemKnn(ITEMS), acts_of((1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 2)))
+def test_a_repeated_item_of_a_session_counts_once() -> None:
+    again = train(ItemKnn(ITEMS), acts_of((1, 1, 0), (1, 1, 1), (1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 2)))
+    known = train(ItemKnn(ITEMS), acts_of((1, 1, 0), (1, 1, 1), (2, 2, 0), (2, 2, 2)))
     assert again.rank(moment([0]), 5).tolist() == known.rank(moment([0]), 5).tolist()
 
 
-def test_vsknn_by_hand() -> None:
-    known = taught(
+def test_vsknn_on_an_example_computed_by_hand() -> None:
+    known = train(
         VSkNN(ITEMS, neighbours=2),
         acts_of((1, 1, 0), (1, 1, 3), (2, 2, 1), (2, 2, 4), (3, 3, 0), (3, 3, 1), (3, 3, 5)),
     )
@@ -95,48 +95,48 @@ def test_vsknn_by_hand() -> None:
     assert known.rank(moment([2]), 5).tolist() == []
 
 
-def test_a_vote_by_step_is_divided_by_how_long_ago_the_newest_shared_item_was() -> None:
+def test_votes_by_step_are_divided_by_the_steps_to_the_newest_shared_item() -> None:
     acts = acts_of((1, 1, 0), (1, 1, 1), (1, 1, 3), (2, 2, 2), (2, 2, 4))
     # The session [0, 1, 2]: similar by ⅓ + ⅔ to the first, two steps away, and by 1 to the second, one step away.
-    assert taught(VSkNN(ITEMS, by_step=True), acts).rank(moment([0, 1, 2]), 5).tolist() == [4, 3]
-    assert taught(VSkNN(ITEMS), acts).rank(moment([0, 1, 2]), 5).tolist() == [3, 4]
+    assert train(VSkNN(ITEMS, by_step=True), acts).rank(moment([0, 1, 2]), 5).tolist() == [4, 3]
+    assert train(VSkNN(ITEMS), acts).rank(moment([0, 1, 2]), 5).tolist() == [3, 4]
 
 
-def test_vsknn_looks_at_the_most_recent_matching_sessions() -> None:
+def test_vsknn_samples_the_most_recent_matching_sessions() -> None:
     acts = acts_of((1, 1, 0), (1, 1, 3), (2, 2, 0), (2, 2, 4), (3, 3, 2), (3, 3, 5))
-    assert taught(VSkNN(ITEMS, sample=1), acts).rank(moment([0]), 5).tolist() == [4]
-    # The first session goes on, and is the most recent again.
+    assert train(VSkNN(ITEMS, sample=1), acts).rank(moment([0]), 5).tolist() == [4]
+    # The first session continues, and is then the most recent.
     longer = acts_of((1, 1, 0), (1, 1, 3), (2, 2, 0), (2, 2, 4), (3, 3, 2), (3, 3, 5), (1, 1, 1))
-    assert taught(VSkNN(ITEMS, sample=1), longer).rank(moment([0]), 5).tolist() == [1, 3]
+    assert train(VSkNN(ITEMS, sample=1), longer).rank(moment([0]), 5).tolist() == [1, 3]
 
 
 def test_a_session_is_not_its_own_neighbour() -> None:
-    known = taught(VSkNN(ITEMS, sample=1), acts_of((1, 1, 0), (1, 1, 3), (2, 2, 0), (2, 2, 4)))
+    known = train(VSkNN(ITEMS, sample=1), acts_of((1, 1, 0), (1, 1, 3), (2, 2, 0), (2, 2, 4)))
     assert known.rank(moment([0], user=2), 5).tolist() == [3]
 
 
-def test_repeat_is_the_shoppers_own_by_sessions_then_recency() -> None:
+def test_repeat_ranks_a_shoppers_items_by_sessions_then_recency() -> None:
     acts = acts_of((1, 1, 0), (1, 1, 0), (1, 1, 0), (1, 1, 1), (1, 2, 1), (1, 2, 2), (2, 3, 5))
-    assert taught(Repeat(only_bought=False), acts).rank(moment(user=1), 5).tolist() == [1, 2, 0]
-    assert taught(Repeat(only_bought=False), acts).rank(moment(user=7), 5).tolist() == []
-    assert taught(RepeatThenPopular(ITEMS, only_bought=False), acts).rank(moment(user=2), 3).tolist() == [5, 0, 1]
+    assert train(Repeat(only_bought=False), acts).rank(moment(user=1), 5).tolist() == [1, 2, 0]
+    assert train(Repeat(only_bought=False), acts).rank(moment(user=7), 5).tolist() == []
+    assert train(RepeatThenPopular(ITEMS, only_bought=False), acts).rank(moment(user=2), 3).tolist() == [5, 0, 1]
 
 
-def test_what_was_only_looked_at_is_not_repeated() -> None:
+def test_repeat_with_purchases_ignores_views() -> None:
     acts = [*acts_of((1, 1, 0), bought=False), *acts_of((1, 2, 3))]
-    assert taught(Repeat(only_bought=True), acts).rank(moment(user=1), 5).tolist() == [3]
+    assert train(Repeat(only_bought=True), acts).rank(moment(user=1), 5).tolist() == [3]
 
 
-@pytest.mark.parametrize("name", list(EVERY))
+@pytest.mark.parametrize("name", list(BASELINES))
 @given(
     rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, ITEMS - 1)), max_size=30),
     session=st.lists(st.integers(0, ITEMS - 1), unique=True, max_size=4),
     k=st.integers(1, 8),
 )
-def test_a_list_has_items_once_none_hidden_and_its_beginning_is_the_shorter_list(
+def test_lists_are_unique_without_hidden_items_and_prefixes_of_longer_ones(
     name: str, rows: list[tuple[int, int, int]], session: list[int], k: int
 ) -> None:
-    known = taught(EVERY[name](), acts_of(*((user, 10 * user + number, item) for user, number, item in rows)))
+    known = train(BASELINES[name](), acts_of(*((user, 10 * user + number, item) for user, number, item in rows)))
     ranked = known.rank(moment(session, user=1), k).tolist()
     assert len(set(ranked)) == len(ranked) <= k
     assert not set(ranked) & set(session)

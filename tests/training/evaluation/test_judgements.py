@@ -1,4 +1,4 @@
-"""Grades from a file, and the order of graded items."""
+"""Graded queries from a file, and the order of graded items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from inference.bundle import Bundle
 from streams.errors import ConfigurationError
-from tests.training.evaluation.shop import ITEMS
+from tests.training.evaluation.small_shop import ITEMS
 from training.evaluation.judgements import Judgements, graded_targets, rank_graded, read_judgements
 from training.evaluation.metrics import at_k, gains
 
@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("header", ["query,item_id,grade", "query,docid,rating", "rating,product_id,x,query"])
-def test_columns_may_be_called_as_others_call_them(file: Path, header: str) -> None:
+def test_alternative_column_names_are_read(file: Path, header: str) -> None:
     values = {"query": "tea", "item": "i0", "x": "", "grade": "3"}
     names = {"item_id": "item", "docid": "item", "product_id": "item", "rating": "grade"}
     first, second = (
@@ -31,7 +31,7 @@ def test_columns_may_be_called_as_others_call_them(file: Path, header: str) -> N
     assert read_judgements(file, ITEMS) == Judgements(("tea",), ((0, 5),), ((3.0, 0.0),), 0, 0.0)
 
 
-def test_a_query_of_one_grade_tells_nothing_and_unknown_items_are_left_out(file: Path) -> None:
+def test_queries_of_one_grade_and_unknown_items_are_dropped(file: Path) -> None:
     file.write_text("query,item_id,grade\ntea,i0,2\ntea,i5,1\ntea,gone,3\nmilk,i3,2\nmilk,i4,2\ntea,i5,0\n")
     found = read_judgements(file, ITEMS)
     assert found == Judgements(("tea",), ((0, 5),), ((2.0, 0.0),), 1, 1 / 6)
@@ -39,7 +39,7 @@ def test_a_query_of_one_grade_tells_nothing_and_unknown_items_are_left_out(file:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "a column query, got none"),
         ("query,item\n", "a column item_id or docid or product_id, got query, item"),
@@ -49,13 +49,13 @@ def test_a_query_of_one_grade_tells_nothing_and_unknown_items_are_left_out(file:
         ("query,item_id,grade\ntea,x,1\ntea,y,2\n", "0 queries with items of the catalogue, 2 of 2 items unknown"),
     ],
 )
-def test_what_is_no_file_of_grades_is_said(file: Path, text: str, said: str) -> None:
+def test_an_invalid_file_of_grades_is_an_error(file: Path, text: str, message: str) -> None:
     file.write_text(text)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         read_judgements(file, ITEMS)
 
 
-def test_the_right_items_come_first(bundle: Bundle) -> None:
+def test_graded_items_are_ranked_by_all_systems(bundle: Bundle) -> None:
     graded = Judgements(
         ("black tea", "fruit"), ((5, 1, 0, 6), (6, 5, 7)), ((0.0, 3.0, 2.0, 0.0), (3.0, 0.0, 3.0)), 0, 0
     )
@@ -66,6 +66,6 @@ def test_the_right_items_come_first(bundle: Bundle) -> None:
     assert ours.lists[0, :2].tolist() == encoder.lists[0, :2].tolist() == words.lists[0, :2].tolist() == [1, 0]
     targets = graded_targets(graded)
     assert at_k(gains(encoder.lists, targets), targets, 3)["ndcg"] == pytest.approx(1)
-    # No word of the second query is in any title: the order of the catalogue is as good as any.
+    # No word of the second query is in a title: BM25 keeps the order of the catalogue.
     assert words.lists[1].tolist() == [5, 6, 7]
     assert ours.lists.dtype == np.int32

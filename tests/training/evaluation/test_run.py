@@ -11,7 +11,7 @@ from inference.bundle import Bundle
 from inference.types import Vector
 from streams.items.encoded import encode_catalogue
 from streams.settings import load_settings
-from tests.training.evaluation.shop import ITEMS, shopping
+from tests.training.evaluation.small_shop import ITEMS, random_events
 from training.evaluation.plan import Options, System
 from training.evaluation.report import Report
 from training.evaluation.run import evaluate
@@ -23,8 +23,8 @@ OPTIONS = Options(
 )
 
 
-class Backwards:
-    """Puts the bundle's order upside down."""
+class ReversedRanker:
+    """Reverses the order of the bundle's ranker."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -37,21 +37,21 @@ def silent(_phase: str, _total: int) -> Callable[[int], None]:
     return lambda _: None
 
 
-def evaluated(bundle: Bundle, seen: list[ExampleList] | None = None, later: int = 12) -> Report:
-    def fit(lists: Sequence[ExampleList]) -> Backwards:
+def run_evaluation(bundle: Bundle, seen: list[ExampleList] | None = None, later: int = 12) -> Report:
+    def fit(lists: Sequence[ExampleList]) -> ReversedRanker:
         seen.extend(lists)  # type: ignore[union-attr]
-        return Backwards(bundle)
+        return ReversedRanker(bundle)
 
     settings = load_settings({"list_size": 3, "trending_interval_seconds": 300, "behaviour_interval_seconds": 300})
     records = encode_catalogue(bundle, ITEMS)
     system = System(settings, bundle, ITEMS, records, None if seen is None else fit)
-    events = [*shopping(11, LENGTH), *shopping(later, LENGTH, start=LENGTH)]
+    events = [*random_events(11, LENGTH), *random_events(later, LENGTH, start=LENGTH)]
     return evaluate(system, events, OPTIONS, silent)
 
 
-def test_a_fitted_ranker_orders_what_was_retrieved_alike(bundle: Bundle) -> None:
+def test_a_fitted_ranker_changes_only_the_ranked_lists(bundle: Bundle) -> None:
     lists: list[ExampleList] = []
-    shipped, fitted = evaluated(bundle), evaluated(bundle, lists)
+    shipped, fitted = run_evaluation(bundle), run_evaluation(bundle, lists)
     assert (shipped.model.ranker, fitted.model.ranker) == ("bundle", "fitted")
     assert lists
     for one, other in zip(shipped.rows, fitted.rows, strict=True):
@@ -59,11 +59,11 @@ def test_a_fitted_ranker_orders_what_was_retrieved_alike(bundle: Bundle) -> None
         assert same == (one.name != "intentstream"), one.name
 
 
-def test_the_ranker_is_fitted_to_the_learning_part_alone(bundle: Bundle) -> None:
+def test_the_ranker_is_fitted_without_the_test_period(bundle: Bundle) -> None:
     one: list[ExampleList] = []
     other: list[ExampleList] = []
-    evaluated(bundle, one, later=12)
-    evaluated(bundle, other, later=13)
+    run_evaluation(bundle, one, later=12)
+    run_evaluation(bundle, other, later=13)
     assert len(one) == len(other) > 0
     for first, second in zip(one, other, strict=True):
         np.testing.assert_array_equal(first.features, second.features)

@@ -13,7 +13,7 @@ from streams.factory import profile_rules
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
-from tests.training.evaluation.shop import ITEMS, shopping
+from tests.training.evaluation.small_shop import ITEMS, random_events
 from training.evaluation.cases import Cases, cases
 from training.evaluation.log import Log, read_log
 from training.evaluation.system_pass import FOLD, FUSED, OURS, SystemPass, SystemResult
@@ -32,7 +32,7 @@ def logged(events: Sequence[Interaction], protocol: str) -> tuple[Log, Cases]:
     return log, cases(log, log.acts(), protocol, len(log) // 3)
 
 
-def passed(
+def run_pass(
     bundle: Bundle, records: Sequence[ItemVector], events: Sequence[Interaction], protocol: str
 ) -> tuple[Log, Cases, SystemResult]:
     log, found = logged(events, protocol)
@@ -44,8 +44,8 @@ def passed(
 
 
 @pytest.mark.parametrize("protocol", ["next-item", "search"])
-def test_the_lists_are_those_of_a_replay(bundle: Bundle, records: list[ItemVector], protocol: str) -> None:
-    log, found, result = passed(bundle, records, shopping(1, 90), protocol)
+def test_lists_equal_those_of_a_replay(bundle: Bundle, records: list[ItemVector], protocol: str) -> None:
+    log, found, result = run_pass(bundle, records, random_events(1, 90), protocol)
     lists = list(Replay(SETTINGS, bundle, records).recommend(log.interactions))
     for case, at in enumerate(found.at.tolist()):
         expected = [item.item_id for item in lists[at].items]
@@ -53,8 +53,8 @@ def test_the_lists_are_those_of_a_replay(bundle: Bundle, records: list[ItemVecto
     assert [each.name for each in result.ours] == [OURS, FUSED]
 
 
-def test_who_arrives_is_ranked_for_by_what_is_known_before_he_acts(bundle: Bundle, records: list[ItemVector]) -> None:
-    log, found, result = passed(bundle, records, shopping(2, 120), "next-basket")
+def test_an_arriving_shopper_is_ranked_before_the_first_event(bundle: Bundle, records: list[ItemVector]) -> None:
+    log, found, result = run_pass(bundle, records, random_events(2, 120), "next-basket")
     for case in range(0, len(found), 5):
         at = int(found.at[case])
         replay = Replay(SETTINGS, bundle, records)
@@ -63,16 +63,16 @@ def test_who_arrives_is_ranked_for_by_what_is_known_before_he_acts(bundle: Bundl
         query = replay.arrive(log.interactions[at].user_id, int(log.at_ms[at]))
         ranked = replay.recommender.rank(replay.recommender.retrieve(query))
         expected = {item.item_id for item in ranked.items}
-        # What trends is brought up to date at intervals, at other moments here: the rest is the same.
+        # Trends are updated at other times here, so up to two items may differ.
         ours = {log.item_ids[n] for n in result.ours[0].lists[case] if n >= 0}
         assert len(expected & ours) >= K - 2
 
 
 @pytest.mark.parametrize("protocol", ["next-item", "next-basket", "search"])
-def test_what_happens_later_changes_no_list(bundle: Bundle, records: list[ItemVector], protocol: str) -> None:
-    before = shopping(3, 90)
-    later = shopping(4, 60, start=90)
-    _, few, short = passed(bundle, records, before, protocol)
+def test_later_events_do_not_change_lists(bundle: Bundle, records: list[ItemVector], protocol: str) -> None:
+    before = random_events(3, 90)
+    later = random_events(4, 60, start=90)
+    _, few, short = run_pass(bundle, records, before, protocol)
     log = read_log([*before, *later], ITEMS, profile_rules(SETTINGS).session_gap_ms)
     more = cases(log, log.acts(), protocol, len(before) // 3)
     replay = Replay(SETTINGS, bundle, records)
@@ -82,8 +82,8 @@ def test_what_happens_later_changes_no_list(bundle: Bundle, records: list[ItemVe
     assert longer.without == {}
 
 
-def test_every_source_is_asked_alone_and_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
-    _, found, result = passed(bundle, records, shopping(5, 90), "search")
+def test_every_source_is_evaluated_alone_and_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
+    _, found, result = run_pass(bundle, records, random_events(5, 90), "search")
     assert set(result.alone) == set(result.without) == set(SETTINGS.retrieval.sources)
     assert {len(each.lists) for each in result.alone.values()} == {len(found)}
     assert {len(each.lists) for each in result.without.values()} == {len(result.sample)} == {(len(found) + 1) // 2}

@@ -1,4 +1,4 @@
-"""Synthetic lists with known labels and weights."""
+"""Synthetic example lists with known labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES = ("query", "popularity", "searching", "constant")
 
 
 def labelled(names: tuple[str, ...] = NAMES, *, lists: int = 120, candidates: int = 12, seed: int = 3) -> Examples:
-    """Every third list is a search, answered by `query` alone; the others are answered by `popularity`."""
+    """Return lists whose best candidate has the largest `query` in every third list, a search, else `popularity`."""
     rng = np.random.default_rng(seed)
     n = lists * candidates
     features = rng.uniform(0, 1, size=(n, len(names))).astype(np.float32)

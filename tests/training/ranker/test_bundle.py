@@ -32,25 +32,25 @@ def test_a_version_with_another_ranker_keeps_the_encoder_and_its_space(tmp_path:
     assert load_bundle(tmp_path / BUNDLE.parent.name / "2").manifest == made.manifest
 
 
-def test_a_version_is_never_changed(tmp_path: Path) -> None:
+def test_an_existing_version_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "2").mkdir()
     with pytest.raises(BundleError, match="does not exist yet"):
         with_ranker(BUNDLE, tmp_path / "2", to_onnx(unfitted()))
 
 
-def test_a_ranker_of_other_features_does_not_load(tmp_path: Path) -> None:
+def test_a_ranker_of_other_features_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="fitted to one, two: fit it anew"):
         with_ranker(BUNDLE, tmp_path / "name" / "2", to_onnx(unfitted(("one", "two"))))
 
 
-def test_a_bundle_without_a_ranker_is_refused(tmp_path: Path) -> None:
+def test_a_bundle_without_a_ranker_is_an_error(tmp_path: Path) -> None:
     copy = Path(shutil.copytree(BUNDLE, tmp_path / "name" / "2"))
     (copy / "ranker.onnx").unlink()
     with pytest.raises(BundleError, match=r"ranker\.onnx: cannot be read"):
         write_manifest(copy, origin=read_manifest(BUNDLE).created_from, max_tokens=128)
 
 
-def test_examples_come_back_from_their_file(tmp_path: Path) -> None:
+def test_examples_round_trip_through_a_file(tmp_path: Path) -> None:
     examples = labelled(lists=6)
     examples.write(tmp_path / "data.npz")
     found = read_examples(tmp_path / "data.npz")
@@ -58,7 +58,7 @@ def test_examples_come_back_from_their_file(tmp_path: Path) -> None:
     assert found.names == examples.names
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_examples_is_an_error(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", anything=np.zeros(3))
     with pytest.raises(BundleError, match=r"data\.npz: required examples written by `intentstream examples`"):
         read_examples(tmp_path / "data.npz")

@@ -1,4 +1,4 @@
-"""The fit: gradients of the losses, an order that follows the labels, calibrated probabilities."""
+"""The fit: gradients of the losses, learned orders, calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_listwise_loss_is_the_cross_entropy_of_each_list() -> None:
     assert value == pytest.approx((first + second) / 2)
 
 
-def test_the_slopes_are_slopes() -> None:
+def test_the_gradients_are_correct() -> None:
     examples, rng = labelled(lists=9), np.random.default_rng(1)
     examples = replace(examples, weights=rng.uniform(1, 4, len(examples.labels)))
     by_list, logits = listwise(examples), rng.normal(size=len(examples.labels))
@@ -50,28 +50,28 @@ def test_the_slopes_are_slopes() -> None:
     assert check_grad(lambda x: alone(x)[0], lambda x: alone(x)[1], rng.normal(size=3)) < 1e-5
 
 
-def test_one_network_learns_what_a_search_and_what_a_browse_is_after() -> None:
+def test_one_network_learns_the_orders_of_searching_and_browsing() -> None:
     ranker, later = fit(labelled(lists=300)), labelled(lists=90, seed=8)
     assert quality(ranker.logits(later.features), *later.truth, k=1).hit_rate > 0.8
     assert quality(fit(labelled(lists=300), units=0).logits(later.features), *later.truth, k=1).hit_rate < 0.7
 
 
-def test_a_seed_gives_one_ranker() -> None:
+def test_a_ranker_is_a_function_of_its_seed() -> None:
     one, same, other = (fit(labelled(), seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.network.flat(), same.network.flat())
     assert not np.array_equal(one.network.flat(), other.network.flat())
 
 
 def fingerprint() -> str:
-    """Return what all numbers of a ranker come to."""
+    """Return a digest of a fitted ranker's weights and scores."""
     ranker = fit(labelled(FEATURES, lists=1500))
     return sha256(
         ranker.network.flat().tobytes() + ranker.score(np.eye(len(FEATURES), dtype=np.float32)).tobytes()
     ).hexdigest()
 
 
-def test_the_number_of_threads_changes_nothing() -> None:
-    # Without a limit on BLAS this fails where there are two cores: it shares out the calibration's long sums.
+def test_the_number_of_threads_does_not_change_the_ranker() -> None:
+    # With several BLAS threads, the long sums of the calibration would be split, and rounded otherwise.
     code = "from tests.training.ranker.test_fit import fingerprint; print(fingerprint())"
     found = {
         subprocess.run(
@@ -94,14 +94,14 @@ def test_the_mean_of_networks_has_the_mean_of_their_logits() -> None:
 
 
 @pytest.mark.parametrize(("units", "networks"), [(2, MEMBERS), (0, 1)])
-def test_the_mean_has_the_units_of_all_and_each_step_is_reported(units: int, networks: int) -> None:
+def test_the_mean_has_the_units_of_all_members_and_steps_are_reported(units: int, networks: int) -> None:
     steps: list[None] = []
     ranker = fit(labelled(), units=units, progress=lambda: steps.append(None))
     assert len(ranker.network.output) == MEMBERS * units
     assert networks < len(steps) <= MOST_STEPS
 
 
-def test_what_never_varies_gets_no_weight() -> None:
+def test_a_constant_feature_gets_no_weight() -> None:
     ranker = fit(labelled())
     assert ranker.network.direct[NAMES.index("constant")] == pytest.approx(0, abs=1e-9)
     changed = labelled().features.copy()
@@ -109,10 +109,10 @@ def test_what_never_varies_gets_no_weight() -> None:
     np.testing.assert_array_equal(ranker.logits(changed), ranker.logits(labelled().features))
 
 
-def test_scores_are_probabilities_that_come_true() -> None:
+def test_scores_are_calibrated_probabilities() -> None:
     rng = np.random.default_rng(5)
     examples = labelled(lists=600)
-    # A search is answered in every case, a browse in every fourth.
+    # All searches are answered, and a quarter of the browsing lists.
     answered = (examples.groups % 3 == 0) | (rng.random(600) < 0.25)[examples.groups]
     examples = replace(examples, labels=examples.labels * answered)
     ranker = fit(examples)
@@ -123,19 +123,19 @@ def test_scores_are_probabilities_that_come_true() -> None:
         assert scores[part].mean() == pytest.approx(examples.labels[part].mean(), rel=0.05)
 
 
-def test_a_negative_that_stands_for_more_weighs_more() -> None:
+def test_weighted_negatives_lower_the_probabilities() -> None:
     examples = labelled(lists=60)
     weights = np.where(examples.labels > 0, 1, 5.0)
     assert fit(replace(examples, weights=weights)).score(examples.features).mean() < 0.05
 
 
 def test_the_penalty_is_chosen_on_later_lists() -> None:
-    # What cannot move cannot learn: with a huge penalty everything is as likely as anything.
+    # With a huge penalty the network learns nothing.
     learn, check = labelled(FEATURES, lists=200), labelled(FEATURES, lists=60, seed=4)
     assert choose_decay(learn, check, (1e-3, 1e6)) == 1e-3
 
 
-def test_shops_are_joined_list_by_list() -> None:
+def test_joined_examples_keep_their_lists() -> None:
     one, other = labelled(lists=4), labelled(lists=3, seed=9)
     both = join([one, other])
     assert len(both.relevant) == 7
@@ -145,7 +145,7 @@ def test_shops_are_joined_list_by_list() -> None:
 
 
 @pytest.mark.parametrize("labels", [np.zeros(1440), np.ones(1440)])
-def test_lists_whose_candidates_are_all_alike_teach_no_order(labels: npt.NDArray[np.floating]) -> None:
+def test_lists_with_equal_labels_are_an_error(labels: npt.NDArray[np.floating]) -> None:
     with pytest.raises(BundleError, match="acted on and others"):
         fit(replace(labelled(), labels=labels))
 
@@ -159,20 +159,20 @@ def test_lists_whose_candidates_are_all_alike_teach_no_order(labels: npt.NDArray
         ({"groups": np.arange(1440)[::-1]}, "groups that rise"),
     ],
 )
-def test_data_that_cannot_teach_are_refused(change: dict[str, Any], message: str) -> None:
+def test_invalid_examples_are_an_error(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BundleError, match=message):
         replace(labelled(), **change)
 
 
-def test_graded_lists_do_not_make_a_shopper_without_habits_look_graded() -> None:
-    # Shoppers act on one candidate of twelve; graders, who are nobody's shoppers, found half of them good.
+def test_graded_lists_do_not_raise_the_probabilities_of_new_shoppers() -> None:
+    # Shoppers act on one candidate of twelve. Graders, without shopper features, rate half of them as relevant.
     shoppers, graders = (labelled(FEATURES, lists=90, seed=seed) for seed in (3, 4))
-    places = [FEATURES.index(name) for name in SHOPPER]
+    columns = [FEATURES.index(name) for name in SHOPPER]
     for examples, known in ((shoppers, 1.0), (graders, 0.0)):
-        examples.features[:, places] = known
+        examples.features[:, columns] = known
     labels = np.where(np.arange(len(graders.labels)) % 2, 1.0, graders.labels)
     graders = replace(graders, labels=labels, graded=np.ones(90, dtype=np.bool_))
     ranker = fit(join([shoppers, graders]))
     new = shoppers.features.copy()
-    new[:, places] = 0.0
+    new[:, columns] = 0.0
     assert ranker.score(new).mean() == pytest.approx(1 / 12, rel=0.3)

@@ -1,4 +1,4 @@
-"""Examples for the ranker: features of the moment, labels of the next actions, nothing else of the future."""
+"""Examples for the ranker: features from the past, labels from the next actions."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def gather(
     return list(example_lists(Replay(load_settings(), bundle, records), events, sampling, lambda _: None))
 
 
-def shopping(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
-    """Three shoppers who look around, each in one session without end."""
+def random_events(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
+    """Return random views of three shoppers, each in one session."""
     draw = np.random.default_rng(seed)
     users = [f"u{draw.integers(3)}" for _ in range(length)]
     return [
@@ -67,12 +67,12 @@ def shopping(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
     ]  # fmt: skip
 
 
-def test_what_comes_next_is_what_the_session_comes_to_first() -> None:
+def test_next_items_are_the_new_items_of_the_session() -> None:
     events = [
         view(0, 0), acted(Cart, 1, 0), search(2, "milk"), view(3, 3), view(4, 0), acted(Purchase, 5, 3), view(6, 4),
     ]  # fmt: skip
     found = next_items(events, Sampling(horizon=5))
-    # Item 0 is no discovery any more when it is viewed again, and a search is answered by the first item after it.
+    # Item 0 is not new when it is viewed again, and the first item after a search answers it.
     assert found == [keys(3, 4), keys(3, 4), keys(3), keys(4), keys(4), keys(4), ()]
 
 
@@ -80,16 +80,16 @@ def test_the_horizon_counts_items() -> None:
     assert next_items([view(n, n) for n in range(5)], Sampling(horizon=2))[0] == keys(1, 2)
 
 
-def test_another_session_or_shopper_is_not_next() -> None:
+def test_next_items_are_of_the_same_shopper_and_session() -> None:
     assert next_items([view(0, 0), view(1, 1, user="v"), view(2, 2, session="t")], EVERYTHING) == [(), (), ()]
 
 
-def test_without_a_session_id_a_pause_ends_it() -> None:
+def test_a_session_without_an_id_ends_with_a_pause() -> None:
     events = [view(minute, item, session=None) for minute, item in ((0, 0), (20, 1), (40, 2), (71, 3))]
     assert next_items(events, EVERYTHING) == [keys(1, 2), keys(2), (), ()]
 
 
-def test_the_candidate_that_was_acted_on_next_has_the_label(bundle: Bundle, records: list[ItemVector]) -> None:
+def test_the_next_item_has_the_label(bundle: Bundle, records: list[ItemVector]) -> None:
     (answer, *_) = gather(bundle, records, [search(0, "green tea"), view(1, 0), view(2, 1), view(3, 5)])
     assert answer.relevant == 1
     assert answer.labels.tolist().count(1) == 1
@@ -97,32 +97,32 @@ def test_the_candidate_that_was_acted_on_next_has_the_label(bundle: Bundle, reco
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_happens_later_changes_no_feature(bundle: Bundle, records: list[ItemVector], seed: int) -> None:
-    before = shopping(seed, 30)
+def test_later_events_do_not_change_features(bundle: Bundle, records: list[ItemVector], seed: int) -> None:
+    before = random_events(seed, 30)
     lists = gather(bundle, records, before)
     assert len(lists) == 30
-    for later in (shopping(seed + 50, 30, start=30), [search(30, "milk"), *shopping(seed + 90, 9, start=31)]):
+    for later in (random_events(seed + 50, 30, start=30), [search(30, "milk"), *random_events(seed + 90, 9, start=31)]):
         longer = gather(bundle, records, before + later)
         assert len(longer) == len(before + later)
         for each, same in zip(lists, longer[:30], strict=True):
             np.testing.assert_array_equal(each.features, same.features)
 
 
-def test_where_nothing_follows_nothing_was_wanted(bundle: Bundle, records: list[ItemVector]) -> None:
+def test_a_last_event_has_no_positive_label(bundle: Bundle, records: list[ItemVector]) -> None:
     followed, last = gather(bundle, records, [view(0, 0), view(1, 1)])
     assert (followed.relevant, followed.labels.sum()) == (1, 1)
     assert (last.relevant, last.labels.sum()) == (0, 0)
     assert len(last.labels)
 
 
-def test_the_future_shows_in_the_labels_alone(bundle: Bundle, records: list[ItemVector]) -> None:
+def test_the_next_event_changes_only_labels(bundle: Bundle, records: list[ItemVector]) -> None:
     one, other = (gather(bundle, records, [view(0, 0), view(1, item)])[0] for item in (1, 5))
     np.testing.assert_array_equal(one.features, other.features)
     assert one.labels.tolist() != other.labels.tolist()
 
 
-def test_a_seed_makes_the_same_examples(bundle: Bundle, records: list[ItemVector]) -> None:
-    events = shopping(1, 60)
+def test_examples_are_a_function_of_the_seed(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = random_events(1, 60)
     sampling = Sampling(seed=3, share=0.5, negatives=2)
     first, second = (as_examples(gather(bundle, records, events, sampling)) for _ in range(2))
     for each in fields(first):
@@ -131,8 +131,8 @@ def test_a_seed_makes_the_same_examples(bundle: Bundle, records: list[ItemVector
     assert not np.array_equal(first.features, other.features)
 
 
-def test_what_is_kept_stands_for_what_is_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
-    events = shopping(2, 40)
+def test_sampled_negatives_are_weighted_by_those_left_out(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = random_events(2, 40)
     whole = gather(bundle, records, events)
     sampled = gather(bundle, records, events, Sampling(negatives=2))
     for all_, few in zip(whole, sampled, strict=True):
@@ -142,12 +142,12 @@ def test_what_is_kept_stands_for_what_is_left_out(bundle: Bundle, records: list[
         assert (all_.weights == 1).all()
 
 
-def test_what_the_next_items_are_worth_fades(bundle: Bundle, records: list[ItemVector]) -> None:
+def test_labels_fall_with_the_distance_of_the_next_items(bundle: Bundle, records: list[ItemVector]) -> None:
     first, *_ = gather(bundle, records, [view(0, 0), view(1, 1), view(2, 4), view(3, 5)])
     assert sorted(first.labels[first.labels > 0].tolist()) == pytest.approx([1 / 3, 1 / 2, 1])
 
 
-def test_an_arrival_is_what_is_known_before_any_action(bundle: Bundle, records: list[ItemVector]) -> None:
+def test_an_arrival_has_the_features_before_any_action(bundle: Bundle, records: list[ItemVector]) -> None:
     events = [view(0, 0), view(1, 1), view(99, 4, session="t"), view(100, 5, session="t")]
     assert arrivals(events, 30 * 60_000) == {2: keys(4, 5)}
     found = gather(bundle, records, events, Sampling(negatives=None, share=1e-9, arrivals=1.0))
@@ -155,18 +155,18 @@ def test_an_arrival_is_what_is_known_before_any_action(bundle: Bundle, records: 
     assert arrived.relevant == 2
     assert sorted(set(arrived.labels.tolist())) == [0, 1]
     assert not arrived.features[:, FEATURES.index("session_length")].any()
-    # The item of the other session is a candidate again, and known from before.
+    # Items of the earlier session are candidates again, with the feature `seen_before`.
     assert arrived.features[:, FEATURES.index("seen_before")].sum() == 2
 
 
-def test_the_beginning_only_teaches(bundle: Bundle, records: list[ItemVector]) -> None:
-    events = shopping(3, 40)
+def test_lists_start_after_the_given_share_of_events(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = random_events(3, 40)
     whole, late = gather(bundle, records, events), gather(bundle, records, events, Sampling(negatives=None, after=0.5))
     assert 0 < len(late) < len(whole)
     for one, other in zip(late, whole[-len(late) :], strict=True):
         np.testing.assert_array_equal(one.features, other.features)
 
 
-def test_nothing_to_learn_from_is_told() -> None:
+def test_no_lists_are_an_error() -> None:
     with pytest.raises(BundleError, match="acted on, got 0 lists"):
         as_examples([])

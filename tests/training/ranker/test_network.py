@@ -1,4 +1,4 @@
-"""The ranker's graph computes the ranker's formula."""
+"""The ranker's graph equals its formula."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scorer(of: Ranker) -> Scorer:
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), units=st.sampled_from([0, 1, 5]))
-def test_the_graph_is_the_formula(seed: int, units: int) -> None:
+def test_the_graph_equals_the_formula(seed: int, units: int) -> None:
     ours = ranker(seed, units)
     x = np.random.default_rng(seed).normal(size=(7, 3)).astype(np.float32)
     z = (x - ours.mean) / ours.std
@@ -48,12 +48,12 @@ def test_the_graph_is_the_formula(seed: int, units: int) -> None:
     np.testing.assert_allclose(scorer(ours).score(x), expected, atol=1e-4)
 
 
-def test_what_is_not_fitted_prefers_nothing() -> None:
+def test_an_unfitted_ranker_scores_all_candidates_equally() -> None:
     scores = scorer(unfitted(NAMES)).score(np.random.default_rng(1).normal(size=(9, 3)).astype(np.float32))
     assert set(scores.tolist()) == {0.5}
 
 
 @given(seed=st.integers(0, 99), units=st.integers(0, 4))
-def test_a_network_comes_back_from_its_vector(seed: int, units: int) -> None:
+def test_a_network_round_trips_through_its_vector(seed: int, units: int) -> None:
     network = Network.start(3, units, seed)
     np.testing.assert_array_equal(network.like(network.flat()).flat(), network.flat())

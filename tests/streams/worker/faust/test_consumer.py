@@ -1,4 +1,4 @@
-"""The patched Faust consumer: messages are passed on at once, and a stopping worker leaves its group or gives up."""
+"""The patched Faust consumer: messages are passed on at once, and a worker leaves its group within a time limit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from faust.transport.drivers import aiokafka as driver
 from streams.worker.faust import consumer as consuming
 
 
-class Client:
-    """A client that takes as long to leave as it is told to; a real one waits for ever in one start of a hundred."""
+class FakeClient:
+    """A client whose stop takes `leaving_s` seconds. About one real stop in a hundred never ends."""
 
     def __init__(self, leaving_s: float) -> None:
         self.leaving_s = leaving_s
@@ -25,19 +25,19 @@ class Client:
 
 
 @pytest.mark.parametrize("leaving_s", [0.0, 3600.0], ids=["leaves", "never leaves"])
-async def test_a_client_that_never_leaves_its_group_is_left_behind(
+async def test_stopping_gives_up_on_a_client_that_never_leaves_its_group(
     leaving_s: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(consuming, "LEAVE_S", 0.05)
     loop = asyncio.get_running_loop()
     thread: Any = consuming.ConsumerThread(MagicMock(), loop=loop, thread_loop=loop)
-    thread._consumer = Client(leaving_s)
+    thread._consumer = FakeClient(leaving_s)
     await thread.on_thread_stop()
     assert thread._consumer.left is (leaving_s == 0.0)
     assert ("the group was not left" in caplog.text) is (leaving_s > 0.0)
 
 
-async def test_a_client_that_passes_on_a_cancelled_question_stops_all_the_same() -> None:
+async def test_stopping_ignores_a_cancelled_error_of_the_client() -> None:
     class Cancelled:
         async def stop(self) -> None:
             raise asyncio.CancelledError
@@ -48,8 +48,8 @@ async def test_a_client_that_passes_on_a_cancelled_question_stops_all_the_same()
     await thread.on_thread_stop()
 
 
-class Fetcher:
-    """A client's fetcher as far as it asks a broker, and wakes those who wait for messages."""
+class FakeFetcher:
+    """The parts of aiokafka's fetcher that the patch uses."""
 
     def __init__(self, *, has_messages: bool) -> None:
         self.has_messages = has_messages
@@ -64,37 +64,37 @@ class Fetcher:
             waiter.set_result(None)
 
 
-def an_hour() -> float:
+def one_hour() -> float:
     return 3600.0
 
 
-async def test_messages_are_handed_on_before_the_pause() -> None:
-    fetcher = Fetcher(has_messages=True)
-    consuming.patch_fetcher(fetcher, an_hour)
-    asking = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
+async def test_messages_are_passed_on_before_the_pause() -> None:
+    fetcher = FakeFetcher(has_messages=True)
+    consuming.patch_fetcher(fetcher, one_hour)
+    fetching = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
-    assert not asking.done()
-    # The fetcher cancels what it asks when it closes, and its error would end the thread before it says so.
-    asking.cancel()
-    assert await asking is True
+    assert not fetching.done()
+    # A closing fetcher cancels its requests. A CancelledError here would end the thread without a message.
+    fetching.cancel()
+    assert await fetching is True
 
 
-async def test_no_pause_follows_an_answer_without_messages() -> None:
-    fetcher = Fetcher(has_messages=False)
-    consuming.patch_fetcher(fetcher, an_hour)
+async def test_a_fetch_without_messages_has_no_pause() -> None:
+    fetcher = FakeFetcher(has_messages=False)
+    consuming.patch_fetcher(fetcher, one_hour)
     assert await asyncio.wait_for(fetcher._proc_fetch_request(None, 0, None), 5) is False
     assert not fetcher._fetch_waiters[0].done()
 
 
-async def test_the_fetcher_looks_again_once_it_knows_that_a_question_has_ended() -> None:
+async def test_the_fetcher_wakes_after_a_request_is_removed() -> None:
     in_flight, seen = {0}, list[bool]()
-    fetcher = Fetcher(has_messages=False)
-    consuming.patch_fetcher(fetcher, an_hour)
-    question = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
-    question.add_done_callback(lambda _: in_flight.clear())
+    fetcher = FakeFetcher(has_messages=False)
+    consuming.patch_fetcher(fetcher, one_hour)
+    request = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
+    request.add_done_callback(lambda _: in_flight.clear())
     fetcher._wait_consume_future.add_done_callback(lambda _: seen.append(not in_flight))
     await asyncio.wait_for(asyncio.shield(fetcher._wait_consume_future), 5)
-    await question
+    await request
     assert seen == [True]
 
 
@@ -102,7 +102,7 @@ async def test_the_fetcher_looks_again_once_it_knows_that_a_question_has_ended()
     ("taken", "pause_s"),
     [(0, consuming.FETCH_PAUSE_S), (1, consuming.FETCH_PAUSE_S), (4, 0.008), (1000, consuming.LONGEST_FETCH_PAUSE_S)],
 )
-async def test_the_more_messages_were_taken_the_longer_is_the_pause(
+async def test_the_pause_grows_with_the_number_of_messages(
     taken: int, pause_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fetch(*_: object) -> dict[str, list[int]]:
@@ -116,64 +116,64 @@ async def test_the_more_messages_were_taken_the_longer_is_the_pause(
     assert thread._pause_s() == consuming.FETCH_PAUSE_S
 
 
-class Deliveries:
-    """A consumer as far as it hands messages on, and what became of them."""
+class ConsumerHarness:
+    """The parts of the consumer that deliver a message to an agent. It records harness."""
 
     def __init__(self) -> None:
         self.consumer: Any = consuming.Consumer.__new__(consuming.Consumer)
         self.consumer._stopped, self.consumer._crashed = asyncio.Event(), asyncio.Event()
         self.consumer.loop = asyncio.get_running_loop()
         self.consumer.suspend_flow = asyncio.Event()
-        self.room = asyncio.Event()
-        self.seen: list[str] = []
+        self.capacity = asyncio.Event()
+        self.outcomes: list[str] = []
 
     async def deliver(self) -> None:
         try:
-            await self.room.wait()
-            self.seen.append("delivered")
+            await self.capacity.wait()
+            self.outcomes.append("delivered")
         except asyncio.CancelledError:
-            self.seen.append("cancelled")
+            self.outcomes.append("cancelled")
             raise
 
-    async def handed_on(self) -> None:
+    async def pass_on(self) -> None:
         await self.consumer.wait_first(self.deliver(), self.consumer.suspend_flow.wait())
 
 
-async def test_a_message_that_nothing_holds_up_is_handed_on_without_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    deliveries, tasks = Deliveries(), MagicMock(wraps=asyncio.ensure_future)
+async def test_a_message_is_passed_on_without_a_task_if_the_agent_has_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness, tasks = ConsumerHarness(), MagicMock(wraps=asyncio.ensure_future)
     monkeypatch.setattr(asyncio, "ensure_future", tasks)
-    deliveries.room.set()
-    await deliveries.handed_on()
-    assert deliveries.seen == ["delivered"]
+    harness.capacity.set()
+    await harness.pass_on()
+    assert harness.outcomes == ["delivered"]
     tasks.assert_not_called()
 
 
-async def test_a_message_whose_agent_has_no_room_waits_for_it() -> None:
-    deliveries = Deliveries()
-    handing = asyncio.create_task(deliveries.handed_on())
+async def test_a_message_waits_until_its_agent_has_capacity() -> None:
+    harness = ConsumerHarness()
+    passing = asyncio.create_task(harness.pass_on())
     await asyncio.sleep(0.01)
-    assert not handing.done()
-    deliveries.room.set()
-    await handing
-    assert deliveries.seen == ["delivered"]
+    assert not passing.done()
+    harness.capacity.set()
+    await passing
+    assert harness.outcomes == ["delivered"]
 
 
 @pytest.mark.parametrize("stopped", ["flow", "consumer"])
-async def test_a_message_that_waits_when_the_flow_stops_is_not_delivered_any_more(stopped: str) -> None:
-    deliveries = Deliveries()
-    handing = asyncio.create_task(deliveries.handed_on())
+async def test_a_waiting_message_is_not_delivered_after_the_flow_stops(stopped: str) -> None:
+    harness = ConsumerHarness()
+    passing = asyncio.create_task(harness.pass_on())
     await asyncio.sleep(0.01)
-    (deliveries.consumer.suspend_flow if stopped == "flow" else deliveries.consumer._stopped).set()
-    await handing
+    (harness.consumer.suspend_flow if stopped == "flow" else harness.consumer._stopped).set()
+    await passing
     await asyncio.sleep(0)
-    deliveries.room.set()
+    harness.capacity.set()
     await asyncio.sleep(0.01)
-    assert deliveries.seen == ["cancelled"]
+    assert harness.outcomes == ["cancelled"]
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_an_error_of_handing_on_is_raised(at_once: bool) -> None:
-    deliveries = Deliveries()
+async def test_a_delivery_error_is_raised(at_once: bool) -> None:
+    harness = ConsumerHarness()
 
     async def fails() -> None:
         if not at_once:
@@ -181,21 +181,21 @@ async def test_an_error_of_handing_on_is_raised(at_once: bool) -> None:
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        await deliveries.consumer.wait_first(fails(), deliveries.consumer.suspend_flow.wait())
+        await harness.consumer.wait_first(fails(), harness.consumer.suspend_flow.wait())
 
 
-async def test_a_seek_waits_for_the_fetch_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages of a fetch that ends after a seek lie behind what is read next, which would count as read."""
-    happened: list[str] = []
+async def test_a_seek_waits_for_a_running_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise messages fetched before the seek would be processed after it, and move the position back."""
+    calls: list[str] = []
     answered = asyncio.Event()
 
     async def fetch(_self: Any, _timeout: float) -> tuple[dict[str, str], set[str]]:
         await answered.wait()
-        happened.append("fetched")
+        calls.append("fetched")
         return {}, set()
 
     async def seek(_self: Any) -> None:
-        happened.append("sought")
+        calls.append("sought")
 
     monkeypatch.setattr(driver.Consumer, "_wait_next_records", fetch)
     monkeypatch.setattr(driver.Consumer, "perform_seek", seek)
@@ -206,13 +206,13 @@ async def test_a_seek_waits_for_the_fetch_under_way(monkeypatch: pytest.MonkeyPa
     await asyncio.sleep(0)
     seeking = asyncio.create_task(consumer.perform_seek())
     await asyncio.sleep(0.01)
-    assert happened == []
+    assert calls == []
     answered.set()
     await asyncio.gather(fetching, seeking)
-    assert happened == ["fetched", "sought"]
+    assert calls == ["fetched", "sought"]
 
 
-async def test_nothing_is_fetched_once_the_flow_has_stopped_again() -> None:
+async def test_nothing_is_fetched_after_the_flow_stops() -> None:
     consumer: Any = consuming.Consumer.__new__(consuming.Consumer)
     consumer._fetching, consumer.flow_active = asyncio.Lock(), True
     async with consumer._fetching:

@@ -1,4 +1,4 @@
-"""Faust's recovery after a bulk restore: the conditions, the order, and the end by a rebalance."""
+"""Faust's recovery after a bulk restore: conditions, order, and the end by a rebalance."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ZERO, ONE = changelog(0), changelog(1)
 FAR = recovery.FAR_BEHIND
 
 
-class Restorer:
-    """Stands in for the bulk restorer: restores to the end when a test lets it, and notes how it ended."""
+class FakeRestorer:
+    """A fake bulk restorer. It restores to the end once `may_end` is set, and records a cancellation."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[TP, tuple[int, int]]] = []
+        self.requests: list[dict[TP, tuple[int, int]]] = []
         self.may_end = asyncio.Event()
         self.may_end.set()
         self.was_cancelled = False
@@ -36,7 +36,7 @@ class Restorer:
 
     async def restore(self, behind: Mapping[TopicPartition, Behind], note: Callable[[], None]) -> None:
         assert all(type(each) is TopicPartition for each in behind)
-        self.asked.append({TP(*tp): (each.offset, each.end) for tp, each in behind.items()})
+        self.requests.append({TP(*tp): (each.offset, each.end) for tp, each in behind.items()})
         note()
         try:
             await self.may_end.wait()
@@ -47,12 +47,12 @@ class Restorer:
             each.offset = each.end - 1 if self.to is None else self.to
 
 
-class Round:
-    """A recovery of two partitions with a real store, as far as the offsets from which Faust's reader begins."""
+class Harness:
+    """A recovery of two partitions with a real store, up to the start offsets of Faust's reader."""
 
     def __init__(self, directory: Path) -> None:
         self.store: PartitionedStore = store_in(directory)
-        self.restorer = Restorer()
+        self.restorer = FakeRestorer()
         app = MagicMock(restorer=self.restorer)
         app.consumer_generation_id = 1
         app.assignor.assigned_standbys.return_value = set()
@@ -62,21 +62,21 @@ class Round:
         table = MagicMock(data=self.store, persisted_offset=self.store.persisted_offset)
         self.tables = MagicMock(_changelogs={ZERO.topic: table})
         self.recovery: Any = SeekingRecovery(app, self.tables)
-        self.begins: dict[TP, int] = {ZERO: 0, ONE: 0}
+        self.earliest: dict[TP, int] = {ZERO: 0, ONE: 0}
 
-    async def assigned(self, generation: int = 1) -> None:
+    async def assign(self, generation: int = 1) -> None:
         await self.recovery.on_rebalance({ZERO, ONE}, set(), {ZERO, ONE}, generation)
 
-    async def begins_reading(self, lasts: dict[TP, int]) -> dict[TP, int]:
-        """Return the offsets from which Faust's reader begins, where each changelog's last record is at `lasts`."""
+    async def start_offsets(self, lasts: dict[TP, int]) -> dict[TP, int]:
+        """Return the start offsets of Faust's reader if the last records of the changelogs are at `lasts`."""
         self.recovery.signal_recovery_start.clear()
-        return await self.goes_on(lasts)
+        return await self.build_offsets(lasts)
 
-    async def goes_on(self, lasts: dict[TP, int]) -> dict[TP, int]:
+    async def build_offsets(self, lasts: dict[TP, int]) -> dict[TP, int]:
         dict.update(self.recovery.active_highwaters, lasts)
 
         async def earliest(*tps: TP) -> dict[TP, int]:
-            return {tp: self.begins[tp] for tp in tps}
+            return {tp: self.earliest[tp] for tp in tps}
 
         consumer = SimpleNamespace(earliest_offsets=earliest)
         offsets = self.recovery.active_offsets
@@ -85,12 +85,12 @@ class Round:
 
 
 @pytest.fixture
-async def recovering(tmp_path: Path) -> AsyncIterator[Round]:
-    recovering = Round(tmp_path)
-    await recovering.assigned()
-    yield recovering
-    await recovering.recovery.end_bulk_restore()
-    await recovering.store.stop()
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    harness = Harness(tmp_path)
+    await harness.assign()
+    yield harness
+    await harness.recovery.end_bulk_restore()
+    await harness.store.stop()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -99,84 +99,84 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def test_tables_that_are_far_behind_are_restored_before_fausts_reader_begins(recovering: Round) -> None:
-    recovering.store.set_persisted_offset(ONE, 4)
-    assert await recovering.begins_reading({ZERO: FAR, ONE: 9}) == {ZERO: FAR, ONE: 9}
-    assert recovering.restorer.asked == [{ZERO: (-1, FAR + 1), ONE: (4, 10)}]
-    assert not recovering.recovery.need_recovery()
+async def test_tables_far_behind_are_restored_in_bulk_before_fausts_reader(harness: Harness) -> None:
+    harness.store.set_persisted_offset(ONE, 4)
+    assert await harness.start_offsets({ZERO: FAR, ONE: 9}) == {ZERO: FAR, ONE: 9}
+    assert harness.restorer.requests == [{ZERO: (-1, FAR + 1), ONE: (4, 10)}]
+    assert not harness.recovery.need_recovery()
 
 
-async def test_fausts_reader_begins_where_the_bulk_restore_ended(recovering: Round) -> None:
-    recovering.restorer.to = 7
-    assert await recovering.begins_reading({ZERO: FAR, ONE: -1}) == {ZERO: 7, ONE: -1}
-    assert recovering.recovery.active_remaining_total() == FAR - 7
+async def test_fausts_reader_starts_at_the_end_of_the_bulk_restore(harness: Harness) -> None:
+    harness.restorer.to = 7
+    assert await harness.start_offsets({ZERO: FAR, ONE: -1}) == {ZERO: 7, ONE: -1}
+    assert harness.recovery.active_remaining_total() == FAR - 7
 
 
-async def test_few_records_are_left_to_fausts_reader(recovering: Round) -> None:
-    recovering.store.set_persisted_offset(ZERO, FAR)
-    await recovering.begins_reading({ZERO: FAR + FAR // 2, ONE: FAR // 2 - 2})
-    assert recovering.restorer.asked == []
+async def test_fausts_reader_restores_small_gaps(harness: Harness) -> None:
+    harness.store.set_persisted_offset(ZERO, FAR)
+    await harness.start_offsets({ZERO: FAR + FAR // 2, ONE: FAR // 2 - 2})
+    assert harness.restorer.requests == []
 
 
-async def test_what_remains_is_known_during_the_bulk_restore(recovering: Round) -> None:
-    recovering.restorer.may_end.clear()
-    reading = asyncio.create_task(recovering.begins_reading({ZERO: 2 * FAR, ONE: FAR}))
-    await until(lambda: bool(recovering.restorer.asked))
-    assert recovering.recovery.active_remaining_total() == 3 * FAR + 2
-    recovering.restorer.may_end.set()
+async def test_the_remaining_records_are_counted_during_the_bulk_restore(harness: Harness) -> None:
+    harness.restorer.may_end.clear()
+    reading = asyncio.create_task(harness.start_offsets({ZERO: 2 * FAR, ONE: FAR}))
+    await until(lambda: bool(harness.restorer.requests))
+    assert harness.recovery.active_remaining_total() == 3 * FAR + 2
+    harness.restorer.may_end.set()
     await reading
-    assert recovering.recovery.active_remaining_total() == 0
+    assert harness.recovery.active_remaining_total() == 0
 
 
-async def test_a_rebalance_ends_the_bulk_restore_before_databases_are_closed_and_the_recovery_goes_no_further(
-    recovering: Round, monkeypatch: pytest.MonkeyPatch
+async def test_a_rebalance_cancels_the_bulk_restore_before_databases_are_closed(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recovering.restorer.may_end.clear()
-    reading = asyncio.create_task(recovering.begins_reading({ZERO: FAR, ONE: -1}))
-    await until(lambda: bool(recovering.restorer.asked))
+    harness.restorer.may_end.clear()
+    reading = asyncio.create_task(harness.start_offsets({ZERO: FAR, ONE: -1}))
+    await until(lambda: bool(harness.restorer.requests))
 
-    async def closes_databases(_self: Any, *_arguments: Any) -> None:
-        assert recovering.restorer.was_cancelled
+    async def close_databases(_self: Any, *_arguments: Any) -> None:
+        assert harness.restorer.was_cancelled
         for _ in range(10):
             await asyncio.sleep(0)
         assert not reading.done()
 
-    monkeypatch.setattr(TableManager, "on_rebalance", closes_databases)
+    monkeypatch.setattr(TableManager, "on_rebalance", close_databases)
     tables: Any = object.__new__(Tables)
-    tables._recovery = recovering.recovery
+    tables._recovery = harness.recovery
     await tables.on_rebalance(set(), set(), set(), 1)
     assert not reading.done()
-    await recovering.assigned()
+    await harness.assign()
     await reading
 
 
-async def test_none_begins_between_the_end_of_one_assignment_and_the_next(recovering: Round) -> None:
-    await recovering.recovery.end_bulk_restore()
-    await recovering.begins_reading({ZERO: FAR, ONE: -1})
-    await recovering.assigned()
-    await recovering.goes_on({ZERO: FAR, ONE: -1})  # the recovery of before, whose end this signal is
-    assert recovering.restorer.asked == []
-    await recovering.begins_reading({ZERO: FAR, ONE: -1})
-    assert len(recovering.restorer.asked) == 1
+async def test_no_bulk_restore_starts_between_two_assignments(harness: Harness) -> None:
+    await harness.recovery.end_bulk_restore()
+    await harness.start_offsets({ZERO: FAR, ONE: -1})
+    await harness.assign()
+    await harness.build_offsets({ZERO: FAR, ONE: -1})  # the previous recovery, which this signal ends
+    assert harness.restorer.requests == []
+    await harness.start_offsets({ZERO: FAR, ONE: -1})
+    assert len(harness.restorer.requests) == 1
 
 
-async def test_an_outdated_assignment_restores_nothing(recovering: Round) -> None:
-    await recovering.recovery.end_bulk_restore()
-    recovering.recovery.signal_recovery_start.clear()
-    await recovering.assigned(generation=0)
-    await recovering.begins_reading({ZERO: FAR, ONE: -1})
-    assert recovering.restorer.asked == []
+async def test_an_outdated_assignment_starts_no_bulk_restore(harness: Harness) -> None:
+    await harness.recovery.end_bulk_restore()
+    harness.recovery.signal_recovery_start.clear()
+    await harness.assign(generation=0)
+    await harness.start_offsets({ZERO: FAR, ONE: -1})
+    assert harness.restorer.requests == []
 
 
-async def test_a_worker_that_stops_ends_the_bulk_restore(recovering: Round) -> None:
-    recovering.restorer.may_end.clear()
-    reading = asyncio.create_task(recovering.begins_reading({ZERO: FAR, ONE: -1}))
-    await until(lambda: bool(recovering.restorer.asked))
-    await recovering.recovery.on_stop()
-    assert recovering.restorer.was_cancelled
+async def test_a_stopping_worker_cancels_the_bulk_restore(harness: Harness) -> None:
+    harness.restorer.may_end.clear()
+    reading = asyncio.create_task(harness.start_offsets({ZERO: FAR, ONE: -1}))
+    await until(lambda: bool(harness.restorer.requests))
+    await harness.recovery.on_stop()
+    assert harness.restorer.was_cancelled
     reading.cancel()
 
 
-async def test_a_step_may_take_longer_than_fausts_limit(recovering: Round) -> None:
-    recovering.recovery.signal_recovery_start.clear()
-    await recovering.recovery._wait(asyncio.sleep(0.02), timeout=0.001)
+async def test_a_recovery_step_ignores_fausts_timeout(harness: Harness) -> None:
+    harness.recovery.signal_recovery_start.clear()
+    await harness.recovery._wait(asyncio.sleep(0.02), timeout=0.001)

@@ -1,4 +1,4 @@
-"""The items of a small shop, and the actions of its shoppers."""
+"""A catalogue of sixty items, and random events of its shoppers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from inference.types import Item
 from streams.contracts.messages import Cart, Click, Interaction, ItemInteraction, Purchase, Search, View
 
-SHELVES = {
+TITLES_BY_CATEGORY = {
     ("Grocery", "Dairy"): (
         "Organic whole milk 1 l",
         "Oat drink barista edition",
@@ -45,7 +45,7 @@ SHELVES = {
         "Coffee capsules lungo",
         "Peppermint tea bags",
     ),
-    ("ConfiguredModel", "Kitchen"): (
+    ("Home", "Kitchen"): (
         "Stainless steel frying pan 28 cm",
         "Cast iron casserole 5 l",
         "Chef's knife 20 cm",
@@ -88,16 +88,16 @@ ACTIONS: tuple[type[ItemInteraction], ...] = (View, Click, Cart, Purchase)
 
 
 def catalogue() -> list[Item]:
-    """Return sixty items on six shelves, of four brands."""
+    """Return sixty items in six categories, of four brands."""
     return [
         Item(item_id=f"{path[-1]}-{place}", title=title, category=path, brand=BRANDS[place % 4], price=1.5 + place)
-        for path, titles in SHELVES.items()
+        for path, titles in TITLES_BY_CATEGORY.items()
         for place, title in enumerate(titles)
     ]
 
 
-def stroll(shopper: str, events: int, seed: int = 0) -> list[Interaction]:
-    """Return what a shopper does within the last hour: a quarter searches, the rest actions on items, in order."""
+def random_events(shopper: str, events: int, seed: int = 0) -> list[Interaction]:
+    """Return a shopper's events of the last hour in order, a quarter of them searches. They depend on the seed."""
     random = Random(f"{shopper}/{seed}")
     items = [item.item_id for item in catalogue()]
     began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)

@@ -11,27 +11,29 @@ from streams.kafka.clients import client_options
 from streams.settings import Settings
 
 
-async def stored(settings: Settings, topic: str, partitions: int | None = None) -> list[ConsumerRecord]:
-    """Return everything on a topic, partition by partition; it has as many as the settings say, if not told."""
-    async with _reading(settings, topic, partitions) as (consumer, of):
+async def read_all(settings: Settings, topic: str, partitions: int | None = None) -> list[ConsumerRecord]:
+    """Return all records of a topic, by partition. The default number of partitions is that of the settings."""
+    async with _reading(settings, topic, partitions) as (consumer, assigned):
         found: list[ConsumerRecord] = []
-        for partition, end in (await consumer.end_offsets(of)).items():
+        for partition, end in (await consumer.end_offsets(assigned)).items():
             while await consumer.position(partition) < end:
                 found += (await consumer.getmany(partition, timeout_ms=500)).get(partition, [])
         return found
 
 
-async def ends(settings: Settings, topic: str) -> dict[tuple[str, int], int]:
-    """Return where each partition of a topic ends."""
-    async with _reading(settings, topic, None) as (consumer, of):
-        found = await consumer.end_offsets(of)
+async def end_offsets(settings: Settings, topic: str) -> dict[tuple[str, int], int]:
+    """Return the end offset of each partition of a topic."""
+    async with _reading(settings, topic, None) as (consumer, assigned):
+        found = await consumer.end_offsets(assigned)
     return {(partition.topic, partition.partition): end for partition, end in found.items()}
 
 
-async def latest(settings: Settings, topic: str, partitions: int | None = None) -> dict[int, dict[bytes, bytes]]:
-    """Return a compacted topic's state: the last value of each key that has one, by partition."""
+async def compacted_state(
+    settings: Settings, topic: str, partitions: int | None = None
+) -> dict[int, dict[bytes, bytes]]:
+    """Return a compacted topic's state by partition: the last value of each key, without tombstones."""
     state: dict[int, dict[bytes, bytes]] = {number: {} for number in range(partitions or settings.topics.partitions)}
-    for record in await stored(settings, topic, partitions):
+    for record in await read_all(settings, topic, partitions):
         if record.value is None:
             state[record.partition].pop(record.key, None)
         else:
@@ -48,8 +50,8 @@ async def _reading(
     )
     await consumer.start()
     try:
-        of = [TopicPartition(topic, number) for number in range(partitions or settings.topics.partitions)]
-        consumer.assign(of)
-        yield consumer, of
+        assigned = [TopicPartition(topic, number) for number in range(partitions or settings.topics.partitions)]
+        consumer.assign(assigned)
+        yield consumer, assigned
     finally:
         await consumer.stop()

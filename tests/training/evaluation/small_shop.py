@@ -1,4 +1,4 @@
-"""A small shop with returning shoppers, for the tests of whole evaluations."""
+"""A catalogue of eight items and random events of four shoppers, for whole evaluations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def shopping(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
-    """Return what four shoppers do, five minutes apart: searches, views, purchases; a pause after every tenth."""
+def random_events(seed: int, length: int, *, start: int = 0) -> list[Interaction]:
+    """Return searches, views and purchases of four shoppers, five minutes apart, with a pause after every tenth."""
     draw = np.random.default_rng(seed)
     events: list[Interaction] = []
     for number in range(start, start + length):

@@ -10,16 +10,16 @@ from typing import Any
 from monitoring.__main__ import ROOT
 
 GRAFANA = ROOT / "monitoring" / "grafana"
-BOARDS: dict[str, dict[str, Any]] = {
+DASHBOARDS: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A panel's query. An instant one is answered by one value for each series."""
+    """A panel's query. An instant query returns one value for each series."""
 
-    board: str
+    dashboard: str
     panel: str
     description: str
     expr: str
@@ -28,22 +28,22 @@ class Query:
     exemplars: bool
 
     def __str__(self) -> str:
-        return f"{self.board}: {self.panel}: {self.expr}"
+        return f"{self.dashboard}: {self.panel}: {self.expr}"
 
     @property
     def metrics(self) -> set[str]:
-        """Names of the time series that it reads."""
+        """Names of the time series in the query."""
         return series_in(self.expr)
 
 
 def series_in(expr: str) -> set[str]:
-    """Return the names of the time series that PromQL reads: every selector has its braces."""
+    """Return the names of the time series in a PromQL expression. Every selector must have braces."""
     return set(re.findall(r"(\w+)\{", expr))
 
 
-def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a dashboard shows, without the headings of rows."""
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a dashboard's panels without rows."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def queries() -> list[Query]:
@@ -58,12 +58,12 @@ def queries() -> list[Query]:
             target.get("instant", False),
             target.get("exemplar", False),
         )
-        for name, board in BOARDS.items()
-        for panel in panels(board)
+        for name, dashboard in DASHBOARDS.items()
+        for panel in panels(dashboard)
         for target in panel["targets"]
     ]
 
 
-def marks() -> list[dict[str, Any]]:
+def dashboard_annotations() -> list[dict[str, Any]]:
     """Return the annotations of all dashboards."""
-    return [annotation for board in BOARDS.values() for annotation in board["annotations"]["list"]]
+    return [annotation for dashboard in DASHBOARDS.values() for annotation in dashboard["annotations"]["list"]]

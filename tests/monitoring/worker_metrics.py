@@ -1,4 +1,4 @@
-"""The metrics that a new worker exports, by the names that queries use."""
+"""The time series of a new worker, by name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
 
 def series(family: Metric) -> dict[str, list[Sample]]:
-    """Return a metric's samples; a metric whose labels are known later only has none yet."""
+    """Return a metric's samples by series name. A metric without known label values has none."""
     names = [family.name + suffix for suffix in SUFFIXES.get(family.type, ("",))]
     return {name: [sample for sample in family.samples if sample.name == name] for name in names}
 
 
-TOLD = {name: samples for family in Metrics().registry.collect() for name, samples in series(family).items()}
+WORKER_METRICS = {name: samples for family in Metrics().registry.collect() for name, samples in series(family).items()}

@@ -1,4 +1,4 @@
-"""A small shop at the broker: it publishes events, and collects lists and dead letters."""
+"""A client of the topics: it publishes items and events, and collects lists and dead letters."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from streams.settings import Settings
 from tests.integration.workers import until
 
 TOLERANCE = 1e-5
-"""Of scores: a float32 product may differ in its last bits from batch to batch."""
+"""For scores: the last bits of a float32 product depend on the batch."""
 
 
-class Shop:
-    """Publishes, and collects every list and dead letter that comes back, from the beginning of their topics."""
+class ShopClient:
+    """Publishes items and events. Collects all lists by event id, and all dead letters."""
 
     def __init__(self, settings: Settings, producer: AIOKafkaProducer) -> None:
         self.settings = settings
         self._producer = producer
-        self.answers: defaultdict[str, list[Recommendations]] = defaultdict(list)
+        self.lists: defaultdict[str, list[Recommendations]] = defaultdict(list)
         self.dead_letters: list[DeadLetter] = []
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, settings: Settings) -> AsyncIterator[Shop]:
-        """Make the topics and connect."""
+    async def connected(cls, settings: Settings) -> AsyncIterator[ShopClient]:
+        """Create the topics and connect."""
         await topics.create(settings)
         producer = AIOKafkaProducer(**client_options(settings.kafka), enable_idempotence=True)
         await producer.start()
@@ -51,39 +51,39 @@ class Shop:
     async def publish(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
     ) -> RecordMetadata:
-        """Publish bytes as they are, and return where they lie."""
+        """Publish raw bytes, and return their position."""
         return await self._producer.send_and_wait(topic, value, key, partition)
 
-    async def stock(self, items: Iterable[Item]) -> None:
+    async def publish_items(self, items: Iterable[Item]) -> None:
         """Publish items."""
         topic = self.settings.topics.items
         for sent in [await self._producer.send(topic, encode_json(item), item.item_id.encode()) for item in items]:
             await sent
 
-    async def remove(self, item_id: str) -> None:
+    async def remove_item(self, item_id: str) -> None:
         """Publish an item's tombstone."""
         await self.publish(self.settings.topics.items, item_id.encode(), None)
 
-    async def happens(self, event: Interaction) -> RecordMetadata:
+    async def publish_event(self, event: Interaction) -> RecordMetadata:
         """Publish an interaction on its topic."""
         topic = self.settings.topics.searches if isinstance(event, Search) else self.settings.topics.clicks
         return await self.publish(topic, event.user_id.encode(), encode_json(event))
 
-    async def answer(self, event: Interaction) -> Recommendations:
+    async def publish_and_wait(self, event: Interaction) -> Recommendations:
         """Publish an interaction and wait for its list."""
-        await self.happens(event)
-        await self.answered([event])
-        return self.answers[event.event_id][0]
+        await self.publish_event(event)
+        await self.wait_for_lists([event])
+        return self.lists[event.event_id][0]
 
-    async def answered(self, events: Sequence[Interaction]) -> None:
+    async def wait_for_lists(self, events: Sequence[Interaction]) -> None:
         """Wait until each of the events has at least one list."""
         await until(
-            lambda: all(event.event_id in self.answers for event in events),
+            lambda: all(event.event_id in self.lists for event in events),
             f"{len(events)} events are answered",
         )
 
-    async def refused(self, number: int) -> None:
-        """Wait for so many dead letters."""
+    async def wait_for_dead_letters(self, number: int) -> None:
+        """Wait for this number of dead letters."""
         await until(lambda: len(self.dead_letters) >= number, f"there are {number} dead letters")
 
     async def _collect(self) -> None:
@@ -105,27 +105,27 @@ class Shop:
                     self.dead_letters.append(decode_dead_letter(record.value))
                 else:
                     message = decode_recommendations(record.value)
-                    self.answers[message.trigger.event_id].append(message)
+                    self.lists[message.trigger.event_id].append(message)
         finally:
             await consumer.stop()
 
 
-async def closed_loop(shop: Shop, history: Sequence[Interaction]) -> None:
-    """Let a shopper act, each time after seeing the last list: the order of clicks and searches is known."""
+async def closed_loop(shop: ShopClient, history: Sequence[Interaction]) -> None:
+    """Publish each event after the list of the one before, so that the order of clicks and searches is known."""
     for event in history:
-        place = await shop.happens(event)
-        await shop.answered([event])
-        trigger = shop.answers[event.event_id][0].trigger
-        assert (trigger.partition, trigger.offset) == (place.partition, place.offset)
+        position = await shop.publish_event(event)
+        await shop.wait_for_lists([event])
+        trigger = shop.lists[event.event_id][0].trigger
+        assert (trigger.partition, trigger.offset) == (position.partition, position.offset)
 
 
 def assert_same_list(got: Recommendations, expected: Recommendations) -> None:
-    """Compare all that the events decide. Where two scores are equal to the last bits, either may come first."""
+    """Compare the parts of a list that depend on the events. Items with equal scores may be in either order."""
     assert [item.rank for item in got.items] == list(range(1, len(expected.items) + 1))
     assert [item.score for item in got.items] == pytest.approx([item.score for item in expected.items], abs=TOLERANCE)
     known = {item.item_id: item for item in expected.items}
     for item in got.items:
-        twin = known[item.item_id]
-        assert (item.sources, item.reason) == (twin.sources, twin.reason)
-        assert item.score == pytest.approx(twin.score, abs=TOLERANCE)
+        other = known[item.item_id]
+        assert (item.sources, item.reason) == (other.sources, other.reason)
+        assert item.score == pytest.approx(other.score, abs=TOLERANCE)
     assert (got.intent, got.model, got.fallback) == (expected.intent, expected.model, None)
