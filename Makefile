@@ -35,8 +35,8 @@ $(STAMP): requirements/dev.lock pyproject.toml
 demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in the terminal (ARGS="--events 2000")
 	$(BIN)/intentstream demo $(ARGS)
 
-test: $(STAMP) ## Run all tests; without Kafka, some are skipped, or fail in CI
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## Run all tests on two cores; without Kafka, some are skipped, or fail in CI (ARGS=...: only these)
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 2 --dist loadfile)
 ifndef ARGS
 	$(MAKE) test-kernels
 endif
