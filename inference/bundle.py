@@ -130,7 +130,7 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
     if manifest.features != FEATURES:
         raise BundleError(
             f"{folder}: required a ranker fitted to {', '.join(FEATURES)}, got one fitted to "
-            f"{', '.join(manifest.features)}: fit it anew, see docs/model.md"
+            f"{', '.join(manifest.features)}: fit one to these features, see docs/training.md"
         )
     loader = Loader(folder, manifest, providers, threads)
     queries = loader.encoder_for(QUERY)

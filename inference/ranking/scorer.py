@@ -1,6 +1,6 @@
 """The ranker: maps features of candidates to probabilities, by its ONNX graph or by the compiled network in it.
 
-The compiled network has the weights of the graph and computes on the CPU, as `inference.learning.network.to_onnx`
+The compiled network has the weights of the graph and computes on the CPU, as `training.ranker.network.to_onnx`
 writes it, σ(x · direct + offset + relu(x · hidden + bias) · output).
 """
 

@@ -34,10 +34,12 @@ class CandidateSource(Protocol):
         ...
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write the items that the source finds for each query of the batch to its `place` of the hits.
+        """Write the items that the source finds for each query of the batch to column `place` of the hits.
 
-        It writes at most `hits.limit` available items, best first, ties by stable key. It writes none for a query
-        without the data that the source needs.
+        For each query it writes at most `hits.limit` rows of available items, each once, best first, ties by stable
+        key; their scores, from 0 to 1 or cosines, falling; and their number to `hits.counts`, which is 0 before.
+        `hits.rows` and `hits.scores` are uninitialised beyond that. Items that a query excludes may be written: the
+        merge drops them. A query without the data that the source needs gets none. See `write_best`.
         """
         ...
 
@@ -50,7 +52,7 @@ class SourceSpec:
         name: the name that consumers read in `sources`.
         title: the name for people.
         letter: one of the title's letters, which stands for the source in little space.
-        reason: the kind of reason that the source gives, one of REASONS.
+        reason: the group of reasons to which the features belong, one of REASONS; without features it has no effect.
         module: the module of `inference.retrieval` with the source's code. Its function `make_source(name, behaviour)`
             returns the source.
         similarity: the feature that is the cosine to the source's vector.

@@ -18,7 +18,7 @@ from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases
 
 
-@click.command(epilog="Example: python -m streams.demo.files build/model")
+@click.command(epilog="Example: python -m streams.demo.files build/demo")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--items", type=click.IntRange(1), default=5000, show_default=True, help="Best-selling products.")
 @click.option("--households", type=click.IntRange(1), default=300, show_default=True, help="Households, busiest first.")

@@ -26,7 +26,7 @@ SOURCE_NAMES = {
 """The name of a source in the legend. Its capital letter stands for the source beside an item."""
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
-HEADER_LINES, LEGEND_LINES = 5, 1
+HEADER_LINES = 5
 _BORDERS = 2
 
 
@@ -40,10 +40,12 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
-        lines = max(height - HEADER_LINES - LEGEND_LINES - _BORDERS, 2)
+        letters = legend()
+        legend_lines = len(letters.wrap(console, options.max_width))
+        lines = max(height - HEADER_LINES - legend_lines - _BORDERS, 2)
         layout = Layout()
         layout.split_column(
-            Layout(self._header(), size=HEADER_LINES), Layout(name="shopper"), Layout(legend(), size=LEGEND_LINES)
+            Layout(self._header(), size=HEADER_LINES), Layout(name="shopper"), Layout(letters, size=legend_lines)
         )
         layout["shopper"].split_row(
             Layout(self._actions(lines), ratio=5), Layout(self._list(lines), ratio=8, name="list")
@@ -105,8 +107,8 @@ class Screen:
 
 
 def legend() -> Text:
-    """Return the line that explains the sources' letters."""
-    words = Text(" ".join(SOURCE_NAMES.values()), style="dim", justify="center", no_wrap=True)
+    """Return the text that explains the sources' letters: one line, more on a narrow terminal."""
+    words = Text(" ".join(SOURCE_NAMES.values()), style="dim", justify="center")
     words.highlight_regex("[A-Z]", "bold not dim green")
     return words
 

@@ -36,7 +36,7 @@ class TrainRankerOptions(SamplingOptions):
 @click.command(
     name="train-ranker",
     epilog="Example: intentstream train-ranker --catalog items.jsonl --events events.jsonl "
-    "--output exported_models/shop-minilm-l3/2",
+    "--output build/shop-minilm-l3/2",
 )
 @click.option("--catalog", type=FILE, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, help="Interactions in order, JSON Lines (.gz too).")

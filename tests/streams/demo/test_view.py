@@ -88,8 +88,16 @@ def test_every_source_has_a_unique_letter_in_the_legend() -> None:
     assert list(SOURCE_NAMES) == list(NAMES)
     assert len(set(SOURCE_LETTERS.values())) == len(NAMES)
     assert SOURCE_LETTERS["trending_category"] == "A"
-    (line,) = rendered(legend(), 80, 24)
-    assert line.split() == list(SOURCE_NAMES.values())
+    assert " ".join(rendered(legend(), 80, 24)).split() == list(SOURCE_NAMES.values())
+
+
+def test_a_legend_that_is_too_long_wraps_and_the_screen_still_fits(
+    stats: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCE_NAMES, "another", "An even longer name")
+    lines = rendered(Screen(stats, "Intentstream", 1.0), 80, 24)
+    assert len(lines) <= 24
+    assert "longer name" in " ".join(lines[-2:])
 
 
 def test_an_unranked_list_shows_its_fallback_and_no_probability(stats: Statistics) -> None:
