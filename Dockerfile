@@ -79,7 +79,7 @@ USER 10001:10001
 VOLUME /var/lib/intentstream
 EXPOSE 9100
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=3 \
     CMD ["python", "/opt/intentstream/healthcheck.py"]
 ENTRYPOINT ["intentstream"]
 CMD ["worker"]
@@ -107,7 +107,7 @@ USER 10001:10001
 VOLUME /var/lib/intentstream
 EXPOSE 9100
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=3 \
     CMD ["python", "/opt/intentstream/healthcheck.py"]
 ENTRYPOINT ["intentstream"]
 CMD ["worker"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 import pytest
@@ -62,6 +63,11 @@ def test_images_have_the_projects_version(overlay: str) -> None:
     tag = f"{VERSION}-gpu" if overlay == "gpu" else VERSION
     for pod in build(overlay).pods:
         assert container(pod)["image"].rpartition("/")[2] == f"intentstream:{tag}"
+
+
+def test_the_page_builds_the_images_of_the_overlays() -> None:
+    named = re.findall(r"(?:registry\.example\.com/)?intentstream:[\w.-]+", (K8S / "README.md").read_text())
+    assert set(named) == {container(pod)["image"] for overlay in OVERLAYS for pod in built(overlay).pods}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -40,6 +40,15 @@ def test_metrics_and_settings_on_a_page_exist(page: Path) -> None:
     assert {name.lower() for name in re.findall(rf"\b{PREFIX}(\w+)", text)} <= SETTINGS.keys()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_name_the_broker_and_the_file_with_the_login(page: Path) -> None:
+    text = page.read_text()
+    for tool, options in re.findall(r"\b(kafka-[\w-]+\.sh|kcat) (-[^`\n]*)", text):
+        wanted = "-F kcat.conf " if tool == "kcat" else "--bootstrap-server BROKER --command-config admin.properties "
+        assert options.startswith(wanted)
+    assert len(re.findall(r"\bkafka-[\w-]+\.sh\b|\bkcat\b(?!\.)", text)) == len(re.findall(r"(?:\.sh|\bkcat) -", text))
+
+
 def test_the_index_lists_every_alert_with_its_severity() -> None:
     rows = re.findall(
         r"^\| \[(\w+)\]\([\w-]+\.md#\w+\) \| (\w+) \|", (RUNBOOKS / "README.md").read_text(), re.MULTILINE
