@@ -67,7 +67,7 @@ def test_images_have_the_projects_version(overlay: str) -> None:
 
 def test_the_page_builds_the_images_of_the_overlays() -> None:
     named = re.findall(r"(?:registry\.example\.com/)?intentstream:[\w.-]+", (K8S / "README.md").read_text())
-    assert set(named) == {container(pod)["image"] for overlay in OVERLAYS for pod in built(overlay).pods}
+    assert set(named) == {container(pod)["image"] for overlay in OVERLAYS for pod in build(overlay).pods}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

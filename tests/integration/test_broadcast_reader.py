@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.kafka import topics
 from streams.kafka.broadcast import BroadcastReader
-from streams.kafka.clients import consumer_options
+from streams.kafka.clients import client_options, consumer_options
 from streams.kafka.producer import BatchProducer
 from streams.settings import Settings
 from tests.integration.conftest import isolated_settings
@@ -76,7 +76,7 @@ async def settings(embedded: str, request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 async def producer(settings: Settings) -> AsyncIterator[BatchProducer]:
-    producer = BatchProducer(consumer_options(settings.kafka), linger_ms=1)
+    producer = BatchProducer(client_options(settings.kafka), linger_ms=1)
     await producer.start()
     yield producer
     await producer.stop(10)
