@@ -11,6 +11,7 @@ from typing import NamedTuple
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.contracts import serde
+from streams.contracts.messages import ModelPin
 from streams.errors import InvalidEvent
 from streams.items.trending import Trending
 from streams.kafka.broadcast import BroadcastReader
@@ -51,6 +52,7 @@ class Broadcasts:
     metrics: Metrics
     catalogue_as_of: float = nan
     _topics: dict[str, Broadcast] = field(init=False)
+    _pins: list[ModelPin | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings, everywhere = self.settings, self.settings.topics.partitions
@@ -92,6 +94,10 @@ class Broadcasts:
         # The next servable refreshes its arrays itself.
         await self.slots.current.refresh()
         self.metrics.catalogue_items.set(len(self.slots.current.live))
+        # Only the last pin counts. At the start the topic's history must not begin a change for each former pin.
+        if self._pins:
+            self.swap.pin(self._pins[-1])
+            self._pins.clear()
         self.swap.advance()
         await self.updates.flush(self.slots)
 
@@ -113,4 +119,4 @@ class Broadcasts:
 
     def _pin(self, record: ConsumerRecord) -> None:
         if record.key == SERVING_SLOT:
-            self.swap.pin(serde.decode_model_pin(record.value))
+            self._pins.append(serde.decode_model_pin(record.value))

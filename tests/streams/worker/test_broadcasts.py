@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
-from typing import Any
-from unittest.mock import MagicMock
+from typing import Any, cast
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
 from inference.types import ItemNeighbours, SessionItems
 from streams.contracts import serde
-from streams.contracts.messages import ItemVector, ModelPin
+from streams.contracts.messages import ItemVector, ModelPin, TrendingSnapshot
 from streams.serving.pins import SERVING_SLOT
 from streams.settings import load_settings
 from streams.worker.broadcasts import Broadcasts
@@ -40,12 +40,15 @@ def test_behaviour_records_go_to_the_updates_of_their_topic(broadcasts: Broadcas
     ]
 
 
-def test_only_the_key_of_the_serving_slot_pins_a_model(broadcasts: Broadcasts) -> None:
-    pin = ModelPin(name="m", version="2")
-    broadcasts.apply(record("models", b"another", serde.encode_json(pin)))
-    broadcasts.apply(record("models", SERVING_SLOT, serde.encode_json(pin)))
-    swap: Any = broadcasts.swap
-    swap.pin.assert_called_once_with(pin)
+async def test_the_last_pin_of_the_serving_slot_is_applied(broadcasts: Broadcasts) -> None:
+    slots, updates, swap = (cast("Any", part) for part in (broadcasts.slots, broadcasts.updates, broadcasts.swap))
+    slots.current.refresh, updates.flush = AsyncMock(), AsyncMock()
+    for key, version in ((SERVING_SLOT, "1"), (SERVING_SLOT, "2"), (b"another", "3")):
+        broadcasts.apply(record("models", key, serde.encode_json(ModelPin(name="m", version=version))))
+    await broadcasts.flush()
+    swap.pin.assert_called_once_with(ModelPin(name="m", version="2"))
+    await broadcasts.flush()
+    swap.pin.assert_called_once()
 
 
 @pytest.mark.parametrize("topic", ["item-vectors", "item-neighbours", "sessions", "trending"])
@@ -64,11 +67,12 @@ def test_a_record_that_a_handler_cannot_apply_is_skipped(
     broadcasts: Broadcasts, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No exception of one record ends the reader, and its text, which may quote the record, is not logged."""
-    swap: Any = broadcasts.swap
-    swap.pin.side_effect = ValueError("secret")
+    trending: Any = broadcasts.trending
+    trending.restore.side_effect = ValueError("secret")
+    snapshot = TrendingSnapshot(partition=0, as_of_ms=1, counts={})
     with caplog.at_level(logging.ERROR):
-        broadcasts.apply(record("models", SERVING_SLOT, serde.encode_json(ModelPin(name="m", version="2"))))
-    assert "models-0@7 is skipped, this version cannot read it: ValueError" in caplog.text
+        broadcasts.apply(record("trending", b"0", serde.encode_msgpack(snapshot)))
+    assert "trending-0@7 is skipped, this version cannot read it: ValueError" in caplog.text
     assert "secret" not in caplog.text
 
 
