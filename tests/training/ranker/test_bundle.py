@@ -39,7 +39,7 @@ def test_an_existing_version_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_ranker_of_other_features_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="fitted to one, two: fit it anew"):
+    with pytest.raises(BundleError, match="fitted to one, two: fit one to these features"):
         with_ranker(BUNDLE, tmp_path / "name" / "2", to_onnx(unfitted(("one", "two"))))
 
 
