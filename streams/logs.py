@@ -17,6 +17,8 @@ CLIENTS = ("aiokafka", "faust", "mode", "kafka")
 """Loggers that build records for every message; below WARNING they cost a tenth of the CPU even when nothing prints."""
 STARTING_S = 60.0
 """Seconds after the start in which a broker may still be creating its topic of offsets."""
+MOST_TEMPLATES = 1000
+"""Most texts whose times are remembered: a client may log texts that are all different."""
 REPEATED_S = 30.0
 """Seconds in which a client's warning or error is logged once. Without brokers, the clients log over 100 a second."""
 
@@ -33,7 +35,7 @@ AT_THE_START: Mapping[str, str] = {
 def configure(level: str, log_format: str) -> None:
     """Send records from `level` on to standard error, as `text` or as one `json` object a line."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Json(JSON, rename_fields=RENAMED) if log_format == "json" else _Text(TEXT))
+    handler.setFormatter(_Json(JSON, rename_fields=RENAMED) if log_format == "json" else _Rfc3339(TEXT))
     handler.addFilter(ClientRecords())
     logging.getLogger().setLevel(level)
     logging.getLogger().addHandler(handler)
@@ -47,10 +49,6 @@ class _Rfc3339(logging.Formatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         at = datetime.fromtimestamp(record.created, UTC)
         return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class _Text(_Rfc3339):
-    pass
 
 
 class _Json(_Rfc3339, JsonFormatter):
@@ -83,6 +81,9 @@ class ClientRecords(logging.Filter):
         if now < self._logged_at.get(key, -REPEATED_S) + REPEATED_S:
             self._left_out[key] = self._left_out.get(key, 0) + 1
             return False
+        if len(self._logged_at) >= MOST_TEMPLATES:
+            self._logged_at.clear()
+            self._left_out.clear()
         self._logged_at[key] = now
         if left_out := self._left_out.pop(key, 0):
             record.msg, record.args = f"{record.getMessage()} ({left_out} more since the last one)", None

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streams.commands.options import with_settings
-from streams.contracts.jsonlines import read_messages
+from streams.contracts.jsonlines import is_compressed, read_messages
 from streams.errors import InvalidLine
 from streams.kafka.publishing import Message, Publisher, paced
 from streams.settings import Settings
@@ -101,6 +102,7 @@ class _Run:
 def _size(files: tuple[str, ...]) -> int | None:
     # Compressed and piped input has no known size: the bar then shows activity, not the part that is left.
     paths = [Path(file) for file in files]
-    if all(path.is_file() and path.suffix != ".gz" for path in paths):
-        return sum(path.stat().st_size for path in paths)
+    with suppress(OSError):  # reading reports a file that cannot be read, with its name
+        if all(path.is_file() and not is_compressed(path) for path in paths):
+            return sum(path.stat().st_size for path in paths)
     return None

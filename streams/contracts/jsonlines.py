@@ -21,7 +21,7 @@ from streams.contracts.messages import Interaction, Item, Search
 from streams.contracts.serde import parse_interaction, parse_item
 from streams.errors import ConfigurationError, InvalidEvent, InvalidLine
 
-__all__ = ["Line", "read_events", "read_items", "read_messages"]
+__all__ = ["Line", "is_compressed", "read_events", "read_items", "read_messages"]
 
 STDIN = "-"
 GZIP = b"\x1f\x8b"
@@ -150,12 +150,12 @@ def _lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
 def _open(path: str | Path) -> AbstractContextManager[BinaryIO]:
     if str(path) == STDIN:
         return nullcontext(sys.stdin.buffer)
-    if _is_compressed(Path(path)):
+    if is_compressed(Path(path)):
         return cast("AbstractContextManager[BinaryIO]", gzip.open(path, "rb"))
     return Path(path).open("rb")
 
 
-def _is_compressed(path: Path) -> bool:
+def is_compressed(path: Path) -> bool:
     """Return whether a file is compressed by gzip, by its first bytes: `.gz`, `.GZ` and other names are all read."""
     if not path.is_file():
         return path.suffix.lower() == ".gz"  # a pipe can be read only once

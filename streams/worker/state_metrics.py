@@ -163,7 +163,8 @@ class StateMetrics:
         now, oldest = time(), self._oldest()
         if len(ends) == len(owned):
             self.metrics.lag_known.set(now)
-        self._note_answer(answered=len(ends) == len(owned), now=now)
+        if owned:  # without partitions nothing was asked
+            self._note_answer(answered=len(ends) == len(owned), now=now)
         ages = dict.fromkeys(self.settings.topics.consumed, 0.0)
         for tp in owned:
             if tp not in self._owned:

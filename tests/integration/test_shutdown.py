@@ -45,6 +45,10 @@ async def test_sigterm_under_load_delivers_pending_lists_and_leaves_the_group(
             partition: end for partition, end in committed.items() if partition[0] != settings.topics.item_pairs
         }
         assert answered == await _answered_offsets(shop)
+        life = ("stopping: SIGTERM", "draining: ", "stopped: offsets committed", "stopped: left the group")
+        places = [first.log.find(line) for line in life]
+        assert -1 not in places
+        assert places == sorted(places)
         assert "Traceback" not in first.log
         assert "never" not in first.log
         assert "Unclosed" not in first.log

@@ -88,3 +88,10 @@ def test_an_ordinary_rebalance_is_no_warning(capsys: pytest.CaptureFixture[str])
     log = logging.getLogger("aiokafka.consumer.group_coordinator")
     log.warning("Heartbeat failed for group %s because it is rebalancing", "intentstream")
     assert capsys.readouterr().err == ""
+
+
+def test_texts_that_all_differ_do_not_fill_the_memory() -> None:
+    records = logs.ClientRecords()
+    for number in range(3 * logs.MOST_TEMPLATES):
+        records.filter(logging.LogRecord("faust", logging.WARNING, "", 1, f"different {number}", None, None))
+    assert len(records._logged_at) <= logs.MOST_TEMPLATES

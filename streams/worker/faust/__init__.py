@@ -8,10 +8,11 @@ consumer.py
     in between count as read and are never processed (faust-streaming/faust#216, #221).
     Private: `_wait_next_records`, `_read_offset`, `_is_changelog_tp`. Test: `faust/test_consumer.py`.
     A partition without a committed offset is sought to its beginning; Faust does not seek it.
-    Private: `_read_offset`, `_committed_offset`. Test: `faust/test_consumer.py`.
+    Private: `_read_offset`, `_committed_offset`. Test: `integration/test_recovery.py`.
     A message is handed to its agent without four tasks (robinhood/faust#563). Test: `faust/test_consumer.py`.
     A fetch lasts 200 ms at most, not 1.5 s, and pauses before the next one.
-    Private: aiokafka's `_fetch_max_wait_ms`, `_fetcher._proc_fetch_request`. Test: `faust/test_consumer.py`.
+    Private: aiokafka's `_fetch_max_wait_ms`, `_fetcher._proc_fetch_request`.
+    Test: `faust/test_monitor.py`, `faust/test_consumer.py`.
     Messages of aborted and open transactions are not read; Faust reads them unless it writes in transactions itself.
     Private: aiokafka's `_isolation_level`. Test: `integration/test_transactions.py`.
     aiokafka's fetcher is woken once more after a fetch; otherwise it may sleep while messages wait.
@@ -22,7 +23,7 @@ recovery.py
     Tables that miss many records are restored in bulk. Private: `_build_offsets`, `active_offsets`,
     `_active_events_received_at`, `_last_flush_at`. Test: `faust/test_recovery.py`, `integration/test_bulk_restore.py`.
     A store beyond the end of its changelog is restored from the beginning; Faust's recovery hangs
-    (faust-streaming/faust#158). Private: `_build_highwaters`. Test: `faust/test_recovery.py`.
+    (faust-streaming/faust#158). Private: `_build_highwaters`. Test: `integration/test_recovery.py`.
     No step of a recovery has Faust's limit of 90 s. Private: `_wait`. Test: `faust/test_recovery.py`.
 app.py
     Partitions are given up, and the worker stops, only after a drain of the messages in flight.
@@ -31,5 +32,6 @@ app.py
     Agents read with `noack`: Faust acknowledges an event whose agent raises (faust-streaming/faust#189, #315).
     Test: `integration/test_faults.py`.
 monitor.py
-    Faust's monitor observes commits and rebalances only. Test: `faust/test_monitor.py`.
+    Faust's monitor observes commits and rebalances only. Therefore `verify_event_path` of the consumer checks nothing:
+    Faust would log "Stream has not started processing" for every partition. Test: `faust/test_monitor.py`.
 """

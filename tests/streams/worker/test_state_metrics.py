@@ -146,3 +146,13 @@ async def test_silent_brokers_and_their_return_are_logged_once(
         "no answer from Kafka for 21 s: shoppers get no lists until it answers",
         "Kafka answers again after 35 s",
     ]
+
+
+async def test_a_worker_without_partitions_does_not_take_silence_for_an_answer(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await harness.update(1000.0, end=10)
+    await harness.update(1030.0, end=None)
+    harness.state_metrics.assigned(set())
+    await harness.update(1040.0, end=None)
+    assert caplog.messages == ["no answer from Kafka for 30 s: shoppers get no lists until it answers"]
