@@ -20,7 +20,8 @@ from streams.serving.servable import Servable, ServableSlots
 from streams.serving.store import BundleStore
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
-from streams.state.rocksdb import StoreOptions, shared_cache
+from streams.state.database import shared_cache
+from streams.state.rocksdb import StoreOptions
 from streams.state.table import StateTable
 from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
@@ -48,7 +49,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     health = Health(model_verified=True)  # loading a bundle verifies it
     app = worker_app(settings, metrics, health)
     producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
-    tables = add_tables(app, settings, producer)
+    tables = add_tables(app, settings, producer, metrics)
     behaviour = BehaviourUpdates(
         behaviour=empty_behaviour(settings), thread=scorer_thread(settings.model.scorer_threads), metrics=metrics
     )
@@ -179,12 +180,19 @@ class ServableFactory:
         )
 
 
-def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer) -> dict[str, StateTable]:
+def add_tables(
+    app: WorkerApp, settings: Settings, producer: BatchProducer, metrics: Metrics
+) -> dict[str, StateTable]:
     """Add the tables to the app and return them by name. They share one block cache."""
     cache = shared_cache(settings.state.rocksdb_block_cache_mb << 20)
     tables = {}
     for name in TABLES:
-        options = StoreOptions(settings.state.data_dir / name, cache, settings.state.rocksdb_write_buffer_mb << 20)
+        options = StoreOptions(
+            directory=settings.state.data_dir / name,
+            cache=cache,
+            write_buffer_bytes=settings.state.rocksdb_write_buffer_mb << 20,
+            damaged=metrics.damaged_databases.labels(name).inc,
+        )
         tables[name] = StateTable(
             app, name=name, partitions=settings.topics.partitions, options=options, producer=producer
         )

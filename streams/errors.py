@@ -5,6 +5,8 @@ StreamsError
 │   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them cannot work
 ├── TopicError           a topic is missing or has a wrong configuration
+├── StateError           the state on the disk cannot be used: a full disk, missing rights, another process
+│   └── DamagedState     a database is damaged; the worker moves it aside and restores it from its changelog
 ├── ProfileCodecError    a stored profile has no known format
 └── CooccurrenceCodecError      the same for the stored co-occurrence of an item
 """
@@ -70,6 +72,14 @@ class ConfigurationError(StreamsError):
 
 class TopicError(StreamsError):
     """A topic is missing or has a wrong configuration."""
+
+
+class StateError(StreamsError):
+    """The state on the disk cannot be read or written. The text has the path, the cause and the remedy."""
+
+
+class DamagedState(StateError):  # noqa: N818 - the state is damaged, not the program
+    """A database is damaged. The worker moves it aside and restores it from its changelog."""
 
 
 class ProfileCodecError(StreamsError):

@@ -164,6 +164,9 @@ class Metrics:
             "rocksdb_pending_compaction_bytes", "Data that compaction has yet to rewrite"
         )
         self.rocksdb_stopped = table_gauge("rocksdb_write_stopped", "Databases whose writes are stopped")
+        self.damaged_databases = self._counter(
+            "damaged_databases", "Damaged databases that were moved aside and restored from Kafka", table=TABLES
+        )
         self.rocksdb_cache = self._gauge(
             "rocksdb_block_cache_bytes", "Memory in use by the block cache, which all tables share"
         )

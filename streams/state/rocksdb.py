@@ -9,81 +9,36 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faust.stores.base import SerializedStore
 from faust.types import TP, AppT, CollectionT, EventT
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import Cache, Rdict, WriteBatch
 
-OFFSET_KEY = b"\xffchangelog-offset"
-"""Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF."""
+from streams.errors import DamagedState, StateError
+from streams.state.damage import faults_named, is_marked, mark, quarantine
+from streams.state.database import OFFSET_KEY, Figures, database_options, figures, open_database, stored_offset
+
+log = logging.getLogger(__name__)
 
 OFFSET_EVERY = 256
 """Delivered records between two writes of that offset. After a crash at most so many records are read again."""
 
-PROPERTIES = {
-    "keys": "rocksdb.estimate-num-keys",
-    "live_bytes": "rocksdb.estimate-live-data-size",
-    "memtable_bytes": "rocksdb.cur-size-all-mem-tables",
-    "pending_compaction_bytes": "rocksdb.estimate-pending-compaction-bytes",
-    "write_stopped": "rocksdb.is-write-stopped",
-}
-HITS, MISSES = TICKERS = ("rocksdb.block.cache.hit", "rocksdb.block.cache.miss")
-
-
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """Directory of a table's databases and their memory. All tables of a worker share one block cache."""
+    """Directory of a table's databases and their memory. All tables of a worker share one block cache.
+
+    `damaged` is called after a damaged database was moved aside.
+    """
 
     directory: Path
     cache: Cache
     write_buffer_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """RocksDB's figures for all databases of a table. Hits and misses count blocks since the process started."""
-
-    keys: int = 0
-    live_bytes: int = 0
-    memtable_bytes: int = 0
-    pending_compaction_bytes: int = 0
-    write_stopped: int = 0
-    cache_hits: int = 0
-    cache_misses: int = 0
-    cache_bytes: int = 0
-
-
-def shared_cache(size_bytes: int) -> Cache:
-    """Create the block cache that all databases of a worker share."""
-    return Cache(size_bytes)
-
-
-def database_options(cache: Cache, write_buffer_bytes: int) -> Options:
-    """Return the options of a table's databases. Databases with the same options object share their statistics."""
-    table = BlockBasedOptions()
-    table.set_block_cache(cache)
-    table.set_bloom_filter(10, block_based=False)
-    table.set_cache_index_and_filter_blocks(True)
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_block_based_table_factory(table)
-    options.set_write_buffer_size(write_buffer_bytes)
-    options.set_max_write_buffer_number(2)
-    options.set_max_open_files(256)
-    options.set_keep_log_file_num(2)
-    options.enable_statistics()
-    return options
-
-
-def open_database(path: Path, options: Options) -> Rdict:
-    """Open or create the database of a partition. The options also apply to a database that is opened again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return Rdict(str(path), options, column_families={"default": options}, access_type=AccessType.read_write())
+    damaged: Callable[[], object]
 
 
 class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
@@ -100,19 +55,24 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._databases: dict[int, Rdict] = {}
         self._delivered: dict[int, int] = {}
         self._unwritten: dict[int, int] = {}
+        # A disk that damaged one database may have damaged others, whose next reads would end the worker again.
+        self._read_all = any(is_marked(path) for path in options.directory.glob("*") if path.name.isdigit())
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None if there is none."""
         # One read for each key: RocksDB's multi-get takes a third longer for keys in the memtable or the cache.
         get = self._database(partition).get
-        return [get(key) for key in keys]
+        with self._in_use(partition):
+            return [get(key) for key in keys]
 
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
         """Write values in one batch. RocksDB survives the process, and the changelog survives the machine."""
         write = WriteBatch(raw_mode=True)
         for key, value in values:
             write.put(key, value)
-        self._database(partition).write(write)
+        database = self._database(partition)
+        with self._in_use(partition):
+            database.write(write)
 
     def note_delivered(self, partition: int, offset: int, records: int = 1) -> None:
         """Record that the changelog holds everything written here up to `offset`, `records` more than before."""
@@ -123,21 +83,27 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         self._delivered[partition] = max(offset, self._delivered.get(partition, -1))
         self._unwritten[partition] = self._unwritten.get(partition, 0) + records
         if self._unwritten[partition] >= OFFSET_EVERY:
-            self._write_offset(partition)
+            with self._in_use(partition):
+                self._write_offset(partition)
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Return the changelog offset up to which the database is complete, None for a new database."""
-        value = self._database(tp.partition).get(OFFSET_KEY)
-        return None if value is None else int(value)
+        return self._offset(tp.partition)
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """Store the changelog offset up to which the database is complete."""
         self._database(tp.partition).put(OFFSET_KEY, str(offset).encode())
 
-    def discard_if_ahead(self, tp: TP, end: int) -> bool:
-        """Delete a database that is ahead of its recreated changelog: recovery would hang. Return whether it was."""
+    def starts_over(self, tp: TP, end: int) -> bool:
+        """Return whether a database has to be restored from the beginning of its changelog, which ends at `end`.
+
+        It has to if it is new, also in place of a damaged one. It has to if it is ahead of its changelog, which was
+        recreated: recovery would hang. Such a database is deleted.
+        """
         persisted = self.persisted_offset(tp)
-        if persisted is None or persisted < end:
+        if persisted is None:
+            return True
+        if persisted < end:
             return False
         self.log.warning(
             "%s, partition %s: the state on disk reaches changelog offset %s, the changelog ends at %s; rebuilding",
@@ -162,7 +128,8 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             message = event.message
             partition = message.partition
             if partition not in persisted:
-                persisted[partition] = int(self._database(partition).get(OFFSET_KEY) or -1)
+                offset = self._offset(partition)
+                persisted[partition] = -1 if offset is None else offset
             # Skip records that Faust read before a bulk restore passed them: older values must not replace newer ones.
             if message.offset > persisted[partition]:
                 values.setdefault(partition, {})[message.key] = message.value
@@ -183,17 +150,14 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             else:
                 write.put(key, value)
         write.put(OFFSET_KEY, str(offset).encode())
-        self._databases[partition].write(write)
+        database = self._databases[partition]
+        with self._in_use(partition):
+            database.write(write)
 
     def figures(self) -> Figures:
         """Return RocksDB's figures for the open databases."""
-        ticks = _ticks(self._database_options.get_statistics() or "")
-        return Figures(
-            **{field: self._sum(name) for field, name in PROPERTIES.items()},
-            cache_hits=ticks[HITS],
-            cache_misses=ticks[MISSES],
-            cache_bytes=int(self._options.cache.get_usage()),
-        )
+        # Copy the values: the scorer's thread may open a database meanwhile.
+        return figures(list(self._databases.values()), self._database_options, self._options.cache)
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
@@ -226,29 +190,66 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     def _database(self, partition: int) -> Rdict:
         database = self._databases.get(partition)
         if database is None:
-            database = open_database(self._path(partition), self._database_options)
-            self._databases[partition] = database
+            database = self._databases[partition] = self._open(partition)
         return database
 
-    def _sum(self, name: str) -> int:
-        # Copy the values: the scorer's thread may open a database meanwhile.
-        return sum(int(each.property_int_value(name) or 0) for each in list(self._databases.values()))
+    def _open(self, partition: int) -> Rdict:
+        """Open a database. Move a damaged one aside and create a new one, which recovery then restores."""
+        path = self._path(partition)
+        try:
+            return open_database(path, self._database_options, read_all=self._read_all)
+        except DamagedState as damage:
+            copy = quarantine(path)
+            self._options.damaged()
+            log.error(  # noqa: TRY400 - the text is enough
+                "%s, partition %s is restored from its changelog, and its lists wait until then: %s. Check the disk; %s",
+                self.table.name,
+                partition,
+                damage,
+                f"you may delete the damaged copy {copy}" if copy else "there was no room to keep the damaged copy",
+            )
+        return open_database(path, self._database_options)
+
+    @contextmanager
+    def _in_use(self, partition: int) -> Iterator[None]:
+        """Name the errors of RocksDB. Mark a database that is found damaged, so that the next start moves it aside.
+
+        The worker ends at such an error: its partition's messages must not be folded into a part of its profiles.
+        """
+        path = self._path(partition)
+        try:
+            with faults_named(path):
+                yield
+        except DamagedState as damage:
+            with faults_named(path):
+                mark(path, damage)
+            remedy = "start the worker again: it restores the database from its changelog"
+            raise DamagedState(f"{damage}: {remedy}") from damage
+
+    def _offset(self, partition: int) -> int | None:
+        database = self._database(partition)
+        with self._in_use(partition):
+            return stored_offset(database)
 
     def _write_offset(self, partition: int) -> None:
         self._unwritten[partition] = 0
         database = self._databases[partition]
         # A restore may have stored a higher offset meanwhile.
-        offset = max(self._delivered[partition], int(database.get(OFFSET_KEY) or -1))
+        offset = max(self._delivered[partition], stored_offset(database) or -1)
         database.put(OFFSET_KEY, str(offset).encode())
 
     def _close(self, partition: int) -> None:
-        database = self._databases.get(partition)
-        if database is None:
+        if partition not in self._databases:
             return
-        if partition in self._delivered:
-            self._write_offset(partition)
-            del self._delivered[partition]
-        database.close()
+        try:
+            with self._in_use(partition):
+                if partition in self._delivered:
+                    self._write_offset(partition)
+                self._databases[partition].close()
+        except StateError as error:
+            # The other databases have to be closed too. What this one lacks is in its changelog.
+            log.warning("a database was not closed properly: %s", error)
+        self._delivered.pop(partition, None)
         del self._databases[partition]
 
     # Mapping interface of Faust's tables, for inspection. The message paths do not use it.
@@ -292,9 +293,3 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
 
     def _clear(self) -> None:
         self.reset_state()
-
-
-def _ticks(statistics: str) -> Counter[str]:
-    """Read the counters in RocksDB's text, of lines such as `rocksdb.block.cache.hit COUNT : 17`."""
-    lines = (line.split(" COUNT : ") for line in statistics.splitlines())
-    return Counter({line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] in TICKERS})

@@ -15,7 +15,8 @@ import faust
 from aiokafka.structs import RecordMetadata
 
 from streams.kafka.producer import BatchProducer
-from streams.state.rocksdb import Figures, PartitionedStore, StoreOptions
+from streams.state.database import Figures
+from streams.state.rocksdb import PartitionedStore, StoreOptions
 
 
 class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped

@@ -16,7 +16,7 @@ from faust.types import TP, Message
 from streams.kafka.broadcast import BroadcastReader
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.state.rocksdb import Figures
+from streams.state.database import Figures
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.faust.app import WorkerApp

@@ -22,7 +22,7 @@ from streams.profiles import codec
 from streams.profiles.events import Event
 from streams.profiles.profile import Memory, Profile, Source
 from streams.settings import Settings
-from streams.state.rocksdb import OFFSET_KEY
+from streams.state.database import OFFSET_KEY
 from tests.integration.topic_contents import compacted_state, read_all
 
 TOLERANCE = 0.05
@@ -80,7 +80,7 @@ def decoded(data: bytes, bundle: Bundle) -> Profile:
 def on_disk(data_dir: Path, table: str = PROFILES) -> State:
     """Read the databases of a stopped worker."""
     state: State = {}
-    for path in sorted((data_dir / table).iterdir()):
+    for path in sorted(path for path in (data_dir / table).iterdir() if path.name.isdigit()):
         database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
         state[int(path.name)] = {
             bytes(key): value for key, value in database.items() if isinstance(key, bytes) and key != OFFSET_KEY

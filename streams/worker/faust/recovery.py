@@ -71,7 +71,7 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await super()._build_highwaters(consumer, tps, destination, title)
         if title == "active":
             for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():
-                if self.tp_to_table[tp].data.discard_if_ahead(tp, end or 0):
+                if self.tp_to_table[tp].data.starts_over(tp, end or 0):
                     self.active_offsets[tp] = self.standby_offsets[tp] = None
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +18,15 @@ CACHE_BYTES = 3 << 20
 BUFFER_BYTES = 1 << 20
 
 
-def store_in(directory: Path, cache_bytes: int = CACHE_BYTES, buffer_bytes: int = BUFFER_BYTES) -> PartitionedStore:
+def store_in(
+    directory: Path,
+    cache_bytes: int = CACHE_BYTES,
+    buffer_bytes: int = BUFFER_BYTES,
+    damaged: Callable[[], object] = int,
+) -> PartitionedStore:
     """Return a store without open databases."""
     table = SimpleNamespace(name="profiles", changelog_topic=SimpleNamespace(topics=[CHANGELOG]))
-    options = StoreOptions(directory, Cache(cache_bytes), buffer_bytes)
+    options = StoreOptions(directory, Cache(cache_bytes), buffer_bytes, damaged)
     return PartitionedStore("rocksdb:", faust.App("shop", store="memory://"), table, options=options)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rocksdict import Cache
 
-from streams.state.rocksdb import Figures, database_options, open_database
+from streams.state.database import Figures, database_options, open_database
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, record, restore, store_in
 
 LARGE = bytes(1_000)

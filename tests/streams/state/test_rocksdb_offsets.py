@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY
+from streams.state.database import OFFSET_KEY
+from streams.state.rocksdb import OFFSET_EVERY
 from tests.streams.state.stores import changelog, get, put, record, restore, store_in
 
 

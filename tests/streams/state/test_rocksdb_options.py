@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rocksdict import Cache, Rdict
 
-from streams.state.rocksdb import database_options, open_database
+from streams.state.database import database_options, open_database
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, put, store_in
 
 OPTIONS = {

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rocksdict import Cache
 
-from streams.state.rocksdb import OFFSET_EVERY, OFFSET_KEY, database_options, open_database
+from streams.state.database import OFFSET_KEY, database_options, open_database
+from streams.state.rocksdb import OFFSET_EVERY
 from tests.streams.state.stores import BUFFER_BYTES, CACHE_BYTES, changelog, get, put, record, restore, store_in
 
 
@@ -38,8 +39,8 @@ async def test_state_ahead_of_the_changelog_is_rebuilt(
     restore(store, record(0, 7, b"u", b"profile"), record(1, 7, b"u", b"profile"))
     store.note_delivered(0, 7)
     with caplog.at_level(logging.WARNING):
-        assert store.discard_if_ahead(changelog(0), end) is not kept
-        assert not store.discard_if_ahead(changelog(1), 8)
+        assert store.starts_over(changelog(0), end) is not kept
+        assert not store.starts_over(changelog(1), 8)
     assert get(store, 0, b"u") == (b"profile" if kept else None)
     assert ("rebuilding" in caplog.text) is not kept
     assert get(store, 1, b"u") == b"profile"

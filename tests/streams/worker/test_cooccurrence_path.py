@@ -82,7 +82,7 @@ class Harness:
         self.metrics = Metrics()
         app = faust.App("shop", store="memory://", datadir=str(directory / "faust"))
         producer = cast("BatchProducer", self.producer)
-        options = StoreOptions(directory / "pairs", Cache(1 << 20), 1 << 20)
+        options = StoreOptions(directory / "pairs", Cache(1 << 20), 1 << 20, damaged=int)
         self.table = StateTable(app, name="pairs", partitions=2, options=options, producer=producer)
         self.path = CooccurrencePath(
             table=self.table,
