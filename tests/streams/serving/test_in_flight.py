@@ -73,9 +73,7 @@ class Harness:
             "forwarder": self.forwarder,
             "metrics": self.metrics,
         }
-        self.items = ItemPath(
-            items_topic="items", item_vectors_topic="item-vectors", checkpoint=self._checkpoint(), **shared
-        )
+        self.items = ItemPath(checkpoint=self._checkpoint(), **items, **shared)
         self.events = EventPath(
             settings=settings,
             profiles=cast("Any", self.table),
