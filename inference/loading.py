@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import Session, open_session, usable_providers
-from inference.errors import BundleError, ScoringError
+from inference.errors import BundleError, InferenceError, ScoringError
 from inference.manifest import (
     RANKER,
     TOKENIZER,
@@ -59,7 +60,9 @@ class Loader:
     def encoder(self, file: EncoderFile, provider: str) -> TextEncoder:
         """Open one of the encoder's files on `provider` and check it. Raises BundleError."""
         key = (file.file, provider)
-        if key not in self._open:
+        if key in self._open:
+            return self._open[key]
+        with bundle_errors(f"{self._folder}: {file.file}"):
             content = read_file(self._folder, self._manifest.file(file.file))
             session = open_session(content, name="encoder", providers=(provider,), threads=self._threads)
             check_signature(self._folder, session, file.graph)
@@ -67,8 +70,8 @@ class Loader:
             tokenizer = read_file(self._folder, manifest.of_role(TOKENIZER))
             encoder = TextEncoder(session, tokenizer, dim=manifest.dim, max_tokens=manifest.max_tokens)
             self._check_vectors(file, encoder)
-            self._open[key] = encoder
-        return self._open[key]
+        self._open[key] = encoder
+        return encoder
 
     def scorer(self) -> Scorer:
         """Open the ranker on the first provider that works and check it. Raises BundleError.
@@ -76,12 +79,13 @@ class Loader:
         On the CPU the graph's network runs as a compiled kernel, which takes a fraction of the time. A graph of another
         form, and any graph on a GPU, runs in ONNX Runtime.
         """
-        content = read_file(self._folder, self._manifest.of_role(RANKER))
-        session = open_session(content, name="ranker", providers=self._providers[:1], threads=1)
-        check_signature(self._folder, session, self._manifest.ranker)
-        weights = read_weights(content) if session.provider == CPU else None
-        scorer = Scorer(session if weights is None else CompiledNetwork(weights), self._manifest.features)
-        self._check_scores(scorer)
+        with bundle_errors(f"{self._folder}: the ranker"):
+            content = read_file(self._folder, self._manifest.of_role(RANKER))
+            session = open_session(content, name="ranker", providers=self._providers[:1], threads=1)
+            check_signature(self._folder, session, self._manifest.ranker)
+            weights = read_weights(content) if session.provider == CPU else None
+            scorer = Scorer(session if weights is None else CompiledNetwork(weights), self._manifest.features)
+            self._check_scores(scorer)
         return scorer
 
     def _file(self, purpose: Purpose, provider: str) -> EncoderFile | None:
@@ -119,6 +123,21 @@ class Loader:
                     f"{self._folder}: the ranker: required a score of {each.score:.5f} ± {MAX_SCORE_ERROR} for the "
                     f"golden features, got {float(score):.5f}"
                 )
+
+
+@contextmanager
+def bundle_errors(where: str) -> Iterator[None]:
+    """Turn every failure of a library on a bundle's files into a BundleError.
+
+    ONNX, ONNX Runtime and tokenizers document no complete list of their errors. Tokenizers is written in Rust, whose
+    panics are no `Exception`. A worker that tries a candidate must go on with the model that it has.
+    """
+    try:
+        yield
+    except (InferenceError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise BundleError(f"{where}: cannot be used ({type(error).__name__}: {error})") from error
 
 
 def check_signature(folder: Path, session: Session, graph: Graph) -> None:

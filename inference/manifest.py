@@ -26,7 +26,12 @@ QUERY: Final[Purpose] = "query"
 CATALOGUE: Final[Purpose] = "catalogue"
 PURPOSES: Final[tuple[Purpose, ...]] = (QUERY, CATALOGUE)
 
+MOST_MANIFEST_BYTES: Final = 16 << 20
+"""Most bytes of manifest.json. That of the shipped bundle has 41 kB."""
+
 Positive = Annotated[int, msgspec.Meta(gt=0)]
+# Profiles store the dimensions of their vectors in 16 bits.
+Size = Annotated[int, msgspec.Meta(gt=0, le=2**16 - 1)]
 # A name, not a path, so that a bundle cannot refer to files outside of its folder.
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -155,8 +160,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created_from: Origin
     card: Card
     weights: Sha256
-    dim: Positive
-    max_tokens: Positive
+    dim: Size
+    max_tokens: Size
     files: tuple[File, ...]
     encoders: Annotated[tuple[EncoderFile, ...], msgspec.Meta(min_length=1)]
     ranker: Graph
@@ -183,7 +188,7 @@ def read_manifest(folder: Path) -> Manifest:
         BundleError: there is none, it is damaged or incomplete, or this version does not support its format.
     """
     path = folder / MANIFEST
-    raw = _read(path, "a model bundle is a folder with manifest.json and the files it lists")
+    raw = _read(path, "a model bundle is a folder with manifest.json and the files it lists", MOST_MANIFEST_BYTES)
     try:
         version = msgspec.json.decode(raw, type=_Header).format
         if version != FORMAT:
@@ -192,7 +197,8 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{'upgrade intentstream' if version > FORMAT else 'export the bundle again'}"
             )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        # For example UnicodeDecodeError, and the RecursionError of a manifest that is nested hundreds deep.
         raise BundleError(f"{path}: {error}") from error
     _check_complete(path, manifest)
     return manifest
@@ -225,7 +231,7 @@ def read_file(folder: Path, file: File) -> bytes:
         BundleError: the file is missing or is not the one that the manifest was written for.
     """
     path = folder / file.name
-    content = _read(path, f"the manifest lists it as the {file.role}")
+    content = _read(path, f"the manifest lists it as the {file.role}", file.bytes)
     if len(content) != file.bytes:
         raise BundleError(f"{path}: the manifest requires {file.bytes} bytes, the file has {len(content)}")
     digest = hashlib.sha256(content).hexdigest()
@@ -234,8 +240,17 @@ def read_file(folder: Path, file: File) -> bytes:
     return content
 
 
-def _read(path: Path, why: str) -> bytes:
+def _read(path: Path, why: str, most: int) -> bytes:
+    """Return the content of a regular file in the bundle's folder, which must not have more than `most` bytes."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); {why}") from error
+        real = path.resolve(strict=True)
+        # A link may lead to another file of the folder, as in a mounted Kubernetes volume, but not out of it.
+        if not real.is_relative_to(path.parent.resolve()):
+            raise BundleError(f"{path}: required a file in the bundle's folder, got a link to {real}")
+        if not real.is_file():
+            raise BundleError(f"{path}: required a file, got a folder or a device; {why}")
+        if (size := real.stat().st_size) > most:
+            raise BundleError(f"{path}: required at most {most} bytes, the file has {size}")
+        return real.read_bytes()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise BundleError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); {why}") from error

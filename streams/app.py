@@ -30,6 +30,7 @@ from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.faust.app import WorkerApp, worker_app
+from streams.worker.forwarding import Forwarder
 from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
@@ -82,6 +83,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         swap=swap,
         updates=behaviour,
         metrics=metrics,
+        note_outdated=paths.items.note_outdated,
     )
     state_metrics = StateMetrics(
         settings=settings,
@@ -117,6 +119,7 @@ def make_paths(
 ) -> Paths:
     """Make the paths of messages. Each has a checkpoint, which acknowledges its messages in their order."""
     metrics = delivery.metrics
+    forwarder = Forwarder(delivery=delivery, partitions=settings.topics.partitions)
     transitions = TransitionPath(
         settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=app.acknowledge
     )
@@ -131,13 +134,16 @@ def make_paths(
             settings.latency.max_in_flight, acknowledge=transitions.answered, on_error=app.crash_soon
         ),
         delivery=delivery,
+        forwarder=forwarder,
         metrics=metrics,
     )
     items = ItemPath(
         slots=slots,
         checkpoint=Checkpoint[Message](ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.crash_soon),
         delivery=delivery,
+        forwarder=forwarder,
         metrics=metrics,
+        items_topic=settings.topics.items,
         item_vectors_topic=settings.topics.item_vectors,
     )
     cooccurrence = CooccurrencePath(

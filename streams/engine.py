@@ -147,13 +147,13 @@ class Engine:
             ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
             messages.append(
                 Recommendations(
-                    recommendation_id=recommendation_id(source.topic, source.partition, source.offset),
+                    recommendation_id=recommendation_id(source.topic, source.produced_in, source.offset),
                     user_id=interaction.user_id,
                     trigger=Trigger(
                         event_id=interaction.event_id,
                         type=interaction.type,
                         topic=source.topic,
-                        partition=source.partition,
+                        partition=source.produced_in,
                         offset=source.offset,
                         occurred_at=interaction.occurred_at,
                     ),

@@ -42,6 +42,7 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
     WORKER_REASONS = (
         "unencodable",  # the message is valid, but the model fails on the item's text
         "unreadable_profile",  # the message is valid, but its shopper's stored profile is damaged
+        "wrong_partition",  # the message is valid, but not in its key's partition, and cannot be forwarded there
     )
 
     def __init__(self, reason: str, where: str, detail: str) -> None:

@@ -14,6 +14,7 @@ MODULES = (
     "streams.engine",
     "streams.items.trending",
     "streams.behaviour.cooccurrence",
+    "streams.kafka.partitioner",
     *dict.fromkeys(source.module_path for source in SOURCES),
 )
 """Modules that import every kernel of an event's path."""

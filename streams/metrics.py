@@ -46,6 +46,8 @@ LENGTHS = (0, 1, 2, 5, 10, 20, 50, 100)
 
 OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
 """Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time."""
+FORWARDED, KEPT = MISPLACED = ("forwarded", "kept")
+"""Outcomes of a message in a partition that is not its key's. It is kept if it was forwarded before, or cannot be."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
@@ -73,6 +75,10 @@ class Metrics:
         reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
         self.events = self._counter("events", "Messages processed, by outcome", topic=topics, outcome=OUTCOMES)
         self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", reason=reasons)
+        produced = (settings.topics.clicks, settings.topics.searches, settings.topics.items)
+        self.misplaced = self._counter(
+            "misplaced_messages", "Messages in a partition that is not their key's", topic=produced, outcome=MISPLACED
+        )
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
         self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
         self.unreadable = self._counter(

@@ -6,7 +6,7 @@ No other module imports onnxruntime. The ranker's session is opened here as well
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from inference.encoding.providers import (
 from inference.errors import BundleError, ProviderError, ScoringError
 
 if TYPE_CHECKING:
+    import onnx
     import onnxruntime as ort
 
 _ERROR_LEVEL = 3
@@ -67,8 +68,10 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
 
     Raises:
         ProviderError: ONNX Runtime is not installed, or two of its distributions are.
-        BundleError: the bytes are not a graph that this ONNX Runtime can run, or the graph has more than one output.
+        BundleError: the bytes are not a graph that this ONNX Runtime can run, the graph has more than one output, or
+            it keeps data in other files.
     """
+    _check_self_contained(model, name)
     requested = usable_providers(providers)
     ort = _runtime()
     try:
@@ -85,6 +88,39 @@ def open_session(model: bytes, *, name: str, providers: Sequence[str], threads: 
         output=outputs[0],
         runtime=runtime,
     )
+
+
+def _check_self_contained(model: bytes, name: str) -> None:
+    """Require that a graph holds all its tensors. Raises BundleError.
+
+    ONNX may keep tensors in other files, at paths that the graph names. The manifest has no checksums of these, and
+    ONNX Runtime would look for them in the working directory.
+    """
+    # Such a tensor names its file under the key `location`. Only a graph with these bytes has to be parsed, which
+    # takes about 20 ms and holds up other threads.
+    if b"location" not in model:
+        return
+    import onnx
+
+    try:
+        graph = onnx.load_model_from_string(model)
+    except Exception as error:
+        raise BundleError(f"the {name} graph is not ONNX: {error}") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data for tensor in _tensors(graph)):
+        raise BundleError(f"the {name} graph: required all tensors in the graph, got external data in other files")
+
+
+def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
+    """Yield all tensors in a protobuf message: of its graphs, their attributes, subgraphs and functions."""
+    import onnx
+
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in value if field.is_repeated else (value,):
+                if isinstance(each, onnx.TensorProto):
+                    yield each
+                else:
+                    yield from _tensors(each)
 
 
 def _runtime() -> ModuleType:

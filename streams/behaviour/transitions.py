@@ -56,7 +56,7 @@ def item_transition(action: ItemInteraction, source: Source, context: ActionCont
         weight=weight,
         before={other: weight / steps for steps, other in enumerate(context.before, start=1)},
         query=None if context.led_query is None else _remembered(context.led_query),
-        topic=source.topic,
+        topic=source.stream,
         partition=source.partition,
         offset=source.offset,
         timestamp_ms=bounded_ms(source.timestamp_ms),

@@ -141,6 +141,11 @@ class LiveCatalogue:
         entry = self._entries.get(stable_key(item_id))
         return None if entry is None else entry.record
 
+    def partition(self, item_id: str) -> int | None:
+        """Return the partition of the item's newest record, None if there is no record."""
+        entry = self._entries.get(stable_key(item_id))
+        return None if entry is None else entry.partition
+
     def by_key(self, key: int) -> ItemVector | None:
         """Return the record of the item with this stable key, None if it is not served."""
         served = self._served.get(key)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
@@ -28,14 +26,16 @@ FEW = 3
 Record = tuple[bytes | None, bytes | None]
 """Key and value of a record."""
 
-_partition = DefaultPartitioner()
 
+class Copy(NamedTuple):
+    """Record with everything that a producer can set. The brokers replace the timestamp if the topic says so."""
 
-@lru_cache(maxsize=1 << 16)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that Kafka's default partitioner chooses for this key."""
-    every = range(partitions)
-    return int(_partition(key, every, every))
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int | None
 
 
 class Sent(NamedTuple):
@@ -70,6 +70,14 @@ class BatchProducer:
     ) -> asyncio.Future[RecordMetadata]:
         """Send a message. The future completes when all in-sync replicas have it, or fails with the KafkaError."""
         future: asyncio.Future[RecordMetadata] = await self._started().send(topic, value, key, partition)
+        return future
+
+    async def send_copy(self, copy: Copy) -> asyncio.Future[RecordMetadata]:
+        """Send a copy of a record, as `send` does."""
+        topic, partition, key, value, headers, timestamp_ms = copy
+        future: asyncio.Future[RecordMetadata] = await self._started().send(
+            topic, value, key, partition, timestamp_ms, headers
+        )
         return future
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:

@@ -48,7 +48,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
     item_vectors: list[bytes] = []
     text_vectors: list[Vector] = []
     texts: list[str | None] = []
-    for place, (interaction, (topic, partition, offset, timestamp_ms), shopper, vector) in enumerate(events):
+    for place, (interaction, source, shopper, vector) in enumerate(events):
         row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
         if isinstance(interaction, Search):
             action, text = SEARCH, shortened(interaction.query).encode()
@@ -67,9 +67,9 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
                 log_price = log1p(interaction.price)
         PACKED_EVENT.pack_into(
             packed, place * EVENT.itemsize,
-            occurred_ms(interaction), bounded_ms(timestamp_ms), offset,
-            id_key(topic), item, category, brand, log_price,
-            session_key(interaction.session_id), shopper, partition, row, action, len(text), text,
+            occurred_ms(interaction), bounded_ms(source.timestamp_ms), source.offset,
+            id_key(source.stream), item, category, brand, log_price,
+            session_key(interaction.session_id), shopper, source.partition, row, action, len(text), text,
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts

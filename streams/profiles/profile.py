@@ -36,12 +36,28 @@ Memory = npt.NDArray[np.void]
 
 
 class Source(NamedTuple):
-    """Place of an interaction in Kafka. `timestamp_ms` is the broker's time of the append."""
+    """Place of an interaction in Kafka. `timestamp_ms` is the broker's time of the append.
+
+    `partition` is the partition that it was read from. If its producer wrote it to another one, and a worker forwarded
+    it, `forwarded_from` is that other partition. `offset` and `timestamp_ms` are then the message's there. So a message
+    that is forwarded twice has the same place both times.
+    """
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int
+    forwarded_from: int | None = None
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream within `partition` whose offsets ascend: the topic, or what was forwarded to it."""
+        return self.topic if self.forwarded_from is None else f"{self.topic}<{self.forwarded_from}"
+
+    @property
+    def produced_in(self) -> int:
+        """The partition that the producer wrote to."""
+        return self.partition if self.forwarded_from is None else self.forwarded_from
 
 
 class Position(NamedTuple):

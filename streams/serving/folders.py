@@ -76,7 +76,7 @@ def order(version: str) -> tuple[tuple[int, str], ...]:
     >>> sorted(["10", "2", "1.9", "1.10", "2-rc"], key=order)
     ['1.9', '1.10', '2', '2-rc', '10']
     """
-    return tuple((int(part), "") if part.isdigit() else (2**63, part) for part in _PART.findall(version))
+    return tuple((int(part), "") if part.isdecimal() else (2**63, part) for part in _PART.findall(version))
 
 
 def _is_complete(folder: Path, model: ModelPin) -> bool:
@@ -91,13 +91,13 @@ def _is_complete(folder: Path, model: ModelPin) -> bool:
 def _listed(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return []
 
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return -1, 0
     return found.st_size, found.st_mtime_ns

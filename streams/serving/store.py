@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 
 from inference.bundle import Bundle, load_bundle
-from inference.errors import BundleError, InferenceError
+from inference.errors import BundleError, InferenceError, one_line
 from streams.contracts.messages import ModelPin
 from streams.factory import load_model
 from streams.serving.folders import ModelFolders, configured_at
@@ -40,16 +40,20 @@ class BundleStore(ModelFolders):
 
         If the pinned or newest one cannot be loaded, the error is logged. Errors of the last one are raised.
         """
-        choices = [pinned]
-        if pinned is None and self.settings.model.watch_seconds:
-            choices.append(self.newest())
-        for model in choices:
+        model = pinned
+        try:
+            if pinned is None and self.settings.model.watch_seconds:
+                model = self.newest()
             if model is not None and (self.configured is None or model != self.configured.model):
-                try:
-                    return self.load(model)
-                except (InferenceError, OSError) as error:
-                    log.error(  # noqa: TRY400 - the text is enough
-                        "model %s %s cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: %s",
-                        model.name, model.version, error,
-                    )  # fmt: skip
+                return self.load(model)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with that model, the worker has another one
+            name = "the newest model" if model is None else f"model {model.name} {model.version}"
+            log.error(  # noqa: TRY400 - the text is enough
+                "%s cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: %s", name, reason(error)
+            )
         return load_model(self.settings)
+
+
+def reason(error: Exception) -> str:
+    """Return why a model is refused, on one line. A text of another library needs the kind of the error as well."""
+    return one_line(str(error) if isinstance(error, InferenceError) else f"{type(error).__name__}: {error}")

@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from inference.bundle import Bundle
-from inference.errors import InferenceError
 from streams.contracts.messages import ModelPin
-from streams.errors import StreamsError
 from streams.items.trending import Popularity
 from streams.metrics import REFUSED, SUPERSEDED, TAKEN_OVER, Metrics
 from streams.serving.folders import Fingerprint
 from streams.serving.servable import Servable, ServableSlots
-from streams.serving.store import BundleStore
+from streams.serving.store import BundleStore, reason
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +135,7 @@ class ModelSwap:
         fingerprint = await asyncio.to_thread(self.models.fingerprint, model)
         try:
             await self._prepare(model)
-        except (InferenceError, StreamsError, OSError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a candidate, the current model serves on
             self._refused[model] = fingerprint
             current = self.slots.current.model
             # The text is enough: a refused bundle is no fault of this program.
@@ -147,7 +145,7 @@ class ModelSwap:
                 model.version,
                 current.name,
                 current.version,
-                error,
+                reason(error),
             )
 
     async def _prepare(self, model: ModelPin) -> None:

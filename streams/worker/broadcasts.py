@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import nan
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -16,6 +16,7 @@ from streams.errors import InvalidEvent
 from streams.items.trending import Trending
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import consumer_options
+from streams.kafka.partitioner import partition_of
 from streams.metrics import Metrics
 from streams.serving.pins import SERVING_SLOT
 from streams.serving.servable import ServableSlots
@@ -27,6 +28,13 @@ log = logging.getLogger(__name__)
 
 RECORDS_A_SESSION = 8
 """Records read at the start for each session, on average. There is one for each action until the topic is compacted."""
+
+
+class NotesOutdated(Protocol):
+    """`ItemPath.note_outdated`."""
+
+    def __call__(self, key: bytes, partition: int, *, exists: bool) -> None:
+        """Note whether a partition holds an outdated record of an item."""
 
 
 class Broadcast(NamedTuple):
@@ -41,6 +49,7 @@ class Broadcasts:
     """Reader of the broadcast topics.
 
     Attributes:
+        note_outdated: called with key and partition when an outdated record of an item is read, or its tombstone.
         catalogue_as_of: timestamp of the newest catalogue record, in seconds since the epoch, NaN without one.
     """
 
@@ -50,6 +59,7 @@ class Broadcasts:
     swap: ModelSwap
     updates: BehaviourUpdates
     metrics: Metrics
+    note_outdated: NotesOutdated
     catalogue_as_of: float = nan
     _topics: dict[str, Broadcast] = field(init=False)
     _pins: list[ModelPin | None] = field(default_factory=list)
@@ -103,10 +113,33 @@ class Broadcasts:
 
     def _item_vector(self, record: ConsumerRecord) -> None:
         item = serde.decode_keyed_item_vector(record.key, record.value)
+        item_id = record.key.decode()
+        if self._is_outdated(record, item_id, exists=item is not None):
+            return
         for servable in self.slots.all:
-            servable.live.apply(record.key.decode(), item, record.partition)
+            servable.live.apply(item_id, item, record.partition)
         # Partitions are read in turn, so an older record may follow. The first record replaces NaN: NaN is not larger.
         self.catalogue_as_of = max(record.timestamp / 1000, self.catalogue_as_of)
+
+    def _is_outdated(self, record: ConsumerRecord, item_id: str, *, exists: bool) -> bool:
+        """Return whether an item's record is in a wrong partition, while the catalogue has one in the right partition.
+
+        An item has records in two partitions if a producer used another partitioner before. The record in the right
+        partition counts, in whatever order they are read. The other one is noted, to be removed.
+        """
+        known = self.slots.current.live.partition(item_id)
+        if known is None or known == record.partition:
+            return False
+        right = partition_of(record.key, self.settings.topics.partitions)
+        if right == record.partition:
+            self.note_outdated(record.key, known, exists=True)
+        elif right == known:
+            self.note_outdated(record.key, record.partition, exists=exists)
+            # A newer record of the item may have been expected: this one does not count.
+            for servable in self.slots.all:
+                servable.live.expect_no_longer(item_id)
+            return True
+        return False
 
     def _neighbours(self, record: ConsumerRecord) -> None:
         self.updates.add(record.topic, serde.decode_neighbours(record.value))

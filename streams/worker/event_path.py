@@ -25,15 +25,15 @@ from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.engine import DEADLINE_EXCEEDED, Folded
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.items.trending import Trending
-from streams.kafka.producer import partition_of
+from streams.kafka.partitioner import partition_of
 from streams.metrics import Metrics
 from streams.profiles.events import Event
-from streams.profiles.profile import Source
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivery
+from streams.worker.forwarding import Forwarder, source_of
 from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
@@ -51,18 +51,20 @@ class Processing:
         batch: the messages.
         servable: the servable that processes the batch, from its query vectors to its lists.
         refused: messages that become dead letters, with the reason.
+        misplaced: messages that are forwarded to the partitions of their keys.
         messages: the other messages, in the order of the pass's events.
         shoppers: partition and key of each profile, in the order of the pass's `stored`.
         ranking: the pass, None until the messages are decoded.
         answers, values: the lists and their bytes, one for each of `messages`, empty until they are made.
     """
 
-    __slots__ = ("answers", "batch", "messages", "ranking", "refused", "servable", "shoppers", "values")
+    __slots__ = ("answers", "batch", "messages", "misplaced", "ranking", "refused", "servable", "shoppers", "values")
 
     def __init__(self, batch: Batch[Message], servable: Servable) -> None:
         self.batch = batch
         self.servable = servable
         self.refused: list[tuple[Message, InvalidEvent]] = []
+        self.misplaced: list[Message] = []
         self.messages: list[Message] = []
         self.shoppers: list[Shopper] = []
         self.ranking: Pass | None = None
@@ -90,6 +92,7 @@ class EventPath:
     transitions: TransitionPath
     checkpoint: Checkpoint[Message]
     delivery: Delivery
+    forwarder: Forwarder
     metrics: Metrics
     _decoders: Mapping[str, Decode] = field(init=False)
     _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
@@ -149,17 +152,24 @@ class EventPath:
                 for place, reason in error.reasons.items()
             }
             self._rank(processing, decoded, vectors, stored, unreadable)
-        refused = {id(message) for message, _ in processing.refused}
+        unanswered = {
+            id(message) for message in (*processing.misplaced, *(refused for refused, _ in processing.refused))
+        }
         waited = zip(processing.batch.messages, processing.batch.waited_s, strict=True)
-        metrics.observe_batch([seconds for message, seconds in waited if id(message) not in refused])
+        metrics.observe_batch([seconds for message, seconds in waited if id(message) not in unanswered])
 
     def _decode(self, processing: Processing) -> list[tuple[Message, Interaction]]:
         decoded = []
         for message in processing.batch.messages:
             try:
-                decoded.append((message, self._decoders[message.topic](message.key, message.value)))
+                interaction = self._decoders[message.topic](message.key, message.value)
             except InvalidEvent as refusal:
                 processing.refused.append((message, refusal))
+                continue
+            if self.forwarder.must_forward(message):
+                processing.misplaced.append(message)
+            else:
+                decoded.append((message, interaction))
         return decoded
 
     def _encode(self, servable: Servable, interactions: Sequence[Interaction]) -> list[Vector | None]:
@@ -258,6 +268,7 @@ class EventPath:
         began, folded = perf_counter(), processing.folded
         topic, partitions = self.settings.topics.recommendations, self.settings.topics.partitions
         deliveries = [await self.delivery.refuse(message, refusal) for message, refusal in processing.refused]
+        deliveries += [await self.forwarder.forward(message) for message in processing.misplaced]
         if folded is not None:
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
             # behaviour, which must contain their transitions.
@@ -273,9 +284,9 @@ class EventPath:
         self.checkpoint.finish_when(processing.batch, deliveries, partial(self._delivered, processing, began))
 
     def _delivered(self, processing: Processing, began: float) -> None:
-        if processing.answers:
+        if processing.ranking is not None and processing.answers:
             self.metrics.observe_stage("produce", perf_counter() - began)
-            self.metrics.answered(processing.answers, [milliseconds(message) for message in processing.messages])
+            self.metrics.answered(processing.answers, [each.source.timestamp_ms for each in processing.ranking.events])
 
 
 def by_partition(shoppers: Sequence[Shopper], values: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
@@ -284,14 +295,3 @@ def by_partition(shoppers: Sequence[Shopper], values: Sequence[bytes]) -> dict[i
     for (partition, key), value in zip(shoppers, values, strict=True):
         records.setdefault(partition, []).append((key, value))
     return records
-
-
-def source_of(message: Message) -> Source:
-    """Return a message's place in Kafka, with the timestamp in milliseconds."""
-    return Source(message.topic, message.partition, message.offset, milliseconds(message))
-
-
-def milliseconds(message: Message) -> int:
-    """Return a message's timestamp in Kafka, in milliseconds since the epoch."""
-    at_ms: int = round(message.timestamp * 1000)
-    return at_ms

@@ -24,6 +24,7 @@ from streams.metrics import OK, Metrics
 from streams.serving.servable import ServableSlots
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
+from streams.worker.forwarding import Forwarder, is_clearing
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,12 @@ class ItemPath:
     slots: ServableSlots
     checkpoint: Checkpoint[Message]
     delivery: Delivery
+    forwarder: Forwarder
     metrics: Metrics
+    items_topic: str
     item_vectors_topic: str
     _owned: set[int] = field(default_factory=set)
+    _outdated: dict[int, set[bytes]] = field(default_factory=dict)
     _renewal_due: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -61,12 +65,18 @@ class ItemPath:
         """Publish the records of a batch of messages. The messages are acknowledged after the delivery."""
         items: dict[int, Item] = {}
         refusals: dict[int, InvalidEvent] = {}
+        misplaced: list[int] = []
         for place, message in enumerate(batch.messages):
             try:
                 item = serde.decode_item(message.key, message.value)
             except InvalidEvent as error:
                 refusals[place] = error
                 continue
+            if self.forwarder.must_forward(message):
+                misplaced.append(place)
+                continue
+            if is_clearing(message):
+                continue  # its tombstone removes an outdated record, not the item
             # This message makes a renewal of the item unnecessary. A renewal must not be published after it either.
             self._expect(message.key.decode())
             if item is not None:
@@ -79,7 +89,7 @@ class ItemPath:
                 refusals[place] = error
         records: dict[int, list[Record]] = {}
         for place, message in enumerate(batch.messages):
-            if place not in refusals:
+            if place not in refusals and place not in misplaced:
                 records.setdefault(message.partition, []).append((message.key, values.get(place)))
         deliveries: list[Delivered] = []
         for place, refusal in refusals.items():
@@ -87,8 +97,10 @@ class ItemPath:
             deliveries.append(await self.delivery.refuse(batch.messages[place], refusal))
         for partition, of_partition in records.items():
             deliveries += await self.delivery.send_all(self.item_vectors_topic, partition, of_partition)
-        taken = (message for place, message in enumerate(batch.messages) if place not in refusals)
-        self.metrics.outcomes((message.topic, OK) for message in taken)
+        for place in misplaced:
+            deliveries.append(await self.forwarder.forward(batch.messages[place], clear=True))
+        taken = sum(map(len, records.values()))
+        self.metrics.outcomes((self.items_topic, OK) for _ in range(taken))
         self.checkpoint.finish_when(batch, deliveries)
 
     def assigned(self, partitions: set[int]) -> None:
@@ -104,9 +116,30 @@ class ItemPath:
         """Encode items of the owned partitions whenever some may lack a vector, until cancelled."""
         while True:
             self._renewal_due.clear()
+            await self.clear_outdated()
             if renewed := await self.renew():
                 log.info("%s items encoded for another model", renewed)
             await self._renewal_due.wait()
+
+    def note_outdated(self, key: bytes, partition: int, *, exists: bool) -> None:
+        """Note whether a partition holds an outdated record of an item that is in its right partition as well.
+
+        The partition's owner removes it. Otherwise it comes back once the item is removed and a worker starts.
+        """
+        outdated = self._outdated.setdefault(partition, set())
+        if exists:
+            outdated.add(key)
+            self._renewal_due.set()
+        else:
+            outdated.discard(key)
+
+    async def clear_outdated(self) -> None:
+        """Send tombstones for outdated records of the owned partitions. They reach `item-vectors` as any message."""
+        for partition in self._owned & self._outdated.keys():
+            keys = self._outdated.pop(partition)
+            await asyncio.gather(
+                *[await self.forwarder.clear(self.items_topic, partition, key) for key in sorted(keys)]
+            )
 
     async def renew(self) -> int:
         """Encode items of the owned partitions that lack a vector of a servable's space. Return their number."""

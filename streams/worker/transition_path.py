@@ -17,7 +17,8 @@ from inference.types import SessionItems
 from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
-from streams.kafka.producer import Record, partition_of
+from streams.kafka.partitioner import partition_of
+from streams.kafka.producer import Record
 from streams.settings import Settings
 from streams.worker.delivery import Delivered, Delivery
 

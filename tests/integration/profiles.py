@@ -17,12 +17,14 @@ from streams.contracts.messages import Search
 from streams.errors import InvalidEvent
 from streams.factory import engine
 from streams.items.live import LiveCatalogue
+from streams.kafka.partitioner import partition_of
 from streams.kafka.topics import PROFILES, changelog_topic
 from streams.profiles import codec
 from streams.profiles.events import Event
 from streams.profiles.profile import Memory, Profile, Source
 from streams.settings import Settings
 from streams.state.database import OFFSET_KEY
+from streams.worker.forwarding import origin_of
 from tests.integration.topic_contents import compacted_state, read_all
 
 TOLERANCE = 0.05
@@ -39,7 +41,7 @@ async def changelog(settings: Settings) -> State:
 
 
 async def expected(settings: Settings, bundle: Bundle) -> State:
-    """Fold all valid events on the event topics, each partition in order."""
+    """Fold all valid events on the event topics, each partition in order. Leave out the originals of copies."""
     live = LiveCatalogue(bundle.vector_space, bundle.dim)
     for record in await read_all(settings, settings.topics.item_vectors):
         item = None if record.value is None else serde.decode_item_vector(record.value)
@@ -52,6 +54,8 @@ async def expected(settings: Settings, bundle: Bundle) -> State:
             try:
                 interaction = serde.decode_interaction(record.key, record.value)
             except InvalidEvent:
+                continue
+            if partition_of(record.key, settings.topics.partitions) != record.partition:
                 continue
             vector = None
             if isinstance(interaction, Search):
@@ -99,7 +103,10 @@ def persisted_offset(data_dir: Path, partition: int) -> int:
 
 
 def _source(record: ConsumerRecord) -> Source:
-    return Source(record.topic, record.partition, record.offset, record.timestamp)
+    origin = origin_of(record)
+    if origin is None:
+        return Source(record.topic, record.partition, record.offset, record.timestamp)
+    return Source(record.topic, record.partition, origin.offset, origin.timestamp_ms, origin.partition)
 
 
 def _assert_same_profile(got: Profile, expected: Profile) -> None:

@@ -12,7 +12,7 @@ from faust.types import TP, Message
 
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
-from streams.kafka.producer import Record, Sent
+from streams.kafka.producer import Copy, Record, Sent
 from streams.worker.delivery import Delivered
 from tests.streams.shoppers import NOW_MS
 
@@ -68,9 +68,14 @@ class FakeProducer:
     def __init__(self, *, immediate: bool = False) -> None:
         self.immediate = immediate
         self.deliveries: list[Delivery] = []
+        self.copies: list[Copy] = []
 
     async def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None) -> Any:
         return self._take(topic, partition or 0, [(key or b"", value or b"")])
+
+    async def send_copy(self, copy: Copy) -> Any:
+        self.copies.append(copy)
+        return self._take(copy.topic, copy.partition, [(copy.key or b"", copy.value or b"")])
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
         if not records:

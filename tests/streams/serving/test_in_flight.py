@@ -29,6 +29,7 @@ from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
+from streams.worker.forwarding import HEADER, Forwarder
 from streams.worker.item_path import ItemPath
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
@@ -64,12 +65,15 @@ class Harness:
         self.errors: list[BaseException] = []
         delivery = Delivery(cast("Any", self.producer), self.metrics, "dead-letters")
         settings = load_settings({"partitions": 1, "batch_max_size": 8, "scoring_deadline_ms": 60_000.0}, env_file=None)
+        self.forwarder = Forwarder(delivery=delivery, partitions=1)
+        items = {"items_topic": "items", "item_vectors_topic": "item-vectors"}
         shared: dict[str, Any] = {
             "slots": self.slots,
             "delivery": delivery,
+            "forwarder": self.forwarder,
             "metrics": self.metrics,
         }
-        self.items = ItemPath(item_vectors_topic="item-vectors", checkpoint=self._checkpoint(), **shared)
+        self.items = ItemPath(checkpoint=self._checkpoint(), **items, **shared)
         self.events = EventPath(
             settings=settings,
             profiles=cast("Any", self.table),
@@ -258,3 +262,46 @@ async def test_an_unencodable_item_gets_an_empty_vector_and_is_not_missing(
     harness.new.live.apply("i0", marked, 0)
     assert harness.new.live.lacking == 0
     assert harness.new.live.find("i0") is None
+
+
+async def test_an_item_in_a_wrong_partition_is_forwarded_and_its_original_is_replaced_by_a_tombstone(
+    harness: Harness,
+) -> None:
+    harness.forwarder.partitions = 2
+    item = Item(item_id="v", title="Vase")
+    await harness.items.checkpoint.put(message("items", b"v", serde.encode_json(item), 4))
+    await harness.items.process(await harness.items.checkpoint.take(8))
+    await until(lambda: len(harness.items.checkpoint) == 0, "the original is acknowledged")
+    copy, cleared = harness.producer.copies
+    assert (copy.partition, copy.key, copy.value) == (1, b"v", serde.encode_json(item))
+    assert (cleared.topic, cleared.partition, cleared.key, cleared.value) == ("items", 0, b"v", None)
+    assert harness.records == []
+    # The owner of the wrong partition reads that tombstone. It removes a former record there, and no more.
+    back = message("items", b"v", None, 5)
+    back.headers = cleared.headers
+    await harness.items.checkpoint.put(back)
+    await harness.items.process(await harness.items.checkpoint.take(8))
+    (tombstone,) = harness.producer.on("item-vectors")
+    assert (tombstone.partition, tombstone.messages) == (0, [(b"v", b"")])
+
+
+async def test_a_tombstone_in_a_wrong_partition_is_forwarded(harness: Harness) -> None:
+    harness.forwarder.partitions = 2
+    await harness.items.checkpoint.put(message("items", b"v", None, 4))
+    await harness.items.process(await harness.items.checkpoint.take(8))
+    await until(lambda: len(harness.items.checkpoint) == 0, "the original is acknowledged")
+    ((topic, partition, key, value, headers, _),) = harness.producer.copies
+    assert (topic, partition, key, value) == ("items", 1, b"v", None)
+    assert [name for name, _ in headers] == [HEADER]
+
+
+async def test_the_owner_of_a_partition_clears_its_outdated_records(harness: Harness) -> None:
+    harness.items.note_outdated(b"v", 0, exists=True)
+    harness.items.note_outdated(b"w", 0, exists=True)
+    harness.items.note_outdated(b"w", 0, exists=False)
+    await harness.items.clear_outdated()
+    assert harness.producer.copies == []
+    harness.items.assigned({0})
+    await harness.items.clear_outdated()
+    await harness.items.clear_outdated()
+    assert [(each.topic, each.partition, each.key) for each in harness.producer.copies] == [("items", 0, b"v")]

@@ -9,9 +9,10 @@ from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 
-from inference.types import ItemNeighbours, SessionItems
+from inference.types import Item, ItemNeighbours, SessionItems
 from streams.contracts import serde
 from streams.contracts.messages import ItemVector, ModelPin, TrendingSnapshot
+from streams.items.live import LiveCatalogue
 from streams.serving.pins import SERVING_SLOT
 from streams.settings import load_settings
 from streams.worker.broadcasts import Broadcasts
@@ -20,7 +21,7 @@ from tests.streams.shoppers import DIM, item_of
 
 @pytest.fixture
 def broadcasts() -> Broadcasts:
-    parts: Any = {name: MagicMock() for name in ("slots", "trending", "swap", "updates", "metrics")}
+    parts: Any = {name: MagicMock() for name in ("slots", "trending", "swap", "updates", "metrics", "note_outdated")}
     return Broadcasts(settings=load_settings({"partitions": 4}, env_file=None), **parts)
 
 
@@ -83,6 +84,41 @@ def test_the_catalogue_time_is_that_of_its_newest_record(broadcasts: Broadcasts)
         newer.timestamp = at_ms
         broadcasts.apply(newer)
     assert broadcasts.catalogue_as_of == 9.0
+
+
+WRONG, RIGHT = (0, "old"), (1, "new")
+"""Partition and title of two records of item `v`. With 4 partitions its key belongs to partition 1."""
+
+
+@pytest.mark.parametrize("order", [(WRONG, RIGHT), (RIGHT, WRONG)])
+def test_the_record_in_the_right_partition_counts_in_any_order(
+    broadcasts: Broadcasts, order: tuple[tuple[int, str], ...]
+) -> None:
+    live = LiveCatalogue("m/1", DIM)
+    slots: Any = broadcasts.slots
+    slots.current.live, slots.all = live, [SimpleNamespace(live=live)]
+
+    def read(partition: int, title: str | None) -> None:
+        item = None if title is None else ItemVector(
+            item=Item(item_id="v", title=title), space="m/1", text_hash=1, vector=b"\1" * DIM
+        )  # fmt: skip
+        each = record("item-vectors", b"v", None if item is None else serde.encode_msgpack(item))
+        each.partition = partition
+        broadcasts.apply(each)
+
+    for partition, title in order:
+        read(partition, title)
+    known = live.record("v")
+    assert known is not None
+    assert known.item.title == "new"
+    noted: Any = broadcasts.note_outdated
+    noted.assert_called_once_with(b"v", 0, exists=True)
+    # The owner of the wrong partition removes the record there. That does not remove the item.
+    read(0, None)
+    noted.assert_called_with(b"v", 0, exists=False)
+    assert live.record("v") is not None
+    read(1, None)
+    assert live.record("v") is None
 
 
 def test_the_reader_reads_all_partitions(broadcasts: Broadcasts) -> None:

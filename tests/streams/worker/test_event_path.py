@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 from faust.types import Message
 
 from inference.bundle import Bundle
@@ -40,6 +40,7 @@ from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
+from streams.worker.forwarding import HEADER, Forwarder
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.fakes import CHANGELOG, FakeProducer, FakeTable, message, message_of
@@ -123,12 +124,15 @@ class Harness:
             },
             env_file=None,
         )
+        # With one partition, every key's messages are in their partition.
+        self.forwarder = Forwarder(delivery=delivery, partitions=1)
         self.path = EventPath(
             settings=settings,
             slots=ServableSlots(Servable(cast("Bundle", self.model), live, engine(live), self.scoring)),
             profiles=cast("Any", self.table),
             trending=self.trending,
             delivery=delivery,
+            forwarder=self.forwarder,
             checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
             transitions=TransitionPath(
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
@@ -298,21 +302,22 @@ async def test_a_late_unencodable_search_counts_one_fallback(harness: Harness) -
 async def test_events_of_a_shopper_are_folded_in_order_and_the_last_profile_is_logged(
     harness: Harness,
 ) -> None:
-    events = views("i1", "i2", "i3")
+    harness.forwarder.partitions = 2
+    events = views("i1", "i2", "i3", user_id="w")
     expected = None
     for place, event in enumerate(events):
         source = Source("clicks", 0, place, NOW_MS + place)
         (expected,) = engine(harness.live).fold([Event(event, source, 0, None)], [expected]).profiles
     await harness.submit(*messages(events), *messages(views("i9", user_id="v"), partition=1))
     answers = await harness.lists(4)
-    assert harness.table.stored[0, b"u"] == expected
-    assert harness.table.reads == [(0, b"u"), (1, b"v")]
+    assert harness.table.stored[0, b"w"] == expected
+    assert harness.table.reads == [(0, b"w"), (1, b"v")]
     logged = {(sent.partition, key): value for sent in harness.producer.on(CHANGELOG) for key, value in sent.messages}
     assert logged == harness.table.stored
     assert sum(len(sent.messages) for sent in harness.producer.on(CHANGELOG)) == 2
     # Each list excludes the items up to its event, and no later ones.
-    of_u = [ids(answer) for answer in answers if answer.user_id == "u"]
-    assert [{"i1", "i2", "i3"} & set(items) for items in of_u] == [{"i2", "i3"}, {"i3"}, set()]
+    of_w = [ids(answer) for answer in answers if answer.user_id == "w"]
+    assert [{"i1", "i2", "i3"} & set(items) for items in of_w] == [{"i2", "i3"}, {"i3"}, set()]
 
 
 async def test_a_batch_gives_the_same_lists_as_single_events(harness: Harness) -> None:
@@ -445,3 +450,85 @@ async def test_a_backlog_larger_than_the_checkpoint_is_processed_in_order(harnes
     for user in range(5):
         offsets = [answer.trigger.offset for answer in harness.produced() if answer.user_id == f"u{user}"]
         assert all(earlier < later for earlier, later in pairwise(offsets))
+
+
+async def test_an_event_in_a_wrong_partition_is_forwarded_and_acknowledged_after_its_copy(harness: Harness) -> None:
+    harness.forwarder.partitions, harness.producer.immediate = 2, False
+    event = act("view", "i1", user_id="v")
+    wrong = message_of(event, 7)
+    wrong.headers = [("trace", b"1")]
+    await harness.submit(wrong)
+    await until(lambda: bool(harness.producer.on("clicks")), "the copy is sent", TIMEOUT_S)
+    (copy,) = harness.producer.copies
+    assert (copy.topic, copy.partition, copy.key, copy.value) == ("clicks", 1, wrong.key, wrong.value)
+    assert copy.headers == [("trace", b"1"), (HEADER, f"0/7/{NOW_MS}".encode())]
+    assert copy.timestamp_ms == NOW_MS
+    assert harness.acknowledged == []
+    harness.producer.complete()
+    await until(lambda: len(harness.acknowledged) == 1, "the original is acknowledged", TIMEOUT_S)
+    assert harness.produced() == []
+    assert harness.table.stored == {}
+    assert harness.counted("misplaced_messages_total", topic="clicks", outcome="forwarded") == 1
+
+
+async def test_a_message_that_is_forwarded_twice_is_folded_once_and_answered_with_one_id(harness: Harness) -> None:
+    harness.forwarder.partitions = 2
+    event, origin = act("view", "i1", user_id="v"), f"0/7/{NOW_MS - 5}".encode()
+    for offset in (40, 41):
+        copy = message_of(event, offset, 1)
+        copy.headers = ((HEADER, origin),)
+        await harness.submit(copy)
+    lists = await harness.lists(2)
+    assert {answer.recommendation_id for answer in lists} == {serde.recommendation_id("clicks", 0, 7)}
+    assert {(each.trigger.topic, each.trigger.partition, each.trigger.offset) for each in lists} == {("clicks", 0, 7)}
+    assert harness.counted("events_total", topic="clicks", outcome="ok") == 1
+    assert harness.counted("events_total", topic="clicks", outcome="replayed") == 1
+    await harness.path.transitions.publish()
+    sent = [each for delivery in harness.producer.on("item-pairs") for _, each in delivery.messages]
+    transitions = [each for value in sent for each in serde.decode_transitions(value)]
+    assert {(each.topic, each.partition, each.offset) for each in transitions} == {("clicks<0", 1, 7)}
+
+
+@pytest.mark.parametrize("origin", [b"0/7/5", b"", b"x", b"-1/7/5", b"0/99999999999999999999/5"])
+async def test_a_forwarded_message_is_never_forwarded_again(harness: Harness, origin: bytes) -> None:
+    harness.forwarder.partitions = 2
+    copy = message_of(act("view", "i1", user_id="v"), 3)
+    copy.headers = ((HEADER, origin),)
+    await harness.submit(copy)
+    await harness.lists(1)
+    assert harness.producer.copies == []
+    assert harness.counted("misplaced_messages_total", topic="clicks", outcome="kept") == 1
+
+
+async def test_events_are_processed_where_they_are_after_the_brokers_refused_a_copy(harness: Harness) -> None:
+    harness.forwarder.partitions, harness.producer.immediate = 2, False
+    await harness.submit(message_of(act("view", "i1", user_id="v"), 0))
+    await until(lambda: bool(harness.producer.on("clicks")), "the copy is sent", TIMEOUT_S)
+    harness.producer.immediate = True
+    harness.producer.on("clicks")[0].fail(TopicAuthorizationFailedError("clicks"))
+    await until(lambda: len(harness.acknowledged) == 1, "the original is acknowledged", TIMEOUT_S)
+    (letter,) = [
+        serde.decode_dead_letter(value) for each in harness.producer.on(DEAD_LETTERS) for _, value in each.messages
+    ]
+    assert (letter.reason, letter.partition, letter.offset) == ("wrong_partition", 0, 0)
+    await harness.submit(message_of(act("view", "i2", user_id="v"), 1))
+    await harness.lists(1)
+    assert harness.errors == []
+
+
+async def test_a_failed_copy_stops_the_worker(harness: Harness) -> None:
+    harness.forwarder.partitions, harness.producer.immediate = 2, False
+    await harness.submit(message_of(act("view", "i1", user_id="v"), 0))
+    await until(lambda: bool(harness.producer.on("clicks")), "the copy is sent", TIMEOUT_S)
+    harness.producer.on("clicks")[0].fail(KafkaTimeoutError())
+    await until(lambda: bool(harness.errors), "the worker stops", TIMEOUT_S)
+    assert harness.acknowledged == []
+
+
+async def test_a_message_too_large_for_a_copy_is_processed_where_it_is(harness: Harness) -> None:
+    harness.forwarder.partitions = 2
+    event = act("view", "i1", user_id="v")
+    large = message("clicks", b"v", serde.encode_json(event).ljust(1_000_000), 3)
+    await harness.submit(large)
+    await harness.lists(1)
+    assert harness.producer.copies == []
