@@ -26,7 +26,7 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
-from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import DUPLICATE, REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
 from streams.profiles.profile import ProfileRules
@@ -39,9 +39,9 @@ INTENT_LABELS = 3
 FADED = 0.05
 """Smallest weight of a search that counts as an intent, and smallest length of a short-term intent."""
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
-OUTCOMES = ("ok", "late", "replayed")
+OUTCOMES = ("ok", "late", "replayed", "duplicate")
 """Names of the outcomes of `streams.profiles.batch`."""
-_CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
+_CONTEXT = ("outcome", "at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
@@ -54,16 +54,18 @@ class Folded:
         profiles: newest bytes of each shopper's profile, to be stored and sent to the changelog, also after a replay.
         queries: one query for each event, in order, with the shopper's state after that event.
         outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
+        first_offsets: offset of each event, for a duplicate that of the event which it repeats.
         intents: likely intents of the shopper, one tuple for each event.
         transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
-            transition's place in Kafka decides whether it counts. Sessions without any remembered item are left out.
-        trends: actions to count, in order, without replays.
+            transition's place in Kafka decides whether it counts. Duplicates are left out. Sessions without any remembered item are left out.
+        trends: actions to count, in order, without replays and duplicates.
     """
 
     events: Sequence[Event]
     profiles: list[bytes]
     queries: QueryBatch
     outcomes: list[str]
+    first_offsets: list[int]
     intents: list[tuple[Intent, ...]]
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
@@ -117,6 +119,7 @@ class Engine:
             profiles=shoppers.stored(),
             queries=answers.query_batch(packed.texts),
             outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
+            first_offsets=answers.answers["first_offset"].tolist(),
             intents=self._intents(answers),
             transitions=transitions,
             sessions=sessions,
@@ -147,7 +150,7 @@ class Engine:
             ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
             messages.append(
                 Recommendations(
-                    recommendation_id=recommendation_id(source.topic, source.partition, source.offset),
+                    recommendation_id=recommendation_id(source.topic, source.partition, folded.first_offsets[place]),
                     user_id=interaction.user_id,
                     trigger=Trigger(
                         event_id=interaction.event_id,
@@ -186,11 +189,11 @@ class Engine:
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
         led_queries = texts_of(records["led_query"], records["led_query_length"])
         transitions, sessions = [], []
-        for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
+        for place, (event, (outcome, at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
             zip(events, numbers, led_queries, strict=True)
         ):
             action, source, _, _ = event
-            if isinstance(action, Search):
+            if isinstance(action, Search) or outcome == DUPLICATE:
                 continue
             context = ActionContext(
                 at_ms=at_ms,
@@ -232,9 +235,10 @@ class Engine:
 
 
 def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
-    """Return the actions on items that are no replays."""
+    """Return the actions on items that are no replays and no duplicates."""
     events, records = packed.batch.events, answers.answers
-    (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
+    is_new = (records["outcome"] != REPLAYED) & (records["outcome"] != DUPLICATE)
+    (counted,) = ((events["action"] != SEARCH) & is_new).nonzero()
     return TrendIncrements(
         events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
     )

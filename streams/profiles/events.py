@@ -13,7 +13,7 @@ from inference.types import Vector
 from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
-from streams.profiles.profile import ACTIONS, Source, bounded_ms, id_key, occurred_ms, session_key
+from streams.profiles.profile import ACTIONS, Source, bounded_ms, event_key, id_key, occurred_ms, session_key
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
 _NO_VECTOR = -1
@@ -51,13 +51,15 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
     for place, (interaction, (topic, partition, offset, timestamp_ms), shopper, vector) in enumerate(events):
         row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
         if isinstance(interaction, Search):
-            action, text = SEARCH, shortened(interaction.query).encode()
-            texts.append(interaction.query)
+            action, subject = SEARCH, interaction.query
+            text = shortened(subject).encode()
+            texts.append(subject)
             if vector is not None:
                 row = len(text_vectors)
                 text_vectors.append(vector)
         else:
-            action, text, item = _ACTION_OF[type(interaction)], b"", id_key(interaction.item_id)
+            action, subject, text = _ACTION_OF[type(interaction)], interaction.item_id, b""
+            item = id_key(subject)
             texts.append(None)
             served = catalogue.served(item)
             if served is not None:
@@ -69,7 +71,8 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             packed, place * EVENT.itemsize,
             occurred_ms(interaction), bounded_ms(timestamp_ms), offset,
             id_key(topic), item, category, brand, log_price,
-            session_key(interaction.session_id), shopper, partition, row, action, len(text), text,
+            session_key(interaction.session_id), shopper, partition, row,
+            event_key(interaction.event_id, action, subject), action, len(text), text,
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts

@@ -173,6 +173,20 @@ def test_a_replayed_event_changes_no_profile_and_no_trend(engine: Engine) -> Non
     assert message.recommendation_id == recommendation_id("clicks", 0, 0)
 
 
+def test_an_event_that_is_sent_twice_teaches_once_and_repeats_the_id_of_its_list(engine: Engine) -> None:
+    order = act("purchase", "b", NOW_MS + 1)
+    history = [(act("view", "a"), at(0)), (order, at(1)), (order, at(2))]
+    folded = engine.fold([event(each) for each in history], [None])
+    assert folded.outcomes == ["ok", "ok", "duplicate"]
+    assert [each.offset for each in folded.transitions] == [0, 1]
+    assert len(folded.sessions) == 2
+    assert folded.trends.keys.tolist() == [stable_key("a"), stable_key("b")]
+    _, first, second = composed(engine, folded)
+    assert first.recommendation_id == second.recommendation_id == recommendation_id("clicks", 0, 1)
+    assert (first.trigger.offset, second.trigger.offset) == (1, 2)
+    assert folded.queries.records[1].tobytes() == folded.queries.records[2].tobytes()
+
+
 def test_a_late_event_has_the_outcome_late_and_its_replay_replayed(engine: Engine) -> None:
     late = (act("view", "b", NOW_MS - 1), at(1))
     seen = engine.fold([event((act("view", "a"), at(0))), event(late), event(late)], [None])
