@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
 from streams.behaviour.transitions import ActionContext, item_transition, session_items
@@ -57,7 +58,8 @@ class Folded:
         first_offsets: offset of each event, for a duplicate that of the event which it repeats.
         intents: likely intents of the shopper, one tuple for each event.
         transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
-            transition's place in Kafka decides whether it counts. Duplicates are left out. Sessions without any remembered item are left out.
+            transition's place in Kafka decides whether it counts. Duplicates are left out, and sessions without any
+            remembered item.
         trends: actions to count, in order, without replays and duplicates.
     """
 
@@ -145,7 +147,7 @@ class Engine:
         for place, (interaction, source, _, vector) in enumerate(folded.events):
             start, end = starts[place], starts[place + 1]
             fallback = lists.fallback
-            if fallback is None and vector is None and isinstance(interaction, Search):
+            if fallback is None and vector is None and isinstance(interaction, Search) and has_words(interaction.query):
                 fallback = ENCODING_FAILED
             ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
             messages.append(
@@ -222,8 +224,8 @@ class Engine:
         intents = []
         for query, weight, categories, category_shares, brands, brand_shares in columns:
             named = []
-            if query is not None and (weight := round(weight, 4)) >= FADED:
-                named.append(Intent(kind="query", label=query, weight=weight))
+            if query is not None and (weight := round(weight, 4)) >= FADED and has_words(query):
+                named.append(Intent(kind="query", label=readable(query), weight=weight))
             for kind, keys, shares in (("category", categories, category_shares), ("brand", brands, brand_shares)):
                 for key, share in zip(keys, shares, strict=True):
                     # The key 0 marks an unused place. No label has it.

@@ -53,8 +53,8 @@ FLOW = row(
     ),
     timeseries(
         "Invalid, repeated and late messages",
-        "Messages refused (invalid), applied before (replayed), sent again by the producer (duplicate), or older than the shopper's "
-        "latest event (late).",
+        "Messages refused (invalid), applied before (replayed), sent again by the producer (duplicate), or older than "
+        "the shopper's latest event (late).",
         "cps",
         {"{{topic}}, {{outcome}}": rate("events_total", 'outcome!="ok"', by=("topic", "outcome"))},
     ),

@@ -51,8 +51,8 @@ EVENT = np.dtype(
 """An event. `topic`, `item`, `category` and `brand` are stable keys, 0 if there is none.
 
 `shopper` is the row of the shopper's profile. `vector` is the row among the batch's item vectors, or among its text
-vectors for a search; -1 if there is no vector. `event_key` is a hash of the event's id, 0 if there is none. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a
-search, in UTF-8.
+vectors for a search; -1 if there is no vector. `event_key` is a hash of the event's id, 0 if there is
+none. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a search, in UTF-8, empty if it has no words.
 """
 PACKED_EVENT = Struct(f"<qqqQQQQdIiiiIBB{QUERY_BYTES}s2x")
 """An event packed by Python, in the order of the fields. This takes a fraction of the time of filling an array."""
@@ -80,8 +80,8 @@ ANSWER = np.dtype(
 
 `before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means
-that there is none. `session_started_ms` is the start of the session, and `session_at_ms` the time of its newest item. `first_offset` is the
-event's offset, for a duplicate that of the event which it repeats.
+that there is none. `session_started_ms` is the start of the session, and `session_at_ms` the time of its newest item.
+`first_offset` is the event's offset, for a duplicate that of the event which it repeats.
 """
 
 RULES = np.dtype(

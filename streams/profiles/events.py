@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.encoding.text import shortened
+from inference.plain_text import has_words, readable
 from inference.types import Vector
 from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
@@ -36,7 +37,7 @@ class Event(NamedTuple):
 
 
 class PackedEvents(NamedTuple):
-    """Events as arrays, and the text of each event that is a search, else None."""
+    """Events as arrays, and the text of each event that is a search with words, else None."""
 
     batch: EventBatch
     texts: list[str | None]
@@ -52,9 +53,11 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
         row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
         if isinstance(interaction, Search):
             action, subject = SEARCH, interaction.query
-            text = shortened(subject).encode()
-            texts.append(subject)
-            if vector is not None:
+            # A search without words, such as blanks or an emoji, is no intent: it has neither text nor vector.
+            query = readable(subject) if has_words(subject) else None
+            text = b"" if query is None else shortened(query).encode()
+            texts.append(query)
+            if vector is not None and query is not None:
                 row = len(text_vectors)
                 text_vectors.append(vector)
         else:

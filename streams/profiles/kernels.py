@@ -151,8 +151,8 @@ def check(profiles: ProfileBatch, found: Array) -> int:
 def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers: AnswerBatch, scratch: Scratch) -> None:
     """Fold events into the profiles, one after the other, and write each event's answer to its row of `answers`.
 
-    A replay, a duplicate or an arrival changes nothing, but gets an answer. The vectors of a query are the stored ones, rounding
-    included, so a list does not depend on when the profile was stored.
+    A replay, a duplicate or an arrival changes nothing, but gets an answer. The vectors of a query are the stored ones,
+    rounding included, so a list does not depend on when the profile was stored.
     """
     rules = rules_given[0]
     excluded = 0
@@ -172,7 +172,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         if action == ARRIVAL:
             now_ms = max(now_ms, at_ms)
         elif repeated != event["offset"]:
-            # A duplicate that is read again is no replay: its transition was never sent, so no state holds its position.
+            # A duplicate that is read again is no replay: it sent no transition, so no state holds its position.
             answer["outcome"], answer["first_offset"] = DUPLICATE, repeated
             if not is_replay(profile, event):
                 store_position(profile, event)
@@ -211,7 +211,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         write_searches(profile, answer, rules)
         write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
         write_rest(profile, query, rules)
-        query["searching"] = 1 if action == SEARCH else 0
+        query["searching"] = 1 if action == SEARCH and event["text_length"] > 0 else 0
         vectors, norms = answers.vectors[i], answers.inverse_norms[i]
         norms[SHORT_TERM] = write_intent(shares[0], profile["largest"][0], vectors[SHORT_TERM])
         norms[LONG_TERM] = write_intent(shares[1], profile["largest"][1], vectors[LONG_TERM])

@@ -107,7 +107,8 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
         moments[1] += weight * logarithm
         moments[2] += weight * logarithm * logarithm
     if action == SEARCH:
-        _remember_query(profile, event, at_ms)
+        if event["text_length"] > 0:
+            _remember_query(profile, event, at_ms)
     else:
         _remember_item(profile, event, at_ms)
     store_position(profile, event)
