@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from inference.plain_text import has_words, readable
+
 Vector = npt.NDArray[np.float32]
 """One embedding, float32 of shape (dim,), or a matrix of them, (n, dim)."""
 
@@ -40,8 +42,8 @@ def stable_key(text: str) -> int:
 
 
 def label_key(label: str | None) -> int:
-    """Return the stable key of a category or brand; 0 for none."""
-    return 0 if label is None else stable_key(label)
+    """Return the stable key of a category or brand in its readable form; 0 for none and for a blank one."""
+    return stable_key(readable(label)) if label is not None and has_words(label) else 0
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -65,8 +67,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
     @property
     def label(self) -> str | None:
-        """The most specific category, which is shown to people and which affinities refer to."""
-        return self.category[-1] if self.category else None
+        """The most specific category that is not blank, which is shown to people and which affinities refer to."""
+        return next((part for part in reversed(self.category) if has_words(part)), None)
 
 
 class Remembered(NamedTuple):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
 from streams.behaviour.transitions import ActionContext, item_transition, session_items
@@ -26,7 +27,7 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
-from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import DUPLICATE, REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
 from streams.profiles.profile import ProfileRules
@@ -39,9 +40,9 @@ INTENT_LABELS = 3
 FADED = 0.05
 """Smallest weight of a search that counts as an intent, and smallest length of a short-term intent."""
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
-OUTCOMES = ("ok", "late", "replayed")
+OUTCOMES = ("ok", "late", "replayed", "duplicate")
 """Names of the outcomes of `streams.profiles.batch`."""
-_CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
+_CONTEXT = ("outcome", "at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
@@ -54,16 +55,19 @@ class Folded:
         profiles: newest bytes of each shopper's profile, to be stored and sent to the changelog, also after a replay.
         queries: one query for each event, in order, with the shopper's state after that event.
         outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
+        first_offsets: offset of each event, for a duplicate that of the event which it repeats.
         intents: likely intents of the shopper, one tuple for each event.
         transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
-            transition's place in Kafka decides whether it counts. Sessions without any remembered item are left out.
-        trends: actions to count, in order, without replays.
+            transition's place in Kafka decides whether it counts. Duplicates are left out, and sessions without any
+            remembered item.
+        trends: actions to count, in order, without replays and duplicates.
     """
 
     events: Sequence[Event]
     profiles: list[bytes]
     queries: QueryBatch
     outcomes: list[str]
+    first_offsets: list[int]
     intents: list[tuple[Intent, ...]]
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
@@ -117,6 +121,7 @@ class Engine:
             profiles=shoppers.stored(),
             queries=answers.query_batch(packed.texts),
             outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
+            first_offsets=answers.answers["first_offset"].tolist(),
             intents=self._intents(answers),
             transitions=transitions,
             sessions=sessions,
@@ -142,12 +147,12 @@ class Engine:
         for place, (interaction, source, _, vector) in enumerate(folded.events):
             start, end = starts[place], starts[place + 1]
             fallback = lists.fallback
-            if fallback is None and vector is None and isinstance(interaction, Search):
+            if fallback is None and vector is None and isinstance(interaction, Search) and has_words(interaction.query):
                 fallback = ENCODING_FAILED
             ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
             messages.append(
                 Recommendations(
-                    recommendation_id=recommendation_id(source.topic, source.produced_in, source.offset),
+                    recommendation_id=recommendation_id(source.topic, source.produced_in, folded.first_offsets[place]),
                     user_id=interaction.user_id,
                     trigger=Trigger(
                         event_id=interaction.event_id,
@@ -186,11 +191,11 @@ class Engine:
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
         led_queries = texts_of(records["led_query"], records["led_query_length"])
         transitions, sessions = [], []
-        for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
+        for place, (event, (outcome, at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
             zip(events, numbers, led_queries, strict=True)
         ):
             action, source, _, _ = event
-            if isinstance(action, Search):
+            if isinstance(action, Search) or outcome == DUPLICATE:
                 continue
             context = ActionContext(
                 at_ms=at_ms,
@@ -219,8 +224,8 @@ class Engine:
         intents = []
         for query, weight, categories, category_shares, brands, brand_shares in columns:
             named = []
-            if query is not None and (weight := round(weight, 4)) >= FADED:
-                named.append(Intent(kind="query", label=query, weight=weight))
+            if query is not None and (weight := round(weight, 4)) >= FADED and has_words(query):
+                named.append(Intent(kind="query", label=readable(query), weight=weight))
             for kind, keys, shares in (("category", categories, category_shares), ("brand", brands, brand_shares)):
                 for key, share in zip(keys, shares, strict=True):
                     # The key 0 marks an unused place. No label has it.
@@ -232,9 +237,10 @@ class Engine:
 
 
 def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
-    """Return the actions on items that are no replays."""
+    """Return the actions on items that are no replays and no duplicates."""
     events, records = packed.batch.events, answers.answers
-    (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
+    is_new = (records["outcome"] != REPLAYED) & (records["outcome"] != DUPLICATE)
+    (counted,) = ((events["action"] != SEARCH) & is_new).nonzero()
     return TrendIncrements(
         events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
     )

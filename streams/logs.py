@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 from pythonjsonlogger.json import JsonFormatter
 
+from inference.plain_text import printable
+
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 JSON = "%(asctime)s %(levelname)s %(name)s %(message)s"
 RENAMED = {"asctime": "time", "levelname": "level", "name": "logger"}
@@ -44,7 +46,10 @@ def configure(level: str, log_format: str) -> None:
 
 
 class _Rfc3339(logging.Formatter):
-    """Formatter of times in UTC, in milliseconds."""
+    """Formatter of times in UTC, in milliseconds. Texts of a record cannot control the terminal that shows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         at = datetime.fromtimestamp(record.created, UTC)

@@ -171,10 +171,12 @@ class Replay:
         return Source(topic, 0, offset, at_ms)
 
     def _vector(self, interaction: Interaction) -> Vector | None:
-        """Return the vector of a search's query, None for other interactions. The latest queries are cached."""
+        """Return the vector of a search's query, None for others and without words. The latest queries are cached."""
         if not isinstance(interaction, Search):
             return None
         text, known = normalise_query(interaction.query), self._query_vectors
+        if not text:
+            return None
         vector = known.pop(text, None)
         known[text] = vector = self._bundle.encode_query(text) if vector is None else vector
         if len(known) > QUERY_CACHE_SIZE:

@@ -61,14 +61,16 @@ class Scoring:
     _popular: dict[int, Item] = field(default_factory=dict)
 
     def encode_queries(self, queries: Sequence[str]) -> list[Vector | None]:
-        """Return the unit vector (dim,) of each search, None where the encoder fails. Call it in the thread.
+        """Return the unit vector (dim,) of each search, None where the encoder fails or the search has no words.
+
+        Call it in the thread.
 
         Repeated searches come from the cache; the others are encoded in one run.
         """
         known, texts = self.vectors, [normalise_query(query) for query in queries]
-        new = [text for text in dict.fromkeys(texts) if text not in known]
+        new = [text for text in dict.fromkeys(texts) if text and text not in known]
         encoded = dict(zip(new, encode_each(self.bundle.encode, new), strict=True))
-        found = [known[text] if text in known else encoded[text] for text in texts]
+        found = [known[text] if text in known else encoded.get(text) for text in texts]
         known.update((text, vector) for text, vector in encoded.items() if vector is not None)
         for text in texts:
             if text in known:

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import unicodedata
 
+from inference.plain_text import readable, without_joiners
 from inference.types import Item
 
 MAX_ITEM_CHARS = 400
 """The number of characters that fills about 128 tokens, which is what the encoder reads."""
 MAX_TITLE_CHARS = 300
 MAX_QUERY_CHARS = 200
+MOST_PASSES = 4
+"""Most times that a text is cleaned."""
 REMEMBERED_BYTES = 64
 """Greatest length in UTF-8 of a remembered query. A profile and the state of an item have several of them."""
 
 
 def clean(text: str, limit: int) -> str:
-    """Return `text` in Unicode NFKC with single spaces, cut at a word to at most `limit` characters."""
-    # JSON can contain lone surrogates. They are not characters, and no tokenizer accepts them.
-    whole = text.encode("utf-8", "ignore").decode("utf-8")
-    line = " ".join(unicodedata.normalize("NFKC", whole).split())
+    """Return `text` without markup, in Unicode NFKC with single spaces, cut at a word to at most `limit` characters."""
+    line = _folded(text)
     if len(line) <= limit:
         return line
     head = line[: limit + 1]
@@ -29,14 +30,29 @@ def clean(text: str, limit: int) -> str:
     return at_word or head[:limit]
 
 
+def _folded(text: str) -> str:
+    """Return `text` without markup and invisible characters, in Unicode NFKC with single spaces."""
+    for _ in range(MOST_PASSES):
+        before, text = text, without_joiners(readable(text))
+        # NFKC can produce markup, as of the full-width letters of a tag, so the result is cleaned again.
+        if not text.isascii():
+            text = " ".join(unicodedata.normalize("NFKC", text).split())
+        if text == before:
+            break
+    return text
+
+
 def normalise_query(text: str) -> str:
     """Return a query in the form for the encoder and the cache of query vectors: clean, in lower case.
+
+    A query without letters and digits, such as blanks or an emoji, is no text: the result is empty.
 
     >>> normalise_query("  ＵＳＢ   Cable ")
     'usb cable'
     """
     # Case folding can produce letters that NFKC composes again, hence the second pass.
-    return clean(clean(text, 2 * MAX_QUERY_CHARS).casefold(), MAX_QUERY_CHARS)
+    query = clean(clean(text, 2 * MAX_QUERY_CHARS).casefold(), MAX_QUERY_CHARS)
+    return query if any(map(str.isalnum, query)) else ""
 
 
 def shortened(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numba.types import Tuple, float32, int8, int16, int32, int64, void
 from inference.kernels.compiler import kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.kernels.signatures import COLUMNS, QUERIES
+from inference.plain_text import has_words, readable
 from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
 from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
 from inference.retrieval.catalogue import Catalogue
@@ -20,12 +22,15 @@ from inference.retrieval.columns import Columns
 from inference.types import Item, Keys, Vector
 
 SUITS = "may suit you"
+TITLES = 2**14
+"""Titles and labels whose readable form is cached."""
 
 Rows = npt.NDArray[np.int32]
 Partners = Callable[[Queries, npt.NDArray[np.int64], Keys], Keys]
 """Function that returns, for each listed item, the query's item it co-occurs with most: `ItemTransitions.partners`."""
 
 _PARTICIPLES = {"chose": "chosen"}
+_shown = lru_cache(maxsize=TITLES)(readable)
 
 
 class Shown(NamedTuple):
@@ -62,12 +67,13 @@ class Evidence(NamedTuple):
 def reasons(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> list[str]:
     """Return one sentence for each item of the lists, (L,)."""
     starts = shown.starts.tolist()
-    for query, text in enumerate(batch.texts):
-        if text == "":  # a search without a text to quote
+    texts = [readable(text) if text and has_words(text) else None for text in batch.texts]
+    for query, text in enumerate(texts):
+        if text is None and batch.records[query]["searching"]:  # a search without a text to quote
             own = shown.groups[starts[query] : starts[query + 1]]
             own[(own == SEARCH) | (own == CLICKED)] = TASTE
     evidence = _gather(shown, batch, catalogue, partners)
-    return _sentences(shown, batch.texts, evidence, catalogue)
+    return _sentences(shown, texts, evidence, catalogue)
 
 
 def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> Evidence:
@@ -100,18 +106,18 @@ def _sentences(
             group = groups[place]
             if group == TREND:
                 label = items[place].label
-                sentence = f"trending in {label}" if label else "popular right now"
+                sentence = f"trending in {_shown(label)}" if label else "popular right now"
             elif group == TOGETHER:
                 action = PAST_TENSES[actions[place]] if actions[place] >= 0 else "chose"
-                title = catalogue.item(nearest[place]).title
-                sentence = f"often {_PARTICIPLES.get(action, action)} with {title}"
+                title = _shown(catalogue.item(nearest[place]).title)
+                sentence = f"often {_PARTICIPLES.get(action, action)} with {title}" if title else SUITS
             elif group == SEARCH and text:
                 sentence = f"matches your search “{text}”"
             elif group == CLICKED and text:
                 sentence = f"often chosen after a search for “{text}”"
             elif group == NEW:
                 label = items[place].label
-                sentence = f"new in {label}" if label else "new in the shop"
+                sentence = f"new in {_shown(label)}" if label else "new in the shop"
             elif group == HABIT and intervals[place] > 0:
                 sentence = f"you buy this about every {_interval(intervals[place])}"
             elif group == HABIT:
@@ -121,7 +127,8 @@ def _sentences(
             elif nearest[place] == rows[place]:
                 sentence = f"you {PAST_TENSES[actions[place]]} it before"
             else:
-                sentence = f"because you {PAST_TENSES[actions[place]]} {catalogue.item(nearest[place]).title}"
+                title = _shown(catalogue.item(nearest[place]).title)
+                sentence = f"because you {PAST_TENSES[actions[place]]} {title}" if title else SUITS
             sentences.append(sentence)
     return sentences
 

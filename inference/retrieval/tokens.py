@@ -1,9 +1,9 @@
 """Tokenisation of texts for the word index, the same for items and for queries. No I/O.
 
-A text is converted to NFKC and case-folded. Its words are runs of Unicode letters and digits, with the punctuation
-inside them. A word has readings, each a sequence of tokens; the first reading is the word itself. `wh-1000xm4` is also
-`wh1000xm4`, `wh 1000xm4` and `wh 1000 xm 4`. So some reading of a model number matches one of the item's, however a
-shopper types it. Chinese and Japanese have no spaces: their words are read as pairs of characters.
+A text is freed of markup, converted to NFKC and case-folded. Its words are runs of Unicode letters and digits, with the
+punctuation inside them. A word has readings, each a sequence of tokens; the first reading is the word itself.
+`wh-1000xm4` is also `wh1000xm4`, `wh 1000xm4` and `wh 1000 xm 4`. So some reading of a model number matches one of the
+item's, however a shopper types it. Chinese and Japanese have no spaces: their words are read as pairs of characters.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+
+from inference.plain_text import readable, without_joiners
 
 Reading = tuple[str, ...]
 """Tokens that together stand for a word."""
@@ -36,7 +38,7 @@ def words(text: str) -> list[Word]:
     >>> words("Sony WH-1000XM4 headphones")
     [(('sony',),), (('wh-1000xm4',), ('wh1000xm4',), ('wh', '1000xm4'), ('wh', '1000', 'xm', '4')), (('headphone',),)]
     """
-    folded = unicodedata.normalize("NFKC", text.translate(_SIGNS)).casefold()
+    folded = unicodedata.normalize("NFKC", without_joiners(readable(text)).translate(_SIGNS)).casefold()
     if not folded.isascii():
         folded = unicodedata.normalize("NFKC", _ACCENTED_LATIN.sub(r"\1", unicodedata.normalize("NFKD", folded)))
     return [readings(word[:_MAX_WORD]) for word in _WORDS.findall(_POSSESSIVE.sub("", folded))]

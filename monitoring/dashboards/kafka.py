@@ -52,8 +52,9 @@ FLOW = row(
         stacked=True,
     ),
     timeseries(
-        "Invalid, replayed and late messages",
-        "Messages refused (invalid), applied before (replayed), or older than the shopper's latest event (late).",
+        "Invalid, repeated and late messages",
+        "Messages refused (invalid), applied before (replayed), sent again by the producer (duplicate), or older than "
+        "the shopper's latest event (late).",
         "cps",
         {"{{topic}}, {{outcome}}": rate("events_total", 'outcome!="ok"', by=("topic", "outcome"))},
     ),

@@ -55,7 +55,7 @@ def item_transition(action: ItemInteraction, source: Source, context: ActionCont
         at_ms=context.at_ms,
         weight=weight,
         before={other: weight / steps for steps, other in enumerate(context.before, start=1)},
-        query=None if context.led_query is None else _remembered(context.led_query),
+        query=None if context.led_query is None else _remembered(context.led_query) or None,
         topic=source.stream,
         partition=source.partition,
         offset=source.offset,

@@ -32,8 +32,7 @@ def demo(**arguments: Any) -> None:
     Ends after about a minute. The first run encodes the catalogue and caches it in the user's cache folder. The exit
     code is 0 if every event was answered.
     """
-    from rich.console import Console
-
     from streams.demo.run import Demo, DemoOptions
+    from streams.terminal import safe_console
 
-    sys.exit(Demo(DemoOptions(**arguments), Console()).run())
+    sys.exit(Demo(DemoOptions(**arguments), safe_console()).run())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from inference.plain_text import printable
 from streams.commands.options import console_for_tables, with_settings
 from streams.contracts.messages import ModelPin
 from streams.errors import ConfigurationError
@@ -49,7 +50,7 @@ def verify(path: Path | None) -> None:
     folder = path or load_settings().model.path
     failed = 0
     for each in verify_bundle(folder):
-        click.echo(f"{'ok     ' if each.passed else 'FAILED '} {each.check}: {each.detail}")
+        click.echo(printable(f"{'ok     ' if each.passed else 'FAILED '} {each.check}: {each.detail}"))
         failed += not each.passed
     if failed:
         raise click.ClickException(f"{folder}: {failed} of the checks failed")

@@ -66,9 +66,9 @@ class OutputFile(click.ParamType):
 
 def console_for_tables() -> Console:
     """Return the console for a command's tables. A pipe has no width, so nothing is truncated there."""
-    from rich.console import Console
+    from streams.terminal import safe_console
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+    return safe_console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
 @contextmanager

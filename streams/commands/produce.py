@@ -19,6 +19,7 @@ from streams.contracts.jsonlines import is_compressed, read_messages
 from streams.errors import InvalidLine
 from streams.kafka.publishing import Message, Publisher, paced
 from streams.settings import Settings
+from streams.terminal import safe_console
 
 EPILOG = """\b
 Examples:
@@ -45,7 +46,7 @@ def produce(settings: Settings, files: tuple[str, ...], rate: float | None, skip
     An invalid line stops the command, and the error names FILE:LINE. The lines before it are published: after a
     correction, send only the rest.
     """
-    console = Console(stderr=True)
+    console = safe_console(stderr=True)
     run = _Run(settings, files, rate, _Skipped(console) if skip_invalid else None)
     asyncio.run(run.publish(console))
 

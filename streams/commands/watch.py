@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from contextlib import aclosing
 
 import click
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from inference.plain_text import readable
 from streams.commands.options import with_settings
 from streams.contracts.messages import Recommendations
 from streams.kafka.feed import Feed
 from streams.settings import Settings
+from streams.terminal import safe_console
 
 EPILOG = """\b
 Examples:
@@ -37,7 +39,7 @@ def watch(settings: Settings, user: str | None, limit: int | None, from_beginnin
 
 
 async def _watch(settings: Settings, user: str | None, limit: int | None, from_beginning: bool) -> None:
-    console = Console()
+    console = safe_console()
     shown = 0
     async with Feed.connected(settings, from_beginning=from_beginning) as feed:
         click.echo(f"{len(feed.titles)} items read; waiting for lists", err=True)
@@ -65,7 +67,7 @@ def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> Ren
     intent = ", ".join(f"{intent.label} {intent.weight:.0%}" for intent in recommendations.intent)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     for item in recommendations.items:
-        title = Text(titles.get(item.item_id, item.item_id))
+        title = Text(readable(titles.get(item.item_id, "")) or item.item_id)
         sources = Text(", ".join(item.sources), "dim")
         table.add_row(f"{item.rank:>3}", f"{item.score:.2g}", title, Text(item.reason, "italic"), sources)
     return Group(head, *([Text(f"intent: {intent}", "cyan")] if intent else []), table, Text())

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from streams.demo.statistics import Statistics
 from streams.demo.view import Ranked, Screen, action_text, legend
+from streams.terminal import Printable
 
 PLAIN_SECONDS = 5.0
 WIDTH = 100
@@ -35,7 +36,7 @@ class LiveOutput:
     def show(self, now: float) -> None:
         """Draw the current figures."""
         if self._live.is_started:
-            self._live.update(Screen(self._stats, self._heading, now), refresh=True)
+            self._live.update(Printable(Screen(self._stats, self._heading, now)), refresh=True)
 
     def stop(self) -> None:
         """Switch back to the normal screen."""

@@ -11,6 +11,7 @@ from math import isfinite, log1p, nan
 import msgspec
 import numpy as np
 
+from inference.plain_text import readable
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import Int8Vector, dequantise
 from inference.types import Item, Vector, label_key, stable_key
@@ -66,7 +67,7 @@ class LiveCatalogue:
         self._stale: dict[int, dict[str, None]] = {}
         self._expected: set[str] = set()
         self._labels: dict[int, str] = {}
-        self._label_keys: dict[str | None, int] = {None: 0, "": 0}
+        self._label_keys: dict[str | None, int] = {None: 0}
         self._changes: list[Change] = []
 
     def __len__(self) -> int:
@@ -195,7 +196,8 @@ class LiveCatalogue:
         key = self._label_keys.get(label)
         if key is None:
             key = self._label_keys[label] = label_key(label)
-            self._labels[key] = str(label)
+            if key:
+                self._labels[key] = readable(str(label))
         return key
 
 

@@ -23,8 +23,8 @@ from streams.profiles.profile import ACTION_TYPES, ACTIONS, SEARCH_TYPE, Profile
 PURCHASE = ACTION_TYPES.index("purchase")
 SEARCH, ARRIVAL = len(ACTIONS), len(ACTIONS) + 1
 """Actions after the places of ACTIONS. An arrival changes nothing: it only needs the query."""
-OK, LATE, REPLAYED = 0, 1, 2
-"""Outcomes of an event. A late event is older than the shopper's newest action."""
+OK, LATE, REPLAYED, DUPLICATE = 0, 1, 2, 3
+"""Outcomes of an event. A late event is older than the shopper's newest action. A duplicate was sent before."""
 
 EVENT = np.dtype(
     [
@@ -40,20 +40,21 @@ EVENT = np.dtype(
         ("shopper", "<i4"),
         ("partition", "<i4"),
         ("vector", "<i4"),
+        ("event_key", "<u4"),
         ("action", "u1"),
         ("text_length", "u1"),
         ("text", "u1", QUERY_BYTES),
-        ("reserved", "u1", 6),
+        ("reserved", "u1", 2),
     ],
     align=True,
 )
 """An event. `topic`, `item`, `category` and `brand` are stable keys, 0 if there is none.
 
 `shopper` is the row of the shopper's profile. `vector` is the row among the batch's item vectors, or among its text
-vectors for a search; -1 if there is no vector. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a
-search, in UTF-8.
+vectors for a search; -1 if there is no vector. `event_key` is a hash of the event's id, 0 if there is
+none. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a search, in UTF-8, empty if it has no words.
 """
-PACKED_EVENT = Struct(f"<qqqQQQQdIiiiBB{QUERY_BYTES}s6x")
+PACKED_EVENT = Struct(f"<qqqQQQQdIiiiIBB{QUERY_BYTES}s2x")
 """An event packed by Python, in the order of the fields. This takes a fraction of the time of filling an array."""
 
 ANSWER = np.dtype(
@@ -61,6 +62,7 @@ ANSWER = np.dtype(
         ("at_ms", "<i8"),
         ("session_started_ms", "<i8"),
         ("session_at_ms", "<i8"),
+        ("first_offset", "<i8"),
         ("weight", "<f8"),
         ("last_query_weight", "<f8"),
         ("before", "<u8", RECENT_ITEMS),
@@ -79,6 +81,7 @@ ANSWER = np.dtype(
 `before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means
 that there is none. `session_started_ms` is the start of the session, and `session_at_ms` the time of its newest item.
+`first_offset` is the event's offset, for a duplicate that of the event which it repeats.
 """
 
 RULES = np.dtype(

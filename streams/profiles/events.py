@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from inference.encoding.text import shortened
+from inference.plain_text import has_words, readable
 from inference.types import Vector
 from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
-from streams.profiles.profile import ACTIONS, Source, bounded_ms, id_key, occurred_ms, session_key
+from streams.profiles.profile import ACTIONS, Source, bounded_ms, event_key, id_key, occurred_ms, session_key
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
 _NO_VECTOR = -1
@@ -36,7 +37,7 @@ class Event(NamedTuple):
 
 
 class PackedEvents(NamedTuple):
-    """Events as arrays, and the text of each event that is a search, else None."""
+    """Events as arrays, and the text of each event that is a search with words, else None."""
 
     batch: EventBatch
     texts: list[str | None]
@@ -51,13 +52,17 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
     for place, (interaction, source, shopper, vector) in enumerate(events):
         row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
         if isinstance(interaction, Search):
-            action, text = SEARCH, shortened(interaction.query).encode()
-            texts.append(interaction.query)
-            if vector is not None:
+            action, subject = SEARCH, interaction.query
+            # A search without words, such as blanks or an emoji, is no intent: it has neither text nor vector.
+            query = readable(subject) if has_words(subject) else None
+            text = b"" if query is None else shortened(query).encode()
+            texts.append(query)
+            if vector is not None and query is not None:
                 row = len(text_vectors)
                 text_vectors.append(vector)
         else:
-            action, text, item = _ACTION_OF[type(interaction)], b"", id_key(interaction.item_id)
+            action, subject, text = _ACTION_OF[type(interaction)], interaction.item_id, b""
+            item = id_key(subject)
             texts.append(None)
             served = catalogue.served(item)
             if served is not None:
@@ -69,7 +74,8 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             packed, place * EVENT.itemsize,
             occurred_ms(interaction), bounded_ms(source.timestamp_ms), source.offset,
             id_key(source.stream), item, category, brand, log_price,
-            session_key(interaction.session_id), shopper, source.partition, row, action, len(text), text,
+            session_key(interaction.session_id), shopper, source.partition, row,
+            event_key(interaction.event_id, action, subject), action, len(text), text,
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts

@@ -20,6 +20,7 @@ from inference.queries import SEARCH as SEARCH_VECTOR
 from streams.profiles.batch import (
     ANSWER,
     ARRIVAL,
+    DUPLICATE,
     EVENT,
     LATE,
     OK,
@@ -57,7 +58,7 @@ from streams.profiles.layout import (
     TOPICS,
 )
 from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
-from streams.profiles.updates import apply, count_purchase, is_replay
+from streams.profiles.updates import apply, count_purchase, first_offset, is_replay, store_position
 
 assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
 
@@ -150,8 +151,8 @@ def check(profiles: ProfileBatch, found: Array) -> int:
 def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers: AnswerBatch, scratch: Scratch) -> None:
     """Fold events into the profiles, one after the other, and write each event's answer to its row of `answers`.
 
-    A replay or an arrival changes nothing, but gets an answer. The vectors of a query are the stored ones, rounding
-    included, so a list does not depend on when the profile was stored.
+    A replay, a duplicate or an arrival changes nothing, but gets an answer. The vectors of a query are the stored ones,
+    rounding included, so a list does not depend on when the profile was stored.
     """
     rules = rules_given[0]
     excluded = 0
@@ -166,8 +167,15 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         at_ms = min(event["occurred_ms"], event["timestamp_ms"] + rules["max_clock_skew_ms"])
         now_ms = int64_of(profile["updated_ms"])
         answer["at_ms"], answer["weight"] = at_ms, rules["weights"][action]
+        answer["first_offset"] = event["offset"]
+        repeated = first_offset(profile, event)
         if action == ARRIVAL:
             now_ms = max(now_ms, at_ms)
+        elif repeated != event["offset"]:
+            # A duplicate that is read again is no replay: it sent no transition, so no state holds its position.
+            answer["outcome"], answer["first_offset"] = DUPLICATE, repeated
+            if not is_replay(profile, event):
+                store_position(profile, event)
         elif is_replay(profile, event):
             answer["outcome"] = REPLAYED
         else:
@@ -203,7 +211,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         write_searches(profile, answer, rules)
         write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
         write_rest(profile, query, rules)
-        query["searching"] = 1 if action == SEARCH else 0
+        query["searching"] = 1 if action == SEARCH and event["text_length"] > 0 else 0
         vectors, norms = answers.vectors[i], answers.inverse_norms[i]
         norms[SHORT_TERM] = write_intent(shares[0], profile["largest"][0], vectors[SHORT_TERM])
         norms[LONG_TERM] = write_intent(shares[1], profile["largest"][1], vectors[LONG_TERM])

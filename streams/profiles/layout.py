@@ -1,9 +1,9 @@
 """Binary layout of a profile in RocksDB and on the changelog. Kernels change the same bytes in place.
 
-A stored profile, version 5, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
+A stored profile, version 6, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
 dtype HABIT for each habit of the shopper:
 
-    PROFILE, 1,080 bytes | int16 (2, dim) | HABIT (habits_length,)
+    PROFILE, 1,208 bytes | int16 (2, dim) | HABIT (habits_length,)
 
 The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
 
@@ -19,10 +19,12 @@ import numpy.typing as npt
 
 from inference.encoding.text import REMEMBERED_BYTES
 
-VERSION = 5
-RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS = 24, 3, 8, 4, 80
+VERSION = 6
+VERSION_5_BYTES = 1080
+"""Bytes of the record of version 5. Version 6 appends fields, which are 0 in a profile of version 5."""
+RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS, RECENT_EVENTS = 24, 3, 8, 4, 80, 16
 QUERY_BYTES = REMEMBERED_BYTES
-"""Most bytes of a search. With the other limits a profile has at most 3,896 bytes at 384 dimensions, in any script."""
+"""Most bytes of a search. With the other limits a profile has at most 4,024 bytes at 384 dimensions, in any script."""
 SHORT_TERM, LONG_TERM = 0, 1
 """Places of the two intent vectors."""
 SHARES = 2**15 - 1
@@ -63,12 +65,15 @@ PROFILE = np.dtype(
         ("dim", "<u2"),
         ("query_lengths", "u1", RECENT_QUERIES),
         ("reserved_too", "u1", 3),
+        ("event_keys", "<u4", RECENT_EVENTS),
+        ("event_offsets", "<u4", RECENT_EVENTS),
     ],
     align=True,
 )
 """A profile without habits and shares. Lists are padded with zeros. `Profile` describes the fields.
 
-`recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first.
+`recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first. `event_*` are the last
+events in the order of their arrival, newest first: 32 bits of the event's hash, 0 for none, and of its offset.
 """
 
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)

@@ -74,6 +74,13 @@ class PastQuery(NamedTuple):
     text: str
 
 
+class PastEvent(NamedTuple):
+    """Event that was folded: 32 bits of its hash, and the lowest 32 bits of its offset."""
+
+    key: int
+    offset: int
+
+
 class PriceMoments(NamedTuple):
     """Decayed sums of the weights, of log(1 + price) and of its square."""
 
@@ -110,6 +117,7 @@ class Profile:
         habits: items bought, dtype HABIT, heaviest first.
         prices: prices of the items acted on.
         session_started_ms: event time of the first action after the last pause.
+        events: last events in the order of their arrival, newest first.
     """
 
     updated_ms: int
@@ -124,6 +132,7 @@ class Profile:
     habits: Memory
     prices: PriceMoments
     session_started_ms: int
+    events: tuple[PastEvent, ...] = ()
 
 
 def empty(dim: int, space: int) -> Profile:
@@ -154,6 +163,14 @@ def id_key(text: str) -> int:
 def session_key(session_id: str | None) -> int:
     """Return 32 bits of the session id's hash, which are not 0; 0 for no session."""
     return 0 if session_id is None else stable_key(session_id) & 0xFFFFFFFF or 1
+
+
+def event_key(event_id: str, action: int, subject: str) -> int:
+    """Return 32 bits of an event's hash, which are not 0: of its id, its action, and its item or query.
+
+    A message with the same id about another item is no repetition: shops send the lines of one order with its number.
+    """
+    return stable_key(f"{len(event_id)} {event_id} {action} {subject}") & 0xFFFFFFFF or 1
 
 
 def occurred_ms(interaction: Interaction) -> int:

@@ -1,4 +1,4 @@
-"""Single profiles: between `Profile`, which people and tests read, and the record of version 5."""
+"""Single profiles: between `Profile`, which people and tests read, and the record of version 6."""
 
 from __future__ import annotations
 
@@ -29,12 +29,22 @@ from streams.profiles.layout import (
     VERSION,
     fixed_size,
 )
-from streams.profiles.profile import AFFINITY, HABIT, RECENT, Memory, PastQuery, Position, PriceMoments, Profile
+from streams.profiles.profile import (
+    AFFINITY,
+    HABIT,
+    RECENT,
+    Memory,
+    PastEvent,
+    PastQuery,
+    Position,
+    PriceMoments,
+    Profile,
+)
 
 
 @lru_cache(maxsize=8)
 def new_profile(dim: int, space: int) -> bytes:
-    """Return the bytes of a new shopper's profile, version 5."""
+    """Return the bytes of a new shopper's profile, version 6."""
     record = np.zeros(1, dtype=PROFILE)
     record["version"], record["dim"], record["space"] = VERSION, dim, space
     record["updated_ms"] = record["session_started_ms"] = LONGEST_AGO_MS
@@ -42,7 +52,7 @@ def new_profile(dim: int, space: int) -> bytes:
 
 
 def profile_bytes(profile: Profile, dim: int) -> bytes:
-    """Return the bytes of a profile, version 5. Numbers and texts are not checked any further.
+    """Return the bytes of a profile, version 6. Numbers and texts are not checked any further.
 
     Raises:
         ProfileCodecError: a list is too long, or a number does not fit.
@@ -68,6 +78,8 @@ def profile_bytes(profile: Profile, dim: int) -> bytes:
             text = shortened(query.text).encode()
             record["query_at_ms"][place], record["query_lengths"][place] = query.at_ms, len(text)
             record["query_texts"][place, : len(text)] = np.frombuffer(text, dtype=np.uint8)
+        for place, event in enumerate(profile.events):
+            record["event_keys"][place], record["event_offsets"][place] = event
     except (OverflowError, ValueError) as error:
         raise ProfileCodecError(f"stored profile: required numbers of 64 bits, got others ({error})") from error
     vectors = bytearray()
@@ -88,6 +100,7 @@ def read_profile(arrays: ProfileBatch, place: int) -> Profile:
     )
     texts = [text or "" for text in texts_of(record["query_texts"], record["query_lengths"])]
     queries = [*map(PastQuery, record["query_at_ms"].tolist(), texts)]
+    events = map(PastEvent, record["event_keys"].tolist(), record["event_offsets"].tolist())
     return Profile(
         updated_ms=int(record["updated_ms"]),
         short_term=unpacked(shares[SHORT_TERM], record["largest"][SHORT_TERM]),
@@ -101,6 +114,7 @@ def read_profile(arrays: ProfileBatch, place: int) -> Profile:
         habits=np.frombuffer(habits[: int(record["habits_length"])].tobytes(), dtype=HABIT),
         prices=PriceMoments(*record["price_moments"].tolist()),
         session_started_ms=int(record["session_started_ms"]),
+        events=tuple(event for event in events if event.key),
     )
 
 

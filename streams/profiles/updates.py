@@ -13,7 +13,15 @@ from inference.kernels.compiler import helper
 from streams.profiles.batch import SEARCH
 from streams.profiles.float16 import from_half, to_half
 from streams.profiles.intents import copy
-from streams.profiles.layout import AFFINITIES, HABITS, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES, TOPICS
+from streams.profiles.layout import (
+    AFFINITIES,
+    HABITS,
+    QUERY_BYTES,
+    RECENT_EVENTS,
+    RECENT_ITEMS,
+    RECENT_QUERIES,
+    TOPICS,
+)
 
 LONGEST_DAYS = 60_000.0
 """Largest interval in days, and largest weight of a habit. A float16 can hold it."""
@@ -21,6 +29,7 @@ SHARE_OF_NEWEST = 1 / 3
 """Weight of the newest interval in the usual one. It is large, because habits have few intervals and change."""
 DAY_S = 86_400.0
 LARGEST_SECONDS = 2**32 - 1
+LOW_32_BITS = 2**32 - 1
 NO_KEY = np.uint64(0)
 ZERO = np.float32(0.0)
 
@@ -48,6 +57,32 @@ def is_replay(profile: Record, event: Record) -> bool:
 
 
 @helper
+def first_offset(profile: Record, event: Record) -> int:
+    """Return the offset of the event that this one repeats, or its own if the profile remembers none.
+
+    A profile holds the lowest 32 bits of an offset. The others are those of the nearest offset up to this event's. A
+    repetition has the action of the first event, so it is on the same topic.
+    """
+    offset = int64_of(event["offset"])
+    for j in range(RECENT_EVENTS):
+        if profile["event_keys"][j] == event["event_key"] and event["event_key"] != 0:
+            low = int64_of(profile["event_offsets"][j])
+            back = (offset - low) & LOW_32_BITS
+            # An offset below 0 means that the topic was created anew meanwhile.
+            return offset - back if back <= offset else low
+    return offset
+
+
+@helper
+def remember_event(profile: Record, event: Record) -> None:
+    """Insert an event as the newest one. The event that arrived first drops out."""
+    keys, offsets = profile["event_keys"], profile["event_offsets"]
+    for j in range(RECENT_EVENTS - 1, 0, -1):
+        keys[j], offsets[j] = keys[j - 1], offsets[j - 1]
+    keys[0], offsets[0] = event["event_key"], np.uint32(int64_of(event["offset"]) & LOW_32_BITS)
+
+
+@helper
 def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
     """Apply an event to everything but the vectors and the habits."""
     updated_ms = int64_of(profile["updated_ms"])
@@ -72,10 +107,12 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
         moments[1] += weight * logarithm
         moments[2] += weight * logarithm * logarithm
     if action == SEARCH:
-        _remember_query(profile, event, at_ms)
+        if event["text_length"] > 0:
+            _remember_query(profile, event, at_ms)
     else:
         _remember_item(profile, event, at_ms)
-    _store_position(profile, event)
+    store_position(profile, event)
+    remember_event(profile, event)
     if now_ms - updated_ms > rules["session_gap_ms"]:
         profile["session_started_ms"] = at_ms
     profile["updated_ms"] = now_ms
@@ -182,7 +219,7 @@ def _compare(text: Array, length: int, other: Array, other_length: int) -> int:
 
 
 @helper
-def _store_position(profile: Record, event: Record) -> None:
+def store_position(profile: Record, event: Record) -> None:
     """Store the event's place in its topic. If there is no room, replace the topic with the oldest timestamp."""
     keys, offsets, timestamps = profile["topic_keys"], profile["topic_offsets"], profile["topic_timestamps_ms"]
     size, key, timestamp_ms = int64_of(profile["topics_length"]), event["topic"], event["timestamp_ms"]

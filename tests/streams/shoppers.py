@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
@@ -141,8 +142,11 @@ def fold(
 
 
 def in_one_topic(interactions: Iterable[Interaction]) -> list[SourcedInteraction]:
-    """Return interactions with consecutive offsets of one topic."""
-    return [(interaction, at(offset)) for offset, interaction in enumerate(interactions)]
+    """Return interactions with consecutive offsets of one topic, each with an id of its own."""
+    return [
+        (msgspec.structs.replace(interaction, event_id=f"e{offset}"), at(offset))
+        for offset, interaction in enumerate(interactions)
+    ]
 
 
 def fold_all(interactions: Iterable[Interaction], rules: ProfileRules = RULES, dim: int = DIM) -> bytes:

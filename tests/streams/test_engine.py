@@ -173,6 +173,20 @@ def test_a_replayed_event_changes_no_profile_and_no_trend(engine: Engine) -> Non
     assert message.recommendation_id == recommendation_id("clicks", 0, 0)
 
 
+def test_an_event_that_is_sent_twice_teaches_once_and_repeats_the_id_of_its_list(engine: Engine) -> None:
+    order = act("purchase", "b", NOW_MS + 1)
+    history = [(act("view", "a"), at(0)), (order, at(1)), (order, at(2))]
+    folded = engine.fold([event(each) for each in history], [None])
+    assert folded.outcomes == ["ok", "ok", "duplicate"]
+    assert [each.offset for each in folded.transitions] == [0, 1]
+    assert len(folded.sessions) == 2
+    assert folded.trends.keys.tolist() == [stable_key("a"), stable_key("b")]
+    _, first, second = composed(engine, folded)
+    assert first.recommendation_id == second.recommendation_id == recommendation_id("clicks", 0, 1)
+    assert (first.trigger.offset, second.trigger.offset) == (1, 2)
+    assert folded.queries.records[1].tobytes() == folded.queries.records[2].tobytes()
+
+
 def test_a_late_event_has_the_outcome_late_and_its_replay_replayed(engine: Engine) -> None:
     late = (act("view", "b", NOW_MS - 1), at(1))
     seen = engine.fold([event((act("view", "a"), at(0))), event(late), event(late)], [None])
@@ -301,6 +315,39 @@ def test_a_search_without_a_vector_sets_the_fallback_encoding_failed(engine: Eng
     assert composed(engine, unencoded)[0].fallback == "encoding_failed"
     assert composed(engine, unencoded, lists((), fallback="late"))[0].fallback == "late"
     assert composed(engine, engine.fold([searched], [None]))[0].fallback is None
+
+
+@pytest.mark.parametrize("blank", ["   ", "\u00a0", "\u200b\u200d", ".", "🎁", "&nbsp;<br>", "\u3164", "\x00"])
+def test_a_search_without_words_is_no_intent(engine: Engine, blank: str) -> None:
+    blanked = observe(engine, (search(blank), at(0, topic="searches")))
+    assert (blanked.outcome, blanked.queries.texts, blanked.intent) == ("ok", [None], ())
+    assert blanked.queries.records[0]["searching"] == 0
+    assert not blanked.queries.vectors.any()
+    unencoded = engine.fold([event((search(blank), at(0, topic="searches")))._replace(vector=None)], [None])
+    assert composed(engine, unencoded)[0].fallback is None
+    boots = (search("boots"), at(0, topic="searches"))
+    seen = observe(
+        engine, boots, (search(blank, NOW_MS + 1), at(1, topic="searches")), (act("view", "a", NOW_MS + 2), at(0))
+    )
+    assert [intent.label for intent in seen.intent if intent.kind == "query"] == ["boots"]
+    assert seen.transition is not None
+    assert seen.transition.query == "boots"
+
+
+def test_intents_are_readable(engine: Engine) -> None:
+    seen = observe(engine, (search(" <b>red</b>\x1b[31m&nbsp;boots\u00ad "), at(0, topic="searches")))
+    assert [intent.label for intent in seen.intent] == ["red boots"]
+    assert seen.queries.texts == ["red boots"]
+
+
+def test_blank_labels_are_none_and_others_are_readable() -> None:
+    live = LiveCatalogue("m/1", DIM)
+    for item_id, brand in (("a", "\u200b"), ("b", "Salt &amp; <i>Sea</i>"), ("c", "Salt & Sea")):
+        item = Item(item_id=item_id, title=item_id, category=("Shop", "Boots\x07", " "), brand=brand)
+        live.apply(item_id, ItemVector(item=item, space="m/1", text_hash=1, vector=unit8(item_id, DIM)))
+    engine = Engine(model=MODEL, catalogue=live, rules=RULES, list_size=5)
+    seen = observe(engine, *[(act("view", name, NOW_MS + n), at(n)) for n, name in enumerate("abc")])
+    assert [(intent.kind, intent.label) for intent in seen.intent] == [("category", "Boots"), ("brand", "Salt & Sea")]
 
 
 def test_a_transition_holds_the_earlier_items_of_its_session(engine: Engine) -> None:

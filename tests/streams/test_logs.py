@@ -40,6 +40,19 @@ def test_a_json_record_is_one_line_with_its_traceback(capsys: pytest.CaptureFixt
     assert "the disk is full" in second["exc_info"]
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_record_cannot_control_the_terminal(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("WARNING", log_format)
+    try:
+        raise OSError("\x1b]0;owned\x07")
+    except OSError:
+        logging.getLogger("streams.some").exception("text \x1b[2J\x9b31m of a %s", "shop\x00\x08")
+    output = capsys.readouterr().err
+    assert "of a shop" in output
+    assert "OSError" in output
+    assert output.replace("\n", "").isprintable()
+
+
 def test_a_text_record_has_level_logger_and_message(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("WARNING", "text")
     logging.getLogger("streams.some").info("too detailed")

@@ -94,6 +94,12 @@ def test_a_batch_larger_than_the_cache_gets_all_its_vectors(scoring: Scoring, mo
     assert len(scoring.vectors) == 2
 
 
+def test_a_search_without_words_is_not_encoded(scoring: Scoring, model: FakeModel) -> None:
+    vectors = scoring.encode_queries(["  ", "boots", "\u200b.", "🎁"])
+    assert [vector is None for vector in vectors] == [True, False, True, True]
+    assert model.runs == [["boots"]]
+
+
 def test_an_unencodable_search_is_not_cached_and_does_not_affect_others(scoring: Scoring, model: FakeModel) -> None:
     vectors = scoring.encode_queries(["tea", "unencodable", "milk", "unencodable"])
     assert [vector is None for vector in vectors] == [False, True, False, True]

@@ -45,6 +45,32 @@ def test_a_reason_of_a_search_has_its_text() -> None:
     assert because(Query(text="red boots"), CLICKED) == "often chosen after a search for “red boots”"
 
 
+def test_reasons_are_readable() -> None:
+    catalogue = Catalogue(16)
+    vector = quantise(unit_vectors(1)[0])
+    for name, title in (
+        ("tea", "<b>Green</b>\x1b[31m tea &amp; ginger\u00ad"),
+        ("blank", "\u200b<br>"),
+        ("new", "New"),
+    ):
+        catalogue.upsert(Item(item_id=name, title=title, category=("Tea\x07 &amp; co",)), vector)
+
+    def of(name: str, group: int, partner: str | None = None, text: str | None = None) -> str:
+        row = catalogue.row(stable_key("new"))
+        assert row is not None
+        query = Query(text=text, recent=(Remembered(stable_key(name), "viewed"),))
+        keys = np.array([stable_key(partner) if partner else 0], dtype=np.uint64)
+        (reason,) = explained([query], [[row]], [group], catalogue, lambda *_: keys)
+        return reason
+
+    assert of("tea", TASTE) == "because you viewed Green tea & ginger"
+    assert of("tea", TOGETHER, "tea") == "often viewed with Green tea & ginger"
+    assert of("blank", TASTE) == of("blank", TOGETHER, "blank") == SUITS
+    assert of("tea", TREND) == "trending in Tea & co"
+    assert of("tea", SEARCH, text=" red<br>\x1b[1mboots") == "matches your search “red boots”"
+    assert of("tea", SEARCH, text=" . ") == "because you viewed Green tea & ginger"
+
+
 def test_an_intent_is_explained_by_a_remembered_item_in_the_catalogue() -> None:
     assert because(Query(recent=BOUGHT_5), TASTE) == "because you bought The 5"
     assert because(Query(recent=BOUGHT_5), TASTE, number=5) == "you bought it before"

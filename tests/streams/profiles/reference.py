@@ -5,6 +5,7 @@ Vectors are float32 sums without rounding. All other values equal those of the k
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log1p, sqrt
 
 import numpy as np
@@ -12,19 +13,21 @@ import numpy as np
 from inference.encoding.text import shortened
 from inference.types import NO_HABITS, Habits, Item, PriceHabit, Vector
 from streams.contracts.messages import Interaction, Purchase, Search
-from streams.profiles.layout import AFFINITIES, HABITS, RECENT_ITEMS, RECENT_QUERIES
+from streams.profiles.layout import AFFINITIES, HABITS, RECENT_EVENTS, RECENT_ITEMS, RECENT_QUERIES
 from streams.profiles.profile import (
     ACTIONS,
     AFFINITY,
     HABIT,
     RECENT,
     Memory,
+    PastEvent,
     PastQuery,
     Position,
     PriceMoments,
     Profile,
     ProfileRules,
     Source,
+    event_key,
     id_key,
     session_key,
 )
@@ -46,6 +49,21 @@ def is_replay(profile: Profile, source: Source) -> bool:
     return position is not None and source.offset <= position.offset and source.timestamp_ms <= position.timestamp_ms
 
 
+def past_event(interaction: Interaction, source: Source) -> PastEvent:
+    """Return the interaction as the profile remembers it."""
+    if isinstance(interaction, Search):
+        key = event_key(interaction.event_id, len(ACTIONS), interaction.query)
+    else:
+        key = event_key(interaction.event_id, ACTIONS.index(type(interaction)), interaction.item_id)
+    return PastEvent(key, source.offset % 2**32)
+
+
+def is_duplicate(profile: Profile, interaction: Interaction, source: Source) -> bool:
+    """Return whether the profile remembers the interaction at another offset."""
+    key, offset = past_event(interaction, source)
+    return next((past.offset != offset for past in profile.events if past.key == key), False)
+
+
 def event_time_ms(interaction: Interaction, source: Source, rules: ProfileRules) -> int:
     """Return the event time, limited to the broker's timestamp plus the allowed clock skew."""
     return min(int(interaction.occurred_at.timestamp() * 1000), source.timestamp_ms + rules.max_clock_skew_ms)
@@ -60,7 +78,7 @@ def apply(
     item: Item | None,
     rules: ProfileRules,
 ) -> Profile:
-    """Fold one interaction into a profile. A replay returns the same profile.
+    """Fold one interaction into a profile. A replay returns the same profile, a duplicate changes only its position.
 
     Args:
         profile: the profile before the interaction.
@@ -70,14 +88,20 @@ def apply(
         item: the item in the catalogue, or None.
         rules: weights and half-lives.
     """
+    topic = id_key(source.topic)
+    last = profile.positions.get(topic, Position(0, source.timestamp_ms))
+    positions = {
+        **profile.positions,
+        topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
+    }
     if is_replay(profile, source):
         return profile
+    if is_duplicate(profile, interaction, source):
+        return replace(profile, positions=positions)
     at_ms = event_time_ms(interaction, source, rules)
     weight = rules.weights[interaction.type]
     now_ms = max(profile.updated_ms, at_ms)
     idle_ms, late_ms = now_ms - profile.updated_ms, now_ms - at_ms
-    topic = id_key(source.topic)
-    last = profile.positions.get(topic, Position(0, source.timestamp_ms))
 
     def decayed(memory: Vector, half_life_ms: float) -> Vector:
         kept = memory * np.float32(2.0 ** (-idle_ms / half_life_ms))
@@ -97,14 +121,12 @@ def apply(
         queries=_remember_query(profile.queries, interaction, at_ms),
         categories=affinities(profile.categories, item.label if item else None),
         brands=affinities(profile.brands, item.brand if item else None),
-        positions={
-            **profile.positions,
-            topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
-        },
+        positions=positions,
         space=profile.space,
         habits=_habits(profile.habits, interaction, at_ms, rules),
         prices=_prices(profile.prices, interaction, item, idle_ms, late_ms, rules),
         session_started_ms=at_ms if idle_ms > rules.session_gap_ms else profile.session_started_ms,
+        events=(past_event(interaction, source), *profile.events)[:RECENT_EVENTS],
     )
 
 

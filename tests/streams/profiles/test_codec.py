@@ -20,7 +20,7 @@ from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
 from streams.profiles.layout import HABIT, PROFILE, VERSION, fixed_size
-from streams.profiles.profile import PastQuery, Position, PriceMoments, Source
+from streams.profiles.profile import PastEvent, PastQuery, Position, PriceMoments, Source
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -78,6 +78,16 @@ VERSION_5 = zlib.decompress(
 )
 """Version 4 as version 5, compressed: it is mostly zeros."""
 
+VERSION_6 = zlib.decompress(
+    base64.b85decode(
+        b"c-muQVgvyOh9wp<bAXh@0tk%?xEvt#2YaZ1gX!&J=dTx@xijDZnhf|s^%89MAOXDY8T`QE$2`mEG$;L*qC<~;Tm4IioCk2kPr%i?<|h*"
+        b"cddM~Q_P+IXCckQylB>TcHANvQKfk1yVQ2z&n%kh@fM5QAJ%0HHpnQW1GY(l622L>je&5=Al=uZyKKus)a`peOXE?y10L*7V)`I^m@O0"
+        b"I{*O19z$6x~hNH9C|"
+    )
+)
+"""Version 5 with two events, compressed."""
+EVENTS = (PastEvent(0xDEADBEEF, 41), PastEvent(7, 2**32 - 1))
+
 
 def assert_close(actual: Vector, expected: Vector) -> None:
     """Compare to half of 1/32767 of the largest component, the precision of the bytes."""
@@ -130,7 +140,7 @@ def test_small_decay_steps_are_not_lost_by_rounding() -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
-def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
+def test_the_largest_profile_takes_at_most_4096_bytes(letter: str) -> None:
     topics = ["c" * 249, "s" * 249, "o" * 249, "p" * 249, "q" * 249]
     history: list[SourcedInteraction] = []
     for number in range(100):
@@ -148,17 +158,17 @@ def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
     assert len(profile.recent) == 24
     assert len(profile.categories) == len(profile.brands) == 8
     assert (len(profile.habits), len(profile.positions), len(profile.queries)) == (80, 4, 3)
-    assert len(stored) <= 4000
+    assert len(stored) <= 4096
 
 
-def test_a_profile_without_habits_is_2616_bytes() -> None:
-    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2616
+def test_a_profile_without_habits_is_2744_bytes() -> None:
+    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2744
 
 
 @pytest.mark.parametrize(
     ("data", "brands"),
-    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1)],
-    ids=[f"version {version}" for version in range(1, 6)],
+    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1), (VERSION_6, 1)],
+    ids=[f"version {version}" for version in range(1, 7)],
 )
 def test_older_versions_are_read(data: bytes, brands: int) -> None:
     profile = decode(data, 4)
@@ -170,12 +180,12 @@ def test_older_versions_are_read(data: bytes, brands: int) -> None:
     assert profile.categories.tolist() == [(stable_key("Boots"), 2.5)]
     assert profile.brands.tolist() == [(stable_key("Fjell"), 1.5)][:brands]
     assert profile.positions == {stable_key("clicks"): Position(41, NOW_MS + 123)}
-    if data not in (VERSION_4, VERSION_5):
+    if data not in (VERSION_4, VERSION_5, VERSION_6):
         assert (len(profile.habits), profile.prices) == (0, PriceMoments())
         assert profile.session_started_ms == NOW_MS
 
 
-@pytest.mark.parametrize("data", [VERSION_4, VERSION_5])
+@pytest.mark.parametrize("data", [VERSION_4, VERSION_5, VERSION_6])
 def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> None:
     profile = decode(data, 4)
     assert profile.habits.tolist() == [(stable_key("Fjell"), NOW_MS // 1000, 1.5, 1.0)]
@@ -183,15 +193,25 @@ def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> Non
     assert profile.session_started_ms == NOW_MS - 1000
 
 
-def test_the_layout_of_version_5_is_unchanged() -> None:
+def test_the_layout_of_version_6_is_unchanged() -> None:
     """A change of the layout needs a new version."""
-    assert VERSION_5[0] == VERSION
-    assert len(VERSION_5) == 1080 + 16 + 16
-    assert load(VERSION_4, 4, SPACE) == load(VERSION_5, 4, SPACE) == VERSION_5
-    assert encode(decode(VERSION_5, 4)) == VERSION_5
+    assert VERSION_6[0] == VERSION
+    assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1208 + 16 + 16
+    assert load(VERSION_6, 4, SPACE) == encode(decode(VERSION_6, 4)) == VERSION_6
+    assert decode(VERSION_6, 4).events == EVENTS
 
 
-@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5])
+def test_an_older_version_has_no_events_and_loses_nothing_else() -> None:
+    assert load(VERSION_4, 4, SPACE) == load(VERSION_5, 4, SPACE) == encode(replace(decode(VERSION_6, 4), events=()))
+
+
+def test_version_5_of_another_space_is_read() -> None:
+    shoppers = Shoppers([VERSION_5, VERSION_6], 8, SPACE + 1)
+    assert shoppers.of_other_space == [0, 1]
+    assert shoppers.arrays.records["recent_keys"][:, 0].tolist() == [stable_key("a")] * 2
+
+
+@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6])
 def test_every_version_detects_replays_and_is_written_in_the_newest(data: bytes) -> None:
     written = fold(data, act("view", "a"), at(41), dim=4)
     assert written == load(data, 4, SPACE)
@@ -202,12 +222,12 @@ def test_every_version_detects_replays_and_is_written_in_the_newest(data: bytes)
 @pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4])
 def test_the_first_byte_distinguishes_the_versions(data: bytes) -> None:
     assert data[0] & 0xF0 == 0x90
-    assert VERSION_5[0] & 0x80 == 0
+    assert VERSION_5[0] & VERSION_6[0] & 0x80 == 0
 
 
 def test_unreadable_profiles_of_a_batch_are_reported_by_index() -> None:
     with pytest.raises(ProfileCodecError, match="got 103") as refusal:
-        Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25)], 4, SPACE)
+        Shoppers([None, b"garbage", VERSION_6, VERSION_6[:-1], VERSION_5, damaged("recent_length", 25)], 4, SPACE)
     assert sorted(refusal.value.reasons) == [1, 3, 5]
     assert len(set(refusal.value.reasons.values())) == 3
 
@@ -225,19 +245,19 @@ def with_field(position: int, value: object) -> bytes:
 
 
 def damaged(name: str, value: object, place: int | None = None) -> bytes:
-    """Return a valid profile of version 5 and 4 dimensions with one field, or one element of it, replaced."""
-    record = np.frombuffer(VERSION_5, dtype=PROFILE, count=1).copy()
+    """Return a valid profile of version 6 and 4 dimensions with one field, or one element of it, replaced."""
+    record = np.frombuffer(VERSION_6, dtype=PROFILE, count=1).copy()
     if place is None:
         record[name] = value
     else:
         record[name][0, place] = value
-    return record.tobytes() + VERSION_5[PROFILE.itemsize :]
+    return record.tobytes() + VERSION_6[PROFILE.itemsize :]
 
 
 def damaged_habit(name: str, value: int) -> bytes:
-    habit = np.frombuffer(VERSION_5[-HABIT.itemsize :], dtype=HABIT).copy()
+    habit = np.frombuffer(VERSION_6[-HABIT.itemsize :], dtype=HABIT).copy()
     habit[name] = value
-    return VERSION_5[: -HABIT.itemsize] + habit.tobytes()
+    return VERSION_6[: -HABIT.itemsize] + habit.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -245,11 +265,14 @@ def damaged_habit(name: str, value: int) -> bytes:
     [
         (b"", "got 0 other bytes"),
         (b"{}", f"required version 1 to {VERSION}, got 123"),
-        (b"\x06" + VERSION_5[1:], f"required version 1 to {VERSION}, got 6"),
-        (b"\x00" + VERSION_5[1:], "got 0"),
+        (b"\x07" + VERSION_6[1:], f"required version 1 to {VERSION}, got 7"),
+        (b"\x00" + VERSION_6[1:], "got 0"),
         (b"\x05", "got 1 other bytes"),
+        (b"\x06", "got 1 other bytes"),
         (VERSION_5[:-1], "required a profile"),
-        (VERSION_5 + b"\x00", "required a profile"),
+        (VERSION_5[:1000], "required a profile"),
+        (VERSION_6[:-1], "required a profile"),
+        (VERSION_6 + b"\x00", "required a profile"),
         (encode(empty(5)), "vectors of 4 dimensions"),
         (damaged("dim", 3), "vectors of 4 dimensions"),
         (damaged("habits_length", 2), "required a profile"),
@@ -317,7 +340,7 @@ def test_random_bytes_are_refused_or_read(data: bytes) -> None:
     assert load_or_none(data) is None or data
 
 
-@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5]), st.data())
+@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6]), st.data())
 def test_a_damaged_profile_is_refused_or_can_be_folded(data: bytes, draw: st.DataObject) -> None:
     damage = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 3))):

@@ -17,7 +17,7 @@ from streams.contracts.messages import Interaction, Search
 from streams.engine import FADED
 from streams.errors import ProfileCodecError
 from streams.profiles import codec, kernels
-from streams.profiles.batch import LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import DUPLICATE, LATE, OK, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, pack_events
 from streams.profiles.float16 import from_half, to_half
@@ -93,6 +93,7 @@ def assert_profiles_agree(got: Profile, rounded: Profile, expected: Profile) -> 
     assert got.session_started_ms == expected.session_started_ms
     assert got.queries == expected.queries
     assert got.positions == expected.positions
+    assert got.events == expected.events
     assert got.recent.tobytes() == expected.recent.tobytes()
     assert got.habits.tobytes() == expected.habits.tobytes()
     assert got.prices == pytest.approx(expected.prices, rel=1e-12)
@@ -117,7 +118,9 @@ def test_every_event_changes_a_profile_as_the_reference_does(time_span: TimeSpan
         got = read(after)
         assert_profiles_agree(got, before, expected)
         outcome = int(answers.answers["outcome"][0])
-        if expected is before:
+        if reference.is_duplicate(before, interaction, source):
+            assert outcome == DUPLICATE
+        elif expected is before:
             assert (outcome, after) == (REPLAYED, stored)
         else:
             at_ms = reference.event_time_ms(interaction, source, RULES)

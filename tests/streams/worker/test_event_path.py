@@ -424,6 +424,19 @@ async def test_a_replayed_event_gets_the_same_list_and_its_profile_is_logged_aga
     assert next(iter(snapshot.counts.values())) == pytest.approx(1.0)
 
 
+async def test_an_event_that_is_sent_twice_gets_two_lists_with_one_id_and_counts_once(harness: Harness) -> None:
+    (order,) = views("i1")
+    for offset in range(2):
+        await harness.submit(message_of(order, offset))
+    first, second = await harness.lists(2)
+    assert first.recommendation_id == second.recommendation_id
+    assert first.items == second.items
+    assert (first.trigger.offset, second.trigger.offset) == (0, 1)
+    assert harness.counted("events_total", topic="clicks", outcome="duplicate") == 1
+    (snapshot,) = harness.trending.take_changed()
+    assert next(iter(snapshot.counts.values())) == pytest.approx(1.0)
+
+
 async def test_transitions_and_sessions_of_answered_events_are_published(harness: Harness) -> None:
     await harness.submit(*messages(views("i1", "i2")))
     await harness.lists(2)
