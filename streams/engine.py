@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from inference.kernels.support import BITS
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
 from streams.behaviour.transitions import ActionContext, item_transition, session_items
@@ -236,5 +239,9 @@ def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
     events, records = packed.batch.events, answers.answers
     (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
     return TrendIncrements(
-        events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
+        events["partition"][counted],
+        events["item"][counted],
+        records["at_ms"][counted],
+        records["weight"][counted],
+        np.uint64(1) << (events["shopper_hash"][counted] % BITS).astype(np.uint64),
     )

@@ -221,6 +221,9 @@ class Retrieval(Group):
 class Learning(Group):
     """Co-occurrence, sessions, trends and habits."""
 
+    min_shoppers: int = Field(
+        2, ge=1, le=32, description="Distinct shoppers that a pair of items, a search or a trend needs to be published"
+    )
     pairs_half_life_days: Duration = Field(60, description="Half-life of co-occurrence, in event time")
     pairs_window: int = Field(
         10, ge=1, le=23, description="Preceding items of a session that co-occur with an action's item"

@@ -13,7 +13,15 @@ from inference.types import Vector
 from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
-from streams.profiles.profile import ACTIONS, Source, bounded_ms, id_key, occurred_ms, session_key
+from streams.profiles.profile import (
+    ACTIONS,
+    Source,
+    bounded_ms,
+    id_key,
+    occurred_ms,
+    session_key,
+    shopper_hash,
+)
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
 _NO_VECTOR = -1
@@ -70,6 +78,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             occurred_ms(interaction), bounded_ms(timestamp_ms), offset,
             id_key(topic), item, category, brand, log_price,
             session_key(interaction.session_id), shopper, partition, row, action, len(text), text,
+            shopper_hash(interaction.user_id),
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts
