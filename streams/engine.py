@@ -29,10 +29,11 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
-from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
 from streams.profiles.profile import ProfileRules
+from streams.profiles.teaching import BY_ROBOT, REPEATED
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
@@ -44,7 +45,9 @@ FADED = 0.05
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 OUTCOMES = ("ok", "late", "replayed")
 """Names of the outcomes of `streams.profiles.batch`."""
-_CONTEXT = ("at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
+_CONTEXT = ("at_ms", "learned", "unlearned", "session_at_ms", "session_started_ms", "before", "before_length")
+UNLEARNED = {REPEATED: "repeat", BY_ROBOT: "robot"}
+"""Reasons why others learn nothing from an event."""
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
@@ -58,9 +61,11 @@ class Folded:
         queries: one query for each event, in order, with the shopper's state after that event.
         outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
         intents: likely intents of the shopper, one tuple for each event.
-        transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
-            transition's place in Kafka decides whether it counts. Sessions without any remembered item are left out.
+        transitions, sessions: item transitions of the actions that teach, and their sessions, in order. Replays are
+            included: the transition's place in Kafka decides whether it counts. Sessions without any remembered item
+            are left out, and so are those of robots.
         trends: actions to count, in order, without replays.
+        unlearned: number of events from which others learn nothing, by reason.
     """
 
     events: Sequence[Event]
@@ -71,6 +76,7 @@ class Folded:
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
     trends: TrendIncrements
+    unlearned: dict[str, int]
 
 
 class Engine:
@@ -124,6 +130,7 @@ class Engine:
             transitions=transitions,
             sessions=sessions,
             trends=_trends(packed, answers),
+            unlearned=_unlearned(answers),
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
@@ -189,11 +196,11 @@ class Engine:
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
         led_queries = texts_of(records["led_query"], records["led_query_length"])
         transitions, sessions = [], []
-        for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
+        for place, (event, (at_ms, weight, unlearned, newest_ms, started_ms, before, length), led_query) in enumerate(
             zip(events, numbers, led_queries, strict=True)
         ):
             action, source, _, _ = event
-            if isinstance(action, Search):
+            if isinstance(action, Search) or unlearned == BY_ROBOT:
                 continue
             context = ActionContext(
                 at_ms=at_ms,
@@ -204,7 +211,8 @@ class Engine:
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
-            transitions.append(item_transition(action, source, context))
+            if weight > 0:
+                transitions.append(item_transition(action, source, context))
             so_far = session_items(action, context)
             if so_far is not None:
                 sessions.append(so_far)
@@ -235,13 +243,20 @@ class Engine:
 
 
 def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
-    """Return the actions on items that are no replays."""
+    """Return the actions on items that teach and are no replays."""
     events, records = packed.batch.events, answers.answers
-    (counted,) = ((events["action"] != SEARCH) & (records["outcome"] != REPLAYED)).nonzero()
+    (counted,) = ((records["learned"] > 0) & (records["outcome"] != REPLAYED)).nonzero()
     return TrendIncrements(
         events["partition"][counted],
         events["item"][counted],
         records["at_ms"][counted],
-        records["weight"][counted],
+        records["learned"][counted],
         np.uint64(1) << (events["shopper_hash"][counted] % BITS).astype(np.uint64),
     )
+
+
+def _unlearned(answers: AnswerBatch) -> dict[str, int]:
+    """Return how many events teach nothing, by reason, without replays."""
+    records = answers.answers
+    reasons = records["unlearned"][records["outcome"] != REPLAYED].tolist()
+    return {name: number for reason, name in UNLEARNED.items() if (number := reasons.count(reason))}

@@ -107,6 +107,8 @@ def profile_rules(settings: Settings) -> ProfileRules:
         habit_half_life_ms=settings.learning.habit_half_life_days * 86_400e3,
         session_gap_ms=round(settings.profile.session_gap_minutes * 60e3),
         max_clock_skew_ms=round(settings.profile.max_clock_skew_seconds * 1e3),
+        robot_events_per_minute=settings.learning.robot_events_per_minute,
+        robot_events_per_day=settings.learning.robot_events_per_day,
         weights={
             "search": settings.profile.weight_search,
             "view": settings.profile.weight_view,

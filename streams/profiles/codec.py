@@ -1,6 +1,6 @@
-"""Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes version 5.
+"""Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes version 6.
 
-`layout.py` describes version 5. `old_versions.py` reads versions 1 to 4. `readable.py` converts single profiles.
+`layout.py` describes versions 5 and 6. `old_versions.py` reads versions 1 to 4. `readable.py` converts single profiles.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inference.types import Vector
 from streams.errors import ProfileCodecError
 from streams.profiles import kernels
 from streams.profiles.batch import ProfileBatch
-from streams.profiles.layout import HABIT, HABITS, PROFILE, VERSION, fixed_size
+from streams.profiles.layout import HABIT, HABITS, PROFILE, RECORD_5, VERSION, VERSION_5, fixed_size
 from streams.profiles.old_versions import decode_older
 from streams.profiles.profile import ACTION_TYPES, Profile, ProfileRules
 from streams.profiles.readable import new_profile, packed, profile_bytes, read_profile
@@ -56,7 +56,7 @@ class Shoppers:
         refused: dict[int, str] = {}
         records, shares, habits = map(_bytes_of, self.arrays)
         new, fixed, share_bytes = new_profile(dim, space), self._fixed, 4 * dim
-        # Version 5 is the memory of the arrays' rows: one record, then the shares, then the habits in use. So copy its
+        # Version 6 is the memory of the arrays' rows: one record, then the shares, then the habits in use. So copy its
         # bytes into the rows, without parsing. Rows of habits that are not in use keep arbitrary bytes; every reader
         # stops at `habits_length`. A new shopper's profile replaces an unreadable one, so that `check` can run over all
         # rows. The batch is refused as a whole afterwards.
@@ -100,7 +100,7 @@ class Shoppers:
         self.of_other_space = []
 
     def stored(self) -> list[bytes]:
-        """Return the bytes of each profile, version 5."""
+        """Return the bytes of each profile, version 6."""
         records, shares, habits = (array.tobytes() for array in self.arrays)
         share_bytes = 4 * self._dim
         return [
@@ -115,7 +115,7 @@ class Shoppers:
         ]
 
     def _is_as_needed(self, data: bytes) -> bool:
-        """Return whether bytes are a whole version 5 in the model's space, as nearly all are."""
+        """Return whether bytes are a whole version 6 in the model's space, as nearly all are."""
         return (
             len(data) >= self._fixed
             and data[0] == VERSION
@@ -126,16 +126,20 @@ class Shoppers:
         )
 
     def _adapted(self, data: bytes, place: int) -> bytes:
-        """Convert bytes of another version, space or dimension to version 5 for the model. Raises ProfileCodecError."""
+        """Convert bytes of another version, space or dimension to version 6 for the model. Raises ProfileCodecError."""
         if not data or data[0] >= _FIRST_BYTE_OF_ARRAYS:
             profile = decode_older(data, self._dim, self._space)
             if profile.space != self._space:
                 self.of_other_space.append(place)
             return profile_bytes(profile, self._dim)
-        if data[0] != VERSION:
+        if data[0] not in (VERSION_5, VERSION):
             raise ProfileCodecError(f"stored profile: required version 1 to {VERSION}, got {data[0]}")
-        if len(data) < PROFILE.itemsize:
+        if len(data) < (PROFILE.itemsize if data[0] == VERSION else RECORD_5):
             raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
+        if data[0] == VERSION_5:
+            data = bytes([VERSION]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
+            if self._is_as_needed(data):
+                return data
         dim, habits = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH]
         is_other_space = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_other_space:
@@ -150,7 +154,7 @@ class Shoppers:
 
 
 def load(stored: bytes | None, dim: int, space: int) -> bytes:
-    """Return a stored profile of any version as bytes of version 5. None stands for a new shopper.
+    """Return a stored profile of any version as bytes of version 6. None stands for a new shopper.
 
     Vectors of another space become zero. The profile keeps the space that they were of.
 
@@ -166,7 +170,7 @@ def decode(stored: bytes, dim: int, space: int) -> Profile:
 
 
 def encode(profile: Profile) -> bytes:
-    """Return the bytes of a profile, version 5, for tests and tools. Raises ProfileCodecError, as `load` does."""
+    """Return the bytes of a profile, version 6, for tests and tools. Raises ProfileCodecError, as `load` does."""
     data = profile_bytes(profile, len(profile.short_term))
     load(data, len(profile.short_term), profile.space)
     return data

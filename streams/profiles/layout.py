@@ -1,11 +1,12 @@
 """Binary layout of a profile in RocksDB and on the changelog. Kernels change the same bytes in place.
 
-A stored profile, version 5, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
+A stored profile, version 6, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
 dtype HABIT for each habit of the shopper:
 
-    PROFILE, 1,080 bytes | int16 (2, dim) | HABIT (habits_length,)
+    PROFILE, 1,112 bytes | int16 (2, dim) | HABIT (habits_length,)
 
 The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
+The record of version 5 is the same without the fields at its end.
 
 A vector is stored as its largest component in float32 (`largest`), and each component's share of it in int16. A decay
 scales all components alike, so it changes `largest` and no share. In float16 each component would be rounded by itself.
@@ -19,10 +20,16 @@ import numpy.typing as npt
 
 from inference.encoding.text import REMEMBERED_BYTES
 
-VERSION = 5
+VERSION = 6
+VERSION_5, RECORD_5 = 5, 1080
+"""Version whose record is the first RECORD_5 bytes of the newest one."""
 RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS = 24, 3, 8, 4, 80
 QUERY_BYTES = REMEMBERED_BYTES
-"""Most bytes of a search. With the other limits a profile has at most 3,896 bytes at 384 dimensions, in any script."""
+"""Most bytes of a search. With the other limits a profile has at most 3,928 bytes at 384 dimensions, in any script."""
+MOST_EVENTS = 2**16 - 1
+"""Events of a day of a robot, and the greatest count of a minute."""
+ROBOT = 255
+"""`recent_taught` of an item whose newest action is that of a robot."""
 SHORT_TERM, LONG_TERM = 0, 1
 """Places of the two intent vectors."""
 SHARES = 2**15 - 1
@@ -63,12 +70,19 @@ PROFILE = np.dtype(
         ("dim", "<u2"),
         ("query_lengths", "u1", RECENT_QUERIES),
         ("reserved_too", "u1", 3),
+        ("minute", "<u4"),
+        ("minute_events", "<u2"),
+        ("day_events", "<u2"),
+        ("recent_taught", "u1", RECENT_ITEMS),
     ],
     align=True,
 )
 """A profile without habits and shares. Lists are padded with zeros. `Profile` describes the fields.
 
 `recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first.
+
+`minute` is that of the newest event, since the epoch, with the events in it and in its day. `recent_taught` is 1 + the
+place of the heaviest action that an item's day taught before its newest one, 0 without one (`teaching.py`).
 """
 
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)

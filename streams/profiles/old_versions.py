@@ -1,4 +1,4 @@
-"""Reader of stored profiles of versions 1 to 4. The next event stores them as version 5.
+"""Reader of stored profiles of versions 1 to 4. The next event stores them as version 6.
 
 They are MessagePack arrays with the version first. Each version appends fields to the former one. 1: vectors in
 float16, topics by name. 2: brands. 3: vectors as int16 shares, topics by stable key, the vector space. 4: habits,

@@ -58,6 +58,14 @@ class PastQuery(NamedTuple):
     text: str
 
 
+class Activity(NamedTuple):
+    """Minute of the newest event, since the epoch, and the events counted in that minute and in its day."""
+
+    minute: int = 0
+    minute_events: int = 0
+    day_events: int = 0
+
+
 class PriceMoments(NamedTuple):
     """Decayed sums of the weights, of log(1 + price) and of its square."""
 
@@ -68,13 +76,15 @@ class PriceMoments(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProfileRules:
-    """Weights and half-lives of actions. Durations are in milliseconds."""
+    """Weights and half-lives of actions, and the rates beyond which a shopper is a robot. Durations in milliseconds."""
 
     short_term_half_life_ms: float = 30 * 60e3
     long_term_half_life_ms: float = 30 * 86_400e3
     habit_half_life_ms: float = 90 * 86_400e3
     session_gap_ms: int = 30 * 60_000
     max_clock_skew_ms: int = 5 * 60_000
+    robot_events_per_minute: int = 120
+    robot_events_per_day: int = 2000
     weights: Mapping[str, float] = field(
         default_factory=lambda: {"search": 1.0, "view": 1.0, "click": 1.0, "cart": 2.0, "purchase": 3.0}
     )
@@ -94,6 +104,8 @@ class Profile:
         habits: items bought, dtype HABIT, heaviest first.
         prices: prices of the items acted on.
         session_started_ms: event time of the first action after the last pause.
+        activity: how fast the shopper acts.
+        taught: for each of `recent`, what its day had taught before its newest action; see `teaching.py`.
     """
 
     updated_ms: int
@@ -108,6 +120,8 @@ class Profile:
     habits: Memory
     prices: PriceMoments
     session_started_ms: int
+    activity: Activity = Activity()
+    taught: bytes = b""
 
 
 def empty(dim: int, space: int) -> Profile:

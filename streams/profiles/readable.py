@@ -1,4 +1,4 @@
-"""Single profiles: between `Profile`, which people and tests read, and the record of version 5."""
+"""Single profiles: between `Profile`, which people and tests read, and the record of version 6."""
 
 from __future__ import annotations
 
@@ -29,12 +29,22 @@ from streams.profiles.layout import (
     VERSION,
     fixed_size,
 )
-from streams.profiles.profile import AFFINITY, HABIT, RECENT, Memory, PastQuery, Position, PriceMoments, Profile
+from streams.profiles.profile import (
+    AFFINITY,
+    HABIT,
+    RECENT,
+    Activity,
+    Memory,
+    PastQuery,
+    Position,
+    PriceMoments,
+    Profile,
+)
 
 
 @lru_cache(maxsize=8)
 def new_profile(dim: int, space: int) -> bytes:
-    """Return the bytes of a new shopper's profile, version 5."""
+    """Return the bytes of a new shopper's profile, version 6."""
     record = np.zeros(1, dtype=PROFILE)
     record["version"], record["dim"], record["space"] = VERSION, dim, space
     record["updated_ms"] = record["session_started_ms"] = LONGEST_AGO_MS
@@ -42,7 +52,7 @@ def new_profile(dim: int, space: int) -> bytes:
 
 
 def profile_bytes(profile: Profile, dim: int) -> bytes:
-    """Return the bytes of a profile, version 5. Numbers and texts are not checked any further.
+    """Return the bytes of a profile, version 6. Numbers and texts are not checked any further.
 
     Raises:
         ProfileCodecError: a list is too long, or a number does not fit.
@@ -61,6 +71,8 @@ def profile_bytes(profile: Profile, dim: int) -> bytes:
             record["topic_keys"][place] = key
             record["topic_offsets"][place], record["topic_timestamps_ms"][place] = position
         _fill(record, "recent", profile.recent, ("at_ms", "keys", "sessions", "actions"))
+        record["minute"], record["minute_events"], record["day_events"] = profile.activity
+        record["recent_taught"][: len(profile.taught)] = np.frombuffer(profile.taught, dtype=np.uint8)
         _fill(record, "category", profile.categories, ("keys", "weights"), "categories_length")
         _fill(record, "brand", profile.brands, ("keys", "weights"), "brands_length")
         record["queries_length"] = len(profile.queries)
@@ -101,6 +113,8 @@ def read_profile(arrays: ProfileBatch, place: int) -> Profile:
         habits=np.frombuffer(habits[: int(record["habits_length"])].tobytes(), dtype=HABIT),
         prices=PriceMoments(*record["price_moments"].tolist()),
         session_started_ms=int(record["session_started_ms"]),
+        activity=Activity(*(int(record[name]) for name in ("minute", "minute_events", "day_events"))),
+        taught=record["recent_taught"][: int(record["recent_length"])].tobytes(),
     )
 
 

@@ -48,8 +48,8 @@ def is_replay(profile: Record, event: Record) -> bool:
 
 
 @helper
-def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
-    """Apply an event to everything but the vectors and the habits."""
+def apply(profile: Record, event: Record, at_ms: int, rules: Record, taught: int) -> None:
+    """Apply an event to everything but the vectors and the habits. `taught` is that of a recent item."""
     updated_ms = int64_of(profile["updated_ms"])
     now_ms = max(updated_ms, at_ms)
     idle_ms, late_ms = np.float64(now_ms - updated_ms), np.float64(now_ms - at_ms)
@@ -74,7 +74,7 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
     if action == SEARCH:
         _remember_query(profile, event, at_ms)
     else:
-        _remember_item(profile, event, at_ms)
+        _remember_item(profile, event, at_ms, taught)
     _store_position(profile, event)
     if now_ms - updated_ms > rules["session_gap_ms"]:
         profile["session_started_ms"] = at_ms
@@ -112,7 +112,7 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
 
 
 @helper
-def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
+def _remember_item(profile: Record, event: Record, at_ms: int, taught: int) -> None:
     """Insert an item at the place of its time. Keep each item's newest action, and the newest items.
 
     The order of arrival does not matter, except for actions of the same millisecond, such as the lines of one order.
@@ -137,7 +137,8 @@ def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
     last = min(last, RECENT_ITEMS - 1)
     for j in range(last, place, -1):
         times[j], keys[j], sessions[j], actions[j] = times[j - 1], keys[j - 1], sessions[j - 1], actions[j - 1]
-    times[place], keys[place] = at_ms, key
+        profile["recent_taught"][j] = profile["recent_taught"][j - 1]
+    times[place], keys[place], profile["recent_taught"][place] = at_ms, key, taught
     sessions[place], actions[place] = event["session"], event["action"]
 
 

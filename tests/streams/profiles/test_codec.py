@@ -19,8 +19,8 @@ from streams.errors import ProfileCodecError
 from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
-from streams.profiles.layout import HABIT, PROFILE, VERSION, fixed_size
-from streams.profiles.profile import PastQuery, Position, PriceMoments, Source
+from streams.profiles.layout import HABIT, PROFILE, RECORD_5, VERSION, fixed_size
+from streams.profiles.profile import Activity, PastQuery, Position, PriceMoments, Source
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -77,6 +77,9 @@ VERSION_5 = zlib.decompress(
     )
 )
 """Version 4 as version 5, compressed: it is mostly zeros."""
+ADDED_AT_THE_END = PROFILE.itemsize - RECORD_5
+VERSION_6 = b"\x06" + VERSION_5[1:RECORD_5] + bytes(ADDED_AT_THE_END) + VERSION_5[RECORD_5:]
+"""Version 5 as version 6: the fields at the end of the record are 0."""
 
 
 def assert_close(actual: Vector, expected: Vector) -> None:
@@ -151,14 +154,14 @@ def test_the_largest_profile_takes_at_most_4000_bytes(letter: str) -> None:
     assert len(stored) <= 4000
 
 
-def test_a_profile_without_habits_is_2616_bytes() -> None:
-    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2616
+def test_a_profile_without_habits_is_2648_bytes() -> None:
+    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2648
 
 
 @pytest.mark.parametrize(
     ("data", "brands"),
-    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1)],
-    ids=[f"version {version}" for version in range(1, 6)],
+    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1), (VERSION_6, 1)],
+    ids=[f"version {version}" for version in range(1, 7)],
 )
 def test_older_versions_are_read(data: bytes, brands: int) -> None:
     profile = decode(data, 4)
@@ -170,12 +173,12 @@ def test_older_versions_are_read(data: bytes, brands: int) -> None:
     assert profile.categories.tolist() == [(stable_key("Boots"), 2.5)]
     assert profile.brands.tolist() == [(stable_key("Fjell"), 1.5)][:brands]
     assert profile.positions == {stable_key("clicks"): Position(41, NOW_MS + 123)}
-    if data not in (VERSION_4, VERSION_5):
+    if data not in (VERSION_4, VERSION_5, VERSION_6):
         assert (len(profile.habits), profile.prices) == (0, PriceMoments())
         assert profile.session_started_ms == NOW_MS
 
 
-@pytest.mark.parametrize("data", [VERSION_4, VERSION_5])
+@pytest.mark.parametrize("data", [VERSION_4, VERSION_5, VERSION_6])
 def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> None:
     profile = decode(data, 4)
     assert profile.habits.tolist() == [(stable_key("Fjell"), NOW_MS // 1000, 1.5, 1.0)]
@@ -183,15 +186,19 @@ def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> Non
     assert profile.session_started_ms == NOW_MS - 1000
 
 
-def test_the_layout_of_version_5_is_unchanged() -> None:
+def test_the_layout_of_version_6_is_unchanged() -> None:
     """A change of the layout needs a new version."""
-    assert VERSION_5[0] == VERSION
+    assert VERSION_6[0] == VERSION
     assert len(VERSION_5) == 1080 + 16 + 16
-    assert load(VERSION_4, 4, SPACE) == load(VERSION_5, 4, SPACE) == VERSION_5
-    assert encode(decode(VERSION_5, 4)) == VERSION_5
+    assert len(VERSION_6) == 1112 + 16 + 16
+    assert load(VERSION_4, 4, SPACE) == load(VERSION_5, 4, SPACE) == load(VERSION_6, 4, SPACE) == VERSION_6
+    acted = replace(decode(VERSION_6, 4), activity=Activity(29_500_000, 7, 9), taught=bytes([3, 255]))
+    assert encode(acted)[1080:1112] == bytes.fromhex("6022c201" + "0700" + "0900" + "03ff" + 22 * "00")
+    for stored in (VERSION_6, encode(acted)):
+        assert encode(decode(stored, 4)) == stored
 
 
-@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5])
+@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6])
 def test_every_version_detects_replays_and_is_written_in_the_newest(data: bytes) -> None:
     written = fold(data, act("view", "a"), at(41), dim=4)
     assert written == load(data, 4, SPACE)
@@ -207,7 +214,7 @@ def test_the_first_byte_distinguishes_the_versions(data: bytes) -> None:
 
 def test_unreadable_profiles_of_a_batch_are_reported_by_index() -> None:
     with pytest.raises(ProfileCodecError, match="got 103") as refusal:
-        Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25)], 4, SPACE)
+        Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25), VERSION_6], 4, SPACE)
     assert sorted(refusal.value.reasons) == [1, 3, 5]
     assert len(set(refusal.value.reasons.values())) == 3
 
@@ -225,19 +232,19 @@ def with_field(position: int, value: object) -> bytes:
 
 
 def damaged(name: str, value: object, place: int | None = None) -> bytes:
-    """Return a valid profile of version 5 and 4 dimensions with one field, or one element of it, replaced."""
-    record = np.frombuffer(VERSION_5, dtype=PROFILE, count=1).copy()
+    """Return a valid profile of version 6 and 4 dimensions with one field, or one element of it, replaced."""
+    record = np.frombuffer(VERSION_6, dtype=PROFILE, count=1).copy()
     if place is None:
         record[name] = value
     else:
         record[name][0, place] = value
-    return record.tobytes() + VERSION_5[PROFILE.itemsize :]
+    return record.tobytes() + VERSION_6[PROFILE.itemsize :]
 
 
 def damaged_habit(name: str, value: int) -> bytes:
-    habit = np.frombuffer(VERSION_5[-HABIT.itemsize :], dtype=HABIT).copy()
+    habit = np.frombuffer(VERSION_6[-HABIT.itemsize :], dtype=HABIT).copy()
     habit[name] = value
-    return VERSION_5[: -HABIT.itemsize] + habit.tobytes()
+    return VERSION_6[: -HABIT.itemsize] + habit.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -245,11 +252,15 @@ def damaged_habit(name: str, value: int) -> bytes:
     [
         (b"", "got 0 other bytes"),
         (b"{}", f"required version 1 to {VERSION}, got 123"),
-        (b"\x06" + VERSION_5[1:], f"required version 1 to {VERSION}, got 6"),
-        (b"\x00" + VERSION_5[1:], "got 0"),
+        (b"\x07" + VERSION_6[1:], f"required version 1 to {VERSION}, got 7"),
+        (b"\x00" + VERSION_6[1:], "got 0"),
         (b"\x05", "got 1 other bytes"),
+        (b"\x06", "got 1 other bytes"),
+        (VERSION_6[:-1], "required a profile"),
+        (VERSION_6 + b"\x00", "required a profile"),
         (VERSION_5[:-1], "required a profile"),
         (VERSION_5 + b"\x00", "required a profile"),
+        (damaged("recent_taught", 5, 23), "required actions"),
         (encode(empty(5)), "vectors of 4 dimensions"),
         (damaged("dim", 3), "vectors of 4 dimensions"),
         (damaged("habits_length", 2), "required a profile"),
@@ -317,7 +328,7 @@ def test_random_bytes_are_refused_or_read(data: bytes) -> None:
     assert load_or_none(data) is None or data
 
 
-@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5]), st.data())
+@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6]), st.data())
 def test_a_damaged_profile_is_refused_or_can_be_folded(data: bytes, draw: st.DataObject) -> None:
     damage = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 3))):
