@@ -127,11 +127,13 @@ class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A session so far: `items` are the stable keys of its items, oldest first, each once; bounded.
 
     `key` identifies the session and does not reveal the shopper. `at_ms` is the event time of the newest action.
+    `shopper` is 16 bits of the shopper's stable key, None in records of older versions.
     """
 
     key: Key
     at_ms: Milliseconds
     items: tuple[Key, ...]
+    shopper: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

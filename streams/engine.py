@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from inference.kernels.support import BITS
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
@@ -27,10 +30,11 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
-from streams.profiles.batch import DUPLICATE, REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import DUPLICATE, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
 from streams.profiles.profile import ProfileRules
+from streams.profiles.teaching import BY_ROBOT, REPEATED
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
@@ -42,7 +46,11 @@ FADED = 0.05
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 OUTCOMES = ("ok", "late", "replayed", "duplicate")
 """Names of the outcomes of `streams.profiles.batch`."""
-_CONTEXT = ("outcome", "at_ms", "weight", "session_at_ms", "session_started_ms", "before", "before_length")
+_CONTEXT = (
+    "outcome", "at_ms", "learned", "unlearned", "session_at_ms", "session_started_ms", "before", "before_length"
+)  # fmt: skip
+UNLEARNED = {REPEATED: "repeat", BY_ROBOT: "robot"}
+"""Reasons why others learn nothing from an event."""
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
@@ -57,10 +65,11 @@ class Folded:
         outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
         first_offsets: offset of each event, for a duplicate that of the event which it repeats.
         intents: likely intents of the shopper, one tuple for each event.
-        transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
-            transition's place in Kafka decides whether it counts. Duplicates are left out, and sessions without any
-            remembered item.
+        transitions, sessions: item transitions of the actions that teach, and their sessions, in order. Replays are
+            included: the transition's place in Kafka decides whether it counts. Duplicates are left out, sessions
+            without any remembered item, and those of robots.
         trends: actions to count, in order, without replays and duplicates.
+        unlearned: number of events from which others learn nothing, by reason.
     """
 
     events: Sequence[Event]
@@ -72,6 +81,7 @@ class Folded:
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
     trends: TrendIncrements
+    unlearned: dict[str, int]
 
 
 class Engine:
@@ -126,6 +136,7 @@ class Engine:
             transitions=transitions,
             sessions=sessions,
             trends=_trends(packed, answers),
+            unlearned=_unlearned(answers),
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
@@ -191,11 +202,10 @@ class Engine:
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
         led_queries = texts_of(records["led_query"], records["led_query_length"])
         transitions, sessions = [], []
-        for place, (event, (outcome, at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
-            zip(events, numbers, led_queries, strict=True)
-        ):
+        for place, (event, fields, led_query) in enumerate(zip(events, numbers, led_queries, strict=True)):
+            outcome, at_ms, weight, unlearned, newest_ms, started_ms, before, length = fields
             action, source, _, _ = event
-            if isinstance(action, Search) or outcome == DUPLICATE:
+            if isinstance(action, Search) or outcome == DUPLICATE or unlearned == BY_ROBOT:
                 continue
             context = ActionContext(
                 at_ms=at_ms,
@@ -206,7 +216,8 @@ class Engine:
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
-            transitions.append(item_transition(action, source, context))
+            if weight > 0:
+                transitions.append(item_transition(action, source, context))
             so_far = session_items(action, context)
             if so_far is not None:
                 sessions.append(so_far)
@@ -237,10 +248,20 @@ class Engine:
 
 
 def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
-    """Return the actions on items that are no replays and no duplicates."""
+    """Return the actions on items that teach and are no replays. A duplicate teaches nothing."""
     events, records = packed.batch.events, answers.answers
-    is_new = (records["outcome"] != REPLAYED) & (records["outcome"] != DUPLICATE)
-    (counted,) = ((events["action"] != SEARCH) & is_new).nonzero()
+    (counted,) = ((records["learned"] > 0) & (records["outcome"] != REPLAYED)).nonzero()
     return TrendIncrements(
-        events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
+        events["partition"][counted],
+        events["item"][counted],
+        records["at_ms"][counted],
+        records["learned"][counted],
+        np.uint64(1) << (events["shopper_hash"][counted] % BITS).astype(np.uint64),
     )
+
+
+def _unlearned(answers: AnswerBatch) -> dict[str, int]:
+    """Return how many events teach nothing, by reason, without replays."""
+    records = answers.answers
+    reasons = records["unlearned"][records["outcome"] != REPLAYED].tolist()
+    return {name: number for reason, name in UNLEARNED.items() if (number := reasons.count(reason))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inference.bundle import Bundle, load_bundle
+from inference.kernels.support import Support
 from inference.pipeline import Observer, RankingOptions, Recommender, unobserved
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
@@ -70,17 +71,33 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
 def trending_counts(settings: Settings) -> Trending:
     """Make the counters of trending items."""
     learning = settings.learning
-    return Trending(learning.trending_half_life_hours * 3600e3, learning.trending_lasting_half_life_days * 86_400e3)
+    return Trending(
+        learning.trending_half_life_hours * 3600e3,
+        learning.trending_lasting_half_life_days * 86_400e3,
+        support(settings),
+    )
 
 
 def empty_behaviour(settings: Settings) -> Behaviour:
     """Make the shoppers' behaviour that the sources read, still empty."""
-    return Behaviour(half_life_ms=cooccurrence_rules(settings).half_life_ms, sessions=settings.learning.sessions_kept)
+    return Behaviour(
+        half_life_ms=cooccurrence_rules(settings).half_life_ms,
+        sessions=settings.learning.sessions_kept,
+        min_shoppers=settings.learning.min_shoppers,
+    )
+
+
+def support(settings: Settings) -> Support:
+    """Return the conditions for the use of what shoppers taught."""
+    import os
+
+    weight_each = float(os.environ.get("EACH", "1")) * max(profile_rules(settings).weights.values())
+    return Support(settings.learning.min_shoppers, weight_each)
 
 
 def cooccurrence_rules(settings: Settings) -> CooccurrenceRules:
     """Return the rules of co-occurrence, with times in milliseconds."""
-    return CooccurrenceRules(half_life_ms=settings.learning.pairs_half_life_days * 86_400e3)
+    return CooccurrenceRules(settings.learning.pairs_half_life_days * 86_400e3, support(settings))
 
 
 def profile_rules(settings: Settings) -> ProfileRules:
@@ -91,6 +108,8 @@ def profile_rules(settings: Settings) -> ProfileRules:
         habit_half_life_ms=settings.learning.habit_half_life_days * 86_400e3,
         session_gap_ms=round(settings.profile.session_gap_minutes * 60e3),
         max_clock_skew_ms=round(settings.profile.max_clock_skew_seconds * 1e3),
+        robot_events_per_minute=settings.learning.robot_events_per_minute,
+        robot_events_per_day=settings.learning.robot_events_per_day,
         weights={
             "search": settings.profile.weight_search,
             "view": settings.profile.weight_view,

@@ -31,7 +31,7 @@ from inference.pipeline import SCORING_FAILED, ScoresFeatures
 from inference.retrieval.sources import NAMES
 from inference.types import Vector
 from streams.contracts.messages import Interaction, Recommendations
-from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
+from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED, UNLEARNED
 from streams.errors import InvalidEvent
 from streams.histogram import Histogram, Observations, Timed
 from streams.kafka.topics import TABLES
@@ -81,6 +81,11 @@ class Metrics:
             "misplaced_messages", "Messages in a partition that is not their key's", topic=produced, outcome=MISPLACED
         )
         self.in_flight = self._gauge("events_in_flight", "Interactions read and not yet answered")
+        self.unlearned = self._counter(
+            "unlearned_events",
+            "Events from which other shoppers' lists learn nothing, by reason",
+            reason=tuple(UNLEARNED.values()),
+        )
         self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
         self.unreadable = self._counter(
             "unreadable_records", "Records of the broadcast topics that were skipped", topic=settings.topics.broadcast

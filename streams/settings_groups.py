@@ -221,6 +221,15 @@ class Retrieval(Group):
 class Learning(Group):
     """Co-occurrence, sessions, trends and habits."""
 
+    min_shoppers: int = Field(
+        2, ge=1, le=32, description="Distinct shoppers that a pair of items, a search or a trend needs to be published"
+    )
+    robot_events_per_minute: int = Field(
+        120, ge=1, le=60_000, description="Events in a minute beyond which others learn nothing from a shopper that day"
+    )
+    robot_events_per_day: int = Field(
+        2000, ge=1, le=60_000, description="Events in a day (UTC) beyond which others learn nothing from a shopper"
+    )
     pairs_half_life_days: Duration = Field(60, description="Half-life of co-occurrence, in event time")
     pairs_window: int = Field(
         10, ge=1, le=23, description="Preceding items of a session that co-occur with an action's item"

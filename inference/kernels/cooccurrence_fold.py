@@ -14,8 +14,9 @@ import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.cooccurrence_state import BEFORE, ITEMS, SHARED, STATES, States, is_sound, pack, unpack
+from inference.kernels.cooccurrence_state import BEFORE, ITEMS, STATES, States, is_sound, pack, unpack
 from inference.kernels.counters import LARGEST_EXPONENT, SMALLEST_EXPONENT
+from inference.kernels.support import bit_of
 
 TRANSITION = np.dtype(
     [
@@ -110,21 +111,24 @@ def find(keys: Any, length: int, key: Any) -> int:
 
 
 @helper
-def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth: float) -> None:
-    """Add the weights of the items before a transition.
+def add_before(item: Any, keys: Any, weights: Any, first: Any, transition: Any, growth: float) -> None:
+    """Add the weights of the items before a transition, and its shopper to their shoppers.
 
     If there is no room for all, the new items replace the lightest of the earlier ones, ties by key.
     """
     # The items that have no room yet. They are placed last, so that all weights of the earlier ones are up to date.
     entries = np.zeros(BEFORE, dtype=np.int64)
     newcomers = 0
-    for entry in range(first, last):
+    shopper = bit_of(transition["shopper"])
+    for entry in range(first, transition["before_end"]):
         row = find(item["before"], item["befores"], keys[entry])
         if row >= 0:
             item["before_weights"][row] += weights[entry] * growth
+            item["before_shoppers"][row] |= shopper
         elif item["befores"] < BEFORE:
             item["before"][item["befores"]] = keys[entry]
             item["before_weights"][item["befores"]] = weights[entry] * growth
+            item["before_shoppers"][item["befores"]] = shopper
             item["befores"] += 1
         elif newcomers < BEFORE:
             entries[newcomers] = entry
@@ -147,6 +151,7 @@ def add_before(item: Any, keys: Any, weights: Any, first: Any, last: Any, growth
                 lightest = row
         item["before"][lightest] = keys[entries[newcomer]]
         item["before_weights"][lightest] = weights[entries[newcomer]] * growth
+        item["before_shoppers"][lightest] = shopper
         is_new[lightest] = True
 
 
@@ -167,8 +172,7 @@ def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float)
     """Add the weight of the search that led to the item. If there is no room, it replaces the lightest, ties by key."""
     row = find(item["query"], item["queries"], transition["query"])
     if row >= 0:
-        if item["marks"][row] != transition["shopper"]:
-            item["marks"][row] = SHARED
+        item["query_shoppers"][row] |= bit_of(transition["shopper"])
         item["query_weights"][row] += transition["weight"] * growth
         return
     row = row_to_write(item["queries"], item["query_weights"], item["query"])
@@ -176,7 +180,7 @@ def add_query(item: Any, transition: Any, texts: Any, first: Any, growth: float)
         item["queries"] += 1
     item["query"][row] = transition["query"]
     item["query_weights"][row] = transition["weight"] * growth
-    item["marks"][row] = transition["shopper"]
+    item["query_shoppers"][row] = bit_of(transition["shopper"])
     item["text_lengths"][row] = transition["text_end"] - first
     for letter in range(item["text_lengths"][row]):
         item["texts"][row, letter] = texts[first + letter]
@@ -249,7 +253,7 @@ def fold(states: States, transitions: Transitions, half_life_ms: float, scratch:
             before_start, text_start = np.int64(0), np.int64(0)
             if place > 0:
                 before_start, text_start = records[place - 1]["before_end"], records[place - 1]["text_end"]
-            add_before(item, before, before_weights, before_start, transition["before_end"], growth)
+            add_before(item, before, before_weights, before_start, transition, growth)
             if transition["query"] != 0:
                 add_query(item, transition, texts, text_start, growth)
         if lengths[number] != 0:

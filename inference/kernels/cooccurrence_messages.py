@@ -9,8 +9,9 @@ from numba import types
 
 from inference.encoding.text import REMEMBERED_BYTES
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.cooccurrence_state import BEFORE, ITEMS, QUERIES, SHARED, STATES, States, is_sound, unpack
+from inference.kernels.cooccurrence_state import BEFORE, ITEMS, QUERIES, STATES, States, is_sound, unpack
 from inference.kernels.counters import SMALLEST_EXPONENT
+from inference.kernels.support import SUPPORT, Support, supported
 
 ARRAY_OF_FIVE, UINT64, INT64, FLOAT64, MAP, TEXT = 0x95, 0xCF, 0xD3, 0xCB, 0xDE, 0xD9
 """Type codes of MessagePack."""
@@ -51,16 +52,28 @@ def write_map(letters: Any, at: int, length: int) -> int:
     return at + 3
 
 
-@kernel(types.int64(STATES, types.uint64[::1], ITEMS, types.uint8[:, ::1], types.int64[::1]))
-def publish(states: States, keys: Any, scratch: Any, messages: Any, lengths: Any) -> int:
+@helper
+def use_supported(weights: Any, shoppers: Any, factor: float, support: Support, length: int) -> int:
+    """Decay the first `length` weights and set those without support to 0; return how many are above 0."""
+    count = 0
+    for row in range(length):
+        weights[row] = supported(weights[row] * factor, shoppers[row], support)
+        count += weights[row] > 0.0
+    return count
+
+
+@kernel(types.int64(STATES, types.uint64[::1], SUPPORT, ITEMS, types.uint8[:, ::1], types.int64[::1]))
+def publish(states: States, keys: Any, support: Support, scratch: Any, messages: Any, lengths: Any) -> int:
     """Write the message that is published of each item.
 
     States are decayed to their newest transitions. Items before and queries are in the order of falling weight, ties by
-    stable key. Entries whose weight has decayed to 0 are left out, and so are queries that only one shopper used.
+    stable key. Entries whose weight has decayed to 0 are left out, and so are entries without support. A query may be
+    personal, so it takes two shoppers at least.
 
     Args:
         states: the states.
         keys: stable keys of the items, (n,).
+        support: the conditions.
         scratch: one record of dtype ITEM.
         messages: receives the messages, (n, MOST_BYTES).
         lengths: receives the number of bytes of each message, (n,).
@@ -72,6 +85,7 @@ def publish(states: States, keys: Any, scratch: Any, messages: Any, lengths: Any
     order = np.empty(BEFORE, dtype=np.int64)
     floats = np.empty(1, dtype=np.float64)
     bits = floats.view(np.uint64)
+    support_of_queries = Support(max(support.min_shoppers, 2), support.weight_each)
     for number in range(len(keys)):
         if not is_sound(words, starts[number], starts[number + 1]):
             return number
@@ -85,26 +99,21 @@ def publish(states: States, keys: Any, scratch: Any, messages: Any, lengths: Any
         floats[0] = item["weight"] * factor
         at = write_word(letters, at, FLOAT64, bits[0])
 
+        length = use_supported(item["before_weights"], item["before_shoppers"], factor, support, item["befores"])
         sort_heaviest(item["before"], item["before_weights"], order, item["befores"])
-        length = 0
-        while length < item["befores"] and item["before_weights"][order[length]] * factor > 0.0:
-            length += 1
         at = write_map(letters, at, length)
         for place in range(length):
             at = write_word(letters, at, UINT64, item["before"][order[place]])
-            floats[0] = item["before_weights"][order[place]] * factor
+            floats[0] = item["before_weights"][order[place]]
             at = write_word(letters, at, FLOAT64, bits[0])
 
-        sort_heaviest(item["query"], item["query_weights"], order, item["queries"])
-        length = 0
-        for row in range(item["queries"]):
-            length += item["marks"][row] == SHARED and item["query_weights"][row] * factor > 0.0
+        weights, shoppers = item["query_weights"], item["query_shoppers"]
+        length = use_supported(weights, shoppers, factor, support_of_queries, item["queries"])
+        sort_heaviest(item["query"], weights, order, item["queries"])
         at = write_map(letters, at, length)
-        for place in range(item["queries"]):
+        for place in range(length):
             row = order[place]
-            floats[0] = item["query_weights"][row] * factor
-            if item["marks"][row] != SHARED or not floats[0] > 0.0:
-                continue
+            floats[0] = weights[row]
             letters[at] = TEXT
             letters[at + 1] = item["text_lengths"][row]
             at += 2

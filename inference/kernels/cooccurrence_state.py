@@ -4,14 +4,17 @@ A state is a row of 8-byte little-endian words. Its length depends on its conten
 
     version, and the numbers of items before, queries and positions (a byte each, then zeros)
     half-life (float64), landmark, time of the newest transition, weight of all transitions (float64)
-    items before: their stable keys, then their weights (float64)
+    items before: their stable keys, then their weights (float64), then their shoppers (`support.py`)
     positions: keys of the partitions, then offsets, then the timestamps of the broker
-    queries: stable keys, then weights (float64), then 65536 · (mark + 1) + length of the text in bytes
+    queries: stable keys, then weights (float64), then their shoppers, then the lengths of the texts in bytes
     texts of the queries in UTF-8, one after the other, zeros up to the end of the last word
 
-`cooccurrence_fold.py` adds transitions to states, `cooccurrence_messages.py` writes the messages that are published.
+Version 2 has no shoppers. Instead of the length of a text it has 65536 · (mark + 1) + length, and the mark is 16 bits of
+the only shopper that used the query, -1 once there were two. Its pairs count as supported, so that a shop keeps what it
+has learned; they fade with the half-life.
 
-The mark of a query is 16 bits of the only shopper that used it, -1 once there were two. Times are in milliseconds.
+`cooccurrence_fold.py` adds transitions to states, `cooccurrence_messages.py` writes the messages that are published.
+Times are in milliseconds.
 """
 
 from __future__ import annotations
@@ -25,17 +28,20 @@ from numba import types
 
 from inference.encoding.text import REMEMBERED_BYTES
 from inference.kernels.compiler import helper
+from inference.kernels.support import EVERYONE, bit_of
 
-VERSION = 2
+VERSION = 3
+FORMER = 2
+"""Version without shoppers, which is still read."""
 BEFORE, QUERIES, POSITIONS = 64, 8, 64
 """Greatest numbers of items before, queries and positions of one item. Beyond POSITIONS partitions the one with the
 oldest timestamp is dropped: the records that Kafka delivers again are recent ones."""
 
 HEADER = 5
 """Words before the lists."""
-MOST_WORDS = HEADER + 2 * BEFORE + 3 * POSITIONS + 3 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
+MOST_WORDS = HEADER + 3 * BEFORE + 3 * POSITIONS + 4 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
 SHARED = -1
-"""The mark of a query that more than one shopper used."""
+"""The mark of a query of version 2 that more than one shopper used."""
 
 ITEM = np.dtype(
     [
@@ -48,12 +54,13 @@ ITEM = np.dtype(
         ("queries", "<i8"),
         ("before", "<u8", BEFORE),
         ("before_weights", "<f8", BEFORE),
+        ("before_shoppers", "<u8", BEFORE),
         ("partitions", "<u8", POSITIONS),
         ("offsets", "<i8", POSITIONS),
         ("timestamps_ms", "<i8", POSITIONS),
         ("query", "<u8", QUERIES),
         ("query_weights", "<f8", QUERIES),
-        ("marks", "<i8", QUERIES),
+        ("query_shoppers", "<u8", QUERIES),
         ("text_lengths", "<i8", QUERIES),
         ("texts", "u1", (QUERIES, REMEMBERED_BYTES)),
     ],
@@ -89,19 +96,24 @@ def is_sound(words: Any, first: int, last: int) -> bool:
         return False
     letters = words[first:last].view(np.uint8)
     befores, queries, positions = int(letters[1]), int(letters[2]), int(letters[3])
-    if letters[0] != VERSION or befores > BEFORE or queries > QUERIES or positions > POSITIONS:
+    is_former = letters[0] == FORMER
+    if not (is_former or letters[0] == VERSION) or befores > BEFORE or queries > QUERIES or positions > POSITIONS:
         return False
     if not words.view(np.float64)[first + 1] > 0.0:
         return False
-    lists = HEADER + 2 * befores + 3 * positions + 3 * queries
+    lists = HEADER + 3 * befores + 3 * positions + 4 * queries
+    if is_former:
+        lists -= befores + queries
     if first + lists > last:
         return False
     text = 8 * lists
     for row in range(queries):
-        both = words.view(np.int64)[first + lists - queries + row]
-        if both < 0 or both % 65536 > REMEMBERED_BYTES:
+        length = words.view(np.int64)[first + lists - queries + row]
+        if is_former and length >= 0:
+            length %= 65536
+        if not 0 <= length <= REMEMBERED_BYTES:
             return False
-        text += both % 65536
+        text += length
     return bool((text + 7) // 8 == last - first)
 
 
@@ -109,6 +121,7 @@ def is_sound(words: Any, first: int, last: int) -> bool:
 def unpack(words: Any, first: int, item: Any) -> None:
     """Decode the state that begins at `first` into `item`."""
     integers, floats, letters = words.view(np.int64), words.view(np.float64), words.view(np.uint8)
+    is_former = letters[8 * first] == FORMER
     item["befores"] = letters[8 * first + 1]
     item["queries"] = letters[8 * first + 2]
     item["positions"] = letters[8 * first + 3]
@@ -121,18 +134,29 @@ def unpack(words: Any, first: int, item: Any) -> None:
         item["before"][row] = words[at + row]
         item["before_weights"][row] = floats[at + item["befores"] + row]
     at += 2 * item["befores"]
+    for row in range(item["befores"]):
+        item["before_shoppers"][row] = np.uint64(EVERYONE) if is_former else words[at + row]
+    if not is_former:
+        at += item["befores"]
     for row in range(item["positions"]):
         item["partitions"][row] = words[at + row]
         item["offsets"][row] = integers[at + item["positions"] + row]
         item["timestamps_ms"][row] = integers[at + 2 * item["positions"] + row]
     at += 3 * item["positions"]
-    text = 8 * (at + 3 * item["queries"])
+    # The lengths are the last of the numbers of a query, and the texts follow them.
+    length_at = at + (2 if is_former else 3) * item["queries"]
+    text = 8 * (length_at + item["queries"])
     for row in range(item["queries"]):
         item["query"][row] = words[at + row]
         item["query_weights"][row] = floats[at + item["queries"] + row]
-        both = integers[at + 2 * item["queries"] + row]
-        item["marks"][row] = both // 65536 - 1
-        item["text_lengths"][row] = both % 65536
+        length = integers[length_at + row]
+        if is_former:
+            mark = length // 65536 - 1
+            item["query_shoppers"][row] = np.uint64(EVERYONE) if mark == SHARED else bit_of(mark)
+            length %= 65536
+        else:
+            item["query_shoppers"][row] = words[at + 2 * item["queries"] + row]
+        item["text_lengths"][row] = length
         for letter in range(item["text_lengths"][row]):
             item["texts"][row, letter] = letters[text + letter]
         text += item["text_lengths"][row]
@@ -155,17 +179,19 @@ def pack(item: Any, words: Any) -> int:
     for row in range(item["befores"]):
         words[at + row] = item["before"][row]
         floats[at + item["befores"] + row] = item["before_weights"][row]
-    at += 2 * item["befores"]
+        words[at + 2 * item["befores"] + row] = item["before_shoppers"][row]
+    at += 3 * item["befores"]
     for row in range(item["positions"]):
         words[at + row] = item["partitions"][row]
         integers[at + item["positions"] + row] = item["offsets"][row]
         integers[at + 2 * item["positions"] + row] = item["timestamps_ms"][row]
     at += 3 * item["positions"]
-    text = 8 * (at + 3 * item["queries"])
+    text = 8 * (at + 4 * item["queries"])
     for row in range(item["queries"]):
         words[at + row] = item["query"][row]
         floats[at + item["queries"] + row] = item["query_weights"][row]
-        integers[at + 2 * item["queries"] + row] = 65536 * (item["marks"][row] + 1) + item["text_lengths"][row]
+        words[at + 2 * item["queries"] + row] = item["query_shoppers"][row]
+        integers[at + 3 * item["queries"] + row] = item["text_lengths"][row]
         for letter in range(item["text_lengths"][row]):
             letters[text + letter] = item["texts"][row, letter]
         text += item["text_lengths"][row]

@@ -4,7 +4,8 @@ Forward decay (Cormode et al. 2009, doi:10.1109/ICDE.2009.65): a count is Î£ w Â
 L, so counts do not change as time passes. The landmark moves only before the counts overflow.
 
 Between two moves of the landmark a count only grows. So a key can enter the heaviest ones, or rise among them, only
-when it is counted itself: one step of an insertion sort keeps them in order.
+when it is counted itself: one step of an insertion sort keeps them in order. It enters only with enough distinct shoppers
+(`support.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numba.types import NamedTuple as TupleType
 from numba.types import float64, int32, int64, uint64
 
 from inference.kernels.compiler import helper, kernel
+from inference.kernels.support import bits_set
 from inference.types import Keys
 
 Weights = npt.NDArray[np.float64]
@@ -36,6 +38,7 @@ class Counters(NamedTuple):
     Attributes:
         keys: stable keys, (capacity,).
         weights: their counts, relative to the landmark, (capacity,).
+        shoppers: their shoppers, uint64 (capacity,).
         table: rows by hash, EMPTY in a free place; open addressing with linear probing. Its length is a power of two
             and at least four times the capacity.
         numbers: the number of keys, the landmark and the time of the newest action, both in milliseconds, and the
@@ -46,6 +49,7 @@ class Counters(NamedTuple):
 
     keys: Keys
     weights: Weights
+    shoppers: Keys
     table: npt.NDArray[np.int32]
     numbers: npt.NDArray[np.int64]
     heaviest: npt.NDArray[np.int32]
@@ -60,16 +64,18 @@ class Actions(NamedTuple):
         keys: stable keys of the items.
         at_ms: the times of the actions, int64.
         weights: the weights of the actions.
+        shoppers: the bits of their shoppers, uint64.
     """
 
     partitions: npt.NDArray[np.int32]
     keys: Keys
     at_ms: npt.NDArray[np.int64]
     weights: Weights
+    shoppers: Keys
 
 
-COUNTERS = TupleType([uint64[::1], float64[::1], int32[::1], int64[::1], int32[::1], int32[::1]], Counters)
-ACTIONS = TupleType([int32[::1], uint64[::1], int64[::1], float64[::1]], Actions)
+COUNTERS = TupleType([uint64[::1], float64[::1], uint64[::1], int32[::1], int64[::1], int32[::1], int32[::1]], Counters)
+ACTIONS = TupleType([int32[::1], uint64[::1], int64[::1], float64[::1], uint64[::1]], Actions)
 
 
 def counters(capacity: int, limit: int, landmark_ms: int) -> Counters:
@@ -78,6 +84,7 @@ def counters(capacity: int, limit: int, landmark_ms: int) -> Counters:
     return Counters(
         np.zeros(capacity, dtype=np.uint64),
         np.zeros(capacity, dtype=np.float64),
+        np.zeros(capacity, dtype=np.uint64),
         np.full(places, EMPTY, dtype=np.int32),
         np.array([0, landmark_ms, landmark_ms, 0], dtype=np.int64),
         np.zeros(limit, dtype=np.int32),
@@ -96,11 +103,13 @@ def place_of(table: Any, keys: Any, key: Any) -> Any:
 
 
 @helper
-def raise_row(counted: Any, row: int) -> None:
+def raise_row(counted: Any, row: int, min_shoppers: int) -> None:
     """Move a row whose weight has grown to its place among the heaviest, if it is one of them."""
     keys, weights, rows, ranks = counted.keys, counted.weights, counted.heaviest, counted.ranks
     rank = np.int64(ranks[row])
     if rank == NONE:
+        if bits_set(counted.shoppers[row]) < min_shoppers:
+            return
         # The row takes the next free place, or that of the lightest row if it is heavier.
         rank = counted.numbers[HEAVIEST]
         if rank < len(rows):
@@ -123,8 +132,8 @@ def is_heavier(keys: Any, weights: Any, one: int, other: int) -> bool:
     return bool(weights[one] > weights[other] or (weights[one] == weights[other] and keys[one] > keys[other]))
 
 
-@kernel(int64(COUNTERS, ACTIONS, int64, int64, float64), allocates=False)
-def count(counted: Any, actions: Actions, first: int, partition: int, half_life_ms: float) -> int:
+@kernel(int64(COUNTERS, ACTIONS, int64, int64, float64, int64), allocates=False)
+def count(counted: Any, actions: Actions, first: int, partition: int, half_life_ms: float, min_shoppers: int) -> int:
     """Count the actions of one partition, in order, until the counters are full.
 
     Args:
@@ -133,12 +142,13 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
         first: the action to begin with.
         partition: the partition.
         half_life_ms: the time after which an action counts half.
+        min_shoppers: distinct shoppers that one of the heaviest keys needs.
 
     Returns:
         The action to continue with once the counters are larger, n when all are counted.
     """
     numbers, table = counted.numbers, counted.table
-    partitions, keys, at_ms, weights = actions
+    partitions, keys, at_ms, weights, shoppers = actions
     last_ms, growth = np.int64(0), 0.0
     for action in range(first, len(keys)):
         if partitions[action] != partition:
@@ -157,7 +167,7 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
             numbers[HEAVIEST] = 0
             counted.ranks[:] = NONE
             for row in range(numbers[LENGTH]):
-                raise_row(counted, row)
+                raise_row(counted, row, min_shoppers)
             growth = 0.0
         # Actions of the same time share their factor.
         if growth == 0.0 or at_ms[action] != last_ms:
@@ -171,6 +181,8 @@ def count(counted: Any, actions: Actions, first: int, partition: int, half_life_
             row = numbers[LENGTH]
             table[place] = row
             counted.keys[row], counted.weights[row] = keys[action], weights[action] * growth
+            counted.shoppers[row] = 0
             numbers[LENGTH] += 1
-        raise_row(counted, row)
+        counted.shoppers[row] |= shoppers[action]
+        raise_row(counted, row, min_shoppers)
     return len(keys)

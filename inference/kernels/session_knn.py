@@ -10,13 +10,15 @@ import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.keytable import HELD, KEY_TABLE, KeyTable
+from inference.kernels.keytable import HELD, KEY_TABLE, KeyTable, Numbers
 from inference.kernels.newest import key_of
 from inference.kernels.session_table import SESSIONS, SessionTable
 from inference.kernels.signatures import QUERIES
+from inference.kernels.support import bit_of, bits_set
 from inference.kernels.votes import (
     EVIDENCE,
     RESULTS,
+    UNTOUCHED,
     VOTES,
     Results,
     Votes,
@@ -42,6 +44,8 @@ NEIGHBOUR = np.dtype(
 """A similar session: its similarity, key and slot, the newest item that both sessions have, and the number of newer
 sessions that were read before it."""
 Rows = npt.NDArray[np.void]
+SHOPPERS = 2**16
+"""Number of different hashes of shoppers."""
 
 
 class Scratch(NamedTuple):
@@ -50,18 +54,26 @@ class Scratch(NamedTuple):
     Attributes:
         cursors: for reading lists, dtype CURSOR (EVIDENCE,), that of the newest item first.
         near: the neighbours, dtype NEIGHBOUR (neighbours + 1,); the last entry is for a newcomer.
+        of_shopper: the number of sampled sessions of each shopper, uint8 (SHOPPERS,); 0 between two queries.
+        shoppers: the shoppers of the sampled sessions, int32 (sample,).
     """
 
     cursors: Rows
     near: Rows
+    of_shopper: npt.NDArray[np.uint8]
+    shoppers: Numbers
 
 
-_SCRATCH = types.NamedTuple((numba.from_dtype(CURSOR)[::1], numba.from_dtype(NEIGHBOUR)[::1]), Scratch)
+_SCRATCH = types.NamedTuple(
+    (numba.from_dtype(CURSOR)[::1], numba.from_dtype(NEIGHBOUR)[::1], types.uint8[::1], types.int32[::1]), Scratch
+)
 
 
-def scratch(neighbours: int) -> Scratch:
-    """Return scratch memory for the greatest number of neighbours."""
-    return Scratch(np.zeros(EVIDENCE, dtype=CURSOR), np.zeros(neighbours + 1, dtype=NEIGHBOUR))
+def scratch(neighbours: int, sample: int) -> Scratch:
+    """Return scratch memory for the greatest numbers of neighbours and of sampled sessions."""
+    near = np.zeros(neighbours + 1, dtype=NEIGHBOUR)
+    of_shopper, shoppers = np.zeros(SHOPPERS, dtype=np.uint8), np.zeros(sample, dtype=np.int32)
+    return Scratch(np.zeros(EVIDENCE, dtype=CURSOR), near, of_shopper, shoppers)
 
 
 @helper
@@ -160,13 +172,15 @@ def open_lists(sessions: SessionTable, items: Rows, count: int, cursors: Rows) -
 
 
 @helper
-def find_neighbours(sessions: SessionTable, list_count: int, cursors: Rows, near: Rows) -> int:
+def find_neighbours(sessions: SessionTable, list_count: int, scratch: Scratch) -> int:
     """Find the most similar of the newest sessions that share an item; return how many there are.
 
     All lists are sorted by time, so they are merged from their newest entries on. The merge reaches a session in all
-    its lists at once and adds up its whole similarity. Reading stops when the sample is full.
+    its lists at once and adds up its whole similarity. Reading stops when the sample is full. Only the newest sessions
+    of a shopper are sampled, so that nobody fills the sample alone.
     """
     newest, values, lengths = sessions.newest, sessions.postings.values, sessions.lengths
+    cursors, near = scratch.cursors, scratch.near
     sampled = size = 0
     while list_count > 0 and sampled < sessions.bounds.sample:
         # The newest session among the next entries of all lists.
@@ -195,12 +209,17 @@ def find_neighbours(sessions: SessionTable, list_count: int, cursors: Rows, near
         if ended:
             list_count = close_ended(cursors, list_count)
         # A session without any other item has nothing to propose.
-        if shared < lengths[best]:
+        shopper = sessions.shoppers[best]
+        if shared < lengths[best] and scratch.of_shopper[shopper] < sessions.bounds.each:
+            scratch.of_shopper[shopper] += 1
+            scratch.shoppers[sampled] = shopper
             fresh = near[len(near) - 1]
             fresh["similarity"], fresh["key"], fresh["slot"] = similarity, key_of(newest, best), best
             fresh["shared"], fresh["age"] = newest_shared, sampled
             size = keep_best(near, size)
             sampled += 1
+    for at in range(sampled):
+        scratch.of_shopper[scratch.shoppers[at]] = 0
     return size
 
 
@@ -221,7 +240,8 @@ def close_ended(cursors: Rows, list_count: int) -> int:
 def add_votes(sessions: SessionTable, near: Rows, size: int, votes: Votes) -> int:
     """Add up the votes of the neighbours for their items; return how many items have votes.
 
-    A vote is the neighbour's share of all similarity, divided by 1 + distance to the newest shared item / REACH.
+    A vote is the neighbour's share of all similarity, divided by 1 + distance to the newest shared item / REACH. The
+    votes of an item with too few distinct shoppers behind them do not count.
     """
     total = 0.0
     for place in range(size):
@@ -229,11 +249,19 @@ def add_votes(sessions: SessionTable, near: Rows, size: int, votes: Votes) -> in
     touched = 0
     for place in range(size):
         slot, shared, part = near[place]["slot"], near[place]["shared"], near[place]["similarity"] / total
+        shopper = bit_of(sessions.shoppers[slot])
         nearest = 0
         while sessions.items[slot, nearest] != shared:
             nearest += 1
         for at in range(sessions.lengths[slot]):
-            touched = add_vote(votes, touched, sessions.items[slot, at], part / (1 + abs(at - nearest) / REACH))
+            item = sessions.items[slot, at]
+            if votes.sums[item] < 0:
+                votes.shoppers[item] = 0
+            votes.shoppers[item] |= shopper
+            touched = add_vote(votes, touched, item, part / (1 + abs(at - nearest) / REACH))
+    for at in range(touched):
+        if bits_set(votes.shoppers[votes.touched[at]]) < sessions.bounds.min_shoppers:
+            votes.sums[votes.touched[at]] = UNTOUCHED
     return touched
 
 
@@ -242,11 +270,11 @@ def vote_by_sessions(
     queries: Queries, numbers: KeyTable, sessions: SessionTable, scratch: Scratch, votes: Votes, results: Results
 ) -> None:
     """Write the items of similar sessions that each query's session lacks."""
-    cursors, near = scratch.cursors, scratch.near
+    near = scratch.near
     for query in range(len(queries)):
         count = session_items(queries[query], numbers, EVIDENCE, votes.session)
-        list_count = open_lists(sessions, votes.session, count, cursors)
-        size = find_neighbours(sessions, list_count, cursors, near)
+        list_count = open_lists(sessions, votes.session, count, scratch.cursors)
+        size = find_neighbours(sessions, list_count, scratch)
         sort_by_key(near, size)
         touched = add_votes(sessions, near, size, votes)
         write_hits(votes, touched, count, results, query)

@@ -26,12 +26,15 @@ class Bounds(NamedTuple):
     """Limits of the table, see the constants of `inference/retrieval/sessions.py`.
 
     A list longer than `longest` is cut to its newest `sample` sessions; `block` is the block size of the longest list.
+    Of one shopper at most `each` sessions count, and an item needs the sessions of `min_shoppers`.
     """
 
     capacity: int
     sample: int
     longest: int
     block: int
+    each: int
+    min_shoppers: int
 
 
 class SessionTable(NamedTuple):
@@ -41,6 +44,7 @@ class SessionTable(NamedTuple):
         newest: the slots, by the keys of sessions.
         items: the numbers of the items, oldest first, int32 (slots, width).
         lengths: the number of items of each session, int32 (slots,).
+        shoppers: 16 bits of a hash of each session's shopper, int32 (slots,).
         postings: for each item the slots of its newest sessions, oldest first.
         bounds: the limits.
         fresh: scratch memory for the items of one record, int32 (width,).
@@ -49,6 +53,7 @@ class SessionTable(NamedTuple):
     newest: Newest
     items: Numbers
     lengths: Numbers
+    shoppers: Numbers
     postings: Postings
     bounds: Bounds
     fresh: Numbers
@@ -59,14 +64,19 @@ class SessionRecords(NamedTuple):
 
     keys: Keys
     at_ms: npt.NDArray[np.int64]
+    shoppers: Numbers
     starts: npt.NDArray[np.int64]
     items: Keys
 
 
-_BOUNDS = types.NamedUniTuple(types.int64, 4, Bounds)
+_BOUNDS = types.NamedUniTuple(types.int64, 6, Bounds)
 _numbers = types.int32[::1]
-SESSIONS = types.NamedTuple((NEWEST, types.int32[:, ::1], _numbers, POSTINGS, _BOUNDS, _numbers), SessionTable)
-RECORDS = types.NamedTuple((types.uint64[::1], types.int64[::1], types.int64[::1], types.uint64[::1]), SessionRecords)
+SESSIONS = types.NamedTuple(
+    (NEWEST, types.int32[:, ::1], _numbers, _numbers, POSTINGS, _BOUNDS, _numbers), SessionTable
+)
+RECORDS = types.NamedTuple(
+    (types.uint64[::1], types.int64[::1], _numbers, types.int64[::1], types.uint64[::1]), SessionRecords
+)
 
 
 @helper
@@ -219,6 +229,7 @@ def learn_sessions(numbers: KeyTable, sessions: SessionTable, records: SessionRe
             held_ms = newest.slots[slot]["at_ms"]
             if at_ms < held_ms or (at_ms == held_ms and end - start < sessions.lengths[slot]):
                 continue
+        sessions.shoppers[slot] = records.shoppers[record]
         replace_items(numbers, sessions, slot, records, record)
     return len(records.keys)
 
@@ -228,6 +239,7 @@ def session_table(capacity_of_numbers: int, slots: int, width: int, bounds: Boun
     return SessionTable(
         newest(slots),
         np.zeros((slots, width), dtype=np.int32),
+        np.zeros(slots, dtype=np.int32),
         np.zeros(slots, dtype=np.int32),
         no_postings(capacity_of_numbers, width * bounds.block),
         bounds,

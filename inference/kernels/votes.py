@@ -29,6 +29,7 @@ class Votes(NamedTuple):
         touched: the numbers that have a sum, int32 (capacity,).
         session: the items of the session, see `session_items`, dtype SESSION_ITEM (EVIDENCE,): the key and the number
             of each, -1 without one; the slot of its record, and the weight of its votes.
+        shoppers: the shoppers who vote for an item (`support.py`), uint64 (capacity,); only where the item has a sum.
         rows, scores: rows of the catalogue and their scores, before the best are selected, int32 and float32
             (capacity,).
     """
@@ -36,6 +37,7 @@ class Votes(NamedTuple):
     sums: npt.NDArray[np.float64]
     touched: Numbers
     session: npt.NDArray[np.void]
+    shoppers: Keys
     rows: Numbers
     scores: Vector
 
@@ -63,7 +65,14 @@ class Results(NamedTuple):
 
 
 VOTES = types.NamedTuple(
-    (types.float64[::1], types.int32[::1], numba.from_dtype(SESSION_ITEM)[::1], types.int32[::1], types.float32[::1]),
+    (
+        types.float64[::1],
+        types.int32[::1],
+        numba.from_dtype(SESSION_ITEM)[::1],
+        types.uint64[::1],
+        types.int32[::1],
+        types.float32[::1],
+    ),
     Votes,
 )
 RESULTS = types.NamedTuple(
@@ -86,6 +95,7 @@ def votes(capacity: int) -> Votes:
         np.full(capacity, UNTOUCHED),
         np.zeros(capacity, dtype=np.int32),
         np.zeros(EVIDENCE, dtype=SESSION_ITEM),
+        np.zeros(capacity, dtype=np.uint64),
         np.zeros(capacity, dtype=np.int32),
         np.zeros(capacity, dtype=np.float32),
     )

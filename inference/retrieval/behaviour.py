@@ -18,6 +18,7 @@ class Behaviour:
     Args:
         half_life_ms: the half-life of the weights in the records.
         sessions: the number of sessions that are kept.
+        min_shoppers: distinct shoppers whose sessions must have an item before they propose it.
         numbers: the numbers of items; new ones if none are given.
 
     Attributes:
@@ -29,11 +30,12 @@ class Behaviour:
         *,
         half_life_ms: float = HALF_LIFE_MS,
         sessions: int = CAPACITY,
+        min_shoppers: int = 1,
         numbers: ItemNumbers | None = None,
     ) -> None:
         self.numbers = ItemNumbers() if numbers is None else numbers
         self.transitions = ItemTransitions(self.numbers, Limits(half_life_ms=half_life_ms))
-        self.sessions = Sessions(self.numbers, capacity=sessions)
+        self.sessions = Sessions(self.numbers, capacity=sessions, min_shoppers=min_shoppers)
         self.clicked = Clicked(self.numbers, half_life_ms=half_life_ms)
 
     def learn(self, records: Iterable[ItemNeighbours | SessionItems]) -> set[int]:

@@ -11,6 +11,9 @@ sessions n that share an item with the session s, the NEIGHBOURS most similar vo
 
 with α = 1, 1/2, 1/3, … from the newest item of s on, and idf(i) = ln(1 + sessions / sessions with i).
 
+Of one shopper only the EACH newest sessions are sampled, and an item needs the votes of `min_shoppers` distinct shoppers:
+sessions are published one by one, so this is where one shopper's sessions are kept from deciding others' lists.
+
 A session that has only items of s has nothing to propose and does not vote. So the shopper's own session, as far as it
 is published, votes only if it is longer than the items of s that are read.
 """
@@ -26,7 +29,7 @@ import numpy as np
 from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
 from inference.kernels.postings import block_size, with_capacity
-from inference.kernels.session_knn import scratch, vote_by_sessions
+from inference.kernels.session_knn import SHOPPERS, scratch, vote_by_sessions
 from inference.kernels.session_table import Bounds, SessionRecords, learn_sessions, session_table
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
@@ -44,6 +47,8 @@ WIDTH = 50
 """Number of a session's newest items that are kept."""
 SAMPLE = 1000
 NEIGHBOURS = 100
+EACH = 2
+"""Number of a shopper's sessions in a sample."""
 SLACK = 1.25
 """Factor by which an item's list of sessions may exceed SAMPLE before the older ones are dropped."""
 
@@ -55,15 +60,17 @@ class Sessions:
 
     name = SESSIONS
 
-    def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, width: int = WIDTH) -> None:
+    def __init__(
+        self, numbers: ItemNumbers, *, capacity: int = CAPACITY, width: int = WIDTH, min_shoppers: int = 1
+    ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity: required at least 1, got {capacity}")
         self._numbers = numbers
         longest = int(SAMPLE * SLACK)
         block = block_size(longest + 1)
-        bounds = Bounds(capacity, SAMPLE, longest, block)
+        bounds = Bounds(capacity, SAMPLE, longest, block, EACH, min_shoppers)
         self._table = session_table(numbers.capacity, FEWEST, width, bounds)
-        self._scratch = scratch(NEIGHBOURS)
+        self._scratch = scratch(NEIGHBOURS, SAMPLE)
 
     def __len__(self) -> int:
         return int(self._table.newest.table.sizes[HELD])
@@ -76,6 +83,7 @@ class Sessions:
         batch = SessionRecords(
             np.fromiter((record.key for record in records), np.uint64, number),
             np.fromiter((record.at_ms for record in records), np.int64, number),
+            np.fromiter(map(_shopper_of, records), np.int32, number),
             starts,
             np.fromiter(chain.from_iterable([record.items for record in records]), np.uint64, int(starts[-1])),
         )
@@ -102,8 +110,14 @@ class Sessions:
                 newest=grown(table.newest),
                 items=np.concatenate([table.items, np.zeros((more, width), dtype=np.int32)]),
                 lengths=np.concatenate([table.lengths, np.zeros(more, dtype=np.int32)]),
+                shoppers=np.concatenate([table.shoppers, np.zeros(more, dtype=np.int32)]),
             )
         self._table = table._replace(postings=postings)
+
+
+def _shopper_of(record: SessionItems) -> int:
+    """Return the hash of a session's shopper. Older records lack it: each counts as a shopper of its own."""
+    return record.key % SHOPPERS if record.shopper is None else record.shopper
 
 
 def make_source(_name: str, behaviour: Behaviour) -> Sessions:

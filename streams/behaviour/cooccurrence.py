@@ -1,7 +1,7 @@
 """Co-occurrence states of items: earlier items of the session and searches that led to the item. No I/O.
 
-A state is bytes with the version first. `inference.kernels.cooccurrence_state` describes version 2. Version 1, in
-MessagePack, is read, and becomes version 2 with the next transition.
+A state is bytes with the version first. `inference.kernels.cooccurrence_state` describes versions 2 and 3. Version 1, in
+MessagePack, is read too. With its next transition a state becomes version 3.
 
 Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65). A weight is kept as Σ w · 2^((t − L) / h) against
 a landmark L, so no weight changes as time passes. A late transition has the weight of its time, and the order of
@@ -12,9 +12,8 @@ so rare items make room by themselves. Space-Saving (Metwally et al. 2005, doi:1
 the dropped weight to the new one. On a wholesaler's invoices, next item, that found 4% less, even published by its
 lower bound; without a bound it would be 1% more. The order of transitions matters only for dropped items and searches.
 
-A search may be private. A state keeps a search of only one shopper, but never publishes it. It is published after two
-shoppers got to the item by it. 16 bits of a hash of the first one distinguish shoppers; in 1 of 65,536 cases two
-shoppers count as one.
+A pair of items is published once `min_shoppers` distinct shoppers stand behind it (`inference.kernels.support`), so one
+visitor alone cannot put an item into other shoppers' lists. A search may be private: it takes two shoppers at least.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from inference.kernels.cooccurrence_fold import TRANSITION, FoldedStates, Transi
 from inference.kernels.cooccurrence_messages import MOST_BYTES, publish
 from inference.kernels.cooccurrence_state import (
     BEFORE,
+    FORMER,
     ITEM,
     MOST_WORDS,
     POSITIONS,
@@ -42,6 +42,7 @@ from inference.kernels.cooccurrence_state import (
     VERSION,
     States,
 )
+from inference.kernels.support import Support
 from inference.types import ItemNeighbours, stable_key
 from streams.contracts.messages import ItemTransition
 from streams.errors import CooccurrenceCodecError
@@ -65,9 +66,10 @@ WORD = 8
 
 @dataclass(frozen=True, slots=True)
 class CooccurrenceRules:
-    """Half-life of the weights, in milliseconds of event time."""
+    """Half-life of the weights, in milliseconds of event time, and the conditions for publishing them."""
 
     half_life_ms: float = 60 * 86_400e3
+    support: Support = Support()
 
 
 class Folded(NamedTuple):
@@ -144,24 +146,24 @@ def fold_all(
     return Folded(changed, [flag != 0 for flag in counted.tolist()])
 
 
-def encode_neighbours(keys: Sequence[int], states: Sequence[bytes]) -> list[bytes]:
+def encode_neighbours(keys: Sequence[int], states: Sequence[bytes], support: Support) -> list[bytes]:
     """Return the messages to publish for items with these stable keys, decayed to their newest transitions.
 
-    Heaviest first, ties by stable key. Raises CooccurrenceCodecError.
+    Heaviest first, ties by stable key, without pairs and searches that lack `support`. Raises CooccurrenceCodecError.
     """
     current = _joined(states)
     messages = np.empty((len(states), MOST_BYTES), dtype=np.uint8)
     lengths = np.empty(len(states), dtype=np.int64)
-    unreadable = publish(current, np.array(keys, dtype=np.uint64), np.empty(1, dtype=ITEM), messages, lengths)
+    unreadable = publish(current, np.array(keys, dtype=np.uint64), support, np.empty(1, dtype=ITEM), messages, lengths)
     if unreadable >= 0:
         raise _unreadable(states[unreadable])
     return [message[:length].tobytes() for message, length in zip(messages, lengths.tolist(), strict=True)]
 
 
-def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[ItemNeighbours]:
+def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes], support: Support) -> list[ItemNeighbours]:
     """Return the decoded messages of `encode_neighbours`. Raises CooccurrenceCodecError."""
     try:
-        return [_neighbours.decode(message) for message in encode_neighbours(keys, states)]
+        return [_neighbours.decode(message) for message in encode_neighbours(keys, states, support)]
     except msgspec.DecodeError as error:
         raise CooccurrenceCodecError(
             f"stored co-occurrence: required searches in UTF-8, got other bytes ({error})"
@@ -169,7 +171,7 @@ def neighbours_of_all(keys: Sequence[int], states: Sequence[bytes]) -> list[Item
 
 
 def _joined(states: Sequence[bytes | None]) -> States:
-    """Return the states as one array, older versions as the newest one."""
+    """Return the states as one array, those of version 1 as version 2."""
     current = []
     for state in states:
         if state is not None and (not state or state[0] == FIRST_OF_VERSION_1 or len(state) % WORD):
@@ -248,7 +250,7 @@ def _from_version_1(stored: bytes) -> bytes:
         # then all texts. The last number of a search is the shopper's 16 bits plus 1, or SHARED plus 1 if several
         # shoppers made it, above 16 bits of its text's length.
         words = [
-            HEADER.pack(VERSION, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.weight),
+            HEADER.pack(FORMER, *sizes, 0, item.half_life_ms, item.landmark_ms, item.latest_ms, item.weight),
             struct.pack(f"<{sizes[0]}Q", *item.before.keys()),
             struct.pack(f"<{sizes[0]}d", *item.before.values()),
             struct.pack(f"<{sizes[2]}Q", *item.positions.keys()),

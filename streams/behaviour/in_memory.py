@@ -51,6 +51,6 @@ class InMemoryBehaviour:
         items: list[ItemNeighbours] = []
         for start in range(0, len(keys), AT_ONCE):
             part = keys[start : start + AT_ONCE]
-            items += neighbours_of_all(part, [self.pairs[key] for key in part])
+            items += neighbours_of_all(part, [self.pairs[key] for key in part], self._rules.support)
         self._changed = {}
         return [*items, *self._sessions.take_changed()]

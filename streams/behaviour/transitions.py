@@ -13,7 +13,7 @@ from typing import NamedTuple
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
 from streams.contracts.messages import ItemInteraction, ItemTransition
-from streams.profiles.profile import Source, bounded_ms
+from streams.profiles.profile import Source, bounded_ms, shopper_hash
 
 PENDING_SESSIONS = 10_000
 """Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
@@ -60,7 +60,7 @@ def item_transition(action: ItemInteraction, source: Source, context: ActionCont
         partition=source.partition,
         offset=source.offset,
         timestamp_ms=bounded_ms(source.timestamp_ms),
-        shopper=_shopper_key(action.user_id) & 0xFFFF,
+        shopper=shopper_hash(action.user_id),
     )
 
 
@@ -76,6 +76,7 @@ def session_items(action: ItemInteraction, context: ActionContext) -> SessionIte
         key=stable_key(f"{len(action.user_id)} {action.user_id} {name}"),
         at_ms=context.session_at_ms,
         items=tuple(context.session[::-1]),
+        shopper=shopper_hash(action.user_id),
     )
 
 
@@ -102,4 +103,3 @@ class RecentSessions:
 
 
 _remembered = lru_cache(maxsize=2**12)(remembered_query)
-_shopper_key = lru_cache(maxsize=2**14)(stable_key)

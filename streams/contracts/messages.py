@@ -217,13 +217,15 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     """Internal, on `trending`: the popularity of items among the shoppers of one partition, for every worker.
 
     `counts` maps stable keys of items to their weight, decayed to `as_of_ms` (event time). `lasting` does the same with
-    a longer half-life.
+    a longer half-life. `shoppers` holds the 64 bits that stand for an item's shoppers (`inference.kernels.support`), so
+    that the partition's next owner can go on; items without an entry have many.
     """
 
     partition: Partition
     as_of_ms: Milliseconds
     counts: Mapping[Key, Weight]
     lasting: Mapping[Key, Weight] = {}
+    shoppers: Mapping[Key, Key] = {}
 
 
 class ItemTransition(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

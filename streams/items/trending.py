@@ -3,11 +3,14 @@
 Each partition has two sets: short-term trends with a short half-life, and long-term popularity with a long one. Counts
 decay forward (see `inference.kernels.counters`): no count changes as time passes, and a late event has the weight of
 its time.
+
+An item is published once `min_shoppers` distinct shoppers of the partition acted on it, with at most so much weight as
+they may have together (`inference.kernels.support`). A shopper belongs to one partition, so no shopper counts twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +19,7 @@ import numpy.typing as npt
 
 from inference.kernels import counters as kernels
 from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Actions, Counters
+from inference.kernels.support import BITS, EVERYONE, Support, all_supported
 from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
 
@@ -37,22 +41,26 @@ class TrendIncrements(NamedTuple):
         keys: stable keys of the items, uint64.
         at_ms: event times, int64.
         weights: weights of the actions, float64.
+        shoppers: the bits of their shoppers, uint64.
     """
 
     partition: npt.NDArray[np.int32]
     keys: Keys
     at_ms: npt.NDArray[np.int64]
     weights: Weights
+    shoppers: Keys
 
     @classmethod
-    def of(cls, actions: Iterable[tuple[int, int, int, float]]) -> TrendIncrements:
-        """Return the arrays of (partition, key, at_ms, weight) tuples."""
+    def of(cls, actions: Iterable[tuple[int, int, int, float]], shoppers: Sequence[int] = ()) -> TrendIncrements:
+        """Return the arrays of (partition, key, at_ms, weight) tuples, each by one of `shoppers`, or all by shopper 0."""
         partition, keys, at_ms, weights = zip(*actions, strict=True) if (actions := list(actions)) else ((),) * 4
+        numbers = np.array(shoppers or (0,) * len(actions), dtype=np.uint64)
         return cls(
             np.array(partition, dtype=np.int32),
             np.array(keys, dtype=np.uint64),
             np.array(at_ms, dtype=np.int64),
             np.array(weights, dtype=np.float64),
+            np.uint64(1) << numbers % np.uint64(BITS),
         )
 
 
@@ -89,14 +97,21 @@ class _Heaviest(NamedTuple):
     as_of_ms: int
     keys: Keys
     weights: Weights
+    shoppers: Keys
+
+    def few_shoppers(self) -> dict[int, int]:
+        """Return the shoppers' bits of each item, unless all bits are set, as of most popular items."""
+        (few,) = (self.shoppers != EVERYONE).nonzero()
+        return dict(zip(self.keys[few].tolist(), self.shoppers[few].tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """One of the two sets: its half-life, and the number of items that a partition publishes."""
+    """One of the two sets: its half-life, the number of items that a partition publishes, and the conditions."""
 
     half_life_ms: float
     published: int
+    support: Support
 
     @property
     def kept(self) -> int:
@@ -113,18 +128,24 @@ class _Measure:
         # The kernel returns the action at which the counters are full, or the number of actions.
         action, number = 0, len(increments.keys)
         actions = Actions(*increments)
-        while (action := kernels.count(counted, actions, action, partition, self.half_life_ms)) < number:
+        rules = (partition, self.half_life_ms, self.support.min_shoppers)
+        while (action := kernels.count(counted, actions, action, *rules)) < number:
             self._forget_lightest(counted)
 
     def heaviest(self, counted: Counters) -> _Heaviest:
         """Return the items to publish, heaviest first."""
         landmark_ms, latest_ms = int(counted.numbers[LANDMARK_MS]), int(counted.numbers[LATEST_MS])
         rows = counted.heaviest[: counted.numbers[HEAVIEST]]
+        keys, shoppers = counted.keys[rows], counted.shoppers[rows]
         weights = counted.weights[rows] * decay(latest_ms - landmark_ms, self.half_life_ms)
-        return _Heaviest(latest_ms, counted.keys[rows], weights)
+        used = all_supported(weights, shoppers, self.support)
+        if (used < weights).any():
+            order = np.lexsort((keys, used))[::-1]
+            keys, used, shoppers = keys[order], used[order], shoppers[order]
+        return _Heaviest(latest_ms, keys, used, shoppers)
 
     def merged(self, snapshots: list[_Heaviest]) -> _Heaviest:
-        """Return the sum of snapshots of different times."""
+        """Return the sum of snapshots of different times. Each contains only what has support."""
         now_ms = max((snapshot.as_of_ms for snapshot in snapshots), default=0)
         # Select the heaviest at the end: sorted on the way, each item would rise once for each snapshot.
         total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), 0, now_ms)
@@ -134,17 +155,17 @@ class _Measure:
 
     def _forget_lightest(self, counted: Counters) -> None:
         """Keep the `kept` heaviest items, measured against the same landmark, and drop the others."""
-        keys, weights = _selected(counted, self.kept)
+        kept = _selected(counted, self.kept)
         counted.table[:] = kernels.EMPTY
         counted.ranks[:] = kernels.NONE
         counted.numbers[LENGTH] = counted.numbers[HEAVIEST] = 0
-        self._count_snapshot(counted, _Heaviest(int(counted.numbers[LANDMARK_MS]), keys, weights))
+        self._count_snapshot(counted, _Heaviest(int(counted.numbers[LANDMARK_MS]), *kept))
 
     def _count_snapshot(self, counted: Counters, snapshot: _Heaviest) -> None:
         number = len(snapshot.keys)
         partitions, at_ms = np.zeros(number, dtype=np.int32), np.full(number, snapshot.as_of_ms, dtype=np.int64)
-        actions = Actions(partitions, snapshot.keys, at_ms, snapshot.weights)
-        kernels.count(counted, actions, 0, 0, self.half_life_ms)
+        actions = Actions(partitions, snapshot.keys, at_ms, snapshot.weights, snapshot.shoppers)
+        kernels.count(counted, actions, 0, 0, self.half_life_ms, self.support.min_shoppers)
 
 
 class _Snapshot(NamedTuple):
@@ -163,9 +184,11 @@ class Trending:
     Not thread-safe: one thread at a time may use it.
     """
 
-    def __init__(self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3) -> None:
-        self._now = _Measure(half_life_ms, SNAPSHOT_ITEMS)
-        self._lasting = _Measure(lasting_half_life_ms, LASTING_ITEMS)
+    def __init__(
+        self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3, support: Support = Support()
+    ) -> None:
+        self._now = _Measure(half_life_ms, SNAPSHOT_ITEMS, support)
+        self._lasting = _Measure(lasting_half_life_ms, LASTING_ITEMS, support)
         self._counts: dict[int, _Partition] = {}
         self._snapshots: dict[int, _Snapshot] = {}
         self._changed: set[int] = set()
@@ -189,7 +212,7 @@ class Trending:
         """Store a snapshot of another worker. Ignore it if this worker counts the partition itself."""
         if snapshot.partition not in self._counts:
             self._snapshots[snapshot.partition] = _Snapshot(
-                _heaviest(snapshot.as_of_ms, snapshot.counts), _heaviest(snapshot.as_of_ms, snapshot.lasting)
+                *(_heaviest(snapshot.as_of_ms, each, snapshot.shoppers) for each in (snapshot.counts, snapshot.lasting))
             )
 
     def release(self, partition: int) -> None:
@@ -209,6 +232,7 @@ class Trending:
                 as_of_ms=now.as_of_ms,
                 counts=Shares(now.keys, now.weights).mapping(),
                 lasting=Shares(lasting.keys, lasting.weights).mapping(),
+                shoppers={**now.few_shoppers(), **lasting.few_shoppers()},
             )
 
     def popularity(self) -> Popularity:
@@ -229,7 +253,7 @@ class Trending:
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
-        empty = _heaviest(at_ms, {})
+        empty = _heaviest(at_ms, {}, {})
         snapshot = self._snapshots.pop(partition, _Snapshot(empty, empty))
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
 
@@ -239,16 +263,16 @@ def decay(elapsed_ms: float, half_life_ms: float) -> float:
     return float(2.0 ** max(-elapsed_ms / half_life_ms, kernels.SMALLEST_EXPONENT))
 
 
-def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights]:
-    """Return the `limit` heaviest keys and their weights, measured against the landmark."""
+def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights, Keys]:
+    """Return the `limit` heaviest keys, their weights, measured against the landmark, and their shoppers."""
     number = int(counted.numbers[LENGTH])
-    keys, weights = counted.keys[:number], counted.weights[:number]
+    keys, weights, shoppers = counted.keys[:number], counted.weights[:number], counted.shoppers[:number]
     if number > limit:
         # Sort only the items that may be among the heaviest. If weights are equal, these are more than `limit`.
         (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
-        keys, weights = keys[rows], weights[rows]
+        keys, weights, shoppers = keys[rows], weights[rows], shoppers[rows]
     rows = np.lexsort((keys, weights))[::-1][:limit]
-    return keys[rows], weights[rows]
+    return keys[rows], weights[rows], shoppers[rows]
 
 
 def _shares(heaviest: _Heaviest) -> Shares:
@@ -261,5 +285,6 @@ def _shares(heaviest: _Heaviest) -> Shares:
     return Shares(heaviest.keys[:number], shares[:number])
 
 
-def _heaviest(as_of_ms: int, counts: Mapping[int, float]) -> _Heaviest:
-    return _Heaviest(as_of_ms, *Shares.of(counts))
+def _heaviest(as_of_ms: int, counts: Mapping[int, float], shoppers: Mapping[int, int]) -> _Heaviest:
+    bits = np.fromiter((shoppers.get(key, EVERYONE) for key in counts), dtype=np.uint64, count=len(counts))
+    return _Heaviest(as_of_ms, *Shares.of(counts), bits)

@@ -44,7 +44,7 @@ EVENT = np.dtype(
         ("action", "u1"),
         ("text_length", "u1"),
         ("text", "u1", QUERY_BYTES),
-        ("reserved", "u1", 2),
+        ("shopper_hash", "<u2"),
     ],
     align=True,
 )
@@ -53,8 +53,9 @@ EVENT = np.dtype(
 `shopper` is the row of the shopper's profile. `vector` is the row among the batch's item vectors, or among its text
 vectors for a search; -1 if there is no vector. `event_key` is a hash of the event's id, 0 if there is
 none. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a search, in UTF-8, empty if it has no words.
+`shopper_hash` is 16 bits of the shopper's stable key.
 """
-PACKED_EVENT = Struct(f"<qqqQQQQdIiiiIBB{QUERY_BYTES}s2x")
+PACKED_EVENT = Struct(f"<qqqQQQQdIiiiIBB{QUERY_BYTES}sH")
 """An event packed by Python, in the order of the fields. This takes a fraction of the time of filling an array."""
 
 ANSWER = np.dtype(
@@ -65,18 +66,20 @@ ANSWER = np.dtype(
         ("first_offset", "<i8"),
         ("weight", "<f8"),
         ("last_query_weight", "<f8"),
+        ("learned", "<f8"),
         ("before", "<u8", RECENT_ITEMS),
         ("before_length", "<i4"),
         ("outcome", "u1"),
         ("last_query_length", "u1"),
         ("led_query_length", "u1"),
-        ("reserved", "u1"),
+        ("unlearned", "u1"),
         ("last_query", "u1", QUERY_BYTES),
         ("led_query", "u1", QUERY_BYTES),
     ],
     align=True,
 )
-"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action.
+"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is the
+part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
 
 `before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means
@@ -95,6 +98,8 @@ RULES = np.dtype(
         ("window", "<i8"),
         ("list_size", "<i8"),
         ("faded", "<f8"),
+        ("robot_minute", "<i8"),
+        ("robot_day", "<i8"),
     ],
     align=True,
 )
@@ -189,6 +194,7 @@ def rules_record(rules: ProfileRules, *, window: int, list_size: int, faded: flo
         record[name] = getattr(rules, name)
     record["session_gap_ms"], record["max_clock_skew_ms"] = rules.session_gap_ms, rules.max_clock_skew_ms
     record["weights"] = [*(rules.weights[action] for action in (*ACTION_TYPES, SEARCH_TYPE)), 0.0]
+    record["robot_minute"], record["robot_day"] = rules.robot_events_per_minute, rules.robot_events_per_day
     record["window"], record["list_size"], record["faded"] = min(window, RECENT_ITEMS), list_size, faded
     return record
 

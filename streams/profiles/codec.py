@@ -1,6 +1,6 @@
 """Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes version 6.
 
-`layout.py` describes version 6. `old_versions.py` reads versions 1 to 4. `readable.py` converts single profiles.
+`layout.py` describes versions 5 and 6. `old_versions.py` reads versions 1 to 4. `readable.py` converts single profiles.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inference.types import Vector
 from streams.errors import ProfileCodecError
 from streams.profiles import kernels
 from streams.profiles.batch import ProfileBatch
-from streams.profiles.layout import HABIT, HABITS, PROFILE, VERSION, VERSION_5_BYTES, fixed_size
+from streams.profiles.layout import HABIT, HABITS, PROFILE, RECORD_5, VERSION, VERSION_5, fixed_size
 from streams.profiles.old_versions import decode_older
 from streams.profiles.profile import ACTION_TYPES, Profile, ProfileRules
 from streams.profiles.readable import new_profile, packed, profile_bytes, read_profile
@@ -132,15 +132,14 @@ class Shoppers:
             if profile.space != self._space:
                 self.of_other_space.append(place)
             return profile_bytes(profile, self._dim)
-        if data[0] == VERSION - 1 and len(data) >= VERSION_5_BYTES:
-            added = bytes(PROFILE.itemsize - VERSION_5_BYTES)
-            data = b"".join((bytes([VERSION]), data[1:VERSION_5_BYTES], added, data[VERSION_5_BYTES:]))
+        if data[0] not in (VERSION_5, VERSION):
+            raise ProfileCodecError(f"stored profile: required version 1 to {VERSION}, got {data[0]}")
+        if len(data) < (PROFILE.itemsize if data[0] == VERSION else RECORD_5):
+            raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
+        if data[0] == VERSION_5:
+            data = bytes([VERSION]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
             if self._is_as_needed(data):
                 return data
-        if data[0] not in (VERSION, VERSION - 1):
-            raise ProfileCodecError(f"stored profile: required version 1 to {VERSION}, got {data[0]}")
-        if len(data) < PROFILE.itemsize:
-            raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         dim, habits = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH]
         is_other_space = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_other_space:

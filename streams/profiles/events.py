@@ -14,7 +14,16 @@ from inference.types import Vector
 from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
-from streams.profiles.profile import ACTIONS, Source, bounded_ms, event_key, id_key, occurred_ms, session_key
+from streams.profiles.profile import (
+    ACTIONS,
+    Source,
+    bounded_ms,
+    event_key,
+    id_key,
+    occurred_ms,
+    session_key,
+    shopper_hash,
+)
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
 _NO_VECTOR = -1
@@ -76,6 +85,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             id_key(source.stream), item, category, brand, log_price,
             session_key(interaction.session_id), shopper, source.partition, row,
             event_key(interaction.event_id, action, subject), action, len(text), text,
+            shopper_hash(interaction.user_id),
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts

@@ -55,9 +55,11 @@ from streams.profiles.layout import (
     QUERY_BYTES,
     RECENT_ITEMS,
     RECENT_QUERIES,
+    ROBOT,
     TOPICS,
 )
 from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
+from streams.profiles.teaching import count_event, weigh, weigh_again
 from streams.profiles.updates import apply, count_purchase, first_offset, is_replay, store_position
 
 assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
@@ -117,7 +119,7 @@ def check(profiles: ProfileBatch, found: Array) -> int:
             wrong += 1
             continue
         for j in range(RECENT_ITEMS):
-            if profile["recent_actions"][j] >= SEARCH:
+            if profile["recent_actions"][j] >= SEARCH or SEARCH < profile["recent_taught"][j] != ROBOT:
                 found[i] = WRONG_ACTIONS
         finite = True
         for j in range(2):
@@ -178,14 +180,16 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 store_position(profile, event)
         elif is_replay(profile, event):
             answer["outcome"] = REPLAYED
+            weigh_again(profile, event, at_ms, rules, answer)
         else:
             answer["outcome"] = LATE if at_ms < now_ms else OK
+            taught = weigh(profile, event, at_ms, rules, answer, count_event(profile, at_ms, rules))
             has_vector = row >= 0
             if has_vector and action == SEARCH:
                 copy(batch.text_vectors[row], scratch.unit)
             elif has_vector:
                 to_unit(batch.item_vectors[row], scratch.unit)
-            apply(profile, event, at_ms, rules)
+            apply(profile, event, at_ms, rules, taught)
             # Decay each vector over the time since the newest action, then add the event with the weight that it has
             # by then. So late events give the same sums as events in order.
             idle_ms = np.float64(profile["updated_ms"] - now_ms)

@@ -3,9 +3,10 @@
 A stored profile, version 6, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
 dtype HABIT for each habit of the shopper:
 
-    PROFILE, 1,208 bytes | int16 (2, dim) | HABIT (habits_length,)
+    PROFILE, 1,240 bytes | int16 (2, dim) | HABIT (habits_length,)
 
 The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
+The record of version 5 is the same without the fields at its end.
 
 A vector is stored as its largest component in float32 (`largest`), and each component's share of it in int16. A decay
 scales all components alike, so it changes `largest` and no share. In float16 each component would be rounded by itself.
@@ -20,11 +21,15 @@ import numpy.typing as npt
 from inference.encoding.text import REMEMBERED_BYTES
 
 VERSION = 6
-VERSION_5_BYTES = 1080
-"""Bytes of the record of version 5. Version 6 appends fields, which are 0 in a profile of version 5."""
+VERSION_5, RECORD_5 = 5, 1080
+"""Version whose record is the first RECORD_5 bytes of the newest one. The fields after them are 0 then."""
 RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS, RECENT_EVENTS = 24, 3, 8, 4, 80, 16
 QUERY_BYTES = REMEMBERED_BYTES
-"""Most bytes of a search. With the other limits a profile has at most 4,024 bytes at 384 dimensions, in any script."""
+"""Most bytes of a search. With the other limits a profile has at most 4,056 bytes at 384 dimensions, in any script."""
+MOST_EVENTS = 2**16 - 1
+"""Events of a day of a robot, and the greatest count of a minute."""
+ROBOT = 255
+"""`recent_taught` of an item whose newest action is that of a robot."""
 SHORT_TERM, LONG_TERM = 0, 1
 """Places of the two intent vectors."""
 SHARES = 2**15 - 1
@@ -67,6 +72,10 @@ PROFILE = np.dtype(
         ("reserved_too", "u1", 3),
         ("event_keys", "<u4", RECENT_EVENTS),
         ("event_offsets", "<u4", RECENT_EVENTS),
+        ("minute", "<u4"),
+        ("minute_events", "<u2"),
+        ("day_events", "<u2"),
+        ("recent_taught", "u1", RECENT_ITEMS),
     ],
     align=True,
 )
@@ -74,6 +83,9 @@ PROFILE = np.dtype(
 
 `recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first. `event_*` are the last
 events in the order of their arrival, newest first: 32 bits of the event's hash, 0 for none, and of its offset.
+
+`minute` is that of the newest event, since the epoch, with the events in it and in its day. `recent_taught` is 1 + the
+place of the heaviest action that an item's day taught before its newest one, 0 without one (`teaching.py`).
 """
 
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)

@@ -81,6 +81,14 @@ class PastEvent(NamedTuple):
     offset: int
 
 
+class Activity(NamedTuple):
+    """Minute of the newest event, since the epoch, and the events counted in that minute and in its day."""
+
+    minute: int = 0
+    minute_events: int = 0
+    day_events: int = 0
+
+
 class PriceMoments(NamedTuple):
     """Decayed sums of the weights, of log(1 + price) and of its square."""
 
@@ -91,13 +99,15 @@ class PriceMoments(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProfileRules:
-    """Weights and half-lives of actions. Durations are in milliseconds."""
+    """Weights and half-lives of actions, and the rates beyond which a shopper is a robot. Durations in milliseconds."""
 
     short_term_half_life_ms: float = 30 * 60e3
     long_term_half_life_ms: float = 30 * 86_400e3
     habit_half_life_ms: float = 90 * 86_400e3
     session_gap_ms: int = 30 * 60_000
     max_clock_skew_ms: int = 5 * 60_000
+    robot_events_per_minute: int = 120
+    robot_events_per_day: int = 2000
     weights: Mapping[str, float] = field(
         default_factory=lambda: {"search": 1.0, "view": 1.0, "click": 1.0, "cart": 2.0, "purchase": 3.0}
     )
@@ -118,6 +128,8 @@ class Profile:
         prices: prices of the items acted on.
         session_started_ms: event time of the first action after the last pause.
         events: last events in the order of their arrival, newest first.
+        activity: how fast the shopper acts.
+        taught: for each of `recent`, what its day had taught before its newest action; see `teaching.py`.
     """
 
     updated_ms: int
@@ -133,6 +145,8 @@ class Profile:
     prices: PriceMoments
     session_started_ms: int
     events: tuple[PastEvent, ...] = ()
+    activity: Activity = Activity()
+    taught: bytes = b""
 
 
 def empty(dim: int, space: int) -> Profile:
@@ -157,6 +171,12 @@ def empty(dim: int, space: int) -> Profile:
 def id_key(text: str) -> int:
     """Return the stable key of a frequent text: an item's id, a topic's name, a label."""
     return stable_key(text)
+
+
+@lru_cache(maxsize=2**14)
+def shopper_hash(user_id: str) -> int:
+    """Return 16 bits of a shopper's stable key: enough to tell shoppers apart, too few to identify one."""
+    return stable_key(user_id) & 0xFFFF
 
 
 @lru_cache(maxsize=2**12)

@@ -33,6 +33,7 @@ from streams.profiles.profile import (
     AFFINITY,
     HABIT,
     RECENT,
+    Activity,
     Memory,
     PastEvent,
     PastQuery,
@@ -71,6 +72,8 @@ def profile_bytes(profile: Profile, dim: int) -> bytes:
             record["topic_keys"][place] = key
             record["topic_offsets"][place], record["topic_timestamps_ms"][place] = position
         _fill(record, "recent", profile.recent, ("at_ms", "keys", "sessions", "actions"))
+        record["minute"], record["minute_events"], record["day_events"] = profile.activity
+        record["recent_taught"][: len(profile.taught)] = np.frombuffer(profile.taught, dtype=np.uint8)
         _fill(record, "category", profile.categories, ("keys", "weights"), "categories_length")
         _fill(record, "brand", profile.brands, ("keys", "weights"), "brands_length")
         record["queries_length"] = len(profile.queries)
@@ -115,6 +118,8 @@ def read_profile(arrays: ProfileBatch, place: int) -> Profile:
         prices=PriceMoments(*record["price_moments"].tolist()),
         session_started_ms=int(record["session_started_ms"]),
         events=tuple(event for event in events if event.key),
+        activity=Activity(*(int(record[name]) for name in ("minute", "minute_events", "day_events"))),
+        taught=record["recent_taught"][: int(record["recent_length"])].tobytes(),
     )
 
 

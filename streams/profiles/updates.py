@@ -83,8 +83,8 @@ def remember_event(profile: Record, event: Record) -> None:
 
 
 @helper
-def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
-    """Apply an event to everything but the vectors and the habits."""
+def apply(profile: Record, event: Record, at_ms: int, rules: Record, taught: int) -> None:
+    """Apply an event to everything but the vectors and the habits. `taught` is that of a recent item."""
     updated_ms = int64_of(profile["updated_ms"])
     now_ms = max(updated_ms, at_ms)
     idle_ms, late_ms = np.float64(now_ms - updated_ms), np.float64(now_ms - at_ms)
@@ -110,7 +110,7 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record) -> None:
         if event["text_length"] > 0:
             _remember_query(profile, event, at_ms)
     else:
-        _remember_item(profile, event, at_ms)
+        _remember_item(profile, event, at_ms, taught)
     store_position(profile, event)
     remember_event(profile, event)
     if now_ms - updated_ms > rules["session_gap_ms"]:
@@ -149,7 +149,7 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
 
 
 @helper
-def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
+def _remember_item(profile: Record, event: Record, at_ms: int, taught: int) -> None:
     """Insert an item at the place of its time. Keep each item's newest action, and the newest items.
 
     The order of arrival does not matter, except for actions of the same millisecond, such as the lines of one order.
@@ -174,7 +174,8 @@ def _remember_item(profile: Record, event: Record, at_ms: int) -> None:
     last = min(last, RECENT_ITEMS - 1)
     for j in range(last, place, -1):
         times[j], keys[j], sessions[j], actions[j] = times[j - 1], keys[j - 1], sessions[j - 1], actions[j - 1]
-    times[place], keys[place] = at_ms, key
+        profile["recent_taught"][j] = profile["recent_taught"][j - 1]
+    times[place], keys[place], profile["recent_taught"][place] = at_ms, key, taught
     sessions[place], actions[place] = event["session"], event["action"]
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 OFFSET_EVERY = 256
 """Delivered records between two writes of that offset. After a crash at most so many records are read again."""
 
+
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
     """Directory of a table's databases and their memory. All tables of a worker share one block cache.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from faust.types import Message
 
+from inference.kernels.support import Support
 from inference.types import stable_key
 from streams.behaviour.cooccurrence import CooccurrenceRules, Folded, encode_neighbours, fold_all
 from streams.contracts import serde
@@ -149,7 +150,7 @@ class CooccurrencePath:
         deliveries: list[Delivered] = []
         for start in range(0, len(states), PUBLISHED_AT_ONCE):
             part = states[start : start + PUBLISHED_AT_ONCE]
-            records = published(part)
+            records = published(part, self.rules.support)
             deliveries += await self.table.log_many(partition, part)
             deliveries += await self.delivery.send_all(self.item_neighbours_topic, partition, records)
             await asyncio.sleep(0)
@@ -181,8 +182,8 @@ def _by_partition(
     return found
 
 
-def published(states: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def published(states: Sequence[tuple[bytes, bytes]], support: Support) -> list[tuple[bytes, bytes]]:
     """Return the records to publish for items, given their ids and states. Raises CooccurrenceCodecError."""
     ids = [key for key, _ in states]
-    messages = encode_neighbours([stable_key(key.decode()) for key in ids], [state for _, state in states])
+    messages = encode_neighbours([stable_key(key.decode()) for key in ids], [state for _, state in states], support)
     return list(zip(ids, messages, strict=True))

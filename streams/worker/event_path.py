@@ -276,6 +276,8 @@ class EventPath:
             self.trending.add(folded.trends)
             sources = (message.topic for message in processing.messages)
             self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))
+            for reason, number in folded.unlearned.items():
+                self.metrics.unlearned.labels(reason).inc(number)
             for partition, profiles in by_partition(processing.shoppers, folded.profiles).items():
                 deliveries += await self.profiles.log_many(partition, profiles)
             owners = [(partition_of(message.key, partitions), message.key) for message in processing.messages]

@@ -168,7 +168,7 @@ def test_a_replayed_event_changes_no_profile_and_no_trend(engine: Engine) -> Non
     assert again.outcome == "replayed"
     assert again.profile == first.profile
     assert again.intent == first.intent
-    assert [len(column) for column in again.folded.trends] == [0, 0, 0, 0]
+    assert [len(column) for column in again.folded.trends] == [0] * 5
     (message,) = composed(engine, again.folded)
     assert message.recommendation_id == recommendation_id("clicks", 0, 0)
 
@@ -202,9 +202,9 @@ def test_trend_increments_are_weighted_actions_without_searches(engine: Engine) 
     ]
     trends = engine.fold([event(each) for each in history], [None]).trends
     assert [column.tolist() for column in trends] == [
-        [0, 3], [stable_key("a"), stable_key("x")], [NOW_MS, NOW_MS + 9], [3.0, 1.0],
+        [0, 3], [stable_key("a"), stable_key("x")], [NOW_MS, NOW_MS + 9], [3.0, 1.0], [1 << stable_key("u") % 64] * 2,
     ]  # fmt: skip
-    assert [column.dtype for column in trends] == [np.int32, np.uint64, np.int64, np.float64]
+    assert [column.dtype for column in trends] == [np.int32, np.uint64, np.int64, np.float64, np.uint64]
 
 
 def test_shoppers_of_one_batch_are_folded_independently(engine: Engine) -> None:
@@ -365,9 +365,29 @@ def test_a_transition_holds_the_earlier_items_of_its_session(engine: Engine) -> 
         timestamp_ms=NOW_MS,
         shopper=stable_key("u") & 0xFFFF,
     )
-    again = observe(engine, *history, (act("view", "b", NOW_MS + 9), at(3)))
+    again = observe(engine, *history, (act("cart", "b", NOW_MS + 9), at(3)))
     assert again.transition is not None
-    assert list(again.transition.before) == [stable_key("a"), stable_key("x")]
+    assert again.transition.before == {stable_key("a"): 1.0, stable_key("x"): 0.5}
+
+
+def test_a_repeated_action_teaches_nothing_and_keeps_its_session(engine: Engine) -> None:
+    history = [(act("view", name, NOW_MS + place), at(place)) for place, name in enumerate(["a", "b", "a"])]
+    folded = engine.fold([event(each) for each in history], [None])
+    assert [each.item_id for each in folded.transitions] == ["a", "b"]
+    assert folded.trends.keys.tolist() == [stable_key("a"), stable_key("b")]
+    assert folded.sessions[-1].items == (stable_key("b"), stable_key("a"))
+    assert folded.unlearned == {"repeat": 1}
+
+
+def test_a_robot_teaches_nothing_and_gets_its_lists(engine: Engine) -> None:
+    history = [(act("view", f"i{n}", NOW_MS + n), at(n)) for n in range(RULES.robot_events_per_minute + 5)]
+    folded = engine.fold([event(each) for each in history], [None])
+    assert len(folded.queries) == len(history)
+    for taught in (folded.transitions, folded.sessions, folded.trends.keys):
+        assert len(taught) == RULES.robot_events_per_minute
+    assert folded.unlearned == {"robot": 5}
+    again = engine.fold([event(history[-1])], folded.profiles)
+    assert (again.outcomes, again.transitions, again.sessions, again.unlearned) == (["replayed"], [], [], {})
 
 
 def test_a_transition_is_bounded_by_the_window_and_the_session(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from inference.retrieval import sessions as sessions_module
 from inference.retrieval.numbers import ItemNumbers
-from inference.retrieval.sessions import Sessions
+from inference.retrieval.sessions import EACH, Sessions
 from inference.types import Query, SessionItems
 from tests.inference.catalogues import NUMBERS, catalogue_of, unit_vectors
 from tests.inference.retrieval.behaviours import key
@@ -147,3 +147,32 @@ def test_votes_equal_the_formula_for_any_order_and_batches_of_sessions(
         each.learn([replace(record, items=(), at_ms=0) for record in records])
         assert len(each) == 0
     assert len(numbers) == held
+
+
+def of_shopper(number: int, shopper: int | None, *items: int) -> SessionItems:
+    return replace(session(number, *items), shopper=shopper)
+
+
+def test_an_item_needs_the_sessions_of_distinct_shoppers() -> None:
+    sessions = Sessions(NUMBERS, min_shoppers=2)
+    sessions.learn([of_shopper(1, 7, 1, 2), of_shopper(2, 7, 1, 2, 3)])
+    assert proposed(sessions, after(1)) == {}
+    sessions.learn([of_shopper(3, 8, 1, 3)])
+    assert set(proposed(sessions, after(1))) == {"3"}
+    # The votes of the other items still count in the sum, and nothing is left over for the next query.
+    assert proposed(sessions, after(1)) == proposed(sessions, after(1))
+
+
+def test_only_the_newest_sessions_of_a_shopper_count() -> None:
+    sessions = Sessions(NUMBERS)
+    many = [of_shopper(number, 7, 1, 2 + number % 9) for number in range(100)]
+    sessions.learn([of_shopper(1000, 8, 1, 20), *many])
+    found = proposed(sessions, after(1))
+    assert set(found) == {"20", *(str(2 + number % 9) for number in range(100 - EACH, 100))}
+    assert found["20"] == pytest.approx(1 / (EACH + 1) / 1.5)
+
+
+def test_sessions_of_an_older_release_count_as_one_shopper_each() -> None:
+    sessions = Sessions(NUMBERS, min_shoppers=2)
+    sessions.learn([session(number, 1, 2) for number in range(1, 4)])
+    assert set(proposed(sessions, after(1))) == {"2"}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.kernels.support import BITS, Support
 from inference.types import stable_key
 from streams.behaviour.cooccurrence import (
     BEFORE,
@@ -200,7 +201,7 @@ def test_an_evicted_search_is_private_again() -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "ж", "茶", "😀"])
-def test_the_largest_item_takes_at_most_4200_bytes(letter: str) -> None:
+def test_the_largest_item_takes_at_most_3900_bytes(letter: str) -> None:
     state = None
     for number in range(1000):
         before = {2**64 - 1 - (number * 10 + place): 1.0 for place in range(10)}
@@ -208,7 +209,7 @@ def test_the_largest_item_takes_at_most_4200_bytes(letter: str) -> None:
         each = item_transition(2**62 + number, at_ms, 1.0, before, f"{number}{letter * 300}", number, partition, at_ms)
         state = fold(state, each, RULES)
     assert state is not None
-    assert len(state) <= 4200
+    assert len(state) <= 3900
     published = neighbours(ITEM, state)
     assert len(published.before) == BEFORE
     assert len(msgspec.msgpack.encode(published)) <= 1300
@@ -230,23 +231,81 @@ def patched(offset: int, data: bytes) -> bytes:
     return state[:offset] + data + state[offset + len(data) :]
 
 
-GOLDEN = bytes.fromhex(
+VERSION_2 = bytes.fromhex(
     "020202020000000000000000d94ff34100a4381c9c01000000005f219c010000b4c1e0eecb1710400100000000000000"
     "ffffffffffffffffb4c1e0eecb170040000000000000e03f09a018faf51ace7dc43b09c96abd403f0500000000000000"
     "040000000000000000a4381c9c01000000a4381c9c01000065a7ed1df5dbeab634f6ec3a70b0d54eb4c1e0eecb170840"
     "6883c1dd972ff03f06000000000000000500090000000000d0a7d0b0d0b9626f6f74730000000000"
 )
 """A state of version 2. Later versions must read it."""
+GOLDEN = bytes.fromhex(
+    "030202020000000000000000d94ff34100a4381c9c01000000005f219c010000b4c1e0eecb1710400100000000000000"
+    "ffffffffffffffffb4c1e0eecb170040000000000000e03f0003000000000000000200000000000009a018faf51ace7d"
+    "c43b09c96abd403f0500000000000000040000000000000000a4381c9c01000000a4381c9c01000065a7ed1df5dbeab6"
+    "34f6ec3a70b0d54eb4c1e0eecb1708406883c1dd972ff03f000300000000000000010000000000000600000000000000"
+    "0500000000000000d0a7d0b0d0b9626f6f74730000000000"
+)
+"""The same state in version 3."""
 
 
-def test_the_layout_of_version_2_is_unchanged() -> None:
+def golden_state() -> bytes:
     state = fold(None, item_transition(3, before={1: 1.0, 2**64 - 1: 0.5}, query="Чай", shopper=9, weight=2.0), RULES)
     state = fold(state, item_transition(4, NOW_MS + DAY, before={1: 1.0}, query="Чай", shopper=8, partition=1), RULES)
-    state = fold(state, item_transition(5, NOW_MS + DAY, query="boots", shopper=8), RULES)
-    assert state == GOLDEN
+    return fold(state, item_transition(5, NOW_MS + DAY, query="boots", shopper=8), RULES)
+
+
+def test_the_layout_of_version_3_is_unchanged() -> None:
+    assert golden_state() == GOLDEN
     published = neighbours(ITEM, GOLDEN)
     assert list(published.before) == [1, 2**64 - 1]
     assert list(published.queries) == ["Чай"]
+
+
+def test_a_state_of_version_2_keeps_its_pairs_and_its_private_searches() -> None:
+    many = Support(min_shoppers=5)
+    assert neighbours(ITEM, VERSION_2) == neighbours(ITEM, GOLDEN)
+    assert list(neighbours(ITEM, VERSION_2, many).before) == [1, 2**64 - 1]
+    assert list(neighbours(ITEM, VERSION_2, many).queries) == ["Чай"]
+    state = fold(VERSION_2, item_transition(6, NOW_MS + DAY, before={3: 1.0}, query="boots", shopper=7), RULES)
+    assert state[0] == VERSION
+    assert list(neighbours(ITEM, state, many).before) == [1, 2**64 - 1]  # a new pair needs its own shoppers
+    assert set(neighbours(ITEM, state).queries) == {"Чай", "boots"}
+
+
+def test_a_pair_is_published_from_the_required_number_of_shoppers_on() -> None:
+    def published(*shoppers: int, required: int = 3) -> set[int]:
+        state = fold_in_turn([item_transition(before={1: 1.0}, shopper=shopper) for shopper in shoppers])
+        return set(neighbours(ITEM, state, Support(required)).before)
+
+    assert published(*[5] * 100) == set()
+    assert published(5, 6, 5, 6) == set()
+    assert published(5, 6, 7) == {1}
+    assert published(5, 5 + BITS, 6) == set()  # shoppers of one bit count as one
+    assert published(5, required=1) == {1}
+
+
+def test_a_search_needs_the_required_shoppers_and_two_at_least() -> None:
+    state = fold_in_turn([item_transition(query="boots", shopper=shopper) for shopper in (1, 2)])
+    assert neighbours(ITEM, state, Support(1)).queries == {"boots": 2.0}
+    assert neighbours(ITEM, state, Support(3)).queries == {}
+
+
+def test_a_shopper_adds_a_limited_weight_to_a_pair_and_a_search() -> None:
+    often = [item_transition(before={1: 1.0, 2: 1.0}, query="boots", shopper=1) for _ in range(50)]
+    others = [item_transition(before={2: 1.0}, query="tent", shopper=shopper) for shopper in range(20)]
+    once = item_transition(before={1: 1.0}, query="boots", shopper=2)
+    published = neighbours(ITEM, fold_in_turn([*often, *others, once]), Support(2, weight_each=3.0))
+    assert published.before[1] == pytest.approx(6.0, rel=0.05)
+    assert published.before[2] == pytest.approx(60.0, rel=0.2)
+    assert list(published.before) == [2, 1]
+    assert published.queries == pytest.approx({"tent": 20.0, "boots": 6.0}, rel=0.05)
+
+
+def test_the_support_of_an_evicted_pair_is_forgotten() -> None:
+    history = [item_transition(before={1: 1.0}, shopper=shopper) for shopper in (1, 2)]
+    history += [item_transition(before={1000 + n: 2.0}, shopper=n % 2) for n in range(4 * BEFORE)]
+    history += [item_transition(before={1: 99.0}, shopper=1)]
+    assert 1 not in neighbours(ITEM, fold_in_turn(history), Support(2)).before
 
 
 def test_neighbours_follow_the_contract() -> None:
@@ -254,7 +313,7 @@ def test_neighbours_follow_the_contract() -> None:
     state = fold(None, item_transition(0, before=before, query="Чай", shopper=9), RULES)
     state = fold(state, item_transition(1, NOW_MS + 40 * YEAR, query="tea", shopper=9), RULES)
     state = fold(state, item_transition(2, NOW_MS + 40 * YEAR, query="tea", shopper=8, weight=2.0), RULES)
-    (message,) = encode_neighbours([ITEM], [state])
+    (message,) = encode_neighbours([ITEM], [state], Support())
     key, as_of_ms, weight, items, queries = msgspec.msgpack.decode(message, strict=True)
     assert (key, as_of_ms, weight) == (ITEM, NOW_MS + 40 * YEAR, pytest.approx(3.0))
     assert list(items) == [3, 5, 2**64 - 1]  # heaviest first, ties by key, without weights that underflow to 0
@@ -342,7 +401,7 @@ def test_a_batch_equals_single_folds(data: st.DataObject) -> None:
         batched = [state or None for state in folded.states]
     assert batched == single
     known = [(number, state) for number, state in enumerate(single) if state is not None]
-    assert neighbours_of_all([key for key, _ in known], [state for _, state in known]) == [
+    assert neighbours_of_all([key for key, _ in known], [state for _, state in known], Support()) == [
         neighbours(key, state) for key, state in known
     ]
 

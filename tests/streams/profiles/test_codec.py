@@ -19,8 +19,8 @@ from streams.errors import ProfileCodecError
 from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
-from streams.profiles.layout import HABIT, PROFILE, VERSION, fixed_size
-from streams.profiles.profile import PastEvent, PastQuery, Position, PriceMoments, Source
+from streams.profiles.layout import HABIT, PROFILE, RECORD_5, VERSION, fixed_size
+from streams.profiles.profile import Activity, PastEvent, PastQuery, Position, PriceMoments, Source
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -77,16 +77,16 @@ VERSION_5 = zlib.decompress(
     )
 )
 """Version 4 as version 5, compressed: it is mostly zeros."""
-
-VERSION_6 = zlib.decompress(
-    base64.b85decode(
-        b"c-muQVgvyOh9wp<bAXh@0tk%?xEvt#2YaZ1gX!&J=dTx@xijDZnhf|s^%89MAOXDY8T`QE$2`mEG$;L*qC<~;Tm4IioCk2kPr%i?<|h*"
-        b"cddM~Q_P+IXCckQylB>TcHANvQKfk1yVQ2z&n%kh@fM5QAJ%0HHpnQW1GY(l622L>je&5=Al=uZyKKus)a`peOXE?y10L*7V)`I^m@O0"
-        b"I{*O19z$6x~hNH9C|"
+EVENTS = (PastEvent(0xDEADBEEF, 41), PastEvent(7, 2**32 - 1))
+VERSION_6 = b"".join(
+    (
+        b"\x06" + VERSION_5[1:RECORD_5],
+        np.array([0xDEADBEEF, 7], "<u4").tobytes() + bytes(56) + np.array([41, 2**32 - 1], "<u4").tobytes() + bytes(56),
+        bytes(32),
+        VERSION_5[RECORD_5:],
     )
 )
-"""Version 5 with two events, compressed."""
-EVENTS = (PastEvent(0xDEADBEEF, 41), PastEvent(7, 2**32 - 1))
+"""Version 5 with two events, without the shopper's activity."""
 
 
 def assert_close(actual: Vector, expected: Vector) -> None:
@@ -161,8 +161,8 @@ def test_the_largest_profile_takes_at_most_4096_bytes(letter: str) -> None:
     assert len(stored) <= 4096
 
 
-def test_a_profile_without_habits_is_2744_bytes() -> None:
-    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2744
+def test_a_profile_without_habits_is_2776_bytes() -> None:
+    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2776
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,13 @@ def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> Non
 def test_the_layout_of_version_6_is_unchanged() -> None:
     """A change of the layout needs a new version."""
     assert VERSION_6[0] == VERSION
-    assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1208 + 16 + 16
-    assert load(VERSION_6, 4, SPACE) == encode(decode(VERSION_6, 4)) == VERSION_6
+    assert len(VERSION_5) == 1080 + 16 + 16
+    assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1240 + 16 + 16
     assert decode(VERSION_6, 4).events == EVENTS
+    acted = replace(decode(VERSION_6, 4), activity=Activity(29_500_000, 7, 9), taught=bytes([3, 255]))
+    assert encode(acted)[1208:1240] == bytes.fromhex("6022c201" + "0700" + "0900" + "03ff" + 22 * "00")
+    for stored in (VERSION_6, encode(acted)):
+        assert load(stored, 4, SPACE) == encode(decode(stored, 4)) == stored
 
 
 def test_an_older_version_has_no_events_and_loses_nothing_else() -> None:
@@ -269,10 +273,12 @@ def damaged_habit(name: str, value: int) -> bytes:
         (b"\x00" + VERSION_6[1:], "got 0"),
         (b"\x05", "got 1 other bytes"),
         (b"\x06", "got 1 other bytes"),
-        (VERSION_5[:-1], "required a profile"),
-        (VERSION_5[:1000], "required a profile"),
         (VERSION_6[:-1], "required a profile"),
         (VERSION_6 + b"\x00", "required a profile"),
+        (VERSION_5[:-1], "required a profile"),
+        (VERSION_5[:1000], "required a profile"),
+        (VERSION_5 + b"\x00", "required a profile"),
+        (damaged("recent_taught", 5, 23), "required actions"),
         (encode(empty(5)), "vectors of 4 dimensions"),
         (damaged("dim", 3), "vectors of 4 dimensions"),
         (damaged("habits_length", 2), "required a profile"),
