@@ -82,8 +82,8 @@ def _write_before(
         before += 1
     _share_steps(answer["before_shares"], group, before, window)
     for j in range(int64_of(profile["recent_length"])):
-        is_tied = profile["recent_at_ms"][j] == at_ms and profile["recent_keys"][j] != event["item"]
-        if is_tied and (session == 0 or profile["recent_sessions"][j] == session):
+        is_in_session = oldest_ms <= at_ms and (session == 0 or profile["recent_sessions"][j] == session)
+        if is_in_session and profile["recent_at_ms"][j] == at_ms and profile["recent_keys"][j] != event["item"]:
             answer["before"][before + tied] = profile["recent_keys"][j]
             tied += 1
     answer["before_length"], answer["tied_length"] = before, tied
