@@ -16,7 +16,7 @@ from inference.kernels.support import BITS
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
-from streams.behaviour.transitions import ActionContext, item_transition, session_items
+from streams.behaviour.transitions import ActionContext, item_transition, session_items, tied_transitions
 from streams.contracts.messages import (
     Intent,
     ItemTransition,
@@ -33,7 +33,7 @@ from streams.profiles import kernels
 from streams.profiles.batch import DUPLICATE, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
-from streams.profiles.profile import ProfileRules
+from streams.profiles.profile import ProfileRules, id_key
 from streams.profiles.teaching import BY_ROBOT, REPEATED
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 OUTCOMES = ("ok", "late", "replayed", "duplicate")
 """Names of the outcomes of `streams.profiles.batch`."""
 _CONTEXT = (
-    "outcome", "at_ms", "learned", "unlearned", "session_at_ms", "session_started_ms", "before", "before_length"
+    "outcome", "at_ms", "learned", "unlearned", "session_at_ms", "session_started_ms", "before_length", "tied_length"
 )  # fmt: skip
 UNLEARNED = {REPEATED: "repeat", BY_ROBOT: "robot"}
 """Reasons why others learn nothing from an event."""
@@ -200,17 +200,19 @@ class Engine:
         records, starts = answers.answers, answers.exclude_starts.tolist()
         session = answers.exclude[: starts[-1]].tolist()
         numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
+        before, shares = records["before"].tolist(), records["before_shares"].tolist()
         led_queries = texts_of(records["led_query"], records["led_query_length"])
         transitions, sessions = [], []
         for place, (event, fields, led_query) in enumerate(zip(events, numbers, led_queries, strict=True)):
-            outcome, at_ms, weight, unlearned, newest_ms, started_ms, before, length = fields
+            outcome, at_ms, weight, unlearned, newest_ms, started_ms, length, tied = fields
             action, source, _, _ = event
             if isinstance(action, Search) or outcome == DUPLICATE or unlearned == BY_ROBOT:
                 continue
             context = ActionContext(
                 at_ms=at_ms,
                 weight=weight,
-                before=before[:length],
+                before=dict(zip(before[place][:length], shares[place], strict=False)),
+                tied=before[place][length : length + tied],
                 led_query=led_query,
                 session=session[starts[place] : starts[place + 1]],
                 session_at_ms=newest_ms,
@@ -218,10 +220,17 @@ class Engine:
             )
             if weight > 0:
                 transitions.append(item_transition(action, source, context))
+                if tied:
+                    transitions += tied_transitions(transitions[-1], id_key(action.item_id), context, self._item_id)
             so_far = session_items(action, context)
             if so_far is not None:
                 sessions.append(so_far)
         return transitions, sessions
+
+    def _item_id(self, key: int) -> str | None:
+        """Return the id of the item with this stable key, None if it is not served."""
+        record = self._catalogue.by_key(key)
+        return None if record is None else record.item.item_id
 
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
         """Return each shopper's likely intents: the last search, then the heaviest categories and brands."""

@@ -6,17 +6,21 @@ acted on the same items again meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
+
+import msgspec
 
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
 from streams.contracts.messages import ItemInteraction, ItemTransition
-from streams.profiles.profile import Source, bounded_ms, shopper_hash
+from streams.profiles.profile import Source, bounded_ms, session_key, shopper_hash
 
 PENDING_SESSIONS = 10_000
 """Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
+TIED = 0.25
+"""Weight of an item of the same time, in each direction: together that of an item two steps before."""
 FEWEST_ITEMS = 2
 """Fewest items of a published session. A session of one item contains no co-occurrence."""
 
@@ -27,16 +31,19 @@ class ActionContext(NamedTuple):
     Attributes:
         at_ms: event time of the action.
         weight: weight of the action.
-        before: items of the session before the action's item, stable keys, newest first.
+        before: items of the session before the action's item, stable keys, newest first, each with its share of the
+            action's weight.
+        tied: items of the session at the same time, stable keys.
         led_query: last search up to the action, at most `session_gap_ms` before it; None without one.
         session: items of the session, stable keys, newest first.
         session_at_ms: event time of the newest item of the session.
-        session_started_ms: event time of the first action after the last pause.
+        session_started_ms: event time at which the session began.
     """
 
     at_ms: int
     weight: float
-    before: Sequence[int]
+    before: Mapping[int, float]
+    tied: Sequence[int]
     led_query: str | None
     session: Sequence[int]
     session_at_ms: int
@@ -47,14 +54,16 @@ def item_transition(action: ItemInteraction, source: Source, context: ActionCont
     """Return the item transition of an action.
 
     The weight of an earlier item of the session is the action's weight divided by the steps back to it: 1, 1/2, 1/3, …
-    Sequential rules are weighted alike by Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6.
+    Sequential rules are weighted alike by Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6. An item of the same
+    time has the weight TIED, and `tied_transitions` gives its item the same weight in return.
     """
     weight = context.weight
     return ItemTransition(
         item_id=action.item_id,
         at_ms=context.at_ms,
         weight=weight,
-        before={other: weight / steps for steps, other in enumerate(context.before, start=1)},
+        before={other: weight * share for other, share in context.before.items()}
+        | dict.fromkeys(context.tied, weight * TIED),
         query=None if context.led_query is None else _remembered(context.led_query) or None,
         topic=source.stream,
         partition=source.partition,
@@ -64,14 +73,31 @@ def item_transition(action: ItemInteraction, source: Source, context: ActionCont
     )
 
 
+def tied_transitions(
+    transition: ItemTransition, key: int, context: ActionContext, item_id_of: Callable[[int], str | None]
+) -> Iterator[ItemTransition]:
+    """Yield the transitions of the items that the shopper acted on at the same time as the item with this stable key.
+
+    Two such items have no order, such as the lines of one order. So each is an item before the other, whichever of
+    their messages came first. `item_id_of` returns the id of a stable key, None for an item that is not listed.
+    """
+    for other in context.tied:
+        item_id = item_id_of(other)
+        if item_id is not None:
+            before = {key: context.weight * TIED}
+            yield msgspec.structs.replace(transition, item_id=item_id, weight=0.0, before=before, query=None)
+
+
 def session_items(action: ItemInteraction, context: ActionContext) -> SessionItems | None:
     """Return the action's session so far, None if the profile holds none of its items any more.
 
-    The session's key is a hash of the shopper and of the session's id, or else of the time at which it began.
+    The session's key is a hash of the shopper, of the session's id, if there is one, and of the time at which it began.
     """
     if not context.session:
         return None
-    name = f"id {action.session_id}" if action.session_id is not None else f"at {context.session_started_ms}"
+    name = f"at {context.session_started_ms}"
+    if session_key(action.session_id):
+        name = f"id {action.session_id} {name}"
     return SessionItems(
         key=stable_key(f"{len(action.user_id)} {action.user_id} {name}"),
         at_ms=context.session_at_ms,

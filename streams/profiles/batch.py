@@ -68,7 +68,9 @@ ANSWER = np.dtype(
         ("last_query_weight", "<f8"),
         ("learned", "<f8"),
         ("before", "<u8", RECENT_ITEMS),
+        ("before_shares", "<f8", RECENT_ITEMS),
         ("before_length", "<i4"),
+        ("tied_length", "<i4"),
         ("outcome", "u1"),
         ("last_query_length", "u1"),
         ("led_query_length", "u1"),
@@ -81,7 +83,8 @@ ANSWER = np.dtype(
 """Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is the
 part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
 
-`before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
+`before` holds the items of the session before the event's item, newest first, each with its share of the weight in
+`before_shares`, and behind them the `tied_length` items of the same millisecond. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means
 that there is none. `session_started_ms` is the start of the session, and `session_at_ms` the time of its newest item.
 `first_offset` is the event's offset, for a duplicate that of the event which it repeats.

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from inference.plain_text import readable
 from inference.types import Vector, stable_key
 from streams.contracts.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
 from streams.profiles.layout import LARGEST_TIME_MS, LONGEST_AGO_MS
@@ -31,6 +32,13 @@ SEARCH_TYPE = str(Search.__struct_config__.tag)
 RECENT = np.dtype([("at_ms", "<i8"), ("key", "<u8"), ("session", "<u4"), ("action", "u1")])
 AFFINITY = np.dtype([("key", "<u8"), ("weight", "<f4")])
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<f2"), ("interval_days", "<f2")])
+
+PLACEHOLDERS = frozenset({
+    "-1", "anonymous", "empty", "false", "n/a", "na", "nan", "nil", "no session", "none", "not available",
+    "not provided", "not set", "null", "undefined", "unknown", "unset",
+})  # fmt: skip
+"""Words in place of an id, in lower case. Ids of zeros and signs alone are placeholders too."""
+_QUOTES = " \"'()[]{}<>"
 
 Memory = npt.NDArray[np.void]
 
@@ -167,6 +175,16 @@ def empty(dim: int, space: int) -> Profile:
     )
 
 
+def is_placeholder(text: str) -> bool:
+    """Return whether an id stands for none: analytics and trackers write such words where they have no id.
+
+    >>> [is_placeholder(text) for text in ("(not set)", "NULL", " ", "00000000-0000-0000-0000-000000000000", "s-0")]
+    [True, True, True, True, False]
+    """
+    word = readable(text).strip(_QUOTES).casefold()
+    return word in PLACEHOLDERS or not any(char.isalnum() and char != "0" for char in word)
+
+
 @lru_cache(maxsize=2**14)
 def id_key(text: str) -> int:
     """Return the stable key of a frequent text: an item's id, a topic's name, a label."""
@@ -181,15 +199,17 @@ def shopper_hash(user_id: str) -> int:
 
 @lru_cache(maxsize=2**12)
 def session_key(session_id: str | None) -> int:
-    """Return 32 bits of the session id's hash, which are not 0; 0 for no session."""
-    return 0 if session_id is None else stable_key(session_id) & 0xFFFFFFFF or 1
+    """Return 32 bits of the session id's hash, which are not 0; 0 for no session and for a placeholder."""
+    return 0 if session_id is None or is_placeholder(session_id) else stable_key(session_id) & 0xFFFFFFFF or 1
 
 
 def event_key(event_id: str, action: int, subject: str) -> int:
-    """Return 32 bits of an event's hash, which are not 0: of its id, its action, and its item or query.
+    """Return 32 bits of an event's hash, of its id, its action, and its item or query; 0 if its id is a placeholder.
 
     A message with the same id about another item is no repetition: shops send the lines of one order with its number.
     """
+    if is_placeholder(event_id):
+        return 0
     return stable_key(f"{len(event_id)} {event_id} {action} {subject}") & 0xFFFFFFFF or 1
 
 

@@ -11,35 +11,92 @@ from inference.kernels.compiler import helper
 from streams.profiles.batch import ARRIVAL
 from streams.profiles.float16 import from_half
 from streams.profiles.intents import ZERO, Array, copy
-from streams.profiles.updates import DAY_S, Record, int64_of
+from streams.profiles.updates import DAY_S, LONGEST_RHYTHM_DAYS, Record, int64_of
 
 
 @helper
 def write_session(profile: Record, event: Record, rules: Record, query: Record, answer: Record, exclude: Array) -> int:
     """Write the items of the event's session to the query and to `exclude`. Return their number.
 
-    The session is that of the event's session id, else the time since the last pause.
+    Without a session id, the session is everything since the last pause. With one, it is the items with this id, as far
+    as no pause parts them from the event: some shops never change the id.
     """
-    size, before, session = 0, 0, event["session"]
+    size, session, at_ms, gap_ms = 0, event["session"], answer["at_ms"], rules["session_gap_ms"]
+    started_ms = int64_of(profile["session_started_ms"])
+    newest_ms, oldest_ms = at_ms, at_ms
     if event["action"] != ARRIVAL:
         for j in range(int64_of(profile["recent_length"])):
-            at_ms = profile["recent_at_ms"][j]
-            if session != 0:
-                is_in_session = profile["recent_sessions"][j] == session
-            else:
-                is_in_session = at_ms >= profile["session_started_ms"]
-            if is_in_session:
-                key = profile["recent_keys"][j]
-                if size == 0:
-                    answer["session_at_ms"] = at_ms
-                if key != event["item"] and at_ms <= answer["at_ms"] and before < rules["window"]:
-                    answer["before"][before] = key
-                    before += 1
-                query["session"][size] = exclude[size] = key
-                size += 1
-    query["session_length"], answer["before_length"] = size, before
-    answer["session_started_ms"] = profile["session_started_ms"]
+            then_ms = int64_of(profile["recent_at_ms"][j])
+            if session == 0 and then_ms < started_ms:
+                break
+            if session != 0 and profile["recent_sessions"][j] != session:
+                continue
+            if session != 0 and size > 0 and then_ms < started_ms and oldest_ms - then_ms > gap_ms:
+                # A pause. An event after it belongs to the newer items, a late one to the older items.
+                if at_ms - then_ms > gap_ms:
+                    break
+                size = 0
+            if size == 0:
+                newest_ms = then_ms
+            oldest_ms = then_ms
+            query["session"][size] = exclude[size] = profile["recent_keys"][j]
+            size += 1
+    if session != 0 and size > 0:
+        is_later = at_ms - newest_ms > gap_ms and newest_ms < started_ms
+        is_earlier = oldest_ms - at_ms > gap_ms and at_ms < started_ms
+        if is_later or is_earlier:
+            size = 0
+    query["session_length"] = size
+    if size > 0:
+        answer["session_at_ms"] = newest_ms
+    # The start names the session. Items from before the last pause are a session of their own.
+    answer["session_started_ms"] = oldest_ms if session != 0 and size > 0 and newest_ms < started_ms else started_ms
+    if size > 0:
+        _write_before(profile, event, rules, answer, newest_ms, oldest_ms)
     return size
+
+
+@helper
+def _write_before(
+    profile: Record, event: Record, rules: Record, answer: Record, newest_ms: int, oldest_ms: int
+) -> None:
+    """Write the items of the session before the event's item, each with its share, and those of the same millisecond.
+
+    The share of an item is 1 / (steps back to it). Items of one millisecond have no order, so they share the mean of
+    their steps. Items of the event's own millisecond are no items before it.
+    """
+    session, at_ms, window = event["session"], answer["at_ms"], rules["window"]
+    before, group, tied = 0, 0, 0
+    group_ms = at_ms
+    for j in range(int64_of(profile["recent_length"])):
+        then_ms, key = int64_of(profile["recent_at_ms"][j]), profile["recent_keys"][j]
+        is_in_session = oldest_ms <= then_ms <= newest_ms and (session == 0 or profile["recent_sessions"][j] == session)
+        if not is_in_session or then_ms >= at_ms or key == event["item"]:
+            continue
+        if then_ms != group_ms:
+            _share_steps(answer["before_shares"], group, before, window)
+            if before >= window:
+                break
+            group, group_ms = before, then_ms
+        answer["before"][before] = key
+        before += 1
+    _share_steps(answer["before_shares"], group, before, window)
+    for j in range(int64_of(profile["recent_length"])):
+        is_in_session = oldest_ms <= at_ms and (session == 0 or profile["recent_sessions"][j] == session)
+        if is_in_session and profile["recent_at_ms"][j] == at_ms and profile["recent_keys"][j] != event["item"]:
+            answer["before"][before + tied] = profile["recent_keys"][j]
+            tied += 1
+    answer["before_length"], answer["tied_length"] = before, tied
+
+
+@helper
+def _share_steps(shares: Array, start: int, end: int, window: int) -> None:
+    """Write the mean of 1 / steps over the items from `start` to `end`. Steps beyond the window count 0."""
+    total = 0.0
+    for step in range(start + 1, min(end, window) + 1):
+        total += 1.0 / step
+    for j in range(start, end):
+        shares[j] = total / (end - start)
 
 
 @helper
@@ -48,7 +105,7 @@ def write_searches(profile: Record, answer: Record, rules: Record) -> None:
     at_ms = answer["at_ms"]
     for j in range(int64_of(profile["queries_length"])):
         searched_ms = profile["query_at_ms"][j]
-        if searched_ms <= at_ms <= searched_ms + rules["session_gap_ms"]:
+        if searched_ms < at_ms <= searched_ms + rules["session_gap_ms"]:
             answer["led_query_length"] = profile["query_lengths"][j]
             copy(profile["query_texts"][j], answer["led_query"])
             break
@@ -72,7 +129,9 @@ def write_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: floa
         keys[j] = habit["key"]
         weights[j] = from_half(int64_of(habit["weight"])) * np.exp2(elapsed_s * (-1000 / half_life_ms))
         elapsed_days[j] = elapsed_s / DAY_S
-        intervals[j] = from_half(int64_of(habit["interval_days"]))
+        # Earlier versions stored longer intervals, which wrong clocks had caused.
+        interval_days = from_half(int64_of(habit["interval_days"]))
+        intervals[j] = interval_days if interval_days <= LONGEST_RHYTHM_DAYS else 0.0
 
 
 @helper

@@ -23,8 +23,13 @@ from streams.profiles.layout import (
     TOPICS,
 )
 
-LONGEST_DAYS = 60_000.0
-"""Largest interval in days, and largest weight of a habit. A float16 can hold it."""
+HEAVIEST = 60_000.0
+"""Largest weight of a habit. A float16 can hold it."""
+LONGEST_RHYTHM_DAYS = 3 * 365.0
+"""Largest interval of a rhythm, in days. A longer one is a wrong clock or a new beginning."""
+EARLIEST_PURCHASE_MS = 788_918_400_000
+"""Time of the earliest purchase that counts as a habit, 1995-01-01: no shop sold online before. A clock that was never
+set starts in 1970 or 1980."""
 SHARE_OF_NEWEST = 1 / 3
 """Weight of the newest interval in the usual one. It is large, because habits have few intervals and change."""
 DAY_S = 86_400.0
@@ -152,18 +157,22 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
 def _remember_item(profile: Record, event: Record, at_ms: int, taught: int) -> None:
     """Insert an item at the place of its time. Keep each item's newest action, and the newest items.
 
-    The order of arrival does not matter, except for actions of the same millisecond, such as the lines of one order.
-    Among these, the last to arrive is the newest.
+    The order of arrival does not matter. Actions of the same millisecond, such as the lines of one order, have no
+    order: they are sorted by key. Of two actions on one item then, the one with the greater number stays.
     """
     times, keys = profile["recent_at_ms"], profile["recent_keys"]
     sessions, actions = profile["recent_sessions"], profile["recent_actions"]
     size, key = int64_of(profile["recent_length"]), event["item"]
     place = 0
-    while place < size and times[place] > at_ms:
+    while place < size and (times[place] > at_ms or (times[place] == at_ms and keys[place] < key)):
         if keys[place] == key:
             return
         place += 1
     if place == RECENT_ITEMS:
+        return
+    if place < size and times[place] == at_ms and keys[place] == key:
+        actions[place] = max(actions[place], event["action"])
+        sessions[place] = max(sessions[place], event["session"])
         return
     # Move the entries from `place` back by one, up to the item's older entry or the one that drops out.
     last = place
@@ -247,6 +256,8 @@ def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, r
     A habit's weight is the number of purchases, decayed in event time to the last one: Σ 2^(−(t_last − tᵢ) / h). Beyond
     HABITS items the lightest is dropped. `ranks` (HABITS,) is working memory.
     """
+    if at_ms < EARLIEST_PURCHASE_MS:
+        return
     at_s = min(max(at_ms, 0) // 1000, LARGEST_SECONDS)
     half_life_s = rules["habit_half_life_ms"] / 1000
     size = int64_of(profile["habits_length"])
@@ -296,20 +307,23 @@ def _count_repeat(habit: Record, at_s: int, half_life_s: float, occasion_s: floa
     """Count another purchase of an item.
 
     Purchases less than `occasion_s` apart count as one, because a basket may name an item on several lines. The usual
-    interval is an exponential mean. A late purchase adds its weight, and sets the interval only if there is none yet.
+    interval is an exponential mean. A late purchase adds its weight, and sets the interval only if there is none yet. A
+    pause of more than LONGEST_RHYTHM_DAYS ends the rhythm.
     """
     last_s, weight = int64_of(habit["at_s"]), from_half(int64_of(habit["weight"]))
     usual = from_half(int64_of(habit["interval_days"]))
     apart_s = at_s - last_s
     if abs(apart_s) > occasion_s:
-        days = min(abs(apart_s) / DAY_S, LONGEST_DAYS)
+        days = abs(apart_s) / DAY_S
         fading = 2.0 ** (-abs(apart_s) / half_life_s)
         weight = weight * fading + 1.0 if apart_s > 0 else weight + fading
-        if usual == 0.0:
+        if days > LONGEST_RHYTHM_DAYS:
+            usual = 0.0 if apart_s > 0 else usual
+        elif usual == 0.0:
             usual = days
         elif apart_s > 0:
             usual += SHARE_OF_NEWEST * (days - usual)
-        habit["weight"], habit["interval_days"] = to_half(min(weight, LONGEST_DAYS)), to_half(usual)
+        habit["weight"], habit["interval_days"] = to_half(min(weight, HEAVIEST)), to_half(usual)
     habit["at_s"] = max(last_s, at_s)
 
 

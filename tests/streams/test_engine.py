@@ -90,7 +90,7 @@ class LastResult(LastQuery):
 
     @property
     def transition(self) -> ItemTransition | None:
-        return self.folded.transitions[-1] if self.folded.transitions else None
+        return self.folded.transitions[0] if self.folded.transitions else None
 
     @property
     def session(self) -> SessionItems | None:
@@ -107,7 +107,7 @@ def observe(engine: Engine, *history: SourcedInteraction, stored: bytes | None =
     assert together.profiles == [profile]
     assert (together.outcomes[-1:], together.intents[-1:]) == (folded.outcomes, folded.intents)
     if folded.transitions:
-        assert together.transitions[-1:] == folded.transitions
+        assert together.transitions[-len(folded.transitions) :] == folded.transitions
     if folded.sessions:
         assert together.sessions[-1:] == folded.sessions
     assert together.queries.records[-1].tobytes() == folded.queries.records[0].tobytes()
@@ -236,7 +236,9 @@ def test_only_items_of_the_current_session_are_excluded(engine: Engine) -> None:
     history = [(act("view", "a"), at(0)), (act("view", "b", later), at(1, later))]
     assert observe(engine, *history).exclude == [stable_key("b")]
     named = [(act("view", "a", NOW_MS, "s"), at(0)), (act("view", "b", later, "s"), at(1, later))]
-    assert set(observe(engine, *named).exclude) == {stable_key("a"), stable_key("b")}
+    assert observe(engine, *named).exclude == [stable_key("b")]
+    soon = (act("view", "c", later + 1, "s"), at(2, later))
+    assert observe(engine, *named, soon).exclude == [stable_key("c"), stable_key("b")]
 
 
 def test_the_intent_lists_labels_by_falling_share(engine: Engine) -> None:
@@ -390,6 +392,26 @@ def test_a_robot_teaches_nothing_and_gets_its_lists(engine: Engine) -> None:
     assert (again.outcomes, again.transitions, again.sessions, again.unlearned) == (["replayed"], [], [], {})
 
 
+def test_items_of_one_time_are_before_each_other_in_either_order(engine: Engine) -> None:
+    order = [(act("purchase", name), at(n)) for n, name in enumerate("abc")]
+    for lines in (order, order[::-1]):
+        pairs: dict[tuple[str, int], float] = {}
+        weights: dict[str, float] = {}
+        folded = engine.fold([event((action, at(n))) for n, (action, _) in enumerate(lines)], [None])
+        for each in folded.transitions:
+            weights[each.item_id] = weights.get(each.item_id, 0.0) + each.weight
+            for other, weight in each.before.items():
+                pairs[each.item_id, other] = pairs.get((each.item_id, other), 0.0) + weight
+        assert weights == dict.fromkeys("abc", 3.0)
+        assert pairs == {(one, stable_key(other)): 0.75 for one in "abc" for other in "abc" if one != other}
+        assert decode_transitions(encode_msgpack(folded.transitions)) == folded.transitions
+
+
+def test_an_item_of_the_same_time_that_is_not_listed_gets_no_transition(engine: Engine) -> None:
+    folded = engine.fold([event((act("view", "unknown"), at(0))), event((act("view", "a"), at(1)))], [None])
+    assert [(each.item_id, len(each.before)) for each in folded.transitions] == [("unknown", 0), ("a", 1)]
+
+
 def test_a_transition_is_bounded_by_the_window_and_the_session(engine: Engine) -> None:
     later = NOW_MS + 2 * RULES.session_gap_ms
     history = [(act("view", "old"), at(0))]
@@ -459,7 +481,7 @@ def test_a_session_has_a_unique_key_and_its_items_oldest_first(engine: Engine) -
         other = observe(engine, (act("view", "a", at_ms, session_id, user), at(0, at_ms)))
         assert other.session is not None
         keys.add(other.session.key)
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert seen.session.key in keys
     paused = observe(engine, *history, (act("view", "a", later), at(4, later)))
     assert paused.session is not None

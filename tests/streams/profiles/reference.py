@@ -33,7 +33,8 @@ from streams.profiles.profile import (
 )
 
 SHARE_OF_NEWEST = 1 / 3
-LONGEST_DAYS = 60_000.0
+LONGEST_RHYTHM_DAYS = 1095.0
+EARLIEST_PURCHASE_MS = 788_918_400_000
 DAY_S = 86_400
 
 Habit = tuple[int, int, float, float]
@@ -130,12 +131,34 @@ def apply(
     )
 
 
-def in_session(profile: Profile, session_id: str | None) -> Memory:
-    """Return the session's recent items, dtype RECENT, newest first: by session id, else since the last pause."""
-    session = session_key(session_id)
-    recent = profile.recent
-    same: Memory = recent[recent["session"] == session if session else recent["at_ms"] >= profile.session_started_ms]
-    return same
+def in_session(profile: Profile, session_id: str | None, at_ms: int, gap_ms: int) -> Memory:
+    """Return the recent items of an event's session, dtype RECENT, newest first.
+
+    Without an id they are those since the last pause. With one they are the items that the event is linked to by steps
+    without a pause. The shopper did not pause since the start of the profile's session.
+    """
+    session, started_ms, recent = session_key(session_id), profile.session_started_ms, profile.recent
+    if not session:
+        current: Memory = recent[recent["at_ms"] >= started_ms]
+        return current
+    same: Memory = recent[recent["session"] == session]
+    times = same["at_ms"].tolist()
+
+    def linked(one: int, other: int) -> bool:
+        return abs(one - other) <= gap_ms or min(one, other) >= started_ms
+
+    parts: list[list[int]] = []
+    for place, then_ms in enumerate(times):
+        if parts and linked(times[place - 1], then_ms):
+            parts[-1].append(place)
+        else:
+            parts.append([place])
+    own = [
+        part
+        for part in parts
+        if any(linked(times[place], at_ms) for place in part) or times[part[0]] >= at_ms >= times[part[-1]]
+    ]
+    return same[own[-1] if own else []]
 
 
 def _habits(habits: Memory, interaction: Interaction, at_ms: int, rules: ProfileRules) -> Memory:
@@ -159,25 +182,20 @@ def _prices(
 def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
     """Insert an item by its time. Keep its newest action, and the newest items.
 
-    The order of arrival only matters for actions of the same millisecond, such as the lines of one order: the later
-    one is the newer one.
+    Actions of the same millisecond, such as the lines of one order, have no order: they are sorted by key.
     """
     if isinstance(interaction, Search):
         return recent
     key = id_key(interaction.item_id)
     entry = (at_ms, key, session_key(interaction.session_id), ACTIONS.index(type(interaction)))
-    place = int(np.searchsorted(-recent["at_ms"], -at_ms))
-    newer, others = recent[:place], recent[place:]
-    if (newer["key"] == key).any():
+    entries: dict[int, tuple[int, int, int, int]] = {own[1]: own for own in recent.tolist()}
+    then_ms, _, session, action = entries.get(key, (at_ms - 1, key, 0, 0))
+    if then_ms > at_ms:
         return recent
-    return _between(newer, entry, others[others["key"] != key])[:RECENT_ITEMS]
-
-
-def _between(newer: Memory, entry: tuple[int, int, int, int], older: Memory) -> Memory:
-    """Concatenate the three. `np.concatenate` takes several times as long for structured arrays."""
-    memory = np.empty(len(newer) + 1 + len(older), dtype=RECENT)
-    memory[: len(newer)], memory[len(newer)], memory[len(newer) + 1 :] = newer, entry, older
-    return memory
+    if then_ms == at_ms:
+        entry = (at_ms, key, max(entry[2], session), max(entry[3], action))
+    newest = sorted((entries | {key: entry}).values(), key=lambda own: (-own[0], own[1]))
+    return np.array(newest[:RECENT_ITEMS], dtype=RECENT)
 
 
 def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at_ms: int) -> tuple[PastQuery, ...]:
@@ -205,12 +223,14 @@ def _add_weight(affinities: Memory, key: int, weight: float) -> Memory:
 
 
 def count_purchase(habits: Memory, key: int, at_ms: int, *, half_life_ms: float, occasion_ms: int) -> Memory:
-    """Count a purchase of the item with this stable key. Habits are sorted by weight, ties by key.
+    """Count a purchase of the item with this stable key, unless it is older than any shop. Habits are sorted by weight.
 
     Purchases less than `occasion_ms` apart count once: a basket may have an item on several lines. The usual interval
     is an exponential mean. A late purchase adds its weight, and sets the interval only if there is none.
     """
-    at_s, half_life_s = max(at_ms, 0) // 1000, half_life_ms / 1000
+    if at_ms < EARLIEST_PURCHASE_MS:
+        return habits
+    at_s, half_life_s = at_ms // 1000, half_life_ms / 1000
     (places,) = np.nonzero(habits["key"] == key)
     if len(places):
         kept, place = habits.copy(), int(places[0])
@@ -228,10 +248,12 @@ def _repeated(habit: Habit, at_s: int, half_life_s: float, occasion_s: float) ->
     key, last_s, weight, usual = habit
     apart_s = at_s - last_s
     if abs(apart_s) > occasion_s:
-        days = min(abs(apart_s) / DAY_S, LONGEST_DAYS)
+        days = abs(apart_s) / DAY_S
         decay = 2.0 ** (-abs(apart_s) / half_life_s)
         weight = weight * decay + 1.0 if apart_s > 0 else weight + decay
-        if not usual:
+        if days > LONGEST_RHYTHM_DAYS:
+            usual = 0.0 if apart_s > 0 else usual
+        elif not usual:
             usual = days
         elif apart_s > 0:
             usual += SHARE_OF_NEWEST * (days - usual)

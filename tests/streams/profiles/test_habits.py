@@ -73,6 +73,26 @@ def test_without_purchases_there_are_no_habits() -> None:
     assert len(known(ZERO, NOW_MS).keys) == len(NO_HABITS.keys) == 0
 
 
+def test_a_purchase_before_any_shop_is_no_habit() -> None:
+    assert len(bought((1, 0))) == len(bought((1, 315_532_800_000))) == 0
+    assert bought((1, 0), (1, NOW_MS))["interval_days"].tolist() == [0.0]
+    assert bought((1, NOW_MS), (1, 0))["interval_days"].tolist() == [0.0]
+
+
+def test_an_interval_of_more_than_three_years_is_no_rhythm() -> None:
+    years = [NOW_MS - number * 365 * DAY for number in (10, 7, 4, 0)]
+    assert bought((1, years[1]), (1, years[2]))["interval_days"].tolist() == [1095.0]
+    assert bought((1, years[2]), (1, years[3]))["interval_days"].tolist() == [0.0]
+    assert bought((1, years[3]), (1, years[2]))["interval_days"].tolist() == [0.0]
+    assert bought((1, years[0]), (1, years[0] + DAY), (1, years[3]))["interval_days"].tolist() == [0.0]
+
+
+def test_a_longer_interval_of_an_earlier_version_is_not_served() -> None:
+    before = bought((1, NOW_MS), (1, NOW_MS + DAY)).copy()
+    before["interval_days"] = 20_000
+    assert known(before, NOW_MS + 2 * DAY).interval_days.tolist() == [0.0]
+
+
 def test_the_second_purchase_sets_the_interval() -> None:
     once = known(bought((1, NOW_MS)), NOW_MS + 3 * DAY)
     assert once.elapsed_days.tolist() == pytest.approx([3.0])

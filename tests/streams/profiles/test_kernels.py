@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from streams.profiles.batch import DUPLICATE, LATE, OK, REPLAYED, AnswerBatch, S
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, pack_events
 from streams.profiles.float16 import from_half, to_half
-from streams.profiles.profile import Profile, Source
+from streams.profiles.profile import Profile, Source, session_key
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -135,7 +136,7 @@ def assert_answers_agree(
     """Assert that the answer agrees with the profile after the event."""
     query, own = answers.queries[row], answers.answers[row]
     at_ms = reference.event_time_ms(interaction, source, RULES)
-    session = reference.in_session(profile, interaction.session_id)
+    session = reference.in_session(profile, interaction.session_id, at_ms, RULES.session_gap_ms)
     keys = session["key"].tolist()
     assert query["session"][: query["session_length"]].tolist() == keys
     start, end = answers.exclude_starts[row : row + 2]
@@ -165,17 +166,36 @@ def assert_answers_agree(
         assert_quantised(answers.vectors[row, place], answers.inverse_norms[row, place], vector)
     assert own["at_ms"] == at_ms
     assert own["weight"] == RULES.weights[interaction.type]
-    led = [past.text for past in profile.queries if past.at_ms <= at_ms <= past.at_ms + RULES.session_gap_ms][:1]
+    led = [past.text for past in profile.queries if past.at_ms < at_ms <= past.at_ms + RULES.session_gap_ms][:1]
     assert one_text(own["led_query"], own["led_query_length"]) == "".join(led)
     last = profile.queries[0].text if profile.queries else ""
     assert one_text(own["last_query"], own["last_query_length"]) == last
     if not isinstance(interaction, Search):
         key = stable_key(interaction.item_id)
-        earlier = [other for then_ms, other, *_ in session.tolist() if then_ms <= at_ms and other != key]
-        assert own["before"][: own["before_length"]].tolist() == earlier[:WINDOW]
-        assert own["session_started_ms"] == profile.session_started_ms
+        others = [(then_ms, other) for then_ms, other, *_ in session.tolist() if other != key]
+        shares, tied = shares_before(others, at_ms)
+        length, end = own["before_length"], own["before_length"] + own["tied_length"]
+        assert dict(zip(own["before"][:length].tolist(), own["before_shares"].tolist(), strict=False)) == pytest.approx(
+            shares
+        )
+        assert own["before"][length:end].tolist() == tied
+        is_old = len(session) > 0 and session["at_ms"][0] < profile.session_started_ms
+        is_named = session_key(interaction.session_id) != 0
+        started_ms = session["at_ms"][-1] if is_named and is_old else profile.session_started_ms
+        assert own["session_started_ms"] == started_ms
         if len(session):
             assert own["session_at_ms"] == session["at_ms"][0]
+
+
+def shares_before(others: Sequence[tuple[int, int]], at_ms: int) -> tuple[dict[int, float], list[int]]:
+    """Return the shares of the items before an event, and the items of its time. Items of one time share steps."""
+    shares: dict[int, float] = {}
+    for _, group in groupby((each for each in others if each[0] < at_ms), key=lambda each: each[0]):
+        keys, steps = [key for _, key in group], len(shares)
+        if steps < WINDOW:
+            total = sum(1 / step for step in range(steps + 1, min(steps + len(keys), WINDOW) + 1))
+            shares |= dict.fromkeys(keys, total / len(keys))
+    return shares, [key for then_ms, key in others if then_ms == at_ms]
 
 
 def one_text(text: npt.NDArray[np.uint8], length: int) -> str:
