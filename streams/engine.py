@@ -29,7 +29,7 @@ from streams.profiles import kernels
 from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
-from streams.profiles.profile import ProfileRules
+from streams.profiles.profile import ProfileRules, shopper_key
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
@@ -201,8 +201,9 @@ class Engine:
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
-            transitions.append(item_transition(action, source, context))
-            so_far = session_items(action, context)
+            shopper = shopper_key(action.user_id)
+            transitions.append(item_transition(action, shopper, source, context))
+            so_far = session_items(action, shopper, context)
             if so_far is not None:
                 sessions.append(so_far)
         return transitions, sessions

@@ -44,8 +44,9 @@ SHARES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6,
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LENGTHS = (0, 1, 2, 5, 10, 20, 50, 100)
 
-OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
-"""Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time."""
+OK, INVALID, REPLAYED, LATE, FORGOTTEN = OUTCOMES = ("ok", "invalid", "replayed", "late", "forgotten")
+"""Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time. A forgotten
+one came before its shopper asked to be forgotten."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)

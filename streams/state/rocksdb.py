@@ -107,11 +107,14 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         get = self._database(partition).get
         return [get(key) for key in keys]
 
-    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write values in one batch. RocksDB survives the process, and the changelog survives the machine."""
+    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write values in one batch; None deletes a key. RocksDB survives the process, the changelog the machine."""
         write = WriteBatch(raw_mode=True)
         for key, value in values:
-            write.put(key, value)
+            if value is None:
+                write.delete(key)
+            else:
+                write.put(key, value)
         self._database(partition).write(write)
 
     def note_delivered(self, partition: int, offset: int, records: int = 1) -> None:
