@@ -1,4 +1,4 @@
-"""A request deletes the profile and the sessions of its shopper alone, in the order of the events, then has a receipt."""
+"""A request deletes the profile and sessions of its shopper alone, in event order, then has a receipt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faust.types import Message
 from inference.types import SessionItems
 from streams.behaviour.transitions import ActionContext, session_items
 from streams.contracts import serde
-from streams.contracts.messages import Forget, ForgetReceipt, Interaction
+from streams.contracts.messages import Forget, ForgetReceipt, Interaction, Search
 from streams.kafka.producer import partition_of
 from streams.profiles.profile import shopper_key
 from streams.settings import load_settings
@@ -211,7 +211,9 @@ def test_all_sessions_of_a_shopper_share_the_beginning_of_their_keys() -> None:
     sessions: list[SessionItems] = []
     for user_id, session_id in ((ANN, "1"), (ANN, "2"), (BOB, "1")):
         context = ActionContext(1, 1.0, [], None, [3, 4], 1, 1)
-        session = session_items(act("view", "i1", NOW_MS, session_id, user_id), shopper_key(user_id), context)
+        action = act("view", "i1", NOW_MS, session_id, user_id)
+        assert not isinstance(action, Search)
+        session = session_items(action, shopper_key(user_id), context)
         assert session is not None
         sessions.append(session)
     first, second, other = (session.key for session in sessions)
