@@ -126,7 +126,8 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
 class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A session so far: `items` are the stable keys of its items, oldest first, each once; bounded.
 
-    `key` identifies the session and does not reveal the shopper. `at_ms` is the event time of the newest action.
+    `key` identifies the session: 40 bits of the shopper's hash, then 24 bits of the session's hash. `at_ms` is the
+    event time of the newest action. A session without items is deleted.
     `shopper` is 16 bits of the shopper's stable key, None in records of older versions.
     """
 

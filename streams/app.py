@@ -34,6 +34,7 @@ from streams.worker.forwarding import Forwarder
 from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
+from streams.worker.privacy_path import AT_ONCE, PrivacyPath
 from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
 from streams.worker.transition_path import TransitionPath
@@ -82,9 +83,11 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         trending=trends.trending,
         swap=swap,
         updates=behaviour,
+        forgotten=paths.events.forgotten,
         metrics=metrics,
         note_outdated=paths.items.note_outdated,
     )
+    paths.privacy.sessions_of = broadcasts.sessions_of
     state_metrics = StateMetrics(
         settings=settings,
         app=app,
@@ -156,7 +159,21 @@ def make_paths(
         full=MOST_PENDING,
         crash=app.crash_soon,
     )
-    return Paths(events=events, items=items, cooccurrence=cooccurrence, transitions=transitions, trends=trends)
+    privacy = PrivacyPath(
+        settings=settings,
+        events=events,
+        transitions=transitions,
+        checkpoint=Checkpoint[Message](AT_ONCE, acknowledge=app.acknowledge, on_error=app.crash_soon),
+        delivery=delivery,
+    )
+    return Paths(
+        events=events,
+        items=items,
+        cooccurrence=cooccurrence,
+        transitions=transitions,
+        privacy=privacy,
+        trends=trends,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ COMMANDS = {
     "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
+    "profile": "Show or export everything that is kept about a shopper.",
+    "forget": "Delete everything that is kept about a shopper.",
     "config": "Show or check the settings, with the origin of each.",
     "topics": "Create or check the Kafka topics.",
     "model": "Inspect model bundles, and pin the one that workers serve.",

@@ -33,7 +33,7 @@ from streams.profiles import kernels
 from streams.profiles.batch import DUPLICATE, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
-from streams.profiles.profile import ProfileRules, id_key
+from streams.profiles.profile import ProfileRules, id_key, shopper_key
 from streams.profiles.teaching import BY_ROBOT, REPEATED
 
 if TYPE_CHECKING:
@@ -218,11 +218,12 @@ class Engine:
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
+            shopper = shopper_key(action.user_id)
             if weight > 0:
-                transitions.append(item_transition(action, source, context))
+                transitions.append(item_transition(action, shopper, source, context))
                 if tied:
                     transitions += tied_transitions(transitions[-1], id_key(action.item_id), context, self._item_id)
-            so_far = session_items(action, context)
+            so_far = session_items(action, shopper, context)
             if so_far is not None:
                 sessions.append(so_far)
         return transitions, sessions

@@ -44,9 +44,12 @@ SHARES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6,
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LENGTHS = (0, 1, 2, 5, 10, 20, 50, 100)
 
-OK, INVALID, REPLAYED, LATE, DUPLICATE = OUTCOMES = ("ok", "invalid", "replayed", "late", "duplicate")
+OUTCOMES = OK, INVALID, REPLAYED, LATE, DUPLICATE, FORGOTTEN = (
+    "ok", "invalid", "replayed", "late", "duplicate", "forgotten"
+)  # fmt: skip
 """Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time. A duplicate
-repeats one of its shopper's last events, by `event_id`; it counts as nothing."""
+repeats one of its shopper's last events, by `event_id`; it counts as nothing. A forgotten one came before its shopper
+asked to be forgotten."""
 FORWARDED, KEPT = MISPLACED = ("forwarded", "kept")
 """Outcomes of a message in a partition that is not its key's. It is kept if it was forwarded before, or cannot be."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")

@@ -108,6 +108,7 @@ class Topics(Group):
         "item-vectors", alias="item_vectors_topic", description="Internal: items with their vectors"
     )
     models: TopicName = Field("models", alias="models_topic", description="In: the pinned model, if any")
+    privacy: TopicName = Field("privacy", alias="privacy_topic", description="In: requests to forget a shopper")
     trending: TopicName = Field(
         "trending", alias="trending_topic", description="Internal: popular items of each partition's shoppers"
     )
@@ -122,18 +123,21 @@ class Topics(Group):
         "recommendations", alias="recommendations_topic", description="Out: ranked lists"
     )
     dead_letters: TopicName = Field("dead-letters", alias="dead_letters_topic", description="Out: refused messages")
+    privacy_receipts: TopicName = Field(
+        "privacy-receipts", alias="privacy_receipts_topic", description="Out: what was forgotten, and when"
+    )
     partitions: Count = Field(8, description="Partitions of every topic except models, trending and sessions")
     replication_factor: int = Field(1, ge=1, le=32, description="Replicas of each partition")
 
     @property
     def consumed(self) -> tuple[str, ...]:
         """Topics whose partitions the consumer group distributes over the workers."""
-        return (self.clicks, self.searches, self.items, self.item_pairs)
+        return (self.clicks, self.searches, self.items, self.item_pairs, self.privacy)
 
     @property
     def broadcast(self) -> tuple[str, ...]:
         """Topics that every worker reads whole."""
-        return (self.item_vectors, self.item_neighbours, self.sessions, self.trending, self.models)
+        return (self.item_vectors, self.item_neighbours, self.sessions, self.trending, self.models, self.privacy)
 
     @classmethod
     def aliases(cls) -> dict[str, str]:

@@ -20,7 +20,7 @@ is published, votes only if it is longer than the items of s that are read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,14 @@ class Sessions:
         while done < number:
             self._reserve()
             done = learn_sessions(self._numbers.table, self._table, batch, done)
+
+    def keys_with_prefix(self, prefixes: Collection[int], bits: int) -> list[int]:
+        """Return the keys of the sessions whose keys, without the last `bits` bits, are among `prefixes`."""
+        entries = self._table.newest.table.entries
+        keys = entries["key"][entries["references"] > 0]
+        wanted = np.fromiter(prefixes, np.uint64, len(prefixes))
+        found: list[int] = keys[np.isin(keys >> np.uint64(bits), wanted)].tolist()
+        return found
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items of similar sessions that each query's session lacks."""

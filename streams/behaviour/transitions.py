@@ -15,7 +15,7 @@ import msgspec
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
 from streams.contracts.messages import ItemInteraction, ItemTransition
-from streams.profiles.profile import Source, bounded_ms, session_key, shopper_hash
+from streams.profiles.profile import Source, bounded_ms, session_key
 
 PENDING_SESSIONS = 10_000
 """Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
@@ -23,6 +23,10 @@ TIED = 0.25
 """Weight of an item of the same time, in each direction: together that of an item two steps before."""
 FEWEST_ITEMS = 2
 """Fewest items of a published session. A session of one item contains no co-occurrence."""
+SHOPPER_MARK = 0xFFFF
+"""Bits of a shopper's key in a transition."""
+SESSION_BITS = 24
+"""Low bits of a session's key that distinguish the sessions of a shopper. The other 40 bits are the shopper's hash."""
 
 
 class ActionContext(NamedTuple):
@@ -50,8 +54,8 @@ class ActionContext(NamedTuple):
     session_started_ms: int
 
 
-def item_transition(action: ItemInteraction, source: Source, context: ActionContext) -> ItemTransition:
-    """Return the item transition of an action.
+def item_transition(action: ItemInteraction, shopper: int, source: Source, context: ActionContext) -> ItemTransition:
+    """Return the item transition of an action. `shopper` is the shopper's key, 64 bits.
 
     The weight of an earlier item of the session is the action's weight divided by the steps back to it: 1, 1/2, 1/3, …
     Sequential rules are weighted alike by Ludewig & Jannach 2018, doi:10.1007/s11257-018-9209-6. An item of the same
@@ -69,7 +73,7 @@ def item_transition(action: ItemInteraction, source: Source, context: ActionCont
         partition=source.partition,
         offset=source.offset,
         timestamp_ms=bounded_ms(source.timestamp_ms),
-        shopper=shopper_hash(action.user_id),
+        shopper=shopper & SHOPPER_MARK,
     )
 
 
@@ -88,10 +92,12 @@ def tied_transitions(
             yield msgspec.structs.replace(transition, item_id=item_id, weight=0.0, before=before, query=None)
 
 
-def session_items(action: ItemInteraction, context: ActionContext) -> SessionItems | None:
+def session_items(action: ItemInteraction, shopper: int, context: ActionContext) -> SessionItems | None:
     """Return the action's session so far, None if the profile holds none of its items any more.
 
-    The session's key is a hash of the shopper, of the session's id, if there is one, and of the time at which it began.
+    The session's key begins with 40 bits of the shopper's key, so that all sessions of a shopper can be deleted. A hash
+    of the session's id, if there is one, and of the time at which it began, follows. Two shoppers with the same 40 bits
+    lose their sessions together.
     """
     if not context.session:
         return None
@@ -99,10 +105,10 @@ def session_items(action: ItemInteraction, context: ActionContext) -> SessionIte
     if session_key(action.session_id):
         name = f"id {action.session_id} {name}"
     return SessionItems(
-        key=stable_key(f"{len(action.user_id)} {action.user_id} {name}"),
+        key=shopper >> SESSION_BITS << SESSION_BITS | _session_hash(name) & (1 << SESSION_BITS) - 1,
         at_ms=context.session_at_ms,
         items=tuple(context.session[::-1]),
-        shopper=shopper_hash(action.user_id),
+        shopper=shopper & SHOPPER_MARK,
     )
 
 
@@ -122,6 +128,13 @@ class RecentSessions:
         if len(self._changed) > self._waiting:
             del self._changed[next(iter(self._changed))]
 
+    def forget(self, shopper: int) -> int:
+        """Drop the waiting sessions of a shopper, given by the shopper's key, and return their number."""
+        dropped = [key for key in self._changed if key >> SESSION_BITS == shopper >> SESSION_BITS]
+        for key in dropped:
+            del self._changed[key]
+        return len(dropped)
+
     def take_changed(self) -> list[SessionItems]:
         """Return the sessions that changed since the last call."""
         changed, self._changed = list(self._changed.values()), {}
@@ -129,3 +142,4 @@ class RecentSessions:
 
 
 _remembered = lru_cache(maxsize=2**12)(remembered_query)
+_session_hash = lru_cache(maxsize=2**14)(stable_key)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -17,6 +17,8 @@ __all__ = [
     "Cart",
     "Click",
     "DeadLetter",
+    "Forget",
+    "ForgetReceipt",
     "Intent",
     "Interaction",
     "Item",
@@ -187,6 +189,34 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     failed_at: Timestamp
+
+
+class Forget(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to delete everything that is kept about a shopper. `request_id` comes back in the receipt."""
+
+    type: Literal["forget"]
+    request_id: Identifier
+    user_id: Identifier
+
+
+class ForgetReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a request to forget a shopper, after the deletions are on Kafka.
+
+    `request_id` is that of the request; for a request without a value, its position as TOPIC/PARTITION/OFFSET.
+    `profile` is whether there was a profile. `sessions` counts the published sessions that were deleted, and
+    `unpublished` the sessions and item transitions that waited to be published. `requested_at` is the time at which
+    Kafka took the request.
+    """
+
+    request_id: str
+    user_id: str
+    partition: Count
+    offset: Count
+    profile: bool
+    sessions: Count
+    unpublished: Count
+    requested_at: Timestamp
+    completed_at: Timestamp
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):

@@ -10,7 +10,19 @@ from typing import Any
 
 import msgspec
 
-from streams.contracts.messages import Cart, Click, DeadLetter, Item, ModelPin, Purchase, Recommendations, Search, View
+from streams.contracts.messages import (
+    Cart,
+    Click,
+    DeadLetter,
+    Forget,
+    ForgetReceipt,
+    Item,
+    ModelPin,
+    Purchase,
+    Recommendations,
+    Search,
+    View,
+)
 
 __all__ = ["schemas"]
 
@@ -21,8 +33,10 @@ _MESSAGES: dict[str, tuple[Any, str]] = {
     "searches": (Search, "A shopper typed a query. The key is the user id."),
     "items": (Item, "An item of the catalogue. The key is the item id. A message without a value removes the item."),
     "models": (ModelPin, "The model that workers serve with. The key is `serving`. Without a value, none is pinned."),
+    "privacy": (Forget, "A request to forget a shopper. The key is the user id. A message without a value is one too."),
     "recommendations": (Recommendations, "A ranked list for one shopper. The key is the user id."),
     "dead-letters": (DeadLetter, "A message that was refused, with the reason and its bytes."),
+    "privacy-receipts": (ForgetReceipt, "What was deleted about a shopper, and when. The key is the user id."),
 }
 
 

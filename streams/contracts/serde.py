@@ -16,6 +16,8 @@ import msgspec
 from inference.types import ItemNeighbours, SessionItems
 from streams.contracts.messages import (
     DeadLetter,
+    Forget,
+    ForgetReceipt,
     Interaction,
     Item,
     ItemInteraction,
@@ -33,6 +35,8 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """The range of an interaction's time, [EARLIEST, LATEST): no time zone and no count of milliseconds can overflow."""
 
+SESSION_KEY_BYTES = 8
+
 T = TypeVar("T", covariant=True)
 
 
@@ -45,6 +49,8 @@ _item = msgspec.json.Decoder(Item)
 _recommendations = msgspec.json.Decoder(Recommendations)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 _model_pin = msgspec.json.Decoder(ModelPin)
+_forget = msgspec.json.Decoder(Forget)
+_receipt = msgspec.json.Decoder(ForgetReceipt)
 _item_vector = msgspec.msgpack.Decoder(ItemVector)
 _trending = msgspec.msgpack.Decoder(TrendingSnapshot)
 _transitions = msgspec.msgpack.Decoder(list[ItemTransition])
@@ -125,6 +131,21 @@ def decode_model_pin(value: bytes | None) -> ModelPin | None:
     return None if value is None else _read(_model_pin, value)
 
 
+def decode_forget(key: bytes | None, value: bytes | None) -> Forget | None:
+    """Read a message of `privacy`, keyed by user id; None is a tombstone for that user. Raises InvalidEvent."""
+    if value is None:
+        _check_tombstone(key, "user")
+        return None
+    request = _read(_forget, value)
+    _check_key(key, request.user_id, "user_id")
+    return request
+
+
+def decode_receipt(value: bytes | None) -> ForgetReceipt:
+    """Read a message of `privacy-receipts`. Raises InvalidEvent."""
+    return _read(_receipt, value)
+
+
 def decode_item_vector(value: bytes | None) -> ItemVector:
     """Read the value of a message of `item-vectors` that is no tombstone. Raises InvalidEvent."""
     return _read(_item_vector, value, "not_msgpack")
@@ -156,11 +177,28 @@ def decode_neighbours(value: bytes | None) -> ItemNeighbours:
 
 
 def decode_session(value: bytes | None) -> SessionItems:
-    """Read a message of `sessions`. Raises InvalidEvent."""
+    """Read the value of a message of `sessions` that is no tombstone. Raises InvalidEvent."""
     return _read(_session, value, "not_msgpack")
 
 
-def encode_json(message: Interaction | Item | Recommendations | DeadLetter | ModelPin) -> bytes:
+def decode_keyed_session(key: bytes | None, value: bytes | None) -> SessionItems:
+    """Read a message of `sessions`, keyed by the session's key. A tombstone is a session without items."""
+    if value is not None:
+        return decode_session(value)
+    if key is None or len(key) != SESSION_KEY_BYTES:
+        got = "no key" if key is None else f"{len(key)} bytes"
+        raise InvalidEvent("wrong_key", "key", f"required {SESSION_KEY_BYTES} bytes, got {got}")
+    return SessionItems(key=int.from_bytes(key, "big"), at_ms=0, items=())
+
+
+def session_record_key(key: int) -> bytes:
+    """Return the message key of a session with this key. It begins with a hash of the shopper."""
+    return key.to_bytes(SESSION_KEY_BYTES, "big")
+
+
+def encode_json(
+    message: Interaction | Item | Recommendations | DeadLetter | ModelPin | Forget | ForgetReceipt,
+) -> bytes:
     """Write a public message as JSON: times in RFC 3339, bytes in base64, a number that is not finite as null."""
     return _json.encode(message)
 
@@ -204,9 +242,9 @@ def _check_key(key: bytes | None, wanted: str, field: str) -> None:
     raise InvalidEvent("wrong_key", "key", f"{required}; got other {len(key)} bytes")
 
 
-def _check_tombstone(key: bytes | None) -> None:
-    """Raise InvalidEvent unless `key` can be the id of the item that a tombstone removes."""
-    required = "required the id of the item that this tombstone removes"
+def _check_tombstone(key: bytes | None, kind: str = "item") -> None:
+    """Raise InvalidEvent unless `key` can be the id of the item or user that a tombstone removes."""
+    required = f"required the id of the {kind} that this tombstone removes"
     if not key:
         raise InvalidEvent("wrong_key", "key", f"{required}; got no key")
     try:

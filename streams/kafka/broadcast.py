@@ -16,6 +16,8 @@ from streams.kafka.clients import ConsumerOptions
 
 RECORDS_AT_ONCE = 256
 """Records that are applied in one turn of the event loop, in a few milliseconds."""
+ASK_AGAIN_S = 1.0
+"""Seconds between two requests for the end of a partition while no broker answers."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class BroadcastReader:
     newest: Mapping[str, int] = field(default_factory=dict)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     _consumer: AIOKafkaConsumer | None = None
+    _waiting: list[tuple[TopicPartition, int, asyncio.Future[None]]] = field(default_factory=list)
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -51,6 +54,7 @@ class BroadcastReader:
             missing = await self._begin(consumer)
             while True:
                 missing = await self._behind(consumer, missing)
+                await self._wake(consumer)
                 if not missing and not self.caught_up.is_set():
                     self.caught_up.set()
                 records = await consumer.getmany(timeout_ms=500, max_records=RECORDS_AT_ONCE)
@@ -70,6 +74,23 @@ class BroadcastReader:
         except KafkaError:
             return {}
         return ends
+
+    async def read_to_end(self, partition: TopicPartition) -> None:
+        """Wait until every record that a partition holds now is applied and flushed."""
+        while partition not in (ends := await self.ends([partition])):  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(ASK_AGAIN_S)
+        is_read: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((partition, ends[partition], is_read))
+        await is_read
+
+    async def _wake(self, consumer: AIOKafkaConsumer) -> None:
+        """Complete the futures of the partitions that are read up to the awaited offsets."""
+        waiting, self._waiting = self._waiting, []
+        for partition, end, is_read in waiting:
+            if await consumer.position(partition) < end:
+                self._waiting.append((partition, end, is_read))
+            elif not is_read.done():
+                is_read.set_result(None)
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Seek to the first offset to read of each partition. Return the ends of the partitions."""

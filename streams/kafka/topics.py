@@ -2,7 +2,7 @@
 
 All topics of the event path have the same number of partitions, so that a shopper's clicks, searches, profile and lists
 meet in one worker. `clicks` and `searches` have the broker's timestamps: with them a recreated topic is not taken for a
-replay.
+replay. `privacy` has them too: an event that is older than its shopper's request is not processed any more.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
         Topic(settings.topics.items, n, COMPACT, COMPACT_OFTEN),
         Topic(settings.topics.item_vectors, n, COMPACT, COMPACT_OFTEN),
         Topic(settings.topics.models, 1, COMPACT, COMPACT_OFTEN),
+        Topic(settings.topics.privacy, n, events, {RETENTION: str(30 * DAY_MS)}),
         Topic(settings.topics.trending, 1, COMPACT, COMPACT_OFTEN),
         Topic(settings.topics.item_pairs, n, {POLICY: "delete"}, {RETENTION: str(3 * DAY_MS)}),
         Topic(settings.topics.item_neighbours, n, COMPACT, COMPACT_OFTEN),
@@ -85,6 +86,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
         *(Topic(changelog_topic(settings, table), n, COMPACT, COMPACT_OFTEN) for table in TABLES),
         Topic(settings.topics.recommendations, n, {POLICY: "delete"}),
         Topic(settings.topics.dead_letters, n, {POLICY: "delete"}),
+        Topic(settings.topics.privacy_receipts, n, {POLICY: "delete"}, {RETENTION: str(30 * DAY_MS)}),
     )
 
 

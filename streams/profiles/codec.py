@@ -30,6 +30,8 @@ _DIM_AT = PROFILE.fields["dim"][1]  # type: ignore[index]
 _RECORD_BYTES, _HABITS_BYTES = PROFILE.itemsize, HABITS * HABIT.itemsize
 _SPACE, _DIM = Struct("<Q"), Struct("<H")
 _FIRST_BYTE_OF_ARRAYS = 0x80
+NO_SPACE = 1
+"""Key of no vector space: stable keys are hashes, and 0 is that of profiles before vector spaces had names."""
 
 
 class Shoppers:
@@ -167,6 +169,16 @@ def load(stored: bytes | None, dim: int, space: int) -> bytes:
 def decode(stored: bytes, dim: int, space: int) -> Profile:
     """Return a stored profile of any version in readable form. Raises ProfileCodecError, as `load` does."""
     return read_profile(Shoppers([stored], dim, space).arrays, 0)
+
+
+def read(stored: bytes) -> Profile:
+    """Return a stored profile in readable form without a model. Profiles of older versions have no vectors then.
+
+    Raises ProfileCodecError, as `load` does.
+    """
+    if len(stored) >= PROFILE.itemsize and stored[0] == VERSION:
+        return decode(stored, _DIM.unpack_from(stored, _DIM_AT)[0], _SPACE.unpack_from(stored, _SPACE_AT)[0])
+    return decode(stored, 0, NO_SPACE)
 
 
 def encode(profile: Profile) -> bytes:

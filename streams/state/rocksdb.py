@@ -66,11 +66,14 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         with self._in_use(partition):
             return [get(key) for key in keys]
 
-    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write values in one batch. RocksDB survives the process, and the changelog survives the machine."""
+    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write values in one batch; None deletes a key. RocksDB survives the process, the changelog the machine."""
         write = WriteBatch(raw_mode=True)
         for key, value in values:
-            write.put(key, value)
+            if value is None:
+                write.delete(key)
+            else:
+                write.put(key, value)
         database = self._database(partition)
         with self._in_use(partition):
             database.write(write)

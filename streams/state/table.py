@@ -45,12 +45,15 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         store: PartitionedStore = self.data
         return store.get_many(partition, keys)
 
-    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store values in one write. Acknowledge their messages only after `log_many` has delivered the values too."""
+    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Store values in one write; None deletes a key.
+
+        Acknowledge their messages only after `log_many` has delivered the values too.
+        """
         self.data.put_many(partition, values)
 
     async def log_many(
-        self, partition: int, values: Sequence[tuple[bytes, bytes]]
+        self, partition: int, values: Sequence[tuple[bytes, bytes | None]]
     ) -> list[asyncio.Future[RecordMetadata]]:
         """Send stored values to the changelog. The brokers have them when all returned futures are complete."""
         # aiokafka's producer may send a later record before one that waits for room in its buffer. The lock keeps the

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.types import ItemNeighbours, SessionItems
+from streams.behaviour.transitions import SESSION_BITS
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
 
@@ -57,6 +58,12 @@ class BehaviourUpdates:
             await self._learn([record for _, record in part], slots)
             for topic, _ in part:
                 self.metrics.learned.labels(topic).inc()
+
+    async def sessions_of(self, shoppers: Collection[int]) -> list[int]:
+        """Return the keys of the sessions in memory of shoppers, given by their keys."""
+        loop = asyncio.get_running_loop()
+        hashes = {shopper >> SESSION_BITS for shopper in shoppers}
+        return await loop.run_in_executor(self.thread, self.behaviour.sessions.keys_with_prefix, hashes, SESSION_BITS)
 
     async def _learn(self, records: Sequence[Record], slots: ServableSlots) -> None:
         loop = asyncio.get_running_loop()

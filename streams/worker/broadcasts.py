@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import nan
 from typing import NamedTuple, Protocol
@@ -23,6 +24,7 @@ from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
 from streams.worker.behaviour_updates import BehaviourUpdates
+from streams.worker.forgotten import Forgotten
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,9 @@ class Broadcasts:
 
     Attributes:
         note_outdated: called with key and partition when an outdated record of an item is read, or its tombstone.
+        forgotten: requests to forget shoppers, which the event path reads.
         catalogue_as_of: timestamp of the newest catalogue record, in seconds since the epoch, NaN without one.
+        reader: reader of all topics that applies their records here.
     """
 
     settings: Settings
@@ -58,9 +62,11 @@ class Broadcasts:
     trending: Trending
     swap: ModelSwap
     updates: BehaviourUpdates
+    forgotten: Forgotten
     metrics: Metrics
     note_outdated: NotesOutdated
     catalogue_as_of: float = nan
+    reader: BroadcastReader = field(init=False)
     _topics: dict[str, Broadcast] = field(init=False)
     _pins: list[ModelPin | None] = field(default_factory=list)
 
@@ -73,12 +79,9 @@ class Broadcasts:
             settings.topics.sessions: Broadcast(1, self._session),
             settings.topics.trending: Broadcast(1, self._trends),
             settings.topics.models: Broadcast(1, self._pin),
+            settings.topics.privacy: Broadcast(everywhere, self._request),
         }
-
-    def reader(self) -> BroadcastReader:
-        """Return a reader of all topics that applies their records here."""
-        settings = self.settings
-        return BroadcastReader(
+        self.reader = BroadcastReader(
             options=consumer_options(settings.kafka),
             partitions=[
                 TopicPartition(name, n) for name, topic in self._topics.items() for n in range(topic.partitions)
@@ -110,6 +113,14 @@ class Broadcasts:
             self._pins.clear()
         self.swap.advance()
         await self.updates.flush(self.slots)
+
+    async def sessions_of(self, shoppers: Collection[int]) -> list[int]:
+        """Return the keys of published sessions of shoppers, as far as this worker keeps them.
+
+        Everything that is on the topic now is read before, so sessions that were just published are included.
+        """
+        await self.reader.read_to_end(TopicPartition(self.settings.topics.sessions, 0))
+        return await self.updates.sessions_of(shoppers)
 
     def _item_vector(self, record: ConsumerRecord) -> None:
         item = serde.decode_keyed_item_vector(record.key, record.value)
@@ -145,10 +156,15 @@ class Broadcasts:
         self.updates.add(record.topic, serde.decode_neighbours(record.value))
 
     def _session(self, record: ConsumerRecord) -> None:
-        self.updates.add(record.topic, serde.decode_session(record.value))
+        self.updates.add(record.topic, serde.decode_keyed_session(record.key, record.value))
 
     def _trends(self, record: ConsumerRecord) -> None:
         self.trending.restore(serde.decode_trending(record.value))
+
+    def _request(self, record: ConsumerRecord) -> None:
+        with suppress(InvalidEvent):  # the owner of the partition refuses it
+            serde.decode_forget(record.key, record.value)
+            self.forgotten.note(record.key, record.timestamp / 1000)
 
     def _pin(self, record: ConsumerRecord) -> None:
         if record.key == SERVING_SLOT:

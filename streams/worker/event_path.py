@@ -21,60 +21,27 @@ from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector
 from streams.batch import Pass
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, Recommendations, Search
+from streams.contracts.messages import Interaction, Search
 from streams.engine import DEADLINE_EXCEEDED, Folded
 from streams.errors import InvalidEvent, ProfileCodecError
 from streams.items.trending import Trending
 from streams.kafka.partitioner import partition_of
-from streams.metrics import Metrics
+from streams.metrics import FORGOTTEN, Metrics
 from streams.profiles.events import Event
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.delivery import Delivery
+from streams.worker.delivery import Delivered, Delivery
+from streams.worker.forgotten import Forgotten
 from streams.worker.forwarding import Forwarder, source_of
+from streams.worker.processing import Processing, Removal, Shopper, by_partition
 from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
-Shopper = tuple[int, bytes]
-"""Partition and key, of a profile or of a list."""
 
 POLL_S = 0.002
 """Seconds between two checks whether a late batch is folded."""
-
-
-class Processing:
-    """State of a batch on its path. The scorer's thread writes it, and the event loop reads it meanwhile.
-
-    Attributes:
-        batch: the messages.
-        servable: the servable that processes the batch, from its query vectors to its lists.
-        refused: messages that become dead letters, with the reason.
-        misplaced: messages that are forwarded to the partitions of their keys.
-        messages: the other messages, in the order of the pass's events.
-        shoppers: partition and key of each profile, in the order of the pass's `stored`.
-        ranking: the pass, None until the messages are decoded.
-        answers, values: the lists and their bytes, one for each of `messages`, empty until they are made.
-    """
-
-    __slots__ = ("answers", "batch", "messages", "misplaced", "ranking", "refused", "servable", "shoppers", "values")
-
-    def __init__(self, batch: Batch[Message], servable: Servable) -> None:
-        self.batch = batch
-        self.servable = servable
-        self.refused: list[tuple[Message, InvalidEvent]] = []
-        self.misplaced: list[Message] = []
-        self.messages: list[Message] = []
-        self.shoppers: list[Shopper] = []
-        self.ranking: Pass | None = None
-        self.answers: list[Recommendations] = []
-        self.values: list[bytes] = []
-
-    @property
-    def folded(self) -> Folded | None:
-        """Result of the fold, once the profiles are stored. None before that, and if all messages are refused."""
-        return self.ranking.folded if self.ranking is not None else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,6 +50,9 @@ class EventPath:
 
     The messages of a partition are folded in their order. A message is acknowledged after the brokers have its list,
     its shopper's profile, its item transition and its session. So a crash can repeat events, but lose none.
+
+    Attributes:
+        forgotten: requests to forget shoppers. Events from before them are acknowledged and nothing else.
     """
 
     settings: Settings
@@ -94,8 +64,10 @@ class EventPath:
     delivery: Delivery
     forwarder: Forwarder
     metrics: Metrics
+    forgotten: Forgotten = field(default_factory=Forgotten)
     _decoders: Mapping[str, Decode] = field(init=False)
-    _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
+    _processed: asyncio.Queue[Processing | Removal] = field(default_factory=asyncio.Queue)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -110,27 +82,45 @@ class EventPath:
             group.create_task(self._process_all())
             group.create_task(self._produce_all())
 
-    async def _process_all(self) -> None:
+    async def remove(self, shoppers: Sequence[Shopper]) -> list[bool]:
+        """Delete profiles, in the store and on the changelog. Return whether each existed.
+
+        The deletion comes after the batches that are in progress, and before later ones, also on the changelog: an
+        older profile must not follow its tombstone.
+        """
         loop = asyncio.get_running_loop()
+        async with self._turn:
+            existed = await loop.run_in_executor(self.slots.current.scoring.thread, self._remove, shoppers)
+            removal = Removal(shoppers, loop.create_future())
+            self._processed.put_nowait(removal)
+        await asyncio.gather(*await removal.deliveries)
+        return existed
+
+    async def _process_all(self) -> None:
         while True:
             batch = await self.checkpoint.take(
                 min(self.settings.latency.batch_max_size, self.settings.latency.max_in_flight)
             )
-            # No await between the choice of the servable and the submission to the thread. So batches reach the thread
-            # in the order in which they were taken, and no profile goes back to the former model's vector space.
-            processing = Processing(batch, self.slots.current)
-            in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
-            deadline_s = self.settings.latency.scoring_deadline_ms / 1e3
-            await asyncio.wait({in_thread}, timeout=deadline_s - (monotonic() - batch.taken_s))
-            # The thread may finish while the event loop answers. `Pass.give_up` decides under its lock, so a batch gets
-            # its lists once.
-            late = not in_thread.done() and await self._answer_late(processing, in_thread)
-            if late:
-                self._processed.put_nowait(processing)
-            # The thread is busy until then. Waiting for it lets the events that arrive meanwhile form one batch.
-            await in_thread
-            if not late:
-                self._processed.put_nowait(processing)
+            async with self._turn:
+                await self._process_one(batch)
+
+    async def _process_one(self, batch: Batch[Message]) -> None:
+        loop = asyncio.get_running_loop()
+        # No await between the choice of the servable and the submission to the thread. So batches reach the thread in
+        # the order in which they were taken, and no profile goes back to the former model's vector space.
+        processing = Processing(batch, self.slots.current)
+        in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
+        deadline_s = self.settings.latency.scoring_deadline_ms / 1e3
+        await asyncio.wait({in_thread}, timeout=deadline_s - (monotonic() - batch.taken_s))
+        # The thread may finish while the event loop answers. `Pass.give_up` decides under its lock, so a batch gets its
+        # lists once.
+        late = not in_thread.done() and await self._answer_late(processing, in_thread)
+        if late:
+            self._processed.put_nowait(processing)
+        # The thread is busy until then. Waiting for it lets the events that arrive meanwhile form one batch.
+        await in_thread
+        if not late:
+            self._processed.put_nowait(processing)
 
     # Scorer's thread
 
@@ -161,6 +151,9 @@ class EventPath:
     def _decode(self, processing: Processing) -> list[tuple[Message, Interaction]]:
         decoded = []
         for message in processing.batch.messages:
+            if self.forgotten and self.forgotten.includes(message):
+                self.metrics.events.labels(message.topic, FORGOTTEN).inc()
+                continue
             try:
                 interaction = self._decoders[message.topic](message.key, message.value)
             except InvalidEvent as refusal:
@@ -232,6 +225,12 @@ class EventPath:
             for partition, values in by_partition(shoppers, profiles).items():
                 self.profiles.put_many(partition, values)
 
+    def _remove(self, shoppers: Sequence[Shopper]) -> list[bool]:
+        stored = self._stored(shoppers)
+        for partition, values in by_partition(shoppers, [None] * len(shoppers)).items():
+            self.profiles.put_many(partition, values)
+        return [stored[shopper] is not None for shopper in shoppers]
+
     def _answer(self, processing: Processing, folded: Folded, lists: Lists) -> None:
         """Compose and serialise the lists."""
         processing.answers = processing.servable.engine.compose(folded, lists, [datetime.now(UTC)] * len(lists))
@@ -261,7 +260,17 @@ class EventPath:
     async def _produce_all(self) -> None:
         """Send the results of batches in their order, until cancelled: older profiles must not follow newer ones."""
         while True:
-            await self._produce(await self._processed.get())
+            work = await self._processed.get()
+            if isinstance(work, Removal):
+                work.deliveries.set_result(await self._log_removal(work.shoppers))
+            else:
+                await self._produce(work)
+
+    async def _log_removal(self, shoppers: Sequence[Shopper]) -> list[Delivered]:
+        deliveries: list[Delivered] = []
+        for partition, values in by_partition(shoppers, [None] * len(shoppers)).items():
+            deliveries += await self.profiles.log_many(partition, values)
+        return deliveries
 
     async def _produce(self, processing: Processing) -> None:
         """Send a batch's results. Its messages are acknowledged after the brokers have everything."""
@@ -289,11 +298,3 @@ class EventPath:
         if processing.ranking is not None and processing.answers:
             self.metrics.observe_stage("produce", perf_counter() - began)
             self.metrics.answered(processing.answers, [each.source.timestamp_ms for each in processing.ranking.events])
-
-
-def by_partition(shoppers: Sequence[Shopper], values: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
-    """Group keys and values by partition."""
-    records: dict[int, list[tuple[bytes, bytes]]] = {}
-    for (partition, key), value in zip(shoppers, values, strict=True):
-        records.setdefault(partition, []).append((key, value))
-    return records

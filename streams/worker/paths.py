@@ -15,6 +15,7 @@ from streams.worker.checkpoint import Checkpoint
 from streams.worker.cooccurrence_path import CooccurrencePath
 from streams.worker.event_path import EventPath
 from streams.worker.item_path import ItemPath
+from streams.worker.privacy_path import PrivacyPath
 from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
 
@@ -26,22 +27,23 @@ PUBLISH_S = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Paths of events, items, item transitions, behaviour and trends."""
+    """Paths of events, items, item transitions, behaviour, requests to forget shoppers, and trends."""
 
     events: EventPath
     items: ItemPath
     cooccurrence: CooccurrencePath
     transitions: TransitionPath
+    privacy: PrivacyPath
     trends: TrendPath
 
     @property
     def checkpoints(self) -> tuple[Checkpoint[Message], ...]:
         """Messages that are read and not acknowledged."""
-        return self.events.checkpoint, self.items.checkpoint, self.cooccurrence.checkpoint
+        return self.events.checkpoint, self.items.checkpoint, self.cooccurrence.checkpoint, self.privacy.checkpoint
 
     def run(self) -> list[Coroutine[Any, Any, None]]:
         """Return the work of the whole life, to be run until cancelled."""
-        return [self.events.run(), self.items.run(), self.cooccurrence.run()]
+        return [self.events.run(), self.items.run(), self.cooccurrence.run(), self.privacy.run()]
 
     async def publish_behaviour(self) -> None:
         """Publish changed co-occurrence, item transitions and sessions."""
@@ -53,6 +55,7 @@ class Paths:
             self.events.checkpoint.drain(timeout_s),
             self.items.checkpoint.drain(timeout_s),
             self.cooccurrence.drain(timeout_s),
+            self.privacy.checkpoint.drain(timeout_s),
         )
         drained = await asyncio.gather(*ends)
         # An event leaves its checkpoint when its list and profile are delivered. `transitions.publish` sends its

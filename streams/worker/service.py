@@ -56,6 +56,7 @@ class Worker:
         app.read("interactions", [settings.topics.clicks, settings.topics.searches], paths.events.checkpoint)
         app.read("items", [settings.topics.items], paths.items.checkpoint)
         app.read("pairs", [settings.topics.item_pairs], paths.cooccurrence.checkpoint)
+        app.read("privacy", [settings.topics.privacy], paths.privacy.checkpoint)
         app.task(self._serve)
         app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
         app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
@@ -74,7 +75,7 @@ class Worker:
         app = self.app
         app.run_guarded(self.state_metrics.pulse())
         await self.producer.start()
-        reader = self.broadcasts.reader()
+        reader = self.broadcasts.reader
         self._running += [app.run_guarded(work) for work in (reader.run(), *self.paths.run())]
         await app.wait(reader.caught_up)
         if app.should_stop:

@@ -8,13 +8,14 @@ partition share messages.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from faust.types import Message
 
 from inference.types import SessionItems
-from streams.behaviour.transitions import RecentSessions
+from streams.behaviour.transitions import SHOPPER_MARK, RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.kafka.partitioner import partition_of
@@ -87,7 +88,24 @@ class TransitionPath:
             await asyncio.gather(*deliveries)
             self.acknowledge(answered)
 
+    async def forget(self, shoppers: Collection[tuple[int, int]]) -> Counter[tuple[int, int]]:
+        """Drop what waits to be published of shoppers, given by partition and key. Return how many records each had.
+
+        Everything that was collected before is delivered or dropped when this returns. Shoppers of a partition whose
+        marks are the same lose their waiting transitions, of at most one interval, together.
+        """
+        async with self._publishing:
+            dropped = Counter({shopper: self.sessions.forget(shopper[1]) for shopper in shoppers})
+            marked = {(partition, key & SHOPPER_MARK): (partition, key) for partition, key in shoppers}
+            for item_partition, transitions in self._transitions.items():
+                own = [marked.get((each.partition, each.shopper)) for each in transitions]
+                dropped.update(shopper for shopper in own if shopper is not None)
+                self._transitions[item_partition] = [
+                    each for each, shopper in zip(transitions, own, strict=True) if shopper is None
+                ]
+        return dropped
+
 
 def record(session: SessionItems) -> Record:
     """Return a session's key and message."""
-    return session.key.to_bytes(8, "big"), serde.encode_msgpack(session)
+    return serde.session_record_key(session.key), serde.encode_msgpack(session)

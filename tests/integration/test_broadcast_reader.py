@@ -159,3 +159,19 @@ async def test_only_the_newest_records_of_a_limited_topic_are_read(settings: Set
         assert harness.values == {0: numbers(40, 50), 1: numbers(0, 5), 2: []}
         await publish(producer, settings, 2, b"new")
         await until(lambda: harness.values[2] == [b"new"], "the new record is read")
+
+
+async def test_a_wait_for_the_end_of_a_partition_ends_after_its_records_are_flushed(
+    settings: Settings, producer: BatchProducer
+) -> None:
+    async with ReaderHarness(settings).running() as harness:
+        await harness.wait_until_caught_up()
+        harness.gate.clear()
+        await publish(producer, settings, 2, *numbers(0, 3))
+        partition = TopicPartition(settings.topics.item_vectors, 2)
+        waiting = asyncio.create_task(harness.reader.read_to_end(partition))
+        await until(lambda: harness.read == 3, "the records are applied")
+        assert not waiting.done()
+        harness.gate.set()
+        await asyncio.wait_for(waiting, TIMEOUT_S)
+        await asyncio.wait_for(harness.reader.read_to_end(partition), TIMEOUT_S)

@@ -113,8 +113,12 @@ class FakeTable:
         self.reads += [(partition, key) for key in keys]
         return [self.stored.get((partition, key)) for key in keys]
 
-    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> None:
-        self.stored.update({(partition, key): value for key, value in values})
+    def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
+        for key, value in values:
+            if value is None:
+                self.stored.pop((partition, key), None)
+            else:
+                self.stored[partition, key] = value
 
-    async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes]]) -> list[Delivered]:
+    async def log_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> list[Delivered]:
         return [each.delivered for each in await self._producer.send_all(CHANGELOG, partition, values)]

@@ -155,7 +155,8 @@ def test_the_topic_prefix_applies_to_topics_only() -> None:
             assert changed == f"shop-1.{value}"
         elif name != "topic_prefix":
             assert changed == value
-    assert settings.topics.consumed == ("shop-1.clicks", "shop-1.searches", "shop-1.products", "shop-1.item-pairs")
+    names = ("clicks", "searches", "products", "item-pairs", "privacy")
+    assert settings.topics.consumed == tuple(f"shop-1.{name}" for name in names)
 
 
 def test_an_overlong_prefixed_topic_is_reported_once() -> None:

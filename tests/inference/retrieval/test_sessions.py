@@ -45,6 +45,16 @@ def test_a_session_does_not_vote_for_the_items_of_the_query() -> None:
     assert proposed(sessions, after(2, 1)) == pytest.approx({"3": 1 / 1.5})
 
 
+def test_sessions_are_found_by_the_beginning_of_their_keys_and_deleted_by_one_without_items() -> None:
+    sessions = Sessions(NUMBERS)
+    keys = [5 << 24 | 1, 5 << 24 | 2, 6 << 24 | 1, 2**64 - 1]
+    sessions.learn([SessionItems(key=key, at_ms=1, items=(1, 2)) for key in keys])
+    assert sorted(sessions.keys_with_prefix({5}, 24)) == keys[:2]
+    assert sorted(sessions.keys_with_prefix({6, 2**40 - 1}, 24)) == keys[2:]
+    sessions.learn([SessionItems(key=keys[0], at_ms=0, items=())])
+    assert sessions.keys_with_prefix({5}, 24) == [keys[1]]
+
+
 def test_a_session_replaces_its_older_state() -> None:
     sessions = Sessions(NUMBERS)
     for record in (session(1, 1, 2, at_ms=5), session(1, 1, 2, 3, at_ms=9), session(1, 4, 1, at_ms=7)):

@@ -12,14 +12,16 @@ import msgspec
 import pytest
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.contracts.messages import Item, ItemTransition, ItemVector, Purchase, TrendingSnapshot, View
+from streams.contracts.messages import Forget, Item, ItemTransition, ItemVector, Purchase, TrendingSnapshot, View
 from streams.contracts.serde import (
     decode_dead_letter,
+    decode_forget,
     decode_interaction,
     decode_item,
     decode_item_action,
     decode_item_vector,
     decode_keyed_item_vector,
+    decode_keyed_session,
     decode_neighbours,
     decode_recommendations,
     decode_search,
@@ -29,6 +31,7 @@ from streams.contracts.serde import (
     encode_json,
     encode_msgpack,
     recommendation_id,
+    session_record_key,
 )
 from streams.errors import InvalidEvent
 from tests.streams.strategies import ITEM, SEARCH, VIEW
@@ -188,6 +191,29 @@ def test_items_and_tombstones_are_decoded() -> None:
     assert isinstance(item, Item)
     assert item.category == ("Sport", "Shoes")
     assert decode_item(b"sku-1", None) is None
+
+
+def test_requests_to_forget_are_decoded_and_checked() -> None:
+    value = b'{"type":"forget","request_id":"r1","user_id":"ann"}'
+    assert decode_forget(b"ann", value) == Forget(type="forget", request_id="r1", user_id="ann")
+    assert decode_forget(b"ann", None) is None
+    for key, bad, reason in (
+        (b"bob", value, "wrong_key"),
+        (b"", None, "wrong_key"),
+        (b"ann", b"", "empty"),
+        (b"ann", b'{"request_id":"r1","user_id":"ann"}', "missing_field"),
+        (b"ann", b'{"type":"recall","request_id":"r1","user_id":"ann"}', "wrong_value"),
+    ):
+        with pytest.raises(InvalidEvent) as caught:
+            decode_forget(key, bad)
+        assert caught.value.reason == reason
+
+
+def test_a_tombstone_of_a_session_has_the_key_of_the_session() -> None:
+    key = 2**63 + 5
+    assert decode_keyed_session(session_record_key(key), None) == SessionItems(key=key, at_ms=0, items=())
+    with pytest.raises(InvalidEvent):
+        decode_keyed_session(b"five", None)
 
 
 @pytest.mark.parametrize(

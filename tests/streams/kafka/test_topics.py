@@ -54,7 +54,7 @@ def test_sessions_are_compacted_and_expire() -> None:
 
 def test_event_topics_require_broker_timestamps() -> None:
     stamped = {topic.name for topic in declare(load_settings(env_file=None)) if CLOCK in topic.required}
-    assert stamped == {"clicks", "searches"}
+    assert stamped == {"clicks", "searches", "privacy"}
 
 
 def test_changelogs_have_the_app_id_as_their_prefix() -> None:

@@ -292,7 +292,7 @@ async def test_a_damaged_copy_is_not_kept_on_a_full_disk(
 )
 def test_faults_of_the_machine_are_no_damage(text: str, remedy: str) -> None:
     with pytest.raises(StateError) as caught, faults_named(Path("/d")):
-        raise Exception(text)  # noqa: TRY002 - as rocksdict does
+        raise Exception(text)
     assert type(caught.value) is StateError
     assert str(caught.value).startswith("/d: ")
     assert remedy in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 
 from inference.types import Item, ItemNeighbours, SessionItems
 from streams.contracts import serde
-from streams.contracts.messages import ItemVector, ModelPin, TrendingSnapshot
+from streams.contracts.messages import Forget, ItemVector, ModelPin, TrendingSnapshot
 from streams.items.live import LiveCatalogue
 from streams.serving.pins import SERVING_SLOT
 from streams.settings import load_settings
@@ -21,7 +21,8 @@ from tests.streams.shoppers import DIM, item_of
 
 @pytest.fixture
 def broadcasts() -> Broadcasts:
-    parts: Any = {name: MagicMock() for name in ("slots", "trending", "swap", "updates", "metrics", "note_outdated")}
+    names = ("slots", "trending", "swap", "updates", "forgotten", "metrics", "note_outdated")
+    parts: Any = {name: MagicMock() for name in names}
     return Broadcasts(settings=load_settings({"partitions": 4}, env_file=None), **parts)
 
 
@@ -34,11 +35,22 @@ def test_behaviour_records_go_to_the_updates_of_their_topic(broadcasts: Broadcas
     session = SessionItems(key=5, at_ms=1, items=(1,))
     broadcasts.apply(record("item-neighbours", b"i1", serde.encode_msgpack(neighbours)))
     broadcasts.apply(record("sessions", b"5", serde.encode_msgpack(session)))
+    broadcasts.apply(record("sessions", (5).to_bytes(8, "big"), None))
     updates: Any = broadcasts.updates
     assert [call.args for call in updates.add.call_args_list] == [
         ("item-neighbours", neighbours),
         ("sessions", session),
+        ("sessions", SessionItems(key=5, at_ms=0, items=())),
     ]
+
+
+def test_requests_to_forget_are_noted_with_their_time_and_invalid_ones_ignored(broadcasts: Broadcasts) -> None:
+    request = serde.encode_json(Forget(type="forget", request_id="r", user_id="ann"))
+    for key, value in ((b"ann", request), (b"bob", request), (b"cat", None), (None, None), (b"dan", b"{")):
+        broadcasts.apply(record("privacy", key, value))
+    forgotten, metrics = cast("Any", broadcasts.forgotten), cast("Any", broadcasts.metrics)
+    assert [call.args for call in forgotten.note.call_args_list] == [(b"ann", 5.0), (b"cat", 5.0)]
+    metrics.unreadable.labels.assert_not_called()
 
 
 async def test_the_last_pin_of_the_serving_slot_is_applied(broadcasts: Broadcasts) -> None:
@@ -122,7 +134,8 @@ def test_the_record_in_the_right_partition_counts_in_any_order(
 
 
 def test_the_reader_reads_all_partitions(broadcasts: Broadcasts) -> None:
-    read = {(tp.topic, tp.partition) for tp in broadcasts.reader().partitions}
-    assert {topic for topic, _ in read} == {"item-vectors", "item-neighbours", "sessions", "trending", "models"}
+    read = {(tp.topic, tp.partition) for tp in broadcasts.reader.partitions}
+    topics = {"item-vectors", "item-neighbours", "sessions", "trending", "models", "privacy"}
+    assert {topic for topic, _ in read} == topics
     assert {number for topic, number in read if topic == "item-vectors"} == {0, 1, 2, 3}
     assert {number for topic, number in read if topic == "sessions"} == {0}

@@ -1,0 +1,116 @@
+"""Reader of everything that the internal topics hold about a shopper, for the command `profile`.
+
+It is a plain consumer without a group, so it works beside running workers and leaves nothing behind on the brokers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from inference.types import Item, SessionItems
+from streams.behaviour.transitions import SESSION_BITS
+from streams.contracts import serde
+from streams.errors import InvalidEvent
+from streams.kafka.admin import require_topics
+from streams.kafka.clients import broker_errors, consumer_options
+from streams.kafka.partitioner import partition_of
+from streams.kafka.topics import changelog_topic
+from streams.profiles.profile import shopper_key
+from streams.settings import Settings
+
+Progress = Callable[[int, int], None]
+"""Called with the offsets that are read so far, and their number."""
+
+
+@dataclass(slots=True)
+class KeptData:
+    """Data on the internal topics about a shopper.
+
+    Attributes:
+        user_id: the shopper.
+        partition: the shopper's partition.
+        profile: bytes of the profile, None without one.
+        stored_at: the time at which the profile was written to its changelog.
+        sessions: published sessions, by their key.
+        items: the whole catalogue, by item id. It gives names to the keys in profile and sessions.
+    """
+
+    user_id: str
+    partition: int
+    profile: bytes | None = None
+    stored_at: datetime | None = None
+    sessions: dict[int, SessionItems] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+
+
+async def read_kept_data(settings: Settings, user_id: str, progress: Progress) -> KeptData:
+    """Read the shopper's partition of the changelog, the sessions and the catalogue up to their ends.
+
+    Raises TopicError if a topic is missing.
+    """
+    profiles, topics = changelog_topic(settings), settings.topics
+    counts = await require_topics(settings.kafka, (profiles, topics.sessions, topics.items))
+    kept = KeptData(user_id, partition_of(user_id.encode(), counts[profiles]))
+    shopper = shopper_key(user_id) >> SESSION_BITS
+
+    def apply(record: ConsumerRecord) -> None:
+        # A worker skips an unreadable record as well.
+        with suppress(InvalidEvent):
+            if record.topic == profiles:
+                if record.key == user_id.encode():
+                    kept.profile = record.value
+                    kept.stored_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+            elif record.topic == topics.items:
+                _apply_item(kept.items, record)
+            elif record.key is not None and int.from_bytes(record.key, "big") >> SESSION_BITS == shopper:
+                session = serde.decode_keyed_session(record.key, record.value)
+                kept.sessions[session.key] = session
+
+    consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), auto_offset_reset="earliest")
+    partitions = [TopicPartition(profiles, kept.partition)]
+    partitions += [TopicPartition(name, n) for name in (topics.sessions, topics.items) for n in range(counts[name])]
+    with broker_errors(settings.kafka, "reading what is kept about a shopper"):
+        try:
+            await consumer.start()
+            await _read(consumer, partitions, apply, progress)
+        finally:
+            await consumer.stop()
+    kept.sessions = {key: session for key, session in kept.sessions.items() if session.items}
+    return kept
+
+
+def _apply_item(items: dict[str, Item], record: ConsumerRecord) -> None:
+    item = serde.decode_item(record.key, record.value)
+    if item is None:
+        items.pop(record.key.decode(), None)
+    else:
+        items[item.item_id] = item
+
+
+async def _read(
+    consumer: AIOKafkaConsumer,
+    partitions: Iterable[TopicPartition],
+    apply: Callable[[ConsumerRecord], None],
+    progress: Progress,
+) -> None:
+    """Read partitions from their beginnings up to the ends that they have now."""
+    consumer.assign(list(partitions))
+    begins = await consumer.beginning_offsets(consumer.assignment())
+    ends = await consumer.end_offsets(consumer.assignment())
+    total = sum(ends[each] - begins[each] for each in ends)
+    for partition, begin in begins.items():
+        consumer.seek(partition, begin)
+    unread = set(ends)
+    while unread := {each for each in unread if await consumer.position(each) < ends[each]}:
+        # The position shows how far a partition is read: the last offsets may be compacted, or transaction markers.
+        left = sum([ends[each] - await consumer.position(each) for each in unread])
+        progress(total - left, total)
+        for records in (await consumer.getmany(*unread, timeout_ms=200)).values():
+            for record in records:
+                apply(record)
+    progress(total, total)
