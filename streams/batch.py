@@ -54,7 +54,7 @@ class Pass:
         """
         folded, lists = self.fold(engine, store), None
         if not self._given_up:
-            self.shortlists = recommender.retrieve(folded.queries)
+            self.shortlists = recommender.retrieve(folded.to_rank())
         if not self._given_up and self.shortlists is not None:
             lists = recommender.rank_or_fall_back(self.shortlists)
         # The lock decides: either this thread has the lists, or the other one has given up. Take it even after a

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
 from streams.behaviour.transitions import ActionContext, item_transition, session_items
+from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import (
     Intent,
     ItemTransition,
@@ -68,6 +69,11 @@ class Folded:
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
     trends: TrendIncrements
+
+    def to_rank(self) -> QueryBatch:
+        """Return the queries of the events for which a list is ranked, in order."""
+        places = [place for place, event in enumerate(self.events) if event.ranked]
+        return self.queries if len(places) == len(self.events) else self.queries.take(places)
 
 
 class Engine:
@@ -134,21 +140,33 @@ class Engine:
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
         return answers.query_batch(packed.texts)
 
-    def compose(self, folded: Folded, lists: Lists, produced_at: Sequence[datetime]) -> list[Recommendations]:
-        """Return the messages that answer the events: each event's ranked list, and the time at which it was made."""
-        starts, scores = lists.starts.tolist(), lists.scores.tolist()
-        items, sources, reasons = lists.items, lists.sources, lists.reasons
+    def compose(
+        self, folded: Folded, lists: Lists, produced_at: Sequence[datetime], budgets: ListBudgets
+    ) -> list[Recommendations]:
+        """Return the messages that answer the events, and the last ranked lists to `budgets`.
+
+        Args:
+            folded: the events.
+            lists: a list for each query of `folded.to_rank()`.
+            produced_at: for each event, the time at which its list was made.
+            budgets: the last lists of shoppers who had no budget left for some of the events.
+        """
+        numbers = iter(range(len(lists)))
+        last: dict[str, tuple[RecommendedItem, ...]] = {}
         messages = []
-        for place, (interaction, source, _, vector) in enumerate(folded.events):
-            start, end = starts[place], starts[place + 1]
-            fallback = lists.fallback
-            if fallback is None and vector is None and isinstance(interaction, Search):
-                fallback = ENCODING_FAILED
-            ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
+        for place, (interaction, source, _, vector, ranked) in enumerate(folded.events):
+            user_id, fallback = interaction.user_id, lists.fallback
+            if ranked:
+                items = last[user_id] = _items(lists, next(numbers))
+                if fallback is None and vector is None and isinstance(interaction, Search):
+                    fallback = ENCODING_FAILED
+            else:
+                items = last[user_id] if user_id in last else budgets.last_list(user_id)
+                fallback = RATE_LIMITED
             messages.append(
                 Recommendations(
                     recommendation_id=recommendation_id(source.topic, source.partition, source.offset),
-                    user_id=interaction.user_id,
+                    user_id=user_id,
                     trigger=Trigger(
                         event_id=interaction.event_id,
                         type=interaction.type,
@@ -158,17 +176,13 @@ class Engine:
                         occurred_at=interaction.occurred_at,
                     ),
                     produced_at=produced_at[place],
-                    items=tuple(
-                        [
-                            RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)
-                            for rank, (item, score, names, reason) in enumerate(ranked, start=1)
-                        ]
-                    ),
+                    items=items,
                     intent=folded.intents[place],
                     model=self._model,
                     fallback=fallback,
                 )
             )
+        budgets.keep(last)
         return messages
 
     def _shoppers(self, stored: Sequence[bytes | None]) -> Shoppers:
@@ -189,7 +203,7 @@ class Engine:
         for place, (event, (at_ms, weight, newest_ms, started_ms, before, length), led_query) in enumerate(
             zip(events, numbers, led_queries, strict=True)
         ):
-            action, source, _, _ = event
+            action, source, *_ = event
             if isinstance(action, Search):
                 continue
             context = ActionContext(
@@ -229,6 +243,18 @@ class Engine:
                         named.append(Intent(kind=kind, label=label, weight=round(share, 4)))
             intents.append(tuple(named))
         return intents
+
+
+def _items(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
+    """Return the items of list `number`, as a message has them."""
+    part = slice(*lists.starts[number : number + 2].tolist())
+    ranked = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.reasons[part], strict=True)
+    return tuple(
+        [
+            RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)
+            for rank, (item, score, names, reason) in enumerate(ranked, start=1)
+        ]
+    )
 
 
 def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:

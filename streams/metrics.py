@@ -30,6 +30,7 @@ from inference.bundle import Bundle
 from inference.pipeline import SCORING_FAILED, ScoresFeatures
 from inference.retrieval.sources import NAMES
 from inference.types import Vector
+from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.errors import InvalidEvent
@@ -48,7 +49,7 @@ OK, INVALID, REPLAYED, LATE = OUTCOMES = ("ok", "invalid", "replayed", "late")
 """Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
-FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
+FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED, RATE_LIMITED)
 NO_SOURCE = "none"
 """The source of a list without items."""
 
@@ -223,11 +224,13 @@ class Metrics:
             slowest, recommendation_id = max(measured)
             exemplar = Exemplar({"recommendation_id": recommendation_id}, slowest, now)
             self.end_to_end.labels(trigger).observe_many([latency for latency, _ in measured], exemplar)
-        self.items.observe_many([len(answer.items) for answer in answers])
-        firsts = (answer.items[0].sources if answer.items else (NO_SOURCE,) for answer in answers)
+        # A repeated list says nothing new: a robot's would hide the quality of the shoppers' lists.
+        made = [answer for answer in answers if answer.fallback != RATE_LIMITED]
+        self.items.observe_many([len(answer.items) for answer in made])
+        firsts = (answer.items[0].sources if answer.items else (NO_SOURCE,) for answer in made)
         for source, number in Tally(source for sources in firsts for source in sources).items():
             self.recommendations.labels(source).inc(number)
-        self.score.observe_many([a.items[0].score for a in answers if a.items and a.fallback is None])
+        self.score.observe_many([a.items[0].score for a in made if a.items and a.fallback is None])
 
     # A label with given values starts at 0. None stands for values that are not known beforehand.
 
