@@ -75,7 +75,7 @@ class Checkpoint(Generic[M]):
         return self._count
 
     async def put(self, message: M) -> None:
-        """Add a message that was read. Wait while the checkpoint holds more than `limit` messages."""
+        """Add a message that was read. If there are more than `limit` messages then, wait until half of them left."""
         # Add the message before waiting: a drain then includes it, and it keeps its place in the partition's order.
         self._waiting.append((message, monotonic()))
         self._count += 1
@@ -104,7 +104,9 @@ class Checkpoint(Generic[M]):
             oldest = self._batches.popleft()
             self._count -= len(oldest)
             self._acknowledge(oldest.messages)
-        if self._count <= self._limit:
+        # Let messages in again when half of the room is free. If one came in for each that leaves, a full checkpoint
+        # would give ever smaller batches, and a batch costs nearly as much as 64 of them (silly window, RFC 813).
+        if self._count <= self._limit - self._limit // 2:
             self._room.set()
         if not self._count:
             self._empty.set()

@@ -102,18 +102,16 @@ def test_partitions_are_acknowledged_in_order_of_offset(partitions: list[int], r
     asyncio.run(scenario())
 
 
-async def test_put_waits_while_the_checkpoint_is_full() -> None:
-    harness = Harness(limit=2)
-    batch = await harness.put_and_take(1, 2)
-    third = asyncio.create_task(harness.checkpoint.put(Message(3, 1)))
-    fourth = asyncio.create_task(harness.checkpoint.put(Message(4, 2)))
-    await until_idle()
-    assert not third.done()
-    assert not fourth.done()
-    harness.checkpoint.finish(batch)
-    await third
-    await fourth
-    assert (await harness.checkpoint.take(10)).messages == [Message(3, 1), Message(4, 2)]
+async def test_put_waits_until_half_of_a_full_checkpoint_is_free() -> None:
+    harness = Harness(limit=4)
+    batches = [await harness.put_and_take(*offsets) for offsets in ((1, 2), (3,), (4,))]
+    blocked = [asyncio.create_task(harness.checkpoint.put(Message(offset, offset))) for offset in (5, 6)]
+    for batch in batches:
+        await until_idle()
+        assert not any(each.done() for each in blocked), "single messages would follow each other as single batches"
+        harness.checkpoint.finish(batch)
+    await asyncio.gather(*blocked)
+    assert (await harness.checkpoint.take(10)).messages == [Message(5, 5), Message(6, 6)]
 
 
 async def test_a_message_is_kept_if_its_put_is_cancelled() -> None:
