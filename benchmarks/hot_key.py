@@ -80,9 +80,7 @@ def _burst(stage: Stage, events: int, budget: int) -> Burst:
     return Burst(events, budget, waits, micros, repeated)
 
 
-def _wait_of_strangers(
-    stage: Stage, settings: Settings, worker: Process, events: int
-) -> tuple[list[float], int]:
+def _wait_of_strangers(stage: Stage, settings: Settings, worker: Process, events: int) -> tuple[list[float], int]:
     """Send the burst and the strangers' events. Return each stranger's wait and the number of repeated lists."""
     consumer, decoder = at_the_end(settings), msgspec.json.Decoder(Answer)
     stage.publish_events(settings, _views(stage, [HOT] * events))

@@ -105,7 +105,8 @@ class Metrics:
         )
         self.fallbacks = self._counter(
             "fallbacks",
-            "Lists that the model did not rank, or ranked without the vector of the search (encoding_failed)",
+            "Lists that the model did not rank, or ranked without the vector of the search (encoding_failed), or that"
+            " repeat the last list of a shopper who sent too many events (rate_limited)",
             reason=FALLBACKS,
         )
         self.recommendations = self._counter(

@@ -17,9 +17,9 @@ from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.types import Vector
 from streams.batch import Pass
-from streams.budget import ListBudgets
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
 from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
+from streams.budget import ListBudgets
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
 from streams.engine import Folded
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts

@@ -86,10 +86,16 @@ class Checkpoint(Generic[M]):
             await self._room.wait()
 
     async def take(self, most: int) -> Batch[M]:
-        """Return the waiting messages, at most `most`. Wait only while there are none."""
+        """Return the waiting messages, at most `most`. Wait only while there are none or more are being handed over."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
+        # Messages that are read already reach this checkpoint in the next steps of the event loop. Take them as well,
+        # until a step brings none: waiting for nothing, but no batch of one while a backlog is handed over.
+        seen = 0
+        while seen < len(self._waiting) < most:
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         now = monotonic()
         batch = Batch([message for message, _ in taken], [now - since for _, since in taken], now)

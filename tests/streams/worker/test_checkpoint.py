@@ -78,6 +78,20 @@ async def test_take_waits_for_one_message() -> None:
     assert (await taking).messages == [Message(1)]
 
 
+async def test_take_includes_messages_that_are_being_handed_over() -> None:
+    harness = Harness()
+    taking = asyncio.create_task(harness.checkpoint.take(10))
+
+    async def hand_over() -> None:
+        for offset in range(12):
+            await harness.checkpoint.put(Message(offset))
+            await asyncio.sleep(0)
+
+    await hand_over()
+    assert [message.offset for message in (await taking).messages] == list(range(10))
+    assert [message.offset for message in (await harness.checkpoint.take(10)).messages] == [10, 11]
+
+
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_partitions_are_acknowledged_in_order_of_offset(partitions: list[int], random: Random) -> None:
     async def scenario() -> None:
