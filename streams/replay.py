@@ -203,7 +203,7 @@ class Replay:
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        self.recommender.catalogue.set_popularity(*self._trending.popularity())
+        self.recommender.catalogue.set_popularity(*self._trending.popularity(), now_s=now_ms / 1e3)
 
     def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -102,7 +103,7 @@ class Scoring:
         records = ((key, live.by_key(key)) for key in popularity.now.keys[:POPULAR].tolist())
         self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity)
+        await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity, time())
 
     def popular(self, queries: QueryBatch) -> Lists:
         """Return lists of popular items, marked as late, for queries whose retrieval is late."""

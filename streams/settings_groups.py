@@ -215,6 +215,10 @@ class Retrieval(Group):
     places_for_new: int = Field(
         1, ge=0, le=1000, description="Places reserved for items without any action, except in lists for a search"
     )
+    fairness: float = Field(
+        0.0, ge=0, le=0.5,
+        description="Least share of new items and items of small sellers in a list, except in lists for a search; 0: off",
+    )  # fmt: skip
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 
 
