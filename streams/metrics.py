@@ -28,12 +28,14 @@ from prometheus_client.samples import Exemplar
 
 from inference.bundle import Bundle
 from inference.pipeline import SCORING_FAILED, ScoresFeatures
+from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
 from inference.types import Vector
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.errors import InvalidEvent
+from streams.exposure import Exposed
 from streams.histogram import Histogram, Observations, Timed
 from streams.kafka.topics import TABLES
 from streams.settings import Settings
@@ -118,6 +120,24 @@ class Metrics:
             "recommendation_score", "Probability of the first item, in lists without a fallback", SHARES
         )
         self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)
+
+        self.exposure = Counter(
+            "intentstream_exposure",
+            "Sum of 1 / log2(1 + rank) over the listed items, by group of items",
+            ["by", "group"],
+            registry=self.registry,
+        )
+        for by, names in GROUPS.items():
+            for name in names:
+                self.exposure.labels(by, name)
+        self.exposure_gini = self._gauge(
+            "exposure_gini", "Gini coefficient of the exposure of the items in stock, in the last interval"
+        )
+        self.exposure_coverage = self._gauge(
+            "exposure_coverage", "Share of the items in stock that were in a list, in the last interval"
+        )
+        self.exposure_gini.set(nan)
+        self.exposure_coverage.set(nan)
 
     def _model(self) -> None:
         self.model_info = self._gauge(
@@ -207,6 +227,15 @@ class Metrics:
         """Record a batch by how long each query in it waited, in seconds."""
         self.batch_size.observe(len(waited))
         self.batch_queue.observe_many(waited)
+
+    def exposed(self, exposed: Exposed | None) -> None:
+        """Record the exposure of items in the last interval, None without any."""
+        if exposed is None:
+            return
+        for (by, group), value in exposed.groups.items():
+            self.exposure.labels(by, group).inc(value)
+        self.exposure_gini.set(exposed.gini)
+        self.exposure_coverage.set(exposed.coverage)
 
     def outcomes(self, outcomes: Iterable[tuple[str, str]]) -> None:
         """Count messages by topic and outcome."""

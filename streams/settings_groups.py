@@ -217,7 +217,7 @@ class Retrieval(Group):
     )
     fairness: float = Field(
         0.0, ge=0, le=0.5,
-        description="Least share of new items and items of small sellers in a list, except in lists for a search; 0: off",
+        description="Least share of new items and of small sellers' items in lists, except for a search; 0: off",
     )  # fmt: skip
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 

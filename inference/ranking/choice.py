@@ -223,10 +223,10 @@ def _prefer_protected(shown: Rows, candidates: Candidates, rules: Rules, query: 
 
 @helper
 def _is_among(item: int, items: Rows) -> bool:
+    found = False
     for each in items:
-        if each == item:
-            return True
-    return False
+        found = found or each == item
+    return found
 
 
 @helper

@@ -2,7 +2,8 @@
 
 The data contain no product names, only a type, a size, and whether the brand is national or the shop's own. Products
 that agree in all of these and in their category would have the same title. They become one item, with the id of the
-best-selling of them. Otherwise a list would show the same title several times. The manufacturer of that product stands for the seller.
+best-selling of them. Otherwise a list would show the same title several times. The manufacturer of
+that product stands for the seller.
 """
 
 from __future__ import annotations

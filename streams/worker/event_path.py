@@ -233,6 +233,7 @@ class EventPath:
         """Compose and serialise the lists."""
         produced_at = [datetime.now(UTC)] * len(folded.events)
         processing.answers = processing.servable.engine.compose(folded, lists, produced_at, self.budgets)
+        processing.servable.scoring.exposure.add(lists)
         processing.values = [serde.encode_json(answer) for answer in processing.answers]
         for fallback, number in Counter(answer.fallback for answer in processing.answers).items():
             if fallback is not None:

@@ -75,7 +75,7 @@ def fair(scores: list[float], protected: set[int], fairness: float, k: int, text
     columns = catalogue_of(unit_vectors(rows)).columns
     found = choose(given.queries.records, given.candidates, columns, np.array(scores, dtype=np.float32), rules)
     assert found.scores.tolist() == pytest.approx([scores[row] for row in found.positions])
-    return found.positions.tolist()
+    return [int(row) for row in found.positions]
 
 
 def test_a_share_of_the_first_places_goes_to_the_best_protected_items() -> None:

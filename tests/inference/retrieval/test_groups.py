@@ -36,7 +36,7 @@ def test_an_item_without_an_action_is_new_and_others_have_the_age_since_their_re
 
 
 def test_tenths_are_by_falling_popularity() -> None:
-    assert deciles(np.arange(20)[::-1]).tolist() == [place // 2 for place in range(20)]
+    assert deciles(np.arange(20.0)[::-1]).tolist() == [place // 2 for place in range(20)]
     assert deciles(np.zeros(3)).tolist() == [0, 3, 6]
     assert deciles(np.zeros(0)).tolist() == []
 
