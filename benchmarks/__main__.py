@@ -33,6 +33,7 @@ SECTIONS = (
     "held",
     "backlog",
     "two-workers",
+    "hot-key",
     "idle",
     "state",
     "engines",

@@ -114,7 +114,10 @@ class _Trigger(msgspec.Struct):
     event_id: str
 
 
-class _List(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """The part of a list that the benchmarks read."""
+
+    user_id: str
     trigger: _Trigger
     fallback: str | None
 
@@ -217,7 +220,7 @@ def _send(parent: Connection, order: _Order) -> None:
 
 
 def _receive(parent: Connection, order: _Order) -> None:
-    consumer, decoder = _at_the_end(order.settings), msgspec.json.Decoder(_List)
+    consumer, decoder = at_the_end(order.settings), msgspec.json.Decoder(Answer)
     schedule = order.schedule
     arrivals, fallbacks = np.full(schedule.total, np.nan), 0
     parent.send("ready")
@@ -248,7 +251,8 @@ def _has_waited_enough(now: float, quiet_since: float, last_due: float) -> bool:
     return now > last_due + GIVE_UP_S or (now > last_due and now > quiet_since + QUIET_S)
 
 
-def _at_the_end(settings: Settings) -> Consumer:
+def at_the_end(settings: Settings) -> Consumer:
+    """Return a consumer of the lists that are written from now on."""
     options = {"bootstrap.servers": settings.kafka.bootstrap_servers, "group.id": "nobody", "enable.auto.commit": False}
     consumer = Consumer(options | {"fetch.wait.max.ms": 100})
     topic = settings.topics.recommendations

@@ -49,6 +49,7 @@ class Sizes:
     flame_s: float = 20.0
     swap_rate: int = 50
     swap_s: float = 120.0
+    bursts: tuple[int, ...] = (8_000, 50_000)
     seed: int = 1
 
 
@@ -83,4 +84,5 @@ QUICK = Sizes(
     flame_s=4.0,
     swap_rate=50,
     swap_s=45.0,
+    bursts=(1_000,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
 
@@ -60,12 +60,14 @@ class RankingOptions:
             all. The others have almost no chance of a place in the list.
         diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
         places_for_new: least number of places for items without any action, in lists that answer no search.
+        fairness: least share of protected items in such lists, in [0, 1]; see `choice.py` and `groups.py`.
     """
 
     candidates_per_source: int = 100
     candidates_ranked: int | None = None
     diversity: float = 0.0
     places_for_new: int = 0
+    fairness: float = 0.0
 
 
 DEFAULT_OPTIONS = RankingOptions()
@@ -110,6 +112,16 @@ class Recommender:
     def set_observer(self, observe: Observer) -> None:
         """Set the function that is called with the duration of each stage."""
         self._observe = observe
+
+    def with_fairness(self, fairness: float) -> Recommender:
+        """Return a recommender on the same catalogue that differs in its fairness, to measure what that costs."""
+        return Recommender(
+            self.catalogue,
+            self._scorer,
+            self._sources,
+            partners=self._partners,
+            options=replace(self._options, fairness=fairness),
+        )
 
     @property
     def candidates_ranked(self) -> int | None:
@@ -181,7 +193,8 @@ class Recommender:
 
     def _rules(self, sources: Sequence[str]) -> Rules:
         new_source = sources.index(NEW) if NEW in sources else -1
-        return Rules(self._options.diversity, self._options.places_for_new, new_source)
+        options, groups = self._options, self.catalogue.groups
+        return Rules(options.diversity, options.places_for_new, new_source, options.fairness, groups.is_protected)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -49,7 +49,8 @@ def label_key(label: str | None) -> int:
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An item of the shop's catalogue.
 
-    `category` is a path, root first. `price` is in units of `currency`. An item cannot be part of a reference cycle, so
+    `category` is a path, root first. `price` is in units of `currency`. `seller` identifies who sells the item in a
+    marketplace; it changes no ranking by itself. An item cannot be part of a reference cycle, so
     the garbage collector does not track it. A pass over a whole catalogue would stop all threads for tenths of a
     second.
     """
@@ -64,6 +65,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     in_stock: bool = True
     released_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     attributes: Mapping[str, str] = {}
+    seller: Identifier | None = None
 
     @property
     def label(self) -> str | None:

@@ -9,6 +9,7 @@ from faust.types import Message
 
 from inference.bundle import Bundle
 from streams.behaviour.transitions import RecentSessions
+from streams.budget import ListBudgets
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
@@ -131,6 +132,7 @@ def make_paths(
         slots=slots,
         profiles=tables[PROFILES],
         trending=trends.trending,
+        budgets=ListBudgets(settings.latency.shopper_lists_per_minute),
         transitions=transitions,
         # An answered event is acknowledged by the transition path, which still has to publish its transition.
         checkpoint=Checkpoint[Message](

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from inference.pipeline import Recommender
-from inference.ranking.lists import Lists
+from inference.ranking.lists import Lists, no_lists
 from inference.retrieval.shortlists import Shortlists
 from streams.engine import Engine, Folded
 from streams.profiles.events import Event
@@ -53,8 +53,11 @@ class Pass:
         If the ranker fails, the lists are in retrieval order and marked as fallbacks.
         """
         folded, lists = self.fold(engine, store), None
-        if not self._given_up:
-            self.shortlists = recommender.retrieve(folded.queries)
+        queries = folded.to_rank()
+        if not len(queries):
+            lists = no_lists()
+        elif not self._given_up:
+            self.shortlists = recommender.retrieve(queries)
         if not self._given_up and self.shortlists is not None:
             lists = recommender.rank_or_fall_back(self.shortlists)
         # The lock decides: either this thread has the lists, or the other one has given up. Take it even after a

@@ -17,6 +17,7 @@ from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
 from streams.behaviour.transitions import ActionContext, item_transition, session_items, tied_transitions
+from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import (
     Intent,
     ItemTransition,
@@ -82,6 +83,11 @@ class Folded:
     sessions: list[SessionItems]
     trends: TrendIncrements
     unlearned: dict[str, int]
+
+    def to_rank(self) -> QueryBatch:
+        """Return the queries of the events for which a list is ranked, in order."""
+        places = [place for place, event in enumerate(self.events) if event.ranked]
+        return self.queries if len(places) == len(self.events) else self.queries.take(places)
 
 
 class Engine:
@@ -150,21 +156,34 @@ class Engine:
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
         return answers.query_batch(packed.texts)
 
-    def compose(self, folded: Folded, lists: Lists, produced_at: Sequence[datetime]) -> list[Recommendations]:
-        """Return the messages that answer the events: each event's ranked list, and the time at which it was made."""
-        starts, scores = lists.starts.tolist(), lists.scores.tolist()
-        items, sources, reasons = lists.items, lists.sources, lists.reasons
+    def compose(
+        self, folded: Folded, lists: Lists, produced_at: Sequence[datetime], budgets: ListBudgets
+    ) -> list[Recommendations]:
+        """Return the messages that answer the events, and the last ranked lists to `budgets`.
+
+        Args:
+            folded: the events.
+            lists: a list for each query of `folded.to_rank()`.
+            produced_at: for each event, the time at which its list was made.
+            budgets: the last lists of shoppers who had no budget left for some of the events.
+        """
+        numbers = iter(range(len(lists)))
+        last: dict[str, tuple[RecommendedItem, ...]] = {}
         messages = []
-        for place, (interaction, source, _, vector) in enumerate(folded.events):
-            start, end = starts[place], starts[place + 1]
-            fallback = lists.fallback
-            if fallback is None and vector is None and isinstance(interaction, Search) and has_words(interaction.query):
-                fallback = ENCODING_FAILED
-            ranked = zip(items[start:end], scores[start:end], sources[start:end], reasons[start:end], strict=True)
+        for place, (interaction, source, _, vector, ranked) in enumerate(folded.events):
+            user_id, fallback = interaction.user_id, lists.fallback
+            if ranked:
+                items = last[user_id] = _items(lists, next(numbers))
+                is_text = isinstance(interaction, Search) and has_words(interaction.query)
+                if fallback is None and vector is None and is_text:
+                    fallback = ENCODING_FAILED
+            else:
+                items = last[user_id] if user_id in last else budgets.last_list(user_id)
+                fallback = RATE_LIMITED
             messages.append(
                 Recommendations(
                     recommendation_id=recommendation_id(source.topic, source.produced_in, folded.first_offsets[place]),
-                    user_id=interaction.user_id,
+                    user_id=user_id,
                     trigger=Trigger(
                         event_id=interaction.event_id,
                         type=interaction.type,
@@ -174,17 +193,13 @@ class Engine:
                         occurred_at=interaction.occurred_at,
                     ),
                     produced_at=produced_at[place],
-                    items=tuple(
-                        [
-                            RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)
-                            for rank, (item, score, names, reason) in enumerate(ranked, start=1)
-                        ]
-                    ),
+                    items=items,
                     intent=folded.intents[place],
                     model=self._model,
                     fallback=fallback,
                 )
             )
+        budgets.keep(last)
         return messages
 
     def _shoppers(self, stored: Sequence[bytes | None]) -> Shoppers:
@@ -205,7 +220,7 @@ class Engine:
         transitions, sessions = [], []
         for place, (event, fields, led_query) in enumerate(zip(events, numbers, led_queries, strict=True)):
             outcome, at_ms, weight, unlearned, newest_ms, started_ms, length, tied = fields
-            action, source, _, _ = event
+            action, source, *_ = event
             if isinstance(action, Search) or outcome == DUPLICATE or unlearned == BY_ROBOT:
                 continue
             context = ActionContext(
@@ -255,6 +270,18 @@ class Engine:
                         named.append(Intent(kind=kind, label=label, weight=round(share, 4)))
             intents.append(tuple(named))
         return intents
+
+
+def _items(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
+    """Return the items of list `number`, as a message has them."""
+    part = slice(*lists.starts[number : number + 2].tolist())
+    ranked = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.reasons[part], strict=True)
+    return tuple(
+        [
+            RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)
+            for rank, (item, score, names, reason) in enumerate(ranked, start=1)
+        ]
+    )
 
 
 def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:

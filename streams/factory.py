@@ -52,6 +52,7 @@ def recommender(
             candidates_ranked=settings.retrieval.candidates_ranked,
             diversity=settings.retrieval.diversity,
             places_for_new=settings.retrieval.places_for_new,
+            fairness=settings.retrieval.fairness,
         ),
         observe=observe,
     )

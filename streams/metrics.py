@@ -28,11 +28,14 @@ from prometheus_client.samples import Exemplar
 
 from inference.bundle import Bundle
 from inference.pipeline import SCORING_FAILED, ScoresFeatures
+from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
 from inference.types import Vector
+from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
 from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED, UNLEARNED
 from streams.errors import InvalidEvent
+from streams.exposure import Exposed
 from streams.histogram import Histogram, Observations, Timed
 from streams.kafka.topics import TABLES
 from streams.settings import Settings
@@ -54,7 +57,7 @@ FORWARDED, KEPT = MISPLACED = ("forwarded", "kept")
 """Outcomes of a message in a partition that is not its key's. It is kept if it was forwarded before, or cannot be."""
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
-FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED)
+FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED, RATE_LIMITED)
 NO_SOURCE = "none"
 """The source of a list without items."""
 
@@ -119,7 +122,8 @@ class Metrics:
         )
         self.fallbacks = self._counter(
             "fallbacks",
-            "Lists that the model did not rank, or ranked without the vector of the search (encoding_failed)",
+            "Lists that the model did not rank, or ranked without the vector of the search (encoding_failed), or that"
+            " repeat the last list of a shopper who sent too many events (rate_limited)",
             reason=FALLBACKS,
         )
         self.recommendations = self._counter(
@@ -131,6 +135,24 @@ class Metrics:
             "recommendation_score", "Probability of the first item, in lists without a fallback", SHARES
         )
         self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)
+
+        self.exposure = Counter(
+            "intentstream_exposure",
+            "Sum of 1 / log2(1 + rank) over the listed items, by group of items",
+            ["by", "group"],
+            registry=self.registry,
+        )
+        for by, names in GROUPS.items():
+            for name in names:
+                self.exposure.labels(by, name)
+        self.exposure_gini = self._gauge(
+            "exposure_gini", "Gini coefficient of the exposure of the items in stock, in the last interval"
+        )
+        self.exposure_coverage = self._gauge(
+            "exposure_coverage", "Share of the items in stock that were in a list, in the last interval"
+        )
+        self.exposure_gini.set(nan)
+        self.exposure_coverage.set(nan)
 
     def _model(self) -> None:
         self.model_info = self._gauge(
@@ -224,6 +246,15 @@ class Metrics:
         self.batch_size.observe(len(waited))
         self.batch_queue.observe_many(waited)
 
+    def exposed(self, exposed: Exposed | None) -> None:
+        """Record the exposure of items in the last interval, None without any."""
+        if exposed is None:
+            return
+        for (by, group), value in exposed.groups.items():
+            self.exposure.labels(by, group).inc(value)
+        self.exposure_gini.set(exposed.gini)
+        self.exposure_coverage.set(exposed.coverage)
+
     def outcomes(self, outcomes: Iterable[tuple[str, str]]) -> None:
         """Count messages by topic and outcome."""
         for (topic, outcome), number in Tally(outcomes).items():
@@ -241,11 +272,13 @@ class Metrics:
             slowest, recommendation_id = max(measured)
             exemplar = Exemplar({"recommendation_id": recommendation_id}, slowest, now)
             self.end_to_end.labels(trigger).observe_many([latency for latency, _ in measured], exemplar)
-        self.items.observe_many([len(answer.items) for answer in answers])
-        firsts = (answer.items[0].sources if answer.items else (NO_SOURCE,) for answer in answers)
+        # A repeated list says nothing new: a robot's would hide the quality of the shoppers' lists.
+        made = [answer for answer in answers if answer.fallback != RATE_LIMITED]
+        self.items.observe_many([len(answer.items) for answer in made])
+        firsts = (answer.items[0].sources if answer.items else (NO_SOURCE,) for answer in made)
         for source, number in Tally(source for sources in firsts for source in sources).items():
             self.recommendations.labels(source).inc(number)
-        self.score.observe_many([a.items[0].score for a in answers if a.items and a.fallback is None])
+        self.score.observe_many([a.items[0].score for a in made if a.items and a.fallback is None])
 
     # A label with given values starts at 0. None stands for values that are not known beforehand.
 

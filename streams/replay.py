@@ -8,7 +8,7 @@ behaviour are updated as event time passes. A worker updates them by its clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import TypeVar
 
 from inference.bundle import Bundle
@@ -19,6 +19,7 @@ from inference.types import Vector
 from streams.batch import Pass
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
 from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
+from streams.budget import ListBudgets
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
 from streams.engine import Folded
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
@@ -60,6 +61,7 @@ class Replay:
         for record in records:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live)
+        self._budgets = ListBudgets(settings.latency.shopper_lists_per_minute)
         self._listener = listener
         self.behaviour = empty_behaviour(settings)
         self.recommender: Recommender = recommender(settings, bundle, self.behaviour)
@@ -125,20 +127,24 @@ class Replay:
         return self._engine.arrive(self.profiles.get(user_id), at_ms)
 
     def _answer(self, interactions: Sequence[Interaction]) -> list[Recommendations]:
-        work, store = self._begin(interactions)
+        admitted = [self._budgets.admit(each.user_id, occurred_ms(each)) for each in interactions]
+        work, store = self._begin(interactions, admitted)
         folded = work.run(self._engine, self.recommender, store)
         self._learn(folded)
         if work.lists is None:
             raise RuntimeError("replay: required lists for a batch that was not abandoned, got none")
-        return self._engine.compose(folded, work.lists, [each.occurred_at for each in interactions])
+        produced_at = [each.occurred_at for each in interactions]
+        return self._engine.compose(folded, work.lists, produced_at, self._budgets)
 
     def _fold(self, interactions: Sequence[Interaction]) -> Folded:
-        work, store = self._begin(interactions)
+        work, store = self._begin(interactions, repeat(True))
         folded = work.fold(self._engine, store)
         self._learn(folded)
         return folded
 
-    def _begin(self, interactions: Sequence[Interaction]) -> tuple[Pass, Callable[[Sequence[bytes]], None]]:
+    def _begin(
+        self, interactions: Sequence[Interaction], ranked: Iterable[bool]
+    ) -> tuple[Pass, Callable[[Sequence[bytes]], None]]:
         """Return the pass over a batch, and the function that stores its profiles."""
         shoppers: dict[str, int] = {}
         events = [
@@ -147,8 +153,9 @@ class Replay:
                 self._source(interaction),
                 shoppers.setdefault(interaction.user_id, len(shoppers)),
                 self._vector(interaction),
+                is_ranked,
             )
-            for interaction in interactions
+            for interaction, is_ranked in zip(interactions, ranked, strict=False)
         ]
 
         def store(profiles: Sequence[bytes]) -> None:
@@ -198,7 +205,7 @@ class Replay:
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        self.recommender.catalogue.set_popularity(*self._trending.popularity())
+        self.recommender.catalogue.set_popularity(*self._trending.popularity(), now_s=now_ms / 1e3)
 
     def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,6 +22,7 @@ from inference.ranking.lists import Lists
 from inference.retrieval.sources import TRENDING
 from inference.types import Item, Query, Vector
 from streams.engine import DEADLINE_EXCEEDED
+from streams.exposure import Exposed, Exposure
 from streams.items.live import Change, LiveCatalogue, apply_changes
 from streams.items.trending import Popularity
 
@@ -52,13 +54,18 @@ class Scoring:
         recommender: ranks the catalogue; used in the thread only.
         thread: runs all work, one piece after another; the servables of a worker share it.
         vectors: cached vectors of searches, least recently used first; used in the thread only.
+        exposure: exposure of the catalogue's items in the lists.
     """
 
     bundle: Bundle
     recommender: Recommender
     thread: ThreadPoolExecutor
     vectors: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
+    exposure: Exposure = field(init=False)
     _popular: dict[int, Item] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.exposure = Exposure(self.recommender.catalogue)
 
     def encode_queries(self, queries: Sequence[str]) -> list[Vector | None]:
         """Return the unit vector (dim,) of each search, None where the encoder fails or the search has no words.
@@ -104,7 +111,11 @@ class Scoring:
         records = ((key, live.by_key(key)) for key in popularity.now.keys[:POPULAR].tolist())
         self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity)
+        await loop.run_in_executor(self.thread, self.recommender.catalogue.set_popularity, *popularity, time())
+
+    async def exposed(self) -> Exposed | None:
+        """Return the exposure of items since the last call, None without any."""
+        return await asyncio.get_running_loop().run_in_executor(self.thread, self.exposure.take, time())
 
     def popular(self, queries: QueryBatch) -> Lists:
         """Return lists of popular items, marked as late, for queries whose retrieval is late."""

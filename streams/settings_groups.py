@@ -219,6 +219,10 @@ class Retrieval(Group):
     places_for_new: int = Field(
         1, ge=0, le=1000, description="Places reserved for items without any action, except in lists for a search"
     )
+    fairness: float = Field(
+        0.0, ge=0, le=0.5,
+        description="Least share of new items and of small sellers' items in lists, except for a search; 0: off",
+    )  # fmt: skip
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 
 
@@ -252,6 +256,10 @@ class Latency(Group):
 
     batch_max_size: int = Field(64, ge=1, le=4096, description="Events in a batch, at most")
     scoring_deadline_ms: Duration = Field(200.0, description="Scoring deadline; later lists keep the retrieval order")
+    shopper_lists_per_minute: int = Field(
+        120, ge=0, le=60_000,
+        description="Ranked lists of a shopper in a burst, and in each minute after it; 0: no limit",
+    )  # fmt: skip
     max_in_flight: Count = Field(256, description="Events in flight in a worker, at most")
     producer_linger_ms: int = Field(
         0, ge=0, le=60_000, description="Time that the producer waits to batch messages sent singly"

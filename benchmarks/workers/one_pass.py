@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from inference.bundle import Bundle
 from streams.batch import Pass as BatchPass
+from streams.budget import ListBudgets
 from streams.contracts.messages import ItemVector
 from streams.contracts.serde import encode_json
 from streams.factory import empty_behaviour, engine, recommender
@@ -33,6 +34,7 @@ class Pass:
         for record in records:
             live.apply(record.item.item_id, record)
         self._engine = engine(settings, bundle, live)
+        self._budgets = ListBudgets(0)
         self._recommender = recommender(settings, bundle, empty_behaviour(settings))
         apply_changes(self._recommender.catalogue, live.take_changes())
         while self._recommender.catalogue.build_index(len(records)):
@@ -44,5 +46,5 @@ class Pass:
         folded = work.run(self._engine, self._recommender, lambda _profiles: None)
         if work.lists is None:
             raise RuntimeError("pass: required lists for a batch that was not abandoned, got none")
-        answers = self._engine.compose(folded, work.lists, [datetime.now(UTC)] * len(events))
+        answers = self._engine.compose(folded, work.lists, [datetime.now(UTC)] * len(events), self._budgets)
         return Passed(folded.profiles, [encode_json(answer) for answer in answers])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba.types import NamedTuple as NamedTupleType
-from numba.types import float32, float64, int32, int64, uint64, void
+from numba.types import boolean, float32, float64, int32, int64, uint64, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.selection import select
@@ -23,6 +23,10 @@ SCORE_DECIMALS = 6
 FEWEST_BESIDE_NEW = 10
 """Places of a list for each place that goes to an item without any action. A short list gives none away."""
 
+LEAST_RELEVANCE = np.float32(0.5)
+"""A protected item takes the place of an item at most twice as probable: fairness must not fill lists with noise."""
+NOTHING_PROTECTED = np.zeros(0, dtype=np.bool_)
+
 _UNIT = 10.0**SCORE_DECIMALS
 
 Rows = npt.NDArray[np.int32]
@@ -35,11 +39,15 @@ class Rules(NamedTuple):
         diversity: in [0, 1], how much the items of a list must differ; lists for searches go by relevance alone.
         places_for_new: least number of places for items without any action, in lists that answer no search.
         new_source: the column of the source that proposes such items, -1 if it is not in use.
+        fairness: in [0, 1], least share of protected items among the first places of a list that answers no search.
+        is_protected: whether the item of each row of the catalogue is protected; read only if `fairness` is above 0.
     """
 
     diversity: float
     places_for_new: int
     new_source: int
+    fairness: float = 0.0
+    is_protected: npt.NDArray[np.bool_] = NOTHING_PROTECTED
 
 
 class Chosen(NamedTuple):
@@ -123,7 +131,7 @@ class _Scratch(NamedTuple):
 
 
 _SCORED = NamedTupleType((QUERIES, CANDIDATES, float32[::1]), _Scored)
-_RULES = NamedTupleType((float64, int64, int64), Rules)
+_RULES = NamedTupleType((float64, int64, int64, float64, boolean[::1]), Rules)
 _SCRATCH = NamedTupleType(
     (
         uint64[::1], float32[::1], int32[::1], float32[::1], int32[::1], float32[::1], int32[::1], int32[::1],
@@ -166,6 +174,8 @@ def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, 
         else:
             for place in range(k):
                 shown[place] = best[place]
+        if browses and rules.fairness > 0:
+            _prefer_protected(shown, candidates, rules, query, scratch)
         if browses and rules.new_source >= 0:
             _reserve_places_for_new(shown, candidates, columns, rules, query, scratch)
         for place in range(k):
@@ -175,6 +185,48 @@ def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, 
                 if candidates.ranks[shown[place], source] > 0:
                     proposed |= np.int64(1) << source
             chosen.sources[first + place] = proposed
+
+
+@helper
+def _prefer_protected(shown: Rows, candidates: Candidates, rules: Rules, query: int, scratch: _Scratch) -> None:
+    """Order a list so that its first n places have at least ⌊fairness · n⌋ protected items, for every n.
+
+    This is the ranking of FA*IR (Zehlike et al. 2017, doi:10.1145/3132847.3132938) without its significance test: each
+    place goes to the next item of the list, or to the best protected item if there are too few of them so far. The
+    protected item must have at least LEAST_RELEVANCE of the score of the item that it goes before.
+    """
+    rows, scores, k = candidates.rows, scratch.scores, len(shown)
+    most = np.int64(rules.fairness * k)
+    best, likely = scratch.best[: min(most, len(scratch.best))], scratch.best_scores[: min(most, len(scratch.best))]
+    size = 0
+    for at in range(candidates.starts[query], candidates.starts[query + 1]):
+        if rules.is_protected[rows[at]]:
+            scratch.pool[size], scratch.pool_scores[size] = at, scores[at]
+            size += 1
+    size = select(scratch.keys, scratch.pool, scratch.pool_scores, size, best, likely)
+    # `order` receives the new list. A list's items and the best protected ones are two queues, which share items.
+    ordered, next_shown, next_best, protected = scratch.order[:k], 0, 0, 0
+    for place in range(k):
+        while next_shown < k - 1 and _is_among(shown[next_shown], ordered[:place]):
+            next_shown += 1
+        while next_best < size and _is_among(best[next_best], ordered[:place]):
+            next_best += 1
+        chosen = shown[next_shown]
+        lacks = protected < np.int64(rules.fairness * (place + 1)) and not rules.is_protected[rows[chosen]]
+        if lacks and next_best < size and likely[next_best] >= LEAST_RELEVANCE * scores[chosen]:
+            chosen = best[next_best]
+        ordered[place] = chosen
+        protected += rules.is_protected[rows[chosen]]
+    for place in range(k):
+        shown[place] = ordered[place]
+
+
+@helper
+def _is_among(item: int, items: Rows) -> bool:
+    found = False
+    for each in items:
+        found = found or each == item
+    return found
 
 
 @helper

@@ -55,6 +55,11 @@ class Lists:
         return RankedList(tuple(candidates), self.fallback)
 
 
+def no_lists() -> Lists:
+    """Return the lists of no queries."""
+    return Lists(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0), [], [], [])
+
+
 def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: str) -> Lists:
     """Return lists in retrieval order, marked with the reason why the model did not rank them.
 

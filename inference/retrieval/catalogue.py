@@ -7,6 +7,7 @@ within one batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from inference.kernels.nearest import Request
 from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.groups import ItemGroups
 from inference.retrieval.hits import Found, Hits, no_hits
 from inference.retrieval.nearest import NearestItems
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
@@ -49,6 +51,7 @@ class Catalogue:
         popular: rows of the items that trend, most popular first, ties by stable key.
         words: the sparse index of the items' text.
         numbers: the item numbers.
+        groups: the items' sellers, and which items are protected.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
@@ -76,6 +79,7 @@ class Catalogue:
         self.numbers = ItemNumbers() if numbers is None else numbers
         self._row_of: npt.NDArray[np.int32] = np.full(self.numbers.capacity, -1, dtype=np.int32)
         self.columns: Columns = Columns.empty(self._rows.capacity, dim)
+        self.groups = ItemGroups(self._rows.capacity)
         self._number_of = np.full(self._rows.capacity, -1, dtype=np.int32)
         self._items: list[Item | None] = []
         self._is_closed = False
@@ -134,6 +138,7 @@ class Catalogue:
             self.words.replace(row, self._items[row], item)
         self._items[row] = item
         self.columns.fill(row, key, item, vector)
+        self.groups.fill(row, item.seller)
         self.columns.seen[row] = _find(self._seen, key) >= 0
         self._nearest.changed(row, moved=not known)
 
@@ -163,15 +168,17 @@ class Catalogue:
             self._release(row)
         return most is not None and len(held) > most
 
-    def set_popularity(self, scores: Weights, lasting: Weights | None = None) -> None:
+    def set_popularity(self, scores: Weights, lasting: Weights | None = None, now_s: float = inf) -> None:
         """Replace every item's popularity, in [0, 1], given by stable key. Items that are not given have none.
 
         `scores` is current popularity, `lasting` popularity over a long time; without `lasting` that stays as it was.
-        Items with a weight above 0 in either are marked as seen.
+        Items with a weight above 0 in either are marked as seen. `now_s`, in seconds since 1970, decides which items
+        are young.
         """
         self.popular = self._fill(self.columns.popularity, scores)
         if lasting is not None:
             self._fill(self.columns.lasting, lasting)
+        self.groups.refresh(self.columns, now_s)
 
     def mark_seen(self, keys: Iterable[int] | Keys) -> None:
         """Mark the items with these stable keys as acted on, also those that are not in the catalogue yet."""
@@ -226,6 +233,7 @@ class Catalogue:
             self._items.append(None)
         if row == len(self.columns.keys):
             self.columns = self.columns.grown()
+            self.groups.reserve(len(self.columns.keys))
             self._number_of = np.concatenate([self._number_of, np.full_like(self._number_of, -1)])
         if not self._is_closed:
             number = self.numbers.retain(key)

@@ -9,7 +9,7 @@ from monitoring.dashboards.queries import SHOWN, of, quantile, quantiles, rate, 
 from monitoring.slo import OBJECTIVE, PERIOD, THRESHOLD_S
 
 LATE = above(THRESHOLD_S, THRESHOLD_S / 2)
-FALLBACKS = share(rate("fallbacks_total"), ANSWERED)
+FALLBACKS = share(rate("fallbacks_total", 'reason!="rate_limited"'), ANSWERED)
 
 NOW = row(
     "Now",
@@ -96,7 +96,8 @@ OBJECTIVES = row(
     ),
     timeseries(
         "Fallbacks by reason",
-        "Share of the lists that the model did not rank, or ranked without the vector of the search.",
+        "Share of the lists that the model did not rank, or ranked without the vector of the search."
+        " Lists of single shoppers who send too many events are rate_limited.",
         "percentunit",
         {"{{reason}}": shares(rate("fallbacks_total", by=("reason",)), ANSWERED)},
         above(0.05, 0.01),

@@ -12,6 +12,13 @@ from monitoring.dashboards.queries import mean, of, quantile, quantiles, rate, s
 LISTS = rate("recommendation_items_count")
 EMPTY = share(rate("recommendations_total", 'source="none"'), LISTS)
 
+
+def _exposure(by: str) -> dict[str, str]:
+    """Shares of the exposure of each group of items."""
+    of_groups = f'by="{by}"'
+    return {"{{group}}": shares(rate("exposure_total", of_groups, by=("group",)), rate("exposure_total", of_groups))}
+
+
 NOW = row(
     "Now",
     stat("Lists", "Lists delivered to shoppers, per second.", "eps", LISTS),
@@ -78,6 +85,47 @@ SCORES = row(
     ),
 )
 
+EXPOSURE = row(
+    "Exposure",
+    timeseries(
+        "Exposure by age",
+        "Share of the exposure, 1 / log2(1 + rank) of each listed item, by the item's age. Items without any action"
+        " have no other way to get one.",
+        "percentunit",
+        _exposure("age"),
+        stacked=True,
+        none="no lists",
+    ),
+    timeseries(
+        "Exposure by popularity",
+        "The same by tenth of the items in stock; 1 holds the most popular ones.",
+        "percentunit",
+        _exposure("popularity"),
+        stacked=True,
+        none="no lists",
+    ),
+    timeseries(
+        "Exposure by seller",
+        "The same by seller; small sellers have less popularity than the mean."
+        " INTENTSTREAM_FAIRNESS raises their share.",
+        "percentunit",
+        _exposure("seller"),
+        stacked=True,
+        none="no lists",
+    ),
+    timeseries(
+        "Concentration",
+        "Gini coefficient of the exposure (0: all items equal, near 1: few items have all) and the share of the items"
+        " in stock that were listed, each in a worker's last 15 s: compare times with a similar number of lists.",
+        "percentunit",
+        {
+            "Gini": f"{total(of('exposure_gini'), how='max')} >= 0",
+            "coverage": f"{total(of('exposure_coverage'), how='max')} >= 0",
+        },
+        none="no lists",
+    ),
+)
+
 LEARNING = row(
     "Learning",
     timeseries(
@@ -103,6 +151,7 @@ DASHBOARD = board(
     NOW,
     SOURCES,
     SCORES,
+    EXPOSURE,
     LEARNING,
     runbooks=["empty-lists", "fallbacks"],
 )

@@ -2,7 +2,8 @@
 
 The data contain no product names, only a type, a size, and whether the brand is national or the shop's own. Products
 that agree in all of these and in their category would have the same title. They become one item, with the id of the
-best-selling of them. Otherwise a list would show the same title several times.
+best-selling of them. Otherwise a list would show the same title several times. The manufacturer of
+that product stands for the seller.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def best_sellers(purchases: Purchases, size: int) -> DemoCatalogue:
     ranked = sorted((sum(sold for sold, _ in group), min(group)[1], kind) for kind, group in members.items())[:size]
     item_of = {product: str(first) for _, first, kind in ranked for _, product in members[kind]}
     prices = _median_prices(purchases.lines, item_of)
-    items = tuple(_item(str(first), kind, prices.get(str(first))) for _, first, kind in ranked)
+    makers = {product.product_id: f"manufacturer-{product.manufacturer}" for product in purchases.products}
+    items = tuple(_item(str(first), kind, prices.get(str(first)), makers[first]) for _, first, kind in ranked)
     return DemoCatalogue(items, item_of, {str(first): kind.name for _, first, kind in ranked})
 
 
@@ -100,7 +102,7 @@ def _median_prices(lines: Lines, item_of: Mapping[int, str]) -> dict[str, float]
     return {str(ids[each]): round(float(median), 2) for each, median in zip(present, medians, strict=True)}
 
 
-def _item(item_id: str, kind: Kind, price: float | None) -> Item:
+def _item(item_id: str, kind: Kind, price: float | None, seller: str) -> Item:
     return Item(
         item_id=item_id,
         title=kind.title,
@@ -108,4 +110,5 @@ def _item(item_id: str, kind: Kind, price: float | None) -> Item:
         brand=kind.brand,
         price=price,
         currency=None if price is None else "USD",
+        seller=seller,
     )

@@ -18,7 +18,9 @@ from streams.errors import ConfigurationError
 
 Column = npt.NDArray[Any]
 
-PRODUCT_COLUMNS = ("product_id", "department", "brand", "product_category", "product_type", "package_size")
+PRODUCT_COLUMNS = (
+    "product_id", "department", "brand", "product_category", "product_type", "package_size", "manufacturer_id",
+)  # fmt: skip
 LINE_COLUMNS = (
     "household_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc", "coupon_match_disc",
     "transaction_timestamp",
@@ -35,6 +37,7 @@ class Product:
     category: str | None
     kind: str | None
     size: str | None
+    manufacturer: int
 
 
 @dataclass(frozen=True, slots=True)

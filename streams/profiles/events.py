@@ -37,12 +37,14 @@ class Event(NamedTuple):
         source: its place in Kafka.
         shopper: place of the shopper's profile among the profiles of the batch.
         vector: unit vector (dim,) of a search's query, None if there is none.
+        ranked: whether a list is ranked for it. Otherwise its list repeats the shopper's last one.
     """
 
     interaction: Interaction
     source: Source
     shopper: int
     vector: Vector | None
+    ranked: bool = True
 
 
 class PackedEvents(NamedTuple):
@@ -58,7 +60,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
     item_vectors: list[bytes] = []
     text_vectors: list[Vector] = []
     texts: list[str | None] = []
-    for place, (interaction, source, shopper, vector) in enumerate(events):
+    for place, (interaction, source, shopper, vector, _) in enumerate(events):
         row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
         if isinstance(interaction, Search):
             action, subject = SEARCH, interaction.query

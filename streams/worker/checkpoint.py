@@ -75,7 +75,7 @@ class Checkpoint(Generic[M]):
         return self._count
 
     async def put(self, message: M) -> None:
-        """Add a message that was read. Wait while the checkpoint holds more than `limit` messages."""
+        """Add a message that was read. If there are more than `limit` messages then, wait until half of them left."""
         # Add the message before waiting: a drain then includes it, and it keeps its place in the partition's order.
         self._waiting.append((message, monotonic()))
         self._count += 1
@@ -86,10 +86,16 @@ class Checkpoint(Generic[M]):
             await self._room.wait()
 
     async def take(self, most: int) -> Batch[M]:
-        """Return the waiting messages, at most `most`. Wait only while there are none."""
+        """Return the waiting messages, at most `most`. Wait only while there are none or more are being handed over."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
+        # Messages that are read already reach this checkpoint in the next steps of the event loop. Take them as well,
+        # until a step brings none: waiting for nothing, but no batch of one while a backlog is handed over.
+        seen = 0
+        while seen < len(self._waiting) < most:
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         now = monotonic()
         batch = Batch([message for message, _ in taken], [now - since for _, since in taken], now)
@@ -104,7 +110,9 @@ class Checkpoint(Generic[M]):
             oldest = self._batches.popleft()
             self._count -= len(oldest)
             self._acknowledge(oldest.messages)
-        if self._count <= self._limit:
+        # Let messages in again when half of the room is free. If one came in for each that leaves, a full checkpoint
+        # would give ever smaller batches, and a batch costs nearly as much as 64 of them (silly window, RFC 813).
+        if self._count <= self._limit - self._limit // 2:
             self._room.set()
         if not self._count:
             self._empty.set()

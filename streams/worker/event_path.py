@@ -20,6 +20,7 @@ from inference.ranking.lists import Lists, in_retrieval_order
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector
 from streams.batch import Pass
+from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
 from streams.engine import DEADLINE_EXCEEDED, Folded
@@ -34,11 +35,13 @@ from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
 from streams.worker.forgotten import Forgotten
-from streams.worker.forwarding import Forwarder, source_of
+from streams.worker.forwarding import Forwarder, source_of, timestamp_ms
 from streams.worker.processing import Processing, Removal, Shopper, by_partition
 from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
+Readable = tuple[Message, Interaction, Vector | None, bool]
+"""A message that keeps the contract: its interaction, the vector of a search, and whether a list is ranked for it."""
 
 POLL_S = 0.002
 """Seconds between two checks whether a late batch is folded."""
@@ -59,6 +62,7 @@ class EventPath:
     slots: ServableSlots
     profiles: StateTable
     trending: Trending
+    budgets: ListBudgets
     transitions: TransitionPath
     checkpoint: Checkpoint[Message]
     delivery: Delivery
@@ -130,10 +134,14 @@ class EventPath:
         with metrics.timed("decode"):
             decoded = self._decode(processing)
         vectors = self._encode(servable, [interaction for _, interaction in decoded])
+        readable = [
+            (message, interaction, vector, self.budgets.admit(interaction.user_id, timestamp_ms(message)))
+            for (message, interaction), vector in zip(decoded, vectors, strict=True)
+        ]
         with metrics.timed("profile_read"):
             stored = self._stored((message.partition, message.key) for message, _ in decoded)
         try:
-            self._rank(processing, decoded, vectors, stored, {})
+            self._rank(processing, readable, stored, {})
         except ProfileCodecError as error:
             # Nothing is folded yet. Try again without the shoppers whose profiles are unreadable.
             shoppers = list(stored)
@@ -141,7 +149,7 @@ class EventPath:
                 shoppers[place]: InvalidEvent("unreadable_profile", "profile", reason)
                 for place, reason in error.reasons.items()
             }
-            self._rank(processing, decoded, vectors, stored, unreadable)
+            self._rank(processing, readable, stored, unreadable)
         unanswered = {
             id(message) for message in (*processing.misplaced, *(refused for refused, _ in processing.refused))
         }
@@ -178,8 +186,7 @@ class EventPath:
     def _rank(
         self,
         processing: Processing,
-        decoded: Sequence[tuple[Message, Interaction]],
-        vectors: Sequence[Vector | None],
+        readable: Sequence[Readable],
         stored: Mapping[Shopper, bytes | None],
         unreadable: Mapping[Shopper, InvalidEvent],
     ) -> None:
@@ -192,12 +199,12 @@ class EventPath:
         places = {shopper: place for place, shopper in enumerate(processing.shoppers)}
         events: list[Event] = []
         messages: list[Message] = []
-        for (message, interaction), vector in zip(decoded, vectors, strict=True):
+        for message, interaction, vector, ranked in readable:
             shopper = (message.partition, message.key)
             if shopper in unreadable:
                 processing.refused.append((message, unreadable[shopper]))
             else:
-                events.append(Event(interaction, source_of(message), places[shopper], vector))
+                events.append(Event(interaction, source_of(message), places[shopper], vector, ranked))
                 messages.append(message)
         if not events:
             return
@@ -233,7 +240,9 @@ class EventPath:
 
     def _answer(self, processing: Processing, folded: Folded, lists: Lists) -> None:
         """Compose and serialise the lists."""
-        processing.answers = processing.servable.engine.compose(folded, lists, [datetime.now(UTC)] * len(lists))
+        produced_at = [datetime.now(UTC)] * len(folded.events)
+        processing.answers = processing.servable.engine.compose(folded, lists, produced_at, self.budgets)
+        processing.servable.scoring.exposure.add(lists)
         processing.values = [serde.encode_json(answer) for answer in processing.answers]
         for fallback, number in Counter(answer.fallback for answer in processing.answers).items():
             if fallback is not None:
@@ -252,7 +261,7 @@ class EventPath:
     def _answer_without_model(self, processing: Processing, folded: Folded, shortlists: Shortlists | None) -> None:
         scoring = processing.servable.scoring
         if shortlists is None:
-            lists = scoring.popular(folded.queries)
+            lists = scoring.popular(folded.to_rank())
         else:
             lists = in_retrieval_order(shortlists, scoring.recommender.catalogue, DEADLINE_EXCEEDED)
         self._answer(processing, folded, lists)

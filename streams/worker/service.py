@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 DISCONNECT_S = 1.5
 """Seconds that the last deliveries of a stopping worker may take, after the drain."""
 SUMMARY_EVERY_S = 60.0
+EXPOSURE_EVERY_S = 15.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Worker:
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
         )
+        app.timer(EXPOSURE_EVERY_S)(self._measure_exposure)
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)
@@ -95,6 +97,9 @@ class Worker:
         if every_s := self.settings.model.watch_seconds:
             self.app.run_guarded(self.swap.poll_folder(every_s))
         await self.paths.items.run_renewals()
+
+    async def _measure_exposure(self) -> None:
+        self.metrics.exposed(await self.slots.current.scoring.exposed())
 
     def _summarise(self, summary: Summary) -> Any:
         async def summarise() -> None:

@@ -14,6 +14,7 @@ from inference.queries import LONG_TERM, PAST_TENSES, QUERY, SEARCH, SHORT_TERM,
 from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, SessionItems, Vector, stable_key
+from streams.budget import ListBudgets
 from streams.contracts.messages import Intent, ItemTransition, ItemVector, ModelRef, Recommendations, Search
 from streams.contracts.serde import (
     decode_session,
@@ -272,7 +273,7 @@ def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
 
 def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_ms: int = 0) -> list[Recommendations]:
     ranked = ranked or lists(*[()] * len(folded.events))
-    return engine.compose(folded, ranked, [moment(NOW_MS + after_ms)] * len(folded.events))
+    return engine.compose(folded, ranked, [moment(NOW_MS + after_ms)] * len(folded.events), ListBudgets(0))
 
 
 def test_a_message_has_its_trigger_and_ranks_from_one(engine: Engine) -> None:

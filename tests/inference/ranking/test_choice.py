@@ -63,3 +63,56 @@ def test_new_items_fill_the_missing_last_ranks_in_order(catalogue: Catalogue) ->
     assert shown(9, 2) == list(range(9))
     assert shown(62, 3) == [*range(61), 65]  # 60 and 61 are new, and were chosen anyway
     assert shown(20, 2, source=-1) == shown(20, 2, text="boots") == list(range(20))
+
+
+def fair(scores: list[float], protected: set[int], fairness: float, k: int, text: str | None = None) -> list[int]:
+    """Return the rows of a list that is chosen from candidates with these scores, best first."""
+    rows = len(scores)
+    is_protected = np.zeros(rows, dtype=np.bool_)
+    is_protected[list(protected)] = True
+    given = shortlists_of([Query(k=k, text=text)], [range(rows)])
+    rules = Rules(0.0, 0, -1, fairness, is_protected)
+    columns = catalogue_of(unit_vectors(rows)).columns
+    found = choose(given.queries.records, given.candidates, columns, np.array(scores, dtype=np.float32), rules)
+    assert found.scores.tolist() == pytest.approx([scores[row] for row in found.positions])
+    return [int(row) for row in found.positions]
+
+
+def test_a_share_of_the_first_places_goes_to_the_best_protected_items() -> None:
+    scores = [1.0 - 0.01 * row for row in range(40)]
+    assert fair(scores, {15, 20, 30}, 0.2, 10) == [0, 1, 2, 3, 15, 4, 5, 6, 7, 20]
+    assert fair(scores, {15, 20, 30}, 0.0, 10) == list(range(10))
+    assert fair(scores, {15, 20, 30}, 0.2, 10, text="boots") == list(range(10))
+    # Enough protected items are listed anyway: nothing changes.
+    assert fair(scores, {0, 3, 30}, 0.2, 10) == list(range(10))
+    # A listed item moves up at most, and none is listed twice.
+    assert fair(scores, {8, 9}, 0.2, 10) == [0, 1, 2, 3, 8, 4, 5, 6, 7, 9]
+    assert fair(scores, set(), 0.2, 10) == list(range(10))
+    assert fair(scores, set(range(40)), 0.5, 10) == list(range(10))
+    assert fair(scores, {39}, 0.5, 0) == []
+    assert fair(scores[:3], {2}, 0.5, 10) == [0, 2, 1]
+
+
+def test_a_protected_item_that_is_far_less_probable_gets_no_place() -> None:
+    scores = [0.9] * 5 + [0.4] * 3 + [0.1] * 5
+    assert set(fair(scores, {10, 11}, 0.5, 8)) == set(range(8))
+    assert fair([0.9, 0.8, 0.5, 0.45, 0.2], {4}, 0.5, 4) == [0, 1, 2, 3]
+    # It goes before the first item that is at most twice as probable.
+    assert fair([0.9, 0.8, 0.35, 0.3, 0.2], {4}, 0.5, 4) == [0, 1, 4, 2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_first_part_of_a_fair_list_has_its_share(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    scores = np.sort(random.uniform(0.6, 1.0, 60).round(3))[::-1].tolist()
+    protected = set(random.choice(60, int(random.integers(0, 30)), replace=False).tolist())
+    fairness, k = float(random.choice([0.1, 0.25, 0.5])), 20
+    found = fair(scores, protected, fairness, k)
+    assert len(set(found)) == k
+    for length in range(1, k + 1):
+        first = found[:length]
+        assert len(protected & set(first)) >= min(int(fairness * length), len(protected))
+    # Both kinds of items are in the order of their scores, the best ones first.
+    for kind in (protected, set(range(60)) - protected):
+        own = [scores[row] for row in found if row in kind]
+        assert own == sorted((scores[row] for row in kind), reverse=True)[: len(own)]

@@ -78,6 +78,20 @@ async def test_take_waits_for_one_message() -> None:
     assert (await taking).messages == [Message(1)]
 
 
+async def test_take_includes_messages_that_are_being_handed_over() -> None:
+    harness = Harness()
+    taking = asyncio.create_task(harness.checkpoint.take(10))
+
+    async def hand_over() -> None:
+        for offset in range(12):
+            await harness.checkpoint.put(Message(offset))
+            await asyncio.sleep(0)
+
+    await hand_over()
+    assert [message.offset for message in (await taking).messages] == list(range(10))
+    assert [message.offset for message in (await harness.checkpoint.take(10)).messages] == [10, 11]
+
+
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_partitions_are_acknowledged_in_order_of_offset(partitions: list[int], random: Random) -> None:
     async def scenario() -> None:
@@ -102,18 +116,16 @@ def test_partitions_are_acknowledged_in_order_of_offset(partitions: list[int], r
     asyncio.run(scenario())
 
 
-async def test_put_waits_while_the_checkpoint_is_full() -> None:
-    harness = Harness(limit=2)
-    batch = await harness.put_and_take(1, 2)
-    third = asyncio.create_task(harness.checkpoint.put(Message(3, 1)))
-    fourth = asyncio.create_task(harness.checkpoint.put(Message(4, 2)))
-    await until_idle()
-    assert not third.done()
-    assert not fourth.done()
-    harness.checkpoint.finish(batch)
-    await third
-    await fourth
-    assert (await harness.checkpoint.take(10)).messages == [Message(3, 1), Message(4, 2)]
+async def test_put_waits_until_half_of_a_full_checkpoint_is_free() -> None:
+    harness = Harness(limit=4)
+    batches = [await harness.put_and_take(*offsets) for offsets in ((1, 2), (3,), (4,))]
+    blocked = [asyncio.create_task(harness.checkpoint.put(Message(offset, offset))) for offset in (5, 6)]
+    for batch in batches:
+        await until_idle()
+        assert not any(each.done() for each in blocked), "single messages would follow each other as single batches"
+        harness.checkpoint.finish(batch)
+    await asyncio.gather(*blocked)
+    assert (await harness.checkpoint.take(10)).messages == [Message(5, 5), Message(6, 6)]
 
 
 async def test_a_message_is_kept_if_its_put_is_cancelled() -> None:

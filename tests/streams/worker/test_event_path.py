@@ -26,6 +26,7 @@ from inference.retrieval.sources import SHORT_TERM, make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Vector, stable_key
 from streams.behaviour.transitions import RecentSessions
+from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, ModelRef, Recommendations, Search
 from streams.engine import Engine
@@ -131,6 +132,7 @@ class Harness:
             slots=ServableSlots(Servable(cast("Bundle", self.model), live, engine(live), self.scoring)),
             profiles=cast("Any", self.table),
             trending=self.trending,
+            budgets=ListBudgets(0),
             delivery=delivery,
             forwarder=self.forwarder,
             checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
@@ -336,6 +338,49 @@ async def test_a_batch_gives_the_same_lists_as_single_events(harness: Harness) -
     for answer in alone.produced():
         assert together[answer.recommendation_id].items == answer.items
     assert harness.table.stored == alone.table.stored
+
+
+async def test_events_beyond_a_shoppers_budget_repeat_its_last_list_and_are_folded(harness: Harness) -> None:
+    hot = views(*(f"i{n % 9}" for n in range(12)))
+    await harness.submit(*messages(hot[:8]))
+    await harness.lists(8)
+    unlimited = harness.table.stored.copy()
+
+    limited = Harness()
+    await limited.scoring.update(limited.live.take_changes())
+    limited.path.budgets = ListBudgets(3)
+    running = asyncio.create_task(limited.path.run())
+    await limited.submit(*messages(hot[:8]))
+    await limited.lists(8)
+    assert limited.table.stored == unlimited, "events beyond the budget are folded like others"
+    # A batch in which no list is ranked, and a stranger in the next one.
+    await limited.submit(*messages(hot[8:], offset=8))
+    await limited.lists(12)
+    await limited.submit(*messages(views("i20", user_id="stranger"), offset=12))
+    await limited.lists(13)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    limited.scoring.close()
+
+    answers = {answer.trigger.offset: answer for answer in limited.produced()}
+    assert [answers[offset].fallback for offset in range(13)] == [None] * 3 + [RATE_LIMITED] * 9 + [None]
+    assert len({answer.recommendation_id for answer in answers.values()}) == 13
+    assert {answers[offset].items for offset in range(3, 12)} == {answers[2].items}
+    assert [answers[offset].trigger.event_id for offset in range(12)] == [event.event_id for event in hot]
+    assert limited.counted("fallbacks_total", reason=RATE_LIMITED) == 9
+    assert limited.counted("events_total", topic="clicks", outcome="ok") == 13
+    assert limited.counted("recommendation_items_count") == 4, "repeated lists say nothing about quality"
+
+
+async def test_a_late_batch_within_and_beyond_the_budget_is_answered(harness: Harness) -> None:
+    harness.path.budgets = ListBudgets(2)
+    harness.model.blocked_stage = "score"
+    harness.deadline(ENOUGH_S)
+    await harness.submit(*messages(views("i1", "i2", "i3")), *messages(views("i4", user_id="v"), offset=3))
+    answers = {answer.trigger.offset: answer for answer in await harness.lists(4)}
+    late = "deadline_exceeded"
+    assert [answers[offset].fallback for offset in range(4)] == [late, late, RATE_LIMITED, late]
+    assert answers[2].items == answers[1].items
 
 
 async def test_a_batch_is_sent_by_partition_and_acknowledged_after_all_deliveries(

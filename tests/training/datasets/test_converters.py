@@ -110,9 +110,9 @@ def test_missing_chorus_files_are_an_error(tmp_path: Path) -> None:
 
 def test_complete_journey_has_purchases_only() -> None:
     products = (
-        Product(1, "GROCERY", "National", "SOUP", "TOMATO SOUP", "10 OZ"),
-        Product(2, "PRODUCE", "National", "FRUIT", "APPLES", None),
-        Product(3, "FUEL", "National", "FUEL", "FUEL", None),
+        Product(1, "GROCERY", "National", "SOUP", "TOMATO SOUP", "10 OZ", 7),
+        Product(2, "PRODUCE", "National", "FRUIT", "APPLES", None, 7),
+        Product(3, "FUEL", "National", "FUEL", "FUEL", None, 7),
     )
     columns = [[7, 7, 8, 8], [70, 70, 80, 80], [1, 3, 2, 1], [1, 1, 2, 0], [1.234, 9, 2, 3], [1, 9, 2, 3], [5, 5, 9, 9]]
     shop = Purchases(products, Lines(*map(np.array, columns)))

@@ -1,0 +1,84 @@
+"""Budget of ranked lists of each shopper, so that a burst of one shopper does not delay the others of its partition.
+
+Ranking a list costs many times as much as folding an event. A shopper has at most `per_minute` ranked lists in a burst
+and that many a minute afterwards, which is far more than a person needs. An event beyond the budget is folded like any
+other and answered with the items of the shopper's last ranked list.
+
+Time is the brokers' timestamp of the event, not the worker's clock, so the same messages are within the budget in any
+batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from streams.contracts.messages import RecommendedItem
+
+RATE_LIMITED = "rate_limited"
+"""The `fallback` of a list that repeats the shopper's last one."""
+MINUTE_MS = 60_000
+SHOPPERS = 10_000
+"""Shoppers in memory, the latest. One that drops out sends less than one event for 10,000 other shoppers."""
+
+Items = tuple[RecommendedItem, ...]
+
+
+@dataclass(slots=True)
+class _Spent:
+    """State of one shopper's budget.
+
+    `until` is the time at which the budget is whole again and `now` the newest time of an event, both in milliseconds
+    times `per_minute`. `items` is the last ranked list, kept only while the budget is exhausted.
+    """
+
+    until: int
+    now: int
+    items: Items = ()
+
+
+class ListBudgets:
+    """Budgets of the latest shoppers. The same sequence of events always gives the same answers.
+
+    `admit` is the generic cell rate algorithm (ITU-T I.371): a token bucket whose state is one time.
+
+    Args:
+        per_minute: ranked lists of a shopper in a burst, and in each minute after it; 0 for no limit.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._spent: dict[str, _Spent] = {}
+
+    def admit(self, user_id: str, timestamp_ms: int) -> bool:
+        """Charge a shopper for one ranked list. Return False, without a charge, if the budget is exhausted."""
+        if not self._per_minute:
+            return True
+        # Integers instead of fractions of a millisecond: one list costs exactly MINUTE_MS.
+        now = timestamp_ms * self._per_minute
+        spent = self._spent.pop(user_id, None) or _Spent(now, now)
+        self._spent[user_id] = spent
+        if len(self._spent) > SHOPPERS:
+            del self._spent[next(iter(self._spent))]
+        # The messages of two topics are not in the order of their time. Time never goes back here, so after a list
+        # that leaves a part of the budget, the next one is always admitted.
+        spent.now = max(spent.now, now)
+        if self._is_exhausted(spent):
+            return False
+        spent.until = max(spent.until, spent.now) + MINUTE_MS
+        return True
+
+    def last_list(self, user_id: str) -> Items:
+        """Return the last ranked list of a shopper whose budget was exhausted after it."""
+        spent = self._spent.get(user_id)
+        return spent.items if spent else ()
+
+    def keep(self, lists: Mapping[str, Items]) -> None:
+        """Keep the last ranked list of each shopper whose budget is exhausted after it."""
+        for user_id, items in lists.items():
+            spent = self._spent.get(user_id)
+            if spent is not None:
+                spent.items = items if self._is_exhausted(spent) else ()
+
+    def _is_exhausted(self, spent: _Spent) -> bool:
+        return spent.until + MINUTE_MS - spent.now > MINUTE_MS * self._per_minute
