@@ -12,8 +12,10 @@ from streams.behaviour.transitions import RecentSessions
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
+from streams.kafka.ownership import Ownership
 from streams.kafka.producer import BatchProducer
-from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES
+from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES, changelog_topic
+from streams.lease import Lease
 from streams.metrics import Metrics
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
@@ -32,7 +34,7 @@ from streams.worker.faust.app import WorkerApp, worker_app
 from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
-from streams.worker.service import Worker
+from streams.worker.service import Worker, owned_topics
 from streams.worker.state_metrics import StateMetrics
 from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
@@ -47,7 +49,11 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     """Wire a worker that serves `bundle` until another bundle of `store` replaces it."""
     health = Health(model_verified=True)  # loading a bundle verifies it
     app = worker_app(settings, metrics, health)
-    producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
+    producer = BatchProducer(
+        client_options(settings.kafka),
+        linger_ms=settings.latency.producer_linger_ms,
+        ownership=ownership(settings, app.lease),
+    )
     tables = add_tables(app, settings, producer)
     behaviour = BehaviourUpdates(
         behaviour=empty_behaviour(settings), thread=scorer_thread(settings.model.scorer_threads), metrics=metrics
@@ -127,14 +133,19 @@ def make_paths(
         transitions=transitions,
         # An answered event is acknowledged by the transition path, which still has to publish its transition.
         checkpoint=Checkpoint[Message](
-            settings.latency.max_in_flight, acknowledge=transitions.answered, on_error=app.crash_soon
+            settings.latency.max_in_flight,
+            acknowledge=transitions.answered,
+            on_error=app.delivery_failed,
+            lease=app.lease,
         ),
         delivery=delivery,
         metrics=metrics,
     )
     items = ItemPath(
         slots=slots,
-        checkpoint=Checkpoint[Message](ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.crash_soon),
+        checkpoint=Checkpoint[Message](
+            ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.delivery_failed, lease=app.lease
+        ),
         delivery=delivery,
         metrics=metrics,
         item_vectors_topic=settings.topics.item_vectors,
@@ -142,14 +153,23 @@ def make_paths(
     cooccurrence = CooccurrencePath(
         table=tables[COOCCURRENCE],
         rules=cooccurrence_rules(settings),
-        checkpoint=Checkpoint[Message](2 * MOST_PENDING, acknowledge=app.acknowledge, on_error=app.crash_soon),
+        checkpoint=Checkpoint[Message](
+            2 * MOST_PENDING, acknowledge=app.acknowledge, on_error=app.delivery_failed, lease=app.lease
+        ),
         delivery=delivery,
         metrics=metrics,
         item_neighbours_topic=settings.topics.item_neighbours,
         full=MOST_PENDING,
-        crash=app.crash_soon,
+        crash=app.delivery_failed,
     )
     return Paths(events=events, items=items, cooccurrence=cooccurrence, transitions=transitions, trends=trends)
+
+
+def ownership(settings: Settings, lease: Lease) -> Ownership:
+    """Return the topics that only the owner of a partition writes to."""
+    changelogs = frozenset(changelog_topic(settings, table) for table in TABLES)
+    others = frozenset(owned_topics(settings).values()) - changelogs
+    return Ownership(lease=lease, group=settings.kafka.app_id, changelogs=changelogs, others=others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ StreamsError
 │   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them cannot work
 ├── TopicError           a topic is missing or has a wrong configuration
+├── OwnershipLost        a partition has gone to another worker, which does the rest
 ├── ProfileCodecError    a stored profile has no known format
 └── CooccurrenceCodecError      the same for the stored co-occurrence of an item
 """
@@ -70,6 +71,10 @@ class ConfigurationError(StreamsError):
 
 class TopicError(StreamsError):
     """A topic is missing or has a wrong configuration."""
+
+
+class OwnershipLost(StreamsError):  # noqa: N818 - not a fault of this worker
+    """A partition has gone, or may have gone, to another worker, which does the rest. Nothing more is sent for it."""
 
 
 class ProfileCodecError(StreamsError):

@@ -149,6 +149,12 @@ class Metrics:
         self.rebalance = self._histogram(
             "rebalance_seconds", "From the start of a rebalance until messages flow again, recovery included", SLOW
         )
+        self.ownership_lost = self._counter(
+            "ownership_lost", "Times that this worker dropped its messages because its partitions went away without notice"
+        )
+        self.stale_writes = self._counter(
+            "stale_writes_refused", "Deliveries that the brokers refused because another worker owns the partition"
+        )
         self.commit = self._histogram("commit_seconds", "Time of one commit of offsets", SLOW)
 
     def _state(self) -> None:

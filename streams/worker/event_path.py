@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +24,7 @@ from streams.batch import Pass
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.engine import DEADLINE_EXCEEDED, Folded
-from streams.errors import InvalidEvent, ProfileCodecError
+from streams.errors import InvalidEvent, OwnershipLost, ProfileCodecError
 from streams.items.trending import Trending
 from streams.kafka.producer import partition_of
 from streams.metrics import Metrics
@@ -93,6 +94,7 @@ class EventPath:
     metrics: Metrics
     _decoders: Mapping[str, Decode] = field(init=False)
     _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
+    _producing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -106,6 +108,14 @@ class EventPath:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._process_all())
             group.create_task(self._produce_all())
+
+    async def drop(self) -> None:
+        """Forget all messages and their results. Returns when nothing of them runs any more."""
+        self.checkpoint.drop()
+        # The thread runs one batch at a time, and may be in the middle of one.
+        await asyncio.get_running_loop().run_in_executor(self.slots.current.scoring.thread, bool)
+        async with self._producing:
+            pass  # `_produce_all` skips results of dropped messages from here on
 
     async def _process_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -251,7 +261,11 @@ class EventPath:
     async def _produce_all(self) -> None:
         """Send the results of batches in their order, until cancelled: older profiles must not follow newer ones."""
         while True:
-            await self._produce(await self._processed.get())
+            processing = await self._processed.get()
+            async with self._producing:
+                with suppress(OwnershipLost):
+                    if self.checkpoint.holds(processing.batch):
+                        await self._produce(processing)
 
     async def _produce(self, processing: Processing) -> None:
         """Send a batch's results. Its messages are acknowledged after the brokers have everything."""

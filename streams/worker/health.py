@@ -8,6 +8,8 @@ from time import monotonic
 
 ALIVE_S = 30.0
 """Seconds without a heartbeat after which the event loop counts as stopped. Opening a large state takes several."""
+SILENT_S = 10.0
+"""Seconds without an answer of the brokers after which the worker is not ready. Fetches are answered within 0.2 s."""
 
 
 @dataclass(slots=True)
@@ -21,6 +23,7 @@ class Health:
         tables_recovered: the tables hold everything that their changelogs hold.
         stopping: the worker is stopping.
         beat: time of the event loop's last heartbeat, by `time.monotonic`.
+        answered: time of the brokers' last answer to the consumer, by `time.monotonic`. It asks several times a second.
     """
 
     model_verified: bool = False
@@ -29,6 +32,7 @@ class Health:
     tables_recovered: bool = False
     stopping: bool = False
     beat: float = field(default_factory=monotonic)
+    answered: float = field(default_factory=monotonic)
 
     def alive(self) -> Mapping[str, bool]:
         """Return whether the event loop runs. Kafka and recovery do not matter here: a restart would not help them."""
@@ -41,8 +45,13 @@ class Health:
             "catalogue_read": self.catalogue_read,
             "partitions_assigned": self.partitions_assigned,
             "tables_recovered": self.tables_recovered,
+            "kafka_answers": monotonic() - self.answered < SILENT_S,
             "not_stopping": not self.stopping,
         }
+
+    def kafka_answered(self) -> None:
+        """Record that a broker answered. For any thread."""
+        self.answered = monotonic()
 
     @property
     def is_ready(self) -> bool:

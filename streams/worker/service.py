@@ -12,9 +12,11 @@ from time import time
 from typing import Any
 
 import faust
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.kafka.producer import BatchProducer
+from streams.kafka.topics import TABLES, changelog_topic
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
@@ -52,13 +54,13 @@ class Worker:
     def register(self) -> None:
         """Add the agents, timers and life-cycle hooks to Faust's app."""
         app, settings, paths = self.app, self.settings, self.paths
-        app.prepare, app.drain = self._prepare, self._drain
+        app.prepare, app.drain, app.drop, app.take_over = self._prepare, self._drain, self._drop, self._take_over
         app.read("interactions", [settings.topics.clicks, settings.topics.searches], paths.events.checkpoint)
         app.read("items", [settings.topics.items], paths.items.checkpoint)
         app.read("pairs", [settings.topics.item_pairs], paths.cooccurrence.checkpoint)
         app.task(self._serve)
-        app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
-        app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
+        app.timer(settings.learning.trending_interval_seconds)(app.guarded(paths.trends.publish))
+        app.timer(settings.learning.behaviour_interval_seconds)(app.guarded(paths.publish_behaviour))
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
         )
@@ -103,13 +105,14 @@ class Worker:
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         log.info("partitions assigned: %s", partitions_text(assigned))
-        self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
         self.state_metrics.assigned(assigned)
         self.health.partitions_assigned = True
 
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         if revoked:
             log.info("partitions revoked: %s", partitions_text(revoked))
+        self.paths.items.released()
+        self.producer.release()
         for tp in revoked:
             if tp.topic == self.settings.topics.clicks:
                 self.paths.trends.trending.release(tp.partition)
@@ -119,12 +122,38 @@ class Worker:
         log.info("draining: %s messages in flight", in_flight)
         return await self.paths.drain(self.settings.state.shutdown_drain_seconds)
 
+    async def _drop(self) -> None:
+        """Forget everything in flight: another worker may own the partitions since this worker was last heard."""
+        in_flight = sum(map(len, self.paths.checkpoints))
+        log.warning("taken for dead by the group: %s messages in flight are left to the next owner", in_flight)
+        self.producer.drop()
+        await self.paths.drop()
+        await self.producer.restart()
+
+    async def _take_over(self, assigned: set[TP]) -> None:
+        """Make the brokers refuse what former owners of these partitions may still send."""
+        await self.producer.take_over(written_with(self.settings, assigned))
+        self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
+
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.health.stopping = True
         for each in self._running:
             each.cancel()
         await self.producer.stop(DISCONNECT_S)
         self.slots.current.scoring.close()
+
+
+def owned_topics(settings: Settings) -> dict[str, str]:
+    """Return the topics that only the owner of a partition writes to, by the topic whose partition it owns."""
+    changelogs = {name: name for name in (changelog_topic(settings, table) for table in TABLES)}
+    topics = settings.topics
+    return {**changelogs, topics.items: topics.item_vectors, topics.item_pairs: topics.item_neighbours}
+
+
+def written_with(settings: Settings, assigned: Iterable[TP]) -> list[TopicPartition]:
+    """Return the partitions that only the owner of the assigned partitions writes to."""
+    topics = owned_topics(settings)
+    return [TopicPartition(topics[tp.topic], tp.partition) for tp in sorted(assigned) if tp.topic in topics]
 
 
 def partitions_text(partitions: Iterable[TP]) -> str:

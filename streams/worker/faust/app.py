@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import faust
+from aiokafka.errors import ProducerFenced
 from faust import SASLCredentials, SSLCredentials
 from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
-from streams.errors import StreamsError
+from streams.errors import OwnershipLost, StreamsError
 from streams.kafka.clients import consumer_options, tls_context
+from streams.lease import Lease
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.settings_groups import Kafka
@@ -35,16 +37,27 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     Attributes:
         prepare: awaited before the app joins its group. Until then the former owners serve its partitions.
         drain: awaited before partitions go. Returns whether everything was published.
+        drop: awaited instead, if another worker may own the partitions already. Forgets all messages.
+        take_over: awaited before the tables are restored, with the assigned partitions.
+        lease: whether the group still counts this worker as the owner of its partitions.
         restorer: restores tables that miss many changelog records.
     """
 
     logger = logging.getLogger("faust.app")
 
-    def __init__(self, *arguments: Any, restorer: BulkRestorer, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, restorer: BulkRestorer, lease: Lease, metrics: Metrics, health: Health, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.restorer = restorer
+        self.lease = lease
+        self.health = health
         self.prepare: Callable[[], Awaitable[None]] | None = None
         self.drain: Callable[[], Awaitable[bool]] | None = None
+        self.drop: Callable[[], Awaitable[None]] | None = None
+        self.take_over: Callable[[set[TP]], Awaitable[None]] | None = None
+        self._metrics = metrics
+        self._disowned = False
 
     async def on_start(self) -> None:
         """Prepare the worker. Faust starts its consumer after this."""
@@ -82,21 +95,54 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         task: asyncio.Task[None] = self.add_future(guarded())
         return task
 
-    def crash_soon(self, error: BaseException) -> None:
-        """Stop the worker with this error. The next owner reads unacknowledged messages again."""
-        self.add_future(self.crash(error))
+    def delivery_failed(self, error: BaseException) -> None:
+        """Stop the worker with this error, or join the group again if another worker owns the partition.
+
+        Either way the next owner reads the unacknowledged messages again.
+        """
+        if isinstance(error, OwnershipLost):
+            return  # dropped on purpose
+        if not isinstance(error, ProducerFenced):
+            self.add_future(self.crash(error))
+            return
+        self._metrics.stale_writes.inc()
+        if not self._disowned:
+            self._disowned = True
+            log.warning("the brokers refused a write: another worker owns the partition; joining the group again")
+            self.consumer.rejoin()
+
+    def guarded(self, publish: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Return a timer's function whose failed deliveries are handled like all others."""
+
+        async def guarded() -> None:
+            try:
+                await publish()
+            except (OwnershipLost, ProducerFenced) as error:
+                self.delivery_failed(error)
+
+        return guarded
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
         # Faust calls this before partitions go to another worker, and before it stops. A later write to the changelog
         # could overwrite one of the next owner.
-        if self.drain is None or self.crashed:
+        if self.drain is None or self.drop is None or self.crashed:
             return
-        drained = await self.drain()
+        drained = self._owns_partitions and await self.drain()
         if self.should_stop:
             return  # the consumer commits when it stops
+        if not self._owns_partitions:
+            self._metrics.ownership_lost.inc()
+            await self.drop()
+            self._disowned = False
+            return
         if not drained:
             raise StreamsError("messages were still in flight when their partitions were to go to another worker")
         await consumer.commit()
+
+    @property
+    def _owns_partitions(self) -> bool:
+        """Whether no other worker can own this worker's partitions yet."""
+        return self.consumer.is_member and self.lease.is_valid and not self._disowned
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Faust stops the flow only if the worker had partitions. Messages that arrive while it prepares new partitions
@@ -117,6 +163,9 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
     return WorkerApp(
         settings.kafka.app_id,
         restorer=BulkRestorer(consumer_options(settings.kafka)),
+        lease=Lease(settings.kafka.session_timeout_seconds),
+        metrics=metrics,
+        health=health,
         broker=broker_url(settings.kafka),
         broker_credentials=broker_credentials(settings.kafka),
         datadir=str(directory),

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -23,6 +24,7 @@ from faust.types import TP
 from mode.services import WaitResults
 
 from streams.kafka.clients import READ_COMMITTED
+from streams.lease import Lease
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +56,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return client
 
     async def on_start(self) -> None:
-        """Start the client and patch its fetcher."""
+        """Start the client and patch its fetcher and its coordinator."""
         await super().on_start()
         patch_fetcher(self._consumer._fetcher, self._pause_s)
+        patch_coordinator(self._consumer._coordinator, self.app.lease)
+        patch_client(self._consumer._client, self.app.health.kafka_answered)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows this worker, as far as it has said."""
+        return bool(self._consumer._coordinator.generation >= 0)
+
+    def rejoin(self) -> None:
+        """Join the group again soon. The event loop calls this."""
+        self.thread_loop.call_soon_threadsafe(self._consumer._coordinator.request_rejoin)
 
     async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
         records = await super()._fetch_records(*arguments, **options)
@@ -103,6 +116,36 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             # aiokafka cancels its requests, and raises the cancellation of one that was not sent yet. The client has
             # left the group by then. Its connections close with the process.
             self.log.debug("the client stopped while a request was waiting to be sent")
+
+
+def patch_coordinator(coordinator: Any, lease: Lease) -> None:
+    """Make aiokafka's group coordinator renew the lease after each accepted heartbeat, and after it has joined."""
+    heartbeat, joined = coordinator._do_heartbeat, coordinator._on_join_complete
+
+    async def heartbeat_and_renew() -> bool:
+        sent_s = monotonic()  # the brokers count from its arrival, which is later
+        accepted: bool = await heartbeat()
+        if accepted:
+            lease.renew(sent_s)
+        return accepted
+
+    async def renew_and_join(*arguments: Any) -> None:
+        lease.renew(monotonic())
+        await joined(*arguments)
+
+    coordinator._do_heartbeat, coordinator._on_join_complete = heartbeat_and_renew, renew_and_join
+
+
+def patch_client(client: Any, answered: Callable[[], None]) -> None:
+    """Make aiokafka's client call `answered` after each answer of a broker."""
+    send = client.send
+
+    async def send_and_note(*arguments: Any, **options: Any) -> Any:
+        answer = await send(*arguments, **options)
+        answered()
+        return answer
+
+    client.send = send_and_note
 
 
 def patch_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
@@ -193,6 +236,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                 raise
             return WaitResults([], [], self.should_stop)
         return await super().wait_first(_Started(delivery, awaited), *others, timeout=timeout)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows this worker, as far as it has said."""
+        return self._thread.is_member
+
+    def rejoin(self) -> None:
+        """Join the group again soon, with a rebalance of this worker's partitions."""
+        self._thread.rejoin()
 
     def position_of(self, tp: TP) -> int:
         """Return the offset from which the group would go on: the committed one, else the beginning of the log."""
