@@ -36,6 +36,7 @@ from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
 from streams.worker.service import Worker, owned_topics
 from streams.worker.state_metrics import StateMetrics
+from streams.worker.topic_watch import TopicWatch
 from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
 
@@ -95,6 +96,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         checkpoints=paths.checkpoints,
         metrics=metrics,
         health=health,
+        topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
     worker = Worker(
         settings=settings,

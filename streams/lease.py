@@ -38,7 +38,7 @@ class Lease:
         self._loop, self._on_renewal = asyncio.get_running_loop(), on_renewal
 
     def renew(self, since_s: float) -> None:
-        """Record that the group accepted a heartbeat that was sent at `since_s`, by `time.monotonic`. For any thread."""
+        """Record that the group accepted a heartbeat sent at `since_s`, by `time.monotonic`. For any thread."""
         self._ends = since_s + self._timeout_s
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)

@@ -144,17 +144,16 @@ class BatchProducer:
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
     ) -> asyncio.Future[RecordMetadata]:
         """Send a message. The future completes when all in-sync replicas have it, or fails with the KafkaError."""
-        future: asyncio.Future[RecordMetadata] = await self._started().send(topic, value, key, partition)
-        return future
+        return _retrieved(await self._started().send(topic, value, key, partition))
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
         """Send records of one partition in their order, in as few record batches as possible."""
         producer = self._started()
         self._require_owned(topic, partition)
         if len(records) <= FEW:
-            return [Sent(await producer.send(topic, value, key, partition), 1) for key, value in records]
+            return [Sent(_retrieved(await producer.send(topic, value, key, partition)), 1) for key, value in records]
         return [
-            Sent(await producer.send_batch(batch, topic, partition=partition), batch.record_count())
+            Sent(_retrieved(await producer.send_batch(batch, topic, partition=partition)), batch.record_count())
             for batch in _batches(producer, records)
         ]
 
@@ -198,6 +197,12 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[
             batch.append(key=key, value=value, timestamp=None)
     batch.close()
     yield batch
+
+
+def _retrieved(future: asyncio.Future[RecordMetadata]) -> asyncio.Future[RecordMetadata]:
+    """Return a future whose error asyncio does not log: nobody reads it after `drop`, or if another delivery failed."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
 
 
 def _owned_batches(producer: AIOKafkaProducer, ownership: Ownership, linger_ms: int) -> OwnedBatches:

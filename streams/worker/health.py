@@ -21,6 +21,7 @@ class Health:
         catalogue_read: the broadcast topics are read up to the ends that they had at the start.
         partitions_assigned: the group has assigned this worker's partitions.
         tables_recovered: the tables hold everything that their changelogs hold.
+        topics_right: all topics exist and are the ones that the worker began with, or reads again.
         stopping: the worker is stopping.
         beat: time of the event loop's last heartbeat, by `time.monotonic`.
         answered: time of the brokers' last answer to the consumer, by `time.monotonic`. It asks several times a second.
@@ -30,6 +31,7 @@ class Health:
     catalogue_read: bool = False
     partitions_assigned: bool = False
     tables_recovered: bool = False
+    topics_right: bool = True
     stopping: bool = False
     beat: float = field(default_factory=monotonic)
     answered: float = field(default_factory=monotonic)
@@ -45,6 +47,7 @@ class Health:
             "catalogue_read": self.catalogue_read,
             "partitions_assigned": self.partitions_assigned,
             "tables_recovered": self.tables_recovered,
+            "topics_right": self.topics_right,
             "kafka_answers": monotonic() - self.answered < SILENT_S,
             "not_stopping": not self.stopping,
         }

@@ -66,6 +66,7 @@ async def test_a_frozen_worker_writes_over_nothing_of_the_next_owner(
         for each in (one, two):
             assert await each.stop() == 0
             assert "Traceback" not in each.log
+            assert "never retrieved" not in each.log
         # Each worker alone restores everything: from the changelogs, and from its disk and the changelogs.
         two.delete_data()
         for each in (one, two):

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from functools import wraps
 from typing import Any
 
 import faust
 from aiokafka.errors import ProducerFenced
 from faust import SASLCredentials, SSLCredentials
+from faust.assignor import PartitionAssignor
 from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
@@ -111,9 +113,14 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
             log.warning("the brokers refused a write: another worker owns the partition; joining the group again")
             self.consumer.rejoin()
 
+    def read_again(self, topics: Collection[str]) -> None:
+        """Read these topics from their beginning, and all others on, with new metadata: a rebalance of this worker."""
+        self.consumer.read_again(topics)
+
     def guarded(self, publish: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Return a timer's function whose failed deliveries are handled like all others."""
 
+        @wraps(publish)  # the name is in Faust's log
         async def guarded() -> None:
             try:
                 await publish()
@@ -156,6 +163,28 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         return transport
 
 
+class Assignor(PartitionAssignor):  # type: ignore[misc]  # Faust is untyped
+    """Faust's assignor for topics of a fixed number of partitions.
+
+    Partitions that a topic got later are not assigned. Faust would no longer give the partitions of this topic to the
+    owners of the same partitions of the other topics.
+    """
+
+    def _perform_assignment(self, cluster: Any, member_metadata: Any) -> Any:
+        return super()._perform_assignment(_FirstPartitions(cluster, self.app.conf.topic_partitions), member_metadata)
+
+
+class _FirstPartitions:
+    """Kafka's metadata, as far as Faust's assignor uses it, with a limited number of partitions."""
+
+    def __init__(self, cluster: Any, limit: int) -> None:
+        self._cluster, self._limit = cluster, limit
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """Return the partitions of a topic, none if it is missing."""
+        return {number for number in self._cluster.partitions_for_topic(topic) or () if number < self._limit}
+
+
 def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
     """Make the Faust app, which consumes in a group and commits. It has no web server and creates no topics."""
     directory = settings.state.data_dir / "faust"
@@ -172,6 +201,7 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
         store="memory://",
         monitor=WorkerMonitor(metrics, health),
         TableManager=Tables,
+        PartitionAssignor=Assignor,
         # Otherwise Faust parses every value as JSON, whatever its type, and stops at an invalid one.
         key_serializer="raw",
         value_serializer="raw",

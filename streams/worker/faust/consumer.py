@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -39,6 +39,8 @@ also leave out the message's partition, because the client requests only partiti
 PAUSE_A_MESSAGE_S = 0.002
 """Pause for each message of the last fetch, within these limits, in seconds. Under load the messages of several
 milliseconds share a fetch and form one batch."""
+READ_AGAIN_S = 60.0
+"""Seconds for which a recreated topic is begun at its beginning, in every rebalance: until all workers have noticed."""
 LEAVE_S = 10.0
 """Seconds that a stopping worker may take to leave its group. During a rebalance it takes about four."""
 
@@ -67,9 +69,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         """Whether the group knows this worker, as far as it has said."""
         return bool(self._consumer._coordinator.generation >= 0)
 
-    def rejoin(self) -> None:
-        """Join the group again soon. The event loop calls this."""
-        self.thread_loop.call_soon_threadsafe(self._consumer._coordinator.request_rejoin)
+    def rejoin(self, *, refresh: bool = False) -> None:
+        """Join the group again soon, if needed with new metadata of the topics. The event loop calls this."""
+
+        async def rejoin() -> None:
+            if refresh:
+                await self._consumer._client.force_metadata_update()
+            self._consumer._coordinator.request_rejoin()
+
+        asyncio.run_coroutine_threadsafe(rejoin(), self.thread_loop)
 
     async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
         records = await super()._fetch_records(*arguments, **options)
@@ -189,6 +197,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._fetching = asyncio.Lock()
+        self._read_again: dict[str, float] = {}
 
     async def on_stop(self) -> None:
         """Commit the offsets of all acknowledged messages."""
@@ -203,6 +212,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         """
         async with self._fetching:
             await super().perform_seek()
+            now = monotonic()
+            for tp in self.assignment():
+                if self._read_again.get(tp.topic, 0.0) > now:
+                    self._read_offset[tp] = self._committed_offset[tp] = None
             unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
             self._begins = await self.earliest_offsets(*unread) if unread else {}
             if unread:
@@ -245,6 +258,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def rejoin(self) -> None:
         """Join the group again soon, with a rebalance of this worker's partitions."""
         self._thread.rejoin()
+
+    def read_again(self, topics: Iterable[str]) -> None:
+        """Join the group again, and begin these topics at the beginning of their logs instead of the committed offset.
+
+        The committed offset may be that of a former topic of the same name.
+        """
+        until_s = monotonic() + READ_AGAIN_S
+        self._read_again |= dict.fromkeys(topics, until_s)
+        self._thread.rejoin(refresh=True)
 
     def position_of(self, tp: TP) -> int:
         """Return the offset from which the group would go on: the committed one, else the beginning of the log."""
