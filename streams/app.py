@@ -14,7 +14,7 @@ from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
 from streams.kafka.ownership import Ownership
 from streams.kafka.producer import BatchProducer
-from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES, changelog_topic
+from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES, changelog_topic, owned_topics
 from streams.lease import Lease
 from streams.metrics import Metrics
 from streams.scoring import Scoring, scorer_thread
@@ -34,7 +34,7 @@ from streams.worker.faust.app import WorkerApp, worker_app
 from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
-from streams.worker.service import Worker, owned_topics
+from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
 from streams.worker.topic_watch import TopicWatch
 from streams.worker.transition_path import TransitionPath

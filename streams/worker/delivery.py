@@ -17,6 +17,8 @@ from streams.errors import InvalidEvent
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Record
 from streams.metrics import Metrics
 
+Shopper = tuple[int, bytes]
+"""Partition and key, of a profile or of a list."""
 Delivered = asyncio.Future[RecordMetadata]
 """Completes when all in-sync replicas have the records, with the offset of the first one, or fails with the error."""
 
@@ -56,3 +58,17 @@ class Delivery:
             data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
             return await self.producer.send(self.dead_letters_topic, None, data)
         return await self.producer.send(self.dead_letters_topic, message.key, data)
+
+
+def by_partition(shoppers: Sequence[Shopper], values: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
+    """Group keys and values by partition."""
+    records: dict[int, list[tuple[bytes, bytes]]] = {}
+    for (partition, key), value in zip(shoppers, values, strict=True):
+        records.setdefault(partition, []).append((key, value))
+    return records
+
+
+def milliseconds(message: Message) -> int:
+    """Return a message's timestamp in Kafka, in milliseconds since the epoch."""
+    at_ms: int = round(message.timestamp * 1000)
+    return at_ms

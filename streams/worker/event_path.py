@@ -34,12 +34,10 @@ from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.delivery import Delivery
+from streams.worker.delivery import Delivery, Shopper, by_partition, milliseconds
 from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
-Shopper = tuple[int, bytes]
-"""Partition and key, of a profile or of a list."""
 
 POLL_S = 0.002
 """Seconds between two checks whether a late batch is folded."""
@@ -112,10 +110,9 @@ class EventPath:
     async def drop(self) -> None:
         """Forget all messages and their results. Returns when nothing of them runs any more."""
         self.checkpoint.drop()
-        # The thread runs one batch at a time, and may be in the middle of one.
-        await asyncio.get_running_loop().run_in_executor(self.slots.current.scoring.thread, bool)
+        await asyncio.get_running_loop().run_in_executor(self.slots.current.scoring.thread, bool)  # after its batch
         async with self._producing:
-            pass  # `_produce_all` skips results of dropped messages from here on
+            pass  # later results are skipped
 
     async def _process_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -292,20 +289,6 @@ class EventPath:
             self.metrics.answered(processing.answers, [milliseconds(message) for message in processing.messages])
 
 
-def by_partition(shoppers: Sequence[Shopper], values: Sequence[bytes]) -> dict[int, list[tuple[bytes, bytes]]]:
-    """Group keys and values by partition."""
-    records: dict[int, list[tuple[bytes, bytes]]] = {}
-    for (partition, key), value in zip(shoppers, values, strict=True):
-        records.setdefault(partition, []).append((key, value))
-    return records
-
-
 def source_of(message: Message) -> Source:
     """Return a message's place in Kafka, with the timestamp in milliseconds."""
     return Source(message.topic, message.partition, message.offset, milliseconds(message))
-
-
-def milliseconds(message: Message) -> int:
-    """Return a message's timestamp in Kafka, in milliseconds since the epoch."""
-    at_ms: int = round(message.timestamp * 1000)
-    return at_ms

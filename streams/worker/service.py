@@ -8,7 +8,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from time import time
+from math import inf
+from random import uniform
+from time import monotonic, time
 from typing import Any
 
 import faust
@@ -16,7 +18,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.kafka.producer import BatchProducer
-from streams.kafka.topics import TABLES, changelog_topic
+from streams.kafka.topics import owned_topics
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 DISCONNECT_S = 1.5
 """Seconds that the last deliveries of a stopping worker may take, after the drain."""
 SUMMARY_EVERY_S = 60.0
+CLAIM_S, CLAIM_CHECK_S = 3 * 86_400.0, 3600.0
+"""Seconds after a take-over of partitions until it is repeated, and between two checks. Kafka forgets the epoch of a
+transactional id after a week (`transactional.id.expiration.ms`); the next owner would then get another producer id."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Worker:
     health: Health
     state_metrics: StateMetrics
     _running: list[asyncio.Task[None]] = field(default_factory=list)
+    _claim_ends: float = inf
 
     def register(self) -> None:
         """Add the agents, timers and life-cycle hooks to Faust's app."""
@@ -64,6 +70,7 @@ class Worker:
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
         )
+        app.timer(CLAIM_CHECK_S)(self._claim_again)
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)
@@ -134,6 +141,14 @@ class Worker:
         """Make the brokers refuse what former owners of these partitions may still send."""
         await self.producer.take_over(written_with(self.settings, assigned))
         self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
+        self._claim_ends = monotonic() + CLAIM_S * uniform(1.0, 1.2)  # not all workers at once
+
+    async def _claim_again(self) -> None:
+        """Take the partitions over again if that is long ago."""
+        if monotonic() > self._claim_ends:
+            log.info("joining the group again: the brokers forget producer ids that nobody asks for")
+            self._claim_ends = monotonic() + CLAIM_S
+            self.app.consumer.rejoin()
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.health.stopping = True
@@ -141,13 +156,6 @@ class Worker:
             each.cancel()
         await self.producer.stop(DISCONNECT_S)
         self.slots.current.scoring.close()
-
-
-def owned_topics(settings: Settings) -> dict[str, str]:
-    """Return the topics that only the owner of a partition writes to, by the topic whose partition it owns."""
-    changelogs = {name: name for name in (changelog_topic(settings, table) for table in TABLES)}
-    topics = settings.topics
-    return {**changelogs, topics.items: topics.item_vectors, topics.item_pairs: topics.item_neighbours}
 
 
 def written_with(settings: Settings, assigned: Iterable[TP]) -> list[TopicPartition]:
