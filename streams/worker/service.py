@@ -141,7 +141,7 @@ class Worker:
         """Make the brokers refuse what former owners of these partitions may still send."""
         await self.producer.take_over(written_with(self.settings, assigned))
         self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
-        self._claim_ends = monotonic() + CLAIM_S * uniform(1.0, 1.2)  # not all workers at once
+        self._claim_ends = monotonic() + CLAIM_S * uniform(1.0, 1.2)  # noqa: S311 - not all workers at once
 
     async def _claim_again(self) -> None:
         """Take the partitions over again if that is long ago."""
