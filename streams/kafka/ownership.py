@@ -93,6 +93,11 @@ class OwnedBatches(MessageAccumulator):  # type: ignore[misc]  # aiokafka is unt
             muted_partitions = {*muted_partitions, *self._batches}
         return super().drain_by_nodes(ignore_nodes, muted_partitions)
 
+    def reenqueue(self, batch: Any) -> None:
+        """Put a batch back for a retry, unless it was dropped meanwhile."""
+        if not batch.future.done():
+            super().reenqueue(batch)
+
     def _pop_batch(self, tp: TopicPartition) -> Any:
         # aiokafka numbers a batch here, with the producer id of its transaction manager.
         manager, owner = self._txn_manager, self.owners.get(tp)

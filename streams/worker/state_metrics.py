@@ -204,9 +204,12 @@ class StateMetrics:
     async def _topic_states(self, reader: BroadcastReader) -> Mapping[str, TopicState] | None:
         try:
             async with asyncio.timeout(ANSWER_S):
-                return await reader.topic_states(self.topics.topics)
+                states = await reader.topic_states(self.topics.topics)
         except TimeoutError:
             return None
+        if states is not None:
+            self.health.kafka_answered()  # a worker without partitions fetches nothing
+        return states
 
     async def _ends(self, reader: BroadcastReader, owned: Sequence[TP]) -> Mapping[TopicPartition, int]:
         """Return the ends of logs, or nothing if no broker answers in time."""
