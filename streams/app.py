@@ -13,8 +13,10 @@ from streams.budget import ListBudgets
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
+from streams.kafka.ownership import Ownership
 from streams.kafka.producer import BatchProducer
-from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES
+from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES, changelog_topic, owned_topics
+from streams.lease import Lease
 from streams.metrics import Metrics
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
@@ -38,6 +40,7 @@ from streams.worker.paths import Paths
 from streams.worker.privacy_path import AT_ONCE, PrivacyPath
 from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
+from streams.worker.topic_watch import TopicWatch
 from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
 
@@ -51,7 +54,11 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     """Wire a worker that serves `bundle` until another bundle of `store` replaces it."""
     health = Health(model_verified=True)  # loading a bundle verifies it
     app = worker_app(settings, metrics, health)
-    producer = BatchProducer(client_options(settings.kafka), linger_ms=settings.latency.producer_linger_ms)
+    producer = BatchProducer(
+        client_options(settings.kafka),
+        linger_ms=settings.latency.producer_linger_ms,
+        ownership=ownership(settings, app.lease),
+    )
     tables = add_tables(app, settings, producer, metrics)
     behaviour = BehaviourUpdates(
         behaviour=empty_behaviour(settings), thread=scorer_thread(settings.model.scorer_threads), metrics=metrics
@@ -96,6 +103,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         checkpoints=paths.checkpoints,
         metrics=metrics,
         health=health,
+        topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
     worker = Worker(
         settings=settings,
@@ -136,7 +144,10 @@ def make_paths(
         transitions=transitions,
         # An answered event is acknowledged by the transition path, which still has to publish its transition.
         checkpoint=Checkpoint[Message](
-            settings.latency.max_in_flight, acknowledge=transitions.answered, on_error=app.crash_soon
+            settings.latency.max_in_flight,
+            acknowledge=transitions.answered,
+            on_error=app.delivery_failed,
+            lease=app.lease,
         ),
         delivery=delivery,
         forwarder=forwarder,
@@ -144,7 +155,9 @@ def make_paths(
     )
     items = ItemPath(
         slots=slots,
-        checkpoint=Checkpoint[Message](ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.crash_soon),
+        checkpoint=Checkpoint[Message](
+            ITEMS_IN_FLIGHT, acknowledge=app.acknowledge, on_error=app.delivery_failed, lease=app.lease
+        ),
         delivery=delivery,
         forwarder=forwarder,
         metrics=metrics,
@@ -154,18 +167,22 @@ def make_paths(
     cooccurrence = CooccurrencePath(
         table=tables[COOCCURRENCE],
         rules=cooccurrence_rules(settings),
-        checkpoint=Checkpoint[Message](2 * MOST_PENDING, acknowledge=app.acknowledge, on_error=app.crash_soon),
+        checkpoint=Checkpoint[Message](
+            2 * MOST_PENDING, acknowledge=app.acknowledge, on_error=app.delivery_failed, lease=app.lease
+        ),
         delivery=delivery,
         metrics=metrics,
         item_neighbours_topic=settings.topics.item_neighbours,
         full=MOST_PENDING,
-        crash=app.crash_soon,
+        crash=app.delivery_failed,
     )
     privacy = PrivacyPath(
         settings=settings,
         events=events,
         transitions=transitions,
-        checkpoint=Checkpoint[Message](AT_ONCE, acknowledge=app.acknowledge, on_error=app.crash_soon),
+        checkpoint=Checkpoint[Message](
+            AT_ONCE, acknowledge=app.acknowledge, on_error=app.delivery_failed, lease=app.lease
+        ),
         delivery=delivery,
     )
     return Paths(
@@ -176,6 +193,13 @@ def make_paths(
         privacy=privacy,
         trends=trends,
     )
+
+
+def ownership(settings: Settings, lease: Lease) -> Ownership:
+    """Return the topics that only the owner of a partition writes to."""
+    changelogs = frozenset(changelog_topic(settings, table) for table in TABLES)
+    others = frozenset(owned_topics(settings).values()) - changelogs
+    return Ownership(lease=lease, group=settings.kafka.app_id, changelogs=changelogs, others=others)
 
 
 @dataclass(frozen=True, slots=True)

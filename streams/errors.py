@@ -7,6 +7,7 @@ StreamsError
 ├── TopicError           a topic is missing or has a wrong configuration
 ├── StateError           the state on the disk cannot be used: a full disk, missing rights, another process
 │   └── DamagedState     a database is damaged; the worker moves it aside and restores it from its changelog
+├── OwnershipLost        a partition has gone to another worker, which does the rest
 ├── ProfileCodecError    a stored profile has no known format
 └── CooccurrenceCodecError      the same for the stored co-occurrence of an item
 """
@@ -81,6 +82,10 @@ class StateError(StreamsError):
 
 class DamagedState(StateError):  # noqa: N818 - the state is damaged, not the program
     """A database is damaged. The worker moves it aside and restores it from its changelog."""
+
+
+class OwnershipLost(StreamsError):  # noqa: N818 - not a fault of this worker
+    """A partition has gone, or may have gone, to another worker, which does the rest. Nothing more is sent for it."""
 
 
 class ProfileCodecError(StreamsError):

@@ -97,6 +97,9 @@ class Metrics:
             "unreadable_records", "Records of the broadcast topics that were skipped", topic=settings.topics.broadcast
         )
         self.learned_anew = self._counter("learned_anew", "Item states that could not be read and are learned again")
+        self.topic_problem = self._gauge(
+            "topic_problem", "1 if a topic is missing, was replaced, or has another number of partitions", topic=None
+        )
         self.partitions = self._gauge("partitions", "Partitions of a topic, from the settings", topic=topics)
         self.assigned = self._gauge("assigned_partitions", "Partitions that this worker owns", topic=topics)
         self.lag_seconds = self._gauge(
@@ -185,6 +188,12 @@ class Metrics:
         self.rebalances = self._counter("rebalances", "Rebalances started")
         self.rebalance = self._histogram(
             "rebalance_seconds", "From the start of a rebalance until messages flow again, recovery included", SLOW
+        )
+        self.ownership_lost = self._counter(
+            "ownership_lost", "Times that this worker dropped its messages: its partitions went away without notice"
+        )
+        self.stale_writes = self._counter(
+            "stale_writes_refused", "Deliveries that the brokers refused because another worker owns the partition"
         )
         self.commit = self._histogram("commit_seconds", "Time of one commit of offsets", SLOW)
 

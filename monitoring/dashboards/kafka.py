@@ -103,6 +103,24 @@ PARTITIONS = row(
         none="no workers",
     ),
     timeseries(
+        "Lost partitions",
+        "Workers that the group took for dead, and their writes that the brokers refused. Look for paused machines.",
+        "none",
+        {
+            "{{instance}} lost its partitions": increase("ownership_lost_total", by=("instance",)),
+            "{{instance}} refused": increase("stale_writes_refused_total", by=("instance",)),
+        },
+        none="no workers",
+    ),
+    timeseries(
+        "Topics with a problem",
+        "1 if a topic is missing, was replaced, or has another number of partitions.",
+        "none",
+        {"{{topic}}": total(of_all("topic_problem"), "topic", how="max")},
+        above(1),
+        none="no workers",
+    ),
+    timeseries(
         "Rebalance duration",
         "Time from the start of a rebalance until messages flow again, recovery included.",
         "s",

@@ -6,13 +6,14 @@ It is a plain consumer without a group. Every worker reads these topics complete
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.kafka.clients import ConsumerOptions
+from streams.kafka.topic_states import TopicState, topic_states
 
 RECORDS_AT_ONCE = 256
 """Records that are applied in one turn of the event loop, in a few milliseconds."""
@@ -91,6 +92,15 @@ class BroadcastReader:
                 self._waiting.append((partition, end, is_read))
             elif not is_read.done():
                 is_read.set_result(None)
+
+    async def topic_states(self, names: Collection[str]) -> Mapping[str, TopicState] | None:
+        """Return the states of those topics that exist, or None if their states are unknown."""
+        if self._consumer is None:
+            return None
+        try:
+            return await topic_states(self._consumer._client, names)
+        except (KafkaError, NotImplementedError):
+            return None
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
         """Seek to the first offset to read of each partition. Return the ends of the partitions."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import RecordMetadata
+from aiokafka.structs import RecordMetadata, TopicPartition
 
+from streams.errors import OwnershipLost
 from streams.kafka.clients import ClientOptions
+from streams.kafka.ownership import FENCE, RETRY_S, UNAVAILABLE, OwnedBatches, Ownership, next_epoch
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +50,23 @@ class Sent(NamedTuple):
 
 
 class BatchProducer:
-    """Producer for whole record batches. Its futures complete when all in-sync replicas have the records."""
+    """Producer for whole record batches. Its futures complete when all in-sync replicas have the records.
 
-    def __init__(self, options: ClientOptions, *, linger_ms: int) -> None:
+    With `ownership` it writes to the owned topics only between `take_over` and `release` of a partition. A future fails
+    with aiokafka's ProducerFenced if the brokers know a newer owner, and with OwnershipLost after `drop`.
+    """
+
+    def __init__(self, options: ClientOptions, *, linger_ms: int, ownership: Ownership | None = None) -> None:
         self._options = options
         self._linger_ms = linger_ms
+        self._ownership = ownership
         self._producer: AIOKafkaProducer | None = None
+        self._batches: OwnedBatches | None = None
+        self._can_fence = True
 
     async def start(self) -> None:
         """Connect to the brokers."""
-        self._producer = AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             **self._options,
             acks="all",
             enable_idempotence=True,
@@ -63,30 +74,91 @@ class BatchProducer:
             max_batch_size=BATCH_BYTES,
             max_request_size=4 * 1024 * 1024,
         )
-        await self._producer.start()
+        if self._ownership is not None:
+            self._batches = _owned_batches(producer, self._ownership, self._linger_ms)
+            self._ownership.lease.notify(self._batches.wake)
+        await producer.start()
+        self._producer = producer
+
+    async def take_over(self, partitions: Collection[TopicPartition]) -> None:
+        """Become the only worker whose records of these partitions of owned topics the brokers accept.
+
+        Returns after the logs of the changelogs refuse the former owners. Brokers that cannot do this are accepted.
+        """
+        while self._can_fence:
+            try:
+                await self._fence(partitions)
+            except UNAVAILABLE as error:
+                self._can_fence = False
+                log.warning(
+                    "the brokers give no producer ids for transactional ids (%s): a worker that was frozen may write "
+                    "over the next owner's state for a moment; see Frozen workers in docs/operations.md",
+                    type(error).__name__,
+                )
+            except ProducerFenced:
+                # A former owner took over late. It has to join again before it can write, and this worker is next.
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+        self._owned_batches().own(dict.fromkeys(partitions))
+
+    async def _fence(self, partitions: Collection[TopicPartition]) -> None:
+        producer, batches, ownership = self._started(), self._owned_batches(), self._ownership
+        numbers = sorted({partition.partition for partition in partitions})
+        ids = [f"{ownership.group}-{number}" for number in numbers] if ownership else []
+        owners = dict(
+            zip(numbers, await asyncio.gather(*(next_epoch(producer.client, each) for each in ids)), strict=True)
+        )
+        batches.own({partition: owners[partition.partition] for partition in partitions})
+        changelogs = ownership.changelogs if ownership else ()
+        fences = [
+            await producer.send(partition.topic, None, FENCE, partition.partition)
+            for partition in partitions
+            if partition.topic in changelogs
+        ]
+        await asyncio.gather(*fences)
+
+    def release(self) -> None:
+        """Send nothing more to owned topics. Everything sent before is delivered or refused."""
+        if self._batches is not None:
+            self._batches.owners.clear()
+
+    def drop(self) -> None:
+        """Fail all records that are not delivered yet, and all later ones until `restart`, with OwnershipLost."""
+        if self._batches is not None:
+            self._batches.fail_all(OwnershipLost("the partitions have gone to another worker"))
+            self._batches._batches.clear()
+
+    async def restart(self) -> None:
+        """Replace a producer after `drop`: its sequence of batches has gaps, which the brokers would refuse."""
+        dropped, self._producer = self._started(), None
+        await _discard(dropped)
+        while self._producer is None:
+            try:
+                await self.start()
+            except KafkaError as error:
+                log.warning("the producer cannot connect, it tries again: %r", error)
+                await asyncio.sleep(1)
 
     async def send(
         self, topic: str, key: bytes | None, value: bytes | None, partition: int | None = None
     ) -> asyncio.Future[RecordMetadata]:
         """Send a message. The future completes when all in-sync replicas have it, or fails with the KafkaError."""
-        future: asyncio.Future[RecordMetadata] = await self._started().send(topic, value, key, partition)
-        return future
+        return _retrieved(await self._started().send(topic, value, key, partition))
 
     async def send_copy(self, copy: Copy) -> asyncio.Future[RecordMetadata]:
         """Send a copy of a record, as `send` does."""
         topic, partition, key, value, headers, timestamp_ms = copy
-        future: asyncio.Future[RecordMetadata] = await self._started().send(
-            topic, value, key, partition, timestamp_ms, headers
-        )
-        return future
+        return _retrieved(await self._started().send(topic, value, key, partition, timestamp_ms, headers))
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
         """Send records of one partition in their order, in as few record batches as possible."""
         producer = self._started()
+        self._require_owned(topic, partition)
         if len(records) <= FEW:
-            return [Sent(await producer.send(topic, value, key, partition), 1) for key, value in records]
+            return [Sent(_retrieved(await producer.send(topic, value, key, partition)), 1) for key, value in records]
         return [
-            Sent(await producer.send_batch(batch, topic, partition=partition), batch.record_count())
+            Sent(_retrieved(await producer.send_batch(batch, topic, partition=partition)), batch.record_count())
             for batch in _batches(producer, records)
         ]
 
@@ -103,8 +175,21 @@ class BatchProducer:
 
     def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
+            if self._batches is not None:  # it restarts
+                raise OwnershipLost("the partitions have gone to another worker")
             raise RuntimeError("the producer is not started")
         return self._producer
+
+    def _owned_batches(self) -> OwnedBatches:
+        if self._batches is None:
+            raise RuntimeError("required a started producer with an ownership")
+        return self._batches
+
+    def _require_owned(self, topic: str, partition: int) -> None:
+        if self._ownership is None or topic not in self._ownership.topics:
+            return
+        if TopicPartition(topic, partition) not in self._owned_batches().owners:
+            raise OwnershipLost(f"partition {partition} of {topic} has gone to another worker")
 
 
 def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[BatchBuilder]:
@@ -117,3 +202,35 @@ def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[
             batch.append(key=key, value=value, timestamp=None)
     batch.close()
     yield batch
+
+
+def _retrieved(future: asyncio.Future[RecordMetadata]) -> asyncio.Future[RecordMetadata]:
+    """Return a future whose error asyncio does not log: nobody reads it after `drop`, or if another delivery failed."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
+def _owned_batches(producer: AIOKafkaProducer, ownership: Ownership, linger_ms: int) -> OwnedBatches:
+    """Give a producer that is not started yet an accumulator that knows the owned partitions."""
+    batches = OwnedBatches(
+        producer._metadata,
+        BATCH_BYTES,
+        0,
+        producer._request_timeout_ms / 1000,
+        txn_manager=producer._txn_manager,
+        linger_ms=linger_ms,
+        lease=ownership.lease,
+    )
+    producer._message_accumulator = producer._sender._message_accumulator = batches
+    return batches
+
+
+async def _discard(producer: AIOKafkaProducer) -> None:
+    """End a producer whose records have all failed, without waiting for an answer of the brokers."""
+    producer._closed = True
+    task = producer._sender.sender_task
+    task.cancel()
+    await producer.client.close()
+    # Requests in flight fail with the connections. aiokafka raises KeyError for batches that failed before them.
+    with suppress(Exception):
+        await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)

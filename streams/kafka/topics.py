@@ -67,6 +67,13 @@ def changelog_topic(settings: Settings, table: str = PROFILES) -> str:
     return f"{settings.kafka.app_id}-{table}-changelog"
 
 
+def owned_topics(settings: Settings) -> dict[str, str]:
+    """Return the topics that only the owner of a partition writes to, by the topic whose partition it owns."""
+    changelogs = {name: name for name in (changelog_topic(settings, table) for table in TABLES)}
+    topics = settings.topics
+    return {**changelogs, topics.items: topics.item_vectors, topics.item_pairs: topics.item_neighbours}
+
+
 def declare(settings: Settings) -> tuple[Topic, ...]:
     """Return all topics, sources first."""
     n = settings.topics.partitions

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
+from streams.lease import Lease
+
 
 class Placed(Protocol):
     """Message of a partition."""
@@ -57,14 +59,21 @@ class Checkpoint(Generic[M]):
         limit: number of messages above which `put` waits.
         acknowledge: called for the messages of each batch, in the order in which the batches were taken.
         on_error: called with the error of a failed delivery. Its batch and later ones are never acknowledged.
+        lease: messages are taken only while it is valid. The default always is.
     """
 
     def __init__(
-        self, limit: int, *, acknowledge: Callable[[Sequence[M]], None], on_error: Callable[[BaseException], None]
+        self,
+        limit: int,
+        *,
+        acknowledge: Callable[[Sequence[M]], None],
+        on_error: Callable[[BaseException], None],
+        lease: Lease | None = None,
     ) -> None:
         self._limit = limit
         self._acknowledge = acknowledge
         self._on_error = on_error
+        self._lease = lease or Lease()
         self._waiting: deque[tuple[M, float]] = deque()
         self._batches: deque[Batch[M]] = deque()
         self._count = 0
@@ -86,16 +95,24 @@ class Checkpoint(Generic[M]):
             await self._room.wait()
 
     async def take(self, most: int) -> Batch[M]:
-        """Return the waiting messages, at most `most`. Wait only while there are none or more are being handed over."""
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        # Messages that are read already reach this checkpoint in the next steps of the event loop. Take them as well,
-        # until a step brings none: waiting for nothing, but no batch of one while a backlog is handed over.
-        seen = 0
-        while seen < len(self._waiting) < most:
-            seen = len(self._waiting)
-            await asyncio.sleep(0)
+        """Return the waiting messages, at most `most`. Wait while there are none, the lease is not valid, or more are
+        being handed over.
+        """
+        while True:
+            while not self._waiting or not self._lease.is_valid:
+                if self._waiting:
+                    await self._lease.wait()
+                else:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+            # Messages that are read already reach this checkpoint in the next steps of the event loop. Take them as
+            # well, until a step brings none: waiting for nothing, but no batch of one while a backlog is handed over.
+            seen = 0
+            while seen < len(self._waiting) < most:
+                seen = len(self._waiting)
+                await asyncio.sleep(0)
+            if self._waiting and self._lease.is_valid:
+                break  # not dropped meanwhile
         taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         now = monotonic()
         batch = Batch([message for message, _ in taken], [now - since for _, since in taken], now)
@@ -117,6 +134,18 @@ class Checkpoint(Generic[M]):
         if not self._count:
             self._empty.set()
 
+    def holds(self, batch: Batch[M]) -> bool:
+        """Return whether a batch is neither finished nor dropped."""
+        return batch in self._batches
+
+    def drop(self) -> None:
+        """Forget all messages. They are never acknowledged: the partitions have gone to another worker."""
+        self._waiting.clear()
+        self._batches.clear()
+        self._count = 0
+        self._room.set()
+        self._empty.set()
+
     def finish_when(
         self, batch: Batch[M], deliveries: Iterable[asyncio.Future[Any]], then: Callable[[], None] | None = None
     ) -> None:
@@ -126,6 +155,8 @@ class Checkpoint(Generic[M]):
             # A cancelled delivery is part of a stop: the batch stays unacknowledged and is read again.
             if delivered.cancelled() or isinstance(error := delivered.exception(), asyncio.CancelledError):
                 return
+            if not self.holds(batch):
+                return  # dropped
             if error is not None:
                 self._on_error(error)
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from faust.types import Message
@@ -14,7 +15,7 @@ from inference.types import stable_key
 from streams.behaviour.cooccurrence import CooccurrenceRules, Folded, encode_neighbours, fold_all
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
-from streams.errors import CooccurrenceCodecError, InvalidEvent
+from streams.errors import CooccurrenceCodecError, InvalidEvent, OwnershipLost
 from streams.metrics import OK, REPLAYED, Metrics
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
@@ -55,11 +56,21 @@ class CooccurrencePath:
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _publication: asyncio.Task[None] | None = None
     _draining: bool = False
+    _processing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Process messages as they arrive, until cancelled."""
         while True:
-            await self.process(await self.checkpoint.take(self.full))
+            batch = await self.checkpoint.take(self.full)
+            async with self._processing:
+                with suppress(OwnershipLost):
+                    await self.process(batch)
+
+    async def drop(self) -> None:
+        """Forget all messages and everything that is not published. Returns when nothing of them runs any more."""
+        self.checkpoint.drop()
+        async with self._processing, self._publishing:
+            self._changed, self._pending, self._refused = {}, [], []
 
     async def process(self, batch: Batch[Message]) -> None:
         """Fold the messages of a batch into the states of their items."""
@@ -79,8 +90,9 @@ class CooccurrencePath:
         self.metrics.outcomes((each.topic, OK if id(each) in counted else REPLAYED) for each in readable)
         # A publication may have run between two turns of the loop above, with a part of the states. The batch becomes
         # pending only here, so a publication that acknowledges it leaves none of its states unpublished.
-        self._pending.append(batch)
-        self._publish_if_due()
+        if self.checkpoint.holds(batch):
+            self._pending.append(batch)
+            self._publish_if_due()
 
     async def publish(self) -> None:
         """Send every changed item to the changelog and to `item-neighbours`, then acknowledge the pending messages."""

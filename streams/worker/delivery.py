@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 from aiokafka.structs import RecordMetadata
@@ -17,6 +18,9 @@ from streams.errors import InvalidEvent
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Record
 from streams.metrics import Metrics
 
+Shopper = tuple[int, bytes]
+"""Partition and key, of a profile or of a list."""
+Value = TypeVar("Value", bytes, bytes | None)
 Delivered = asyncio.Future[RecordMetadata]
 """Completes when all in-sync replicas have the records, with the offset of the first one, or fails with the error."""
 
@@ -56,3 +60,11 @@ class Delivery:
             data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
             return await self.producer.send(self.dead_letters_topic, None, data)
         return await self.producer.send(self.dead_letters_topic, message.key, data)
+
+
+def by_partition(shoppers: Sequence[Shopper], values: Sequence[Value]) -> dict[int, list[tuple[bytes, Value]]]:
+    """Group keys and values by partition."""
+    records: dict[int, list[tuple[bytes, Value]]] = {}
+    for (partition, key), value in zip(shoppers, values, strict=True):
+        records.setdefault(partition, []).append((key, value))
+    return records

@@ -24,7 +24,7 @@ from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, Search
 from streams.engine import DEADLINE_EXCEEDED, Folded
-from streams.errors import InvalidEvent, ProfileCodecError
+from streams.errors import InvalidEvent, OwnershipLost, ProfileCodecError
 from streams.items.trending import Trending
 from streams.kafka.partitioner import partition_of
 from streams.metrics import FORGOTTEN, Metrics
@@ -33,10 +33,10 @@ from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
-from streams.worker.delivery import Delivered, Delivery
+from streams.worker.delivery import Delivered, Delivery, Shopper, by_partition
 from streams.worker.forgotten import Forgotten
 from streams.worker.forwarding import Forwarder, source_of, timestamp_ms
-from streams.worker.processing import Processing, Removal, Shopper, by_partition
+from streams.worker.processing import Processing, Removal
 from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
@@ -72,6 +72,7 @@ class EventPath:
     _decoders: Mapping[str, Decode] = field(init=False)
     _processed: asyncio.Queue[Processing | Removal] = field(default_factory=asyncio.Queue)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _producing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -86,11 +87,21 @@ class EventPath:
             group.create_task(self._process_all())
             group.create_task(self._produce_all())
 
+    async def drop(self) -> None:
+        """Forget all messages and their results. Returns when nothing of them runs any more."""
+        self.checkpoint.drop()
+        await asyncio.get_running_loop().run_in_executor(self.slots.current.scoring.thread, bool)  # after its batch
+        async with self._producing:
+            pass  # later results are skipped
+
     async def remove(self, shoppers: Sequence[Shopper]) -> list[bool]:
         """Delete profiles, in the store and on the changelog. Return whether each existed.
 
         The deletion comes after the batches that are in progress, and before later ones, also on the changelog: an
         older profile must not follow its tombstone.
+
+        Raises:
+            OwnershipLost: the partition has gone to another worker, which deletes the profiles.
         """
         loop = asyncio.get_running_loop()
         async with self._turn:
@@ -270,10 +281,15 @@ class EventPath:
         """Send the results of batches in their order, until cancelled: older profiles must not follow newer ones."""
         while True:
             work = await self._processed.get()
-            if isinstance(work, Removal):
-                work.deliveries.set_result(await self._log_removal(work.shoppers))
-            else:
-                await self._produce(work)
+            async with self._producing:
+                try:
+                    if isinstance(work, Removal):
+                        work.deliveries.set_result(await self._log_removal(work.shoppers))
+                    elif self.checkpoint.holds(work.batch):
+                        await self._produce(work)
+                except OwnershipLost as error:
+                    if isinstance(work, Removal):
+                        work.deliveries.set_exception(error)
 
     async def _log_removal(self, shoppers: Sequence[Shopper]) -> list[Delivered]:
         deliveries: list[Delivered] = []

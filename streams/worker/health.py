@@ -8,6 +8,8 @@ from time import monotonic
 
 ALIVE_S = 30.0
 """Seconds without a heartbeat after which the event loop counts as stopped. Opening a large state takes several."""
+SILENT_S = 10.0
+"""Seconds without an answer of the brokers after which the worker is not ready. Fetches are answered within 0.2 s."""
 
 
 @dataclass(slots=True)
@@ -19,16 +21,20 @@ class Health:
         catalogue_read: the broadcast topics are read up to the ends that they had at the start.
         partitions_assigned: the group has assigned this worker's partitions.
         tables_recovered: the tables hold everything that their changelogs hold.
+        topics_right: all topics exist and are the ones that the worker began with, or reads again.
         stopping: the worker is stopping.
         beat: time of the event loop's last heartbeat, by `time.monotonic`.
+        answered: time of the brokers' last answer to the consumer, by `time.monotonic`. It asks several times a second.
     """
 
     model_verified: bool = False
     catalogue_read: bool = False
     partitions_assigned: bool = False
     tables_recovered: bool = False
+    topics_right: bool = True
     stopping: bool = False
     beat: float = field(default_factory=monotonic)
+    answered: float = field(default_factory=monotonic)
 
     def alive(self) -> Mapping[str, bool]:
         """Return whether the event loop runs. Kafka and recovery do not matter here: a restart would not help them."""
@@ -41,8 +47,14 @@ class Health:
             "catalogue_read": self.catalogue_read,
             "partitions_assigned": self.partitions_assigned,
             "tables_recovered": self.tables_recovered,
+            "topics_right": self.topics_right,
+            "kafka_answers": monotonic() - self.answered < SILENT_S,
             "not_stopping": not self.stopping,
         }
+
+    def kafka_answered(self) -> None:
+        """Record that a broker answered. For any thread."""
+        self.answered = monotonic()
 
     @property
     def is_ready(self) -> bool:

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from time import monotonic
 
 import msgspec
+from aiokafka.errors import ProducerFenced
 from faust.types import Message
 
 from inference.encoding.text import item_text
@@ -18,7 +20,7 @@ from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import ItemVector
-from streams.errors import InvalidEvent
+from streams.errors import InvalidEvent, OwnershipLost
 from streams.kafka.producer import LARGEST_MESSAGE, Record
 from streams.metrics import OK, Metrics
 from streams.serving.servable import ServableSlots
@@ -55,11 +57,23 @@ class ItemPath:
     _owned: set[int] = field(default_factory=set)
     _outdated: dict[int, set[bytes]] = field(default_factory=dict)
     _renewal_due: asyncio.Event = field(default_factory=asyncio.Event)
+    _processing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _renewing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Process messages as they arrive, until cancelled."""
         while True:
-            await self.process(await self.checkpoint.take(TAKEN_AT_ONCE))
+            batch = await self.checkpoint.take(TAKEN_AT_ONCE)
+            async with self._processing:
+                with suppress(OwnershipLost):
+                    await self.process(batch)
+
+    async def drop(self) -> None:
+        """Forget all messages. Returns when nothing of them runs any more, nor a renewal of items."""
+        self._owned = set()
+        self.checkpoint.drop()
+        async with self._processing, self._renewing:
+            pass
 
     async def process(self, batch: Batch[Message]) -> None:
         """Publish the records of a batch of messages. The messages are acknowledged after the delivery."""
@@ -108,6 +122,10 @@ class ItemPath:
         self._owned = partitions
         self._renewal_due.set()
 
+    def released(self) -> None:
+        """Renew no more items: the partitions go away, or are assigned again."""
+        self._owned = set()
+
     def renew_soon(self) -> None:
         """Check soon whether items lack vectors: another model is wanted."""
         self._renewal_due.set()
@@ -151,7 +169,10 @@ class ItemPath:
                 number = RENEWED_AT_ONCE if urgent else BACKGROUND_BATCH
                 some = [stale.popleft() for _ in range(min(number, len(stale)))]
                 started = monotonic()
-                renewed += await self._renew(some, partition)
+                async with self._renewing:
+                    # The next owner of a partition renews its items.
+                    with suppress(OwnershipLost, ProducerFenced):
+                        renewed += await self._renew(some, partition)
                 await asyncio.sleep(0.0 if urgent else PAUSE_SHARE * (monotonic() - started))
         return renewed
 
@@ -165,8 +186,8 @@ class ItemPath:
             except InvalidEvent as refusal:
                 log.error("an item's new vector cannot be published: %s", refusal.reason)  # noqa: TRY400
                 continue
-            # A newer message or another worker's record may have arrived during the encoding.
-            if self._is_stale(item_id, partition):
+            # A newer message, another worker's record or another owner may have arrived during the encoding.
+            if partition in self._owned and self._is_stale(item_id, partition):
                 self._expect(item_id)
                 records.append((item_id.encode(), value))
         await asyncio.gather(*await self.delivery.send_all(self.item_vectors_topic, partition, records))

@@ -49,6 +49,12 @@ class Paths:
         """Publish changed co-occurrence, item transitions and sessions."""
         await asyncio.gather(self.cooccurrence.publish(), self.transitions.publish())
 
+    async def drop(self) -> None:
+        """Forget everything that was read, processed or collected. The next owners read the messages again."""
+        self.privacy.drop()
+        await asyncio.gather(self.events.drop(), self.items.drop(), self.cooccurrence.drop())
+        await self.transitions.drop()
+
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything that was read is published and acknowledged. Return False if that takes too long."""
         ends = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from faust.types import Message
 from streams.behaviour.transitions import SESSION_BITS
 from streams.contracts import serde
 from streams.contracts.messages import ForgetReceipt
-from streams.errors import InvalidEvent
+from streams.errors import InvalidEvent, OwnershipLost
 from streams.kafka.partitioner import partition_of
 from streams.profiles.profile import shopper_key
 from streams.settings import Settings
@@ -55,7 +56,13 @@ class PrivacyPath:
     async def run(self) -> None:
         """Process requests as they arrive, until cancelled."""
         while True:
-            await self.process(await self.checkpoint.take(AT_ONCE))
+            batch = await self.checkpoint.take(AT_ONCE)
+            with suppress(OwnershipLost):  # the next owner of the partition reads the requests
+                await self.process(batch)
+
+    def drop(self) -> None:
+        """Forget all requests: the partitions have gone to another worker."""
+        self.checkpoint.drop()
 
     async def process(self, batch: Batch[Message]) -> None:
         """Delete what is kept about the shoppers of a batch of requests, and publish the receipts."""

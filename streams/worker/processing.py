@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from faust.types import Message
 
@@ -14,11 +14,7 @@ from streams.engine import Folded
 from streams.errors import InvalidEvent
 from streams.serving.servable import Servable
 from streams.worker.checkpoint import Batch
-from streams.worker.delivery import Delivered
-
-Shopper = tuple[int, bytes]
-"""Partition and key, of a profile or of a list."""
-Value = TypeVar("Value", bytes, bytes | None)
+from streams.worker.delivery import Delivered, Shopper
 
 
 class Processing:
@@ -59,11 +55,3 @@ class Removal(NamedTuple):
 
     shoppers: Sequence[Shopper]
     deliveries: asyncio.Future[list[Delivered]]
-
-
-def by_partition(shoppers: Sequence[Shopper], values: Sequence[Value]) -> dict[int, list[tuple[bytes, Value]]]:
-    """Group keys and values by partition."""
-    records: dict[int, list[tuple[bytes, Value]]] = {}
-    for (partition, key), value in zip(shoppers, values, strict=True):
-        records.setdefault(partition, []).append((key, value))
-    return records

@@ -8,13 +8,17 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from time import time
+from math import inf
+from random import uniform
+from time import monotonic, time
 from typing import Any
 
 import faust
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from streams.kafka.producer import BatchProducer
+from streams.kafka.topics import owned_topics
 from streams.metrics import Metrics
 from streams.serving.servable import ServableSlots
 from streams.serving.swap import ModelSwap
@@ -32,6 +36,9 @@ DISCONNECT_S = 1.5
 """Seconds that the last deliveries of a stopping worker may take, after the drain."""
 SUMMARY_EVERY_S = 60.0
 EXPOSURE_EVERY_S = 15.0
+CLAIM_S, CLAIM_CHECK_S = 3 * 86_400.0, 3600.0
+"""Seconds after a take-over of partitions until it is repeated, and between two checks. Kafka forgets the epoch of a
+transactional id after a week (`transactional.id.expiration.ms`); the next owner would then get another producer id."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,22 +56,24 @@ class Worker:
     health: Health
     state_metrics: StateMetrics
     _running: list[asyncio.Task[None]] = field(default_factory=list)
+    _claim_ends: float = inf
 
     def register(self) -> None:
         """Add the agents, timers and life-cycle hooks to Faust's app."""
         app, settings, paths = self.app, self.settings, self.paths
-        app.prepare, app.drain = self._prepare, self._drain
+        app.prepare, app.drain, app.drop, app.take_over = self._prepare, self._drain, self._drop, self._take_over
         app.read("interactions", [settings.topics.clicks, settings.topics.searches], paths.events.checkpoint)
         app.read("items", [settings.topics.items], paths.items.checkpoint)
         app.read("pairs", [settings.topics.item_pairs], paths.cooccurrence.checkpoint)
         app.read("privacy", [settings.topics.privacy], paths.privacy.checkpoint)
         app.task(self._serve)
-        app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
-        app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
+        app.timer(settings.learning.trending_interval_seconds)(app.guarded(paths.trends.publish))
+        app.timer(settings.learning.behaviour_interval_seconds)(app.guarded(paths.publish_behaviour))
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
         )
         app.timer(EXPOSURE_EVERY_S)(self._measure_exposure)
+        app.timer(CLAIM_CHECK_S)(self._claim_again)
         app.on_partitions_assigned.connect(self._assigned)
         app.on_partitions_revoked.connect(self._revoked)
         app.on_before_shutdown.connect(self._stop)
@@ -109,13 +118,14 @@ class Worker:
 
     async def _assigned(self, _app: faust.App, assigned: set[TP], **_: Any) -> None:
         log.info("partitions assigned: %s", partitions_text(assigned))
-        self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
         self.state_metrics.assigned(assigned)
         self.health.partitions_assigned = True
 
     async def _revoked(self, _app: faust.App, revoked: set[TP], **_: Any) -> None:
         if revoked:
             log.info("partitions revoked: %s", partitions_text(revoked))
+        self.paths.items.released()
+        self.producer.release()
         for tp in revoked:
             if tp.topic == self.settings.topics.clicks:
                 self.paths.trends.trending.release(tp.partition)
@@ -125,12 +135,39 @@ class Worker:
         log.info("draining: %s messages in flight", in_flight)
         return await self.paths.drain(self.settings.state.shutdown_drain_seconds)
 
+    async def _drop(self) -> None:
+        """Forget everything in flight: another worker may own the partitions since this worker was last heard."""
+        in_flight = sum(map(len, self.paths.checkpoints))
+        log.warning("taken for dead by the group: %s messages in flight are left to the next owner", in_flight)
+        self.producer.drop()
+        await self.paths.drop()
+        await self.producer.restart()
+
+    async def _take_over(self, assigned: set[TP]) -> None:
+        """Make the brokers refuse what former owners of these partitions may still send."""
+        await self.producer.take_over(written_with(self.settings, assigned))
+        self.paths.items.assigned({tp.partition for tp in assigned if tp.topic == self.settings.topics.items})
+        self._claim_ends = monotonic() + CLAIM_S * uniform(1.0, 1.2)  # noqa: S311 - not all workers at once
+
+    async def _claim_again(self) -> None:
+        """Take the partitions over again if that is long ago."""
+        if monotonic() > self._claim_ends:
+            log.info("joining the group again: the brokers forget producer ids that nobody asks for")
+            self._claim_ends = monotonic() + CLAIM_S
+            self.app.consumer.rejoin()
+
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.health.stopping = True
         for each in self._running:
             each.cancel()
         await self.producer.stop(DISCONNECT_S)
         self.slots.current.scoring.close()
+
+
+def written_with(settings: Settings, assigned: Iterable[TP]) -> list[TopicPartition]:
+    """Return the partitions that only the owner of the assigned partitions writes to."""
+    topics = owned_topics(settings)
+    return [TopicPartition(topics[tp.topic], tp.partition) for tp in sorted(assigned) if tp.topic in topics]
 
 
 def partitions_text(partitions: Iterable[TP]) -> str:

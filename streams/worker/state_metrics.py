@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from faust.types import TP, Message
 
 from streams.kafka.broadcast import BroadcastReader
+from streams.kafka.topic_states import TopicState
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.state.database import Figures
@@ -21,6 +22,7 @@ from streams.state.table import StateTable
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.faust.app import WorkerApp
 from streams.worker.health import Health
+from streams.worker.topic_watch import TopicWatch
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class StateMetrics:
         app: Faust's app, for partitions, commits and recovery.
         tables: tables whose databases are measured.
         checkpoints: messages that are read and not acknowledged. The oldest ones give the lag.
+        topics: notices changed topics.
         ends: the ends of the logs so far.
     """
 
@@ -83,6 +86,7 @@ class StateMetrics:
     checkpoints: Sequence[Checkpoint[Message]]
     metrics: Metrics
     health: Health
+    topics: TopicWatch
     ends: LogEnds = field(default_factory=LogEnds)
     _owned: set[TP] = field(default_factory=set)
     _figures: dict[str, Figures] = field(default_factory=dict)
@@ -105,6 +109,8 @@ class StateMetrics:
                 self.update_recovery()
                 self.update_storage()
                 await self.update_lag(reader)
+                if (states := await self._topic_states(reader)) is not None:
+                    self.topics.compare(states)
             except Exception:
                 log.exception("metrics of the worker's state were not updated and keep their old values")
             await asyncio.sleep(UPDATE_EVERY_S)
@@ -194,6 +200,16 @@ class StateMetrics:
             silent_s = now - self._answered_at
             log.error("no answer from Kafka for %.0f s: shoppers get no lists until it answers", silent_s)
             self._silence_logged = True
+
+    async def _topic_states(self, reader: BroadcastReader) -> Mapping[str, TopicState] | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                states = await reader.topic_states(self.topics.topics)
+        except TimeoutError:
+            return None
+        if states is not None:
+            self.health.kafka_answered()  # a worker without partitions fetches nothing
+        return states
 
     async def _ends(self, reader: BroadcastReader, owned: Sequence[TP]) -> Mapping[TopicPartition, int]:
         """Return the ends of logs, or nothing if no broker answers in time."""

@@ -64,6 +64,12 @@ class TransitionPath:
         """Collect events whose lists and profiles are delivered. The next `publish` acknowledges them."""
         self._answered += messages
 
+    async def drop(self) -> None:
+        """Forget everything collected. Returns when no publication runs any more."""
+        async with self._publishing:
+            self.sessions.take_changed()
+            self._transitions, self._answered = {}, []
+
     async def publish(self) -> None:
         """Send everything collected and wait until the brokers have it. Then acknowledge the answered events."""
         # The lock keeps publications in order. The owner of an item skips offsets at or below the last one that it

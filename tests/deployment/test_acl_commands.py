@@ -32,10 +32,11 @@ def _parse(words: list[str]) -> set[Right]:
     parser.add_argument("--allow-principal", required=True)
     parser.add_argument("--operation", action="append", required=True)
     parser.add_argument("--resource-pattern-type", default="literal")
-    for kind in ("topic", "group"):
-        parser.add_argument(f"--{kind}")
+    kinds = {"topic": "topic", "group": "group", "transactional-id": "transactionalId"}
+    for option, kind in kinds.items():
+        parser.add_argument(f"--{option}", dest=kind)
     given = parser.parse_args(words)
-    resources = [(kind, name) for kind in ("topic", "group") if (name := getattr(given, kind))]
+    resources = [(kind, name) for kind in kinds.values() if (name := getattr(given, kind))]
     resources += [("cluster", "")] if given.cluster else []
     pattern = given.resource_pattern_type.removesuffix("ed")
     return {(given.allow_principal, *resource, pattern, each) for resource in resources for each in given.operation}

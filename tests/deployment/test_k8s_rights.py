@@ -31,6 +31,7 @@ PRINCIPAL = f"User:{USER}"
 AUTHORIZATION = re.compile(
     rf"Principal = {PRINCIPAL} is (\w+) operation = (\w+) from .* on resource = (\w+):LITERAL:(\S+) for request"
 )
+TRANSACTIONAL_ID = "TRANSACTIONALID"
 Right = tuple[str, str, str]
 """Operation, kind of resource, name."""
 
@@ -57,8 +58,9 @@ def authorizing() -> Iterator[AuthorizingBroker]:
 
 
 def granted() -> set[Right]:
-    """Return the rights of the worker's KafkaUser."""
+    """Return the rights of the worker's KafkaUser. The name of a transactional id is a prefix, all others are whole."""
     acls = build("prod").one("KafkaUser")["spec"]["authorization"]["acls"]
+    assert [acl["resource"]["type"] for acl in acls if "patternType" in acl["resource"]] == ["transactionalId"]
     rights = ((operation, acl["resource"]) for acl in acls for operation in acl["operations"])
     return {(_operation_name(operation), resource["type"].upper(), resource["name"]) for operation, resource in rights}
 
@@ -70,9 +72,9 @@ def _operation_name(operation: str) -> str:
 def grant(bootstrap_servers: str, rights: set[Right]) -> None:
     bindings = [
         AclBinding(
-            ResourceType[kind],
+            ResourceType["TRANSACTIONAL_ID" if kind == TRANSACTIONAL_ID else kind],
             name,
-            ResourcePatternType.LITERAL,
+            ResourcePatternType.PREFIXED if kind == TRANSACTIONAL_ID else ResourcePatternType.LITERAL,
             PRINCIPAL,
             "*",
             AclOperation[operation],
@@ -130,4 +132,24 @@ async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: Author
     authorizations = authorizing.authorizations()
     assert authorizations["Denied"] == set()
     # Read and Write include Describe.
-    assert {right for right in authorizations["Allowed"] if right[0] != "DESCRIBE"} == granted()
+    used = {right for right in authorizations["Allowed"] if right[0] != "DESCRIBE"}
+    app_id = administrator(authorizing).kafka.app_id
+    ids = {right for right in used if right[1] == TRANSACTIONAL_ID}
+    assert ids == {("WRITE", TRANSACTIONAL_ID, f"{app_id}-{number}") for number in range(2)}
+    assert (used - ids) | {("WRITE", TRANSACTIONAL_ID, f"{app_id}-")} == granted()
+
+
+async def test_a_worker_without_the_right_to_producer_ids_serves_and_says_so(
+    authorizing: AuthorizingBroker, tmp_path: Path
+) -> None:
+    grant(authorizing.bootstrap_servers, {right for right in granted() if right[1] != TRANSACTIONAL_ID})
+    worker = WorkerProcess(logged_in(authorizing), tmp_path)
+    try:
+        async with ShopClient.connected(administrator(authorizing)) as shop:
+            worker.start()
+            await worker.wait_until_ready()
+            await shop.publish_and_wait(random_events("shopper", 1)[0])
+            assert await worker.stop() == 0
+    finally:
+        worker.close()
+    assert worker.log.count("the brokers give no producer ids for transactional ids") == 1

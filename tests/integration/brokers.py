@@ -78,9 +78,18 @@ class KafkaBroker:
         with ExitStack() as stack:
             self._home = Path(stack.enter_context(temporary_home()))
             self.ca_file = self._home / "ca.pem"
-            stack.enter_context(self._format_storage())
+            self._process = self._format_storage()
+            stack.enter_context(self._process)
             self._stack = stack.pop_all()
         return self
+
+    def stop(self) -> None:
+        """Stop the broker. Its data and its ports stay."""
+        self._process.__exit__(None, None, None)
+
+    def start(self) -> None:
+        """Start a stopped broker again."""
+        self._process.__enter__()
 
     def _format_storage(self) -> BrokerProcess:
         java = [

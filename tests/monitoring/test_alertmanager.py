@@ -28,6 +28,8 @@ INHIBITED = (
     ("IntentstreamRecoveryStuck", "IntentstreamWorkerNotReady"),
     ("IntentstreamEventLoopStopped", "IntentstreamPartitionStuck"),
     ("IntentstreamVolumeNearlyFull", "IntentstreamVolumeFilling"),
+    ("IntentstreamBrokersSilent", "IntentstreamNoWorkerReady"),
+    ("IntentstreamTopicProblem", "IntentstreamWorkerNotReady"),
     ("IntentstreamLatencyBudgetBurnFast", "IntentstreamLatencyBudgetBurnSlow"),
 )
 """Pairs of a cause and an alert that it inhibits."""

@@ -6,16 +6,20 @@ import asyncio
 import logging
 import signal
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from functools import wraps
 from typing import Any
 
 import faust
+from aiokafka.errors import ProducerFenced
 from faust import SASLCredentials, SSLCredentials
+from faust.assignor import PartitionAssignor
 from faust.types import TP, Message, StreamT
 from mode.supervisors import CrashingSupervisor
 
-from streams.errors import StreamsError
+from streams.errors import OwnershipLost, StreamsError
 from streams.kafka.clients import consumer_options, tls_context
+from streams.lease import Lease
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.settings_groups import Kafka
@@ -35,16 +39,27 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
     Attributes:
         prepare: awaited before the app joins its group. Until then the former owners serve its partitions.
         drain: awaited before partitions go. Returns whether everything was published.
+        drop: awaited instead, if another worker may own the partitions already. Forgets all messages.
+        take_over: awaited before the tables are restored, with the assigned partitions.
+        lease: whether the group still counts this worker as the owner of its partitions.
         restorer: restores tables that miss many changelog records.
     """
 
     logger = logging.getLogger("faust.app")
 
-    def __init__(self, *arguments: Any, restorer: BulkRestorer, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, restorer: BulkRestorer, lease: Lease, metrics: Metrics, health: Health, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.restorer = restorer
+        self.lease = lease
+        self.health = health
         self.prepare: Callable[[], Awaitable[None]] | None = None
         self.drain: Callable[[], Awaitable[bool]] | None = None
+        self.drop: Callable[[], Awaitable[None]] | None = None
+        self.take_over: Callable[[set[TP]], Awaitable[None]] | None = None
+        self._metrics = metrics
+        self._disowned = False
 
     async def on_start(self) -> None:
         """Prepare the worker. Faust starts its consumer after this."""
@@ -82,21 +97,59 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         task: asyncio.Task[None] = self.add_future(guarded())
         return task
 
-    def crash_soon(self, error: BaseException) -> None:
-        """Stop the worker with this error. The next owner reads unacknowledged messages again."""
-        self.add_future(self.crash(error))
+    def delivery_failed(self, error: BaseException) -> None:
+        """Stop the worker with this error, or join the group again if another worker owns the partition.
+
+        Either way the next owner reads the unacknowledged messages again.
+        """
+        if isinstance(error, OwnershipLost):
+            return  # dropped on purpose
+        if not isinstance(error, ProducerFenced):
+            self.add_future(self.crash(error))
+            return
+        self._metrics.stale_writes.inc()
+        if not self._disowned:
+            self._disowned = True
+            log.warning("the brokers refused a write: another worker owns the partition; joining the group again")
+            self.consumer.rejoin()
+
+    def read_again(self, topics: Collection[str]) -> None:
+        """Read these topics from their beginning, and all others on, with new metadata: a rebalance of this worker."""
+        self.consumer.read_again(topics)
+
+    def guarded(self, publish: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Return a timer's function whose failed deliveries are handled like all others."""
+
+        @wraps(publish)  # the name is in Faust's log
+        async def guarded() -> None:
+            try:
+                await publish()
+            except (OwnershipLost, ProducerFenced) as error:
+                self.delivery_failed(error)
+
+        return guarded
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:  # noqa: ARG002 - Faust's hook
         # Faust calls this before partitions go to another worker, and before it stops. A later write to the changelog
         # could overwrite one of the next owner.
-        if self.drain is None or self.crashed:
+        if self.drain is None or self.drop is None or self.crashed:
             return
-        drained = await self.drain()
+        drained = self._owns_partitions and await self.drain()
         if self.should_stop:
             return  # the consumer commits when it stops
+        if not self._owns_partitions:
+            self._metrics.ownership_lost.inc()
+            await self.drop()
+            self._disowned = False
+            return
         if not drained:
             raise StreamsError("messages were still in flight when their partitions were to go to another worker")
         await consumer.commit()
+
+    @property
+    def _owns_partitions(self) -> bool:
+        """Whether no other worker can own this worker's partitions yet."""
+        return self.consumer.is_member and self.lease.is_valid and not self._disowned
 
     async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
         # Faust stops the flow only if the worker had partitions. Messages that arrive while it prepares new partitions
@@ -110,6 +163,28 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         return transport
 
 
+class Assignor(PartitionAssignor):  # type: ignore[misc]  # Faust is untyped
+    """Faust's assignor for topics of a fixed number of partitions.
+
+    Partitions that a topic got later are not assigned. Faust would no longer give the partitions of this topic to the
+    owners of the same partitions of the other topics.
+    """
+
+    def _perform_assignment(self, cluster: Any, member_metadata: Any) -> Any:
+        return super()._perform_assignment(_FirstPartitions(cluster, self.app.conf.topic_partitions), member_metadata)
+
+
+class _FirstPartitions:
+    """Kafka's metadata, as far as Faust's assignor uses it, with a limited number of partitions."""
+
+    def __init__(self, cluster: Any, limit: int) -> None:
+        self._cluster, self._limit = cluster, limit
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """Return the partitions of a topic, none if it is missing."""
+        return {number for number in self._cluster.partitions_for_topic(topic) or () if number < self._limit}
+
+
 def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerApp:
     """Make the Faust app, which consumes in a group and commits. It has no web server and creates no topics."""
     directory = settings.state.data_dir / "faust"
@@ -117,12 +192,16 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
     return WorkerApp(
         settings.kafka.app_id,
         restorer=BulkRestorer(consumer_options(settings.kafka)),
+        lease=Lease(settings.kafka.session_timeout_seconds),
+        metrics=metrics,
+        health=health,
         broker=broker_url(settings.kafka),
         broker_credentials=broker_credentials(settings.kafka),
         datadir=str(directory),
         store="memory://",
         monitor=WorkerMonitor(metrics, health),
         TableManager=Tables,
+        PartitionAssignor=Assignor,
         # Otherwise Faust parses every value as JSON, whatever its type, and stops at an invalid one.
         key_serializer="raw",
         value_serializer="raw",

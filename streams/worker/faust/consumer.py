@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import suppress
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -23,6 +23,7 @@ from faust.types import TP
 from mode.services import WaitResults
 
 from streams.kafka.clients import READ_COMMITTED
+from streams.worker.faust.client import patch_client, patch_coordinator, patch_fetcher
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ also leave out the message's partition, because the client requests only partiti
 PAUSE_A_MESSAGE_S = 0.002
 """Pause for each message of the last fetch, within these limits, in seconds. Under load the messages of several
 milliseconds share a fetch and form one batch."""
+READ_AGAIN_S = 60.0
+"""Seconds for which a recreated topic is begun at its beginning, in every rebalance: until all workers have noticed."""
 LEAVE_S = 10.0
 """Seconds that a stopping worker may take to leave its group. During a rebalance it takes about four."""
 
@@ -54,9 +57,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         return client
 
     async def on_start(self) -> None:
-        """Start the client and patch its fetcher."""
+        """Start the client and patch its fetcher and its coordinator."""
         await super().on_start()
         patch_fetcher(self._consumer._fetcher, self._pause_s)
+        patch_coordinator(self._consumer._coordinator, self.app.lease)
+        patch_client(self._consumer._client, self.app.health.kafka_answered)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows this worker, as far as it has said."""
+        return bool(self._consumer._coordinator.generation >= 0)
+
+    def rejoin(self, *, refresh: bool = False) -> None:
+        """Join the group again soon, if needed with new metadata of the topics. The event loop calls this."""
+
+        async def rejoin() -> None:
+            if refresh:
+                await self._consumer._client.force_metadata_update()
+            self._consumer._coordinator.request_rejoin()
+
+        asyncio.run_coroutine_threadsafe(rejoin(), self.thread_loop)
 
     async def _fetch_records(self, *arguments: Any, **options: Any) -> Any:
         records = await super()._fetch_records(*arguments, **options)
@@ -105,35 +125,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
             self.log.debug("the client stopped while a request was waiting to be sent")
 
 
-def patch_fetcher(fetcher: Any, pause_s: Callable[[], float]) -> None:
-    """Make aiokafka's fetcher pause after each fetch with messages, and wake it once more after the fetch.
-
-    The fetcher forgets a finished fetch in a done callback. If messages are taken just before this callback runs, the
-    fetcher wakes too early: it starts no fetch, because the broker still counts as busy, and it no longer waits for the
-    finished one. It then sleeps for 200 ms while messages wait in the brokers. The second wake-up, which comes after
-    the callback, prevents this.
-    """
-    fetch = fetcher._proc_fetch_request
-
-    def wake() -> None:
-        fetcher._notify(fetcher._wait_consume_future)
-
-    async def fetch_and_pause(*arguments: Any) -> Any:
-        has_messages = await fetch(*arguments)
-        if has_messages:
-            # The fetcher wakes waiting readers only when this coroutine returns. Wake them before the pause instead.
-            for waiter in fetcher._fetch_waiters:
-                fetcher._notify(waiter)
-            # The fetcher cancels this task when it closes, and expects it to end without an error, as a fetch does.
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(pause_s())
-        # `wake` runs just before the done callback, and whatever it wakes runs after both.
-        asyncio.get_running_loop().call_soon(wake)
-        return has_messages
-
-    fetcher._proc_fetch_request = fetch_and_pause
-
-
 class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     """Consumer that starts each assigned partition at its committed offset, or at the beginning of its log."""
 
@@ -146,6 +137,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._fetching = asyncio.Lock()
+        self._read_again: dict[str, float] = {}
 
     async def on_stop(self) -> None:
         """Commit the offsets of all acknowledged messages."""
@@ -160,6 +152,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         """
         async with self._fetching:
             await super().perform_seek()
+            now = monotonic()
+            for tp in self.assignment():
+                if self._read_again.get(tp.topic, 0.0) > now:
+                    self._read_offset[tp] = self._committed_offset[tp] = None
             unread = [tp for tp in self.assignment() if not self._read_offset[tp] and not self._is_changelog_tp(tp)]
             self._begins = await self.earliest_offsets(*unread) if unread else {}
             if unread:
@@ -193,6 +189,24 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                 raise
             return WaitResults([], [], self.should_stop)
         return await super().wait_first(_Started(delivery, awaited), *others, timeout=timeout)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows this worker, as far as it has said."""
+        return bool(self._thread.is_member)
+
+    def rejoin(self) -> None:
+        """Join the group again soon, with a rebalance of this worker's partitions."""
+        self._thread.rejoin()
+
+    def read_again(self, topics: Iterable[str]) -> None:
+        """Join the group again, and begin these topics at the beginning of their logs instead of the committed offset.
+
+        The committed offset may be that of a former topic of the same name.
+        """
+        until_s = monotonic() + READ_AGAIN_S
+        self._read_again |= dict.fromkeys(topics, until_s)
+        self._thread.rejoin(refresh=True)
 
     def position_of(self, tp: TP) -> int:
         """Return the offset from which the group would go on: the committed one, else the beginning of the log."""

@@ -12,6 +12,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
+from streams.errors import OwnershipLost
 from streams.state.restore import Behind
 
 FAR_BEHIND = 1000
@@ -68,6 +69,12 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         # deleted here and restored from the beginning.
         # This is not done in the store's `on_rebalance`: a request to the consumer's thread from there hangs if the
         # worker is stopped meanwhile, because each thread then waits for the other.
+        if title == "active" and self.app.take_over is not None:
+            # Before the ends are asked for: whatever a former owner sends later is refused, not appended behind them.
+            try:
+                await self.app.take_over(set(consumer.assignment()))
+            except OwnershipLost:
+                await self.signal_recovery_start.wait()  # another assignment is coming
         await super()._build_highwaters(consumer, tps, destination, title)
         if title == "active":
             for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():

@@ -6,11 +6,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from random import Random
+from time import monotonic
 from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.lease import Lease
 from streams.worker.checkpoint import Batch, Checkpoint
 
 
@@ -222,3 +224,38 @@ async def test_drain_waits_for_messages_of_blocked_puts() -> None:
     await waiting
     harness.checkpoint.finish(await harness.checkpoint.take(10))
     assert await drained
+
+
+async def test_dropped_messages_are_neither_taken_nor_acknowledged_and_their_errors_do_not_matter() -> None:
+    harness, loop = Harness(limit=2), asyncio.get_running_loop()
+    batch = await harness.put_and_take(0, 1)
+    delivered: list[asyncio.Future[None]] = [loop.create_future(), loop.create_future()]
+    for future in delivered:
+        harness.checkpoint.finish_when(batch, [future])
+    waiting = asyncio.create_task(harness.checkpoint.put(Message(2)))
+    await asyncio.sleep(0)
+    harness.checkpoint.drop()
+    await waiting  # there is room again
+    assert len(harness.checkpoint) == 0
+    assert await harness.checkpoint.drain(1)
+    assert not harness.checkpoint.holds(batch)
+    delivered[0].set_result(None)
+    delivered[1].set_exception(OSError("refused"))
+    await asyncio.sleep(0.01)
+    assert (harness.acknowledged, harness.errors) == ([], [])
+    after = await harness.put_and_take(7)
+    harness.checkpoint.finish(after)
+    assert harness.acknowledged == [7]
+
+
+async def test_nothing_is_taken_while_the_lease_is_not_valid() -> None:
+    lease = Lease(1000.0)
+    checkpoint = Checkpoint[Message](10, acknowledge=lambda _: None, on_error=lambda _: None, lease=lease)
+    lease.notify(lambda: None)
+    lease.renew(monotonic() - 2000)
+    await checkpoint.put(Message(0))
+    taking = asyncio.create_task(checkpoint.take(10))
+    await asyncio.sleep(0.01)
+    assert not taking.done()
+    lease.renew(monotonic())
+    assert len(await asyncio.wait_for(taking, 10)) == 1

@@ -18,6 +18,7 @@ from inference.types import ItemNeighbours, stable_key
 from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
+from streams.errors import OwnershipLost
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.state.rocksdb import StoreOptions
@@ -324,3 +325,23 @@ async def test_an_unreadable_state_is_learned_anew(harness: Harness) -> None:
     assert [each.weight for each in harness.published] == [pytest.approx(1.0)]
     assert harness.metrics.registry.get_sample_value("intentstream_learned_anew_total") == 1
     assert harness.crashes == []
+
+
+async def test_dropped_messages_and_their_states_are_never_published(tmp_path: Path) -> None:
+    harness = Harness(tmp_path)
+    await harness.process(message(0))
+    publishing = asyncio.create_task(harness.path.publish())
+    await asyncio.sleep(0.01)
+    for each in harness.producer.deliveries:
+        each.fail(OwnershipLost("gone"))
+    with pytest.raises(OwnershipLost):
+        await publishing
+    await harness.process(message(1, "bag"))
+    await harness.path.drop()
+    harness.producer.deliveries.clear()
+    harness.producer.immediate = True
+    await harness.path.publish()
+    assert (harness.producer.deliveries, harness.acknowledged, harness.crashes) == ([], [], [])
+    await harness.process(message(1, "bag"))
+    await harness.path.publish()
+    assert harness.acknowledged == [(0, 1)]

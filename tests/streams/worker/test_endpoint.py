@@ -13,7 +13,7 @@ import pytest
 
 from streams.metrics import Metrics
 from streams.worker.endpoint import serve
-from streams.worker.health import ALIVE_S, Health
+from streams.worker.health import ALIVE_S, SILENT_S, Health
 
 LOOPBACK = "127.0.0.1"
 
@@ -77,6 +77,18 @@ def test_readiness_needs_every_condition_and_lists_them(endpoint: Endpoint) -> N
     health.tables_recovered = True
     assert endpoint.request("/readyz")[0] == 200
     health.rebalancing()
+    assert endpoint.request("/readyz")[0] == 503
+
+
+def test_a_worker_that_hears_nothing_from_kafka_or_lacks_a_topic_is_not_ready(endpoint: Endpoint) -> None:
+    health = endpoint.health
+    health.model_verified = health.catalogue_read = health.partitions_assigned = health.tables_recovered = True
+    health.answered = monotonic() - SILENT_S - 1
+    assert endpoint.request("/readyz")[0] == 503
+    assert endpoint.request("/livez")[0] == 200
+    health.kafka_answered()
+    assert endpoint.request("/readyz")[0] == 200
+    health.topics_right = False
     assert endpoint.request("/readyz")[0] == 503
 
 

@@ -510,6 +510,22 @@ async def test_a_backlog_larger_than_the_checkpoint_is_processed_in_order(harnes
         assert all(earlier < later for earlier, later in pairwise(offsets))
 
 
+async def test_dropped_events_are_not_sent_although_their_batch_ends_in_the_thread(harness: Harness) -> None:
+    harness.model.blocked_stage = "score"
+    await harness.submit(*messages(views("i1")))
+    await until(harness.model.reached.is_set, "the batch is in the thread", TIMEOUT_S)
+    dropping = asyncio.create_task(harness.path.drop())
+    await asyncio.sleep(0.01)
+    assert not dropping.done()  # the thread may still write to the store
+    harness.model.gate.set()
+    await dropping
+    harness.model.blocked_stage = ""
+    await harness.submit(*messages(views("i2"), offset=1))
+    (answer,) = await harness.lists(1)
+    assert answer.trigger.offset == 1
+    await until(lambda: harness.acknowledged == [(0, 1)], "it is acknowledged", TIMEOUT_S)
+
+
 async def test_an_event_in_a_wrong_partition_is_forwarded_and_acknowledged_after_its_copy(harness: Harness) -> None:
     harness.forwarder.partitions, harness.producer.immediate = 2, False
     event = act("view", "i1", user_id="v")

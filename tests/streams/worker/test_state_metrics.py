@@ -58,6 +58,7 @@ class Harness:
             checkpoints=[checkpoint],
             metrics=self.metrics,
             health=Health(),
+            topics=SimpleNamespace(),  # type: ignore[arg-type]
         )
         self.state_metrics.assigned({CLICKS})
 

@@ -149,3 +149,12 @@ async def test_a_failed_delivery_acknowledges_nothing() -> None:
     with pytest.raises(KafkaTimeoutError):
         await publishing
     assert harness.acknowledged == []
+
+
+async def test_dropped_events_are_neither_published_nor_acknowledged() -> None:
+    harness = Harness()
+    harness.sessions.observe(session(7, 1, 2))
+    harness.path.answered([event(0)])
+    await harness.path.drop()
+    await harness.path.publish()
+    assert (harness.producer.deliveries, harness.acknowledged) == ([], [])

@@ -10,6 +10,7 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 
 from streams.worker.faust import consumer as consuming
+from streams.worker.faust.client import patch_fetcher
 
 
 class FakeClient:
@@ -70,7 +71,7 @@ def one_hour() -> float:
 
 async def test_messages_are_passed_on_before_the_pause() -> None:
     fetcher = FakeFetcher(has_messages=True)
-    consuming.patch_fetcher(fetcher, one_hour)
+    patch_fetcher(fetcher, one_hour)
     fetching = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     await asyncio.wait_for(asyncio.shield(fetcher._fetch_waiters[0]), 5)
     assert not fetching.done()
@@ -81,7 +82,7 @@ async def test_messages_are_passed_on_before_the_pause() -> None:
 
 async def test_a_fetch_without_messages_has_no_pause() -> None:
     fetcher = FakeFetcher(has_messages=False)
-    consuming.patch_fetcher(fetcher, one_hour)
+    patch_fetcher(fetcher, one_hour)
     assert await asyncio.wait_for(fetcher._proc_fetch_request(None, 0, None), 5) is False
     assert not fetcher._fetch_waiters[0].done()
 
@@ -89,7 +90,7 @@ async def test_a_fetch_without_messages_has_no_pause() -> None:
 async def test_the_fetcher_wakes_after_a_request_is_removed() -> None:
     in_flight, seen = {0}, list[bool]()
     fetcher = FakeFetcher(has_messages=False)
-    consuming.patch_fetcher(fetcher, one_hour)
+    patch_fetcher(fetcher, one_hour)
     request = asyncio.create_task(fetcher._proc_fetch_request(None, 0, None))
     request.add_done_callback(lambda _: in_flight.clear())
     fetcher._wait_consume_future.add_done_callback(lambda _: seen.append(not in_flight))
