@@ -75,13 +75,24 @@ def faults_named(path: Path) -> Iterator[None]:
 def _named(error: Exception, path: Path) -> Exception:
     if isinstance(error, StateError):
         return error
-    cause = " ".join(str(error).split())
-    for texts, reason, remedy in MACHINE_FAULTS:
-        if any(text in cause for text in texts):
-            return StateError(f"{path}: {reason}: {remedy}, then start the worker again ({cause})")
-    if isinstance(error, OSError) or cause.startswith(OF_THE_DATA):
-        return DamagedState(f"{path}: the database is damaged ({cause})")
+    if (fault := machine_fault(error, path)) is not None:
+        return fault
+    if isinstance(error, OSError) or _text(error).startswith(OF_THE_DATA):
+        return DamagedState(f"{path}: the database is damaged ({_text(error)})")
     return error
+
+
+def machine_fault(error: Exception, place: Path | str) -> StateError | None:
+    """Return the StateError for a fault of the machine, such as a full disk. Return None for another error."""
+    text = _text(error)
+    for known, reason, remedy in MACHINE_FAULTS:
+        if any(each in text for each in known):
+            return StateError(f"{place}: {reason}: {remedy}, then start the worker again ({text})")
+    return None
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def mark(path: Path, damage: DamagedState) -> None:

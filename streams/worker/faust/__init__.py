@@ -28,7 +28,8 @@ recovery.py
 app.py
     Partitions are given up, and the worker stops, only after a drain of the messages in flight.
     Private: `_consumer_wait_empty`, `_on_partitions_revoked`. Test: `integration/test_shutdown.py`.
-    The log names the signal that stops the worker. Private: `_schedule_shutdown`. Test: `integration/test_shutdown.py`.
+    The log names the signal that stops the worker, and the process ends in bounded time: without brokers Faust's stop
+    waits for ever. Private: `_schedule_shutdown`, `_crash`. Test: `integration/test_shutdown.py`.
     Agents read with `noack`: Faust acknowledges an event whose agent raises (faust-streaming/faust#189, #315).
     Test: `integration/test_faults.py`.
 monitor.py

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, cast
@@ -39,6 +38,7 @@ from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.delivery import Delivery
+from streams.worker.ending import explanation
 from streams.worker.event_path import EventPath
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
@@ -63,6 +63,8 @@ class FakeModel:
     fails: bool = False
     ranked_rows: list[int] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
+    encodings: int = 0
+    encoder_fails: Callable[[int], bool] = lambda _: False
     vector_space: str = "m/1"
     name: str = SHORT_TERM
     version: str = "1"
@@ -74,7 +76,8 @@ class FakeModel:
 
     def encode(self, texts: Sequence[str]) -> Vector:
         self.enter("encode")
-        if any("unencodable" in text for text in texts):
+        self.encodings += 1
+        if self.encoder_fails(self.encodings) or any("unencodable" in text for text in texts):
             raise ScoringError("fake")
         self.encoded += texts
         return np.stack([unit_vector(text) for text in texts])
@@ -96,6 +99,8 @@ class FakeModel:
 
 class Harness:
     """An `EventPath` with a fake model and a fake producer."""
+
+    running: asyncio.Task[None]
 
     def __init__(self) -> None:
         self.model, self.metrics = FakeModel(), Metrics()
@@ -168,12 +173,11 @@ def engine(live: LiveCatalogue) -> Engine:
 async def harness() -> AsyncIterator[Harness]:
     harness = Harness()
     await harness.scoring.update(harness.live.take_changes())
-    running = asyncio.create_task(harness.path.run())
+    harness.running = asyncio.create_task(harness.path.run())
     yield harness
     harness.model.gate.set()
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    harness.running.cancel()
+    await asyncio.gather(harness.running, return_exceptions=True)
     harness.scoring.close()
 
 
@@ -285,6 +289,36 @@ async def test_an_unencodable_search_is_ranked_without_its_vector_and_does_not_a
     assert harness.counted("fallbacks_total", reason="encoding_failed") == 1
 
 
+async def test_a_search_is_folded_with_its_vector_after_a_short_fault_of_the_encoder(harness: Harness) -> None:
+    harness.model.encoder_fails = lambda number: number <= 2
+    await harness.submit(*messages([search("boots"), search("tea", NOW_MS + 1)]))
+    answers = await harness.lists(2)
+    assert {answer.fallback for answer in answers} == {None}
+    assert harness.table.stored[0, b"u"] == folded(harness, [(search("boots"), 0), (search("tea", NOW_MS + 1), 1)])
+
+
+async def test_no_search_is_folded_or_acknowledged_while_the_encoder_fails_on_every_text(harness: Harness) -> None:
+    harness.model.encoder_fails = lambda _: True
+    await harness.submit(*messages([search("boots")]))
+    await until(lambda: harness.running.done(), "the path ends", TIMEOUT_S)
+    error = harness.running.exception()
+    assert isinstance(error, ExceptionGroup)
+    assert "the encoder fails on every text" in explanation(error)
+    assert harness.table.stored == {}
+    assert harness.acknowledged == []
+
+
+async def test_a_late_encoding_costs_the_list_and_not_the_profile(harness: Harness) -> None:
+    harness.model.blocked_stage = "encode"
+    harness.deadline(0.001)
+    await harness.submit(*messages([search("boots")]))
+    await until(harness.model.reached.is_set, "the encoder runs", TIMEOUT_S)
+    assert harness.produced() == []
+    harness.model.gate.set()
+    await harness.lists(1)
+    assert harness.table.stored[0, b"u"] == folded(harness, [(search("boots"), 0)])
+
+
 async def test_a_late_unencodable_search_counts_one_fallback(harness: Harness) -> None:
     harness.model.blocked_stage = "retrieve"
     harness.deadline(SOON_S)
@@ -293,6 +327,16 @@ async def test_a_late_unencodable_search_counts_one_fallback(harness: Harness) -
     assert answer.fallback == "deadline_exceeded"
     assert harness.counted("fallbacks_total", reason="deadline_exceeded") == 1
     assert harness.counted("fallbacks_total", reason="encoding_failed") == 0
+
+
+def folded(harness: Harness, events: Sequence[tuple[Search, int]]) -> bytes:
+    """Return the profile after searches with their vectors, each at an offset."""
+    profile: bytes | None = None
+    for event, offset in events:
+        source = Source("searches", 0, offset, int(event.occurred_at.timestamp() * 1000))
+        (profile,) = engine(harness.live).fold([Event(event, source, 0, unit_vector(event.query))], [profile]).profiles
+    assert profile is not None
+    return profile
 
 
 async def test_events_of_a_shopper_are_folded_in_order_and_the_last_profile_is_logged(
