@@ -27,6 +27,7 @@ from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.cooccurrence_path import CooccurrencePath
+from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.faust.app import WorkerApp, worker_app
@@ -130,6 +131,7 @@ def make_paths(
         checkpoint=Checkpoint[Message](
             settings.latency.max_in_flight, acknowledge=transitions.answered, on_error=app.crash_soon
         ),
+        deadlines=Deadlines(settings.latency),
         delivery=delivery,
         metrics=metrics,
     )

@@ -178,11 +178,10 @@ def encode_each(encode: Callable[[Sequence[str]], Vector], texts: Sequence[str])
     with suppress(ScoringError):
         vectors = [vector.copy() for vector in _finite(encode(texts))]  # copies do not keep the batch in memory
     for _ in range(ATTEMPTS):
-        failed = [place for place, vector in enumerate(vectors) if vector is None]
-        for place in failed:
+        for place in (place for place, vector in enumerate(vectors) if vector is None):
             with suppress(ScoringError):
                 vectors[place] = _finite(encode([texts[place]]))[0]
-        if failed and None in vectors:
+        if any(vector is None for vector in vectors):
             _check_encoder(encode)
     return vectors
 

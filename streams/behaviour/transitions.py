@@ -16,7 +16,7 @@ from streams.contracts.messages import ItemInteraction, ItemTransition
 from streams.profiles.profile import Source, bounded_ms
 
 PENDING_SESSIONS = 10_000
-"""Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
+"""Actions whose transitions and sessions wait to be published, above which the next events wait. This bounds memory."""
 FEWEST_ITEMS = 2
 """Fewest items of a published session. A session of one item contains no co-occurrence."""
 
@@ -82,8 +82,7 @@ def session_items(action: ItemInteraction, context: ActionContext) -> SessionIte
 class RecentSessions:
     """Newest snapshot of each changed session, in the order of their last changes."""
 
-    def __init__(self, waiting: int = PENDING_SESSIONS) -> None:
-        self._waiting = waiting
+    def __init__(self) -> None:
         self._changed: dict[int, SessionItems] = {}
 
     def observe(self, session: SessionItems) -> None:
@@ -92,8 +91,6 @@ class RecentSessions:
             return
         self._changed.pop(session.key, None)
         self._changed[session.key] = session
-        if len(self._changed) > self._waiting:
-            del self._changed[next(iter(self._changed))]
 
     def take_changed(self) -> list[SessionItems]:
         """Return the sessions that changed since the last call."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from faust.types import Message
 
 from inference.types import SessionItems
-from streams.behaviour.transitions import RecentSessions
+from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.kafka.producer import Record, partition_of
@@ -44,8 +44,14 @@ class TransitionPath:
     delivery: Delivery
     acknowledge: Callable[[Sequence[Message]], None]
     _transitions: dict[int, list[ItemTransition]] = field(default_factory=dict)
+    _collected: int = 0
     _answered: list[Message] = field(default_factory=list)
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def room(self) -> None:
+        """Return when there is room for more events: publish first if too many wait, for example without brokers."""
+        while max(self._collected, len(self._answered)) >= PENDING_SESSIONS:
+            await self.publish()
 
     def observe(self, transitions: Iterable[ItemTransition], sessions: Iterable[SessionItems]) -> None:
         """Collect the transitions and sessions of events, before `answered` is called for these events.
@@ -57,6 +63,7 @@ class TransitionPath:
         for transition in transitions:
             partition = partition_of(transition.item_id.encode(), self.settings.topics.partitions)
             self._transitions.setdefault(partition, []).append(transition)
+            self._collected += 1
 
     def answered(self, messages: Sequence[Message]) -> None:
         """Collect events whose lists and profiles are delivered. The next `publish` acknowledges them."""
@@ -70,7 +77,7 @@ class TransitionPath:
             # No await between these three lines: every event in `answered` was observed before, so its transition is
             # part of this publication. An event that is answered from here on waits for the next one.
             changed = self.sessions.take_changed()
-            transitions, self._transitions = self._transitions, {}
+            transitions, self._transitions, self._collected = self._transitions, {}, 0
             answered, self._answered = self._answered, []
             deliveries: list[Delivered] = []
             records: list[Record]

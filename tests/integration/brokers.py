@@ -78,9 +78,13 @@ class KafkaBroker:
         with ExitStack() as stack:
             self._home = Path(stack.enter_context(temporary_home()))
             self.ca_file = self._home / "ca.pem"
-            stack.enter_context(self._format_storage())
+            self._process = stack.enter_context(self._format_storage())
             self._stack = stack.pop_all()
         return self
+
+    def kill(self) -> None:
+        """Kill the broker. Its clients find no broker from now on."""
+        self._process.kill()
 
     def _format_storage(self) -> BrokerProcess:
         java = [

@@ -33,10 +33,11 @@ from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.profiles.profile import Source
-from streams.scoring import Scoring, scorer_thread
+from streams.scoring import WARM_UP_TEXTS, Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
 from streams.worker.ending import explanation
 from streams.worker.event_path import EventPath
@@ -109,6 +110,7 @@ class Harness:
         self.trending = Trending(1e9)
         self.acknowledged: list[tuple[int, int]] = []
         self.errors: list[BaseException] = []
+        self.waited_s = 0.0
         self.live = live = LiveCatalogue("m/1", DIM)
         for item_id in ITEMS:
             vector = quantise(unit_vector(item_id)).tobytes()
@@ -134,6 +136,7 @@ class Harness:
             profiles=cast("Any", self.table),
             trending=self.trending,
             delivery=delivery,
+            deadlines=Deadlines(settings.latency, now=lambda: NOW_MS / 1e3 + self.waited_s),
             checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
             transitions=TransitionPath(
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
@@ -145,7 +148,8 @@ class Harness:
         self.acknowledged += [(message.partition, message.offset) for message in messages]
 
     def deadline(self, seconds: float) -> None:
-        self.path.settings = self.path.settings.replace(scoring_deadline_ms=seconds * 1e3)
+        limits = self.path.deadlines.limits
+        self.path.deadlines.limits = limits.model_copy(update={"scoring_deadline_ms": seconds * 1e3})
 
     async def submit(self, *messages: Message) -> None:
         """Submit messages: one batch if the path is idle."""
@@ -240,6 +244,19 @@ async def test_a_late_batch_gets_lists_in_retrieval_order_and_its_scores_are_dro
     await until(lambda: harness.acknowledged == [(0, 0), (0, 1)], "both are acknowledged", TIMEOUT_S)
 
 
+async def test_events_that_have_waited_for_long_are_ranked_in_full_although_the_scorer_is_late(harness: Harness) -> None:
+    harness.deadline(SOON_S)
+    harness.waited_s = 60.0
+    harness.model.blocked_stage = "score"
+    await harness.submit(*messages(views("i5")))
+    await until(harness.model.reached.is_set, "the scorer runs", TIMEOUT_S)
+    await asyncio.sleep(2 * SOON_S)
+    assert harness.produced() == []
+    harness.model.gate.set()
+    (answer,) = await harness.lists(1)
+    assert answer.fallback is None
+
+
 async def test_a_batch_with_late_retrieval_gets_popular_items_and_is_not_ranked(
     harness: Harness,
 ) -> None:
@@ -285,7 +302,7 @@ async def test_an_unencodable_search_is_ranked_without_its_vector_and_does_not_a
     await harness.submit(*messages(searches))
     answers = {answer.user_id: answer for answer in await harness.lists(3)}
     assert {user: answer.fallback for user, answer in answers.items()} == {"u": "encoding_failed", "v": None, "w": None}
-    assert harness.model.encoded == ["boots"]
+    assert [text for text in harness.model.encoded if text not in WARM_UP_TEXTS] == ["boots"]
     assert harness.counted("fallbacks_total", reason="encoding_failed") == 1
 
 
