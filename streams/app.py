@@ -182,9 +182,7 @@ class ServableFactory:
         )
 
 
-def add_tables(
-    app: WorkerApp, settings: Settings, producer: BatchProducer, metrics: Metrics
-) -> dict[str, StateTable]:
+def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer, metrics: Metrics) -> dict[str, StateTable]:
     """Add the tables to the app and return them by name. They share one block cache."""
     cache = shared_cache(settings.state.rocksdb_block_cache_mb << 20)
     tables = {}

@@ -83,7 +83,7 @@ class Scoring:
     async def encode_items(self, texts: Sequence[str]) -> list[Vector | None]:
         """Return the vector (dim,) of each item's text, None where the encoder fails.
 
-        Encodes a few items at a time, between batches of events. Raises ScoringError if the encoder fails on every text.
+        Encodes a few items at a time, between batches of events. Raises ScoringError as `encode_queries` does.
         """
         loop, vectors = asyncio.get_running_loop(), list[Vector | None]()
         for start in range(0, len(texts), ITEM_BATCH):

@@ -239,7 +239,9 @@ class Latency(Group):
 
     batch_max_size: int = Field(64, ge=1, le=4096, description="Events in a batch, at most")
     scoring_deadline_ms: Duration = Field(200.0, description="Scoring deadline; later lists keep the retrieval order")
-    catch_up_seconds: Duration = Field(5.0, description="Age of the newest event of a batch above which it has no deadline")
+    catch_up_seconds: Duration = Field(
+        5.0, description="Age of the newest event of a batch above which it has no deadline"
+    )
     max_in_flight: Count = Field(256, description="Events in flight in a worker, at most")
     producer_linger_ms: int = Field(
         0, ge=0, le=60_000, description="Time that the producer waits to batch messages sent singly"

@@ -58,8 +58,8 @@ def serve(settings: Settings) -> None:
     from streams.metrics import Metrics
     from streams.serving.pins import pinned_model
     from streams.serving.store import BundleStore
-    from streams.worker.endpoint import serve as serve_pages
     from streams.worker.ending import AFTER_DRAIN_S
+    from streams.worker.endpoint import serve as serve_pages
     from streams.worker.faust.app import event_loop, run
 
     loop = event_loop()

@@ -122,8 +122,7 @@ def figures(databases: Sequence[Rdict], options: Options, cache: Cache) -> Figur
     """Return the figures of databases with the same options object and cache."""
     ticks = _ticks(options.get_statistics() or "")
     sums = {
-        field: sum(int(each.property_int_value(name) or 0) for each in databases)
-        for field, name in PROPERTIES.items()
+        field: sum(int(each.property_int_value(name) or 0) for each in databases) for field, name in PROPERTIES.items()
     }
     return Figures(**sums, cache_hits=ticks[HITS], cache_misses=ticks[MISSES], cache_bytes=int(cache.get_usage()))
 

@@ -47,8 +47,8 @@ class Ending:
 
     def _end(self) -> None:
         log.error(
-            "not stopped within %g s, because Kafka does not answer: unacknowledged messages will be read again. Check the "
-            "brokers",
+            "not stopped within %g s, because Kafka does not answer: unacknowledged messages will be read again. "
+            "Check the brokers",
             self._within_s,
         )
         if self._error is not None:

@@ -15,7 +15,7 @@ from tests.integration import behaviour, profiles
 from tests.integration.catalogue_items import catalogue, random_events
 from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess, worker, worker_settings
-from tests.streams.state.test_damage import change, numbered, store_garbage_offset, truncate
+from tests.streams.state.damages import change, numbered, store_garbage_offset, truncate
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 

@@ -68,21 +68,20 @@ async def test_lists_of_events_that_waited_for_long_have_no_deadline(
     # Every batch is late.
     settings = worker_settings(kafka, request.node.name, scoring_deadline_ms=0.001, catch_up_seconds=3.0)
     waiting = [event for number in range(20) for event in random_events(f"shopper-{number}", 5)]
-    async with ShopClient.connected(settings) as shop:
-        async with worker(settings, tmp_path) as running:
-            await shop.publish_items(catalogue())
-            await running.wait_for_items(len(catalogue()))
-            assert await running.stop() == 0
-            for event in waiting:
-                await shop.publish_event(event)
-            published = time.monotonic()
-            await until(lambda: time.monotonic() > published + 3.0, "the events are old")
-            running.start()
-            await shop.wait_for_lists(waiting)
-            assert {shop.lists[event.event_id][0].fallback for event in waiting} == {None}
-            new = random_events("new", 1)[0]
-            assert (await shop.publish_and_wait(new)).fallback == "deadline_exceeded"
-            assert await running.stop() == 0
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(catalogue())
+        await running.wait_for_items(len(catalogue()))
+        assert await running.stop() == 0
+        for event in waiting:
+            await shop.publish_event(event)
+        published = time.monotonic()
+        await until(lambda: time.monotonic() > published + 3.0, "the events are old")
+        running.start()
+        await shop.wait_for_lists(waiting)
+        assert {shop.lists[event.event_id][0].fallback for event in waiting} == {None}
+        new = random_events("new", 1)[0]
+        assert (await shop.publish_and_wait(new)).fallback == "deadline_exceeded"
+        assert await running.stop() == 0
 
 
 def _burn() -> None:

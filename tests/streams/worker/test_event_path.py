@@ -244,7 +244,9 @@ async def test_a_late_batch_gets_lists_in_retrieval_order_and_its_scores_are_dro
     await until(lambda: harness.acknowledged == [(0, 0), (0, 1)], "both are acknowledged", TIMEOUT_S)
 
 
-async def test_events_that_have_waited_for_long_are_ranked_in_full_although_the_scorer_is_late(harness: Harness) -> None:
+async def test_events_that_have_waited_for_long_are_ranked_in_full_although_the_scorer_is_late(
+    harness: Harness,
+) -> None:
     harness.deadline(SOON_S)
     harness.waited_s = 60.0
     harness.model.blocked_stage = "score"
