@@ -30,6 +30,7 @@ from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.cooccurrence_path import CooccurrencePath
+from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.faust.app import WorkerApp, worker_app
@@ -149,6 +150,7 @@ def make_paths(
             on_error=app.delivery_failed,
             lease=app.lease,
         ),
+        deadlines=Deadlines(settings.latency),
         delivery=delivery,
         forwarder=forwarder,
         metrics=metrics,

@@ -33,6 +33,8 @@ RELEASED_AT_ONCE = 500
 """Item numbers released between two batches of events: about a millisecond."""
 POPULAR = 100
 """Popular items kept for lists whose retrieval is late."""
+ATTEMPTS = 2
+"""Attempts to encode a text alone after it failed together with others."""
 ITEM_BATCH = 4
 """Items encoded between two batches of events: a new catalogue must not delay lists."""
 WARM_UP_TEXTS = ("shoes", "a warm jacket for the rain", " ".join(["a description as long as the model reads"] * 16))
@@ -72,7 +74,8 @@ class Scoring:
 
         Call it in the thread.
 
-        Repeated searches come from the cache; the others are encoded in one run.
+        Repeated searches come from the cache; the others are encoded in one run. Raises ScoringError if the encoder
+        fails on every text.
         """
         known, texts = self.vectors, [normalise_query(query) for query in queries]
         new = [text for text in dict.fromkeys(texts) if text and text not in known]
@@ -89,7 +92,7 @@ class Scoring:
     async def encode_items(self, texts: Sequence[str]) -> list[Vector | None]:
         """Return the vector (dim,) of each item's text, None where the encoder fails.
 
-        Encodes a few items at a time, between batches of events.
+        Encodes a few items at a time, between batches of events. Raises ScoringError as `encode_queries` does.
         """
         loop, vectors = asyncio.get_running_loop(), list[Vector | None]()
         for start in range(0, len(texts), ITEM_BATCH):
@@ -174,11 +177,41 @@ class Scoring:
 
 
 def encode_each(encode: Callable[[Sequence[str]], Vector], texts: Sequence[str]) -> list[Vector | None]:
-    """Encode texts in one run. If it fails, encode each alone, so that one text does not fail the others."""
+    """Return the vector of each text, None for a text on which alone the encoder fails.
+
+    The texts are encoded in one run. If it fails, each is encoded alone, so that one text does not fail the others, and
+    once more if it fails alone: a profile would lack the vector of its search for ever.
+
+    Raises:
+        ScoringError: the encoder fails on every text.
+    """
     if not texts:
         return []
+    vectors: list[Vector | None] = [None] * len(texts)
+    with suppress(ScoringError):
+        vectors = [vector.copy() for vector in _finite(encode(texts))]  # copies do not keep the batch in memory
+    for _ in range(ATTEMPTS):
+        for place in (place for place, vector in enumerate(vectors) if vector is None):
+            with suppress(ScoringError):
+                vectors[place] = _finite(encode([texts[place]]))[0]
+        if any(vector is None for vector in vectors):
+            _check_encoder(encode)
+    return vectors
+
+
+def _finite(vectors: Vector) -> Vector:
+    """Return the vectors. Raises ScoringError if a number is not finite: it would stay in a profile for ever."""
+    if not np.isfinite(vectors).all():
+        raise ScoringError("a vector is not finite")
+    return vectors
+
+
+def _check_encoder(encode: Callable[[Sequence[str]], Vector]) -> None:
+    """Check that the encoder works on a text on which it worked before. Raises ScoringError."""
     try:
-        # Copies: a cached vector must not keep its whole batch in memory.
-        return [vector.copy() for vector in encode(texts)]
-    except ScoringError:
-        return [None] if len(texts) == 1 else [each for text in texts for each in encode_each(encode, [text])]
+        _finite(encode(WARM_UP_TEXTS[:1]))
+    except ScoringError as error:
+        raise ScoringError(
+            "the encoder fails on every text: check the model, the memory and the GPU, and start the worker again; the "
+            f"searches are not acknowledged and will be read again ({error})"
+        ) from error

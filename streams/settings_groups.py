@@ -256,6 +256,9 @@ class Latency(Group):
 
     batch_max_size: int = Field(64, ge=1, le=4096, description="Events in a batch, at most")
     scoring_deadline_ms: Duration = Field(200.0, description="Scoring deadline; later lists keep the retrieval order")
+    catch_up_seconds: Duration = Field(
+        5.0, description="Age of the newest event of a batch above which it has no deadline"
+    )
     shopper_lists_per_minute: int = Field(
         120, ge=0, le=60_000,
         description="Ranked lists of a shopper in a burst, and in each minute after it; 0: no limit",

@@ -25,6 +25,14 @@ RECOVERY = row(
         none="no workers",
     ),
     timeseries(
+        "Damaged databases",
+        "Databases that a worker found damaged, moved aside and restored from Kafka. Check the disk.",
+        "none",
+        {"{{instance}}, {{table}}": total(of("damaged_databases_total"), "instance", "table")},
+        above(1),
+        none="no workers",
+    ),
+    timeseries(
         "Unreadable records",
         "Records of internal topics that workers skipped. Every worker reads every record. Their place is in the log.",
         "none",
@@ -152,5 +160,5 @@ DASHBOARD = board(
     WRITES,
     READS,
     PROFILES,
-    runbooks=["recovery-stuck", "rocksdb-write-stall", "volume"],
+    runbooks=["damaged-database", "recovery-stuck", "rocksdb-write-stall", "volume"],
 )

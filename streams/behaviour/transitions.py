@@ -18,7 +18,7 @@ from streams.contracts.messages import ItemInteraction, ItemTransition
 from streams.profiles.profile import Source, bounded_ms, session_key
 
 PENDING_SESSIONS = 10_000
-"""Most sessions that wait to be published. Beyond it the one that waited longest is dropped until it changes again."""
+"""Actions whose transitions and sessions wait to be published, above which the next events wait. This bounds memory."""
 TIED = 0.25
 """Weight of an item of the same time, in each direction: together that of an item two steps before."""
 FEWEST_ITEMS = 2
@@ -115,8 +115,7 @@ def session_items(action: ItemInteraction, shopper: int, context: ActionContext)
 class RecentSessions:
     """Newest snapshot of each changed session, in the order of their last changes."""
 
-    def __init__(self, waiting: int = PENDING_SESSIONS) -> None:
-        self._waiting = waiting
+    def __init__(self) -> None:
         self._changed: dict[int, SessionItems] = {}
 
     def observe(self, session: SessionItems) -> None:
@@ -125,8 +124,6 @@ class RecentSessions:
             return
         self._changed.pop(session.key, None)
         self._changed[session.key] = session
-        if len(self._changed) > self._waiting:
-            del self._changed[next(iter(self._changed))]
 
     def forget(self, shopper: int) -> int:
         """Drop the waiting sessions of a shopper, given by the shopper's key, and return their number."""

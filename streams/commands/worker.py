@@ -58,6 +58,7 @@ def serve(settings: Settings) -> None:
     from streams.metrics import Metrics
     from streams.serving.pins import pinned_model
     from streams.serving.store import BundleStore
+    from streams.worker.ending import AFTER_DRAIN_S
     from streams.worker.endpoint import serve as serve_pages
     from streams.worker.faust.app import event_loop, run
 
@@ -82,7 +83,7 @@ def serve(settings: Settings) -> None:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
         log.info("metrics and probes at http://%s/", address)
     with directory_lock:
-        run(worker.app, loop)
+        run(worker.app, loop, settings.state.shutdown_drain_seconds + AFTER_DRAIN_S)
 
 
 def compile_kernels(settings: Settings) -> None:

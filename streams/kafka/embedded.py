@@ -57,6 +57,11 @@ class BrokerProcess:
     ) -> None:
         self._stop()
 
+    def kill(self) -> None:
+        """Kill the broker, without any end of its own."""
+        self._process.kill()
+        self._process.wait()
+
     def _wait(self) -> None:
         deadline = time.monotonic() + self._patience_seconds
         while not answers(self._port):

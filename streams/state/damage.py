@@ -6,7 +6,6 @@ from the changelog. A fault of the machine, such as a full disk, is no damage: t
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,8 +41,10 @@ MACHINE_FAULTS: Sequence[tuple[tuple[str, ...], str, str]] = (
     (("Cannot allocate memory",), "memory is short", "give the worker more memory"),
 )
 """Texts of errors that are no damage, with the cause and the remedy. The operating system words the texts."""
-OF_THE_DATA = ("Corruption", "IO error", "Invalid argument", "Not implemented", "Operation failed")
-"""First words of RocksDB's other errors that concern the files of a database."""
+OF_THE_FILES = ("Corruption", "IO error", "Invalid argument", "Not implemented", "Operation failed")
+"""First words of RocksDB's errors that concern the files of a database."""
+DAMAGED_IN_USE = ("Corruption", "No such file or directory", "Is a directory", "Input/output error")
+"""Texts of errors that mean damage of a database in use. Others may follow from a full disk."""
 
 LOG_BLOCK = 32 * 1024
 FRAGMENT = Struct("<IHB")
@@ -58,30 +59,44 @@ LAST_SEQUENCE, NUMBERS, TEXTS = 4, {2, 3, 9, 10, 203}, {1, 8193}
 
 
 @contextmanager
-def faults_named(path: Path) -> Iterator[None]:
-    """Raise the StateError for an error of RocksDB or of the file system, DamagedState if the data is damaged.
+def faults_named(path: Path, *, in_use: bool = False) -> Iterator[None]:
+    """Raise the StateError for an error of RocksDB or of the file system, DamagedState if the database is damaged.
 
-    An error that says nothing about the files is raised unchanged.
+    An error that says nothing about the files is raised unchanged. The database is `in_use`, or else it is opened.
     """
     try:
         yield
     except Exception as error:
-        named = _named(error, path)
+        named = _named(error, path, in_use=in_use)
         if named is error:
             raise
         raise named from error
 
 
-def _named(error: Exception, path: Path) -> Exception:
+def _named(error: Exception, path: Path, *, in_use: bool) -> Exception:
     if isinstance(error, StateError):
         return error
-    cause = " ".join(str(error).split())
-    for texts, reason, remedy in MACHINE_FAULTS:
-        if any(text in cause for text in texts):
-            return StateError(f"{path}: {reason}: {remedy}, then start the worker again ({cause})")
-    if isinstance(error, OSError) or cause.startswith(OF_THE_DATA):
-        return DamagedState(f"{path}: the database is damaged ({cause})")
-    return error
+    if (fault := machine_fault(error, path)) is not None:
+        return fault
+    text = _text(error)
+    if not isinstance(error, OSError) and not text.startswith(OF_THE_FILES):
+        return error
+    if in_use and not any(each in text for each in DAMAGED_IN_USE):
+        return StateError(f"{path}: RocksDB cannot go on: check the disk, then start the worker again ({text})")
+    return DamagedState(f"{path}: the database is damaged ({text})")
+
+
+def machine_fault(error: Exception, place: Path | str) -> StateError | None:
+    """Return the StateError for a fault of the machine, such as a full disk. Return None for another error."""
+    text = _text(error)
+    for known, reason, remedy in MACHINE_FAULTS:
+        if any(each in text for each in known):
+            return StateError(f"{place}: {reason}: {remedy}, then start the worker again ({text})")
+    return None
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def mark(path: Path, damage: DamagedState) -> None:
@@ -91,7 +106,10 @@ def mark(path: Path, damage: DamagedState) -> None:
 
 def is_marked(path: Path) -> bool:
     """Return whether a worker has found damage in the database."""
-    return os.path.exists(path / MARK)  # `Path.exists` raises if the directory must not be read
+    try:
+        return (path / MARK).exists()
+    except OSError:
+        return False  # opening the database reports that
 
 
 def quarantine(path: Path) -> Path | None:
@@ -210,4 +228,4 @@ def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        os.unlink(path)
+        path.unlink()

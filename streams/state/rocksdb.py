@@ -206,11 +206,11 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             copy = quarantine(path)
             self._options.damaged()
             log.error(  # noqa: TRY400 - the text is enough
-                "%s, partition %s is restored from its changelog, and its lists wait until then: %s. Check the disk; %s",
+                "%s, partition %s is restored from its changelog, its lists wait until then: %s. Check the disk. %s",
                 self.table.name,
                 partition,
                 damage,
-                f"you may delete the damaged copy {copy}" if copy else "there was no room to keep the damaged copy",
+                f"You may delete the damaged copy {copy}" if copy else "There was no room to keep the damaged copy",
             )
         return open_database(path, self._database_options)
 
@@ -222,7 +222,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         """
         path = self._path(partition)
         try:
-            with faults_named(path):
+            with faults_named(path, in_use=True):
                 yield
         except DamagedState as damage:
             with faults_named(path):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from time import monotonic, perf_counter
+from time import perf_counter
 
 from faust.types import Message
 
@@ -33,6 +33,7 @@ from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
+from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivered, Delivery, Shopper, by_partition
 from streams.worker.forgotten import Forgotten
 from streams.worker.forwarding import Forwarder, source_of, timestamp_ms
@@ -65,6 +66,7 @@ class EventPath:
     budgets: ListBudgets
     transitions: TransitionPath
     checkpoint: Checkpoint[Message]
+    deadlines: Deadlines
     delivery: Delivery
     forwarder: Forwarder
     metrics: Metrics
@@ -125,8 +127,7 @@ class EventPath:
         # the order in which they were taken, and no profile goes back to the former model's vector space.
         processing = Processing(batch, self.slots.current)
         in_thread = loop.run_in_executor(processing.servable.scoring.thread, self._process, processing)
-        deadline_s = self.settings.latency.scoring_deadline_ms / 1e3
-        await asyncio.wait({in_thread}, timeout=deadline_s - (monotonic() - batch.taken_s))
+        await asyncio.wait({in_thread}, timeout=self.deadlines.left_s(batch))
         # The thread may finish while the event loop answers. `Pass.give_up` decides under its lock, so a batch gets its
         # lists once.
         late = not in_thread.done() and await self._answer_late(processing, in_thread)
@@ -304,6 +305,7 @@ class EventPath:
         deliveries = [await self.delivery.refuse(message, refusal) for message, refusal in processing.refused]
         deliveries += [await self.forwarder.forward(message) for message in processing.misplaced]
         if folded is not None:
+            await self.transitions.room()
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
             # behaviour, which must contain their transitions.
             self.transitions.observe(folded.transitions, folded.sessions)

@@ -16,6 +16,7 @@ from aiokafka.errors import ProducerFenced
 from faust.types import Message
 
 from inference.encoding.text import item_text
+from inference.errors import ScoringError
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from streams.contracts import serde
@@ -208,7 +209,12 @@ class ItemPath:
         for servable in servables:
             space, lengths = servable.live.space, (0, servable.bundle.dim)
             missing = [place for place, kept in enumerate(vectors) if len(kept.get(space, b"?" * 9)) not in lengths]
-            made = await servable.scoring.encode_items([texts[place] for place in missing])
+            try:
+                made = await servable.scoring.encode_items([texts[place] for place in missing])
+            except ScoringError:
+                if servable is servables[0]:
+                    raise
+                made = [None] * len(missing)  # a model that does not serve must not end the one that does
             for place, vector in zip(missing, made, strict=True):
                 if vector is None:
                     # The error is not logged, because it may quote the text.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from faust.types import Message
 
 from inference.types import SessionItems
-from streams.behaviour.transitions import SHOPPER_MARK, RecentSessions
+from streams.behaviour.transitions import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.kafka.partitioner import partition_of
@@ -46,8 +46,14 @@ class TransitionPath:
     delivery: Delivery
     acknowledge: Callable[[Sequence[Message]], None]
     _transitions: dict[int, list[ItemTransition]] = field(default_factory=dict)
+    _collected: int = 0
     _answered: list[Message] = field(default_factory=list)
     _publishing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def room(self) -> None:
+        """Return when there is room for more events: publish first if too many wait, for example without brokers."""
+        while max(self._collected, len(self._answered)) >= PENDING_SESSIONS:
+            await self.publish()
 
     def observe(self, transitions: Iterable[ItemTransition], sessions: Iterable[SessionItems]) -> None:
         """Collect the transitions and sessions of events, before `answered` is called for these events.
@@ -59,6 +65,7 @@ class TransitionPath:
         for transition in transitions:
             partition = partition_of(transition.item_id.encode(), self.settings.topics.partitions)
             self._transitions.setdefault(partition, []).append(transition)
+            self._collected += 1
 
     def answered(self, messages: Sequence[Message]) -> None:
         """Collect events whose lists and profiles are delivered. The next `publish` acknowledges them."""
@@ -68,7 +75,7 @@ class TransitionPath:
         """Forget everything collected. Returns when no publication runs any more."""
         async with self._publishing:
             self.sessions.take_changed()
-            self._transitions, self._answered = {}, []
+            self._transitions, self._collected, self._answered = {}, 0, []
 
     async def publish(self) -> None:
         """Send everything collected and wait until the brokers have it. Then acknowledge the answered events."""
@@ -78,7 +85,7 @@ class TransitionPath:
             # No await between these three lines: every event in `answered` was observed before, so its transition is
             # part of this publication. An event that is answered from here on waits for the next one.
             changed = self.sessions.take_changed()
-            transitions, self._transitions = self._transitions, {}
+            transitions, self._transitions, self._collected = self._transitions, {}, 0
             answered, self._answered = self._answered, []
             deliveries: list[Delivered] = []
             records: list[Record]

@@ -78,8 +78,7 @@ class KafkaBroker:
         with ExitStack() as stack:
             self._home = Path(stack.enter_context(temporary_home()))
             self.ca_file = self._home / "ca.pem"
-            self._process = self._format_storage()
-            stack.enter_context(self._process)
+            self._process = stack.enter_context(self._format_storage())
             self._stack = stack.pop_all()
         return self
 
@@ -90,6 +89,10 @@ class KafkaBroker:
     def start(self) -> None:
         """Start a stopped broker again."""
         self._process.__enter__()
+
+    def kill(self) -> None:
+        """Kill the broker. Its clients find no broker from now on."""
+        self._process.kill()
 
     def _format_storage(self) -> BrokerProcess:
         java = [

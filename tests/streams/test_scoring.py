@@ -30,11 +30,17 @@ class FakeModel:
     """A fake bundle. It fails for a batch that contains an unencodable text."""
 
     runs: list[list[str]] = field(default_factory=list)
+    failures: int = 0
+    fails: bool = False
+    not_finite: bool = False
 
     def encode(self, texts: Sequence[str]) -> Vector:
         self.runs.append(list(texts))
-        if any("unencodable" in text for text in texts):
+        self.failures -= 1
+        if self.fails or self.failures >= 0 or any("unencodable" in text for text in texts):
             raise ScoringError("fake")
+        if self.not_finite:
+            return np.full((len(texts), DIM), np.nan, np.float32)
         return np.stack([unit_vector(text) for text in texts])
 
     encode_items = encode
@@ -103,9 +109,24 @@ def test_a_search_without_words_is_not_encoded(scoring: Scoring, model: FakeMode
 def test_an_unencodable_search_is_not_cached_and_does_not_affect_others(scoring: Scoring, model: FakeModel) -> None:
     vectors = scoring.encode_queries(["tea", "unencodable", "milk", "unencodable"])
     assert [vector is None for vector in vectors] == [False, True, False, True]
-    assert model.runs == [["tea", "unencodable", "milk"], ["tea"], ["unencodable"], ["milk"]]
+    assert model.runs[:4] == [["tea", "unencodable", "milk"], ["tea"], ["unencodable"], ["milk"]]
     scoring.encode_queries(["unencodable"])
-    assert model.runs[-1] == ["unencodable"]
+    assert model.runs[-2] == ["unencodable"]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_short_fault_of_the_encoder_costs_no_vector(scoring: Scoring, model: FakeModel, failures: int) -> None:
+    model.failures = failures
+    vectors = scoring.encode_queries(["tea", "milk"])
+    assert np.array_equal(np.stack(vectors), np.stack([unit_vector("tea"), unit_vector("milk")]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("broken", ["fails", "not_finite"])
+def test_an_encoder_that_fails_on_every_text_is_an_error(scoring: Scoring, model: FakeModel, broken: str) -> None:
+    setattr(model, broken, True)
+    with pytest.raises(ScoringError, match="the encoder fails on every text: check the model"):
+        scoring.encode_queries(["tea", "milk"])
+    assert not scoring.vectors
 
 
 async def test_items_are_encoded_in_small_batches(scoring: Scoring, model: FakeModel) -> None:

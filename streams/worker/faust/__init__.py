@@ -41,7 +41,8 @@ app.py
     `integration/test_frozen_worker.py`.
     Partitions that a topic got later are not assigned; Faust would divide the topics' partitions differently.
     Private: `PartitionAssignor._perform_assignment`. Test: `integration/test_readiness.py`.
-    The log names the signal that stops the worker. Private: `_schedule_shutdown`. Test: `integration/test_shutdown.py`.
+    The log names the signal that stops the worker, and the process ends in bounded time: without brokers Faust's stop
+    waits for ever. Private: `_schedule_shutdown`, `_crash`. Test: `integration/test_shutdown.py`.
     Agents read with `noack`: Faust acknowledges an event whose agent raises (faust-streaming/faust#189, #315).
     Test: `integration/test_faults.py`.
 monitor.py

@@ -25,6 +25,7 @@ from streams.settings import Settings
 from streams.settings_groups import Kafka
 from streams.state.restore import BulkRestorer
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.ending import Ending
 from streams.worker.faust.consumer import Consumer
 from streams.worker.faust.monitor import WorkerMonitor
 from streams.worker.faust.recovery import Tables
@@ -143,7 +144,10 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
             self._disowned = False
             return
         if not drained:
-            raise StreamsError("messages were still in flight when their partitions were to go to another worker")
+            raise StreamsError(
+                "messages were still in flight when their partitions were to go to another worker, which reads them "
+                "again: check for slow brokers, and start the worker again"
+            )
         await consumer.commit()
 
     @property
@@ -247,17 +251,33 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 
 class FaustProcess(faust.Worker):  # type: ignore[misc]  # Faust is untyped
-    """Faust's process, which logs why it stops."""
+    """Faust's process, which logs why it stops, and ends in bounded time."""
 
     logger = logging.getLogger("faust.worker")
 
+    def __init__(self, *arguments: Any, ending: Ending, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._ending = ending
+
     def _schedule_shutdown(self, number: signal.Signals) -> None:
         log.info("stopping: %s", number.name)
+        self._ending.begin()
         super()._schedule_shutdown(number)
 
+    def _crash(self, reason: BaseException) -> None:
+        self._ending.begin(reason)
+        super()._crash(reason)
 
-def run(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
-    """Run the app until SIGTERM or Ctrl-C."""
-    process = FaustProcess(app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
+
+def run(app: faust.App, loop: asyncio.AbstractEventLoop, stop_s: float) -> None:
+    """Run the app until SIGTERM or Ctrl-C, and then end within `stop_s` seconds. A failure ends the process."""
+    ending = Ending(stop_s)
+    process = FaustProcess(app, ending=ending, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
     process.spinner = None  # it would draw into the log
-    process.execute_from_commandline()
+    try:
+        process.execute_from_commandline()
+    except SystemExit as ended:
+        # Faust raises SystemExit in any case. Its context is an error of the start.
+        if (error := process.crash_reason or ended.__context__) is not None:
+            ending.fail(error)
+        raise

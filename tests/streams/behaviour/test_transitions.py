@@ -28,8 +28,8 @@ def test_a_session_of_one_item_is_not_published() -> None:
     assert sessions.take_changed() == []
 
 
-def test_pending_sessions_are_bounded_and_the_oldest_is_dropped() -> None:
-    sessions = RecentSessions(waiting=3)
-    for key in (1, 2, 3, 1, 4):
+def test_no_session_is_dropped_before_it_is_published() -> None:
+    sessions = RecentSessions()
+    for key in range(20_000):
         sessions.observe(session(key, 5, 6))
-    assert [each.key for each in sessions.take_changed()] == [3, 1, 4]
+    assert [each.key for each in sessions.take_changed()] == list(range(20_000))

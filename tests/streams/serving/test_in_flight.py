@@ -27,6 +27,7 @@ from streams.profiles import codec
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.forwarding import HEADER, Forwarder
@@ -35,7 +36,7 @@ from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.fakes import FakeProducer, FakeTable, message, message_of
 from tests.streams.serving.models import FakeModel, ServableFactory, record
-from tests.streams.shoppers import DIM, act, item_of, search
+from tests.streams.shoppers import DIM, NOW_MS, act, item_of, search
 
 OLD, NEW = FakeModel("1", "space-a"), FakeModel("2", "space-b")
 ITEMS = [f"i{number}" for number in range(8)]
@@ -78,6 +79,7 @@ class Harness:
             settings=settings,
             profiles=cast("Any", self.table),
             trending=Trending(1e9),
+            deadlines=Deadlines(settings.latency, now=lambda: NOW_MS / 1e3),
             checkpoint=self._checkpoint(),
             transitions=TransitionPath(
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from streams.errors import DamagedState, StateError
 from streams.state.damage import COPIES_KEPT, faults_named
 from streams.state.rocksdb import PartitionedStore
+from tests.streams.state.damages import DAMAGE, HARMLESS, WHEN_READ, change, numbered
 from tests.streams.state.stores import changelog, get, put, record, restore, store_in
 
 USERS = 1500
@@ -35,6 +36,7 @@ CHANGELOG = [record(0, number, b"user-%d" % number, profile(number)) for number 
 KILLED = """
 import os, sys
 from pathlib import Path
+from tests.streams.state.damages import DAMAGE, HARMLESS, WHEN_READ, change, numbered
 from tests.streams.state.stores import put, store_in
 from tests.streams.state.test_damage import BUFFER, USERS, profile
 store = store_in(Path(sys.argv[1]), buffer_bytes=BUFFER)
@@ -59,97 +61,6 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def numbered(database: Path, pattern: str) -> Path:
-    """Return the oldest file of a kind."""
-    return min(database.glob(pattern), key=lambda file: int("".join(filter(str.isdigit, file.name))))
-
-
-def truncate(file: Path, share: float = 0.5) -> None:
-    os.truncate(file, int(file.stat().st_size * share))
-
-
-def change(file: Path, share: float = 0.5) -> None:
-    data = bytearray(file.read_bytes())
-    start = int(len(data) * share)
-    data[start : start + 16] = bytes(byte ^ 0xFF for byte in data[start : start + 16])
-    file.write_bytes(data)
-
-
-def replace_by_directory(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def replace_by_file(directory: Path) -> None:
-    shutil.rmtree(directory)
-    directory.write_bytes(b"no database")
-
-
-def store_garbage_offset(database: Path) -> None:
-    store = store_in(database.parent)
-    store._database(0)[b"\xffchangelog-offset"] = b"\x00garbage"
-    store._databases[0].close()
-
-
-def drop_middle_log(database: Path) -> None:
-    """Make the log newer than the manifest knows, as a copy of a running worker's directory does."""
-    manifest = numbered(database, "MANIFEST-*")
-    os.truncate(manifest, 400)
-    for table in sorted(database.glob("*.sst"))[3:]:
-        table.unlink()
-
-
-DAMAGE: dict[str, Callable[[Path], Any]] = {
-    "a truncated sorted table": lambda db: truncate(numbered(db, "*.sst")),
-    "an empty sorted table": lambda db: truncate(numbered(db, "*.sst"), 0),
-    "a changed end of a sorted table": lambda db: change(numbered(db, "*.sst"), 0.9999),
-    "a missing sorted table": lambda db: numbered(db, "*.sst").unlink(),
-    "all sorted tables missing": lambda db: [file.unlink() for file in db.glob("*.sst")],
-    "a sorted table that is a directory": lambda db: replace_by_directory(numbered(db, "*.sst")),
-    "a sorted table in place of another": lambda db: shutil.copy(
-        sorted(db.glob("*.sst"))[0], sorted(db.glob("*.sst"))[-1]
-    ),
-    "a truncated manifest": lambda db: truncate(numbered(db, "MANIFEST-*")),
-    "an empty manifest": lambda db: truncate(numbered(db, "MANIFEST-*"), 0),
-    "a changed manifest": lambda db: change(numbered(db, "MANIFEST-*")),
-    "a missing manifest": lambda db: numbered(db, "MANIFEST-*").unlink(),
-    "a manifest that is a directory": lambda db: replace_by_directory(numbered(db, "MANIFEST-*")),
-    "a manifest older than the log": drop_middle_log,
-    "CURRENT missing": lambda db: (db / "CURRENT").unlink(),
-    "CURRENT empty": lambda db: (db / "CURRENT").write_bytes(b""),
-    "CURRENT with garbage": lambda db: (db / "CURRENT").write_bytes(os.urandom(16)),
-    "CURRENT with the name of no file": lambda db: (db / "CURRENT").write_bytes(b"MANIFEST-999999\n"),
-    "CURRENT that is a directory": lambda db: replace_by_directory(db / "CURRENT"),
-    "LOCK that is a directory": lambda db: replace_by_directory(db / "LOCK"),
-    "a garbage offset": store_garbage_offset,
-    "all files empty": lambda db: [truncate(file, 0) for file in db.iterdir()],
-    "a file in place of the directory": replace_by_file,
-    "a file in place of the table's directory": lambda db: replace_by_file(db.parent),
-    "a link to nothing": lambda db: (shutil.rmtree(db), db.symlink_to("/nowhere/at/all")),
-}
-"""Damage that is found when the database is opened."""
-HARMLESS: dict[str, Callable[[Path], Any]] = {
-    "nothing": lambda _: None,
-    "OPTIONS missing": lambda db: [file.unlink() for file in db.glob("OPTIONS-*")],
-    "OPTIONS with garbage": lambda db: [file.write_bytes(b"garbage") for file in db.glob("OPTIONS-*")],
-    "rocksdict's configuration with garbage": lambda db: (db / "rocksdict-config.json").write_bytes(b"{"),
-    "IDENTITY with garbage": lambda db: (db / "IDENTITY").write_bytes(b"\x00"),
-    "a truncated log": lambda db: [truncate(file) for file in db.glob("*.log")],
-    "a changed log": lambda db: [change(file) for file in db.glob("*.log")],
-    "a changed beginning of the log": lambda db: [change(file, 0) for file in db.glob("*.log")],
-    "a missing log": lambda db: [file.unlink() for file in db.glob("*.log")],
-    "an empty directory": lambda db: [file.unlink() for file in db.iterdir()],
-    "no directory": shutil.rmtree,
-}
-"""Changes with which a database is still right: the rest of its changelog restores what is missing."""
-WHEN_READ: dict[str, Callable[[Path], Any]] = {
-    "a changed sorted table": lambda db: change(numbered(db, "*.sst")),
-    "a changed beginning of a sorted table": lambda db: change(numbered(db, "*.sst"), 0),
-    "all sorted tables changed": lambda db: [change(file) for file in db.glob("*.sst")],
-}
-"""Damage that is found when a block is read."""
-
-
 @pytest.fixture
 def counted() -> list[int]:
     return []
@@ -169,6 +80,19 @@ def restored(store: PartitionedStore) -> dict[bytes, bytes | None]:
     return {key: get(store, 0, key) for key in (b"user-%d" % number for number in range(USERS))}
 
 
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def copies_of(directory: Path) -> list[Path]:
+    return [*directory.glob("*.damaged-*"), *directory.parent.glob("*.damaged-*")]
+
+
+def damage_tables(database: Path) -> None:
+    for file in database.glob("*.sst"):
+        change(file)
+
+
 EXPECTED = {b"user-%d" % number: profile(number) for number in range(USERS)}
 
 
@@ -182,7 +106,7 @@ async def test_a_database_that_is_damaged_when_it_is_opened_is_restored(
     assert counted == [1]
     (line,) = [entry.getMessage() for entry in caplog.records]
     assert line.startswith("profiles, partition 0 is restored from its changelog")
-    (copy,) = (path for path in (*directory.glob("*.damaged-*"), *directory.parent.glob("*.damaged-*")))
+    (copy,) = copies_of(directory)
     assert str(copy) in line
     await store.stop()
     again = store_in(directory, damaged=lambda: counted.append(1))
@@ -219,8 +143,7 @@ async def test_damage_that_is_found_by_a_read_is_healed_by_the_next_start(
 
 
 async def test_a_write_to_a_damaged_database_is_healed_by_the_next_start(directory: Path) -> None:
-    for file in directory.glob("0/*.sst"):
-        change(file)
+    damage_tables(directory / "0")
     running = store_in(directory, buffer_bytes=BUFFER)
 
     def write_for_ever() -> None:
@@ -260,7 +183,7 @@ async def test_only_the_newest_damaged_copies_are_kept(directory: Path) -> None:
         store = store_in(directory)
         assert store.persisted_offset(changelog(partition)) is None
         await store.stop()
-    copies = sorted(path.name.split(".")[0] for path in directory.glob("*.damaged-*"))
+    copies = [name.partition(".")[0] for name in names(directory) if ".damaged-" in name]
     assert copies == [str(number) for number in range(2, COPIES_KEPT + 2)]
 
 
@@ -272,7 +195,7 @@ async def test_a_damaged_copy_is_not_kept_on_a_full_disk(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     store = store_in(directory)
     assert restored(store) == EXPECTED
-    assert [path.name for path in directory.iterdir()] == ["0"]
+    assert names(directory) == ["0"]
     assert "no room to keep" in caplog.text
     await store.stop()
 
@@ -298,6 +221,21 @@ def test_faults_of_the_machine_are_no_damage(text: str, remedy: str) -> None:
     assert remedy in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Corruption: block checksum mismatch: stored = 1, computed = 2 in /d/7.sst", DamagedState),
+        ("IO error: While pread offset 0 len 9: /d/7.sst: Input/output error", DamagedState),
+        ("IO error: While open a file for random read: /d/7.sst: No such file or directory", DamagedState),
+        ("IO error: Writer has previous error.", StateError),
+    ],
+)
+def test_a_database_in_use_is_damaged_only_if_its_files_are(text: str, kind: type[StateError]) -> None:
+    with pytest.raises(StateError) as caught, faults_named(Path("/d"), in_use=True):
+        raise Exception(text)
+    assert type(caught.value) is kind
+
+
 def test_an_error_that_is_not_about_files_stays_as_it_is() -> None:
     with pytest.raises(TypeError), faults_named(Path("/d")):
         raise TypeError("required bytes")
@@ -308,13 +246,14 @@ async def test_a_database_in_use_is_not_moved_aside(directory: Path) -> None:
     assert first.persisted_offset(changelog(0)) == LAST
     with pytest.raises(StateError, match="another process uses it"):
         second.persisted_offset(changelog(0))
-    assert [path.name for path in directory.iterdir()] == ["0"]
+    assert names(directory) == ["0"]
     await first.stop()
 
 
 AS_ANOTHER_USER = """
 import os, sys
 from pathlib import Path
+from tests.streams.state.damages import DAMAGE, HARMLESS, WHEN_READ, change, numbered
 from tests.streams.state.stores import changelog, store_in
 store = store_in(Path(sys.argv[1]))
 os.setgid(65534)
@@ -337,7 +276,7 @@ def test_a_directory_without_rights_is_not_moved_aside(directory: Path, mode: in
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert printed.startswith("StateError ")
     assert "the worker must not read or write it" in printed
-    assert [path.name for path in directory.iterdir()] == ["0"]
+    assert names(directory) == ["0"]
 
 
 @pytest.fixture
@@ -354,7 +293,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(mounted)], check=True)
 
 
-async def test_a_full_disk_is_named_and_no_damage(small_disk: Path, counted: list[int]) -> None:
+def test_a_full_disk_is_named_and_no_damage(small_disk: Path, counted: list[int]) -> None:
     full = store_in(small_disk / "profiles", buffer_bytes=BUFFER)
     restore(full, *CHANGELOG[:10])
 
@@ -365,9 +304,9 @@ async def test_a_full_disk_is_named_and_no_damage(small_disk: Path, counted: lis
     with pytest.raises(StateError, match=f"{small_disk}/profiles/0: the disk is full: free space") as caught:
         write_for_ever()
     assert type(caught.value) is StateError
-    await full.stop()
+    asyncio.run(full.stop())
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     store = store_in(small_disk / "profiles", damaged=lambda: counted.append(1))
     assert restored(store) == EXPECTED
     assert counted == []
-    await store.stop()
+    asyncio.run(store.stop())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, cast
@@ -35,11 +34,13 @@ from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.profiles.profile import Source
-from streams.scoring import Scoring, scorer_thread
+from streams.scoring import WARM_UP_TEXTS, Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
+from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
+from streams.worker.ending import explanation
 from streams.worker.event_path import EventPath
 from streams.worker.forwarding import HEADER, Forwarder
 from streams.worker.transition_path import TransitionPath
@@ -65,6 +66,8 @@ class FakeModel:
     fails: bool = False
     ranked_rows: list[int] = field(default_factory=list)
     encoded: list[str] = field(default_factory=list)
+    encodings: int = 0
+    encoder_fails: Callable[[int], bool] = lambda _: False
     vector_space: str = "m/1"
     name: str = SHORT_TERM
     version: str = "1"
@@ -76,7 +79,8 @@ class FakeModel:
 
     def encode(self, texts: Sequence[str]) -> Vector:
         self.enter("encode")
-        if any("unencodable" in text for text in texts):
+        self.encodings += 1
+        if self.encoder_fails(self.encodings) or any("unencodable" in text for text in texts):
             raise ScoringError("fake")
         self.encoded += texts
         return np.stack([unit_vector(text) for text in texts])
@@ -99,6 +103,8 @@ class FakeModel:
 class Harness:
     """An `EventPath` with a fake model and a fake producer."""
 
+    running: asyncio.Task[None]
+
     def __init__(self) -> None:
         self.model, self.metrics = FakeModel(), Metrics()
         self.producer = FakeProducer(immediate=True)
@@ -106,6 +112,7 @@ class Harness:
         self.trending = Trending(1e9)
         self.acknowledged: list[tuple[int, int]] = []
         self.errors: list[BaseException] = []
+        self.waited_s = 0.0
         self.live = live = LiveCatalogue("m/1", DIM)
         for item_id in ITEMS:
             vector = quantise(unit_vector(item_id)).tobytes()
@@ -135,6 +142,7 @@ class Harness:
             budgets=ListBudgets(0),
             delivery=delivery,
             forwarder=self.forwarder,
+            deadlines=Deadlines(settings.latency, now=lambda: NOW_MS / 1e3 + self.waited_s),
             checkpoint=Checkpoint[Message](8, acknowledge=self._acknowledge, on_error=self.errors.append),
             transitions=TransitionPath(
                 settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=lambda _: None
@@ -146,7 +154,8 @@ class Harness:
         self.acknowledged += [(message.partition, message.offset) for message in messages]
 
     def deadline(self, seconds: float) -> None:
-        self.path.settings = self.path.settings.replace(scoring_deadline_ms=seconds * 1e3)
+        limits = self.path.deadlines.limits
+        self.path.deadlines.limits = limits.model_copy(update={"scoring_deadline_ms": seconds * 1e3})
 
     async def submit(self, *messages: Message) -> None:
         """Submit messages: one batch if the path is idle."""
@@ -174,12 +183,11 @@ def engine(live: LiveCatalogue) -> Engine:
 async def harness() -> AsyncIterator[Harness]:
     harness = Harness()
     await harness.scoring.update(harness.live.take_changes())
-    running = asyncio.create_task(harness.path.run())
+    harness.running = asyncio.create_task(harness.path.run())
     yield harness
     harness.model.gate.set()
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    harness.running.cancel()
+    await asyncio.gather(harness.running, return_exceptions=True)
     harness.scoring.close()
 
 
@@ -242,6 +250,21 @@ async def test_a_late_batch_gets_lists_in_retrieval_order_and_its_scores_are_dro
     await until(lambda: harness.acknowledged == [(0, 0), (0, 1)], "both are acknowledged", TIMEOUT_S)
 
 
+async def test_events_that_have_waited_for_long_are_ranked_in_full_although_the_scorer_is_late(
+    harness: Harness,
+) -> None:
+    harness.deadline(SOON_S)
+    harness.waited_s = 60.0
+    harness.model.blocked_stage = "score"
+    await harness.submit(*messages(views("i5")))
+    await until(harness.model.reached.is_set, "the scorer runs", TIMEOUT_S)
+    await asyncio.sleep(2 * SOON_S)
+    assert harness.produced() == []
+    harness.model.gate.set()
+    (answer,) = await harness.lists(1)
+    assert answer.fallback is None
+
+
 async def test_a_batch_with_late_retrieval_gets_popular_items_and_is_not_ranked(
     harness: Harness,
 ) -> None:
@@ -287,8 +310,38 @@ async def test_an_unencodable_search_is_ranked_without_its_vector_and_does_not_a
     await harness.submit(*messages(searches))
     answers = {answer.user_id: answer for answer in await harness.lists(3)}
     assert {user: answer.fallback for user, answer in answers.items()} == {"u": "encoding_failed", "v": None, "w": None}
-    assert harness.model.encoded == ["boots"]
+    assert [text for text in harness.model.encoded if text not in WARM_UP_TEXTS] == ["boots"]
     assert harness.counted("fallbacks_total", reason="encoding_failed") == 1
+
+
+async def test_a_search_is_folded_with_its_vector_after_a_short_fault_of_the_encoder(harness: Harness) -> None:
+    harness.model.encoder_fails = lambda number: number <= 2
+    await harness.submit(*messages([search("boots"), search("tea", NOW_MS + 1)]))
+    answers = await harness.lists(2)
+    assert {answer.fallback for answer in answers} == {None}
+    assert harness.table.stored[0, b"u"] == folded(harness, [(search("boots"), 0), (search("tea", NOW_MS + 1), 1)])
+
+
+async def test_no_search_is_folded_or_acknowledged_while_the_encoder_fails_on_every_text(harness: Harness) -> None:
+    harness.model.encoder_fails = lambda _: True
+    await harness.submit(*messages([search("boots")]))
+    await until(lambda: harness.running.done(), "the path ends", TIMEOUT_S)
+    error = harness.running.exception()
+    assert isinstance(error, ExceptionGroup)
+    assert "the encoder fails on every text" in explanation(error)
+    assert harness.table.stored == {}
+    assert harness.acknowledged == []
+
+
+async def test_a_late_encoding_costs_the_list_and_not_the_profile(harness: Harness) -> None:
+    harness.model.blocked_stage = "encode"
+    harness.deadline(0.001)
+    await harness.submit(*messages([search("boots")]))
+    await until(harness.model.reached.is_set, "the encoder runs", TIMEOUT_S)
+    assert harness.produced() == []
+    harness.model.gate.set()
+    await harness.lists(1)
+    assert harness.table.stored[0, b"u"] == folded(harness, [(search("boots"), 0)])
 
 
 async def test_a_late_unencodable_search_counts_one_fallback(harness: Harness) -> None:
@@ -299,6 +352,16 @@ async def test_a_late_unencodable_search_counts_one_fallback(harness: Harness) -
     assert answer.fallback == "deadline_exceeded"
     assert harness.counted("fallbacks_total", reason="deadline_exceeded") == 1
     assert harness.counted("fallbacks_total", reason="encoding_failed") == 0
+
+
+def folded(harness: Harness, events: Sequence[tuple[Search, int]]) -> bytes:
+    """Return the profile after searches with their vectors, each at an offset."""
+    profile: bytes | None = None
+    for event, offset in events:
+        source = Source("searches", 0, offset, int(event.occurred_at.timestamp() * 1000))
+        (profile,) = engine(harness.live).fold([Event(event, source, 0, unit_vector(event.query))], [profile]).profiles
+    assert profile is not None
+    return profile
 
 
 async def test_events_of_a_shopper_are_folded_in_order_and_the_last_profile_is_logged(

@@ -158,3 +158,30 @@ async def test_dropped_events_are_neither_published_nor_acknowledged() -> None:
     await harness.path.drop()
     await harness.path.publish()
     assert (harness.producer.deliveries, harness.acknowledged) == ([], [])
+
+
+async def test_events_wait_for_a_publication_while_too_many_transitions_are_pending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.worker.transition_path.PENDING_SESSIONS", 3)
+    harness = Harness()
+
+    async def serve() -> None:
+        for offset in range(20):
+            await harness.path.room()
+            harness.path.observe([transition("i0", offset)], [session(offset, 1, 2)])
+            harness.path.answered([event(offset)])
+        await harness.path.publish()
+
+    serving = asyncio.create_task(serve())
+    published_sessions: list[int] = []
+    for _ in range(1000):
+        await asyncio.sleep(0)
+        if serving.done():
+            break
+        assert len(harness.path._answered) <= 3
+        harness.producer.complete()
+    await serving
+    for delivery in harness.producer.on("sessions"):
+        published_sessions += [serde.decode_session(value).key for _, value in delivery.messages]
+    assert published_sessions == harness.acknowledged == list(range(20))

@@ -1,0 +1,131 @@
+"""Outages of Kafka, and too little CPU: a worker ends in bounded time, and no profile lacks anything."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from inference.bundle import Bundle
+from streams.settings import load_settings
+from tests.conftest import running_broker
+from tests.integration import profiles
+from tests.integration.brokers import KafkaBroker
+from tests.integration.catalogue_items import catalogue, random_events
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import WorkerProcess, until, worker, worker_settings
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+MOST_LINES_A_MINUTE = 60
+"""Most lines of a worker's log in a minute without brokers. The clients log over a hundred lines a second."""
+DEFAULT_DEADLINE_MS = load_settings(env_file=None).latency.scoring_deadline_ms
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[KafkaBroker]:
+    """A broker of this test alone, which may kill it."""
+    yield from running_broker(KafkaBroker())
+
+
+async def test_a_worker_without_brokers_logs_little_and_ends_in_bounded_time(
+    own_kafka: KafkaBroker, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = worker_settings(own_kafka.bootstrap_servers, request.node.name, trending_interval_seconds=1.0)
+    running = WorkerProcess(settings, tmp_path)
+    try:
+        async with ShopClient.connected(settings) as shop:
+            running.start()
+            await running.wait_until_ready()
+            await shop.publish_items(catalogue())
+            await running.wait_for_items(len(catalogue()))
+            history = [event for number in range(200) for event in random_events(f"shopper-{number}", 4)]
+            for event in history:
+                await shop.publish_event(event)
+            own_kafka.kill()  # with events in flight
+        before = len(running.log.splitlines())
+        await until(lambda: "no answer from Kafka for" in running.log, "the outage is noticed")
+        began = time.monotonic()
+        await until(lambda: time.monotonic() > began + 40, "a minute of outage is over")
+        assert len(running.log.splitlines()) - before < MOST_LINES_A_MINUTE
+        assert await running.stop(timeout_s=60) == 1
+        last = running.log.splitlines()[-1]
+        assert "not stopped within 22 s" in last
+        assert "unacknowledged messages will be read again" in last
+    finally:
+        running.close()
+
+
+async def test_lists_of_events_that_waited_for_long_have_no_deadline(
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    # Every batch is late.
+    settings = worker_settings(kafka, request.node.name, scoring_deadline_ms=0.001, catch_up_seconds=3.0)
+    waiting = [event for number in range(20) for event in random_events(f"shopper-{number}", 5)]
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
+        await shop.publish_items(catalogue())
+        await running.wait_for_items(len(catalogue()))
+        assert await running.stop() == 0
+        for event in waiting:
+            await shop.publish_event(event)
+        published = time.monotonic()
+        await until(lambda: time.monotonic() > published + 3.0, "the events are old")
+        running.start()
+        await shop.wait_for_lists(waiting)
+        assert {shop.lists[event.event_id][0].fallback for event in waiting} == {None}
+        new = random_events("new", 1)[0]
+        assert (await shop.publish_and_wait(new)).fallback == "deadline_exceeded"
+        assert await running.stop() == 0
+
+
+def _burn() -> None:
+    while True:
+        pass
+
+
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keep all cores busy with several processes each."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_burn, daemon=True) for _ in range(4 * (os.cpu_count() or 1))]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+async def test_a_starved_worker_sends_fallbacks_and_folds_every_vector(
+    kafka: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
+) -> None:
+    settings = worker_settings(kafka, request.node.name, scoring_deadline_ms=DEFAULT_DEADLINE_MS)
+    async with ShopClient.connected(settings) as shop:
+        running = WorkerProcess(settings, tmp_path)
+        try:
+            running.start()
+            os.setpriority(os.PRIO_PROCESS, running.process.pid, 10)
+            await running.wait_until_ready()
+            await shop.publish_items(catalogue())
+            await running.wait_for_items(len(catalogue()))
+            history = [event for number in range(60) for event in random_events(f"shopper-{number}", 10)]
+            with busy_cores():
+                for event in history:
+                    await shop.publish_event(event)
+                    await asyncio.sleep(0.002)
+                await shop.wait_for_lists(history)
+            fallbacks = [shop.lists[event.event_id][0].fallback for event in history]
+            assert set(fallbacks) <= {None, "deadline_exceeded"}
+            assert "deadline_exceeded" in fallbacks
+            assert await running.stop() == 0
+        finally:
+            running.close()
+        profiles.assert_same(await profiles.changelog(settings), await profiles.expected(settings, bundle), bundle)
