@@ -23,6 +23,7 @@ COMMANDS = {
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
     "config": "Show or check the settings, with the origin of each.",
     "topics": "Create or check the Kafka topics.",
+    "dead-letters": "List, show and replay refused messages.",
     "model": "Inspect model bundles, and pin the one that workers serve.",
     "encode": "Encode a catalogue into vectors.",
     "compile": "Compile the kernels for this machine's processor.",

@@ -28,7 +28,7 @@ from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
 from streams.profiles.batch import REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
-from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
+from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrival, pack_events
 from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class Folded:
         transitions, sessions: item transitions of the actions, and their sessions, in order. Replays are included: the
             transition's place in Kafka decides whether it counts. Sessions without any remembered item are left out.
         trends: actions to count, in order, without replays.
+        unknown_items: number of actions on items that the catalogue lacks.
+        future_topics: topic of each event that is too far ahead of the brokers' clock.
     """
 
     events: Sequence[Event]
@@ -68,6 +70,8 @@ class Folded:
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
     trends: TrendIncrements
+    unknown_items: int
+    future_topics: list[str]
 
 
 class Engine:
@@ -121,6 +125,8 @@ class Engine:
             transitions=transitions,
             sessions=sessions,
             trends=_trends(packed, answers),
+            unknown_items=_unknown_items(packed),
+            future_topics=self._future_topics(events, packed),
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
@@ -207,6 +213,11 @@ class Engine:
                 sessions.append(so_far)
         return transitions, sessions
 
+    def _future_topics(self, events: Sequence[Event], packed: PackedEvents) -> list[str]:
+        times = packed.batch.events
+        (places,) = (times["occurred_ms"] - times["timestamp_ms"] > self._rules.max_clock_skew_ms).nonzero()
+        return [events[place].source.topic for place in places.tolist()]
+
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
         """Return each shopper's likely intents: the last search, then the heaviest categories and brands."""
         records, queries, label_of = answers.answers, answers.queries, self._catalogue.label
@@ -238,3 +249,8 @@ def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
     return TrendIncrements(
         events["partition"][counted], events["item"][counted], records["at_ms"][counted], records["weight"][counted]
     )
+
+
+def _unknown_items(packed: PackedEvents) -> int:
+    events = packed.batch.events
+    return int(((events["action"] != SEARCH) & (events["vector"] == NO_VECTOR)).sum())
