@@ -26,6 +26,7 @@ COMMANDS = {
     "forget": "Delete everything that is kept about a shopper.",
     "config": "Show or check the settings, with the origin of each.",
     "topics": "Create or check the Kafka topics.",
+    "dead-letters": "List, show and replay refused messages.",
     "model": "Inspect model bundles, and pin the one that workers serve.",
     "encode": "Encode a catalogue into vectors.",
     "compile": "Compile the kernels for this machine's processor.",

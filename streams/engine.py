@@ -31,9 +31,9 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.profiles import kernels
-from streams.profiles.batch import DUPLICATE, REPLAYED, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import DUPLICATE, REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
-from streams.profiles.events import Event, PackedEvents, pack_arrival, pack_events
+from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrival, pack_events
 from streams.profiles.profile import ProfileRules, id_key, shopper_key
 from streams.profiles.teaching import BY_ROBOT, REPEATED
 
@@ -71,6 +71,8 @@ class Folded:
             without any remembered item, and those of robots.
         trends: actions to count, in order, without replays and duplicates.
         unlearned: number of events from which others learn nothing, by reason.
+        unknown_items: number of actions on items that the catalogue lacks.
+        future_topics: topic of each event that is too far ahead of the brokers' clock.
     """
 
     events: Sequence[Event]
@@ -83,6 +85,8 @@ class Folded:
     sessions: list[SessionItems]
     trends: TrendIncrements
     unlearned: dict[str, int]
+    unknown_items: int
+    future_topics: list[str]
 
     def to_rank(self) -> QueryBatch:
         """Return the queries of the events for which a list is ranked, in order."""
@@ -143,6 +147,8 @@ class Engine:
             sessions=sessions,
             trends=_trends(packed, answers),
             unlearned=_unlearned(answers),
+            unknown_items=_unknown_items(packed),
+            future_topics=self._future_topics(events, packed),
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
@@ -248,6 +254,11 @@ class Engine:
         record = self._catalogue.by_key(key)
         return None if record is None else record.item.item_id
 
+    def _future_topics(self, events: Sequence[Event], packed: PackedEvents) -> list[str]:
+        times = packed.batch.events
+        (places,) = (times["occurred_ms"] - times["timestamp_ms"] > self._rules.max_clock_skew_ms).nonzero()
+        return [events[place].source.topic for place in places.tolist()]
+
     def _intents(self, answers: AnswerBatch) -> list[tuple[Intent, ...]]:
         """Return each shopper's likely intents: the last search, then the heaviest categories and brands."""
         records, queries, label_of = answers.answers, answers.queries, self._catalogue.label
@@ -302,3 +313,8 @@ def _unlearned(answers: AnswerBatch) -> dict[str, int]:
     records = answers.answers
     reasons = records["unlearned"][records["outcome"] != REPLAYED].tolist()
     return {name: number for reason, name in UNLEARNED.items() if (number := reasons.count(reason))}
+
+
+def _unknown_items(packed: PackedEvents) -> int:
+    events = packed.batch.events
+    return int(((events["action"] != SEARCH) & (events["vector"] == NO_VECTOR)).sum())

@@ -14,7 +14,7 @@ StreamsError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class StreamsError(Exception):
@@ -25,8 +25,9 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
     """A message breaks its contract.
 
     `reason` is a stable code for counting (see `REASONS`), and `where` the place in the message: `$.user_id`, `key`, or
-    `$` for the whole value. The text has the requirement and the actual value. It may contain a few characters of the
-    message, so it goes to dead letters and to the sender, never to a log.
+    `$` for the whole value. `others` holds the further errors of the same message. The text has the requirement and the
+    actual value. It may contain a few characters of the message, so it goes to dead letters and to the sender, never to
+    a log.
     """
 
     REASONS = (
@@ -46,22 +47,23 @@ class InvalidEvent(StreamsError):  # noqa: N818 - the name is part of the public
         "wrong_partition",  # the message is valid, but not in its key's partition, and cannot be forwarded there
     )
 
-    def __init__(self, reason: str, where: str, detail: str) -> None:
+    def __init__(self, reason: str, where: str, detail: str, others: Sequence[InvalidEvent] = ()) -> None:
         super().__init__(reason, where, detail)
         self.reason = reason
         self.where = where
         self.detail = detail
+        self.others = tuple(others)
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.detail}"
+        return "; ".join(f"{each.where}: {each.detail}" for each in (self, *self.others))
 
 
 class InvalidLine(InvalidEvent):
     """A line of a file breaks the contract of its message. `place` is `FILE:LINE`."""
 
-    def __init__(self, place: str, reason: str, where: str, detail: str) -> None:
-        super().__init__(reason, where, detail)
-        self.args = (place, reason, where, detail)
+    def __init__(self, place: str, error: InvalidEvent) -> None:
+        super().__init__(error.reason, error.where, error.detail, error.others)
+        self.args = (place, error)
         self.place = place
 
     def __str__(self) -> str:

@@ -81,7 +81,13 @@ class Metrics:
         learned = (settings.topics.item_neighbours, settings.topics.sessions)
         reasons = (*InvalidEvent.REASONS, *InvalidEvent.WORKER_REASONS)
         self.events = self._counter("events", "Messages processed, by outcome", topic=topics, outcome=OUTCOMES)
-        self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", reason=reasons)
+        self.dead_letters = self._counter("dead_letters", "Messages refused, by reason", topic=topics, reason=reasons)
+        self.unknown_items = self._counter("unknown_items", "Actions on items that the catalogue lacks")
+        self.future_events = self._counter(
+            "future_events",
+            "Events ahead of Kafka's clock by more than is allowed: they count at the latest time that is allowed",
+            topic=(settings.topics.clicks, settings.topics.searches),
+        )
         produced = (settings.topics.clicks, settings.topics.searches, settings.topics.items)
         self.misplaced = self._counter(
             "misplaced_messages", "Messages in a partition that is not their key's", topic=produced, outcome=MISPLACED
@@ -268,6 +274,13 @@ class Metrics:
         """Count messages by topic and outcome."""
         for (topic, outcome), number in Tally(outcomes).items():
             self.events.labels(topic, outcome).inc(number)
+
+    def odd_events(self, unknown_items: int, future_topics: Sequence[str]) -> None:
+        """Count events that are processed, but that a producer should look at."""
+        if unknown_items:
+            self.unknown_items.inc(unknown_items)
+        for topic in future_topics:
+            self.future_events.labels(topic).inc()
 
     def answered(self, answers: Sequence[Recommendations], taken_ms: Sequence[int]) -> None:
         """Record lists that were just delivered, for events that Kafka appended at `taken_ms`."""

@@ -110,7 +110,7 @@ def _read(
             _check_length(value)
             message = parse(value)
         except InvalidEvent as error:
-            refused = InvalidLine(f"{path}:{number}", error.reason, error.where, error.detail)
+            refused = InvalidLine(f"{path}:{number}", error)
             if on_invalid is None:
                 raise refused from None
             on_invalid(refused)

@@ -17,8 +17,10 @@ __all__ = [
     "Cart",
     "Click",
     "DeadLetter",
+    "Fault",
     "Forget",
     "ForgetReceipt",
+    "Header",
     "Intent",
     "Interaction",
     "Item",
@@ -46,6 +48,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 ActionWeight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+FORWARDED_HEADER = "intentstream-forwarded"
+"""Header of a message that a worker forwarded to its key's partition: where the producer wrote it."""
+TOO_LARGE = "the message is too large to be repeated here"
+"""End of `detail` in a dead letter without the message's bytes."""
 Scalar = str | Integer | float | bool | None
 Context = Annotated[Mapping[str, Scalar | list[Scalar] | dict[str, Scalar]], msgspec.Meta(max_length=64)]
 """Additional data of the producer, at most two levels deep, so that every process reads it in the same way."""
@@ -174,10 +180,26 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str | None
 
 
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """An error of a message: the reason, the place in the message, and what was required and what came."""
+
+    reason: str
+    where: str
+    detail: str
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """A header of a message. `value` is base64 in JSON."""
+
+    name: str
+    value: bytes | None
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was refused: its position in Kafka, the reason, and its original bytes.
 
-    `where` is the position of the fault in the message, as a JSON path or `key`. `key` and `value` are base64 in JSON.
+    `where` is the position of the fault in the message, as a JSON path or `key`. `others` are its further errors. `key`
+    and `value` are base64 in JSON.
     """
 
     topic: str
@@ -189,6 +211,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     failed_at: Timestamp
+    others: tuple[Fault, ...] = ()
+    headers: tuple[Header, ...] = ()
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,15 @@ shortened value if an enumerated string, a format or a number is wrong. It never
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from streams.errors import InvalidEvent
 
-__all__ = ["UNREADABLE", "refusal", "shortened"]
+__all__ = ["UNREADABLE", "refusal", "shortened", "with_other"]
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """All errors that msgspec raises for bytes that it cannot read as the required type. A fuzz test covers this."""
@@ -27,7 +29,14 @@ _TYPE_NAMES = {
     "bytes": "base64 string",
 }
 _SHOWN = 64
+LARGEST_CHECKED = 64 * 1024
+"""Most bytes of a value whose fields are checked one by one. A larger value has its first error only."""
+REGISTRY_PREFIX = 5
+"""Bytes that serializers for a schema registry put in front: 0x00 and the schema's id."""
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_SOME_KEY = "[...]"
+"""The place of a value of a mapping in msgspec's errors, which do not name the key."""
+_STEPS = re.compile(r"\[\.\.\.\]|\[\d+\]")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _MISMATCH = re.compile(r"Expected `([^`]+)`(?:, got `([^`]+)`)?$")
 _LENGTH = re.compile(r"Expected `([^`]+)` of ((?:at least )?length .+?)(?:, got (\d+))?$")
@@ -35,24 +44,145 @@ _LIMIT = re.compile(r"Expected `([^`]+)` ((?:<|>)=? .+)$")
 _REGEX = re.compile(r"Expected `str` matching regex '(.*)'$", re.DOTALL)
 
 
-def refusal(error: Exception, value: bytes, unreadable: str = "not_json") -> InvalidEvent:
+def refusal(error: Exception, value: bytes, kind: Any = None) -> InvalidEvent:
     """Return the `InvalidEvent` for an error of `UNREADABLE` that was raised while `value` was read.
 
-    `unreadable` is the reason for bytes that are not of the required format at all: `not_json` or `not_msgpack`.
+    `kind` is the required type of a JSON message, a struct or a union of structs. The result then has the other errors
+    of the message too. None stands for MessagePack.
     """
     if isinstance(error, RecursionError):
         return InvalidEvent("out_of_range", "$", "required values that are not nested hundreds deep, got deeper ones")
+    wanted, unreadable = ("MessagePack", "not_msgpack") if kind is None else ("JSON", "not_json")
+    if kind is not None and (schema := _schema_id(value)) is not None:
+        prefix = f"got the prefix of a schema registry (0x00 and the schema id {schema}) in front"
+        return InvalidEvent(unreadable, "$", f"required JSON, {prefix}: use a serializer without a schema registry")
     if isinstance(error, UnicodeDecodeError):
         return InvalidEvent(unreadable, "$", f"required text in UTF-8, got other bytes ({_first_bad_byte(value)})")
     if not isinstance(error, msgspec.ValidationError):
-        wanted = "JSON" if unreadable == "not_json" else "MessagePack"
         return InvalidEvent(
             unreadable, "$", f"required {wanted}, got {len(value)} bytes that are not ({_fault(error)})"
         )
+    if kind is None:
+        return _translated(error, b"")
+    first = _translated(error, value)
+    found = _errors_of_fields(value, kind) if len(value) <= LARGEST_CHECKED else []
+    # The check of the field itself names the key of a mapping.
+    field = _field_of(first.where)
+    same = next((each for each in found if each.reason == first.reason and _field_of(each.where) == field), first)
+    others = [each for each in found if each is not same]
+    return InvalidEvent(same.reason, same.where, same.detail, others)
+
+
+def with_other(first: InvalidEvent, other: InvalidEvent) -> InvalidEvent:
+    """Return the first error of a message with one more."""
+    return InvalidEvent(first.reason, first.where, first.detail, (*first.others, other))
+
+
+def has_registry_prefix(data: bytes, content: bytes) -> bool:
+    """Return whether `data` is `content` behind the prefix of a schema registry."""
+    return _schema_id(data) is not None and data[REGISTRY_PREFIX:] == content
+
+
+def _schema_id(data: bytes) -> int | None:
+    """Return the schema's id in front of `data`, None if there is none. JSON never begins with 0x00, UTF-16 may."""
+    is_utf_16 = data[2:3] == data[4:5] == b"\0"
+    return None if data[:1] != b"\0" or len(data) < REGISTRY_PREFIX or is_utf_16 else int.from_bytes(data[1:5], "big")
+
+
+class _Field(NamedTuple):
+    """Field of a struct: its name in JSON, whether a message must have it, and the decoder of its values."""
+
+    name: str
+    is_required: bool
+    decoder: msgspec.json.Decoder[Any]
+
+
+@cache
+def _fields(kind: Any) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(field.encode_name, field.required, msgspec.json.Decoder(field.type))
+        for field in msgspec.structs.fields(kind)
+    )
+
+
+def _errors_of_fields(value: bytes, kind: Any) -> list[InvalidEvent]:
+    """Return the first error of each field, in the order of the contract. msgspec stops at the first of all."""
+    try:
+        data = msgspec.json.decode(value)
+    except UNREADABLE:
+        return []
+    if not isinstance(data, dict):
+        return []
+    errors = []
+    for field in _fields_of(data, kind):
+        if field.name in data:
+            error = _error(data[field.name], field.decoder)
+            if error is not None:
+                where = f"$.{field.name}{_with_keys(error.where, data[field.name], field.decoder).removeprefix('$')}"
+                errors.append(InvalidEvent(error.reason, where, error.detail))
+        elif field.is_required:
+            errors.append(InvalidEvent("missing_field", f"$.{field.name}", "required, and not there"))
+    return errors
+
+
+def _fields_of(data: Mapping[str, Any], kind: Any) -> Sequence[_Field]:
+    """Return the fields of the struct that a message must be; those of all structs if its type is unknown."""
+    structs = get_args(kind) or (kind,)
+    for struct in structs:
+        config = struct.__struct_config__
+        if config.tag is None or config.tag == data.get(config.tag_field):
+            return _fields(struct)
+    common = set.intersection(*({field.name for field in _fields(struct)} for struct in structs))
+    return [field for field in _fields(structs[0]) if field.name in common]
+
+
+def _error(data: Any, decoder: msgspec.json.Decoder[Any]) -> InvalidEvent | None:
+    """Return the error of a field's value, with its place from the field on. None if it is valid."""
+    value = msgspec.json.encode(data)
+    try:
+        decoder.decode(value)
+    except msgspec.ValidationError as error:
+        return _translated(error, value)
+    return None
+
+
+def _with_keys(where: str, data: Any, decoder: msgspec.json.Decoder[Any]) -> str:
+    """Return a place with the keys of mappings in it: `$["colour"]` instead of `$[...]`.
+
+    A key is found by trial: the first one that is invalid as the mapping's only entry.
+    """
+
+    def wrapped(inner: Any) -> Any:
+        for step in reversed(steps):
+            inner = [inner] if step is None else {step: inner}
+        return inner
+
+    shown, steps = "$", list[str | None]()
+    for step in _STEPS.findall(where):
+        if step != _SOME_KEY:
+            shown, data = shown + step, data[int(step[1:-1])]
+            steps.append(None)
+            continue
+        if not isinstance(data, dict):
+            return where
+        key = next((key for key, each in data.items() if _error(wrapped({key: each}), decoder) is not None), None)
+        if key is None:
+            return where
+        shown, data = f"{shown}[{shortened(key)}]", data[key]
+        steps.append(key)
+    return shown
+
+
+def _field_of(where: str) -> str:
+    """Return the field of a place: `$.attributes` of `$.attributes["colour"]`."""
+    return where.partition("[")[0]
+
+
+def _translated(error: msgspec.ValidationError, value: bytes) -> InvalidEvent:
     text, _, at = str(error).rpartition(" - at ")
     if not text:
         text, at = at, "$"
-    return _mismatch(text, at.replace("`", "").removeprefix("key in "), value if unreadable == "not_json" else b"")
+    return _mismatch(text, at.replace("`", "").removeprefix("key in "), value)
 
 
 def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:

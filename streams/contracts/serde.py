@@ -28,7 +28,7 @@ from streams.contracts.messages import (
     Search,
     TrendingSnapshot,
 )
-from streams.contracts.refusals import UNREADABLE, refusal, shortened
+from streams.contracts.refusals import UNREADABLE, has_registry_prefix, refusal, shortened, with_other
 from streams.errors import InvalidEvent
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class _Decoder(Protocol[T]):
     def decode(self, value: bytes, /) -> T: ...
 
 
-_interaction = cast("_Decoder[Interaction]", msgspec.json.Decoder(Interaction))
+_interaction = cast("msgspec.json.Decoder[Interaction]", msgspec.json.Decoder(Interaction))
 _item = msgspec.json.Decoder(Item)
 _recommendations = msgspec.json.Decoder(Recommendations)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
@@ -78,7 +78,10 @@ def decode_search(key: bytes | None, value: bytes | None) -> Search:
 
 def decode_interaction(key: bytes | None, value: bytes | None) -> Interaction:
     """Read an interaction of any type, keyed by user id. Raises InvalidEvent."""
-    event = parse_interaction(value)
+    try:
+        event = parse_interaction(value)
+    except InvalidEvent as error:
+        raise _with_key(error, key, value, "user_id") from None
     _check_key(key, event.user_id, "user_id")
     return event
 
@@ -88,7 +91,10 @@ def decode_item(key: bytes | None, value: bytes | None) -> Item | None:
     if value is None:
         _check_tombstone(key)
         return None
-    item = parse_item(value)
+    try:
+        item = parse_item(value)
+    except InvalidEvent as error:
+        raise _with_key(error, key, value, "item_id") from None
     _check_key(key, item.item_id, "item_id")
     return item
 
@@ -148,7 +154,7 @@ def decode_receipt(value: bytes | None) -> ForgetReceipt:
 
 def decode_item_vector(value: bytes | None) -> ItemVector:
     """Read the value of a message of `item-vectors` that is no tombstone. Raises InvalidEvent."""
-    return _read(_item_vector, value, "not_msgpack")
+    return _read(_item_vector, value)
 
 
 def decode_keyed_item_vector(key: bytes | None, value: bytes | None) -> ItemVector | None:
@@ -163,22 +169,22 @@ def decode_keyed_item_vector(key: bytes | None, value: bytes | None) -> ItemVect
 
 def decode_trending(value: bytes | None) -> TrendingSnapshot:
     """Read a message of `trending`. Raises InvalidEvent."""
-    return _read(_trending, value, "not_msgpack")
+    return _read(_trending, value)
 
 
 def decode_transitions(value: bytes | None) -> list[ItemTransition]:
     """Read a message of `item-pairs`. Raises InvalidEvent."""
-    return _read(_transitions, value, "not_msgpack")
+    return _read(_transitions, value)
 
 
 def decode_neighbours(value: bytes | None) -> ItemNeighbours:
     """Read a message of `item-neighbours`. Raises InvalidEvent."""
-    return _read(_neighbours, value, "not_msgpack")
+    return _read(_neighbours, value)
 
 
 def decode_session(value: bytes | None) -> SessionItems:
     """Read the value of a message of `sessions` that is no tombstone. Raises InvalidEvent."""
-    return _read(_session, value, "not_msgpack")
+    return _read(_session, value)
 
 
 def decode_keyed_session(key: bytes | None, value: bytes | None) -> SessionItems:
@@ -218,13 +224,25 @@ def recommendation_id(topic: str, partition: int, offset: int) -> str:
     return blake2b(f"{topic}/{partition}/{offset}".encode(), digest_size=16).hexdigest()
 
 
-def _read(decoder: _Decoder[T], value: bytes | None, unreadable: str = "not_json") -> T:
+def _read(decoder: _Decoder[T], value: bytes | None) -> T:
     if not value:
         raise InvalidEvent("empty", "$", "required a message, got " + ("no value" if value is None else "0 bytes"))
     try:
         return decoder.decode(value)
     except UNREADABLE as error:
-        raise refusal(error, value, unreadable) from None
+        raise refusal(error, value, decoder.type if isinstance(decoder, msgspec.json.Decoder) else None) from None
+
+
+def _with_key(error: InvalidEvent, key: bytes | None, value: bytes | None, field: str) -> InvalidEvent:
+    """Return the error of an invalid value, with that of its key too if the value's id can be read."""
+    try:
+        wanted = msgspec.json.decode(value or b"")[field]
+        _check_key(key, wanted, field)
+    except InvalidEvent as other:
+        return with_other(error, other)
+    except (*UNREADABLE, LookupError, TypeError, AttributeError):
+        pass
+    return error
 
 
 def _check_key(key: bytes | None, wanted: str, field: str) -> None:
@@ -237,6 +255,8 @@ def _check_key(key: bytes | None, wanted: str, field: str) -> None:
     required = f"required the text of $.{field} in UTF-8, as the key decides the partition"
     if not key:
         raise InvalidEvent("wrong_key", "key", f"{required}; got no key")
+    if has_registry_prefix(key, wanted.encode()):
+        raise InvalidEvent("wrong_key", "key", f"{required}; got it behind the prefix of a schema registry")
     if key == msgspec.json.encode(wanted):
         raise InvalidEvent("wrong_key", "key", f"{required}; got it as JSON, in quotes")
     raise InvalidEvent("wrong_key", "key", f"{required}; got other {len(key)} bytes")

@@ -26,7 +26,8 @@ from streams.profiles.profile import (
 )
 
 _ACTION_OF = {action: place for place, action in enumerate(ACTIONS)}
-_NO_VECTOR = -1
+NO_VECTOR = -1
+"""Place of the vector of an event that has none: its item is not in the catalogue, or its search is not encoded."""
 
 
 class Event(NamedTuple):
@@ -61,7 +62,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
     text_vectors: list[Vector] = []
     texts: list[str | None] = []
     for place, (interaction, source, shopper, vector, _) in enumerate(events):
-        row, item, category, brand, log_price = _NO_VECTOR, 0, 0, 0, nan
+        row, item, category, brand, log_price = NO_VECTOR, 0, 0, 0, nan
         if isinstance(interaction, Search):
             action, subject = SEARCH, interaction.query
             # A search without words, such as blanks or an emoji, is no intent: it has neither text nor vector.
@@ -97,7 +98,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
 def pack_arrival(at_ms: int, dim: int) -> PackedEvents:
     """Return the arrival of a shopper without an action, as the only event of a batch."""
     event = np.zeros(1, dtype=EVENT)
-    event["action"], event["vector"], event["log_price"] = ARRIVAL, _NO_VECTOR, nan
+    event["action"], event["vector"], event["log_price"] = ARRIVAL, NO_VECTOR, nan
     event["occurred_ms"] = event["timestamp_ms"] = bounded_ms(at_ms)
     return PackedEvents(EventBatch(event, *_vectors([], [], dim)), [None])
 

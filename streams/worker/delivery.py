@@ -13,7 +13,7 @@ from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
 from streams.contracts import serde
-from streams.contracts.messages import DeadLetter
+from streams.contracts.messages import TOO_LARGE, DeadLetter, Fault, Header
 from streams.errors import InvalidEvent
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer, Record
 from streams.metrics import Metrics
@@ -49,15 +49,18 @@ class Delivery:
             key=message.key,
             value=message.value,
             failed_at=datetime.now(UTC),
+            others=tuple(Fault(reason=each.reason, where=each.where, detail=each.detail) for each in refusal.others),
+            headers=tuple(Header(name=name, value=value) for name, value in message.headers or ()),
         )
         self.metrics.events.labels(message.topic, "invalid").inc()
-        self.metrics.dead_letters.labels(refusal.reason).inc()
+        self.metrics.dead_letters.labels(message.topic, refusal.reason).inc()
         data = serde.encode_json(letter)
         if len(data) > LARGEST_MESSAGE:
             # Base64 makes key and value a third longer. Brokers refuse a larger letter, which would stop the worker at
             # each start. The message itself is still at its offset.
-            detail = f"{letter.detail}; the message is too large to be repeated here"
-            data = serde.encode_json(msgspec.structs.replace(letter, key=None, value=None, detail=detail))
+            detail = f"{letter.detail}; {TOO_LARGE}"
+            without = msgspec.structs.replace(letter, key=None, value=None, headers=(), detail=detail)
+            data = serde.encode_json(without)
             return await self.producer.send(self.dead_letters_topic, None, data)
         return await self.producer.send(self.dead_letters_topic, message.key, data)
 

@@ -310,6 +310,7 @@ class EventPath:
             # behaviour, which must contain their transitions.
             self.transitions.observe(folded.transitions, folded.sessions)
             self.trending.add(folded.trends)
+            self.metrics.odd_events(folded.unknown_items, folded.future_topics)
             sources = (message.topic for message in processing.messages)
             self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))
             for reason, number in folded.unlearned.items():

@@ -23,6 +23,7 @@ from aiokafka.errors import BrokerResponseError
 from aiokafka.structs import RecordMetadata
 from faust.types import Message
 
+from streams.contracts.messages import FORWARDED_HEADER
 from streams.errors import InvalidEvent
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import LARGEST_MESSAGE, Copy
@@ -32,7 +33,6 @@ from streams.worker.delivery import Delivered, Delivery
 
 log = logging.getLogger(__name__)
 
-HEADER = "intentstream-forwarded"
 LOG_EVERY_S = 60.0
 _PLACE = re.compile(rb"(\d{1,9})/(\d{1,18})/(\d{1,15})")
 
@@ -67,8 +67,7 @@ class Forwarder:
 
     def is_right(self, message: Message) -> bool:
         """Return whether a message is in the partition of its key."""
-        right: int = partition_of(message.key, self.partitions)
-        return right == message.partition
+        return bool(partition_of(message.key, self.partitions) == message.partition)
 
     def must_forward(self, message: Message) -> bool:
         """Return whether a valid message must be forwarded instead of processed. Count it if it is kept here."""
@@ -94,11 +93,13 @@ class Forwarder:
 
     async def clear(self, topic: str, partition: int, key: bytes) -> Delivered:
         """Send a tombstone to a partition of a compacted topic that holds another partition's key."""
-        return await self.delivery.producer.send_copy(Copy(topic, partition, key, None, [(HEADER, b"")], None))
+        return await self.delivery.producer.send_copy(
+            Copy(topic, partition, key, None, [(FORWARDED_HEADER, b"")], None)
+        )
 
     async def _send(self, message: Message) -> Delivered:
         origin = f"{message.partition}/{message.offset}/{timestamp_ms(message)}".encode()
-        headers = [*(message.headers or ()), (HEADER, origin)]
+        headers = [*(message.headers or ()), (FORWARDED_HEADER, origin)]
         partition = partition_of(message.key, self.partitions)
         copy = Copy(message.topic, partition, message.key, message.value, headers, timestamp_ms(message))
         return await self.delivery.producer.send_copy(copy)
@@ -143,7 +144,7 @@ class Forwarder:
 
 def is_forwarded(message: Message) -> bool:
     """Return whether a message is a forwarded copy."""
-    return any(name == HEADER for name, _ in message.headers or ())
+    return any(name == FORWARDED_HEADER for name, _ in message.headers or ())
 
 
 def is_clearing(message: Message) -> bool:
@@ -154,7 +155,7 @@ def is_clearing(message: Message) -> bool:
 def origin_of(message: Message) -> Origin | None:
     """Return the place of the original of a forwarded copy. None for a message that is no copy."""
     for name, value in message.headers or ():
-        if name == HEADER and (match := _PLACE.fullmatch(value or b"")):
+        if name == FORWARDED_HEADER and (match := _PLACE.fullmatch(value or b"")):
             return Origin(*map(int, match.groups()))
     return None
 

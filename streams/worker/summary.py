@@ -31,7 +31,7 @@ class Summary:
         metrics = self.metrics
         events = self._since("events", metrics.events)
         fallbacks = self._since("fallbacks", metrics.fallbacks)
-        refused = self._since("dead_letters", metrics.dead_letters)
+        refused = self._since("dead_letters", metrics.dead_letters, all_topics=True)
         counts = metrics.end_to_end.counts()
         before = self._latencies or [0] * len(counts)
         latencies, self._latencies = [new - old for new, old in zip(counts, before, strict=True)], counts
@@ -47,9 +47,9 @@ class Summary:
             events, lists, p50, p99, lag_s, fallbacks, refused,
         )  # fmt: skip
 
-    def _since(self, name: str, counter: Counter) -> float:
-        """Return by how much a counter grew since the last call, over all labels."""
-        total = sum(_samples(counter, self.topics))
+    def _since(self, name: str, counter: Counter, *, all_topics: bool = False) -> float:
+        """Return by how much a counter grew since the last call, over all other labels than `topic`."""
+        total = sum(_samples(counter, None if all_topics else self.topics))
         before, self._counted[name] = self._counted.get(name, 0.0), total
         return total - before
 
@@ -73,11 +73,11 @@ def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> fl
     return lower if sum(counts) else 0.0
 
 
-def _samples(metric: Counter | Gauge, topics: Collection[str]) -> list[float]:
-    """Return the values of a metric, those of `topics` only if it has the label `topic`."""
+def _samples(metric: Counter | Gauge, topics: Collection[str] | None) -> list[float]:
+    """Return the values of a metric, those of `topics` only if it has the label `topic`. None stands for all topics."""
     return [
         sample.value
         for family in metric.collect()
         for sample in family.samples
-        if not sample.name.endswith("_created") and sample.labels.get("topic") in (None, *topics)
+        if not sample.name.endswith("_created") and (topics is None or sample.labels.get("topic") in (None, *topics))
     ]

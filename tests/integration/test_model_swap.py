@@ -24,6 +24,7 @@ from tests.integration.load import LoadGenerator
 from tests.integration.shop_client import ShopClient
 from tests.integration.topic_contents import compacted_state, read_all
 from tests.integration.workers import Group, WorkerProcess, until, worker, worker_settings
+from tests.malformed_bundles import DAMAGES
 
 NAME = BUNDLE.parent.name
 CONFIGURED = BUNDLE.name
@@ -236,3 +237,33 @@ async def test_a_worker_serves_the_configured_model_until_the_pinned_bundle_exis
             assert await one.stop() == 0
         finally:
             one.close()
+
+
+@pytest.mark.kafka
+async def test_no_malformed_candidate_ends_what_serves(
+    kafka: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
+) -> None:
+    """A pinned bundle with anything wrong in it is refused by a worker that serves, and by one that starts."""
+    settings = worker_settings(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.1)
+    names = (
+        "a name that is not UTF-8", "deep nesting", "a folder as a file", "a pipe as a file",
+        "a link out of the bundle", "a truncated graph", "external data", "a tokenizer that panics on a text",
+    )  # fmt: skip
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as one:
+        await shop.publish_items(catalogue())
+        await one.wait_for_items(len(catalogue()))
+        probe = ModelProbe(shop, bundle)
+        for number, name in enumerate(names, start=1):
+            version = str(100 + number)
+            DAMAGES[name](copy_bundle(BUNDLE, versions.folder / NAME / version))
+            await pin(settings, version)
+            await one.wait_for_metric(SWAPS.format("refused"), number)
+            assert f"model {NAME} {version} is refused, {NAME} {CONFIGURED} keeps serving: " in one.log
+            assert (await probe.search()).model.version == CONFIGURED
+        assert await one.stop() == 0
+        one.start()
+        await one.wait_until_ready()
+        assert f"model {NAME} {version} cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: " in one.log
+        assert (await probe.search()).model.version == CONFIGURED
+        assert await one.stop() == 0
+        assert "Traceback" not in one.log

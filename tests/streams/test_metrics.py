@@ -74,7 +74,7 @@ def test_known_label_values_start_at_0() -> None:
         assert value("intentstream_fallbacks_total", {"reason": reason}) == 0
     assert value("intentstream_end_to_end_latency_seconds_count", {"trigger": "search"}) == 0
     assert value("intentstream_recovery_remaining_records", {"table": "pairs"}) == 0
-    assert value("intentstream_dead_letters_total", {"reason": "unreadable_profile"}) == 0
+    assert value("intentstream_dead_letters_total", {"topic": "acts", "reason": "unreadable_profile"}) == 0
     assert value("intentstream_partitions", {"topic": "acts"}) == 8
 
 

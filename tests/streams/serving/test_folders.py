@@ -139,3 +139,23 @@ def test_a_version_that_is_a_path_is_a_usage_error(path: str) -> None:
     result = CliRunner().invoke(cli, ["model", "use", NAME, path, "--broker", "127.0.0.1:1"])
     assert result.exit_code == 2
     assert "NAME and VERSION: required names of folders" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "9" * 200, "2\n", "a b", "-"])
+def test_a_folder_of_any_name_ends_no_scan(tmp_path: Path, name: str) -> None:
+    copy_bundle(BUNDLE, tmp_path / NAME / name)
+    store = BundleStore.of(settings_of(tmp_path))
+    assert store.first(None).name == NAME
+
+
+def test_any_error_of_the_first_bundle_leads_to_the_configured_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise RecursionError("two\nlines")
+
+    monkeypatch.setattr(BundleStore, "newest", fails)
+    assert BundleStore.of(settings_of(tmp_path)).first(None).version == CONFIGURED
+    assert "the newest model cannot be loaded, starting with INTENTSTREAM_MODEL_PATH: RecursionError: two lines" in (
+        caplog.text
+    )

@@ -20,7 +20,7 @@ from inference.pipeline import Recommender
 from inference.types import Item, stable_key
 from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import ItemVector, Recommendations
+from streams.contracts.messages import FORWARDED_HEADER, ItemVector, Recommendations
 from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec
@@ -30,7 +30,7 @@ from streams.worker.checkpoint import Checkpoint
 from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
-from streams.worker.forwarding import HEADER, Forwarder
+from streams.worker.forwarding import Forwarder
 from streams.worker.item_path import ItemPath
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
@@ -67,7 +67,7 @@ class Harness:
         delivery = Delivery(cast("Any", self.producer), self.metrics, "dead-letters")
         settings = load_settings({"partitions": 1, "batch_max_size": 8, "scoring_deadline_ms": 60_000.0}, env_file=None)
         self.forwarder = Forwarder(delivery=delivery, partitions=1)
-        items = {"items_topic": "items", "item_vectors_topic": "item-vectors"}
+        items: dict[str, Any] = {"items_topic": "items", "item_vectors_topic": "item-vectors"}
         shared: dict[str, Any] = {
             "slots": self.slots,
             "delivery": delivery,
@@ -294,7 +294,7 @@ async def test_a_tombstone_in_a_wrong_partition_is_forwarded(harness: Harness) -
     await until(lambda: len(harness.items.checkpoint) == 0, "the original is acknowledged")
     ((topic, partition, key, value, headers, _),) = harness.producer.copies
     assert (topic, partition, key, value) == ("items", 1, b"v", None)
-    assert [name for name, _ in headers] == [HEADER]
+    assert [name for name, _ in headers] == [FORWARDED_HEADER]
 
 
 async def test_the_owner_of_a_partition_clears_its_outdated_records(harness: Harness) -> None:

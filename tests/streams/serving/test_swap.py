@@ -325,3 +325,19 @@ async def test_the_arrays_of_a_replaced_model_are_freed(harness: Harness) -> Non
         await until(lambda: gone() is None, "the old arrays are freed by reference counting alone", 10)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("two\nlines \x1b[31m"), RecursionError(), MemoryError(), KeyError("x")])
+async def test_any_error_of_a_candidate_leaves_the_current_model(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    def fails(_model: ModelPin) -> Bundle:
+        raise error
+
+    monkeypatch.setattr(harness.store, "load", fails)
+    harness.swap.pin(pin_of(NEW))
+    await harness.wait_for_outcome("refused")
+    assert harness.slots.current.model == pin_of(OLD)
+    (logged,) = [each.getMessage() for each in caplog.records if "is refused" in each.getMessage()]
+    assert logged.isprintable()
+    assert type(error).__name__ in logged

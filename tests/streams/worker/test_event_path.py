@@ -27,7 +27,7 @@ from inference.types import Vector, stable_key
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, ItemVector, ModelRef, Recommendations, Search
+from streams.contracts.messages import FORWARDED_HEADER, Interaction, ItemVector, ModelRef, Recommendations, Search
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity, Shares, Trending
@@ -42,7 +42,7 @@ from streams.worker.deadline import Deadlines
 from streams.worker.delivery import Delivery
 from streams.worker.ending import explanation
 from streams.worker.event_path import EventPath
-from streams.worker.forwarding import HEADER, Forwarder
+from streams.worker.forwarding import Forwarder
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.fakes import CHANGELOG, FakeProducer, FakeTable, message, message_of
@@ -598,7 +598,7 @@ async def test_an_event_in_a_wrong_partition_is_forwarded_and_acknowledged_after
     await until(lambda: bool(harness.producer.on("clicks")), "the copy is sent", TIMEOUT_S)
     (copy,) = harness.producer.copies
     assert (copy.topic, copy.partition, copy.key, copy.value) == ("clicks", 1, wrong.key, wrong.value)
-    assert copy.headers == [("trace", b"1"), (HEADER, f"0/7/{NOW_MS}".encode())]
+    assert copy.headers == [("trace", b"1"), (FORWARDED_HEADER, f"0/7/{NOW_MS}".encode())]
     assert copy.timestamp_ms == NOW_MS
     assert harness.acknowledged == []
     harness.producer.complete()
@@ -613,7 +613,7 @@ async def test_a_message_that_is_forwarded_twice_is_folded_once_and_answered_wit
     event, origin = act("view", "i1", user_id="v"), f"0/7/{NOW_MS - 5}".encode()
     for offset in (40, 41):
         copy = message_of(event, offset, 1)
-        copy.headers = ((HEADER, origin),)
+        copy.headers = ((FORWARDED_HEADER, origin),)
         await harness.submit(copy)
     lists = await harness.lists(2)
     assert {answer.recommendation_id for answer in lists} == {serde.recommendation_id("clicks", 0, 7)}
@@ -630,7 +630,7 @@ async def test_a_message_that_is_forwarded_twice_is_folded_once_and_answered_wit
 async def test_a_forwarded_message_is_never_forwarded_again(harness: Harness, origin: bytes) -> None:
     harness.forwarder.partitions = 2
     copy = message_of(act("view", "i1", user_id="v"), 3)
-    copy.headers = ((HEADER, origin),)
+    copy.headers = ((FORWARDED_HEADER, origin),)
     await harness.submit(copy)
     await harness.lists(1)
     assert harness.producer.copies == []

@@ -16,7 +16,7 @@ def test_a_summary_covers_the_time_since_the_last_one(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.INFO, "streams.worker.summary"):
         metrics.outcomes([("clicks", "ok")] * 3)
         metrics.end_to_end.labels("click").observe_many([0.004, 0.004, 0.2])
-        metrics.dead_letters.labels("not_json").inc()
+        metrics.dead_letters.labels("items", "not_json").inc()
         metrics.outcomes([("items", "ok")] * 7)  # not events
         metrics.lag_seconds.labels("item-pairs").set(1.0)  # published once a second
         summary.log()
