@@ -75,7 +75,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             occurred_ms(interaction), bounded_ms(timestamp_ms), offset,
             id_key(topic), item, category, brand, log_price,
             session_key(interaction.session_id), shopper, partition, row,
-            event_key(interaction.event_id, action, subject), action, len(text), text,
+            event_key(interaction.event_id, interaction.type, subject), action, len(text), text,
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts
