@@ -87,7 +87,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             occurred_ms(interaction), bounded_ms(source.timestamp_ms), source.offset,
             id_key(source.stream), item, category, brand, log_price,
             session_key(interaction.session_id), shopper, source.partition, row,
-            event_key(interaction.event_id, action, subject), action, len(text), text,
+            event_key(interaction.event_id, interaction.type, subject), action, len(text), text,
             shopper_hash(interaction.user_id),
         )  # fmt: skip
     return PackedEvents(

@@ -208,7 +208,7 @@ def session_key(session_id: str | None) -> int:
     return 0 if session_id is None or is_placeholder(session_id) else stable_key(session_id) & 0xFFFFFFFF or 1
 
 
-def event_key(event_id: str, action: int, subject: str) -> int:
+def event_key(event_id: str, action: str, subject: str) -> int:
     """Return 32 bits of an event's hash, of its id, its action, and its item or query; 0 if its id is a placeholder.
 
     A message with the same id about another item is no repetition: shops send the lines of one order with its number.

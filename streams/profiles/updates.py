@@ -74,8 +74,8 @@ def first_offset(profile: Record, event: Record) -> int:
             low = int64_of(profile["event_offsets"][j])
             back = (offset - low) & LOW_32_BITS
             # An offset below 0 means that the topic was created anew meanwhile.
-            return offset - back if back <= offset else low
-    return offset
+            return int(offset - back if back <= offset else low)
+    return int(offset)
 
 
 @helper

@@ -159,8 +159,9 @@ def _evaluate_judgements(settings: Settings, options: EvaluateOptions, judgement
 
 
 def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) -> Report:
-    from streams.contracts.jsonlines import read_events, read_items
-    from streams.factory import load_model
+    from streams.contracts.jsonlines import read_items
+    from streams.event_log import read_event_log, without_repeats
+    from streams.factory import load_model, profile_rules
     from streams.items.encoded import encode_catalogue, read_vectors
     from training.evaluation.plan import System, fitter
     from training.evaluation.run import evaluate as run
@@ -168,7 +169,8 @@ def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) ->
     evaluation = options.evaluation
     bundle = load_model(settings)
     items = [line.message for line in read_items(options.catalog)]
-    interactions = [line.message for line in read_events(events)]
+    log = read_event_log(events, profile_rules(settings).max_clock_skew_ms)
+    interactions = list(without_repeats(log.interactions))
     known = read_vectors(options.vectors, bundle) if options.vectors else None
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, known=known, progress=encoded)

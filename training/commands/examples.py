@@ -74,7 +74,7 @@ class ExamplesOptions(SamplingOptions):
     epilog="Example: intentstream examples --catalog items.jsonl --events events.jsonl --output examples.npz"
 )
 @click.option("--catalog", type=FILE, required=True, help="Items, JSON Lines (.gz too).")
-@click.option("--events", type=FILE, help="Interactions in order, JSON Lines (.gz too); - for stdin.")
+@click.option("--events", type=FILE, help="Interactions, JSON Lines (.gz too); - for stdin.")
 @click.option("--judgements", type=FILE, help="Graded search results in place of events, CSV with query,item_id,grade.")
 @click.option("--output", type=OutputFile(), required=True, help="Output file of the examples, .npz.")
 @sampling_options
@@ -119,7 +119,8 @@ def lists_of_events(
     """
     from rich.progress import Progress
 
-    from streams.contracts.jsonlines import read_events, read_items
+    from streams.contracts.jsonlines import read_items
+    from streams.event_log import read_event_log, without_repeats
     from streams.factory import profile_rules
     from streams.items.encoded import encode_catalogue, read_vectors
     from streams.replay import Replay, for_long_logs
@@ -130,7 +131,8 @@ def lists_of_events(
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, known=known, progress=encoded)
     end = datetime.max.replace(tzinfo=UTC) if options.until is None else options.until.replace(tzinfo=UTC)
-    interactions = [line.message for line in read_events(events) if line.message.occurred_at < end]
+    log = read_event_log(events, profile_rules(settings).max_clock_skew_ms)
+    interactions = [each for each in without_repeats(log.interactions) if each.occurred_at < end]
     sampling = Sampling(
         seed=options.seed,
         after=options.after,

@@ -20,7 +20,7 @@ from inference.types import Item
 from training.distillation.corpus import TrainingTexts
 
 SESSION_GAP_SECONDS = 1800.0
-"""A search leads to actions within this time. Without `session_id`, a longer gap ends a session."""
+"""A search leads to actions within this time. A longer gap ends a session."""
 ACTIONS_AFTER_SEARCH = 3
 """Greatest number of items that a search leads to. Later actions have other reasons."""
 
@@ -79,7 +79,7 @@ def _searches_and_baskets(
         if until is not None and event.occurred_at >= until:
             continue
         session, at = sessions.setdefault(event.user_id, _Session()), event.occurred_at.timestamp()
-        if event.session_id != session.key or (event.session_id is None and at - session.at > SESSION_GAP_SECONDS):
+        if event.session_id != session.key or at - session.at > SESSION_GAP_SECONDS:
             baskets.append(tuple(session.bought))
             session = sessions[event.user_id] = _Session()
         session.key, session.at = event.session_id, at

@@ -77,20 +77,39 @@ class Cases:
         )
 
 
+class _Latest(NamedTuple):
+    """The latest items of a session: their time, the number of items so far, and the case that they answer."""
+
+    at_ms: int
+    items: int
+    end: int
+    case: Case | None
+
+
 def next_item(acts: Sequence[Act], start: int) -> list[Case]:
     """Return the cases of next-item: after each of a session's first POSITIONS items, its next new item is the target.
 
-    An item that the session already has is no discovery, and no list shows it.
+    An item that the session already has is no discovery, and no list shows it. Items of one time have no order: they
+    are targets together, and the next list is made after all of them.
     """
-    latest: dict[int, tuple[int, int]] = {}
+    latest: dict[int, _Latest] = {}
     found = []
-    for number, act in enumerate(acts):
+    for act in acts:
         if not act.first:
             continue
-        before, position = latest.get(act.session, (-1, 0))
-        if start <= before and position <= POSITIONS:
-            found.append(Case(before, arrival=False, targets={act.item: 1.0}, position=position))
-        latest[act.session] = (number, position + 1)
+        before = latest.get(act.session)
+        if before is None:
+            latest[act.session] = _Latest(act.at_ms, 1, act.end, None)
+        elif before.at_ms == act.at_ms:
+            if before.case is not None:
+                before.case.targets[act.item] = 1.0
+            latest[act.session] = before._replace(items=before.items + 1)
+        else:
+            case = None
+            if start <= before.end and before.items <= POSITIONS:
+                case = Case(before.end, arrival=False, targets={act.item: 1.0}, position=before.items)
+                found.append(case)
+            latest[act.session] = _Latest(act.at_ms, before.items + 1, act.end, case)
     return sorted(found, key=lambda case: case.at)
 
 
@@ -118,7 +137,8 @@ def next_basket(acts: Sequence[Act], start: int) -> list[Case]:
 def search(acts: Sequence[Act], start: int, kinds: Sequence[str]) -> list[Case]:
     """Return the cases of search: the items acted on before the session's next search, by their strongest action.
 
-    `kinds` are the types of the interactions. Items that the session already had before do not count.
+    `kinds` are the types of the interactions. Items that the session already had before do not count, nor those of the
+    same time as the search.
     """
     latest: dict[int, Case] = {}
     seen: defaultdict[int, set[int]] = defaultdict(set)
@@ -130,7 +150,8 @@ def search(acts: Sequence[Act], start: int, kinds: Sequence[str]) -> list[Case]:
                 found.append(latest[act.session])
             continue
         case = latest.get(act.session)
-        if case is not None and (act.item in case.targets or act.item not in seen[act.session]):
+        is_later = case is not None and act.at_ms > acts[case.at].at_ms
+        if case is not None and is_later and (act.item in case.targets or act.item not in seen[act.session]):
             case.targets[act.item] = max(GRADES[kind], case.targets.get(act.item, 0.0))
         seen[act.session].add(act.item)
     return [case for case in found if case.targets]
@@ -152,9 +173,9 @@ def cases(log: Log, acts: Sequence[Act], protocol: str, start: int) -> Cases:
     found = list(PROTOCOLS[protocol](log, acts, start))
     if not found:
         wanted = {
-            "next-item": "a session with at least two items",
+            "next-item": "a session with items at two times",
             "next-basket": "a shopper with a second session",
-            "search": "a search followed by an action on an item",
+            "search": "a search followed by a later action on an item",
         }
         tested = len(log) - start
         raise ConfigurationError(f"{protocol}: required {wanted[protocol]} among the {tested} events tested, got none")

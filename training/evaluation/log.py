@@ -13,8 +13,9 @@ import numpy.typing as npt
 from inference.types import Item
 from streams.contracts.messages import Interaction, ItemAction, Purchase
 from streams.errors import ConfigurationError
+from streams.event_log import ends_of_ties
 from streams.profiles.profile import occurred_ms
-from training.ranker.gather import session_names
+from training.ranker.gather import SessionName, session_names
 
 SEARCH = -1
 """The item number of a search."""
@@ -23,7 +24,10 @@ Numbers = npt.NDArray[np.int32]
 
 
 class Act(NamedTuple):
-    """One interaction as numbers. `item` is SEARCH for a search. `first`: the item is new to the session."""
+    """One interaction as numbers. `item` is SEARCH for a search. `first`: the item is new to the session.
+
+    `end` is the last interaction of the shopper at the same time, whose list is made from all of them.
+    """
 
     item: int
     user: int
@@ -31,6 +35,7 @@ class Act(NamedTuple):
     at_ms: int
     bought: bool
     first: bool
+    end: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +52,7 @@ class Log:
         at_ms: int64 (n,).
         bought: whether the interaction is a purchase, bool (n,).
         first: whether the item is new to the session, bool (n,); never for a search.
+        end: the last interaction of the shopper at the same time, int64 (n,).
     """
 
     interactions: Sequence[Interaction]
@@ -59,13 +65,14 @@ class Log:
     at_ms: npt.NDArray[np.int64]
     bought: npt.NDArray[np.bool_]
     first: npt.NDArray[np.bool_]
+    end: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.interactions)
 
     def acts(self) -> list[Act]:
         """Return the log row by row, as Python numbers, which are fastest in a loop."""
-        columns = (self.item, self.user, self.session, self.at_ms, self.bought, self.first)
+        columns = (self.item, self.user, self.session, self.at_ms, self.bought, self.first, self.end)
         return list(map(Act, *(column.tolist() for column in columns)))
 
     @property
@@ -91,7 +98,7 @@ def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session
         numbers.setdefault(each.item_id, len(numbers)) if isinstance(each, ItemAction) else SEARCH for each in ordered
     ]
     users: dict[str, int] = {}
-    sessions: dict[tuple[str, str | int], int] = {}
+    sessions: dict[SessionName, int] = {}
     session = [sessions.setdefault(name, len(sessions)) for name in session_names(ordered, session_gap_ms)]
     available = np.zeros(len(numbers), dtype=np.bool_)
     available[: len(items)] = [each.in_stock for each in items]
@@ -106,6 +113,7 @@ def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session
         at_ms=np.array([occurred_ms(each) for each in ordered], dtype=np.int64),
         bought=np.array([isinstance(each, Purchase) for each in ordered], dtype=np.bool_),
         first=_firsts(session, item),
+        end=np.array(ends_of_ties(ordered), dtype=np.int64),
     )
 
 

@@ -23,12 +23,14 @@ from inference.ranking.features import FEATURES
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Item, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
-from streams.profiles.profile import occurred_ms
+from streams.event_log import ends_of_ties
+from streams.profiles.profile import occurred_ms, session_key
 from streams.replay import Replay
 from training.ranker.examples import Examples
 
 SEARCH_HORIZON = 1
 """Items that can answer a search: only the next one that the shopper acts on. Later items may have another purpose."""
+SessionName = tuple[str, int, int]
 BASKET = 20
 """Items of a session that count for a list at the shopper's arrival."""
 
@@ -81,11 +83,13 @@ def example_lists(
     """Yield a list of examples for each sampled interaction and arrival, in order.
 
     If nothing follows an interaction, all labels are 0. Without such lists, every probability would assume that the
-    shopper stays. `progress` receives the number of interactions of each step.
+    shopper stays. Of a shopper's interactions at one time, only the last is sampled. `progress` receives the number of
+    interactions of each step.
     """
     following = next_items(interactions, sampling)
     sessions = arrivals(interactions, sampling.session_gap_ms)
     start = round(sampling.after * len(interactions))
+    ends = ends_of_ties(interactions)
     position = 0
     arriving = {
         number
@@ -104,7 +108,7 @@ def example_lists(
             if number in arrived:
                 queries.append(arrived.pop(number))
                 wanted.append((dict.fromkeys(sessions[number], 1.0), draw))
-            if number >= start and draw.random() < sampling.share:
+            if number >= start and ends[number] == number and draw.random() < sampling.share:
                 queries.append(folded.queries.take([place]))
                 wanted.append((_fading(following[number]), draw))
         if wanted:
@@ -175,8 +179,8 @@ def _draw(seed: int, number: int, purpose: int) -> np.random.Generator:
 
 def arrivals(interactions: Sequence[Interaction], gap_ms: int) -> dict[int, tuple[int, ...]]:
     """Return the first BASKET items of a known shopper's sessions: stable keys, by the session's first position."""
-    begins: dict[tuple[str, str | int], int] = {}
-    items: defaultdict[tuple[str, str | int], dict[int, None]] = defaultdict(dict)
+    begins: dict[SessionName, int] = {}
+    items: defaultdict[SessionName, dict[int, None]] = defaultdict(dict)
     known: set[str] = set()
     for number, (session, interaction) in enumerate(
         zip(session_names(interactions, gap_ms), interactions, strict=True)
@@ -191,36 +195,36 @@ def arrivals(interactions: Sequence[Interaction], gap_ms: int) -> dict[int, tupl
 
 
 def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[tuple[int, ...]]:
-    """Return for each interaction the stable keys of the items that the shopper acts on next in the same session.
+    """Return for each interaction the stable keys of the items that the shopper acts on later in the same session.
 
     An item counts at the session's first action on it. The purchase of an item that was viewed before is no discovery,
     and such an item is not recommended any more.
     """
     sessions = session_names(interactions, sampling.session_gap_ms)
-    first: defaultdict[tuple[str, str | int], dict[int, int]] = defaultdict(dict)
-    for position, (session, interaction) in enumerate(zip(sessions, interactions, strict=True)):
+    first: defaultdict[SessionName, dict[int, int]] = defaultdict(dict)
+    for session, interaction in zip(sessions, interactions, strict=True):
         if isinstance(interaction, ItemAction):
-            first[session].setdefault(stable_key(interaction.item_id), position)
+            first[session].setdefault(stable_key(interaction.item_id), occurred_ms(interaction))
     orders = {session: (list(items.values()), tuple(items)) for session, items in first.items()}
     following = []
-    for position, (session, interaction) in enumerate(zip(sessions, interactions, strict=True)):
-        positions, keys = orders.get(session, ([], ()))
-        start = bisect_right(positions, position)
+    for session, interaction in zip(sessions, interactions, strict=True):
+        times, keys = orders.get(session, ([], ()))
+        start = bisect_right(times, occurred_ms(interaction))
         horizon = SEARCH_HORIZON if isinstance(interaction, Search) else sampling.horizon
         following.append(keys[start : start + horizon])
     return following
 
 
-def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[tuple[str, str | int]]:
-    """Return the session of each interaction: its id, or a number that the shopper's pauses define, as in profiles."""
+def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[SessionName]:
+    """Return the session of each interaction, as in profiles: shopper, id if there is one, number of earlier pauses."""
     last: dict[str, tuple[int, int]] = {}
-    sessions: list[tuple[str, str | int]] = []
+    sessions: list[SessionName] = []
     for interaction in interactions:
         at_ms = occurred_ms(interaction)
         before, number = last.get(interaction.user_id, (at_ms, 0))
         number += at_ms - before > gap_ms
         last[interaction.user_id] = (max(at_ms, before), number)
-        sessions.append((interaction.user_id, interaction.session_id or number))
+        sessions.append((interaction.user_id, session_key(interaction.session_id), number))
     return sessions
 
 

@@ -52,11 +52,8 @@ def is_replay(profile: Profile, source: Source) -> bool:
 
 def past_event(interaction: Interaction, source: Source) -> PastEvent:
     """Return the interaction as the profile remembers it."""
-    if isinstance(interaction, Search):
-        key = event_key(interaction.event_id, len(ACTIONS), interaction.query)
-    else:
-        key = event_key(interaction.event_id, ACTIONS.index(type(interaction)), interaction.item_id)
-    return PastEvent(key, source.offset % 2**32)
+    subject = interaction.query if isinstance(interaction, Search) else interaction.item_id
+    return PastEvent(event_key(interaction.event_id, interaction.type, subject), source.offset % 2**32)
 
 
 def is_duplicate(profile: Profile, interaction: Interaction, source: Source) -> bool:

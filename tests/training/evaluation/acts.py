@@ -18,7 +18,7 @@ def acts_of(*rows: tuple[int, int, int], bought: bool = True) -> list[Act]:
     for number, (user, session, item) in enumerate(rows):
         first = item != SEARCH and (session, item) not in seen
         seen.add((session, item))
-        acts.append(Act(item, user, session, number * MINUTE, bought and item != SEARCH, first))
+        acts.append(Act(item, user, session, number * MINUTE, bought and item != SEARCH, first, number))
     return acts
 
 

@@ -47,7 +47,7 @@ def test_popularity_ranks_by_count() -> None:
 def test_recent_popularity_decays() -> None:
     recent = RecentPopularity(ITEMS, half_life_days=1.0)
     for item, day in ((0, 0.0), (0, 0.0), (0, 0.0), (1, 2.0)):
-        recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True), ())
+        recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True, end=0), ())
     # Three actions, halved twice, are 0.75 of one.
     assert recent.rank(moment(), 2).tolist() == [1, 0]
 
@@ -55,7 +55,7 @@ def test_recent_popularity_decays() -> None:
 def test_recent_popularity_stays_finite_over_long_times() -> None:
     recent = RecentPopularity(ITEMS, half_life_days=1.0)
     for item, day in ((0, 0), (1, 5_000), (2, 5_001), (2, 10_500)):
-        recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True), ())
+        recent.learn(Act(item, 1, 1, int(day * DAY_MS), bought=True, first=True, end=0), ())
     assert recent.rank(moment(), 1).tolist() == [2]
     assert np.isfinite(recent._weight).all()
 

@@ -76,7 +76,7 @@ def test_a_log_is_sorted_by_time_and_numbered() -> None:
     assert log.first.tolist() == [True, False, True, True]
     assert log.available.tolist() == [True, True, True, False, False]
     assert log.unknown_share == pytest.approx(1 / 3)
-    assert log.acts()[0] == Act(1, 0, 0, 1_767_225_600_000, bought=False, first=True)
+    assert log.acts()[0] == Act(1, 0, 0, 1_767_225_600_000, bought=False, first=True, end=0)
 
 
 def test_the_test_period_is_a_share_or_starts_at_a_date() -> None:
