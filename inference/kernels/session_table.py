@@ -71,7 +71,9 @@ class SessionRecords(NamedTuple):
 
 _BOUNDS = types.NamedUniTuple(types.int64, 6, Bounds)
 _numbers = types.int32[::1]
-SESSIONS = types.NamedTuple((NEWEST, types.int32[:, ::1], _numbers, _numbers, POSTINGS, _BOUNDS, _numbers), SessionTable)
+SESSIONS = types.NamedTuple(
+    (NEWEST, types.int32[:, ::1], _numbers, _numbers, POSTINGS, _BOUNDS, _numbers), SessionTable
+)
 RECORDS = types.NamedTuple(
     (types.uint64[::1], types.int64[::1], _numbers, types.int64[::1], types.uint64[::1]), SessionRecords
 )

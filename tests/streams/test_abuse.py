@@ -38,7 +38,10 @@ HEAD = [
 ]
 ITEMS = [
     *HEAD,
-    *[item(each, f"{COLOURS[n % 10]} {GOODS[n % 12]} from Denmark", GOODS[n % 12], 8.0) for n, each in enumerate(LONG_TAIL)],
+    *[
+        item(each, f"{COLOURS[n % 10]} {GOODS[n % 12]} from Denmark", GOODS[n % 12], 8.0)
+        for n, each in enumerate(LONG_TAIL)
+    ],
     item(PROMOTED, "gasket for a diesel engine, 120 mm", "spare parts", 480.0),
 ]
 
@@ -78,14 +81,20 @@ def in_order(*histories: Iterable[Interaction]) -> list[Interaction]:
 
 
 def places(
-    settings: Settings, bundle: Bundle, records: Sequence[ItemVector], history: Sequence[Interaction], viewed: Sequence[str]
+    settings: Settings,
+    bundle: Bundle,
+    records: Sequence[ItemVector],
+    history: Sequence[Interaction],
+    viewed: Sequence[str],
 ) -> list[int]:
     """Return the place of the promoted item in the list of a stranger who views each item, 0 if it is on none."""
     replay = Replay(settings, bundle, records)
     replay.learn(history)
     later = history[-1].occurred_at + timedelta(minutes=5)
     at_ms = round(later.timestamp() * 1000)
-    lists = list(replay.recommend(act("view", each, at_ms + n, user_id=f"stranger{n}") for n, each in enumerate(viewed)))
+    lists = list(
+        replay.recommend(act("view", each, at_ms + n, user_id=f"stranger{n}") for n, each in enumerate(viewed))
+    )
     return [next((each.rank for each in ranked.items if each.item_id == PROMOTED), 0) for ranked in lists]
 
 
@@ -99,7 +108,9 @@ def test_one_visitor_puts_an_item_into_no_list_of_a_long_tail_item(
         for each in session("visitor", START + (11 + day) * DAY + n * 60 * MINUTE, rare, PROMOTED)
     ]
     history = in_order(shop(), attack)
-    assert sum(place > 0 for place in places(settings.replace(**UNPROTECTED), bundle, records, history, LONG_TAIL)) >= 15
+    assert (
+        sum(place > 0 for place in places(settings.replace(**UNPROTECTED), bundle, records, history, LONG_TAIL)) >= 15
+    )
     assert places(settings, bundle, records, history, LONG_TAIL) == [0] * len(LONG_TAIL)
 
 
@@ -117,16 +128,14 @@ def test_a_thousand_actions_of_one_shopper_reach_no_stranger(
 def test_ten_colluding_shoppers_do_not_outweigh_thirty(
     kind: str, settings: Settings, bundle: Bundle, records: Sequence[ItemVector]
 ) -> None:
-    real = [
-        each
-        for n in range(30)
-        for each in session(f"real{n}", START + 10 * DAY + n * 60 * MINUTE, "mug1", "lamp2", "tray3", "clock4")
-    ]
-    attack = [
-        each
-        for n in range(10)
-        for again in range(8)
-        for each in session(f"colluding{n}", START + (12 + again) * DAY + n * MINUTE, "mug1", PROMOTED, kind=kind)
-    ]
-    (place,) = places(settings, bundle, records, in_order(shop(), real, attack), ["mug1"])
-    assert not 1 <= place <= 3
+    random, attacked, history = Random(7), ["mug1", "bowl2", "vase3", "glass4"], shop()
+    for viewed in attacked:
+        for n in range(30):
+            others = random.sample(["lamp2", "tray3", "clock4"], 3)
+            history += session(f"real {viewed} {n}", START + 10 * DAY + n * 60 * MINUTE, viewed, *others)
+        for n in range(10):
+            for again in range(8):
+                at_ms = START + (12 + again) * DAY + n * MINUTE
+                history += session(f"colluding{n}", at_ms, viewed, PROMOTED, kind=kind)
+    found = places(settings, bundle, records, in_order(history), attacked)
+    assert not [place for place in found if 1 <= place <= 3]

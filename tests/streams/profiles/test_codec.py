@@ -214,7 +214,9 @@ def test_the_first_byte_distinguishes_the_versions(data: bytes) -> None:
 
 def test_unreadable_profiles_of_a_batch_are_reported_by_index() -> None:
     with pytest.raises(ProfileCodecError, match="got 103") as refusal:
-        Shoppers([None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25), VERSION_6], 4, SPACE)
+        Shoppers(
+            [None, b"garbage", VERSION_5, VERSION_5[:-1], VERSION_4, damaged("recent_length", 25), VERSION_6], 4, SPACE
+        )
     assert sorted(refusal.value.reasons) == [1, 3, 5]
     assert len(set(refusal.value.reasons.values())) == 3
 
