@@ -18,8 +18,8 @@ from streams.profiles.profile import ProfileRules
 from streams.settings import Settings
 
 WEIGHT_EACH = 0.5
-"""Greatest weight of one shopper in a pair, a search or a trend, as a share of the heaviest action's weight. Measured in
-docs/quality.md: a smaller share protects better against many acts of few shoppers, and finds less."""
+"""Greatest weight of one shopper in a pair, a search or a trend, as a share of the heaviest action's weight. A smaller
+share protects better against many acts of few shoppers, and finds less (docs/quality.md)."""
 
 
 def load_model(settings: Settings) -> Bundle:

@@ -76,8 +76,8 @@ ANSWER = np.dtype(
     ],
     align=True,
 )
-"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is the
-part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
+"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is
+the part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
 
 `before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means

@@ -66,6 +66,9 @@ class Activity(NamedTuple):
     day_events: int = 0
 
 
+NO_ACTIVITY = Activity()
+
+
 class PriceMoments(NamedTuple):
     """Decayed sums of the weights, of log(1 + price) and of its square."""
 
@@ -120,7 +123,7 @@ class Profile:
     habits: Memory
     prices: PriceMoments
     session_started_ms: int
-    activity: Activity = Activity()
+    activity: Activity = NO_ACTIVITY
     taught: bytes = b""
 
 
