@@ -17,6 +17,10 @@ from streams.items.trending import Trending
 from streams.profiles.profile import ProfileRules
 from streams.settings import Settings
 
+WEIGHT_EACH = 0.5
+"""Greatest weight of one shopper in a pair, a search or a trend, as a share of the heaviest action's weight. A smaller
+share protects better against many acts of few shoppers, and finds less (docs/quality.md)."""
+
 
 def load_model(settings: Settings) -> Bundle:
     """Load and verify the bundle in the settings. Raises ConfigurationError, BundleError, ProviderError."""
@@ -90,10 +94,7 @@ def empty_behaviour(settings: Settings) -> Behaviour:
 
 def support(settings: Settings) -> Support:
     """Return the conditions for the use of what shoppers taught."""
-    import os
-
-    weight_each = float(os.environ.get("EACH", "1")) * max(profile_rules(settings).weights.values())
-    return Support(settings.learning.min_shoppers, weight_each)
+    return Support(settings.learning.min_shoppers, WEIGHT_EACH * max(profile_rules(settings).weights.values()))
 
 
 def cooccurrence_rules(settings: Settings) -> CooccurrenceRules:

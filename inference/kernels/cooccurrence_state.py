@@ -9,7 +9,7 @@ A state is a row of 8-byte little-endian words. Its length depends on its conten
     queries: stable keys, then weights (float64), then their shoppers, then the lengths of the texts in bytes
     texts of the queries in UTF-8, one after the other, zeros up to the end of the last word
 
-Version 2 has no shoppers. Instead of the length of a text it has 65536 · (mark + 1) + length, and the mark is 16 bits of
+Version 2 has no shoppers. Instead of the length of a text it has 65536 · (mark + 1) + length. The mark is 16 bits of
 the only shopper that used the query, -1 once there were two. Its pairs count as supported, so that a shop keeps what it
 has learned; they fade with the half-life.
 

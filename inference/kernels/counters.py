@@ -4,8 +4,8 @@ Forward decay (Cormode et al. 2009, doi:10.1109/ICDE.2009.65): a count is Î£ w Â
 L, so counts do not change as time passes. The landmark moves only before the counts overflow.
 
 Between two moves of the landmark a count only grows. So a key can enter the heaviest ones, or rise among them, only
-when it is counted itself: one step of an insertion sort keeps them in order. It enters only with enough distinct shoppers
-(`support.py`).
+when it is counted itself: one step of an insertion sort keeps them in order. It enters only with enough distinct
+shoppers (`support.py`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from inference.kernels.compiler import helper
 
 BITS = 64
 EVERYONE = 2**64 - 1
-"""Support of a count whose shoppers are unknown, because an older version stored it. It is neither held back nor cut."""
+"""Support of a count whose shoppers are unknown, because an older version stored it: neither held back nor cut."""
 SHOPPERS = np.append(-BITS * np.log1p(-np.arange(BITS) / BITS), np.inf)
 """Estimated number of shoppers for each number of bits; with all of them, it is unbounded."""
 
@@ -38,6 +38,8 @@ class Support(NamedTuple):
     weight_each: float = float("inf")
 
 
+ANY = Support()
+"""No conditions."""
 SUPPORT = types.NamedTuple((types.int64, types.float64), Support)
 
 
@@ -65,7 +67,7 @@ def supported(weight: float, shoppers: Any, support: Support) -> float:
         return 0.0
     if bits == BITS:
         return weight
-    return min(weight, support.weight_each * SHOPPERS[bits])
+    return min(weight, float(support.weight_each * SHOPPERS[bits]))
 
 
 def all_supported(

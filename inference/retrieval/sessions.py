@@ -11,8 +11,8 @@ sessions n that share an item with the session s, the NEIGHBOURS most similar vo
 
 with α = 1, 1/2, 1/3, … from the newest item of s on, and idf(i) = ln(1 + sessions / sessions with i).
 
-Of one shopper only the EACH newest sessions are sampled, and an item needs the votes of `min_shoppers` distinct shoppers:
-sessions are published one by one, so this is where one shopper's sessions are kept from deciding others' lists.
+Of one shopper only the EACH newest sessions are sampled, and an item needs the votes of `min_shoppers` distinct
+shoppers. Sessions are published one by one, so this keeps one shopper's sessions from deciding others' lists.
 
 A session that has only items of s has nothing to propose and does not vote. So the shopper's own session, as far as it
 is published, votes only if it is longer than the items of s that are read.

@@ -142,6 +142,14 @@ LEARNING = row(
         {"{{topic}}": rate("learned_total", by=("topic",))},
         none="no workers",
     ),
+    timeseries(
+        "Not learned from",
+        "Events that teach other shoppers' lists nothing: repeats on the same day, and events of robots. Many robots: "
+        "a crawler, an attack, or a user id that many visitors share.",
+        "cps",
+        {"{{reason}}": rate("unlearned_events_total", by=("reason",))},
+        none="no workers",
+    ),
 )
 
 DASHBOARD = board(

@@ -1,7 +1,7 @@
 """Co-occurrence states of items: earlier items of the session and searches that led to the item. No I/O.
 
-A state is bytes with the version first. `inference.kernels.cooccurrence_state` describes versions 2 and 3. Version 1, in
-MessagePack, is read too. With its next transition a state becomes version 3.
+A state is bytes with the version first. `inference.kernels.cooccurrence_state` describes versions 2 and 3. Version 1,
+in MessagePack, is read too. With its next transition a state becomes version 3.
 
 Weights decay forward (Cormode et al. 2009, doi:10.1109/ICDE.2009.65). A weight is kept as Σ w · 2^((t − L) / h) against
 a landmark L, so no weight changes as time passes. A late transition has the weight of its time, and the order of
@@ -42,7 +42,7 @@ from inference.kernels.cooccurrence_state import (
     VERSION,
     States,
 )
-from inference.kernels.support import Support
+from inference.kernels.support import ANY, Support
 from inference.types import ItemNeighbours, stable_key
 from streams.contracts.messages import ItemTransition
 from streams.errors import CooccurrenceCodecError
@@ -69,7 +69,7 @@ class CooccurrenceRules:
     """Half-life of the weights, in milliseconds of event time, and the conditions for publishing them."""
 
     half_life_ms: float = 60 * 86_400e3
-    support: Support = Support()
+    support: Support = ANY
 
 
 class Folded(NamedTuple):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from inference.kernels import counters as kernels
 from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Actions, Counters
-from inference.kernels.support import BITS, EVERYONE, Support, all_supported
+from inference.kernels.support import ANY, BITS, EVERYONE, Support, all_supported
 from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
 
@@ -52,7 +52,7 @@ class TrendIncrements(NamedTuple):
 
     @classmethod
     def of(cls, actions: Iterable[tuple[int, int, int, float]], shoppers: Sequence[int] = ()) -> TrendIncrements:
-        """Return the arrays of (partition, key, at_ms, weight) tuples, each by one of `shoppers`, or all by shopper 0."""
+        """Return the arrays of (partition, key, at_ms, weight) tuples, by these shoppers, or all by shopper 0."""
         partition, keys, at_ms, weights = zip(*actions, strict=True) if (actions := list(actions)) else ((),) * 4
         numbers = np.array(shoppers or (0,) * len(actions), dtype=np.uint64)
         return cls(
@@ -185,7 +185,7 @@ class Trending:
     """
 
     def __init__(
-        self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3, support: Support = Support()
+        self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3, support: Support = ANY
     ) -> None:
         self._now = _Measure(half_life_ms, SNAPSHOT_ITEMS, support)
         self._lasting = _Measure(lasting_half_life_ms, LASTING_ITEMS, support)

@@ -80,8 +80,8 @@ ANSWER = np.dtype(
     ],
     align=True,
 )
-"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is the
-part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
+"""Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is
+the part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
 
 `before` holds the items of the session before the event's item, newest first, each with its share of the weight in
 `before_shares`, and behind them the `tied_length` items of the same millisecond. `led_query` is the search that led to

@@ -97,6 +97,9 @@ class Activity(NamedTuple):
     day_events: int = 0
 
 
+NO_ACTIVITY = Activity()
+
+
 class PriceMoments(NamedTuple):
     """Decayed sums of the weights, of log(1 + price) and of its square."""
 
@@ -153,7 +156,7 @@ class Profile:
     prices: PriceMoments
     session_started_ms: int
     events: tuple[PastEvent, ...] = ()
-    activity: Activity = Activity()
+    activity: Activity = NO_ACTIVITY
     taught: bytes = b""
 
 

@@ -6,9 +6,9 @@ lists alone:
 - **A shopper counts an item once a day, with the weight of the heaviest action.** A view teaches 1; the cart that
   follows teaches 2 − 1, the purchase 3 − 2, and all further views of that day 0. The profile remembers this for its
   recent items.
-- **A robot teaches nothing.** A shopper with more events in a minute or a day than a person makes is one for the rest of
-  that day. Events of the same millisecond, such as the lines of one order, count once in the minute, and late events,
-  which a device may send in one go, count for the day alone.
+- **A robot teaches nothing.** A shopper with more events in a minute or a day than a person makes is one for the rest
+  of that day. Events of the same millisecond, such as the lines of one order, count once in the minute, and late
+  events, which a device may send in one go, count for the day alone.
 
 Days are those of UTC, in event time. A replay has to repeat what its event taught: the profile holds the event already,
 so each recent item says what its day had taught before its newest action.
@@ -32,7 +32,7 @@ LAST_MINUTE = 2**32 - 1
 @helper
 def day_of(at_ms: Any) -> int:
     """Return the number of the day (UTC)."""
-    return int64_of(at_ms) // (MINUTE_MS * MINUTES_OF_DAY)
+    return int(int64_of(at_ms) // (MINUTE_MS * MINUTES_OF_DAY))
 
 
 @helper
@@ -102,7 +102,7 @@ def weigh_again(profile: Record, event: Record, at_ms: int, rules: Record, answe
 def _heaviest(profile: Record, place: int, rules: Record) -> int:
     """Return 1 + the heaviest action that a recent item's day taught, its newest action included."""
     before, newest = int64_of(profile["recent_taught"][place]), int64_of(profile["recent_actions"][place])
-    return newest + 1 if before == ROBOT or _beyond(newest, before, rules) > 0.0 else before
+    return int(newest + 1 if before == ROBOT or _beyond(newest, before, rules) > 0.0 else before)
 
 
 @helper

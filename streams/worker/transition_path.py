@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from faust.types import Message
 
+from inference.retrieval.sources import SESSIONS
 from inference.types import SessionItems
 from streams.behaviour.transitions import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
 from streams.contracts import serde
@@ -59,9 +60,11 @@ class TransitionPath:
         """Collect the transitions and sessions of events, before `answered` is called for these events.
 
         The transitions and sessions of replays are collected too: a crash may have prevented their first publication.
+        Sessions are collected only if lists use them: a session is the record of a single shopper.
         """
-        for session in sessions:
-            self.sessions.observe(session)
+        if SESSIONS in self.settings.retrieval.sources:
+            for session in sessions:
+                self.sessions.observe(session)
         for transition in transitions:
             partition = partition_of(transition.item_id.encode(), self.settings.topics.partitions)
             self._transitions.setdefault(partition, []).append(transition)

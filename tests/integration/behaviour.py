@@ -11,7 +11,7 @@ import pytest
 from inference.types import ItemNeighbours, SessionItems, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
-from streams.factory import cooccurrence_rules
+from streams.factory import cooccurrence_rules, profile_rules
 from streams.kafka.topics import COOCCURRENCE, changelog_topic
 from streams.settings import Settings
 from streams.worker.cooccurrence_path import published
@@ -67,10 +67,11 @@ async def assert_consistent(settings: Settings) -> State:
         for transition in serde.decode_transitions(message.value):
             key = transition.item_id.encode()
             partition_state[key] = fold(partition_state.get(key), transition, rules)
-            counted[transition.item_id][transition.topic, transition.partition, transition.offset] = transition
+            position = (transition.topic, transition.partition, transition.offset)
+            counted[transition.item_id].setdefault(position, transition)  # a later one is a repeat
     assert {key: set(positions) for key, positions in counted.items()} == await _actions(settings)
     assert await compacted_state(settings, changelog_topic(settings, COOCCURRENCE)) == states
-    expected = {number: dict(published(list(items.items()))) for number, items in states.items()}
+    expected = {number: dict(published(list(items.items()), rules.support)) for number, items in states.items()}
     assert await compacted_state(settings, settings.topics.item_neighbours) == expected
     for items in states.values():
         for key, state in items.items():
@@ -79,11 +80,15 @@ async def assert_consistent(settings: Settings) -> State:
 
 
 async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
-    """Return the positions of the actions on each item."""
+    """Return the positions of the actions on each item that teach: those heavier than its shopper's others that day."""
     positions: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
+    heaviest, weights = dict[tuple[str, str, object], float](), profile_rules(settings).weights
     for message in await read_all(settings, settings.topics.clicks):
         action = serde.decode_item_action(message.key, message.value)
-        positions[action.item_id].add((message.topic, message.partition, message.offset))
+        day = (action.user_id, action.item_id, action.occurred_at.date())
+        if weights[action.type] > heaviest.get(day, 0.0):
+            heaviest[day] = weights[action.type]
+            positions[action.item_id].add((message.topic, message.partition, message.offset))
     return positions
 
 

@@ -69,7 +69,7 @@ def test_learning_gives_the_same_state_as_ranking(settings: Settings, bundle: Bu
 
 def test_items_of_one_session_become_neighbours(settings: Settings, bundle: Bundle) -> None:
     behaviour = FakeBehaviour()
-    replay = replay_of(settings, bundle, behaviour)
+    replay = replay_of(settings.replace(min_shoppers=1), bundle, behaviour)
     replay.learn([act("view", "a", NOW_MS), search("boots", NOW_MS + 1), act("cart", "b", NOW_MS + 2)])
     (records,) = behaviour.batches
     a, b = stable_key("a"), stable_key("b")

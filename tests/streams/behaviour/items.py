@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference.kernels.support import Support
+from inference.kernels.support import ANY, Support
 from inference.types import ItemNeighbours
 from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all, neighbours_of_all
 from streams.contracts.messages import ItemTransition
@@ -14,7 +14,7 @@ def fold(state: bytes | None, transition: ItemTransition, rules: CooccurrenceRul
     return folded
 
 
-def neighbours(key: int, state: bytes, support: Support = Support()) -> ItemNeighbours:
+def neighbours(key: int, state: bytes, support: Support = ANY) -> ItemNeighbours:
     """Return the published neighbours of the item with this stable key."""
     (published,) = neighbours_of_all([key], [state], support)
     return published

@@ -33,12 +33,12 @@ def event(offset: int) -> Any:
 class Harness:
     """A `TransitionPath` with a fake producer. It records acknowledged offsets."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: object) -> None:
         self.producer = FakeProducer()
         self.acknowledged: list[int] = []
         self.sessions = RecentSessions()
         self.path = TransitionPath(
-            settings=load_settings({"partitions": 2}, env_file=None),
+            settings=load_settings({"partitions": 2, **settings}, env_file=None),
             sessions=self.sessions,
             delivery=Delivery(cast("BatchProducer", self.producer), Metrics(), "dead-letters"),
             acknowledge=lambda messages: self.acknowledged.extend(message.offset for message in messages),
@@ -63,6 +63,13 @@ async def test_events_are_acknowledged_in_order_after_their_sessions() -> None:
     await harness.path.publish()
     assert harness.acknowledged == [0, 1, 2]
     assert len(harness.producer.deliveries) == 1
+
+
+def test_sessions_are_published_only_if_lists_use_them() -> None:
+    for sources, expected in ((("together", "sessions"), [session(7, 1, 2)]), (("together",), [])):
+        harness = Harness(sources=sources)
+        harness.path.observe([], [session(7, 1, 2)])
+        assert harness.sessions.take_changed() == expected
 
 
 def transition(item_id: str, offset: int) -> ItemTransition:
