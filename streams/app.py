@@ -63,7 +63,8 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topic=settings.topics.trending,
     )
-    delivery = Delivery(producer, metrics, settings.topics.dead_letters)
+    topics = settings.topics
+    delivery = Delivery(producer, metrics, topics.dead_letters, keeps_payloads=topics.dead_letters_payload == "keep")
     paths = make_paths(app, settings, tables, slots, trends, delivery)
     store = store or BundleStore.of(settings)
     swap = ModelSwap(

@@ -22,6 +22,7 @@ from streams.settings_values import (
     LogFormat,
     Mechanism,
     Name,
+    Payload,
     Port,
     Protocol,
     Providers,
@@ -123,6 +124,8 @@ class Topics(Group):
         "recommendations", alias="recommendations_topic", description="Out: ranked lists"
     )
     dead_letters: TopicName = Field("dead-letters", alias="dead_letters_topic", description="Out: refused messages")
+    dead_letters_retention_days: Duration = Field(14, description="Retention of the dead letters topic")
+    dead_letters_payload: Payload = Field("keep", description="Bytes of refused messages in dead letters: keep or omit")
     privacy_receipts: TopicName = Field(
         "privacy-receipts", alias="privacy_receipts_topic", description="Out: what was forgotten, and when"
     )

@@ -177,7 +177,9 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was refused: its position in Kafka, the reason, and its original bytes.
 
-    `where` is the position of the fault in the message, as a JSON path or `key`. `key` and `value` are base64 in JSON.
+    `where` is the position of the fault in the message, as a JSON path or `key`. `key` and `value` are base64 in JSON,
+    and null if the worker leaves payloads out. `value_size` and `value_hash` describe the value: its bytes, and BLAKE2b
+    of it with a digest of 16 bytes, as 32 hexadecimal digits.
     """
 
     topic: str
@@ -189,6 +191,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     failed_at: Timestamp
+    value_size: Count | None = None
+    value_hash: str | None = None
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):
