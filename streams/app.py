@@ -9,7 +9,15 @@ from faust.types import Message
 
 from inference.bundle import Bundle
 from streams.behaviour.transitions import RecentSessions
-from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
+from streams.factory import (
+    cipher,
+    cooccurrence_rules,
+    empty_behaviour,
+    engine,
+    pseudonyms,
+    recommender,
+    trending_counts,
+)
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
 from streams.kafka.producer import BatchProducer
@@ -33,6 +41,7 @@ from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
 from streams.worker.privacy_path import AT_ONCE, PrivacyPath
+from streams.worker.profile_store import ProfileStore
 from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
 from streams.worker.transition_path import TransitionPath
@@ -121,12 +130,16 @@ def make_paths(
     """Make the paths of messages. Each has a checkpoint, which acknowledges its messages in their order."""
     metrics = delivery.metrics
     transitions = TransitionPath(
-        settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=app.acknowledge
+        settings=settings,
+        sessions=RecentSessions(),
+        delivery=delivery,
+        acknowledge=app.acknowledge,
+        cipher=cipher(settings),
     )
     events = EventPath(
         settings=settings,
         slots=slots,
-        profiles=tables[PROFILES],
+        profiles=ProfileStore(tables[PROFILES], pseudonyms(settings)),
         trending=trends.trending,
         transitions=transitions,
         # An answered event is acknowledged by the transition path, which still has to publish its transition.
@@ -152,6 +165,7 @@ def make_paths(
         item_neighbours_topic=settings.topics.item_neighbours,
         full=MOST_PENDING,
         crash=app.crash_soon,
+        cipher=transitions.cipher,
     )
     privacy = PrivacyPath(
         settings=settings,
@@ -199,12 +213,17 @@ class ServableFactory:
 
 def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer) -> dict[str, StateTable]:
     """Add the tables to the app and return them by name. They share one block cache."""
-    cache = shared_cache(settings.state.rocksdb_block_cache_mb << 20)
+    cache, sealing = shared_cache(settings.state.rocksdb_block_cache_mb << 20), cipher(settings)
     tables = {}
     for name in TABLES:
         options = StoreOptions(settings.state.data_dir / name, cache, settings.state.rocksdb_write_buffer_mb << 20)
         tables[name] = StateTable(
-            app, name=name, partitions=settings.topics.partitions, options=options, producer=producer
+            app,
+            name=name,
+            partitions=settings.topics.partitions,
+            options=options,
+            producer=producer,
+            cipher=sealing,
         )
         app.tables.add(tables[name])
     return tables

@@ -5,6 +5,7 @@ StreamsError
 │   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them cannot work
 ├── TopicError           a topic is missing or has a wrong configuration
+├── EncryptionError      a stored value is encrypted with a key that is not in the settings
 ├── ProfileCodecError    a stored profile has no known format
 └── CooccurrenceCodecError      the same for the stored co-occurrence of an item
 """
@@ -70,6 +71,10 @@ class ConfigurationError(StreamsError):
 
 class TopicError(StreamsError):
     """A topic is missing or has a wrong configuration."""
+
+
+class EncryptionError(StreamsError):
+    """A stored value is encrypted with a key that is not in the settings."""
 
 
 class ProfileCodecError(StreamsError):

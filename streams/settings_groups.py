@@ -26,6 +26,8 @@ from streams.settings_values import (
     Port,
     Protocol,
     Providers,
+    SecretKey,
+    SecretKeys,
     Sources,
     TopicName,
     TopicPrefix,
@@ -260,6 +262,17 @@ class State(Group):
     rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each store, MiB")
     commit_interval_seconds: Duration = Field(1.0, description="Interval between offset commits")
     shutdown_drain_seconds: Wait = Field(6, description="Time for a stopping worker to finish events in flight")
+
+
+class Privacy(Group):
+    """Protection of shoppers' data inside the service."""
+
+    pseudonym_key: SecretKey = Field(
+        None, description="Key of the hash that replaces user ids in tables and on internal topics; unset: user ids"
+    )
+    encryption_keys: SecretKeys = Field(
+        None, description="Keys that encrypt stored values: the first encrypts, all decrypt; unset: no encryption"
+    )
 
 
 class Http(Group):

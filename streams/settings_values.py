@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from inference.retrieval.sources import NAMES
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 NAME_START = re.compile(r"[A-Za-z0-9._-]{0,150}")
+SECRET_BYTES = 32
 CHARACTERS = "letters, digits, '.', '_' or '-'"
 
 
@@ -86,6 +88,38 @@ Duration = Annotated[float, Field(gt=0, le=1_000_000)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Wait = Annotated[float, Field(ge=0, le=60_000)]
 Weight = Annotated[float, Field(ge=0, le=100)]
+
+
+def secret_bytes(text: str) -> bytes:
+    """Return the 32 bytes of a key in base64. Raises ValueError if it is something else."""
+    key = b64decode(text.strip(), validate=True)
+    if len(key) != SECRET_BYTES:
+        raise ValueError("required 32 bytes")
+    return key
+
+
+def _secrets(value: SecretStr | None) -> SecretStr | None:
+    """Check keys that are separated by commas."""
+    if value is not None:
+        for text in value.get_secret_value().split(","):
+            secret_bytes(text)
+    return value
+
+
+def _secret(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        secret_bytes(value.get_secret_value())
+    return value
+
+
+SecretKey = Annotated[
+    SecretStr | None, AfterValidator(_secret), Required("32 bytes in base64, such as `openssl rand -base64 32` prints")
+]
+SecretKeys = Annotated[
+    SecretStr | None,
+    AfterValidator(_secrets),
+    Required("32 bytes in base64, such as `openssl rand -base64 32` prints, or several separated by commas"),
+]
 
 Brokers = Annotated[
     str,

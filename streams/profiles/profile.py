@@ -134,12 +134,6 @@ def id_key(text: str) -> int:
     return stable_key(text)
 
 
-@lru_cache(maxsize=2**14)
-def shopper_key(user_id: str) -> int:
-    """Return the shopper's key, 64 bits of a hash of the user id. Internal topics contain parts of it, never the id."""
-    return stable_key(user_id)
-
-
 @lru_cache(maxsize=2**12)
 def session_key(session_id: str | None) -> int:
     """Return 32 bits of the session id's hash, which are not 0; 0 for no session."""

@@ -20,7 +20,7 @@ from faust.types import TP, AppT, CollectionT, EventT
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 OFFSET_KEY = b"\xffchangelog-offset"
-"""Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF."""
+"""Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF, or 16 bytes."""
 
 OFFSET_EVERY = 256
 """Delivered records between two writes of that offset. After a crash at most so many records are read again."""
@@ -106,6 +106,13 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         # One read for each key: RocksDB's multi-get takes a third longer for keys in the memtable or the cache.
         get = self._database(partition).get
         return [get(key) for key in keys]
+
+    def first(self, partition: int) -> tuple[bytes, bytes] | None:
+        """Return the first key and its value, None if the database is empty."""
+        for key, value in self._database(partition).items():
+            if isinstance(key, bytes) and key != OFFSET_KEY:
+                return key, value
+        return None
 
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write values in one batch; None deletes a key. RocksDB survives the process, the changelog the machine."""

@@ -24,12 +24,14 @@ from streams.contracts.messages import ItemVector, Recommendations
 from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec
+from streams.pseudonyms import Pseudonyms
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.item_path import ItemPath
+from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.fakes import FakeProducer, FakeTable, message, message_of
@@ -72,7 +74,7 @@ class Harness:
         self.items = ItemPath(item_vectors_topic="item-vectors", checkpoint=self._checkpoint(), **shared)
         self.events = EventPath(
             settings=settings,
-            profiles=cast("Any", self.table),
+            profiles=ProfileStore(cast("Any", self.table), Pseudonyms()),
             trending=Trending(1e9),
             checkpoint=self._checkpoint(),
             transitions=TransitionPath(
