@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 # The output of `make model`, the input encoder of `make ranker`, and the output of `make ranker`.
 MODEL := exported_models/shop-minilm-l3/1
 ENCODER ?= $(MODEL)
+SBOM ?= build/sbom
 RANKED := build/ranked/shop-minilm-l3/1
 DISTILL := $(VENV)-distill/bin/python
 EXAMPLES = INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams examples --catalog
@@ -18,7 +19,7 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py settings.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels test-fast test-compose check docs format monitoring lock bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-compose check docs format monitoring lock audit sbom bench model ranker clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,12 +51,13 @@ test-fast: $(STAMP) ## Run a quick subset of the tests, in less than a minute
 test-compose: $(STAMP) ## Test the Compose file in Docker (root; docker.io, buildah, mmdebstrap, iptables, Maven)
 	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0
 
-check: $(STAMP) ## Check style, types, import rules, locks, generated files, prose and the documentation site
+check: $(STAMP) ## Check style, types, import rules, locks, advisories, generated files, prose and the documentation site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python requirements/lock.py --check
+	$(BIN)/python requirements/audit.py
 	$(BIN)/python -m monitoring --check
 	$(BIN)/pre-commit run prose --all-files
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -72,6 +74,16 @@ monitoring: $(STAMP) ## Generate the dashboards, the rules for Kubernetes and th
 
 lock: $(STAMP) ## Resolve the dependencies and write requirements/*.lock
 	$(BIN)/python requirements/lock.py
+
+audit: $(STAMP) ## Look up the locked packages in PyPI's advisories; skipped without a network
+	$(BIN)/python requirements/audit.py
+
+sbom: $(if $(SBOM_PYTHON),,$(STAMP)) ## Write the images' bills of materials (CycloneDX) into build/sbom
+	mkdir -p $(SBOM)
+	for image in cpu gpu; do \
+		$(or $(SBOM_PYTHON),$(BIN)/python) -W ignore -m cyclonedx_py requirements requirements/$$image.lock \
+			--pyproject pyproject.toml --mc-type application --output-reproducible -o $(SBOM)/$$image.cdx.json || exit 1; \
+	done
 
 bench: $(STAMP) ## Measure on a real Kafka and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)

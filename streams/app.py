@@ -10,7 +10,15 @@ from faust.types import Message
 from inference.bundle import Bundle
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
-from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
+from streams.factory import (
+    cipher,
+    cooccurrence_rules,
+    empty_behaviour,
+    engine,
+    pseudonyms,
+    recommender,
+    trending_counts,
+)
 from streams.items.live import LiveCatalogue
 from streams.kafka.clients import client_options
 from streams.kafka.ownership import Ownership
@@ -39,6 +47,7 @@ from streams.worker.health import Health
 from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
 from streams.worker.privacy_path import AT_ONCE, PrivacyPath
+from streams.worker.profile_store import ProfileStore
 from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
 from streams.worker.topic_watch import TopicWatch
@@ -74,7 +83,8 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topic=settings.topics.trending,
     )
-    delivery = Delivery(producer, metrics, settings.topics.dead_letters)
+    topics = settings.topics
+    delivery = Delivery(producer, metrics, topics.dead_letters, keeps_payloads=topics.dead_letters_payload == "keep")
     paths = make_paths(app, settings, tables, slots, trends, delivery)
     store = store or BundleStore.of(settings)
     swap = ModelSwap(
@@ -134,12 +144,16 @@ def make_paths(
     metrics = delivery.metrics
     forwarder = Forwarder(delivery=delivery, partitions=settings.topics.partitions)
     transitions = TransitionPath(
-        settings=settings, sessions=RecentSessions(), delivery=delivery, acknowledge=app.acknowledge
+        settings=settings,
+        sessions=RecentSessions(),
+        delivery=delivery,
+        acknowledge=app.acknowledge,
+        cipher=cipher(settings),
     )
     events = EventPath(
         settings=settings,
         slots=slots,
-        profiles=tables[PROFILES],
+        profiles=ProfileStore(tables[PROFILES], pseudonyms(settings)),
         trending=trends.trending,
         budgets=ListBudgets(settings.latency.shopper_lists_per_minute),
         transitions=transitions,
@@ -177,6 +191,7 @@ def make_paths(
         item_neighbours_topic=settings.topics.item_neighbours,
         full=MOST_PENDING,
         crash=app.delivery_failed,
+        cipher=transitions.cipher,
     )
     privacy = PrivacyPath(
         settings=settings,
@@ -233,7 +248,7 @@ class ServableFactory:
 
 def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer, metrics: Metrics) -> dict[str, StateTable]:
     """Add the tables to the app and return them by name. They share one block cache."""
-    cache = shared_cache(settings.state.rocksdb_block_cache_mb << 20)
+    cache, sealing = shared_cache(settings.state.rocksdb_block_cache_mb << 20), cipher(settings)
     tables = {}
     for name in TABLES:
         options = StoreOptions(
@@ -243,7 +258,12 @@ def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer, metr
             damaged=metrics.damaged_databases.labels(name).inc,
         )
         tables[name] = StateTable(
-            app, name=name, partitions=settings.topics.partitions, options=options, producer=producer
+            app,
+            name=name,
+            partitions=settings.topics.partitions,
+            options=options,
+            producer=producer,
+            cipher=sealing,
         )
         app.tables.add(tables[name])
     return tables

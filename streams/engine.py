@@ -5,7 +5,7 @@ It does no I/O and keeps no state. Profiles come in and go out as bytes. Time an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from streams.profiles import kernels
 from streams.profiles.batch import DUPLICATE, REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrival, pack_events
-from streams.profiles.profile import ProfileRules, id_key, shopper_key
+from streams.profiles.profile import ProfileRules, id_key
 from streams.profiles.teaching import BY_ROBOT, REPEATED
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class Engine:
         rules: the rules of profiles.
         list_size: items in a list.
         pairs_window: most items before an action's item in its transition.
+        shopper_key: function from a user id to the shopper's key, 64 bits of a hash.
     """
 
     def __init__(
@@ -113,12 +114,14 @@ class Engine:
         rules: ProfileRules,
         list_size: int,
         pairs_window: int = 10,
+        shopper_key: Callable[[str], int] = stable_key,
     ) -> None:
         self._dim = catalogue.dim
         self._space = stable_key(catalogue.space)
         self._model = model
         self._catalogue = catalogue
         self._rules = rules
+        self._shopper_key = shopper_key
         self._rules_record = rules_record(rules, window=pairs_window, list_size=list_size, faded=FADED)
 
     def fold(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Folded:
@@ -239,7 +242,7 @@ class Engine:
                 session_at_ms=newest_ms,
                 session_started_ms=started_ms,
             )
-            shopper = shopper_key(action.user_id)
+            shopper = self._shopper_key(action.user_id)
             if weight > 0:
                 transitions.append(item_transition(action, shopper, source, context))
                 if tied:

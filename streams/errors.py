@@ -8,6 +8,7 @@ StreamsError
 ├── StateError           the state on the disk cannot be used: a full disk, missing rights, another process
 │   └── DamagedState     a database is damaged; the worker moves it aside and restores it from its changelog
 ├── OwnershipLost        a partition has gone to another worker, which does the rest
+├── EncryptionError      a stored value is encrypted with a key that is not in the settings
 ├── ProfileCodecError    a stored profile has no known format
 └── CooccurrenceCodecError      the same for the stored co-occurrence of an item
 """
@@ -88,6 +89,10 @@ class DamagedState(StateError):  # noqa: N818 - the state is damaged, not the pr
 
 class OwnershipLost(StreamsError):  # noqa: N818 - not a fault of this worker
     """A partition has gone, or may have gone, to another worker, which does the rest. Nothing more is sent for it."""
+
+
+class EncryptionError(StreamsError):
+    """A stored value is encrypted with a key that is not in the settings."""
 
 
 class ProfileCodecError(StreamsError):

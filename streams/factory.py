@@ -15,7 +15,10 @@ from streams.errors import ConfigurationError
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
 from streams.profiles.profile import ProfileRules
+from streams.pseudonyms import Pseudonyms
 from streams.settings import Settings
+from streams.settings_values import secret_bytes
+from streams.state.encryption import Cipher
 
 WEIGHT_EACH = 0.5
 """Greatest weight of one shopper in a pair, a search or a trend, as a share of the heaviest action's weight. A smaller
@@ -70,7 +73,20 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
         rules=profile_rules(settings),
         list_size=settings.retrieval.list_size,
         pairs_window=settings.learning.pairs_window,
+        shopper_key=pseudonyms(settings).key,
     )
+
+
+def pseudonyms(settings: Settings) -> Pseudonyms:
+    """Make the pseudonyms of shoppers."""
+    secret = settings.privacy.pseudonym_key
+    return Pseudonyms(None if secret is None else secret_bytes(secret.get_secret_value()))
+
+
+def cipher(settings: Settings) -> Cipher:
+    """Make the cipher of stored values."""
+    keys = settings.privacy.encryption_keys
+    return Cipher([] if keys is None else [secret_bytes(key) for key in keys.get_secret_value().split(",")])
 
 
 def trending_counts(settings: Settings) -> Trending:

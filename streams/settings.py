@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     learning: groups.Learning = groups.Learning.model_validate({})
     latency: groups.Latency = groups.Latency.model_validate({})
     state: groups.State = groups.State.model_validate({})
+    privacy: groups.Privacy = groups.Privacy.model_validate({})
     http: groups.Http = groups.Http.model_validate({})
     ops: groups.Ops = groups.Ops.model_validate({})
 

@@ -22,9 +22,12 @@ from streams.settings_values import (
     LogFormat,
     Mechanism,
     Name,
+    Payload,
     Port,
     Protocol,
     Providers,
+    SecretKey,
+    SecretKeys,
     Sources,
     TopicName,
     TopicPrefix,
@@ -123,6 +126,8 @@ class Topics(Group):
         "recommendations", alias="recommendations_topic", description="Out: ranked lists"
     )
     dead_letters: TopicName = Field("dead-letters", alias="dead_letters_topic", description="Out: refused messages")
+    dead_letters_retention_days: Duration = Field(14, description="Retention of the dead letters topic")
+    dead_letters_payload: Payload = Field("keep", description="Bytes of refused messages in dead letters: keep or omit")
     privacy_receipts: TopicName = Field(
         "privacy-receipts", alias="privacy_receipts_topic", description="Out: what was forgotten, and when"
     )
@@ -277,6 +282,17 @@ class State(Group):
     rocksdb_write_buffer_mb: Count = Field(16, description="Write buffer of each store, MiB")
     commit_interval_seconds: Duration = Field(1.0, description="Interval between offset commits")
     shutdown_drain_seconds: Wait = Field(6, description="Time for a stopping worker to finish events in flight")
+
+
+class Privacy(Group):
+    """Protection of shoppers' data inside the service."""
+
+    pseudonym_key: SecretKey = Field(
+        None, description="Key of the hash that replaces user ids in tables and on internal topics; unset: user ids"
+    )
+    encryption_keys: SecretKeys = Field(
+        None, description="Keys that encrypt stored values: the first encrypts, all decrypt; unset: no encryption"
+    )
 
 
 class Http(Group):

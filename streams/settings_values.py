@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from inference.retrieval.sources import NAMES
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 NAME_START = re.compile(r"[A-Za-z0-9._-]{0,150}")
+SECRET_BYTES = 32
 CHARACTERS = "letters, digits, '.', '_' or '-'"
 
 
@@ -87,6 +89,38 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Wait = Annotated[float, Field(ge=0, le=60_000)]
 Weight = Annotated[float, Field(ge=0, le=100)]
 
+
+def secret_bytes(text: str) -> bytes:
+    """Return the 32 bytes of a key in base64. Raises ValueError if it is something else."""
+    key = b64decode(text.strip(), validate=True)
+    if len(key) != SECRET_BYTES:
+        raise ValueError("required 32 bytes")
+    return key
+
+
+def _secrets(value: SecretStr | None) -> SecretStr | None:
+    """Check keys that are separated by commas."""
+    if value is not None:
+        for text in value.get_secret_value().split(","):
+            secret_bytes(text)
+    return value
+
+
+def _secret(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        secret_bytes(value.get_secret_value())
+    return value
+
+
+SecretKey = Annotated[
+    SecretStr | None, AfterValidator(_secret), Required("32 bytes in base64, such as `openssl rand -base64 32` prints")
+]
+SecretKeys = Annotated[
+    SecretStr | None,
+    AfterValidator(_secrets),
+    Required("32 bytes in base64, such as `openssl rand -base64 32` prints, or several separated by commas"),
+]
+
 Brokers = Annotated[
     str,
     BeforeValidator(lambda value: re.sub(r"\s*,\s*", ",", value.strip()) if isinstance(value, str) else value),
@@ -97,10 +131,12 @@ _Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 _Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 _Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 _LogFormat = Literal["text", "json"]
+_Payload = Literal["keep", "omit"]
 Protocol = Annotated[_Protocol, _in_any_case(_Protocol), _one_of(_Protocol)]
 Mechanism = Annotated[_Mechanism | None, _in_any_case(_Mechanism), _one_of(_Mechanism)]
 Level = Annotated[_Level, _in_any_case(_Level), _one_of(_Level)]
 LogFormat = Annotated[_LogFormat, _in_any_case(_LogFormat), _one_of(_LogFormat)]
+Payload = Annotated[_Payload, _in_any_case(_Payload), _one_of(_Payload)]
 
 Host = Annotated[str, Field(min_length=1), Required("a host name or an address")]
 Name = Annotated[str, _that(_is_name), Required(f"1 to 200 {CHARACTERS}")]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import click
 from rich.table import Table
 
 from streams.commands.options import console_for_tables, with_settings
-from streams.kafka.topics import CLOCK, MISSING, POLICY, Topic, check, create
+from streams.kafka.topics import CLOCK, MISSING, POLICY, Problem, Topic, check, create
 from streams.settings import Settings
 
 EPILOG = """\b
@@ -45,14 +46,31 @@ def create_command(settings: Settings) -> None:
 def check_command(settings: Settings) -> None:
     """Compare the topics with the requirements; the exit code is 1 if a topic differs."""
     checked = asyncio.run(check(settings))
-    wrong = {topic.name: [p.text for p in checked.problems if p.topic == topic.name] for topic in checked.topics}
-    _show([(t, "; ".join(wrong[t.name]) or "ok", "red" if wrong[t.name] else "green") for t in checked.topics])
+    wrong, advice = _texts(checked.problems), _texts(checked.advice)
+    _show(
+        [
+            (t, wrong.get(t.name) or advice.get(t.name) or "ok", _style(t.name in wrong, t.name in advice))
+            for t in checked.topics
+        ]
+    )
     if checked.unchecked:
         click.echo(f"Not checked: {checked.unchecked}.", err=True)
     if any(problem.text == MISSING for problem in checked.problems):
         click.echo("`intentstream topics create` creates the missing topics.", err=True)
     if checked.problems:
         raise click.exceptions.Exit(1)
+
+
+def _texts(problems: Iterable[Problem]) -> dict[str, str]:
+    """Return the problems of each topic that has any, as one text."""
+    texts: dict[str, list[str]] = {}
+    for problem in problems:
+        texts.setdefault(problem.topic, []).append(problem.text)
+    return {topic: "; ".join(parts) for topic, parts in texts.items()}
+
+
+def _style(is_wrong: bool, has_advice: bool) -> str:
+    return "red" if is_wrong else "yellow" if has_advice else "green"
 
 
 def _show(rows: list[tuple[Topic, str, str]]) -> None:

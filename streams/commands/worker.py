@@ -66,6 +66,8 @@ def serve(settings: Settings) -> None:
     checked = loop.run_until_complete(check(settings))
     if checked.problems:
         raise TopicError(remedy(checked.problems))
+    for advice in checked.advice:
+        log.warning("%s %s", advice.topic, advice.text)
     if checked.unchecked:
         log.warning("not checked: %s", checked.unchecked)
     directory_lock = lock_directory(settings.state.data_dir)
@@ -98,8 +100,12 @@ def compile_kernels(settings: Settings) -> None:
 
 
 def lock_directory(directory: Path) -> TextIO:
-    """Create the worker's directory, and lock it against other workers until the returned file is closed."""
+    """Create the worker's directory, and lock it against other workers until the returned file is closed.
+
+    Only the worker's user may read the directory and what is in it, now and later: it holds shoppers' profiles.
+    """
     required = f"INTENTSTREAM_DATA_DIR={directory}: required a directory of this worker's own"
+    os.umask(0o077)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = (directory / "worker.lock").open("w")
@@ -110,4 +116,17 @@ def lock_directory(directory: Path) -> TextIO:
     except BlockingIOError:
         lock.close()
         raise ConfigurationError(f"{required}, got one that another worker uses") from None
+    make_private(directory)
     return lock
+
+
+def make_private(directory: Path) -> None:
+    """Allow only the owners of a directory and of everything in it to read it."""
+    for path in (directory, *directory.rglob("*")):
+        if path.is_symlink():
+            continue
+        try:
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        except PermissionError:
+            # A volume's root may belong to another user, as on Kubernetes. What the worker creates in it is private.
+            log.info("%s belongs to another user: its permissions stay as they are", path)

@@ -199,7 +199,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message that was refused: its position in Kafka, the reason, and its original bytes.
 
     `where` is the position of the fault in the message, as a JSON path or `key`. `others` are its further errors. `key`
-    and `value` are base64 in JSON.
+    and `value` are base64 in JSON, and null if the worker leaves payloads out. `value_size` and `value_hash` describe
+    the value: its bytes, and BLAKE2b of it with a digest of 16 bytes, as 32 hexadecimal digits.
     """
 
     topic: str
@@ -211,6 +212,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     failed_at: Timestamp
+    value_size: Count | None = None
+    value_hash: str | None = None
     others: tuple[Fault, ...] = ()
     headers: tuple[Header, ...] = ()
 

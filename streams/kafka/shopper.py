@@ -16,11 +16,11 @@ from inference.types import Item, SessionItems
 from streams.behaviour.transitions import SESSION_BITS
 from streams.contracts import serde
 from streams.errors import InvalidEvent
+from streams.factory import cipher, pseudonyms
 from streams.kafka.admin import require_topics
 from streams.kafka.clients import broker_errors, consumer_options
 from streams.kafka.partitioner import partition_of
-from streams.kafka.topics import changelog_topic
-from streams.profiles.profile import shopper_key
+from streams.kafka.topics import PROFILES, changelog_topic
 from streams.settings import Settings
 
 Progress = Callable[[int, int], None]
@@ -56,15 +56,17 @@ async def read_kept_data(settings: Settings, user_id: str, progress: Progress) -
     profiles, topics = changelog_topic(settings), settings.topics
     counts = await require_topics(settings.kafka, (profiles, topics.sessions, topics.items))
     kept = KeptData(user_id, partition_of(user_id.encode(), counts[profiles]))
-    shopper = shopper_key(user_id) >> SESSION_BITS
+    names, opener = pseudonyms(settings), cipher(settings)
+    shopper, user = names.key(user_id) >> SESSION_BITS, user_id.encode()
+    name = names.name(user)
+    profile_of: dict[bytes, ConsumerRecord] = {}
 
     def apply(record: ConsumerRecord) -> None:
         # A worker skips an unreadable record as well.
         with suppress(InvalidEvent):
             if record.topic == profiles:
-                if record.key == user_id.encode():
-                    kept.profile = record.value
-                    kept.stored_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                if record.key in (name, user):
+                    profile_of[record.key] = record
             elif record.topic == topics.items:
                 _apply_item(kept.items, record)
             elif record.key is not None and int.from_bytes(record.key, "big") >> SESSION_BITS == shopper:
@@ -80,6 +82,12 @@ async def read_kept_data(settings: Settings, user_id: str, progress: Progress) -
             await _read(consumer, partitions, apply, progress)
         finally:
             await consumer.stop()
+    # A profile from before pseudonyms lies under the user id until the shopper's next event.
+    for key in (name, user):
+        record = profile_of.get(key)
+        if kept.profile is None and record is not None and record.value is not None:
+            kept.profile = opener.open(f"{PROFILES}/".encode() + key, record.value)
+            kept.stored_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     kept.sessions = {key: session for key, session in kept.sessions.items() if session.items}
     return kept
 

@@ -55,10 +55,17 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Result of `check`. `unchecked` names configuration that is not checked, because the broker does not return it."""
+    """Result of `check`.
+
+    Attributes:
+        problems: differences that prevent a start.
+        advice: topics that keep messages for longer than advised. Workers start all the same.
+        unchecked: configuration that is not checked, because the broker does not return it.
+    """
 
     topics: tuple[Topic, ...]
     problems: tuple[Problem, ...]
+    advice: tuple[Problem, ...] = ()
     unchecked: str | None = None
 
 
@@ -79,6 +86,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
     n = settings.topics.partitions
     events = {POLICY: "delete", CLOCK: "LogAppendTime"}
     sessions_ms = str(round(settings.learning.sessions_retention_days * DAY_MS))
+    dead_letters_ms = str(round(settings.topics.dead_letters_retention_days * DAY_MS))
     return (
         Topic(settings.topics.clicks, n, events),
         Topic(settings.topics.searches, n, events),
@@ -92,7 +100,7 @@ def declare(settings: Settings) -> tuple[Topic, ...]:
         Topic(settings.topics.sessions, 1, {POLICY: "compact,delete"}, {**COMPACT_OFTEN, RETENTION: sessions_ms}),
         *(Topic(changelog_topic(settings, table), n, COMPACT, COMPACT_OFTEN) for table in TABLES),
         Topic(settings.topics.recommendations, n, {POLICY: "delete"}),
-        Topic(settings.topics.dead_letters, n, {POLICY: "delete"}),
+        Topic(settings.topics.dead_letters, n, {POLICY: "delete"}, {RETENTION: dead_letters_ms}),
         Topic(settings.topics.privacy_receipts, n, {POLICY: "delete"}, {RETENTION: str(30 * DAY_MS)}),
     )
 
@@ -120,16 +128,17 @@ async def create(settings: Settings) -> Created:
 
 
 async def check(settings: Settings) -> Checked:
-    """Compare the broker's topics with their definitions: existence, partitions, compaction, timestamps."""
+    """Compare the broker's topics with their definitions: existence, partitions, compaction, timestamps, retention."""
     topics = declare(settings)
     async with Admin.connected(settings.kafka, "checking topics") as admin:
         existing = await admin.partition_counts()
         present = [topic for topic in topics if topic.name in existing]
-        configs = await admin.configs({topic.name: tuple(topic.required) for topic in present})
+        configs = await admin.configs({topic.name: (*topic.required, RETENTION) for topic in present})
     problems = [problem for topic in topics for problem in _problems(topic, existing, configs.get(topic.name, {}))]
     unreported = [topic.name for topic in present if not configs.get(topic.name, {}).keys() >= topic.required.keys()]
     unchecked = f"the broker does not return the configuration of {', '.join(unreported)}" if unreported else None
-    return Checked(topics, tuple(problems), unchecked)
+    advice = [problem for topic in present for problem in _too_long(topic, configs.get(topic.name, {}))]
+    return Checked(topics, tuple(problems), tuple(advice), unchecked)
 
 
 def remedy(problems: Sequence[Problem]) -> str:
@@ -157,6 +166,16 @@ def _problems(topic: Topic, existing: Mapping[str, int], config: Mapping[str, st
         if key in config and config[key] != value:
             problems.append(Problem(topic.name, f"has {key}={config[key]}, {value} is required"))
     return problems
+
+
+def _too_long(topic: Topic, config: Mapping[str, str]) -> list[Problem]:
+    if RETENTION not in topic.advised or RETENTION not in config:
+        return []
+    advised, found = int(topic.advised[RETENTION]), int(config[RETENTION])
+    if 0 <= found <= advised:
+        return []
+    kept = "for ever" if found < 0 else f"for {found / DAY_MS:g} days"
+    return [Problem(topic.name, f"keeps messages {kept}, {advised / DAY_MS:g} days are advised")]
 
 
 async def _until_visible(admin: Admin, names: set[str]) -> None:

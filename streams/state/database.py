@@ -14,7 +14,7 @@ from streams.errors import DamagedState
 from streams.state.damage import check_logs, faults_named, is_marked
 
 OFFSET_KEY = b"\xffchangelog-offset"
-"""Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF."""
+"""Key of the last changelog offset that a database holds. Other keys are UTF-8, which has no byte 0xFF, or 16 bytes."""
 
 PROPERTIES = {
     "keys": "rocksdb.estimate-num-keys",

@@ -66,6 +66,13 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         with self._in_use(partition):
             return [get(key) for key in keys]
 
+    def first(self, partition: int) -> tuple[bytes, bytes] | None:
+        """Return the first key and its value, None if the database is empty."""
+        for key, value in self._database(partition).items():
+            if isinstance(key, bytes) and key != OFFSET_KEY:
+                return key, value
+        return None
+
     def put_many(self, partition: int, values: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write values in one batch; None deletes a key. RocksDB survives the process, the changelog the machine."""
         write = WriteBatch(raw_mode=True)

@@ -17,9 +17,11 @@ from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.errors import CooccurrenceCodecError, InvalidEvent, OwnershipLost
 from streams.metrics import OK, REPLAYED, Metrics
+from streams.state.encryption import Cipher
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
+from streams.worker.transition_path import SEALED
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class CooccurrencePath:
         rules: the half-life of the weights.
         full: number of pending messages that are published without waiting for the interval.
         crash: called with the error of a failed publication.
+        cipher: decrypts item transitions.
     """
 
     table: StateTable
@@ -50,6 +53,7 @@ class CooccurrencePath:
     item_neighbours_topic: str
     full: int
     crash: Callable[[BaseException], None]
+    cipher: Cipher = field(default_factory=Cipher)
     _changed: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
     _pending: list[Batch[Message]] = field(default_factory=list)
     _refused: list[Delivered] = field(default_factory=list)
@@ -78,7 +82,8 @@ class CooccurrencePath:
         readable: list[Message] = []
         for message in batch.messages:
             try:
-                transitions += [(message, each) for each in serde.decode_transitions(message.value)]
+                value = message.value and self.cipher.open(SEALED, message.value)
+                transitions += [(message, each) for each in serde.decode_transitions(value)]
             except InvalidEvent as refusal:
                 self._refused.append(await self.delivery.refuse(message, refusal))
             else:

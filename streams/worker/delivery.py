@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import TypeVar
 
 import msgspec
@@ -27,11 +28,16 @@ Delivered = asyncio.Future[RecordMetadata]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Sender of the paths. No key and no value is ever logged."""
+    """Sender of the paths. No key and no value is ever logged.
+
+    Attributes:
+        keeps_payloads: whether dead letters have the key and the value of the refused message.
+    """
 
     producer: BatchProducer
     metrics: Metrics
     dead_letters_topic: str
+    keeps_payloads: bool = True
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Delivered]:
         """Send records of one partition in their order, in as few record batches as possible."""
@@ -46,9 +52,11 @@ class Delivery:
             reason=refusal.reason,
             where=refusal.where,
             detail=refusal.detail,
-            key=message.key,
-            value=message.value,
+            key=message.key if self.keeps_payloads else None,
+            value=message.value if self.keeps_payloads else None,
             failed_at=datetime.now(UTC),
+            value_size=None if message.value is None else len(message.value),
+            value_hash=None if message.value is None else blake2b(message.value, digest_size=16).hexdigest(),
             others=tuple(Fault(reason=each.reason, where=each.where, detail=each.detail) for each in refusal.others),
             headers=tuple(Header(name=name, value=value) for name, value in message.headers or ()),
         )
@@ -62,7 +70,8 @@ class Delivery:
             without = msgspec.structs.replace(letter, key=None, value=None, headers=(), detail=detail)
             data = serde.encode_json(without)
             return await self.producer.send(self.dead_letters_topic, None, data)
-        return await self.producer.send(self.dead_letters_topic, message.key, data)
+        # The key has the id of the shopper, so it goes with the payload.
+        return await self.producer.send(self.dead_letters_topic, message.key if self.keeps_payloads else None, data)
 
 
 def by_partition(shoppers: Sequence[Shopper], values: Sequence[Value]) -> dict[int, list[tuple[bytes, Value]]]:

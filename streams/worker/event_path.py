@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -31,13 +31,13 @@ from streams.metrics import FORGOTTEN, Metrics
 from streams.profiles.events import Event
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
-from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.deadline import Deadlines
-from streams.worker.delivery import Delivered, Delivery, Shopper, by_partition
+from streams.worker.delivery import Delivery, Shopper, by_partition
 from streams.worker.forgotten import Forgotten
 from streams.worker.forwarding import Forwarder, source_of, timestamp_ms
 from streams.worker.processing import Processing, Removal
+from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
@@ -61,7 +61,7 @@ class EventPath:
 
     settings: Settings
     slots: ServableSlots
-    profiles: StateTable
+    profiles: ProfileStore
     trending: Trending
     budgets: ListBudgets
     transitions: TransitionPath
@@ -96,8 +96,8 @@ class EventPath:
         async with self._producing:
             pass  # later results are skipped
 
-    async def remove(self, shoppers: Sequence[Shopper]) -> list[bool]:
-        """Delete profiles, in the store and on the changelog. Return whether each existed.
+    async def remove(self, requests: Sequence[Message]) -> list[bool]:
+        """Delete the profiles of requests' shoppers, in the store and on the changelog. Return whether each existed.
 
         The deletion comes after the batches that are in progress, and before later ones, also on the changelog: an
         older profile must not follow its tombstone.
@@ -107,8 +107,8 @@ class EventPath:
         """
         loop = asyncio.get_running_loop()
         async with self._turn:
-            existed = await loop.run_in_executor(self.slots.current.scoring.thread, self._remove, shoppers)
-            removal = Removal(shoppers, loop.create_future())
+            existed = await loop.run_in_executor(self.slots.current.scoring.thread, self.profiles.remove, requests)
+            removal = Removal(requests, loop.create_future())
             self._processed.put_nowait(removal)
         await asyncio.gather(*await removal.deliveries)
         return existed
@@ -151,7 +151,7 @@ class EventPath:
             for (message, interaction), vector in zip(decoded, vectors, strict=True)
         ]
         with metrics.timed("profile_read"):
-            stored = self._stored((message.partition, message.key) for message, _ in decoded)
+            stored = self.profiles.read(message for message, _ in decoded)
         try:
             self._rank(processing, readable, stored, {})
         except ProfileCodecError as error:
@@ -212,7 +212,7 @@ class EventPath:
         events: list[Event] = []
         messages: list[Message] = []
         for message, interaction, vector, ranked in readable:
-            shopper = (message.partition, message.key)
+            shopper = self.profiles.shopper(message)
             if shopper in unreadable:
                 processing.refused.append((message, unreadable[shopper]))
             else:
@@ -228,27 +228,9 @@ class EventPath:
         if ranking.lists is not None:
             self._answer(processing, folded, ranking.lists)
 
-    def _stored(self, shoppers: Iterable[Shopper]) -> dict[Shopper, bytes | None]:
-        """Read each shopper's profile once, one partition after the other."""
-        keys: dict[int, dict[bytes, None]] = {}
-        for partition, key in shoppers:
-            keys.setdefault(partition, {})[key] = None
-        return {
-            (partition, key): data
-            for partition, own in keys.items()
-            for key, data in zip(own, self.profiles.read_many(partition, list(own)), strict=True)
-        }
-
     def _store(self, shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> None:
         with self.metrics.timed("profile_write"):
-            for partition, values in by_partition(shoppers, profiles).items():
-                self.profiles.put_many(partition, values)
-
-    def _remove(self, shoppers: Sequence[Shopper]) -> list[bool]:
-        stored = self._stored(shoppers)
-        for partition, values in by_partition(shoppers, [None] * len(shoppers)).items():
-            self.profiles.put_many(partition, values)
-        return [stored[shopper] is not None for shopper in shoppers]
+            self.profiles.write(shoppers, profiles)
 
     def _answer(self, processing: Processing, folded: Folded, lists: Lists) -> None:
         """Compose and serialise the lists."""
@@ -285,18 +267,12 @@ class EventPath:
             async with self._producing:
                 try:
                     if isinstance(work, Removal):
-                        work.deliveries.set_result(await self._log_removal(work.shoppers))
+                        work.deliveries.set_result(await self.profiles.log_removal(work.requests))
                     elif self.checkpoint.holds(work.batch):
                         await self._produce(work)
                 except OwnershipLost as error:
                     if isinstance(work, Removal):
                         work.deliveries.set_exception(error)
-
-    async def _log_removal(self, shoppers: Sequence[Shopper]) -> list[Delivered]:
-        deliveries: list[Delivered] = []
-        for partition, values in by_partition(shoppers, [None] * len(shoppers)).items():
-            deliveries += await self.profiles.log_many(partition, values)
-        return deliveries
 
     async def _produce(self, processing: Processing) -> None:
         """Send a batch's results. Its messages are acknowledged after the brokers have everything."""
@@ -315,8 +291,7 @@ class EventPath:
             self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))
             for reason, number in folded.unlearned.items():
                 self.metrics.unlearned.labels(reason).inc(number)
-            for partition, profiles in by_partition(processing.shoppers, folded.profiles).items():
-                deliveries += await self.profiles.log_many(partition, profiles)
+            deliveries += await self.profiles.log(processing.shoppers, folded.profiles)
             owners = [(partition_of(message.key, partitions), message.key) for message in processing.messages]
             for partition, lists in by_partition(owners, processing.values).items():
                 deliveries += await self.delivery.send_all(topic, partition, lists)

@@ -16,7 +16,7 @@ from streams.contracts import serde
 from streams.contracts.messages import ForgetReceipt
 from streams.errors import InvalidEvent, OwnershipLost
 from streams.kafka.partitioner import partition_of
-from streams.profiles.profile import shopper_key
+from streams.pseudonyms import Pseudonyms
 from streams.settings import Settings
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
@@ -70,7 +70,7 @@ class PrivacyPath:
         deliveries: list[Delivered] = []
         for message in batch.messages:
             try:
-                requests.append(_request(message))
+                requests.append(_request(message, self.events.profiles.pseudonyms))
             except InvalidEvent as refusal:
                 deliveries.append(await self.delivery.refuse(message, refusal))
         if requests:
@@ -84,8 +84,7 @@ class PrivacyPath:
         # all their sessions are on the topic and can be found and deleted.
         for request in requests:
             self.events.forgotten.note(request.message.key, request.message.timestamp)
-        shoppers = [(request.message.partition, request.message.key) for request in requests]
-        existed = await self.events.remove(shoppers)
+        existed = await self.events.remove([request.message for request in requests])
         keys = [(request.message.partition, request.key) for request in requests]
         unpublished = await self.transitions.forget(keys)
         sessions = await self.sessions_of([request.key for request in requests])
@@ -117,10 +116,11 @@ class PrivacyPath:
         return deliveries
 
 
-def _request(message: Message) -> Request:
+def _request(message: Message, pseudonyms: Pseudonyms) -> Request:
     """Decode a request. Raises InvalidEvent."""
     request = serde.decode_forget(message.key, message.value)
     if request is None:
         user_id: str = message.key.decode()
-        return Request(message, f"{message.topic}/{message.partition}/{message.offset}", user_id, shopper_key(user_id))
-    return Request(message, request.request_id, request.user_id, shopper_key(request.user_id))
+        request_id = f"{message.topic}/{message.partition}/{message.offset}"
+        return Request(message, request_id, user_id, pseudonyms.key(user_id))
+    return Request(message, request.request_id, request.user_id, pseudonyms.key(request.user_id))

@@ -53,5 +53,5 @@ class Processing:
 class Removal(NamedTuple):
     """Deletion of profiles, between two batches. `deliveries` completes when the tombstones are sent."""
 
-    shoppers: Sequence[Shopper]
+    requests: Sequence[Message]
     deliveries: asyncio.Future[list[Delivered]]

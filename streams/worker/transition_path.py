@@ -22,10 +22,13 @@ from streams.contracts.messages import ItemTransition
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Record
 from streams.settings import Settings
+from streams.state.encryption import Cipher
 from streams.worker.delivery import Delivered, Delivery
 
 PARTITION = 0
 """The only partition of the sessions topic: every worker reads the whole topic."""
+SEALED = b"item-pairs"
+"""Context of encrypted item transitions."""
 MESSAGE_TRANSITIONS = 32
 """Most transitions in one message. Their owner folds them in about a millisecond."""
 
@@ -40,12 +43,14 @@ class TransitionPath:
     Attributes:
         sessions: sessions that changed since the last publication.
         acknowledge: called for answered events, in their order.
+        cipher: encrypts item transitions, which contain searches.
     """
 
     settings: Settings
     sessions: RecentSessions
     delivery: Delivery
     acknowledge: Callable[[Sequence[Message]], None]
+    cipher: Cipher = field(default_factory=Cipher)
     _transitions: dict[int, list[ItemTransition]] = field(default_factory=dict)
     _collected: int = 0
     _answered: list[Message] = field(default_factory=list)
@@ -97,7 +102,8 @@ class TransitionPath:
                     of_partition[start : start + MESSAGE_TRANSITIONS]
                     for start in range(0, len(of_partition), MESSAGE_TRANSITIONS)
                 )
-                records = [(None, serde.encode_msgpack(part)) for part in parts]
+                seal = self.cipher.seal
+                records = [(None, seal(SEALED, serde.encode_msgpack(part))) for part in parts]
                 deliveries += await self.delivery.send_all(self.settings.topics.item_pairs, partition, records)
             records = list(map(record, changed))
             deliveries += await self.delivery.send_all(self.settings.topics.sessions, PARTITION, records)

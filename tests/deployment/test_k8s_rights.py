@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from streams.kafka.partitioner import partition_of
 from streams.settings import Settings, load_settings
 from tests.conftest import BUNDLE, running_broker
 from tests.deployment.kustomize import build
@@ -23,7 +24,8 @@ from tests.integration import behaviour
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
 from tests.integration.catalogue_items import catalogue, random_events
 from tests.integration.shop_client import ShopClient
-from tests.integration.workers import WorkerProcess
+from tests.integration.topic_contents import read_all
+from tests.integration.workers import WorkerProcess, until
 
 pytestmark = pytest.mark.kafka
 
@@ -105,6 +107,18 @@ def logged_in(node: AuthorizingBroker) -> Settings:
     return administrator(node).replace(**login)
 
 
+async def forget_in_a_wrong_partition(shop: ShopClient, user_id: bytes) -> None:
+    """Ask to forget a shopper. The worker forwards the request to its partition, and publishes a receipt."""
+    topics = shop.settings.topics
+    wrong = (partition_of(user_id, topics.partitions) + 1) % topics.partitions
+    await shop.publish(topics.privacy, user_id, None, wrong)
+
+    async def is_done() -> bool:
+        return bool(await read_all(shop.settings, topics.privacy_receipts))
+
+    await until(is_done, "there is a receipt")
+
+
 async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: AuthorizingBroker, tmp_path: Path) -> None:
     grant(authorizing.bootstrap_servers, granted())
     events = random_events("shopper", 12)
@@ -119,6 +133,7 @@ async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: Author
                 await shop.publish_and_wait(event)
             await shop.publish(shop.settings.topics.clicks, b"shopper", b"no event")
             await shop.wait_for_dead_letters(1)
+            await forget_in_a_wrong_partition(shop, b"shopper")
             await behaviour.wait_until_counted(shop.settings)
             assert await worker.stop() == 0
             # Without its data, the worker reads the changelogs.

@@ -6,13 +6,14 @@ from streams.errors import ConfigurationError
 from streams.kafka import topics
 from streams.settings import Settings, load_settings
 from tests.integration.commands import run
+from tests.integration.conftest import isolated_settings
 
 
 async def test_created_topics_pass_the_check(settings: Settings) -> None:
     created = await topics.create(settings)
     assert created == topics.Created(topics.declare(settings), ())
     checked = await topics.check(settings)
-    assert checked.problems == ()
+    assert checked.problems == checked.advice == ()
     assert checked.unchecked is None
 
 
@@ -35,6 +36,22 @@ async def test_check_reports_wrong_topics_with_the_requirement(settings: Setting
     assert (settings.topics.items, "has cleanup.policy=compact, delete is required") in texts
     assert (settings.topics.items, "has message.timestamp.type=CreateTime, LogAppendTime is required") in texts
     assert (settings.topics.clicks, "has cleanup.policy=delete, compact is required") in texts
+
+
+@pytest.mark.kafka
+async def test_check_advises_a_shorter_retention_and_a_worker_starts_all_the_same(
+    kafka: str, request: pytest.FixtureRequest
+) -> None:
+    settings = isolated_settings(kafka, request.node.name)
+    await topics.create(settings.replace(dead_letters_retention_days=30))
+    checked = await topics.check(settings)
+    assert checked.problems == ()
+    assert [(each.topic, each.text) for each in checked.advice] == [
+        (settings.topics.dead_letters, "keeps messages for 30 days, 14 days are advised")
+    ]
+    result = await run(settings, "topics", "check")
+    assert result.exit_code == 0
+    assert "keeps messages for 30 days, 14 days are advised" in result.stdout
 
 
 async def test_an_error_about_an_unreachable_broker_has_its_address(unused_port: int) -> None:

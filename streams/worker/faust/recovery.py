@@ -12,7 +12,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from streams.errors import OwnershipLost
+from streams.errors import EncryptionError, OwnershipLost
 from streams.state.restore import Behind
 
 FAR_BEHIND = 1000
@@ -120,8 +120,17 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
             await self.signal_recovery_start.wait()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Stop the flow of messages before Faust seeks to the committed offsets. Faust resumes it after the seek."""
+        """Stop the flow of messages before Faust seeks to the committed offsets. Faust resumes it after the seek.
+
+        With a wrong encryption key the worker stops instead: it must not write values that others cannot read.
+        """
         self.app.consumer.stop_flow()
+        try:
+            for tp in self.active_tps:
+                self.tp_to_table[tp].check_encryption(tp.partition)
+        except EncryptionError as error:
+            await self.app.crash(error)
+            return
         await super().on_recovery_completed(generation_id)
 
 

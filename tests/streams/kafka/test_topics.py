@@ -52,6 +52,11 @@ def test_sessions_are_compacted_and_expire() -> None:
     assert sessions.advised[RETENTION] == "43200000"
 
 
+def test_dead_letters_expire() -> None:
+    for given, expected in (({}, "1209600000"), ({"dead_letters_retention_days": 0.5}, "43200000")):
+        assert declared(load_settings(given, env_file=None))["dead-letters"].advised[RETENTION] == expected
+
+
 def test_event_topics_require_broker_timestamps() -> None:
     stamped = {topic.name for topic in declare(load_settings(env_file=None)) if CLOCK in topic.required}
     assert stamped == {"clicks", "searches", "privacy"}

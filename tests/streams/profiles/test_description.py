@@ -47,7 +47,8 @@ def test_habits_have_their_interval_after_the_second_purchase() -> None:
     once = described((act("purchase", "shoe", NOW_MS), at(1)))
     assert [(each["item_id"], each["usual_interval_days"]) for each in once["habits"]] == [("shoe", None)]
     twice = described(
-        (act("purchase", "shoe", NOW_MS), at(1)), (act("purchase", "shoe", NOW_MS + 7 * day_ms), at(2, NOW_MS + day_ms))
+        (act("purchase", "shoe", NOW_MS), at(1)),
+        (act("purchase", "shoe", NOW_MS + 7 * day_ms), at(2, NOW_MS + 7 * day_ms)),
     )
     assert [each["usual_interval_days"] for each in twice["habits"]] == [7.0]
 
@@ -66,14 +67,8 @@ def test_labels_have_their_names_and_shares() -> None:
 
 
 def test_sessions_are_described_newest_first() -> None:
-    sessions = [
-        SessionItems(key=1, at_ms=1000, items=(stable_key("shoe"),)),
-        SessionItems(key=2, at_ms=2000, items=(3,)),
-    ]
-    newest, oldest = describe_sessions(sessions, NAMES)
-    assert newest == {
-        "session_key": f"{2:016x}",
-        "at": "1970-01-01T00:00:02.000Z",
-        "items": [{"item_key": f"{3:016x}"}],
-    }
+    older = SessionItems(key=1, at_ms=1000, items=(stable_key("shoe"),))
+    newest, oldest = describe_sessions([older, SessionItems(key=2, at_ms=2000, items=(3,))], NAMES)
+    assert (newest["session_key"], newest["at"]) == (f"{2:016x}", "1970-01-01T00:00:02.000Z")
+    assert newest["items"] == [{"item_key": f"{3:016x}"}]
     assert oldest["items"] == [{"item_id": "shoe", "title": "Trail shoe"}]

@@ -24,6 +24,7 @@ from streams.contracts.messages import FORWARDED_HEADER, ItemVector, Recommendat
 from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec
+from streams.pseudonyms import Pseudonyms
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
@@ -32,6 +33,7 @@ from streams.worker.delivery import Delivery
 from streams.worker.event_path import EventPath
 from streams.worker.forwarding import Forwarder
 from streams.worker.item_path import ItemPath
+from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.fakes import FakeProducer, FakeTable, message, message_of
@@ -77,7 +79,7 @@ class Harness:
         self.items = ItemPath(checkpoint=self._checkpoint(), **items, **shared)
         self.events = EventPath(
             settings=settings,
-            profiles=cast("Any", self.table),
+            profiles=ProfileStore(cast("Any", self.table), Pseudonyms()),
             trending=Trending(1e9),
             deadlines=Deadlines(settings.latency, now=lambda: NOW_MS / 1e3),
             checkpoint=self._checkpoint(),

@@ -34,6 +34,7 @@ from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.profiles.profile import Source
+from streams.pseudonyms import Pseudonyms
 from streams.scoring import WARM_UP_TEXTS, Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
@@ -43,6 +44,7 @@ from streams.worker.delivery import Delivery
 from streams.worker.ending import explanation
 from streams.worker.event_path import EventPath
 from streams.worker.forwarding import Forwarder
+from streams.worker.profile_store import ProfileStore
 from streams.worker.transition_path import TransitionPath
 from tests.integration.workers import until
 from tests.streams.fakes import CHANGELOG, FakeProducer, FakeTable, message, message_of
@@ -137,7 +139,7 @@ class Harness:
         self.path = EventPath(
             settings=settings,
             slots=ServableSlots(Servable(cast("Bundle", self.model), live, engine(live), self.scoring)),
-            profiles=cast("Any", self.table),
+            profiles=ProfileStore(cast("Any", self.table), Pseudonyms()),
             trending=self.trending,
             budgets=ListBudgets(0),
             delivery=delivery,

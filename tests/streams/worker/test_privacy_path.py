@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from faust.types import Message
 
 from inference.types import SessionItems
+from inference.types import stable_key as shopper_key
 from streams.behaviour.transitions import ActionContext, session_items
 from streams.contracts import serde
 from streams.contracts.messages import Forget, ForgetReceipt, Interaction, Search
 from streams.kafka.partitioner import partition_of
-from streams.profiles.profile import shopper_key
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
 from streams.worker.forgotten import Forgotten

@@ -1,0 +1,95 @@
+"""Encryption of stored values: AES-256-GCM, with the key's id in each value and the record's key bound to it.
+
+A sealed value is
+
+    0x7F | key id, 4 bytes | salt, 16 bytes | counter, 12 bytes | ciphertext | tag, 16 bytes
+
+GCM is safe only as long as no nonce comes twice under a key, and random nonces of 12 bytes may do so after 2³² values
+(NIST SP 800-38D, section 8.3), which a large shop writes in a month. So each process derives a key of its own from a
+random salt, and counts. The first byte cannot begin a plain value: profiles and co-occurrence states begin with a small
+version, and MessagePack arrays with 0x90 or more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import count
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from streams.errors import EncryptionError
+
+MARK = 0x7F
+KEY_BYTES, ID_BYTES, SALT_BYTES, NONCE_BYTES, TAG_BYTES = 32, 4, 16, 12, 16
+SALT_AT = 1 + ID_BYTES
+NONCE_AT = SALT_AT + SALT_BYTES
+TEXT_AT = NONCE_AT + NONCE_BYTES
+OVERHEAD = TEXT_AT + TAG_BYTES
+"""Bytes that a sealed value is longer than the plain one."""
+SALTS = 1024
+"""Derived keys that are kept in memory: one for each process that wrote a value."""
+
+
+class Cipher:
+    """Seals values with the first key, and opens those of every key. Without keys it leaves values as they are.
+
+    Any thread may use it. Plain values are returned by `open` as they are: state that was written before encryption was
+    switched on is read, and sealed by its next write.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._keys = {_id_of(key): key for key in keys}
+        self._derived = lru_cache(maxsize=SALTS)(self._derive)
+        self._counter = count()
+        self._head = b""
+        if keys:
+            salt = os.urandom(SALT_BYTES)
+            self._head = bytes([MARK]) + _id_of(keys[0]) + salt
+            self._own = self._derived(_id_of(keys[0]), salt)
+
+    def seal(self, context: bytes, value: bytes) -> bytes:
+        """Return the sealed value. It opens in the same context only, such as its table and key."""
+        if not self._head:
+            return value
+        # `next` of a count is atomic, so threads do not get the same number.
+        nonce = next(self._counter).to_bytes(NONCE_BYTES, "big")
+        return self._head + nonce + self._own.encrypt(nonce, value, context)
+
+    def open(self, context: bytes, value: bytes) -> bytes:
+        """Return the plain value. A damaged or misplaced value is returned as it is, and its codec refuses it.
+
+        Raises:
+            EncryptionError: no key has the id in the value.
+        """
+        if not is_sealed(value):
+            return value
+        key_id = value[1:SALT_AT]
+        if key_id not in self._keys:
+            known = ", ".join(key.hex() for key in self._keys) or "none"
+            raise EncryptionError(
+                f"a stored value is encrypted with the key {key_id.hex()}: INTENTSTREAM_ENCRYPTION_KEYS: required that "
+                f"key among the keys, got {known}; nothing is lost, add the key and start again"
+            )
+        derived = self._derived(key_id, value[SALT_AT:NONCE_AT])
+        try:
+            return derived.decrypt(value[NONCE_AT:TEXT_AT], value[TEXT_AT:], context)
+        except InvalidTag:
+            return value
+
+    def _derive(self, key_id: bytes, salt: bytes) -> AESGCM:
+        secret = self._keys[key_id]
+        return AESGCM(blake2b(salt, key=secret, digest_size=KEY_BYTES, person=b"intentstream/v1").digest())
+
+
+def is_sealed(value: bytes) -> bool:
+    """Return whether a value has the form of a sealed one."""
+    return len(value) >= OVERHEAD and value[0] == MARK
+
+
+def _id_of(key: bytes) -> bytes:
+    """Return the id of a key, which values and errors contain: it does not reveal the key."""
+    return blake2b(key, digest_size=ID_BYTES, person=b"intentstream/id").digest()
