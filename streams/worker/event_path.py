@@ -41,7 +41,7 @@ Decode = Callable[[bytes | None, bytes | None], Interaction]
 Shopper = tuple[int, bytes]
 """Partition and key, of a profile or of a list."""
 Readable = tuple[Message, Interaction, Vector | None, bool]
-"""A message that keeps the contract: its interaction, the vector of a search, and whether a list is ranked for it."""
+"""A message, its interaction, the vector of a search, and whether a list is ranked for it."""
 
 POLL_S = 0.002
 """Seconds between two checks whether a late batch is folded."""
@@ -99,11 +99,8 @@ class EventPath:
     _processed: asyncio.Queue[Processing] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
-        settings = self.settings
-        self._decoders = {
-            settings.topics.clicks: serde.decode_item_action,
-            settings.topics.searches: serde.decode_search,
-        }
+        topics = self.settings.topics
+        self._decoders = {topics.clicks: serde.decode_item_action, topics.searches: serde.decode_search}
 
     async def run(self) -> None:
         """Process batches one after the other, until cancelled."""
@@ -140,11 +137,7 @@ class EventPath:
         servable, metrics = processing.servable, self.metrics
         with metrics.timed("decode"):
             decoded = self._decode(processing)
-        vectors = self._encode(servable, [interaction for _, interaction in decoded])
-        readable = [
-            (message, interaction, vector, self.budgets.admit(interaction.user_id, milliseconds(message)))
-            for (message, interaction), vector in zip(decoded, vectors, strict=True)
-        ]
+        readable = self._encode(servable, decoded)
         with metrics.timed("profile_read"):
             stored = self._stored((message.partition, message.key) for message, _ in decoded)
         try:
@@ -170,15 +163,17 @@ class EventPath:
                 processing.refused.append((message, refusal))
         return decoded
 
-    def _encode(self, servable: Servable, interactions: Sequence[Interaction]) -> list[Vector | None]:
-        """Return the vector of each search, None for other interactions."""
-        queries = {place: each.query for place, each in enumerate(interactions) if isinstance(each, Search)}
-        vectors: list[Vector | None] = [None] * len(interactions)
+    def _encode(self, servable: Servable, decoded: Sequence[tuple[Message, Interaction]]) -> list[Readable]:
+        """Encode the searches, and charge each shopper's budget for a list."""
+        queries = {place: each.query for place, (_, each) in enumerate(decoded) if isinstance(each, Search)}
+        vectors: dict[int, Vector | None] = {}
         if queries:
             with self.metrics.timed("encode"):
-                for place, vector in zip(queries, servable.scoring.encode_queries(list(queries.values())), strict=True):
-                    vectors[place] = vector
-        return vectors
+                vectors.update(zip(queries, servable.scoring.encode_queries(list(queries.values())), strict=True))
+        return [
+            (message, each, vectors.get(place), self.budgets.admit(each.user_id, milliseconds(message)))
+            for place, (message, each) in enumerate(decoded)
+        ]
 
     def _rank(
         self,
