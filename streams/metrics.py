@@ -145,11 +145,8 @@ class Metrics:
         )
         self.items = self._histogram("recommendation_items", "Items in a list", LENGTHS)
 
-        self.exposure = Counter(
-            "intentstream_exposure",
-            "Sum of 1 / log2(1 + rank) over the listed items, by group of items",
-            ["by", "group"],
-            registry=self.registry,
+        self.exposure = self._counter(
+            "exposure", "Sum of 1 / log2(1 + rank) over the listed items, by group of items", by=None, group=None
         )
         for by, names in GROUPS.items():
             for name in names:

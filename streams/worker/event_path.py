@@ -42,7 +42,7 @@ from streams.worker.transition_path import TransitionPath
 
 Decode = Callable[[bytes | None, bytes | None], Interaction]
 Readable = tuple[Message, Interaction, Vector | None, bool]
-"""A message that keeps the contract: its interaction, the vector of a search, and whether a list is ranked for it."""
+"""A message, its interaction, the vector of a search, and whether a list is ranked for it."""
 
 POLL_S = 0.002
 """Seconds between two checks whether a late batch is folded."""
@@ -77,11 +77,8 @@ class EventPath:
     _producing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        settings = self.settings
-        self._decoders = {
-            settings.topics.clicks: serde.decode_item_action,
-            settings.topics.searches: serde.decode_search,
-        }
+        topics = self.settings.topics
+        self._decoders = {topics.clicks: serde.decode_item_action, topics.searches: serde.decode_search}
 
     async def run(self) -> None:
         """Process batches one after the other, until cancelled."""
@@ -145,11 +142,7 @@ class EventPath:
         servable, metrics = processing.servable, self.metrics
         with metrics.timed("decode"):
             decoded = self._decode(processing)
-        vectors = self._encode(servable, [interaction for _, interaction in decoded])
-        readable = [
-            (message, interaction, vector, self.budgets.admit(interaction.user_id, timestamp_ms(message)))
-            for (message, interaction), vector in zip(decoded, vectors, strict=True)
-        ]
+        readable = self._encode(servable, decoded)
         with metrics.timed("profile_read"):
             stored = self.profiles.read(message for message, _ in decoded)
         try:
@@ -185,15 +178,17 @@ class EventPath:
                 decoded.append((message, interaction))
         return decoded
 
-    def _encode(self, servable: Servable, interactions: Sequence[Interaction]) -> list[Vector | None]:
-        """Return the vector of each search, None for other interactions."""
-        queries = {place: each.query for place, each in enumerate(interactions) if isinstance(each, Search)}
-        vectors: list[Vector | None] = [None] * len(interactions)
+    def _encode(self, servable: Servable, decoded: Sequence[tuple[Message, Interaction]]) -> list[Readable]:
+        """Encode the searches, and charge each shopper's budget for a list."""
+        queries = {place: each.query for place, (_, each) in enumerate(decoded) if isinstance(each, Search)}
+        vectors: dict[int, Vector | None] = {}
         if queries:
             with self.metrics.timed("encode"):
-                for place, vector in zip(queries, servable.scoring.encode_queries(list(queries.values())), strict=True):
-                    vectors[place] = vector
-        return vectors
+                vectors.update(zip(queries, servable.scoring.encode_queries(list(queries.values())), strict=True))
+        return [
+            (message, each, vectors.get(place), self.budgets.admit(each.user_id, timestamp_ms(message)))
+            for place, (message, each) in enumerate(decoded)
+        ]
 
     def _rank(
         self,

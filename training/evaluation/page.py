@@ -10,10 +10,12 @@ from rich.text import Text
 from training.evaluation.plots import plots
 from training.evaluation.report import Estimate, Report, Row
 from training.evaluation.table import (
+    EXPOSURE_TITLES,
     GROUPS,
     TITLES,
     change,
     compared,
+    exposed,
     headlines,
     metric_title,
     relation,
@@ -62,6 +64,8 @@ that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if rep
 {figures}
 {_slices(report)}
 {_worth(report)}
+{_exposure(report)}
+{_fairness(report)}
 {_circumstances(report)}
 </body>
 </html>
@@ -166,6 +170,41 @@ def _worth(report: Report) -> str:
     ]
     title = f"<h2>Value of each source, {metric_title(*report.primary[0])}</h2>"
     return title + _table(["", "alone", "with it", "without it", "value"], body)
+
+
+def _exposure(report: Report) -> str:
+    if not report.exposure:
+        return ""
+    names = exposed(report)
+    body = [
+        f"<tr><td>{EXPOSURE_TITLES[each.by].format(escape(each.name))}</td><td>{each.items:.1%}</td>"
+        + "".join(f"<td>{each.shown[name]:.1%}</td>" for name in names)
+        + "</tr>"
+        for each in report.exposure
+    ]
+    spread = [report.concentration[name] for name in names]
+    body.append(f"<tr><td>Gini</td><td></td>{''.join(f'<td>{share(each.gini)}</td>' for each in spread)}</tr>")
+    body.append(f"<tr><td>coverage</td><td></td>{''.join(f'<td>{each.coverage:.1%}</td>' for each in spread)}</tr>")
+    title = "<h2>Exposure of items, 1 / log₂(1 + rank), by group</h2>"
+    return title + _table(["", "items", *map(escape, names)], body)
+
+
+def _fairness(report: Report) -> str:
+    if not report.fairness:
+        return ""
+    body = []
+    for each in report.fairness:
+        cells = "".join(
+            f"<td>{_margin(each.metrics[metric])}</td><td>{change(each.cost[metric]) if each.fairness else ''}</td>"
+            for metric, _ in report.primary
+        )
+        body.append(
+            f"<tr><td>{each.fairness:g}</td>{cells}<td>{each.new:.1%}</td><td>{each.small_sellers:.1%}</td>"
+            f"<td>{each.tail:.1%}</td><td>{share(each.concentration.gini)}</td></tr>"
+        )
+    header = ["", *(part for metric, k in report.primary for part in (metric_title(metric, k), "cost"))]
+    title = "<h2>Cost of INTENTSTREAM_FAIRNESS</h2>"
+    return title + _table([*header, "new", "small sellers", "tail", "Gini"], body)
 
 
 def _circumstances(report: Report) -> str:

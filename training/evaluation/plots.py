@@ -38,6 +38,8 @@ def plots(report: Report) -> list[tuple[str, str]]:
             drawn.append((f"Targets found among the first {k}, by {words}", _by_slice(report, parts)))
     if report.worth:
         drawn.append((f"Value of each source: {title} with the source minus without it", _worth(report)))
+    if any(each.protected for each in report.fairness):
+        drawn.append((f"Cost of fairness: {title} against the exposure of protected items", _fairness(report)))
     if any(row.rank_us for row in report.rows):
         drawn.append(("Time of a list in microseconds (median)", _times(report)))
     return drawn
@@ -120,6 +122,24 @@ def _worth(report: Report) -> str:
         axes.set_axisbelow(True)
 
     return _drawn(0.6 + 0.3 * len(worth), worths)
+
+
+def _fairness(report: Report) -> str:
+    metric, k = report.primary[0]
+    found = [each.metrics[metric] for each in report.fairness]
+    exposure = [100 * each.protected for each in report.fairness]
+
+    def fairness(axes: Axes) -> None:
+        axes.errorbar(exposure, [each.value for each in found], yerr=_errors(found), fmt="o-", color=OURS, ecolor=INK,
+                      elinewidth=0.8)  # fmt: skip
+        for each, x, estimate in zip(report.fairness, exposure, found, strict=True):
+            axes.annotate(f"{each.fairness:g}", (x, estimate.value), textcoords="offset points", xytext=(6, 6))
+        axes.set_xlabel("% of the exposure: items without any action, and items of small sellers")
+        axes.set_ylabel(metric_title(metric, k))
+        axes.grid()
+        axes.set_axisbelow(True)
+
+    return _drawn(3.6, fairness)
 
 
 def _times(report: Report) -> str:

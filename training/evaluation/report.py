@@ -79,6 +79,46 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
     loss: Estimate
 
 
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """The share of a group of items in the catalogue (`items`), and in the exposure of each recommender's lists.
+
+    `by` is age, popularity or seller. An item's exposure is the sum of 1 / log₂(1 + rank) over the lists with it.
+    """
+
+    by: str
+    name: str
+    items: float
+    shown: Mapping[str, float]
+
+
+class Concentration(msgspec.Struct, frozen=True):
+    """The Gini coefficient of the exposure of all items, and the share of the catalogue on at least one list."""
+
+    gini: float
+    coverage: float
+
+
+class Fairness(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of the system with another value of INTENTSTREAM_FAIRNESS, over the ablation sample.
+
+    Attributes:
+        metrics: both primary metrics.
+        cost: each minus its value at fairness 0, paired.
+        protected: share of the exposure of items without any action and of items of small sellers, together.
+        new, small_sellers: the same for each of the two.
+        tail: the same for the less popular half of the items.
+    """
+
+    fairness: float
+    metrics: Mapping[str, Estimate]
+    cost: Mapping[str, Estimate]
+    protected: float
+    new: float
+    small_sellers: float
+    tail: float
+    concentration: Concentration
+
+
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """The data of the evaluation. Times are RFC 3339.
 
@@ -129,6 +169,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     slices: list[Slice]
     worth: list[Worth]
     stages_us: Mapping[str, float]
+    exposure: list[Exposure] = []
+    concentration: Mapping[str, Concentration] = {}
+    fairness: list[Fairness] = []
 
     def row(self, name: str) -> Row | None:
         """Return the row of a recommender."""

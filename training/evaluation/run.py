@@ -14,6 +14,7 @@ from streams.settings import Settings
 from training.evaluation import baseline_pass
 from training.evaluation.cases import Cases, cases, sampled
 from training.evaluation.estimates import measure, rows, slices, versus, worths
+from training.evaluation.exposure import Groups, concentrations, exposures, fairnesses
 from training.evaluation.judgements import Judgements, graded_targets, rank_graded
 from training.evaluation.log import SEARCH, Log, first_tested, read_log
 from training.evaluation.plan import Options, StartPhase, System, make_baselines
@@ -25,8 +26,8 @@ LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
 """A ranker is fitted to about LISTS lists, after the share AFTER of the learning period. NEGATIVES candidates of a list
 are kept beside those acted on."""
 LIST_SETTINGS = (
-    "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "half_life", "habit", "list_size",
-    "lasting", "pairs", "session", "sources", "trending_interval", "weight",
+    "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "fairness", "half_life", "habit",
+    "lasting", "list_size", "pairs", "session", "sources", "trending_interval", "weight",
 )  # fmt: skip
 """Parts of the names of settings that change lists."""
 Plain = str | int | float | bool | None
@@ -54,6 +55,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     compared = [*result.ours, *baselines, *sources]
     measured = measure(compared, chosen.targets, chosen.user, ks, seed)
     names = [each.name for each in baselines]
+    groups, shown = Groups(log, system.items, start), [*result.ours, *baselines]
     return Report(
         protocol=options.protocol,
         measured_at=options.measured_at.isoformat(),
@@ -70,6 +72,9 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
         slices=list(slices(compared, chosen, first[1], seed)),
         worth=list(worths(result, chosen, *first, seed)),
         stages_us=result.stages,
+        exposure=list(exposures(groups, shown, chosen)),
+        concentration=concentrations(groups, shown),
+        fairness=list(fairnesses(groups, result.fair, chosen.take(result.sample), options.primary, seed)),
     )
 
 

@@ -24,6 +24,8 @@ from training.evaluation.metrics import NOTHING, Lists
 OURS, FUSED = "intentstream", "retrieval order"
 FOLD = "fold"
 MICROSECONDS = 1e6
+FAIRNESS = (0.0, 0.05, 0.1, 0.2, 0.3)
+"""Values of INTENTSTREAM_FAIRNESS whose cost is measured."""
 WARM_UP = 1000
 """Interactions before the first list that are processed in full, so that updates have their own intervals again."""
 
@@ -55,6 +57,7 @@ class SystemResult:
         without: the whole system without each source, by name, over the cases in `sample`.
         sample: numbers of cases, (s,).
         stages: median microseconds of each stage: `fold` per interaction, other stages per list.
+        fair: lists of the whole system with each of FAIRNESS, over the cases in `sample`.
     """
 
     ours: list[Ranking]
@@ -62,6 +65,7 @@ class SystemResult:
     without: dict[str, Ranking]
     sample: npt.NDArray[np.int64]
     stages: dict[str, float]
+    fair: dict[float, Lists]
 
 
 class SystemPass:
@@ -85,6 +89,7 @@ class SystemPass:
         self._sampled = sample
         self._lists = {name: self._empty(len(cases)) for name in (OURS, FUSED, *self._sources)}
         self._without = {name: self._empty(len(sample)) for name in self._sources if len(sample)}
+        self._fair = {fairness: self._empty(len(sample)) for fairness in FAIRNESS if len(sample)}
         self._us = np.zeros(len(cases))
         self._arrivals: dict[int, QueryBatch] = {}
 
@@ -139,7 +144,9 @@ class SystemPass:
             self._note(case, shortlists, ranked, number)
         chosen = [n for n, case in enumerate(cases) if case in self._sample]
         if chosen:
-            self._leave_out([self._sample[cases[n]] for n in chosen], queries.take(chosen))
+            places = [self._sample[cases[n]] for n in chosen]
+            self._leave_out(places, queries.take(chosen))
+            self._rank_fairly(places, shortlists.take(chosen))
 
     def _leave_out(self, places: Sequence[int], queries: QueryBatch) -> None:
         """Rank again without each source."""
@@ -148,6 +155,15 @@ class SystemPass:
         keys = recommender.catalogue.columns.keys
         for source, lists in self._without.items():
             ranked = recommender.rank(recommender.to_be_ranked(without(every, source, keys)))
+            for number, place in enumerate(places):
+                self._put(lists, place, keys[ranked.own_rows(number)])
+
+    def _rank_fairly(self, places: Sequence[int], shortlists: Shortlists) -> None:
+        """Rank again with each fairness."""
+        recommender = self._replay.recommender
+        keys = recommender.catalogue.columns.keys
+        for fairness, lists in self._fair.items():
+            ranked = recommender.with_fairness(fairness).rank(shortlists)
             for number, place in enumerate(places):
                 self._put(lists, place, keys[ranked.own_rows(number)])
 
@@ -172,6 +188,7 @@ class SystemPass:
             alone={name: Ranking(name, self._lists[name], none) for name in self._sources},
             without={name: Ranking(name, lists, none) for name, lists in self._without.items()},
             sample=self._sampled,
+            fair=self._fair,
             stages={name: float(np.median(values)) for name, values in self._watch.stages.items() if values},
         )
 

@@ -33,6 +33,10 @@ def show(report: Report, console: Console) -> None:
         console.print(_slices(report))
     if report.worth:
         console.print(_worth(report))
+    if report.exposure:
+        console.print(_exposure(report))
+    if report.fairness:
+        console.print(_fairness(report))
     if report.stages_us:
         stages = ", ".join(f"{name} {value:.0f}" for name, value in report.stages_us.items())
         console.print(f"Microseconds, median: {stages} (fold per interaction, others per list)", highlight=False)
@@ -210,4 +214,58 @@ def _worth(report: Report) -> Table:
     for each in sorted(report.worth, key=lambda worth: -worth.loss.value):
         table.add_row(each.source, share(each.alone.value), share(each.whole.value), share(each.without.value),
                       change(each.loss))  # fmt: skip
+    return table
+
+
+EXPOSURE_TITLES = {
+    "age": "age: {}",
+    "popularity": "popularity, tenth {} of 10",
+    "seller": "seller: {}",
+}
+"""The title of each group of items, by kind of group."""
+
+
+def exposed(report: Report) -> Sequence[str]:
+    """Return the rows whose exposure is shown: those of the slices, and the retrieval order."""
+    return [*compared(report), *(row.name for row in report.rows[1:2] if row.name not in compared(report))]
+
+
+def _exposure(report: Report) -> Table:
+    names = exposed(report)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Exposure of items, 1 / log2(1 + rank), by group",
+                  title_justify="left", title_style="",
+                  caption="items: share of the catalogue; Gini: 0 if all items have the same exposure")  # fmt: skip
+    table.add_column("", no_wrap=True)
+    table.add_column("items", justify="right")
+    for name in names:
+        table.add_column(name, justify="right")
+    by = report.exposure[0].by
+    for each in report.exposure:
+        if each.by != by:
+            table.add_section()
+            by = each.by
+        cells = (f"{each.shown[name]:.1%}" for name in names)
+        table.add_row(EXPOSURE_TITLES[by].format(each.name), f"{each.items:.1%}", *cells)
+    table.add_section()
+    table.add_row("Gini", "", *(share(report.concentration[name].gini) for name in names))
+    table.add_row("coverage", "", *(f"{report.concentration[name].coverage:.1%}" for name in names))
+    return table
+
+
+def _fairness(report: Report) -> Table:
+    caption = "cost: minus fairness 0, paired, 95%; shares of the exposure; tail: the less popular half"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Cost of INTENTSTREAM_FAIRNESS",
+                  title_justify="left", title_style="", caption=caption)  # fmt: skip
+    table.add_column("", no_wrap=True)
+    for metric, k in report.primary:
+        table.add_column(metric_title(metric, k), justify="right", no_wrap=True)
+        table.add_column("cost", justify="right", no_wrap=True)
+    for name in ("new", "small sellers", "tail", "Gini"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in report.fairness:
+        cells = []
+        for metric, _ in report.primary:
+            cells += [share(each.metrics[metric].value), change(each.cost[metric]) if each.fairness else ""]
+        table.add_row(f"{each.fairness:g}", *cells, f"{each.new:.1%}", f"{each.small_sellers:.1%}",
+                      f"{each.tail:.1%}", share(each.concentration.gini))  # fmt: skip
     return table
