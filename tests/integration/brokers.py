@@ -61,10 +61,28 @@ AS_SHIPPED = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 """Java options for measurements: those of Kafka's own scripts."""
 
 
+class KafkaNode(BrokerProcess):
+    """The process of Apache Kafka, which can be stopped, frozen and started again with its data."""
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.__enter__()
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it, or kill it."""
+        if kill:
+            self._process.kill()
+        self._stop()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, such as SIGSTOP."""
+        self._process.send_signal(number)
+
+
 class KafkaBroker:
     """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError if it cannot start.
 
-    `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
+    `node` is its process. `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
     """
 
     def __init__(self, java_options: Sequence[str] = FAST_START) -> None:
@@ -78,11 +96,11 @@ class KafkaBroker:
         with ExitStack() as stack:
             self._home = Path(stack.enter_context(temporary_home()))
             self.ca_file = self._home / "ca.pem"
-            stack.enter_context(self._format_storage())
+            self.node = stack.enter_context(self._format_storage())
             self._stack = stack.pop_all()
         return self
 
-    def _format_storage(self) -> BrokerProcess:
+    def _format_storage(self) -> KafkaNode:
         java = [
             "java",
             *self._java_options,
@@ -109,7 +127,7 @@ class KafkaBroker:
             ]
         )
         command = [*java, "kafka.Kafka", str(properties)]
-        return BrokerProcess("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
+        return KafkaNode("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
 
     def _properties(self) -> str:
         return SERVER.format(

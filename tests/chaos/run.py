@@ -1,0 +1,305 @@
+"""One run: Kafka, workers, load, faults, and the evidence that they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from rocksdict import AccessType, Options, Rdict
+
+from streams.kafka import topics
+from streams.kafka.topics import COOCCURRENCE, PROFILES, changelog_topic
+from streams.settings import Settings
+from tests.chaos.damage import OFFSET_KEY
+from tests.chaos.evidence import Evidence, Exit, State, Topics
+from tests.chaos.faults import Done, FaultRunner
+from tests.chaos.hostile import SECRET
+from tests.chaos.messages import MessageFaults, Publisher
+from tests.chaos.model import partition_of
+from tests.chaos.records import read_topics
+from tests.chaos.schedule import JOINING, WORKERS, Fault
+from tests.chaos.shop import ITEMS, Catalogue, Message, Shopper, item_id
+from tests.chaos.supervisor import Supervisor
+from tests.conftest import BUNDLE
+from tests.integration.brokers import KafkaBroker
+from tests.integration.conftest import isolated_settings
+from tests.integration.workers import Group, admin, until
+
+READY_S = 120.0
+"""Longest start of the workers, and longest wait for the last answers."""
+CHANGES = 0.02
+"""Changes of items for each event."""
+EVENTS_A_DAY = 34
+"""Events of a shopper on a day of the shop's clock, on average."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    seed: int
+    seconds: float
+    faults: list[Fault]
+    shoppers: int = 300
+    rate: float = 40.0
+    partitions: int = 4
+
+
+@dataclass
+class Progress:
+    """Live counts, and the lines to show."""
+
+    show: Callable[[str], None]
+    step: str = "starting"
+    began_s: float = math.inf
+    sent: int = 0
+    answered: int = 0
+    letters: int = 0
+    exits: Counter[str] = field(default_factory=Counter)
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since the first event."""
+        return max(time.monotonic() - self.began_s, 0.0)
+
+    def enter(self, step: str) -> None:
+        """Show the next step of the run."""
+        self.step = step
+        self.show(step)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left."""
+
+    evidence: Evidence
+    done: list[Done]
+
+
+class ChaosRun:
+    """A run in a folder, which is emptied first."""
+
+    def __init__(self, plan: Plan, folder: Path, progress: Progress) -> None:
+        self.plan, self.folder, self.progress = plan, folder, progress
+        # Logs of an earlier run with the same seed would count as this run's.
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "models").mkdir(parents=True)
+
+    async def run(self) -> Outcome:
+        """Carry the plan out, and collect the evidence."""
+        with KafkaBroker() as broker:
+            settings = isolated_settings(broker.bootstrap_servers, f"chaos-{self.plan.seed}").replace(
+                partitions=self.plan.partitions,
+                model_path=BUNDLE,
+                model_dir=self.folder / "models",
+                model_watch_seconds=1.0,
+                session_timeout_seconds=6.0,
+            )
+            await topics.create(settings)
+            await _use_broker_clock(settings)
+            supervisor = Supervisor(self._exited)
+            try:
+                return await self._run(settings, broker, supervisor)
+            finally:
+                supervisor.close()
+                shutil.copy(broker.node.log, self.folder / "kafka.log")
+
+    async def _run(self, settings: Settings, broker: KafkaBroker, supervisor: Supervisor) -> Outcome:
+        publisher, catalogue = Publisher(settings), Catalogue(self.plan.seed)
+        days = 1 + self.plan.seconds * self.plan.rate / self.plan.shoppers / EVENTS_A_DAY
+        now = datetime.now(UTC)
+        shoppers = [Shopper(f"shopper-{n}", self.plan.seed, now, days) for n in range(self.plan.shoppers)]
+        await publisher.start()
+        async with _answers(settings, self.progress) as answered, asyncio.TaskGroup() as group:
+            await publisher.send(catalogue.first())
+            for name in (*WORKERS, JOINING):
+                worker = supervisor.add(name, settings, self.folder / name)
+                if name in WORKERS:
+                    worker.start()
+            for name in WORKERS:
+                await supervisor.workers[name].process.wait_until_ready()
+                await supervisor.workers[name].process.wait_for_items(ITEMS)
+            self.progress.began_s = time.monotonic()
+            self.progress.enter("faults")
+            watching = group.create_task(supervisor.run())
+            loading = group.create_task(self._load(publisher, catalogue, shoppers))
+            runner = FaultRunner(
+                seed=self.plan.seed,
+                supervisor=supervisor,
+                broker=broker,
+                messages=MessageFaults(settings, publisher, shoppers),
+                models=self.folder / "models" / BUNDLE.parent.name,
+                report=self._done,
+            )
+            faults = group.create_task(runner.run(self.plan.faults))
+            await asyncio.sleep(self.plan.seconds)
+            await faults
+            loading.cancel()
+            await self._settle(settings, publisher, catalogue, answered)
+            watching.cancel()
+            for name in WORKERS:
+                await supervisor.stop(supervisor.workers[name], "end of the run")
+        await publisher.stop()
+        restored = await self._restore(settings, supervisor)
+        return Outcome(await self._evidence(settings, supervisor, restored), runner.done)
+
+    async def _load(self, publisher: Publisher, catalogue: Catalogue, shoppers: list[Shopper]) -> None:
+        """Publish events at a steady rate, without waiting for lists, until cancelled."""
+        turn = 0
+        while True:
+            message = shoppers[turn * 7 % len(shoppers)].act() if turn % int(1 / CHANGES) else catalogue.change()
+            await publisher.begin(message)
+            turn += 1
+            self.progress.sent = publisher.sent
+            await asyncio.sleep(1 / self.plan.rate)
+
+    async def _settle(self, settings: Settings, publisher: Publisher, catalogue: Catalogue, answered: set[str]) -> None:
+        """Send a last event to each partition, and wait until they are answered and all transitions are counted.
+
+        Everything before them in their partitions is then answered too.
+        """
+        self.progress.enter("the load ends: waiting for the last lists")
+        now, last = datetime.now(UTC), []
+        for partition in range(self.plan.partitions):
+            numbers = (
+                n for n in range(1000) if partition_of(f"{SECRET}-last-{n}".encode(), self.plan.partitions) == partition
+            )
+            shopper = Shopper(f"last-{next(numbers)}", self.plan.seed, now, 1.0)
+            for action in ("view", "search"):
+                fields = shopper.fields(action)
+                last.append(
+                    (
+                        str(fields["event_id"]),
+                        Message("searches" if action == "search" else "clicks", *shopper.keyed(fields)),
+                    )
+                )
+        await publisher.send([message for _, message in last])
+        await publisher.send([catalogue.new("last") for _ in range(4 * self.plan.partitions)])
+        try:
+            await until(
+                lambda: all(event_id in answered for event_id, _ in last), "the last events are answered", READY_S
+            )
+            await until(lambda: _is_counted(settings), "all transitions are counted", READY_S)
+        except AssertionError as error:
+            self.progress.show(str(error))
+
+    async def _restore(self, settings: Settings, supervisor: Supervisor) -> dict[str, State]:
+        """Return the state that a worker with an empty directory restores."""
+        self.progress.enter("a worker with an empty directory restores the state")
+        worker = supervisor.add("restored", settings, self.folder / "restored")
+        worker.start()
+        await worker.process.wait_until_ready()
+        await supervisor.stop(worker, "end of the run")
+        return {
+            changelog_topic(settings, table): _on_disk(worker.process.data_dir / table)
+            for table in (PROFILES, COOCCURRENCE)
+        }
+
+    async def _evidence(self, settings: Settings, supervisor: Supervisor, restored: dict[str, State]) -> Evidence:
+        self.progress.enter("reading the topics")
+        names = Topics(
+            clicks=settings.topics.clicks,
+            searches=settings.topics.searches,
+            items=settings.topics.items,
+            item_vectors=settings.topics.item_vectors,
+            recommendations=settings.topics.recommendations,
+            dead_letters=settings.topics.dead_letters,
+            profiles=changelog_topic(settings, PROFILES),
+            cooccurrence=changelog_topic(settings, COOCCURRENCE),
+        )
+        every = vars(names).values()
+        return Evidence(
+            topics=names,
+            partitions=self.plan.partitions,
+            records=await read_topics(settings.kafka.bootstrap_servers, dict.fromkeys(every, self.plan.partitions)),
+            known_items={item_id(number) for number in range(ITEMS)},
+            logs={name: worker.process.log for name, worker in supervisor.workers.items() if worker.started_s},
+            secrets=(SECRET,),
+            exits=supervisor.exits,
+            restored=restored,
+        )
+
+    def _done(self, done: Done) -> None:
+        lasted = done.ended_s - done.began_s
+        self.progress.show(f"{done.fault.at_s:7.1f} s  {done.fault}  ({lasted:.1f} s) {done.result}")
+        with (self.folder / "faults.jsonl").open("a") as file:
+            line = {
+                "number": done.fault.number,
+                "fault": str(done.fault),
+                "began_s": done.began_s,
+                "ended_s": done.ended_s,
+            }
+            file.write(json.dumps({**line, "result": done.result}) + "\n")
+
+    def _exited(self, end: Exit) -> None:
+        kind = "explained" if end.reason else "unexplained"
+        self.progress.exits[kind] += 1
+        self.progress.show(f"           {end.worker} ended with {end.code}: {end.reason or 'no fault explains it'}")
+
+
+async def _use_broker_clock(settings: Settings) -> None:
+    """Let the broker date lists, so that waits are measured by one clock."""
+    async with admin(settings) as client:
+        name, clock = settings.topics.recommendations, {"message.timestamp.type": "LogAppendTime"}
+        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, clock)])
+
+
+@asynccontextmanager
+async def _answers(settings: Settings, progress: Progress) -> AsyncIterator[set[str]]:
+    """Collect the ids of answered events, and count dead letters."""
+    answered: set[str] = set()
+
+    async def collect() -> None:
+        async for record in consumer:
+            if record.topic == settings.topics.dead_letters:
+                progress.letters += 1
+            else:
+                answered.add(json.loads(record.value)["trigger"]["event_id"])
+                progress.answered = len(answered)
+
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    names = settings.topics.recommendations, settings.topics.dead_letters
+    consumer.assign([TopicPartition(name, n) for name in names for n in range(settings.topics.partitions)])
+    collecting = asyncio.create_task(collect())
+    try:
+        yield answered
+    finally:
+        collecting.cancel()
+        await asyncio.gather(collecting, return_exceptions=True)
+        await consumer.stop()
+
+
+async def _is_counted(settings: Settings) -> bool:
+    """Return whether the workers have committed all messages of `item-pairs`."""
+    topic = settings.topics.item_pairs
+    committed = await Group(settings).committed()
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(settings.topics.partitions)])
+    finally:
+        await consumer.stop()
+    return all(committed.get((topic, each.partition), 0) == end for each, end in ends.items())
+
+
+def _on_disk(table: Path) -> State:
+    """Read the databases of a stopped worker."""
+    state: State = {}
+    for path in sorted(path for path in table.iterdir() if path.name.isdecimal()):
+        database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
+        state |= {
+            (int(path.name), bytes(key)): bytes(value) for key, value in database.items() if bytes(key) != OFFSET_KEY
+        }
+        database.close()
+    return state

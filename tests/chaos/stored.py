@@ -1,0 +1,117 @@
+"""Decoders of stored bytes, from the layouts that docs/architecture.md and the layouts' docstrings describe.
+
+A new version of a layout adds its fields to PROFILE_FIELDS, with the version that has them first.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+PROFILE_FIELDS: tuple[tuple[str, str, int | tuple[int, ...], int], ...] = (
+    ("version", "u1", 1, 5),
+    ("recent_length", "u1", 1, 5),
+    ("queries_length", "u1", 1, 5),
+    ("categories_length", "u1", 1, 5),
+    ("brands_length", "u1", 1, 5),
+    ("topics_length", "u1", 1, 5),
+    ("habits_length", "u1", 1, 5),
+    ("reserved", "u1", 1, 5),
+    ("updated_ms", "<i8", 1, 5),
+    ("session_started_ms", "<i8", 1, 5),
+    ("space", "<u8", 1, 5),
+    ("price_moments", "<f8", 3, 5),
+    ("topic_keys", "<u8", 4, 5),
+    ("topic_offsets", "<i8", 4, 5),
+    ("topic_timestamps_ms", "<i8", 4, 5),
+    ("recent_at_ms", "<i8", 24, 5),
+    ("recent_keys", "<u8", 24, 5),
+    ("query_at_ms", "<i8", 3, 5),
+    ("category_keys", "<u8", 8, 5),
+    ("brand_keys", "<u8", 8, 5),
+    ("query_texts", "u1", (3, 64), 5),
+    ("recent_sessions", "<u4", 24, 5),
+    ("category_weights", "<f4", 8, 5),
+    ("brand_weights", "<f4", 8, 5),
+    ("largest", "<f4", 2, 5),
+    ("recent_actions", "u1", 24, 5),
+    ("dim", "<u2", 1, 5),
+    ("query_lengths", "u1", 3, 5),
+    ("reserved_too", "u1", 3, 5),
+)
+"""Name, type, number and first version of each field of a profile, in the order of the bytes."""
+
+HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<f2"), ("interval_days", "<f2")], align=True)
+COOCCURRENCE_HEADER = struct.Struct("<B7xdqqd")
+"""Version, half-life, landmark, newest action, weight of all actions at the landmark."""
+COOCCURRENCE_VERSIONS = (2,)
+
+
+class Unreadable(Exception):
+    """The stored bytes are not of a version in this module."""
+
+
+class StoredProfile(NamedTuple):
+    """Fields of a stored profile, as in `model.ExpectedProfile`."""
+
+    updated_ms: int
+    recent: list[tuple[int, int, int]]
+    queries: list[tuple[int, str]]
+    habits: dict[int, tuple[int, float]]
+    weight: float
+    offsets: dict[int, int]
+
+
+class StoredItem(NamedTuple):
+    """Newest action of a stored co-occurrence state, and the weight of all, decayed to it."""
+
+    latest_ms: int
+    weight: float
+
+
+def profile_dtype(version: int) -> np.dtype[np.void]:
+    """Return the layout of a version."""
+    fields = [(name, kind, shape) for name, kind, shape, since in PROFILE_FIELDS if since <= version]
+    return np.dtype([(name, kind) if shape == 1 else (name, kind, shape) for name, kind, shape in fields], align=True)
+
+
+VERSIONS = tuple(sorted({since for *_, since in PROFILE_FIELDS}))
+
+
+def read_profile(data: bytes | None) -> StoredProfile:
+    """Decode a profile. Raises Unreadable."""
+    if not data or data[0] not in VERSIONS:
+        raise Unreadable(f"profile: required version {VERSIONS}, got {data[0] if data else 'none'}")
+    layout = profile_dtype(data[0])
+    if len(data) < layout.itemsize:
+        raise Unreadable(f"profile: required {layout.itemsize} bytes, got {len(data)}")
+    fields = np.frombuffer(data, layout, 1)[0]
+    habits_at = layout.itemsize + 4 * int(fields["dim"])
+    if len(data) != habits_at + HABIT.itemsize * int(fields["habits_length"]):
+        raise Unreadable(f"profile: required its habits to the end, got {len(data)} bytes")
+    recent, searches, topics = (int(fields[f"{name}_length"]) for name in ("recent", "queries", "topics"))
+    texts = [bytes(fields["query_texts"][row][: fields["query_lengths"][row]]).decode() for row in range(searches)]
+    lists = fields["recent_at_ms"], fields["recent_keys"], fields["recent_actions"]
+    return StoredProfile(
+        updated_ms=int(fields["updated_ms"]),
+        recent=list(zip(*(each[:recent].tolist() for each in lists), strict=True)),
+        queries=list(zip(fields["query_at_ms"][:searches].tolist(), texts, strict=True)),
+        habits={
+            int(each["key"]): (int(each["at_s"]), float(each["weight"]))
+            for each in np.frombuffer(data, HABIT, offset=habits_at)
+        },
+        weight=float(fields["price_moments"][0]),
+        offsets=dict(
+            zip(fields["topic_keys"][:topics].tolist(), fields["topic_offsets"][:topics].tolist(), strict=True)
+        ),
+    )
+
+
+def read_cooccurrence(data: bytes | None) -> StoredItem:
+    """Decode the header of a co-occurrence state. Raises Unreadable."""
+    if not data or data[0] not in COOCCURRENCE_VERSIONS or len(data) < COOCCURRENCE_HEADER.size:
+        raise Unreadable(f"co-occurrence: required version {COOCCURRENCE_VERSIONS}, got {data[0] if data else 'none'}")
+    _, half_life_ms, landmark_ms, latest_ms, weight = COOCCURRENCE_HEADER.unpack_from(data)
+    return StoredItem(latest_ms, weight * 2.0 ** ((landmark_ms - latest_ms) / half_life_ms))
