@@ -78,13 +78,8 @@ def main(
 
 def run(plan: Plan, folder: Path, console: Console) -> Outcome:
     """Carry a plan out with progress on the screen."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeRemainingColumn(),
-    )
-    bar = Bar(*columns, console=console)
+    step, counts = TextColumn("{task.description}"), TextColumn("{task.fields[counts]}")
+    bar = Bar(step, BarColumn(), counts, TimeRemainingColumn(), console=console)
     task = bar.add_task("starting", total=plan.seconds, counts="")
     progress = Progress(console.print)
     chaos = ChaosRun(plan, folder.absolute(), progress)
@@ -92,14 +87,7 @@ def run(plan: Plan, folder: Path, console: Console) -> Outcome:
 
     async def show() -> None:
         while True:
-            counts = f"{progress.sent:,} sent, {progress.answered:,} answered, {progress.letters:,} dead letters"
-            exits = ", ".join(f"{number} exits {kind}" for kind, number in progress.exits.items())
-            bar.update(
-                task,
-                completed=progress.elapsed_s(),
-                description=progress.step,
-                counts=f"{counts}, {exits or 'no exit'}",
-            )
+            bar.update(task, completed=progress.elapsed_s(), description=progress.step, counts=progress.counts())
             await asyncio.sleep(0.5)
 
     async def both() -> Outcome:

@@ -21,7 +21,7 @@ DEEPEST = 32
 Check = Callable[[Any], bool]
 
 
-class Invalid(Exception):
+class InvalidMessageError(Exception):
     """The message breaks its contract."""
 
 
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 
 def read_event(record: Record, types: tuple[str, ...]) -> Event:
-    """Return the event of a record whose topic takes these types. Raises Invalid."""
+    """Return the event of a record whose topic takes these types. Raises InvalidMessageError."""
     fields = _object(record.value)
     _require(fields.get("type") in types, "type")
     required = {"event_id": _id, "user_id": _id, "occurred_at": _text}
@@ -61,12 +61,12 @@ def read_event(record: Record, types: tuple[str, ...]) -> Event:
 
 
 def read_item(record: Record) -> dict[str, Any] | None:
-    """Return the item of a record, None for a tombstone. Raises Invalid."""
+    """Return the item of a record, None for a tombstone. Raises InvalidMessageError."""
     if record.value is None:
         try:
             _require(bool(record.key) and bool((record.key or b"").decode()), "key")
         except UnicodeDecodeError as error:
-            raise Invalid("key") from error
+            raise InvalidMessageError("key") from error
         return None
     fields = _object(record.value)
     optional: dict[str, Check] = {
@@ -93,7 +93,7 @@ def _object(value: bytes | None) -> dict[str, Any]:
         # An escaped lone surrogate is JSON, but no text.
         json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
-        raise Invalid("json") from error
+        raise InvalidMessageError("json") from error
     _require(isinstance(parsed, dict), "object")
     _require(_depth(parsed) <= DEEPEST, "depth")
     fields: dict[str, Any] = parsed
@@ -114,7 +114,7 @@ def _depth(value: Any) -> int:
 
 def _require(condition: bool, what: str) -> None:
     if not condition:
-        raise Invalid(what)
+        raise InvalidMessageError(what)
 
 
 def _check_fields(fields: Mapping[str, Any], required: Mapping[str, Check], optional: Mapping[str, Check]) -> None:
@@ -165,6 +165,6 @@ def _time_ms(text: str, first: datetime, last: datetime) -> int:
         at = datetime.fromisoformat(text.upper().replace(" ", "T"))
         _require(first <= at < last, "time")
     except (ValueError, OverflowError) as error:
-        raise Invalid("time") from error
+        raise InvalidMessageError("time") from error
     since = at - EPOCH
     return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000

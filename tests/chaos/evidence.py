@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tests.chaos.contract import ACTIONS, Event, Invalid, read_event, read_item
+from tests.chaos.contract import ACTIONS, Event, InvalidMessageError, read_event, read_item
 from tests.chaos.model import Rules
 from tests.chaos.records import Record
 
@@ -94,7 +94,7 @@ class Evidence:
         for record in self.records[self.topics.items]:
             try:
                 found[record.position] = record, read_item(record)
-            except Invalid:
+            except InvalidMessageError:
                 continue
         return found
 
@@ -117,7 +117,7 @@ class Evidence:
         for record in self.records[topic]:
             try:
                 found.append(read_event(record, types))
-            except Invalid:
+            except InvalidMessageError:
                 continue
         return found
 

@@ -134,9 +134,8 @@ class MessageFaults:
     async def resend(self, fault: Fault, random: Random) -> str:
         """Send the last events of some shoppers again, once or twice."""
         acted = [shopper.last for shopper in self._shoppers if shopper.last is not None]
-        messages = [
-            each for each in random.sample(acted, min(RESENT, len(acted))) for _ in range(random.choice((1, 2)))
-        ]
+        chosen = random.sample(acted, min(RESENT, len(acted)))
+        messages = [each for each in chosen for _ in range(random.choice((1, 2)))]
         await self._publisher.send(messages)
         return f"{len(messages)} messages"
 

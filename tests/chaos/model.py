@@ -1,8 +1,8 @@
 """What the stored state must hold, computed from the events of the input topics. Written apart from the engine.
 
-Each valid event counts once: a repeated `event_id` of a shopper does not count again, and a message in another partition
-than its key's counts where the workers forward it to. The rules are those of docs/architecture.md, for the settings of
-`Rules`.
+Each valid event counts once: a repeated `event_id` of a shopper does not count again, and a message in another
+partition than its key's counts where the workers forward it to. The rules are those of docs/architecture.md, for the
+settings of `Rules`.
 """
 
 from __future__ import annotations

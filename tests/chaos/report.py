@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -65,9 +64,8 @@ def save(result: Report, folder: Path) -> None:
     figures = {
         "seed": result.plan.seed,
         "minutes": result.plan.seconds / 60,
-        "findings": {
-            each.rule: {"checked": each.checked, "violations": len(each.violations)} for each in result.findings
-        },
+        "checked": {each.rule: each.checked for each in result.findings},
+        "violations": {each.rule: len(each.violations) for each in result.findings},
         "waits": asdict(result.waits),
         "exits": result.exits,
     }
@@ -112,9 +110,7 @@ def figures(result: Report) -> dict[str, str]:
         finding.rule: f"{len(finding.violations):,} of {finding.checked:,} {UNITS[finding.rule]} wrong"
         for finding in result.findings
     }
-    rows = "\n".join(
-        f"| {text} | {times} | {middle} | {longest} |" for text, times, middle, longest in fault_rows(result)
-    )
+    rows = "\n".join(f"| {' | '.join(map(str, row))} |" for row in fault_rows(result))
     heading = "| fault | times | median recovery, s | longest recovery, s |\n|---|---|---|---|"
     found["faults"] = f"\n{heading}\n{rows}\n"
     found["run"] = (
@@ -129,8 +125,3 @@ def record(page: str, result: Report) -> str:
     """Return the page with the figures of this run between its markers, `<!-- chaos: NAME -->…<!-- end -->`."""
     texts = figures(result)
     return FIGURE.sub(lambda match: f"<!-- chaos: {match[1]} -->{texts[match[1]]}<!-- end -->", page)
-
-
-def violations_of(findings: Sequence[Finding]) -> list[str]:
-    """Return all violations, each after the name of its rule."""
-    return [f"{finding.rule}: {violation}" for finding in findings for violation in finding.violations]

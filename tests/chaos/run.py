@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +71,11 @@ class Progress:
     def elapsed_s(self) -> float:
         """Return the seconds since the first event."""
         return max(time.monotonic() - self.began_s, 0.0)
+
+    def counts(self) -> str:
+        """Return the counts as text."""
+        exits = ", ".join(f"{number} exits {kind}" for kind, number in self.exits.items()) or "no exit"
+        return f"{self.sent:,} sent, {self.answered:,} answered, {self.letters:,} dead letters, {exits}"
 
     def enter(self, step: str) -> None:
         """Show the next step of the run."""
@@ -169,26 +174,19 @@ class ChaosRun:
         Everything before them in their partitions is then answered too.
         """
         self.progress.enter("the load ends: waiting for the last lists")
-        now, last = datetime.now(UTC), []
-        for partition in range(self.plan.partitions):
-            numbers = (
-                n for n in range(1000) if partition_of(f"{SECRET}-last-{n}".encode(), self.plan.partitions) == partition
-            )
-            shopper = Shopper(f"last-{next(numbers)}", self.plan.seed, now, 1.0)
-            for action in ("view", "search"):
+        shoppers: dict[int, Shopper] = {}
+        for number in range(100):
+            shopper = Shopper(f"last-{number}", self.plan.seed, datetime.now(UTC), 1.0)
+            shoppers.setdefault(partition_of(shopper.user_id.encode(), self.plan.partitions), shopper)
+        last: dict[str, Message] = {}
+        for shopper in shoppers.values():
+            for topic, action in (("clicks", "view"), ("searches", "search")):
                 fields = shopper.fields(action)
-                last.append(
-                    (
-                        str(fields["event_id"]),
-                        Message("searches" if action == "search" else "clicks", *shopper.keyed(fields)),
-                    )
-                )
-        await publisher.send([message for _, message in last])
+                last[str(fields["event_id"])] = Message(topic, *shopper.keyed(fields))
+        await publisher.send(last.values())
         await publisher.send([catalogue.new("last") for _ in range(4 * self.plan.partitions)])
         try:
-            await until(
-                lambda: all(event_id in answered for event_id, _ in last), "the last events are answered", READY_S
-            )
+            await until(lambda: last.keys() <= answered, "the last events have lists", READY_S)
             await until(lambda: _is_counted(settings), "all transitions are counted", READY_S)
         except AssertionError as error:
             self.progress.show(str(error))
@@ -233,13 +231,7 @@ class ChaosRun:
         lasted = done.ended_s - done.began_s
         self.progress.show(f"{done.fault.at_s:7.1f} s  {done.fault}  ({lasted:.1f} s) {done.result}")
         with (self.folder / "faults.jsonl").open("a") as file:
-            line = {
-                "number": done.fault.number,
-                "fault": str(done.fault),
-                "began_s": done.began_s,
-                "ended_s": done.ended_s,
-            }
-            file.write(json.dumps({**line, "result": done.result}) + "\n")
+            file.write(json.dumps(asdict(done)) + "\n")
 
     def _exited(self, end: Exit) -> None:
         kind = "explained" if end.reason else "unexplained"

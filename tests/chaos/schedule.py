@@ -64,9 +64,7 @@ KINDS = {
     "log damage": Kind("`kill -9`, and RocksDB's write-ahead log damaged", (0.5, 2.0), LOG_DAMAGES, on_worker=True),
     "join": Kind("a third worker joins, and leaves", (8.0, 20.0)),
     "starve": Kind("a worker gets 15% of a CPU", (5.0, 15.0), on_worker=True),
-    "broker restart": Kind(
-        "Kafka stopped or killed, and started again", (0.5, 3.0), ("SIGTERM", "kill"), ends=EVERYBODY
-    ),
+    "broker restart": Kind("Kafka stopped, and started again", (0.5, 3.0), ("SIGTERM", "kill"), ends=EVERYBODY),
     "broker freeze": Kind("Kafka frozen", (3.0, 15.0), ends=EVERYBODY),
     "hostile": Kind("invalid messages on the input topics"),
     "odd": Kind("valid messages at the limits of the contract"),

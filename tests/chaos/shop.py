@@ -98,7 +98,7 @@ class Shopper:
 
 
 class Catalogue:
-    """Items that keep their ids, categories, brands and some price, while titles and prices change; others come and go."""
+    """Items that keep their ids, categories, brands and some price, while titles change. Other items come and go."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(f"{seed} catalogue")

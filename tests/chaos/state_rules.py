@@ -8,7 +8,7 @@ import msgspec
 
 from tests.chaos.evidence import Evidence, Finding, newest
 from tests.chaos.model import ExpectedProfile, expected_items, expected_profiles, partition_of
-from tests.chaos.stored import StoredProfile, Unreadable, read_cooccurrence, read_profile
+from tests.chaos.stored import StoredProfile, UnreadableStateError, read_cooccurrence, read_profile
 
 POISON = b"poison"
 """Part of the keys of poisoned records, which belong to no shopper and no item."""
@@ -44,7 +44,7 @@ def cooccurrence(evidence: Evidence) -> Finding:
                 problem = f"newest action: required {expected.latest_ms}, got {got.latest_ms}"
             elif not math.isclose(got.weight, expected.weight, rel_tol=1e-6):
                 problem = f"weight of actions: required {expected.weight:.6f}, got {got.weight:.6f}"
-        except Unreadable as error:
+        except UnreadableStateError as error:
             problem = str(error)
         finding.require(not problem, f"{item_id}: {problem}")
     return finding
@@ -75,9 +75,8 @@ def restored(evidence: Evidence) -> Finding:
     for topic, got in (evidence.restored or {}).items():
         written = newest(evidence.records[topic])
         for place in written.keys() | got.keys():
-            finding.require(
-                written.get(place) == got.get(place), f"{topic}, partition {place[0]}: {place[1]!r} differs"
-            )
+            is_same = written.get(place) == got.get(place) or POISON in place[1]
+            finding.require(is_same, f"{topic}, partition {place[0]}: {place[1]!r} differs")
     return finding
 
 
@@ -85,7 +84,7 @@ def profile_problems(data: bytes | None, expected: ExpectedProfile) -> list[str]
     """Return the differences of a stored profile from the expected one."""
     try:
         got = read_profile(data)
-    except Unreadable as error:
+    except UnreadableStateError as error:
         return [str(error)]
     pairs = {
         "newest event": (expected.updated_ms, got.updated_ms),

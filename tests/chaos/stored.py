@@ -49,7 +49,7 @@ COOCCURRENCE_HEADER = struct.Struct("<B7xdqqd")
 COOCCURRENCE_VERSIONS = (2,)
 
 
-class Unreadable(Exception):
+class UnreadableStateError(Exception):
     """The stored bytes are not of a version in this module."""
 
 
@@ -81,16 +81,16 @@ VERSIONS = tuple(sorted({since for *_, since in PROFILE_FIELDS}))
 
 
 def read_profile(data: bytes | None) -> StoredProfile:
-    """Decode a profile. Raises Unreadable."""
+    """Decode a profile. Raises UnreadableStateError."""
     if not data or data[0] not in VERSIONS:
-        raise Unreadable(f"profile: required version {VERSIONS}, got {data[0] if data else 'none'}")
+        raise UnreadableStateError(f"profile: required version {VERSIONS}, got {data[0] if data else 'none'}")
     layout = profile_dtype(data[0])
     if len(data) < layout.itemsize:
-        raise Unreadable(f"profile: required {layout.itemsize} bytes, got {len(data)}")
+        raise UnreadableStateError(f"profile: required {layout.itemsize} bytes, got {len(data)}")
     fields = np.frombuffer(data, layout, 1)[0]
     habits_at = layout.itemsize + 4 * int(fields["dim"])
     if len(data) != habits_at + HABIT.itemsize * int(fields["habits_length"]):
-        raise Unreadable(f"profile: required its habits to the end, got {len(data)} bytes")
+        raise UnreadableStateError(f"profile: required its habits to the end, got {len(data)} bytes")
     recent, searches, topics = (int(fields[f"{name}_length"]) for name in ("recent", "queries", "topics"))
     texts = [bytes(fields["query_texts"][row][: fields["query_lengths"][row]]).decode() for row in range(searches)]
     lists = fields["recent_at_ms"], fields["recent_keys"], fields["recent_actions"]
@@ -110,8 +110,9 @@ def read_profile(data: bytes | None) -> StoredProfile:
 
 
 def read_cooccurrence(data: bytes | None) -> StoredItem:
-    """Decode the header of a co-occurrence state. Raises Unreadable."""
+    """Decode the header of a co-occurrence state. Raises UnreadableStateError."""
     if not data or data[0] not in COOCCURRENCE_VERSIONS or len(data) < COOCCURRENCE_HEADER.size:
-        raise Unreadable(f"co-occurrence: required version {COOCCURRENCE_VERSIONS}, got {data[0] if data else 'none'}")
+        got = data[0] if data else "none"
+        raise UnreadableStateError(f"co-occurrence: required version {COOCCURRENCE_VERSIONS}, got {got}")
     _, half_life_ms, landmark_ms, latest_ms, weight = COOCCURRENCE_HEADER.unpack_from(data)
     return StoredItem(latest_ms, weight * 2.0 ** ((landmark_ms - latest_ms) / half_life_ms))

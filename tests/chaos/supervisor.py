@@ -1,9 +1,8 @@
-"""Workers as processes under supervision: a process that exits is started again, as Kubernetes does, and is recorded."""
+"""Workers as processes under supervision. A process that exits is started again, as Kubernetes does, and recorded."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,15 +91,13 @@ class Supervisor:
         worker.held = True
         if not worker.is_running:
             return
-        worker.process.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_S
-        while worker.is_running and time.monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
-        if worker.is_running:
+        try:
+            code = await worker.process.stop(STOP_S)
+        except AssertionError:
             worker.process.kill()
             self._note(worker, None)
         else:
-            self._note(worker, reason if worker.process.process.returncode == 0 else self._explanation(worker.name))
+            self._note(worker, reason if code == 0 else self._explanation(worker.name))
 
     def close(self) -> None:
         """Kill everything that still runs."""

@@ -28,7 +28,7 @@ class Waits:
     p99_ms: float
     recovery_s: list[float]
     repeats: int
-    fallbacks: Counter[str]
+    fallbacks: dict[str, int]
 
 
 def measure(evidence: Evidence, begun_ms: Sequence[float]) -> Waits:
@@ -57,7 +57,7 @@ def measure(evidence: Evidence, begun_ms: Sequence[float]) -> Waits:
         p99_ms=_quantile(waits, 0.99),
         recovery_s=recovery,
         repeats=len(evidence.lists) - len(answered),
-        fallbacks=fallbacks,
+        fallbacks=dict(fallbacks),
     )
 
 

@@ -82,7 +82,8 @@ class KafkaNode(BrokerProcess):
 class KafkaBroker:
     """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError if it cannot start.
 
-    `node` is its process. `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
+    `node` is its process. `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN
+    or SCRAM-SHA-512.
     """
 
     def __init__(self, java_options: Sequence[str] = FAST_START) -> None:
