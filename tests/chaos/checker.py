@@ -43,14 +43,14 @@ def lists(evidence: Evidence) -> Finding:
     """Every list answers a real event under the id of the contract, and is well formed."""
     finding = Finding("lists")
     ids: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for event in evidence.events.values():
-        ids[event.user_id, event.event_id].add(list_id(*event.record.position))
+    for position, each in evidence.events.items():
+        ids[each.user_id, each.event_id].add(list_id(*position))
     known = {(record.key or b"").decode() for record, item in evidence.items.values() if item is not None}
     for record, message in evidence.lists:
         trigger = message["trigger"]
         event = evidence.events.get((trigger["topic"], trigger["partition"], trigger["offset"]))
-        identity = message["user_id"], trigger["event_id"], trigger["type"]
         problems = _list_problems(message, known)
+        identity = message["user_id"], trigger["event_id"], trigger["type"]
         if event is None or identity != (event.user_id, event.event_id, event.type):
             problems.append("names no event of the input topics")
         elif message["recommendation_id"] not in ids[event.user_id, event.event_id]:

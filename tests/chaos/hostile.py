@@ -105,7 +105,7 @@ INVALID_ITEMS: dict[str, Change] = {
     "stock as number": _with(in_stock=1),
     "attribute as number": _with(attributes={SECRET: 1}),
     "no such time": _with(released_at="2026-13-01T00:00:00Z"),
-    "tombstone without key": lambda *_: (None, None),
+    "tombstone without key": lambda *_: (b"", None),
     "tombstone with a key that is no text": lambda *_: (b"\xff\xfe" + SECRET.encode(), None),
 }
 """Changes of a valid item that make it invalid."""

@@ -290,8 +290,8 @@ def _on_disk(table: Path) -> State:
     state: State = {}
     for path in sorted(path for path in table.iterdir() if path.name.isdecimal()):
         database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-        state |= {
-            (int(path.name), bytes(key)): bytes(value) for key, value in database.items() if bytes(key) != OFFSET_KEY
-        }
+        for key, value in database.items():
+            if isinstance(key, bytes) and isinstance(value, bytes) and key != OFFSET_KEY:
+                state[int(path.name), key] = value
         database.close()
     return state
