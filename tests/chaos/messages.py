@@ -173,6 +173,7 @@ class MessageFaults:
                 "linger.ms": 200,
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
+                "log_level": 0,
             }
         )
         for message in messages:

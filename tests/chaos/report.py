@@ -112,7 +112,7 @@ def figures(result: Report) -> dict[str, str]:
     }
     rows = "\n".join(f"| {' | '.join(map(str, row))} |" for row in fault_rows(result))
     heading = "| fault | times | median recovery, s | longest recovery, s |\n|---|---|---|---|"
-    found["faults"] = f"\n{heading}\n{rows}\n"
+    found["faults"] = f"\n\n{heading}\n{rows}\n\n"
     found["run"] = (
         f"{result.plan.seconds / 60:.0f} minutes, seed {result.plan.seed}, {len(result.done)} faults, "
         f"{result.plan.rate:g} events/s of {result.plan.shoppers} shoppers"

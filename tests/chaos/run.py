@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import shutil
 import time
@@ -102,6 +103,8 @@ class ChaosRun:
 
     async def run(self) -> Outcome:
         """Carry the plan out, and collect the evidence."""
+        # The clients of the load report a stopped Kafka at each attempt. The faults are on the screen already.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         with KafkaBroker() as broker:
             settings = isolated_settings(broker.bootstrap_servers, f"chaos-{self.plan.seed}").replace(
                 partitions=self.plan.partitions,

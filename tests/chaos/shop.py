@@ -6,7 +6,7 @@ pauses between them, so that shoppers look like people and everything that decay
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ class Shopper:
         self._tick = int((now - timedelta(days=days)).timestamp()) * 1000 // TICK_MS
         self._now = int(now.timestamp()) * 1000 // TICK_MS
         self._used: set[int] = set()
+        self._acted: set[tuple[int, date]] = set()
         self._session = self._number = 0
         self._likes = self._random.choice(list(CATEGORIES))
         self.last: Message | None = None
@@ -60,16 +61,17 @@ class Shopper:
         is_new = random.random() < NEW_SESSION
         self._session += is_new
         self._tick += random.randrange(HOUR_TICKS, 6 * HOUR_TICKS) if is_new else random.randrange(120, 960)
-        # Never later than now: from there on a shopper acts once a tick.
-        at = min(self._tick, self._now)
-        if random.random() < LATE:
-            at -= random.randrange(HOUR_TICKS, 20 * HOUR_TICKS)
+        # A shopper whose clock is ahead of the run acts late.
+        at = self._tick if self._tick <= self._now and random.random() >= LATE else self._late()
         while at in self._used:
             at += 1
         self._used.add(at)
         fields = self.fields(random.choice(TYPES), at)
         self.last = Message("searches" if fields["type"] == "search" else "clicks", *self.keyed(fields))
         return self.last
+
+    def _late(self) -> int:
+        return min(self._tick, self._now) - self._random.randrange(HOUR_TICKS, 20 * HOUR_TICKS)
 
     def fields(self, action: str, tick: int | None = None) -> dict[str, object]:
         """Return an action's fields."""
@@ -86,10 +88,17 @@ class Shopper:
         if action == "search":
             fields["query"] = f"{self._random.choice(STYLES)} {self._random.choice(CATEGORIES[self._likes])} {SECRET}"
         else:
-            fields["item_id"] = item_id(self._random.randrange(BASICS if action == "purchase" else ITEMS))
+            fields["item_id"] = self._item(BASICS if action == "purchase" else ITEMS, at.date())
             if self._random.random() < 0.3:
                 fields |= {"price": self._random.randrange(1, 100), "quantity": self._random.randrange(1, 4)}
         return fields
+
+    def _item(self, among: int, day: date) -> str:
+        """Return an item that the shopper did not act on that day: further actions of a day need not teach others."""
+        free = [number for number in range(among) if (number, day) not in self._acted]
+        number = self._random.choice(free)
+        self._acted.add((number, day))
+        return item_id(number)
 
     @staticmethod
     def keyed(fields: dict[str, object]) -> tuple[bytes, bytes]:

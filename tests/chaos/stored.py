@@ -1,7 +1,4 @@
-"""Decoders of stored bytes, from the layouts that docs/architecture.md and the layouts' docstrings describe.
-
-A new version of a layout adds its fields to PROFILE_FIELDS, with the version that has them first.
-"""
+"""Decoders of stored bytes, from the layouts that docs/architecture.md and the layouts' docstrings describe."""
 
 from __future__ import annotations
 
@@ -10,43 +7,46 @@ from typing import NamedTuple
 
 import numpy as np
 
-PROFILE_FIELDS: tuple[tuple[str, str, int | tuple[int, ...], int], ...] = (
-    ("version", "u1", 1, 5),
-    ("recent_length", "u1", 1, 5),
-    ("queries_length", "u1", 1, 5),
-    ("categories_length", "u1", 1, 5),
-    ("brands_length", "u1", 1, 5),
-    ("topics_length", "u1", 1, 5),
-    ("habits_length", "u1", 1, 5),
-    ("reserved", "u1", 1, 5),
-    ("updated_ms", "<i8", 1, 5),
-    ("session_started_ms", "<i8", 1, 5),
-    ("space", "<u8", 1, 5),
-    ("price_moments", "<f8", 3, 5),
-    ("topic_keys", "<u8", 4, 5),
-    ("topic_offsets", "<i8", 4, 5),
-    ("topic_timestamps_ms", "<i8", 4, 5),
-    ("recent_at_ms", "<i8", 24, 5),
-    ("recent_keys", "<u8", 24, 5),
-    ("query_at_ms", "<i8", 3, 5),
-    ("category_keys", "<u8", 8, 5),
-    ("brand_keys", "<u8", 8, 5),
-    ("query_texts", "u1", (3, 64), 5),
-    ("recent_sessions", "<u4", 24, 5),
-    ("category_weights", "<f4", 8, 5),
-    ("brand_weights", "<f4", 8, 5),
-    ("largest", "<f4", 2, 5),
-    ("recent_actions", "u1", 24, 5),
-    ("dim", "<u2", 1, 5),
-    ("query_lengths", "u1", 3, 5),
-    ("reserved_too", "u1", 3, 5),
+PROFILE = np.dtype(
+    [
+        ("version", "u1"),
+        ("recent_length", "u1"),
+        ("queries_length", "u1"),
+        ("categories_length", "u1"),
+        ("brands_length", "u1"),
+        ("topics_length", "u1"),
+        ("habits_length", "u1"),
+        ("reserved", "u1"),
+        ("updated_ms", "<i8"),
+        ("session_started_ms", "<i8"),
+        ("space", "<u8"),
+        ("price_moments", "<f8", 3),
+        ("topic_keys", "<u8", 4),
+        ("topic_offsets", "<i8", 4),
+        ("topic_timestamps_ms", "<i8", 4),
+        ("recent_at_ms", "<i8", 24),
+        ("recent_keys", "<u8", 24),
+        ("query_at_ms", "<i8", 3),
+        ("category_keys", "<u8", 8),
+        ("brand_keys", "<u8", 8),
+        ("query_texts", "u1", (3, 64)),
+        ("recent_sessions", "<u4", 24),
+        ("category_weights", "<f4", 8),
+        ("brand_weights", "<f4", 8),
+        ("largest", "<f4", 2),
+        ("recent_actions", "u1", 24),
+        ("dim", "<u2"),
+        ("query_lengths", "u1", 3),
+        ("reserved_too", "u1", 3),
+    ],
+    align=True,
 )
-"""Name, type, number and first version of each field of a profile, in the order of the bytes."""
-
+"""The record of version 5. Later versions append fields to it. Then come 4 bytes for each dimension, and the habits."""
+PROFILE_VERSIONS = (5, 6)
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<f2"), ("interval_days", "<f2")], align=True)
 COOCCURRENCE_HEADER = struct.Struct("<B7xdqqd")
 """Version, half-life, landmark, newest action, weight of all actions at the landmark."""
-COOCCURRENCE_VERSIONS = (2,)
+COOCCURRENCE_VERSIONS = (2, 3)
 
 
 class UnreadableStateError(Exception):
@@ -71,26 +71,16 @@ class StoredItem(NamedTuple):
     weight: float
 
 
-def profile_dtype(version: int) -> np.dtype[np.void]:
-    """Return the layout of a version."""
-    fields = [(name, kind, shape) for name, kind, shape, since in PROFILE_FIELDS if since <= version]
-    return np.dtype([(name, kind) if shape == 1 else (name, kind, shape) for name, kind, shape in fields], align=True)
-
-
-VERSIONS = tuple(sorted({since for *_, since in PROFILE_FIELDS}))
-
-
 def read_profile(data: bytes | None) -> StoredProfile:
     """Decode a profile. Raises UnreadableStateError."""
-    if not data or data[0] not in VERSIONS:
-        raise UnreadableStateError(f"profile: required version {VERSIONS}, got {data[0] if data else 'none'}")
-    layout = profile_dtype(data[0])
-    if len(data) < layout.itemsize:
-        raise UnreadableStateError(f"profile: required {layout.itemsize} bytes, got {len(data)}")
-    fields = np.frombuffer(data, layout, 1)[0]
-    habits_at = layout.itemsize + 4 * int(fields["dim"])
-    if len(data) != habits_at + HABIT.itemsize * int(fields["habits_length"]):
-        raise UnreadableStateError(f"profile: required its habits to the end, got {len(data)} bytes")
+    if not data or data[0] not in PROFILE_VERSIONS:
+        raise UnreadableStateError(f"profile: required version {PROFILE_VERSIONS}, got {data[0] if data else 'none'}")
+    if len(data) < PROFILE.itemsize:
+        raise UnreadableStateError(f"profile: required at least {PROFILE.itemsize} bytes, got {len(data)}")
+    fields = np.frombuffer(data, PROFILE, 1)[0]
+    habits_at = len(data) - HABIT.itemsize * int(fields["habits_length"])
+    if habits_at < PROFILE.itemsize + 4 * int(fields["dim"]):
+        raise UnreadableStateError(f"profile: required room for its vectors and habits, got {len(data)} bytes")
     recent, searches, topics = (int(fields[f"{name}_length"]) for name in ("recent", "queries", "topics"))
     texts = [bytes(fields["query_texts"][row][: fields["query_lengths"][row]]).decode() for row in range(searches)]
     lists = fields["recent_at_ms"], fields["recent_keys"], fields["recent_actions"]

@@ -25,10 +25,10 @@ PAUSE_S = (1.0, 4.0)
 KILLED = """
 import os, sys
 from rocksdict import Options, Rdict
-for _ in range(2):
+for is_killed in (False, True):
     database = Rdict(sys.argv[1], Options(raw_mode=True))
     database.put(b"key", b"value" * 100)
-    if _ == 0:
+    if not is_killed:
         database.close()
 os._exit(0)
 """
@@ -69,11 +69,8 @@ def test_damage_changes_each_tables_files(name: str, tmp_path: Path) -> None:
     before = files(tmp_path)
     said = damage(tmp_path, name, Random(1))
     assert said.count(name) == len(TABLES)
-    changed = {
-        path.parts[0]
-        for path in before.keys() | files(tmp_path).keys()
-        if before.get(path) != files(tmp_path).get(path)
-    }
+    after = files(tmp_path)
+    changed = {path.parts[0] for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     assert changed == set(TABLES)
 
 

@@ -17,7 +17,7 @@ from tests.chaos.hostile import INVALID_EVENTS, INVALID_ITEMS, SECRET, decoded
 from tests.chaos.model import ExpectedProfile, expected_items, expected_profiles, list_id, partition_of
 from tests.chaos.records import Record
 from tests.chaos.shop import ITEMS, Catalogue, Message, Shopper, item_id
-from tests.chaos.stored import COOCCURRENCE_HEADER, COOCCURRENCE_VERSIONS, HABIT, VERSIONS, profile_dtype
+from tests.chaos.stored import COOCCURRENCE_HEADER, COOCCURRENCE_VERSIONS, HABIT, PROFILE, PROFILE_VERSIONS
 
 PARTITIONS = 4
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -110,9 +110,9 @@ def _profiles(given: Evidence) -> Iterable[tuple[str, bytes | None, bytes]]:
 
 def stored_profile(profile: ExpectedProfile) -> bytes:
     """Return the bytes of a profile in the newest version."""
-    fields: Any = np.zeros(1, profile_dtype(VERSIONS[-1]))
+    fields: Any = np.zeros(1, PROFILE)
     queries = profile.queries or []
-    fields["version"], fields["dim"], fields["updated_ms"] = VERSIONS[-1], DIM, profile.updated_ms
+    fields["version"], fields["dim"], fields["updated_ms"] = PROFILE_VERSIONS[-1], DIM, profile.updated_ms
     fields["recent_length"], fields["queries_length"] = len(profile.recent), len(queries)
     fields["topics_length"], fields["habits_length"] = len(profile.offsets), len(profile.habits)
     fields["price_moments"][0, 0] = profile.weight
