@@ -19,7 +19,6 @@ from tests.chaos.run import ChaosRun, Outcome, Plan, Progress
 from tests.chaos.schedule import KINDS, PENDING, as_lines, draw
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-PAUSE_S = (3.0, 12.0)
 EPILOG = """\b
 Examples:
   python -m tests.chaos --minutes 30 --seed 7 --record
@@ -55,7 +54,7 @@ def main(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     kinds = {name for name in only or KINDS if name not in without and (pending or only or name not in PENDING)}
-    faults = draw(seed, 60 * minutes, kinds, PAUSE_S)
+    faults = draw(seed, 60 * minutes, kinds)
     if schedule_only:
         click.echo(as_lines(faults), nl=False)
         return

@@ -77,33 +77,48 @@ KINDS = {
 }
 """All kinds, by name."""
 
-PENDING: dict[str, str] = {}
+PENDING: dict[str, str] = {
+    "freeze": "a frozen worker overwrites what the next owner of its partitions wrote",
+    "damage": "a worker with damaged files ends at every start",
+    "misplaced": "nobody forwards messages to their key's partition",
+    "resend": "an event that is sent again counts again",
+    "odd": "control characters of a search are shown in the intent",
+}
 """Kinds that this version does not survive yet, and why. `--pending` runs them too."""
 
 
-def draw(seed: int, seconds: float, kinds: Iterable[str], pause: tuple[float, float]) -> list[Fault]:
-    """Draw the faults of a run.
+@dataclass(frozen=True)
+class Pace:
+    """Least and most seconds between the end of a fault and the begin of the next, and the longest fault."""
 
-    Each kind occurs once before any occurs twice. `pause` is the least and the most time between the end of a fault
-    and the begin of the next.
-    """
+    least_s: float = 3.0
+    most_s: float = 12.0
+    longest_s: float = 60.0
+
+    def pause(self, random: Random) -> float:
+        """Draw the seconds between two faults."""
+        return random.uniform(self.least_s, self.most_s)
+
+
+def draw(seed: int, seconds: float, kinds: Iterable[str], pace: Pace = Pace()) -> list[Fault]:
+    """Draw the faults of a run. Each kind occurs once before any occurs twice."""
     random = Random(f"faults {seed}")
     faults: list[Fault] = []
     waiting: list[str] = []
     names = sorted(kinds)
-    at_s = random.uniform(*pause)
+    at_s = pace.pause(random)
     while names:
         if not waiting:
             waiting = random.sample(names, len(names))
         name = waiting.pop()
         kind = KINDS[name]
-        lasts = random.uniform(*kind.seconds)
+        lasts = min(random.uniform(*kind.seconds), max(pace.longest_s, kind.seconds[0]))
         if at_s + lasts > seconds:
             break
         worker = random.choice(WORKERS) if kind.on_worker else ""
         fault = Fault(len(faults) + 1, round(at_s, 1), name, worker, round(lasts, 1), random.choice(kind.details))
         faults.append(fault)
-        at_s += random.uniform(1.0, 3.0) if random.random() < OVERLAP else lasts + random.uniform(*pause)
+        at_s += random.uniform(1.0, 3.0) if random.random() < OVERLAP else lasts + pace.pause(random)
     return faults
 
 

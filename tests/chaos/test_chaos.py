@@ -8,18 +8,18 @@ import pytest
 
 from tests.chaos.checker import check
 from tests.chaos.run import ChaosRun, Plan, Progress
-from tests.chaos.schedule import KINDS, PENDING, as_lines, draw
+from tests.chaos.schedule import KINDS, PENDING, Pace, as_lines, draw
 
 SEED, SECONDS = 1, 90.0
-PAUSE_S = (0.5, 2.0)
-"""Short, so that each kind of fault occurs."""
+PACE = Pace(least_s=0.5, most_s=2.0, longest_s=8.0)
+"""Fast, so that each kind of fault occurs."""
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(600)
 async def test_no_guarantee_is_broken_by_a_short_run_of_faults(tmp_path: Path) -> None:
     kinds = KINDS.keys() - PENDING.keys()
-    faults = draw(SEED, SECONDS, kinds, PAUSE_S)
+    faults = draw(SEED, SECONDS, kinds, PACE)
     assert {fault.kind for fault in faults} == kinds
     lines: list[str] = [as_lines(faults)]
     plan = Plan(SEED, SECONDS, faults, shoppers=120, rate=30.0)

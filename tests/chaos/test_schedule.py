@@ -21,7 +21,6 @@ from tests.chaos.run import Outcome, Plan
 from tests.chaos.schedule import KINDS, PENDING, as_lines, draw
 from tests.chaos.whole import NOW_MS, evidence
 
-PAUSE_S = (1.0, 4.0)
 KILLED = """
 import os, sys
 from rocksdict import Options, Rdict
@@ -36,12 +35,12 @@ os._exit(0)
 
 
 def test_a_seed_gives_the_same_schedule() -> None:
-    assert draw(7, 600, KINDS, PAUSE_S) == draw(7, 600, reversed(list(KINDS)), PAUSE_S)
-    assert draw(7, 600, KINDS, PAUSE_S) != draw(8, 600, KINDS, PAUSE_S)
+    assert draw(7, 600, KINDS) == draw(7, 600, reversed(list(KINDS)))
+    assert draw(7, 600, KINDS) != draw(8, 600, KINDS)
 
 
 def test_each_kind_occurs_before_any_occurs_again_and_all_end_in_time() -> None:
-    faults = draw(7, 1800, KINDS, PAUSE_S)
+    faults = draw(7, 1800, KINDS)
     assert sorted(fault.kind for fault in faults[: len(KINDS)]) == sorted(KINDS)
     assert all(fault.at_s + fault.seconds <= 1800 for fault in faults)
     assert [fault.at_s for fault in faults] == sorted(fault.at_s for fault in faults)
@@ -59,7 +58,7 @@ def test_the_command_prints_the_schedule_as_json_lines() -> None:
     lines = [json.loads(line) for line in done.output.splitlines()]
     assert [line["kind"] for line in lines].count("stop") > 1
     assert {line["kind"] for line in lines} == KINDS.keys() - PENDING.keys() - {"kill"}
-    assert as_lines(draw(7, 1800, KINDS.keys() - PENDING.keys() - {"kill"}, (3.0, 12.0))) == done.output
+    assert as_lines(draw(7, 1800, KINDS.keys() - PENDING.keys() - {"kill"})) == done.output
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -79,7 +78,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 def test_the_page_gets_the_figures_of_a_run(tmp_path: Path) -> None:
-    plan = Plan(7, 1800.0, draw(7, 1800, ["kill"], PAUSE_S))
+    plan = Plan(7, 1800.0, draw(7, 1800, ["kill"]))
     given = evidence()
     done = [Done(plan.faults[0], NOW_MS / 1000, NOW_MS / 1000 + 1, "")]
     result = report.report(plan, Outcome(given, done), check(given))
