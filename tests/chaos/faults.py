@@ -18,6 +18,8 @@ from tests.chaos.schedule import JOINING, Fault
 from tests.chaos.supervisor import SupervisedWorker, Supervisor
 from tests.integration.brokers import KafkaBroker
 
+NEEDS_KAFKA = ("broker restart", "broker freeze", "transactions")
+"""Kinds that do not overlap: a new transaction fails without Kafka."""
 RUNS_S, STOPS_S = 0.015, 0.085
 """A starved worker runs and stops in turns: 15% of a CPU."""
 
@@ -59,7 +61,7 @@ class FaultRunner:
         # Each kind is a method of this class, or of MessageFaults.
         method: Callable[[Fault, Random], Awaitable[str | None]]
         method = getattr(self, f"_{name}", None) or getattr(self.messages, name)
-        target = self._broker_lock if fault.kind.startswith("broker") else self._lock(fault)
+        target = self._broker_lock if fault.kind in NEEDS_KAFKA else self._lock(fault)
         async with target:
             began_s = time.time()
             with self.supervisor.during(fault):

@@ -248,7 +248,8 @@ def test_stable_keys_are_the_engines(text: str) -> None:
 
 
 def offsets(layout: np.dtype[np.void]) -> dict[str, int]:
-    return {name: (layout.fields or {})[name][1] for name in layout.names or ()}
+    assert layout.fields is not None
+    return {name: field[1] for name, field in layout.fields.items()}
 
 
 def test_the_layout_of_profiles_is_the_engines() -> None:
