@@ -157,7 +157,7 @@ _ITEM = {"item_id": f"{SECRET}-poison", "title": SECRET}
 _UNPACKED: tuple[tuple[str, bytes | None, Any], ...] = (
     ("item_vectors", b"\xff\xfe", [_ITEM, "space", 1, b"\0" * 384]),
     ("item_vectors", _KEY, [_ITEM, 1, "space", b""]),
-    ("item_vectors", _KEY, [_ITEM, "space", _LARGE, b"\0", {"space": b"?"}]),
+    ("item_vectors", _KEY + b"!", [_ITEM, "space", _LARGE, b"\0", {"space": b"?"}]),
     ("item_vectors", _KEY, [_ITEM | {"price": math.nan}, "space", 1, b"\0" * 384]),
     ("trending", b"0", [-1, 0, {1: 1.0}]),
     ("trending", b"0", [0, 0, {-1: 1.0}]),
