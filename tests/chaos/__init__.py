@@ -4,10 +4,12 @@
 
     schedule.py     kinds of faults, and the schedule that a seed draws from them
     shop.py         catalogue and shoppers: the steady load
+    messages.py     faults that are messages
     hostile.py      messages that no producer should send, and records that no version writes
     damage.py       damage of RocksDB's files
     supervisor.py   workers as processes, restarted when they exit
     faults.py       carries the faults out
+    observe.py      live counts, and the condition in which a run has settled
     run.py          one run, from the start of the broker to the verdict
     report.py       table, verdict, and the figures of docs/reliability.md
 

@@ -15,7 +15,8 @@ from rich.progress import Progress as Bar
 from streams.errors import StreamsError
 from tests.chaos import report
 from tests.chaos.checker import check
-from tests.chaos.run import ChaosRun, Outcome, Plan, Progress
+from tests.chaos.observe import Progress
+from tests.chaos.run import ChaosRun, Outcome, Plan
 from tests.chaos.schedule import KINDS, PENDING, as_lines, draw
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"

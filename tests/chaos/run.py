@@ -5,29 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import shutil
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from rocksdict import AccessType, Options, Rdict
 
 from streams.kafka import topics
 from streams.kafka.topics import COOCCURRENCE, PROFILES, changelog_topic
 from streams.settings import Settings
-from tests.chaos.damage import OFFSET_KEY
 from tests.chaos.evidence import Evidence, Exit, State, Topics
 from tests.chaos.faults import Done, FaultRunner
 from tests.chaos.hostile import SECRET
 from tests.chaos.messages import MessageFaults, Publisher
 from tests.chaos.model import partition_of
+from tests.chaos.observe import Progress, answers, is_counted, on_disk, use_broker_clock
 from tests.chaos.records import read_topics
 from tests.chaos.schedule import JOINING, WORKERS, Fault
 from tests.chaos.shop import ITEMS, Catalogue, Message, Shopper, item_id
@@ -35,7 +27,7 @@ from tests.chaos.supervisor import Supervisor
 from tests.conftest import BUNDLE
 from tests.integration.brokers import KafkaBroker
 from tests.integration.conftest import isolated_settings
-from tests.integration.workers import Group, admin, until
+from tests.integration.workers import until
 
 READY_S = 120.0
 """Longest start of the workers, and longest wait for the last answers."""
@@ -55,33 +47,6 @@ class Plan:
     shoppers: int = 300
     rate: float = 40.0
     partitions: int = 4
-
-
-@dataclass
-class Progress:
-    """Live counts, and the lines to show."""
-
-    show: Callable[[str], None]
-    step: str = "starting"
-    began_s: float = math.inf
-    sent: int = 0
-    answered: int = 0
-    letters: int = 0
-    exits: Counter[str] = field(default_factory=Counter)
-
-    def elapsed_s(self) -> float:
-        """Return the seconds since the first event."""
-        return max(time.monotonic() - self.began_s, 0.0)
-
-    def counts(self) -> str:
-        """Return the counts as text."""
-        exits = ", ".join(f"{number} exits {kind}" for kind, number in self.exits.items()) or "no exit"
-        return f"{self.sent:,} sent, {self.answered:,} answered, {self.letters:,} dead letters, {exits}"
-
-    def enter(self, step: str) -> None:
-        """Show the next step of the run."""
-        self.step = step
-        self.show(step)
 
 
 @dataclass(frozen=True)
@@ -114,7 +79,7 @@ class ChaosRun:
                 session_timeout_seconds=6.0,
             )
             await topics.create(settings)
-            await _use_broker_clock(settings)
+            await use_broker_clock(settings)
             supervisor = Supervisor(self._exited)
             try:
                 return await self._run(settings, broker, supervisor)
@@ -128,7 +93,7 @@ class ChaosRun:
         now = datetime.now(UTC)
         shoppers = [Shopper(f"shopper-{n}", self.plan.seed, now, days) for n in range(self.plan.shoppers)]
         await publisher.start()
-        async with _answers(settings, self.progress) as answered, asyncio.TaskGroup() as group:
+        async with answers(settings, self.progress) as answered, asyncio.TaskGroup() as group:
             await publisher.send(catalogue.first())
             for name in (*WORKERS, JOINING):
                 worker = supervisor.add(name, settings, self.folder / name)
@@ -165,7 +130,7 @@ class ChaosRun:
         """Publish events at a steady rate, without waiting for lists, until cancelled."""
         turn = 0
         while True:
-            message = shoppers[turn * 7 % len(shoppers)].act() if turn % int(1 / CHANGES) else catalogue.change()
+            message = shoppers[turn % len(shoppers)].act() if turn % int(1 / CHANGES) else catalogue.change()
             await publisher.begin(message)
             turn += 1
             self.progress.sent = publisher.sent
@@ -190,7 +155,7 @@ class ChaosRun:
         await publisher.send([catalogue.new("last") for _ in range(4 * self.plan.partitions)])
         try:
             await until(lambda: last.keys() <= answered, "the last events have lists", READY_S)
-            await until(lambda: _is_counted(settings), "all transitions are counted", READY_S)
+            await until(lambda: is_counted(settings), "all transitions are counted", READY_S)
         except AssertionError as error:
             self.progress.show(str(error))
 
@@ -202,7 +167,7 @@ class ChaosRun:
         await worker.process.wait_until_ready()
         await supervisor.stop(worker, "end of the run")
         return {
-            changelog_topic(settings, table): _on_disk(worker.process.data_dir / table)
+            changelog_topic(settings, table): on_disk(worker.process.data_dir / table)
             for table in (PROFILES, COOCCURRENCE)
         }
 
@@ -240,61 +205,3 @@ class ChaosRun:
         kind = "explained" if end.reason else "unexplained"
         self.progress.exits[kind] += 1
         self.progress.show(f"           {end.worker} ended with {end.code}: {end.reason or 'no fault explains it'}")
-
-
-async def _use_broker_clock(settings: Settings) -> None:
-    """Let the broker date lists, so that waits are measured by one clock."""
-    async with admin(settings) as client:
-        name, clock = settings.topics.recommendations, {"message.timestamp.type": "LogAppendTime"}
-        await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, clock)])
-
-
-@asynccontextmanager
-async def _answers(settings: Settings, progress: Progress) -> AsyncIterator[set[str]]:
-    """Collect the ids of answered events, and count dead letters."""
-    answered: set[str] = set()
-
-    async def collect() -> None:
-        async for record in consumer:
-            if record.topic == settings.topics.dead_letters:
-                progress.letters += 1
-            else:
-                answered.add(json.loads(record.value)["trigger"]["event_id"])
-                progress.answered = len(answered)
-
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    names = settings.topics.recommendations, settings.topics.dead_letters
-    consumer.assign([TopicPartition(name, n) for name in names for n in range(settings.topics.partitions)])
-    collecting = asyncio.create_task(collect())
-    try:
-        yield answered
-    finally:
-        collecting.cancel()
-        await asyncio.gather(collecting, return_exceptions=True)
-        await consumer.stop()
-
-
-async def _is_counted(settings: Settings) -> bool:
-    """Return whether the workers have committed all messages of `item-pairs`."""
-    topic = settings.topics.item_pairs
-    committed = await Group(settings).committed()
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers)
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(settings.topics.partitions)])
-    finally:
-        await consumer.stop()
-    return all(committed.get((topic, each.partition), 0) == end for each, end in ends.items())
-
-
-def _on_disk(table: Path) -> State:
-    """Read the databases of a stopped worker."""
-    state: State = {}
-    for path in sorted(path for path in table.iterdir() if path.name.isdecimal()):
-        database = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-        for key, value in database.items():
-            if isinstance(key, bytes) and isinstance(value, bytes) and key != OFFSET_KEY:
-                state[int(path.name), key] = value
-        database.close()
-    return state

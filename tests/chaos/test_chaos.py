@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checker import check
-from tests.chaos.run import ChaosRun, Plan, Progress
+from tests.chaos.observe import Progress
+from tests.chaos.run import ChaosRun, Plan
 from tests.chaos.schedule import KINDS, PENDING, Pace, as_lines, draw
 
 SEED, SECONDS = 1, 90.0
