@@ -7,6 +7,7 @@ settings of `Rules`.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 from tests.chaos.contract import ACTIONS, Event
 
 DAY_MS = 86_400_000
+PLAIN = re.compile("[a-z0-9']+( [a-z0-9']+)*")
 RECENT_ITEMS, RECENT_QUERIES, QUERY_BYTES, MOST_HABITS = 24, 3, 64, 80
 
 
@@ -41,7 +43,8 @@ class ExpectedProfile:
     Attributes:
         updated_ms: newest event time.
         recent: newest distinct items, newest first: time, stable key, action.
-        queries: newest distinct searches, newest first: time, text.
+        queries: newest distinct searches, newest first: time, text. None if one of them is not plain text, of which
+            the workers keep a cleaned form.
         habits: for each item bought, the second of the last purchase and the decayed number of purchases.
         weight: decayed weight of all actions on items with a price: it counts each of them.
         offsets: for each topic's stable key, the offsets that its position may have.
@@ -49,7 +52,7 @@ class ExpectedProfile:
 
     updated_ms: int
     recent: list[tuple[int, int, int]]
-    queries: list[tuple[int, str]]
+    queries: list[tuple[int, str]] | None
     habits: dict[int, tuple[int, float]]
     weight: float
     offsets: dict[int, set[int]]
@@ -159,7 +162,8 @@ def _profile(events: Sequence[Event], offsets: dict[int, set[int]], priced: set[
             weight += rules.weights[event.type] * 2.0 ** ((at - updated) / rules.long_term_half_life_ms)
     newest = sorted(((at, key, action) for key, (at, action) in recent.items()), reverse=True)
     searched = sorted(((at, text) for text, at in queries.items()), reverse=True)
-    return ExpectedProfile(updated, newest[:RECENT_ITEMS], searched[:RECENT_QUERIES], habits, weight, offsets)
+    plain = searched[:RECENT_QUERIES] if all(map(PLAIN.fullmatch, queries)) else None
+    return ExpectedProfile(updated, newest[:RECENT_ITEMS], plain, habits, weight, offsets)
 
 
 def _bought(habit: tuple[int, float] | None, at_s: int, rules: Rules) -> tuple[int, float]:

@@ -89,7 +89,7 @@ def profile_problems(data: bytes | None, expected: ExpectedProfile) -> list[str]
     pairs = {
         "newest event": (expected.updated_ms, got.updated_ms),
         "items": (expected.recent, got.recent),
-        "searches": (expected.queries, got.queries),
+        "searches": (expected.queries, got.queries if expected.queries is not None else None),
     }
     problems = [f"{name}: required {wanted}, got {has}" for name, (wanted, has) in pairs.items() if wanted != has]
     return problems + _count_problems(got, expected)
