@@ -143,16 +143,16 @@ class FaultRunner:
     # Kafka
 
     async def _broker_restart(self, fault: Fault, _: Random) -> None:
-        await asyncio.to_thread(self.broker.node.stop, kill=fault.detail == "kill")
+        await asyncio.to_thread(self.broker.kill if fault.detail == "kill" else self.broker.stop)
         await asyncio.sleep(fault.seconds)
-        await asyncio.to_thread(self.broker.node.start)
+        await asyncio.to_thread(self.broker.start)
 
     async def _broker_freeze(self, fault: Fault, _: Random) -> None:
-        self.broker.node.send_signal(signal.SIGSTOP)
+        self.broker.send_signal(signal.SIGSTOP)
         try:
             await asyncio.sleep(fault.seconds)
         finally:
-            self.broker.node.send_signal(signal.SIGCONT)
+            self.broker.send_signal(signal.SIGCONT)
 
     # Models
 

@@ -85,7 +85,7 @@ class ChaosRun:
                 return await self._run(settings, broker, supervisor)
             finally:
                 supervisor.close()
-                shutil.copy(broker.node.log, self.folder / "kafka.log")
+                shutil.copy(broker.log, self.folder / "kafka.log")
 
     async def _run(self, settings: Settings, broker: KafkaBroker, supervisor: Supervisor) -> Outcome:
         publisher, catalogue = Publisher(settings), Catalogue(self.plan.seed)

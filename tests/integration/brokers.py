@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -61,29 +62,17 @@ AS_SHIPPED = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 """Java options for measurements: those of Kafka's own scripts."""
 
 
-class KafkaNode(BrokerProcess):
-    """The process of Apache Kafka, which can be stopped, frozen and started again with its data."""
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        self.__enter__()
-
-    def stop(self, *, kill: bool = False) -> None:
-        """Stop it, or kill it."""
-        if kill:
-            self._process.kill()
-        self._stop()
+class _Node(BrokerProcess):
+    """The process of Apache Kafka, which takes signals."""
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, such as SIGSTOP."""
         self._process.send_signal(number)
 
 
 class KafkaBroker:
     """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError if it cannot start.
 
-    `node` is its process. `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN
-    or SCRAM-SHA-512.
+    `secure_servers` requires TLS (its authority is `ca_file`) and USER with PASSWORD over PLAIN or SCRAM-SHA-512.
     """
 
     def __init__(self, java_options: Sequence[str] = FAST_START) -> None:
@@ -97,11 +86,33 @@ class KafkaBroker:
         with ExitStack() as stack:
             self._home = Path(stack.enter_context(temporary_home()))
             self.ca_file = self._home / "ca.pem"
-            self.node = stack.enter_context(self._format_storage())
+            self._process = stack.enter_context(self._format_storage())
             self._stack = stack.pop_all()
         return self
 
-    def _format_storage(self) -> KafkaNode:
+    @property
+    def log(self) -> Path:
+        """The broker's log."""
+        return self._process.log
+
+    def start(self) -> None:
+        """Start a stopped broker again, with its data and its ports."""
+        self._process.__enter__()
+
+    def stop(self) -> None:
+        """Stop the broker. Its data and its ports stay."""
+        self._process.__exit__(None, None, None)
+
+    def kill(self) -> None:
+        """Kill the broker. Its clients find no broker from now on."""
+        self._process.send_signal(signal.SIGKILL)
+        self.stop()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the broker, such as SIGSTOP."""
+        self._process.send_signal(number)
+
+    def _format_storage(self) -> _Node:
         java = [
             "java",
             *self._java_options,
@@ -128,7 +139,7 @@ class KafkaBroker:
             ]
         )
         command = [*java, "kafka.Kafka", str(properties)]
-        return KafkaNode("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
+        return _Node("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
 
     def _properties(self) -> str:
         return SERVER.format(
