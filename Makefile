@@ -19,7 +19,7 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py settings.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels test-fast test-compose check docs format monitoring lock audit sbom bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs format monitoring lock audit sbom bench model ranker clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-fast: $(STAMP) ## Run a quick subset of the tests, in less than a minute
 
 test-compose: $(STAMP) ## Test the Compose file in Docker (root; docker.io, buildah, mmdebstrap, iptables, Maven)
 	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0
+
+chaos: $(STAMP) ## Run random faults on real workers and check every guarantee (ARGS="--minutes 30 --seed 7")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 check: $(STAMP) ## Check style, types, import rules, locks, advisories, generated files, prose and the documentation site
 	$(BIN)/ruff check .

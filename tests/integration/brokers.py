@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -61,6 +62,13 @@ AS_SHIPPED = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
 """Java options for measurements: those of Kafka's own scripts."""
 
 
+class _Node(BrokerProcess):
+    """The process of Apache Kafka, which takes signals."""
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+
 class KafkaBroker:
     """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError if it cannot start.
 
@@ -82,19 +90,29 @@ class KafkaBroker:
             self._stack = stack.pop_all()
         return self
 
+    @property
+    def log(self) -> Path:
+        """The broker's log."""
+        return self._process.log
+
+    def start(self) -> None:
+        """Start a stopped broker again, with its data and its ports."""
+        self._process.__enter__()
+
     def stop(self) -> None:
         """Stop the broker. Its data and its ports stay."""
         self._process.__exit__(None, None, None)
 
-    def start(self) -> None:
-        """Start a stopped broker again."""
-        self._process.__enter__()
-
     def kill(self) -> None:
         """Kill the broker. Its clients find no broker from now on."""
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
+        self.stop()
 
-    def _format_storage(self) -> BrokerProcess:
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the broker, such as SIGSTOP."""
+        self._process.send_signal(number)
+
+    def _format_storage(self) -> _Node:
         java = [
             "java",
             *self._java_options,
@@ -121,7 +139,7 @@ class KafkaBroker:
             ]
         )
         command = [*java, "kafka.Kafka", str(properties)]
-        return BrokerProcess("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
+        return _Node("Kafka", command, self.port, self._home / "kafka.log", patience_seconds=60)
 
     def _properties(self) -> str:
         return SERVER.format(
