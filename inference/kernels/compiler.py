@@ -75,10 +75,13 @@ class _Kernel:
         """Return whether another process can compile the kernel into the cache, and the cache has no version of it."""
         if self._compiled is not None or numba.config.DISABLE_JIT or "." in self.qualname or not self._use_cache():
             return False
-        return not any(Path(numba.config.CACHE_DIR).glob(f"*/*.{self.qualname}-*.nbi"))
+        return not self._cache_files("nbi")
 
     def _use_cache(self) -> bool:
         return use_cache(Path(self.__wrapped__.__code__.co_filename).parent)
+
+    def _cache_files(self, kind: str) -> list[Path]:
+        return list(Path(numba.config.CACHE_DIR).glob(f"*/*.{self.qualname}-*.{kind}"))
 
     def compile(self) -> Callable[..., Any]:
         """Compile the kernel, or load it from the cache. A second call returns the same function."""
@@ -88,7 +91,19 @@ class _Kernel:
             # `_nrt`: without numba's runtime, arrays that helpers receive are not reference-counted; see `kernel`.
             options = {} if self._allocates else {"_nrt": False}
             compile_it = numba.njit(self._signature, nogil=True, cache=cached, error_model="numpy", **options)
-            self._compiled = compile_it(self.__wrapped__)
+            try:
+                self._compiled = compile_it(self.__wrapped__)
+            except OSError:
+                raise  # the cache cannot be read or written, for example on a full disk
+            except Exception as error:
+                # Numba does not check its files. A truncated or changed one raises whatever its unpickling raises.
+                files = self._cache_files("nb[ic]") if cached else []
+                if not files:
+                    raise
+                log.warning("the compiled kernel %s is damaged, it is compiled again: %r", self.qualname, error)
+                for file in files:
+                    file.unlink(missing_ok=True)
+                self._compiled = compile_it(self.__wrapped__)
         return self._compiled
 
 

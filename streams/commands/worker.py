@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
@@ -39,13 +41,28 @@ def worker(bootstrap_servers: str | None) -> None:
     for sentence in warnings:
         log.warning("%s", sentence)
     try:
-        serve(settings)
+        with faults_of_the_machine(settings.state.data_dir):
+            serve(settings)
     except (StreamsError, InferenceError) as error:
         if settings.ops.log_format != "json":
             raise
         # A log store needs the last line of a failed start as JSON too.
         log.error("%s", error)  # noqa: TRY400 - the text is enough
         raise click.exceptions.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+
+
+@contextmanager
+def faults_of_the_machine(data_dir: Path) -> Iterator[None]:
+    """Raise the StateError for an OSError of the start that says what is wrong with the disk or its rights."""
+    from streams.state.damage import machine_fault
+
+    try:
+        yield
+    except OSError as error:
+        fault = machine_fault(error, error.filename or data_dir)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def serve(settings: Settings) -> None:

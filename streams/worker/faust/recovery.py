@@ -65,8 +65,8 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await super()._wait(coro)
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
-        # Recovery hangs if a store is beyond the end of its changelog: the changelog was recreated. Such a store is
-        # deleted here and restored from the beginning.
+        # A store that is new, for example in place of a damaged one, or that is beyond the end of its recreated changelog,
+        # is restored from the beginning. Faust remembers the offsets of an earlier assignment otherwise.
         # This is not done in the store's `on_rebalance`: a request to the consumer's thread from there hangs if the
         # worker is stopped meanwhile, because each thread then waits for the other.
         if title == "active" and self.app.take_over is not None:
@@ -79,7 +79,9 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         if title == "active":
             for tp, end in (await consumer.highwaters(*self.active_tps, *self.standby_tps)).items():
                 if self.tp_to_table[tp].data.starts_over(tp, end or 0):
-                    self.active_offsets[tp] = self.standby_offsets[tp] = None
+                    for offsets in (self.active_offsets, self.standby_offsets):
+                        if tp in offsets:
+                            offsets[tp] = None
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
         if title == "active":
