@@ -11,6 +11,7 @@ from inference.bundle import Bundle
 from streams.behaviour.transitions import RecentSessions
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
 from streams.items.live import LiveCatalogue
+from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
 from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES
@@ -61,6 +62,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         slots=slots,
         health=health,
         topic=settings.topics.trending,
+        releases=private_releases(settings, metrics.spend_privacy),
     )
     delivery = Delivery(producer, metrics, settings.topics.dead_letters)
     paths = make_paths(app, settings, tables, slots, trends, delivery)

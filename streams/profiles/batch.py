@@ -67,6 +67,7 @@ ANSWER = np.dtype(
         ("learned", "<f8"),
         ("before", "<u8", RECENT_ITEMS),
         ("before_length", "<i4"),
+        ("day_events", "<i4"),
         ("outcome", "u1"),
         ("last_query_length", "u1"),
         ("led_query_length", "u1"),
@@ -78,6 +79,7 @@ ANSWER = np.dtype(
 )
 """Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is
 the part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
+`day_events` counts the shopper's events of the day, this one included.
 
 `before` holds the items of the session before the event's item, newest first. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means

@@ -57,7 +57,7 @@ class Worker:
         app.read("items", [settings.topics.items], paths.items.checkpoint)
         app.read("pairs", [settings.topics.item_pairs], paths.cooccurrence.checkpoint)
         app.task(self._serve)
-        app.timer(settings.learning.trending_interval_seconds)(paths.trends.publish)
+        app.timer(settings.learning.trending_interval_seconds / paths.trends.ticks)(paths.trends.publish)
         app.timer(settings.learning.behaviour_interval_seconds)(paths.publish_behaviour)
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
@@ -112,7 +112,7 @@ class Worker:
             log.info("partitions revoked: %s", partitions_text(revoked))
         for tp in revoked:
             if tp.topic == self.settings.topics.clicks:
-                self.paths.trends.trending.release(tp.partition)
+                self.paths.trends.release(tp.partition)
 
     async def _drain(self) -> bool:
         in_flight = sum(map(len, self.paths.checkpoints))
