@@ -20,6 +20,7 @@ from streams.factory import (
     trending_counts,
 )
 from streams.items.live import LiveCatalogue
+from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
 from streams.kafka.ownership import Ownership
 from streams.kafka.producer import BatchProducer
@@ -82,6 +83,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         slots=slots,
         health=health,
         topic=settings.topics.trending,
+        releases=private_releases(settings, metrics.spend_privacy),
     )
     topics = settings.topics
     delivery = Delivery(producer, metrics, topics.dead_letters, keeps_payloads=topics.dead_letters_payload == "keep")

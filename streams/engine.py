@@ -148,7 +148,7 @@ class Engine:
             intents=self._intents(answers),
             transitions=transitions,
             sessions=sessions,
-            trends=_trends(packed, answers),
+            trends=_trends(packed, answers, self._rules.trends_events_per_day),
             unlearned=_unlearned(answers),
             unknown_items=_unknown_items(packed),
             future_topics=self._future_topics(events, packed),
@@ -298,10 +298,11 @@ def _items(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
     )
 
 
-def _trends(packed: PackedEvents, answers: AnswerBatch) -> TrendIncrements:
-    """Return the actions on items that teach and are no replays. A duplicate teaches nothing."""
+def _trends(packed: PackedEvents, answers: AnswerBatch, events_per_day: int) -> TrendIncrements:
+    """Return the actions on items that teach and are no replays, of the shopper's first events of the day."""
     events, records = packed.batch.events, answers.answers
-    (counted,) = ((records["learned"] > 0) & (records["outcome"] != REPLAYED)).nonzero()
+    is_early = records["day_events"] <= events_per_day
+    (counted,) = ((records["learned"] > 0) & (records["outcome"] != REPLAYED) & is_early).nonzero()
     return TrendIncrements(
         events["partition"][counted],
         events["item"][counted],

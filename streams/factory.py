@@ -14,6 +14,7 @@ from streams.engine import Engine
 from streams.errors import ConfigurationError
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
+from streams.profiles.layout import MOST_EVENTS
 from streams.profiles.profile import ProfileRules
 from streams.pseudonyms import Pseudonyms
 from streams.settings import Settings
@@ -91,11 +92,13 @@ def cipher(settings: Settings) -> Cipher:
 
 def trending_counts(settings: Settings) -> Trending:
     """Make the counters of trending items."""
-    learning = settings.learning
+    learning, is_private = settings.learning, settings.learning.trends_epsilon_per_day is not None
     return Trending(
         learning.trending_half_life_hours * 3600e3,
         learning.trending_lasting_half_life_days * 86_400e3,
-        support(settings),
+        # A limit estimated from all shoppers would make a count depend on one shopper by more than its own weight.
+        Support(learning.min_shoppers) if is_private else support(settings),
+        is_private=is_private,
     )
 
 
@@ -128,6 +131,9 @@ def profile_rules(settings: Settings) -> ProfileRules:
         max_clock_skew_ms=round(settings.profile.max_clock_skew_seconds * 1e3),
         robot_events_per_minute=settings.learning.robot_events_per_minute,
         robot_events_per_day=settings.learning.robot_events_per_day,
+        trends_events_per_day=(
+            MOST_EVENTS if settings.learning.trends_epsilon_per_day is None else settings.learning.trends_events_per_day
+        ),
         weights={
             "search": settings.profile.weight_search,
             "view": settings.profile.weight_view,

@@ -98,6 +98,9 @@ class Metrics:
             "Events from which other shoppers' lists learn nothing, by reason",
             reason=tuple(UNLEARNED.values()),
         )
+        self.privacy_spent = self._counter(
+            "trends_epsilon_spent", "Privacy budget spent by published trends, by partition", partition=None
+        )
         self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
         self.unreadable = self._counter(
             "unreadable_records", "Records of the broadcast topics that were skipped", topic=settings.topics.broadcast
@@ -240,6 +243,10 @@ class Metrics:
         self.model_info.labels(bundle.name, bundle.version, bundle.provider).set(1)
         self.inference.labels(bundle.provider)
         self.model_loaded.set_to_current_time()
+
+    def spend_privacy(self, partition: int, epsilon: float) -> None:
+        """Record the ε of a release of a partition's trends."""
+        self.privacy_spent.labels(str(partition)).inc(epsilon)
 
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Record how long a stage took."""

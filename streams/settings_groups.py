@@ -36,6 +36,8 @@ from streams.settings_values import (
 )
 
 PREFIX = "INTENTSTREAM_"
+FEWEST_PRIVATE_SECONDS = 600
+"""Shortest interval of trends with a privacy budget."""
 
 
 class Group(BaseModel):
@@ -253,7 +255,23 @@ class Learning(Group):
     trending_half_life_hours: Duration = Field(24, description="Half-life of an item's popularity, in event time")
     trending_lasting_half_life_days: Duration = Field(30, description="Half-life of an item's lasting popularity")
     trending_interval_seconds: Duration = Field(1.0, description="Publishing interval of trending items")
+    trends_epsilon_per_day: float | None = Field(
+        None, gt=0, le=1000, description="Privacy budget of published trends for a day; unset: counts without noise"
+    )
+    trends_events_per_day: Count = Field(
+        50, description="Events of a shopper in a day that count in trends with a privacy budget"
+    )
     habit_half_life_days: Duration = Field(90, description="Half-life of a shopper's purchases, in event time")
+
+    @model_validator(mode="after")
+    def _private_trends_are_rare(self) -> Self:
+        # Each release spends a part of the budget: once a second, nothing but noise would be left.
+        if self.trends_epsilon_per_day is not None and self.trending_interval_seconds < FEWEST_PRIVATE_SECONDS:
+            raise ValueError(
+                f"{PREFIX}TRENDS_EPSILON_PER_DAY needs {PREFIX}TRENDING_INTERVAL_SECONDS of {FEWEST_PRIVATE_SECONDS} "
+                "or more: each publication spends a part of the budget"
+            )
+        return self
 
 
 class Latency(Group):

@@ -150,6 +150,14 @@ LEARNING = row(
         {"{{reason}}": rate("unlearned_events_total", by=("reason",))},
         none="no workers",
     ),
+    timeseries(
+        "Privacy budget of trends",
+        "ε that each partition's published trends have spent since their worker started. A day must add no more than "
+        "`INTENTSTREAM_TRENDS_EPSILON_PER_DAY`.",
+        "none",
+        {"partition {{partition}}": total(of("trends_epsilon_spent_total"), "partition")},
+        none="trends without noise",
+    ),
 )
 
 DASHBOARD = board(

@@ -10,7 +10,7 @@ they may have together (`inference.kernels.support`). A shopper belongs to one p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -185,8 +185,15 @@ class Trending:
     """
 
     def __init__(
-        self, half_life_ms: float, lasting_half_life_ms: float = 30 * 86_400e3, support: Support = ANY
+        self,
+        half_life_ms: float,
+        lasting_half_life_ms: float = 30 * 86_400e3,
+        support: Support = ANY,
+        *,
+        is_private: bool = False,
     ) -> None:
+        """With `is_private`, lists use only what was released (`private_trends.py`), of the own partitions too."""
+        self._is_private = is_private
         self._now = _Measure(half_life_ms, SNAPSHOT_ITEMS, support)
         self._lasting = _Measure(lasting_half_life_ms, LASTING_ITEMS, support)
         self._counts: dict[int, _Partition] = {}
@@ -209,8 +216,11 @@ class Trending:
             self._changed.add(partition)
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
-        """Store a snapshot of another worker. Ignore it if this worker counts the partition itself."""
-        if snapshot.partition not in self._counts:
+        """Store a snapshot of another worker. Ignore it if this worker counts the partition itself.
+
+        Private counts are the exception: lists use the released snapshot of an own partition as well.
+        """
+        if self._is_private or snapshot.partition not in self._counts:
             self._snapshots[snapshot.partition] = _Snapshot(
                 *(_heaviest(snapshot.as_of_ms, each, snapshot.shoppers) for each in (snapshot.counts, snapshot.lasting))
             )
@@ -218,13 +228,14 @@ class Trending:
     def release(self, partition: int) -> None:
         """Stop counting a partition. Its last snapshot is used until its new owner publishes one."""
         if partition in self._counts:
-            self._snapshots[partition] = self._snapshot(partition)
+            if not self._is_private:
+                self._snapshots[partition] = self._snapshot(partition)
             del self._counts[partition]
         self._changed.discard(partition)
 
-    def take_changed(self) -> Iterator[TrendingSnapshot]:
-        """Yield a snapshot of each partition that changed since the last call, one at a time."""
-        for partition in sorted(self._changed):
+    def take_changed(self, is_due: Callable[[int], bool] = lambda _: True) -> Iterator[TrendingSnapshot]:
+        """Yield a snapshot of each partition that changed since the last call and is due, one at a time."""
+        for partition in sorted(filter(is_due, self._changed)):
             self._changed.discard(partition)
             now, lasting = self._snapshot(partition)
             yield TrendingSnapshot(
@@ -237,10 +248,11 @@ class Trending:
 
     def popularity(self) -> Popularity:
         """Return the short-term and long-term popularity over all partitions."""
-        if len(self._counts) == 1 and not self._snapshots:
+        if len(self._counts) == 1 and not self._snapshots and not self._is_private:
             (partition,) = self._counts
             return Popularity(*map(_shares, self._snapshot(partition)))
-        known = {**self._snapshots, **{partition: self._snapshot(partition) for partition in self._counts}}
+        own = {} if self._is_private else {partition: self._snapshot(partition) for partition in self._counts}
+        known = {**self._snapshots, **own}
         snapshots = [known[partition] for partition in sorted(known)]
         return Popularity(
             _shares(self._now.merged([snapshot.now for snapshot in snapshots])),
@@ -254,7 +266,9 @@ class Trending:
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
         empty = _heaviest(at_ms, {}, {})
-        snapshot = self._snapshots.pop(partition, _Snapshot(empty, empty))
+        snapshot = self._snapshots.get(partition, _Snapshot(empty, empty))
+        if not self._is_private:
+            self._snapshots.pop(partition, None)
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
 
 

@@ -71,6 +71,7 @@ ANSWER = np.dtype(
         ("before_shares", "<f8", RECENT_ITEMS),
         ("before_length", "<i4"),
         ("tied_length", "<i4"),
+        ("day_events", "<i4"),
         ("outcome", "u1"),
         ("last_query_length", "u1"),
         ("led_query_length", "u1"),
@@ -82,6 +83,7 @@ ANSWER = np.dtype(
 )
 """Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is
 the part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
+`day_events` counts the shopper's events of the day, this one included.
 
 `before` holds the items of the session before the event's item, newest first, each with its share of the weight in
 `before_shares`, and behind them the `tied_length` items of the same millisecond. `led_query` is the search that led to

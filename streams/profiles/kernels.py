@@ -189,6 +189,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 copy(batch.text_vectors[row], scratch.unit)
             elif has_vector:
                 to_unit(batch.item_vectors[row], scratch.unit)
+            answer["day_events"] = profile["day_events"]
             apply(profile, event, at_ms, rules, taught)
             # Decay each vector over the time since the newest action, then add the event with the weight that it has
             # by then. So late events give the same sums as events in order.

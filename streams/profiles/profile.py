@@ -23,7 +23,7 @@ import numpy.typing as npt
 from inference.plain_text import readable
 from inference.types import Vector, stable_key
 from streams.contracts.messages import Cart, Click, Interaction, ItemAction, Purchase, Search, View
-from streams.profiles.layout import LARGEST_TIME_MS, LONGEST_AGO_MS
+from streams.profiles.layout import LARGEST_TIME_MS, LONGEST_AGO_MS, MOST_EVENTS
 
 ACTIONS: tuple[type[ItemAction], ...] = (View, Click, Cart, Purchase)
 ACTION_TYPES = tuple(str(action.__struct_config__.tag) for action in ACTIONS)
@@ -119,6 +119,7 @@ class ProfileRules:
     max_clock_skew_ms: int = 5 * 60_000
     robot_events_per_minute: int = 120
     robot_events_per_day: int = 2000
+    trends_events_per_day: int = MOST_EVENTS
     weights: Mapping[str, float] = field(
         default_factory=lambda: {"search": 1.0, "view": 1.0, "click": 1.0, "cart": 2.0, "purchase": 3.0}
     )

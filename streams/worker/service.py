@@ -67,7 +67,7 @@ class Worker:
         app.read("pairs", [settings.topics.item_pairs], paths.cooccurrence.checkpoint)
         app.read("privacy", [settings.topics.privacy], paths.privacy.checkpoint)
         app.task(self._serve)
-        app.timer(settings.learning.trending_interval_seconds)(app.guarded(paths.trends.publish))
+        app.timer(settings.learning.trending_interval_seconds / paths.trends.ticks)(app.guarded(paths.trends.publish))
         app.timer(settings.learning.behaviour_interval_seconds)(app.guarded(paths.publish_behaviour))
         app.timer(SUMMARY_EVERY_S)(
             self._summarise(Summary(self.metrics, (settings.topics.clicks, settings.topics.searches)))
@@ -128,7 +128,7 @@ class Worker:
         self.producer.release()
         for tp in revoked:
             if tp.topic == self.settings.topics.clicks:
-                self.paths.trends.trending.release(tp.partition)
+                self.paths.trends.release(tp.partition)
 
     async def _drain(self) -> bool:
         in_flight = sum(map(len, self.paths.checkpoints))
