@@ -95,8 +95,9 @@ class Checkpoint(Generic[M]):
             await self._room.wait()
 
     async def take(self, most: int) -> Batch[M]:
-        """Return the waiting messages, at most `most`. Wait while there are none, the lease is not valid, or more are
-        being handed over.
+        """Return the waiting messages, at most `most`.
+
+        Wait while there are none, while the lease is not valid, or while more are being handed over.
         """
         while True:
             while not self._waiting or not self._lease.is_valid:
