@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import DamagedState, StateError
-from streams.state.damage import COPIES_KEPT, faults_named
+from streams.state.damage import COPIES_KEPT, faults_named, named_fault
 from streams.state.rocksdb import PartitionedStore
 from tests.streams.state.damages import DAMAGE, HARMLESS, WHEN_READ, change, numbered
 from tests.streams.state.stores import changelog, get, put, record, restore, store_in
@@ -231,9 +231,7 @@ def test_faults_of_the_machine_are_no_damage(text: str, remedy: str) -> None:
     ],
 )
 def test_a_database_in_use_is_damaged_only_if_its_files_are(text: str, kind: type[StateError]) -> None:
-    with pytest.raises(StateError) as caught, faults_named(Path("/d"), in_use=True):
-        raise Exception(text)
-    assert type(caught.value) is kind
+    assert type(named_fault(Exception(text), Path("/d"), in_use=True)) is kind
 
 
 def test_an_error_that_is_not_about_files_stays_as_it_is() -> None:
