@@ -80,6 +80,30 @@ def restored(store: PartitionedStore) -> dict[bytes, bytes | None]:
     return {key: get(store, 0, key) for key in (b"user-%d" % number for number in range(USERS))}
 
 
+KILLED_AT = """
+import os, random, sys
+from pathlib import Path
+from tests.streams.state.stores import changelog, store_in
+directory, writes = Path(sys.argv[1]), int(sys.argv[2])
+store = store_in(directory, buffer_bytes=64 << 10, damaged=lambda: print("damaged"))
+delivered = store.persisted_offset(changelog(0)) or 0
+for _ in range(writes):
+    rows = random.randrange(1, 64)
+    store.put_many(0, [(b"user-%d" % random.randrange(3000), random.randbytes(1000)) for _ in range(rows)])
+    delivered += rows
+    store.note_delivered(0, delivered, rows)
+os._exit(9)
+"""
+
+
+def test_kills_during_flushes_and_compactions_are_no_damage(tmp_path: Path) -> None:
+    for writes in (10, 200, 37, 400, 3, 150):
+        command = [sys.executable, "-c", KILLED_AT, str(tmp_path), str(writes)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (9, ""), done.stderr
+    assert names(tmp_path) == ["0"]
+
+
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
