@@ -23,11 +23,11 @@ FIRST, SECOND = (item.item_id for item in catalogue()[:2])
 
 def history() -> list[Interaction]:
     """Return a view, a search and a purchase, each a minute after the other."""
-    common = {"user_id": "anna", "session_id": "s"}
+    at = [NOW - timedelta(minutes=minute) for minute in (3, 2, 1)]
     return [
-        View(event_id="v", item_id=FIRST, occurred_at=NOW - timedelta(minutes=3), **common),
-        Search(event_id="s", query="boots", occurred_at=NOW - timedelta(minutes=2), **common),
-        Purchase(event_id="p", item_id=SECOND, occurred_at=NOW - timedelta(minutes=1), **common),
+        View(event_id="v", user_id="anna", session_id="s", item_id=FIRST, occurred_at=at[0]),
+        Search(event_id="s", user_id="anna", session_id="s", query="boots", occurred_at=at[1]),
+        Purchase(event_id="p", user_id="anna", session_id="s", item_id=SECOND, occurred_at=at[2]),
     ]
 
 
