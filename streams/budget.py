@@ -10,6 +10,7 @@ batches.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class ListBudgets:
 
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
-        self._spent: dict[str, _Spent] = {}
+        self._spent: OrderedDict[str, _Spent] = OrderedDict()
 
     def admit(self, user_id: str, timestamp_ms: int) -> bool:
         """Charge a shopper for one ranked list. Return False, without a charge, if the budget is exhausted."""
@@ -56,10 +57,12 @@ class ListBudgets:
             return True
         # Integers instead of fractions of a millisecond: one list costs exactly MINUTE_MS.
         now = timestamp_ms * self._per_minute
-        spent = self._spent.pop(user_id, None) or _Spent(now, now)
-        self._spent[user_id] = spent
-        if len(self._spent) > SHOPPERS:
-            del self._spent[next(iter(self._spent))]
+        spent = self._spent.get(user_id)
+        if spent is None:
+            spent = self._spent[user_id] = _Spent(now, now)
+            if len(self._spent) > SHOPPERS:
+                self._spent.popitem(last=False)
+        self._spent.move_to_end(user_id)
         # The messages of two topics are not in the order of their time. Time never goes back here, so after a list
         # that leaves a part of the budget, the next one is always admitted.
         spent.now = max(spent.now, now)
