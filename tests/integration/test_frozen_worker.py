@@ -28,7 +28,7 @@ SHORTEST_S, LONGEST_S = (14.0, 60.0) if "INTENTSTREAM_TEST_FREEZES" in os.enviro
 SESSION_TIMEOUT_S = 10.0 if "INTENTSTREAM_TEST_FREEZES" in os.environ else 6.0  # 6 s is Kafka's smallest
 PATIENCE_S = 180.0
 TOLERANCE = 0.5
-"""For sums of 350 events of a shopper: their order alone makes 0.14. One that is missing or counted twice makes 0.99."""
+"""For sums of 350 events of a shopper: their order alone makes 0.14, one that is missing or counted twice 0.99."""
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(200 + 150 * FREEZES)]
 
