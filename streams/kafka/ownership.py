@@ -93,6 +93,16 @@ class OwnedBatches(MessageAccumulator):  # type: ignore[misc]  # aiokafka is unt
             muted_partitions = {*muted_partitions, *self._batches}
         return super().drain_by_nodes(ignore_nodes, muted_partitions)
 
+    def drop(self, error: Exception) -> None:
+        """Fail all batches with this error, and all later ones."""
+        for batches in self._batches.values():
+            self._pending_batches.update(batches)  # where the callback of a batch that waits for a retry looks for it
+        self._batches.clear()
+        self.fail_all(error)
+        for batch in self._pending_batches:
+            if not batch._drain_waiter.cancelled():
+                batch._drain_waiter.exception()  # nobody waits for it: asyncio would log the error
+
     def reenqueue(self, batch: Any) -> None:
         """Put a batch back for a retry, unless it was dropped meanwhile."""
         if not batch.future.done():

@@ -126,8 +126,7 @@ class BatchProducer:
     def drop(self) -> None:
         """Fail all records that are not delivered yet, and all later ones until `restart`, with OwnershipLost."""
         if self._batches is not None:
-            self._batches.fail_all(OwnershipLost("the partitions have gone to another worker"))
-            self._batches._batches.clear()
+            self._batches.drop(OwnershipLost("the partitions have gone to another worker"))
 
     async def restart(self) -> None:
         """Replace a producer after `drop`: its sequence of batches has gaps, which the brokers would refuse."""

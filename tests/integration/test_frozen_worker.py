@@ -27,6 +27,8 @@ FREEZES = int(os.environ.get("INTENTSTREAM_TEST_FREEZES", "3"))
 SHORTEST_S, LONGEST_S = (14.0, 60.0) if "INTENTSTREAM_TEST_FREEZES" in os.environ else (8.0, 11.0)
 SESSION_TIMEOUT_S = 10.0 if "INTENTSTREAM_TEST_FREEZES" in os.environ else 6.0  # 6 s is Kafka's smallest
 PATIENCE_S = 180.0
+TOLERANCE = 0.5
+"""For sums of 350 events of a shopper: their order alone makes 0.14, one that is missing or counted twice 0.99."""
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(200 + 150 * FREEZES)]
 
@@ -60,7 +62,7 @@ async def test_a_frozen_worker_writes_over_nothing_of_the_next_owner(
         assert not shop.dead_letters
 
         state = await profiles.changelog(settings)
-        profiles.assert_same(state, await profiles.expected(settings, bundle), bundle)
+        profiles.assert_same(state, await profiles.expected(settings, bundle), bundle, TOLERANCE)
         await behaviour.wait_until_counted(settings)
         pairs = await behaviour.assert_consistent(settings)
         for each in (one, two):
