@@ -57,6 +57,11 @@ def printable(text: str) -> str:
     return text
 
 
+def printable_lines(text: str) -> str:
+    """Return a text whose lines are printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def readable(text: str) -> str:
     r"""Return a text as people read it: printable, without HTML, with single spaces.
 

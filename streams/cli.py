@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import click
 
-from inference.plain_text import printable
+from inference.plain_text import printable_lines
 from streams.errors import ConfigurationError, StreamsError
 
 # The commands' summaries are repeated here, so that `--help` does not import numpy, Faust and ONNX Runtime.
@@ -66,7 +66,7 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             raise click.exceptions.Exit(130) from None
         except _our_errors() as error:
-            failure = click.ClickException(printable(str(error)))
+            failure = click.ClickException(printable_lines(str(error)))
             failure.exit_code = 2 if isinstance(error, ConfigurationError) else 1
             raise failure from error
 

@@ -48,14 +48,14 @@ def read_event_log(
         InvalidLine: a line is no interaction.
         ConfigurationError: the file cannot be read.
     """
-    tell = warn or (lambda sentence: click.echo(sentence, err=True))
+    note = warn or (lambda sentence: click.echo(sentence, err=True))
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     lines = list(read_events(path))
     times = [occurred_ms(line.message) for line in lines]
-    _limit(path, lines, times, now_ms, max_clock_skew_ms, tell)
+    _limit(path, lines, times, now_ms, max_clock_skew_ms, note)
     late = [place for place in range(1, len(times)) if times[place] < times[place - 1]]
     if late:
-        tell(
+        note(
             f"Note: {path}:{lines[late[0]].number}: this event is earlier than the one before it, and so are "
             f"{len(late) - 1} others. Events are processed in order of time."
         )
@@ -70,7 +70,7 @@ def _limit(
     times: list[int],
     now_ms: int,
     skew_ms: int,
-    tell: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> None:
     """Give each event that is later than now the time of the last one before it that is not, else of the next one."""
     wrong = [place for place, at_ms in enumerate(times) if at_ms > now_ms + skew_ms]
@@ -87,7 +87,7 @@ def _limit(
         line = lines[place]
         at = datetime.fromtimestamp(known_ms / 1000, UTC)
         lines[place] = Line(line.number, line.value, msgspec.structs.replace(line.message, occurred_at=at))
-    tell(
+    note(
         f"Note: {path}:{lines[wrong[0]].number}: this event is dated later than now, and so are {len(wrong) - 1} "
         "others. Each counts at the time of its neighbour."
     )

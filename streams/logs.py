@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pythonjsonlogger.json import JsonFormatter
 
-from inference.plain_text import printable
+from inference.plain_text import printable_lines
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 JSON = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -49,7 +49,7 @@ class _Rfc3339(logging.Formatter):
     """Formatter of times in UTC, in milliseconds. Texts of a record cannot control the terminal that shows it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(printable, super().format(record).split("\n")))
+        return printable_lines(super().format(record))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
         at = datetime.fromtimestamp(record.created, UTC)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.segment import Segment
 
-from inference.plain_text import printable
+from inference.plain_text import printable_lines
 
 
 class Printable:
@@ -21,8 +21,7 @@ class Printable:
             if segment.control or segment.text.isprintable():
                 yield segment
             else:
-                text = "\n".join(map(printable, segment.text.split("\n")))
-                yield Segment(text, segment.style)
+                yield Segment(printable_lines(segment.text), segment.style)
 
 
 class _PrintableOnly(RenderHook):

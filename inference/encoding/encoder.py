@@ -95,9 +95,14 @@ class TextEncoder:
         return vectors[: len(tokens)]
 
     def _shape(self, rows: int, width: int) -> tuple[int, int]:
-        """Return the padded shape. CUDA plans memory and kernels for each new shape, so only a few shapes are used."""
+        """Return the padded shape. CUDA plans memory and kernels for each new shape, so only a few shapes are used.
+
+        On a CPU the width is even. ONNX Runtime multiplies tokens by 8-bit weights in pairs. The last of an odd number
+        of tokens is rounded in another way. So a text with an odd number of tokens would have one vector alone and
+        another one in a batch, with differences up to 0.002. With an even width, only padding can be the last token.
+        """
         if self._session.provider != CUDA:
-            return rows, width
+            return rows, width + width % 2
         step = _CUDA_WIDTH
         while step < width:
             step *= 2

@@ -113,6 +113,14 @@ class Catalogue:
         row = _find(self._rows, key)
         return None if row < 0 else row
 
+    def row_named(self, text: str) -> int | None:
+        """Return the row of the item whose id is this text, as typed or in upper or lower case."""
+        for name in dict.fromkeys((text, text.upper(), text.lower())):
+            row = self.row(stable_key(name))
+            if row is not None:
+                return row
+        return None
+
     def rows_of(self, keys: Keys) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Return the rows (n,) of the items with these stable keys (n,), -1 without one, and whether there is one."""
         rows = self._rows.find(keys)

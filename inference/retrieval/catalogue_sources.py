@@ -47,7 +47,10 @@ class VectorSource:
 
 @dataclass(frozen=True, slots=True)
 class WordsSource:
-    """The items whose text has the words of the search: BM25, as a share of the greatest possible score."""
+    """The items whose text has the words of the search: BM25, as a share of the greatest possible score.
+
+    The item whose id is the search has the share 1.
+    """
 
     name: str = WORDS
 
@@ -57,6 +60,10 @@ class WordsSource:
         for query, text in enumerate(batch.texts):
             if text:
                 documents, shares = catalogue.words.search(text)
+                named = catalogue.row_named(text)
+                if named is not None:
+                    others = documents != named
+                    documents, shares = np.append(documents[others], named), np.append(shares[others], 1.0)
                 write_matches(documents, shares, results, query)
 
 

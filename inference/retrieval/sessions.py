@@ -47,7 +47,7 @@ WIDTH = 50
 """Number of a session's newest items that are kept."""
 SAMPLE = 1000
 NEIGHBOURS = 100
-EACH = 2
+EACH = 4
 """Number of a shopper's sessions in a sample."""
 SLACK = 1.25
 """Factor by which an item's list of sessions may exceed SAMPLE before the older ones are dropped."""

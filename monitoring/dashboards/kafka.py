@@ -60,10 +60,27 @@ FLOW = row(
     ),
     timeseries(
         "Dead letters",
-        "Refused messages that went to the dead-letter topic, by reason.",
+        "Refused messages that went to the dead-letter topic, by topic and reason.",
         "cps",
-        {"{{reason}}": rate("dead_letters_total", by=("reason",))},
+        {"{{topic}}, {{reason}}": rate("dead_letters_total", by=("topic", "reason"))},
         above(1, 0.1),
+    ),
+    timeseries(
+        "Messages in wrong partitions",
+        "Messages in another partition than that of their key: their producer does not use Kafka's default partitioner. "
+        "They are forwarded once; those that cannot be are processed where they are (kept).",
+        "cps",
+        {"{{topic}}, {{outcome}}": rate("misplaced_messages_total", by=("topic", "outcome"))},
+    ),
+    timeseries(
+        "Unknown items and future events",
+        "Actions on items that the catalogue lacks, and events too far ahead of Kafka's clock, which count at the latest "
+        "time that is allowed. Both are answered.",
+        "cps",
+        {
+            "unknown items": rate("unknown_items_total"),
+            "{{topic}}, future": rate("future_events_total", by=("topic",)),
+        },
     ),
     timeseries(
         "In flight",

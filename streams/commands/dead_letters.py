@@ -205,7 +205,7 @@ def rendered(found: Found) -> str:
         f"message      {letter.topic}, partition {letter.partition}, offset {letter.offset}",
     ]
     first = Fault(reason=letter.reason, where=letter.where, detail=letter.detail)
-    lines += [f"{each.reason:<12} {each.where}: {each.detail}" for each in (first, *letter.others)]
+    lines += [f"error        {each.reason} {each.where}: {each.detail}" for each in (first, *letter.others)]
     lines.append(f"key          {_text(letter.key)}")
     lines += [f"header       {header.name}: {_text(header.value)}" for header in letter.headers]
     size = "none" if letter.value is None else f"{len(letter.value)} bytes"

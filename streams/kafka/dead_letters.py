@@ -105,7 +105,9 @@ class DeadLetters:
         consumer, partitions = self.consumer, self.partitions
         if wanted.places:
             partitions = [each for each in partitions if each.partition in {place.partition for place in wanted.places}]
-        ends = await consumer.end_offsets(partitions) if partitions else {}
+        if not partitions:
+            return
+        ends = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         await self._seek(partitions, wanted, ends)
         unread = list(partitions)

@@ -34,6 +34,7 @@ from streams.profiles.batch import (
     Scratch,
 )
 from streams.profiles.float16 import INFINITE
+from streams.profiles.habits import count_purchase
 from streams.profiles.intents import (
     TOO_LARGE,
     ZERO,
@@ -60,7 +61,7 @@ from streams.profiles.layout import (
 )
 from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
 from streams.profiles.teaching import count_event, weigh, weigh_again
-from streams.profiles.updates import apply, count_purchase, first_offset, is_replay, store_position
+from streams.profiles.updates import apply, first_offset, is_replay, store_position
 
 assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
 

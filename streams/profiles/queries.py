@@ -10,8 +10,9 @@ import numpy as np
 from inference.kernels.compiler import helper
 from streams.profiles.batch import ARRIVAL
 from streams.profiles.float16 import from_half
+from streams.profiles.habits import DAY_S, LONGEST_RHYTHM_DAYS
 from streams.profiles.intents import ZERO, Array, copy
-from streams.profiles.updates import DAY_S, LONGEST_RHYTHM_DAYS, Record, int64_of
+from streams.profiles.updates import Record, int64_of
 
 
 @helper

@@ -59,21 +59,22 @@ LAST_SEQUENCE, NUMBERS, TEXTS = 4, {2, 3, 9, 10, 203}, {1, 8193}
 
 
 @contextmanager
-def faults_named(path: Path, *, in_use: bool = False) -> Iterator[None]:
-    """Raise the StateError for an error of RocksDB or of the file system, DamagedState if the database is damaged.
-
-    An error that says nothing about the files is raised unchanged. The database is `in_use`, or else it is opened.
-    """
+def faults_named(path: Path) -> Iterator[None]:
+    """Raise the `named_fault` of an error while a database is opened."""
     try:
         yield
     except Exception as error:
-        named = _named(error, path, in_use=in_use)
+        named = named_fault(error, path)
         if named is error:
             raise
         raise named from error
 
 
-def _named(error: Exception, path: Path, *, in_use: bool) -> Exception:
+def named_fault(error: Exception, path: Path, *, in_use: bool = False) -> Exception:
+    """Return the StateError for an error of RocksDB or of the file system, DamagedState if the database is damaged.
+
+    An error that says nothing about the files is returned unchanged. The database is `in_use`, or else it is opened.
+    """
     if isinstance(error, StateError):
         return error
     if (fault := machine_fault(error, path)) is not None:

@@ -114,8 +114,12 @@ def _read_all(database: Rdict) -> None:
     rows.seek_to_first()
     while rows.valid():
         rows.next()
-    # The iterator ends at a damaged block as it does at the end. Only its status tells them apart.
-    rows.status()
+    try:
+        # The iterator ends at a damaged block as it does at the end. Only its status tells them apart.
+        rows.status()
+    finally:
+        # The error's traceback would keep the iterator, and the iterator keeps the database open after its `close`.
+        del rows
 
 
 def figures(databases: Sequence[Rdict], options: Options, cache: Cache) -> Figures:

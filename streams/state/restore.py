@@ -20,6 +20,7 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.errors import StateError
 from streams.kafka.clients import ConsumerOptions
 from streams.state.rocksdb import PartitionedStore
 
@@ -74,7 +75,7 @@ class BulkRestorer:
         log.info("%s changelog records to restore in bulk, from %s partitions", before, len(behind))
         try:
             await self._read(behind, note)
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, StateError) as error:
             log.warning("the bulk restore ended early, Faust's reader restores the rest: %r", error)
         except Exception:
             log.exception("the bulk restore failed, Faust's reader restores the rest")

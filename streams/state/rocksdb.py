@@ -20,7 +20,7 @@ from faust.types import TP, AppT, CollectionT, EventT
 from rocksdict import Cache, Rdict, WriteBatch
 
 from streams.errors import DamagedState, StateError
-from streams.state.damage import faults_named, is_marked, mark, quarantine
+from streams.state.damage import faults_named, is_marked, mark, named_fault, quarantine
 from streams.state.database import OFFSET_KEY, Figures, database_options, figures, open_database, stored_offset
 
 log = logging.getLogger(__name__)
@@ -227,15 +227,19 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
 
         The worker ends at such an error: its partition's messages must not be folded into a part of its profiles.
         """
-        path = self._path(partition)
         try:
-            with faults_named(path, in_use=True):
-                yield
-        except DamagedState as damage:
+            yield
+        except Exception as error:
+            path = self._path(partition)
+            named = named_fault(error, path, in_use=True)
+            if named is error:
+                raise
+            if not isinstance(named, DamagedState):
+                raise named from error
             with faults_named(path):
-                mark(path, damage)
+                mark(path, named)
             remedy = "start the worker again: it restores the database from its changelog"
-            raise DamagedState(f"{damage}: {remedy}") from damage
+            raise DamagedState(f"{named}: {remedy}") from error
 
     def _offset(self, partition: int) -> int | None:
         database = self._database(partition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -113,14 +114,21 @@ async def test_damage_that_a_running_worker_reads_is_healed_by_its_restart(
         await assert_right(shop, running, bundle)
 
 
+def fill(file: Path) -> None:
+    """Write a file until its disk is full."""
+    with suppress(OSError), file.open("wb", buffering=0) as opened:
+        while True:
+            opened.write(bytes(1 << 16))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB."""
-    mounted = tmp_path / "disk"
+    """A file system of 64 MiB, for the data directory of a worker in `tmp_path`."""
+    mounted = tmp_path / "data"
     mounted.mkdir()
     try:
         subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(mounted)], check=True, capture_output=True
+            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mounted)], check=True, capture_output=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"a file system cannot be mounted here: {error}")
@@ -129,9 +137,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_a_worker_with_a_full_disk_names_it_last_and_continues_when_there_is_room(
-    shop: ShopClient, bundle: Bundle, small_disk: Path
+    shop: ShopClient, bundle: Bundle, small_disk: Path, tmp_path: Path
 ) -> None:
-    running = WorkerProcess(shop.settings, small_disk)
+    running = WorkerProcess(shop.settings, tmp_path)
     try:
         running.start()
         await running.wait_until_ready()
@@ -139,14 +147,7 @@ async def test_a_worker_with_a_full_disk_names_it_last_and_continues_when_there_
         await running.wait_for_items(len(catalogue()))
         await publish_and_wait(shop, seed=0)
         rest = small_disk / "rest"
-        with rest.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-                    file.flush()
-            except OSError:
-                pass
-        rest.open("r+b").truncate(rest.stat().st_size - 64 * 1024)  # room for the log
+        fill(rest)
         history = [event for number in range(SHOPPERS) for event in random_events(f"shopper-{number}", 8, seed=1)]
         for event in history:
             await shop.publish_event(event)

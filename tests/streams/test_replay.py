@@ -70,19 +70,19 @@ def test_learning_gives_the_same_state_as_ranking(settings: Settings, bundle: Bu
 def test_items_of_one_session_become_neighbours(settings: Settings, bundle: Bundle) -> None:
     behaviour = FakeBehaviour()
     replay = replay_of(settings.replace(min_shoppers=1), bundle, behaviour)
-    replay.learn([act("view", "a", NOW_MS), search("boots", NOW_MS + 1), act("cart", "b", NOW_MS + 2)])
+    replay.learn([act("view", "a", NOW_MS), search("boots", NOW_MS + 1), act("view", "b", NOW_MS + 2)])
     (records,) = behaviour.batches
     a, b = stable_key("a"), stable_key("b")
     kinds: list[ItemNeighbours | SessionItems] = [
         ItemNeighbours(key=a, as_of_ms=NOW_MS, weight=1.0),
-        ItemNeighbours(key=b, as_of_ms=NOW_MS + 2, weight=2.0, before={a: 2.0}),
+        ItemNeighbours(key=b, as_of_ms=NOW_MS + 2, weight=1.0, before={a: 1.0}),
     ]
     assert records[:2] == kinds
     session = records[2]
     assert isinstance(session, SessionItems)
     assert session.items == (a, b)
     replay.learn([search("boots", NOW_MS + 1, user_id="v"), act("view", "b", NOW_MS + 3, user_id="v")])
-    assert neighbours(b, replay.learned.pairs[b]).queries == pytest.approx({"boots": 3.0})
+    assert neighbours(b, replay.learned.pairs[b]).queries == pytest.approx({"boots": 2.0})
 
 
 def test_behaviour_is_learned_once_an_interval_of_event_time(settings: Settings, bundle: Bundle) -> None:

@@ -173,7 +173,7 @@ def cases(log: Log, acts: Sequence[Act], protocol: str, start: int) -> Cases:
     found = list(PROTOCOLS[protocol](log, acts, start))
     if not found:
         wanted = {
-            "next-item": "a session with items at two times",
+            "next-item": "a session with at least two items at different times",
             "next-basket": "a shopper with a second session",
             "search": "a search followed by a later action on an item",
         }

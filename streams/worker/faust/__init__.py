@@ -32,7 +32,8 @@ recovery.py
     Tables that miss many records are restored in bulk. Private: `_build_offsets`, `active_offsets`,
     `_active_events_received_at`, `_last_flush_at`. Test: `faust/test_recovery.py`, `integration/test_bulk_restore.py`.
     A store beyond the end of its changelog is restored from the beginning; Faust's recovery hangs
-    (faust-streaming/faust#158). Private: `_build_highwaters`. Test: `integration/test_recovery.py`.
+    (faust-streaming/faust#158). So is a new store in place of a damaged one.
+    Private: `_build_highwaters`, `active_offsets`. Test: `integration/test_recovery.py`, `faust/test_recovery.py`.
     No step of a recovery has Faust's limit of 90 s. Private: `_wait`. Test: `faust/test_recovery.py`.
 app.py
     Partitions are given up, and the worker stops, only after a drain of the messages in flight. If they are lost

@@ -65,8 +65,8 @@ class SeekingRecovery(Recovery):  # type: ignore[misc]  # Faust is untyped
         await super()._wait(coro)
 
     async def _build_highwaters(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
-        # A store that is new, for example in place of a damaged one, or that is beyond the end of its recreated changelog,
-        # is restored from the beginning. Faust remembers the offsets of an earlier assignment otherwise.
+        # A store is restored from the beginning if it is new, for example in place of a damaged one, or if it is beyond
+        # the end of its recreated changelog. Faust would use the offset of an earlier assignment instead, or hang.
         # This is not done in the store's `on_rebalance`: a request to the consumer's thread from there hangs if the
         # worker is stopped meanwhile, because each thread then waits for the other.
         if title == "active" and self.app.take_over is not None:

@@ -15,11 +15,12 @@ from inference.retrieval.sources import (
     NEW,
     TRENDING,
     TRENDING_CATEGORY,
+    WORDS,
     CandidateSource,
     make_sources,
 )
 from inference.retrieval.vectors import quantise
-from inference.types import Habits, Query, stable_key
+from inference.types import Habits, Item, Query, stable_key
 from tests.inference.catalogues import NUMBERS, catalogue_of, item, unit_vectors
 from tests.inference.retrieval.behaviours import (
     ITEMS,
@@ -50,6 +51,20 @@ def test_the_source_of_all_items_finds_every_available_item(catalogue: Catalogue
         for found in found_by(EverySource(), [Query(), Query()], catalogue, limit):
             assert found.rows.tolist() == np.flatnonzero(catalogue.columns.available)[:limit].tolist()
             assert not found.scores.any()
+
+
+@pytest.mark.parametrize("text", ["SKU-4711", "sku-4711"])
+def test_the_item_whose_id_is_searched_for_is_the_first(text: str) -> None:
+    catalogue = Catalogue(16, numbers=NUMBERS)
+    titles = {"SKU-4711": "Rain coat", "other": "Cover of SKU-4711, sku 4711", "third": "Boots"}
+    for (item_id, title), vector in zip(titles.items(), unit_vectors(3), strict=True):
+        catalogue.upsert(Item(item_id=item_id, title=title), quantise(vector))
+    source = source_of(WORDS)
+    (found,) = found_by(source, [Query(text=text)], catalogue, 10)
+    assert [catalogue.item(row).item_id for row in found.rows.tolist()] == ["SKU-4711", "other"]
+    assert found.scores[0] == 1.0
+    (none,) = found_by(source, [Query(text="4711 other boots")], catalogue, 10)
+    assert catalogue.item(int(none.rows[0])).item_id != "SKU-4711"
 
 
 def test_new_items_are_those_without_any_action(catalogue: Catalogue) -> None:

@@ -111,6 +111,19 @@ def test_a_blank_search_gets_a_list_without_a_text_intent(desk: Desk, query: str
     assert not {"query", "words"} & {name for names in sources(answer).values() for name in names}
 
 
+def test_a_search_for_an_item_id_finds_the_item(desk: Desk) -> None:
+    items = [{"item_id": f"GRD-{n}", "title": title} for n, title in enumerate(TITLES.values())]
+    desk.file("items.jsonl").write_text("\n".join(map(json.dumps, items)))
+    search = {
+        "type": "search",
+        "event_id": "s",
+        "user_id": "u",
+        "query": "grd-3",
+        "occurred_at": "2026-01-01T10:00:00Z",
+    }
+    assert replayed(desk, [search])["s"]["items"][0]["item_id"] == "GRD-3"
+
+
 def test_a_catalogue_with_a_byte_order_mark_is_read(desk: Desk) -> None:
     expected = replayed(desk, OK)["last"]
     desk.file("items.jsonl").write_text(CATALOGUE, encoding="utf-8-sig")

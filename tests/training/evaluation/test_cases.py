@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -37,6 +38,39 @@ def test_the_target_is_the_next_new_item_of_the_session() -> None:
     found = next_item(acts, 0)
     assert [(case.at, case.targets, case.position) for case in found] == [(0, {2: 1.0}, 1), (4, {3: 1.0}, 2)]
     assert next_item(acts, 1) == [found[1]]
+
+
+def test_items_of_one_time_are_targets_together_and_no_targets_of_each_other() -> None:
+    interactions = [event(0, "a"), event(5, "b"), event(5, "c"), event(5, "d", "v"), event(9, "a"), event(9, "d")]
+    for order in (interactions, [interactions[place] for place in (0, 2, 1, 3, 5, 4)]):
+        log = read_log(order, CATALOGUE, GAP_MS)
+        found = next_item(log.acts(), 0)
+        assert [(case.at, case.targets, case.position) for case in found] == [
+            (0, {1: 1.0, 2: 1.0}, 1),
+            (2, {3: 1.0}, 3),
+        ]
+
+
+def test_a_session_of_one_time_has_no_next_item_but_is_a_basket() -> None:
+    log = read_log([event(day * 1440, item) for day in (0, 1) for item in "abc"], CATALOGUE, GAP_MS)
+    assert next_item(log.acts(), 0) == []
+    (case,) = next_basket(log.acts(), 0)
+    assert case.targets == {0: 1.0, 1: 1.0, 2: 1.0}
+
+
+def test_an_action_of_the_time_of_a_search_does_not_answer_it() -> None:
+    log = read_log([event(0, "a"), searched(0, "tea"), event(0, "b"), event(1, "c")], CATALOGUE, GAP_MS)
+    (case,) = search(log.acts(), 0, [each.type for each in log.interactions])
+    assert case.targets == {2: 1.0}
+
+
+def test_a_session_with_an_id_ends_with_a_pause() -> None:
+    weeks = [msgspec.structs.replace(event(10_080 * week, "abcd"[week]), session_id="s") for week in range(4)]
+    assert read_log(weeks, CATALOGUE, GAP_MS).session.tolist() == [0, 1, 2, 3]
+    placeholders = [
+        msgspec.structs.replace(event(n, "abcd"[n]), session_id="(not set)" if n % 2 else None) for n in range(4)
+    ]
+    assert read_log(placeholders, CATALOGUE, GAP_MS).session.tolist() == [0, 0, 0, 0]
 
 
 def test_a_session_has_at_most_ten_cases() -> None:

@@ -80,6 +80,17 @@ def test_the_horizon_counts_items() -> None:
     assert next_items([view(n, n) for n in range(5)], Sampling(horizon=2))[0] == keys(1, 2)
 
 
+def test_items_of_one_time_do_not_follow_each_other() -> None:
+    assert next_items([view(0, 0), view(1, 1), view(1, 2), view(2, 3)], EVERYTHING) == [
+        keys(1, 2, 3), keys(3), keys(3), (),
+    ]  # fmt: skip
+
+
+def test_of_the_interactions_of_one_time_only_the_last_is_sampled(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = [view(0, 0), view(1, 1), view(1, 2), view(2, 3)]
+    assert len(gather(bundle, records, events)) == 3
+
+
 def test_next_items_are_of_the_same_shopper_and_session() -> None:
     assert next_items([view(0, 0), view(1, 1, user="v"), view(2, 2, session="t")], EVERYTHING) == [(), (), ()]
 

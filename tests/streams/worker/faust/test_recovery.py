@@ -180,3 +180,15 @@ async def test_a_stopping_worker_cancels_the_bulk_restore(harness: Harness) -> N
 async def test_a_recovery_step_ignores_fausts_timeout(harness: Harness) -> None:
     harness.recovery.signal_recovery_start.clear()
     await harness.recovery._wait(asyncio.sleep(0.02), timeout=0.001)
+
+
+async def test_a_database_in_place_of_a_damaged_one_is_restored_from_the_beginning(harness: Harness) -> None:
+    async def highwaters(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, FAR + 1)
+
+    recovery = harness.recovery
+    harness.store.set_persisted_offset(ONE, 4)
+    dict.update(recovery.active_offsets, {ZERO: 500, ONE: 4})  # of an earlier assignment, before the damage of ZERO
+    consumer = SimpleNamespace(highwaters=highwaters)
+    await recovery._build_highwaters(consumer, recovery.active_tps, recovery.active_highwaters, "active")
+    assert (recovery.active_offsets[ZERO], recovery.active_offsets[ONE]) == (None, 4)
