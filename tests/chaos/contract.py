@@ -13,6 +13,7 @@ from tests.chaos.records import Record
 
 ACTIONS = ("view", "click", "cart", "purchase")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+FORWARDED, PLACE = "intentstream-forwarded", re.compile(rb"(\d+)/(\d+)/(\d+)")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 DEEPEST = 32
@@ -26,11 +27,15 @@ class InvalidMessageError(Exception):
 
 
 class Event(NamedTuple):
-    """A valid event. `fields` is its JSON, `occurred_ms` its time by the shop's clock."""
+    """A valid event. `fields` is its JSON, `occurred_ms` its time by the shop's clock.
+
+    `origin` is the partition, the offset and the time at which its producer wrote it, if a worker forwarded it.
+    """
 
     record: Record
     fields: Mapping[str, Any]
     occurred_ms: int
+    origin: tuple[int, int, int] | None
 
     @property
     def user_id(self) -> str:
@@ -57,7 +62,7 @@ def read_event(record: Record, types: tuple[str, ...]) -> Event:
     _check_fields(fields, required, optional)
     _require("context" not in fields or _context(fields["context"]), "context")
     _require(record.key == fields["user_id"].encode(), "key")
-    return Event(record, fields, _time_ms(fields["occurred_at"], EPOCH, LATEST))
+    return Event(record, fields, _time_ms(fields["occurred_at"], EPOCH, LATEST), _origin(record))
 
 
 def read_item(record: Record) -> dict[str, Any] | None:
@@ -85,6 +90,15 @@ def read_item(record: Record) -> dict[str, Any] | None:
         _time_ms(fields["released_at"], datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
     _require(record.key == fields["item_id"].encode(), "key")
     return fields
+
+
+def _origin(record: Record) -> tuple[int, int, int] | None:
+    """Return the place in the header of a forwarded message: PARTITION/OFFSET/TIMESTAMP."""
+    for name, value in record.headers:
+        if name == FORWARDED and (match := PLACE.fullmatch(value)):
+            partition, offset, timestamp_ms = map(int, match.groups())
+            return partition, offset, timestamp_ms
+    return None
 
 
 def _object(value: bytes | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tests.chaos.contract import ACTIONS, Event
 
 DAY_MS = 86_400_000
 PLAIN = re.compile("[a-z0-9']+( [a-z0-9']+)*")
-RECENT_ITEMS, RECENT_QUERIES, QUERY_BYTES, MOST_HABITS = 24, 3, 64, 80
+RECENT_ITEMS, RECENT_QUERIES, QUERY_BYTES, MOST_STREAMS = 24, 3, 64, 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ExpectedProfile:
             the workers keep a cleaned form.
         habits: for each item bought, the second of the last purchase and the decayed number of purchases.
         weight: decayed weight of all actions on items with a price: it counts each of them.
-        offsets: for each topic's stable key, the offsets that its position may have.
+        offsets: for each stream's stable key, the offsets that its position may have. A profile holds MOST_STREAMS.
     """
 
     updated_ms: int
@@ -105,7 +105,8 @@ def counted(events: Iterable[Event], partitions: int) -> list[Event]:
 
 def at_ms(event: Event, rules: Rules) -> int:
     """Return the event's time, at most the allowed skew ahead of the broker's clock."""
-    return min(event.occurred_ms, event.record.timestamp_ms + rules.max_clock_skew_ms)
+    appended_ms = event.record.timestamp_ms if event.origin is None else event.origin[2]
+    return min(event.occurred_ms, appended_ms + rules.max_clock_skew_ms)
 
 
 def expected_profiles(
@@ -120,10 +121,11 @@ def expected_profiles(
     for event in (*clicks, *searches):
         # A repeated event may move the position, or leave it.
         if event.user_id in of_user and partition_of(event.user_id.encode(), partitions) == event.record.partition:
-            of_topic = offsets[event.user_id].setdefault(stable_key(event.record.topic), set())
+            stream, offset = _place(event)
+            of_stream = offsets[event.user_id].setdefault(stable_key(stream), set())
             if event.record.position in counts:
-                of_topic.clear()
-            of_topic.add(event.record.offset)
+                of_stream.clear()
+            of_stream.add(offset)
     return {user: _profile(events, offsets[user], priced, rules) for user, events in of_user.items()}
 
 
@@ -139,6 +141,16 @@ def expected_items(clicks: Sequence[Event], partitions: int, rules: Rules) -> di
         )
         for item_id, actions in of_item.items()
     }
+
+
+def _place(event: Event) -> tuple[str, int]:
+    """Return the stream of ascending offsets that an event belongs to, and its offset there.
+
+    Events that were forwarded from one partition are a stream of their own, with their first offsets.
+    """
+    if event.origin is None:
+        return event.record.topic, event.record.offset
+    return f"{event.record.topic}<{event.origin[0]}", event.origin[1]
 
 
 def _profile(events: Sequence[Event], offsets: dict[int, set[int]], priced: set[str], rules: Rules) -> ExpectedProfile:

@@ -13,8 +13,6 @@ from tests.chaos.evidence import Exit
 from tests.chaos.schedule import EVERYBODY, ITS_WORKER, KINDS, Fault
 from tests.integration.workers import WorkerProcess
 
-GRACE_S = 60.0
-"""Time after the end of a fault in which an exit may follow from it."""
 STOP_S = 60.0
 """Longest stop after SIGTERM."""
 FIRST_DELAY_S, LONGEST_DELAY_S, STEADY_S = 0.5, 8.0, 30.0
@@ -114,8 +112,9 @@ class Supervisor:
         """Return the newest fault that may end this worker and did not end long ago."""
         now = time.monotonic()
         for fault, (_, ended_s) in reversed(self._faults):
-            ends = KINDS[fault.kind].ends
-            if now < ended_s + GRACE_S and (ends == EVERYBODY or (ends == ITS_WORKER and fault.worker == name)):
+            kind = KINDS[fault.kind]
+            hits = kind.ends == EVERYBODY or (kind.ends == ITS_WORKER and fault.worker == name)
+            if hits and now < ended_s + kind.grace_s:
                 return str(fault)
         return None
 
