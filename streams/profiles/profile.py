@@ -199,6 +199,8 @@ def id_key(text: str) -> int:
 def shopper_hash(user_id: str) -> int:
     """Return 16 bits of the user id's stable key: enough to tell shoppers apart, too few to identify one."""
     return stable_key(user_id) & 0xFFFF
+
+
 @lru_cache(maxsize=2**12)
 def session_key(session_id: str | None) -> int:
     """Return 32 bits of the session id's hash, which are not 0; 0 for no session and for a placeholder."""
