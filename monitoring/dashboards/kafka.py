@@ -74,8 +74,8 @@ FLOW = row(
     ),
     timeseries(
         "Unknown items and future events",
-        "Actions on items that the catalogue lacks, and events too far ahead of Kafka's clock, which count at the latest"
-        " time that is allowed. Both are answered.",
+        "Actions on items that the catalogue lacks, and events too far ahead of Kafka's clock, which count at the"
+        " latest time that is allowed. Both are answered.",
         "cps",
         {
             "unknown items": rate("unknown_items_total"),
