@@ -216,10 +216,7 @@ class Trending:
             self._changed.add(partition)
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
-        """Store a snapshot of another worker. Ignore it if this worker counts the partition itself.
-
-        Private counts are the exception: lists use the released snapshot of an own partition as well.
-        """
+        """Store a snapshot. Ignore that of a partition which this worker counts itself, unless counts are private."""
         if self._is_private or snapshot.partition not in self._counts:
             self._snapshots[snapshot.partition] = _Snapshot(
                 *(_heaviest(snapshot.as_of_ms, each, snapshot.shoppers) for each in (snapshot.counts, snapshot.lasting))
@@ -228,14 +225,15 @@ class Trending:
     def release(self, partition: int) -> None:
         """Stop counting a partition. Its last snapshot is used until its new owner publishes one."""
         if partition in self._counts:
-            if not self._is_private:
-                self._snapshots[partition] = self._snapshot(partition)
+            self._snapshots |= {} if self._is_private else {partition: self._snapshot(partition)}
             del self._counts[partition]
         self._changed.discard(partition)
 
     def take_changed(self, is_due: Callable[[int], bool] = lambda _: True) -> Iterator[TrendingSnapshot]:
         """Yield a snapshot of each partition that changed since the last call and is due, one at a time."""
         for partition in sorted(filter(is_due, self._changed)):
+            if partition not in self._changed:  # released while the caller sent the last snapshot
+                continue
             self._changed.discard(partition)
             now, lasting = self._snapshot(partition)
             yield TrendingSnapshot(
@@ -266,9 +264,8 @@ class Trending:
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
         empty = _heaviest(at_ms, {}, {})
-        snapshot = self._snapshots.get(partition, _Snapshot(empty, empty))
-        if not self._is_private:
-            self._snapshots.pop(partition, None)
+        take = self._snapshots.get if self._is_private else self._snapshots.pop
+        snapshot = take(partition, _Snapshot(empty, empty))
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
 
 

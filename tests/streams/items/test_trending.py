@@ -330,3 +330,13 @@ def test_items_without_support_do_not_displace_others() -> None:
     trending.add(TrendIncrements.of([(0, 100 + n, NOW_MS, 3.0) for n in range(2 * SNAPSHOT_ITEMS)]))
     trending.add(visits(1, 2))
     assert scores(trending) == {1: 1.0}
+
+
+def test_a_partition_released_between_two_snapshots_is_not_published() -> None:
+    trending = with_support(1)
+    for partition in (0, 1):
+        trending.add(visits(1, partition=partition))
+    publishing = trending.take_changed()
+    assert next(publishing).partition == 0
+    trending.release(1)
+    assert list(publishing) == []
