@@ -145,5 +145,5 @@ def make_private(directory: Path) -> None:
         try:
             path.chmod(0o700 if path.is_dir() else 0o600)
         except PermissionError:
-            # A volume's root may belong to another user, as on Kubernetes. What the worker creates in it is private.
+            # A volume's root may belong to another user, as on Kubernetes. The files in it are private.
             log.info("%s belongs to another user: its permissions stay as they are", path)

@@ -51,6 +51,11 @@ class Cipher:
             self._head = bytes([MARK]) + _id_of(keys[0]) + salt
             self._own = self._derived(_id_of(keys[0]), salt)
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether there is a key to seal values with."""
+        return bool(self._head)
+
     def seal(self, context: bytes, value: bytes) -> bytes:
         """Return the sealed value. It opens in the same context only, such as its table and key."""
         if not self._head:

@@ -89,6 +89,8 @@ class StateTable(faust.Table):  # type: ignore[misc]  # Faust is untyped
         return [each.delivered for each in sent]
 
     def _sealed(self, values: Sequence[tuple[bytes, bytes | None]]) -> Sequence[tuple[bytes, bytes | None]]:
+        if not self._cipher.encrypts:
+            return values
         seal, context = self._cipher.seal, self._context
         return [(key, None if value is None else seal(context + key, value)) for key, value in values]
 
