@@ -34,6 +34,8 @@ oldest timestamp is dropped: the records that Kafka delivers again are recent on
 HEADER = 5
 """Words before the lists."""
 MOST_WORDS = HEADER + 2 * BEFORE + 3 * POSITIONS + 3 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
+LATEST_MS = 2**61
+"""Greatest time in a state, in milliseconds: the difference of two times fits into 64 bits."""
 SHARED = -1
 """The mark of a query that more than one shopper used."""
 
@@ -91,14 +93,24 @@ def is_sound(words: Any, first: int, last: int) -> bool:
     befores, queries, positions = int(letters[1]), int(letters[2]), int(letters[3])
     if letters[0] != VERSION or befores > BEFORE or queries > QUERIES or positions > POSITIONS:
         return False
-    if not words.view(np.float64)[first + 1] > 0.0:
+    integers, floats = words.view(np.int64), words.view(np.float64)
+    if not (0.0 < floats[first + 1] < np.inf and 0.0 <= floats[first + 4] < np.inf):
         return False
+    for word in (first + 2, first + 3):
+        if not -LATEST_MS <= integers[word] <= LATEST_MS:
+            return False
     lists = HEADER + 2 * befores + 3 * positions + 3 * queries
     if first + lists > last:
         return False
+    # A weight that is not finite, or below 0, would stay in every later sum.
+    for row in range(befores):
+        if not 0.0 <= floats[first + HEADER + befores + row] < np.inf:
+            return False
     text = 8 * lists
     for row in range(queries):
-        both = words.view(np.int64)[first + lists - queries + row]
+        if not 0.0 <= floats[first + lists - 2 * queries + row] < np.inf:
+            return False
+        both = integers[first + lists - queries + row]
         if both < 0 or both % 65536 > REMEMBERED_BYTES:
             return False
         text += both % 65536

@@ -66,15 +66,15 @@ FLOW = row(
     ),
     timeseries(
         "Messages in wrong partitions",
-        "Messages in another partition than that of their key: their producer does not use Kafka's default partitioner. "
-        "They are forwarded once; those that cannot be are processed where they are (kept).",
+        "Messages in another partition than that of their key: a producer does not use Kafka's default partitioner. "
+        "They are forwarded once. Those that cannot be forwarded are processed where they are (kept).",
         "cps",
         {"{{topic}}, {{outcome}}": rate("misplaced_messages_total", by=("topic", "outcome"))},
     ),
     timeseries(
         "Unknown items and future events",
-        "Actions on items that the catalogue lacks, and events too far ahead of Kafka's clock, which count at the latest "
-        "time that is allowed. Both are answered.",
+        "Actions on items that the catalogue lacks, and events too far ahead of Kafka's clock, which count at the "
+        "latest time that is allowed. Both are answered.",
         "cps",
         {
             "unknown items": rate("unknown_items_total"),

@@ -33,6 +33,9 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """The range of an interaction's time, [EARLIEST, LATEST): no time zone and no count of milliseconds can overflow."""
 
+BEHIND_MS = 86_400_000
+"""Most by which the clock of a reader may be behind that of a writer, in milliseconds."""
+
 T = TypeVar("T", covariant=True)
 
 
@@ -164,6 +167,15 @@ def decode_neighbours(value: bytes | None) -> ItemNeighbours:
 def decode_session(value: bytes | None) -> SessionItems:
     """Read a message of `sessions`. Raises InvalidEvent."""
     return _read(_session, value)
+
+
+def check_time(at_ms: int, now_ms: float, max_clock_skew_ms: float) -> None:
+    """Raise InvalidEvent for a time of an internal record that no worker can have written by now.
+
+    Weights decay to the newest time, so a record of a distant future would let everything else fade to nothing.
+    """
+    if at_ms > now_ms + max_clock_skew_ms + BEHIND_MS:
+        raise InvalidEvent("out_of_range", "$", f"required a time that is not in the future, got {at_ms} ms")
 
 
 def encode_json(message: Interaction | Item | Recommendations | DeadLetter | ModelPin) -> bytes:

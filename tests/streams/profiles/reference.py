@@ -42,7 +42,7 @@ def is_replay(profile: Profile, source: Source) -> bool:
     A lower offset alone is not enough: a recreated topic starts at 0 again. But the broker's clock has advanced
     since, so an interaction with a later timestamp than all applied ones is new, whatever its offset.
     """
-    position = profile.positions.get(id_key(source.topic))
+    position = profile.positions.get(id_key(source.stream))
     return position is not None and source.offset <= position.offset and source.timestamp_ms <= position.timestamp_ms
 
 
@@ -76,7 +76,7 @@ def apply(
     weight = rules.weights[interaction.type]
     now_ms = max(profile.updated_ms, at_ms)
     idle_ms, late_ms = now_ms - profile.updated_ms, now_ms - at_ms
-    topic = id_key(source.topic)
+    topic = id_key(source.stream)
     last = profile.positions.get(topic, Position(0, source.timestamp_ms))
 
     def decayed(memory: Vector, half_life_ms: float) -> Vector:
