@@ -36,6 +36,11 @@ Weight = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 """A sum of weights in an internal record. It is finite, because kernels sort and add weights."""
 
 
+AT_MOST = msgspec.Meta(max_length=1000)
+"""Limit of the lists and texts of internal records, several times what any version writes: a record must not fill the
+memory of every worker."""
+
+
 def stable_key(text: str) -> int:
     """Return 64 bits of BLAKE2b of `text`: the same in every process, on every machine, for ever."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
@@ -121,8 +126,8 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     key: Key
     as_of_ms: Milliseconds
     weight: Weight
-    before: Mapping[Key, Weight] = {}
-    queries: Mapping[str, Weight] = {}
+    before: Annotated[Mapping[Key, Weight], AT_MOST] = {}
+    queries: Annotated[Mapping[Annotated[str, AT_MOST], Weight], AT_MOST] = {}
 
 
 class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -135,7 +140,7 @@ class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     key: Key
     at_ms: Milliseconds
-    items: tuple[Key, ...]
+    items: Annotated[tuple[Key, ...], AT_MOST]
     shopper: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] | None = None
 
 

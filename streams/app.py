@@ -192,6 +192,7 @@ def make_paths(
         metrics=metrics,
         item_neighbours_topic=settings.topics.item_neighbours,
         full=MOST_PENDING,
+        max_clock_skew_ms=settings.profile.max_clock_skew_seconds * 1e3,
         crash=app.delivery_failed,
         cipher=transitions.cipher,
     )

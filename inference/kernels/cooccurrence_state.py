@@ -40,6 +40,8 @@ oldest timestamp is dropped: the records that Kafka delivers again are recent on
 HEADER = 5
 """Words before the lists."""
 MOST_WORDS = HEADER + 3 * BEFORE + 3 * POSITIONS + 4 * QUERIES + QUERIES * REMEMBERED_BYTES // 8
+LATEST_MS = 2**61
+"""Greatest time in a state, in milliseconds: the difference of two times fits into 64 bits."""
 SHARED = -1
 """The mark of a query of version 2 that more than one shopper used."""
 
@@ -99,16 +101,26 @@ def is_sound(words: Any, first: int, last: int) -> bool:
     is_former = letters[0] == FORMER
     if not (is_former or letters[0] == VERSION) or befores > BEFORE or queries > QUERIES or positions > POSITIONS:
         return False
-    if not words.view(np.float64)[first + 1] > 0.0:
+    integers, floats = words.view(np.int64), words.view(np.float64)
+    if not (0.0 < floats[first + 1] < np.inf and 0.0 <= floats[first + 4] < np.inf):
         return False
+    for word in (first + 2, first + 3):
+        if not -LATEST_MS <= integers[word] <= LATEST_MS:
+            return False
     lists = HEADER + 3 * befores + 3 * positions + 4 * queries
     if is_former:
         lists -= befores + queries
     if first + lists > last:
         return False
+    # A weight that is not finite, or below 0, would stay in every later sum.
+    for row in range(befores):
+        if not 0.0 <= floats[first + HEADER + befores + row] < np.inf:
+            return False
     text = 8 * lists
     for row in range(queries):
-        length = words.view(np.int64)[first + lists - queries + row]
+        if not 0.0 <= floats[first + lists - (2 if is_former else 3) * queries + row] < np.inf:
+            return False
+        length = integers[first + lists - queries + row]
         if is_former and length >= 0:
             length %= 65536
         if not 0 <= length <= REMEMBERED_BYTES:

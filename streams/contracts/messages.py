@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from inference.types import Identifier, Item, Key, Milliseconds, Weight
+from inference.types import AT_MOST, Identifier, Item, Key, Milliseconds, Weight
 
 __all__ = [
     "Cart",
@@ -47,6 +47,8 @@ PathPart = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 ActionWeight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+TRENDS_AT_MOST = msgspec.Meta(max_length=10_000)
+"""Limit of the items in a snapshot of trends, ten times what a worker publishes."""
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 FORWARDED_HEADER = "intentstream-forwarded"
 """Header of a message that a worker forwarded to its key's partition: where the producer wrote it."""
@@ -280,9 +282,9 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
     partition: Partition
     as_of_ms: Milliseconds
-    counts: Mapping[Key, Weight]
-    lasting: Mapping[Key, Weight] = {}
-    shoppers: Mapping[Key, Key] = {}
+    counts: Annotated[Mapping[Key, Weight], TRENDS_AT_MOST]
+    lasting: Annotated[Mapping[Key, Weight], TRENDS_AT_MOST] = {}
+    shoppers: Annotated[Mapping[Key, Key], TRENDS_AT_MOST] = {}
 
 
 class ItemTransition(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -303,9 +305,9 @@ class ItemTransition(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     item_id: Identifier
     at_ms: Milliseconds
     weight: ActionWeight
-    before: Mapping[Key, ActionWeight]
-    query: str | None
-    topic: str
+    before: Annotated[Mapping[Key, ActionWeight], AT_MOST]
+    query: Annotated[str, AT_MOST] | None
+    topic: Annotated[str, AT_MOST]
     partition: Partition
     offset: Count
     timestamp_ms: Milliseconds

@@ -36,6 +36,8 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 """The range of an interaction's time, [EARLIEST, LATEST): no time zone and no count of milliseconds can overflow."""
 
 SESSION_KEY_BYTES = 8
+BEHIND_MS = 86_400_000
+"""Most by which the clock of a reader may be behind that of a writer, in milliseconds."""
 
 T = TypeVar("T", covariant=True)
 
@@ -190,7 +192,10 @@ def decode_session(value: bytes | None) -> SessionItems:
 def decode_keyed_session(key: bytes | None, value: bytes | None) -> SessionItems:
     """Read a message of `sessions`, keyed by the session's key. A tombstone is a session without items."""
     if value is not None:
-        return decode_session(value)
+        session = decode_session(value)
+        if key != session_record_key(session.key):
+            raise InvalidEvent("wrong_key", "key", "required the key of the value")
+        return session
     if key is None or len(key) != SESSION_KEY_BYTES:
         got = "no key" if key is None else f"{len(key)} bytes"
         raise InvalidEvent("wrong_key", "key", f"required {SESSION_KEY_BYTES} bytes, got {got}")
@@ -200,6 +205,15 @@ def decode_keyed_session(key: bytes | None, value: bytes | None) -> SessionItems
 def session_record_key(key: int) -> bytes:
     """Return the message key of a session with this key. It begins with a hash of the shopper."""
     return key.to_bytes(SESSION_KEY_BYTES, "big")
+
+
+def check_time(at_ms: int, now_ms: float, max_clock_skew_ms: float) -> None:
+    """Raise InvalidEvent for a time of an internal record that no worker can have written by now.
+
+    Weights decay to the newest time, so a record of a distant future would let everything else fade to nothing.
+    """
+    if at_ms > now_ms + max_clock_skew_ms + BEHIND_MS:
+        raise InvalidEvent("out_of_range", "$", f"required a time that is not in the future, got {at_ms} ms")
 
 
 def encode_json(

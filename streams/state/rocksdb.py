@@ -133,7 +133,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
     ) -> None:
         """Write changelog records that the databases lack, together with their offsets."""
         persisted: dict[int, int] = {}
-        values: dict[int, dict[bytes, bytes | None]] = {}
+        values: dict[int, dict[bytes | None, bytes | None]] = {}
         offsets: dict[int, int] = {}
         for event in batch:
             message = event.message
@@ -148,14 +148,18 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         for partition, offset in offsets.items():
             self.restore(partition, values[partition], offset)
 
-    def restore(self, partition: int, values: Mapping[bytes, bytes | None], offset: int) -> None:
+    def restore(self, partition: int, values: Mapping[bytes | None, bytes | None], offset: int) -> None:
         """Write the newest values of the changelog up to `offset`, and the offset. The value None deletes a key.
+
+        A record without a key is skipped: no version of a worker writes one.
 
         The write is atomic: a crash leaves the database exactly at an offset of its changelog. Any thread may call this
         for a partition whose database is open.
         """
         write = WriteBatch(raw_mode=True)
         for key, value in values.items():
+            if key is None:
+                continue
             if value is None:
                 write.delete(key)
             else:

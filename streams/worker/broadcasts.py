@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import nan
+from time import time
 from typing import NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from inference.types import stable_key
 from streams.contracts import serde
 from streams.contracts.messages import ModelPin
 from streams.errors import InvalidEvent
@@ -153,13 +155,30 @@ class Broadcasts:
         return False
 
     def _neighbours(self, record: ConsumerRecord) -> None:
-        self.updates.add(record.topic, serde.decode_neighbours(record.value))
+        neighbours = serde.decode_neighbours(record.value)
+        self._check(is_own=stable_key(record.key.decode()) == neighbours.key, at_ms=neighbours.as_of_ms)
+        self.updates.add(record.topic, neighbours)
 
     def _session(self, record: ConsumerRecord) -> None:
-        self.updates.add(record.topic, serde.decode_keyed_session(record.key, record.value))
+        session = serde.decode_keyed_session(record.key, record.value)
+        self._check(is_own=True, at_ms=session.at_ms)
+        self.updates.add(record.topic, session)
 
     def _trends(self, record: ConsumerRecord) -> None:
-        self.trending.restore(serde.decode_trending(record.value))
+        trends = serde.decode_trending(record.value)
+        is_own = record.key == str(trends.partition).encode() and trends.partition < self.settings.topics.partitions
+        self._check(is_own=is_own, at_ms=trends.as_of_ms)
+        self.trending.restore(trends)
+
+    def _check(self, *, is_own: bool, at_ms: int) -> None:
+        """Raise InvalidEvent for a record that is readable, but that no worker can have written.
+
+        `is_own` tells whether the record's key is that of its value. Under another key, compaction would keep it beside
+        the right one for ever.
+        """
+        if not is_own:
+            raise InvalidEvent("wrong_key", "key", "required the key of the value")
+        serde.check_time(at_ms, time() * 1000, self.settings.profile.max_clock_skew_seconds * 1000)
 
     def _request(self, record: ConsumerRecord) -> None:
         with suppress(InvalidEvent):  # the owner of the partition refuses it

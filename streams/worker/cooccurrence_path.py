@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import time
 
 from faust.types import Message
 
@@ -41,6 +42,7 @@ class CooccurrencePath:
         table: co-occurrence states by item id.
         rules: the half-life of the weights.
         full: number of pending messages that are published without waiting for the interval.
+        max_clock_skew_ms: largest lead of an event's time over the brokers' clock.
         crash: called with the error of a failed publication.
         cipher: decrypts item transitions.
     """
@@ -52,6 +54,7 @@ class CooccurrencePath:
     metrics: Metrics
     item_neighbours_topic: str
     full: int
+    max_clock_skew_ms: float
     crash: Callable[[BaseException], None]
     cipher: Cipher = field(default_factory=Cipher)
     _changed: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
@@ -80,10 +83,14 @@ class CooccurrencePath:
         """Fold the messages of a batch into the states of their items."""
         transitions: list[tuple[Message, ItemTransition]] = []
         readable: list[Message] = []
+        now_ms = time() * 1000
         for message in batch.messages:
             try:
                 value = message.value and self.cipher.open(SEALED, message.value)
-                transitions += [(message, each) for each in serde.decode_transitions(value)]
+                decoded = serde.decode_transitions(value)
+                for each in decoded:
+                    serde.check_time(max(each.at_ms, each.timestamp_ms), now_ms, self.max_clock_skew_ms)
+                transitions += [(message, each) for each in decoded]
             except InvalidEvent as refusal:
                 self._refused.append(await self.delivery.refuse(message, refusal))
             else:

@@ -16,6 +16,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from streams.contracts.messages import Search
+from streams.contracts.serde import encode_json
 from streams.kafka.partitioner import partition_of
 from streams.settings import Settings, load_settings
 from tests.conftest import BUNDLE, running_broker
@@ -119,6 +121,48 @@ async def forget_in_a_wrong_partition(shop: ShopClient, user_id: bytes) -> None:
     await until(is_done, "there is a receipt")
 
 
+async def publish_in_wrong_partitions(shop: ShopClient) -> None:
+    """Publish a click, a search and an item in other partitions than those of their keys."""
+    topics = shop.settings.topics
+    events = random_events("misplaced", 12)
+    search, click = (next(each for each in events if isinstance(each, Search) is kind) for kind in (True, False))
+    item = catalogue()[0]
+    messages = [
+        (topics.searches, search.user_id.encode(), encode_json(search)),
+        (topics.clicks, click.user_id.encode(), encode_json(click)),
+        (topics.items, item.item_id.encode(), encode_json(item)),
+    ]
+    for topic, key, value in messages:
+        await shop.publish(topic, key, value, 1 - partition_of(key, shop.settings.topics.partitions))
+    await shop.wait_for_lists([search, click])
+
+
+async def test_without_the_right_to_forward_events_are_served_where_they_are(
+    authorizing: AuthorizingBroker, tmp_path: Path
+) -> None:
+    """A former installation's user may not write to the input topics. Only the first message is refused."""
+    topics = administrator(authorizing).topics
+    inputs = {topics.clicks, topics.searches, topics.items}
+    grant(authorizing.bootstrap_servers, {each for each in granted() if each[0] != "WRITE" or each[2] not in inputs})
+    worker = WorkerProcess(logged_in(authorizing), tmp_path)
+    try:
+        async with ShopClient.connected(administrator(authorizing)) as shop:
+            worker.start()
+            await worker.wait_until_ready()
+            clicks = [each for each in random_events("misplaced", 24) if not isinstance(each, Search)]
+            wrong = 1 - partition_of(b"misplaced", shop.settings.topics.partitions)
+            await shop.publish(topics.clicks, b"misplaced", encode_json(clicks[0]), wrong)
+            await shop.wait_for_dead_letters(1)
+            assert shop.dead_letters[0].reason == "wrong_partition"
+            for event in clicks[1:3]:
+                await shop.publish(topics.clicks, b"misplaced", encode_json(event), wrong)
+            await shop.wait_for_lists(clicks[1:3])
+            assert "the brokers refuse forwarded messages" in worker.log
+            assert await worker.stop() == 0
+    finally:
+        worker.close()
+
+
 async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: AuthorizingBroker, tmp_path: Path) -> None:
     grant(authorizing.bootstrap_servers, granted())
     events = random_events("shopper", 12)
@@ -131,6 +175,7 @@ async def test_a_worker_needs_exactly_the_rights_of_its_user(authorizing: Author
             await worker.wait_for_items(len(catalogue()))
             for event in events:
                 await shop.publish_and_wait(event)
+            await publish_in_wrong_partitions(shop)
             await shop.publish(shop.settings.topics.clicks, b"shopper", b"no event")
             await shop.wait_for_dead_letters(1)
             await forget_in_a_wrong_partition(shop, b"shopper")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from math import inf, nan
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -363,6 +366,9 @@ def test_a_state_of_version_1_is_read_and_updated() -> None:
         patched(3, b"\xff"),
         patched(8, bytes(8)),
         patched(8, b"\xff" * 8),
+        # The weights of the item, of an item before it and of a search; then the landmark and the newest time.
+        *(patched(offset, struct.pack("<d", weight)) for offset in (32, 48, 88) for weight in (nan, inf, -1.0)),
+        *(patched(offset, struct.pack("<q", at_ms)) for offset in (16, 24) for at_ms in (2**61 + 1, -(2**63))),
     ],
 )
 def test_an_invalid_state_is_refused(data: bytes) -> None:

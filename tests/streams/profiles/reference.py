@@ -46,7 +46,7 @@ def is_replay(profile: Profile, source: Source) -> bool:
     A lower offset alone is not enough: a recreated topic starts at 0 again. But the broker's clock has advanced
     since, so an interaction with a later timestamp than all applied ones is new, whatever its offset.
     """
-    position = profile.positions.get(id_key(source.topic))
+    position = profile.positions.get(id_key(source.stream))
     return position is not None and source.offset <= position.offset and source.timestamp_ms <= position.timestamp_ms
 
 
@@ -86,7 +86,7 @@ def apply(
         item: the item in the catalogue, or None.
         rules: weights and half-lives.
     """
-    topic = id_key(source.topic)
+    topic = id_key(source.stream)
     last = profile.positions.get(topic, Position(0, source.timestamp_ms))
     positions = {
         **profile.positions,

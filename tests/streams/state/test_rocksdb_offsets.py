@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -61,6 +61,14 @@ def test_the_offset_is_the_highest_delivery_in_any_order(offsets: list[int]) -> 
 
     with TemporaryDirectory() as directory:
         assert asyncio.run(offset_after(Path(directory))) == 19
+
+
+async def test_a_changelog_record_without_a_key_is_skipped(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    restore(store, record(0, 1, b"u", b"profile"), record(0, 2, cast("bytes", None), b"junk"), record(0, 3, b"", b""))
+    assert get(store, 0, b"u") == b"profile"
+    assert store.persisted_offset(changelog(0)) == 3
+    await store.stop()
 
 
 async def test_a_changelog_batch_is_applied_in_order_with_the_offset_of_each_partition(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any, cast
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from msgspec.structs import replace
 
-from inference.types import Item, ItemNeighbours, SessionItems
+from inference.types import Item, ItemNeighbours, SessionItems, stable_key
 from streams.contracts import serde
 from streams.contracts.messages import Forget, ItemVector, ModelPin, TrendingSnapshot
 from streams.items.live import LiveCatalogue
@@ -31,10 +32,10 @@ def record(topic: str, key: bytes | None, value: bytes | None) -> Any:
 
 
 def test_behaviour_records_go_to_the_updates_of_their_topic(broadcasts: Broadcasts) -> None:
-    neighbours = ItemNeighbours(key=1, as_of_ms=1, weight=1.0)
+    neighbours = ItemNeighbours(key=stable_key("i1"), as_of_ms=1, weight=1.0)
     session = SessionItems(key=5, at_ms=1, items=(1,))
     broadcasts.apply(record("item-neighbours", b"i1", serde.encode_msgpack(neighbours)))
-    broadcasts.apply(record("sessions", b"5", serde.encode_msgpack(session)))
+    broadcasts.apply(record("sessions", (5).to_bytes(8, "big"), serde.encode_msgpack(session)))
     broadcasts.apply(record("sessions", (5).to_bytes(8, "big"), None))
     updates: Any = broadcasts.updates
     assert [call.args for call in updates.add.call_args_list] == [
@@ -87,6 +88,53 @@ def test_a_record_that_a_handler_cannot_apply_is_skipped(
         broadcasts.apply(record("trending", b"0", serde.encode_msgpack(snapshot)))
     assert "trending-0@7 is skipped, this version cannot read it: ValueError" in caplog.text
     assert "secret" not in caplog.text
+
+
+Record = ItemNeighbours | SessionItems | TrendingSnapshot
+FUTURE_MS = 4_000_000_000_000
+"""A time in 2096, which no worker writes today."""
+NEIGHBOURS = ItemNeighbours(key=stable_key("i1"), as_of_ms=1, weight=1.0)
+SESSION = SessionItems(key=5, at_ms=1, items=(1,))
+SNAPSHOT = TrendingSnapshot(partition=0, as_of_ms=1, counts={})
+MANY = dict.fromkeys(range(20_000), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "value"),
+    [
+        ("item-neighbours", b"i2", NEIGHBOURS),
+        ("item-neighbours", b"\xff", NEIGHBOURS),
+        ("item-neighbours", None, NEIGHBOURS),
+        ("item-neighbours", b"i1", replace(NEIGHBOURS, as_of_ms=FUTURE_MS)),
+        ("item-neighbours", b"i1", replace(NEIGHBOURS, before=MANY)),
+        ("item-neighbours", b"i1", replace(NEIGHBOURS, queries={"x" * 5000: 1.0})),
+        ("sessions", b"5", SESSION),
+        ("sessions", None, SESSION),
+        ("sessions", (5).to_bytes(8, "big"), replace(SESSION, at_ms=FUTURE_MS)),
+        ("sessions", (5).to_bytes(8, "big"), replace(SESSION, items=tuple(MANY))),
+        ("trending", b"1", SNAPSHOT),
+        ("trending", None, SNAPSHOT),
+        ("trending", b"4", replace(SNAPSHOT, partition=4)),
+        ("trending", b"0", replace(SNAPSHOT, as_of_ms=FUTURE_MS)),
+        ("trending", b"0", replace(SNAPSHOT, counts=MANY)),
+        ("trending", b"0", replace(SNAPSHOT, lasting=MANY)),
+        ("item-neighbours", b"i1", None),
+        ("sessions", (5).to_bytes(8, "big"), None),
+        ("trending", b"0", None),
+    ],
+)
+def test_a_record_that_no_worker_can_have_written_is_skipped(
+    broadcasts: Broadcasts,
+    topic: str,
+    key: bytes | None,
+    value: ItemNeighbours | SessionItems | TrendingSnapshot | None,
+) -> None:
+    broadcasts.apply(record(topic, key, None if value is None else serde.encode_msgpack(value)))
+    parts = (broadcasts.updates, broadcasts.trending, broadcasts.metrics)
+    updates, trending, metrics = (cast("Any", part) for part in parts)
+    updates.add.assert_not_called()
+    trending.restore.assert_not_called()
+    metrics.unreadable.labels.assert_called_once_with(topic)
 
 
 def test_the_catalogue_time_is_that_of_its_newest_record(broadcasts: Broadcasts) -> None:

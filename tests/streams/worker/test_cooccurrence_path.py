@@ -37,6 +37,8 @@ CHANGELOG, PUBLISHED, COOCCURRENCE, DEAD_LETTERS = (
     "dead-letters",
 )
 FULL = 4
+FUTURE_MS = 4_000_000_000_000
+"""A time in 2096, which no worker writes today."""
 RULES = CooccurrenceRules()
 
 
@@ -93,6 +95,7 @@ class Harness:
             metrics=self.metrics,
             item_neighbours_topic=PUBLISHED,
             full=FULL,
+            max_clock_skew_ms=300_000.0,
             crash=self.crashes.append,
         )
 
@@ -266,6 +269,10 @@ async def test_a_failed_delivery_crashes_the_worker_and_acknowledges_nothing(har
         serde.encode_msgpack([item_transition(1, "")]),
         serde.encode_msgpack([item_transition(0), msgspec.structs.replace(item_transition(1), before={-1: 1.0})]),
         serde.encode_msgpack([msgspec.structs.replace(item_transition(1), at_ms=2**63)]),
+        serde.encode_msgpack([msgspec.structs.replace(item_transition(1), at_ms=FUTURE_MS)]),
+        serde.encode_msgpack([item_transition(1), msgspec.structs.replace(item_transition(2), timestamp_ms=FUTURE_MS)]),
+        serde.encode_msgpack([msgspec.structs.replace(item_transition(1), query="x" * 1001)]),
+        serde.encode_msgpack([msgspec.structs.replace(item_transition(1), before=dict.fromkeys(range(1001), 1.0))]),
     ],
 )
 async def test_an_invalid_message_becomes_a_dead_letter_and_is_acknowledged_in_order(
@@ -305,14 +312,14 @@ async def test_numbers_at_the_bounds_of_the_contract_are_counted(harness: Harnes
             weight=weight,
             before={0: 1e6, 2**64 - 1: 0.0},
             query="",
-            timestamp_ms=-at_ms,
+            timestamp_ms=-(2**61),
         )
-        for offset, (at_ms, weight) in enumerate([(-(2**61), 1e6), (2**61, 0.0), (0, 1e-300), (2**61, 1e6)])
+        for offset, (at_ms, weight) in enumerate([(-(2**61), 1e6), (NOW_MS, 0.0), (0, 1e-300), (NOW_MS, 1e6)])
     ]
     await harness.process(message(0, value=serde.encode_msgpack(extremes)), message(1, value=b"\x90"))
     await harness.path.publish()
     (published,) = harness.published
-    assert published.as_of_ms == 2**61
+    assert published.as_of_ms == NOW_MS
     assert published.weight == pytest.approx(1e6)
     assert harness.crashes == []
 
