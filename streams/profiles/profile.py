@@ -197,7 +197,7 @@ def id_key(text: str) -> int:
 
 @lru_cache(maxsize=2**14)
 def shopper_hash(user_id: str) -> int:
-    """Return 16 bits of the user id's stable key: enough to tell shoppers apart, too few to identify one."""
+    """Return 16 bits of the user id's stable key: enough to distinguish shoppers, too few to identify one."""
     return stable_key(user_id) & 0xFFFF
 
 

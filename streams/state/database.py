@@ -115,7 +115,7 @@ def _read_all(database: Rdict) -> None:
     while rows.valid():
         rows.next()
     try:
-        # The iterator ends at a damaged block as it does at the end. Only its status tells them apart.
+        # The iterator ends at a damaged block as it does at the end. Only its status differs.
         rows.status()
     finally:
         # The error's traceback would keep the iterator, and the iterator keeps the database open after its `close`.

@@ -173,7 +173,7 @@ class Broadcasts:
     def _check(self, *, is_own: bool, at_ms: int) -> None:
         """Raise InvalidEvent for a record that is readable, but that no worker can have written.
 
-        `is_own` tells whether the record's key is that of its value. Under another key, compaction would keep it beside
+        `is_own` is whether the record's key is that of its value. Under another key, compaction would keep it beside
         the right one for ever.
         """
         if not is_own:
