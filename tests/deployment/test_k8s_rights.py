@@ -124,7 +124,7 @@ async def forget_in_a_wrong_partition(shop: ShopClient, user_id: bytes) -> None:
 async def publish_in_wrong_partitions(shop: ShopClient) -> None:
     """Publish a click, a search and an item in other partitions than those of their keys."""
     topics = shop.settings.topics
-    events = random_events("misplaced", 12)
+    events = random_events("misplaced", 60)
     search, click = (next(each for each in events if isinstance(each, Search) is kind) for kind in (True, False))
     item = catalogue()[0]
     messages = [

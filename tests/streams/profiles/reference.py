@@ -13,7 +13,7 @@ import numpy as np
 from inference.encoding.text import shortened
 from inference.types import NO_HABITS, Habits, Item, PriceHabit, Vector
 from streams.contracts.messages import Interaction, Purchase, Search
-from streams.profiles.layout import AFFINITIES, HABITS, RECENT_EVENTS, RECENT_ITEMS, RECENT_QUERIES
+from streams.profiles.layout import AFFINITIES, HABITS, RECENT_EVENTS, RECENT_ITEMS, RECENT_QUERIES, TOPICS
 from streams.profiles.profile import (
     ACTIONS,
     AFFINITY,
@@ -88,10 +88,10 @@ def apply(
     """
     topic = id_key(source.stream)
     last = profile.positions.get(topic, Position(0, source.timestamp_ms))
-    positions = {
-        **profile.positions,
-        topic: Position(source.offset, max(last.timestamp_ms, source.timestamp_ms)),
-    }
+    positions = dict(profile.positions)
+    if topic not in positions and len(positions) == TOPICS:
+        del positions[min(positions, key=lambda each: (positions[each].timestamp_ms, each))]
+    positions[topic] = Position(source.offset, max(last.timestamp_ms, source.timestamp_ms))
     if is_replay(profile, source):
         return profile
     if is_duplicate(profile, interaction, source):

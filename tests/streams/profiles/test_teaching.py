@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from streams.contracts.messages import Interaction
 from streams.profiles.profile import ProfileRules
@@ -60,7 +61,8 @@ def test_in_any_order_a_day_teaches_the_weight_of_its_heaviest_action(actions: l
 
 
 def test_the_shoppers_own_profile_takes_every_action() -> None:
-    once, often = (lessons([act("view", "a", MIDNIGHT)] * n)[1] for n in (1, 9))
+    view = act("view", "a", MIDNIGHT)
+    once, often = (lessons([structs.replace(view, event_id=f"e{place}") for place in range(n)])[1] for n in (1, 9))
     assert read(often).short_term == pytest.approx(9 * read(once).short_term, rel=1e-3)
 
 

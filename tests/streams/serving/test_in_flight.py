@@ -19,6 +19,7 @@ from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.types import Item, stable_key
 from streams.behaviour.transitions import RecentSessions
+from streams.budget import ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import FORWARDED_HEADER, ItemVector, Recommendations
 from streams.items.trending import Trending
@@ -81,6 +82,7 @@ class Harness:
             settings=settings,
             profiles=ProfileStore(cast("Any", self.table), Pseudonyms()),
             trending=Trending(1e9),
+            budgets=ListBudgets(0),
             deadlines=Deadlines(settings.latency, now=lambda: NOW_MS / 1e3),
             checkpoint=self._checkpoint(),
             transitions=TransitionPath(

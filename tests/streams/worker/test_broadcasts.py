@@ -119,7 +119,6 @@ MANY = dict.fromkeys(range(20_000), 1.0)
         ("trending", b"0", replace(SNAPSHOT, counts=MANY)),
         ("trending", b"0", replace(SNAPSHOT, lasting=MANY)),
         ("item-neighbours", b"i1", None),
-        ("sessions", (5).to_bytes(8, "big"), None),
         ("trending", b"0", None),
     ],
 )

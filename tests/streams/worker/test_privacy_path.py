@@ -152,7 +152,7 @@ async def test_published_and_waiting_sessions_and_transitions_are_dropped(harnes
     requests.published = [shopper_key(user) >> 24 << 24 | 7 for user in (ANN, BOB)]
     await requests.submit(forget(ANN))
     (receipt,) = requests.receipts
-    assert (receipt.sessions, receipt.unpublished) == (1, 3)  # one session and two transitions were waiting
+    assert (receipt.sessions, receipt.unpublished) == (1, 4)  # one session and three transitions were waiting
     (tombstone,) = harness.producer.on("sessions")
     assert tombstone.messages == [(serde.session_record_key(requests.published[0]), b"")]
     await harness.path.transitions.publish()

@@ -189,6 +189,7 @@ async def test_a_database_in_place_of_a_damaged_one_is_restored_from_the_beginni
     recovery = harness.recovery
     harness.store.set_persisted_offset(ONE, 4)
     dict.update(recovery.active_offsets, {ZERO: 500, ONE: 4})  # of an earlier assignment, before the damage of ZERO
-    consumer = SimpleNamespace(highwaters=highwaters)
+    consumer = SimpleNamespace(highwaters=highwaters, assignment=set)
+    recovery.app.take_over = None
     await recovery._build_highwaters(consumer, recovery.active_tps, recovery.active_highwaters, "active")
     assert (recovery.active_offsets[ZERO], recovery.active_offsets[ONE]) == (None, 4)
