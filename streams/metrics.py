@@ -99,7 +99,9 @@ class Metrics:
             reason=tuple(UNLEARNED.values()),
         )
         self.privacy_spent = self._counter(
-            "trends_epsilon_spent", "Privacy budget spent by published trends, by partition", partition=None
+            "trends_epsilon_spent",
+            "Privacy budget spent by published trends, by partition",
+            partition=tuple(map(str, range(settings.topics.partitions))),
         )
         self.learned = self._counter("learned", "Records of shoppers' behaviour that were applied", topic=learned)
         self.unreadable = self._counter(
