@@ -30,7 +30,7 @@ numbers = count()
 
 @pytest.fixture
 async def shop(kafka: str, request: pytest.FixtureRequest) -> AsyncIterator[ShopClient]:
-    settings = worker_settings(kafka, request.node.name, sources=("sessions",))
+    settings = worker_settings(kafka, request.node.name, sources=("sessions",), min_shoppers=1)
     async with ShopClient.connected(settings) as shop:
         yield shop
 

@@ -134,7 +134,7 @@ async def test_a_dead_letter_has_the_original_bytes_position_and_reason(
     settings: Settings, key: bytes | None, value: bytes | None
 ) -> None:
     producer, metrics, before = await start_producer(settings), Metrics(), datetime.now(UTC)
-    message: Any = SimpleNamespace(topic="clicks", partition=3, offset=2**40, key=key, value=value)
+    message: Any = SimpleNamespace(topic="clicks", partition=3, offset=2**40, key=key, value=value, headers=())
     delivery = Delivery(producer, metrics, settings.topics.dead_letters)
     await (await delivery.refuse(message, InvalidEvent("not_json", "$.price", "required a number")))
     await producer.stop(10)
@@ -148,4 +148,4 @@ async def test_a_dead_letter_has_the_original_bytes_position_and_reason(
     assert before <= letter.failed_at <= before + timedelta(minutes=5)
     counted = metrics.registry.get_sample_value
     assert counted("intentstream_events_total", {"topic": "clicks", "outcome": "invalid"}) == 1
-    assert counted("intentstream_dead_letters_total", {"reason": "not_json"}) == 1
+    assert counted("intentstream_dead_letters_total", {"topic": "clicks", "reason": "not_json"}) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,12 @@ async def shop(kafka: str, request: pytest.FixtureRequest) -> AsyncIterator[Shop
 
 
 def visit(number: int) -> list[Interaction]:
-    """Return a search and two views."""
-    now = datetime.now(UTC)
+    """Return a search, and two views a second later."""
+    now = datetime.now(UTC) - timedelta(seconds=1)
     return [
         Search(event_id=f"s{number}", user_id=USER, query=QUERY, occurred_at=now),
         *(
-            View(event_id=f"v{number}-{item_id}", user_id=USER, item_id=item_id, occurred_at=now)
+            View(event_id=f"v{number}-{item_id}", user_id=USER, item_id=item_id, occurred_at=now + timedelta(seconds=1))
             for item_id in ITEMS[2 * number : 2 * number + 2]
         ),
     ]
