@@ -64,7 +64,8 @@ class Folded:
         profiles: newest bytes of each shopper's profile, to be stored and sent to the changelog, also after a replay.
         queries: one query for each event, in order, with the shopper's state after that event.
         outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
-        first_offsets: offset of each event, for a duplicate that of the event which it repeats.
+        first_places: partition and offset to which each event was produced, for a duplicate those of the event which it
+            repeats.
         intents: likely intents of the shopper, one tuple for each event.
         transitions, sessions: item transitions of the actions that teach, and their sessions, in order. Replays are
             included: the transition's place in Kafka decides whether it counts. Duplicates are left out, sessions
@@ -79,7 +80,7 @@ class Folded:
     profiles: list[bytes]
     queries: QueryBatch
     outcomes: list[str]
-    first_offsets: list[int]
+    first_places: list[tuple[int, int]]
     intents: list[tuple[Intent, ...]]
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
@@ -144,7 +145,7 @@ class Engine:
             profiles=shoppers.stored(),
             queries=answers.query_batch(packed.texts),
             outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
-            first_offsets=answers.answers["first_offset"].tolist(),
+            first_places=answers.answers[["first_partition", "first_offset"]].tolist(),
             intents=self._intents(answers),
             transitions=transitions,
             sessions=sessions,
@@ -191,7 +192,7 @@ class Engine:
                 fallback = RATE_LIMITED
             messages.append(
                 Recommendations(
-                    recommendation_id=recommendation_id(source.topic, source.produced_in, folded.first_offsets[place]),
+                    recommendation_id=recommendation_id(source.topic, *folded.first_places[place]),
                     user_id=user_id,
                     trigger=Trigger(
                         event_id=interaction.event_id,

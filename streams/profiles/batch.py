@@ -45,6 +45,7 @@ EVENT = np.dtype(
         ("text_length", "u1"),
         ("text", "u1", QUERY_BYTES),
         ("shopper_hash", "<u2"),
+        ("produced_in", "<u2"),
     ],
     align=True,
 )
@@ -53,9 +54,9 @@ EVENT = np.dtype(
 `shopper` is the row of the shopper's profile. `vector` is the row among the batch's item vectors, or among its text
 vectors for a search; -1 if there is no vector. `event_key` is a hash of the event's id, 0 if there is
 none. `log_price` is log(1 + price), NaN if unknown. `text` is the text of a search, in UTF-8, empty if it has no words.
-`shopper_hash` is 16 bits of the shopper's stable key.
+`shopper_hash` is 16 bits of the shopper's stable key. `produced_in` is the partition that the producer wrote to.
 """
-PACKED_EVENT = Struct(f"<qqqQQQQdIiiiIBB{QUERY_BYTES}sH")
+PACKED_EVENT = Struct(f"<qqqQQQQdIiiiIBB{QUERY_BYTES}sHH")
 """An event packed by Python, in the order of the fields. This takes a fraction of the time of filling an array."""
 
 ANSWER = np.dtype(
@@ -64,6 +65,7 @@ ANSWER = np.dtype(
         ("session_started_ms", "<i8"),
         ("session_at_ms", "<i8"),
         ("first_offset", "<i8"),
+        ("first_partition", "<i4"),
         ("weight", "<f8"),
         ("last_query_weight", "<f8"),
         ("learned", "<f8"),
@@ -89,7 +91,8 @@ the part of the weight that others learn, and `unlearned` the reason if they lea
 `before_shares`, and behind them the `tied_length` items of the same millisecond. `led_query` is the search that led to
 the event. `last_query` is the shopper's newest search, and `last_query_weight` its decayed weight. A length of 0 means
 that there is none. `session_started_ms` is the start of the session, and `session_at_ms` the time of its newest item.
-`first_offset` is the event's offset, for a duplicate that of the event which it repeats.
+`first_offset` and `first_partition` are the place to which the event was produced, for a duplicate that of the event
+which it repeats.
 """
 
 RULES = np.dtype(

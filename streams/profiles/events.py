@@ -14,6 +14,7 @@ from inference.types import Vector
 from streams.contracts.messages import Interaction, Search
 from streams.items.live import LiveCatalogue
 from streams.profiles.batch import ARRIVAL, EVENT, PACKED_EVENT, SEARCH, EventBatch
+from streams.profiles.layout import MOST_PARTITIONS
 from streams.profiles.profile import (
     ACTIONS,
     Source,
@@ -88,7 +89,7 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
             id_key(source.stream), item, category, brand, log_price,
             session_key(interaction.session_id), shopper, source.partition, row,
             event_key(interaction.event_id, interaction.type, subject), action, len(text), text,
-            shopper_hash(interaction.user_id),
+            shopper_hash(interaction.user_id), source.produced_in & MOST_PARTITIONS,
         )  # fmt: skip
     return PackedEvents(
         EventBatch(np.frombuffer(packed, dtype=EVENT), *_vectors(item_vectors, text_vectors, dim)), texts

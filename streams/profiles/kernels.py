@@ -61,7 +61,7 @@ from streams.profiles.layout import (
 )
 from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
 from streams.profiles.teaching import count_event, weigh, weigh_again
-from streams.profiles.updates import apply, first_offset, is_replay, store_position
+from streams.profiles.updates import apply, first_offset, is_duplicate, is_replay, remembered, store_position
 
 assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
 
@@ -170,13 +170,14 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         at_ms = min(event["occurred_ms"], event["timestamp_ms"] + rules["max_clock_skew_ms"])
         now_ms = int64_of(profile["updated_ms"])
         answer["at_ms"], answer["weight"] = at_ms, rules["weights"][action]
-        answer["first_offset"] = event["offset"]
-        repeated = first_offset(profile, event)
+        answer["first_offset"], answer["first_partition"] = event["offset"], event["produced_in"]
+        before = remembered(profile, event)
         if action == ARRIVAL:
             now_ms = max(now_ms, at_ms)
-        elif repeated != event["offset"]:
+        elif is_duplicate(profile, event, before):
             # A duplicate that is read again is no replay: it sent no transition, so no state holds its position.
-            answer["outcome"], answer["first_offset"] = DUPLICATE, repeated
+            answer["outcome"], answer["first_offset"] = DUPLICATE, first_offset(profile, event, before)
+            answer["first_partition"] = profile["event_partitions"][before]
             if not is_replay(profile, event):
                 store_position(profile, event)
         elif is_replay(profile, event):

@@ -3,7 +3,7 @@
 A stored profile, version 6, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
 dtype HABIT for each habit of the shopper:
 
-    PROFILE, 1,240 bytes | int16 (2, dim) | HABIT (habits_length,)
+    PROFILE, 1,272 bytes | int16 (2, dim) | HABIT (habits_length,)
 
 The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
 The record of version 5 is the same without the fields at its end.
@@ -25,9 +25,11 @@ VERSION_5, RECORD_5 = 5, 1080
 """Version whose record is the first RECORD_5 bytes of the newest one. The fields after them are 0 then."""
 RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS, RECENT_EVENTS = 24, 3, 8, 4, 80, 16
 QUERY_BYTES = REMEMBERED_BYTES
-"""Most bytes of a search. With the other limits a profile has at most 4,056 bytes at 384 dimensions, in any script."""
+"""Most bytes of a search. With the other limits a profile has at most 4,088 bytes at 384 dimensions, in any script."""
 MOST_EVENTS = 2**16 - 1
 """Events of a day of a robot, and the greatest count of a minute."""
+MOST_PARTITIONS = 2**16 - 1
+"""Greatest number of a partition that a profile can hold. Kafka advises far fewer."""
 ROBOT = 255
 """`recent_taught` of an item whose newest action is that of a robot."""
 SHORT_TERM, LONG_TERM = 0, 1
@@ -72,6 +74,7 @@ PROFILE = np.dtype(
         ("reserved_too", "u1", 3),
         ("event_keys", "<u4", RECENT_EVENTS),
         ("event_offsets", "<u4", RECENT_EVENTS),
+        ("event_partitions", "<u2", RECENT_EVENTS),
         ("minute", "<u4"),
         ("minute_events", "<u2"),
         ("day_events", "<u2"),
@@ -82,7 +85,8 @@ PROFILE = np.dtype(
 """A profile without habits and shares. Lists are padded with zeros. `Profile` describes the fields.
 
 `recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first. `event_*` are the last
-events in the order of their arrival, newest first: 32 bits of the event's hash, 0 for none, and of its offset.
+events in the order of their arrival, newest first: 32 bits of the event's hash, 0 for none, the lowest 32 bits of its
+offset, and the partition that its producer wrote to.
 
 `minute` is that of the newest event, since the epoch, with the events in it and in its day. `recent_taught` is 1 + the
 place of the heaviest action that an item's day taught before its newest one, 0 without one (`teaching.py`).

@@ -83,10 +83,11 @@ class PastQuery(NamedTuple):
 
 
 class PastEvent(NamedTuple):
-    """Event that was folded: 32 bits of its hash, and the lowest 32 bits of its offset."""
+    """Event that was folded: 32 bits of its hash, the lowest 32 bits of its offset, and its producer's partition."""
 
     key: int
     offset: int
+    partition: int = 0
 
 
 class Activity(NamedTuple):

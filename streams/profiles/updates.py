@@ -49,29 +49,53 @@ def is_replay(profile: Record, event: Record) -> bool:
 
 
 @helper
-def first_offset(profile: Record, event: Record) -> int:
-    """Return the offset of the event that this one repeats, or its own if the profile remembers none.
+def first_offset(profile: Record, event: Record, place: int) -> int:
+    """Return the offset of the event at `place` of the profile's memory, which this one repeats.
 
-    A profile holds the lowest 32 bits of an offset. The others are those of the nearest offset up to this event's. A
-    repetition has the action of the first event, so it is on the same topic.
+    A profile holds the lowest 32 bits of an offset. In the event's own partition the others are those of the nearest
+    offset up to the event's. In another partition, to which a producer wrote by mistake, they are taken as 0.
     """
-    offset = int64_of(event["offset"])
+    offset, low = int64_of(event["offset"]), int64_of(profile["event_offsets"][place])
+    if profile["event_partitions"][place] != event["produced_in"]:
+        return int(low)
+    back = (offset - low) & LOW_32_BITS
+    # An offset below 0 means that the topic was created anew meanwhile.
+    return int(offset - back if back <= offset else low)
+
+
+@helper
+def remembered(profile: Record, event: Record) -> int:
+    """Return the place of the same event in the profile's memory, -1 if there is none.
+
+    A repetition has the action of the first event, so it is on the same topic.
+    """
+    if event["event_key"] == 0:
+        return -1
     for j in range(RECENT_EVENTS):
-        if profile["event_keys"][j] == event["event_key"] and event["event_key"] != 0:
-            low = int64_of(profile["event_offsets"][j])
-            back = (offset - low) & LOW_32_BITS
-            # An offset below 0 means that the topic was created anew meanwhile.
-            return int(offset - back if back <= offset else low)
-    return int(offset)
+        if profile["event_keys"][j] == event["event_key"]:
+            return j
+    return -1
+
+
+@helper
+def is_duplicate(profile: Record, event: Record, place: int) -> bool:
+    """Return whether the event at `place` of the profile's memory, if there is one, was produced to another place."""
+    if place < 0:
+        return False
+    low = int64_of(event["offset"]) & LOW_32_BITS
+    return bool(
+        profile["event_partitions"][place] != event["produced_in"] or int64_of(profile["event_offsets"][place]) != low
+    )
 
 
 @helper
 def remember_event(profile: Record, event: Record) -> None:
     """Insert an event as the newest one. The event that arrived first drops out."""
-    keys, offsets = profile["event_keys"], profile["event_offsets"]
+    keys, offsets, partitions = profile["event_keys"], profile["event_offsets"], profile["event_partitions"]
     for j in range(RECENT_EVENTS - 1, 0, -1):
-        keys[j], offsets[j] = keys[j - 1], offsets[j - 1]
+        keys[j], offsets[j], partitions[j] = keys[j - 1], offsets[j - 1], partitions[j - 1]
     keys[0], offsets[0] = event["event_key"], np.uint32(int64_of(event["offset"]) & LOW_32_BITS)
+    partitions[0] = event["produced_in"]
 
 
 @helper

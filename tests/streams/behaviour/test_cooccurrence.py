@@ -367,7 +367,7 @@ def test_a_state_of_version_1_is_read_and_updated() -> None:
         patched(8, bytes(8)),
         patched(8, b"\xff" * 8),
         # The weights of the item, of an item before it and of a search; then the landmark and the newest time.
-        *(patched(offset, struct.pack("<d", weight)) for offset in (32, 48, 88) for weight in (nan, inf, -1.0)),
+        *(patched(offset, struct.pack("<d", weight)) for offset in (32, 48, 96) for weight in (nan, inf, -1.0)),
         *(patched(offset, struct.pack("<q", at_ms)) for offset in (16, 24) for at_ms in (2**61 + 1, -(2**63))),
     ],
 )

@@ -53,13 +53,13 @@ def is_replay(profile: Profile, source: Source) -> bool:
 def past_event(interaction: Interaction, source: Source) -> PastEvent:
     """Return the interaction as the profile remembers it."""
     subject = interaction.query if isinstance(interaction, Search) else interaction.item_id
-    return PastEvent(event_key(interaction.event_id, interaction.type, subject), source.offset % 2**32)
+    return PastEvent(event_key(interaction.event_id, interaction.type, subject), source.offset % 2**32, source.produced_in)
 
 
 def is_duplicate(profile: Profile, interaction: Interaction, source: Source) -> bool:
-    """Return whether the profile remembers the interaction at another offset."""
-    key, offset = past_event(interaction, source)
-    return next((past.offset != offset for past in profile.events if past.key == key), False)
+    """Return whether the profile remembers the interaction at another place."""
+    event = past_event(interaction, source)
+    return next((past != event for past in profile.events if past.key == event.key), False)
 
 
 def event_time_ms(interaction: Interaction, source: Source, rules: ProfileRules) -> int:

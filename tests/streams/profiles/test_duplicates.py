@@ -93,3 +93,17 @@ def test_the_first_offset_is_exact_beyond_32_bits(first: int) -> None:
 def test_a_topic_that_was_created_anew_keeps_the_memory() -> None:
     anew = Source("clicks", 0, 3, NOW_MS + DAY_MS)
     assert outcomes((ORDER, at(1000)), (ORDER, anew)) == [(OK, 1000), (DUPLICATE, 1000)]
+
+
+@pytest.mark.parametrize("offset", [0, 9], ids=["the same offset", "another offset"])
+def test_a_repetition_in_another_partition_has_the_place_of_the_first_event(offset: int) -> None:
+    """A client that chooses partitions in another way sends it again: a worker forwards it to the shopper's one."""
+    forwarded = Source("clicks", 0, offset, NOW_MS + 1, forwarded_from=7)
+    stored, _ = fold_batch(None, [(ORDER, at(0))])
+    twice, answers = fold_batch(stored, [(ORDER, forwarded)])
+    assert outcomes((ORDER, forwarded), stored=stored) == [(DUPLICATE, 0)]
+    assert answers.answers["first_partition"].tolist() == [0]
+    assert read(twice).events == read(stored).events
+    stored, _ = fold_batch(None, [(ORDER, forwarded)])
+    _, answers = fold_batch(stored, [(ORDER, at(0, NOW_MS + 2))])
+    assert answers.answers[["outcome", "first_partition", "first_offset"]].tolist() == [(DUPLICATE, 7, offset)]
