@@ -11,7 +11,7 @@ batches.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from streams.contracts.messages import RecommendedItem
@@ -82,6 +82,13 @@ class ListBudgets:
             spent = self._spent.get(user_id)
             if spent is not None:
                 spent.items = items if self._is_exhausted(spent) else ()
+
+    def forget(self, user_ids: Iterable[str]) -> None:
+        """Drop the last ranked lists of shoppers. What they spent stays spent."""
+        for user_id in user_ids:
+            spent = self._spent.get(user_id)
+            if spent is not None:
+                spent.items = ()
 
     def _is_exhausted(self, spent: _Spent) -> bool:
         return spent.until + MINUTE_MS - spent.now > MINUTE_MS * self._per_minute

@@ -183,7 +183,7 @@ class Broadcasts:
     def _request(self, record: ConsumerRecord) -> None:
         with suppress(InvalidEvent):  # the owner of the partition refuses it
             serde.decode_forget(record.key, record.value)
-            self.forgotten.note(record.key, record.timestamp / 1000)
+            self.forgotten.note(record.key, record.timestamp)
 
     def _pin(self, record: ConsumerRecord) -> None:
         if record.key == SERVING_SLOT:

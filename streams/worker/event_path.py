@@ -104,7 +104,7 @@ class EventPath:
         """
         loop = asyncio.get_running_loop()
         async with self._turn:
-            existed = await loop.run_in_executor(self.slots.current.scoring.thread, self.profiles.remove, requests)
+            existed = await loop.run_in_executor(self.slots.current.scoring.thread, self._remove, requests)
             removal = Removal(requests, loop.create_future())
             self._processed.put_nowait(removal)
         await asyncio.gather(*await removal.deliveries)
@@ -155,16 +155,18 @@ class EventPath:
                 for place, reason in error.reasons.items()
             }
             self._rank(processing, readable, stored, unreadable)
-        unanswered = {
-            id(message) for message in (*processing.misplaced, *(refused for refused, _ in processing.refused))
-        }
+        answered = {id(message) for message in processing.messages}
         waited = zip(processing.batch.messages, processing.batch.waited_s, strict=True)
-        metrics.observe_batch([seconds for message, seconds in waited if id(message) not in unanswered])
+        metrics.observe_batch([seconds for message, seconds in waited if id(message) in answered])
+
+    def _remove(self, requests: Sequence[Message]) -> list[bool]:
+        self.budgets.forget(message.key.decode() for message in requests)
+        return self.profiles.remove(requests)
 
     def _decode(self, processing: Processing) -> list[tuple[Message, Interaction]]:
         decoded = []
         for message in processing.batch.messages:
-            if self.forgotten and self.forgotten.includes(message):
+            if self.forgotten and self.forgotten.includes(message.key, source_of(message).timestamp_ms):
                 self.metrics.events.labels(message.topic, FORGOTTEN).inc()
                 continue
             try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from faust.types import Message
-
 KEPT = 100_000
 """Newest requests that a worker remembers. Events from before an older request are read long since."""
 
@@ -17,19 +15,19 @@ class Forgotten:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
-        self._asked_at: dict[bytes, float] = {}
+        self._asked_at_ms: dict[bytes, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._asked_at)
+        return bool(self._asked_at_ms)
 
-    def note(self, user_id: bytes, asked_at: float) -> None:
-        """Record a request that Kafka took at `asked_at`, in seconds since the epoch."""
-        asked_at = max(asked_at, self._asked_at.pop(user_id, asked_at))
-        self._asked_at[user_id] = asked_at
-        if len(self._asked_at) > self._kept:
-            del self._asked_at[next(iter(self._asked_at))]
+    def note(self, user_id: bytes, asked_at_ms: int) -> None:
+        """Record a request that Kafka took at `asked_at_ms`, in milliseconds since the epoch."""
+        asked_at_ms = max(asked_at_ms, self._asked_at_ms.pop(user_id, asked_at_ms))
+        self._asked_at_ms[user_id] = asked_at_ms
+        if len(self._asked_at_ms) > self._kept:
+            del self._asked_at_ms[next(iter(self._asked_at_ms))]
 
-    def includes(self, event: Message) -> bool:
-        """Return whether an event came before a request of its shopper. Both times are those of the brokers."""
-        asked_at = self._asked_at.get(event.key)
-        return asked_at is not None and event.timestamp <= asked_at
+    def includes(self, user_id: bytes, timestamp_ms: int) -> bool:
+        """Return whether an event of a shopper, which Kafka took at `timestamp_ms`, came before a request."""
+        asked_at_ms = self._asked_at_ms.get(user_id)
+        return asked_at_ms is not None and timestamp_ms <= asked_at_ms

@@ -21,6 +21,7 @@ from streams.settings import Settings
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery
 from streams.worker.event_path import EventPath
+from streams.worker.forwarding import timestamp_ms
 from streams.worker.transition_path import PARTITION, TransitionPath
 
 AT_ONCE = 64
@@ -83,7 +84,7 @@ class PrivacyPath:
         # profiles go, between two batches of events. Then nothing of these shoppers waits to be published any more, so
         # all their sessions are on the topic and can be found and deleted.
         for request in requests:
-            self.events.forgotten.note(request.message.key, request.message.timestamp)
+            self.events.forgotten.note(request.message.key, timestamp_ms(request.message))
         existed = await self.events.remove([request.message for request in requests])
         keys = [(request.message.partition, request.key) for request in requests]
         unpublished = await self.transitions.forget(keys)

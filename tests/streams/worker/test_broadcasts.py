@@ -50,7 +50,7 @@ def test_requests_to_forget_are_noted_with_their_time_and_invalid_ones_ignored(b
     for key, value in ((b"ann", request), (b"bob", request), (b"cat", None), (None, None), (b"dan", b"{")):
         broadcasts.apply(record("privacy", key, value))
     forgotten, metrics = cast("Any", broadcasts.forgotten), cast("Any", broadcasts.metrics)
-    assert [call.args for call in forgotten.note.call_args_list] == [(b"ann", 5.0), (b"cat", 5.0)]
+    assert [call.args for call in forgotten.note.call_args_list] == [(b"ann", 5000), (b"cat", 5000)]
     metrics.unreadable.labels.assert_not_called()
 
 

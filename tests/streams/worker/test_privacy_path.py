@@ -11,8 +11,9 @@ from faust.types import Message
 from inference.types import SessionItems
 from inference.types import stable_key as shopper_key
 from streams.behaviour.transitions import ActionContext, session_items
+from streams.budget import ListBudgets
 from streams.contracts import serde
-from streams.contracts.messages import Forget, ForgetReceipt, Interaction, Search
+from streams.contracts.messages import FORWARDED_HEADER, Forget, ForgetReceipt, Interaction, Search
 from streams.kafka.partitioner import partition_of
 from streams.settings import load_settings
 from streams.worker.checkpoint import Checkpoint
@@ -201,10 +202,34 @@ async def test_a_request_in_a_wrong_partition_is_forwarded_to_the_owner_of_the_s
 def test_the_newest_requests_are_remembered() -> None:
     forgotten = Forgotten(kept=2)
     assert not forgotten
-    for user_id, at_s in ((b"a", 10.0), (b"b", 20.0), (b"a", 5.0), (b"c", 30.0)):
-        forgotten.note(user_id, at_s)
-    event = {user: message("clicks", user, b"", at_ms=10_000) for user in (b"a", b"b", b"c", b"d")}
-    assert [forgotten.includes(event[user]) for user in (b"a", b"b", b"c", b"d")] == [True, False, True, False]
+    for user_id, at_ms in ((b"a", 10_000), (b"b", 20_000), (b"a", 5_000), (b"c", 30_000)):
+        forgotten.note(user_id, at_ms)
+    assert [forgotten.includes(user, 10_000) for user in (b"a", b"b", b"c", b"d")] == [True, False, True, False]
+
+
+async def test_an_event_that_is_forwarded_after_the_request_is_as_old_as_its_original(harness: Harness) -> None:
+    requests = Requests(harness)
+    asked_ms = NOW_MS + HOUR_MS
+    await requests.submit(forget(ANN, at_ms=asked_ms))
+    (late,) = messages([view("i1", ANN, asked_ms + 1)])
+    copy = message("clicks", ANN.encode(), late.value, 7, at_ms=asked_ms + 1)
+    copy.headers = [(FORWARDED_HEADER, f"1/3/{asked_ms}".encode())]
+    await harness.submit(copy)
+    await until(lambda: bool(harness.acknowledged), "it is acknowledged", TIMEOUT_S)
+    assert harness.counted("events_total", topic="clicks", outcome="forgotten") == 1
+    assert harness.table.stored == {}
+
+
+async def test_the_list_of_a_shopper_without_a_budget_is_not_repeated_after_the_request(harness: Harness) -> None:
+    harness.path.budgets = ListBudgets(per_minute=1)
+    requests = Requests(harness)
+    await harness.submit(*messages([view("i1", ANN)]))
+    await harness.lists(1)
+    await requests.submit(forget(ANN, at_ms=NOW_MS))
+    await harness.submit(*messages([view("i2", ANN, NOW_MS + 1)], offset=1))
+    first, second = await harness.lists(2)
+    assert first.items
+    assert (second.items, second.fallback) == ((), "rate_limited")
 
 
 def test_all_sessions_of_a_shopper_share_the_beginning_of_their_keys() -> None:
