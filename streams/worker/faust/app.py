@@ -268,6 +268,12 @@ class FaustProcess(faust.Worker):  # type: ignore[misc]  # Faust is untyped
         self._ending.begin(reason)
         super()._crash(reason)
 
+    async def _sentinel_task(self) -> None:
+        """Wait at the end for the tasks that were cancelled. Faust waits a second in any case."""
+        cancelled = asyncio.all_tasks() - {asyncio.current_task()}
+        if cancelled:
+            await asyncio.wait(cancelled, timeout=1.0)
+
 
 def run(app: faust.App, loop: asyncio.AbstractEventLoop, stop_s: float) -> None:
     """Run the app until SIGTERM or Ctrl-C, and then end within `stop_s` seconds. A failure ends the process."""

@@ -149,6 +149,11 @@ class Tables(TableManager):  # type: ignore[misc]  # Faust is untyped
             self._recovery = SeekingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
+    async def on_start(self) -> None:
+        """Start as Faust does, but without its pause of a second for late tables: all are declared by now."""
+        await self._update_channels()
+        await self.recovery.start()
+
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
