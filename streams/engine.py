@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from inference.kernels.support import BITS
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.types import SessionItems, stable_key
-from streams.behaviour.transitions import ActionContext, item_transition, session_items, tied_transitions
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import (
     Intent,
@@ -30,12 +26,12 @@ from streams.contracts.messages import (
 from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
+from streams.learned import learned, trends, unlearned
 from streams.profiles import kernels
-from streams.profiles.batch import DUPLICATE, REPLAYED, SEARCH, AnswerBatch, Scratch, rules_record, texts_of
+from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
 from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrival, pack_events
-from streams.profiles.profile import ProfileRules, id_key
-from streams.profiles.teaching import BY_ROBOT, REPEATED
+from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
     from inference.ranking.lists import Lists
@@ -47,11 +43,6 @@ FADED = 0.05
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 OUTCOMES = ("ok", "late", "replayed", "duplicate")
 """Names of the outcomes of `streams.profiles.batch`."""
-_CONTEXT = (
-    "outcome", "at_ms", "learned", "unlearned", "session_at_ms", "session_started_ms", "before_length", "tied_length"
-)  # fmt: skip
-UNLEARNED = {REPEATED: "repeat", BY_ROBOT: "robot"}
-"""Reasons why others learn nothing from an event."""
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
 
 
@@ -139,7 +130,7 @@ class Engine:
         packed = pack_events(events, self._catalogue, self._dim)
         answers = AnswerBatch.empty(len(events), self._dim)
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
-        transitions, sessions = self._learned(events, answers)
+        transitions, sessions = learned(events, answers, self._catalogue, self._shopper_key)
         return Folded(
             events=events,
             profiles=shoppers.stored(),
@@ -149,8 +140,8 @@ class Engine:
             intents=self._intents(answers),
             transitions=transitions,
             sessions=sessions,
-            trends=_trends(packed, answers, self._rules.trends_events_per_day),
-            unlearned=_unlearned(answers),
+            trends=trends(packed, answers, self._rules.trends_events_per_day),
+            unlearned=unlearned(answers),
             unknown_items=_unknown_items(packed),
             future_topics=self._future_topics(events, packed),
         )
@@ -218,46 +209,6 @@ class Engine:
             shoppers.renew(self._catalogue.vector, self._rules)
         return shoppers
 
-    def _learned(
-        self, events: Sequence[Event], answers: AnswerBatch
-    ) -> tuple[list[ItemTransition], list[SessionItems]]:
-        """Return the item transitions of the actions, and their sessions."""
-        records, starts = answers.answers, answers.exclude_starts.tolist()
-        session = answers.exclude[: starts[-1]].tolist()
-        numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
-        before, shares = records["before"].tolist(), records["before_shares"].tolist()
-        led_queries = texts_of(records["led_query"], records["led_query_length"])
-        transitions, sessions = [], []
-        for place, (event, fields, led_query) in enumerate(zip(events, numbers, led_queries, strict=True)):
-            outcome, at_ms, weight, unlearned, newest_ms, started_ms, length, tied = fields
-            action, source, *_ = event
-            if isinstance(action, Search) or outcome == DUPLICATE or unlearned == BY_ROBOT:
-                continue
-            context = ActionContext(
-                at_ms=at_ms,
-                weight=weight,
-                before=dict(zip(before[place][:length], shares[place], strict=False)),
-                tied=before[place][length : length + tied],
-                led_query=led_query,
-                session=session[starts[place] : starts[place + 1]],
-                session_at_ms=newest_ms,
-                session_started_ms=started_ms,
-            )
-            shopper = self._shopper_key(action.user_id)
-            if weight > 0:
-                transitions.append(item_transition(action, shopper, source, context))
-                if tied:
-                    transitions += tied_transitions(transitions[-1], id_key(action.item_id), context, self._item_id)
-            so_far = session_items(action, shopper, context)
-            if so_far is not None:
-                sessions.append(so_far)
-        return transitions, sessions
-
-    def _item_id(self, key: int) -> str | None:
-        """Return the id of the item with this stable key, None if it is not served."""
-        record = self._catalogue.by_key(key)
-        return None if record is None else record.item.item_id
-
     def _future_topics(self, events: Sequence[Event], packed: PackedEvents) -> list[str]:
         times = packed.batch.events
         (places,) = (times["occurred_ms"] - times["timestamp_ms"] > self._rules.max_clock_skew_ms).nonzero()
@@ -297,27 +248,6 @@ def _items(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
             for rank, (item, score, names, reason) in enumerate(ranked, start=1)
         ]
     )
-
-
-def _trends(packed: PackedEvents, answers: AnswerBatch, events_per_day: int) -> TrendIncrements:
-    """Return the actions on items that teach and are no replays, of the shopper's first events of the day."""
-    events, records = packed.batch.events, answers.answers
-    is_early = records["day_events"] <= events_per_day
-    (counted,) = ((records["learned"] > 0) & (records["outcome"] != REPLAYED) & is_early).nonzero()
-    return TrendIncrements(
-        events["partition"][counted],
-        events["item"][counted],
-        records["at_ms"][counted],
-        records["learned"][counted],
-        np.uint64(1) << (events["shopper_hash"][counted] % BITS).astype(np.uint64),
-    )
-
-
-def _unlearned(answers: AnswerBatch) -> dict[str, int]:
-    """Return how many events teach nothing, by reason, without replays."""
-    records = answers.answers
-    reasons = records["unlearned"][records["outcome"] != REPLAYED].tolist()
-    return {name: number for reason, name in UNLEARNED.items() if (number := reasons.count(reason))}
 
 
 def _unknown_items(packed: PackedEvents) -> int:

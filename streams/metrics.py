@@ -33,11 +33,12 @@ from inference.retrieval.sources import NAMES
 from inference.types import Vector
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
-from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED, UNLEARNED
+from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
 from streams.errors import InvalidEvent
 from streams.exposure import Exposed
 from streams.histogram import Histogram, Observations, Timed
 from streams.kafka.topics import TABLES
+from streams.learned import UNLEARNED
 from streams.settings import Settings
 
 FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)

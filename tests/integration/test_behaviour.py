@@ -42,9 +42,9 @@ class RecordedBehaviour:
 # A replay has one partition. With several, each limits the weight of its own shoppers in trends, so scores differ.
 @pytest.mark.parametrize("support", [{"min_shoppers": 1}, {"partitions": 1}], ids=["partitions", "support"])
 async def test_a_worker_publishes_the_behaviour_of_replay_and_gives_the_same_lists(
-    support: dict[str, int], broker: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
+    support: dict[str, int], kafka: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
 ) -> None:
-    settings = worker_settings(broker, request.node.name, sources=NAMES, **support)
+    settings = worker_settings(kafka, request.node.name, sources=NAMES, **support)
     shoppers = [f"shopper-{number}" for number in range(8)]
     past, present = ([event for shopper in shoppers for event in random_events(shopper, 12, seed)] for seed in range(2))
     async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:

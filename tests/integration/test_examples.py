@@ -28,9 +28,9 @@ PREAMBLE = "source() { :; }\n"
 
 
 @pytest.fixture
-async def shop(broker: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Settings]:
+async def shop(kafka: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Settings]:
     """Settings of a broker with a worker that serves two items."""
-    settings = worker_settings(broker, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     async with ShopClient.connected(settings) as opened, worker(settings, tmp_path) as running:
         await opened.publish_items(ITEMS)
         await running.wait_for_items(len(ITEMS))

@@ -1,4 +1,4 @@
-"""Workers that are killed, join and leave under load: no event is lost or counted twice."""
+"""Workers that are killed under load: no event is lost or counted twice. Chaos runs add other faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_no_event_is_lost_or_counted_twice_when_a_worker_is_killed_under_l
         await victim.wait_for_items(len(catalogue()))
         await group.wait_for_members(2)
         async with LoadGenerator.running(shop, pause_seconds=0.02) as load:
-            for keep_disk in (True, False, True):
+            for keep_disk in (True, False):
                 await _wait_for_progress(victim)
                 victim.kill()
                 if not keep_disk:
@@ -73,32 +73,3 @@ async def _wait_for_progress(victim: WorkerProcess) -> None:
         return await victim.metric("intentstream_recommendation_items_count") >= before + 20
 
     await until(has_progressed, f"the worker answers:\n{victim.log[-4000:]}")
-
-
-async def test_no_event_is_lost_when_a_worker_joins_and_leaves_under_load(
-    kafka: str, request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path
-) -> None:
-    settings = worker_settings(kafka, request.node.name)
-    group = Group(settings)
-    async with (
-        ShopClient.connected(settings) as shop,
-        worker(settings, tmp_path / "steady") as steady,
-    ):
-        await shop.publish_items(catalogue())
-        await steady.wait_for_items(len(catalogue()))
-        async with LoadGenerator.running(shop, pause_seconds=0.01, shoppers=80) as load:
-            for _ in range(3):
-                async with worker(settings, tmp_path / "joining") as joining:
-                    await group.wait_for_members(2)
-                    await _wait_for_progress(joining)
-                    assert await joining.stop() == 0
-                await group.wait_for_members(1)
-                await _wait_for_progress(steady)
-        await shop.wait_for_lists(load.sent)
-        assert set(shop.lists) == {event.event_id for event in load.sent}
-        state = await profiles.changelog(settings)
-        profiles.assert_same(state, await profiles.expected(settings, bundle), bundle)
-        await behaviour.wait_until_counted(settings)
-        await behaviour.assert_consistent(settings)
-        assert await steady.stop() == 0
-        assert "Traceback" not in steady.log + joining.log

@@ -125,9 +125,9 @@ async def assert_one_list_of_the_models_in_order(shop: ShopClient, load: LoadGen
 
 
 async def test_a_model_can_be_pinned_rolled_back_and_refused_and_a_restart_keeps_the_pin(
-    broker: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
+    kafka: str, request: pytest.FixtureRequest, bundle: Bundle, versions: Versions, tmp_path: Path
 ) -> None:
-    settings = worker_settings(broker, request.node.name, model_dir=versions.folder, model_watch_seconds=0.0)
+    settings = worker_settings(kafka, request.node.name, model_dir=versions.folder, model_watch_seconds=0.0)
     other = load_bundle(versions.add(OTHER_SPACE))
     versions.add(DAMAGED)
     async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "one") as one:
