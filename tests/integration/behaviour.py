@@ -46,15 +46,16 @@ async def read_broadcasts(settings: Settings) -> InMemoryBehaviour:
 
 
 async def wait_until_counted(settings: Settings) -> None:
-    """Wait until all records of `item-pairs` are counted and published."""
-    group = Group(settings)
+    """Wait until all events have sent their transitions to `item-pairs`, and these are counted and published."""
+    group, topics = Group(settings), settings.topics
+    for topic in (topics.clicks, topics.searches, topics.item_pairs):
 
-    async def all_committed() -> bool:
-        committed = await group.committed()
-        pairs = await end_offsets(settings, settings.topics.item_pairs)
-        return all(committed.get((topic, number), 0) == end for (topic, number), end in pairs.items())
+        async def all_committed(topic: str = topic) -> bool:
+            committed = await group.committed()
+            ends = await end_offsets(settings, topic)
+            return all(committed.get(partition, 0) == end for partition, end in ends.items())
 
-    await until(all_committed, "all transitions are counted")
+        await until(all_committed, f"all messages of {topic} are acknowledged")
 
 
 async def assert_consistent(settings: Settings) -> State:

@@ -55,9 +55,9 @@ ITEMS: dict[str, tuple[str, Corruption]] = {
 
 
 async def test_invalid_messages_become_dead_letters_and_valid_ones_get_lists(
-    broker: str, request: pytest.FixtureRequest, tmp_path: Path
+    kafka: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = worker_settings(broker, request.node.name)
+    settings = worker_settings(kafka, request.node.name)
     expected: dict[tuple[str, int, int], tuple[str, bytes | None, bytes | None]] = {}
     async with ShopClient.connected(settings) as shop, worker(settings, tmp_path) as running:
 
