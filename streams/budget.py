@@ -84,7 +84,7 @@ class ListBudgets:
                 spent.items = items if self._is_exhausted(spent) else ()
 
     def forget(self, user_ids: Iterable[str]) -> None:
-        """Drop the last ranked lists of shoppers. What they spent stays spent."""
+        """Drop the last ranked lists of shoppers. Their budgets stay as they are."""
         for user_id in user_ids:
             spent = self._spent.get(user_id)
             if spent is not None:

@@ -1,4 +1,4 @@
-"""What the shop learns from a batch of folded events: item transitions, sessions, and trends."""
+"""The lessons of a batch of folded events for other shoppers: item transitions, sessions, and trends."""
 
 from __future__ import annotations
 
