@@ -43,7 +43,7 @@ ifndef ARGS
 endif
 
 test-kernels: $(STAMP) ## Run the kernel tests again, as plain Python
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m kernel --hypothesis-profile few -k "not takes_at_most and not 2561-2000" $(KERNELS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --numprocesses 2 -m kernel --hypothesis-profile few -k "not takes_at_most and not 2561-2000" $(KERNELS)
 
 test-fast: $(STAMP) ## Run a quick subset of the tests, in less than a minute
 	$(BIN)/python -m pytest --hypothesis-profile few $(FAST)
