@@ -237,6 +237,32 @@ def test_invalid_items_are_refused(key: bytes | None, value: bytes | None, reaso
     assert (caught.value.reason, caught.value.where) == (reason, where)
 
 
+@pytest.mark.parametrize("field", ["url", "image_url"])
+def test_a_url_is_absolute_with_http_or_https(field: str) -> None:
+    for url in ("http://a", "https://shop.example/é?q=a&b=(c)#d", "https://[::1]:8080/'x'", "https://a/" + "x" * 1990):
+        item = decode_item(b"sku-1", dumped(ITEM, **{field: url}))
+        assert item is not None
+        assert getattr(item, field) == url
+    for url in (
+        "javascript:alert(1)", "data:image/png;base64,AA", "HTTPS://a", "//a/b", "/b", "https://", "https:///a",
+        "https://a b", "https://a/\"onload=", "https://a/<b>", "https://a\n", "\nhttps://a", "https://a\\b", "https://a\0", "",
+    ):  # fmt: skip
+        with pytest.raises(InvalidEvent) as caught:
+            decode_item(b"sku-1", dumped(ITEM, **{field: url}))
+        assert (caught.value.reason, caught.value.where) == ("wrong_value", f"$.{field}")
+        assert caught.value.detail.startswith("required an absolute URL with http or https")
+    with pytest.raises(InvalidEvent) as caught:
+        decode_item(b"sku-1", dumped(ITEM, **{field: "https://a/" + "x" * 1991}))
+    assert caught.value.reason == "out_of_range"
+
+
+def test_a_list_price_is_a_number_from_0_on() -> None:
+    for price, reason in ((-0.01, "out_of_range"), ("9.50", "wrong_type")):
+        with pytest.raises(InvalidEvent) as caught:
+            decode_item(b"sku-1", dumped(ITEM, list_price=price))
+        assert (caught.value.reason, caught.value.where) == (reason, "$.list_price")
+
+
 def test_other_invalid_messages_are_refused() -> None:
     for decode, value, reason in (
         (decode_recommendations, b"{}", "missing_field"),
