@@ -135,7 +135,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One position of a list. `rank` starts at 1. `score` is finite, and comparable within the list.
 
     If the model ranked the list, `score` is the probability that the shopper acts on the item. `because` is the reason
-    as data, without claim in lists of versions before 0.3, and `reason` the same as a sentence.
+    as data, without a claim in lists of older versions, and `reason` the same as a sentence.
     """
 
     rank: Annotated[int, msgspec.Meta(ge=1)]

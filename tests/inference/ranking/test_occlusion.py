@@ -116,7 +116,7 @@ def test_skipping_absent_groups_does_not_change_reasons(seed: int) -> None:
         fall = logits[0] - logits[1:]
         falls = np.where(fall > 0, fall, 0)
         own = dict(zip(FEATURES, row, strict=True))
-        is_true = {group: True for group in GROUPS} | {
+        is_true = dict.fromkeys(GROUPS, True) | {
             SEARCH: own["query"] >= MATCHING_COSINE or own["words"] ** 2 >= MATCHING_WORDS,
             CLICKED: own["clicked"] ** 2 >= OFTEN_CLICKED,
             TREND: max(own["popularity"], own["lasting"]) ** 2 >= POPULAR,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -109,12 +110,11 @@ def test_a_tag_of_a_language_is_matched_by_its_first_part() -> None:
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_translation_has_every_sentence_with_its_names(language: Language) -> None:
-    used = {text for _, text, _, _ in extract_from_file("python", Path(module.__file__))}
+    used = {key(text) for _, text, _, _ in extract_from_file("python", Path(module.__file__))}
     messages = [message for message in translation(language) if message.id]
-    assert {message.id for message in messages} == used
+    assert {key(message.id) for message in messages} == used
     for message in messages:
-        ids = message.id if isinstance(message.id, tuple) else (message.id,)
-        texts = message.string if isinstance(message.string, tuple) else (message.string,)
+        ids, texts = key(message.id), key(message.string)
         assert all(texts)
         assert not message.fuzzy
         assert {name for text in texts for name in names(text)} == {name for text in ids for name in names(text)}
@@ -124,12 +124,16 @@ def names(text: str) -> list[str]:
     return re.findall(r"%\(\w+\)[sd]", text)
 
 
+def key(texts: str | Sequence[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_the_compiled_translation_is_that_of_the_text(language: Language) -> None:
     """Otherwise run: pybabel compile -D reasons -d inference/locale."""
     with (folder(language) / f"{DOMAIN}.mo").open("rb") as file:
-        compiled = {message.id: message.string for message in read_mo(file) if message.id}
-    assert compiled == {message.id: message.string for message in translation(language) if message.id}
+        compiled = {key(message.id): key(message.string) for message in read_mo(file) if message.id}
+    assert compiled == {key(message.id): key(message.string) for message in translation(language) if message.id}
 
 
 def test_there_is_a_translation_for_each_language_alone() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from inference.types import ItemNeighbours, SessionItems
+from inference.types import NO_CLAIM, Because, ItemNeighbours, SessionItems
 from streams.contracts.messages import Forget, Item, ItemTransition, ItemVector, Purchase, TrendingSnapshot, View
 from streams.contracts.serde import (
     decode_dead_letter,
@@ -244,8 +244,8 @@ def test_a_url_is_absolute_with_http_or_https(field: str) -> None:
         assert item is not None
         assert getattr(item, field) == url
     for url in (
-        "javascript:alert(1)", "data:image/png;base64,AA", "HTTPS://a", "//a/b", "/b", "https://", "https:///a",
-        "https://a b", "https://a/\"onload=", "https://a/<b>", "https://a\n", "\nhttps://a", "https://a\\b", "https://a\0", "",
+        "javascript:alert(1)", "data:image/png;base64,AA", "HTTPS://a", "//a/b", "/b", "https://", "https:///a", "",
+        "https://a b", 'https://a/"onload=', "https://a/<b>", "https://a\n", "\nhttps://a", "https://a\\b", "https://a\0",
     ):  # fmt: skip
         with pytest.raises(InvalidEvent) as caught:
             decode_item(b"sku-1", dumped(ITEM, **{field: url}))
@@ -254,6 +254,25 @@ def test_a_url_is_absolute_with_http_or_https(field: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         decode_item(b"sku-1", dumped(ITEM, **{field: "https://a/" + "x" * 1991}))
     assert caught.value.reason == "out_of_range"
+
+
+def test_a_list_of_an_older_version_claims_nothing() -> None:
+    old = {
+        "recommendation_id": "r", "user_id": "u", "produced_at": VIEW["occurred_at"], "intent": [], "fallback": None,
+        "trigger": {
+            "event_id": "e", "type": "view", "topic": "clicks", "partition": 0, "offset": 1,
+            "occurred_at": VIEW["occurred_at"],
+        },
+        "items": [{"rank": 1, "item_id": "i", "score": 0.5, "sources": ["new"], "reason": "new in the shop"}],
+        "model": {"name": "m", "version": "1"},
+    }  # fmt: skip
+    (item,) = decode_recommendations(json.dumps(old).encode()).items
+    assert (item.because, item.reason) == (NO_CLAIM, "new in the shop")
+
+
+def test_a_reason_without_a_claim_is_an_explicit_null() -> None:
+    assert encode_json(NO_CLAIM) == b'{"kind":null}'
+    assert encode_json(Because("popular")) == b'{"kind":"popular"}'
 
 
 def test_a_list_price_is_a_number_from_0_on() -> None:
