@@ -175,15 +175,16 @@ class Recommender:
             rows = candidates.rows[chosen.positions]
             items = list(map(catalogue.item, rows.tolist()))
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
-            groups = carried_by(chosen.scores, self._scorer.score(occluded.features), occluded)
-            sentences = reasons(Shown(chosen.starts, rows, items, groups), batch, catalogue, self._partners)
+            without = self._scorer.score(occluded.features)
+            carried = carried_by(chosen.scores, without, occluded, matrix[chosen.positions])
+            because = reasons(Shown(chosen.starts, rows, items, carried), batch, catalogue, self._partners)
             names = names_of(shortlists.sources)
             return Lists(
                 starts=chosen.starts,
                 rows=rows,
                 scores=chosen.scores,
                 sources=[names[bits] for bits in chosen.sources.tolist()],
-                reasons=sentences,
+                because=because,
                 items=items,
             )
 

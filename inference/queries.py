@@ -22,6 +22,9 @@ SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
 PAST_TENSES = ("viewed", "clicked", "chose", "bought")
 """The actions on items, in the past tense. `recent_actions` are places in this tuple."""
 
+ACTIONS = ("view", "click", "cart", "purchase")
+"""The same actions by their types in messages."""
+
 QUERY = np.dtype(
     [
         ("session", "<u8", RECENT),

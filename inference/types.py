@@ -51,13 +51,21 @@ def label_key(label: str | None) -> int:
     return stable_key(readable(label)) if label is not None and has_words(label) else 0
 
 
+URL_START = "^https?://"
+URL_PATTERN = URL_START + r"""[^/?#\x00-\x20\x7f"<>\\^`{|}][^\x00-\x20\x7f"<>\\^`{|}]*$(?!\n)"""
+"""Pattern of an absolute URL that a page may put into a link: other schemes, such as `javascript:`, can run code there.
+Python's `$` also matches before a line break at the end, hence `(?!\\n)`."""
+Url = Annotated[str, msgspec.Meta(pattern=URL_PATTERN, max_length=2000)]
+Price = Annotated[float, msgspec.Meta(ge=0)]
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An item of the shop's catalogue.
 
-    `category` is a path, root first. `price` is in units of `currency`. `seller` identifies who sells the item in a
-    marketplace; it changes no ranking by itself. An item cannot be part of a reference cycle, so
-    the garbage collector does not track it. A pass over a whole catalogue would stop all threads for tenths of a
-    second.
+    `category` is a path, root first. `price` is in units of `currency`, and so is `list_price`, the price before a
+    discount. `url` and `image_url` are the item's page and picture. `seller` identifies who sells the item in a
+    marketplace. These four change no ranking by themselves. An item cannot be part of a reference cycle, so the
+    garbage collector does not track it. A pass over a whole catalogue would stop all threads for tenths of a second.
     """
 
     item_id: Identifier
@@ -65,12 +73,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     description: str | None = None
     category: tuple[str, ...] = ()
     brand: str | None = None
-    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    price: Price | None = None
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", max_length=3)] | None = None
     in_stock: bool = True
     released_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     attributes: Mapping[str, str] = {}
     seller: Identifier | None = None
+    url: Url | None = None
+    image_url: Url | None = None
+    list_price: Price | None = None
 
     @property
     def label(self) -> str | None:
@@ -166,8 +177,34 @@ class Query:
     k: int = 20
 
 
+KINDS = ("search", "clicked", "together", "similar", "before", "habit", "trending", "popular", "new")
+"""The kinds of reasons; docs/contracts.md describes them."""
+
+
+class Because(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The reason of a listed item as data. `inference.ranking.sentences` turns it into a sentence.
+
+    `kind` is one of KINDS, or null if nothing is claimed. `item` is the shopper's item that the kind `similar` or
+    `together` refers to. `label` is a name to show: the title of `item`, or the category in which the listed item is
+    new or trending. `query` is the text of the search. `action` is the shopper's action on `item`, or on the listed
+    item: view, click, cart or purchase, null if it is unknown. After `interval_days` the shopper usually buys the item
+    again. `share` is the share of this reason in the item's score, null if the model did not rank the list.
+    """
+
+    kind: str | None
+    item: str | None = None
+    label: str | None = None
+    query: str | None = None
+    action: str | None = None
+    interval_days: float | None = None
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+
+
+NO_CLAIM = Because(None)
+
+
 class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):
-    """A ranked item: the model's probability, the sources that proposed it, and the reason as a sentence.
+    """A ranked item: the model's probability, the sources that proposed it, and the reason, also as a sentence.
 
     Like items, it is not tracked by the garbage collector.
     """
@@ -176,6 +213,7 @@ class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):
     score: float
     sources: tuple[str, ...]
     reason: str
+    because: Because
 
 
 @dataclass(frozen=True, slots=True)

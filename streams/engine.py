@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
+from inference.ranking.sentences import Language, sentences
 from inference.types import SessionItems, stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts.messages import (
@@ -96,6 +97,7 @@ class Engine:
         list_size: items in a list.
         pairs_window: most items before an action's item in its transition.
         shopper_key: function from a user id to the shopper's key, 64 bits of a hash.
+        language: language of the reasons.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Engine:
         list_size: int,
         pairs_window: int = 10,
         shopper_key: Callable[[str], int] = stable_key,
+        language: Language = "en",
     ) -> None:
         self._dim = catalogue.dim
         self._space = stable_key(catalogue.space)
@@ -114,6 +117,7 @@ class Engine:
         self._catalogue = catalogue
         self._rules = rules
         self._shopper_key = shopper_key
+        self._sentence = sentences(language)
         self._rules_record = rules_record(rules, window=pairs_window, list_size=list_size, faded=FADED)
 
     def fold(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Folded:
@@ -174,7 +178,7 @@ class Engine:
         for place, (interaction, source, _, vector, ranked) in enumerate(folded.events):
             user_id, fallback = interaction.user_id, lists.fallback
             if ranked:
-                items = last[user_id] = _items(lists, next(numbers))
+                items = last[user_id] = self._items(lists, next(numbers))
                 is_text = isinstance(interaction, Search) and has_words(interaction.query)
                 if fallback is None and vector is None and is_text:
                     fallback = ENCODING_FAILED
@@ -237,17 +241,25 @@ class Engine:
             intents.append(tuple(named))
         return intents
 
-
-def _items(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
-    """Return the items of list `number`, as a message has them."""
-    part = slice(*lists.starts[number : number + 2].tolist())
-    ranked = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.reasons[part], strict=True)
-    return tuple(
-        [
-            RecommendedItem(rank=rank, item_id=item.item_id, score=score, sources=names, reason=reason)
-            for rank, (item, score, names, reason) in enumerate(ranked, start=1)
-        ]
-    )
+    def _items(self, lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
+        """Return the items of list `number`, as a message has them."""
+        part, sentence = slice(*lists.starts[number : number + 2].tolist()), self._sentence
+        ranked = zip(
+            lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.because[part], strict=True
+        )
+        return tuple(
+            [
+                RecommendedItem(
+                    rank=rank,
+                    item_id=item.item_id,
+                    score=score,
+                    sources=names,
+                    reason=sentence(because),
+                    because=because,
+                )
+                for rank, (item, score, names, because) in enumerate(ranked, start=1)
+            ]
+        )
 
 
 def _unknown_items(packed: PackedEvents) -> int:

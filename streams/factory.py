@@ -75,6 +75,7 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
         list_size=settings.retrieval.list_size,
         pairs_window=settings.learning.pairs_window,
         shopper_key=pseudonyms(settings).key,
+        language=settings.retrieval.language,
     )
 
 

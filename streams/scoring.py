@@ -20,7 +20,7 @@ from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.sources import TRENDING
-from inference.types import Item, Query, Vector
+from inference.types import Because, Item, Query, Vector
 from streams.engine import DEADLINE_EXCEEDED
 from streams.exposure import Exposed, Exposure
 from streams.items.live import Change, LiveCatalogue, apply_changes
@@ -133,7 +133,7 @@ class Scoring:
             rows=np.full(len(items), -1, np.int32),
             scores=np.zeros(len(items)),
             sources=[(TRENDING,)] * len(items),
-            reasons=["popular right now"] * len(items),
+            because=[Because("popular")] * len(items),
             items=items,
             fallback=DEADLINE_EXCEEDED,
         )

@@ -26,6 +26,7 @@ from streams.settings_values import (
     Port,
     Protocol,
     Providers,
+    Reasons,
     SecretKey,
     SecretKeys,
     Sources,
@@ -230,6 +231,7 @@ class Retrieval(Group):
         0.0, ge=0, le=0.5,
         description="Least share of new items and of small sellers' items in lists, except for a search; 0: off",
     )  # fmt: skip
+    language: Reasons = Field("en", description="Language of the reasons: en, de or zh (simplified characters)")
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 
 

@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
+from inference.ranking.sentences import Language
 from inference.retrieval.sources import NAMES
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -136,6 +137,7 @@ Protocol = Annotated[_Protocol, _in_any_case(_Protocol), _one_of(_Protocol)]
 Mechanism = Annotated[_Mechanism | None, _in_any_case(_Mechanism), _one_of(_Mechanism)]
 Level = Annotated[_Level, _in_any_case(_Level), _one_of(_Level)]
 LogFormat = Annotated[_LogFormat, _in_any_case(_LogFormat), _one_of(_LogFormat)]
+Reasons = Annotated[Language, _in_any_case(Language), _one_of(Language)]
 Payload = Annotated[_Payload, _in_any_case(_Payload), _one_of(_Payload)]
 
 Host = Annotated[str, Field(min_length=1), Required("a host name or an address")]

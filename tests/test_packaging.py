@@ -26,6 +26,18 @@ def test_no_other_distribution_has_our_packages(package: str) -> None:
     assert set(packages_distributions().get(package, ())) <= {"intentstream"}
 
 
+def test_the_wheel_has_every_other_file_of_the_packages() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for package in PACKAGES:
+        folder = ROOT / package
+        packed = {path for pattern in patterns[package] for path in folder.glob(pattern)}
+        assert packed == {path for path in folder.rglob("*.*") if path.suffix != ".py" and is_source(path)}
+
+
+def is_source(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
 def test_the_wheel_has_exactly_our_packages() -> None:
     find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
     found = find_packages(str(ROOT), include=find["include"])

@@ -11,7 +11,7 @@ from inference.pipeline import Recommender
 from inference.ranking.lists import Lists
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Shortlists
-from inference.types import Item
+from inference.types import Because, Item
 from streams.worker.service import Worker
 
 
@@ -29,7 +29,7 @@ class NullRecommender(Recommender):
     def __init__(self, catalogue: Catalogue, scorer: Any, size: int) -> None:
         super().__init__(catalogue, scorer, ())
         self._items = [_item(number) for number in range(size)]
-        self._reasons = [f"because you viewed {item.title}" for item in self._items]
+        self._because = [Because("similar", "1", item.title, None, "view", None, 0.5) for item in self._items]
 
     def rank(self, shortlists: Shortlists) -> Lists:
         """Return the same list for each query."""
@@ -39,7 +39,7 @@ class NullRecommender(Recommender):
             rows=np.zeros(lists * size, dtype=np.int32),
             scores=np.full(lists * size, 0.5),
             sources=[("short_term", "long_term")] * (lists * size),
-            reasons=self._reasons * lists,
+            because=self._because * lists,
             items=self._items * lists,
         )
 

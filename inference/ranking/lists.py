@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.ranking.choice import SCORE_DECIMALS
-from inference.ranking.reasons import SUITS
+from inference.ranking.sentences import sentences
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Shortlists
-from inference.types import Item, RankedList, ScoredCandidate
+from inference.types import NO_CLAIM, Because, Item, RankedList, ScoredCandidate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Lists:
         rows: rows of the catalogue, int32 (L,).
         scores: probabilities, or fused retrieval scores in a fallback, float64 (L,), rounded to 6 decimals.
         sources: the names of the sources that proposed each item.
-        reasons: the reason of each item, a sentence.
+        because: the reason of each item.
         items: the items.
         fallback: the reason why the model did not rank the lists, None if it did.
     """
@@ -35,7 +35,7 @@ class Lists:
     rows: npt.NDArray[np.int32]
     scores: npt.NDArray[np.float64]
     sources: list[tuple[str, ...]]
-    reasons: list[str]
+    because: list[Because]
     items: list[Item]
     fallback: str | None = None
 
@@ -47,10 +47,12 @@ class Lists:
         return self.rows[slice(*self.starts[number : number + 2].tolist())]
 
     def ranked(self, number: int) -> RankedList:
-        """Return list `number` as objects."""
+        """Return list `number` as objects, with English sentences."""
         part = slice(*self.starts[number : number + 2].tolist())
+        because = self.because[part]
+        reasons = map(sentences("en"), because)
         candidates = map(
-            ScoredCandidate, self.items[part], self.scores[part].tolist(), self.sources[part], self.reasons[part]
+            ScoredCandidate, self.items[part], self.scores[part].tolist(), self.sources[part], reasons, because
         )
         return RankedList(tuple(candidates), self.fallback)
 
@@ -82,7 +84,7 @@ def in_retrieval_order(shortlists: Shortlists, catalogue: Catalogue, fallback: s
         rows=candidates.rows[shown],
         scores=candidates.fused[shown].astype(np.float64).round(SCORE_DECIMALS),
         sources=[names[each] for each in bits.tolist()],
-        reasons=[SUITS] * len(items),
+        because=[NO_CLAIM] * len(items),
         items=items,
         fallback=fallback,
     )

@@ -1,7 +1,8 @@
 """The group of features that carried the score of an item, by occlusion.
 
 The contribution of a group is the fall of the logit when the ranker scores the candidate without the group's features
-(occlusion: Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53).
+(occlusion: Zeiler & Fergus 2014, doi:10.1007/978-3-319-10590-1_53). A group gives the reason of an item only if its
+sentence is true of the item, and if it contributes enough; decision record 0013 has the measurements.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba.types import NamedTuple as NamedTupleType
 from numba.types import float32, float64, int8, int32, int64, void
 
 from inference.kernels.compiler import helper, kernel
@@ -47,7 +49,18 @@ _GROUP_OF = np.array(
     [next((group for group, names in GROUPS.items() if name in names), NOTHING) for name in FEATURES], dtype=np.int8
 )
 _LEAST, _GREATEST = 1e-9, 1 - 1e-9
+LEAST_SHARE = 0.25
+"""Least share of a group in the contributions of all groups."""
+MATCHING_COSINE, MATCHING_WORDS = 0.55, 0.5
+"""An item matches a search from this cosine on, or if it has words with this share of the weight of the search's."""
+OFTEN_CLICKED = 0.05
+"""Least share of an item in the actions after a search."""
+POPULAR = 0.01
+"""Least popularity of an item that trends, relative to the most popular item."""
 _NUMBER = len(GROUPS)
+_QUERY, _WORDS, _CLICKED, _POPULARITY, _LASTING = (
+    FEATURES.index(name) for name in ("query", "words", "clicked", "popularity", "lasting")
+)
 
 
 class Occluded(NamedTuple):
@@ -77,15 +90,25 @@ def occlude(features: Vector, shown: Places, out: Vector | None = None) -> Occlu
     return Occluded(out[:count], places[:count], groups[:count])
 
 
-def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occluded) -> Groups:
-    """Return the group that carried each candidate, int8 (L,), NOTHING if no group did.
+class Carried(NamedTuple):
+    """The group that gives the reason of each candidate, int8 (L,), NOTHING if none does; and its share, float32 (L,).
 
-    `scores`, float64 (L,), are the rounded scores of whole candidates; `without`, float32 (m,), those in `occluded`.
+    The share is the group's part of the contributions of all groups.
     """
-    groups = np.empty(len(scores), dtype=np.int8)
-    falls = np.empty(len(scores), dtype=np.float64)
-    _carried(scores, without, occluded.places, occluded.groups, falls, groups)
-    return groups
+
+    groups: Groups
+    shares: Vector
+
+
+def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occluded, features: Vector) -> Carried:
+    """Return the group that carried each candidate.
+
+    `scores`, float64 (L,), are the rounded scores of whole candidates, and `features` their features, (L, F);
+    `without`, float32 (m,), are the scores of those in `occluded`.
+    """
+    carried = Carried(np.empty(len(scores), dtype=np.int8), np.empty(len(scores), dtype=np.float32))
+    _carried(scores, without, occluded.places, occluded.groups, features, carried)
+    return carried
 
 
 @kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]), allocates=False)
@@ -109,25 +132,43 @@ def _occlude(features: Vector, shown: Places, out: Vector, places: Places, group
     return count
 
 
-@kernel(void(float64[::1], float32[::1], int32[::1], int8[::1], float64[::1], int8[::1]), allocates=False)
+_CARRIED = NamedTupleType((int8[::1], float32[::1]), Carried)
+
+
+@kernel(void(float64[::1], float32[::1], int32[::1], int8[::1], float32[:, ::1], _CARRIED), allocates=False)
 def _carried(
-    scores: npt.NDArray[np.float64],
-    without: Vector,
-    places: Places,
-    groups: Groups,
-    falls: npt.NDArray[np.float64],
-    carried: Groups,
+    scores: npt.NDArray[np.float64], without: Vector, places: Places, groups: Groups, features: Vector, carried: Carried
 ) -> None:
-    """Write the group that carried each candidate to `carried` (L,), and how much the logit falls to `falls` (L,)."""
-    for place in range(len(carried)):
-        carried[place], falls[place] = NOTHING, 0
-    for each in range(len(without)):
-        place, left = places[each], rounded(without[each])
-        # The logit falls only if the score does.
-        if left < scores[place]:
-            fall = _logit(scores[place]) - _logit(left)
-            if fall > falls[place]:
-                falls[place], carried[place] = fall, groups[each]
+    """Write the group that carried each candidate, and its share, to `carried`."""
+    each = 0
+    for place in range(len(scores)):
+        whole, total, greatest, best = _logit(scores[place]), 0.0, 0.0, NOTHING
+        while each < len(places) and places[each] == place:
+            left = rounded(without[each])
+            # The logit falls only if the score does.
+            if left < scores[place]:
+                fall = whole - _logit(left)
+                total += fall
+                if fall > greatest and _is_true(groups[each], features[place]):
+                    greatest, best = fall, groups[each]
+            each += 1
+        if greatest < LEAST_SHARE * total:
+            best = NOTHING
+        carried.groups[place] = best
+        carried.shares[place] = 0 if best == NOTHING else greatest / total
+
+
+@helper
+def _is_true(group: int, own: Vector) -> bool:
+    """Return whether a candidate's features support the sentence of a group."""
+    if group == SEARCH:
+        # `words` is the square root of the share.
+        return own[_QUERY] >= MATCHING_COSINE or own[_WORDS] * own[_WORDS] >= MATCHING_WORDS
+    if group == CLICKED:
+        return own[_CLICKED] * own[_CLICKED] >= OFTEN_CLICKED
+    if group == TREND:
+        return max(own[_POPULARITY], own[_LASTING]) ** 2 >= POPULAR
+    return True
 
 
 @helper

@@ -1,4 +1,4 @@
-"""Renders the reason of each listed item as a sentence for the shopper, by the group of features that carried it."""
+"""Finds the reason of each listed item: the facts behind the group of features that carried it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from inference.kernels.compiler import kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
 from inference.kernels.signatures import COLUMNS, QUERIES
 from inference.plain_text import has_words, readable
-from inference.queries import PAST_TENSES, RECENT, Queries, QueryBatch
-from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Groups
+from inference.queries import ACTIONS, RECENT, Queries, QueryBatch
+from inference.ranking.occlusion import CLICKED, HABIT, NEW, NOTHING, SEARCH, TASTE, TOGETHER, TREND, Carried, Groups
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns
-from inference.types import Item, Keys, Vector
+from inference.types import NO_CLAIM, Because, Item, Keys, Vector
 
-SUITS = "may suit you"
+SIMILAR = 0.6
+"""Least cosine of an item to a remembered one that it is said to be similar to."""
 TITLES = 2**14
 """Titles and labels whose readable form is cached."""
 
@@ -29,7 +30,9 @@ Rows = npt.NDArray[np.int32]
 Partners = Callable[[Queries, npt.NDArray[np.int64], Keys], Keys]
 """Function that returns, for each listed item, the query's item it co-occurs with most: `ItemTransitions.partners`."""
 
-_PARTICIPLES = {"chose": "chosen"}
+_UNKNOWN = -1
+_ACTION = (*ACTIONS, None)
+"""The actions by their places in `Evidence`; the last stands for _UNKNOWN."""
 _shown = lru_cache(maxsize=TITLES)(readable)
 
 
@@ -40,21 +43,21 @@ class Shown(NamedTuple):
         starts: int64 (n + 1,).
         rows: rows of the catalogue, int32 (L,).
         items: the items in these rows.
-        groups: the groups that carried their scores, int8 (L,).
+        carried: the groups that carried their scores, and their shares. The groups are changed.
     """
 
     starts: npt.NDArray[np.int64]
     rows: Rows
     items: Sequence[Item]
-    groups: Groups
+    carried: Carried
 
 
 class Evidence(NamedTuple):
-    """The facts that the sentences name, (L,) each.
+    """The facts behind the reasons, (L,) each.
 
     Attributes:
         actions: the shopper's action on the item (HABIT), on the item that it co-occurs with (TOGETHER), or on the
-            nearest remembered item (TASTE), as a place in PAST_TENSES; -1 if unknown.
+            nearest remembered item (TASTE), as a place in ACTIONS; -1 if unknown.
         nearest: the row of that other item; -1 if there is none.
         intervals: the days after which the shopper buys the item again (HABIT); 0 if unknown.
     """
@@ -64,73 +67,70 @@ class Evidence(NamedTuple):
     intervals: Vector
 
 
-def reasons(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> list[str]:
-    """Return one sentence for each item of the lists, (L,)."""
+def reasons(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> list[Because]:
+    """Return the reason of each item of the lists, (L,)."""
     starts = shown.starts.tolist()
     texts = [readable(text) if text and has_words(text) else None for text in batch.texts]
     for query, text in enumerate(texts):
         if text is None and batch.records[query]["searching"]:  # a search without a text to quote
-            own = shown.groups[starts[query] : starts[query + 1]]
+            own = shown.carried.groups[starts[query] : starts[query + 1]]
             own[(own == SEARCH) | (own == CLICKED)] = TASTE
     evidence = _gather(shown, batch, catalogue, partners)
-    return _sentences(shown, texts, evidence, catalogue)
+    return _because(shown, texts, evidence, catalogue)
 
 
 def _gather(shown: Shown, batch: QueryBatch, catalogue: Catalogue, partners: Partners) -> Evidence:
-    number = len(shown.rows)
+    number, groups = len(shown.rows), shown.carried.groups
     evidence = Evidence(
-        np.full(number, -1, dtype=np.int8), np.full(number, -1, dtype=np.int32), np.zeros(number, dtype=np.float32)
+        np.full(number, _UNKNOWN, dtype=np.int8),
+        np.full(number, -1, dtype=np.int32),
+        np.zeros(number, dtype=np.float32),
     )
-    (places,) = (shown.groups == TOGETHER).nonzero()
+    (places,) = (groups == TOGETHER).nonzero()
     if len(places):
         keys = partners(batch.records, places.searchsorted(shown.starts), catalogue.columns.keys[shown.rows[places]])
         evidence.nearest[places] = catalogue.rows_of(keys)[0]
-    lists = (shown.starts, shown.rows, shown.groups)
+    lists = (shown.starts, shown.rows, groups)
     scratch = _Scratch(np.empty(RECENT, dtype=np.int32), np.empty((RECENT + 1, catalogue.dim), dtype=np.int16))
     _find_evidence(batch.records, catalogue.table, lists, catalogue.columns, scratch, evidence)
     return evidence
 
 
-def _sentences(
+def _because(
     shown: Shown,
     texts: Sequence[str | None],
     evidence: Evidence,
     catalogue: Catalogue,
-) -> list[str]:
-    starts, groups, items = shown.starts.tolist(), shown.groups.tolist(), shown.items
-    rows, actions = shown.rows.tolist(), evidence.actions.tolist()
-    nearest, intervals = evidence.nearest.tolist(), evidence.intervals.tolist()
-    sentences: list[str] = []
+) -> list[Because]:
+    starts, groups, items = shown.starts.tolist(), shown.carried.groups.tolist(), shown.items
+    # Rounded as float64, so that a share has three digits in JSON.
+    shares = shown.carried.shares.astype(np.float64).round(3).tolist()
+    rows, actions = shown.rows.tolist(), [_ACTION[action] for action in evidence.actions.tolist()]
+    nearest, intervals = evidence.nearest.tolist(), evidence.intervals.astype(np.float64).round(1).tolist()
+    found: list[Because] = []
     for query, text in enumerate(texts):
         for place in range(starts[query], starts[query + 1]):
-            group = groups[place]
-            if group == TREND:
+            group, share, action, because = groups[place], shares[place], actions[place], NO_CLAIM
+            if group in (TREND, NEW):
                 label = items[place].label
-                sentence = f"trending in {_shown(label)}" if label else "popular right now"
-            elif group == TOGETHER:
-                action = PAST_TENSES[actions[place]] if actions[place] >= 0 else "chose"
-                title = _shown(catalogue.item(nearest[place]).title)
-                sentence = f"often {_PARTICIPLES.get(action, action)} with {title}" if title else SUITS
-            elif group == SEARCH and text:
-                sentence = f"matches your search “{text}”"
-            elif group == CLICKED and text:
-                sentence = f"often chosen after a search for “{text}”"
-            elif group == NEW:
-                label = items[place].label
-                sentence = f"new in {_shown(label)}" if label else "new in the shop"
+                shown_label = None if label is None else _shown(label)
+                kind = "new" if group == NEW else "popular" if label is None else "trending"
+                because = Because(kind, None, shown_label, None, None, None, share)
+            elif group in (SEARCH, CLICKED):
+                if text:
+                    because = Because("search" if group == SEARCH else "clicked", None, None, text, None, None, share)
             elif group == HABIT and intervals[place] > 0:
-                sentence = f"you buy this about every {_interval(intervals[place])}"
-            elif group == HABIT:
-                sentence = f"you {PAST_TENSES[actions[place]] if actions[place] >= 0 else 'bought'} it before"
-            elif nearest[place] < 0:
-                sentence = SUITS
-            elif nearest[place] == rows[place]:
-                sentence = f"you {PAST_TENSES[actions[place]]} it before"
-            else:
-                title = _shown(catalogue.item(nearest[place]).title)
-                sentence = f"because you {PAST_TENSES[actions[place]]} {title}" if title else SUITS
-            sentences.append(sentence)
-    return sentences
+                because = Because("habit", None, None, None, "purchase", intervals[place], share)
+            elif group == HABIT or (group == TASTE and nearest[place] == rows[place]):
+                because = Because("before", None, None, None, action or "purchase", None, share)
+            elif group != NOTHING and nearest[place] >= 0:
+                other = catalogue.item(nearest[place])
+                title = _shown(other.title)
+                if title:
+                    kind = "together" if group == TOGETHER else "similar"
+                    because = Because(kind, other.item_id, title, None, action, None, share)
+            found.append(because)
+    return found
 
 
 class _Scratch(NamedTuple):
@@ -197,8 +197,9 @@ def _find_evidence(
                         evidence.intervals[place] = record["habit_interval_days"][each]
                 continue
             # A query that is no search has no text to quote. Its items get the evidence of TASTE.
-            is_silent = group in (SEARCH, CLICKED) and record["searching"] == 0
-            if not (group in (TASTE, NOTHING) or is_silent):
+            if group in (SEARCH, CLICKED) and record["searching"] == 0:
+                group = groups[place] = TASTE
+            if group != TASTE:
                 continue
             # The vectors are copied once for each list, and only if an item needs them. Products of 16-bit numbers
             # compile to multiply-and-add in pairs.
@@ -210,25 +211,14 @@ def _find_evidence(
                 taken = True
             for d in range(dim):
                 vector[d] = columns.vectors[row, d]
-            greatest = np.float32(-np.inf)
+            greatest = np.float32(SIMILAR)
             for each in range(number):
                 other = past[each]
                 if other >= 0:
                     total = np.int32(0)
                     for d in range(dim):
                         total = np.int32(total + np.int32(vectors[each, d]) * np.int32(vector[d]))
-                    near = np.float32(total) * columns.inverse_norms[other]
+                    near = np.float32(total) * columns.inverse_norms[other] * columns.inverse_norms[row]
                     if near > greatest:
                         greatest = near
                         evidence.actions[place], evidence.nearest[place] = record["recent_actions"][each], other
-
-
-def _interval(days: float) -> str:
-    """Return an interval of `days` in rounded units, as people would express it.
-
-    >>> [_interval(days) for days in (0.6, 1.2, 6.7, 21, 58, 400)]
-    ['day', 'day', 'week', '3 weeks', '2 months', '13 months']
-    """
-    unit, number = ("day", days) if days < 5.5 else ("week", days / 7) if days < 49 else ("month", days / 30.4)
-    whole = max(round(number), 1)
-    return unit if whole == 1 else f"{whole} {unit}s"

@@ -69,5 +69,6 @@ def rendered(recommendations: Recommendations, titles: Mapping[str, str]) -> Ren
     for item in recommendations.items:
         title = Text(readable(titles.get(item.item_id, "")) or item.item_id)
         sources = Text(", ".join(item.sources), "dim")
-        table.add_row(f"{item.rank:>3}", f"{item.score:.2g}", title, Text(item.reason, "italic"), sources)
+        reason = Text(item.reason, "italic" if item.because.kind else "italic dim")
+        table.add_row(f"{item.rank:>3}", f"{item.score:.2g}", title, reason, sources)
     return Group(head, *([Text(f"intent: {intent}", "cyan")] if intent else []), table, Text())

@@ -11,9 +11,10 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from inference.types import AT_MOST, Identifier, Item, Key, Milliseconds, Weight
+from inference.types import AT_MOST, NO_CLAIM, Because, Identifier, Item, Key, Milliseconds, Weight
 
 __all__ = [
+    "Because",
     "Cart",
     "Click",
     "DeadLetter",
@@ -133,7 +134,8 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One position of a list. `rank` starts at 1. `score` is finite, and comparable within the list.
 
-    If the model ranked the list, `score` is the probability that the shopper acts on the item.
+    If the model ranked the list, `score` is the probability that the shopper acts on the item. `because` is the reason
+    as data, without a claim in lists of older versions, and `reason` the same as a sentence.
     """
 
     rank: Annotated[int, msgspec.Meta(ge=1)]
@@ -141,6 +143,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     sources: tuple[str, ...]
     reason: str
+    because: Because = NO_CLAIM
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
+from inference.types import URL_START
 from streams.errors import InvalidEvent
 
 __all__ = ["UNREADABLE", "refusal", "shortened", "with_other"]
@@ -205,6 +206,8 @@ def _mismatch(text: str, where: str, value: bytes) -> InvalidEvent:
 def _format(text: str) -> str:
     """Return the enumerated strings or the format that were required."""
     if match := _REGEX.match(text):
+        if match[1].startswith(URL_START):
+            return "an absolute URL with http or https, as in https://shop.example/item-1"
         return f"a string that matches {match[1]}"
     if "timezone" in text:
         return "a time with its offset from UTC, as in 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00"

@@ -15,19 +15,19 @@ LATENCIES_KEPT = 20_000
 ACTIONS_KEPT = 40
 _RATE_SECONDS = 3.0
 
-REASONS = {
-    "matches your search": "matches your search",
-    "often chosen after a search": "chosen after a search",
-    "often ": "goes with …",
-    "because you": "because you …",
-    "you buy this": "you buy this every …",
-    "you ": "you … it before",
+REASONS: Mapping[str | None, str] = {
+    "search": "matches your search",
+    "clicked": "chosen after a search",
+    "together": "goes with …",
+    "similar": "because you …",
+    "habit": "you buy this every …",
+    "before": "you … it before",
     "trending": "trending in …",
     "popular": "popular right now",
-    "new in": "new in …",
-    "may suit": "may suit you",
+    "new": "new in …",
+    None: "nothing claimed",
 }
-"""The beginning of a reason, and the name of its kind. The first match decides."""
+"""The name of each kind of reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Statistics:
         self.items += len(message.items)
         for item in message.items:
             self.sources.update(item.sources)
-            self.reasons[kind_of(item.reason)] += 1
+            self.reasons[REASONS.get(item.because.kind, "others")] += 1
 
     def percentiles(self) -> Percentiles | None:
         """Return the end-to-end latencies of the newest `LATENCIES_KEPT` lists, None before the first."""
@@ -133,8 +133,3 @@ class Statistics:
         then, sent, answered = self._recent[0]
         elapsed = now - then
         return ((self.sent - sent) / elapsed, (self.answered - answered) / elapsed) if elapsed else (0.0, 0.0)
-
-
-def kind_of(reason: str) -> str:
-    """Return the name of the kind of a reason."""
-    return next((kind for beginning, kind in REASONS.items() if reason.startswith(beginning)), "others")

@@ -115,7 +115,7 @@ def legend() -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A ranked list, two lines for each item: rank, title, sources and probability, then the reason.
+    """A ranked list, two lines for each item: rank, title, sources and probability, then the reason if one is claimed.
 
     `probable` is false if the model did not rank the list. Its scores are then no probabilities and are not shown.
     """
@@ -132,7 +132,8 @@ class Ranked:
             figures = f" {letters:<{widest}} {_percent(item.score) if self.probable else '':>6}"
             title = _fit(self.titles.get(item.item_id, item.item_id), width - 3 - len(figures))
             yield Text.assemble((f"{item.rank:>2} ", "dim"), (title, "bold"), (figures, "green"), no_wrap=True)
-            yield Text.assemble("   ", (_fit(item.reason, width - 3), "italic dim"), no_wrap=True)
+            claim = "" if item.because.kind is None else item.reason
+            yield Text.assemble("   ", (_fit(claim, width - 3), "italic dim"), no_wrap=True)
 
 
 def action_text(action: Action, between: str) -> tuple[Text, str, str]:

@@ -127,6 +127,7 @@ def _list_problems(message: Mapping[str, Any], known: set[str]) -> list[str]:
     if not known.issuperset(ids):
         problems.append("contains an item that the shop never had")
     texts = [each["reason"] for each in message["items"]] + [each["label"] for each in message["intent"]]
+    texts += [each["because"].get(name, "") for each in message["items"] for name in ("label", "query")]
     if any(map(_has_control, texts)):
         problems.append("shows a control character")
     return problems

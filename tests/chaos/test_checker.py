@@ -156,6 +156,10 @@ SEEDED: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
     "a list repeats an item": ("lists", lambda run: on_list(run, lambda m: m["items"].append(m["items"][0]))),
     "a list has an unknown item": ("lists", lambda run: on_list(run, lambda m: m["items"][0].update(item_id="?"))),
     "a reason has an escape": ("lists", lambda run: on_list(run, lambda m: m["items"][0].update(reason="\x1b[31m"))),
+    "a query of a reason has an escape": (
+        "lists",
+        lambda run: on_list(run, lambda m: m["items"][0]["because"].update(query="\x1b[31m")),
+    ),
     "a dead letter is missing": ("dead letters", drop_first(TOPICS.dead_letters)),
     "a valid event is a dead letter": ("dead letters", letter_of_a_valid_event),
     "an aborted message is a dead letter": ("dead letters", letter_of_an_aborted_message),

@@ -81,7 +81,7 @@ def _lists(given: Evidence) -> Iterable[tuple[str, bytes | None, bytes]]:
             "recommendation_id": list_id(*position),
             "user_id": event.user_id,
             "trigger": {"event_id": event.event_id, "type": event.type, **trigger},
-            "items": [{"rank": 1, "item_id": item_id(0), "reason": "new in the shop"}],
+            "items": [{"rank": 1, "item_id": item_id(0), "reason": "new in the shop", "because": {"kind": "new"}}],
             "intent": [],
             "fallback": None,
         }

@@ -14,11 +14,10 @@ from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, Scor
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import in_retrieval_order
-from inference.ranking.reasons import SUITS
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES, make_sources
-from inference.types import Query, RankedList, Vector, stable_key
+from inference.types import NO_CLAIM, Query, RankedList, Vector, stable_key
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 
 
@@ -132,7 +131,7 @@ def test_a_failed_model_gives_retrieval_order_with_a_fallback(catalogue: Catalog
         assert ranked.fallback == SCORING_FAILED
         shown = rows[starts[number] : min(starts[number + 1], starts[number] + query.k)]
         assert ids(ranked) == [catalogue.item(row).item_id for row in shown]
-        assert {scored.reason for scored in ranked.items} <= {SUITS}
+        assert {(scored.because, scored.reason) for scored in ranked.items} <= {(NO_CLAIM, "may suit you")}
     with pytest.raises(ScoringError):
         ranks.rank(shortlists)
 

@@ -136,6 +136,6 @@ def assert_same_list(got: Recommendations, expected: Recommendations) -> None:
     known = {item.item_id: item for item in expected.items}
     for item in got.items:
         other = known[item.item_id]
-        assert (item.sources, item.reason) == (other.sources, other.reason)
+        assert (item.sources, item.reason, item.because.kind) == (other.sources, other.reason, other.because.kind)
         assert item.score == pytest.approx(other.score, abs=TOLERANCE)
     assert (got.intent, got.model, got.fallback) == (expected.intent, expected.model, None)

@@ -37,6 +37,9 @@ ITEM: dict[str, Any] = {
     "in_stock": True,
     "released_at": "2026-01-31T12:00:00+02:00",
     "attributes": {"colour": "blue"},
+    "url": "https://shop.example/sku-1",
+    "image_url": "https://shop.example/sku-1.jpg",
+    "list_price": 12,
 }
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)

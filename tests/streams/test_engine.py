@@ -13,7 +13,7 @@ from inference.encoding.text import remembered_query
 from inference.queries import LONG_TERM, PAST_TENSES, QUERY, SEARCH, SHORT_TERM, QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
-from inference.types import Item, SessionItems, Vector, stable_key
+from inference.types import Because, Item, SessionItems, Vector, stable_key
 from streams.budget import ListBudgets
 from streams.contracts.messages import Intent, ItemTransition, ItemVector, ModelRef, Recommendations, Search
 from streams.contracts.serde import (
@@ -268,7 +268,7 @@ def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
     starts = np.cumsum([0, *map(len, ids)])
     scores = np.full(len(items), 0.5)
     rows = np.zeros(len(items), dtype=np.int32)
-    return Lists(starts, rows, scores, [("trending",)] * len(items), ["because"] * len(items), items, fallback)
+    return Lists(starts, rows, scores, [("trending",)] * len(items), [Because("new")] * len(items), items, fallback)
 
 
 def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_ms: int = 0) -> list[Recommendations]:
@@ -283,10 +283,12 @@ def test_a_message_has_its_trigger_and_ranks_from_one(engine: Engine) -> None:
     message, other = composed(engine, folded, ranked, 5)
     assert [(each.rank, each.item_id) for each in message.items] == [(1, "x"), (2, "y")]
     assert [(each.rank, each.item_id) for each in other.items] == [(1, "z")]
-    assert (message.items[0].score, message.items[0].sources, message.items[0].reason) == (
+    first = message.items[0]
+    assert (first.score, first.sources, first.because, first.reason) == (
         0.5,
         ("trending",),
-        "because",
+        Because("new"),
+        "new in the shop",
     )
     assert message.recommendation_id == recommendation_id("clicks", 3, 42)
     assert (message.trigger.partition, message.trigger.offset, message.trigger.type) == (3, 42, "view")

@@ -6,7 +6,24 @@ import numpy as np
 import pytest
 
 from inference.ranking.features import FEATURES
-from inference.ranking.occlusion import CLICKED, GROUPS, HABIT, NOTHING, SEARCH, TASTE, TOGETHER, carried_by, occlude
+from inference.ranking.occlusion import (
+    CLICKED,
+    GROUPS,
+    HABIT,
+    LEAST_SHARE,
+    MATCHING_COSINE,
+    MATCHING_WORDS,
+    NOTHING,
+    OFTEN_CLICKED,
+    POPULAR,
+    SEARCH,
+    TASTE,
+    TOGETHER,
+    TREND,
+    Carried,
+    carried_by,
+    occlude,
+)
 from inference.retrieval.sources import SOURCES
 from inference.types import Vector
 
@@ -18,20 +35,63 @@ def logistic(weights: dict[str, float], features: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(-np.asarray(logits))), dtype=np.float32)
 
 
-def carried(weights: dict[str, float], features: Vector) -> list[int]:
+def carried(weights: dict[str, float], features: Vector) -> Carried:
     occluded = occlude(features, np.arange(len(features), dtype=np.int32))
     whole = logistic(weights, features).astype(np.float64).round(6)
-    return list(carried_by(whole, logistic(weights, occluded.features), occluded))
+    return carried_by(whole, logistic(weights, occluded.features), occluded, features)
+
+
+def groups_of(weights: dict[str, float], *candidates: dict[str, float]) -> list[int]:
+    """Return the groups of candidates with these features."""
+    features = np.zeros((len(candidates), len(FEATURES)), dtype=np.float32)
+    for own, named in zip(features, candidates, strict=True):
+        own[[FEATURES.index(name) for name in named]] = [*named.values()]
+    return list(carried(weights, features).groups)
 
 
 def test_the_reason_is_the_group_whose_occlusion_lowers_the_score_most() -> None:
-    features = np.zeros((4, len(FEATURES)), dtype=np.float32)
-    features[0, [FEATURES.index("query"), FEATURES.index("popularity")]] = (0.9, 1)
-    features[1, [FEATURES.index("short_term"), FEATURES.index("together")]] = (0.9, 0.2)
-    features[2, FEATURES.index("dearer")] = 1
-    features[3, FEATURES.index("repeat")] = 0.3
     weights = {"query": 3.0, "popularity": 1.0, "short_term": 1.0, "together": 2.0, "dearer": 5.0, "repeat": 0.1}
-    assert carried(weights, features) == [SEARCH, TASTE, NOTHING, HABIT]
+    groups = groups_of(
+        weights,
+        {"query": 0.9, "popularity": 1},
+        {"short_term": 0.9, "together": 0.2},
+        {"dearer": 1},
+        {"repeat": 0.3},
+    )
+    assert groups == [SEARCH, TASTE, NOTHING, HABIT]
+
+
+def test_a_group_gives_the_reason_only_if_its_sentence_is_true_of_the_item() -> None:
+    weights = dict.fromkeys(("query", "words", "clicked", "popularity", "lasting"), 1.0)
+    below = 0.99
+    assert groups_of(
+        weights,
+        {"query": MATCHING_COSINE},
+        {"query": MATCHING_COSINE * below},
+        {"words": MATCHING_WORDS**0.5 / below},
+        {"words": MATCHING_WORDS**0.5 * below, "query": 0.1},
+        {"clicked": OFTEN_CLICKED**0.5 / below},
+        {"clicked": OFTEN_CLICKED**0.5 * below},
+        {"lasting": POPULAR**0.5 / below},
+        {"popularity": POPULAR**0.5 * below, "lasting": POPULAR**0.5 * below},
+    ) == [SEARCH, NOTHING, SEARCH, NOTHING, CLICKED, NOTHING, TREND, NOTHING]
+
+
+def test_the_heaviest_group_with_a_true_sentence_gives_the_reason_if_its_share_suffices() -> None:
+    weights = {"query": 1.0, "together": 1.0}
+    enough, few = LEAST_SHARE / (1 - LEAST_SHARE) * 1.02, LEAST_SHARE / (1 - LEAST_SHARE) * 0.98
+    query = MATCHING_COSINE * 0.9
+    assert groups_of(weights, {"query": query, "together": query * enough}) == [TOGETHER]
+    assert groups_of(weights, {"query": query, "together": query * few}) == [NOTHING]
+
+
+def test_the_share_is_that_of_all_contributions() -> None:
+    features = np.zeros((2, len(FEATURES)), dtype=np.float32)
+    features[0, [FEATURES.index(name) for name in ("query", "together", "repeat")]] = (0.6, 0.3, 0.1)
+    features[0, FEATURES.index("popularity")] = 0.5  # lowers the score: no contribution
+    found = carried({"query": 1.0, "together": 1.0, "repeat": 1.0, "popularity": -1.0}, features)
+    assert found.groups.tolist() == [SEARCH, NOTHING]
+    assert found.shares.tolist() == pytest.approx([0.6, 0], abs=0.001)
 
 
 def test_every_feature_is_in_one_group_or_gives_no_reason() -> None:
@@ -54,8 +114,17 @@ def test_skipping_absent_groups_does_not_change_reasons(seed: int) -> None:
         likely = np.clip(logistic(weights, without).astype(np.float64).round(6), 1e-9, 1 - 1e-9)
         logits = np.log(likely) - np.log1p(-likely)
         fall = logits[0] - logits[1:]
-        expected.append(int(fall.argmax()) if fall.max() > 0 else NOTHING)
-    assert carried(weights, features) == expected
+        falls = np.where(fall > 0, fall, 0)
+        own = dict(zip(FEATURES, row, strict=True))
+        is_true = dict.fromkeys(GROUPS, True) | {
+            SEARCH: own["query"] >= MATCHING_COSINE or own["words"] ** 2 >= MATCHING_WORDS,
+            CLICKED: own["clicked"] ** 2 >= OFTEN_CLICKED,
+            TREND: max(own["popularity"], own["lasting"]) ** 2 >= POPULAR,
+        }
+        best = max(GROUPS, key=lambda group: falls[group] * is_true[group])
+        enough = falls[best] * is_true[best] > 0 and falls[best] >= LEAST_SHARE * falls.sum()
+        expected.append(best if enough else NOTHING)
+    assert list(carried(weights, features).groups) == expected
 
 
 def test_only_shown_candidates_are_occluded() -> None:

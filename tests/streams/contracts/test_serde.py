@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from inference.types import ItemNeighbours, SessionItems
+from inference.types import NO_CLAIM, Because, ItemNeighbours, SessionItems
 from streams.contracts.messages import Forget, Item, ItemTransition, ItemVector, Purchase, TrendingSnapshot, View
 from streams.contracts.serde import (
     decode_dead_letter,
@@ -235,6 +235,51 @@ def test_invalid_items_are_refused(key: bytes | None, value: bytes | None, reaso
     with pytest.raises(InvalidEvent) as caught:
         decode_item(key, value)
     assert (caught.value.reason, caught.value.where) == (reason, where)
+
+
+@pytest.mark.parametrize("field", ["url", "image_url"])
+def test_a_url_is_absolute_with_http_or_https(field: str) -> None:
+    for url in ("http://a", "https://shop.example/é?q=a&b=(c)#d", "https://[::1]:8080/'x'", "https://a/" + "x" * 1990):
+        item = decode_item(b"sku-1", dumped(ITEM, **{field: url}))
+        assert item is not None
+        assert getattr(item, field) == url
+    for url in (
+        "javascript:alert(1)", "data:image/png;base64,AA", "HTTPS://a", "//a/b", "/b", "https://", "https:///a", "",
+        "https://a b", 'https://a/"onload=', "https://a/<b>", "https://a\n", "\nhttps://a", "https://a\\b", "https://a\0",
+    ):  # fmt: skip
+        with pytest.raises(InvalidEvent) as caught:
+            decode_item(b"sku-1", dumped(ITEM, **{field: url}))
+        assert (caught.value.reason, caught.value.where) == ("wrong_value", f"$.{field}")
+        assert caught.value.detail.startswith("required an absolute URL with http or https")
+    with pytest.raises(InvalidEvent) as caught:
+        decode_item(b"sku-1", dumped(ITEM, **{field: "https://a/" + "x" * 1991}))
+    assert caught.value.reason == "out_of_range"
+
+
+def test_a_list_of_an_older_version_claims_nothing() -> None:
+    old = {
+        "recommendation_id": "r", "user_id": "u", "produced_at": VIEW["occurred_at"], "intent": [], "fallback": None,
+        "trigger": {
+            "event_id": "e", "type": "view", "topic": "clicks", "partition": 0, "offset": 1,
+            "occurred_at": VIEW["occurred_at"],
+        },
+        "items": [{"rank": 1, "item_id": "i", "score": 0.5, "sources": ["new"], "reason": "new in the shop"}],
+        "model": {"name": "m", "version": "1"},
+    }  # fmt: skip
+    (item,) = decode_recommendations(json.dumps(old).encode()).items
+    assert (item.because, item.reason) == (NO_CLAIM, "new in the shop")
+
+
+def test_a_reason_without_a_claim_is_an_explicit_null() -> None:
+    assert encode_json(NO_CLAIM) == b'{"kind":null}'
+    assert encode_json(Because("popular")) == b'{"kind":"popular"}'
+
+
+def test_a_list_price_is_a_number_from_0_on() -> None:
+    for price, reason in ((-0.01, "out_of_range"), ("9.50", "wrong_type")):
+        with pytest.raises(InvalidEvent) as caught:
+            decode_item(b"sku-1", dumped(ITEM, list_price=price))
+        assert (caught.value.reason, caught.value.where) == (reason, "$.list_price")
 
 
 def test_other_invalid_messages_are_refused() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from inference.types import KINDS, URL_PATTERN, Because
 from streams.contracts.messages import (
     Cart,
     Click,
@@ -64,6 +65,7 @@ interactions: st.SearchStrategy[Interaction] = st.one_of(
     st.builds(Search, query=st.text(st.characters(codec="utf-8"), min_size=1, max_size=1000), **common),
     *(st.builds(kind, **common, **on_item) for kind in (View, Click, Cart, Purchase)),
 )
+urls = st.from_regex(URL_PATTERN)
 items = st.builds(
     Item,
     item_id=identifiers,
@@ -76,6 +78,9 @@ items = st.builds(
     in_stock=st.booleans(),
     released_at=times | st.none(),
     attributes=st.dictionaries(text, text, max_size=3),
+    url=urls | st.none(),
+    image_url=urls | st.none(),
+    list_price=numbers | st.none(),
 )
 lists = st.builds(
     Recommendations,
@@ -89,6 +94,16 @@ lists = st.builds(
             rank=st.integers(1, 1000),
             score=numbers,
             sources=st.lists(text, max_size=3).map(tuple),
+            because=st.builds(
+                Because,
+                kind=st.sampled_from([None, *KINDS, "later"]),
+                item=text | st.none(),
+                label=text | st.none(),
+                query=text | st.none(),
+                action=text | st.none(),
+                interval_days=numbers | st.none(),
+                share=st.none() | st.floats(0, 1),
+            ),
         ),
         max_size=5,
     ).map(tuple),

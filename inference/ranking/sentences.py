@@ -1,0 +1,107 @@
+"""Renders the reason of an item as a sentence for the shopper, in one of the shop's languages.
+
+The sentences are gettext messages: English is in this file, the translations are in `inference/locale`. Decision record
+0013 says why gettext. This module does not import NumPy, so that settings can read the languages fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from gettext import NullTranslations, translation
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from inference.types import Because
+
+Language = Literal["en", "de", "zh"]
+"""A language of the sentences: English, German or Chinese in simplified characters."""
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+DOMAIN, CATALOGUES = "reasons", Path(__file__).parents[1] / "locale"
+
+_Key = tuple[str | None, str | None, bool]
+"""Kind and action of a reason, and whether it has a label."""
+
+
+def language_of(tag: str) -> Language | None:
+    """Return the language for a tag of BCP 47 in any case, such as `de-AT`; None if there are no sentences in it.
+
+    >>> [language_of(tag) for tag in ("en", "DE-at", "zh-Hans-CN", "fr")]
+    ['en', 'de', 'zh', None]
+    """
+    primary = tag.partition("-")[0].lower()
+    return next((language for language in LANGUAGES if language == primary), None)
+
+
+@cache
+def sentences(language: Language) -> Callable[[Because], str]:
+    """Return the function that renders a reason in a language.
+
+    It returns "may suit you" in that language if nothing is claimed, or if the reason's kind is unknown.
+
+    >>> sentences("de")(Because("habit", interval_days=20.3))
+    'Sie kaufen diesen Artikel etwa alle 3 Wochen'
+    """
+    texts = NullTranslations() if language == "en" else translation(DOMAIN, CATALOGUES, [language])
+    templates, neutral = _templates(texts.gettext), texts.gettext("may suit you")
+
+    def sentence(because: Because) -> str:
+        if because.kind == "habit" and because.interval_days is not None:
+            return _every(because.interval_days, texts)
+        template = templates.get((because.kind, because.action, because.label is not None))
+        return neutral if template is None else template % {"label": because.label, "query": because.query}
+
+    return sentence
+
+
+def _templates(gettext: Callable[[str], str]) -> Mapping[_Key, str]:
+    """Return the sentences that have no number. `pybabel extract` finds the calls of `gettext`."""
+    return {
+        ("search", None, False): gettext("matches your search “%(query)s”"),
+        ("clicked", None, False): gettext("often chosen after a search for “%(query)s”"),
+        ("together", "view", True): gettext("often viewed with %(label)s"),
+        ("together", "click", True): gettext("often clicked with %(label)s"),
+        ("together", "cart", True): gettext("often chosen with %(label)s"),
+        ("together", "purchase", True): gettext("often bought with %(label)s"),
+        ("together", None, True): gettext("often chosen with %(label)s"),
+        ("similar", "view", True): gettext("because you viewed %(label)s"),
+        ("similar", "click", True): gettext("because you clicked %(label)s"),
+        ("similar", "cart", True): gettext("because you chose %(label)s"),
+        ("similar", "purchase", True): gettext("because you bought %(label)s"),
+        ("before", "view", False): gettext("you viewed it before"),
+        ("before", "click", False): gettext("you clicked it before"),
+        ("before", "cart", False): gettext("you chose it before"),
+        ("before", "purchase", False): gettext("you bought it before"),
+        ("trending", None, True): gettext("trending in %(label)s"),
+        ("popular", None, False): gettext("popular right now"),
+        ("new", None, True): gettext("new in %(label)s"),
+        ("new", None, False): gettext("new in the shop"),
+    }
+
+
+@cache
+def _every(days: float, texts: NullTranslations) -> str:
+    """Return the sentence of an interval of `days`, in rounded units, as people express it."""
+    unit, number = ("day", days) if days < 5.5 else ("week", days / 7) if days < 49 else ("month", days / 30.4)
+    whole = max(round(number), 1)
+    if whole == 1:
+        # Languages have idioms for one: "every day", "jede Woche".
+        every = {
+            "day": texts.gettext("you buy this about every day"),
+            "week": texts.gettext("you buy this about every week"),
+            "month": texts.gettext("you buy this about every month"),
+        }[unit]
+    else:
+        every = {
+            "day": texts.ngettext(
+                "you buy this about every %(number)d day", "you buy this about every %(number)d days", whole
+            ),
+            "week": texts.ngettext(
+                "you buy this about every %(number)d week", "you buy this about every %(number)d weeks", whole
+            ),
+            "month": texts.ngettext(
+                "you buy this about every %(number)d month", "you buy this about every %(number)d months", whole
+            ),
+        }[unit]
+    return every % {"number": whole}
