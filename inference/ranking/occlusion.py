@@ -163,11 +163,11 @@ def _is_true(group: int, own: Vector) -> bool:
     """Return whether a candidate's features support the sentence of a group."""
     if group == SEARCH:
         # `words` is the square root of the share.
-        return own[_QUERY] >= MATCHING_COSINE or own[_WORDS] * own[_WORDS] >= MATCHING_WORDS
+        return bool(own[_QUERY] >= MATCHING_COSINE or own[_WORDS] * own[_WORDS] >= MATCHING_WORDS)
     if group == CLICKED:
-        return own[_CLICKED] * own[_CLICKED] >= OFTEN_CLICKED
+        return bool(own[_CLICKED] * own[_CLICKED] >= OFTEN_CLICKED)
     if group == TREND:
-        return max(own[_POPULARITY], own[_LASTING]) ** 2 >= POPULAR
+        return bool(max(own[_POPULARITY], own[_LASTING]) ** 2 >= POPULAR)
     return True
 
 

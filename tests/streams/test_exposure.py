@@ -8,7 +8,7 @@ import pytest
 from inference.ranking.lists import Lists
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
-from inference.types import Item, stable_key
+from inference.types import NO_CLAIM, Item, stable_key
 from streams.exposure import Exposure
 from streams.metrics import Metrics
 from tests.inference.catalogues import DIM, unit_vectors
@@ -28,7 +28,7 @@ def catalogue() -> Catalogue:
 def lists(*rows: list[int]) -> Lists:
     flat = [row for each in rows for row in each]
     starts = np.cumsum([0, *map(len, rows)])
-    nothing = [""] * len(flat)
+    nothing = [NO_CLAIM] * len(flat)
     return Lists(starts, np.array(flat, dtype=np.int32), np.zeros(len(flat)), [()] * len(flat), nothing, [])
 
 

@@ -124,8 +124,8 @@ def names(text: str) -> list[str]:
     return re.findall(r"%\(\w+\)[sd]", text)
 
 
-def key(texts: str | Sequence[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
+def key(texts: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts or ())
 
 
 @pytest.mark.parametrize("language", TRANSLATED)

@@ -11,7 +11,7 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import label_key, stable_key
 from streams.contracts.messages import ItemVector
-from streams.contracts.serde import decode_item, decode_item_vector, encode_json, encode_msgpack
+from streams.contracts.serde import decode_item, decode_item_vector, encode_msgpack
 from streams.items.live import Change, LiveCatalogue, Served, apply_changes
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
@@ -39,7 +39,7 @@ def test_an_item_is_found_with_its_vector_and_labels() -> None:
 
 def test_the_fields_of_a_page_come_through_the_records_to_both_catalogues() -> None:
     page = {"url": "https://a/b", "image_url": "https://a/b.jpg", "list_price": 12.5}
-    read = decode_item(b"a", encode_json({"item_id": "a", "title": "Tea", **page}))
+    read = decode_item(b"a", msgspec.json.encode({"item_id": "a", "title": "Tea", **page}))
     assert read is not None
     sent = encode_msgpack(msgspec.structs.replace(record("a"), item=read))
     live, catalogue = LiveCatalogue(SPACE, DIM), Catalogue(DIM)
@@ -52,7 +52,7 @@ def test_the_fields_of_a_page_come_through_the_records_to_both_catalogues() -> N
 
 
 def test_a_record_without_the_fields_of_a_page_is_read() -> None:
-    old = encode_msgpack([{"item_id": "a", "title": "Tea", "price": 3.0}, SPACE, 1, record("a").vector])
+    old = msgspec.msgpack.encode([{"item_id": "a", "title": "Tea", "price": 3.0}, SPACE, 1, record("a").vector])
     item = decode_item_vector(old).item
     assert (item.price, item.url, item.image_url, item.list_price) == (3.0, None, None, None)
 
