@@ -79,7 +79,10 @@ class CompletionIndex:
         self._first_words = np.array([places[words_of(key)[0]] for key in keys], dtype=np.int64)
 
     def search(self, typed: str, enough: int) -> Matches:
-        """Return the suggestions that match a typed text; those with errors only if the others are not `enough`."""
+        """Return the suggestions that match a typed text, and those with errors if the others are not `enough`.
+
+        Only words that are unknown are taken for wrong, unless nothing has all words.
+        """
         shown = typed[: 4 * MOST_TYPED]
         key = match_key(shown)[:MOST_TYPED].rstrip()
         words = words_of(key)[:MOST_WORDS]
@@ -90,13 +93,19 @@ class CompletionIndex:
         is_open = not shown[-1].isspace()
         begins = np.zeros(self._count, np.bool_)
         begins[self._order[self._beginning(key, is_open=is_open)]] = True
-        edits = self._edits(words, is_open=is_open, with_errors=False)
+        exact = self._exact(words, is_open=is_open)
+        edits = self._edits(exact)
         if np.count_nonzero(edits < NO_MATCH) < enough:
             for joined in _joined(words):
-                np.minimum(edits, self._edits(joined, is_open=is_open, with_errors=False) + 1, out=edits)
-            np.minimum(edits, self._edits(words, is_open=is_open, with_errors=True), out=edits)
-            first = self._alternatives(words[0], is_open=is_open and len(words) == 1, with_errors=True)
-            begins |= np.isin(self._first_words, [at for each in first for at in range(each.first, each.end)])
+                np.minimum(edits, self._edits(self._exact(joined, is_open=is_open)) + 1, out=edits)
+            wrong = [not alternatives for alternatives in exact]
+            if any(wrong) or edits.min(initial=NO_MATCH) >= NO_MATCH:
+                corrected = self._corrected(words, exact, wrong if any(wrong) else [True] * len(words), is_open=is_open)
+                np.minimum(edits, self._edits(corrected), out=edits)
+                is_first = np.zeros(len(self._words), np.bool_)
+                for alternative in corrected[0]:
+                    is_first[alternative.first : alternative.end] = True
+                begins |= is_first[self._first_words]
         (numbers,) = (edits < NO_MATCH).nonzero()
         return Matches(numbers, edits[numbers], begins[numbers])
 
@@ -106,32 +115,46 @@ class CompletionIndex:
         # `usb` followed by a space is the beginning of `usb` and of `usb cable`, but not of `usbc`.
         return slice(first, bisect_left(self._sorted_keys, key + (AFTER_ALL if is_open else f" {AFTER_ALL}"), lo=first))
 
-    def _edits(self, words: Sequence[str], *, is_open: bool, with_errors: bool) -> Edits:
+    def _edits(self, words: Sequence[Sequence[Alternative]]) -> Edits:
         """Return the number of errors with which each suggestion has all words, NO_MATCH or more if it lacks one."""
         total = np.zeros(self._count, np.int16)
-        for place, word in enumerate(words):
+        for alternatives in words:
             own = np.full(self._count, NO_MATCH, np.int16)
-            alternatives = self._alternatives(
-                word, is_open=is_open and place == len(words) - 1, with_errors=with_errors
-            )
             # The fewest edits are written last, so they hold for a suggestion with several of the words.
             for first, end, edits in sorted(alternatives, key=lambda each: -each.edits):
                 own[self._postings[self._starts[first] : self._starts[end]]] = edits
             total += own
         return total
 
-    def _alternatives(self, word: str, *, is_open: bool, with_errors: bool) -> list[Alternative]:
-        first = bisect_left(self._words, word)
-        end = bisect_left(self._words, word + AFTER_ALL, lo=first)
-        if is_open or is_unspaced(word):
-            found = [Alternative(first, end, 0)]
-        else:
-            found = [Alternative(first, first + 1, 0)] if self._words[first : first + 1] == [word] else []
-            if with_errors:
-                found.append(Alternative(first, end, 1))
-        if with_errors:
-            found += self._corrections(word, is_open=is_open)
+    def _exact(self, words: Sequence[str], *, is_open: bool) -> list[list[Alternative]]:
+        """Return the words that each typed word is, or begins if it is the last one or has no borders."""
+        found = []
+        for place, word in enumerate(words):
+            begun = self._begun(word)
+            if not is_unspaced(word) and not (is_open and place == len(words) - 1):
+                is_known = self._words[begun.first : begun.first + 1] == [word]
+                begun = Alternative(begun.first, begun.first + is_known, 0)
+            found.append([begun] if begun.first < begun.end else [])
         return found
+
+    def _corrected(
+        self, words: Sequence[str], exact: Sequence[list[Alternative]], wrong: Sequence[bool], *, is_open: bool
+    ) -> list[list[Alternative]]:
+        """Return the words that each typed word may stand for if some of them are wrong: misspelt or cut short."""
+        found = []
+        for place, (word, alternatives, is_wrong) in enumerate(zip(words, exact, wrong, strict=True)):
+            if not is_wrong:
+                found.append(alternatives)
+                continue
+            is_begun = is_open and place == len(words) - 1
+            cut = [] if is_begun else [self._begun(word)._replace(edits=1)]
+            found.append([*alternatives, *cut, *self._corrections(word, is_open=is_begun)])
+        return found
+
+    def _begun(self, word: str) -> Alternative:
+        """Return the words that begin with a word."""
+        first = bisect_left(self._words, word)
+        return Alternative(first, bisect_left(self._words, word + AFTER_ALL, lo=first), 0)
 
     def _corrections(self, word: str, *, is_open: bool) -> Iterator[Alternative]:
         """Yield the words that a typed word with errors may stand for, or may begin.

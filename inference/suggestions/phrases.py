@@ -33,7 +33,7 @@ CLOSED = 0.9
 ENDS = 0.02
 """Least share of a word's occurrences at the end of a part of a title, for a word that may end a phrase."""
 EVER_ENDS, LEADS = 0.005, 0.2
-"""A word may begin a phrase if it ends a part with the first share, or if it begins one or has the same next word with the
+"""A word may begin a phrase if it ends a part with the first share, or if it begins one or precedes one word with the
 second share."""
 CATEGORY, BRAND, BRANDED, ATTRIBUTE, TITLE = 1.0, 1.0, 0.7, 0.5, 0.4
 """Weights of the kinds of phrases: a category's name is searched for more often than a phrase of a title."""

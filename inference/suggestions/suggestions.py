@@ -2,7 +2,7 @@
 
 Completions are ranked as in a noisy-channel model: with w, the popularity of a query,
 
-    score = ln w − 2.5 [the query does not begin with what was typed] − 4 · errors + 3 · cos(query, intent)
+    score = ln w − 5 [the query does not begin with what was typed] − 4 · errors + 3 · cos(query, intent)
 
 The first term is most-popular completion (Bar-Yossef & Kraus 2011, doi:10.1145/1963405.1963424), which also introduces
 the last one: the context of the shopper. Ties are broken by popularity and then by text.
@@ -23,7 +23,7 @@ from inference.suggestions.keys import match_key, same_key
 from inference.suggestions.related import CoClicks, Embeddings, Kind, Numbers, RelatedQuery, Scores
 from inference.types import Vector
 
-INFIX, ERROR, INTENT = 2.5, 4.0, 3.0
+INFIX, ERROR, INTENT = 5.0, 4.0, 3.0
 """Weights of the score, in units of the logarithm of popularity."""
 CANDIDATES = 128
 """Best completions without the intent that are ranked with it."""
@@ -79,16 +79,19 @@ class Suggestions:
         entries: the queries.
         embeddings: their vectors.
         co_clicks: their relations by items.
+
+    Attributes:
+        entries: the queries.
     """
 
     def __init__(self, entries: Entries, embeddings: Embeddings, co_clicks: CoClicks) -> None:
-        self._entries, self._embeddings, self._co_clicks = entries, embeddings, co_clicks
+        self.entries, self._embeddings, self._co_clicks = entries, embeddings, co_clicks
         self._log_popularity = np.log(entries.popularity)
         self._index = CompletionIndex(entries.keys)
         self._numbers = {same_key(key): number for number, key in enumerate(entries.keys)}
 
     def __len__(self) -> int:
-        return len(self._entries.texts)
+        return len(self.entries.texts)
 
     def complete(self, typed: str, k: int = 10, intent: Vector | None = None) -> list[Suggestion]:
         """Return the k best completions of a typed text, those of an empty text for a shopper who has typed nothing.
@@ -103,7 +106,7 @@ class Suggestions:
             best = _best(scores + INTENT * self._embeddings.cosines(intent, numbers), k)
             numbers, edits = numbers[best], edits[best]
         return [
-            Suggestion(self._entries.texts[number], "searches" if self._entries.searched[number] else "catalogue", each)
+            Suggestion(self.entries.texts[number], "searches" if self.entries.searched[number] else "catalogue", each)
             for number, each in zip(numbers.tolist(), edits.tolist(), strict=True)
         ]
 
@@ -130,7 +133,7 @@ class Suggestions:
             near = (cosines >= SIMILAR_ENOUGH) & (compared != (-1 if own is None else own))
             relations["similar"] = compared[near][_best(cosines[near], LISTED)]
         best = _fused(relations)[:k]
-        return [RelatedQuery(self._entries.texts[number], kind, score) for number, kind, score in best]
+        return [RelatedQuery(self.entries.texts[number], kind, score) for number, kind, score in best]
 
 
 def _best(scores: npt.NDArray[np.floating], k: int) -> Numbers:
