@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.suggestions.completion import CompletionIndex
-from inference.suggestions.keys import match_key, same_key
+from inference.suggestions.keys import is_unspaced, match_key, same_key, words_of
 from inference.suggestions.related import CoClicks, Embeddings, Kind, Numbers, RelatedQuery, Scores
 from inference.types import Vector
 
@@ -125,8 +125,7 @@ class Suggestions:
             relations["co_clicked"] = others[near][_best(cosines[near], LISTED)]
             vector = self._embeddings.of(own) if vector is None else vector
         if key:
-            found = self._index.search(f"{key} ", 0).numbers
-            relations["refining"] = found[found != (-1 if own is None else own)][:LISTED]
+            relations["refining"] = self._refining(same_key(key), own)
         if vector is not None:
             compared = np.arange(min(len(self), COMPARED))
             cosines = np.asarray(self._embeddings.cosines(vector, compared), np.float64)
@@ -134,6 +133,20 @@ class Suggestions:
             relations["similar"] = compared[near][_best(cosines[near], LISTED)]
         best = _fused(relations)[:k]
         return [RelatedQuery(self.entries.texts[number], kind, score) for number, kind, score in best]
+
+    def _refining(self, same: str, own: int | None) -> Numbers:
+        """Return the most popular queries with all words of a query, in singular or plural, and more."""
+        words = words_of(same)
+        found = self._index.search(same, 0).numbers[: 4 * LISTED]
+        kept = [
+            number
+            for number in found.tolist()
+            if number != own
+            and set(words_of(same_key(self.entries.keys[number]))).issuperset(
+                word for word in words if not is_unspaced(word)
+            )
+        ]
+        return np.array(kept[:LISTED], np.int64)
 
 
 def _best(scores: npt.NDArray[np.floating], k: int) -> Numbers:
