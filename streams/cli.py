@@ -20,6 +20,7 @@ COMMANDS = {
     "watch": "Show recommendations as they arrive, with titles.",
     "replay": "Recommend for a file of interactions, without Kafka.",
     "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
+    "evaluate-suggestions": "Evaluate query suggestions on real queries, beside most-popular completion.",
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
     "profile": "Show or export everything that is kept about a shopper.",
@@ -35,7 +36,7 @@ COMMANDS = {
 }
 
 
-OFFLINE = {"evaluate", "examples", "train-ranker", "distill"}
+OFFLINE = {"evaluate", "evaluate-suggestions", "examples", "train-ranker", "distill"}
 """The commands of `training.commands`. The others are in `streams.commands`."""
 
 

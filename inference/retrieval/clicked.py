@@ -30,7 +30,7 @@ from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.sources import CLICKED
 from inference.retrieval.tokens import words
 from inference.retrieval.word_index import SparseIndex, document
-from inference.types import ItemNeighbours, stable_key
+from inference.types import ItemNeighbours, Keys, stable_key
 
 if TYPE_CHECKING:
     from inference.retrieval.behaviour import Behaviour
@@ -49,6 +49,22 @@ class ClickedItems(NamedTuple):
     shares: npt.NDArray[np.float64]
 
 
+class SearchLinks(NamedTuple):
+    """Searches and the items acted on after them.
+
+    Attributes:
+        texts: the normalised searches, each once.
+        searches: a place in `texts` for each link, int64 (n,).
+        items: stable keys of the items, uint64 (n,).
+        weights: the weights of the actions, decayed to the newest record, float64 (n,).
+    """
+
+    texts: list[str]
+    searches: npt.NDArray[np.int64]
+    items: Keys
+    weights: npt.NDArray[np.float64]
+
+
 NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
 
 
@@ -61,7 +77,7 @@ class Clicked:
     name = CLICKED
 
     def __init__(self, numbers: ItemNumbers, *, capacity: int = CAPACITY, half_life_ms: float = HALF_LIFE_MS) -> None:
-        self._item_numbers, self._searches = numbers, KeyNumbers()
+        self._item_numbers, self._searches, self._half_life_ms = numbers, KeyNumbers(), half_life_ms
         limits = Limits(capacity=capacity, width=WIDTH, half_life_ms=half_life_ms)
         self._cooccurrence = Cooccurrence(numbers, self._searches, limits, track_changes=True)
         self._texts: dict[int, str] = {}
@@ -86,6 +102,20 @@ class Clicked:
                 self._index.add(number, document([(1.0, words(texts[key]))]))
             else:
                 self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
+
+    def links(self) -> SearchLinks:
+        """Return a copy of all remembered searches with their items."""
+        table = self._cooccurrence.table
+        entries = table.newest.table.entries
+        (slots,) = (entries["references"] > 0).nonzero()
+        held, columns = (table.weights[slots] > 0).nonzero()
+        slots = slots[held]
+        at_ms = table.newest.slots["at_ms"][slots]
+        decay = np.exp2((at_ms - at_ms.max(initial=np.iinfo(np.int64).min)) / self._half_life_ms)
+        numbers, searches = np.unique(table.related[slots, columns], return_inverse=True)
+        keys = self._searches.table.entries["key"][numbers].tolist()
+        texts = [self._texts[key] for key in keys]
+        return SearchLinks(texts, searches, entries["key"][slots], table.weights[slots, columns] * decay)
 
     def similar_searches(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1].

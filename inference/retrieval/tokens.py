@@ -39,9 +39,18 @@ def words(text: str) -> list[Word]:
     [(('sony',),), (('wh-1000xm4',), ('wh1000xm4',), ('wh', '1000xm4'), ('wh', '1000', 'xm', '4')), (('headphone',),)]
     """
     folded = unicodedata.normalize("NFKC", without_joiners(readable(text)).translate(_SIGNS)).casefold()
-    if not folded.isascii():
-        folded = unicodedata.normalize("NFKC", _ACCENTED_LATIN.sub(r"\1", unicodedata.normalize("NFKD", folded)))
-    return [readings(word[:_MAX_WORD]) for word in _WORDS.findall(_POSSESSIVE.sub("", folded))]
+    return [readings(word[:_MAX_WORD]) for word in _WORDS.findall(_POSSESSIVE.sub("", without_accents(folded)))]
+
+
+def without_accents(folded: str) -> str:
+    """Return a case-folded text in NFKC without the accents of Latin letters. Other scripts keep their marks.
+
+    >>> without_accents("crème brûlée")
+    'creme brulee'
+    """
+    if folded.isascii():
+        return folded
+    return unicodedata.normalize("NFKC", _ACCENTED_LATIN.sub(r"\1", unicodedata.normalize("NFKD", folded)))
 
 
 @lru_cache(maxsize=65_536)

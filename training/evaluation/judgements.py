@@ -52,7 +52,7 @@ def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
     numbers = {item.item_id: number for number, item in enumerate(catalogue)}
     graded: defaultdict[str, dict[int, float]] = defaultdict(dict)
     pairs = missing = 0
-    for query, item_id, grade in _rows(path):
+    for query, item_id, grade in graded_rows(path):
         pairs += 1
         number = numbers.get(item_id)
         missing += number is None
@@ -71,7 +71,8 @@ def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, float]]:
+def graded_rows(path: Path) -> Iterator[tuple[str, str, float]]:
+    """Yield the query, the item id and the grade of each line. Raises ConfigurationError as `read_judgements` does."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
