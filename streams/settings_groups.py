@@ -230,6 +230,9 @@ class Retrieval(Group):
         0.0, ge=0, le=0.5,
         description="Least share of new items and of small sellers' items in lists, except for a search; 0: off",
     )  # fmt: skip
+    placements_file: Path | None = Field(
+        None, description="TOML or JSON file of placements; unset: the default placement only"
+    )
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 
 

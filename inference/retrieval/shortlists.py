@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.kernels.fusion import RRF_OFFSET, fuse
+from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.catalogue_sources import VectorSource
@@ -23,11 +24,15 @@ ALL = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shortlists:
-    """Candidates for a batch of queries, and the names of the sources, in the order of the candidates' columns."""
+    """Candidates for a batch of queries, and the names of the sources, in the order of the candidates' columns.
+
+    `placement` is the one that shows the lists.
+    """
 
     queries: QueryBatch
     candidates: Candidates
     sources: tuple[str, ...]
+    placement: Placement = EVERYWHERE
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -53,7 +58,9 @@ class Shortlists:
         kept = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(each.start, each.stop) for each in parts)])
         starts = np.cumsum([0, *(each.stop - each.start for each in parts)], dtype=np.int64)
         columns = (given.rows, given.fused, given.scores, given.ranks)
-        return Shortlists(queries, Candidates(starts, *(column[kept] for column in columns)), self.sources)
+        return Shortlists(
+            queries, Candidates(starts, *(column[kept] for column in columns)), self.sources, self.placement
+        )
 
 
 def retrieve(
