@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import ScoringError
+from inference.placements import EVERYWHERE, Placement
 from inference.queries import Queries, QueryBatch
 from inference.ranking.choice import Rules, choose
 from inference.ranking.feature_matrix import features
@@ -141,11 +142,18 @@ class Recommender:
         lists = self.rank_or_fall_back(self.retrieve(QueryBatch.of(queries, self.catalogue.dim)))
         return [lists.ranked(number) for number in range(len(lists))]
 
-    def retrieve(self, batch: QueryBatch, *, every: bool = False) -> Shortlists:
-        """Return the merged candidates of all sources for every query: those to be ranked, or `every` one."""
+    def retrieve(self, batch: QueryBatch, *, every: bool = False, placement: Placement = EVERYWHERE) -> Shortlists:
+        """Return the merged candidates of the placement's sources for every query: those to be ranked, or `every` one.
+
+        The queries are those of `placement.queries`.
+        """
         with self._stage("retrieve"):
             most = None if every else self._options.candidates_ranked
-            return retrieve(self._sources, batch, self.catalogue, self._options.candidates_per_source, most)
+            sources = self._sources
+            if placement.sources is not None:
+                sources = tuple(source for source in sources if source.name in placement.sources)
+            found = retrieve(sources, batch, self.catalogue, self._options.candidates_per_source, most)
+            return found if placement is EVERYWHERE else replace(found, placement=placement)
 
     def to_be_ranked(self, shortlists: Shortlists) -> Shortlists:
         """Return those of all candidates that the ranker scores."""
@@ -170,13 +178,15 @@ class Recommender:
             matrix = features(shortlists, catalogue, self._features.rows(len(candidates.rows)))
             scores = self._scorer.score(matrix)
         with self._stage("rank"):
-            chosen = choose(batch.records, candidates, catalogue.columns, scores, self._rules(shortlists.sources))
+            weighted = scores if not shortlists.placement.weights else scores * _weights(shortlists)
+            chosen = choose(batch.records, candidates, catalogue.columns, weighted, self._rules(shortlists))
         with self._stage("explain"):
             rows = candidates.rows[chosen.positions]
             items = list(map(catalogue.item, rows.tolist()))
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             without = self._scorer.score(occluded.features)
-            carried = carried_by(chosen.scores, without, occluded, matrix[chosen.positions])
+            own = chosen.scores if weighted is scores else scores[chosen.positions].astype(np.float64)
+            carried = carried_by(own, without, occluded, matrix[chosen.positions])
             because = reasons(Shown(chosen.starts, rows, items, carried), batch, catalogue, self._partners)
             names = names_of(shortlists.sources)
             return Lists(
@@ -192,16 +202,31 @@ class Recommender:
         """Return the features of all candidates, (C, len(FEATURES)), by the catalogue's current state."""
         return features(shortlists, self.catalogue)
 
-    def _rules(self, sources: Sequence[str]) -> Rules:
+    def _rules(self, shortlists: Shortlists) -> Rules:
+        sources, placement = shortlists.sources, shortlists.placement
         new_source = sources.index(NEW) if NEW in sources else -1
         options, groups = self._options, self.catalogue.groups
-        return Rules(options.diversity, options.places_for_new, new_source, options.fairness, groups.is_protected)
+        return Rules(
+            options.diversity if placement.diversity is None else placement.diversity,
+            options.places_for_new if placement.places_for_new is None else placement.places_for_new,
+            new_source,
+            options.fairness,
+            groups.is_protected,
+        )
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         started = perf_counter()
         yield
         self._observe(name, perf_counter() - started)
+
+
+def _weights(shortlists: Shortlists) -> Vector:
+    """Return the weight of each candidate at its placement, float32 (C,): the greatest of its sources, or else 1."""
+    weights = np.array([shortlists.placement.weights.get(name, 1.0) for name in shortlists.sources], dtype=np.float32)
+    proposed = shortlists.candidates.ranks > 0
+    greatest = np.where(proposed, weights, np.float32(-1)).max(axis=1, initial=-1)
+    return np.where(greatest < 0, np.float32(1), greatest).astype(np.float32)
 
 
 class _Buffer:

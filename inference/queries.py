@@ -7,18 +7,20 @@ search. Lists are padded, and a field of the record has the length of each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from inference.retrieval.filters import Filters, excludes_session
 from inference.retrieval.vectors import inverse_norms, quantise
-from inference.types import NO_KEYS, Keys, Query, Vector
+from inference.types import NO_KEYS, Keys, Query, Vector, stable_key
 
 RECENT, HABITS, LABELS = 24, 80, 8
 """Greatest numbers in a query: items of the session and of earlier ones, items bought, categories and brands."""
 SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
 """Places of the vectors."""
+BOUGHT = 3
 PAST_TENSES = ("viewed", "clicked", "chose", "bought")
 """The actions on items, in the past tense. `recent_actions` are places in this tuple."""
 
@@ -71,6 +73,8 @@ class QueryBatch:
         texts: the text of each search, None for a query that is no search.
         exclude: stable keys of items that must not be listed, query by query.
         exclude_starts: int64 (n + 1,): those of query i are `exclude[exclude_starts[i]:exclude_starts[i + 1]]`.
+        filters: the filters of each query, all of which its items must pass; none for a query that is ranked from the
+            whole catalogue. Empty if no query has any. See `filtered`.
     """
 
     records: Queries
@@ -79,9 +83,37 @@ class QueryBatch:
     texts: list[str | None]
     exclude: Keys
     exclude_starts: npt.NDArray[np.int64]
+    filters: Sequence[Filters] = ()
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def filtered(self, filters: Sequence[Filters]) -> QueryBatch:
+        """Return the same queries with these filters, one tuple for each query, in place of those that they have.
+
+        The items that a query's filters exclude are added to `exclude`. Call it once for a batch: afterwards `exclude`
+        is no longer the session alone.
+        """
+        if not any(filters):
+            return self
+        starts, records = self.exclude_starts.tolist(), self.records
+        excluded = []
+        for place, own in enumerate(filters):
+            keys = [self.exclude[starts[place] : starts[place + 1]]]
+            if own:
+                if not excludes_session(own):
+                    keys = []
+                if any(each.exclude_bought for each in own):
+                    keys.append(_bought(records[place]))
+                given = [stable_key(item_id) for each in own for item_id in each.exclude_items]
+                keys.append(np.array(given, dtype=np.uint64))
+            excluded.append(np.concatenate([NO_KEYS, *keys]))
+        return replace(
+            self,
+            exclude=np.concatenate([NO_KEYS, *excluded]),
+            exclude_starts=np.cumsum([0, *map(len, excluded)], dtype=np.int64),
+            filters=filters,
+        )
 
     def take(self, places: Sequence[int]) -> QueryBatch:
         """Return the queries at `places`, in their order."""
@@ -94,6 +126,7 @@ class QueryBatch:
             texts=[self.texts[place] for place in places],
             exclude=np.concatenate([NO_KEYS, *excluded]),
             exclude_starts=np.cumsum([0, *map(len, excluded)], dtype=np.int64),
+            filters=[self.filters[place] for place in places] if self.filters else (),
         )
 
     @classmethod
@@ -107,6 +140,7 @@ class QueryBatch:
             texts=[text for each in batches for text in each.texts],
             exclude=np.concatenate([each.exclude[: each.exclude_starts[-1]] for each in batches]),
             exclude_starts=np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64),
+            filters=_joined_filters(batches),
         )
 
     @classmethod
@@ -132,6 +166,19 @@ class QueryBatch:
             exclude=np.concatenate([NO_KEYS, *(query.exclude for query in queries)]),
             exclude_starts=np.cumsum([0, *(len(query.exclude) for query in queries)], dtype=np.int64),
         )
+
+
+def _bought(record: np.void) -> Keys:
+    """Return the stable keys of the items that the shopper bought, as far as the query has them."""
+    recent = record["recent"][: record["recent_length"]]
+    bought = recent[record["recent_actions"][: record["recent_length"]] == BOUGHT]
+    return np.concatenate([record["habits"][: record["habits_length"]], bought])
+
+
+def _joined_filters(batches: Sequence[QueryBatch]) -> Sequence[Filters]:
+    if not any(each.filters for each in batches):
+        return ()
+    return [own for each in batches for own in (each.filters or [()] * len(each))]
 
 
 def _fill(record: np.void, query: Query) -> None:

@@ -15,6 +15,7 @@ from streams.factory import (
     cooccurrence_rules,
     empty_behaviour,
     engine,
+    placements,
     pseudonyms,
     recommender,
     trending_counts,
@@ -27,6 +28,7 @@ from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES, changelog_topic, owned_topics
 from streams.lease import Lease
 from streams.metrics import Metrics
+from streams.placements import DEFAULT_ONLY, Placements
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.serving.store import BundleStore
@@ -74,7 +76,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
     behaviour = BehaviourUpdates(
         behaviour=empty_behaviour(settings), thread=scorer_thread(settings.model.scorer_threads), metrics=metrics
     )
-    servables = ServableFactory(settings, metrics, behaviour)
+    servables = ServableFactory(settings, metrics, behaviour, placements(settings))
     slots = ServableSlots(servables.make(bundle))
     metrics.serves(bundle)
     trends = TrendPath(
@@ -229,6 +231,7 @@ class ServableFactory:
     settings: Settings
     metrics: Metrics
     behaviour: BehaviourUpdates
+    placements: Placements = DEFAULT_ONLY
 
     def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
         """Make a servable. If `before` has the same vector space, share its catalogue and cached query vectors."""
@@ -244,7 +247,7 @@ class ServableFactory:
         return Servable(
             bundle=bundle,
             live=live,
-            engine=engine(settings, bundle, live),
+            engine=engine(settings, bundle, live, self.placements),
             scoring=Scoring(bundle, ranks, self.behaviour.thread, vectors),
         )
 

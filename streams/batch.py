@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 from inference.pipeline import Recommender
-from inference.ranking.lists import Lists, no_lists
+from inference.ranking.lists import Lists
 from inference.retrieval.shortlists import Shortlists
 from streams.engine import Engine, Folded
 from streams.profiles.events import Event
@@ -24,8 +24,8 @@ class Pass:
         events: the events, in the order of the fold.
         stored: the profiles' bytes, one for each shopper, None for a new one.
         folded: result of the fold, None until the profiles are stored.
-        shortlists: candidates, None until they are retrieved.
-        lists: ranked lists, None until they are ranked, and for ever if another thread gave up on them.
+        shortlists: candidates of the parts of the batch that are retrieved so far, in their order.
+        lists: ranked lists of each part, None until all are ranked, and for ever if another thread gave up on them.
     """
 
     __slots__ = ("_given_up", "_lock", "events", "folded", "lists", "shortlists", "stored")
@@ -34,8 +34,8 @@ class Pass:
         self.events = events
         self.stored = stored
         self.folded: Folded | None = None
-        self.shortlists: Shortlists | None = None
-        self.lists: Lists | None = None
+        self.shortlists: list[Shortlists] = []
+        self.lists: list[Lists] | None = None
         self._given_up = False
         self._lock = Lock()
 
@@ -52,14 +52,13 @@ class Pass:
 
         If the ranker fails, the lists are in retrieval order and marked as fallbacks.
         """
-        folded, lists = self.fold(engine, store), None
-        queries = folded.to_rank()
-        if not len(queries):
-            lists = no_lists()
-        elif not self._given_up:
-            self.shortlists = recommender.retrieve(queries)
-        if not self._given_up and self.shortlists is not None:
-            lists = recommender.rank_or_fall_back(self.shortlists)
+        folded, lists = self.fold(engine, store), list[Lists]()
+        for part in folded.parts:
+            if not self._given_up:
+                self.shortlists.append(recommender.retrieve(part.queries, placement=part.placement))
+        for shortlists in self.shortlists:
+            if not self._given_up:
+                lists.append(recommender.rank_or_fall_back(shortlists))
         # The lock decides: either this thread has the lists, or the other one has given up. Take it even after a
         # `give_up`, which may still be reading the catalogue: this thread's next work may change it.
         with self._lock:
@@ -67,7 +66,7 @@ class Pass:
                 self.lists = lists
         return folded
 
-    def give_up(self, answer: Callable[[Folded, Shortlists | None], None]) -> bool:
+    def give_up(self, answer: Callable[[Folded, Sequence[Shortlists]], None]) -> bool:
         """Give up on the ranked lists of a folded batch, and call `answer` with the results so far.
 
         To be called by another thread than `run`. Returns False, without an answer, if the lists exist already. `run`

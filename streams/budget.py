@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streams.contracts.messages import RecommendedItem
 
@@ -23,6 +23,9 @@ SHOPPERS = 10_000
 """Shoppers in memory, the latest. One that drops out sends less than one event for 10,000 other shoppers."""
 
 Items = tuple[RecommendedItem, ...]
+ByPlacement = Mapping[str, Items]
+"""A shopper's last ranked list at each placement."""
+NO_ITEMS: ByPlacement = {}
 
 
 @dataclass(slots=True)
@@ -30,12 +33,12 @@ class _Spent:
     """State of one shopper's budget.
 
     `until` is the time at which the budget is whole again and `now` the newest time of an event, both in milliseconds
-    times `per_minute`. `items` is the last ranked list, kept only while the budget is exhausted.
+    times `per_minute`. `items` are the last ranked lists, kept only while the budget is exhausted.
     """
 
     until: int
     now: int
-    items: Items = ()
+    items: ByPlacement = field(default_factory=dict)
 
 
 class ListBudgets:
@@ -71,24 +74,24 @@ class ListBudgets:
         spent.until = max(spent.until, spent.now) + MINUTE_MS
         return True
 
-    def last_list(self, user_id: str) -> Items:
-        """Return the last ranked list of a shopper whose budget was exhausted after it."""
+    def last_lists(self, user_id: str) -> ByPlacement:
+        """Return the last ranked lists of a shopper whose budget was exhausted after them."""
         spent = self._spent.get(user_id)
-        return spent.items if spent else ()
+        return spent.items if spent else NO_ITEMS
 
-    def keep(self, lists: Mapping[str, Items]) -> None:
-        """Keep the last ranked list of each shopper whose budget is exhausted after it."""
+    def keep(self, lists: Mapping[str, ByPlacement]) -> None:
+        """Keep the last ranked lists of each shopper whose budget is exhausted after them."""
         for user_id, items in lists.items():
             spent = self._spent.get(user_id)
             if spent is not None:
-                spent.items = items if self._is_exhausted(spent) else ()
+                spent.items = {**spent.items, **items} if self._is_exhausted(spent) else NO_ITEMS
 
     def forget(self, user_ids: Iterable[str]) -> None:
         """Drop the last ranked lists of shoppers. Their budgets stay as they are."""
         for user_id in user_ids:
             spent = self._spent.get(user_id)
             if spent is not None:
-                spent.items = ()
+                spent.items = NO_ITEMS
 
     def _is_exhausted(self, spent: _Spent) -> bool:
         return spent.until + MINUTE_MS - spent.now > MINUTE_MS * self._per_minute

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from inference.placements import Placement
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.ranking.sentences import Language, sentences
@@ -28,6 +29,7 @@ from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.trending import TrendIncrements
 from streams.learned import learned, trends, unlearned
+from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels
 from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
@@ -45,6 +47,22 @@ DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
 OUTCOMES = ("ok", "late", "replayed", "duplicate")
 """Names of the outcomes of `streams.profiles.batch`."""
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
+
+
+class Part(NamedTuple):
+    """The lists of a batch at one placement.
+
+    Attributes:
+        name: the placement's name.
+        placement: the placement.
+        places: places of the events, in order, for which a list is ranked.
+        queries: a query for each of them.
+    """
+
+    name: str
+    placement: Placement
+    places: list[int]
+    queries: QueryBatch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +84,8 @@ class Folded:
         unlearned: number of events from which others learn nothing, by reason.
         unknown_items: number of actions on items that the catalogue lacks.
         future_topics: topic of each event that is too far ahead of the brokers' clock.
+        placements: names of the placements at which each event has a list.
+        parts: the lists to rank, by placement; none at which no event has one.
     """
 
     events: Sequence[Event]
@@ -80,11 +100,8 @@ class Folded:
     unlearned: dict[str, int]
     unknown_items: int
     future_topics: list[str]
-
-    def to_rank(self) -> QueryBatch:
-        """Return the queries of the events for which a list is ranked, in order."""
-        places = [place for place, event in enumerate(self.events) if event.ranked]
-        return self.queries if len(places) == len(self.events) else self.queries.take(places)
+    placements: list[tuple[str, ...]]
+    parts: list[Part]
 
 
 class Engine:
@@ -98,6 +115,7 @@ class Engine:
         pairs_window: most items before an action's item in its transition.
         shopper_key: function from a user id to the shopper's key, 64 bits of a hash.
         language: language of the reasons.
+        placements: the places that show lists.
     """
 
     def __init__(
@@ -110,7 +128,9 @@ class Engine:
         pairs_window: int = 10,
         shopper_key: Callable[[str], int] = stable_key,
         language: Language = "en",
+        placements: Placements = DEFAULT_ONLY,
     ) -> None:
+        self.placements = placements
         self._dim = catalogue.dim
         self._space = stable_key(catalogue.space)
         self._model = model
@@ -135,10 +155,12 @@ class Engine:
         answers = AnswerBatch.empty(len(events), self._dim)
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
         transitions, sessions = learned(events, answers, self._catalogue, self._shopper_key)
+        queries = answers.query_batch(packed.texts)
+        shown_at = [self.placements.of_event(event.interaction.type) for event in events]
         return Folded(
             events=events,
             profiles=shoppers.stored(),
-            queries=answers.query_batch(packed.texts),
+            queries=queries,
             outcomes=[OUTCOMES[outcome] for outcome in answers.answers["outcome"].tolist()],
             first_places=answers.answers[["first_partition", "first_offset"]].tolist(),
             intents=self._intents(answers),
@@ -148,6 +170,8 @@ class Engine:
             unlearned=unlearned(answers),
             unknown_items=_unknown_items(packed),
             future_topics=self._future_topics(events, packed),
+            placements=shown_at,
+            parts=self._parts(events, queries, shown_at),
         )
 
     def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
@@ -162,50 +186,71 @@ class Engine:
         return answers.query_batch(packed.texts)
 
     def compose(
-        self, folded: Folded, lists: Lists, produced_at: Sequence[datetime], budgets: ListBudgets
+        self, folded: Folded, lists: Sequence[Lists], produced_at: Sequence[datetime], budgets: ListBudgets
     ) -> list[Recommendations]:
         """Return the messages that answer the events, and the last ranked lists to `budgets`.
 
+        The messages are in the order of the events, and those of an event in the order of its placements.
+
         Args:
             folded: the events.
-            lists: a list for each query of `folded.to_rank()`.
+            lists: for each of `folded.parts`, a list for each of its queries.
             produced_at: for each event, the time at which its list was made.
             budgets: the last lists of shoppers who had no budget left for some of the events.
         """
-        numbers = iter(range(len(lists)))
-        last: dict[str, tuple[RecommendedItem, ...]] = {}
+        ranked_at = {part.name: (own, iter(range(len(own)))) for part, own in zip(folded.parts, lists, strict=True)}
+        last: dict[str, dict[str, tuple[RecommendedItem, ...]]] = {}
         messages = []
         for place, (interaction, source, _, vector, ranked) in enumerate(folded.events):
-            user_id, fallback = interaction.user_id, lists.fallback
-            if ranked:
-                items = last[user_id] = self._items(lists, next(numbers))
-                is_text = isinstance(interaction, Search) and has_words(interaction.query)
-                if fallback is None and vector is None and is_text:
-                    fallback = ENCODING_FAILED
-            else:
-                items = last[user_id] if user_id in last else budgets.last_list(user_id)
-                fallback = RATE_LIMITED
-            messages.append(
-                Recommendations(
-                    recommendation_id=recommendation_id(source.topic, *folded.first_places[place]),
-                    user_id=user_id,
-                    trigger=Trigger(
-                        event_id=interaction.event_id,
-                        type=interaction.type,
-                        topic=source.topic,
-                        partition=source.produced_in,
-                        offset=source.offset,
-                        occurred_at=interaction.occurred_at,
-                    ),
-                    produced_at=produced_at[place],
-                    items=items,
-                    intent=folded.intents[place],
-                    model=self._model,
-                    fallback=fallback,
-                )
+            user_id = interaction.user_id
+            lacks_vector = vector is None and isinstance(interaction, Search) and has_words(interaction.query)
+            trigger = Trigger(
+                event_id=interaction.event_id,
+                type=interaction.type,
+                topic=source.topic,
+                partition=source.produced_in,
+                offset=source.offset,
+                occurred_at=interaction.occurred_at,
             )
+            for name in folded.placements[place]:
+                if ranked:
+                    own, numbers = ranked_at[name]
+                    items = last.setdefault(user_id, {})[name] = self._items(own, next(numbers))
+                    fallback = ENCODING_FAILED if own.fallback is None and lacks_vector else own.fallback
+                else:
+                    held = {**budgets.last_lists(user_id), **last.get(user_id, {})}
+                    # A placement without a list so far repeats the latest of another one.
+                    items = held[name] if name in held else next(reversed(held.values()), ())
+                    fallback = RATE_LIMITED
+                messages.append(
+                    Recommendations(
+                        recommendation_id=recommendation_id(source.topic, *folded.first_places[place], name),
+                        user_id=user_id,
+                        trigger=trigger,
+                        produced_at=produced_at[place],
+                        items=items,
+                        intent=folded.intents[place],
+                        model=self._model,
+                        fallback=fallback,
+                        placement=name,
+                    )
+                )
         budgets.keep(last)
         return messages
+
+    def _parts(self, events: Sequence[Event], queries: QueryBatch, shown_at: Sequence[tuple[str, ...]]) -> list[Part]:
+        """Return the lists to rank, by placement."""
+        of_name: dict[str, list[int]] = {}
+        for place, names in enumerate(shown_at):
+            if events[place].ranked:
+                for name in names:
+                    of_name.setdefault(name, []).append(place)
+        parts = []
+        for name, places in of_name.items():
+            placement = self.placements.named[name]
+            own = queries if len(places) == len(events) else queries.take(places)
+            parts.append(Part(name, placement, places, placement.queries(own)))
+        return parts
 
     def _shoppers(self, stored: Sequence[bytes | None]) -> Shoppers:
         shoppers = Shoppers(stored, self._dim, self._space)

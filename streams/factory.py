@@ -14,6 +14,7 @@ from streams.engine import Engine
 from streams.errors import ConfigurationError
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending
+from streams.placements import DEFAULT_ONLY, VARIABLE, Placements, parse_placements
 from streams.profiles.layout import MOST_EVENTS
 from streams.profiles.profile import ProfileRules
 from streams.pseudonyms import Pseudonyms
@@ -66,7 +67,7 @@ def recommender(
     )
 
 
-def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
+def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue, shown_at: Placements = DEFAULT_ONLY) -> Engine:
     """Make the engine, the same for a worker and for `replay`."""
     return Engine(
         model=ModelRef(name=bundle.name, version=bundle.version),
@@ -76,7 +77,20 @@ def engine(settings: Settings, bundle: Bundle, live: LiveCatalogue) -> Engine:
         pairs_window=settings.learning.pairs_window,
         shopper_key=pseudonyms(settings).key,
         language=settings.retrieval.language,
+        placements=shown_at,
     )
+
+
+def placements(settings: Settings) -> Placements:
+    """Read the placements. Raises ConfigurationError."""
+    path = settings.retrieval.placements_file
+    if path is None:
+        return DEFAULT_ONLY
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{VARIABLE}: required a file that can be read, got {path}: {error}") from error
+    return parse_placements(content, path, settings.retrieval.sources)
 
 
 def pseudonyms(settings: Settings) -> Pseudonyms:

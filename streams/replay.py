@@ -14,6 +14,7 @@ from typing import TypeVar
 from inference.bundle import Bundle
 from inference.encoding.text import normalise_query
 from inference.pipeline import Recommender
+from inference.placements import DEFAULT
 from inference.queries import QueryBatch
 from inference.types import Vector
 from streams.batch import Pass
@@ -22,7 +23,7 @@ from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
 from streams.engine import Folded
-from streams.factory import cooccurrence_rules, empty_behaviour, engine, recommender, trending_counts
+from streams.factory import cooccurrence_rules, empty_behaviour, engine, placements, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
 from streams.profiles.events import Event
 from streams.profiles.profile import Source, occurred_ms
@@ -47,10 +48,19 @@ class Replay:
         bundle: the model.
         records: the catalogue, encoded by this model.
         listener: receives each update of the behaviour, beside the sources.
+        placement: name of the placement that the lists are for. The placements of event types have no effect.
+
+    Raises:
+        ConfigurationError: the placements are invalid, or none has this name.
     """
 
     def __init__(
-        self, settings: Settings, bundle: Bundle, records: Sequence[ItemVector], listener: LearnsRecords | None = None
+        self,
+        settings: Settings,
+        bundle: Bundle,
+        records: Sequence[ItemVector],
+        listener: LearnsRecords | None = None,
+        placement: str = DEFAULT,
     ) -> None:
         self.profiles: dict[str, bytes] = {}
         self.learned = InMemoryBehaviour(cooccurrence_rules(settings), RecentSessions())
@@ -60,7 +70,7 @@ class Replay:
         live = LiveCatalogue(bundle.vector_space, bundle.dim)
         for record in records:
             live.apply(record.item.item_id, record)
-        self._engine = engine(settings, bundle, live)
+        self._engine = engine(settings, bundle, live, placements(settings).only(placement))
         self._budgets = ListBudgets(settings.latency.shopper_lists_per_minute)
         self._listener = listener
         self.behaviour = empty_behaviour(settings)

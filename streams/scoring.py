@@ -126,7 +126,12 @@ class Scoring:
         starts = np.zeros(len(queries) + 1, np.int64)
         for place, k in enumerate(queries.records["k"].tolist()):
             excluded = set(queries.exclude[queries.exclude_starts[place] : queries.exclude_starts[place + 1]].tolist())
-            items += [item for key, item in self._popular.items() if key not in excluded][:k]
+            filters = queries.filters[place] if queries.filters else ()
+            items += [
+                item
+                for key, item in self._popular.items()
+                if key not in excluded and all(each.accepts(item) for each in filters)
+            ][:k]
             starts[place + 1] = len(items)
         return Lists(
             starts=starts,

@@ -232,6 +232,9 @@ class Retrieval(Group):
         description="Least share of new items and of small sellers' items in lists, except for a search; 0: off",
     )  # fmt: skip
     language: Reasons = Field("en", description="Language of the reasons: en, de or zh (simplified characters)")
+    placements_file: Path | None = Field(
+        None, description="TOML or JSON file of placements; unset: the default placement only"
+    )
     exact_search_limit: int = Field(100_000, ge=0, description="Catalogue size up to which vector search is exact")
 
 

@@ -7,6 +7,7 @@ within one batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from math import inf
 from typing import TypeAlias
 
@@ -19,9 +20,11 @@ from inference.kernels.nearest import Request
 from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
 from inference.retrieval.hits import Found, Hits, no_hits
-from inference.retrieval.nearest import NearestItems
+from inference.retrieval.matching import Matcher, Matching
+from inference.retrieval.nearest import NearestItems, Vectors
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.vectors import MAX_DIM, Int8Vector
 from inference.retrieval.word_index import WordIndex
@@ -71,6 +74,8 @@ class Catalogue:
         self.popular: Rows = NO_ROWS
         self.words = WordIndex()
         self._nearest = NearestItems(exact_limit)
+        self._matcher = Matcher()
+        self._matching: Matching | None = None
         self._index_words = index_words
         # A row is the dense number of an item's key, so the catalogue needs only one hash table.
         self._rows = KeyNumbers()
@@ -89,6 +94,11 @@ class Catalogue:
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, int) and self.row(key) is not None
+
+    @property
+    def used(self) -> int:
+        """The number of rows that are in use or were: all others hold no item."""
+        return len(self._items)
 
     @property
     def table(self) -> KeyTable:
@@ -149,6 +159,7 @@ class Catalogue:
         self.groups.fill(row, item.seller)
         self.columns.seen[row] = _find(self._seen, key) >= 0
         self._nearest.changed(row, moved=not known)
+        self._matcher.changed(row, item)
 
     def remove(self, item_id: str) -> bool:
         """Remove an item. Return False if the catalogue lacks it."""
@@ -161,6 +172,7 @@ class Catalogue:
         self.columns.clear(row)
         self.popular = self.popular[self.popular != row]
         self._nearest.removed(row)
+        self._matcher.changed(row, None)
         self._release(row)
         self._rows.release(row)
         return True
@@ -202,7 +214,22 @@ class Catalogue:
 
     def search_batch(self, batch: QueryBatch, requests: Sequence[Request], hits: Hits) -> None:
         """Write the available items nearest to the vectors of each query; see `NearestItems.search`."""
-        self._nearest.search(self.columns, len(self._items), batch.vectors, batch.inverse_norms, requests, hits)
+        self._nearest.search(
+            self.columns, len(self._items), Vectors(batch.vectors, batch.inverse_norms), requests, hits, self._matching
+        )
+
+    def find_matching(self, filters: Filters) -> Matching:
+        """Return the rows that pass all filters, apart from what these exclude for one query only."""
+        return self._matcher.find(filters, self.columns, self._items)
+
+    def restricted(self, matching: Matching) -> Catalogue:
+        """Return this catalogue as sources see it that may find only these rows: no other item is available.
+
+        It is to be read within one batch, and shares everything else.
+        """
+        view = copy(self)
+        view.columns, view._matching = self.columns._replace(available=matching.mask), matching
+        return view
 
     def results(self, numbers: ItemNumbers, hits: Hits, place: int) -> Results:
         """Return the arrays to which the source at a place writes hits by votes. `numbers` are those of its votes.

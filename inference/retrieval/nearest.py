@@ -6,19 +6,29 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from inference.kernels.nearest import FOREMOST, Request, Scratch, Target, find_nearest, find_nearest_of_rows, vector_of
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Hits
+from inference.retrieval.matching import Matching
 from inference.retrieval.vectors import Int8Vector
 from inference.types import Vector
 
+NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 NEWEST = 2000
 """Number of new items that an approximate search compares one by one, beside those that it finds."""
 OVERFETCH = 2
 """Neighbours that are requested, as a multiple of those wanted: items out of stock are dropped afterwards."""
+
+
+class Vectors(NamedTuple):
+    """The vectors of n queries, int8 (n, 3, dim), and 1 / ‖vector‖, float32 (n, 3), 0 for those that a query lacks."""
+
+    integers: Int8Vector
+    inverse_norms: Vector
 
 
 class NearestItems:
@@ -65,19 +75,23 @@ class NearestItems:
         self,
         columns: Columns,
         used: int,
-        vectors: Int8Vector,
-        inverse_norms: Vector,
+        queries: Vectors,
         requests: Sequence[Request],
         hits: Hits,
+        matching: Matching | None = None,
     ) -> None:
         """Write the results of each request for all queries from the first `used` rows.
 
-        `vectors` are int8 (n, 3, dim), their `inverse_norms` float32 (n, 3), 0 for those that a query does not have.
+        With `matching`, only these rows are available. If they are few, each is compared, whatever the catalogue's
+        size. Otherwise an approximate search requests more neighbours, as many as have enough matches among them.
         """
-        if self._graph is None or self._unindexed:
+        vectors, inverse_norms = queries
+        selected = None if matching is None else matching.rows
+        if selected is None and (self._graph is None or self._unindexed):
             scratch = self._memory(vectors.shape[2], tuple(requests), hits.limit)
             find_nearest(columns, used, vectors, inverse_norms, scratch, hits)
             return
+        wanted = hits.limit if matching is None else hits.limit * used // max(matching.number, 1)
         for query in range(len(vectors)):
             near: dict[int, Rows] = {}
             for slot, place in requests:
@@ -86,11 +100,11 @@ class NearestItems:
                     continue
                 vector = vectors[query, present]
                 if present not in near:
-                    near[present] = self._graph.search(vector, hits.limit)
+                    near[present] = self._candidates(vector, wanted) if selected is None else selected
                 target = Target(vector, inverse_norms[query, present], slot == FOREMOST)
                 rows = near[present]
-                if target.only_new:
-                    rows = np.union1d(rows, self._newest_unseen(columns, used))
+                if target.only_new and selected is None:
+                    rows = np.union1d(rows, self._newest_unseen(columns, used, matching))
                 find_nearest_of_rows(columns, target, rows, hits, query, place)
 
     def _memory(self, dim: int, requests: tuple[Request, ...], limit: int) -> Scratch:
@@ -99,14 +113,24 @@ class NearestItems:
             self._scratch, self._searched = Scratch.of(dim, requests, limit), (dim, requests, limit)
         return self._scratch
 
-    def _newest_unseen(self, columns: Columns, used: int) -> Rows:
+    def _candidates(self, vector: Int8Vector, wanted: int) -> Rows:
+        """Return the rows near to a vector, by the approximate index."""
+        return NO_ROWS if self._graph is None else self._graph.search(vector, wanted)
+
+    def _newest_unseen(self, columns: Columns, used: int, matching: Matching | None) -> Rows:
         """Return the new items with the latest release. A graph hardly finds few new items among many old ones."""
+        if matching is not None:
+            return _newest(columns, used)
         if self._newest is None:
-            rows = np.flatnonzero(columns.available[:used] & ~columns.seen[:used]).astype(np.int32)
-            if len(rows) > NEWEST:
-                rows = rows[np.lexsort((columns.keys[rows], columns.released[rows]))[-NEWEST:]]
-            self._newest = rows
+            self._newest = _newest(columns, used)
         return self._newest
+
+
+def _newest(columns: Columns, used: int) -> Rows:
+    rows = np.flatnonzero(columns.available[:used] & ~columns.seen[:used]).astype(np.int32)
+    if len(rows) > NEWEST:
+        rows = rows[np.lexsort((columns.keys[rows], columns.released[rows]))[-NEWEST:]]
+    return rows
 
 
 class NeighbourIndex:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.kernels.fusion import RRF_OFFSET, fuse
+from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.catalogue_sources import VectorSource
 from inference.retrieval.hits import Candidates, Hits, no_hits
+from inference.retrieval.restrictions import Restrictions
 from inference.retrieval.sources import CandidateSource
 
 __all__ = ["RRF_OFFSET", "Candidates", "Shortlists", "find", "merge", "retrieve"]
@@ -22,11 +24,15 @@ ALL = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shortlists:
-    """Candidates for a batch of queries, and the names of the sources, in the order of the candidates' columns."""
+    """Candidates for a batch of queries, and the names of the sources, in the order of the candidates' columns.
+
+    `placement` is the one that shows the lists.
+    """
 
     queries: QueryBatch
     candidates: Candidates
     sources: tuple[str, ...]
+    placement: Placement = EVERYWHERE
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -52,7 +58,9 @@ class Shortlists:
         kept = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(each.start, each.stop) for each in parts)])
         starts = np.cumsum([0, *(each.stop - each.start for each in parts)], dtype=np.int64)
         columns = (given.rows, given.fused, given.scores, given.ranks)
-        return Shortlists(queries, Candidates(starts, *(column[kept] for column in columns)), self.sources)
+        return Shortlists(
+            queries, Candidates(starts, *(column[kept] for column in columns)), self.sources, self.placement
+        )
 
 
 def retrieve(
@@ -61,9 +69,22 @@ def retrieve(
     """Return the candidates of a batch: from each source at most `limit`, for each query the first `most`.
 
     A query whose k is greater gets k candidates. `most` None keeps all that the sources found.
+
+    Queries with filters get candidates that pass them, and k of them if the catalogue has so many. The sources run once
+    for each set of filters, on a view of the catalogue in which only the matching items are available.
     """
-    hits = find(sources, batch, catalogue, limit)
-    return merge(tuple(source.name for source in sources), batch, catalogue, hits, most)
+    names = tuple(source.name for source in sources)
+    if not batch.filters:
+        return merge(names, batch, catalogue, find(sources, batch, catalogue, limit), most)
+    restrictions = Restrictions.of(batch, catalogue)
+    hits = no_hits(len(batch), len(sources), limit)
+    for places, matching in restrictions.groups:
+        view = catalogue if matching is None else catalogue.restricted(matching)
+        found = find(sources, batch if len(places) == len(batch) else batch.take(places), view, limit)
+        for array, part in zip(hits, found, strict=True):
+            array[places] = part
+    shortlists = merge(names, batch, catalogue, hits, most)
+    return Shortlists(batch, restrictions.filled(shortlists.candidates, batch, catalogue), names)
 
 
 def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int) -> Hits:

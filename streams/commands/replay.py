@@ -20,7 +20,10 @@ from streams.settings import load_settings
 @click.option(
     "-k", "list_size", type=click.IntRange(1, 1000), help="Items in a list, instead of INTENTSTREAM_LIST_SIZE."
 )
-def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int | None) -> None:
+@click.option("--placement", default="default", help="Placement of the lists, from INTENTSTREAM_PLACEMENTS_FILE.")
+def replay(
+    catalog: Path, events: Path, output: Path, vectors: Path | None, list_size: int | None, placement: str
+) -> None:
     """Recommend for a file of interactions, without Kafka.
 
     Processes the interactions in order of time, on the same path as a worker. Writes one line for each, in the order of
@@ -43,7 +46,7 @@ def replay(catalog: Path, events: Path, output: Path, vectors: Path | None, list
     with encoding_progress(len(items)) as progress:
         records = encode_catalogue(bundle, items, known=known, progress=progress)
     log = read_event_log(events, profile_rules(settings).max_clock_skew_ms)
-    path = Replay(settings, bundle, records)
+    path = Replay(settings, bundle, records, placement=placement)
     answers = track(path.recommend(log.interactions), "Recommending", total=len(log.interactions))
     with output.open("wb") as file:
         for answer in in_file_order(log.places, map(encode_json, answers)):

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from inference.placements import DEFAULT
 from inference.types import AT_MOST, NO_CLAIM, Because, Identifier, Item, Key, Milliseconds, Weight
 
 __all__ = [
@@ -171,7 +172,8 @@ class ModelPin(msgspec.Struct, frozen=True, kw_only=True):
 class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
     """A ranked list for one shopper that answers one interaction.
 
-    `recommendation_id` is a function of the trigger's topic, partition and offset: a repeat has the same id.
+    `recommendation_id` is a function of the trigger's topic, partition and offset, and of the placement, except the
+    default one: a repeat has the same id. `placement` is the place in the shop that the list is for.
     `fallback` is null if the model ranked the list, otherwise the reason why it did not.
     """
 
@@ -183,6 +185,7 @@ class Recommendations(msgspec.Struct, frozen=True, kw_only=True):
     intent: tuple[Intent, ...]
     model: ModelRef
     fallback: str | None
+    placement: str = DEFAULT
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, cast
 
 import msgspec
 
+from inference.placements import DEFAULT
 from inference.types import ItemNeighbours, SessionItems
 from streams.contracts.messages import (
     DeadLetter,
@@ -230,12 +231,14 @@ def encode_msgpack(
     return _msgpack.encode(message)
 
 
-def recommendation_id(topic: str, partition: int, offset: int) -> str:
+def recommendation_id(topic: str, partition: int, offset: int, placement: str = DEFAULT) -> str:
     """Return the id of the list that answers the message at this position: 32 hexadecimal digits, a pure function.
 
-    It is BLAKE2b of `topic/partition/offset` with a digest of 16 bytes. A topic's name contains no slash.
+    It is BLAKE2b of `topic/partition/offset` with a digest of 16 bytes, for a placement other than the default one of
+    `topic/partition/offset/placement`. The names of topics and placements contain no slash.
     """
-    return blake2b(f"{topic}/{partition}/{offset}".encode(), digest_size=16).hexdigest()
+    place = f"{topic}/{partition}/{offset}" + ("" if placement == DEFAULT else f"/{placement}")
+    return blake2b(place.encode(), digest_size=16).hexdigest()
 
 
 def _read(decoder: _Decoder[T], value: bytes | None) -> T:

@@ -229,11 +229,12 @@ class EventPath:
         with self.metrics.timed("profile_write"):
             self.profiles.write(shoppers, profiles)
 
-    def _answer(self, processing: Processing, folded: Folded, lists: Lists) -> None:
+    def _answer(self, processing: Processing, folded: Folded, lists: Sequence[Lists]) -> None:
         """Compose and serialise the lists."""
         produced_at = [datetime.now(UTC)] * len(folded.events)
         processing.answers = processing.servable.engine.compose(folded, lists, produced_at, self.budgets)
-        processing.servable.scoring.exposure.add(lists)
+        for part in lists:
+            processing.servable.scoring.exposure.add(part)
         processing.values = [serde.encode_json(answer) for answer in processing.answers]
         for fallback, number in Counter(answer.fallback for answer in processing.answers).items():
             if fallback is not None:
@@ -249,12 +250,10 @@ class EventPath:
                 return False
         return ranking.give_up(partial(self._answer_without_model, processing))
 
-    def _answer_without_model(self, processing: Processing, folded: Folded, shortlists: Shortlists | None) -> None:
+    def _answer_without_model(self, processing: Processing, folded: Folded, shortlists: Sequence[Shortlists]) -> None:
         scoring = processing.servable.scoring
-        if shortlists is None:
-            lists = scoring.popular(folded.to_rank())
-        else:
-            lists = in_retrieval_order(shortlists, scoring.recommender.catalogue, DEADLINE_EXCEEDED)
+        lists = [in_retrieval_order(each, scoring.recommender.catalogue, DEADLINE_EXCEEDED) for each in shortlists]
+        lists += [scoring.popular(part.queries) for part in folded.parts[len(lists) :]]
         self._answer(processing, folded, lists)
 
     async def _produce_all(self) -> None:
@@ -289,12 +288,20 @@ class EventPath:
             for reason, number in folded.unlearned.items():
                 self.metrics.unlearned.labels(reason).inc(number)
             deliveries += await self.profiles.log(processing.shoppers, folded.profiles)
-            owners = [(partition_of(message.key, partitions), message.key) for message in processing.messages]
+            owners = [
+                (partition_of(message.key, partitions), message.key)
+                for message, names in zip(processing.messages, folded.placements, strict=True)
+                for _ in names
+            ]
             for partition, lists in by_partition(owners, processing.values).items():
                 deliveries += await self.delivery.send_all(topic, partition, lists)
         self.checkpoint.finish_when(processing.batch, deliveries, partial(self._delivered, processing, began))
 
     def _delivered(self, processing: Processing, began: float) -> None:
-        if processing.ranking is not None and processing.answers:
+        folded = processing.folded
+        if folded is not None and processing.answers:
             self.metrics.observe_stage("produce", perf_counter() - began)
-            self.metrics.answered(processing.answers, [each.source.timestamp_ms for each in processing.ranking.events])
+            events = zip(folded.events, folded.placements, strict=True)
+            self.metrics.answered(
+                processing.answers, [each.source.timestamp_ms for each, names in events for _ in names]
+            )

@@ -28,7 +28,8 @@ class Processing:
         messages: the other messages, in the order of the pass's events.
         shoppers: partition and key of each profile, in the order of the pass's `stored`.
         ranking: the pass, None until the messages are decoded.
-        answers, values: the lists and their bytes, one for each of `messages`, empty until they are made.
+        answers, values: the lists and their bytes, one for each of `messages` and its placements, empty until they are
+            made.
     """
 
     __slots__ = ("answers", "batch", "messages", "misplaced", "ranking", "refused", "servable", "shoppers", "values")

@@ -11,11 +11,13 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures
+from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import in_retrieval_order
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.filters import Filter
 from inference.retrieval.sources import NAMES, make_sources
 from inference.types import NO_CLAIM, Query, RankedList, Vector, stable_key
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
@@ -190,6 +192,52 @@ def test_the_last_ranks_of_browsing_are_items_without_actions(catalogue: Catalog
     assert other[:18] == one[:18]
     assert not {int(item_id) for item_id in one} & set(range(290, 300))
     assert {int(item_id) for item_id in other[18:]} < set(range(290, 300))
+
+
+def test_a_placement_has_its_own_sources_size_and_filter(catalogue: Catalogue) -> None:
+    ranks, batch = recommender(catalogue), batch_of(queries_of(6))
+    placement = Placement(sources=("trending", "long_term"), k=4, filter=Filter(brands=("b1",)))
+    own = placement.queries(batch, [(Filter(categories=("c2",)),), *[()] * 5])
+    lists = ranks.rank_or_fall_back(ranks.retrieve(own, placement=placement))
+    for number in range(6):
+        ranked = lists.ranked(number)
+        assert len(ranked.items) == 4
+        assert {each.item.brand for each in ranked.items} == {"b1"}
+        assert {name for each in ranked.items for name in each.sources} <= set(placement.sources or ())
+    assert {each.item.label for each in lists.ranked(0).items} == {"c2"}
+    assert batch.records["k"].tolist() == [10] * 6
+    assert placement.queries(batch, k=2).records["k"].tolist() == [2] * 6
+
+
+def test_a_placement_that_changes_nothing_has_the_same_lists(catalogue: Catalogue) -> None:
+    ranks, batch = recommender(catalogue), batch_of(queries_of(6))
+    plain = ranks.rank(ranks.retrieve(batch))
+    same = ranks.rank(ranks.retrieve(EVERYWHERE.queries(batch), placement=Placement(weights={"trending": 1.0})))
+    assert [plain.ranked(number) for number in range(6)] == [same.ranked(number) for number in range(6)]
+
+
+def test_weights_of_sources_move_their_items(catalogue: Catalogue) -> None:
+    ranks, batch = recommender(catalogue), batch_of(queries_of(6))
+    placement = Placement(weights=dict.fromkeys(NAMES, 0.0) | {"trending": 1.0})
+    lists = ranks.rank(ranks.retrieve(batch, placement=placement))
+    plain = ranks.rank(ranks.retrieve(batch))
+    assert not all("trending" in each.sources for number in range(6) for each in plain.ranked(number).items)
+    for number in range(6):
+        assert all("trending" in each.sources for each in lists.ranked(number).items)
+        # The scores of weight 1 stay as they are.
+        scores = {each.item.item_id: each.score for each in plain.ranked(number).items}
+        assert all(each.score == scores.get(each.item.item_id, each.score) for each in lists.ranked(number).items)
+
+
+def test_a_placement_has_its_own_diversity_and_places_for_new(catalogue: Catalogue) -> None:
+    catalogue.mark_seen([stable_key(str(number)) for number in range(290)])
+    sources = make_sources(NAMES, Behaviour(numbers=NUMBERS))
+    options = RankingOptions(diversity=0.5, places_for_new=2)
+    batch = batch_of([replace(queries_of(3)[2], k=20)])
+    plain, open_ = (Recommender(catalogue, Known(), sources, options=each) for each in (RankingOptions(), options))
+    placed = plain.rank(plain.retrieve(batch, placement=Placement(diversity=0.5, places_for_new=2)))
+    assert ids(placed.ranked(0)) == ids(open_.rank(open_.retrieve(batch)).ranked(0))
+    assert ids(placed.ranked(0)) != ids(plain.rank(plain.retrieve(batch)).ranked(0))
 
 
 class Known:

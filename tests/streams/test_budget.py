@@ -58,14 +58,14 @@ def test_memory_is_bounded_and_the_shopper_that_was_longest_away_drops_out(monke
 def test_a_list_is_kept_only_while_the_budget_is_exhausted() -> None:
     budgets = ListBudgets(2)
     admitted(budgets, [0])
-    budgets.keep({"u": a_list("i1")})
-    assert budgets.last_list("u") == ()
+    budgets.keep({"u": {"default": a_list("i1")}})
+    assert budgets.last_lists("u") == {}
     admitted(budgets, [0])
-    budgets.keep({"u": a_list("i2")})
-    assert budgets.last_list("u") == a_list("i2")
+    budgets.keep({"u": {"default": a_list("i2")}})
+    assert budgets.last_lists("u") == {"default": a_list("i2")}
     admitted(budgets, [120 * SECOND])
-    budgets.keep({"u": a_list("i3")})
-    assert budgets.last_list("u") == ()
+    budgets.keep({"u": {"default": a_list("i3")}})
+    assert budgets.last_lists("u") == {}
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 40)), max_size=60), st.integers(1, 7), st.integers(1, 4))
@@ -92,9 +92,9 @@ def answers(arrivals: Sequence[tuple[int, int]], per_minute: int, size: int) -> 
         for place, ((user, _), is_ranked) in enumerate(zip(batch, ranked, strict=True), start=start):
             if is_ranked:
                 last[str(user)] = a_list(str(place))
-            (item,) = last.get(str(user)) or budgets.last_list(str(user))
+            (item,) = last.get(str(user)) or budgets.last_lists(str(user))["default"]
             found.append((is_ranked, item.item_id))
-        budgets.keep(last)
+        budgets.keep({user: {"default": items} for user, items in last.items()})
     return found
 
 

@@ -273,7 +273,9 @@ def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
 
 def composed(engine: Engine, folded: Folded, ranked: Lists | None = None, after_ms: int = 0) -> list[Recommendations]:
     ranked = ranked or lists(*[()] * len(folded.events))
-    return engine.compose(folded, ranked, [moment(NOW_MS + after_ms)] * len(folded.events), ListBudgets(0))
+    return engine.compose(
+        folded, [ranked] if folded.parts else [], [moment(NOW_MS + after_ms)] * len(folded.events), ListBudgets(0)
+    )
 
 
 def test_a_message_has_its_trigger_and_ranks_from_one(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,17 @@ def test_learning_gives_the_same_state_as_ranking(settings: Settings, bundle: Bu
     later = [act("view", "i1", NOW_MS + 86_400 * SECOND, user_id="u1")]
     lists = [[encode_json(answer) for answer in replay.recommend(later)] for replay in (ranking, learning)]
     assert lists[0] == lists[1]
+
+
+def test_a_replay_makes_the_lists_of_one_placement(bundle: Bundle, tmp_path: Path) -> None:
+    file = tmp_path / "placements.toml"
+    file.write_text("[placements.small]\nk = 2\n[events]\nsearch = []\nview = ['default', 'small']")
+    own = load_settings({"placements_file": file}, env_file=None)
+    small = Replay(own, bundle, encode_catalogue(bundle, ITEMS), placement="small")
+    answers = list(small.recommend(history()))
+    assert [(answer.placement, len(answer.items)) for answer in answers] == [("small", 2)] * 60
+    plain = Replay(own, bundle, encode_catalogue(bundle, ITEMS))
+    assert [answer.placement for answer in plain.recommend(history())] == ["default"] * 60
 
 
 def test_items_of_one_session_become_neighbours(settings: Settings, bundle: Bundle) -> None:

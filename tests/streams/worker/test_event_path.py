@@ -17,9 +17,11 @@ from faust.types import Message
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
+from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.filters import Filter
 from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SHORT_TERM, make_sources
 from inference.retrieval.vectors import quantise
@@ -32,6 +34,7 @@ from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity, Shares, Trending
 from streams.metrics import Metrics
+from streams.placements import Placements
 from streams.profiles.events import Event
 from streams.profiles.profile import Source
 from streams.pseudonyms import Pseudonyms
@@ -220,6 +223,49 @@ async def test_each_event_gets_a_list_in_the_order_of_the_model(harness: Harness
     assert harness.counted("batch_size_sum") == harness.counted("batch_queue_seconds_count") == 3
     assert harness.counted("events_total", topic="clicks", outcome="ok") == 3
     assert harness.counted("end_to_end_latency_seconds_count", trigger="view") == 3
+
+
+def placed(harness: Harness, **events: tuple[str, ...]) -> None:
+    """Give types of events lists at the placements `default` and `small`, which excludes two items."""
+    small = Placement(k=3, filter=Filter(exclude_items=("i1", "i2")))
+    shown_at = Placements({"default": EVERYWHERE, "small": small}, events)
+    harness.path.slots.current.engine.placements = shown_at
+
+
+@pytest.mark.parametrize("blocked", ["", "score", "retrieve"])
+async def test_an_event_has_a_list_at_each_placement_of_its_type(harness: Harness, blocked: str) -> None:
+    placed(harness, view=("default", "small"), cart=("small",), click=())
+    popular = {stable_key(item_id): 1 / (1 + place) for place, item_id in enumerate(ITEMS)}
+    await harness.scoring.set_popularity(Popularity(Shares.of(popular)), harness.live)
+    harness.model.blocked_stage = blocked
+    if blocked:
+        harness.deadline(0.01)
+    events = [act("view", "i0", user_id="u0"), act("cart", "i5", user_id="u1"), act("click", "i6", user_id="u2")]
+    await harness.submit(*messages(events))
+    answers = await harness.lists(3)
+    harness.model.gate.set()
+    assert [(each.user_id, each.placement) for each in answers] == [("u0", "default"), ("u0", "small"), ("u1", "small")]
+    assert {each.fallback for each in answers} == {"deadline_exceeded" if blocked else None}
+    for small in answers[1:]:
+        assert len(small.items) == 3
+        assert {"i1", "i2"}.isdisjoint(ids(small))
+    assert set(ids(answers[0])) == set(ITEMS) - {"i0"}
+    first, second = (answer.recommendation_id for answer in answers[:2])
+    assert first == serde.recommendation_id("clicks", 0, 0)
+    assert second == serde.recommendation_id("clicks", 0, 0, "small")
+    await until(lambda: harness.acknowledged == [(0, 0), (0, 1), (0, 2)], "all are acknowledged", TIMEOUT_S)
+
+
+async def test_an_event_beyond_the_budget_repeats_the_list_of_each_placement(harness: Harness) -> None:
+    placed(harness, view=("default", "small"))
+    harness.path.budgets = ListBudgets(1)
+    await harness.submit(*messages(views("i0", "i5")))
+    answers = await harness.lists(4)
+    assert [answer.fallback for answer in answers] == [None, None, "rate_limited", "rate_limited"]
+    assert [ids(answer) for answer in answers[2:]] == [ids(answer) for answer in answers[:2]]
+    await harness.submit(*messages(views("i6"), offset=2))
+    answers = await harness.lists(6)
+    assert [ids(answer) for answer in answers[4:]] == [ids(answer) for answer in answers[:2]]
 
 
 async def test_a_failed_model_gives_lists_in_retrieval_order(harness: Harness) -> None:

@@ -1,0 +1,60 @@
+"""Placements: the places of a shop that show lists, each with sources, size, filter and weights of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from inference.retrieval.filters import Filter, Filters
+
+if TYPE_CHECKING:
+    from inference.queries import QueryBatch
+
+DEFAULT = "default"
+"""Name of the placement whose lists are made as the settings say."""
+
+PlacementName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A place that shows lists. A field that is not given is as in the recommender's options.
+
+    Attributes:
+        sources: names of the candidate sources.
+        k: items in a list.
+        filter: the filter that its items pass; without one, a list may have fewer than k items.
+        diversity: in [0, 1], how much the items of a list must differ.
+        places_for_new: least number of places for items without any action.
+        weights: factors of the scores of items that a source proposed, 1 for a source that is not named. The greatest
+            of an item's sources counts.
+    """
+
+    sources: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    k: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    filter: Filter | None = None
+    diversity: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    places_for_new: Annotated[int, msgspec.Meta(ge=0, le=1000)] | None = None
+    weights: Mapping[str, Annotated[float, msgspec.Meta(ge=0, le=100)]] = {}
+
+    def queries(self, batch: QueryBatch, filters: Sequence[Filters] = (), k: int | None = None) -> QueryBatch:
+        """Return queries for lists at this placement.
+
+        Args:
+            batch: queries without filters.
+            filters: further filters of each query, such as those of a request; none by default.
+            k: items in a list, instead of the placement's.
+        """
+        size = self.k if k is None else k
+        if size is not None:
+            records = batch.records.copy()
+            records["k"] = size
+            batch = replace(batch, records=records)
+        own = () if self.filter is None else (self.filter,)
+        return batch.filtered([(*own, *others) for others in (filters or [()] * len(batch))])
+
+
+EVERYWHERE = Placement()
+"""The placement that changes nothing."""

@@ -1,0 +1,191 @@
+"""Evaluates filters on the whole catalogue: a mask of its rows, kept until an item changes.
+
+A field that filters use gets a column at its first use, which then follows the changes of items. So a catalogue
+without filters pays nothing, and the mask of a new filter costs a few passes over arrays.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.filters import Conditions, Filters, plain, plain_path
+from inference.types import Item, label_key
+
+Mask = npt.NDArray[np.bool_]
+
+MASKS = 64
+"""Masks that are kept, the latest used. One takes a byte for each item."""
+CODED = 64
+"""Fields that have a column, the latest used: requests may name any attribute."""
+SELECTIVE = 16
+"""A mask with at most one row in so many also has its rows listed: vectors of listed rows are compared one by one, at
+about ten times the cost of one in a pass over all of them."""
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class Matching(NamedTuple):
+    """The rows that pass filters: a mask, bool (capacity,), their number, and the rows themselves if they are few."""
+
+    mask: Mask
+    number: int
+    rows: Rows | None
+
+    @classmethod
+    def of(cls, mask: Mask, used: int) -> Matching:
+        """Return the rows of a mask. `used` is the number of rows in use."""
+        number = int(np.count_nonzero(mask))
+        return cls(mask, number, np.flatnonzero(mask).astype(np.int32) if number * SELECTIVE <= used else None)
+
+
+class _Prices:
+    """The exact price of each row, NaN without one."""
+
+    def __init__(self, items: Sequence[Item | None]) -> None:
+        self.values = np.array([_price(item) for item in items], dtype=np.float64)
+
+    def put(self, row: int, item: Item | None) -> None:
+        """Store the price of a row's item."""
+        self.values = _with_room(self.values, row, np.nan)
+        self.values[row] = _price(item)
+
+
+class _Codes:
+    """A field of each row as the number of its value; 0 for none."""
+
+    def __init__(self, read: Callable[[Item], Hashable], items: Sequence[Item | None]) -> None:
+        self._read = read
+        self._code_of: dict[Hashable, int] = {None: 0}
+        self._codes: npt.NDArray[np.int32] = np.array([self._code(item) for item in items], dtype=np.int32)
+
+    def put(self, row: int, item: Item | None) -> None:
+        """Store the value of a row's item."""
+        self._codes = _with_room(self._codes, row, 0)
+        self._codes[row] = self._code(item)
+
+    @property
+    def is_bloated(self) -> bool:
+        """Whether most values are those of former items."""
+        return len(self._code_of) > 2 * len(self._codes) + 1
+
+    def rows_with(self, accepts: Callable[[Any], bool], rows: int) -> Mask:
+        """Return which of the first `rows` rows have a value that is accepted. Each value is tested once."""
+        accepted = [value is not None and accepts(value) for value in self._code_of]
+        mask: Mask = np.array(accepted, dtype=np.bool_)[self._codes[:rows]]
+        return mask
+
+    def _code(self, item: Item | None) -> int:
+        return 0 if item is None else self._code_of.setdefault(self._read(item), len(self._code_of))
+
+
+class Matcher:
+    """The filters of a catalogue. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._columns: OrderedDict[tuple[str, ...], _Codes] = OrderedDict()
+        self._prices: _Prices | None = None
+        self._masks: OrderedDict[bytes, Matching] = OrderedDict()
+
+    def changed(self, row: int, item: Item | None) -> None:
+        """Register the item of a row, None for none."""
+        self._masks.clear()
+        if self._prices is not None:
+            self._prices.put(row, item)
+        for name, column in list(self._columns.items()):
+            column.put(row, item)
+            if column.is_bloated:
+                del self._columns[name]
+
+    def find(self, filters: Filters, columns: Columns, items: Sequence[Item | None]) -> Matching:
+        """Return the rows of `items` that pass all filters, as far as these do not depend on the query."""
+        filters = tuple(each.of_items for each in filters)
+        key = _encode(filters)
+        matching = self._masks.get(key)
+        if matching is None or len(matching.mask) != len(columns.available):
+            matching = self._masks[key] = Matching.of(self._mask(filters, columns, items), len(items))
+            if len(self._masks) > MASKS:
+                self._masks.popitem(last=False)
+        self._masks.move_to_end(key)
+        return matching
+
+    def _mask(self, filters: Filters, columns: Columns, items: Sequence[Item | None]) -> Mask:
+        used = len(items)
+        mask = np.zeros(len(columns.available), dtype=np.bool_)
+        own = mask[:used]
+        if any(each.in_stock for each in filters):
+            own[:] = columns.available[:used]
+        else:
+            own[:] = self._codes(("held",), lambda _: True, items).rows_with(bool, used)
+        for each in filters:
+            if each.in_stock is not None:
+                own &= columns.available[:used] == each.in_stock
+            self._restrict(own, each, columns, items)
+            for conditions in each.without:
+                met = np.ones(used, dtype=np.bool_)
+                self._restrict(met, conditions, columns, items)
+                own &= ~met
+        return mask
+
+    def _restrict(self, mask: Mask, conditions: Conditions, columns: Columns, items: Sequence[Item | None]) -> None:
+        """Clear the rows that do not meet the conditions."""
+        used = len(mask)
+        if conditions.categories:
+            paths = self._codes(("category",), plain_path, items)
+            mask &= paths.rows_with(conditions.include_path, used)
+        if conditions.brands:
+            keys = np.array([label_key(brand) for brand in conditions.brands], dtype=np.uint64)
+            mask &= np.isin(columns.brands[:used], keys[keys > 0])
+        if conditions.sellers:
+            mask &= self._codes(("seller",), lambda item: item.seller, items).rows_with(
+                set(conditions.sellers).__contains__, used
+            )
+        if conditions.currency is not None:
+            priced = self._codes(("currency",), lambda item: None if item.price is None else item.currency, items)
+            mask &= priced.rows_with(conditions.currency.__eq__, used)
+        for name, values in conditions.attributes.items():
+            mask &= self._codes(("attribute", name), _attribute(name), items).rows_with(
+                set(map(plain, values)).__contains__, used
+            )
+        if conditions.min_price is not None or conditions.max_price is not None:
+            if self._prices is None:
+                self._prices = _Prices(items)
+            prices = self._prices.values[:used]
+            # A comparison with NaN, the price of an item without one, is false.
+            if conditions.min_price is not None:
+                mask &= prices >= conditions.min_price
+            if conditions.max_price is not None:
+                mask &= prices <= conditions.max_price
+        if conditions.released_after is not None:
+            mask &= columns.released[:used] >= conditions.released_after.timestamp()
+
+    def _codes(self, name: tuple[str, ...], read: Callable[[Item], Hashable], items: Sequence[Item | None]) -> _Codes:
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = _Codes(read, items)
+            if len(self._columns) > CODED:
+                self._columns.popitem(last=False)
+        self._columns.move_to_end(name)
+        return column
+
+
+def _price(item: Item | None) -> float:
+    return np.nan if item is None or item.price is None else item.price
+
+
+def _attribute(name: str) -> Callable[[Item], str | None]:
+    """Return the function that reads an attribute, None for an item without it."""
+    return lambda item: plain(item.attributes[name]) if name in item.attributes else None
+
+
+def _with_room(values: npt.NDArray[Any], row: int, none: float) -> npt.NDArray[Any]:
+    """Return an array with a place for a row."""
+    if row < len(values):
+        return values
+    return np.concatenate([values, np.full(max(len(values), row + 1 - len(values)), none, dtype=values.dtype)])
