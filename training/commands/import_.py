@@ -27,11 +27,13 @@ _EXTRA = {"babel": "babel", "dateutil": "python-dateutil", "defusedxml": "defuse
 @click.option("--events", type=INPUT, multiple=True, metavar="FORMAT FILE",
               help="Actions: ga4, segment, snowplow, retailrocket or a mapping file; repeatable.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
-@click.option("--timezone", metavar="NAME", help="Zone of times without an offset, as in Europe/Berlin. [default: UTC]")
-@click.option("--locale", metavar="NAME", help="Notation of prices, as in de_DE. [default: recognised]")
+@click.option(
+    "--timezone", "zone", metavar="NAME", help="Zone of times without an offset, as in Europe/Berlin. [default: UTC]"
+)
+@click.option("--locale", metavar="NAME", help="Notation of prices, as in de_DE.  [default: recognised]")
 @click.option("--currency", metavar="CODE", help="Currency of prices without one, as in EUR.")
 @click.option("--day-first/--month-first", default=None, help="Order of dates such as 01/02/2026.")
-@click.option("--encoding", metavar="NAME", help="Encoding of the files, as in cp1252. [default: UTF-8]")
+@click.option("--encoding", metavar="NAME", help="Encoding of the files, as in cp1252.  [default: UTF-8]")
 def import_(
     catalogs: tuple[tuple[str, Path], ...],
     events: tuple[tuple[str, Path], ...],

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from xml.sax import SAXException  # the exception only; defusedxml parses  # noqa: S406
-from xml.sax.handler import ContentHandler, feature_namespaces  # noqa: S406
+from xml.sax import SAXException  # the exception only; defusedxml parses
+from xml.sax.handler import ContentHandler, feature_namespaces
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser

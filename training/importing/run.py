@@ -70,7 +70,7 @@ class Importer:
         continued_at: records of the log that an earlier, stopped run has converted.
     """
 
-    def __init__(self, plan: Import, progress: Progress = lambda advanced: None) -> None:
+    def __init__(self, plan: Import, progress: Progress) -> None:
         """Look up the formats and files. Raises ConfigurationError."""
         self._plan = plan
         self._work = plan.output / WORK
@@ -128,9 +128,8 @@ class Importer:
             by_format.setdefault(name, (format_, []))[1].append(source)
         for format_, sources in by_format.values():
             if format_.read_items is not None and format_.to_item is not None:
-                read = _counted(
-                    chain.from_iterable(self._catalogs.records(each, format_.read_items) for each in sources), section
-                )
+                files = (self._catalogs.records(each, format_.read_items) for each in sources)
+                read = _counted(chain.from_iterable(files), section)
                 for record in format_.gather(read) if format_.gather is not None else read:
                     _add(catalogue, record, format_.to_item, values, section)
         return catalogue

@@ -67,12 +67,10 @@ def _sellable(row: dict[str, str], values: Values) -> bool:
         return False
     if values.available(_first(row, "Published", "Published on online store")) is False:
         return False
-    sells_without_stock = (_first(row, "Variant Inventory Policy") or "").lower() == "continue" or values.available(
-        row.get("continue selling when out of stock")
-    )
+    policy = _first(row, "Variant Inventory Policy", "Continue selling when out of stock") or "deny"
     is_tracked = _first(row, "Variant Inventory Tracker", "Inventory tracker") is not None
     pieces = values.number(_first(row, "Variant Inventory Qty", "Inventory quantity"))
-    return not is_tracked or bool(sells_without_stock) or pieces is None or pieces > 0
+    return not is_tracked or policy.lower() in ("continue", "true") or pieces is None or pieces > 0
 
 
 def _options(row: dict[str, str]) -> Iterator[tuple[str, str]]:

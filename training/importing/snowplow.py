@@ -23,6 +23,8 @@ COLUMNS = {
 }  # fmt: skip
 """The columns of an enriched event that are read, by their place from 0 on."""
 FIELDS = 131
+TIMES = ("true_tstamp", "derived_tstamp", "collector_tstamp")
+"""Columns of the time of an event, best first."""
 ACTION = "snowplow_ecommerce_action"
 TYPES = {"list_click": "click", "product_view": "view", "add_to_cart": "cart", "transaction": "purchase"}
 
@@ -31,9 +33,7 @@ def events(data: bytes, values: Values) -> Iterator[EventDraft]:
     """Convert an enriched event: one action for each of its products, or a search."""
     row = json_object(data) if data.startswith(b"{") else _of_line(data)
     name = text(row.get("event_name")) or text(row.get("event"))
-    at = next(
-        (row[each] for each in ("true_tstamp", "derived_tstamp", "collector_tstamp") if text(row.get(each))), None
-    )
+    at = next((row[each] for each in TIMES if text(row.get(each))), None)
     common: dict[str, Any] = {
         "event_id": text(row.get("event_id")),
         "user_id": text(row.get("user_id")) or text(row.get("domain_userid")) or text(row.get("network_userid")),

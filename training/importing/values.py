@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
@@ -18,12 +18,11 @@ from zoneinfo import ZoneInfo
 from babel import Locale, UnknownLocaleError
 from babel.numbers import NumberFormatError, list_currencies, parse_decimal
 from dateutil import parser as dateutil_parser
-from dateutil.tz import tzoffset
 
 from inference.plain_text import readable
 from streams.errors import ConfigurationError
 
-PLACEHOLDERS = frozenset({"", "(not set)", "null", "none", "undefined", "nan", "n/a"})
+PLACEHOLDERS = frozenset({"", "(not set)", "null", "undefined"})
 """Texts that stand for no value, in lower case."""
 DESCRIPTION_CHARS = 2000
 """Characters of a description that are kept, without markup. The model reads the beginning only."""
@@ -40,7 +39,7 @@ _TRUE = frozenset({"1", "true", "yes", "y", "t", "on", "instock", "available", "
 _FALSE = frozenset({"0", "false", "no", "n", "f", "off", "outofstock", "unavailable", "soldout", "discontinued", "-1"})
 
 
-class Unusable(ValueError):
+class Unusable(ValueError):  # noqa: N818 - describes the record
     """A record cannot be imported. `reason` is the same for all records with this fault, `detail` shows the value."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -63,6 +62,9 @@ class Price(NamedTuple):
     currency: str | None = None
 
 
+NO_PRICE = Price()
+
+
 @dataclass(slots=True)
 class Values:
     """The conventions of one import. `remarks` collects what was left out since the caller last cleared it."""
@@ -79,14 +81,14 @@ class Values:
             return self._checked(Decimal(str(value)), text(currency), str(value))
         written = text(value)
         if written is None:
-            return Price()
+            return NO_PRICE
         match = _NUMBER.search(written)
         if match is None:
             self.remarks.append(Remark("price is not a number", written))
-            return Price()
-        around = f"{written[: match.start()]} {written[match.end() :]}"
+            return NO_PRICE
+        around = f"{written[: match.start()]} {written[match.end() :]}".strip(" –-")
         amount = self._amount(match[0].strip().rstrip(".,"), written)
-        return self._checked(amount, text(currency) or around, written) if amount is not None else Price()
+        return self._checked(amount, text(currency) or around, written) if amount is not None else NO_PRICE
 
     def _amount(self, digits: str, written: str) -> Decimal | None:
         digits = _GROUP_SPACE.sub("", digits)
@@ -107,7 +109,7 @@ class Values:
     def _checked(self, amount: Decimal, around: str | None, written: str) -> Price:
         if not amount.is_finite() or amount < 0:
             self.remarks.append(Remark("price is negative or not finite", written))
-            return Price()
+            return NO_PRICE
         found = _currency(around.strip(), self.locale) if around else None
         if found is None and around and around.strip() in _UNCLEAR_SYMBOLS and self.currency is None:
             self.remarks.append(Remark("currency is unclear: give --currency or --locale", written))
@@ -177,9 +179,9 @@ class Values:
                 raise Unusable("date has two readings: give --day-first or --month-first", written)
             day_first = separator == "." or first > 12
         # The parser fills missing parts from a default. Two defaults that differ in every part find them.
-        readings = [
+        readings: list[datetime] = [
             dateutil_parser.parse(written, default=default, dayfirst=bool(day_first), tzinfos=_zone)
-            for default in (datetime(2001, 1, 1), datetime(2003, 2, 3))  # noqa: DTZ001 - a time without an offset
+            for default in (datetime(2001, 1, 1), datetime(2003, 2, 3))
         ]
         if readings[0] != readings[1]:
             raise Unusable("time has no full date", written)
@@ -190,7 +192,7 @@ def _of_digits(written: str) -> datetime | None:
     """Return the time that a text of digits stands for: a compact date, or a count since 1970."""
     length = len(written)
     if length in (8, 14):
-        return datetime.strptime(written, "%Y%m%d" if length == 8 else "%Y%m%d%H%M%S")  # noqa: DTZ007 - no offset
+        return datetime.strptime(written, "%Y%m%d" if length == 8 else "%Y%m%d%H%M%S")
     for digits, per_second in ((10, 1), (13, 1_000), (16, 1_000_000), (19, 1_000_000_000)):
         if length in (digits, digits - 1):
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(written) * 1_000_000 // per_second)
@@ -200,7 +202,7 @@ def _of_digits(written: str) -> datetime | None:
 def _zone(name: str | None, offset: int | None) -> tzinfo | None:
     """Return the zone of a parsed time. An abbreviation is refused: CST is a zone of three countries."""
     if offset is not None:
-        return tzoffset(None, offset)
+        return timezone(timedelta(seconds=offset))
     if name is None:
         return None
     raise Unusable("time zone abbreviation has several meanings", name)
@@ -235,16 +237,16 @@ def event_key(*parts: Any) -> str:
 
 def make_values(
     *,
-    timezone: str | None = None,
+    zone: str | None = None,
     locale: str | None = None,
     currency: str | None = None,
     day_first: bool | None = None,
 ) -> Values:
     """Return the conventions from their names. Raises ConfigurationError for an unknown one."""
     try:
-        zone = ZoneInfo(timezone) if timezone is not None else None
+        found = ZoneInfo(zone) if zone is not None else None
     except (KeyError, OSError, ValueError) as error:
-        raise ConfigurationError(f"--timezone: required a zone, as in Europe/Berlin, got {timezone}") from error
+        raise ConfigurationError(f"--timezone: required a zone, as in Europe/Berlin, got {zone}") from error
     try:
         if locale is not None:
             Locale.parse(locale)
@@ -252,7 +254,7 @@ def make_values(
         raise ConfigurationError(f"--locale: required a locale, as in de_DE, got {locale}") from error
     if currency is not None and currency not in _currencies():
         raise ConfigurationError(f"--currency: required a code of ISO 4217, as in EUR, got {currency}")
-    return Values(zone, locale, currency, day_first)
+    return Values(found, locale, currency, day_first)
 
 
 @cache

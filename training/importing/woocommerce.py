@@ -27,10 +27,9 @@ def rows(source: Source) -> Iterator[Record]:
 def with_parents(records: Iterator[Record]) -> Iterator[Record]:
     """Add the product's id to each variation. A variation may come before its product, so all rows are read first."""
     found = list(records)
-    ids = {
-        row["sku"].strip(): _id(row) for row in (each.data for each in found) if isinstance(row, dict) if row.get("sku")
-    }
-    known = set(ids.values()) | {_id(each.data) for each in found if isinstance(each.data, dict)}
+    products = [each.data for each in found if isinstance(each.data, dict)]
+    ids = {sku: _id(row) for row in products if (sku := text(row.get("sku")))}
+    known = {_id(row) for row in products}
     for record in found:
         if isinstance(record.data, dict) and (parent := text(record.data.get("parent"))):
             parent = parent.removeprefix("id:") if parent.startswith("id:") else ids.get(parent)
