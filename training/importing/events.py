@@ -27,7 +27,7 @@ from training.importing.report import Section
 from training.importing.values import Unusable, Values
 
 PART_RECORDS = 250_000
-"""Records that are converted, and held in memory, at a time."""
+"""Records of a part. The events of a part are held in memory."""
 TIME_DIGITS = 15
 QUERY_CHARS = 1000
 STATE = "state.json"
@@ -65,13 +65,16 @@ class EventImport:
     def convert(self, records: Iterable[tuple[Record, ToEvents]]) -> None:
         """Convert the records that no earlier run has converted, part by part."""
         waiting = islice(records, self._state.records, None)
-        while part := list(islice(waiting, PART_RECORDS)):
-            self._convert_part(part)
+        while self._convert_part(islice(waiting, PART_RECORDS)):
+            pass
 
-    def _convert_part(self, part: list[tuple[Record, ToEvents]]) -> None:
+    def _convert_part(self, part: Iterable[tuple[Record, ToEvents]]) -> int:
+        """Convert and store the records of a part. Returns their number, 0 if there are no more."""
         events: list[bytes] = []
         items: dict[str, tuple[bytes, str, ItemDraft]] = {}
+        count = 0
         for record, convert in part:
+            count += 1
             self.section.records[record.file] = self.section.records.get(record.file, 0) + 1
             for draft, line in self._lines(record, convert):
                 events.append(line)
@@ -80,12 +83,15 @@ class EventImport:
                     at = line[:TIME_DIGITS]
                     if item.item_id not in items or items[item.item_id][0] <= at:
                         items[item.item_id] = at, record.place, item
+        if count == 0:
+            return 0
         number = self._state.parts
         write_lines(self._work / f"{number:05}.events", sorted(events))
         write_lines(self._work / f"{number:05}.items", (_item_line(*item) for item in items.values()))
         self._state.parts += 1
-        self._state.records += len(part)
+        self._state.records += count
         write_lines(self._work / STATE, [msgspec.json.encode(self._state)])
+        return count
 
     def _lines(self, record: Record, convert: ToEvents) -> Iterator[tuple[EventDraft, bytes]]:
         """Yield the valid events of a record, and report the others."""

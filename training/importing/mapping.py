@@ -108,9 +108,9 @@ def read_mapping(file: Path) -> Format:
     items, events = mapping.items, mapping.events
     return Format(
         title=f"mapping file {file.name}",
-        read_items=partial(_records, mapping) if items else None,
+        read_items=partial(_records, mapping, items) if items else None,
         to_item=partial(_item, items) if items else None,
-        read_events=partial(_records, mapping) if events else None,
+        read_events=partial(_records, mapping, events) if events else None,
         to_events=partial(_events, events) if events else None,
     )
 
@@ -127,8 +127,23 @@ def _check_patterns(data: Any) -> None:
             _check_patterns(value)
 
 
-def _records(mapping: Mapping_, source: Source) -> Iterator[Record]:
-    return lines(source) if mapping.format == "jsonl" else csv_rows(source, (), mapping.delimiter)
+def _records(file: Mapping_, mapping: ItemMapping | EventMapping, source: Source) -> Iterator[Record]:
+    """Read the records. A CSV file must have every column that the mapping names; objects of JSON may lack some."""
+    if file.format == "jsonl":
+        return lines(source)
+    specs = {name: value for name, value in msgspec.structs.asdict(mapping).items() if name not in ("types", "items")}
+    return csv_rows(source, [(name,) for name in _names(list(specs.values()))], file.delimiter)
+
+
+def _names(spec: Any) -> Iterator[str]:
+    """Yield the columns that a part of a mapping names."""
+    if isinstance(spec, str):
+        yield spec
+    elif isinstance(spec, Column) and spec.field is not None:
+        yield spec.field
+    elif isinstance(spec, list | dict):
+        for each in spec.values() if isinstance(spec, dict) else spec:
+            yield from _names(each)
 
 
 def _row(data: Any) -> Mapping[str, Any]:

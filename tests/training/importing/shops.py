@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from inference.types import Item
 from streams.contracts.jsonlines import read_events, read_items
-from streams.contracts.messages import Interaction
+from streams.contracts.messages import Interaction, Search
 from training.importing.report import Report
 from training.importing.run import Import, Importer
 from training.importing.values import make_values
@@ -54,4 +54,4 @@ def events_of(output: Path) -> list[Interaction]:
 
 def acts(events: list[Interaction]) -> list[tuple[str, str, str]]:
     """Return the user, type, and item or query of each event."""
-    return [(each.user_id, each.type, getattr(each, "item_id", None) or getattr(each, "query", "")) for each in events]
+    return [(each.user_id, each.type, each.query if isinstance(each, Search) else each.item_id) for each in events]

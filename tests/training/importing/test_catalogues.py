@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from streams.errors import ConfigurationError, NothingImported
-from tests.training.importing.shops import acts, imported
+from tests.training.importing.shops import acts, ignored, imported, items_of
+from training.importing.run import Import, Importer
 
 SHOPIFY = """\
 Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,\
@@ -172,9 +174,6 @@ def test_retailrocket_properties_of_the_latest_time_count(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "item_properties_part1.csv").write_text(RETAILROCKET)
     (folder / "category_tree.csv").write_text(TREE)
-    from tests.training.importing.shops import ignored, items_of
-    from training.importing.run import Import, Importer
-
     plan = Import(catalogs=[("retailrocket", folder)], events=[], output=tmp_path / "out")
     report = Importer(plan, ignored).run()
     (item,) = items_of(tmp_path / "out").values()
@@ -241,8 +240,6 @@ def test_no_usable_item_is_an_error_that_says_why(tmp_path: Path) -> None:
 
 
 def test_latin_1_and_gzip(tmp_path: Path) -> None:
-    import gzip
-
     content = gzip.compress("Handle,Title\na,Käse\n".encode("latin-1"))
     shop = imported(tmp_path, catalog=("shopify", content), encoding="latin-1")
     assert shop.items["a"].title == "Käse"

@@ -29,8 +29,9 @@ def ga4(name: str, at: str = "1769864561000000", **fields: Any) -> dict[str, Any
 
 
 TEE = {
-    "item_id": "TEE", "item_name": "Classic Tee", "item_brand": "Fjell", "item_variant": "red", "item_category": "Apparel",
-    "item_category2": "Shirts", "item_category3": "(not set)", "price": 19.9, "quantity": "2", "coupon": "(not set)",
+    "item_id": "TEE", "item_name": "Classic Tee", "item_brand": "Fjell", "item_variant": "red",
+    "item_category": "Apparel", "item_category2": "Shirts", "item_category3": "(not set)",
+    "price": 19.9, "quantity": "2", "coupon": "(not set)",
 }  # fmt: skip
 CURRENCY = {"key": "currency", "value": {"string_value": "EUR"}}
 
@@ -240,8 +241,11 @@ def test_an_unreadable_line_is_dropped_alone(tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"items": 3}, {"items": [3]}, {"items": {"item_id": 1}}, {"event_params": 1}, {"items": [TEE], "event_timestamp": {}},
-     {"items": [{"item_id": {"a": 1}, "price": []}]}, {"items": [{**TEE, "price": "x", "quantity": "many"}]}],
+    [
+        {"items": 3}, {"items": [3]}, {"items": {"item_id": 1}}, {"event_params": 1},
+        {"items": [TEE], "event_timestamp": {}}, {"items": [{"item_id": {"a": 1}, "price": []}]},
+        {"items": [{**TEE, "price": "x", "quantity": "many"}]},
+    ],
 )  # fmt: skip
 def test_fields_of_another_shape_stop_no_import(tmp_path: Path, fields: dict[str, Any]) -> None:
     broken = {**ga4("view_item"), **fields}
