@@ -66,28 +66,44 @@ async def test_the_kcat_example_publishes_and_reads(shop: Settings) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(240)
 async def test_the_tutorial_works(tmp_path: Path) -> None:
-    """Blocks with a title run in the background, as in their own terminal."""
+    printed = await run_page("docs/tutorial.md", tmp_path, timeout=200)
+    (shown,) = (each.text for each in blocks("docs/tutorial.md", "text"))
+    assert shown in printed
+    assert "after search" in printed
+    assert "Down sleeping bag" in printed
+
+
+@pytest.mark.embedded
+@pytest.mark.timeout(660)
+async def test_the_import_of_a_shop_works(tmp_path: Path) -> None:
+    printed = await run_page("docs/own-shop.md", tmp_path, timeout=600)
+    (shown,) = (each.text for each in blocks("docs/own-shop.md", "text"))
+    assert shown in printed
+    assert "Tested from" in printed
+    assert "**this ranker**" in printed or "this ranker" in printed
+    assert "  shop-minilm-l3/2" in printed
+
+
+async def run_page(page: str, home: Path, *, timeout: float) -> str:
+    """Run the shell blocks of a page and return what they print. Those with a title run as in their own terminal."""
     ports = {"9092": str(free_port()), "9100": str(free_port())}
     for name in ("exported_models", "streams", "inference", "training"):
-        (tmp_path / name).symlink_to(ROOT / name)
+        (home / name).symlink_to(ROOT / name)
     variables = {**environment(), f"{PREFIX}METRICS_PORT": ports["9100"]}
-    scripts = [each._replace(text=replaced(each.text, ports)) for each in blocks("docs/tutorial.md", "sh")]
+    scripts = [each._replace(text=replaced(each.text, ports)) for each in blocks(page, "sh")]
     background_scripts, foreground_scripts = (
         [each.text for each in scripts if bool(each.title) is titled] for titled in (True, False)
     )
     with ExitStack() as stack:
         for script in background_scripts:
-            stack.enter_context(background(script, tmp_path, variables))
+            stack.enter_context(background(script, home, variables))
             await until(lambda: answers(int(ports["9092"])), "the broker answers")
         done = await asyncio.to_thread(
             subprocess.run, ["bash", "-euc", PREAMBLE + "".join(foreground_scripts)],
-            cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=200, check=False,
+            cwd=home, env=variables, capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr + logs(tmp_path)
-    (shown,) = (each.text for each in blocks("docs/tutorial.md", "text"))
-    assert shown in done.stdout
-    assert "after search" in done.stdout
-    assert "Down sleeping bag" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr + logs(home)
+    return str(done.stdout)
 
 
 def replaced(text: str, names: dict[str, str]) -> str:

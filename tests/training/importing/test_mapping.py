@@ -7,6 +7,7 @@ import pytest
 
 from streams.contracts.messages import Purchase
 from streams.errors import ConfigurationError
+from tests.pages import block
 from tests.training.importing.shops import Shop, acts, imported, written
 from training.importing.formats import find_format
 
@@ -127,3 +128,10 @@ def test_a_column_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     file = str(written(tmp_path / "m.toml", mapping))
     with pytest.raises(ConfigurationError, match=r":1: required the column Name, got: artikel"):
         imported(tmp_path, catalog=(file, ITEMS))
+
+
+def test_the_mapping_file_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    file = written(tmp_path / "shop.toml", block("docs/own-shop.md", "toml", "product_no"))
+    found = find_format(str(file))
+    assert found.to_item is not None
+    assert found.to_events is not None
