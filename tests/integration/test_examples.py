@@ -66,7 +66,7 @@ async def test_the_kcat_example_publishes_and_reads(shop: Settings) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(240)
 async def test_the_tutorial_works(tmp_path: Path) -> None:
-    printed = await run_page("docs/tutorial.md", tmp_path, timeout=200)
+    printed = await run_page("docs/tutorial.md", tmp_path, seconds=200)
     (shown,) = (each.text for each in blocks("docs/tutorial.md", "text"))
     assert shown in printed
     assert "after search" in printed
@@ -76,15 +76,15 @@ async def test_the_tutorial_works(tmp_path: Path) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(660)
 async def test_the_import_of_a_shop_works(tmp_path: Path) -> None:
-    printed = await run_page("docs/own-shop.md", tmp_path, timeout=600)
+    printed = await run_page("docs/own-shop.md", tmp_path, seconds=600)
     (shown,) = (each.text for each in blocks("docs/own-shop.md", "text"))
     assert shown in printed
     assert "Tested from" in printed
-    assert "**this ranker**" in printed or "this ranker" in printed
+    assert "this ranker" in printed
     assert "  shop-minilm-l3/2" in printed
 
 
-async def run_page(page: str, home: Path, *, timeout: float) -> str:
+async def run_page(page: str, home: Path, *, seconds: float) -> str:
     """Run the shell blocks of a page and return what they print. Those with a title run as in their own terminal."""
     ports = {"9092": str(free_port()), "9100": str(free_port())}
     for name in ("exported_models", "streams", "inference", "training"):
@@ -100,7 +100,7 @@ async def run_page(page: str, home: Path, *, timeout: float) -> str:
             await until(lambda: answers(int(ports["9092"])), "the broker answers")
         done = await asyncio.to_thread(
             subprocess.run, ["bash", "-euc", PREAMBLE + "".join(foreground_scripts)],
-            cwd=home, env=variables, capture_output=True, text=True, timeout=timeout, check=False,
+            cwd=home, env=variables, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr + logs(home)
     return str(done.stdout)
