@@ -87,7 +87,7 @@ class EventMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     types: dict[str, Literal["view", "click", "cart", "purchase", "search"]] = {}
 
 
-class Mapping_(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):  # noqa: N801
+class MappingFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping file. `format` is the files' format, `delimiter` that of CSV if it cannot be recognised."""
 
     format: Literal["csv", "jsonl"]
@@ -101,7 +101,7 @@ def read_mapping(file: Path) -> Format:
     try:
         content = file.read_text(encoding="utf-8-sig")
         data = tomllib.loads(content) if file.suffix.lower() == ".toml" else msgspec.json.decode(content)
-        mapping = msgspec.convert(data, Mapping_)
+        mapping = msgspec.convert(data, MappingFile)
         _check_patterns(data)
     except (OSError, ValueError, re.error) as error:
         raise ConfigurationError(f"{file}: required a mapping file, got: {error}") from error
@@ -127,7 +127,7 @@ def _check_patterns(data: Any) -> None:
             _check_patterns(value)
 
 
-def _records(file: Mapping_, mapping: ItemMapping | EventMapping, source: Source) -> Iterator[Record]:
+def _records(file: MappingFile, mapping: ItemMapping | EventMapping, source: Source) -> Iterator[Record]:
     """Read the records. A CSV file must have every column that the mapping names; objects of JSON may lack some."""
     if file.format == "jsonl":
         return lines(source)

@@ -78,8 +78,8 @@ class Source:
         with self.opened() as raw:
             buffered = io.BufferedReader(cast("io.RawIOBase", raw))
             utf16 = buffered.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-            encoding = "utf-16" if utf16 else self.encoding or "utf-8-sig"
-            yield io.TextIOWrapper(buffered, encoding=encoding, newline="")
+            encoding = "utf-16" if utf16 else self.encoding or "utf-8"
+            yield io.TextIOWrapper(buffered, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
 
 
 def csv_rows(source: Source, required: Sequence[Sequence[str]], delimiter: str | None = None) -> Iterator[Record]:

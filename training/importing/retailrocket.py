@@ -18,7 +18,7 @@ TYPES = {"view": "view", "addtocart": "cart", "transaction": "purchase"}
 TITLES = ("title", "name", "888")
 PRICES = ("price", "790")
 KEPT = {*TITLES, *PRICES, "categoryid", "available", "brand", "description"}
-_HASHED_NUMBER = re.compile(r"n(-?\d+\.\d+)")
+_HASHED_NUMBER = re.compile(r"n(\d+\.\d+)")
 """A number in the public data set, as in n277.200."""
 MOST_LEVELS = 32
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -92,6 +93,19 @@ class Importer:
             ConfigurationError: a file cannot be read, or is not of its format.
             NothingImported: no usable item, or no usable event.
         """
+        try:
+            report, written = self._convert()
+        except NothingImported:
+            shutil.rmtree(self._work)  # the same files would give nothing again
+            raise
+        write_lines(self._work / REPORT, [msgspec.json.format(msgspec.json.encode(report)), b"\n"])
+        for name in (*written, REPORT):
+            (self._work / name).replace(self._plan.output / name)
+        shutil.rmtree(self._work)
+        return report
+
+    def _convert(self) -> tuple[Report, list[str]]:
+        """Write the new files into the work folder. Returns the report and the names of the files."""
         report = Report()
         written = []
         catalogue = None
@@ -114,11 +128,7 @@ class Importer:
                 lines = (item_line(fields, place, section) for place, fields in described)
                 write_lines(self._work / ITEMS, (line for line in lines if line is not None))
                 written.append(ITEMS)
-        write_lines(self._work / REPORT, [msgspec.json.format(msgspec.json.encode(report)), b"\n"])
-        for name in (*written, REPORT):
-            (self._work / name).replace(self._plan.output / name)
-        shutil.rmtree(self._work)
-        return report
+        return report, written
 
     def _catalogue(self, section: Section) -> Catalogue:
         catalogue = Catalogue(section)
@@ -143,7 +153,14 @@ class Importer:
     def _inputs(self) -> str:
         """Return a hash of everything that decides the output: the files by name, size and time, and the options."""
         values = self._plan.values
-        facts: list[object] = [self._plan.encoding, values.timezone, values.locale, values.currency, values.day_first]
+        facts: list[object] = [
+            version("intentstream"),
+            self._plan.encoding,
+            values.timezone,
+            values.locale,
+            values.currency,
+            values.day_first,
+        ]
         for name, _, source in (*self._catalogs.sources, *self._events.sources):
             stat = source.path.stat()
             facts += [name, str(source.path), stat.st_size, stat.st_mtime_ns]

@@ -35,8 +35,8 @@ _UNCLEAR_SYMBOLS = frozenset({"$", "¥", "kr", "Kr", "£E", "Rs"})
 """Symbols of several currencies. Only a locale decides which."""
 _NUMERIC_DATE = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2\d{2,4}\b")
 _DIGITS = re.compile(r"-?\d+(?:\.\d+)?")
-_TRUE = frozenset({"1", "true", "yes", "y", "t", "on", "instock", "available", "preorder", "backorder", "visible"})
-_FALSE = frozenset({"0", "false", "no", "n", "f", "off", "outofstock", "unavailable", "soldout", "discontinued", "-1"})
+_TRUE = frozenset({"true", "yes", "y", "t", "on", "instock", "available", "preorder", "backorder", "visible"})
+_FALSE = frozenset({"false", "no", "n", "f", "off", "outofstock", "unavailable", "soldout", "discontinued"})
 
 
 class Unusable(ValueError):  # noqa: N818 - describes the record
@@ -138,11 +138,11 @@ class Values:
         written = text(value)
         if written is None:
             return None
-        word = re.sub(r"[\s_-]", "", written.lower()) if written != "-1" else written
-        if word in _TRUE or word in _FALSE:
-            return word in _TRUE
         if _DIGITS.fullmatch(written):
             return float(written) > 0
+        word = re.sub(r"[\s_-]", "", written.lower())
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
         self.remarks.append(Remark("availability is not known, so the item counts as in stock", written))
         return None
 

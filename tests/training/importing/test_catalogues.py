@@ -237,6 +237,13 @@ def test_rows_that_do_not_fit_are_dropped_and_reported(tmp_path: Path) -> None:
 def test_no_usable_item_is_an_error_that_says_why(tmp_path: Path) -> None:
     with pytest.raises(NothingImported, match="title is missing"):
         imported(tmp_path, catalog=("shopify", "Handle,Title\na,\n"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    for encoding in (None, "utf-8"):
+        content = "Handle,Title\na,Käse\n".encode("utf-8-sig")
+        assert imported(tmp_path, catalog=("shopify", content), encoding=encoding).items["a"].title == "Käse"
 
 
 def test_latin_1_and_gzip(tmp_path: Path) -> None:
