@@ -105,33 +105,34 @@ class _Product:
     def __init__(self, place: str) -> None:
         self.place = place
         self._first: dict[str, Any] = {}
-        self._prices: list[tuple[bool, Price]] = []
+        self._prices: list[tuple[bool, Price, float | None]] = []
         self._stock: list[bool] = []
         self._attributes: dict[str, dict[str, None]] = {}
 
     def merge(self, draft: ItemDraft) -> None:
-        for name in ("title", "description", "category", "brand", "released_at", "seller"):
+        for name in ("title", "description", "category", "brand", "released_at", "seller", "url", "image_url"):
             if value := getattr(draft, name):
                 self._first.setdefault(name, value)
         if draft.price.amount is not None:
-            self._prices.append((draft.in_stock is not False, draft.price))
+            self._prices.append((draft.in_stock is not False, draft.price, draft.list_price.amount))
         if draft.in_stock is not None:
             self._stock.append(draft.in_stock)
         for name, value in draft.attributes.items():
             self._attributes.setdefault(name, {})[value] = None
 
     def fields(self, item_id: str, section: Section) -> dict[str, Any]:
-        prices = [price for can_be_bought, price in self._prices if can_be_bought]
-        prices = prices or [price for _, price in self._prices]
-        if len({price.currency for price in prices}) > 1:
+        prices = [(price, before) for can_be_bought, price, before in self._prices if can_be_bought]
+        prices = prices or [(price, before) for _, price, before in self._prices]
+        if len({price.currency for price, _ in prices}) > 1:
             section.remark("variants have several currencies, so the item has no price", self.place)
             prices = []
-        price = min(prices, key=lambda each: each.amount or 0.0, default=NO_PRICE)
+        price, before = min(prices, key=lambda each: each[0].amount or 0.0, default=(NO_PRICE, None))
         return {
             "item_id": item_id,
             **self._first,
             "price": price.amount,
             "currency": price.currency,
+            "list_price": before if before is not None and before > (price.amount or 0.0) else None,
             "in_stock": any(self._stock) if self._stock else True,
             "attributes": {name: ", ".join(values) for name, values in self._attributes.items()},
         }

@@ -16,6 +16,7 @@ class ItemDraft:
     """An item, or one variant of it. Drafts with the same `item_id` are merged.
 
     `aliases` are further ids under which events may name the item: ids of its variants, and stock keeping units.
+    `list_price` is the price before a discount.
     """
 
     item_id: str | None
@@ -28,6 +29,9 @@ class ItemDraft:
     in_stock: bool | None = None
     released_at: datetime | None = None
     attributes: dict[str, str] = field(default_factory=dict)
+    url: str | None = None
+    image_url: str | None = None
+    list_price: Price = NO_PRICE
     seller: str | None = None
 
 

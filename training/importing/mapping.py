@@ -63,6 +63,9 @@ class ItemMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     in_stock: Spec | None = None
     released_at: Spec | None = None
     seller: Spec | None = None
+    url: Spec | None = None
+    image_url: Spec | None = None
+    list_price: Spec | None = None
     attributes: dict[str, Spec] = {}
 
 
@@ -165,6 +168,9 @@ def _item(mapping: ItemMapping, data: Any, values: Values) -> ItemDraft:
         in_stock=values.available(_read(mapping.in_stock, row)),
         released_at=values.time(released) if text(released) else None,
         seller=text(_read(mapping.seller, row)),
+        url=values.url(_read(mapping.url, row)),
+        image_url=values.url(_read(mapping.image_url, row)),
+        list_price=values.price(_read(mapping.list_price, row), _read(mapping.currency, row)),
         attributes={name: value for name, spec in mapping.attributes.items() if (value := text(_read(spec, row)))},
     )
 

@@ -17,7 +17,7 @@ from defusedxml.expatreader import DefusedExpatParser
 from streams.errors import ConfigurationError
 from training.importing.drafts import Format, ItemDraft
 from training.importing.records import Record, Source, cells, csv_rows
-from training.importing.values import Unusable, Values, description, path, text
+from training.importing.values import NO_PRICE, Unusable, Values, description, path, text
 
 CHUNK = 65_536
 ATTRIBUTES = ("color", "size", "material", "pattern", "gender", "age_group", "condition")
@@ -106,6 +106,9 @@ def product(data: Any, values: Values) -> ItemDraft:
         category=path(row.get("product_type")) or (path(google) if google and not google.isdigit() else ()),
         brand=text(row.get("brand")),
         price=values.price(sale if on_sale else row.get("price")),
+        list_price=values.price(row.get("price")) if on_sale else NO_PRICE,
+        url=values.url(row.get("link")),
+        image_url=values.url(row.get("image_link")),
         in_stock=values.available(row.get("availability")),
         attributes={name: value for name in ATTRIBUTES if (value := text(row.get(name)))},
         seller=text(row.get("external_seller_id")),

@@ -66,6 +66,8 @@ def _item(each: dict[str, Any], currency: Any, values: Values) -> ItemDraft:
         brand=text(each.get("brand")),
         category=path(each.get("category"), "/"),
         price=values.price(values.number(text(each.get("price"))), currency),
+        url=values.url(each.get("url")),
+        image_url=values.url(each.get("image_url")),
         attributes={"variant": variant} if variant else {},
     )
 

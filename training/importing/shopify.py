@@ -53,10 +53,12 @@ def item(data: Any, values: Values) -> ItemDraft:
         description=description(_first(row, "Body (HTML)", "Description")),
         category=category if category[-1:] == kind[-1:] else category + kind,
         brand=text(row.get("vendor")),
+        image_url=values.url(_first(row, "Image Src", "Product image URL")),
     )
     price = _first(row, "Variant Price", "Price")
     if price is not None:
         draft.price = values.price(price)
+        draft.list_price = values.price(_first(row, "Variant Compare At Price", "Compare-at price"))
         draft.in_stock = _sellable(row, values)
         draft.attributes = dict(_options(row))
     return draft

@@ -34,6 +34,7 @@ _AMBIGUOUS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 _UNCLEAR_SYMBOLS = frozenset({"$", "¥", "kr", "Kr", "£E", "Rs"})
 """Symbols of several currencies. Only a locale decides which."""
 _NUMERIC_DATE = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2\d{2,4}\b")
+_URL = re.compile(r"https?://[^/?#\s\x00-\x1f\x7f\"<>\\^`{|}][^\s\x00-\x1f\x7f\"<>\\^`{|}]{0,1900}")
 _DIGITS = re.compile(r"-?\d+(?:\.\d+)?")
 _TRUE = frozenset({"true", "yes", "y", "t", "on", "instock", "available", "preorder", "backorder", "visible"})
 _FALSE = frozenset({"false", "no", "n", "f", "off", "outofstock", "unavailable", "soldout", "discontinued"})
@@ -114,6 +115,14 @@ class Values:
         if found is None and around and around.strip() in _UNCLEAR_SYMBOLS and self.currency is None:
             self.remarks.append(Remark("currency is unclear: give --currency or --locale", written))
         return Price(float(amount), found or self.currency)
+
+    def url(self, value: Any) -> str | None:
+        """Read the address of a page or a picture. Any other than of http and https is left out: it may be a script."""
+        written = text(value)
+        if written is None or _URL.fullmatch(written):
+            return written
+        self.remarks.append(Remark("URL is not one of http or https", written))
+        return None
 
     def number(self, value: Any) -> float | None:
         """Read a plain number with a decimal point, None if there is none."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from training.importing.drafts import Format, ItemDraft
 from training.importing.records import Record, Source, cells, csv_rows
-from training.importing.values import Values, description, path, text
+from training.importing.values import NO_PRICE, Values, description, path, text
 
 PARENT = "(parent)"
 """The key under which `with_parents` stores the id of a variation's product."""
@@ -53,7 +53,9 @@ def item(data: Any, values: Values) -> ItemDraft:
         description=description(row.get("description") or row.get("short description")),
         category=_deepest(row.get("categories")),
         brand=text(row.get("brands")),
+        image_url=values.url((row.get("images") or "").partition(",")[0]),
         price=values.price(text(row.get("sale price")) or row.get("regular price")),
+        list_price=values.price(row.get("regular price")) if text(row.get("sale price")) else NO_PRICE,
         in_stock=False if published in ("0", "-1") else None if is_variable else in_stock,
         attributes=dict(_attributes(row)),
     )

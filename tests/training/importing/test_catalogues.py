@@ -9,7 +9,11 @@ import pytest
 
 from streams.errors import ConfigurationError, NothingImported
 from tests.training.importing.shops import acts, ignored, imported, items_of
+from training.importing.catalogue import fields_of
+from training.importing.drafts import ItemDraft
+from training.importing.formats import FORMATS
 from training.importing.run import Import, Importer
+from training.importing.values import Price, Values
 
 SHOPIFY = """\
 Handle,Title,Body (HTML),Vendor,Product Category,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,\
@@ -152,6 +156,31 @@ def test_entities_of_a_feed_are_refused(tmp_path: Path, feed: str) -> None:
 def test_a_broken_feed_is_an_error_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"required a feed as XML, got: .*:3:"):
         imported(tmp_path, catalog=("merchant", "<rss>\n<channel>\n<item></channel></rss>"))
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "page"),
+    [
+        ("shopify", {"variant price": "15.00", "variant compare at price": "20.00",
+                     "image src": "https://cdn.example/a"}, None),
+        ("woocommerce", {"sale price": "15", "regular price": "20",
+                         "images": "https://cdn.example/a, https://cdn.example/b"}, None),
+        ("merchant", {"id": "1", "sale_price": "15 EUR", "price": "20 EUR", "image_link": "https://cdn.example/a",
+                      "link": "https://shop.example/1"}, "https://shop.example/1"),
+    ],
+)  # fmt: skip
+def test_pictures_pages_and_prices_before_a_discount(name: str, row: dict[str, str], page: str | None) -> None:
+    convert = FORMATS[name].to_item
+    assert convert is not None
+    fields = fields_of(convert(row, Values()))
+    assert (fields["price"], fields["list_price"]) == (15.0, 20.0)
+    assert (fields["image_url"], fields.get("url")) == ("https://cdn.example/a", page)
+
+
+def test_a_price_before_a_discount_belongs_to_the_variant_with_the_price(tmp_path: Path) -> None:
+    assert fields_of(ItemDraft(item_id="a", price=Price(5.0), list_price=Price(5.0)))["list_price"] is None
+    rows = "Handle,Title,Variant Price,Variant Compare At Price\na,A,9.00,20.00\na,,8.00,\n"
+    assert imported(tmp_path, catalog=("shopify", rows)).items["a"].price == 8.0
 
 
 RETAILROCKET = (

@@ -152,3 +152,21 @@ def test_texts_paths_and_keys() -> None:
 def test_an_unknown_convention_is_an_error(option: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="required"):
         make_values(**option)  # type: ignore[arg-type]
+
+
+def test_only_urls_of_http_are_kept() -> None:
+    values = Values()
+    assert values.url(" https://shop.example/tea?a=1 ") == "https://shop.example/tea?a=1"
+    assert values.url(None) is None
+    assert values.remarks == []
+    for wrong in (
+        "javascript:alert(1)",
+        "//shop.example",
+        "https://",
+        "https://a b",
+        'https://a"b',
+        "https://a\nb",
+        "tea.jpg",
+    ):
+        assert values.url(wrong) is None
+    assert {remark.reason for remark in values.remarks} == {"URL is not one of http or https"}
