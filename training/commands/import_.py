@@ -28,7 +28,7 @@ _EXTRA = {"babel": "babel", "dateutil": "python-dateutil", "defusedxml": "defuse
               help="Actions: ga4, segment, snowplow, retailrocket or a mapping file; repeatable.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 @click.option(
-    "--timezone", "zone", metavar="NAME", help="Zone of times without an offset, as in Europe/Berlin. [default: UTC]"
+    "--timezone", "zone", metavar="NAME", help="Zone of times without an offset, as in Europe/Berlin.  [default: UTC]"
 )
 @click.option("--locale", metavar="NAME", help="Notation of prices, as in de_DE.  [default: recognised]")
 @click.option("--currency", metavar="CODE", help="Currency of prices without one, as in EUR.")
