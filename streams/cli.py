@@ -6,6 +6,7 @@ import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 
 import click
 
@@ -18,6 +19,7 @@ COMMANDS = {
     "worker": "Run one worker: interactions in, recommendations out.",
     "produce": "Publish interactions and items from JSON Lines files.",
     "watch": "Show recommendations as they arrive, with titles.",
+    "import": "Convert a shop's exports into items.jsonl and events.jsonl.",
     "replay": "Recommend for a file of interactions, without Kafka.",
     "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
     "evaluate-suggestions": "Evaluate query suggestions on real queries, beside most-popular completion.",
@@ -36,7 +38,7 @@ COMMANDS = {
 }
 
 
-OFFLINE = {"evaluate", "evaluate-suggestions", "examples", "train-ranker", "distill"}
+OFFLINE = {"import", "evaluate", "evaluate-suggestions", "examples", "train-ranker", "distill"}
 """The commands of `training.commands`. The others are in `streams.commands`."""
 
 
@@ -51,7 +53,7 @@ class LazyGroup(click.Group):
         """Import the module of a command and return the command of the same name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(import_module(_module(cmd_name)), cmd_name.replace("-", "_"))
+        command: click.Command = getattr(import_module(_module(cmd_name)), _identifier(cmd_name))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -74,7 +76,12 @@ class LazyGroup(click.Group):
 
 def _module(command: str) -> str:
     package = "training" if command in OFFLINE else "streams"
-    return f"{package}.commands.{command.replace('-', '_')}"
+    return f"{package}.commands.{_identifier(command)}"
+
+
+def _identifier(command: str) -> str:
+    """Return the name of a command's module and function; a keyword of Python has an underscore at its end."""
+    return f"{command}_" if iskeyword(command) else command.replace("-", "_")
 
 
 def _our_errors() -> tuple[type[Exception], ...]:

@@ -4,6 +4,7 @@ StreamsError
 ├── InvalidEvent         a message breaks its contract; the text is for its producer
 │   └── InvalidLine      the same in a file, with its name and line
 ├── ConfigurationError   a setting, a file or a combination of them cannot work
+├── NothingImported      an import found no usable item or event in its files
 ├── TopicError           a topic is missing or has a wrong configuration
 ├── StateError           the state on the disk cannot be used: a full disk, missing rights, another process
 │   └── DamagedState     a database is damaged; the worker moves it aside and restores it from its changelog
@@ -73,6 +74,10 @@ class InvalidLine(InvalidEvent):
 
 class ConfigurationError(StreamsError):
     """A setting, a file or a combination of them that cannot work."""
+
+
+class NothingImported(StreamsError):  # noqa: N818 - describes the outcome
+    """The files of an import contain no usable item, or no usable event."""
 
 
 class TopicError(StreamsError):

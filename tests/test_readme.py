@@ -31,14 +31,20 @@ def test_the_shell_examples_publish_valid_events(part: str) -> None:
     assert (event.user_id, event.query) == ("anna", "coffee")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/tutorial.md", "docs/operations.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in ("operations", "own-shop", "tutorial"))]
+)
 def test_every_shell_block_has_valid_syntax(page: str) -> None:
     for each in blocks(page, "sh"):
         subprocess.run(["bash", "-nc", each.text], check=True)
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{name}.md" for name in ("demo", "evaluation", "model-swap", "training", "tutorial"))]
+    "page",
+    [
+        "README.md",
+        *(f"docs/{name}.md" for name in ("demo", "evaluation", "model-swap", "own-shop", "training", "tutorial")),
+    ],
 )
 def test_every_command_and_option_of_the_page_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

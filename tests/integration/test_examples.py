@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 
 from inference.types import Item
-from streams.kafka.embedded import answers, free_port
+from streams.kafka.embedded import free_port
 from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.integration.shop_client import ShopClient
-from tests.integration.workers import ROOT, until, worker, worker_settings
+from tests.integration.workers import ROOT, worker, worker_settings
 from tests.pages import block, blocks
 
 ITEMS = [Item(item_id="1", title="Ground coffee"), Item(item_id="2", title="Running shoes")]
 PREAMBLE = "source() { :; }\n"
 """Replaces the activation of the environment, which is on the path already."""
+WAIT = "until {}; do sleep 0.1; done\n"
 
 
 @pytest.fixture
@@ -66,28 +67,49 @@ async def test_the_kcat_example_publishes_and_reads(shop: Settings) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(240)
 async def test_the_tutorial_works(tmp_path: Path) -> None:
-    """Blocks with a title run in the background, as in their own terminal."""
+    printed = await run_page("docs/tutorial.md", tmp_path, seconds=200)
+    (shown,) = (each.text for each in blocks("docs/tutorial.md", "text"))
+    assert shown in printed
+    assert "after search" in printed
+    assert "Down sleeping bag" in printed
+
+
+@pytest.mark.embedded
+@pytest.mark.timeout(660)
+async def test_the_import_of_a_shop_works(tmp_path: Path) -> None:
+    printed = await run_page("docs/own-shop.md", tmp_path, seconds=600)
+    (shown,) = (each.text for each in blocks("docs/own-shop.md", "text"))
+    assert shown in printed
+    assert "Tested from" in printed
+    assert "this ranker" in printed
+    assert "  shop-minilm-l3/2" in printed
+
+
+async def run_page(page: str, home: Path, *, seconds: float) -> str:
+    """Run the shell blocks of a page in their order, and return what they print.
+
+    A block with a title runs as in a terminal of its own, from the moment at which the reader arrives there. The first
+    one is the broker.
+    """
     ports = {"9092": str(free_port()), "9100": str(free_port())}
     for name in ("exported_models", "streams", "inference", "training"):
-        (tmp_path / name).symlink_to(ROOT / name)
+        (home / name).symlink_to(ROOT / name)
     variables = {**environment(), f"{PREFIX}METRICS_PORT": ports["9100"]}
-    scripts = [each._replace(text=replaced(each.text, ports)) for each in blocks("docs/tutorial.md", "sh")]
-    background_scripts, foreground_scripts = (
-        [each.text for each in scripts if bool(each.title) is titled] for titled in (True, False)
-    )
+    foreground = [PREAMBLE]
     with ExitStack() as stack:
-        for script in background_scripts:
-            stack.enter_context(background(script, tmp_path, variables))
-            await until(lambda: answers(int(ports["9092"])), "the broker answers")
+        for each in blocks(page, "sh"):
+            text = replaced(each.text, ports)
+            if each.title:
+                reached = f"{each.title}.reached"
+                stack.enter_context(background(f"{WAIT.format(f'[ -e {reached} ]')}{text}", home, variables))
+                text = f"touch {reached}\n" + WAIT.format(f"(exec 3<>/dev/tcp/127.0.0.1/{ports['9092']}) 2>/dev/null")
+            foreground.append(text)
         done = await asyncio.to_thread(
-            subprocess.run, ["bash", "-euc", PREAMBLE + "".join(foreground_scripts)],
-            cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=200, check=False,
+            subprocess.run, ["bash", "-euc", "".join(foreground)],
+            cwd=home, env=variables, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr + logs(tmp_path)
-    (shown,) = (each.text for each in blocks("docs/tutorial.md", "text"))
-    assert shown in done.stdout
-    assert "after search" in done.stdout
-    assert "Down sleeping bag" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr + logs(home)
+    return str(done.stdout)
 
 
 def replaced(text: str, names: dict[str, str]) -> str:

@@ -46,7 +46,7 @@ def test_the_command_table_matches_the_modules() -> None:
     for package in packages:
         for _, name, _ in pkgutil.iter_modules(import_module(package).__path__):
             if isinstance(getattr(import_module(f"{package}.{name}"), name, None), click.Command):
-                defined.add(name.replace("_", "-"))
+                defined.add(name.rstrip("_").replace("_", "-"))
     assert defined == set(cli.COMMANDS)
 
 

@@ -70,24 +70,32 @@ def write_shop(folder: Path, items: Sequence[Item], interactions: Sequence[Inter
     """
     if not items or (interactions is not None and not interactions):
         raise ConfigurationError(f"{folder}: required usable rows in the data, got none")
-    _write(folder / "items.jsonl", items)
+    write_lines(folder / "items.jsonl", _lines(items))
     if interactions is not None:
         # A stable sort: events of the same moment keep the order of the data.
         ordered: list[Interaction] = sorted(interactions, key=attrgetter("occurred_at"))
-        _write(folder / "events.jsonl", ordered)
+        write_lines(folder / "events.jsonl", _lines(ordered))
         users = len({each.user_id for each in interactions})
         sessions = len({(each.user_id, each.session_id) for each in interactions})
         click.echo(f"{len(interactions)} interactions of {users} shoppers in {sessions} sessions")
     click.echo(f"{len(items)} items in {folder}")
 
 
-def _write(path: Path, messages: Iterable[Item | Interaction]) -> None:
+def _lines(messages: Iterable[Item | Interaction]) -> Iterator[bytes]:
+    return (encode_json(message) + b"\n" for message in messages)
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a file of lines that end with a line feed. It is renamed when it is complete, so none is incomplete.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed when it is complete, so that a run that is stopped leaves no incomplete file.
         part = path.with_name(f"{path.name}.part")
         with part.open("wb") as file:
-            file.writelines(encode_json(message) + b"\n" for message in messages)
+            file.writelines(lines)
         part.replace(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: required a folder to write to, got: {error.strerror}") from error
