@@ -19,6 +19,13 @@ from streams.factory import (
     recommender,
     trending_counts,
 )
+from streams.http.app import Gate, application
+from streams.http.auth import Clients
+from streams.http.maker import ListMaker
+from streams.http.messages import MOST_ITEMS
+from streams.http.owners import Owners
+from streams.http.routes import Backend
+from streams.http.server import HttpServer
 from streams.items.live import LiveCatalogue
 from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
@@ -118,6 +125,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
+    service = http_server(settings, app, paths.events.profiles, slots) if settings.service.port else None
     worker = Worker(
         settings=settings,
         app=app,
@@ -129,6 +137,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         metrics=metrics,
         health=health,
         state_metrics=state_metrics,
+        http=service,
     )
     worker.register()
     return worker
@@ -213,6 +222,22 @@ def make_paths(
         privacy=privacy,
         trends=trends,
     )
+
+
+def http_server(settings: Settings, app: WorkerApp, profiles: ProfileStore, slots: ServableSlots) -> HttpServer:
+    """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles."""
+    owners = Owners(
+        own_url=str(app.conf.canonical_url),
+        changelog=changelog_topic(settings, PROFILES),
+        partitions=settings.topics.partitions,
+        distribution=lambda: app.assignor.changelog_distribution,
+        store=profiles,
+        health=app.health,
+    )
+    maker = ListMaker(slots=slots, owners=owners)
+    gate = Gate(Clients(settings.service), app.health, settings.service.timeout_seconds)
+    backend = Backend(maker=maker, owners=owners, list_size=min(settings.retrieval.list_size, MOST_ITEMS))
+    return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners)
 
 
 def ownership(settings: Settings, lease: Lease) -> Ownership:

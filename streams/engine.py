@@ -30,7 +30,7 @@ from streams.learned import learned, trends, unlearned
 from streams.profiles import kernels
 from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
-from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrival, pack_events
+from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrivals, pack_events
 from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
@@ -146,14 +146,14 @@ class Engine:
             future_topics=self._future_topics(events, packed),
         )
 
-    def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
-        """Return the query of a shopper who arrives at `at_ms`, before any action: no session, nothing excluded.
+    def arrive(self, stored: Sequence[bytes | None], at_ms: int) -> QueryBatch:
+        """Return the queries of shoppers who arrive at `at_ms`, before any action: no session, nothing excluded.
 
-        Raises ProfileCodecError if `stored` is unreadable.
+        Raises ProfileCodecError if some of `stored` are unreadable; its `reasons` name them.
         """
-        shoppers = self._shoppers([stored])
-        packed = pack_arrival(at_ms, self._dim)
-        answers = AnswerBatch.empty(1, self._dim)
+        shoppers = self._shoppers(stored)
+        packed = pack_arrivals(at_ms, len(stored), self._dim)
+        answers = AnswerBatch.empty(len(stored), self._dim)
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
         return answers.query_batch(packed.texts)
 
@@ -174,7 +174,7 @@ class Engine:
         for place, (interaction, source, _, vector, ranked) in enumerate(folded.events):
             user_id, fallback = interaction.user_id, lists.fallback
             if ranked:
-                items = last[user_id] = _items(lists, next(numbers))
+                items = last[user_id] = items_of(lists, next(numbers))
                 is_text = isinstance(interaction, Search) and has_words(interaction.query)
                 if fallback is None and vector is None and is_text:
                     fallback = ENCODING_FAILED
@@ -238,7 +238,7 @@ class Engine:
         return intents
 
 
-def _items(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
+def items_of(lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
     """Return the items of list `number`, as a message has them."""
     part = slice(*lists.starts[number : number + 2].tolist())
     ranked = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.reasons[part], strict=True)

@@ -101,6 +101,9 @@ def serve(settings: Settings) -> None:
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
         log.info("metrics and probes at http://%s/", address)
+    if worker.http is not None:
+        worker.http.bind()
+        log.info("HTTP service at %s/", settings.service.url)
     with directory_lock:
         run(worker.app, loop, settings.state.shutdown_drain_seconds + AFTER_DRAIN_S)
 
