@@ -21,10 +21,11 @@ from streams.factory import (
 )
 from streams.http.app import Gate, application
 from streams.http.auth import Clients
+from streams.http.handlers import Backend
 from streams.http.maker import ListMaker
 from streams.http.messages import MOST_ITEMS
 from streams.http.owners import Owners
-from streams.http.routes import Backend
+from streams.http.publishing import Publisher
 from streams.http.server import HttpServer
 from streams.items.live import LiveCatalogue
 from streams.items.private_trends import private_releases
@@ -125,7 +126,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
-    service = http_server(settings, app, paths.events.profiles, slots) if settings.service.port else None
+    service = http_server(settings, app, paths.events) if settings.service.port else None
     worker = Worker(
         settings=settings,
         app=app,
@@ -224,19 +225,24 @@ def make_paths(
     )
 
 
-def http_server(settings: Settings, app: WorkerApp, profiles: ProfileStore, slots: ServableSlots) -> HttpServer:
+def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpServer:
     """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles."""
     owners = Owners(
         own_url=str(app.conf.canonical_url),
         changelog=changelog_topic(settings, PROFILES),
         partitions=settings.topics.partitions,
         distribution=lambda: app.assignor.changelog_distribution,
-        store=profiles,
+        store=events.profiles,
         health=app.health,
     )
-    maker = ListMaker(slots=slots, owners=owners)
+    maker = ListMaker(slots=events.slots, owners=owners)
     gate = Gate(Clients(settings.service), app.health, settings.service.timeout_seconds)
-    backend = Backend(maker=maker, owners=owners, list_size=min(settings.retrieval.list_size, MOST_ITEMS))
+    backend = Backend(
+        maker=maker,
+        owners=owners,
+        publisher=Publisher(events.delivery.producer, settings.topics),
+        list_size=min(settings.retrieval.list_size, MOST_ITEMS),
+    )
     return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners)
 
 

@@ -19,16 +19,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from inference.types import Identifier
+from streams.http import bodies
 from streams.http.auth import Clients
-from streams.http.owners import Answer
+from streams.http.bodies import JSON
+from streams.http.handlers import Backend, Call
+from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
-from streams.http.routes import ROUTES, Backend, Call, RouteSpec
+from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
 from streams.settings_groups import Service
 from streams.worker.health import Health
 
 log = logging.getLogger(__name__)
 
-JSON = "application/json"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -81,13 +83,7 @@ def _endpoint(spec: RouteSpec, gate: Gate, backend: Backend) -> Callable[[Reques
         try:
             gate.admit(spec, request)
             async with asyncio.timeout(gate.timeout_s):
-                call = Call(
-                    path=_path(request),
-                    query=_query(spec, request),
-                    target=_target(request),
-                    headers=request.headers,
-                )
-                found = await spec.handler(backend, call)
+                found = await spec.handler(backend, await _call(spec, request))
         except Refused as refused:
             return refused.response()
         except TimeoutError:
@@ -108,6 +104,28 @@ async def _no_route(_request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     kind = "unknown-path" if status == HTTPStatus.NOT_FOUND else "wrong-request"
     return Refused(status, kind, "required a path and a method of /openapi.json", headers=error.headers).response()
+
+
+async def _call(spec: RouteSpec, request: Request) -> Call:
+    path, query = _path(request), _query(spec, request)
+    content, body = None, None
+    if spec.body is not None or spec.entry is not None:
+        headers = request.headers
+        content = await bodies.read(
+            request.stream(), headers.get("content-type"), headers.get("content-encoding"), spec.most_bytes
+        )
+        body = _body(spec, content)
+    sent = Sent(method=spec.method, target=_target(request), headers=request.headers, body=content)
+    return Call(path=path, query=query, body=body, sent=sent)
+
+
+def _body(spec: RouteSpec, content: bytes) -> Any:
+    if spec.body is None:
+        return bodies.entries(content, MOST_ENTRIES)
+    try:
+        return msgspec.json.decode(content, type=spec.body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"the body: {error}") from None
 
 
 def _target(request: Request) -> str:

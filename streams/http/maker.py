@@ -17,9 +17,10 @@ from time import time
 from streams.contracts.messages import ModelRef, RecommendedItem
 from streams.engine import items_of
 from streams.errors import StateError
+from streams.http.candidates import CatalogueRequest, in_catalogue_order, only
 from streams.http.owners import Owners
 from streams.http.problems import unavailable
-from streams.http.queries import Known, ListRequest, arrivals, limited
+from streams.http.queries import Known, ListRequest, queries_of
 from streams.serving.servable import Servable, ServableSlots
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class MadeList:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    request: ListRequest
+    request: ListRequest | CatalogueRequest
     made: asyncio.Future[MadeList]
 
 
@@ -55,7 +56,7 @@ class ListMaker:
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def make(self, request: ListRequest) -> MadeList:
+    async def make(self, request: ListRequest | CatalogueRequest) -> MadeList:
         """Return the list. Raises Refused if too many requests wait.
 
         A caller that stops waiting cancels its request: the next batch skips it.
@@ -107,22 +108,37 @@ class ListMaker:
             if not waiting.made.done():
                 waiting.made.set_result(made)
 
-    def _known(self, request: ListRequest) -> Known:
-        if request.user_id is None:
+    def _known(self, request: ListRequest | CatalogueRequest) -> Known:
+        if isinstance(request, CatalogueRequest) or request.user_id is None:
             return Known()
         if not self.owners.is_readable(request.user_id):
             return Known(is_readable=False)
         return Known(self.owners.read(request.user_id))
 
 
-def make_lists(servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known]) -> list[MadeList]:
+def make_lists(
+    servable: Servable, requests: Sequence[ListRequest | CatalogueRequest], known: Sequence[Known]
+) -> list[MadeList]:
     """Return the list of each request. For the scorer's thread."""
-    recommender, bundle = servable.scoring.recommender, servable.bundle
-    queries, fallbacks = arrivals(servable.engine, known, int(time() * 1e3))
-    lists = recommender.rank_or_fall_back(recommender.retrieve(limited(queries, requests)))
-    servable.scoring.exposure.add(lists)
-    model, now = ModelRef(name=bundle.name, version=bundle.version), datetime.now(UTC)
-    return [
-        MadeList(items_of(lists, place), model, lists.fallback or fallback, now)
-        for place, fallback in enumerate(fallbacks)
-    ]
+    bundle, recommender, now_s = servable.bundle, servable.scoring.recommender, time()
+    model, at = ModelRef(name=bundle.name, version=bundle.version), datetime.fromtimestamp(now_s, UTC)
+    made: list[MadeList | None] = [None] * len(requests)
+    free: dict[int, ListRequest] = {}
+    chosen: dict[int, ListRequest] = {}
+    for place, request in enumerate(requests):
+        if isinstance(request, CatalogueRequest):
+            items = in_catalogue_order(recommender.catalogue, request, now_s)
+            made[place] = MadeList(items, model, None, at)
+        else:
+            (free if request.candidates is None else chosen)[place] = request
+    for part in filter(None, (free, chosen)):
+        own = list(part.values())
+        queries, fallbacks = queries_of(servable, own, [known[place] for place in part], int(now_s * 1e3))
+        shortlists = recommender.retrieve(queries, every=part is chosen)
+        lists = recommender.rank_or_fall_back(
+            only(shortlists, own, recommender.catalogue) if part is chosen else shortlists
+        )
+        servable.scoring.exposure.add(lists)
+        for number, (place, fallback) in enumerate(zip(part, fallbacks, strict=True)):
+            made[place] = MadeList(items_of(lists, number), model, lists.fallback or fallback, at)
+    return [each for each in made if each is not None]

@@ -19,6 +19,7 @@ FORWARDED = "Intentstream-Forwarded"
 HOP_S = 0.5
 """Seconds that the owner of a profile may take, the connection included."""
 NOBODY = ""
+PASSED_ON = ("authorization", "content-type")
 
 Distribution = Callable[[], Mapping[str, Mapping[str, Sequence[int]]]]
 """Function that returns the changelog partitions of each worker: URL → topic → partitions."""
@@ -31,6 +32,16 @@ class Answer:
     status: int
     media_type: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request as it came: method, path and query, headers by lower-case name, and the decompressed body."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +84,7 @@ class Owners:
         user = user_id.encode()
         return self.store.peek(partition_of(user, self.partitions), user)
 
-    async def forward(self, user_id: str, path: str, headers: Mapping[str, str]) -> Answer | None:
+    async def forward(self, user_id: str, sent: Sent) -> Answer | None:
         """Send a request to the owner of a shopper's profile and return its answer; None if there is no answer in time.
 
         Also None if the owner is this worker or nobody.
@@ -84,8 +95,12 @@ class Owners:
         if self.session is None:
             self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HOP_S), auto_decompress=False)
         try:
-            async with self.session.get(
-                url + path, headers={**headers, FORWARDED: "1"}, allow_redirects=False
+            async with self.session.request(
+                sent.method,
+                url + sent.target,
+                data=sent.body,
+                headers={FORWARDED: "1", **{name: sent.headers[name] for name in PASSED_ON if name in sent.headers}},
+                allow_redirects=False,
             ) as answer:
                 if answer.status >= 500:  # the owner is starting, stopping or busy
                     return None

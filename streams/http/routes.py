@@ -2,71 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
 
-from streams.http.maker import ListMaker
-from streams.http.messages import ListQuery, UserList
-from streams.http.owners import FORWARDED, Answer, Owners
-from streams.http.queries import ListRequest
+from inference.types import Item
+from streams.contracts.messages import Interaction
+from streams.http import handlers, messages
+from streams.http.handlers import Backend, Call
+from streams.http.owners import Answer
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request that is admitted and read.
-
-    Attributes:
-        path: parameters in the path.
-        query: parameters behind it, an object of the route's class.
-        body: the body, an object of the route's class, None without one.
-        target: path and query as they came, for the owner of a profile.
-        headers: headers of the request, in lower case.
-    """
-
-    path: Mapping[str, str]
-    query: Any = None
-    body: Any = None
-    target: str = ""
-    headers: Mapping[str, str]
-
-
-@dataclass(slots=True)
-class Backend:
-    """What the routes need."""
-
-    maker: ListMaker
-    owners: Owners
-    list_size: int
-
-    async def of_owner(self, user_id: str, call: Call) -> Answer | None:
-        """Return the answer of the owner of a shopper's profile, None if this worker has to answer."""
-        if self.owners.is_readable(user_id) or FORWARDED.lower() in call.headers:
-            return None
-        own = {name: call.headers[name] for name in ("authorization",) if name in call.headers}
-        return await self.owners.forward(user_id, call.target, own)
-
-
-async def recommendations(backend: Backend, call: Call) -> UserList | Answer:
-    """Return a list for a shopper who arrives now.
-
-    It needs no event. A shopper without a history gets the list of a new visitor.
-    """
-    user_id = call.path["user"]
-    if (answer := await backend.of_owner(user_id, call)) is not None:
-        return answer
-    request = ListRequest(k=call.query.k or backend.list_size, user_id=user_id, exclude=call.query.exclude)
-    made = await backend.maker.make(request)
-    return UserList(
-        user_id=user_id,
-        items=made.items,
-        model=made.model,
-        fallback=made.fallback,
-        produced_at=made.produced_at,
-    )
+MOST_ENTRIES = 1000
+"""Most entries of a request that writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +29,7 @@ class RouteSpec:
         role: role that the client needs.
         answer: class of the answer.
         query, body: classes of the parameters and of the body, None for none.
+        entry: class of the entries of a body, which is one entry or an array of them; None for another body.
         status: status of a successful answer.
         most_bytes: most bytes of a body, after decompression.
     """
@@ -89,18 +40,51 @@ class RouteSpec:
     role: str
     answer: type[msgspec.Struct]
     query: type[msgspec.Struct] | None = None
-    body: Any = None
+    body: type[msgspec.Struct] | None = None
+    entry: Any = None
     status: HTTPStatus = HTTPStatus.OK
-    most_bytes: int = 64 << 10
+    most_bytes: int = 256 << 10
 
 
 ROUTES = (
     RouteSpec(
-        method="GET",
-        path="/v1/users/{user}/recommendations",
-        handler=recommendations,
-        role="read",
-        query=ListQuery,
-        answer=UserList,
+        method="GET", path="/v1/users/{user}/recommendations", handler=handlers.recommendations, role="read",
+        query=messages.ListQuery, answer=messages.UserList,
     ),
-)
+    RouteSpec(
+        method="GET", path="/v1/users/{user}/profile", handler=handlers.profile, role="admin",
+        answer=messages.UserProfile,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/items/{item}/related", handler=handlers.related, role="read",
+        query=messages.ListQuery, answer=messages.ItemList,
+    ),
+    RouteSpec(
+        method="POST", path="/v1/carts/related", handler=handlers.cart, role="read",
+        body=messages.CartBody, answer=messages.ItemList,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/trending", handler=handlers.trending, role="read",
+        query=messages.CategoryQuery, answer=messages.ItemList,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/new", handler=handlers.new, role="read",
+        query=messages.CategoryQuery, answer=messages.ItemList,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/search", handler=handlers.search, role="read",
+        query=messages.SearchQuery, answer=messages.SearchResults,
+    ),
+    RouteSpec(
+        method="POST", path="/v1/rank", handler=handlers.rank, role="read",
+        body=messages.RankBody, answer=messages.RankedItems,
+    ),
+    RouteSpec(
+        method="POST", path="/v1/events", handler=handlers.events, role="write", status=HTTPStatus.ACCEPTED,
+        entry=Interaction, answer=messages.Accepted, most_bytes=4 << 20,
+    ),
+    RouteSpec(
+        method="POST", path="/v1/items", handler=handlers.items, role="write", status=HTTPStatus.ACCEPTED,
+        entry=Item, answer=messages.Accepted, most_bytes=4 << 20,
+    ),
+)  # fmt: skip

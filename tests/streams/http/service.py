@@ -26,9 +26,10 @@ from streams.contracts.messages import Interaction, ItemVector, ModelRef
 from streams.engine import Engine
 from streams.http.app import Gate, application
 from streams.http.auth import Clients
+from streams.http.handlers import Backend
 from streams.http.maker import ListMaker
 from streams.http.owners import Owners
-from streams.http.routes import Backend
+from streams.http.publishing import Publisher
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity, Shares
 from streams.profiles.events import Event
@@ -106,7 +107,13 @@ class HttpHarness:
         self.owners = owners
         service = self.settings.service
         gate = Gate(Clients(service), self.health, service.timeout_seconds)
-        self.app = application(service, gate, Backend(maker=self.maker, owners=owners, list_size=LIST_SIZE))
+        backend = Backend(
+            maker=self.maker,
+            owners=owners,
+            publisher=Publisher(cast("Any", self.producer), self.settings.topics),
+            list_size=LIST_SIZE,
+        )
+        self.app = application(service, gate, backend)
 
     async def add(self, *items: Item) -> None:
         """Add items to the catalogue."""
