@@ -57,10 +57,7 @@ class Publisher:
         messages, problems = list[Message](), list[EntryProblem]()
         for index, entry in enumerate(entries):
             try:
-                if len(entry) > LARGEST_MESSAGE:
-                    detail = f"required at most {LARGEST_MESSAGE:,} bytes, got {len(entry):,}"
-                    raise InvalidEvent("out_of_range", "$", detail)
-                messages.append(read(entry))
+                messages.append(read(_sendable(entry)))
             except InvalidEvent as error:
                 faults = tuple(
                     Fault(reason=each.reason, where=each.where, detail=each.detail) for each in (error, *error.others)
@@ -93,3 +90,11 @@ class Publisher:
             Position(id=message.entry_id, topic=message.topic, partition=record.partition, offset=record.offset)
             for message, record in zip(messages, delivered, strict=True)
         )
+
+
+def _sendable(entry: bytes) -> bytes:
+    """Return an entry that the brokers take. Raises InvalidEvent if it is too large."""
+    if len(entry) > LARGEST_MESSAGE:
+        detail = f"required at most {LARGEST_MESSAGE:,} bytes, got {len(entry):,}"
+        raise InvalidEvent("out_of_range", "$", detail)
+    return entry

@@ -87,9 +87,15 @@ def test_without_tokens_nothing_listens_beyond_loopback(host: str) -> None:
 
 @pytest.mark.parametrize(
     "tokens",
-    ["open", "shop:read:open", client("shop", "reader", "x"), client("", "read", "x"), TWO + "," + client("a", "read", "open"),
-     TWO + "," + client("shop", "read", "new")],
-)  # fmt: skip
+    [
+        "open",
+        "shop:read:open",
+        client("shop", "reader", "x"),
+        client("", "read", "x"),
+        TWO + "," + client("another", "read", "open"),
+        TWO + "," + client("shop", "read", "another"),
+    ],
+)
 def test_wrong_tokens_are_refused_and_not_repeated(tokens: str) -> None:
     with pytest.raises(ConfigurationError, match="INTENTSTREAM_HTTP_TOKENS") as caught:
         service(http_tokens=tokens)

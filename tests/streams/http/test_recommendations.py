@@ -1,4 +1,4 @@
-"""A shopper's list on request: ranked with others in one batch, for known and new shoppers, and never without an answer."""
+"""A shopper's list on request: ranked in a batch with others, and never without an answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
     assert body["status"] == answer.status_code
-    assert body["detail"] and body["title"]
+    assert body["detail"]
+    assert body["title"]
     return answer.status_code, body["type"].removeprefix("urn:intentstream:problem:")
 
 
@@ -171,7 +172,7 @@ async def test_a_late_answer_is_an_error_and_its_request_is_skipped() -> None:
 
 
 async def test_too_many_waiting_requests_are_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    harness, client = served
+    _, client = served
     monkeypatch.setattr("streams.http.maker.MOST_WAITING", 0)
     assert problem(await client.get(path())) == (503, "busy")
 
@@ -179,7 +180,7 @@ async def test_too_many_waiting_requests_are_refused(served: Served, monkeypatch
 async def test_a_failing_request_ends_neither_the_service_nor_says_why(
     served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    harness, client = served
+    _, client = served
 
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
