@@ -23,12 +23,14 @@ from streams.http import bodies
 from streams.http.auth import Clients
 from streams.http.bodies import JSON
 from streams.http.handlers import Backend, Call
+from streams.http.openapi import document
 from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
 from streams.settings_groups import Service
 from streams.worker.health import Health
 
+OPENAPI = "/openapi.json"
 log = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +66,12 @@ def application(settings: Service, gate: Gate, backend: Backend) -> Starlette:
         Route(spec.path.replace("}", ":path}"), _endpoint(spec, gate, backend), methods=[spec.method])
         for spec in ROUTES
     ]
+    described = _encode(document())
+
+    async def describe(_request: Request) -> Response:
+        return Response(described, media_type=JSON)
+
+    routes.append(Route(OPENAPI, describe))
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
@@ -103,7 +111,7 @@ async def _no_route(_request: Request, error: Exception) -> Response:
         raise error
     status = HTTPStatus(error.status_code)
     kind = "unknown-path" if status == HTTPStatus.NOT_FOUND else "wrong-request"
-    return Refused(status, kind, "required a path and a method of /openapi.json", headers=error.headers).response()
+    return Refused(status, kind, f"required a path and a method of {OPENAPI}", headers=error.headers).response()
 
 
 async def _call(spec: RouteSpec, request: Request) -> Call:

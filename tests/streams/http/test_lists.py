@@ -110,7 +110,7 @@ async def test_new_items_are_the_last_released_ones(served: Served) -> None:
 
 
 async def test_a_search_finds_items_by_meaning_and_words(served: Served) -> None:
-    harness, client = served
+    _, client = served
     answer = await client.get("/v1/search", params={"q": "warm socks", "k": 30})
     assert answer.json()["query"] == "warm socks"
     assert answer.json()["user_id"] is None

@@ -115,7 +115,7 @@ async def test_wrong_bodies_are_refused(
 async def test_entries_that_the_brokers_do_not_take_may_be_sent_again(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    harness, client = served
+    _, client = served
     monkeypatch.setattr(Delivery, "complete", lambda self: self.fail(KafkaTimeoutError()))
     answer = await client.post("/v1/events", content=encode_json(act("view", "i1")), headers=JSON)
     assert problem(answer) == (503, "not-delivered")
