@@ -33,9 +33,10 @@ done = function(summary, latency)
 end
 """
 HOW = """\
-A worker with the real model serves HTTP. `wrk` runs on the same machine with one thread, and sends the next request of a
-connection when the last one is answered, for {seconds:g} s. Requests go to {paths} different shoppers, items or searches in turn. Lists
-have {k} items. Shoppers have a profile from {events:,} events. "Beside" means that the worker answers events on Kafka meanwhile."""
+A worker with the real model serves HTTP. `wrk` runs on the same machine with one thread for {seconds:g} s, and sends
+the next request of a connection when the last one is answered. Requests go to {paths} different shoppers, items or
+searches in turn. Lists have {k} items. Shoppers have a profile, from {events:,} events. "Beside" means that the worker
+answers events on Kafka meanwhile."""
 
 
 class Figures(NamedTuple):
@@ -64,8 +65,10 @@ def measure(stage: Stage) -> Section | None:
                     for beside in (False, True) if connections == CONNECTIONS[-1] else (False,):
                         name = f"{route}, {items or sizes.catalogue:,} items, {connections} connections"
                         stage.progress(f"HTTP: {name}{', beside events' if beside else ''}")
-                        found = _beside(stage, server, items, paths, connections) if beside else _wrk(
-                            stage, port, paths, connections, sizes.http_s
+                        found = (
+                            _beside(stage, server, items, paths, connections)
+                            if beside
+                            else _wrk(stage, port, paths, connections, sizes.http_s)
                         )
                         load = BESIDE.format(rate=sizes.reference_rate) if beside else "alone"
                         data[f"{name}, {load}"] = found._asdict()
@@ -88,7 +91,7 @@ def _paths(stage: Stage, items: int | None) -> dict[str, list[str]]:
     return {
         "recommendations": [f"/v1/users/{quote(user, safe='')}/recommendations" for user in users],
         "related": [f"/v1/items/{quote(item.item_id, safe='')}/related" for item in shop.items[:MOST_PATHS]],
-        "search": [f"/v1/search?q={quote(query)}" for query in shop.queries[:MOST_PATHS]],
+        "search": [f"/v1/search?q={quote(query)}" for query in shop.searches[:MOST_PATHS]],
         "trending": ["/v1/trending"],
     }
 
@@ -98,8 +101,8 @@ def _beside(stage: Stage, server: Serving, items: int | None, paths: list[str], 
     port, sizes = server.settings.service.port, stage.sizes
     with ThreadPoolExecutor(1) as threads:
         # The events begin first and end last.
-        load = threads.submit(at_rate, stage, server, sizes.reference_rate, sizes.http_s + 6, items)
-        _wrk(stage, port, paths, connections, 3)
+        load = threads.submit(at_rate, stage, server, sizes.reference_rate, sizes.http_s + 8, items)
+        _wrk(stage, port, paths, connections, 6)
         found = _wrk(stage, port, paths, connections, sizes.http_s)
         load.result()
     return found
@@ -111,8 +114,8 @@ def _wrk(stage: Stage, port: int, paths: list[str], connections: int, seconds: f
     script.write_text(SCRIPT.replace("PATHS", str(listed)))
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds))}s"]
     url = f"http://{LOOPBACK}:{port}"
-    printed = subprocess.run(  # noqa: S603 - fixed command
-        ["wrk", *options, "--timeout", "10s", "--script", str(script), url],  # noqa: S607 - from PATH
+    printed = subprocess.run(
+        ["wrk", *options, "--timeout", "10s", "--script", str(script), url],
         capture_output=True, text=True, check=True, timeout=seconds + 60,
     ).stdout  # fmt: skip
     (line,) = [line for line in printed.splitlines() if line.startswith("FIGURES ")]

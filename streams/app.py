@@ -235,8 +235,8 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpSe
         store=events.profiles,
         health=app.health,
     )
-    maker = ListMaker(slots=events.slots, owners=owners)
-    gate = Gate(Clients(settings.service), app.health, settings.service.timeout_seconds)
+    maker = ListMaker(slots=events.slots, owners=owners, metrics=events.metrics)
+    gate = Gate(Clients(settings.service), app.health, events.metrics, settings.service.timeout_seconds)
     backend = Backend(
         maker=maker,
         owners=owners,

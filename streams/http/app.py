@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, get_origin
 
 import msgspec
@@ -27,6 +28,7 @@ from streams.http.openapi import document
 from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
+from streams.metrics import Metrics
 from streams.settings_groups import Service
 from streams.worker.health import Health
 
@@ -43,11 +45,13 @@ class Gate:
     Attributes:
         clients: who may ask.
         health: whether lists can be made yet.
+        metrics: counts the requests.
         timeout_s: seconds for reading, waiting and answering.
     """
 
     clients: Clients
     health: Health
+    metrics: Metrics
     timeout_s: float
 
     def admit(self, spec: RouteSpec, request: Request) -> None:
@@ -87,7 +91,16 @@ def application(settings: Service, gate: Gate, backend: Backend) -> Starlette:
 
 
 def _endpoint(spec: RouteSpec, gate: Gate, backend: Backend) -> Callable[[Request], Awaitable[Response]]:
+    duration = gate.metrics.http_duration.labels(spec.path)
+
     async def answer(request: Request) -> Response:
+        began = perf_counter()
+        response = await respond(request)
+        duration.observe(perf_counter() - began)
+        gate.metrics.http_requests.labels(spec.path, str(response.status_code)).inc()
+        return response
+
+    async def respond(request: Request) -> Response:
         try:
             gate.admit(spec, request)
             async with asyncio.timeout(gate.timeout_s):

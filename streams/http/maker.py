@@ -21,6 +21,7 @@ from streams.http.candidates import CatalogueRequest, in_catalogue_order, only
 from streams.http.owners import Owners
 from streams.http.problems import unavailable
 from streams.http.queries import Known, ListRequest, queries_of
+from streams.metrics import Metrics
 from streams.serving.servable import Servable, ServableSlots
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class ListMaker:
 
     slots: ServableSlots
     owners: Owners
+    metrics: Metrics
     _waiting: deque[_Waiting] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,6 +107,8 @@ class ListMaker:
                     waiting.made.set_exception(error)
             return
         for waiting, made in zip(batch, lists, strict=True):
+            if made.fallback is not None:
+                self.metrics.http_fallbacks.labels(made.fallback).inc()
             if not waiting.made.done():
                 waiting.made.set_result(made)
 

@@ -18,10 +18,8 @@ from inference.types import NO_KEYS, Keys, PriceHabit, Query, Remembered, stable
 from streams.engine import ENCODING_FAILED
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue, int8
+from streams.metrics import NO_PROFILE
 from streams.serving.servable import Servable
-
-NO_PROFILE = "no_profile"
-"""Fallback of a list whose shopper's profile could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

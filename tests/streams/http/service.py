@@ -32,6 +32,7 @@ from streams.http.owners import Owners
 from streams.http.publishing import Publisher
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity, Shares
+from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.pseudonyms import Pseudonyms
 from streams.scoring import Scoring, scorer_thread
@@ -92,6 +93,7 @@ class HttpHarness:
         self.scoring = Scoring(cast("Bundle", self.model), self.recommender, scorer_thread(1))
         model = ModelRef(name="m", version="1")
         self.engine = Engine(model=model, catalogue=self.live, rules=RULES, list_size=LIST_SIZE)
+        self.metrics = Metrics()
         self.health = Health(catalogue_read=True, tables_recovered=True)
         self.owned: dict[str, dict[str, list[int]]] = {OWN_URL: {CHANGELOG: [0, 1]}}
         owners = Owners(
@@ -103,10 +105,10 @@ class HttpHarness:
             health=self.health,
         )
         servable = Servable(cast("Bundle", self.model), self.live, self.engine, self.scoring)
-        self.maker = ListMaker(slots=ServableSlots(servable), owners=owners)
+        self.maker = ListMaker(slots=ServableSlots(servable), owners=owners, metrics=self.metrics)
         self.owners = owners
         service = self.settings.service
-        gate = Gate(Clients(service), self.health, service.timeout_seconds)
+        gate = Gate(Clients(service), self.health, self.metrics, service.timeout_seconds)
         backend = Backend(
             maker=self.maker,
             owners=owners,

@@ -201,3 +201,21 @@ async def test_other_paths_and_methods_are_problems(served: Served) -> None:
     answer = await client.post(path())
     assert problem(answer) == (405, "wrong-request")
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_requests_are_counted_by_route_and_status_and_less_good_lists_by_reason(served: Served) -> None:
+    harness, client = served
+    route = "/v1/users/{user}/recommendations"
+
+    def counted(name: str, **labels: str) -> float | None:
+        return harness.metrics.registry.get_sample_value(f"intentstream_{name}", labels)
+
+    assert counted("http_request_duration_seconds_count", route=route) == 0
+    await client.get(path())
+    await client.get(path(), params={"k": 0})
+    harness.owned = {}
+    await client.get(path())
+    assert counted("http_requests_total", route=route, status="200") == 2
+    assert counted("http_requests_total", route=route, status="400") == 1
+    assert counted("http_request_duration_seconds_count", route=route) == 3
+    assert counted("http_fallbacks_total", reason="no_profile") == 1
