@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from faust.types import Message
+from faust.types import TP, Message
 
 from inference.bundle import Bundle
 from streams.behaviour.transitions import RecentSessions
@@ -227,9 +227,11 @@ def make_paths(
 
 def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpServer:
     """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles."""
+    changelog = changelog_topic(settings, PROFILES)
     owners = Owners(
         own_url=str(app.conf.canonical_url),
-        changelog=changelog_topic(settings, PROFILES),
+        owns=lambda partition: TP(changelog, partition) in app.assignor.assigned_actives(),
+        changelog=changelog,
         partitions=settings.topics.partitions,
         distribution=lambda: app.assignor.changelog_distribution,
         store=events.profiles,

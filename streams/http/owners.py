@@ -50,6 +50,7 @@ class Owners:
 
     Attributes:
         own_url: URL of this worker, as the group knows it.
+        owns: function that returns whether the group has assigned a partition to this worker.
         changelog: changelog topic of the profiles.
         partitions: number of partitions.
         distribution: the group's assignment.
@@ -58,6 +59,7 @@ class Owners:
     """
 
     own_url: str
+    owns: Callable[[int], bool]
     changelog: str
     partitions: int
     distribution: Distribution
@@ -76,8 +78,9 @@ class Owners:
     def is_readable(self, user_id: str) -> bool:
         """Return whether this worker has the shopper's profile. It holds until the next await of the event loop."""
         # A rebalance clears `tables_recovered` before databases are closed, and sets it after they are restored.
+        # A database of another partition must not be opened: it would be created, empty.
         ready = self.health.tables_recovered and not self.health.stopping
-        return ready and self.owner(user_id) == self.own_url
+        return ready and self.owns(partition_of(user_id.encode(), self.partitions))
 
     def read(self, user_id: str) -> bytes | None:
         """Return the profile of a shopper whose profile is readable, None for a new shopper."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import uvicorn
@@ -39,8 +39,10 @@ class HttpServer:
     owners: Owners
     _socket: socket.socket | None = None
     _server: _Server = field(init=False)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self._ended.set()
         self._server = _Server(
             uvicorn.Config(
                 self.app,
@@ -70,12 +72,19 @@ class HttpServer:
 
     async def run(self) -> None:
         """Serve until `stop`."""
-        async with asyncio.TaskGroup() as group:
-            making = group.create_task(self.maker.run())
-            await self._server.serve([self._socket] if self._socket is not None else None)
-            making.cancel()
+        self._ended.clear()
+        try:
+            async with asyncio.TaskGroup() as group:
+                making = group.create_task(self.maker.run())
+                await self._server.serve([self._socket] if self._socket is not None else None)
+                making.cancel()
+        finally:
+            self._ended.set()
 
     async def stop(self) -> None:
-        """Answer the requests in progress, and close all connections."""
+        """Answer the requests in progress, for at most `STOP_S` seconds, and close all connections."""
         self._server.should_exit = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S + 1):
+                await self._ended.wait()
         await self.owners.close()

@@ -98,6 +98,7 @@ class HttpHarness:
         self.owned: dict[str, dict[str, list[int]]] = {OWN_URL: {CHANGELOG: [0, 1]}}
         owners = Owners(
             own_url=OWN_URL,
+            owns=lambda partition: partition in self.owned.get(OWN_URL, {}).get(CHANGELOG, ()),
             changelog=CHANGELOG,
             partitions=2,
             distribution=lambda: self.owned,
