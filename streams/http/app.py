@@ -40,10 +40,10 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What every request passes before its route.
+    """Checks of every request before its route.
 
     Attributes:
-        clients: who may ask.
+        clients: the clients that are admitted.
         health: whether lists can be made yet.
         metrics: counts the requests.
         timeout_s: seconds for reading, waiting and answering.

@@ -1,4 +1,4 @@
-"""Who may ask: clients with tokens and roles, and their budgets of requests."""
+"""Clients with tokens and roles, and their budgets of requests."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Clients:
         scheme, _, token = (authorization or "").partition(" ")
         digest = sha256(token.strip().encode()).digest()
         found = None
-        for client in self._clients:  # compare all, each in constant time: the time tells nothing about tokens
+        for client in self._clients:  # compare all, each in constant time: the duration does not depend on tokens
             if hmac.compare_digest(client.digest, digest):
                 found = client
         if found is None or scheme.lower() != SCHEME:

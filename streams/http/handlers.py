@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class Backend:
-    """What the routes need."""
+    """Parts of the worker that the routes use."""
 
     maker: ListMaker
     owners: Owners

@@ -143,7 +143,7 @@ class PriceRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service knows about a shopper, newest or heaviest first."""
+    """A shopper's profile, newest or heaviest entries first."""
 
     user_id: str
     updated_at: str | None
@@ -157,7 +157,7 @@ class UserProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where Kafka holds an entry: `id` is its event id or item id."""
+    """Position of an entry in Kafka. `id` is its event id or item id."""
 
     id: str
     topic: str

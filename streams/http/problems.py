@@ -15,7 +15,7 @@ TYPE = "urn:intentstream:problem:"
 
 
 class EntryProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one entry of a request's array. `index` starts at 0."""
+    """Faults of one entry of a request's array. `index` starts at 0."""
 
     index: int
     faults: tuple[Fault, ...]

@@ -47,7 +47,7 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known about the shopper of a request: the profile, None for a new one; and whether it was readable."""
+    """The profile of a request's shopper, None for a new one, and whether it was readable."""
 
     profile: bytes | None = None
     is_readable: bool = True

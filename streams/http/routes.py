@@ -1,4 +1,4 @@
-"""The routes: what each one reads, answers and requires. The application and the OpenAPI document are made of them."""
+"""The table of routes. The application and the OpenAPI document are made of it."""
 
 from __future__ import annotations
 

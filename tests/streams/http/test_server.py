@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 
 import httpx
 import pytest
@@ -40,6 +41,9 @@ async def test_a_stopping_server_answers_what_it_has_begun_and_leaves_signals_al
         async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=30) as client:
             await until(lambda: answers(client), "the server answers")
             assert {number: signal.getsignal(number) for number in handlers} == handlers
+            (connection,) = served._server.server_state.connections
+            opened = connection.transport.get_extra_info("socket")
+            assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "no answer waits for an acknowledgement"
             harness.model.gate.clear()
             waiting = asyncio.create_task(client.get(PATH))
             assert await asyncio.to_thread(harness.model.reached.wait, 10)
