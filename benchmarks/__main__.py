@@ -31,6 +31,7 @@ from tests.integration.brokers import AS_SHIPPED, KafkaBroker
 
 SECTIONS = (
     "held",
+    "http",
     "backlog",
     "two-workers",
     "hot-key",

@@ -34,6 +34,7 @@ class Sizes:
     retail_lists: int = 10_000
     retail_between: int = 1_000_000
     engine_batch: int = 64
+    http_s: float = 10.0
     profiles: tuple[int, ...] = (10_000, 100_000)
     different_profiles: int = 200
     profile_events: int = 3_000
@@ -72,6 +73,7 @@ QUICK = Sizes(
     idle_s=2.0,
     retail_lists=300,
     retail_between=500,
+    http_s=1.0,
     profiles=(2_000,),
     different_profiles=20,
     profile_events=500,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from faust.types import Message
+from faust.types import TP, Message
 
 from inference.bundle import Bundle
 from streams.behaviour.transitions import RecentSessions
@@ -20,6 +20,14 @@ from streams.factory import (
     recommender,
     trending_counts,
 )
+from streams.http.app import Gate, application
+from streams.http.auth import Clients
+from streams.http.handlers import Backend
+from streams.http.maker import ListMaker
+from streams.http.messages import MOST_ITEMS
+from streams.http.owners import Owners
+from streams.http.publishing import Publisher
+from streams.http.server import HttpServer
 from streams.items.live import LiveCatalogue
 from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
@@ -120,6 +128,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
+    service = http_server(settings, app, paths.events) if settings.service.port else None
     worker = Worker(
         settings=settings,
         app=app,
@@ -131,6 +140,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         metrics=metrics,
         health=health,
         state_metrics=state_metrics,
+        http=service,
     )
     worker.register()
     return worker
@@ -215,6 +225,29 @@ def make_paths(
         privacy=privacy,
         trends=trends,
     )
+
+
+def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpServer:
+    """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles."""
+    changelog = changelog_topic(settings, PROFILES)
+    owners = Owners(
+        own_url=str(app.conf.canonical_url),
+        owns=lambda partition: TP(changelog, partition) in app.assignor.assigned_actives(),
+        changelog=changelog,
+        partitions=settings.topics.partitions,
+        distribution=lambda: app.assignor.changelog_distribution,
+        store=events.profiles,
+        health=app.health,
+    )
+    maker = ListMaker(slots=events.slots, owners=owners, metrics=events.metrics)
+    gate = Gate(Clients(settings.service), app.health, events.metrics, settings.service.timeout_seconds)
+    backend = Backend(
+        maker=maker,
+        owners=owners,
+        publisher=Publisher(events.delivery.producer, settings.topics),
+        list_size=min(settings.retrieval.list_size, MOST_ITEMS),
+    )
+    return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners)
 
 
 def ownership(settings: Settings, lease: Lease) -> Ownership:

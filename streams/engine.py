@@ -33,7 +33,7 @@ from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels
 from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
 from streams.profiles.codec import Shoppers
-from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrival, pack_events
+from streams.profiles.events import NO_VECTOR, Event, PackedEvents, pack_arrivals, pack_events
 from streams.profiles.profile import ProfileRules
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Engine:
         self._catalogue = catalogue
         self._rules = rules
         self._shopper_key = shopper_key
-        self._sentence = sentences(language)
+        self.sentence = sentences(language)
         self._rules_record = rules_record(rules, window=pairs_window, list_size=list_size, faded=FADED)
 
     def fold(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Folded:
@@ -174,14 +174,14 @@ class Engine:
             parts=self._parts(events, queries, shown_at),
         )
 
-    def arrive(self, stored: bytes | None, at_ms: int) -> QueryBatch:
-        """Return the query of a shopper who arrives at `at_ms`, before any action: no session, nothing excluded.
+    def arrive(self, stored: Sequence[bytes | None], at_ms: int) -> QueryBatch:
+        """Return the queries of shoppers who arrive at `at_ms`, before any action: no session, nothing excluded.
 
-        Raises ProfileCodecError if `stored` is unreadable.
+        Raises ProfileCodecError if some of `stored` are unreadable; its `reasons` name them.
         """
-        shoppers = self._shoppers([stored])
-        packed = pack_arrival(at_ms, self._dim)
-        answers = AnswerBatch.empty(1, self._dim)
+        shoppers = self._shoppers(stored)
+        packed = pack_arrivals(at_ms, len(stored), self._dim)
+        answers = AnswerBatch.empty(len(stored), self._dim)
         kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
         return answers.query_batch(packed.texts)
 
@@ -215,7 +215,7 @@ class Engine:
             for name in folded.placements[place]:
                 if ranked:
                     own, numbers = ranked_at[name]
-                    items = last.setdefault(user_id, {})[name] = self._items(own, next(numbers))
+                    items = last.setdefault(user_id, {})[name] = self.items_of(own, next(numbers))
                     fallback = ENCODING_FAILED if own.fallback is None and lacks_vector else own.fallback
                 else:
                     held = {**budgets.last_lists(user_id), **last.get(user_id, {})}
@@ -286,9 +286,9 @@ class Engine:
             intents.append(tuple(named))
         return intents
 
-    def _items(self, lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
+    def items_of(self, lists: Lists, number: int) -> tuple[RecommendedItem, ...]:
         """Return the items of list `number`, as a message has them."""
-        part, sentence = slice(*lists.starts[number : number + 2].tolist()), self._sentence
+        part, sentence = slice(*lists.starts[number : number + 2].tolist()), self.sentence
         ranked = zip(
             lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.because[part], strict=True
         )

@@ -59,6 +59,9 @@ FORWARDED, KEPT = MISPLACED = ("forwarded", "kept")
 STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
 TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED, RATE_LIMITED)
+NO_PROFILE = "no_profile"
+"""Fallback of a list on request whose shopper's profile could not be read."""
+HTTP_FALLBACKS = (NO_PROFILE, SCORING_FAILED, ENCODING_FAILED)
 NO_SOURCE = "none"
 """The source of a list without items."""
 
@@ -76,6 +79,7 @@ class Metrics:
         self._kafka()
         self._state()
         self._runtime()
+        self._http()
 
     def _events(self, settings: Settings) -> None:
         topics = settings.topics.consumed
@@ -239,6 +243,19 @@ class Metrics:
             "build_info", "Versions of the worker and of Python; the value is always 1", version=None, python=None
         )
         self.build.labels(version("intentstream"), platform.python_version()).set(1)
+
+    def _http(self) -> None:
+        self.http_requests = self._counter(
+            "http_requests", "Requests to the HTTP service, by route and status", route=None, status=None
+        )
+        self.http_duration = self._histogram(
+            "http_request_duration_seconds", "Time from a request to its answer", FAST, route=None
+        )
+        self.http_fallbacks = self._counter(
+            "http_fallbacks",
+            "Lists on request that the model did not rank, or ranked without the profile or the vector of the search",
+            reason=HTTP_FALLBACKS,
+        )
 
     def serves(self, bundle: Bundle) -> None:
         """Record the model in use from now on."""

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     state: groups.State = groups.State.model_validate({})
     privacy: groups.Privacy = groups.Privacy.model_validate({})
     http: groups.Http = groups.Http.model_validate({})
+    service: groups.Service = groups.Service.model_validate({})
     ops: groups.Ops = groups.Ops.model_validate({})
 
     @classmethod

@@ -140,6 +140,51 @@ LogFormat = Annotated[_LogFormat, _in_any_case(_LogFormat), _one_of(_LogFormat)]
 Reasons = Annotated[Language, _in_any_case(Language), _one_of(Language)]
 Payload = Annotated[_Payload, _in_any_case(_Payload), _one_of(_Payload)]
 
+ROLES = ("read", "write", "admin")
+"""Roles of a client of the HTTP service. An admin may do everything."""
+_CLIENT = re.compile(r"[A-Za-z0-9._-]{1,64}:(?:read|write|admin)(?:\+(?:read|write|admin))*:[0-9a-f]{64}")
+
+
+def _clients(value: SecretStr | None) -> SecretStr | None:
+    """Check clients that are separated by commas. No two have one name or one token."""
+    if value is not None:
+        clients = [text.strip() for text in value.get_secret_value().split(",")]
+        if not all(map(_CLIENT.fullmatch, clients)):
+            raise ValueError("required other clients")
+        for part in (0, 2):
+            if len({client.split(":")[part] for client in clients}) < len(clients):
+                raise ValueError("required distinct clients")
+    return value
+
+
+ClientTokens = Annotated[
+    SecretStr | None,
+    AfterValidator(_clients),
+    Required(
+        "NAME:ROLES:SHA256, or several separated by commas, with distinct names and hashes: ROLES are read, write or "
+        "admin, joined by '+', and SHA256 is the token's hash in lower-case hexadecimal"
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    AfterValidator(lambda value: None if value is None else _url(value)),
+    Required("http:// or https:// with host and port, and without a path"),
+]
+_ORIGIN = re.compile(r"https?://[^\s/?#@,]+")
+
+
+def _url(value: str) -> str:
+    if _ORIGIN.fullmatch(value.rstrip("/")) is None:
+        raise ValueError("required another URL")
+    return value.rstrip("/")
+
+
+Origins = Annotated[
+    tuple[Annotated[str, _that(_ORIGIN.fullmatch)], ...],
+    BeforeValidator(_split),
+    Required("origins such as https://shop.example, separated by commas"),
+]
+
 Host = Annotated[str, Field(min_length=1), Required("a host name or an address")]
 Name = Annotated[str, _that(_is_name), Required(f"1 to 200 {CHARACTERS}")]
 TopicName = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.dashboards.board import board, row
 from monitoring.dashboards.panels import above, states, timeseries
-from monitoring.dashboards.queries import of, quantile, rate, share, total
+from monitoring.dashboards.queries import of, quantile, rate, share, shares, total
 
 EACH = ("instance",)
 
@@ -61,6 +61,39 @@ PYTHON = row(
     ),
 )
 
+HTTP = row(
+    "HTTP service",
+    timeseries(
+        "Requests",
+        "Requests per second, by route.",
+        "reqps",
+        {"{{route}}": rate("http_requests_total", by=("route",))},
+    ),
+    timeseries(
+        "p99 by route",
+        "99th percentile of the time from a request to its answer.",
+        "s",
+        {"{{route}}": quantile(0.99, "http_request_duration_seconds", by=("route",))},
+        above(0.25, 0.1),
+    ),
+    timeseries(
+        "Failed requests",
+        "Share of the requests with each status from 400 on: 4xx are wrong requests, and 5xx failures of workers.",
+        "percentunit",
+        {
+            "{{status}}": shares(
+                rate("http_requests_total", 'status=~"[45].."', by=("status",)), rate("http_requests_total")
+            )
+        },
+    ),
+    timeseries(
+        "Less good lists",
+        "Lists on request per second that lack something. `no_profile`: the owner of the profile did not answer.",
+        "ops",
+        {"{{reason}}": rate("http_fallbacks_total", by=("reason",))},
+    ),
+)
+
 VERSIONS = row(
     "Versions",
     timeseries(
@@ -89,9 +122,10 @@ VERSIONS = row(
 DASHBOARD = board(
     "runtime",
     "Runtime",
-    "Resources, event loop, versions and uptime of the worker processes.",
+    "Resources, event loop, HTTP service, versions and uptime of the worker processes.",
     PROCESSES,
     PYTHON,
+    HTTP,
     VERSIONS,
     runbooks=["event-loop", "worker-down"],
 )

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 def worker(bootstrap_servers: str | None) -> None:
     """Run one worker: interactions in, recommendations out.
 
-    Two workers on one machine need two INTENTSTREAM_DATA_DIR and two INTENTSTREAM_METRICS_PORT.
+    Two workers on one machine need two INTENTSTREAM_DATA_DIR, INTENTSTREAM_METRICS_PORT and, if it is set,
+    INTENTSTREAM_HTTP_PORT.
     On SIGTERM or Ctrl-C, it delivers the events in flight, commits offsets, leaves the group and stops.
     """
     # Faust installs its own SIGTERM handler when it runs. Until then no event is in flight.
@@ -101,6 +102,9 @@ def serve(settings: Settings) -> None:
         except OSError as error:
             raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
         log.info("metrics and probes at http://%s/", address)
+    if worker.http is not None:
+        worker.http.bind()
+        log.info("HTTP service at %s/", settings.service.url)
     with directory_lock:
         run(worker.app, loop, settings.state.shutdown_drain_seconds + AFTER_DRAIN_S)
 

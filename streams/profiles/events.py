@@ -96,12 +96,13 @@ def pack_events(events: Sequence[Event], catalogue: LiveCatalogue, dim: int) -> 
     )
 
 
-def pack_arrival(at_ms: int, dim: int) -> PackedEvents:
-    """Return the arrival of a shopper without an action, as the only event of a batch."""
-    event = np.zeros(1, dtype=EVENT)
-    event["action"], event["vector"], event["log_price"] = ARRIVAL, NO_VECTOR, nan
-    event["occurred_ms"] = event["timestamp_ms"] = bounded_ms(at_ms)
-    return PackedEvents(EventBatch(event, *_vectors([], [], dim)), [None])
+def pack_arrivals(at_ms: int, shoppers: int, dim: int) -> PackedEvents:
+    """Return the arrivals of a number of shoppers without an action, one event for each."""
+    events = np.zeros(shoppers, dtype=EVENT)
+    events["action"], events["vector"], events["log_price"] = ARRIVAL, NO_VECTOR, nan
+    events["occurred_ms"] = events["timestamp_ms"] = bounded_ms(at_ms)
+    events["shopper"] = np.arange(shoppers)
+    return PackedEvents(EventBatch(events, *_vectors([], [], dim)), [None] * shoppers)
 
 
 def _vectors(

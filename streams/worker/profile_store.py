@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from faust.types import Message
@@ -35,17 +35,15 @@ class ProfileStore:
 
     def read(self, messages: Iterable[Message]) -> dict[Shopper, bytes | None]:
         """Read the profile of each shopper once, one partition after the other. None stands for a new shopper."""
-        users = {self.shopper(message): message.key for message in messages}
-        stored = self._read(users)
-        if self.pseudonyms.hides_ids:
-            new = {
-                (partition, users[partition, name]): name for (partition, name), data in stored.items() if data is None
-            }
-            for (partition, user_id), data in self._read(new).items():
-                if data is not None:
-                    shopper = (partition, new[partition, user_id])
-                    stored[shopper], self._former[shopper] = data, user_id
+        stored, former = self._stored({self.shopper(message): message.key for message in messages})
+        self._former.update(former)
         return stored
+
+    def peek(self, partition: int, user_id: bytes) -> bytes | None:
+        """Read one shopper's profile, which will not be written back."""
+        shopper = partition, self.pseudonyms.name(user_id)
+        stored, _ = self._stored({shopper: user_id})
+        return stored[shopper]
 
     def write(self, shoppers: Sequence[Shopper], profiles: Sequence[bytes]) -> None:
         """Write profiles to the store, one write for each partition."""
@@ -84,6 +82,19 @@ class ProfileStore:
             self._former.pop(shopper, None)
             keys[shopper] = keys[message.partition, message.key] = None
         return by_partition(list(keys), [None] * len(keys))
+
+    def _stored(self, users: Mapping[Shopper, bytes]) -> tuple[dict[Shopper, bytes | None], dict[Shopper, bytes]]:
+        """Return each shopper's profile, and the user ids of those that lie under it. `users` has all user ids."""
+        stored, former = self._read(users), dict[Shopper, bytes]()
+        if self.pseudonyms.hides_ids:
+            new = {
+                (partition, users[partition, name]): name for (partition, name), data in stored.items() if data is None
+            }
+            for (partition, user_id), data in self._read(new).items():
+                if data is not None:
+                    shopper = (partition, new[partition, user_id])
+                    stored[shopper], former[shopper] = data, user_id
+        return stored, former
 
     def _read(self, shoppers: Iterable[Shopper]) -> dict[Shopper, bytes | None]:
         keys: dict[int, list[bytes]] = {}

@@ -17,6 +17,7 @@ import faust
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from streams.http.server import HttpServer
 from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import owned_topics
 from streams.metrics import Metrics
@@ -55,6 +56,7 @@ class Worker:
     metrics: Metrics
     health: Health
     state_metrics: StateMetrics
+    http: HttpServer | None = None
     _running: list[asyncio.Task[None]] = field(default_factory=list)
     _claim_ends: float = inf
 
@@ -86,6 +88,8 @@ class Worker:
         app = self.app
         app.run_guarded(self.state_metrics.pulse())
         await self.producer.start()
+        if self.http is not None:
+            self._running.append(app.run_guarded(self.http.run()))
         reader = self.broadcasts.reader
         self._running += [app.run_guarded(work) for work in (reader.run(), *self.paths.run())]
         await app.wait(reader.caught_up)
@@ -158,6 +162,8 @@ class Worker:
 
     async def _stop(self, _app: faust.App, **_: Any) -> None:
         self.health.stopping = True
+        if self.http is not None:
+            await self.http.stop()
         for each in self._running:
             each.cancel()
         await self.producer.stop(DISCONNECT_S)

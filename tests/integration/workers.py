@@ -81,7 +81,8 @@ class WorkerProcess:
         self.metrics_port = free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self.metrics_port)}
-        environment = {**inherited, **self._variables, **own, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+        modules = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        environment = {**inherited, **self._variables, **own, "PYTHONPATH": modules, "PYTHONWARNINGS": "default"}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "streams", "worker"],

@@ -259,7 +259,7 @@ def test_an_unreadable_profile_is_reported_and_no_event_is_folded(engine: Engine
         engine.fold(events, [b"garbage", good, good[:-1]])
     assert list(refusal.value.reasons) == [0, 2]
     with pytest.raises(ProfileCodecError):
-        engine.arrive(good[:-1], NOW_MS)
+        engine.arrive([good[:-1]], NOW_MS)
 
 
 def lists(*ids: Sequence[str], fallback: str | None = None) -> Lists:
@@ -509,7 +509,7 @@ def test_a_query_has_habits_and_prices(engine: Engine) -> None:
 
 def test_an_arriving_shopper_has_long_term_memory_and_no_session(engine: Engine) -> None:
     bought = observe(engine, (act("purchase", "a"), at(0)), (act("view", "b", NOW_MS + 1), at(1)))
-    soon, later = (LastQuery(engine.arrive(bought.profile, NOW_MS + days * 86_400_000)) for days in (0, 10))
+    soon, later = (LastQuery(engine.arrive([bought.profile], NOW_MS + days * 86_400_000)) for days in (0, 10))
     known, arrived = bought.queries.records[0], later.queries.records[0]
     assert np.array_equal(soon.queries.vectors, bought.queries.vectors)
     assert later.vector(SHORT_TERM) is None
@@ -522,7 +522,7 @@ def test_an_arriving_shopper_has_long_term_memory_and_no_session(engine: Engine)
 
 
 def test_a_new_shopper_has_an_empty_query(engine: Engine) -> None:
-    arrived = LastQuery(engine.arrive(None, NOW_MS))
+    arrived = LastQuery(engine.arrive([None], NOW_MS))
     record = arrived.queries.records[0]
     assert not arrived.queries.vectors.any()
     assert np.isnan(record["price_mean"])

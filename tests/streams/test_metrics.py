@@ -21,7 +21,7 @@ from streams.settings import load_settings
 
 LABELS = {
     "topic", "outcome", "reason", "trigger", "stage", "provider", "source", "name", "version", "partition", "table",
-    "python", "by", "group", "le", "implementation", "major", "minor", "patchlevel", "generation",
+    "python", "by", "group", "le", "implementation", "major", "minor", "patchlevel", "generation", "route", "status",
 }  # fmt: skip
 MOST_PARTITIONS = 64
 ID = "0123456789abcdef0123456789abcdef"

@@ -209,6 +209,8 @@ def worker_app(settings: Settings, metrics: Metrics, health: Health) -> WorkerAp
         # Otherwise Faust parses every value as JSON, whatever its type, and stops at an invalid one.
         key_serializer="raw",
         value_serializer="raw",
+        # The group's assignment names each worker by this URL. Without the HTTP service nobody uses it.
+        canonical_url=settings.service.url if settings.service.port else None,
         web_enabled=False,
         web_tables_enabled=False,
         topic_allow_declare=False,

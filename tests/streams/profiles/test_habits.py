@@ -15,7 +15,7 @@ from inference.types import NO_HABITS, Habits, Item, PriceHabit, stable_key
 from streams.profiles import kernels
 from streams.profiles.batch import ARRIVAL, PURCHASE, AnswerBatch, EventBatch, Scratch, rules_record
 from streams.profiles.codec import Shoppers, encode
-from streams.profiles.events import pack_arrival
+from streams.profiles.events import pack_arrivals
 from streams.profiles.layout import HABITS
 from streams.profiles.profile import HABIT, Memory, PriceMoments, empty
 from tests.streams.profiles.reference import price_habit
@@ -48,7 +48,7 @@ def folded(habits: Memory, purchases: Sequence[Purchase], action: int = PURCHASE
     arrays = shoppers.arrays
     arrays.records["habits_length"] = len(habits)
     arrays.habits[0, : len(habits)] = habits.view(arrays.habits.dtype)
-    events = np.repeat(pack_arrival(0, DIM).batch.events, len(purchases))
+    events = np.repeat(pack_arrivals(0, 1, DIM).batch.events, len(purchases))
     events["action"], events["offset"] = action, np.arange(len(purchases))
     events["item"] = [key for key, _ in purchases]
     events["occurred_ms"] = events["timestamp_ms"] = [at_ms for _, at_ms in purchases]

@@ -1,0 +1,116 @@
+"""Candidates that the caller chose, and lists that need no ranking. For the scorer's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from inference.plain_text import readable
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.columns import Rows
+from inference.retrieval.hits import Candidates
+from inference.retrieval.shortlists import Shortlists
+from inference.retrieval.sources import NEW, TRENDING
+from inference.types import Because, Item, label_key
+from streams.contracts.messages import RecommendedItem
+from streams.http.queries import ListRequest, keys_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueRequest:
+    """The items that most shoppers act on now, or the ones that were released last. They are the same for everybody.
+
+    Attributes:
+        order: the name of the source with this order.
+        category: the most specific category of the items, None for all.
+    """
+
+    order: Literal["trending", "new"]
+    k: int
+    category: str | None = None
+    exclude: tuple[str, ...] = ()
+
+
+def only(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> Shortlists:
+    """Return shortlists of the requests' own candidates, with what the sources know of them.
+
+    `shortlists` holds everything that the sources found. Candidates that no source found follow, by their stable keys.
+    """
+    found, keys = shortlists.candidates, catalogue.columns.keys
+    rows: list[Rows] = [np.empty(0, dtype=np.int32)]
+    positions = [np.empty(0, dtype=np.int64)]
+    starts = [0]
+    for place, request in enumerate(requests):
+        own = shortlists.own(place)
+        wanted, is_known = catalogue.rows_of(keys_of(request.candidates or ()))
+        wanted = np.unique(wanted[is_known])
+        kept = own.start + np.flatnonzero(np.isin(found.rows[own], wanted))
+        rest = np.setdiff1d(wanted, found.rows[kept])
+        rows += [found.rows[kept], rest[np.argsort(keys[rest])]]
+        positions += [kept, np.full(len(rest), len(found.rows))]
+        starts.append(starts[-1] + len(wanted))
+    # Behind the found candidates stands one that no source proposed.
+    at = np.concatenate(positions)
+    fused, scores, ranks = (
+        np.concatenate([column, np.zeros_like(column, shape=(1, *column.shape[1:]))])[at]
+        for column in (found.fused, found.scores, found.ranks)
+    )
+    candidates = Candidates(np.array(starts, dtype=np.int64), np.concatenate(rows), fused, scores, ranks)
+    return Shortlists(shortlists.queries, candidates, shortlists.sources)
+
+
+def in_catalogue_order(
+    catalogue: Catalogue, request: CatalogueRequest, now_s: float, sentence: Callable[[Because], str]
+) -> tuple[RecommendedItem, ...]:
+    """Return the first available items in the order of a request. `sentence` renders their reasons."""
+    columns = catalogue.columns
+    if request.order == TRENDING:
+        rows = catalogue.popular
+        kept = columns.available[rows]
+    else:
+        rows = np.arange(len(columns.keys), dtype=np.int32)
+        kept = columns.available & (columns.released > -np.inf) & (columns.released <= now_s)
+    if request.category is not None:
+        kept &= columns.categories[rows] == label_key(request.category)
+    if request.exclude:
+        kept &= ~np.isin(columns.keys[rows], keys_of(request.exclude))
+    rows = rows[kept]
+    if request.order == TRENDING:
+        rows = rows[: request.k]
+        scores = columns.popularity[rows].tolist()
+    else:
+        rows = _newest(catalogue, rows, request.k)
+        scores = [1 / rank for rank in range(1, len(rows) + 1)]
+    listed = []
+    for rank, (row, score) in enumerate(zip(rows.tolist(), scores, strict=True), start=1):
+        item = catalogue.item(row)
+        because = _because(request.order, item)
+        listed.append(
+            RecommendedItem(
+                rank=rank,
+                item_id=item.item_id,
+                score=round(score, 6),
+                sources=(request.order,),
+                reason=sentence(because),
+                because=because,
+            )
+        )
+    return tuple(listed)
+
+
+def _newest(catalogue: Catalogue, rows: Rows, k: int) -> Rows:
+    """Return the `k` newest rows, newest first, ties by stable key."""
+    released, keys = catalogue.columns.released, catalogue.columns.keys
+    if len(rows) > k:  # sort only the rows that may be among them
+        rows = rows[released[rows] >= np.partition(released[rows], -k)[-k]]
+    return rows[np.lexsort((keys[rows], -released[rows]))][:k]
+
+
+def _because(order: str, item: Item) -> Because:
+    label = readable(item.label) if item.label else None
+    if order == NEW:
+        return Because("new", label=label)
+    return Because("trending", label=label) if label else Because("popular")

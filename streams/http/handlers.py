@@ -1,0 +1,194 @@
+"""The functions behind the routes. Their docstrings are the texts of the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from inference.types import stable_key
+from streams.errors import ProfileCodecError
+from streams.http.candidates import CatalogueRequest
+from streams.http.maker import ListMaker, MadeList
+from streams.http.messages import Accepted, ItemList, RankedItems, SearchResults, UserList, UserProfile
+from streams.http.owners import FORWARDED, Answer, Owners, Sent
+from streams.http.problems import Refused, unavailable
+from streams.http.publishing import Publisher
+from streams.http.queries import ListRequest
+from streams.http.shopper import profile_of
+from streams.items.live import LiveCatalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that is admitted and read.
+
+    Attributes:
+        path: parameters in the path.
+        query: parameters behind it, an object of the route's class.
+        body: the body, an object of the route's class; the JSON of each entry if the route has entries.
+        sent: the request as it came, for the owner of a profile.
+    """
+
+    path: Mapping[str, str]
+    query: Any
+    body: Any
+    sent: Sent
+
+
+@dataclass(slots=True, kw_only=True)
+class Backend:
+    """Parts of the worker that the routes use."""
+
+    maker: ListMaker
+    owners: Owners
+    publisher: Publisher
+    list_size: int
+
+    @property
+    def live(self) -> LiveCatalogue:
+        """The catalogue."""
+        return self.maker.slots.current.live
+
+    async def of_owner(self, user_id: str | None, call: Call) -> Answer | None:
+        """Return the answer of the owner of a shopper's profile, None if this worker has to answer."""
+        if user_id is None or self.owners.is_readable(user_id) or FORWARDED.lower() in call.sent.headers:
+            return None
+        return await self.owners.forward(user_id, call.sent)
+
+    def known(self, item_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the ids that the catalogue has, each once."""
+        return tuple(each for each in dict.fromkeys(item_ids) if self.live.served(stable_key(each)) is not None)
+
+
+async def recommendations(backend: Backend, call: Call) -> UserList | Answer:
+    """Return a list for a shopper who arrives now.
+
+    It needs no event. A shopper without a history gets the list of a new visitor.
+    """
+    user_id = call.path["user"]
+    if (answer := await backend.of_owner(user_id, call)) is not None:
+        return answer
+    request = ListRequest(k=call.query.k or backend.list_size, user_id=user_id, exclude=call.query.exclude)
+    return UserList(user_id=user_id, **_fields(await backend.maker.make(request)))
+
+
+async def profile(backend: Backend, call: Call) -> UserProfile | Answer:
+    """Return what the service knows about a shopper, in words.
+
+    404 if it knows nothing. 503 if the worker that holds the profile does not answer.
+    """
+    user_id = call.path["user"]
+    if (answer := await backend.of_owner(user_id, call)) is not None:
+        return answer
+    if not backend.owners.is_readable(user_id):
+        raise unavailable("no-profile", "the worker that holds the profile does not answer")
+    stored = backend.owners.read(user_id)
+    if stored is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "unknown-user", "nothing is known about this shopper")
+    try:
+        return profile_of(user_id, stored, backend.live)
+    except ProfileCodecError:
+        raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "damaged-profile", "the profile is unreadable") from None
+
+
+async def related(backend: Backend, call: Call) -> ItemList:
+    """Return items that go with an item: those that shoppers act on with it, and those that are like it.
+
+    404 if the catalogue lacks the item.
+    """
+    seeds = _require_known(backend.known((call.path["item"],)))
+    request = ListRequest(k=call.query.k or backend.list_size, seeds=seeds, exclude=call.query.exclude)
+    return ItemList(**_fields(await backend.maker.make(request)))
+
+
+async def cart(backend: Backend, call: Call) -> ItemList:
+    """Return items that go with the items of a cart.
+
+    Items that the catalogue lacks are left out; 404 if it lacks all.
+    """
+    seeds = _require_known(backend.known(call.body.items))
+    request = ListRequest(
+        k=call.body.k or backend.list_size, seeds=seeds[::-1], action="chose", exclude=call.body.exclude
+    )
+    return ItemList(**_fields(await backend.maker.make(request)))
+
+
+async def trending(backend: Backend, call: Call) -> ItemList:
+    """Return the items that most shoppers act on now, the same for everybody.
+
+    `score` is the share of the most popular item's weight.
+    """
+    return await _in_catalogue_order(backend, call, "trending")
+
+
+async def new(backend: Backend, call: Call) -> ItemList:
+    """Return the items that were released last, the same for everybody.
+
+    Items without `released_at`, or with one in the future, are left out. `score` is 1 / `rank`.
+    """
+    return await _in_catalogue_order(backend, call, "new")
+
+
+async def search(backend: Backend, call: Call) -> SearchResults | Answer:
+    """Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too."""
+    query = call.query
+    if (answer := await backend.of_owner(query.user, call)) is not None:
+        return answer
+    request = ListRequest(k=query.k or backend.list_size, user_id=query.user, text=query.q, exclude=query.exclude)
+    return SearchResults(query=query.q, user_id=query.user, **_fields(await backend.maker.make(request)))
+
+
+async def rank(backend: Backend, call: Call) -> RankedItems | Answer:
+    """Put your own items in order, for example the results of your search engine.
+
+    Items out of stock are ranked as well.
+    """
+    body = call.body
+    if (answer := await backend.of_owner(body.user, call)) is not None:
+        return answer
+    known = backend.known(body.items)
+    request = ListRequest(k=len(known), user_id=body.user, text=body.q, candidates=known)
+    unknown = tuple(each for each in dict.fromkeys(body.items) if each not in set(known))
+    return RankedItems(user_id=body.user, unknown=unknown, **_fields(await backend.maker.make(request)))
+
+
+async def events(backend: Backend, call: Call) -> Accepted:
+    """Publish events of shoppers: one, or an array of them.
+
+    All are published, or none if one breaks the contract; 400 then has the reasons of each entry.
+    """
+    return Accepted(accepted=await backend.publisher.events(call.body))
+
+
+async def items(backend: Backend, call: Call) -> Accepted:
+    """Publish items of the catalogue: one, or an array of them.
+
+    All are published, or none if one breaks the contract; 400 then has the reasons of each entry.
+    """
+    return Accepted(accepted=await backend.publisher.items(call.body))
+
+
+async def _in_catalogue_order(backend: Backend, call: Call, order: Literal["trending", "new"]) -> ItemList:
+    query = call.query
+    request = CatalogueRequest(
+        order=order, k=query.k or backend.list_size, category=query.category, exclude=query.exclude
+    )
+    return ItemList(**_fields(await backend.maker.make(request)))
+
+
+def _require_known(item_ids: tuple[str, ...]) -> tuple[str, ...]:
+    if not item_ids:
+        raise Refused(HTTPStatus.NOT_FOUND, "unknown-item", "required an item of the catalogue")
+    return item_ids
+
+
+def _fields(made: MadeList) -> dict[str, Any]:
+    """Return the fields of an ItemList."""
+    return {
+        "items": made.items,
+        "model": made.model,
+        "fallback": made.fallback,
+        "produced_at": made.produced_at,
+    }
