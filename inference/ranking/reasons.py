@@ -22,7 +22,7 @@ from inference.retrieval.columns import Columns
 from inference.types import NO_CLAIM, Because, Item, Keys, Vector
 
 SIMILAR = 0.6
-"""Least cosine of an item to a remembered one that it is said to be similar to."""
+"""Least cosine of an item to a remembered one that it is said to be similar to, unless they share a category."""
 TITLES = 2**14
 """Titles and labels whose readable form is cached."""
 
@@ -211,7 +211,7 @@ def _find_evidence(
                 taken = True
             for d in range(dim):
                 vector[d] = columns.vectors[row, d]
-            greatest = np.float32(SIMILAR)
+            greatest, category = np.float32(-np.inf), columns.categories[row]
             for each in range(number):
                 other = past[each]
                 if other >= 0:
@@ -219,6 +219,8 @@ def _find_evidence(
                     for d in range(dim):
                         total = np.int32(total + np.int32(vectors[each, d]) * np.int32(vector[d]))
                     near = np.float32(total) * columns.inverse_norms[other] * columns.inverse_norms[row]
-                    if near > greatest:
+                    # Key 0 stands for no category.
+                    is_similar = near >= SIMILAR or (category != 0 and category == columns.categories[other])
+                    if is_similar and near > greatest:
                         greatest = near
                         evidence.actions[place], evidence.nearest[place] = record["recent_actions"][each], other

@@ -109,7 +109,13 @@ def test_a_remembered_item_that_is_not_similar_is_no_reason() -> None:
         vectors = np.zeros((2, 16), dtype=np.float32)
         vectors[0, 0], vectors[1, :2] = 1, (cosine, (1 - cosine**2) ** 0.5)
         query = Query(recent=(Remembered(stable_key("0"), "viewed"),))
-        assert because(query, TASTE, 1, catalogue_of(vectors)).kind == kind
+        catalogue = catalogue_of(vectors)
+        assert because(query, TASTE, 1, catalogue).kind == kind
+        for category, expected in (("c0", "similar"), (None, kind)):
+            catalogue.upsert(item("1", category=category), quantise(vectors[1]))
+            assert because(query, TASTE, 1, catalogue).kind == expected
+        catalogue.upsert(item("0"), quantise(vectors[0]))
+        assert because(query, TASTE, 1, catalogue).kind == kind
 
 
 def test_a_reason_of_co_occurrence_has_the_partner() -> None:
