@@ -69,9 +69,14 @@ class ShopCopy(NamedTuple):
     def of(cls, catalogue: Catalogue, clicked: Clicked) -> ShopCopy:
         """Copy the state. Call this in the thread that owns both."""
         items, columns = catalogue.items, catalogue.columns
-        used = slice(len(items))
-        copies = (column[used].copy() for column in (columns.keys, columns.vectors, columns.available))
-        return cls(items, *copies, clicked.copy_records())
+        used = len(items)
+        return cls(
+            items,
+            columns.keys[:used].copy(),
+            columns.vectors[:used].copy(),
+            columns.available[:used].copy(),
+            clicked.copy_records(),
+        )
 
     def snapshot(self) -> Snapshot:
         """Return the items that may be recommended and the searches, in any thread."""

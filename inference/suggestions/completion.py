@@ -30,8 +30,8 @@ MOST_WORDS = 8
 LETTERS = 20
 """First letters of a word that are compared in a search with errors."""
 ONE_EDIT, TWO_EDITS = 4, 8
-"""Letters from which on a typed word may have one error, or two if its first letter is right. Shorter words with an error
-match nearly anything."""
+"""Letters from which on a typed word may have one error, or two if its first letter is right. Shorter words with an
+error match nearly anything."""
 NO_MATCH = 1000
 """Edits of a suggestion that lacks a typed word."""
 AFTER_ALL = "\U0010ffff"
