@@ -143,6 +143,11 @@ class Catalogue:
             raise LookupError(f"row {row} of the catalogue is empty")
         return item
 
+    @property
+    def items(self) -> list[Item | None]:
+        """A copy of the items by row, None in an empty row."""
+        return list(self._items)
+
     def upsert(self, item: Item, vector: Int8Vector) -> None:
         """Add or replace an item; `vector` is int8 of shape (dim,)."""
         if vector.shape != (self.dim,):

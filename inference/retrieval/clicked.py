@@ -65,6 +65,37 @@ class SearchLinks(NamedTuple):
     weights: npt.NDArray[np.float64]
 
 
+class SearchRecords(NamedTuple):
+    """Copy of the records of a `Clicked`.
+
+    Attributes:
+        texts: the searches by stable key.
+        search_keys: stable keys of searches by number, uint64 (numbers,).
+        item_keys: stable keys of the records' items, uint64 (slots,); 0 for a free slot.
+        at_ms: times of the records, int64 (slots,).
+        related: numbers of searches, int32 (slots, width).
+        weights: their weights at the record's time, float64 (slots, width); 0 without a search.
+        half_life_ms: half-life of the weights.
+    """
+
+    texts: dict[int, str]
+    search_keys: Keys
+    item_keys: Keys
+    at_ms: npt.NDArray[np.int64]
+    related: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64]
+    half_life_ms: float
+
+    def links(self) -> SearchLinks:
+        """Return the searches with their items."""
+        slots, columns = ((self.weights > 0) & (self.item_keys > 0)[:, None]).nonzero()
+        at_ms = self.at_ms[slots]
+        decay = np.exp2((at_ms - at_ms.max(initial=np.iinfo(np.int64).min)) / self.half_life_ms)
+        numbers, searches = np.unique(self.related[slots, columns], return_inverse=True)
+        texts = [self.texts[key] for key in self.search_keys[numbers].tolist()]
+        return SearchLinks(texts, searches, self.item_keys[slots], self.weights[slots, columns] * decay)
+
+
 NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
 
 
@@ -103,19 +134,19 @@ class Clicked:
             else:
                 self._index.remove(number, document([(1.0, words(self._texts.pop(key)))]))
 
-    def links(self) -> SearchLinks:
-        """Return a copy of all remembered searches with their items."""
+    def copy_records(self) -> SearchRecords:
+        """Return a copy of all remembered searches with their items, to be read in another thread."""
         table = self._cooccurrence.table
         entries = table.newest.table.entries
-        (slots,) = (entries["references"] > 0).nonzero()
-        held, columns = (table.weights[slots] > 0).nonzero()
-        slots = slots[held]
-        at_ms = table.newest.slots["at_ms"][slots]
-        decay = np.exp2((at_ms - at_ms.max(initial=np.iinfo(np.int64).min)) / self._half_life_ms)
-        numbers, searches = np.unique(table.related[slots, columns], return_inverse=True)
-        keys = self._searches.table.entries["key"][numbers].tolist()
-        texts = [self._texts[key] for key in keys]
-        return SearchLinks(texts, searches, entries["key"][slots], table.weights[slots, columns] * decay)
+        return SearchRecords(
+            texts=dict(self._texts),
+            search_keys=self._searches.table.entries["key"].copy(),
+            item_keys=np.where(entries["references"] > 0, entries["key"], np.uint64(0)),
+            at_ms=table.newest.slots["at_ms"].copy(),
+            related=table.related.copy(),
+            weights=table.weights.copy(),
+            half_life_ms=self._half_life_ms,
+        )
 
     def similar_searches(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1].

@@ -1,4 +1,4 @@
 """Query suggestions: completions of what a shopper types, and queries related to one. No I/O.
 
-`SuggestionBuilder.build` makes an immutable `Suggestions` from a `Snapshot` of the catalogue and the learned searches.
+`SuggestionBuilder.build` makes an immutable `Suggestions` from a copy of the catalogue and of the learned searches.
 """

@@ -1,6 +1,6 @@
 """Builds suggestions from the catalogue and the searches that led to its items.
 
-A build takes a copy of both, which the thread that owns them makes (`Snapshot.of`), and runs in any other thread. What
+A build takes a copy of both, which the thread that owns them makes (`ShopCopy.of`), and runs in any other thread. What
 has not changed since the last build is not cleaned or split again.
 """
 
@@ -13,9 +13,10 @@ from math import log1p
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.clicked import Clicked, SearchLinks
+from inference.retrieval.clicked import Clicked, SearchLinks, SearchRecords
 from inference.retrieval.vectors import Int8Vector, dequantise, quantise
 from inference.suggestions.cleaning import BlockList, publishable
 from inference.suggestions.keys import match_key, same_key
@@ -34,7 +35,7 @@ CHUNK = 256
 
 
 class Snapshot(NamedTuple):
-    """Copy of the items that may be recommended, and of the searches that led to items.
+    """Items that may be recommended, and the searches that led to items.
 
     Attributes:
         items: the items.
@@ -48,13 +49,42 @@ class Snapshot(NamedTuple):
     vectors: Int8Vector
     searches: SearchLinks
 
+
+class ShopCopy(NamedTuple):
+    """Copy of what a build needs, as it is stored: the owner of the arrays spends little time on it.
+
+    Attributes:
+        items: items by row, None in an empty row.
+        keys, vectors, available: columns of the catalogue.
+        records: searches and the items that they led to.
+    """
+
+    items: list[Item | None]
+    keys: Keys
+    vectors: Int8Vector
+    available: npt.NDArray[np.bool_]
+    records: SearchRecords
+
     @classmethod
-    def of(cls, catalogue: Catalogue, clicked: Clicked) -> Snapshot:
+    def of(cls, catalogue: Catalogue, clicked: Clicked) -> ShopCopy:
         """Copy the state. Call this in the thread that owns both."""
-        columns = catalogue.columns
-        (rows,) = columns.available.nonzero()
-        items = [catalogue.item(row) for row in rows.tolist()]
-        return cls(items, columns.keys[rows], columns.vectors[rows], clicked.links())
+        items, columns = catalogue.items, catalogue.columns
+        used = len(items)
+        return cls(
+            items,
+            columns.keys[:used].copy(),
+            columns.vectors[:used].copy(),
+            columns.available[:used].copy(),
+            clicked.copy_records(),
+        )
+
+    def snapshot(self) -> Snapshot:
+        """Return the items that may be recommended and the searches, in any thread."""
+        (rows,) = self.available.nonzero()
+        items = [
+            item for item, available in zip(self.items, self.available.tolist(), strict=True) if item and available
+        ]
+        return Snapshot(items, self.keys[rows], self.vectors[rows], self.records.links())
 
 
 class Spelling(NamedTuple):

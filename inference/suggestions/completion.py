@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import OSA
+from rapidfuzz.process import cdist
 
 from inference.suggestions.keys import indexed_words, is_unspaced, match_key, words_of
 
@@ -29,7 +30,8 @@ MOST_WORDS = 8
 LETTERS = 20
 """First letters of a word that are compared in a search with errors."""
 ONE_EDIT, TWO_EDITS = 4, 8
-"""Letters from which on a typed word may have one or two errors. Shorter words with an error match nearly anything."""
+"""Letters from which on a typed word may have one error, or two if its first letter is right. Shorter words with an
+error match nearly anything."""
 NO_MATCH = 1000
 """Edits of a suggestion that lacks a typed word."""
 AFTER_ALL = "\U0010ffff"
@@ -165,23 +167,29 @@ class CompletionIndex:
         if not allowed or len(word) + allowed > LETTERS or is_unspaced(word) or any(map(str.isdigit, word)):
             return
         typed = _letters([word])[-1, 0]
+        most = np.ones(len(self._words), np.uint8)
+        same_letter = self._begun(word[0])
+        most[same_letter.first : same_letter.end] = allowed
+        edits = np.full(len(self._words), allowed + 1, np.uint8)
         lengths = range(len(word) - allowed, len(word) + allowed + 1)
-        if is_open:
-            similar = np.zeros(len(self._words), np.bool_)
-            for length in lengths:
-                similar |= np.bitwise_count(self._letters[length - 1] ^ typed) <= 2 * allowed
+        for length in lengths if is_open else (LETTERS,):
+            similar = np.bitwise_count(self._letters[length - 1] ^ typed) <= 2 * most
             similar &= self._lengths >= lengths[0]
-        else:
-            similar = np.bitwise_count(self._letters[-1] ^ typed) <= 2 * allowed
-            similar &= (self._lengths >= lengths[0]) & (self._lengths <= lengths[-1])
-        known: dict[str, int] = {}
-        for place in similar.nonzero()[0].tolist():
-            other = self._words[place][: lengths[-1]]
-            if other not in known:
-                starts = {other[:length] for length in lengths} if is_open else {other}
-                known[other] = min(OSA.distance(word, start, score_cutoff=allowed) for start in starts)
-            if 0 < known[other] <= allowed:
-                yield Alternative(place, place + 1, known[other])
+            if not is_open:
+                similar &= self._lengths <= lengths[-1]
+            (places,) = similar.nonzero()
+            starts = [self._words[place][:length] for place in places.tolist()]
+            if starts:
+                found = cdist([word], starts, scorer=OSA.distance, score_cutoff=allowed, dtype=np.uint8)[0]
+                edits[places] = np.minimum(edits[places], found)
+        edits[edits > most] = allowed + 1
+        # Neighbours in the vocabulary are one range, so that a common prefix is one slice of the postings.
+        (ends,) = np.diff(edits, append=np.uint8(allowed + 2)).nonzero()
+        first = 0
+        for end in (ends + 1).tolist():
+            if 0 < edits[first] <= allowed:
+                yield Alternative(first, end, int(edits[first]))
+            first = end
 
 
 def _joined(words: Sequence[str]) -> Iterator[list[str]]:

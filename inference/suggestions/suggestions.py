@@ -27,7 +27,7 @@ INFIX, ERROR, INTENT = 5.0, 4.0, 3.0
 """Weights of the score, in units of the logarithm of popularity."""
 CANDIDATES = 128
 """Best completions without the intent that are ranked with it."""
-COMPARED = 20_000
+COMPARED = 10_000
 """Most popular queries whose meaning is compared with that of a query."""
 SIMILAR_ENOUGH = 0.6
 """Least cosine of a query of similar meaning."""

@@ -9,7 +9,7 @@ import numpy as np
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.clicked import Clicked
 from inference.retrieval.vectors import Int8Vector
-from inference.suggestions.build import Snapshot, SuggestionBuilder
+from inference.suggestions.build import ShopCopy, Snapshot, SuggestionBuilder
 from inference.suggestions.cleaning import BlockList
 from inference.suggestions.suggestions import Suggestions
 from inference.types import Item, ItemNeighbours, stable_key
@@ -36,7 +36,7 @@ def shop_of(items: Sequence[Item], searches: Searches, vectors: Mapping[str, Int
             for item_id, queries in led_to.items()
         ]
     )
-    return Snapshot.of(catalogue, clicked)
+    return ShopCopy.of(catalogue, clicked).snapshot()
 
 
 def searched(*texts: str, blocked: Sequence[str] = ()) -> Suggestions:

@@ -41,7 +41,7 @@ def test_weights_of_older_records_are_decayed() -> None:
     from inference.retrieval.catalogue import Catalogue
     from inference.retrieval.clicked import Clicked
     from inference.retrieval.cooccurrence import HALF_LIFE_MS
-    from inference.suggestions.build import Snapshot
+    from inference.suggestions.build import ShopCopy
     from inference.types import ItemNeighbours, stable_key
 
     catalogue = Catalogue(4)
@@ -51,7 +51,7 @@ def test_weights_of_older_records_are_decayed() -> None:
     old = ItemNeighbours(key=stable_key("tea"), as_of_ms=0, weight=9.0, queries={"green tea": 3.0})
     new = ItemNeighbours(key=stable_key("pot"), as_of_ms=int(HALF_LIFE_MS), weight=9.0, queries={"green pot": 2.0})
     clicked.learn([old, new])
-    found = SuggestionBuilder().build(Snapshot.of(catalogue, clicked))
+    found = SuggestionBuilder().build(ShopCopy.of(catalogue, clicked).snapshot())
     assert texts(found, "gre") == ["green pot", "green tea"]
     assert found.entries.popularity[:2].tolist() == pytest.approx([2.0, 1.5], abs=0.5)
 
