@@ -52,6 +52,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
             records = batch.records.copy()
             records["k"] = size
             batch = replace(batch, records=records)
+        if self.filter is None and not filters:
+            return batch
         own = () if self.filter is None else (self.filter,)
         return batch.filtered([(*own, *others) for others in (filters or [()] * len(batch))])
 

@@ -79,7 +79,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Filter(Conditions, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the items of a list have in common: the conditions, and those below. Without any it accepts items in stock.
+    """The conditions of the items of a list, with those below. Without any, all items in stock pass.
 
     Attributes:
         without: the item meets none of these. Conditions without any field are met by every item.

@@ -40,6 +40,9 @@ class CandidateSource(Protocol):
         key; their scores, from 0 to 1 or cosines, falling; and their number to `hits.counts`, which is 0 before.
         `hits.rows` and `hits.scores` are uninitialised beyond that. Items that a query excludes may be written: the
         merge drops them. A query without the data that the source needs gets none. See `write_best`.
+
+        For queries with filters, `catalogue` is a view in which only matching items are available. So read
+        `columns.available` in each call, before the best are chosen.
         """
         ...
 

@@ -74,7 +74,8 @@ def test_a_replay_makes_the_lists_of_one_placement(bundle: Bundle, tmp_path: Pat
     own = load_settings({"placements_file": file}, env_file=None)
     small = Replay(own, bundle, encode_catalogue(bundle, ITEMS), placement="small")
     answers = list(small.recommend(history()))
-    assert [(answer.placement, len(answer.items)) for answer in answers] == [("small", 2)] * 60
+    assert [answer.placement for answer in answers] == ["small"] * 60
+    assert max(len(answer.items) for answer in answers) == 2
     plain = Replay(own, bundle, encode_catalogue(bundle, ITEMS))
     assert [answer.placement for answer in plain.recommend(history())] == ["default"] * 60
 
