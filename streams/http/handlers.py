@@ -7,11 +7,24 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
+import msgspec
+
+from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
 from streams.http.maker import ListMaker, MadeList
-from streams.http.messages import Accepted, ItemList, RankedItems, SearchResults, UserList, UserProfile
+from streams.http.messages import (
+    MOST_ITEMS,
+    Accepted,
+    CartBody,
+    ItemList,
+    PlacedQuery,
+    RankedItems,
+    SearchResults,
+    UserList,
+    UserProfile,
+)
 from streams.http.owners import FORWARDED, Answer, Owners, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.publishing import Publisher
@@ -57,6 +70,20 @@ class Backend:
             return None
         return await self.owners.forward(user_id, call.sent)
 
+    def limits(self, asked: PlacedQuery | CartBody) -> dict[str, Any]:
+        """Return the fields of a ListRequest that a caller sets directly. Raises Refused."""
+        named = self.maker.slots.current.engine.placements.named
+        if asked.placement not in named:
+            names = ", ".join(sorted(named))
+            raise Refused(HTTPStatus.BAD_REQUEST, "unknown-placement", f"placement: required one of {names}")
+        wanted = _filter_of(asked.filter) if isinstance(asked.filter, str) else asked.filter
+        return {
+            "k": asked.k or min(named[asked.placement].k or self.list_size, MOST_ITEMS),
+            "exclude": asked.exclude,
+            "placement": asked.placement,
+            "filters": () if wanted is None else (wanted,),
+        }
+
     def known(self, item_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Return the ids that the catalogue has, each once."""
         return tuple(each for each in dict.fromkeys(item_ids) if self.live.served(stable_key(each)) is not None)
@@ -70,7 +97,7 @@ async def recommendations(backend: Backend, call: Call) -> UserList | Answer:
     user_id = call.path["user"]
     if (answer := await backend.of_owner(user_id, call)) is not None:
         return answer
-    request = ListRequest(k=call.query.k or backend.list_size, user_id=user_id, exclude=call.query.exclude)
+    request = ListRequest(user_id=user_id, **backend.limits(call.query))
     return UserList(user_id=user_id, **_fields(await backend.maker.make(request)))
 
 
@@ -99,7 +126,7 @@ async def related(backend: Backend, call: Call) -> ItemList:
     404 if the catalogue lacks the item.
     """
     seeds = _require_known(backend.known((call.path["item"],)))
-    request = ListRequest(k=call.query.k or backend.list_size, seeds=seeds, exclude=call.query.exclude)
+    request = ListRequest(seeds=seeds, **backend.limits(call.query))
     return ItemList(**_fields(await backend.maker.make(request)))
 
 
@@ -109,9 +136,7 @@ async def cart(backend: Backend, call: Call) -> ItemList:
     Items that the catalogue lacks are left out; 404 if it lacks all.
     """
     seeds = _require_known(backend.known(call.body.items))
-    request = ListRequest(
-        k=call.body.k or backend.list_size, seeds=seeds[::-1], action="chose", exclude=call.body.exclude
-    )
+    request = ListRequest(seeds=seeds[::-1], action="chose", **backend.limits(call.body))
     return ItemList(**_fields(await backend.maker.make(request)))
 
 
@@ -136,7 +161,7 @@ async def search(backend: Backend, call: Call) -> SearchResults | Answer:
     query = call.query
     if (answer := await backend.of_owner(query.user, call)) is not None:
         return answer
-    request = ListRequest(k=query.k or backend.list_size, user_id=query.user, text=query.q, exclude=query.exclude)
+    request = ListRequest(user_id=query.user, text=query.q, **backend.limits(query))
     return SearchResults(query=query.q, user_id=query.user, **_fields(await backend.maker.make(request)))
 
 
@@ -176,6 +201,13 @@ async def _in_catalogue_order(backend: Backend, call: Call, order: Literal["tren
         order=order, k=query.k or backend.list_size, category=query.category, exclude=query.exclude
     )
     return ItemList(**_fields(await backend.maker.make(request)))
+
+
+def _filter_of(text: str) -> Filter:
+    try:
+        return msgspec.json.decode(text, type=Filter)
+    except msgspec.DecodeError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", f"filter: {error}") from None
 
 
 def _require_known(item_ids: tuple[str, ...]) -> tuple[str, ...]:

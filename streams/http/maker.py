@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
 
+import msgspec
+
 from streams.contracts.messages import ModelRef, RecommendedItem
 from streams.errors import StateError
 from streams.http.candidates import CatalogueRequest, in_catalogue_order, only
@@ -126,21 +128,23 @@ def make_lists(
     bundle, recommender, now_s = servable.bundle, servable.scoring.recommender, time()
     model, at = ModelRef(name=bundle.name, version=bundle.version), datetime.fromtimestamp(now_s, UTC)
     made: list[MadeList | None] = [None] * len(requests)
-    free: dict[int, ListRequest] = {}
-    chosen: dict[int, ListRequest] = {}
+    parts: dict[tuple[str, bool], dict[int, ListRequest]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, CatalogueRequest):
             items = in_catalogue_order(recommender.catalogue, request, now_s, servable.engine.sentence)
             made[place] = MadeList(items, model, None, at)
         else:
-            (free if request.candidates is None else chosen)[place] = request
-    for part in filter(None, (free, chosen)):
+            parts.setdefault((request.placement, request.candidates is not None), {})[place] = request
+    for (name, are_given), part in parts.items():
         own = list(part.values())
         queries, fallbacks = queries_of(servable, own, [known[place] for place in part], int(now_s * 1e3))
-        shortlists = recommender.retrieve(queries, every=part is chosen)
-        lists = recommender.rank_or_fall_back(
-            only(shortlists, own, recommender.catalogue) if part is chosen else shortlists
-        )
+        placement = servable.engine.placements.named[name]
+        if placement.k is not None:  # each request has its length already, which may be that of the placement
+            placement = msgspec.structs.replace(placement, k=None)
+        if placement.filter is not None or any(each.filters for each in own):
+            queries = placement.queries(queries, [each.filters for each in own])
+        shortlists = recommender.retrieve(queries, every=are_given, placement=placement)
+        lists = recommender.rank_or_fall_back(only(shortlists, own, recommender.catalogue) if are_given else shortlists)
         servable.scoring.exposure.add(lists)
         for number, (place, fallback) in enumerate(zip(part, fallbacks, strict=True)):
             made[place] = MadeList(servable.engine.items_of(lists, number), model, lists.fallback or fallback, at)

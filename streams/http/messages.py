@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from inference.placements import DEFAULT, PlacementName
+from inference.retrieval.filters import Filter
 from inference.types import Identifier
 from streams.contracts.messages import ModelRef, RecommendedItem, Timestamp
 
@@ -29,11 +31,24 @@ Category = Annotated[
 ]
 
 
+Place = Annotated[PlacementName, msgspec.Meta(description="a placement of INTENTSTREAM_PLACEMENTS_FILE")]
+FilterText = Annotated[
+    str, msgspec.Meta(min_length=2, max_length=8000, description="a filter as JSON, as in docs/placements.md")
+]
+
+
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a list."""
 
     k: Length | None = None
     exclude: Excluded = ()
+
+
+class PlacedQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a ranked list."""
+
+    placement: Place = DEFAULT
+    filter: FilterText | None = None
 
 
 class CategoryQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +57,7 @@ class CategoryQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=
     category: Category | None = None
 
 
-class SearchQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SearchQuery(PlacedQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters of a search. With `user` the results are personal."""
 
     q: Text
@@ -55,6 +70,8 @@ class CartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     items: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1, max_length=MOST_IN_CART)]
     k: Length | None = None
     exclude: Excluded = ()
+    placement: Place = DEFAULT
+    filter: Filter | None = None
 
 
 class RankBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

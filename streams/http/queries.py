@@ -11,8 +11,10 @@ import numpy as np
 
 from inference.encoding.text import normalise_query
 from inference.errors import ScoringError
+from inference.placements import DEFAULT
 from inference.plain_text import has_words, readable
 from inference.queries import RECENT, SEARCH, QueryBatch
+from inference.retrieval.filters import Filters
 from inference.retrieval.vectors import dequantise, inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, PriceHabit, Query, Remembered, stable_key
 from streams.engine import ENCODING_FAILED
@@ -34,6 +36,8 @@ class ListRequest:
         action: what the shopper did with the seeds, in the past tense.
         candidates: ids of the only items that may be listed, None for all.
         exclude: ids of items that must not be listed, beside the seeds.
+        placement: name of the placement whose list is asked for.
+        filters: filters that the items must pass, beside the placement's.
     """
 
     k: int
@@ -43,6 +47,8 @@ class ListRequest:
     action: str = "viewed"
     candidates: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+    placement: str = DEFAULT
+    filters: Filters = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class RouteSpec:
 ROUTES = (
     RouteSpec(
         method="GET", path="/v1/users/{user}/recommendations", handler=handlers.recommendations, role="read",
-        query=messages.ListQuery, answer=messages.UserList,
+        query=messages.PlacedQuery, answer=messages.UserList,
     ),
     RouteSpec(
         method="GET", path="/v1/users/{user}/profile", handler=handlers.profile, role="admin",
@@ -57,7 +57,7 @@ ROUTES = (
     ),
     RouteSpec(
         method="GET", path="/v1/items/{item}/related", handler=handlers.related, role="read",
-        query=messages.ListQuery, answer=messages.ItemList,
+        query=messages.PlacedQuery, answer=messages.ItemList,
     ),
     RouteSpec(
         method="POST", path="/v1/carts/related", handler=handlers.cart, role="read",

@@ -53,7 +53,9 @@ def is_replay(profile: Profile, source: Source) -> bool:
 def past_event(interaction: Interaction, source: Source) -> PastEvent:
     """Return the interaction as the profile remembers it."""
     subject = interaction.query if isinstance(interaction, Search) else interaction.item_id
-    return PastEvent(event_key(interaction.event_id, interaction.type, subject), source.offset % 2**32, source.produced_in % 2**16)
+    return PastEvent(
+        event_key(interaction.event_id, interaction.type, subject), source.offset % 2**32, source.produced_in % 2**16
+    )
 
 
 def is_duplicate(profile: Profile, interaction: Interaction, source: Source) -> bool:
