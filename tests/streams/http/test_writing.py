@@ -62,7 +62,7 @@ async def test_one_entry_needs_no_array(served: Served) -> None:
 
 async def test_a_compressed_body_is_read(served: Served) -> None:
     harness, client = served
-    body = gzip.compress(array(*(item_of(f"i{n}", mtime=0) for n in range(1000))))
+    body = gzip.compress(array(*(item_of(f"i{n}") for n in range(1000))), mtime=0)
     answer = await client.post("/v1/items", content=body, headers={**JSON, "Content-Encoding": "gzip"})
     assert answer.status_code == 202, answer.text
     assert len(sent(harness)) == 1000
