@@ -82,7 +82,7 @@ HTTP = row(
         "percentunit",
         {
             "{{status}}": shares(
-                rate("http_requests_total", 'status=~"[45].."', by=("status",)), rate("http_requests_total")
+                rate("http_requests_total", 'status=~"4..|5.."', by=("status",)), rate("http_requests_total")
             )
         },
     ),

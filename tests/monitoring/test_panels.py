@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
+from streams.kafka.embedded import LOOPBACK, free_port
 from tests.integration.catalogue_items import catalogue
 from tests.integration.load import LoadGenerator
 from tests.integration.shop_client import ShopClient
@@ -61,7 +64,8 @@ async def _scraped_workers(kafka: str, name: str, home: Path) -> AsyncIterator[P
             await until(lambda: len(shop.lists) > 100, "the worker is under load")
             # Restart the worker: before that, all state is in memtables and no block is read from disk.
             await first.stop()
-            first.start()
+            port = free_port()
+            first.start(INTENTSTREAM_HTTP_PORT=str(port))
             await first.wait_until_ready()
             prometheus.scrape(first.metrics_port)
             await prometheus.wait_for_workers(1)
@@ -70,9 +74,30 @@ async def _scraped_workers(kafka: str, name: str, home: Path) -> AsyncIterator[P
                 prometheus.scrape(first.metrics_port, joining.metrics_port)
                 await joining.wait_until_ready()
                 await prometheus.wait_for_workers(WORKERS)
-                yield prometheus
+                async with _requesting(f"http://{LOOPBACK}:{port}"):
+                    yield prometheus
             finally:
                 joining.close()
+
+
+@asynccontextmanager
+async def _requesting(service: str) -> AsyncIterator[None]:
+    """Ask the HTTP service for a list and for an unknown item, again and again."""
+
+    async def request() -> None:
+        async with httpx.AsyncClient(base_url=service) as client:
+            while True:
+                assert (await client.get("/v1/trending")).is_success
+                assert (await client.get("/v1/items/unknown/related")).is_client_error
+                await asyncio.sleep(0.2)
+
+    requesting = asyncio.create_task(request())
+    try:
+        yield
+    finally:
+        requesting.cancel()
+        with suppress(asyncio.CancelledError):
+            await requesting
 
 
 async def _variables(prometheus: Prometheus) -> dict[str, str]:
