@@ -11,8 +11,8 @@ from tests.chaos.observe import Progress
 from tests.chaos.run import ChaosRun, Plan
 from tests.chaos.schedule import KINDS, PENDING, Pace, as_lines, draw
 
-SEED, SECONDS = 2, 60.0
-PACE = Pace(least_s=0.3, most_s=1.5, longest_s=8.0)
+SEED, SECONDS = 1, 90.0
+PACE = Pace(least_s=0.5, most_s=2.0, longest_s=8.0)
 """Fast, so that each kind of fault occurs."""
 
 
