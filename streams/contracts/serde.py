@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
+from math import isfinite
 from typing import Protocol, TypeVar, cast
 
 import msgspec
@@ -115,14 +116,18 @@ def parse_interaction(value: bytes | None) -> Interaction:
 
 def parse_item(value: bytes | None) -> Item:
     """Read an item's value from a source without keys, such as a file. `released_at` becomes UTC."""
-    item = _read(_item, value)
+    return _in_utc(_read(_item, value), "$.released_at")
+
+
+def _in_utc(item: Item, where: str) -> Item:
+    """Return the item with `released_at` in UTC. Raises InvalidEvent for a time that UTC cannot express."""
     if item.released_at is None or item.released_at.tzinfo is UTC:
         return item
     try:
         return msgspec.structs.replace(item, released_at=item.released_at.astimezone(UTC))
     except OverflowError:
         detail = f"required a time of the years 1 to 9999 in UTC, got {shortened(item.released_at)}"
-        raise InvalidEvent("out_of_range", "$.released_at", detail) from None
+        raise InvalidEvent("out_of_range", where, detail) from None
 
 
 def decode_recommendations(value: bytes | None) -> Recommendations:
@@ -157,7 +162,12 @@ def decode_receipt(value: bytes | None) -> ForgetReceipt:
 
 def decode_item_vector(value: bytes | None) -> ItemVector:
     """Read the value of a message of `item-vectors` that is no tombstone. Raises InvalidEvent."""
-    return _read(_item_vector, value)
+    record = _read(_item_vector, value)
+    for name in ("price", "list_price"):  # MessagePack, unlike JSON, has infinite numbers
+        if not isfinite(getattr(record.item, name) or 0.0):
+            raise InvalidEvent("out_of_range", f"$.item.{name}", "required a finite number, got another one")
+    item = _in_utc(record.item, "$.item.released_at")
+    return record if item is record.item else msgspec.structs.replace(record, item=item)
 
 
 def decode_keyed_item_vector(key: bytes | None, value: bytes | None) -> ItemVector | None:

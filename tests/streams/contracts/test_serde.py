@@ -388,3 +388,22 @@ def test_an_item_vector_needs_the_key_of_its_item(key: bytes | None) -> None:
     if key != b"other":
         with pytest.raises(InvalidEvent):
             decode_keyed_item_vector(key, None)
+
+
+def test_an_item_vector_released_before_the_year_1_in_utc_is_refused() -> None:
+    """The worker writes its record again with each new model: a time that UTC cannot express would end it."""
+    item = {"item_id": "old", "title": "Old", "released_at": "0001-01-01T00:00:00+14:00"}
+    with pytest.raises(InvalidEvent, match=r"\$\.item\.released_at: required a time of the years 1 to 9999 in UTC"):
+        decode_item_vector(msgspec.msgpack.encode([item, "m", 1, b""]))
+    record = decode_item_vector(
+        msgspec.msgpack.encode([item | {"released_at": "2026-01-31T12:00:00+14:00"}, "m", 1, b""])
+    )
+    assert record.item.released_at == datetime(2026, 1, 30, 22, tzinfo=UTC)
+    assert decode_item_vector(encode_msgpack(record)) == record
+
+
+@pytest.mark.parametrize("name", ["price", "list_price"])
+def test_an_item_vector_with_an_infinite_price_is_refused(name: str) -> None:
+    item = {"item_id": "dear", "title": "Dear", name: float("inf")}
+    with pytest.raises(InvalidEvent, match=f"{name}: required a finite number"):
+        decode_item_vector(msgspec.msgpack.encode([item, "m", 1, b""]))
