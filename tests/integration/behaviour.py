@@ -20,9 +20,6 @@ from tests.integration.topic_contents import compacted_state, end_offsets, read_
 from tests.integration.workers import Group, until
 from tests.streams.behaviour.items import fold, neighbours
 
-Positions = defaultdict[str, set[tuple[str, int, int]]]
-"""Topic, partition and offset of messages, by item."""
-
 
 @dataclass(frozen=True)
 class InMemoryBehaviour:
@@ -73,11 +70,11 @@ async def assert_consistent(settings: Settings) -> State:
             partition_state[key] = fold(partition_state.get(key), transition, rules)
             position = (transition.topic, transition.partition, transition.offset)
             counted[transition.item_id].setdefault(position, transition)  # a later one is a repeat
-    every, heaviest = await _actions(settings)
-    for item_id, positions in counted.items():
-        # A shopper remembers 24 items: an item that dropped out teaches again.
-        assert heaviest[item_id] <= set(positions) <= every[item_id]
-    assert heaviest.keys() <= counted.keys()
+    actions = await _actions(settings)
+    every, expected_ones = ({place for places in each.values() for place in places} for each in (counted, actions))
+    missing, surplus = sorted(expected_ones - every), sorted(every - expected_ones)
+    assert (len(missing), len(surplus)) == (0, 0), f"not counted: {missing[:20]}, counted besides: {surplus[:20]}"
+    assert {key: set(positions) for key, positions in counted.items()} == actions
     assert await compacted_state(settings, changelog_topic(settings, COOCCURRENCE)) == states
     expected = {number: dict(published(list(items.items()), rules.support)) for number, items in states.items()}
     assert await compacted_state(settings, settings.topics.item_neighbours) == expected
@@ -87,22 +84,17 @@ async def assert_consistent(settings: Settings) -> State:
     return states
 
 
-async def _actions(settings: Settings) -> tuple[Positions, Positions]:
-    """Return the positions of all actions on each item, and of those heavier than its shopper's others before that day.
-
-    Each of the latter teaches.
-    """
-    every: Positions = defaultdict(set)
-    positions: Positions = defaultdict(set)
+async def _actions(settings: Settings) -> dict[str, set[tuple[str, int, int]]]:
+    """Return the positions of the actions on each item that teach: those heavier than its shopper's others that day."""
+    positions: dict[str, set[tuple[str, int, int]]] = defaultdict(set)
     heaviest, weights = dict[tuple[str, str, object], float](), profile_rules(settings).weights
     for message in await read_all(settings, settings.topics.clicks):
         action = serde.decode_item_action(message.key, message.value)
-        every[action.item_id].add((message.topic, message.partition, message.offset))
         day = (action.user_id, action.item_id, action.occurred_at.date())
         if weights[action.type] > heaviest.get(day, 0.0):
             heaviest[day] = weights[action.type]
             positions[action.item_id].add((message.topic, message.partition, message.offset))
-    return every, positions
+    return positions
 
 
 def _assert_counts_once(settings: Settings, item_id: str, state: bytes, transitions: list[ItemTransition]) -> None:
