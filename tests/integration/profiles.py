@@ -13,7 +13,7 @@ from rocksdict import AccessType, Options, Rdict
 from inference.bundle import Bundle
 from inference.types import Vector, stable_key
 from streams.contracts import serde
-from streams.contracts.messages import Search
+from streams.contracts.messages import ItemTransition, Search
 from streams.errors import InvalidEvent
 from streams.factory import engine
 from streams.items.live import LiveCatalogue
@@ -42,7 +42,15 @@ async def changelog(settings: Settings) -> State:
 
 
 async def expected(settings: Settings, bundle: Bundle) -> State:
-    """Fold all valid events on the event topics, each partition in order. Leave out the originals of copies."""
+    """Return the profiles after all valid events on the event topics."""
+    return (await fold_all(settings, bundle))[0]
+
+
+async def fold_all(settings: Settings, bundle: Bundle) -> tuple[State, list[ItemTransition]]:
+    """Fold all valid events on the event topics, each partition in order. Leave out the originals of copies.
+
+    Returns the profiles, and the transitions of the actions that teach.
+    """
     live = LiveCatalogue(bundle.vector_space, bundle.dim)
     for record in await read_all(settings, settings.topics.item_vectors):
         item = None if record.value is None else serde.decode_item_vector(record.value)
@@ -50,6 +58,7 @@ async def expected(settings: Settings, bundle: Bundle) -> State:
     folding = engine(settings, bundle, live)
     vectors: dict[str, Vector] = {}
     state: State = {number: {} for number in range(settings.topics.partitions)}
+    transitions: list[ItemTransition] = []
     for topic in (settings.topics.clicks, settings.topics.searches):
         for record in await read_all(settings, topic):
             try:
@@ -63,8 +72,10 @@ async def expected(settings: Settings, bundle: Bundle) -> State:
                 vector = vectors.setdefault(interaction.query, bundle.encode_query(interaction.query))
             profiles = state[record.partition]
             event = Event(interaction, _source(record), 0, vector)
-            (profiles[record.key],) = folding.fold([event], [profiles.get(record.key)]).profiles
-    return state
+            folded = folding.fold([event], [profiles.get(record.key)])
+            (profiles[record.key],) = folded.profiles
+            transitions += folded.transitions
+    return state, transitions
 
 
 def assert_same(got: State, expected: State, bundle: Bundle, tolerance: float = TOLERANCE) -> None:
