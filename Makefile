@@ -16,7 +16,7 @@ TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
 KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles
 FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \
-	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py settings.py)
+	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs format monitoring lock audit sbom bench model ranker clean

@@ -53,15 +53,15 @@ def _schema(name: str, message: Any, description: str) -> dict[str, Any]:
     (body,), definitions = msgspec.json.schema_components([message], ref_template="#/$defs/{name}")
     body.pop("discriminator", None)  # a keyword of OpenAPI; JSON Schema uses the constant `type` of each struct instead
     head = {"$schema": DRAFT, "$id": f"urn:intentstream:v1:{name}", "title": name, "description": description}
-    cleaned: dict[str, Any] = _cleaned(head | body | {"$defs": definitions})
-    return cleaned
+    schema: dict[str, Any] = cleaned(head | body | {"$defs": definitions})
+    return schema
 
 
-def _cleaned(node: Any) -> Any:
+def cleaned(node: Any) -> Any:
     """Return the schema with its docstrings dedented."""
     if isinstance(node, dict):
         return {
-            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
+            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else cleaned(value)
             for key, value in node.items()
         }
-    return [_cleaned(value) for value in node] if isinstance(node, list | tuple) else node
+    return [cleaned(value) for value in node] if isinstance(node, list | tuple) else node

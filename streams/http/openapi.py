@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from inference.types import Identifier
+from streams.contracts.schema import cleaned
 from streams.http.bodies import JSON
 from streams.http.problems import MEDIA_TYPE, Problem
 from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
@@ -56,7 +57,7 @@ def document() -> Document:
             },
         }
     queries = {spec.query.__name__ for spec in ROUTES if spec.query is not None}
-    found: Document = _cleaned({
+    found: Document = cleaned({
         "openapi": "3.1.0",
         "info": {"title": "Intentstream", "version": version("intentstream"), "description": ABOUT},
         "paths": paths,
@@ -106,13 +107,3 @@ def _body(spec: RouteSpec, of_kind: dict[int, Document]) -> Document:
     else:
         return {}
     return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
-
-
-def _cleaned(node: Any) -> Any:
-    """Return the document with its docstrings dedented."""
-    if isinstance(node, dict):
-        return {
-            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
-            for key, value in node.items()
-        }
-    return [_cleaned(value) for value in node] if isinstance(node, list | tuple) else node

@@ -22,7 +22,7 @@ from streams.worker.privacy_path import PrivacyPath
 from tests.integration.workers import until
 from tests.streams.fakes import CHANGELOG, message
 from tests.streams.shoppers import NOW_MS, act, search
-from tests.streams.worker.test_event_path import DEAD_LETTERS, TIMEOUT_S, Harness, harness, messages
+from tests.streams.worker.event_harness import DEAD_LETTERS, TIMEOUT_S, Harness, harness, messages
 
 __all__ = ["harness"]
 
