@@ -5,7 +5,7 @@ lists alone:
 
 - **A shopper counts an item once a day, with the weight of the heaviest action.** A view teaches 1; the cart that
   follows teaches 2 − 1, the purchase 3 − 2, and all further views of that day 0. The profile remembers this for its
-  recent items.
+  recent items: one that dropped out teaches again.
 - **A robot teaches nothing.** A shopper with more events in a minute or a day than a person makes is one for the rest
   of that day. Events of the same millisecond, such as the lines of one order, count once in the minute, and late
   events, which a device may send in one go, count for the day alone.
