@@ -60,8 +60,17 @@ from streams.profiles.layout import (
     TOPICS,
 )
 from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
-from streams.profiles.teaching import count_event, weigh, weigh_again
-from streams.profiles.updates import apply, first_offset, is_duplicate, is_replay, remembered, store_position
+from streams.profiles.teaching import count_event, guess_lesson, note_lesson, weigh
+from streams.profiles.updates import (
+    apply,
+    first_offset,
+    is_duplicate,
+    is_replay,
+    partition_of,
+    remembered,
+    store_position,
+    taught_before,
+)
 
 assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
 
@@ -171,18 +180,21 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         now_ms = int64_of(profile["updated_ms"])
         answer["at_ms"], answer["weight"] = at_ms, rules["weights"][action]
         answer["first_offset"], answer["first_partition"] = event["offset"], event["produced_in"]
-        before = remembered(profile, event)
+        place = remembered(profile, event)
         if action == ARRIVAL:
             now_ms = max(now_ms, at_ms)
-        elif is_duplicate(profile, event, before):
+        elif is_duplicate(profile, event, place):
             # A duplicate that is read again is no replay: it sent no transition, so no state holds its position.
-            answer["outcome"], answer["first_offset"] = DUPLICATE, first_offset(profile, event, before)
-            answer["first_partition"] = profile["event_partitions"][before]
+            answer["outcome"], answer["first_offset"] = DUPLICATE, first_offset(profile, event, place)
+            answer["first_partition"] = partition_of(profile, place)
             if not is_replay(profile, event):
                 store_position(profile, event)
         elif is_replay(profile, event):
             answer["outcome"] = REPLAYED
-            weigh_again(profile, event, at_ms, rules, answer)
+            if place >= 0:
+                note_lesson(answer, action, taught_before(profile, place), rules)
+            else:
+                guess_lesson(profile, event, at_ms, rules, answer)
         else:
             answer["outcome"] = LATE if at_ms < now_ms else OK
             taught = weigh(profile, event, at_ms, rules, answer, count_event(profile, at_ms, rules))
@@ -197,17 +209,19 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
             # by then. So late events give the same sums as events in order.
             idle_ms = np.float64(profile["updated_ms"] - now_ms)
             late_ms = np.float64(profile["updated_ms"] - at_ms)
-            for place in range(2):
-                half_life_ms = rules["short_term_half_life_ms"] if place == 0 else rules["long_term_half_life_ms"]
+            for kind in range(2):
+                half_life_ms = (
+                    rules["short_term_half_life_ms"] if kind == SHORT_TERM else rules["long_term_half_life_ms"]
+                )
                 fading = np.float32(2.0 ** (-idle_ms / half_life_ms))
                 amount = np.float32(answer["weight"] * 2.0 ** (-late_ms / half_life_ms))
-                own = shares[place]
-                largest = profile["largest"][place]
+                own = shares[kind]
+                largest = profile["largest"][kind]
                 if has_vector:
                     largest = fade_and_add(own, largest * fading, amount, scratch)
                 else:
                     largest = fade(own, largest * fading)
-                profile["largest"][place] = largest
+                profile["largest"][kind] = largest
             if action == PURCHASE:
                 count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
             now_ms = int64_of(profile["updated_ms"])

@@ -83,11 +83,11 @@ class PastQuery(NamedTuple):
 
 
 class PastEvent(NamedTuple):
-    """Event that was folded: 32 bits of its hash, the lowest 32 bits of its offset, and its producer's partition."""
+    """Event that was folded: `event_keys`, `event_offsets` and `event_sources` of the stored record (`layout.py`)."""
 
     key: int
     offset: int
-    partition: int = 0
+    source: int = 0
 
 
 class Activity(NamedTuple):

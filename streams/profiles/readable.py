@@ -82,7 +82,8 @@ def profile_bytes(profile: Profile, dim: int) -> bytes:
             record["query_at_ms"][place], record["query_lengths"][place] = query.at_ms, len(text)
             record["query_texts"][place, : len(text)] = np.frombuffer(text, dtype=np.uint8)
         for place, event in enumerate(profile.events):
-            record["event_keys"][place], record["event_offsets"][place], record["event_partitions"][place] = event
+            record["event_keys"][place], record["event_offsets"][place] = event.key, event.offset
+            record["event_sources"][place] = event.source
     except (OverflowError, ValueError) as error:
         raise ProfileCodecError(f"stored profile: required numbers of 64 bits, got others ({error})") from error
     vectors = bytearray()
@@ -103,7 +104,7 @@ def read_profile(arrays: ProfileBatch, place: int) -> Profile:
     )
     texts = [text or "" for text in texts_of(record["query_texts"], record["query_lengths"])]
     queries = [*map(PastQuery, record["query_at_ms"].tolist(), texts)]
-    events = map(PastEvent, *(record[name].tolist() for name in ("event_keys", "event_offsets", "event_partitions")))
+    events = map(PastEvent, *(record[name].tolist() for name in ("event_keys", "event_offsets", "event_sources")))
     return Profile(
         updated_ms=int(record["updated_ms"]),
         short_term=unpacked(shares[SHORT_TERM], record["largest"][SHORT_TERM]),

@@ -11,7 +11,7 @@ lists alone:
   events, which a device may send in one go, count for the day alone.
 
 Days are those of UTC, in event time. A replay has to repeat what its event taught: the profile holds the event already,
-so each recent item says what its day had taught before its newest action.
+so each of its last events says what the day of its item had taught before.
 """
 
 from __future__ import annotations
@@ -53,30 +53,40 @@ def count_event(profile: Record, at_ms: int, rules: Record) -> bool:
 
 @helper
 def weigh(profile: Record, event: Record, at_ms: int, rules: Record, answer: Record, is_robot: bool) -> int:
-    """Write the weight that an event teaches, before it is applied; return the value of `recent_taught` to keep."""
+    """Write the weight that an event teaches, before it is applied.
+
+    Return what its item's day had taught before it: 1 + the place of the heaviest action, 0 for nothing, or ROBOT.
+    """
     action, before = int64_of(event["action"]), 0
     if is_robot:
-        answer["unlearned"] = BY_ROBOT
-        return ROBOT
-    if action == SEARCH:
-        return 0
-    for j in range(int64_of(profile["recent_length"])):
-        if profile["recent_keys"][j] == event["item"]:
-            if day_of(profile["recent_at_ms"][j]) == day_of(at_ms):
-                before = _heaviest(profile, j, rules)
-                # A late action is not remembered: the later one of that day notes its weight.
-                if profile["recent_at_ms"][j] > at_ms and _beyond(action, before, rules) > 0.0:
-                    profile["recent_taught"][j] = action + 1
-            break
-    answer["learned"] = _beyond(action, before, rules)
-    if answer["learned"] == 0.0:
-        answer["unlearned"] = REPEATED
+        before = ROBOT
+    elif action != SEARCH:
+        for j in range(int64_of(profile["recent_length"])):
+            if profile["recent_keys"][j] == event["item"]:
+                if day_of(profile["recent_at_ms"][j]) == day_of(at_ms):
+                    before = _heaviest(profile, j, rules)
+                    # A late action is not remembered: the later one of that day notes its weight.
+                    if profile["recent_at_ms"][j] > at_ms and _beyond(action, before, rules) > 0.0:
+                        profile["recent_taught"][j] = action + 1
+                break
+    note_lesson(answer, action, before, rules)
     return before
 
 
 @helper
-def weigh_again(profile: Record, event: Record, at_ms: int, rules: Record, answer: Record) -> None:
-    """Write the weight that a replayed event taught.
+def note_lesson(answer: Record, action: int, before: int, rules: Record) -> None:
+    """Write the weight that an action teaches, given what its item's day had taught before it."""
+    if before == ROBOT:
+        answer["unlearned"] = BY_ROBOT
+    elif action != SEARCH:
+        answer["learned"] = _beyond(action, before, rules)
+        if answer["learned"] == 0.0:
+            answer["unlearned"] = REPEATED
+
+
+@helper
+def guess_lesson(profile: Record, event: Record, at_ms: int, rules: Record, answer: Record) -> None:
+    """Write the weight that a replayed event without an id, or one before the shopper's last 16, taught.
 
     It is exact for the newest action on one of the recent items. Only a crash makes replays, of about the last second.
     """

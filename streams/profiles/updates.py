@@ -14,10 +14,14 @@ from streams.profiles.batch import SEARCH
 from streams.profiles.intents import copy
 from streams.profiles.layout import (
     AFFINITIES,
+    MOST_PARTITIONS,
+    PARTITION_BITS,
     QUERY_BYTES,
     RECENT_EVENTS,
     RECENT_ITEMS,
     RECENT_QUERIES,
+    ROBOT,
+    ROBOT_CODE,
     TOPICS,
 )
 
@@ -56,7 +60,7 @@ def first_offset(profile: Record, event: Record, place: int) -> int:
     offset up to the event's. In another partition, to which a producer wrote by mistake, they are taken as 0.
     """
     offset, low = int64_of(event["offset"]), int64_of(profile["event_offsets"][place])
-    if profile["event_partitions"][place] != event["produced_in"]:
+    if partition_of(profile, place) != event["produced_in"]:
         return int(low)
     back = (offset - low) & LOW_32_BITS
     # An offset below 0 means that the topic was created anew meanwhile.
@@ -84,23 +88,36 @@ def is_duplicate(profile: Record, event: Record, place: int) -> bool:
         return False
     low = int64_of(event["offset"]) & LOW_32_BITS
     return bool(
-        profile["event_partitions"][place] != event["produced_in"] or int64_of(profile["event_offsets"][place]) != low
+        partition_of(profile, place) != event["produced_in"] or int64_of(profile["event_offsets"][place]) != low
     )
 
 
 @helper
-def remember_event(profile: Record, event: Record) -> None:
-    """Insert an event as the newest one. The event that arrived first drops out."""
-    keys, offsets, partitions = profile["event_keys"], profile["event_offsets"], profile["event_partitions"]
+def partition_of(profile: Record, place: int) -> int:
+    """Return the partition that the event at `place` of the profile's memory was produced to."""
+    return int(int64_of(profile["event_sources"][place]) & MOST_PARTITIONS)
+
+
+@helper
+def taught_before(profile: Record, place: int) -> int:
+    """Return what the item's day had taught before the event at `place` of the profile's memory (`teaching.py`)."""
+    code = int64_of(profile["event_sources"][place]) >> PARTITION_BITS
+    return int(ROBOT if code == ROBOT_CODE else code)
+
+
+@helper
+def remember_event(profile: Record, event: Record, taught: int) -> None:
+    """Insert an event as the newest one, with what its item's day had taught before. The oldest event drops out."""
+    keys, offsets, sources = profile["event_keys"], profile["event_offsets"], profile["event_sources"]
     for j in range(RECENT_EVENTS - 1, 0, -1):
-        keys[j], offsets[j], partitions[j] = keys[j - 1], offsets[j - 1], partitions[j - 1]
+        keys[j], offsets[j], sources[j] = keys[j - 1], offsets[j - 1], sources[j - 1]
     keys[0], offsets[0] = event["event_key"], np.uint32(int64_of(event["offset"]) & LOW_32_BITS)
-    partitions[0] = event["produced_in"]
+    sources[0] = np.uint16(min(taught, ROBOT_CODE) << PARTITION_BITS | int64_of(event["produced_in"]))
 
 
 @helper
 def apply(profile: Record, event: Record, at_ms: int, rules: Record, taught: int) -> None:
-    """Apply an event to everything but the vectors and the habits. `taught` is that of a recent item."""
+    """Apply an event to everything but the vectors and the habits. `taught` is what its item's day taught before."""
     updated_ms = int64_of(profile["updated_ms"])
     now_ms = max(updated_ms, at_ms)
     idle_ms, late_ms = np.float64(now_ms - updated_ms), np.float64(now_ms - at_ms)
@@ -128,7 +145,7 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record, taught: int
     else:
         _remember_item(profile, event, at_ms, taught)
     store_position(profile, event)
-    remember_event(profile, event)
+    remember_event(profile, event, taught)
     if now_ms - updated_ms > rules["session_gap_ms"]:
         profile["session_started_ms"] = at_ms
     profile["updated_ms"] = now_ms

@@ -13,7 +13,15 @@ import numpy as np
 from inference.encoding.text import shortened
 from inference.types import NO_HABITS, Habits, Item, PriceHabit, Vector
 from streams.contracts.messages import Interaction, Purchase, Search
-from streams.profiles.layout import AFFINITIES, HABITS, RECENT_EVENTS, RECENT_ITEMS, RECENT_QUERIES, TOPICS
+from streams.profiles.layout import (
+    AFFINITIES,
+    HABITS,
+    MOST_PARTITIONS,
+    RECENT_EVENTS,
+    RECENT_ITEMS,
+    RECENT_QUERIES,
+    TOPICS,
+)
 from streams.profiles.profile import (
     ACTIONS,
     AFFINITY,
@@ -51,17 +59,24 @@ def is_replay(profile: Profile, source: Source) -> bool:
 
 
 def past_event(interaction: Interaction, source: Source) -> PastEvent:
-    """Return the interaction as the profile remembers it."""
+    """Return the interaction as the profile remembers it, without what its item's day had taught before."""
     subject = interaction.query if isinstance(interaction, Search) else interaction.item_id
     return PastEvent(
-        event_key(interaction.event_id, interaction.type, subject), source.offset % 2**32, source.produced_in % 2**16
+        event_key(interaction.event_id, interaction.type, subject),
+        source.offset % 2**32,
+        source.produced_in & MOST_PARTITIONS,
     )
+
+
+def place_of(event: PastEvent) -> tuple[int, int]:
+    """Return the partition and the offset of an event."""
+    return event.source & MOST_PARTITIONS, event.offset
 
 
 def is_duplicate(profile: Profile, interaction: Interaction, source: Source) -> bool:
     """Return whether the profile remembers the interaction at another place."""
     event = past_event(interaction, source)
-    return next((past != event for past in profile.events if past.key == event.key), False)
+    return next((place_of(past) != place_of(event) for past in profile.events if past.key == event.key), False)
 
 
 def event_time_ms(interaction: Interaction, source: Source, rules: ProfileRules) -> int:

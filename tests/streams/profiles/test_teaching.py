@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from streams.contracts.messages import Interaction
+from streams.profiles.layout import RECENT_EVENTS
 from streams.profiles.profile import ProfileRules
 from streams.profiles.teaching import BY_ROBOT, LEARNED, REPEATED
 from tests.streams.shoppers import NOW_MS, RULES, SourcedInteraction, act, at, fold_batch, in_one_topic, read, search
@@ -66,20 +67,26 @@ def test_the_shoppers_own_profile_takes_every_action() -> None:
     assert read(often).short_term == pytest.approx(9 * read(once).short_term, rel=1e-3)
 
 
-@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.data())
-def test_a_replay_teaches_the_same_again(items: list[str], data: st.DataObject) -> None:
-    kinds = data.draw(st.lists(st.sampled_from(["view", "cart"]), min_size=len(items), max_size=len(items)))
-    history = in_one_topic(act(k, item, MIDNIGHT + n) for n, (k, item) in enumerate(zip(kinds, items, strict=True)))
-    first, profile = lessons(history)
-    newest = {item: place for place, item in enumerate(items)}
-    again, _ = lessons(history, stored=profile)
-    for place in newest.values():
-        assert again[place][0] == first[place][0]
+ACTIONS = st.tuples(st.sampled_from(["view", "click", "cart", "purchase"]), st.sampled_from("abc"), st.integers(-9, 9))
 
 
-def test_a_replayed_view_before_a_click_or_a_cart_teaches_the_same_again() -> None:
+@given(st.lists(ACTIONS, min_size=1, max_size=RECENT_EVENTS), st.sampled_from([RULES, SLOW]))
+def test_a_replay_teaches_the_same_again(actions: list[tuple[str, str, int]], rules: ProfileRules) -> None:
+    history = in_one_topic(
+        structs.replace(act(kind, item, MIDNIGHT + after_ms), event_id=f"e{place}")
+        for place, (kind, item, after_ms) in enumerate(actions)
+    )
+    first, profile = lessons(history, rules)
+    for replayed in (history, history[len(history) // 2 :]):
+        again, unchanged = lessons(replayed, rules, profile)
+        assert again == first[-len(replayed) :]
+        assert unchanged == profile
+
+
+def test_a_replay_beyond_the_remembered_events_teaches_what_the_recent_items_tell() -> None:
     for later in ("click", "cart", "purchase"):
-        history = in_one_topic([act("view", "a", MIDNIGHT), act(later, "a", MIDNIGHT + 1)])
+        others = [act("view", f"i{n}", MIDNIGHT + 2 + n) for n in range(RECENT_EVENTS)]
+        history = in_one_topic([act("view", "a", MIDNIGHT), act(later, "a", MIDNIGHT + 1), *others])
         first, profile = lessons(history)
         again, _ = lessons(history, stored=profile)
         assert [weight for weight, _ in again] == [weight for weight, _ in first]
