@@ -161,16 +161,18 @@ class BatchProducer:
             for batch in _batches(producer, records)
         ]
 
-    async def stop(self, timeout_s: float) -> None:
-        """Deliver pending records within `timeout_s` seconds, then disconnect."""
+    async def stop(self, timeout_s: float) -> bool:
+        """Deliver pending records within `timeout_s` seconds, then disconnect. Return whether all were delivered."""
         producer, self._producer = self._producer, None
         if producer is None:
-            return
+            return True
         try:
             async with asyncio.timeout(timeout_s):
                 await producer.stop()
         except TimeoutError:
             log.warning("the brokers did not take all records within %s s; their events will be read again", timeout_s)
+            return False
+        return True
 
     def _started(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -17,6 +17,7 @@ import faust
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from streams.errors import StreamsError
 from streams.http.server import HttpServer
 from streams.kafka.producer import BatchProducer
 from streams.kafka.topics import owned_topics
@@ -166,7 +167,13 @@ class Worker:
             await self.http.stop()
         for each in self._running:
             each.cancel()
-        await self.producer.stop(DISCONNECT_S)
+        delivered = await self.producer.stop(DISCONNECT_S)
+        in_flight = sum(map(len, self.paths.checkpoints))
+        if in_flight or not delivered:
+            self.app.unfinished = StreamsError(
+                f"stopped with {in_flight} messages in flight or with records that the brokers did not take: "
+                "unacknowledged messages will be read again. Check the brokers"
+            )
         self.slots.current.scoring.close()
 
 

@@ -47,19 +47,18 @@ async def test_a_worker_without_brokers_logs_little_and_ends_in_bounded_time(
             await running.wait_for_items(len(catalogue()))
             lag = f'intentstream_consumer_lag_records{{partition="0",topic="{settings.topics.clicks}"}}'
             await running.wait_for_metric(lag, 0)  # the brokers have answered
-            history = [event for number in range(200) for event in random_events(f"shopper-{number}", 4)]
-            for event in history:
-                await shop.publish_event(event)
-            own_kafka.kill()  # with events in flight
+            # More events at once than the worker answers before the brokers are gone: some are in flight then.
+            history = [event for number in range(1000) for event in random_events(f"shopper-{number}", 4)]
+            await asyncio.gather(*map(shop.publish_event, history))
+            own_kafka.kill()
+            assert len(shop.lists) < len(history)
         before = len(running.log.splitlines())
         await until(lambda: "no answer from Kafka for" in running.log, "the outage is noticed")
         began = time.monotonic()
         await until(lambda: time.monotonic() > began + OUTAGE_S, "the outage lasts")
         assert len(running.log.splitlines()) - before < MOST_LINES
         assert await running.stop(timeout_s=60) == 1
-        last = running.log.splitlines()[-1]
-        assert "not stopped within 22 s" in last
-        assert "unacknowledged messages will be read again" in last
+        assert "unacknowledged messages will be read again. Check the brokers" in running.log.splitlines()[-1]
     finally:
         running.close()
 

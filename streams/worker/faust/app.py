@@ -43,6 +43,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         drop: awaited instead, if another worker may own the partitions already. Forgets all messages.
         take_over: awaited before the tables are restored, with the assigned partitions.
         lease: whether the group still counts this worker as the owner of its partitions.
+        unfinished: what a stop left to the next owners, None for nothing. It makes the process end with exit code 1.
         restorer: restores tables that miss many changelog records.
     """
 
@@ -59,6 +60,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         self.drain: Callable[[], Awaitable[bool]] | None = None
         self.drop: Callable[[], Awaitable[None]] | None = None
         self.take_over: Callable[[set[TP]], Awaitable[None]] | None = None
+        self.unfinished: StreamsError | None = None
         self._metrics = metrics
         self._disowned = False
 
@@ -277,8 +279,11 @@ class FaustProcess(faust.Worker):  # type: ignore[misc]  # Faust is untyped
             await asyncio.wait(cancelled, timeout=1.0)
 
 
-def run(app: faust.App, loop: asyncio.AbstractEventLoop, stop_s: float) -> None:
-    """Run the app until SIGTERM or Ctrl-C, and then end within `stop_s` seconds. A failure ends the process."""
+def run(app: WorkerApp, loop: asyncio.AbstractEventLoop, stop_s: float) -> None:
+    """Run the app until SIGTERM or Ctrl-C, and then end within `stop_s` seconds.
+
+    A failure, or messages that are left to the next owners, end the process with exit code 1.
+    """
     ending = Ending(stop_s)
     process = FaustProcess(app, ending=ending, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
     process.spinner = None  # it would draw into the log
@@ -286,6 +291,6 @@ def run(app: faust.App, loop: asyncio.AbstractEventLoop, stop_s: float) -> None:
         process.execute_from_commandline()
     except SystemExit as ended:
         # Faust raises SystemExit in any case. Its context is an error of the start.
-        if (error := process.crash_reason or ended.__context__) is not None:
+        if (error := process.crash_reason or ended.__context__ or app.unfinished) is not None:
             ending.fail(error)
         raise
