@@ -104,7 +104,7 @@ class Supervisor:
             worker.process.close()
 
     def _note(self, worker: SupervisedWorker, reason: str | None) -> None:
-        end = Exit(time.monotonic() - self._began_s, worker.name, worker.process.process.returncode, reason)
+        end = Exit(time.monotonic() - self._began_s, worker.name, worker.process.process.wait(), reason)
         self.exits.append(end)
         self._report(end)
 

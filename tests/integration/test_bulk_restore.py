@@ -20,8 +20,9 @@ from streams.settings import Settings
 from streams.state.restore import Behind, BulkRestorer
 from tests.integration import profiles
 from tests.integration.brokers import PASSWORD, USER, KafkaBroker
+from tests.integration.template import ROOT
 from tests.integration.topic_contents import end_offsets, read_all
-from tests.integration.workers import ROOT, Group, WorkerProcess, admin, until, worker_settings
+from tests.integration.workers import Group, WorkerProcess, admin, until, worker_settings
 from tests.streams.state.stores import store_in
 
 SHOPPERS, ROUNDS, VALUE_BYTES = 300, 8, 2000

@@ -19,7 +19,8 @@ from streams.kafka.embedded import free_port
 from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.integration.shop_client import ShopClient
-from tests.integration.workers import ROOT, worker, worker_settings
+from tests.integration.template import ROOT
+from tests.integration.workers import worker, worker_settings
 from tests.pages import block, blocks
 
 ITEMS = [Item(item_id="1", title="Ground coffee"), Item(item_id="2", title="Running shoes")]

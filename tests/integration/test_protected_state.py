@@ -61,8 +61,9 @@ async def internal_bytes(settings: Settings) -> bytes:
 
 
 def bytes_on_disk(data_dir: Path) -> bytes:
-    """Return the bytes of all files of the databases. Small values are in the logs, which are not compressed."""
-    return b"\n".join(path.read_bytes() for table in TABLES for path in (data_dir / table).rglob("*") if path.is_file())
+    """Return all keys and values of the databases of a stopped worker. The files themselves are compressed."""
+    databases = [database for table in TABLES for database in profiles.on_disk(data_dir, table).values()]
+    return b"\n".join(key + b" " + value for database in databases for key, value in database.items())
 
 
 def found(data: bytes) -> set[str]:

@@ -30,7 +30,7 @@ async def test_sigterm_under_load_delivers_pending_lists_and_leaves_the_group(
     # The session timeout is long: a worker that does not leave would keep its partitions for the whole test.
     settings = worker_settings(kafka, request.node.name, session_timeout_seconds=200.0, commit_interval_seconds=60.0)
     group = Group(settings)
-    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "first") as first:
+    async with ShopClient.connected(settings) as shop, worker(settings, tmp_path / "first", is_forked=False) as first:
         await shop.publish_items(catalogue())
         await first.wait_for_items(len(catalogue()))
         async with LoadGenerator.running(shop, pause_seconds=0.005) as load:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -24,10 +23,11 @@ from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.conftest import BUNDLE
 from tests.integration.conftest import isolated_settings
+from tests.integration.template import ForkedWorker, command
 
-ROOT = Path(__file__).parents[2]
 NEVER_S = 1e6
 """An interval longer than any test."""
+POLL_S = 0.1
 TIMEOUT_S = 90.0
 """Seconds to wait for a condition. Generous: no test measures time."""
 
@@ -61,40 +61,39 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, time
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout_s:g} s still not: {what}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(POLL_S)
 
 
 class WorkerProcess:
-    """`intentstream worker` with its own data directory and log. It can be killed and started again."""
+    """`intentstream worker` with its own data directory and log. It can be killed and started again.
 
-    def __init__(self, settings: Settings, home: Path) -> None:
+    Args:
+        settings: the worker's settings.
+        home: its working directory.
+        is_forked: whether it is forked from the template. Otherwise the command itself is started.
+    """
+
+    def __init__(self, settings: Settings, home: Path, *, is_forked: bool = True) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._home = home
+        self._is_forked = is_forked
         self.data_dir = home / "data"
         self._log = home / "worker.log"
         self._variables = settings.environment()
         self.metrics_port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkedWorker | subprocess.Popen[bytes] | None = None
 
     def start(self, **extra: str) -> None:
         """Start the process without waiting for it. `extra` are additional environment variables."""
         self.metrics_port = free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self.metrics_port)}
-        modules = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        environment = {**inherited, **self._variables, **own, "PYTHONPATH": modules, "PYTHONWARNINGS": "default"}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker"],
-                env={**environment, **extra},
-                cwd=self._home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        environment = {**inherited, **self._variables, **own, **extra}
+        start = ForkedWorker if self._is_forked else command
+        self._process = start(environment, self._home, self._log)
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> ForkedWorker | subprocess.Popen[bytes]:
         if self._process is None:
             raise AssertionError("the worker was not started")
         return self._process
@@ -153,7 +152,7 @@ class WorkerProcess:
     async def wait_for_exit(self, timeout_s: float = TIMEOUT_S) -> int:
         """Wait for the process to end, and return its exit code."""
         await until(lambda: self.process.poll() is not None, f"the worker ended:\n{self.log[-4000:]}", timeout_s)
-        return self.process.returncode
+        return self.process.wait()
 
     def kill(self) -> None:
         """Kill the process. No handler runs."""
@@ -171,9 +170,9 @@ class WorkerProcess:
 
 
 @asynccontextmanager
-async def worker(settings: Settings, home: Path) -> AsyncIterator[WorkerProcess]:
+async def worker(settings: Settings, home: Path, *, is_forked: bool = True) -> AsyncIterator[WorkerProcess]:
     """Run a worker, and wait until it is ready. Kill it at the end."""
-    process = WorkerProcess(settings, home)
+    process = WorkerProcess(settings, home, is_forked=is_forked)
     try:
         process.start()
         await process.wait_until_ready()
