@@ -30,6 +30,11 @@ B = TypeVar("B", KafkaBroker, EmbeddedBroker)
 BUNDLE = Path(__file__).parents[1] / "exported_models" / "shop-minilm-l3" / "1"
 
 
+def a_quarter_of_the_examples() -> settings:
+    """Return settings for a test whose examples take long: a quarter of those of the profile that pytest has loaded."""
+    return settings(max_examples=settings().max_examples // 4 + 1)
+
+
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     """The bundle that the repository ships."""

@@ -50,7 +50,7 @@ def fake_encoder(provider: str, dim: int = 2) -> tuple[TextEncoder, Recorder]:
     return TextEncoder(session, (BUNDLE / "tokenizer.json").read_bytes(), dim=2, max_tokens=128), recorder
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(len(TITLES))))
 def test_vectors_come_in_the_order_of_the_texts(bundle: Bundle, order: list[int]) -> None:
     straight = bundle.encode(TITLES)

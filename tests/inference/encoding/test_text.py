@@ -13,6 +13,7 @@ from inference.encoding import text
 from inference.encoding.text import MAX_ITEM_CHARS, MAX_QUERY_CHARS, clean, item_text, normalise_query
 from inference.types import Item
 
+UNASSIGNED = {"Cn", "Co", "Cs"}
 anything = st.text(st.characters(), max_size=500)
 
 
@@ -34,7 +35,12 @@ def test_normalising_a_query_is_idempotent(raw: str) -> None:
 
 def test_every_character_alone_normalises_once() -> None:
     for code in range(0x110000):
-        query = normalise_query(chr(code))
+        character = chr(code)
+        # Most are letters that nothing changes, such as those of Chinese, or unassigned: one of 97 is enough.
+        is_plain = character.isalpha() and character == unicodedata.normalize("NFKC", character).casefold()
+        if (is_plain or unicodedata.category(character) in UNASSIGNED) and code % 97:
+            continue
+        query = normalise_query(character)
         assert normalise_query(query) == query, hex(code)
 
 

@@ -25,6 +25,7 @@ from streams.behaviour.cooccurrence import (
 from streams.contracts import serde
 from streams.contracts.messages import ItemTransition
 from streams.errors import CooccurrenceCodecError
+from tests.conftest import a_quarter_of_the_examples
 from tests.streams.behaviour.items import fold, neighbours
 from tests.streams.shoppers import NOW_MS
 
@@ -390,6 +391,7 @@ def test_a_damaged_state_is_refused_or_read(noise: bytes, offset: int) -> None:
     neighbours(ITEM, state)
 
 
+@a_quarter_of_the_examples()
 @given(st.data())
 def test_a_batch_equals_single_folds(data: st.DataObject) -> None:
     history = data.draw(st.lists(st.tuples(st.integers(0, 2), histories(DAY).map(lambda drawn: drawn[0])), max_size=40))

@@ -21,6 +21,7 @@ from streams.items.trending import (
     TrendIncrements,
     Trending,
 )
+from tests.conftest import a_quarter_of_the_examples
 from tests.streams.shoppers import NOW_MS
 
 pytestmark = pytest.mark.kernel
@@ -210,6 +211,7 @@ def test_a_snapshot_without_lasting_counts_is_read() -> None:
     assert lasting(trending) == {8: 1.0}
 
 
+@a_quarter_of_the_examples()
 @given(st.data())
 def test_popularity_equals_a_full_sort(data: st.DataObject) -> None:
     # Few distinct times and weights with exact sums give many ties, which are ordered by falling key.

@@ -23,6 +23,7 @@ from streams.profiles.codec import Shoppers
 from streams.profiles.events import Event, pack_events
 from streams.profiles.float16 import from_half, to_half
 from streams.profiles.profile import Profile, Source, session_key
+from tests.conftest import a_quarter_of_the_examples
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -110,6 +111,7 @@ def assert_profiles_agree(got: Profile, rounded: Profile, expected: Profile) -> 
 
 
 @pytest.mark.parametrize("time_span", TIME_SPANS, ids=lambda time_span: time_span.name)
+@a_quarter_of_the_examples()
 @given(st.data())
 def test_every_event_changes_a_profile_as_the_reference_does(time_span: TimeSpan, data: st.DataObject) -> None:
     stored = codec.load(None, DIM, SPACE)
