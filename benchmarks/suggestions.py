@@ -60,9 +60,9 @@ def measure(items: int, searches: int, completions: int) -> None:
     for at in range(0, items, 1000):
         clicked.learn(records[at : at + 1000])
     started = thread_time_ns()
-    part, records = ItemPart.of(catalogue, range(catalogue.used)), clicked.copy_records()
+    part, links = ItemPart.of(catalogue, range(catalogue.used)), clicked.copy_records()
     copied = thread_time_ns()
-    snapshot = Snapshot.of([part], records)
+    snapshot = Snapshot.of([part], links)
     builder = SuggestionBuilder()
     builder.build(snapshot)
     first = thread_time_ns()
