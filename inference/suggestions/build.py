@@ -13,7 +13,6 @@ from math import log1p
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.retrieval.search_records import SearchLinks, SearchRecords
 from inference.retrieval.vectors import Int8Vector, dequantise, quantise

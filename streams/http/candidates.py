@@ -108,9 +108,7 @@ def in_catalogue_order(
         rows = _newest(catalogue, rows, request.k)
         scores = [1 / rank for rank in range(1, len(rows) + 1)]
     items = list(map(catalogue.item, rows.tolist()))
-    return [
-        (item, round(score, 6), _because(request.order, item)) for item, score in zip(items, scores, strict=True)
-    ]
+    return [(item, round(score, 6), _because(request.order, item)) for item, score in zip(items, scores, strict=True)]
 
 
 def _newest(catalogue: Catalogue, rows: Rows, k: int) -> Rows:

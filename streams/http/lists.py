@@ -16,6 +16,7 @@ from inference.ranking.explanation import Explanation
 from inference.ranking.lists import Lists
 from inference.ranking.search_matches import matching_rows
 from inference.ranking.sentences import Language, sentences
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.facets import Facets
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Because, Item
@@ -74,7 +75,9 @@ def _in_catalogue_order(servable: Servable, request: CatalogueRequest, now_s: fl
     return MadeList(items, _model(servable), None, datetime.fromtimestamp(now_s, UTC))
 
 
-def _ranked(servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known], now_s: float) -> list[MadeList]:
+def _ranked(
+    servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known], now_s: float
+) -> list[MadeList]:
     """Return the lists of requests at one placement, all with candidates of their own or all without."""
     recommender = servable.scoring.recommender
     queries, fallbacks = queries_of(servable, requests, known, int(now_s * 1e3))
@@ -84,15 +87,20 @@ def _ranked(servable: Servable, requests: Sequence[ListRequest], known: Sequence
     servable.scoring.exposure.add(lists)
     model, at = _model(servable), datetime.fromtimestamp(now_s, UTC)
     made = []
+    matches = _matches(shortlists, requests, recommender.catalogue)
     for number, (request, fallback) in enumerate(zip(requests, fallbacks, strict=True)):
         explained = recommender.explain(shortlists, lists, number) if request.explains else None
         items = _items(lists, number, request, _sentence(servable, request.language), explained)
-        matches = None
-        if request.counts_matches:
-            rows = matching_rows(shortlists, number, recommender.catalogue)
-            matches = Matches(len(rows), recommender.catalogue.facets(rows))
-        made.append(MadeList(items, model, lists.fallback or fallback, at, matches))
+        made.append(MadeList(items, model, lists.fallback or fallback, at, matches.get(number)))
     return made
+
+
+def _matches(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> dict[int, Matches]:
+    numbers = [number for number, request in enumerate(requests) if request.counts_matches]
+    if not numbers:
+        return {}
+    found = zip(numbers, matching_rows(shortlists, numbers, catalogue), strict=True)
+    return {number: Matches(len(rows), catalogue.facets(rows)) for number, rows in found}
 
 
 def _shortlists(

@@ -71,9 +71,7 @@ async def test_lists_for_everybody_have_these_fields_too(served: Served) -> None
 
 
 @RANKED
-async def test_contributions_add_up_to_the_score(
-    served: Served, method: str, path: str, given: dict[str, Any]
-) -> None:
+async def test_contributions_add_up_to_the_score(served: Served, method: str, path: str, given: dict[str, Any]) -> None:
     harness, client = served
     harness.remember(act("view", "i3"))
     plain = await asked(client, method, path, given)
