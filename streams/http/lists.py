@@ -19,7 +19,7 @@ from inference.ranking.sentences import Language, sentences
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.facets import Facets
 from inference.retrieval.shortlists import Shortlists
-from inference.types import Because, Item
+from inference.types import Because, ScoredCandidate
 from streams.contracts.messages import ModelRef
 from streams.http.candidates import CatalogueRequest, filled_up, in_catalogue_order, only
 from streams.http.messages import ListedItem
@@ -67,11 +67,8 @@ def make_lists(
 
 def _in_catalogue_order(servable: Servable, request: CatalogueRequest, now_s: float) -> MadeList:
     sentence = _sentence(servable, request.language)
-    found = in_catalogue_order(servable.scoring.recommender.catalogue, request, now_s)
-    items = tuple(
-        _listed(rank, item, score, (request.order,), because, sentence)
-        for rank, (item, score, because) in enumerate(found, start=1)
-    )
+    found = in_catalogue_order(servable.scoring.recommender.catalogue, request, now_s, sentence)
+    items = tuple(_listed(rank, each) for rank, each in enumerate(found, start=1))
     return MadeList(items, _model(servable), None, datetime.fromtimestamp(now_s, UTC))
 
 
@@ -130,31 +127,28 @@ def _items(
     because = lists.because[part]
     if request.seeds and request.action is None:  # nobody acted on the seeds
         because = [each if each.action is None else msgspec.structs.replace(each, action=None) for each in because]
-    columns = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], because, strict=True)
-    return tuple(
-        [
-            _listed(rank, *each, sentence, UNSET if explained is None else explained[rank - 1])
-            for rank, each in enumerate(columns, start=1)
-        ]
+    candidates = map(
+        ScoredCandidate,
+        lists.items[part],
+        lists.scores[part].tolist(),
+        lists.sources[part],
+        map(sentence, because),
+        because,
     )
+    if explained is None:
+        return tuple([_listed(rank, each) for rank, each in enumerate(candidates, start=1)])
+    return tuple([_listed(rank, *each) for rank, each in enumerate(zip(candidates, explained, strict=True), start=1)])
 
 
-def _listed(  # noqa: PLR0913, PLR0917 - the fields of a position
-    rank: int,
-    item: Item,
-    score: float,
-    sources: tuple[str, ...],
-    because: Because,
-    sentence: Callable[[Because], str],
-    explanation: Explanation | UnsetType = UNSET,
-) -> ListedItem:
+def _listed(rank: int, candidate: ScoredCandidate, explanation: Explanation | UnsetType = UNSET) -> ListedItem:
+    item = candidate.item
     return ListedItem(
         rank=rank,
         item_id=item.item_id,
-        score=score,
-        sources=sources,
-        reason=sentence(because),
-        because=because,
+        score=candidate.score,
+        sources=candidate.sources,
+        reason=candidate.reason,
+        because=candidate.because,
         title=item.title,
         url=UNSET if item.url is None else item.url,
         image_url=UNSET if item.image_url is None else item.image_url,

@@ -84,9 +84,8 @@ def _packed(part: ItemPart) -> bytes:
 
 def main() -> None:
     """Read a shop from the standard input, and write its suggestions to the standard output."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal sends it to the worker too, which then ends this process
+    # A terminal sends this signal to the worker too, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(LEAST_PRIORITY)
     parts: list[ItemPart] = []
     while True:

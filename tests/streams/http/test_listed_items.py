@@ -43,7 +43,7 @@ async def served() -> AsyncIterator[Served]:
 
 
 async def asked(client: httpx.AsyncClient, method: str, path: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = await client.request(method, path, **({"params": given} if method == "GET" else {"json": given}))
+    answer = await (client.get(path, params=given) if method == "GET" else client.post(path, json=given))
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
