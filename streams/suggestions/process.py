@@ -13,6 +13,8 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -88,6 +90,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the worker has ended: so does this process
     os.nice(LEAST_PRIORITY)
+    with suppress(OSError):  # where the memory ends, Linux must end this process and not the worker
+        Path("/proc/self/oom_score_adj").write_text("1000")
     parts: list[ItemPart] = []
     while True:
         try:

@@ -91,6 +91,13 @@ async def test_a_request_goes_one_hop_to_the_owner_of_the_profile_with_its_token
         ranked = await client.post("/v1/rank", json=own, headers=headers)
         assert ranked.json()["items"][0]["item_id"] == "i3"
         assert other.model.runs == [], "the owner has ranked both"
+        german = await client.get(PATH, headers={**headers, "Accept-Language": "de"})
+        assert german.json()["items"][0]["reason"] == "von Ihnen bereits angesehen"
+        await until(lambda: owner.keeper.built is not None, "the owner has suggestions")
+        suggested = await client.get("/v1/suggest", params={"q": "sho", "user": "u"}, headers=headers)
+        assert suggested.json()["suggestions"] == [{"text": "shop", "kind": "category"}]
+        everybody = await client.get("/v1/suggest", params={"q": "sho"}, headers=headers)
+        assert everybody.json()["suggestions"] == [], "a request for nobody stays on this worker"
         # A request that was forwarded once is answered here, whatever this worker knows about the owner.
         answer = await client.get(PATH, headers={**headers, FORWARDED: "1"})
         assert answer.json()["fallback"] == "no_profile"
