@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 
 from inference.placements import DEFAULT, PlacementName
+from inference.records import Identifier
 from inference.retrieval.filters import Filter
-from inference.types import Identifier
-from streams.contracts.messages import ModelRef, RecommendedItem, Timestamp
+from streams.contracts.messages import Fault, ModelRef, RecommendedItem, Timestamp
 
 MOST_ITEMS = 100
 """Most items in a list."""
@@ -186,3 +186,20 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The entries of a request, in their order. All in-sync replicas have them."""
 
     accepted: tuple[Position, ...]
+
+
+class EntryProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Faults of one entry of a request's array. `index` starts at 0."""
+
+    index: int
+    faults: tuple[Fault, ...]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Problem details of a request that failed. `type` names the kind of problem, `detail` what to change."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[EntryProblem, ...] = ()
