@@ -14,7 +14,7 @@ from streams.client.calls import (
     SearchOptions,
 )
 from streams.client.clients import AsyncClient, Client
-from streams.contracts.messages import Cart, Click, Purchase, Search, View
+from streams.contracts.messages import Cart, Click, Interaction, Purchase, Search, View
 
 __all__ = [
     "AsyncClient",
@@ -24,6 +24,7 @@ __all__ = [
     "Client",
     "Conditions",
     "Filter",
+    "Interaction",
     "Item",
     "ListOptions",
     "PlacedOptions",
