@@ -1,4 +1,4 @@
-"""The types of inference without arrays: items, reasons, and records of behaviour.
+"""The types of inference without arrays: items, reasons, explanations, facets, and records of behaviour.
 
 They need no NumPy, so a client of the service loads them fast.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -136,3 +136,79 @@ class Because(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 NO_CLAIM = Because(None)
+
+
+class SourceRank(msgspec.Struct, frozen=True, kw_only=True):
+    """The rank of an item in a candidate source, from 1 on, and its score there.
+
+    `rank` is null if the source did not propose the item, but filled up the list with it.
+    """
+
+    name: str
+    rank: int | None
+    score: float
+
+
+class FeatureShare(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature of the ranker, its value, and what it contributed to the logit of the score."""
+
+    name: str
+    value: float
+    contribution: float
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an item comes from and how its score arises.
+
+    `score` = `weight` / (1 + exp(−(`base` + the sum of the contributions))). Features with the value 0 contribute
+    nothing and are left out; the others go by the size of their contributions. `weight` is the placement's factor of
+    the item's sources. If the model did not rank the list, there are only sources.
+    """
+
+    sources: tuple[SourceRank, ...]
+    base: float | None = None
+    features: tuple[FeatureShare, ...] = ()
+    weight: float = 1.0
+
+
+Number = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class CategoryCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of a category with all categories below it. `path` is its path, root first, as a filter takes it."""
+
+    path: tuple[str, ...]
+    count: Number
+
+
+class BrandCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of a brand."""
+
+    brand: str
+    count: Number
+
+
+class PriceCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Items whose price is in a range, both ends included. `currency` is null if the items name none."""
+
+    min_price: float
+    max_price: float
+    currency: str | None
+    count: Number
+
+
+class Facets(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of items, the greatest first, at most 50 categories and 50 brands; prices rise.
+
+    Prices are those in the currency that most of the items have.
+    """
+
+    categories: tuple[CategoryCount, ...] = ()
+    brands: tuple[BrandCount, ...] = ()
+    prices: tuple[PriceCount, ...] = ()
+
+
+PhraseKind = Literal["category", "brand", "attribute", "title"]
+"""Field of the catalogue that a phrase comes from."""
+SuggestionKind = Literal["query", PhraseKind]
+"""Origin of a suggestion: a search of shoppers, or a field of the catalogue."""

@@ -6,6 +6,7 @@ The flat name, in capitals and after `PREFIX`, is the environment variable.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -354,6 +355,10 @@ class Service(Group):
     cors_origins: Origins = Field(
         (), alias="http_cors_origins", description="Web origins whose pages may call the service; unset: none"
     )
+    suggestions_seconds: Duration = Field(300.0, description="Interval between two builds of the query suggestions")
+    suggestions_blocked_file: Path | None = Field(
+        None, description="Text file of words and phrases that no suggestion may contain, one a line; unset: none"
+    )
 
     @property
     def url(self) -> str:
@@ -373,6 +378,7 @@ class Service(Group):
         return self
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Return whether a host is an address of this machine only."""
     with suppress(ValueError):

@@ -12,6 +12,7 @@ from streams.client.calls import (
     ProblemError,
     RankOptions,
     SearchOptions,
+    SuggestOptions,
 )
 from streams.client.clients import AsyncClient, Client
 from streams.contracts.messages import Cart, Click, Interaction, Purchase, Search, View
@@ -33,5 +34,6 @@ __all__ = [
     "RankOptions",
     "Search",
     "SearchOptions",
+    "SuggestOptions",
     "View",
 ]

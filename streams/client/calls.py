@@ -20,23 +20,25 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class ListOptions(TypedDict, total=False):
-    """Options of a list: at most `k` items, without those in `exclude`."""
+    """Options of a list: at most `k` items, without those in `exclude`. `lang` is the language of the reasons."""
 
     k: int | None
     exclude: Sequence[str]
+    lang: str | None
 
 
 class PlacedOptions(ListOptions, total=False):
-    """Options of a ranked list: its placement, and a filter that the items pass."""
+    """Options of a ranked list: its placement, a filter that the items pass, and whether scores are explained."""
 
     placement: str
     filter: Filter | None
+    explain: bool
 
 
 class CategoryOptions(ListOptions, total=False):
-    """Options of a list that can be limited to a category."""
+    """Options of a list that can be limited to a category: its name, or its path."""
 
-    category: str | None
+    category: str | Sequence[str] | None
 
 
 class SearchOptions(PlacedOptions, total=False):
@@ -50,6 +52,16 @@ class RankOptions(TypedDict, total=False):
 
     user: str | None
     q: str | None
+    lang: str | None
+    explain: bool
+
+
+class SuggestOptions(TypedDict, total=False):
+    """Options of suggestions. With `user` they are personal."""
+
+    user: str | None
+    k: int
+    lang: str | None
 
 
 class ProblemError(Exception):

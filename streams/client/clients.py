@@ -16,13 +16,22 @@ from streams.client.calls import (
     PlacedOptions,
     RankOptions,
     SearchOptions,
+    SuggestOptions,
     T,
     get,
     part,
     post,
 )
 from streams.contracts.messages import Interaction
-from streams.http.messages import Accepted, ItemList, RankedItems, SearchResults, UserList, UserProfile
+from streams.http.messages import (
+    Accepted,
+    ItemList,
+    RankedItems,
+    SearchResults,
+    SuggestedQueries,
+    UserList,
+    UserProfile,
+)
 
 AGAIN = (429, 502, 503, 504)
 """Statuses after which a request is sent again. Reads change nothing, and an event or item that is sent again counts
@@ -99,6 +108,10 @@ class Client:
         """Return the items that suit a search."""
         return self._send(get(SearchResults, "/v1/search", {"q": q, **options}))
 
+    def suggest(self, q: str = "", **options: Unpack[SuggestOptions]) -> SuggestedQueries:
+        """Return queries that complete what the shopper has typed so far."""
+        return self._send(get(SuggestedQueries, "/v1/suggest", {"q": q, **options}))
+
     def rank(self, items: Sequence[str], **options: Unpack[RankOptions]) -> RankedItems:
         """Return your own items in order."""
         return self._send(post(RankedItems, "/v1/rank", {"items": items, **options}))
@@ -169,6 +182,10 @@ class AsyncClient:
     async def search(self, q: str, **options: Unpack[SearchOptions]) -> SearchResults:
         """Return the items that suit a search."""
         return await self._send(get(SearchResults, "/v1/search", {"q": q, **options}))
+
+    async def suggest(self, q: str = "", **options: Unpack[SuggestOptions]) -> SuggestedQueries:
+        """Return queries that complete what the shopper has typed so far."""
+        return await self._send(get(SuggestedQueries, "/v1/suggest", {"q": q, **options}))
 
     async def rank(self, items: Sequence[str], **options: Unpack[RankOptions]) -> RankedItems:
         """Return your own items in order."""

@@ -159,9 +159,35 @@ export interface paths {
          * Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too.
          * @description Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too.
          *
+         *     Also returns how many items match the search, their facets, and related queries.
+         *
          *     Needs the role `read`.
          */
         get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/suggest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Return queries that complete what a shopper types: searches of shoppers, and texts of the catalogue.
+         * @description Return queries that complete what a shopper types: searches of shoppers, and texts of the catalogue.
+         *
+         *     Typing errors are corrected. With `user`, queries that suit the shopper's intent come first.
+         *
+         *     Needs the role `read`.
+         */
+        get: operations["suggest"];
         put?: never;
         post?: never;
         delete?: never;
@@ -280,7 +306,7 @@ export interface components {
          * @description A list for one shopper.
          */
         UserList: {
-            items: components["schemas"]["RecommendedItem"][];
+            items: components["schemas"]["ListedItem"][];
             model: components["schemas"]["ModelRef"];
             fallback: string | null;
             /** Format: date-time */
@@ -288,13 +314,12 @@ export interface components {
             user_id: string;
         };
         /**
-         * RecommendedItem
-         * @description One position of a list. `rank` starts at 1. `score` is finite, and comparable within the list.
+         * ListedItem
+         * @description One position of a list, with what a page shows of the item; fields that the catalogue lacks are left out.
          *
-         *     If the model ranked the list, `score` is the probability that the shopper acts on the item. `because` is the reason
-         *     as data, without a claim in lists of older versions, and `reason` the same as a sentence.
+         *     `explanation` is there if the request asked for it.
          */
-        RecommendedItem: {
+        ListedItem: {
             rank: number;
             item_id: string;
             score: number;
@@ -306,6 +331,13 @@ export interface components {
              *     }
              */
             because?: components["schemas"]["Because"];
+            title: string;
+            url?: string;
+            image_url?: string;
+            price?: number;
+            list_price?: number;
+            currency?: string;
+            explanation?: components["schemas"]["Explanation"];
         };
         /**
          * Because
@@ -331,6 +363,43 @@ export interface components {
             interval_days?: number | null;
             /** @default null */
             share?: number | null;
+        };
+        /**
+         * Explanation
+         * @description Where an item comes from and how its score arises.
+         *
+         *     `score` = `weight` / (1 + exp(−(`base` + the sum of the contributions))). Features with the value 0 contribute
+         *     nothing and are left out; the others go by the size of their contributions. `weight` is the placement's factor of
+         *     the item's sources. If the model did not rank the list, there are only sources.
+         */
+        Explanation: {
+            sources: components["schemas"]["SourceRank"][];
+            /** @default null */
+            base?: number | null;
+            /** @default [] */
+            features?: components["schemas"]["FeatureShare"][];
+            /** @default 1 */
+            weight?: number;
+        };
+        /**
+         * SourceRank
+         * @description The rank of an item in a candidate source, from 1 on, and its score there.
+         *
+         *     `rank` is null if the source did not propose the item, but filled up the list with it.
+         */
+        SourceRank: {
+            name: string;
+            rank: number | null;
+            score: number;
+        };
+        /**
+         * FeatureShare
+         * @description A feature of the ranker, its value, and what it contributed to the logit of the score.
+         */
+        FeatureShare: {
+            name: string;
+            value: number;
+            contribution: number;
         };
         /**
          * ModelRef
@@ -416,7 +485,7 @@ export interface components {
          *     Beside the reasons of `Recommendations` it may be `no_profile`: the shopper's profile could not be read.
          */
         ItemList: {
-            items: components["schemas"]["RecommendedItem"][];
+            items: components["schemas"]["ListedItem"][];
             model: components["schemas"]["ModelRef"];
             fallback: string | null;
             /** Format: date-time */
@@ -435,6 +504,8 @@ export interface components {
              * @default []
              */
             exclude?: string[];
+            /** @default null */
+            lang?: string | null;
             /**
              * @description a placement of INTENTSTREAM_PLACEMENTS_FILE
              * @default default
@@ -442,6 +513,11 @@ export interface components {
             placement?: string;
             /** @default null */
             filter?: components["schemas"]["Filter"] | null;
+            /**
+             * @description whether to explain the score of each item
+             * @default false
+             */
+            explain?: boolean;
         };
         /**
          * Filter
@@ -523,22 +599,86 @@ export interface components {
         /**
          * SearchResults
          * @description The items that suit a search best. `user_id` is null if the results are personal to nobody.
+         *
+         *     `total` is the number of items that match the search and pass the filter, also beyond the list. The list may go on
+         *     behind them with items that are near to the search. `facets` count the matching items. `related` are queries that
+         *     refine the search, or that led to the same items.
          */
         SearchResults: {
-            items: components["schemas"]["RecommendedItem"][];
+            items: components["schemas"]["ListedItem"][];
             model: components["schemas"]["ModelRef"];
             fallback: string | null;
             /** Format: date-time */
             produced_at: string;
             query: string;
             user_id: string | null;
+            total: number;
+            facets: components["schemas"]["Facets"];
+            related: string[];
+        };
+        /**
+         * Facets
+         * @description Counts of items, the greatest first, at most 50 categories and 50 brands; prices rise.
+         *
+         *     Prices are those in the currency that most of the items have.
+         */
+        Facets: {
+            /** @default [] */
+            categories?: components["schemas"]["CategoryCount"][];
+            /** @default [] */
+            brands?: components["schemas"]["BrandCount"][];
+            /** @default [] */
+            prices?: components["schemas"]["PriceCount"][];
+        };
+        /**
+         * CategoryCount
+         * @description Items of a category with all categories below it. `path` is its path, root first, as a filter takes it.
+         */
+        CategoryCount: {
+            path: string[];
+            count: number;
+        };
+        /**
+         * BrandCount
+         * @description Items of a brand.
+         */
+        BrandCount: {
+            brand: string;
+            count: number;
+        };
+        /**
+         * PriceCount
+         * @description Items whose price is in a range, both ends included. `currency` is null if the items name none.
+         */
+        PriceCount: {
+            min_price: number;
+            max_price: number;
+            currency: string | null;
+            count: number;
+        };
+        /**
+         * SuggestedQueries
+         * @description Queries that complete `q`, best first; none until they are built for the first time.
+         */
+        SuggestedQueries: {
+            q: string;
+            suggestions: components["schemas"]["SuggestedQuery"][];
+        };
+        /**
+         * SuggestedQuery
+         * @description A query to suggest. `kind` is query if shoppers searched for it, otherwise the field of the catalogue.
+         */
+        SuggestedQuery: {
+            text: string;
+            /** @enum {unknown} */
+            kind: "attribute" | "brand" | "category" | "query" | "title";
         };
         /**
          * RankedItems
          * @description The given items in order, without those in `unknown`, which the catalogue lacks.
          */
         RankedItems: {
-            items: components["schemas"]["RecommendedItem"][];
+            items: components["schemas"]["ListedItem"][];
             model: components["schemas"]["ModelRef"];
             fallback: string | null;
             /** Format: date-time */
@@ -556,6 +696,13 @@ export interface components {
             user?: string | null;
             /** @default null */
             q?: string | null;
+            /** @default null */
+            lang?: string | null;
+            /**
+             * @description whether to explain the score of each item
+             * @default false
+             */
+            explain?: boolean;
         };
         /**
          * Accepted
@@ -758,8 +905,10 @@ export interface operations {
             query?: {
                 k?: number | null;
                 exclude?: string[];
+                lang?: string | null;
                 placement?: string;
                 filter?: string | null;
+                explain?: boolean;
             };
             header?: never;
             path: {
@@ -969,8 +1118,10 @@ export interface operations {
             query?: {
                 k?: number | null;
                 exclude?: string[];
+                lang?: string | null;
                 placement?: string;
                 filter?: string | null;
+                explain?: boolean;
             };
             header?: never;
             path: {
@@ -1182,7 +1333,8 @@ export interface operations {
             query?: {
                 k?: number | null;
                 exclude?: string[];
-                category?: string | null;
+                lang?: string | null;
+                category?: string[];
             };
             header?: never;
             path?: never;
@@ -1287,7 +1439,8 @@ export interface operations {
             query?: {
                 k?: number | null;
                 exclude?: string[];
-                category?: string | null;
+                lang?: string | null;
+                category?: string[];
             };
             header?: never;
             path?: never;
@@ -1392,8 +1545,10 @@ export interface operations {
             query: {
                 k?: number | null;
                 exclude?: string[];
+                lang?: string | null;
                 placement?: string;
                 filter?: string | null;
+                explain?: boolean;
                 q: string;
                 user?: string | null;
             };
@@ -1410,6 +1565,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SearchResults"];
+                };
+            };
+            /** @description A parameter, the body or an entry is wrong; `detail` and `errors` say what */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token is missing or unknown */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The token lacks the role, or the host is not loopback while no tokens are configured */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such user or item */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not declared as JSON, or not plain or gzip */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The client sends too many requests; `Retry-After` says when to try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The worker failed; its log has the reason */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The worker starts, stops or is busy, or an answer came too late; try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    suggest: {
+        parameters: {
+            query?: {
+                q?: string;
+                user?: string | null;
+                k?: number;
+                lang?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuggestedQueries"];
                 };
             };
             /** @description A parameter, the body or an entry is wrong; `detail` and `errors` say what */

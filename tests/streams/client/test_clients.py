@@ -20,16 +20,18 @@ from tests.streams.http.test_auth import TWO
 from tests.streams.shoppers import act, item_of, search
 
 Send = Callable[[httpx.Request], httpx.Response]
-PLACED = {"k": 2, "exclude": ["i5", "i6"], "placement": "default", "filter": Filter(in_stock=None)}
+LISTED = {"k": 2, "exclude": ["i5", "i6"], "lang": "de"}
+PLACED = {**LISTED, "placement": "default", "filter": Filter(in_stock=None), "explain": True}
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "recommendations": (("u",), PLACED),
     "profile": (("u",), {}),
     "related": (("i3",), PLACED),
     "related_to_cart": ((["i3", "i4"],), PLACED),
-    "trending": ((), {"k": 2, "exclude": ["i5", "i6"], "category": None}),
-    "new": ((), {"k": 2, "exclude": ["i5", "i6"], "category": "Tea"}),
+    "trending": ((), {**LISTED, "category": None}),
+    "new": ((), {**LISTED, "category": ["Food", "Tea"]}),
     "search": (("warm socks",), {**PLACED, "user": "u"}),
-    "rank": ((["i1", "i2", "nothing"],), {"user": "u", "q": "tea"}),
+    "suggest": (("warm s",), {"user": "u", "k": 3, "lang": "de"}),
+    "rank": ((["i1", "i2", "nothing"],), {"user": "u", "q": "tea", "lang": "de", "explain": True}),
     "publish_events": (([act("view", "i1"), search("tea")],), {}),
     "publish_items": (([item_of("i1")],), {}),
 }
@@ -169,7 +171,12 @@ def test_an_answer_of_another_server_is_an_error_too() -> None:
     assert "text/html" in caught.value.detail
 
 
-LIST = {"items": [], "model": {"name": "m", "version": "1"}, "fallback": None, "produced_at": "2026-01-01T00:00:00Z"}
+LIST: dict[str, object] = {
+    "items": [],
+    "model": {"name": "m", "version": "1"},
+    "fallback": None,
+    "produced_at": "2026-01-01T00:00:00Z",
+}
 NOW = {"Retry-After": "0"}
 
 
