@@ -13,8 +13,8 @@ import pytest
 
 from tests.clients.conftest import CLIENTS, TypeScript, run
 from tests.pages import ROOT, blocks
+from tests.streams.client.test_clients import LIST
 
-LIST: dict[str, object] = {"items": [], "model": {"name": "m", "version": "1"}, "fallback": None, "produced_at": "2026-01-01T00:00:00Z"}
 PROGRAM = """
 import { createClient } from "intentstream-client";
 const shop = createClient({ url: process.env.URL!, token: "secret", timeout: 500 });
