@@ -74,7 +74,9 @@ def _stdout(process: Process) -> asyncio.StreamReader:
 def _packed(part: ItemPart) -> bytes:
     """Return a part with the fields of items that a build reads."""
     items = [
-        Item(item_id=item.item_id, title=item.title, category=item.category, brand=item.brand, attributes=item.attributes)
+        Item(
+            item_id=item.item_id, title=item.title, category=item.category, brand=item.brand, attributes=item.attributes
+        )
         for item in part.items
     ]
     return pickle.dumps((msgspec.msgpack.encode(items), part.keys, part.vectors), pickle.HIGHEST_PROTOCOL)
@@ -82,11 +84,15 @@ def _packed(part: ItemPart) -> bytes:
 
 def main() -> None:
     """Read a shop from the standard input, and write its suggestions to the standard output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the worker too, which then ends this process
+    # A terminal sends this signal to the worker too, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(LEAST_PRIORITY)
     parts: list[ItemPart] = []
     while True:
-        received = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the worker that started this process
+        try:
+            received = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the worker that started this process
+        except EOFError:
+            sys.exit("the worker has ended")
         if len(received) == 2:
             break
         items, keys, vectors = received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,16 +22,19 @@ from inference.types import Item, Query, Vector
 WIDTH = 5
 
 
-def sigmoid(logits: Vector) -> Vector:
+Floats = npt.NDArray[np.floating]
+
+
+def sigmoid(logits: Floats) -> Vector:
     return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), dtype=np.float32)
 
 
-def logit(probabilities: Vector) -> Vector:
+def logit(probabilities: Vector) -> Floats:
     exact = probabilities.astype(np.float64)
     return np.asarray(np.log(exact / (1 - exact)))
 
 
-def network(seed: int, units: int) -> tuple[Vector, Vector, Vector]:
+def network(seed: int, units: int) -> tuple[Floats, Floats, Floats]:
     rng = np.random.default_rng(seed)
     return rng.normal(size=WIDTH), rng.normal(size=(WIDTH, units)), rng.normal(size=units)
 

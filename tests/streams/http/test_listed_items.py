@@ -43,7 +43,7 @@ async def served() -> AsyncIterator[Served]:
 
 
 async def asked(client: httpx.AsyncClient, method: str, path: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = await client.request(method, path, **({"params": given} if method == "GET" else {"json": given}))
+    answer = await (client.get(path, params=given) if method == "GET" else client.post(path, json=given))
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
@@ -71,9 +71,7 @@ async def test_lists_for_everybody_have_these_fields_too(served: Served) -> None
 
 
 @RANKED
-async def test_contributions_add_up_to_the_score(
-    served: Served, method: str, path: str, given: dict[str, Any]
-) -> None:
+async def test_contributions_add_up_to_the_score(served: Served, method: str, path: str, given: dict[str, Any]) -> None:
     harness, client = served
     harness.remember(act("view", "i3"))
     plain = await asked(client, method, path, given)

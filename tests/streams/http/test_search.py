@@ -85,8 +85,8 @@ async def test_facets_count_the_matches(served: Served) -> None:
     assert facets["brands"] == [{"brand": "Fjell", "count": 2}, {"brand": "Acme & Sons", "count": 1}]
     prices = facets["prices"]
     assert {each["currency"] for each in prices} == {"EUR"}
-    assert sum(each["count"] for each in prices) >= 4
-    assert (prices[0]["min_price"], prices[-1]["max_price"]) == (4.0, 31.0)
+    assert [each["count"] for each in prices] == [1, 2, 1, 1], "a price on a border is in both ranges"
+    assert [(each["min_price"], each["max_price"]) for each in prices] == [(0, 10), (10, 20), (20, 30), (30, 40)]
 
 
 async def test_each_facet_is_a_filter_that_finds_as_many_items(served: Served) -> None:
@@ -115,11 +115,11 @@ async def test_a_filter_limits_the_total(served: Served) -> None:
 
 async def test_facets_follow_the_catalogue(served: Served) -> None:
     harness, client = served
-    await harness.add(msgspec.structs.replace(TEAS[0], brand="Other", category=("New",), price=5.5))
+    await harness.add(msgspec.structs.replace(TEAS[0], brand="Other", category=("New",), price=200.0))
     facets = (await found(client))["facets"]
     assert {"brand": "Other", "count": 1} in facets["brands"]
     assert {"path": ["New"], "count": 1} in facets["categories"]
-    assert facets["prices"][0]["min_price"] == 5
+    assert facets["prices"][-1]["max_price"] >= 200
     harness.live.apply("tea1", None)
     await harness.scoring.update(harness.live.take_changes())
     assert (await found(client))["total"] == 4
