@@ -69,11 +69,12 @@ def only(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Cat
 def filled_up(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> Shortlists:
     """Return shortlists with popular and new items for the requests that have too few candidates.
 
-    These are requests without a search, for example of a new visitor before anything trends.
+    These are requests without a search, for example of a new visitor before anything trends. The sources of popular
+    and of new items must be in use.
     """
     lengths = np.diff(shortlists.candidates.starts).tolist()
     lack = [each.text is None and length < each.k for each, length in zip(requests, lengths, strict=True)]
-    if not any(lack):
+    if not any(lack) or not {TRENDING, NEW}.issubset(shortlists.sources):
         return shortlists
     filters = shortlists.queries.filters or [()] * len(requests)
     matching = [

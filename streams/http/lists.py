@@ -111,8 +111,7 @@ def _shortlists(
     shortlists = recommender.retrieve(queries, every=are_given, placement=placement)
     if are_given:
         return only(shortlists, requests, recommender.catalogue)
-    # A placement that names its sources has only what these find.
-    return shortlists if placement.sources is not None else filled_up(shortlists, requests, recommender.catalogue)
+    return filled_up(shortlists, requests, recommender.catalogue)
 
 
 def _items(

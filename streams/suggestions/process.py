@@ -86,6 +86,7 @@ def main() -> None:
     """Read a shop from the standard input, and write its suggestions to the standard output."""
     # A terminal sends this signal to the worker too, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the worker has ended: so does this process
     os.nice(LEAST_PRIORITY)
     parts: list[ItemPart] = []
     while True:
