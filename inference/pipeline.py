@@ -15,12 +15,13 @@ from inference.errors import ScoringError
 from inference.placements import EVERYWHERE, Placement
 from inference.queries import Queries, QueryBatch
 from inference.ranking.choice import Rules, choose
-from inference.ranking.explanation import Explanation, explained, explained_by_sources, positions_of
+from inference.ranking.explanation import explained, explained_by_sources, positions_of
 from inference.ranking.feature_matrix import features
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import Lists, in_retrieval_order, names_of
 from inference.ranking.occlusion import GROUPS, carried_by, occlude
 from inference.ranking.reasons import Partners, Shown, reasons
+from inference.records import Explanation
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.shortlists import Shortlists, retrieve
 from inference.retrieval.sources import NEW, CandidateSource

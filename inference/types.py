@@ -4,15 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from hashlib import blake2b
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.plain_text import has_words, readable
+from inference.records import (
+    KINDS,
+    NO_CLAIM,
+    Because,
+    Identifier,
+    Item,
+    ItemNeighbours,
+    SessionItems,
+    label_key,
+    stable_key,
+)
+
+__all__ = [
+    "KINDS",
+    "NO_CLAIM",
+    "NO_HABITS",
+    "NO_KEYS",
+    "Because",
+    "Habits",
+    "Identifier",
+    "Item",
+    "ItemNeighbours",
+    "Keys",
+    "PriceHabit",
+    "Query",
+    "RankedList",
+    "Remembered",
+    "ScoredCandidate",
+    "SessionItems",
+    "Vector",
+    "label_key",
+    "stable_key",
+]
 
 Vector = npt.NDArray[np.float32]
 """One embedding, float32 of shape (dim,), or a matrix of them, (n, dim)."""
@@ -21,72 +51,6 @@ Keys = npt.NDArray[np.uint64]
 """Stable keys of items, uint64 of shape (n,)."""
 
 NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
-
-
-Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-"""An id from the shop: of an item, a user, an event, a session."""
-
-Key = Annotated[int, msgspec.Meta(ge=0)]
-"""A stable key: 64 bits, the greatest integer of MessagePack."""
-
-Milliseconds = Annotated[int, msgspec.Meta(ge=-(2**61), le=2**61)]
-"""A time of an internal record since the epoch. The difference of two times fits into 64 bits."""
-
-Weight = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
-"""A sum of weights in an internal record. It is finite, because kernels sort and add weights."""
-
-
-AT_MOST = msgspec.Meta(max_length=1000)
-"""Limit of the lists and texts of internal records, several times what any version writes: a record must not fill the
-memory of every worker."""
-
-
-def stable_key(text: str) -> int:
-    """Return 64 bits of BLAKE2b of `text`: the same in every process, on every machine, for ever."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def label_key(label: str | None) -> int:
-    """Return the stable key of a category or brand in its readable form; 0 for none and for a blank one."""
-    return stable_key(readable(label)) if label is not None and has_words(label) else 0
-
-
-URL_START = "^https?://"
-URL_PATTERN = URL_START + r"""[^/?#\x00-\x20\x7f"<>\\^`{|}][^\x00-\x20\x7f"<>\\^`{|}]*$(?!\n)"""
-"""Pattern of an absolute URL that a page may put into a link: other schemes, such as `javascript:`, can run code there.
-Python's `$` also matches before a line break at the end, hence `(?!\\n)`."""
-Url = Annotated[str, msgspec.Meta(pattern=URL_PATTERN, max_length=2000)]
-Price = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An item of the shop's catalogue.
-
-    `category` is a path, root first. `price` is in units of `currency`, and so is `list_price`, the price before a
-    discount. `url` and `image_url` are the item's page and picture. `seller` identifies who sells the item in a
-    marketplace. These four change no ranking by themselves. An item cannot be part of a reference cycle, so the
-    garbage collector does not track it. A pass over a whole catalogue would stop all threads for tenths of a second.
-    """
-
-    item_id: Identifier
-    title: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-    description: str | None = None
-    category: tuple[str, ...] = ()
-    brand: str | None = None
-    price: Price | None = None
-    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$", max_length=3)] | None = None
-    in_stock: bool = True
-    released_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    attributes: Mapping[str, str] = {}
-    seller: Identifier | None = None
-    url: Url | None = None
-    image_url: Url | None = None
-    list_price: Price | None = None
-
-    @property
-    def label(self) -> str | None:
-        """The most specific category that is not blank, which is shown to people and which affinities refer to."""
-        return next((part for part in reversed(self.category) if has_words(part)), None)
 
 
 class Remembered(NamedTuple):
@@ -123,38 +87,6 @@ class PriceHabit(NamedTuple):
     deviation: float
 
 
-class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The items and searches before actions on an item, with weights decayed to `as_of_ms` (event time); bounded.
-
-    Attributes:
-        key: the item's stable key.
-        as_of_ms: the time of the newest action that counts.
-        weight: that of all actions on the item.
-        before: for each item acted on earlier in the same session, its stable key and the weight of the pair.
-        queries: for each search that led to the item, the normalised query and the weight of the actions after it.
-    """
-
-    key: Key
-    as_of_ms: Milliseconds
-    weight: Weight
-    before: Annotated[Mapping[Key, Weight], AT_MOST] = {}
-    queries: Annotated[Mapping[Annotated[str, AT_MOST], Weight], AT_MOST] = {}
-
-
-class SessionItems(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A session so far: `items` are the stable keys of its items, oldest first, each once; bounded.
-
-    `key` identifies the session: 40 bits of the shopper's hash, then 24 bits of the session's hash. `at_ms` is the
-    event time of the newest action. A session without items is deleted.
-    `shopper` is 16 bits of the shopper's stable key, None in records of older versions.
-    """
-
-    key: Key
-    at_ms: Milliseconds
-    items: Annotated[tuple[Key, ...], AT_MOST]
-    shopper: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The data about a shopper at the time of a ranking. All fields are optional.
@@ -175,32 +107,6 @@ class Query:
     price: PriceHabit | None = None
     exclude: Keys = field(default_factory=lambda: NO_KEYS)
     k: int = 20
-
-
-KINDS = ("search", "clicked", "together", "similar", "before", "habit", "trending", "popular", "new")
-"""The kinds of reasons; docs/contracts.md describes them."""
-
-
-class Because(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The reason of a listed item as data. `inference.ranking.sentences` turns it into a sentence.
-
-    `kind` is one of KINDS, or null if nothing is claimed. `item` is the shopper's item that the kind `similar` or
-    `together` refers to. `label` is a name to show: the title of `item`, or the category in which the listed item is
-    new or trending. `query` is the text of the search. `action` is the shopper's action on `item`, or on the listed
-    item: view, click, cart or purchase, null if it is unknown. After `interval_days` the shopper usually buys the item
-    again. `share` is the share of this reason in the item's score, null if the model did not rank the list.
-    """
-
-    kind: str | None
-    item: str | None = None
-    label: str | None = None
-    query: str | None = None
-    action: str | None = None
-    interval_days: float | None = None
-    share: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
-
-
-NO_CLAIM = Because(None)
 
 
 class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):

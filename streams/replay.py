@@ -41,7 +41,7 @@ class Replay:
     """A recommender for interactions in the order given.
 
     `profiles` holds each shopper's bytes, and `learned` each item's, as a worker's tables do. `behaviour` is the part
-    that the sources use.
+    that the sources use. `placement` is that of the lists.
 
     Args:
         settings: half-lives, sources and sizes, as for a worker.
@@ -70,7 +70,9 @@ class Replay:
         live = LiveCatalogue(bundle.vector_space, bundle.dim)
         for record in records:
             live.apply(record.item.item_id, record)
-        self._engine = engine(settings, bundle, live, placements(settings).only(placement))
+        shown_at = placements(settings).only(placement)
+        self.placement = shown_at.named[placement]
+        self._engine = engine(settings, bundle, live, shown_at)
         self._budgets = ListBudgets(settings.latency.shopper_lists_per_minute)
         self._listener = listener
         self.behaviour = empty_behaviour(settings)

@@ -16,9 +16,12 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks(page: str, language: str = "") -> list[Block]:
-    """Return a page's fenced blocks of a language, or all of them."""
-    found = FENCED.findall((ROOT / page).read_text(encoding="utf-8"))
+def blocks(page: str, language: str = "", chapter: str = "") -> list[Block]:
+    """Return a page's fenced blocks of a language, or all of them; with `chapter` only those under that heading."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if chapter:
+        (text,) = re.findall(rf"^## {re.escape(chapter)}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = FENCED.findall(text)
     return [Block(*each) for each in found if language in ("", each[0])]
 
 

@@ -32,7 +32,13 @@ def test_the_shell_examples_publish_valid_events(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in ("operations", "own-shop", "tutorial"))]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "k8s/README.md",
+        *(f"docs/{name}.md" for name in ("clients", "http", "operations", "own-shop", "tutorial")),
+    ],
 )
 def test_every_shell_block_has_valid_syntax(page: str) -> None:
     for each in blocks(page, "sh"):
@@ -57,7 +63,9 @@ def test_every_command_and_option_of_the_page_exists(page: str) -> None:
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, (name, rest)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/demo.md", "docs/training.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *(f"docs/{name}.md" for name in ("clients", "demo", "training"))]
+)
 def test_every_target_of_make_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)) <= targets

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from inference.ranking.features import FEATURES
+from inference.records import Explanation, FeatureShare, SourceRank
 from inference.retrieval.restrictions import LAST
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Vector
@@ -23,39 +23,6 @@ from inference.types import Vector
 Floats = npt.NDArray[np.float64]
 DECIMALS = 6
 _LEAST = 1e-9
-
-
-class SourceRank(msgspec.Struct, frozen=True, kw_only=True):
-    """The rank of an item in a candidate source, from 1 on, and its score there.
-
-    `rank` is null if the source did not propose the item, but filled up the list with it.
-    """
-
-    name: str
-    rank: int | None
-    score: float
-
-
-class FeatureShare(msgspec.Struct, frozen=True, kw_only=True):
-    """A feature of the ranker, its value, and what it contributed to the logit of the score."""
-
-    name: str
-    value: float
-    contribution: float
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an item comes from and how its score arises.
-
-    `score` = `weight` / (1 + exp(−(`base` + the sum of the contributions))). Features with the value 0 contribute
-    nothing and are left out; the others go by the size of their contributions. `weight` is the placement's factor of
-    the item's sources. If the model did not rank the list, there are only sources.
-    """
-
-    sources: tuple[SourceRank, ...]
-    base: float | None = None
-    features: tuple[FeatureShare, ...] = ()
-    weight: float = 1.0
 
 
 def contributions(features: Vector, score: Callable[[Vector], Vector]) -> tuple[float, Floats]:

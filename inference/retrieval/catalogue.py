@@ -19,8 +19,9 @@ from inference.kernels.keytable import KeyTable
 from inference.kernels.nearest import Request
 from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
+from inference.records import Facets
 from inference.retrieval.columns import Columns, Rows
-from inference.retrieval.facets import Facets, facets_of
+from inference.retrieval.facets import facets_of
 from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
 from inference.retrieval.hits import Found, Hits, no_hits

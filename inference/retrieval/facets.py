@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from math import floor, log10
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from inference.records import BrandCount, CategoryCount, Facets, PriceCount
 from inference.retrieval.columns import Rows
 
 if TYPE_CHECKING:
@@ -23,41 +23,6 @@ RANGES = 5
 _STEPS = (1, 2, 5, 10)
 
 Value = TypeVar("Value", str, tuple[str, ...])
-Number = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class CategoryCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Items of a category with all categories below it. `path` is its path, root first, as a filter takes it."""
-
-    path: tuple[str, ...]
-    count: Number
-
-
-class BrandCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Items of a brand."""
-
-    brand: str
-    count: Number
-
-
-class PriceCount(msgspec.Struct, frozen=True, kw_only=True):
-    """Items whose price is in a range, both ends included. `currency` is null if the items name none."""
-
-    min_price: float
-    max_price: float
-    currency: str | None
-    count: Number
-
-
-class Facets(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of items, the greatest first, at most 50 categories and 50 brands; prices rise.
-
-    Prices are those in the currency that most of the items have.
-    """
-
-    categories: tuple[CategoryCount, ...] = ()
-    brands: tuple[BrandCount, ...] = ()
-    prices: tuple[PriceCount, ...] = ()
 
 
 def facets_of(rows: Rows, matcher: Matcher) -> Facets:

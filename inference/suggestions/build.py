@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from inference.records import PhraseKind
 from inference.retrieval.search_records import SearchLinks, SearchRecords
 from inference.retrieval.vectors import Int8Vector, dequantise, quantise
 from inference.suggestions.cleaning import BlockList, publishable
 from inference.suggestions.keys import match_key, same_key
-from inference.suggestions.phrases import PhraseKind, TitleWords, label_phrases, title_phrases
+from inference.suggestions.phrases import TitleWords, label_phrases, title_phrases
 from inference.suggestions.related import Clicks, CoClicks, Embeddings, Numbers, Scores
 from inference.suggestions.suggestions import Entries, Suggestions
 from inference.types import Item, Keys

@@ -13,12 +13,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.encoding.text import normalise_query
+from inference.records import PhraseKind
 from inference.retrieval.tokens import singular
 from inference.suggestions.keys import is_unspaced
 from inference.types import Item
@@ -35,7 +36,6 @@ ENDS = 0.02
 EVER_ENDS, LEADS = 0.005, 0.2
 """A word may begin a phrase if it ends a part with the first share, or if it begins one or precedes one word with the
 second share."""
-PhraseKind = Literal["category", "brand", "attribute", "title"]
 CATEGORY, BRAND, BRANDED, ATTRIBUTE, TITLE = 1.0, 1.0, 0.7, 0.5, 0.4
 """Weights of phrases: a category's name is searched for more often than a phrase of a title. BRANDED is for a category
 of a brand."""

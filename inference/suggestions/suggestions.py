@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from inference.records import SuggestionKind
 from inference.suggestions.completion import CompletionIndex
 from inference.suggestions.keys import is_unspaced, match_key, same_key, words_of
-from inference.suggestions.phrases import PhraseKind
 from inference.suggestions.related import KINDS, CoClicks, Embeddings, Kind, Numbers, RelatedQuery, Scores
 from inference.types import Vector
 
@@ -38,9 +38,6 @@ FUSION = 10
 """Constant of reciprocal rank fusion: small, because the lists are short."""
 LISTED = 50
 """Most queries of each relation that are fused."""
-
-
-SuggestionKind = Literal["query", PhraseKind]
 
 
 class Suggestion(msgspec.Struct, frozen=True, gc=False):

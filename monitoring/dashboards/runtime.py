@@ -139,5 +139,5 @@ DASHBOARD = board(
     PYTHON,
     HTTP,
     VERSIONS,
-    runbooks=["event-loop", "worker-down"],
+    runbooks=["event-loop", "worker-down", "service"],
 )

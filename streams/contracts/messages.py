@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from inference.placements import DEFAULT
-from inference.types import AT_MOST, NO_CLAIM, Because, Identifier, Item, Key, Milliseconds, Weight
+from inference.records import AT_MOST, NO_CLAIM, Because, Identifier, Item, Key, Milliseconds, Weight
 
 __all__ = [
     "Because",

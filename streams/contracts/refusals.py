@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from inference.types import URL_START
+from inference.records import URL_START
 from streams.errors import InvalidEvent
 
 __all__ = ["UNREADABLE", "refusal", "shortened", "with_other"]

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 
 from inference.placements import DEFAULT
-from inference.types import ItemNeighbours, SessionItems
+from inference.records import ItemNeighbours, SessionItems
 from streams.contracts.messages import (
     DeadLetter,
     Forget,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from inference.ranking.sentences import Language
-from inference.retrieval.facets import Facets
+from inference.records import Facets
 from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.errors import ProfileCodecError

@@ -12,12 +12,11 @@ from msgspec import UNSET, UnsetType
 
 from inference.placements import Placement
 from inference.queries import QueryBatch
-from inference.ranking.explanation import Explanation
 from inference.ranking.lists import Lists
 from inference.ranking.search_matches import matching_rows
 from inference.ranking.sentences import Language, sentences
+from inference.records import Explanation, Facets
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.facets import Facets
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Because, ScoredCandidate
 from streams.contracts.messages import ModelRef

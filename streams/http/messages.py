@@ -5,10 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from inference.ranking.explanation import Explanation
-from inference.retrieval.facets import Facets
-from inference.suggestions.suggestions import SuggestionKind
-from streams.contracts.messages import ModelRef, RecommendedItem, Timestamp
+from inference.records import Explanation, Facets, SuggestionKind
+from streams.contracts.messages import Fault, ModelRef, RecommendedItem, Timestamp
 
 
 class ListedItem(RecommendedItem, frozen=True, kw_only=True):
@@ -152,3 +150,20 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The entries of a request, in their order. All in-sync replicas have them."""
 
     accepted: tuple[Position, ...]
+
+
+class EntryProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Faults of one entry of a request's array. `index` starts at 0."""
+
+    index: int
+    faults: tuple[Fault, ...]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Problem details of a request that failed. `type` names the kind of problem, `detail` what to change."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[EntryProblem, ...] = ()

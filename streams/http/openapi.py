@@ -13,7 +13,8 @@ import msgspec
 from inference.types import Identifier
 from streams.contracts.schema import cleaned
 from streams.http.bodies import JSON
-from streams.http.problems import MEDIA_TYPE, Problem
+from streams.http.messages import Problem
+from streams.http.problems import MEDIA_TYPE
 from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
 
 Document = dict[str, Any]

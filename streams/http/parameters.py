@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 
 from inference.placements import DEFAULT, PlacementName
+from inference.records import Identifier
 from inference.retrieval.filters import Filter, Label
-from inference.types import Identifier
 
 MOST_ITEMS = 100
 """Most items in a list."""

@@ -8,27 +8,10 @@ from http import HTTPStatus
 import msgspec
 from starlette.responses import Response
 
-from streams.contracts.messages import Fault
+from streams.http.messages import EntryProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:intentstream:problem:"
-
-
-class EntryProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """Faults of one entry of a request's array. `index` starts at 0."""
-
-    index: int
-    faults: tuple[Fault, ...]
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Problem details of a request that failed. `type` names the kind of problem, `detail` what to change."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: tuple[EntryProblem, ...] = ()
 
 
 class Refused(Exception):  # noqa: N818 - the text is for the client

@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaError
 from streams.contracts import serde
 from streams.contracts.messages import Fault, Search
 from streams.errors import InvalidEvent, OwnershipLost
-from streams.http.messages import Position
-from streams.http.problems import EntryProblem, Refused, unavailable
+from streams.http.messages import EntryProblem, Position
+from streams.http.problems import Refused, unavailable
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import LARGEST_MESSAGE, BatchProducer
 from streams.settings_groups import Topics

@@ -74,7 +74,7 @@ def healthy(project: Project, container: str) -> bool:
 
 
 def test_one_command_starts_all_services(project: Project) -> None:
-    project.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", profile="demo")
+    project.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "900", profile="demo")
     for service in ("kafka", "worker", "prometheus", "alertmanager"):
         containers = project.containers(service)
         assert len(containers) == (REPLICAS if service == "worker" else 1)
@@ -96,6 +96,17 @@ def test_a_worker_can_only_write_its_state(project: Project) -> None:
     assert "Read-only file system" in printed
 
 
+def test_each_worker_answers_for_every_shopper(project: Project, engine: Engine) -> None:
+    # Workers own different shoppers, and forward the other requests to each other by the names of their containers.
+    for number in range(1, REPLICAS + 1):
+        host, _, port = project.compose("port", "--index", str(number), "worker", "9200").strip().partition(":")
+        assert host == "127.0.0.1"
+        for shopper in range(16):
+            path = f"/v1/users/shopper-{shopper}/recommendations?k=3"
+            found = engine.request(int(port), path, Authorization="Bearer test")
+            assert (found["fallback"], len(found["items"])) == (None, 3)
+
+
 def test_prometheus_scrapes_every_replica(engine: Engine) -> None:
     until(lambda: query(engine, 'sum(up{job="intentstream"})') == REPLICAS, "every worker is scraped")
     until(lambda: query(engine, "sum(intentstream_ready)") == REPLICAS, "every worker is ready")
@@ -103,10 +114,10 @@ def test_prometheus_scrapes_every_replica(engine: Engine) -> None:
 
 
 def test_prometheus_loads_its_rules_and_reaches_alertmanager(engine: Engine) -> None:
-    groups = engine.request(9090, "/api/v1/rules")["groups"]
+    groups = engine.request(9090, "/api/v1/rules")["data"]["groups"]
     assert [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
     assert groups
-    (alertmanager,) = engine.request(9090, "/api/v1/alertmanagers")["activeAlertmanagers"]
+    (alertmanager,) = engine.request(9090, "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
     assert alertmanager["url"].endswith(":9093/api/v2/alerts")
 
 
@@ -158,5 +169,5 @@ def searches() -> str:
 
 def query(engine: Engine, expression: str) -> float:
     """Return the single value of a Prometheus query, or 0 without data."""
-    result = engine.request(9090, f"/api/v1/query?query={quote(expression)}")["result"]
+    result = engine.request(9090, f"/api/v1/query?query={quote(expression)}")["data"]["result"]
     return float(result[0]["value"][1]) if result else 0.0

@@ -64,11 +64,12 @@ class Engine:
         """Run a command of the Docker client and return its output."""
         return run(["docker", *arguments], self.environment)
 
-    def request(self, port: int, path: str) -> Any:
-        """Return the data of an HTTP API at a published port."""
-        program = f"from urllib.request import urlopen; print(urlopen('http://127.0.0.1:{port}{path}').read().decode())"
+    def request(self, port: int, path: str, **headers: str) -> Any:
+        """Return the answer of an HTTP API at a published port."""
+        asked = f"Request('http://127.0.0.1:{port}{path}', headers={headers!r})"
+        program = f"from urllib.request import Request, urlopen; print(urlopen({asked}).read().decode())"
         namespace = f"--net=/proc/{self._process.pid}/ns/net"
-        return json.loads(run(["nsenter", namespace, sys.executable, "-c", program], self.environment))["data"]
+        return json.loads(run(["nsenter", namespace, sys.executable, "-c", program], self.environment))
 
 
 class Project:

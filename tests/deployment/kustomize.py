@@ -23,7 +23,10 @@ Manifest = dict[str, Any]
 K8S = Path(__file__).parents[2] / "k8s"
 OVERLAYS = tuple(sorted(path.name for path in (K8S / "overlays").iterdir()))
 WORKER = "intentstream"
+POD = f"{WORKER}-0"
 SECRET = "from a secret"
+SECRETS = {("intentstream-http", "tokens"): f"shop:read+write:{'0' * 64}"}
+"""Values of secrets that have a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ class Overlay:
     @property
     def settings(self) -> Settings:
         """The worker's settings. Raises ConfigurationError if a variable is no setting."""
-        given = {name.removeprefix(PREFIX).lower(): value for name, value in self.environment.items()}
-        return load_settings(given, env_file=None)
+        given = {name: value for name, value in self.environment.items() if name.startswith(PREFIX)}
+        return load_settings({name.removeprefix(PREFIX).lower(): value for name, value in given.items()}, env_file=None)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,7 +68,9 @@ class Overlay:
         main = container(self.worker)
         config = self.one("ConfigMap")
         assert main["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
-        return {**config["data"], **{variable["name"]: _value(variable, main) for variable in main["env"]}}
+        found = {**config["data"], **{variable["name"]: _value(variable, main) for variable in main["env"]}}
+        # Kubernetes replaces the names of variables that stand before.
+        return {name: re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], value) for name, value in found.items()}
 
 
 @cache
@@ -91,6 +96,16 @@ def container(pod: Manifest) -> Manifest:
     return found
 
 
+def ports(pod: Manifest) -> dict[str, int]:
+    """Return the ports of a pod's container by name."""
+    return {port["name"]: port["containerPort"] for port in container(pod)["ports"]}
+
+
+def selects(selector: Manifest, labels: dict[str, str]) -> bool:
+    """Return whether a selector selects a pod with these labels."""
+    return bool(selector.get("matchLabels", {}).items() <= labels.items())
+
+
 def mebibytes(quantity: str) -> int:
     """Parse a memory quantity."""
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]  # else it fails
@@ -105,7 +120,10 @@ def cpus(quantity: str) -> float:
 def _value(variable: Manifest, main: Manifest) -> str:
     source = variable.get("valueFrom", {})
     if "secretKeyRef" in source:
-        return SECRET
+        return SECRETS.get((source["secretKeyRef"]["name"], source["secretKeyRef"]["key"]), SECRET)
+    if "fieldRef" in source:
+        assert source["fieldRef"] == {"fieldPath": "metadata.name"}
+        return POD
     if "resourceFieldRef" in source:
         # Kubernetes rounds up.
         assert source["resourceFieldRef"] == {"containerName": WORKER, "resource": "requests.cpu", "divisor": "1"}

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from itertools import chain
 
 import pytest
 
+from streams.errors import ConfigurationError
 from streams.settings import SETTINGS, load_settings
 from streams.settings_groups import PREFIX
 from streams.worker.faust.consumer import LEAVE_S
 from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
 from tests.deployment.compose import OURS, PROFILES, ROOT, SERVICES, WORKERS, Service, compose, configuration
+from tests.pages import block
 
 ONE_SHOT = {"topics", "catalogue", "shoppers"}
 
@@ -95,8 +98,27 @@ def test_the_grace_period_of_a_worker_exceeds_its_shutdown(worker: Service) -> N
 
 
 @every_worker
+def test_the_http_service_is_off_until_it_has_tokens(worker: Service) -> None:
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in worker["environment"].items()}
+    assert load_settings(given, env_file=None).service.port == 0
+    shown = block("docs/http.md", "sh", "docker compose up")
+    printed = subprocess.run(
+        ["bash", "-euc", shown.replace(">> .env", "").partition("docker compose up")[0]],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    variables = dict(line.split("=", 1) for line in printed.splitlines())
+    own = {name.removeprefix(PREFIX).lower(): value for name, value in variables.items()}
+    service = load_settings({**given, **own}, env_file=None).service
+    (published,) = worker["ports"]
+    assert (service.host, service.port) == ("0.0.0.0", published["target"])
+    with pytest.raises(ConfigurationError, match="needs INTENTSTREAM_HTTP_TOKENS"):
+        load_settings({**given, "http_port": own["http_port"]}, env_file=None)
+
+
+@every_worker
 def test_a_worker_can_be_scaled(worker: Service) -> None:
-    assert not {"container_name", "ports", "hostname"} & worker.keys()
+    assert not {"container_name", "hostname"} & worker.keys()
+    assert [port.get("published") for port in worker["ports"]] == ["0"], "a fixed port would suffice for one replica"
     (data,) = [volume for volume in worker["volumes"] if volume["type"] == "volume"]
     assert data["target"] == worker["environment"][f"{PREFIX}DATA_DIR"]
     assert "source" not in data, "a named volume would be shared by all replicas"

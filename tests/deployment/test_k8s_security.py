@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from streams.settings import SETTINGS
-from tests.deployment.kustomize import K8S, OVERLAYS, Manifest, build, container
+from tests.deployment.kustomize import K8S, OVERLAYS, build, container, ports, selects
 
 SECRETS = [name for name, setting in SETTINGS.items() if setting.secret]
 DASHBOARDS = K8S.parent / "monitoring" / "grafana" / "dashboards"
@@ -93,12 +93,14 @@ def test_network_policies_allow_only_named_traffic(overlay: str) -> None:
         for port in rule["ports"]
     }
     (listener,) = build(overlay).one("Kafka", "shop")["spec"]["kafka"]["listeners"]
-    assert egress.keys() == {53, listener["port"]}
+    assert egress.keys() == {53, listener["port"], ports(build(overlay).worker)["http"]}
     (broker,) = egress[listener["port"]]
     assert broker["podSelector"]["matchLabels"] == {"strimzi.io/cluster": "shop", "strimzi.io/kind": "Kafka"}
-    (scrape,) = (rule for policy in own_policies for rule in policy.get("ingress", []))
-    assert scrape["ports"] == [{"protocol": "TCP", "port": container(build(overlay).worker)["ports"][0]["name"]}]
-    assert {tuple(peer) for peer in scrape["from"]} == {("namespaceSelector", "podSelector")}
+    rules = [rule for policy in own_policies for rule in policy.get("ingress", [])]
+    ingress = {port["port"]: rule["from"] for rule in rules for port in rule["ports"]}
+    assert ingress.keys() == ports(build(overlay).worker).keys()
+    assert {tuple(peer) for peer in ingress["metrics"]} == {("namespaceSelector", "podSelector")}
+    assert all("podSelector" in peer for peer in ingress["http"])
 
 
 @pytest.mark.parametrize("overlay", PROD)
@@ -106,7 +108,7 @@ def test_the_pod_monitor_uses_the_job_of_the_rules(overlay: str) -> None:
     monitor = build(overlay).one("PodMonitor")["spec"]
     assert build(overlay).worker["metadata"]["labels"][monitor["jobLabel"]] == "intentstream"
     (endpoint,) = monitor["podMetricsEndpoints"]
-    assert endpoint["port"] == container(build(overlay).worker)["ports"][0]["name"]
+    assert endpoint["port"] == "metrics"
     assert endpoint["path"] == "/metrics"
 
 
@@ -119,7 +121,3 @@ def test_every_dashboard_is_included_and_small_enough_to_apply(overlay: str) -> 
     assert committed
     # Client-side `kubectl apply` keeps a copy in an annotation of at most 256 KiB.
     assert max(len(text.encode()) for text in files.values()) < 200_000
-
-
-def selects(selector: Manifest, labels: dict[str, str]) -> bool:
-    return bool(selector.get("matchLabels", {}).items() <= labels.items())

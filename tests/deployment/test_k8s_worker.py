@@ -11,7 +11,7 @@ from streams.settings import Settings
 from streams.worker.faust.consumer import LEAVE_S
 from streams.worker.paths import PUBLISH_S
 from streams.worker.service import DISCONNECT_S
-from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, build, container, cpus, mebibytes
+from tests.deployment.kustomize import OVERLAYS, SECRET, Overlay, build, container, cpus, mebibytes, ports
 
 PROCESS_MIB = 700
 """Memory of a worker without its stores: 420 MiB with 5,000 items (benchmarks/results.md), and a second model with a
@@ -56,7 +56,7 @@ def test_pods_run_existing_commands(built_overlay: Overlay) -> None:
 @overlays
 def test_probes_and_service_use_the_workers_port(built_overlay: Overlay) -> None:
     main, settings = container(built_overlay.worker), built_overlay.settings
-    assert main["ports"] == [{"name": "metrics", "containerPort": settings.http.port}]
+    assert ports(built_overlay.worker)["metrics"] == settings.http.port
     assert settings.http.host == "0.0.0.0"
     pages = {name: main[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
     assert {page["port"] for page in pages.values()} == {"metrics"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from streams.settings_groups import PREFIX
 from tests.integration.shop_client import ShopClient
 from tests.integration.template import ROOT
 from tests.integration.workers import worker, worker_settings
-from tests.pages import block, blocks
+from tests.pages import Block, block, blocks
 
 ITEMS = [Item(item_id="1", title="Ground coffee"), Item(item_id="2", title="Running shoes")]
 PREAMBLE = "source() { :; }\n"
@@ -68,7 +69,7 @@ async def test_the_kcat_example_publishes_and_reads(shop: Settings) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(240)
 async def test_the_tutorial_works(tmp_path: Path) -> None:
-    printed = await run_page("docs/tutorial.md", tmp_path, seconds=200)
+    printed = await run_blocks(blocks("docs/tutorial.md", "sh"), tmp_path, 200)
     (shown,) = (each.text for each in blocks("docs/tutorial.md", "text"))
     assert shown in printed
     assert "after search" in printed
@@ -78,7 +79,7 @@ async def test_the_tutorial_works(tmp_path: Path) -> None:
 @pytest.mark.embedded
 @pytest.mark.timeout(660)
 async def test_the_import_of_a_shop_works(tmp_path: Path) -> None:
-    printed = await run_page("docs/own-shop.md", tmp_path, seconds=600)
+    printed = await run_blocks(blocks("docs/own-shop.md", "sh"), tmp_path, 600)
     (shown,) = (each.text for each in blocks("docs/own-shop.md", "text"))
     assert shown in printed
     assert "Tested from" in printed
@@ -86,19 +87,31 @@ async def test_the_import_of_a_shop_works(tmp_path: Path) -> None:
     assert "  shop-minilm-l3/2" in printed
 
 
-async def run_page(page: str, home: Path, *, seconds: float) -> str:
-    """Run the shell blocks of a page in their order, and return what they print.
+@pytest.mark.embedded
+@pytest.mark.timeout(240)
+async def test_the_first_list_needs_five_lines_of_curl(tmp_path: Path) -> None:
+    shell = blocks("README.md", "sh", "First list in five lines of curl")
+    assert shell[-1].text.count("\ncurl ") == 5
+    *_, accepted, profile, found = [json.loads(line) for line in (await run_blocks(shell, tmp_path, 200)).splitlines()]
+    assert [each["topic"] for each in accepted["accepted"]] == ["clicks"]
+    assert [each["title"] for each in profile["recent_items"]] == ["Oat milk"]
+    assert [item["item_id"] for item in found["items"]][:1] == ["1"]
+    assert found["fallback"] is None
+
+
+async def run_blocks(shell: Sequence[Block], home: Path, seconds: float) -> str:
+    """Run shell blocks of a page in their order, and return what the ones without a title print.
 
     A block with a title runs as in a terminal of its own, from the moment at which the reader arrives there. The first
     one is the broker.
     """
-    ports = {"9092": str(free_port()), "9100": str(free_port())}
+    ports = {port: str(free_port()) for port in ("9092", "9100", "9200")}
     for name in ("exported_models", "streams", "inference", "training"):
         (home / name).symlink_to(ROOT / name)
     variables = {**environment(), f"{PREFIX}METRICS_PORT": ports["9100"]}
     foreground = [PREAMBLE]
     with ExitStack() as stack:
-        for each in blocks(page, "sh"):
+        for each in shell:
             text = replaced(each.text, ports)
             if each.title:
                 reached = f"{each.title}.reached"

@@ -31,6 +31,8 @@ INHIBITED = (
     ("IntentstreamBrokersSilent", "IntentstreamNoWorkerReady"),
     ("IntentstreamTopicProblem", "IntentstreamWorkerNotReady"),
     ("IntentstreamLatencyBudgetBurnFast", "IntentstreamLatencyBudgetBurnSlow"),
+    ("IntentstreamNoWorkerReady", "IntentstreamHttpUnavailable"),
+    ("IntentstreamRebalanceStorm", "IntentstreamHttpNoProfile"),
 )
 """Pairs of a cause and an alert that it inhibits."""
 NOT_INHIBITED = (
@@ -38,6 +40,7 @@ NOT_INHIBITED = (
     ("IntentstreamWorkerDown", "IntentstreamPartitionsUnowned"),
     ("IntentstreamWorkerDown", "IntentstreamLagGrowing"),
     ("IntentstreamLatencyBudgetBurnFast", "IntentstreamFallbackRatio"),
+    ("IntentstreamNoWorkerReady", "IntentstreamHttpErrors"),
 )
 """Pairs of alerts that fire together without inhibition."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inference.placements import DEFAULT
 from streams.commands.options import FILE, OutputFile, console_for_tables, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
@@ -28,6 +29,7 @@ EPILOG = """\b
 Examples:
   intentstream evaluate --catalog items.jsonl --events events.jsonl --html report.html
   intentstream evaluate --catalog items.jsonl --events events.jsonl --protocol next-basket --test-from 2017-12-01
+  intentstream evaluate --catalog items.jsonl --events events.jsonl --protocol next-basket --placement home
   intentstream evaluate --catalog items.jsonl --judgements grades.csv
 """
 
@@ -64,6 +66,7 @@ class EvaluateOptions:
     test_from: datetime | None
     sample: int | None
     ks: tuple[int, ...]
+    placement: str
     ablation_sample: int
     no_ablation: bool
     refresh: float
@@ -87,6 +90,7 @@ class EvaluateOptions:
             sample=self.sample,
             ablation=0 if self.no_ablation else self.ablation_sample,
             seed=self.seed,
+            placement=self.placement,
         )
 
 
@@ -103,6 +107,8 @@ class EvaluateOptions:
 @click.option("--test-from", type=click.DateTime(DATES), help="Start of the test period (UTC), instead of a share.")
 @click.option("--sample", type=click.IntRange(1), help="Maximum number of lists, drawn at random.  [default: all]")
 @click.option("-k", "--k", "ks", type=Lengths(), default="1,5,10,20", show_default=True, help="List lengths.")
+@click.option("--placement", default=DEFAULT, show_default=True,
+              help="Placement of the lists, from INTENTSTREAM_PLACEMENTS_FILE.")  # fmt: skip
 @click.option("--ablation-sample", type=click.IntRange(1), default=2000, show_default=True,
               help="Number of lists that are also made without each source.")  # fmt: skip
 @click.option("--no-ablation", is_flag=True, help="Skip the lists without each source.")
@@ -136,12 +142,23 @@ def evaluate(**arguments: Any) -> None:
             _require(package, "--ranker fitted", "train")
     intervals = {"trending_interval_seconds": options.refresh, "behaviour_interval_seconds": options.refresh}
     settings = load_settings({"list_size": options.ks[-1], **intervals})
+    if options.placement != DEFAULT:
+        _require_placement(settings, options)
     report = (
         _evaluate_judgements(settings, options, options.judgements)
         if options.judgements
         else _evaluate_log(settings, options, options.events or Path("-"))
     )
     _write(report, options)
+
+
+def _require_placement(settings: Settings, options: EvaluateOptions) -> None:
+    """Raise an error if the placement cannot be measured, before the evaluation starts."""
+    from streams.factory import placements
+
+    if options.judgements:
+        raise click.UsageError("--placement needs --events: the items of graded searches are given")
+    placements(settings).only(options.placement)
 
 
 def _evaluate_judgements(settings: Settings, options: EvaluateOptions, judgements: Path) -> Report:

@@ -11,6 +11,7 @@ import numpy as np
 from inference.bundle import Bundle
 from inference.encoding.text import item_text
 from inference.pipeline import ScoresFeatures
+from inference.placements import DEFAULT
 from inference.retrieval.vectors import dequantise
 from inference.types import Item, Vector
 from streams.contracts.messages import ItemVector
@@ -53,6 +54,7 @@ class Options:
         sample: number of cases at most, drawn at random; None for all.
         ablation: number of cases that are also ranked without each source; 0 for none.
         seed: seed of all draws.
+        placement: name of the placement of the lists.
         measured_at: time of the evaluation.
     """
 
@@ -64,6 +66,7 @@ class Options:
     sample: int | None = None
     ablation: int = 2000
     seed: int = 0
+    placement: str = DEFAULT
 
     @property
     def primary(self) -> Primary:

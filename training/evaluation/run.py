@@ -112,7 +112,7 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
 def _run_system(
     system: System, log: Log, chosen: Cases, options: Options, start: int, start_phase: StartPhase
 ) -> SystemResult:
-    replay = Replay(system.settings, system.bundle, system.records)
+    replay = Replay(system.settings, system.bundle, system.records, placement=options.placement)
     learned = 0
     if system.fit is not None:
         gap_ms = profile_rules(system.settings).session_gap_ms
@@ -165,6 +165,7 @@ def _options_of(options: Options) -> dict[str, Plain | list[int]]:
         "sample": options.sample,
         "ablation_sample": options.ablation,
         "seed": options.seed,
+        "placement": options.placement,
     }
 
 

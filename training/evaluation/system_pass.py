@@ -83,7 +83,9 @@ class SystemPass:
         self._replay, self._log, self._cases, self._k = replay, log, cases, k
         self._watch = Stopwatch()
         replay.recommender.set_observer(self._watch.observe)
-        self._sources = replay.recommender.source_names
+        self._placement = replay.placement
+        named = self._placement.sources
+        self._sources = [name for name in replay.recommender.source_names if named is None or name in named]
         self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
         self._sample = {case: place for place, case in enumerate(sample.tolist())}
         self._sampled = sample
@@ -116,7 +118,7 @@ class SystemPass:
                 places = [n for n, _ in wanted]
                 arrived = self._cases.arrival
                 queries = self._arrived(position, places) if arrived else folded.queries.take(places)
-                self._rank([case for _, case in wanted], queries)
+                self._rank([case for _, case in wanted], self._placed(queries))
             position += number
             progress(number)
             self._arrive(position, cases_at)
@@ -132,11 +134,16 @@ class SystemPass:
     def _arrived(self, position: int, places: Sequence[int]) -> QueryBatch:
         return QueryBatch.joined([self._arrivals.pop(position + place) for place in places])
 
+    def _placed(self, queries: QueryBatch) -> QueryBatch:
+        """Return the queries of the placement's lists, which are not longer than those that are measured."""
+        most = self._placement.k
+        return self._placement.queries(queries, k=None if most is None else min(most, self._k))
+
     def _rank(self, cases: Sequence[int], queries: QueryBatch) -> None:
         recommender = self._replay.recommender
         self._watch.running, self._watch.lists = True, len(cases)
         began = perf_counter()
-        shortlists = recommender.retrieve(queries)
+        shortlists = recommender.retrieve(queries, placement=self._placement)
         ranked = recommender.rank(shortlists)
         self._us[list(cases)] = (perf_counter() - began) / len(cases) * MICROSECONDS
         self._watch.running = False
@@ -151,7 +158,7 @@ class SystemPass:
     def _leave_out(self, places: Sequence[int], queries: QueryBatch) -> None:
         """Rank again without each source."""
         recommender = self._replay.recommender
-        every = recommender.retrieve(queries, every=True)
+        every = recommender.retrieve(queries, every=True, placement=self._placement)
         keys = recommender.catalogue.columns.keys
         for source, lists in self._without.items():
             ranked = recommender.rank(recommender.to_be_ranked(without(every, source, keys)))

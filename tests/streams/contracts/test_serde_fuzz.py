@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inference.types import KINDS, URL_PATTERN, Because
+from inference.records import KINDS, URL_PATTERN, Because
 from streams.contracts.messages import (
     Cart,
     Click,

@@ -19,6 +19,7 @@ from tests.streams.http.service import HttpHarness, http_service
 from tests.streams.shoppers import act, item_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "http.md").read_text()
+STORED = Path(__file__).parents[3] / "clients" / "openapi.json"
 DOCUMENT = json.loads(json.dumps(document()))
 JSON = {"Content-Type": "application/json"}
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -92,6 +93,10 @@ def test_a_request_is_as_described(spec: RouteSpec) -> None:
     if "requestBody" in described:
         body = given["json"] if "json" in given else json.loads(given["content"])
         check(body, described["requestBody"]["content"]["application/json"]["schema"])
+
+
+def test_the_stored_document_is_up_to_date() -> None:
+    assert json.loads(STORED.read_text()) == DOCUMENT, "run `make clients`"
 
 
 async def test_the_document_needs_no_token() -> None:

@@ -99,6 +99,25 @@ def test_reports_are_deterministic_except_for_times(workspace: Workspace) -> Non
     assert found[0]["data"]["cases"] == 9 < found[0]["data"]["cases_found"]
 
 
+def test_the_lists_of_a_placement_are_measured(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = workspace.file("placements.toml")
+    path.write_text('[placements.drinks]\nk = 3\nsources = ["short_term", "query"]\nfilter.brands = ["nobody"]\n')
+    monkeypatch.setenv("INTENTSTREAM_PLACEMENTS_FILE", str(path))
+    result = workspace.evaluate("--placement", "drinks")
+    assert result.exit_code == 0, result.output
+    report = workspace.report()
+    assert report.options["placement"] == "drinks"
+    rows = {row.name: row for row in report.rows}
+    assert {each.source for each in report.worth} == {"short_term", "query"}
+    assert rows["intentstream"].coverage == {"1": 0.0, "5": 0.0, "10": 0.0, "20": 0.0}  # no item is of this brand
+    assert rows["popularity"].coverage["20"] > 0
+    assert_one_line(
+        workspace.evaluate("--placement", "home"), 2, "placement: required one of default, drinks, got 'home'"
+    )
+    given = ("--judgements", "grades.csv")
+    assert "--placement needs --events" in workspace.evaluate("--placement", "drinks", given=given).output
+
+
 def test_list_lengths_and_ablation_are_options(workspace: Workspace) -> None:
     assert workspace.evaluate("-k", "7,3", "--no-ablation").exit_code == 0
     report = workspace.report()

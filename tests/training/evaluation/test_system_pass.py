@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,39 @@ def test_lists_equal_those_of_a_replay(bundle: Bundle, records: list[ItemVector]
         expected = [item.item_id for item in lists[at].items]
         assert [log.item_ids[n] for n in result.ours[0].lists[case] if n >= 0] == expected
     assert [each.name for each in result.ours] == [OURS, FUSED]
+
+
+PLACED = """
+[placements.shelf]
+sources = ["short_term", "long_term", "query", "trending"]
+k = 3
+filter.categories = ["tea", "milk", "beans"]
+diversity = 0.5
+weights = {trending = 3}
+"""
+
+
+@pytest.mark.parametrize("protocol", ["next-item", "search"])
+def test_lists_of_a_placement_equal_those_of_a_replay(
+    bundle: Bundle, records: list[ItemVector], protocol: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "placements.toml"
+    path.write_text(PLACED)
+    settings = SETTINGS.replace(placements_file=path)
+    log, found = logged(random_events(1, 90), protocol)
+    replay = Replay(settings, bundle, records, placement="shelf")
+    result = SystemPass(replay, log, found, K, np.arange(len(found))).run(lambda _: None)
+    lists = list(Replay(settings, bundle, records, placement="shelf").recommend(log.interactions))
+    shown = {"i0", "i1", "i2", "i3"}
+    for case, at in enumerate(found.at.tolist()):
+        expected = [item.item_id for item in lists[at].items]
+        assert [log.item_ids[n] for n in result.ours[0].lists[case] if n >= 0] == expected
+        assert len(expected) <= 3
+    assert set(result.alone) == set(result.without) == {"short_term", "long_term", "query", "trending"}
+    everything = [*result.ours, *result.alone.values(), *result.without.values()]
+    listed = {log.item_ids[n] for each in everything for n in each.lists[each.lists >= 0].tolist()}
+    assert listed == shown
+    assert all({log.item_ids[n] for n in each[each >= 0].tolist()} <= shown for each in result.fair.values())
 
 
 def test_an_arriving_shopper_is_ranked_before_the_first_event(bundle: Bundle, records: list[ItemVector]) -> None:
