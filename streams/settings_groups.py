@@ -20,6 +20,7 @@ from streams.settings_values import (
     BaseUrl,
     Brokers,
     ClientTokens,
+    Console,
     Count,
     Duration,
     Host,
@@ -353,6 +354,11 @@ class Service(Group):
     )
     cors_origins: Origins = Field(
         (), alias="http_cors_origins", description="Web origins whose pages may call the service; unset: none"
+    )
+    console: Console = Field(
+        "off",
+        alias="http_console",
+        description="Console: off, read, or write, in which viewers act as shoppers without a token",
     )
 
     @property

@@ -128,16 +128,17 @@ def make_lists(
     bundle, recommender, now_s = servable.bundle, servable.scoring.recommender, time()
     model, at = ModelRef(name=bundle.name, version=bundle.version), datetime.fromtimestamp(now_s, UTC)
     made: list[MadeList | None] = [None] * len(requests)
-    parts: dict[tuple[str, bool], dict[int, ListRequest]] = {}
+    parts: dict[tuple[str, bool, int], dict[int, ListRequest]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, CatalogueRequest):
             items = in_catalogue_order(recommender.catalogue, request, now_s, servable.engine.sentence)
             made[place] = MadeList(items, model, None, at)
         else:
-            parts.setdefault((request.placement, request.candidates is not None), {})[place] = request
-    for (name, are_given), part in parts.items():
+            at_ms = int(now_s * 1e3) if request.at_ms is None else request.at_ms
+            parts.setdefault((request.placement, request.candidates is not None, at_ms), {})[place] = request
+    for (name, are_given, at_ms), part in parts.items():
         own = list(part.values())
-        queries, fallbacks = queries_of(servable, own, [known[place] for place in part], int(now_s * 1e3))
+        queries, fallbacks = queries_of(servable, own, [known[place] for place in part], at_ms)
         placement = servable.engine.placements.named[name]
         if placement.k is not None:  # each request has its length already, which may be that of the placement
             placement = msgspec.structs.replace(placement, k=None)

@@ -38,6 +38,7 @@ class ListRequest:
         exclude: ids of items that must not be listed, beside the seeds.
         placement: name of the placement whose list is asked for.
         filters: filters that the items must pass, beside the placement's.
+        at_ms: the time at which the shopper asks, None for now.
     """
 
     k: int
@@ -49,6 +50,7 @@ class ListRequest:
     exclude: tuple[str, ...] = ()
     placement: str = DEFAULT
     filters: Filters = ()
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""The Shopper page: a shopper's events beside the list that answers the last one, and why it has its items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from inference.plain_text import readable
+from streams.console import cards, charts
+from streams.console.access import Viewer
+from streams.console.pages import View, redirect, render
+from streams.console.shop import LONGEST_ID, LONGEST_QUERY
+from streams.console.trails import Trail
+from streams.contracts.messages import Cart, Click, Intent, Interaction, Purchase, Search
+from streams.http.messages import UserProfile
+
+if TYPE_CHECKING:
+    from streams.console.routes import Console
+
+EVENTS, ITEMS = 18, 20
+CHARTED = 6
+"""Most labels in the chart of intents."""
+ACTIONS: dict[str, type[Click | Cart | Purchase]] = {"click": Click, "cart": Cart, "purchase": Purchase}
+
+
+async def page(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show a shopper's events, list and intents. Without a shopper, show the one that acted last."""
+    user = request.query_params.get("user", "")[:LONGEST_ID]
+    recent = console.desk.feed.trails.recent(30)
+    if not user and recent:
+        return redirect(request, "shopper", user=recent[0])
+    view = View(viewer, user, "shopper")
+    profile = await console.desk.profile(viewer, user) if user else None
+    return view.page(
+        "shopper.html", **_parts(console, user), profile=profile, past=_past(profile), shoppers=recent,
+        problem=console.desk.feed.problem,
+    )  # fmt: skip
+
+
+async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
+    """Return the parts of the page that follow the shopper."""
+    view = View(Viewer(may_inspect=True, may_act=False, can_leave=False, authorization=None), user, "shopper")
+    values = _parts(console, user)
+    names = ("events", "intents", "list")
+    return [(name, render(f"_shopper_{name}.html", view=view, **values)) for name in names]
+
+
+async def why(console: Console, request: Request, _viewer: Viewer) -> Response:
+    """Explain an item of the shopper's list: features, and ranks in the sources."""
+    user, item_id = (request.query_params.get(name, "")[:LONGEST_ID] for name in ("user", "item"))
+    trail = console.desk.feed.trails.of(user)
+    event = trail.events[-1].interaction if trail is not None and trail.events else None
+    found = await console.desk.explained(user, event, ITEMS)
+    item = next((each for each in found.items if each.item.item_id == item_id), None)
+    (card,) = cards.cards_of(console.desk.live, [item.item]) if item else [cards.card_of(console.desk.live, item_id)]
+    return HTMLResponse(render("_why.html", card=card, item=item))
+
+
+async def what_if(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show the list as if the shopper acted on an item or searched. Nothing is stored."""
+    user = request.query_params.get("user", "")[:LONGEST_ID]
+    item_id, query = request.query_params.get("item", "")[:LONGEST_ID], request.query_params.get("q", "").strip()
+    desk = console.desk
+    given = {"event_id": desk.new_event_id(), "user_id": user, "occurred_at": desk.now()}
+    event: Interaction
+    if query:
+        verb, what, kind = "searched", readable(query[:LONGEST_QUERY]), "search"
+        event = Search(**given, query=query[:LONGEST_QUERY])
+    else:
+        kind = request.query_params.get("type", "click")
+        verb, what = cards.VERBS.get(kind, kind).lower(), cards.card_of(desk.live, item_id).title
+        event = ACTIONS.get(kind, Click)(**given, item_id=item_id)
+    found = await desk.explained(user, event, ITEMS)
+    trail = desk.feed.trails.of(user)
+    before = trail.answers[-1].ranks if trail is not None and trail.answers else None
+    return HTMLResponse(
+        render(
+            "_what_if.html",
+            view=View(viewer, user, "shopper"),
+            verb=verb,
+            what=what,
+            kind=kind,
+            item_id=item_id,
+            cards=cards.cards_of(desk.live, [each.item for each in found.items], before),
+            intents=found.intents,
+            fallback=found.fallback,
+        )
+    )
+
+
+def _parts(console: Console, user: str) -> dict[str, object]:
+    feed, catalogue = console.desk.feed, console.desk.live
+    trail = feed.trails.of(user) or Trail(user)
+    answer = trail.answers[-1] if trail.answers else None
+    listed = answer.message.items[:ITEMS] if answer else ()
+    steps = cards.steps_of(catalogue, trail, EVENTS)
+    after = next((step for step in steps if answer and step.event_id == answer.message.trigger.event_id), None)
+    return {
+        "steps": steps,
+        "answer": answer,
+        "after": after,
+        "listed": cards.cards_of(catalogue, listed, cards.ranks_before(trail.answers), trail.bought_next),
+        "intents": answer.message.intent if answer else (),
+        "lines": charts.lines(_over_time(trail), 1.0),
+        "width": charts.WIDTH,
+        "height": charts.HEIGHT,
+    }
+
+
+def _over_time(trail: Trail) -> dict[str, list[float]]:
+    """Return the weights of the heaviest intent labels after each event, oldest first."""
+    lists = [answer.message.intent for answer in trail.answers]
+    totals: dict[str, float] = {}
+    for intents in lists:
+        for each in intents:
+            if each.kind == "category":
+                totals[each.label] = totals.get(each.label, 0.0) + each.weight
+    labels = sorted(totals, key=lambda label: (-totals[label], label))[:CHARTED]
+    return {label: [_weight(intents, label) for intents in lists] for label in labels}
+
+
+def _weight(intents: Sequence[Intent], label: str) -> float:
+    return next((each.weight for each in intents if each.kind == "category" and each.label == label), 0.0)
+
+
+def _past(profile: UserProfile | None) -> list[tuple[str, str, str]]:
+    """Return what the profile knows of a shopper's actions before the feed began: time, action and title."""
+    if profile is None:
+        return []
+    return [
+        (_day(each.at), cards.VERBS.get(each.action, each.action), each.title or each.item_key or "")
+        for each in profile.recent_items
+    ]
+
+
+def _day(at: str | None) -> str:
+    if at is None:
+        return ""
+    try:
+        return f"{datetime.fromisoformat(at).astimezone(UTC):%d %b %Y, %H:%M}"
+    except ValueError:
+        return at
