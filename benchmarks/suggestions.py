@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.shop import open_shop
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.clicked import Clicked
-from inference.suggestions.build import ShopCopy, SuggestionBuilder
+from inference.suggestions.build import ItemPart, Snapshot, SuggestionBuilder
 from inference.types import Item, ItemNeighbours, stable_key
 
 DIM, SOLD, SEED, SEARCHES_OF_ITEM = 384, 5_000, 1, 8
@@ -60,9 +60,9 @@ def measure(items: int, searches: int, completions: int) -> None:
     for at in range(0, items, 1000):
         clicked.learn(records[at : at + 1000])
     started = thread_time_ns()
-    copy = ShopCopy.of(catalogue, clicked)
+    part, links = ItemPart.of(catalogue, range(catalogue.used)), clicked.copy_records()
     copied = thread_time_ns()
-    snapshot = copy.snapshot()
+    snapshot = Snapshot.of([part], links)
     builder = SuggestionBuilder()
     builder.build(snapshot)
     first = thread_time_ns()

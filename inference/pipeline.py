@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -15,6 +15,7 @@ from inference.errors import ScoringError
 from inference.placements import EVERYWHERE, Placement
 from inference.queries import Queries, QueryBatch
 from inference.ranking.choice import Rules, choose
+from inference.ranking.explanation import Explanation, explained, explained_by_sources, positions_of
 from inference.ranking.feature_matrix import features
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import Lists, in_retrieval_order, names_of
@@ -197,6 +198,18 @@ class Recommender:
                 because=because,
                 items=items,
             )
+
+    def explain(self, shortlists: Shortlists, lists: Lists, number: int) -> list[Explanation]:
+        """Return the explanation of each item of list `number`, by the catalogue's current state.
+
+        `lists` are those of `shortlists`. If the model fails, only the sources are explained.
+        """
+        own, rows = shortlists.take([number]), lists.own_rows(number)
+        if lists.fallback is None:
+            at = positions_of(own, rows)
+            with suppress(ScoringError):
+                return explained(own, at, self.features(own)[at], _weights(own)[at], self._scorer.score)
+        return explained_by_sources(own, rows)
 
     def features(self, shortlists: Shortlists) -> Vector:
         """Return the features of all candidates, (C, len(FEATURES)), by the catalogue's current state."""

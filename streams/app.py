@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from faust.types import TP, Message
 
 from inference.bundle import Bundle
+from inference.retrieval.clicked import Clicked
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.console.access import Access
@@ -29,10 +30,11 @@ from streams.http.app import Gate, application
 from streams.http.auth import Clients
 from streams.http.handlers import Backend
 from streams.http.maker import ListMaker
-from streams.http.messages import MOST_ITEMS
 from streams.http.owners import Owners
+from streams.http.parameters import MOST_ITEMS
 from streams.http.publishing import Publisher
 from streams.http.server import HttpServer
+from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
 from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
@@ -50,6 +52,7 @@ from streams.settings import Settings
 from streams.state.database import shared_cache
 from streams.state.rocksdb import StoreOptions
 from streams.state.table import StateTable
+from streams.suggestions.keeper import SuggestionKeeper, read_blocked
 from streams.worker.behaviour_updates import BehaviourUpdates
 from streams.worker.broadcasts import Broadcasts
 from streams.worker.checkpoint import Checkpoint
@@ -133,7 +136,7 @@ def build(settings: Settings, bundle: Bundle, metrics: Metrics, store: BundleSto
         health=health,
         topics=TopicWatch(settings=settings, app=app, metrics=metrics, health=health),
     )
-    service = http_server(settings, app, paths.events) if settings.service.port else None
+    service = http_server(settings, app, paths.events, behaviour.behaviour.clicked) if settings.service.port else None
     worker = Worker(
         settings=settings,
         app=app,
@@ -232,8 +235,12 @@ def make_paths(
     )
 
 
-def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpServer:
-    """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles."""
+def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: Clicked) -> HttpServer:
+    """Return the HTTP service. It makes lists with the worker's own model, catalogue and profiles.
+
+    Raises ConfigurationError if the file of blocked words is unreadable.
+    """
+    read_blocked(settings.service.suggestions_blocked_file)
     changelog = changelog_topic(settings, PROFILES)
     owners = Owners(
         own_url=str(app.conf.canonical_url),
@@ -245,15 +252,24 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpSe
         health=app.health,
     )
     maker = ListMaker(slots=events.slots, owners=owners, metrics=events.metrics)
+    keeper = SuggestionKeeper(
+        slots=events.slots,
+        clicked=clicked,
+        metrics=events.metrics,
+        health=app.health,
+        interval_s=settings.service.suggestions_seconds,
+        blocked_file=settings.service.suggestions_blocked_file,
+    )
     gate = Gate(Clients(settings.service), app.health, events.metrics, settings.service.timeout_seconds)
     backend = Backend(
         maker=maker,
         owners=owners,
         publisher=Publisher(events.delivery.producer, settings.topics),
+        suggestions=Suggesting(keeper),
         list_size=min(settings.retrieval.list_size, MOST_ITEMS),
     )
     if settings.service.console == "off":
-        return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners)
+        return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
     console = Console(
         desk=Desk(backend, Feed(settings, maker)),
         access=Access(settings.service, gate.clients),
@@ -261,7 +277,7 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath) -> HttpSe
         gauges=Gauges(settings, events.metrics),
     )
     site = application(settings.service, gate, backend, console.routes())
-    return HttpServer(settings.service, site, maker, owners, console.close)
+    return HttpServer(settings.service, site, maker, owners, keeper, console.close)
 
 
 def ownership(settings: Settings, lease: Lease) -> Ownership:

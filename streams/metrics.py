@@ -61,6 +61,8 @@ TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded"
 FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED, RATE_LIMITED)
 NO_PROFILE = "no_profile"
 """Fallback of a list on request whose shopper's profile could not be read."""
+BUILT, FAILED = "built", "failed"
+"""Outcomes of a build of suggestions."""
 HTTP_FALLBACKS = (NO_PROFILE, SCORING_FAILED, ENCODING_FAILED)
 NO_SOURCE = "none"
 """The source of a list without items."""
@@ -255,6 +257,10 @@ class Metrics:
             "http_fallbacks",
             "Lists on request that the model did not rank, or ranked without the profile or the vector of the search",
             reason=HTTP_FALLBACKS,
+        )
+        self.suggestions = self._gauge("suggestions", "Queries that can be suggested")
+        self.suggestion_builds = self._counter(
+            "suggestion_builds", "Builds of the query suggestions, by outcome", outcome=(BUILT, FAILED)
         )
 
     def serves(self, bundle: Bundle) -> None:

@@ -355,6 +355,10 @@ class Service(Group):
     cors_origins: Origins = Field(
         (), alias="http_cors_origins", description="Web origins whose pages may call the service; unset: none"
     )
+    suggestions_seconds: Duration = Field(300.0, description="Interval between two builds of the query suggestions")
+    suggestions_blocked_file: Path | None = Field(
+        None, description="Text file of words and phrases that no suggestion may contain, one a line; unset: none"
+    )
     console: Console = Field(
         "off",
         alias="http_console",

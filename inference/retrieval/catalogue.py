@@ -20,6 +20,7 @@ from inference.kernels.nearest import Request
 from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.facets import Facets, facets_of
 from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
 from inference.retrieval.hits import Found, Hits, no_hits
@@ -226,6 +227,10 @@ class Catalogue:
     def find_matching(self, filters: Filters) -> Matching:
         """Return the rows that pass all filters, apart from what these exclude for one query only."""
         return self._matcher.find(filters, self.columns, self._items)
+
+    def facets(self, rows: Rows) -> Facets:
+        """Return how many items of some rows, each once, have each category, brand and price."""
+        return facets_of(rows, self._matcher)
 
     def restricted(self, matching: Matching) -> Catalogue:
         """Return this catalogue as sources see it that may find only these rows: no other item is available.

@@ -27,10 +27,11 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrence, Limits, weighted_records
 from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
+from inference.retrieval.search_records import SearchRecords
 from inference.retrieval.sources import CLICKED
 from inference.retrieval.tokens import words
 from inference.retrieval.word_index import SparseIndex, document
-from inference.types import ItemNeighbours, Keys, stable_key
+from inference.types import ItemNeighbours, stable_key
 
 if TYPE_CHECKING:
     from inference.retrieval.behaviour import Behaviour
@@ -47,53 +48,6 @@ class ClickedItems(NamedTuple):
 
     items: npt.NDArray[np.int32]
     shares: npt.NDArray[np.float64]
-
-
-class SearchLinks(NamedTuple):
-    """Searches and the items acted on after them.
-
-    Attributes:
-        texts: the normalised searches, each once.
-        searches: a place in `texts` for each link, int64 (n,).
-        items: stable keys of the items, uint64 (n,).
-        weights: the weights of the actions, decayed to the newest record, float64 (n,).
-    """
-
-    texts: list[str]
-    searches: npt.NDArray[np.int64]
-    items: Keys
-    weights: npt.NDArray[np.float64]
-
-
-class SearchRecords(NamedTuple):
-    """Copy of the records of a `Clicked`.
-
-    Attributes:
-        texts: the searches by stable key.
-        search_keys: stable keys of searches by number, uint64 (numbers,).
-        item_keys: stable keys of the records' items, uint64 (slots,); 0 for a free slot.
-        at_ms: times of the records, int64 (slots,).
-        related: numbers of searches, int32 (slots, width).
-        weights: their weights at the record's time, float64 (slots, width); 0 without a search.
-        half_life_ms: half-life of the weights.
-    """
-
-    texts: dict[int, str]
-    search_keys: Keys
-    item_keys: Keys
-    at_ms: npt.NDArray[np.int64]
-    related: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float64]
-    half_life_ms: float
-
-    def links(self) -> SearchLinks:
-        """Return the searches with their items."""
-        slots, columns = ((self.weights > 0) & (self.item_keys > 0)[:, None]).nonzero()
-        at_ms = self.at_ms[slots]
-        decay = np.exp2((at_ms - at_ms.max(initial=np.iinfo(np.int64).min)) / self.half_life_ms)
-        numbers, searches = np.unique(self.related[slots, columns], return_inverse=True)
-        texts = [self.texts[key] for key in self.search_keys[numbers].tolist()]
-        return SearchLinks(texts, searches, self.item_keys[slots], self.weights[slots, columns] * decay)
 
 
 NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))

@@ -1,14 +1,15 @@
 """Evaluates filters on the whole catalogue: a mask of its rows, kept until an item changes.
 
-A field that filters use gets a column at its first use, which then follows the changes of items. So a catalogue
-without filters pays nothing, and the mask of a new filter costs a few passes over arrays.
+Categories, brands, currencies and prices have columns, which facets read too. Any other field that filters use gets a
+column at its first use, which then follows the changes of items. So the mask of a new filter costs a few passes over
+arrays.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from inference.retrieval.filters import Conditions, Filters, plain, plain_path
 from inference.types import Item, label_key
 
 Mask = npt.NDArray[np.bool_]
+Value = TypeVar("Value", bound=Hashable)
 
 MASKS = 64
 """Masks that are kept, the latest used. One takes a byte for each item."""
@@ -45,11 +47,11 @@ class Matching(NamedTuple):
         return cls(mask, number, np.flatnonzero(mask).astype(np.int32) if number * SELECTIVE <= used else None)
 
 
-class _Prices:
+class Prices:
     """The exact price of each row, NaN without one."""
 
-    def __init__(self, items: Sequence[Item | None]) -> None:
-        self.values = np.array([_price(item) for item in items], dtype=np.float64)
+    def __init__(self) -> None:
+        self.values: npt.NDArray[np.float64] = np.empty(0)
 
     def put(self, row: int, item: Item | None) -> None:
         """Store the price of a row's item."""
@@ -57,51 +59,72 @@ class _Prices:
         self.values[row] = _price(item)
 
 
-class _Codes:
+class Codes(Generic[Value]):
     """A field of each row as the number of its value; 0 for none."""
 
-    def __init__(self, read: Callable[[Item], Hashable], items: Sequence[Item | None]) -> None:
+    def __init__(self, read: Callable[[Item], Value | None], items: Sequence[Item | None] = ()) -> None:
         self._read = read
-        self._code_of: dict[Hashable, int] = {None: 0}
+        self._code_of: dict[Value | None, int] = {None: 0}
         self._codes: npt.NDArray[np.int32] = np.array([self._code(item) for item in items], dtype=np.int32)
 
     def put(self, row: int, item: Item | None) -> None:
         """Store the value of a row's item."""
         self._codes = _with_room(self._codes, row, 0)
         self._codes[row] = self._code(item)
+        if len(self._code_of) > 2 * len(self._codes) + 1:  # most values are those of former items
+            self._forget_unused()
 
-    @property
-    def is_bloated(self) -> bool:
-        """Whether most values are those of former items."""
-        return len(self._code_of) > 2 * len(self._codes) + 1
-
-    def rows_with(self, accepts: Callable[[Any], bool], rows: int) -> Mask:
+    def rows_with(self, accepts: Callable[[Value], bool], rows: int) -> Mask:
         """Return which of the first `rows` rows have a value that is accepted. Each value is tested once."""
         accepted = [value is not None and accepts(value) for value in self._code_of]
         mask: Mask = np.array(accepted, dtype=np.bool_)[self._codes[:rows]]
         return mask
+
+    def counts(self, rows: Rows) -> dict[Value, int]:
+        """Return how many of some rows have each value."""
+        counts = np.bincount(self._codes[rows], minlength=len(self._code_of)).tolist()
+        return {value: count for value, count in zip(self._code_of, counts, strict=True) if count and value is not None}
+
+    def having(self, value: Value, rows: Rows) -> Mask:
+        """Return which of some rows have a value, (n,)."""
+        mask: Mask = self._codes[rows] == self._code_of.get(value, -1)
+        return mask
+
+    def _forget_unused(self) -> None:
+        values = list(self._code_of)
+        used, numbers = np.unique(np.append(self._codes, np.int32(0)), return_inverse=True)
+        self._codes = numbers[:-1].astype(np.int32)
+        self._code_of = {values[code]: number for number, code in enumerate(used.tolist())}
 
     def _code(self, item: Item | None) -> int:
         return 0 if item is None else self._code_of.setdefault(self._read(item), len(self._code_of))
 
 
 class Matcher:
-    """The filters of a catalogue. Not thread-safe."""
+    """The filters of a catalogue. Not thread-safe.
+
+    Attributes:
+        paths: the categories of each row, root first.
+        brands: its brand in readable form.
+        currencies: the currency of its price.
+        prices: its price.
+    """
 
     def __init__(self) -> None:
-        self._columns: OrderedDict[tuple[str, ...], _Codes] = OrderedDict()
-        self._prices: _Prices | None = None
+        self.paths = Codes(_path)
+        self.brands = Codes(_brand)
+        self.currencies = Codes(_currency)
+        self.prices = Prices()
+        self._columns: OrderedDict[tuple[str, ...], Codes[Any]] = OrderedDict()
         self._masks: OrderedDict[bytes, Matching] = OrderedDict()
 
     def changed(self, row: int, item: Item | None) -> None:
         """Register the item of a row, None for none."""
         self._masks.clear()
-        if self._prices is not None:
-            self._prices.put(row, item)
-        for name, column in list(self._columns.items()):
+        for each in (self.paths, self.brands, self.currencies, self.prices):
+            each.put(row, item)
+        for column in self._columns.values():
             column.put(row, item)
-            if column.is_bloated:
-                del self._columns[name]
 
     def find(self, filters: Filters, columns: Columns, items: Sequence[Item | None]) -> Matching:
         """Return the rows of `items` that pass all filters, as far as these do not depend on the query."""
@@ -137,8 +160,7 @@ class Matcher:
         """Clear the rows that do not meet the conditions."""
         used = len(mask)
         if conditions.categories:
-            paths = self._codes(("category",), plain_path, items)
-            mask &= paths.rows_with(conditions.include_path, used)
+            mask &= self.paths.rows_with(conditions.include_path, used)
         if conditions.brands:
             keys = np.array([label_key(brand) for brand in conditions.brands], dtype=np.uint64)
             mask &= np.isin(columns.brands[:used], keys[keys > 0])
@@ -147,16 +169,13 @@ class Matcher:
                 set(conditions.sellers).__contains__, used
             )
         if conditions.currency is not None:
-            priced = self._codes(("currency",), lambda item: None if item.price is None else item.currency, items)
-            mask &= priced.rows_with(conditions.currency.__eq__, used)
+            mask &= self.currencies.rows_with(conditions.currency.__eq__, used)
         for name, values in conditions.attributes.items():
             mask &= self._codes(("attribute", name), _attribute(name), items).rows_with(
                 set(map(plain, values)).__contains__, used
             )
         if conditions.min_price is not None or conditions.max_price is not None:
-            if self._prices is None:
-                self._prices = _Prices(items)
-            prices = self._prices.values[:used]
+            prices = self.prices.values[:used]
             # A comparison with NaN, the price of an item without one, is false.
             if conditions.min_price is not None:
                 mask &= prices >= conditions.min_price
@@ -165,10 +184,12 @@ class Matcher:
         if conditions.released_after is not None:
             mask &= columns.released[:used] >= conditions.released_after.timestamp()
 
-    def _codes(self, name: tuple[str, ...], read: Callable[[Item], Hashable], items: Sequence[Item | None]) -> _Codes:
+    def _codes(
+        self, name: tuple[str, ...], read: Callable[[Item], Hashable], items: Sequence[Item | None]
+    ) -> Codes[Any]:
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = _Codes(read, items)
+            column = self._columns[name] = Codes(read, items)
             if len(self._columns) > CODED:
                 self._columns.popitem(last=False)
         self._columns.move_to_end(name)
@@ -177,6 +198,18 @@ class Matcher:
 
 def _price(item: Item | None) -> float:
     return np.nan if item is None or item.price is None else item.price
+
+
+def _path(item: Item) -> tuple[str, ...] | None:
+    return plain_path(item) or None
+
+
+def _brand(item: Item) -> str | None:
+    return plain(item.brand) if label_key(item.brand) else None
+
+
+def _currency(item: Item) -> str | None:
+    return None if item.price is None else item.currency
 
 
 def _attribute(name: str) -> Callable[[Item], str | None]:

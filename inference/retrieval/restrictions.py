@@ -13,6 +13,7 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Candidates
 from inference.retrieval.matching import Mask, Matching
+from inference.retrieval.sources import NEW, TRENDING
 from inference.types import Keys
 
 
@@ -48,11 +49,14 @@ class Restrictions(NamedTuple):
             groups.setdefault(id(own), ([], own))[0].append(place)
         return cls(list(groups.values()), matching)
 
-    def filled(self, candidates: Candidates, batch: QueryBatch, catalogue: Catalogue) -> Candidates:
+    def filled(
+        self, candidates: Candidates, batch: QueryBatch, catalogue: Catalogue, sources: Sequence[str]
+    ) -> Candidates:
         """Return the candidates, with further matching rows for each query with filters that has fewer than k.
 
-        These come last, without a score and without a source. They are the most popular now, then the most popular over
-        a long time, then the newest, ties by stable key.
+        These come last, without a score. They are the most popular now, then the most popular over a long time, then
+        the newest, ties by stable key. Their source is TRENDING if they are popular and otherwise NEW, if that is among
+        `sources`.
         """
         starts, ks = candidates.starts.tolist(), batch.records["k"].tolist()
         added: list[Rows] = []
@@ -69,14 +73,29 @@ class Restrictions(NamedTuple):
         if not lengths.any():
             return candidates
         at = np.repeat(candidates.starts[1:], lengths)
+        rows = np.concatenate(added)
         return Candidates(
             candidates.starts + np.concatenate([[0], np.cumsum(lengths)]),
-            np.insert(candidates.rows, at, np.concatenate(added)),
-            *(np.insert(column, at, 0, axis=0) for column in (candidates.fused, candidates.scores, candidates.ranks)),
+            np.insert(candidates.rows, at, rows),
+            np.insert(candidates.fused, at, 0),
+            np.insert(candidates.scores, at, 0, axis=0),
+            np.insert(candidates.ranks, at, _last_ranks(rows, catalogue.columns, sources), axis=0),
         )
 
 
+LAST = 2.0**20
+"""A rank greater than those of all sources."""
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
+
+
+def _last_ranks(rows: Rows, columns: Columns, sources: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return 1 / the rank of added rows in each source, (n, sources): a rank behind all that a source proposes."""
+    ranks = np.zeros((len(rows), len(sources)), dtype=np.float32)
+    is_popular = (columns.popularity[rows] > 0) | (columns.lasting[rows] > 0)
+    for name, own in ((TRENDING, is_popular), (NEW, ~is_popular)):
+        if name in sources:
+            ranks[own, sources.index(name)] = 1 / LAST
+    return ranks
 
 
 def _clear(mask: Mask, keys: Keys, catalogue: Catalogue) -> None:

@@ -84,7 +84,7 @@ def retrieve(
         for array, part in zip(hits, found, strict=True):
             array[places] = part
     shortlists = merge(names, batch, catalogue, hits, most)
-    return Shortlists(batch, restrictions.filled(shortlists.candidates, batch, catalogue), names)
+    return Shortlists(batch, restrictions.filled(shortlists.candidates, batch, catalogue, names), names)
 
 
 def find(sources: Sequence[CandidateSource], batch: QueryBatch, catalogue: Catalogue, limit: int) -> Hits:

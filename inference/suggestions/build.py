@@ -1,7 +1,7 @@
 """Builds suggestions from the catalogue and the searches that led to its items.
 
-A build takes a copy of both, which the thread that owns them makes (`ShopCopy.of`), and runs in any other thread. What
-has not changed since the last build is not cleaned or split again.
+A build takes a copy of both, which the thread that owns them makes part by part (`ItemPart.of`). It runs in any other
+thread or process. What has not changed since the last build of a builder is not cleaned or split again.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import log1p
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.clicked import Clicked, SearchLinks, SearchRecords
+from inference.retrieval.search_records import SearchLinks, SearchRecords
 from inference.retrieval.vectors import Int8Vector, dequantise, quantise
 from inference.suggestions.cleaning import BlockList, publishable
 from inference.suggestions.keys import match_key, same_key
-from inference.suggestions.phrases import TitleWords, label_phrases, title_phrases
+from inference.suggestions.phrases import PhraseKind, TitleWords, label_phrases, title_phrases
 from inference.suggestions.related import Clicks, CoClicks, Embeddings, Numbers, Scores
 from inference.suggestions.suggestions import Entries, Suggestions
 from inference.types import Item, Keys
+
+if TYPE_CHECKING:
+    from inference.retrieval.catalogue import Catalogue
 
 QUERIES, PHRASES = 20_000, 20_000
 """Most searches and most phrases of the catalogue that are suggested."""
@@ -32,6 +34,27 @@ PHRASE_WEIGHT = 0.5
 VECTOR_ITEMS = 16
 """Most items whose vectors are averaged as the vector of a phrase."""
 CHUNK = 256
+
+
+class ItemPart(NamedTuple):
+    """The available items of some rows of the catalogue, as they were when their thread copied them.
+
+    Attributes:
+        items: the items.
+        keys: their stable keys, uint64 (n,).
+        vectors: their vectors, int8 (n, dim).
+    """
+
+    items: list[Item]
+    keys: Keys
+    vectors: Int8Vector
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, rows: range) -> ItemPart:
+        """Copy the items of consecutive rows. Call this in the thread that owns the catalogue."""
+        columns = catalogue.columns
+        kept = rows.start + columns.available[rows.start : rows.stop].nonzero()[0]
+        return cls([catalogue.item(row) for row in kept.tolist()], columns.keys[kept], columns.vectors[kept])
 
 
 class Snapshot(NamedTuple):
@@ -49,42 +72,15 @@ class Snapshot(NamedTuple):
     vectors: Int8Vector
     searches: SearchLinks
 
-
-class ShopCopy(NamedTuple):
-    """Copy of what a build needs, as it is stored: the owner of the arrays spends little time on it.
-
-    Attributes:
-        items: items by row, None in an empty row.
-        keys, vectors, available: columns of the catalogue.
-        records: searches and the items that they led to.
-    """
-
-    items: list[Item | None]
-    keys: Keys
-    vectors: Int8Vector
-    available: npt.NDArray[np.bool_]
-    records: SearchRecords
-
     @classmethod
-    def of(cls, catalogue: Catalogue, clicked: Clicked) -> ShopCopy:
-        """Copy the state. Call this in the thread that owns both."""
-        items, columns = catalogue.items, catalogue.columns
-        used = len(items)
+    def of(cls, parts: Sequence[ItemPart], records: SearchRecords) -> Snapshot:
+        """Join the parts of a catalogue, at least one, and read the searches."""
         return cls(
-            items,
-            columns.keys[:used].copy(),
-            columns.vectors[:used].copy(),
-            columns.available[:used].copy(),
-            clicked.copy_records(),
+            [item for part in parts for item in part.items],
+            np.concatenate([part.keys for part in parts]),
+            np.concatenate([part.vectors for part in parts]),
+            records.links(),
         )
-
-    def snapshot(self) -> Snapshot:
-        """Return the items that may be recommended and the searches, in any thread."""
-        (rows,) = self.available.nonzero()
-        items = [
-            item for item, available in zip(self.items, self.available.tolist(), strict=True) if item and available
-        ]
-        return Snapshot(items, self.keys[rows], self.vectors[rows], self.records.links())
 
 
 class Spelling(NamedTuple):
@@ -97,7 +93,7 @@ class Spelling(NamedTuple):
 
 @dataclass(slots=True)
 class _Group:
-    """Spellings of one query: the shown one, the weights, the places of its searches and of a phrase's items."""
+    """Spellings of one query: the shown one, the weights, the places of its searches, and a phrase's kind and items."""
 
     text: str
     key: str
@@ -106,6 +102,7 @@ class _Group:
     searched: float = 0.0
     phrase: float = 0.0
     searches: list[int] = field(default_factory=list)
+    kind: PhraseKind = "title"
     items: Numbers | None = None
 
     @property
@@ -151,7 +148,7 @@ class SuggestionBuilder:
             [group.text for group in kept],
             [group.key for group in kept],
             np.array([group.popularity for group in kept], np.float64),
-            np.array([bool(group.searches) for group in kept], np.bool_),
+            ["query" if group.searches else group.kind for group in kept],
         )
         co_clicks = CoClicks(clicks, len(kept), len(snapshot.items))
         return Suggestions(entries, Embeddings(_vectors(kept, clicks, snapshot.vectors)), co_clicks)
@@ -173,7 +170,7 @@ class SuggestionBuilder:
         """Add the catalogue's phrases to the groups of searches."""
         # Cleaning and merging drop some of them, hence a few more than are kept.
         phrases = title_phrases([item.title for item in items], self._titles, 2 * self._phrases)
-        for text, weight, held in chain(label_phrases(items), phrases):
+        for text, kind, weight, held in chain(label_phrases(items), phrases):
             spelling = self._spelling(text)
             if spelling is None:
                 continue
@@ -182,7 +179,7 @@ class SuggestionBuilder:
             if not group.searches:
                 group.show(spelling, popularity)
             if popularity > group.phrase:
-                group.phrase, group.items = popularity, held
+                group.phrase, group.kind, group.items = popularity, kind, held
 
     def _spelling(self, text: str) -> Spelling | None:
         """Return a text as a suggestion, None if it may not be suggested."""

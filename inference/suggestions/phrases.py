@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,10 @@ ENDS = 0.02
 EVER_ENDS, LEADS = 0.005, 0.2
 """A word may begin a phrase if it ends a part with the first share, or if it begins one or precedes one word with the
 second share."""
+PhraseKind = Literal["category", "brand", "attribute", "title"]
 CATEGORY, BRAND, BRANDED, ATTRIBUTE, TITLE = 1.0, 1.0, 0.7, 0.5, 0.4
-"""Weights of the kinds of phrases: a category's name is searched for more often than a phrase of a title."""
+"""Weights of phrases: a category's name is searched for more often than a phrase of a title. BRANDED is for a category
+of a brand."""
 _PARTS = re.compile(r"[,;|()\[\]{}/\"“”]+|\s[-–—:+&]+\s|:\s")
 _OUTER = ".,;:!?*'’-–—_&"
 _BREAK = -1
@@ -44,9 +46,10 @@ _BREAK = -1
 
 
 class Phrase(NamedTuple):
-    """A phrase of the catalogue, the weight of its kind, and the places of its items in the catalogue."""
+    """A phrase of the catalogue, its kind and weight, and the places of its items in the catalogue."""
 
     text: str
+    kind: PhraseKind
     weight: float
     items: Numbers
 
@@ -83,21 +86,21 @@ class TitleWords:
 
 def label_phrases(items: Sequence[Item]) -> list[Phrase]:
     """Return categories, brands, brands of categories, and attributes of categories."""
-    places: dict[tuple[str, float], dict[int, None]] = defaultdict(dict)
+    places: dict[tuple[str, PhraseKind, float], dict[int, None]] = defaultdict(dict)
     for place, item in enumerate(items):
         label, brand = item.label, item.brand
-        texts = [(category, CATEGORY) for category in item.category]
+        texts: list[tuple[str, PhraseKind, float]] = [(category, "category", CATEGORY) for category in item.category]
         if brand:
-            texts.append((brand, BRAND))
+            texts.append((brand, "brand", BRAND))
             if label:
-                texts.append((f"{brand} {label}", BRANDED))
+                texts.append((f"{brand} {label}", "brand", BRANDED))
         if label:
-            texts += [(f"{value} {label}", ATTRIBUTE) for value in item.attributes.values()]
+            texts += [(f"{value} {label}", "attribute", ATTRIBUTE) for value in item.attributes.values()]
         for text in texts:
             places[text][place] = None
     return [
-        Phrase(text, weight, np.fromiter(held, np.int64, len(held)))
-        for (text, weight), held in places.items()
+        Phrase(text, kind, weight, np.fromiter(held, np.int64, len(held)))
+        for (text, kind, weight), held in places.items()
         if weight >= BRAND or len(held) >= FEWEST_ITEMS
     ]
 
@@ -115,7 +118,7 @@ def title_phrases(titles: Sequence[str], words: TitleWords, most: int) -> list[P
             if _is_query(phrase):
                 found.append((-int(level.counts[number]), " ".join(phrase), level, number))
     found.sort(key=itemgetter(0, 1))
-    return [Phrase(text, TITLE, level.items_of(number)) for _, text, level, number in found[:most]]
+    return [Phrase(text, "title", TITLE, level.items_of(number)) for _, text, level, number in found[:most]]
 
 
 @dataclass(slots=True, eq=False)

@@ -7,7 +7,7 @@ compared by the cosine of their embeddings. A query refines another if it has al
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from inference.retrieval.vectors import Int8Vector, inverse_norms
 from inference.types import Vector
 
 Kind = Literal["co_clicked", "refining", "similar"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Numbers = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float64]
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from inference.plain_text import readable
-from inference.retrieval.sources import SOURCES
 from inference.types import Item, stable_key
+from streams.console.explain import SOURCE_TITLES
 from streams.console.trails import Answer, Seen, Trail
 from streams.contracts.messages import RecommendedItem
 from streams.items.live import LiveCatalogue
 
-SOURCE_TITLES = {source.name: source.title for source in SOURCES}
 HUES = 12
 """Colours of the placeholders of pictures. A category has always the same one."""
 VERBS = {"search": "Searched", "view": "Viewed", "click": "Clicked", "cart": "Put into the cart", "purchase": "Bought"}
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+_UNIT = re.compile(r"(?<=\d) (?=[A-Za-z]{1,5}\b)")
+"""The space between a number and its unit, at which no line may break."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ def ranks_before(answers: Collection[Answer]) -> Mapping[str, int] | None:
 
 
 def _card(item: Item) -> Card:
-    title, category = readable(item.title), readable(item.label or "")
+    title, category = _UNIT.sub("\u00a0", readable(item.title)), readable(item.label or "")
     return Card(
         item_id=item.item_id,
         title=title,

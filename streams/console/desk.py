@@ -8,23 +8,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import msgspec
 
+from inference.retrieval.facets import Facets
 from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.console.access import Viewer
-from streams.console.explain import Explanation, explain
+from streams.console.explain import AsIf, as_if
 from streams.console.feed import Feed
 from streams.console.trails import Answer, replay_time
 from streams.contracts.messages import Interaction, RecommendedItem
 from streams.http.candidates import CatalogueRequest
-from streams.http.handlers import Backend, Call
+from streams.http.handlers import NO_MATCHES, Backend, Call
 from streams.http.handlers import profile as profile_handler
-from streams.http.messages import ItemList, UserProfile
+from streams.http.lists import MadeList
+from streams.http.messages import ItemList, SearchResults, SuggestedQueries, UserProfile
 from streams.http.owners import Answer as OwnersAnswer
 from streams.http.owners import Sent
 from streams.http.problems import Refused, unavailable
@@ -43,6 +45,15 @@ class Asked:
     items: tuple[RecommendedItem, ...]
     fallback: str | None
     took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Asked):
+    """The results of a search: how many items match it, their facets, and related searches."""
+
+    total: int
+    facets: Facets
+    related: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -65,25 +76,29 @@ class Desk:
         """Return the list of a shopper who arrives now."""
         began = perf_counter()
         target = f"/v1/users/{quote(user_id, safe='')}/recommendations?k={k}"
-        made: Any = await self._of_owner(viewer, user_id, target, ItemList)
+        made: ItemList | MadeList | None = await self._of_owner(viewer, user_id, target, ItemList)
         if made is None:
             made = await self.backend.maker.make(ListRequest(k=k, user_id=user_id, at_ms=self._now_ms()))
-        return Asked(made.items, made.fallback, (perf_counter() - began) * 1e3)
+        return Asked(made.items, made.fallback, _since(began))
 
-    async def found(self, viewer: Viewer, user_id: str, query: str, k: int, wanted: Filter | None) -> Asked:
-        """Return the items that suit a search, by the shopper's taste too."""
+    async def found(self, viewer: Viewer, user_id: str | None, query: str, k: int, wanted: Filter) -> Found:
+        """Return the items that suit a search, by the shopper's taste too, and how many there are."""
         began = perf_counter()
-        filters = () if wanted is None else (wanted,)
-        parameters = {"q": query, "user": user_id, "k": k}
-        if wanted is not None:
-            parameters["filter"] = msgspec.json.encode(wanted).decode()
-        made: Any = await self._of_owner(viewer, user_id, f"/v1/search?{urlencode(parameters)}", ItemList)
-        if made is None:
-            request = ListRequest(k=k, user_id=user_id, text=query, filters=filters, at_ms=self._now_ms())
-            made = await self.backend.maker.make(request)
-        return Asked(made.items, made.fallback, (perf_counter() - began) * 1e3)
+        parameters = {"q": query, "k": k, "filter": msgspec.json.encode(wanted).decode()}
+        parameters |= {} if user_id is None else {"user": user_id}
+        answer = await self._of_owner(viewer, user_id, f"/v1/search?{urlencode(parameters)}", SearchResults)
+        if answer is not None:
+            found = (answer.total, answer.facets, answer.related)
+            return Found(answer.items, answer.fallback, _since(began), *found)
+        request = ListRequest(
+            k=k, user_id=user_id, text=query, filters=(wanted,), counts_matches=True, at_ms=self._now_ms()
+        )
+        made = await self.backend.maker.make(request)
+        matches = made.matches or NO_MATCHES
+        related = self.backend.suggestions.related(query)
+        return Found(made.items, made.fallback, _since(began), matches.total, matches.facets, related)
 
-    async def related(self, item_ids: Sequence[str], k: int, action: str = "viewed") -> Asked:
+    async def related(self, item_ids: Sequence[str], k: int, action: str | None = None) -> Asked:
         """Return items that go with these, which are in the order in which they were chosen."""
         return await self._made(ListRequest(k=k, seeds=tuple(item_ids)[::-1], action=action, at_ms=self._now_ms()))
 
@@ -91,9 +106,15 @@ class Desk:
         """Return the items that most shoppers act on now."""
         return await self._made(CatalogueRequest(order="trending", k=k))
 
-    async def suggestions(self, viewer: Viewer, user_id: str, typed: str, k: int) -> list[str]:
-        found = await self.found(viewer, user_id or "nobody", typed, k, None)
-        return [record.item.title for each in found.items if (record := self.live.record(each.item_id))]
+    async def suggestions(self, viewer: Viewer, user_id: str | None, typed: str, k: int) -> list[str]:
+        """Return queries that complete what is typed so far, by the shopper's intent too."""
+        parameters = {"q": typed, "k": k, **({} if user_id is None else {"user": user_id})}
+        answer = await self._of_owner(viewer, user_id, f"/v1/suggest?{urlencode(parameters)}", SuggestedQueries)
+        if answer is not None:
+            return [each.text for each in answer.suggestions]
+        backend = self.backend
+        found = backend.suggestions.complete(typed, k, backend.maker.known(user_id), self._now_ms())
+        return [each.text for each in found]
 
     async def profile(self, viewer: Viewer, user_id: str) -> UserProfile | None:
         """Return what the service knows about a shopper, None if it knows nothing."""
@@ -126,7 +147,7 @@ class Desk:
         finally:
             expected.cancel()
 
-    async def explained(self, user_id: str, event: Interaction | None, k: int) -> Explanation:
+    async def as_if(self, user_id: str, event: Interaction | None, k: int) -> AsIf:
         """Return the list as if a shopper did something, with explanations; without an event, for one who arrives.
 
         Nothing is stored. Raises Refused if another worker holds the shopper's profile.
@@ -138,7 +159,7 @@ class Desk:
             raise unavailable("no-profile", f"Another worker holds this profile: {url or 'it is moving right now'}.")
         servable, stored = backend.maker.slots.current, backend.owners.read(user_id)
         return await asyncio.get_running_loop().run_in_executor(
-            servable.scoring.thread, explain, servable, stored, event, self._now_ms(), k
+            servable.scoring.thread, as_if, servable, stored, event, self._now_ms(), k
         )
 
     def new_event_id(self) -> str:
@@ -155,12 +176,16 @@ class Desk:
     async def _made(self, request: ListRequest | CatalogueRequest) -> Asked:
         began = perf_counter()
         made = await self.backend.maker.make(request)
-        return Asked(made.items, made.fallback, (perf_counter() - began) * 1e3)
+        return Asked(made.items, made.fallback, _since(began))
 
-    async def _of_owner(self, viewer: Viewer, user_id: str, target: str, kind: type[T]) -> T | None:
+    async def _of_owner(self, viewer: Viewer, user_id: str | None, target: str, kind: type[T]) -> T | None:
         """Return the answer of the worker that owns a shopper's profile, None if this one has to answer."""
         answer = await self.backend.of_owner(user_id, _call(viewer, target, {}))
         return None if answer is None else _decoded(answer, kind)
+
+
+def _since(began: float) -> float:
+    return (perf_counter() - began) * 1e3
 
 
 def _call(viewer: Viewer, target: str, path: Mapping[str, str]) -> Call:

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -75,17 +74,14 @@ class View:
     user: str
     section: str
 
-    def page(self, template: str, status: HTTPStatus = HTTPStatus.OK, **values: object) -> HTMLResponse:
+    def page(self, template: str, **values: object) -> HTMLResponse:
         """Return a whole page."""
-        return HTMLResponse(render(template, view=self, **values), status)
+        return HTMLResponse(render(template, view=self, **values))
 
 
-def redirect(request: Request, page: str, **parameters: object) -> Response:
-    """Return a redirection that also works for requests of htmx, which replace only a part of a page."""
-    target = link(page, **parameters)
-    if "hx-request" in request.headers and page == "login":
-        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
-    return RedirectResponse(target, HTTPStatus.SEE_OTHER)
+def go_to(page: str, **parameters: object) -> Response:
+    """Return a redirection to another page."""
+    return RedirectResponse(link(page, **parameters), HTTPStatus.SEE_OTHER)
 
 
 class SafeHeaders:

@@ -18,7 +18,7 @@ from streams.console import flow, shop, shopper
 from streams.console.access import Access, Viewer
 from streams.console.desk import Desk
 from streams.console.gauges import EVERY_S, Gauges
-from streams.console.pages import BASE, HERE, SafeHeaders, event_text, link, redirect, render
+from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, link, render
 from streams.http.problems import Refused, unavailable
 from streams.worker.health import Health
 
@@ -90,13 +90,13 @@ class Console:
         return answer
 
     def _form(
-        self, make: Callable[[Console, Request, Viewer, dict[str, str]], Awaitable[Response]]
+        self, make: Callable[[Console, dict[str, str]], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(console: Console, request: Request, viewer: Viewer) -> Response:
             self.access.check_origin(request)
             if not viewer.may_act:
                 raise Refused(HTTPStatus.FORBIDDEN, "read-only", "This console is read-only: clicks are no events.")
-            return await make(console, request, viewer, await _fields(request))
+            return await make(console, await _fields(request))
 
         return self._page(answer)
 
@@ -143,14 +143,16 @@ class Console:
 
     def _refusal(self, request: Request, refused: Refused) -> Response:
         status = HTTPStatus(refused.problem.status)
-        if status == HTTPStatus.UNAUTHORIZED and self.access.has_tokens:
-            return redirect(request, "login")
+        if status == HTTPStatus.UNAUTHORIZED:
+            if "hx-request" in request.headers:  # htmx would put the page into a part of this one
+                return Response(status_code=status, headers={"HX-Redirect": link("login")})
+            return go_to("login")
         body = render("error.html", status=status, detail=refused.problem.detail)
         return HTMLResponse(body, status, headers=refused.headers)
 
     async def _login(self, request: Request) -> Response:
         if not self.access.has_tokens:
-            return redirect(request, "")
+            return go_to("")
         if request.method == "GET":
             return HTMLResponse(render("login.html", wrong=False))
         response = RedirectResponse(link(""), HTTPStatus.SEE_OTHER)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from inference.plain_text import readable
+from inference.retrieval.facets import Facets
 from inference.retrieval.filters import Filter
 from streams.console import cards
 from streams.console.access import Viewer
 from streams.console.cards import Card
-from streams.console.pages import View, redirect, render
+from streams.console.pages import View, go_to, render
 from streams.contracts.messages import RecommendedItem
+from streams.http.handlers import LEVELS
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
 
@@ -24,11 +28,22 @@ if TYPE_CHECKING:
     from streams.console.routes import Console
 
 IN_HOME, IN_POPULAR, IN_RELATED, IN_CART, IN_LIVE = 12, 8, 8, 8, 10
-FOUND, SHOWN = 100, 24
-"""Results of a search: those that are counted in its facets, and those on the page."""
+SHOWN = 24
+"""Results of a search on its page."""
 FACETS = 8
 SUGGESTED = 8
 LONGEST_ID, LONGEST_QUERY = 128, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of a facet: the parameter's value, its text, and the number of items."""
+
+    value: str
+    text: str
+    count: int
+
+
 TYPES = {"click", "cart", "purchase", "search"}
 
 
@@ -36,7 +51,7 @@ async def home(console: Console, request: Request, viewer: Viewer) -> Response:
     """Show the home page of a shopper: the list of one who arrives now, and what is popular."""
     view = view_of(request, viewer)
     if not view.user:
-        return redirect(request, "", user=new_visitor())
+        return go_to("", user=new_visitor())
     desk = console.desk
     own, popular = await desk.for_shopper(viewer, view.user, IN_HOME), await desk.popular(IN_POPULAR)
     return view.page(
@@ -54,29 +69,26 @@ async def search(console: Console, request: Request, viewer: Viewer) -> Response
     view, desk = view_of(request, viewer), console.desk
     query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
     if not query:
-        return redirect(request, "", user=view.user)
-    category, brand = request.query_params.get("category", ""), request.query_params.get("brand", "")
-    wanted = None
-    if category or brand:
-        wanted = Filter(categories=(category,) if category else None, brands=(brand,) if brand else None)
-    found = await desk.found(viewer, view.user or "nobody", query, FOUND, wanted)
-    shown = cards.cards_of(desk.live, found.items)
+        return go_to("", user=view.user)
+    chosen = {name: request.query_params.get(name, "")[:LONGEST_QUERY] for name in ("category", "brand", "price")}
+    found = await desk.found(viewer, view.user or None, query, SHOWN, _filter_of(chosen))
     return view.page(
         "search.html",
         **_rail(console, view),
         query=query,
-        found=shown[:SHOWN],
-        total=len(shown),
+        found=cards.cards_of(desk.live, found.items),
+        total=found.total,
         took_ms=found.took_ms,
-        chosen={"category": category, "brand": brand},
-        facets=[("category", "Category", _counts(shown, "category")), ("brand", "Brand", _counts(shown, "brand"))],
+        chosen=chosen,
+        facets=_facets(found.facets, chosen),
+        related=[each for each in found.related if each != query],
     )
 
 
 async def suggest(console: Console, request: Request, viewer: Viewer) -> Response:
     """Return the suggestions for what is typed so far: the options of the search box."""
     typed = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    texts = await console.desk.suggestions(viewer, request.query_params.get("user", ""), typed, SUGGESTED)
+    texts = await console.desk.suggestions(viewer, request.query_params.get("user") or None, typed, SUGGESTED)
     return HTMLResponse(render("_suggestions.html", texts=texts))
 
 
@@ -121,7 +133,7 @@ async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
     )
 
 
-async def act(console: Console, request: Request, viewer: Viewer, form: dict[str, str]) -> Response:
+async def act(console: Console, form: dict[str, str]) -> Response:
     """Publish an action of the viewer, and go to the page that a shop would show next."""
     user, kind, desk = form.get("user", "")[:LONGEST_ID], form.get("type", ""), console.desk
     if not user or kind not in TYPES:
@@ -129,15 +141,15 @@ async def act(console: Console, request: Request, viewer: Viewer, form: dict[str
     if kind == "search":
         query = form.get("query", "").strip()[:LONGEST_QUERY]
         if not query:
-            return redirect(request, "", user=user)
+            return go_to("", user=user)
         await desk.act(user, [{"type": kind, "query": query}])
-        return redirect(request, "search", q=query, user=user)
+        return go_to("search", q=query, user=user)
     item_ids = form.get("item", "").split("\n")
     fields = {"type": kind, **({"recommendation_id": form["list"]} if form.get("list") else {})}
     await desk.act(user, [{**fields, "item_id": item_id} for item_id in item_ids])
     if kind == "click":
-        return redirect(request, "item", id=item_ids[0], user=user)
-    return redirect(request, "cart", user=user)
+        return go_to("item", id=item_ids[0], user=user)
+    return go_to("cart", user=user)
 
 
 async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
@@ -192,5 +204,34 @@ def _rail(console: Console, view: View) -> dict[str, object]:
     }
 
 
-def _counts(found: Sequence[Card], attribute: str) -> list[tuple[str, int]]:
-    return Counter(value for card in found if (value := getattr(card, attribute))).most_common(FACETS)
+def _filter_of(chosen: Mapping[str, str]) -> Filter:
+    """Return the filter of the chosen facets. A range of prices is MIN:MAX:CURRENCY. Raises Refused."""
+    fields: dict[str, object] = {}
+    if chosen["category"]:
+        fields["categories"] = (tuple(chosen["category"].split(LEVELS)),)
+    if chosen["brand"]:
+        fields["brands"] = (chosen["brand"],)
+    if chosen["price"]:
+        low, _, rest = chosen["price"].partition(":")
+        high, _, currency = rest.partition(":")
+        fields |= {"min_price": low, "max_price": high, **({"currency": currency} if currency else {})}
+    try:
+        return msgspec.convert(fields, Filter, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", f"The filter: {error}") from None
+
+
+def _facets(facets: Facets, chosen: Mapping[str, str]) -> list[tuple[str, str, list[Choice]]]:
+    """Return the facets of a search: the parameter, the heading, and the choices of each."""
+    categories = [Choice(LEVELS.join(each.path), readable(each.path[-1]), each.count) for each in facets.categories]
+    brands = [Choice(each.brand, readable(each.brand), each.count) for each in facets.brands]
+    prices = [
+        Choice(
+            f"{each.min_price:g}:{each.max_price:g}:{each.currency or ''}",
+            f"{cards.price_text(each.min_price, each.currency)} – {cards.price_text(each.max_price, each.currency)}",
+            each.count,
+        )
+        for each in facets.prices
+    ]
+    rows = [("category", "Category", categories), ("brand", "Brand", brands), ("price", "Price", prices)]
+    return [(name, title, choices[:FACETS]) for name, title, choices in rows if choices or chosen[name]]

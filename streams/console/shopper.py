@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -12,19 +13,22 @@ from starlette.responses import HTMLResponse, Response
 from inference.plain_text import readable
 from streams.console import cards, charts
 from streams.console.access import Viewer
-from streams.console.pages import View, redirect, render
+from streams.console.explain import SOURCE_TITLES, shares_of
+from streams.console.pages import View, go_to, render
 from streams.console.shop import LONGEST_ID, LONGEST_QUERY
-from streams.console.trails import Trail
-from streams.contracts.messages import Cart, Click, Intent, Interaction, Purchase, Search
+from streams.console.trails import Seen, Trail
+from streams.contracts.messages import Intent
 from streams.http.messages import UserProfile
+from streams.http.problems import Refused
 
 if TYPE_CHECKING:
     from streams.console.routes import Console
 
-EVENTS, ITEMS = 18, 20
+EVENTS, ITEMS, FEATURES = 18, 20, 14
 CHARTED = 6
 """Most labels in the chart of intents."""
-ACTIONS: dict[str, type[Click | Cart | Purchase]] = {"click": Click, "cart": Cart, "purchase": Purchase}
+WHAT_IF = {"search": "searched", "click": "clicked", "cart": "put into the cart", "purchase": "bought"}
+"""Actions that can be tried, and their words."""
 
 
 async def page(console: Console, request: Request, viewer: Viewer) -> Response:
@@ -32,7 +36,7 @@ async def page(console: Console, request: Request, viewer: Viewer) -> Response:
     user = request.query_params.get("user", "")[:LONGEST_ID]
     recent = console.desk.feed.trails.recent(30)
     if not user and recent:
-        return redirect(request, "shopper", user=recent[0])
+        return go_to("shopper", user=recent[0])
     view = View(viewer, user, "shopper")
     profile = await console.desk.profile(viewer, user) if user else None
     return view.page(
@@ -50,14 +54,18 @@ async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
 
 
 async def why(console: Console, request: Request, _viewer: Viewer) -> Response:
-    """Explain an item of the shopper's list: features, and ranks in the sources."""
+    """Explain an item of the shopper's list: its ranks in the sources, and what each feature contributed."""
     user, item_id = (request.query_params.get(name, "")[:LONGEST_ID] for name in ("user", "item"))
-    trail = console.desk.feed.trails.of(user)
+    desk, trail = console.desk, console.desk.feed.trails.of(user)
     event = trail.events[-1].interaction if trail is not None and trail.events else None
-    found = await console.desk.explained(user, event, ITEMS)
-    item = next((each for each in found.items if each.item.item_id == item_id), None)
-    (card,) = cards.cards_of(console.desk.live, [item.item]) if item else [cards.card_of(console.desk.live, item_id)]
-    return HTMLResponse(render("_why.html", card=card, item=item))
+    found = await desk.as_if(user, event, ITEMS)
+    place = next((place for place, each in enumerate(found.items) if each.item_id == item_id), None)
+    if place is None:
+        return HTMLResponse(render("_why.html", card=cards.card_of(desk.live, item_id), explanation=None))
+    (card,), explanation = cards.cards_of(desk.live, [found.items[place]]), found.explanations[place]
+    sources = [(SOURCE_TITLES.get(each.name, each.name), each.rank) for each in explanation.sources]
+    shares = shares_of(explanation, FEATURES)
+    return HTMLResponse(render("_why.html", card=card, explanation=explanation, sources=sources, shares=shares))
 
 
 async def what_if(console: Console, request: Request, viewer: Viewer) -> Response:
@@ -65,27 +73,32 @@ async def what_if(console: Console, request: Request, viewer: Viewer) -> Respons
     user = request.query_params.get("user", "")[:LONGEST_ID]
     item_id, query = request.query_params.get("item", "")[:LONGEST_ID], request.query_params.get("q", "").strip()
     desk = console.desk
-    given = {"event_id": desk.new_event_id(), "user_id": user, "occurred_at": desk.now()}
-    event: Interaction
     if query:
-        verb, what, kind = "searched", readable(query[:LONGEST_QUERY]), "search"
-        event = Search(**given, query=query[:LONGEST_QUERY])
+        kind, what = "search", readable(query[:LONGEST_QUERY])
     else:
-        kind = request.query_params.get("type", "click")
-        verb, what = cards.VERBS.get(kind, kind).lower(), cards.card_of(desk.live, item_id).title
-        event = ACTIONS.get(kind, Click)(**given, item_id=item_id)
-    found = await desk.explained(user, event, ITEMS)
+        kind, what = request.query_params.get("type", "click"), cards.card_of(desk.live, item_id).title
+    if kind not in WHAT_IF:
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a type of {', '.join(WHAT_IF)}")
+    event = Seen(
+        type=kind,
+        event_id=desk.new_event_id(),
+        user_id=user,
+        occurred_at=desk.now(),
+        item_id=None if query else item_id,
+        query=query[:LONGEST_QUERY] or None,
+    ).interaction
+    found = await desk.as_if(user, event, ITEMS)
     trail = desk.feed.trails.of(user)
     before = trail.answers[-1].ranks if trail is not None and trail.answers else None
     return HTMLResponse(
         render(
             "_what_if.html",
             view=View(viewer, user, "shopper"),
-            verb=verb,
             what=what,
+            verb=WHAT_IF[kind],
             kind=kind,
             item_id=item_id,
-            cards=cards.cards_of(desk.live, [each.item for each in found.items], before),
+            cards=cards.cards_of(desk.live, found.items, before),
             intents=found.intents,
             fallback=found.fallback,
         )

@@ -46,7 +46,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         """The event as in the contract."""
         fields = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
         del fields["bought_next"]
-        return msgspec.convert(fields, Interaction)  # type: ignore[arg-type]  # a union
+        event: Interaction = msgspec.convert(fields, Interaction)
+        return event
 
 
 @dataclass(slots=True)

@@ -100,7 +100,7 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A ranked list, two lines for each item: rank, title and probability, then the reason if one is claimed, and sources.
+    """A ranked list, two lines for each item: rank, title and probability, then reason and sources.
 
     `probable` is false if the model did not rank the list. Its scores are then no probabilities and are not shown.
     """

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from inference.plain_text import readable
+from inference.ranking.sentences import Language
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Rows
+from inference.retrieval.filters import Filter
 from inference.retrieval.hits import Candidates
+from inference.retrieval.restrictions import Restrictions
 from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import NEW, TRENDING
-from inference.types import Because, Item, label_key
-from streams.contracts.messages import RecommendedItem
+from inference.types import Because, Item
 from streams.http.queries import ListRequest, keys_of
 
 
@@ -25,13 +27,15 @@ class CatalogueRequest:
 
     Attributes:
         order: the name of the source with this order.
-        category: the most specific category of the items, None for all.
+        category: a category at any level or consecutive levels of a path, empty for all.
+        language: language of the reasons, None for that of the settings.
     """
 
     order: Literal["trending", "new"]
     k: int
-    category: str | None = None
+    category: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    language: Language | None = None
 
 
 def only(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> Shortlists:
@@ -62,10 +66,29 @@ def only(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Cat
     return Shortlists(shortlists.queries, candidates, shortlists.sources)
 
 
+def filled_up(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> Shortlists:
+    """Return shortlists with popular and new items for the requests that have too few candidates.
+
+    These are requests without a search, for example of a new visitor before anything trends.
+    """
+    lengths = np.diff(shortlists.candidates.starts).tolist()
+    lack = [each.text is None and length < each.k for each, length in zip(requests, lengths, strict=True)]
+    if not any(lack):
+        return shortlists
+    filters = shortlists.queries.filters or [()] * len(requests)
+    matching = [
+        catalogue.find_matching(own or (Filter(),)) if lacks else None for own, lacks in zip(filters, lack, strict=True)
+    ]
+    candidates = Restrictions((), matching).filled(
+        shortlists.candidates, shortlists.queries, catalogue, shortlists.sources
+    )
+    return replace(shortlists, candidates=candidates)
+
+
 def in_catalogue_order(
-    catalogue: Catalogue, request: CatalogueRequest, now_s: float, sentence: Callable[[Because], str]
-) -> tuple[RecommendedItem, ...]:
-    """Return the first available items in the order of a request. `sentence` renders their reasons."""
+    catalogue: Catalogue, request: CatalogueRequest, now_s: float
+) -> list[tuple[Item, float, Because]]:
+    """Return the first available items in the order of a request, with their scores and reasons."""
     columns = catalogue.columns
     if request.order == TRENDING:
         rows = catalogue.popular
@@ -73,8 +96,8 @@ def in_catalogue_order(
     else:
         rows = np.arange(len(columns.keys), dtype=np.int32)
         kept = columns.available & (columns.released > -np.inf) & (columns.released <= now_s)
-    if request.category is not None:
-        kept &= columns.categories[rows] == label_key(request.category)
+    if request.category:
+        kept &= catalogue.find_matching((Filter(categories=(request.category,)),)).mask[rows]
     if request.exclude:
         kept &= ~np.isin(columns.keys[rows], keys_of(request.exclude))
     rows = rows[kept]
@@ -84,21 +107,8 @@ def in_catalogue_order(
     else:
         rows = _newest(catalogue, rows, request.k)
         scores = [1 / rank for rank in range(1, len(rows) + 1)]
-    listed = []
-    for rank, (row, score) in enumerate(zip(rows.tolist(), scores, strict=True), start=1):
-        item = catalogue.item(row)
-        because = _because(request.order, item)
-        listed.append(
-            RecommendedItem(
-                rank=rank,
-                item_id=item.item_id,
-                score=round(score, 6),
-                sources=(request.order,),
-                reason=sentence(because),
-                because=because,
-            )
-        )
-    return tuple(listed)
+    items = list(map(catalogue.item, rows.tolist()))
+    return [(item, round(score, 6), _because(request.order, item)) for item, score in zip(items, scores, strict=True)]
 
 
 def _newest(catalogue: Catalogue, rows: Rows, k: int) -> Rows:

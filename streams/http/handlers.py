@@ -9,28 +9,36 @@ from typing import Any, Literal
 
 import msgspec
 
+from inference.ranking.sentences import Language
+from inference.retrieval.facets import Facets
 from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.errors import ProfileCodecError
 from streams.http.candidates import CatalogueRequest
-from streams.http.maker import ListMaker, MadeList
+from streams.http.languages import language_for
+from streams.http.lists import MadeList, Matches
+from streams.http.maker import ListMaker
 from streams.http.messages import (
-    MOST_ITEMS,
     Accepted,
-    CartBody,
     ItemList,
-    PlacedQuery,
     RankedItems,
     SearchResults,
+    SuggestedQueries,
     UserList,
     UserProfile,
 )
 from streams.http.owners import FORWARDED, Answer, Owners, Sent
+from streams.http.parameters import MOST_ITEMS, CartBody, PlacedQuery
 from streams.http.problems import Refused, unavailable
 from streams.http.publishing import Publisher
 from streams.http.queries import ListRequest
 from streams.http.shopper import profile_of
+from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
+
+LEVELS = " > "
+"""Separator of the levels of a category in a parameter."""
+NO_MATCHES = Matches(0, Facets())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,10 @@ class Call:
     body: Any
     sent: Sent
 
+    def language(self, tag: str | None) -> Language | None:
+        """Return the language of the reasons: that of the tag, or else of `Accept-Language`."""
+        return language_for(tag, self.sent.headers.get("accept-language"))
+
 
 @dataclass(slots=True, kw_only=True)
 class Backend:
@@ -57,6 +69,7 @@ class Backend:
     maker: ListMaker
     owners: Owners
     publisher: Publisher
+    suggestions: Suggesting
     list_size: int
 
     @property
@@ -70,7 +83,7 @@ class Backend:
             return None
         return await self.owners.forward(user_id, call.sent)
 
-    def limits(self, asked: PlacedQuery | CartBody) -> dict[str, Any]:
+    def limits(self, call: Call, asked: PlacedQuery | CartBody) -> dict[str, Any]:
         """Return the fields of a ListRequest that a caller sets directly. Raises Refused."""
         named = self.maker.slots.current.engine.placements.named
         if asked.placement not in named:
@@ -82,6 +95,8 @@ class Backend:
             "exclude": asked.exclude,
             "placement": asked.placement,
             "filters": () if wanted is None else (wanted,),
+            "language": call.language(asked.lang),
+            "explains": asked.explain,
         }
 
     def known(self, item_ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -97,7 +112,7 @@ async def recommendations(backend: Backend, call: Call) -> UserList | Answer:
     user_id = call.path["user"]
     if (answer := await backend.of_owner(user_id, call)) is not None:
         return answer
-    request = ListRequest(user_id=user_id, **backend.limits(call.query))
+    request = ListRequest(user_id=user_id, **backend.limits(call, call.query))
     return UserList(user_id=user_id, **_fields(await backend.maker.make(request)))
 
 
@@ -126,7 +141,7 @@ async def related(backend: Backend, call: Call) -> ItemList:
     404 if the catalogue lacks the item.
     """
     seeds = _require_known(backend.known((call.path["item"],)))
-    request = ListRequest(seeds=seeds, **backend.limits(call.query))
+    request = ListRequest(seeds=seeds, **backend.limits(call, call.query))
     return ItemList(**_fields(await backend.maker.make(request)))
 
 
@@ -136,7 +151,7 @@ async def cart(backend: Backend, call: Call) -> ItemList:
     Items that the catalogue lacks are left out; 404 if it lacks all.
     """
     seeds = _require_known(backend.known(call.body.items))
-    request = ListRequest(seeds=seeds[::-1], action="chose", **backend.limits(call.body))
+    request = ListRequest(seeds=seeds[::-1], action="chose", **backend.limits(call, call.body))
     return ItemList(**_fields(await backend.maker.make(request)))
 
 
@@ -157,12 +172,36 @@ async def new(backend: Backend, call: Call) -> ItemList:
 
 
 async def search(backend: Backend, call: Call) -> SearchResults | Answer:
-    """Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too."""
+    """Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too.
+
+    Also returns how many items match the search, their facets, and related queries.
+    """
     query = call.query
     if (answer := await backend.of_owner(query.user, call)) is not None:
         return answer
-    request = ListRequest(user_id=query.user, text=query.q, **backend.limits(query))
-    return SearchResults(query=query.q, user_id=query.user, **_fields(await backend.maker.make(request)))
+    request = ListRequest(user_id=query.user, text=query.q, counts_matches=True, **backend.limits(call, query))
+    made = await backend.maker.make(request)
+    matches = made.matches or NO_MATCHES
+    return SearchResults(
+        query=query.q,
+        user_id=query.user,
+        total=matches.total,
+        facets=matches.facets,
+        related=backend.suggestions.related(query.q),
+        **_fields(made),
+    )
+
+
+async def suggest(backend: Backend, call: Call) -> SuggestedQueries | Answer:
+    """Return queries that complete what a shopper types: searches of shoppers, and texts of the catalogue.
+
+    Typing errors are corrected. With `user`, queries that suit the shopper's intent come first.
+    """
+    query = call.query
+    if (answer := await backend.of_owner(query.user, call)) is not None:
+        return answer
+    known = backend.maker.known(query.user)
+    return SuggestedQueries(q=query.q, suggestions=backend.suggestions.complete(query.q, query.k, known))
 
 
 async def rank(backend: Backend, call: Call) -> RankedItems | Answer:
@@ -174,7 +213,14 @@ async def rank(backend: Backend, call: Call) -> RankedItems | Answer:
     if (answer := await backend.of_owner(body.user, call)) is not None:
         return answer
     known = backend.known(body.items)
-    request = ListRequest(k=len(known), user_id=body.user, text=body.q, candidates=known)
+    request = ListRequest(
+        k=len(known),
+        user_id=body.user,
+        text=body.q,
+        candidates=known,
+        language=call.language(body.lang),
+        explains=body.explain,
+    )
     unknown = tuple(each for each in dict.fromkeys(body.items) if each not in set(known))
     return RankedItems(user_id=body.user, unknown=unknown, **_fields(await backend.maker.make(request)))
 
@@ -198,7 +244,11 @@ async def items(backend: Backend, call: Call) -> Accepted:
 async def _in_catalogue_order(backend: Backend, call: Call, order: Literal["trending", "new"]) -> ItemList:
     query = call.query
     request = CatalogueRequest(
-        order=order, k=query.k or backend.list_size, category=query.category, exclude=query.exclude
+        order=order,
+        k=query.k or backend.list_size,
+        category=tuple(level for each in query.category for level in each.split(LEVELS)),
+        exclude=query.exclude,
+        language=call.language(query.lang),
     )
     return ItemList(**_fields(await backend.maker.make(request)))
 

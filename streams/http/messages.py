@@ -1,85 +1,29 @@
-"""Requests and answers of the HTTP service. OpenAPI is generated from these classes."""
+"""Answers of the HTTP service. OpenAPI is generated from these classes."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from inference.placements import DEFAULT, PlacementName
-from inference.retrieval.filters import Filter
-from inference.types import Identifier
+from inference.ranking.explanation import Explanation
+from inference.retrieval.facets import Facets
+from inference.suggestions.suggestions import SuggestionKind
 from streams.contracts.messages import ModelRef, RecommendedItem, Timestamp
 
-MOST_ITEMS = 100
-"""Most items in a list."""
-MOST_EXCLUDED = 500
-MOST_CANDIDATES = 500
-MOST_IN_CART = 100
-TEXT_LENGTH = 1000
 
-Length = Annotated[
-    int, msgspec.Meta(ge=1, le=MOST_ITEMS, description="items in the list; unset: INTENTSTREAM_LIST_SIZE")
-]
-Excluded = Annotated[
-    tuple[Identifier, ...],
-    msgspec.Meta(max_length=MOST_EXCLUDED, description="items to leave out; repeat the parameter"),
-]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LENGTH, description="what the shopper typed")]
-Category = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=200, description="the most specific category of an item")
-]
+class ListedItem(RecommendedItem, frozen=True, kw_only=True):
+    """One position of a list, with what a page shows of the item; fields that the catalogue lacks are left out.
 
+    `explanation` is there if the request asked for it.
+    """
 
-Place = Annotated[PlacementName, msgspec.Meta(description="a placement of INTENTSTREAM_PLACEMENTS_FILE")]
-FilterText = Annotated[
-    str, msgspec.Meta(min_length=2, max_length=8000, description="a filter as JSON, as in docs/placements.md")
-]
-
-
-class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of a list."""
-
-    k: Length | None = None
-    exclude: Excluded = ()
-
-
-class PlacedQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of a ranked list."""
-
-    placement: Place = DEFAULT
-    filter: FilterText | None = None
-
-
-class CategoryQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of a list that can be limited to a category."""
-
-    category: Category | None = None
-
-
-class SearchQuery(PlacedQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters of a search. With `user` the results are personal."""
-
-    q: Text
-    user: Identifier | None = None
-
-
-class CartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A cart: its items in the order in which they were put into it."""
-
-    items: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1, max_length=MOST_IN_CART)]
-    k: Length | None = None
-    exclude: Excluded = ()
-    placement: Place = DEFAULT
-    filter: Filter | None = None
-
-
-class RankBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Items to be put in order: for a shopper, for what the shopper typed, or for both."""
-
-    items: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)]
-    user: Identifier | None = None
-    q: Text | None = None
+    title: str
+    url: str | UnsetType = UNSET
+    image_url: str | UnsetType = UNSET
+    price: float | UnsetType = UNSET
+    list_price: float | UnsetType = UNSET
+    currency: str | UnsetType = UNSET
+    explanation: Explanation | UnsetType = UNSET
 
 
 class ItemList(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +32,7 @@ class ItemList(msgspec.Struct, frozen=True, kw_only=True):
     Beside the reasons of `Recommendations` it may be `no_profile`: the shopper's profile could not be read.
     """
 
-    items: tuple[RecommendedItem, ...]
+    items: tuple[ListedItem, ...]
     model: ModelRef
     fallback: str | None
     produced_at: Timestamp
@@ -101,10 +45,32 @@ class UserList(ItemList, frozen=True, kw_only=True):
 
 
 class SearchResults(ItemList, frozen=True, kw_only=True):
-    """The items that suit a search best. `user_id` is null if the results are personal to nobody."""
+    """The items that suit a search best. `user_id` is null if the results are personal to nobody.
+
+    `total` is the number of items that match the search and pass the filter, also beyond the list. The list may go on
+    behind them with items that are near to the search. `facets` count the matching items. `related` are queries that
+    refine the search, or that led to the same items.
+    """
 
     query: str
     user_id: str | None
+    total: int
+    facets: Facets
+    related: tuple[str, ...]
+
+
+class SuggestedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A query to suggest. `kind` is query if shoppers searched for it, otherwise the field of the catalogue."""
+
+    text: str
+    kind: SuggestionKind
+
+
+class SuggestedQueries(msgspec.Struct, frozen=True, kw_only=True):
+    """Queries that complete `q`, best first; none until they are built for the first time."""
+
+    q: str
+    suggestions: tuple[SuggestedQuery, ...]
 
 
 class RankedItems(ItemList, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ FORWARDED = "Intentstream-Forwarded"
 HOP_S = 0.5
 """Seconds that the owner of a profile may take, the connection included."""
 NOBODY = ""
-PASSED_ON = ("authorization", "content-type")
+PASSED_ON = ("authorization", "content-type", "accept-language")
 
 Distribution = Callable[[], Mapping[str, Mapping[str, Sequence[int]]]]
 """Function that returns the changelog partitions of each worker: URL → topic → partitions."""

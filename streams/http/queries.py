@@ -13,7 +13,8 @@ from inference.encoding.text import normalise_query
 from inference.errors import ScoringError
 from inference.placements import DEFAULT
 from inference.plain_text import has_words, readable
-from inference.queries import RECENT, SEARCH, QueryBatch
+from inference.queries import PAST_TENSES, RECENT, SEARCH, QueryBatch
+from inference.ranking.sentences import Language
 from inference.retrieval.filters import Filters
 from inference.retrieval.vectors import dequantise, inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, PriceHabit, Query, Remembered, stable_key
@@ -33,11 +34,14 @@ class ListRequest:
         user_id: the shopper, None for nobody in particular.
         text: what the shopper typed, None without a search.
         seeds: ids of items that the listed ones must suit, newest first.
-        action: what the shopper did with the seeds, in the past tense.
+        action: what the shopper did with the seeds, in the past tense; None if nobody did anything.
         candidates: ids of the only items that may be listed, None for all.
         exclude: ids of items that must not be listed, beside the seeds.
         placement: name of the placement whose list is asked for.
         filters: filters that the items must pass, beside the placement's.
+        language: language of the reasons, None for that of the settings.
+        explains: whether the score of each item is explained.
+        counts_matches: whether the items that match the search are counted.
         at_ms: the time at which the shopper asks, None for now.
     """
 
@@ -45,11 +49,14 @@ class ListRequest:
     user_id: str | None = None
     text: str | None = None
     seeds: tuple[str, ...] = ()
-    action: str = "viewed"
+    action: str | None = None
     candidates: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     placement: str = DEFAULT
     filters: Filters = ()
+    language: Language | None = None
+    explains: bool = False
+    counts_matches: bool = False
     at_ms: int | None = None
 
 
@@ -102,7 +109,7 @@ def _query_of(live: LiveCatalogue, request: ListRequest) -> Query:
         short_term=dequantise(quantise(vectors.mean(axis=0))),
         categories=_shares([each.category for each in served]),
         brands=_shares([each.brand for each in served]),
-        recent=tuple(Remembered(key, request.action) for key in keys),
+        recent=tuple(Remembered(key, request.action or PAST_TENSES[0]) for key in keys),
         session=np.array(keys, dtype=np.uint64),
         price=PriceHabit(float(np.mean(prices)), float(np.std(prices))) if prices else None,
     )

@@ -11,7 +11,7 @@ import msgspec
 
 from inference.types import Item
 from streams.contracts.messages import Interaction
-from streams.http import handlers, messages
+from streams.http import handlers, messages, parameters
 from streams.http.handlers import Backend, Call
 from streams.http.owners import Answer
 
@@ -49,7 +49,7 @@ class RouteSpec:
 ROUTES = (
     RouteSpec(
         method="GET", path="/v1/users/{user}/recommendations", handler=handlers.recommendations, role="read",
-        query=messages.PlacedQuery, answer=messages.UserList,
+        query=parameters.PlacedQuery, answer=messages.UserList,
     ),
     RouteSpec(
         method="GET", path="/v1/users/{user}/profile", handler=handlers.profile, role="admin",
@@ -57,27 +57,31 @@ ROUTES = (
     ),
     RouteSpec(
         method="GET", path="/v1/items/{item}/related", handler=handlers.related, role="read",
-        query=messages.PlacedQuery, answer=messages.ItemList,
+        query=parameters.PlacedQuery, answer=messages.ItemList,
     ),
     RouteSpec(
         method="POST", path="/v1/carts/related", handler=handlers.cart, role="read",
-        body=messages.CartBody, answer=messages.ItemList,
+        body=parameters.CartBody, answer=messages.ItemList,
     ),
     RouteSpec(
         method="GET", path="/v1/trending", handler=handlers.trending, role="read",
-        query=messages.CategoryQuery, answer=messages.ItemList,
+        query=parameters.CategoryQuery, answer=messages.ItemList,
     ),
     RouteSpec(
         method="GET", path="/v1/new", handler=handlers.new, role="read",
-        query=messages.CategoryQuery, answer=messages.ItemList,
+        query=parameters.CategoryQuery, answer=messages.ItemList,
     ),
     RouteSpec(
         method="GET", path="/v1/search", handler=handlers.search, role="read",
-        query=messages.SearchQuery, answer=messages.SearchResults,
+        query=parameters.SearchQuery, answer=messages.SearchResults,
+    ),
+    RouteSpec(
+        method="GET", path="/v1/suggest", handler=handlers.suggest, role="read",
+        query=parameters.SuggestQuery, answer=messages.SuggestedQueries,
     ),
     RouteSpec(
         method="POST", path="/v1/rank", handler=handlers.rank, role="read",
-        body=messages.RankBody, answer=messages.RankedItems,
+        body=parameters.RankBody, answer=messages.RankedItems,
     ),
     RouteSpec(
         method="POST", path="/v1/events", handler=handlers.events, role="write", status=HTTPStatus.ACCEPTED,

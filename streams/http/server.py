@@ -15,6 +15,7 @@ from streams.errors import ConfigurationError
 from streams.http.maker import ListMaker
 from streams.http.owners import Owners
 from streams.settings_groups import Service
+from streams.suggestions.keeper import SuggestionKeeper
 
 MOST_CONNECTIONS = 1000
 BACKLOG = 512
@@ -39,6 +40,7 @@ class HttpServer:
     app: Starlette
     maker: ListMaker
     owners: Owners
+    suggestions: SuggestionKeeper
     closing: Callable[[], Awaitable[None]] | None = None
     _socket: socket.socket | None = None
     _server: _Server = field(init=False)
@@ -83,9 +85,10 @@ class HttpServer:
         self._ended.clear()
         try:
             async with asyncio.TaskGroup() as group:
-                making = group.create_task(self.maker.run())
+                working = [group.create_task(work) for work in (self.maker.run(), self.suggestions.run())]
                 await self._server.serve([self._socket] if self._socket is not None else None)
-                making.cancel()
+                for each in working:
+                    each.cancel()
         finally:
             self._ended.set()
 

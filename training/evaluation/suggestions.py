@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from inference.retrieval.clicked import SearchLinks
+from inference.retrieval.search_records import SearchLinks
 from inference.retrieval.vectors import Int8Vector, dequantise
 from inference.suggestions.build import Snapshot, SuggestionBuilder
 from inference.suggestions.keys import match_key, same_key

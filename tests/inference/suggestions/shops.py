@@ -9,7 +9,7 @@ import numpy as np
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.clicked import Clicked
 from inference.retrieval.vectors import Int8Vector
-from inference.suggestions.build import ShopCopy, Snapshot, SuggestionBuilder
+from inference.suggestions.build import ItemPart, Snapshot, SuggestionBuilder
 from inference.suggestions.cleaning import BlockList
 from inference.suggestions.suggestions import Suggestions
 from inference.types import Item, ItemNeighbours, stable_key
@@ -36,7 +36,14 @@ def shop_of(items: Sequence[Item], searches: Searches, vectors: Mapping[str, Int
             for item_id, queries in led_to.items()
         ]
     )
-    return ShopCopy.of(catalogue, clicked).snapshot()
+    return snapshot_of(catalogue, clicked)
+
+
+def snapshot_of(catalogue: Catalogue, clicked: Clicked) -> Snapshot:
+    """Return a snapshot of the catalogue, copied in two parts."""
+    half = catalogue.used // 2
+    parts = [ItemPart.of(catalogue, rows) for rows in (range(half), range(half, catalogue.used))]
+    return Snapshot.of(parts, clicked.copy_records())
 
 
 def searched(*texts: str, blocked: Sequence[str] = ()) -> Suggestions:

@@ -9,7 +9,7 @@ from inference.suggestions.build import SuggestionBuilder
 from inference.suggestions.cleaning import BlockList
 from inference.suggestions.suggestions import Suggestions
 from inference.types import Item
-from tests.inference.suggestions.shops import AXES, Searches, searched, shop_of, texts
+from tests.inference.suggestions.shops import AXES, Searches, searched, shop_of, snapshot_of, texts
 
 TEA = Item(item_id="tea", title="Green tea", category=("Drinks", "Tea"), brand="Acme")
 POT = Item(item_id="pot", title="Glass teapot")
@@ -29,19 +29,18 @@ def test_only_queries_with_available_items_are_suggested() -> None:
 
 def test_searches_are_ranked_by_weight_and_before_phrases_of_the_catalogue() -> None:
     found = built({"teapot": {"pot": 3.0}, "tea": {"tea": 2.0}, "tealight": {"lamp": 0.6}})
-    assert [(each.text, each.source) for each in found.complete("tea")] == [
-        ("teapot", "searches"),
-        ("tea", "searches"),
-        ("tealight", "searches"),
+    assert [(each.text, each.kind) for each in found.complete("tea")] == [
+        ("teapot", "query"),
+        ("tea", "query"),
+        ("tealight", "query"),
     ]
-    assert [(each.text, each.source) for each in found.complete("dr")] == [("drinks", "catalogue")]
+    assert [(each.text, each.kind) for each in found.complete("dr")] == [("drinks", "category")]
 
 
 def test_weights_of_older_records_are_decayed() -> None:
     from inference.retrieval.catalogue import Catalogue
     from inference.retrieval.clicked import Clicked
     from inference.retrieval.cooccurrence import HALF_LIFE_MS
-    from inference.suggestions.build import ShopCopy
     from inference.types import ItemNeighbours, stable_key
 
     catalogue = Catalogue(4)
@@ -51,7 +50,7 @@ def test_weights_of_older_records_are_decayed() -> None:
     old = ItemNeighbours(key=stable_key("tea"), as_of_ms=0, weight=9.0, queries={"green tea": 3.0})
     new = ItemNeighbours(key=stable_key("pot"), as_of_ms=int(HALF_LIFE_MS), weight=9.0, queries={"green pot": 2.0})
     clicked.learn([old, new])
-    found = SuggestionBuilder().build(ShopCopy.of(catalogue, clicked).snapshot())
+    found = SuggestionBuilder().build(snapshot_of(catalogue, clicked))
     assert texts(found, "gre") == ["green pot", "green tea"]
     assert found.entries.popularity[:2].tolist() == pytest.approx([2.0, 1.5], abs=0.5)
 
@@ -87,7 +86,7 @@ def test_the_most_popular_are_kept() -> None:
     searches = {"tea": {"tea": 3.0}, "pot": {"pot": 2.0}, "lamp": {"lamp": 1.0}}
     builder = SuggestionBuilder(queries=2, phrases=1)
     found = built(searches, builder=builder)
-    assert [each.source for each in found.complete("")] == ["searches", "searches", "catalogue"]
+    assert [each.kind for each in found.complete("")] == ["query", "query", "brand"]
     assert texts(found, "")[:2] == ["tea", "pot"]
 
 

@@ -30,6 +30,7 @@ from streams.http.handlers import Backend
 from streams.http.maker import ListMaker
 from streams.http.owners import Owners
 from streams.http.publishing import Publisher
+from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Popularity, Shares
 from streams.metrics import Metrics
@@ -38,6 +39,7 @@ from streams.pseudonyms import Pseudonyms
 from streams.scoring import Scoring, scorer_thread
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import load_settings
+from streams.suggestions.keeper import SuggestionKeeper
 from streams.worker.health import Health
 from streams.worker.profile_store import ProfileStore
 from tests.streams.fakes import FakeProducer, FakeTable
@@ -108,12 +110,20 @@ class HttpHarness:
         servable = Servable(cast("Bundle", self.model), self.live, self.engine, self.scoring)
         self.maker = ListMaker(slots=ServableSlots(servable), owners=owners, metrics=self.metrics)
         self.owners = owners
+        self.keeper = SuggestionKeeper(
+            slots=self.maker.slots,
+            clicked=self.behaviour.clicked,
+            metrics=self.metrics,
+            health=self.health,
+            interval_s=self.settings.service.suggestions_seconds,
+        )
         service = self.settings.service
         gate = Gate(Clients(service), self.health, self.metrics, service.timeout_seconds)
         backend = Backend(
             maker=self.maker,
             owners=owners,
             publisher=Publisher(cast("Any", self.producer), self.settings.topics),
+            suggestions=Suggesting(self.keeper),
             list_size=LIST_SIZE,
         )
         self.app = application(service, gate, backend)

@@ -21,7 +21,7 @@ PATH = "/v1/users/u/recommendations"
 
 
 def server(harness: HttpHarness) -> HttpServer:
-    return HttpServer(harness.settings.service, harness.app, harness.maker, harness.owners)
+    return HttpServer(harness.settings.service, harness.app, harness.maker, harness.owners, harness.keeper)
 
 
 async def answers(client: httpx.AsyncClient) -> bool:

@@ -1,0 +1,167 @@
+"""Lists for requests: retrieved, ranked and composed together. For the scorer's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import time
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from inference.placements import Placement
+from inference.queries import QueryBatch
+from inference.ranking.explanation import Explanation
+from inference.ranking.lists import Lists
+from inference.ranking.search_matches import matching_rows
+from inference.ranking.sentences import Language, sentences
+from inference.retrieval.facets import Facets
+from inference.retrieval.shortlists import Shortlists
+from inference.types import Because, Item
+from streams.contracts.messages import ModelRef
+from streams.http.candidates import CatalogueRequest, filled_up, in_catalogue_order, only
+from streams.http.messages import ListedItem
+from streams.http.queries import Known, ListRequest, queries_of
+from streams.serving.servable import Servable
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The items that match a search: their number and their facets."""
+
+    total: int
+    facets: Facets
+
+
+@dataclass(frozen=True, slots=True)
+class MadeList:
+    """A list, the model that ranked it, the reason why it is a fallback, when it was made, and the search's matches."""
+
+    items: tuple[ListedItem, ...]
+    model: ModelRef
+    fallback: str | None
+    produced_at: datetime
+    matches: Matches | None = None
+
+
+def make_lists(
+    servable: Servable, requests: Sequence[ListRequest | CatalogueRequest], known: Sequence[Known]
+) -> list[MadeList]:
+    """Return the list of each request. Those of one placement are ranked in one batch."""
+    now_s = time()
+    made: list[MadeList | None] = [None] * len(requests)
+    parts: dict[tuple[str, bool, int | None], list[int]] = {}
+    for place, request in enumerate(requests):
+        if isinstance(request, CatalogueRequest):
+            made[place] = _in_catalogue_order(servable, request, now_s)
+        else:
+            parts.setdefault((request.placement, request.candidates is not None, request.at_ms), []).append(place)
+    for places in parts.values():
+        own = [request for place in places if isinstance(request := requests[place], ListRequest)]
+        for place, each in zip(places, _ranked(servable, own, [known[at] for at in places], now_s), strict=True):
+            made[place] = each
+    return [each for each in made if each is not None]
+
+
+def _in_catalogue_order(servable: Servable, request: CatalogueRequest, now_s: float) -> MadeList:
+    sentence = _sentence(servable, request.language)
+    found = in_catalogue_order(servable.scoring.recommender.catalogue, request, now_s)
+    items = tuple(
+        _listed(rank, item, score, (request.order,), because, sentence)
+        for rank, (item, score, because) in enumerate(found, start=1)
+    )
+    return MadeList(items, _model(servable), None, datetime.fromtimestamp(now_s, UTC))
+
+
+def _ranked(
+    servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known], now_s: float
+) -> list[MadeList]:
+    """Return the lists of requests at one placement and time, all with candidates of their own or all without."""
+    recommender = servable.scoring.recommender
+    queries, fallbacks = queries_of(servable, requests, known, requests[0].at_ms or int(now_s * 1e3))
+    placement = servable.engine.placements.named[requests[0].placement]
+    shortlists = _shortlists(servable, requests, queries, placement)
+    lists = recommender.rank_or_fall_back(shortlists)
+    servable.scoring.exposure.add(lists)
+    model, at = _model(servable), datetime.fromtimestamp(now_s, UTC)
+    made = []
+    for number, (request, fallback) in enumerate(zip(requests, fallbacks, strict=True)):
+        explained = recommender.explain(shortlists, lists, number) if request.explains else None
+        items = _items(lists, number, request, _sentence(servable, request.language), explained)
+        matches = None
+        if request.counts_matches:
+            rows = matching_rows(shortlists, number, recommender.catalogue)
+            matches = Matches(len(rows), recommender.catalogue.facets(rows))
+        made.append(MadeList(items, model, lists.fallback or fallback, at, matches))
+    return made
+
+
+def _shortlists(
+    servable: Servable, requests: Sequence[ListRequest], queries: QueryBatch, placement: Placement
+) -> Shortlists:
+    recommender = servable.scoring.recommender
+    if placement.k is not None:  # each request has its length already, which may be that of the placement
+        placement = msgspec.structs.replace(placement, k=None)
+    if placement.filter is not None or any(each.filters for each in requests):
+        queries = placement.queries(queries, [each.filters for each in requests])
+    are_given = requests[0].candidates is not None
+    shortlists = recommender.retrieve(queries, every=are_given, placement=placement)
+    if are_given:
+        return only(shortlists, requests, recommender.catalogue)
+    # A placement that names its sources has only what these find.
+    return shortlists if placement.sources is not None else filled_up(shortlists, requests, recommender.catalogue)
+
+
+def _items(
+    lists: Lists,
+    number: int,
+    request: ListRequest,
+    sentence: Callable[[Because], str],
+    explained: Sequence[Explanation] | None,
+) -> tuple[ListedItem, ...]:
+    part = slice(*lists.starts[number : number + 2].tolist())
+    because = lists.because[part]
+    if request.seeds and request.action is None:  # nobody acted on the seeds
+        because = [each if each.action is None else msgspec.structs.replace(each, action=None) for each in because]
+    columns = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], because, strict=True)
+    return tuple(
+        [
+            _listed(rank, *each, sentence, UNSET if explained is None else explained[rank - 1])
+            for rank, each in enumerate(columns, start=1)
+        ]
+    )
+
+
+def _listed(
+    rank: int,
+    item: Item,
+    score: float,
+    sources: tuple[str, ...],
+    because: Because,
+    sentence: Callable[[Because], str],
+    explanation: Explanation | UnsetType = UNSET,
+) -> ListedItem:
+    return ListedItem(
+        rank=rank,
+        item_id=item.item_id,
+        score=score,
+        sources=sources,
+        reason=sentence(because),
+        because=because,
+        title=item.title,
+        url=UNSET if item.url is None else item.url,
+        image_url=UNSET if item.image_url is None else item.image_url,
+        price=UNSET if item.price is None else item.price,
+        list_price=UNSET if item.list_price is None else item.list_price,
+        currency=UNSET if item.currency is None else item.currency,
+        explanation=explanation,
+    )
+
+
+def _sentence(servable: Servable, language: Language | None) -> Callable[[Because], str]:
+    return servable.engine.sentence if language is None else sentences(language)
+
+
+def _model(servable: Servable) -> ModelRef:
+    return ModelRef(name=servable.bundle.name, version=servable.bundle.version)

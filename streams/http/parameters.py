@@ -1,0 +1,114 @@
+"""Parameters and bodies of requests. OpenAPI is generated from these classes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from inference.placements import DEFAULT, PlacementName
+from inference.retrieval.filters import Filter, Label
+from inference.types import Identifier
+
+MOST_ITEMS = 100
+"""Most items in a list."""
+MOST_EXCLUDED = 500
+MOST_CANDIDATES = 500
+MOST_IN_CART = 100
+TEXT_LENGTH = 1000
+MOST_SUGGESTIONS = 50
+
+Length = Annotated[
+    int, msgspec.Meta(ge=1, le=MOST_ITEMS, description="items in the list; unset: INTENTSTREAM_LIST_SIZE")
+]
+Excluded = Annotated[
+    tuple[Identifier, ...],
+    msgspec.Meta(max_length=MOST_EXCLUDED, description="items to leave out; repeat the parameter"),
+]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LENGTH, description="what the shopper typed")]
+Category = Annotated[
+    tuple[Label, ...],
+    msgspec.Meta(
+        max_length=20,
+        description="a category at any level, or consecutive levels of a path: repeat the parameter, or join the levels "
+        "with ` > `",
+    ),
+]
+Place = Annotated[PlacementName, msgspec.Meta(description="a placement of INTENTSTREAM_PLACEMENTS_FILE")]
+FilterText = Annotated[
+    str, msgspec.Meta(min_length=2, max_length=8000, description="a filter as JSON, as in docs/placements.md")
+]
+LanguageTag = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$",
+        max_length=35,
+        description="language of the reasons, such as de or de-AT; unset: the header Accept-Language. Unknown languages: "
+        "INTENTSTREAM_LANGUAGE",
+    ),
+]
+Explain = Annotated[bool, msgspec.Meta(description="whether to explain the score of each item")]
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a list."""
+
+    k: Length | None = None
+    exclude: Excluded = ()
+    lang: LanguageTag | None = None
+
+
+class PlacedQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a ranked list."""
+
+    placement: Place = DEFAULT
+    filter: FilterText | None = None
+    explain: Explain = False
+
+
+class CategoryQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a list that can be limited to a category."""
+
+    category: Category = ()
+
+
+class SearchQuery(PlacedQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of a search. With `user` the results are personal."""
+
+    q: Text
+    user: Identifier | None = None
+
+
+class SuggestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of suggestions. With `user` they are personal."""
+
+    q: Annotated[
+        str, msgspec.Meta(max_length=TEXT_LENGTH, description="what the shopper has typed so far; unset: nothing yet")
+    ] = ""
+    user: Identifier | None = None
+    k: Annotated[int, msgspec.Meta(ge=1, le=MOST_SUGGESTIONS, description="suggestions")] = 10
+    lang: Annotated[
+        LanguageTag, msgspec.Meta(description="without effect: suggestions are searches and texts of the catalogue")
+    ] | None = None  # fmt: skip
+
+
+class CartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cart: its items in the order in which they were put into it."""
+
+    items: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1, max_length=MOST_IN_CART)]
+    k: Length | None = None
+    exclude: Excluded = ()
+    lang: LanguageTag | None = None
+    placement: Place = DEFAULT
+    filter: Filter | None = None
+    explain: Explain = False
+
+
+class RankBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Items to be put in order: for a shopper, for what the shopper typed, or for both."""
+
+    items: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)]
+    user: Identifier | None = None
+    q: Text | None = None
+    lang: LanguageTag | None = None
+    explain: Explain = False
