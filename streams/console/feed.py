@@ -165,7 +165,7 @@ class Feed:
     def _add(self, record: ConsumerRecord) -> None:
         topics, trails = self.settings.topics, self.trails
         if record.topic == topics.recommendations:
-            self._add_list(record)
+            self.add_list(record.value, record.timestamp)
         elif record.topic == topics.dead_letters:
             with suppress(InvalidEvent):
                 trails.letters.append(decode_dead_letter(record.value))
@@ -175,8 +175,9 @@ class Feed:
             if event is not None:
                 trails.add_event(event, record.timestamp)
 
-    def _add_list(self, record: ConsumerRecord) -> None:
-        answer = self.trails.add_list(record.value, record.timestamp)
+    def add_list(self, raw: bytes, arrived_ms: float) -> None:
+        """Add a list that was produced at `arrived_ms`, and hand it to who expects it."""
+        answer = self.trails.add_list(raw, arrived_ms)
         if answer is None:
             return
         expected = self._expected.get(answer.message.trigger.event_id)

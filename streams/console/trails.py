@@ -168,14 +168,14 @@ class Trails:
         trail.events.append(event)
         trail.changes += 1
 
-    def add_list(self, raw: bytes, arrived_ms: float, sent_ms: float | None = None) -> Answer | None:
-        """Add a list that was produced at `arrived_ms`. `sent_ms` is the time of its event, if it is known better."""
+    def add_list(self, raw: bytes, arrived_ms: float) -> Answer | None:
+        """Add a list that was produced at `arrived_ms`, and return it. None for an unreadable or a repeated one."""
         answer = Answer(raw)
         try:
             message = answer.message
         except InvalidEvent:
             return None
-        sent_ms = self._sent_ms.get(message.trigger.event_id) if sent_ms is None else sent_ms
+        sent_ms = self._sent_ms.get(message.trigger.event_id)
         if sent_ms is not None and arrived_ms >= sent_ms:
             answer.took_ms = arrived_ms - sent_ms
         trail = self._trail(message.user_id)

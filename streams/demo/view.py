@@ -119,14 +119,12 @@ class Ranked:
 
 
 def _origin(item: RecommendedItem, width: int) -> tuple[tuple[str, str], ...]:
-    """Return the reason and the names of the sources in one line; the names get what the reason leaves."""
-    reason = "" if item.because.kind is None else item.reason
+    """Return the reason and the names of the sources in one line. A long reason leaves a third to the names."""
     names = ", ".join(SOURCE_TITLES.get(source, source) for source in item.sources)
-    if not reason:
+    if item.because.kind is None:
         return ((_fit(names, width), "dim green"),)
     between = " · "
-    if width - len(reason) <= len(between):
-        return ((_fit(reason, width), "italic dim"),)
+    reason = _fit(item.reason, max(width - len(between) - min(len(names), width // 3), 1)).rstrip()
     return (reason, "italic dim"), (_fit(between + names, width - len(reason)), "dim green")
 
 

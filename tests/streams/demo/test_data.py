@@ -123,7 +123,7 @@ def test_an_abbreviated_product_text_is_expanded(raw: str, title: str) -> None:
 
 
 def test_a_modifier_is_named_after_its_category() -> None:
-    assert product_name("PREMIUM", "ICE CREAM/MILK/SHERBTS") == "Ice Cream/Milk/Sherbets, Premium"
+    assert product_name("SUPER", "ICE CREAM/MILK/SHERBTS") == "Ice Cream, Super"
     assert product_name("CHOICE BEEF", "BEEF") == "Choice Beef"
 
 
