@@ -19,6 +19,7 @@ from streams.console import cards
 from streams.console.access import Viewer
 from streams.console.cards import Card
 from streams.console.pages import View, go_to, render
+from streams.console.trails import EVENTS_KEPT
 from streams.contracts.messages import RecommendedItem
 from streams.http.handlers import LEVELS
 from streams.http.messages import UserProfile
@@ -194,7 +195,9 @@ def _rail(console: Console, view: View) -> dict[str, object]:
     if trail is not None and answer is not None:
         before = cards.ranks_before(trail.answers)
         shown = cards.cards_of(live_catalogue, answer.message.items[:IN_LIVE], before, trail.bought_next)
-        steps = cards.steps_of(live_catalogue, trail, 1)
+        # The newest event may not have its list yet.
+        answered = answer.message.trigger.event_id
+        steps = [step for step in cards.steps_of(live_catalogue, trail, EVENTS_KEPT) if step.event_id == answered]
     return {
         "live_cards": shown,
         "live_step": steps[0] if steps else None,
