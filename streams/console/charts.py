@@ -11,26 +11,32 @@ COLOURS = 6
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a chart: its label, the points of a polyline, the number of its colour, and the last value."""
+    """A line of a chart: its label, the points of its polylines, the number of its colour, and the last value."""
 
     label: str
-    points: str
+    parts: list[str]
     colour: int
     last: float
 
 
-def lines(series: Mapping[str, Sequence[float]], most: float | None = None) -> list[Line]:
-    """Return lines over WIDTH × HEIGHT, the values from 0 to `most`, by default the greatest one."""
-    top = most or max((max(values, default=0.0) for values in series.values()), default=0.0) or 1.0
+def lines(series: Mapping[str, Sequence[float | None]], least: float = 0.0) -> list[Line]:
+    """Return lines over WIDTH × HEIGHT, from 0 to the greatest value, or `least` if that is greater.
+
+    A line has a gap where its value is None.
+    """
+    top = max([least, *(value for values in series.values() for value in values if value is not None)]) or 1.0
     return [
-        Line(label, _points(values, top), place % COLOURS, values[-1] if values else 0.0)
+        Line(label, _parts(values, top), place % COLOURS, (values[-1] if values else 0.0) or 0.0)
         for place, (label, values) in enumerate(series.items())
     ]
 
 
-def _points(values: Sequence[float], top: float) -> str:
+def _parts(values: Sequence[float | None], top: float) -> list[str]:
     step = WIDTH / max(len(values) - 1, 1)
-    return " ".join(
-        f"{place * step:.1f},{HEIGHT - 3 - min(value / top, 1.0) * (HEIGHT - 6):.1f}"
-        for place, value in enumerate(values)
-    )
+    parts: list[list[str]] = [[]]
+    for place, value in enumerate(values):
+        if value is not None:
+            parts[-1].append(f"{place * step:.1f},{HEIGHT - 3 - value / top * (HEIGHT - 6):.1f}")
+        elif parts[-1]:
+            parts.append([])
+    return [" ".join(part) for part in parts if part]

@@ -67,7 +67,7 @@ def _parts(console: Console) -> dict[str, object]:
         "hits": None if number < LEAST_OUTCOMES else {"listed": listed, "popular": popular, "number": number},
         "first": FIRST,
         "most": OUTCOMES_KEPT,
-        "hit_lines": charts.lines(trails.hits_over_time(), None),
+        "hit_lines": charts.lines(trails.hits_over_time()),
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
     }

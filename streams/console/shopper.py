@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EVENTS, ITEMS, FEATURES = 18, 20, 14
 CHARTED = 6
 """Most labels in the chart of intents."""
+LEAST_SHARE = 0.25
+"""Share at the top of the chart, if all labels are lighter."""
 WHAT_IF = {"search": "searched", "click": "clicked", "cart": "put into the cart", "purchase": "bought"}
 """Actions that can be tried, and their words."""
 
@@ -118,26 +120,28 @@ def _parts(console: Console, user: str) -> dict[str, object]:
         "after": after,
         "listed": cards.cards_of(catalogue, listed, cards.ranks_before(trail.answers), trail.bought_next),
         "intents": answer.message.intent if answer else (),
-        "lines": charts.lines(_over_time(trail), 1.0),
+        "lines": charts.lines(_over_time(trail), LEAST_SHARE),
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
     }
 
 
-def _over_time(trail: Trail) -> dict[str, list[float]]:
-    """Return the weights of the heaviest intent labels after each event, oldest first."""
+def _over_time(trail: Trail) -> dict[str, list[float | None]]:
+    """Return the weights of the heaviest intent labels after each event, oldest first, None where a list lacks it."""
     lists = [answer.message.intent for answer in trail.answers]
     totals: dict[str, float] = {}
     for intents in lists:
         for each in intents:
             if each.kind == "category":
                 totals[each.label] = totals.get(each.label, 0.0) + each.weight
-    labels = sorted(totals, key=lambda label: (-totals[label], label))[:CHARTED]
+    now = lists[-1] if lists else ()
+    # Those of the last list come first, so that they are always in the chart.
+    labels = sorted(totals, key=lambda label: (-(_weight(now, label) or 0.0), -totals[label], label))[:CHARTED]
     return {label: [_weight(intents, label) for intents in lists] for label in labels}
 
 
-def _weight(intents: Sequence[Intent], label: str) -> float:
-    return next((each.weight for each in intents if each.kind == "category" and each.label == label), 0.0)
+def _weight(intents: Sequence[Intent], label: str) -> float | None:
+    return next((each.weight for each in intents if each.kind == "category" and each.label == label), None)
 
 
 def _past(profile: UserProfile | None) -> list[tuple[str, str, str]]:

@@ -207,6 +207,8 @@ NAMES = {
     "WATER ICE": "Ice Pops", "WATERMELON SEEDLESS WHOLE": "Seedless Watermelon",
     "WHOLE CHICKEN (ROASTERS/FRYER)": "Whole Chicken", "WINGS (IQF)": "Frozen Chicken Wings",
     "WOMEN S GENERAL-MAGAZINE": "Women's Magazine", "YOGURT NOT MULTI-PACKS": "Yogurt",
+    "VENDING SIZE/SNGL SERVE CRACKE": "Crackers, Single Serve", "QUARTS|ICE CREAM/MILK/SHERBTS": "Ice Cream Quart",
+    "ADULT PREMIUM|FRZN NOVELTIES/WTR ICE": "Premium Ice Cream Bars",
 }  # fmt: skip
 LABELS = {
     "BAG SNACKS": "Chips and Snacks", "BAKED BREAD/BUNS/ROLLS": "Bread and Buns",

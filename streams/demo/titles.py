@@ -142,11 +142,14 @@ def package(raw: str | None, *, produce: bool = False) -> str | None:
 def query_of(name: str) -> str:
     """Return a likely search for a product of this name.
 
-    >>> query_of("Yogurt not Multi-Packs"), query_of("Beef, Lean"), query_of("Refrigerated Coffee Creamers")
-    ('yogurt', 'beef', 'refrigerated coffee creamers')
+    >>> query_of("Yogurt not Multi-Packs"), query_of("Beef, Lean"), query_of("Broccoli Whole and Crowns")
+    ('yogurt', 'beef', 'broccoli whole')
     """
     head = re.split(r"[,:/(&]| - | not\b| only\b| all\b| other\b|\d", name, maxsplit=1, flags=re.IGNORECASE)[0]
-    return " ".join(head.casefold().split()[:3]) or name.casefold()
+    words = head.casefold().split()[:3]
+    while words and words[-1] in _SMALL:
+        del words[-1]
+    return " ".join(words) or name.casefold()
 
 
 def _cased(word: str) -> str:

@@ -143,7 +143,8 @@ def test_a_search_a_click_and_a_related_item_change_the_list_in_front_of_the_vie
     page.click("section:has(#related) .card h3 a >> nth=0")
     page.wait_for_function("title => document.querySelector('h1').textContent !== title", arg=title)
     assert live(page, page.inner_text("h1")) != clicked
-    assert f"New list after: Clicked {page.inner_text('h1')}" == page.inner_text("#announcer")
+    said = " ".join(page.inner_text("#announcer").split())
+    assert said == " ".join(f"New list after: Clicked {page.inner_text('h1')}".split())
     page.go_back()
     page.wait_for_function("title => document.querySelector('h1').textContent === title", arg=title)
 
@@ -192,7 +193,7 @@ def test_a_cart_is_filled_and_bought(shop: Shop) -> None:
     live(page, "Tea towel plain")
     page.click("text=Buy all")
     page.wait_for_selector("text=The cart is empty")
-    assert "Bought" in page.inner_text("#live .after")
+    live(page, "Bought")
 
 
 def test_texts_of_the_shop_and_of_shoppers_are_shown_as_text(shop: Shop) -> None:
@@ -241,7 +242,7 @@ def test_the_flow_page_counts_while_it_is_open(shop: Shop) -> None:
     acting = shop.open("?user=gil")
     acting.click(".grid .card h3 a >> nth=0")
     page.wait_for_selector("#flow .who-id:has-text('gil')")
-    page.wait_for_function("() => !document.querySelector('.figure .value').textContent.startsWith('0')")
+    page.wait_for_function("() => document.querySelectorAll('.figure .value')[1].textContent.includes('ms')")
     assert "shop-minilm-l3" in page.inner_text("#flow")
     assert page.locator(".owners li").count() == 4
 
@@ -269,7 +270,6 @@ def test_a_worker_with_open_pages_stops_in_time(shop: Shop) -> None:
     assert apart(shop.process.stop()) == 0
     assert "Traceback" not in shop.process.log
     assert "never retrieved" not in shop.process.log
-    # The browser notices that its streams ended, and tries to connect again.
-    shop.faults.clear()
     for context in shop.browser.contexts:
         context.close()
+    shop.faults.clear()  # of the streams that ended

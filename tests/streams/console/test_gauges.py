@@ -53,9 +53,12 @@ def test_owners_have_their_partitions() -> None:
 
 
 def test_lines_stay_inside_their_chart() -> None:
-    (line,) = charts.lines({"a": [0.0, 2.0, 1.0]}, most=1.5)
-    points = [tuple(map(float, point.split(","))) for point in line.points.split()]
+    (line,) = charts.lines({"a": [0.0, 2.0, 1.0]})
+    points = [tuple(map(float, point.split(","))) for part in line.parts for point in part.split()]
     assert [x for x, _ in points] == [0.0, charts.WIDTH / 2, charts.WIDTH]
     assert all(0 <= y <= charts.HEIGHT for _, y in points)
     assert points[0][1] > points[2][1] > points[1][1]
-    assert charts.lines({"empty": []})[0].points == ""
+    assert charts.lines({"empty": []})[0].parts == []
+    (low,) = charts.lines({"low": [0.1, None, None, 0.1, 0.1]}, least=0.5)
+    assert [len(part.split()) for part in low.parts] == [1, 2]
+    assert float(low.parts[0].split(",")[1]) > charts.HEIGHT / 2
