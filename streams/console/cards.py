@@ -92,7 +92,7 @@ def cards_of(
 
 def steps_of(live: LiveCatalogue, trail: Trail, number: int) -> list[Step]:
     """Return the last events of a shopper, newest first."""
-    took = {answer.message.trigger.event_id: answer.took_ms for answer in trail.answers}
+    took = {answer.event_id: answer.took_ms for answer in trail.answers}
     return [
         Step(
             event_id=event.event_id,

@@ -180,7 +180,7 @@ class Feed:
         answer = self.trails.add_list(raw, arrived_ms)
         if answer is None:
             return
-        expected = self._expected.get(answer.message.trigger.event_id)
+        expected = self._expected.get(answer.event_id)
         if expected is not None and not expected[1].done():
             # The viewer's own events are timed by this process, not in the brokers' whole milliseconds.
             answer.took_ms = (perf_counter() - expected[0]) * 1e3

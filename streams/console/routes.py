@@ -19,6 +19,7 @@ from streams.console.access import Access, Viewer
 from streams.console.desk import Desk
 from streams.console.gauges import EVERY_S, Gauges
 from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, link, render
+from streams.errors import InvalidEvent
 from streams.http.problems import Refused, unavailable
 from streams.worker.health import Health
 
@@ -128,8 +129,8 @@ class Console:
                             yield event_text(name, html)
                     yield ": \n\n"  # a closed connection is noticed when something is sent
                     await feed.change(CHECK_S, at_least_s=every_s)
-        except Refused:
-            return  # the worker is busy: the browser connects again
+        except (Refused, InvalidEvent):
+            return  # the worker is busy, or the topic has something else: the browser connects again
         finally:
             self._streams -= 1
 

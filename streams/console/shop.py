@@ -20,7 +20,7 @@ from streams.console.access import Viewer
 from streams.console.cards import Card
 from streams.console.pages import View, go_to, render
 from streams.console.trails import EVENTS_KEPT
-from streams.contracts.messages import RecommendedItem
+from streams.contracts.messages import Recommendations, RecommendedItem
 from streams.http.handlers import LEVELS
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
@@ -190,18 +190,21 @@ def _rail(console: Console, view: View) -> dict[str, object]:
     feed, live_catalogue = console.desk.feed, console.desk.live
     trail = feed.trails.of(view.user)
     answer = trail.answers[-1] if trail is not None and trail.answers else None
+    message: Recommendations | None = None
     shown: list[Card] = []
     steps: list[cards.Step] = []
     if trail is not None and answer is not None:
         before = cards.ranks_before(trail.answers)
-        shown = cards.cards_of(live_catalogue, answer.message.items[:IN_LIVE], before, trail.bought_next)
+        message = answer.message
+        shown = cards.cards_of(live_catalogue, message.items[:IN_LIVE], before, trail.bought_next)
         # The newest event may not have its list yet.
-        answered = answer.message.trigger.event_id
+        answered = answer.event_id
         steps = [step for step in cards.steps_of(live_catalogue, trail, EVENTS_KEPT) if step.event_id == answered]
     return {
         "live_cards": shown,
         "live_step": steps[0] if steps else None,
-        "live_answer": answer,
+        "live_answer": message,
+        "live_took_ms": answer.took_ms if answer is not None else None,
         "shoppers": feed.trails.recent(30),
         "problem": feed.problem,
     }

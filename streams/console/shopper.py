@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,7 +18,6 @@ from streams.console.explain import SOURCE_TITLES, shares_of
 from streams.console.pages import View, go_to, render
 from streams.console.shop import LONGEST_ID, LONGEST_QUERY
 from streams.console.trails import Seen, Trail
-from streams.contracts.messages import Intent
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
 
@@ -111,15 +111,17 @@ def _parts(console: Console, user: str) -> dict[str, object]:
     feed, catalogue = console.desk.feed, console.desk.live
     trail = feed.trails.of(user) or Trail(user)
     answer = trail.answers[-1] if trail.answers else None
-    listed = answer.message.items[:ITEMS] if answer else ()
+    message = answer.message if answer else None
+    listed = message.items[:ITEMS] if message else ()
     steps = cards.steps_of(catalogue, trail, EVENTS)
-    after = next((step for step in steps if answer and step.event_id == answer.message.trigger.event_id), None)
+    after = next((step for step in steps if answer and step.event_id == answer.event_id), None)
     return {
         "steps": steps,
-        "answer": answer,
+        "took_ms": answer.took_ms if answer else None,
+        "fallback": message.fallback if message else None,
         "after": after,
         "listed": cards.cards_of(catalogue, listed, cards.ranks_before(trail.answers), trail.bought_next),
-        "intents": answer.message.intent if answer else (),
+        "intents": message.intent if message else (),
         "lines": charts.lines(_over_time(trail), LEAST_SHARE),
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
@@ -128,20 +130,14 @@ def _parts(console: Console, user: str) -> dict[str, object]:
 
 def _over_time(trail: Trail) -> dict[str, list[float | None]]:
     """Return the weights of the heaviest intent labels after each event, oldest first, None where a list lacks it."""
-    lists = [answer.message.intent for answer in trail.answers]
-    totals: dict[str, float] = {}
-    for intents in lists:
-        for each in intents:
-            if each.kind == "category":
-                totals[each.label] = totals.get(each.label, 0.0) + each.weight
-    now = lists[-1] if lists else ()
+    lists = [answer.categories for answer in trail.answers]
+    totals = Counter[str]()
+    for categories in lists:
+        totals.update(categories)
+    now = lists[-1] if lists else {}
     # Those of the last list come first, so that they are always in the chart.
-    labels = sorted(totals, key=lambda label: (-(_weight(now, label) or 0.0), -totals[label], label))[:CHARTED]
-    return {label: [_weight(intents, label) for intents in lists] for label in labels}
-
-
-def _weight(intents: Sequence[Intent], label: str) -> float | None:
-    return next((each.weight for each in intents if each.kind == "category" and each.label == label), None)
+    labels = sorted(totals, key=lambda label: (-now.get(label, 0.0), -totals[label], label))[:CHARTED]
+    return {label: [categories.get(label) for categories in lists] for label in labels}
 
 
 def _past(profile: UserProfile | None) -> list[tuple[str, str, str]]:

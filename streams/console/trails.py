@@ -6,17 +6,17 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 
 import msgspec
 
 from streams.contracts import serde
 from streams.contracts.messages import DeadLetter, Interaction, Recommendations, Timestamp
-from streams.errors import InvalidEvent
 
 SHOPPERS_KEPT = 500
 EVENTS_KEPT = 40
 ANSWERS_KEPT = 40
+WHOLE = 3
+"""Lists of a shopper that are kept whole: the last one, the one that it is compared with, and one in between."""
 LETTERS_KEPT = 12
 OUTCOMES_KEPT = 500
 SENT_KEPT = 5000
@@ -59,22 +59,57 @@ class Outcome:
     rank: int | None
 
 
-@dataclass
+@dataclass(slots=True)
 class Answer:
-    """A list and the event that it answers. `took_ms` is the time from the event to the list, None if unknown."""
+    """A list and the event that it answers.
 
+    Attributes:
+        event_id, trigger: id and type of the event.
+        categories: the categories of the intent, each with its weight.
+        items: ids of the items, in order; only of the last `WHOLE` lists of a shopper, as `raw`, the bytes of the list.
+        took_ms: time from the event to the list, None if unknown.
+    """
+
+    event_id: str
+    trigger: str
+    categories: dict[str, float]
+    items: tuple[str, ...]
     raw: bytes
     took_ms: float | None = None
 
-    @cached_property
+    @property
     def message(self) -> Recommendations:
-        """The list."""
+        """The whole list. Raises InvalidEvent if it is no list."""
         return serde.decode_recommendations(self.raw)
 
-    @cached_property
+    @property
     def ranks(self) -> dict[str, int]:
-        """The rank of each item of the list."""
-        return {item.item_id: item.rank for item in self.message.items}
+        """The rank of each item."""
+        return {item_id: rank for rank, item_id in enumerate(self.items, start=1)}
+
+
+class _Item(msgspec.Struct, frozen=True, gc=False):
+    item_id: str
+
+
+class _Intent(msgspec.Struct, frozen=True, gc=False):
+    kind: str
+    label: str
+    weight: float
+
+
+class _Trigger(msgspec.Struct, frozen=True, gc=False):
+    event_id: str
+    type: str
+
+
+class _Brief(msgspec.Struct, frozen=True):
+    """The fields of a list that every list is read for. The rest of it is read when it is shown."""
+
+    user_id: str
+    trigger: _Trigger
+    items: tuple[_Item, ...]
+    intent: tuple[_Intent, ...]
 
 
 @dataclass(slots=True)
@@ -97,9 +132,16 @@ class Trail:
             return event.session_id != last.session_id
         return abs(event.occurred_at - last.occurred_at) > SESSION_GAP
 
+    def add(self, answer: Answer) -> None:
+        """Add a list. Older ones become brief: many of them would need much memory."""
+        self.answers.append(answer)
+        if len(self.answers) > WHOLE:
+            brief = self.answers[-WHOLE - 1]
+            brief.items, brief.raw = (), b""
+
     def list_before(self, event_id: str) -> Answer | None:
         """Return the newest list that does not answer this event. An event and its list can arrive in either order."""
-        return next((each for each in reversed(self.answers) if each.message.trigger.event_id != event_id), None)
+        return next((each for each in reversed(self.answers) if each.event_id != event_id), None)
 
     @property
     def bought_next(self) -> frozenset[str]:
@@ -108,6 +150,7 @@ class Trail:
 
 
 _seen = msgspec.json.Decoder(Seen)
+_brief = msgspec.json.Decoder(_Brief)
 
 
 def decode_seen(value: bytes | None, bought_next: bytes | None) -> Seen | None:
@@ -170,18 +213,24 @@ class Trails:
 
     def add_list(self, raw: bytes, arrived_ms: float) -> Answer | None:
         """Add a list that was produced at `arrived_ms`, and return it. None for an unreadable or a repeated one."""
-        answer = Answer(raw)
         try:
-            message = answer.message
-        except InvalidEvent:
+            brief = _brief.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        sent_ms = self._sent_ms.get(message.trigger.event_id)
+        event_id, trail = brief.trigger.event_id, self._trail(brief.user_id)
+        if any(each.event_id == event_id for each in trail.answers):
+            return None  # sent again, or at another placement
+        answer = Answer(
+            event_id=event_id,
+            trigger=brief.trigger.type,
+            categories={each.label: each.weight for each in brief.intent if each.kind == "category"},
+            items=tuple(each.item_id for each in brief.items),
+            raw=raw,
+        )
+        sent_ms = self._sent_ms.get(event_id)
         if sent_ms is not None and arrived_ms >= sent_ms:
             answer.took_ms = arrived_ms - sent_ms
-        trail = self._trail(message.user_id)
-        if any(each.message.trigger.event_id == message.trigger.event_id for each in trail.answers):
-            return None  # sent again, or at another placement
-        trail.answers.append(answer)
+        trail.add(answer)
         trail.changes += 1
         self.lists += 1
         return answer
@@ -219,7 +268,7 @@ class Trails:
             trail.ranks[event.event_id] = rank
             while len(trail.ranks) > EVENTS_KEPT:
                 trail.ranks.popitem(last=False)
-        if before.message.trigger.type == "search" or not self.popular:
+        if before.trigger == "search" or not self.popular:
             return  # after a search, a list has to match what was typed
         popular = _without(self.popular, trail.in_session)
         self.outcomes.append(Outcome(rank is not None and rank <= FIRST, event.item_id in popular, rank))

@@ -117,7 +117,8 @@ def shop(running: Shop) -> Iterator[Shop]:
 def live(page: Page, after: str) -> list[str]:
     """Wait for the list after an action, and return its titles."""
     page.wait_for_function("text => document.querySelector('#live .after')?.textContent.includes(text)", arg=after)
-    return page.locator("#live h3").all_inner_texts()
+    titles: list[str] = page.locator("#live h3").all_inner_texts()
+    return titles
 
 
 def test_a_search_a_click_and_a_related_item_change_the_list_in_front_of_the_viewer(shop: Shop) -> None:
