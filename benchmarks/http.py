@@ -17,6 +17,8 @@ from streams.kafka.embedded import LOOPBACK, free_port
 CONNECTIONS = (1, 32)
 MOST_PATHS = 500
 LIST_SIZE = 20
+LETTERS = 12
+"""Most letters that are typed of a search."""
 BESIDE = "beside {rate:,} events/s"
 SCRIPT = """\
 local paths, number = {}, 0
@@ -35,8 +37,8 @@ end
 HOW = """\
 A worker with the real model serves HTTP. `wrk` runs on the same machine with one thread for {seconds:g} s, and sends
 the next request of a connection when the last one is answered. Requests go to {paths} different shoppers, items or
-searches in turn. Lists have {k} items. Shoppers have a profile, from {events:,} events. "Beside" means that the worker
-answers events on Kafka meanwhile."""
+searches in turn; for suggestions, 1 to {letters} letters of a search are typed. Lists have {k} items. Shoppers have a
+profile, from {events:,} events. "Beside" means that the worker answers events on Kafka meanwhile."""
 
 
 class Figures(NamedTuple):
@@ -78,7 +80,11 @@ def measure(stage: Stage) -> Section | None:
                         ))  # fmt: skip
     head = ("route", "items", "connections", "load", "requests/s", "p50 ms", "p90 ms", "p99 ms", "failed")
     how = HOW.format(
-        seconds=sizes.http_s, paths=MOST_PATHS, k=LIST_SIZE, events=int(sizes.reference_rate * sizes.first_s)
+        seconds=sizes.http_s,
+        paths=MOST_PATHS,
+        letters=LETTERS,
+        k=LIST_SIZE,
+        events=int(sizes.reference_rate * sizes.first_s),
     )
     return Section(title="HTTP", how=how, tables=(Table(head, tuple(rows)),), data=data)
 
@@ -92,6 +98,10 @@ def _paths(stage: Stage, items: int | None) -> dict[str, list[str]]:
         "recommendations": [f"/v1/users/{quote(user, safe='')}/recommendations" for user in users],
         "related": [f"/v1/items/{quote(item.item_id, safe='')}/related" for item in shop.items[:MOST_PATHS]],
         "search": [f"/v1/search?q={quote(query)}" for query in shop.searches[:MOST_PATHS]],
+        "suggest": [
+            f"/v1/suggest?q={quote(query[: 1 + number % LETTERS])}"
+            for number, query in enumerate(shop.searches[:MOST_PATHS])
+        ],
         "trending": ["/v1/trending"],
     }
 

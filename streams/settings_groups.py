@@ -6,6 +6,7 @@ The flat name, in capitals and after `PREFIX`, is the environment variable.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -383,6 +384,7 @@ class Service(Group):
         return self
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Return whether a host is an address of this machine only."""
     with suppress(ValueError):

@@ -47,9 +47,9 @@ class FeatureShare(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Where an item comes from and how its score arises.
 
-    `score` = `weight` / (1 + exp(−(`base` + the sum of the contributions))). Features with the value 0 contribute nothing
-    and are left out; the others go by the size of their contributions. `weight` is the placement's factor of the item's
-    sources. If the model did not rank the list, there are only sources.
+    `score` = `weight` / (1 + exp(−(`base` + the sum of the contributions))). Features with the value 0 contribute
+    nothing and are left out; the others go by the size of their contributions. `weight` is the placement's factor of
+    the item's sources. If the model did not rank the list, there are only sources.
     """
 
     sources: tuple[SourceRank, ...]

@@ -74,6 +74,7 @@ def _templates(gettext: Callable[[str], str]) -> Mapping[_Key, str]:
         ("similar", "click", False): gettext("because you clicked %(label)s"),
         ("similar", "cart", False): gettext("because you chose %(label)s"),
         ("similar", "purchase", False): gettext("because you bought %(label)s"),
+        ("similar", None, False): gettext("similar to %(label)s"),
         ("before", "view", True): gettext("you viewed it before"),
         ("before", "click", True): gettext("you clicked it before"),
         ("before", "cart", True): gettext("you chose it before"),

@@ -84,25 +84,31 @@ def _price_ranges(rows: Rows, matcher: Matcher) -> tuple[PriceCount, ...]:
     currency = max(currencies, key=lambda each: (currencies[each], each), default=None)
     if currency is not None:
         priced &= matcher.currencies.having(currency, rows)
+    rising = np.sort(prices[priced])
+    ends = _round_ends(rising)
+    # A price on a border is in both ranges, as it passes the filters of both.
+    firsts = np.searchsorted(rising, ends[:-1], side="left").tolist()
+    lasts = np.searchsorted(rising, ends[1:], side="right").tolist()
     return tuple(
-        PriceCount(min_price=low, max_price=high, currency=currency, count=count)
-        for low, high in _bounds(prices[priced])
-        # A price on a border is in both ranges, as it passes the filters of both.
-        if (count := int(np.count_nonzero((prices[priced] >= low) & (prices[priced] <= high))))
+        PriceCount(min_price=low, max_price=high, currency=currency, count=last - first)
+        for low, high, first, last in zip(ends[:-1], ends[1:], firsts, lasts, strict=True)
+        if last > first
     )
 
 
-def _bounds(prices: npt.NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Return ranges with round ends that contain all prices. Most of them are between the tenth and the ninth decile."""
-    if not len(prices):
-        return []
-    low, tenth, ninth, high = np.quantile(prices, (0, 0.1, 0.9, 1)).tolist()
+def _round_ends(rising: npt.NDArray[np.float64]) -> list[float]:
+    """Return the ends of ranges of rising prices. All but the first and the last end are round.
+
+    The ranges divide the prices between the first and the last decile; the outer ones contain the rest too.
+    """
+    number = len(rising)
+    if not number:
+        return [0.0]
+    low, tenth, ninth, high = (float(rising[at]) for at in (0, number // 10, number - 1 - number // 10, number - 1))
     wanted = (ninth - tenth) / RANGES
     if wanted <= 0:
-        return [(low, high)]
+        return [low, high]
     power = 10.0 ** floor(log10(wanted))
     step = next(each * power for each in _STEPS if each * power >= wanted)
-    first, last = floor(tenth / step), floor(ninth / step) + 1
-    ends = [round(number * step, 6) for number in range(first, last + 1)]
-    ends[0], ends[-1] = min(ends[0], floor(low)), max(ends[-1], high)
-    return list(zip(ends, ends[1:], strict=False))
+    ends = [round(at * step, 6) for at in range(floor(tenth / step), floor(ninth / step) + 2)]
+    return [min(ends[0], float(floor(low))), *ends[1:-1], max(ends[-1], high)]

@@ -65,6 +65,7 @@ class Codes(Generic[Value]):
     def __init__(self, read: Callable[[Item], Value | None], items: Sequence[Item | None] = ()) -> None:
         self._read = read
         self._code_of: dict[Value | None, int] = {None: 0}
+        self._values: list[Value | None] = [None]
         self._codes: npt.NDArray[np.int32] = np.array([self._code(item) for item in items], dtype=np.int32)
 
     def put(self, row: int, item: Item | None) -> None:
@@ -76,14 +77,15 @@ class Codes(Generic[Value]):
 
     def rows_with(self, accepts: Callable[[Value], bool], rows: int) -> Mask:
         """Return which of the first `rows` rows have a value that is accepted. Each value is tested once."""
-        accepted = [value is not None and accepts(value) for value in self._code_of]
+        accepted = [value is not None and accepts(value) for value in self._values]
         mask: Mask = np.array(accepted, dtype=np.bool_)[self._codes[:rows]]
         return mask
 
     def counts(self, rows: Rows) -> dict[Value, int]:
         """Return how many of some rows have each value."""
-        counts = np.bincount(self._codes[rows], minlength=len(self._code_of)).tolist()
-        return {value: count for value, count in zip(self._code_of, counts, strict=True) if count and value is not None}
+        codes, counts = np.unique(self._codes[rows], return_counts=True)
+        found = {self._values[code]: count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)}
+        return {value: count for value, count in found.items() if value is not None}
 
     def having(self, value: Value, rows: Rows) -> Mask:
         """Return which of some rows have a value, (n,)."""
@@ -91,13 +93,20 @@ class Codes(Generic[Value]):
         return mask
 
     def _forget_unused(self) -> None:
-        values = list(self._code_of)
         used, numbers = np.unique(np.append(self._codes, np.int32(0)), return_inverse=True)
         self._codes = numbers[:-1].astype(np.int32)
-        self._code_of = {values[code]: number for number, code in enumerate(used.tolist())}
+        self._values = [self._values[code] for code in used.tolist()]
+        self._code_of = {value: code for code, value in enumerate(self._values)}
 
     def _code(self, item: Item | None) -> int:
-        return 0 if item is None else self._code_of.setdefault(self._read(item), len(self._code_of))
+        if item is None:
+            return 0
+        value = self._read(item)
+        code = self._code_of.get(value)
+        if code is None:
+            code = self._code_of[value] = len(self._values)
+            self._values.append(value)
+        return code
 
 
 class Matcher:

@@ -1,7 +1,7 @@
 """Builds suggestions from the catalogue and the searches that led to its items.
 
 A build takes a copy of both, which the thread that owns them makes part by part (`ItemPart.of`). It runs in any other
-thread or process. What has not changed since the last build of a builder is not cleaned or split again.
+thread or process. A builder does not clean or split again texts that it knows from its last build.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from math import log1p
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from inference.retrieval.search_records import SearchLinks, SearchRecords
 from inference.retrieval.vectors import Int8Vector, dequantise, quantise

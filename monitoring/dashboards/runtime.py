@@ -92,6 +92,18 @@ HTTP = row(
         "ops",
         {"{{reason}}": rate("http_fallbacks_total", by=("reason",))},
     ),
+    timeseries(
+        "Suggestions",
+        "Queries that each worker can suggest. 0 until the first build.",
+        "none",
+        {"{{instance}}": total(of("suggestions"), *EACH)},
+    ),
+    timeseries(
+        "Builds of suggestions",
+        "Builds in an hour, by outcome. After a failed build the former suggestions stay, and the log has the reason.",
+        "none",
+        {"{{outcome}}": f"{rate('suggestion_builds_total', by=('outcome',))} * 3600"},
+    ),
 )
 
 VERSIONS = row(

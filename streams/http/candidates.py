@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +17,7 @@ from inference.retrieval.hits import Candidates
 from inference.retrieval.restrictions import Restrictions
 from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import NEW, TRENDING
-from inference.types import Because, Item
+from inference.types import Because, Item, ScoredCandidate
 from streams.http.queries import ListRequest, keys_of
 
 
@@ -69,11 +69,12 @@ def only(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Cat
 def filled_up(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> Shortlists:
     """Return shortlists with popular and new items for the requests that have too few candidates.
 
-    These are requests without a search, for example of a new visitor before anything trends.
+    These are requests without a search, for example of a new visitor before anything trends. The sources of popular
+    and of new items must be in use.
     """
     lengths = np.diff(shortlists.candidates.starts).tolist()
     lack = [each.text is None and length < each.k for each, length in zip(requests, lengths, strict=True)]
-    if not any(lack):
+    if not any(lack) or not {TRENDING, NEW}.issubset(shortlists.sources):
         return shortlists
     filters = shortlists.queries.filters or [()] * len(requests)
     matching = [
@@ -86,9 +87,9 @@ def filled_up(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue
 
 
 def in_catalogue_order(
-    catalogue: Catalogue, request: CatalogueRequest, now_s: float
-) -> list[tuple[Item, float, Because]]:
-    """Return the first available items in the order of a request, with their scores and reasons."""
+    catalogue: Catalogue, request: CatalogueRequest, now_s: float, sentence: Callable[[Because], str]
+) -> list[ScoredCandidate]:
+    """Return the first available items in the order of a request. `sentence` renders their reasons."""
     columns = catalogue.columns
     if request.order == TRENDING:
         rows = catalogue.popular
@@ -108,7 +109,11 @@ def in_catalogue_order(
         rows = _newest(catalogue, rows, request.k)
         scores = [1 / rank for rank in range(1, len(rows) + 1)]
     items = list(map(catalogue.item, rows.tolist()))
-    return [(item, round(score, 6), _because(request.order, item)) for item, score in zip(items, scores, strict=True)]
+    because = [_because(request.order, item) for item in items]
+    return [
+        ScoredCandidate(item, round(score, 6), (request.order,), sentence(each), each)
+        for item, score, each in zip(items, scores, because, strict=True)
+    ]
 
 
 def _newest(catalogue: Catalogue, rows: Rows, k: int) -> Rows:

@@ -16,9 +16,10 @@ from inference.ranking.explanation import Explanation
 from inference.ranking.lists import Lists
 from inference.ranking.search_matches import matching_rows
 from inference.ranking.sentences import Language, sentences
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.facets import Facets
 from inference.retrieval.shortlists import Shortlists
-from inference.types import Because, Item
+from inference.types import Because, ScoredCandidate
 from streams.contracts.messages import ModelRef
 from streams.http.candidates import CatalogueRequest, filled_up, in_catalogue_order, only
 from streams.http.messages import ListedItem
@@ -66,11 +67,8 @@ def make_lists(
 
 def _in_catalogue_order(servable: Servable, request: CatalogueRequest, now_s: float) -> MadeList:
     sentence = _sentence(servable, request.language)
-    found = in_catalogue_order(servable.scoring.recommender.catalogue, request, now_s)
-    items = tuple(
-        _listed(rank, item, score, (request.order,), because, sentence)
-        for rank, (item, score, because) in enumerate(found, start=1)
-    )
+    found = in_catalogue_order(servable.scoring.recommender.catalogue, request, now_s, sentence)
+    items = tuple(_listed(rank, each) for rank, each in enumerate(found, start=1))
     return MadeList(items, _model(servable), None, datetime.fromtimestamp(now_s, UTC))
 
 
@@ -86,15 +84,20 @@ def _ranked(
     servable.scoring.exposure.add(lists)
     model, at = _model(servable), datetime.fromtimestamp(now_s, UTC)
     made = []
+    matches = _matches(shortlists, requests, recommender.catalogue)
     for number, (request, fallback) in enumerate(zip(requests, fallbacks, strict=True)):
         explained = recommender.explain(shortlists, lists, number) if request.explains else None
         items = _items(lists, number, request, _sentence(servable, request.language), explained)
-        matches = None
-        if request.counts_matches:
-            rows = matching_rows(shortlists, number, recommender.catalogue)
-            matches = Matches(len(rows), recommender.catalogue.facets(rows))
-        made.append(MadeList(items, model, lists.fallback or fallback, at, matches))
+        made.append(MadeList(items, model, lists.fallback or fallback, at, matches.get(number)))
     return made
+
+
+def _matches(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> dict[int, Matches]:
+    numbers = [number for number, request in enumerate(requests) if request.counts_matches]
+    if not numbers:
+        return {}
+    found = zip(numbers, matching_rows(shortlists, numbers, catalogue), strict=True)
+    return {number: Matches(len(rows), catalogue.facets(rows)) for number, rows in found}
 
 
 def _shortlists(
@@ -109,8 +112,7 @@ def _shortlists(
     shortlists = recommender.retrieve(queries, every=are_given, placement=placement)
     if are_given:
         return only(shortlists, requests, recommender.catalogue)
-    # A placement that names its sources has only what these find.
-    return shortlists if placement.sources is not None else filled_up(shortlists, requests, recommender.catalogue)
+    return filled_up(shortlists, requests, recommender.catalogue)
 
 
 def _items(
@@ -124,31 +126,28 @@ def _items(
     because = lists.because[part]
     if request.seeds and request.action is None:  # nobody acted on the seeds
         because = [each if each.action is None else msgspec.structs.replace(each, action=None) for each in because]
-    columns = zip(lists.items[part], lists.scores[part].tolist(), lists.sources[part], because, strict=True)
-    return tuple(
-        [
-            _listed(rank, *each, sentence, UNSET if explained is None else explained[rank - 1])
-            for rank, each in enumerate(columns, start=1)
-        ]
+    candidates = map(
+        ScoredCandidate,
+        lists.items[part],
+        lists.scores[part].tolist(),
+        lists.sources[part],
+        map(sentence, because),
+        because,
     )
+    if explained is None:
+        return tuple([_listed(rank, each) for rank, each in enumerate(candidates, start=1)])
+    return tuple([_listed(rank, *each) for rank, each in enumerate(zip(candidates, explained, strict=True), start=1)])
 
 
-def _listed(
-    rank: int,
-    item: Item,
-    score: float,
-    sources: tuple[str, ...],
-    because: Because,
-    sentence: Callable[[Because], str],
-    explanation: Explanation | UnsetType = UNSET,
-) -> ListedItem:
+def _listed(rank: int, candidate: ScoredCandidate, explanation: Explanation | UnsetType = UNSET) -> ListedItem:
+    item = candidate.item
     return ListedItem(
         rank=rank,
         item_id=item.item_id,
-        score=score,
-        sources=sources,
-        reason=sentence(because),
-        because=because,
+        score=candidate.score,
+        sources=candidate.sources,
+        reason=candidate.reason,
+        because=candidate.because,
         title=item.title,
         url=UNSET if item.url is None else item.url,
         image_url=UNSET if item.image_url is None else item.image_url,

@@ -30,8 +30,8 @@ Category = Annotated[
     tuple[Label, ...],
     msgspec.Meta(
         max_length=20,
-        description="a category at any level, or consecutive levels of a path: repeat the parameter, or join the levels "
-        "with ` > `",
+        description="a category at any level, or consecutive levels of a path: repeat the parameter, or join the "
+        "levels with ` > `",
     ),
 ]
 Place = Annotated[PlacementName, msgspec.Meta(description="a placement of INTENTSTREAM_PLACEMENTS_FILE")]
@@ -43,8 +43,8 @@ LanguageTag = Annotated[
     msgspec.Meta(
         pattern=r"^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$",
         max_length=35,
-        description="language of the reasons, such as de or de-AT; unset: the header Accept-Language. Unknown languages: "
-        "INTENTSTREAM_LANGUAGE",
+        description="language of the reasons, such as de or de-AT; unset: the header Accept-Language. Unknown "
+        "languages: INTENTSTREAM_LANGUAGE",
     ),
 ]
 Explain = Annotated[bool, msgspec.Meta(description="whether to explain the score of each item")]

@@ -84,13 +84,16 @@ def _packed(part: ItemPart) -> bytes:
 
 def main() -> None:
     """Read a shop from the standard input, and write its suggestions to the standard output."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal sends it to the worker too, which then ends this process
+    # A terminal sends this signal to the worker too, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the worker has ended: so does this process
     os.nice(LEAST_PRIORITY)
     parts: list[ItemPart] = []
     while True:
-        received = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the worker that started this process
+        try:
+            received = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the worker that started this process
+        except EOFError:
+            sys.exit("the worker has ended")
         if len(received) == 2:
             break
         items, keys, vectors = received

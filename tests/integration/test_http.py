@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from streams.contracts.messages import View
+from streams.contracts.messages import Search, View
 from streams.contracts.serde import encode_json
 from streams.kafka.embedded import LOOPBACK, free_port
 from tests.integration.catalogue_items import catalogue
@@ -114,6 +114,8 @@ async def test_what_is_written_over_http_is_served_over_http(
         http_timeout_seconds=20,
         sources=("short_term", "query", "words", "trending"),
         trending_interval_seconds=0.3,
+        behaviour_interval_seconds=0.3,
+        suggestions_seconds=1,
         min_shoppers=1,
     )
     async with (
@@ -155,5 +157,25 @@ async def test_what_is_written_over_http_is_served_over_http(
         found = items((await client.get("/v1/search", params={"q": "espresso", "k": 3})).json())
         titles = {item.item_id: item.title for item in catalogue()}
         assert "Espresso" in titles[found[0]]
+
+        for user in ("bob", "cat"):  # what only one shopper searched for is suggested to nobody
+            searched = Search(event_id=f"s-{user}", user_id=user, occurred_at=datetime.now(UTC), query="esoteric milk")
+            await shop.publish_events([searched])
+            await shop.wait_for_lists([searched])
+            led_to = View(event_id=f"v-{user}", user_id=user, occurred_at=datetime.now(UTC), item_id="Dairy-2")
+            await shop.publish_events([led_to])
+            await shop.wait_for_lists([led_to])
+
+        async def suggested(q: str, **params: str) -> dict[str, str]:
+            body = (await client.get("/v1/suggest", params={"q": q, **params})).json()
+            return {each["text"]: each["kind"] for each in body["suggestions"]}
+
+        async def is_suggested() -> bool:
+            return (await suggested("eso")).get("esoteric milk") == "query"
+
+        await until(is_suggested, "a search of a shopper is suggested")
+        assert (await suggested("dai"))["dairy"] == "category"
+        assert await suggested("esotreic", user="bob") == {"esoteric milk": "query"}
+        assert await one.metric('intentstream_suggestion_builds_total{outcome="built"}') >= 1
         assert await one.stop() == 0
         assert "Traceback" not in one.log

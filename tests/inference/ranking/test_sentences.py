@@ -22,7 +22,7 @@ EVERY = [
     Because("search", query="red %s {boots}"),
     Because("clicked", query="red %s {boots}"),
     *(Because("together", "1", "100 % Tea", None, action) for action in (*ACTIONS, None)),
-    *(Because("similar", "1", "100 % Tea", None, action) for action in ACTIONS),
+    *(Because("similar", "1", "100 % Tea", None, action) for action in (*ACTIONS, None)),
     *(Because("before", action=action) for action in ACTIONS),
     *(Because("habit", interval_days=days) for days in (1, 3, 7, 21, 30, 61)),
     Because("trending", label="100 % Tea"),

@@ -91,7 +91,12 @@ class HttpHarness:
         self.live = LiveCatalogue("m/1", DIM)
         self.behaviour = Behaviour()
         catalogue = Catalogue(DIM, numbers=self.behaviour.numbers)
-        self.recommender = Recommender(catalogue, self.model, make_sources(NAMES, self.behaviour))
+        self.recommender = Recommender(
+            catalogue,
+            self.model,
+            make_sources(NAMES, self.behaviour),
+            partners=self.behaviour.transitions.partners,
+        )
         self.scoring = Scoring(cast("Bundle", self.model), self.recommender, scorer_thread(1))
         model = ModelRef(name="m", version="1")
         self.engine = Engine(model=model, catalogue=self.live, rules=RULES, list_size=LIST_SIZE)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from streams.contracts.messages import Purchase
@@ -10,6 +12,7 @@ from streams.errors import ConfigurationError
 from tests.pages import block
 from tests.training.importing.shops import Shop, acts, imported, written
 from training.importing.formats import find_format
+from training.importing.mapping import EventMapping, ItemMapping
 
 CSV = """\
 format = "csv"
@@ -135,3 +138,10 @@ def test_the_mapping_file_of_the_documentation_is_valid(tmp_path: Path) -> None:
     found = find_format(str(file))
     assert found.to_item is not None
     assert found.to_events is not None
+
+
+@pytest.mark.parametrize(("table", "fields"), [("items", ItemMapping), ("events", EventMapping)])
+def test_the_page_lists_all_fields_of_a_mapping(table: str, fields: type[msgspec.Struct]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "own-shop.md").read_text()
+    (row,) = re.findall(rf"^\| `{table}` \|.*$", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == {table, *fields.__struct_fields__}
