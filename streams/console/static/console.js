@@ -7,6 +7,7 @@
   const list = () => document.getElementById("suggestions");
   let active = -1;
   let typing = 0;
+  let isTyping = false;
 
   const options = () => Array.from(list().querySelectorAll("[role=option]"));
 
@@ -45,7 +46,7 @@
       choose(active < 0 ? (step > 0 ? 0 : number - 1) : (active + step + number) % number);
     } else if (event.key === "Enter") {
       clearTimeout(typing);
-      htmx.trigger(box(), "htmx:abort");
+      isTyping = false;
       if (active >= 0 && !list().hidden) {
         event.preventDefault();
         take(options()[active]);
@@ -57,6 +58,7 @@
 
   function onInput() {
     clearTimeout(typing);
+    isTyping = true;
     typing = setTimeout(() => htmx.trigger(box(), "typed"), TYPING_MS);
   }
 
@@ -68,7 +70,8 @@
     document.body.addEventListener("htmx:afterSwap", (event) => {
       if (event.detail.target === list()) {
         active = -1;
-        open(options().length > 0 && document.activeElement === box());
+        // Suggestions may arrive after the search was sent.
+        open(isTyping && options().length > 0 && document.activeElement === box());
       }
     });
     document.body.addEventListener("htmx:afterSettle", (event) => {
