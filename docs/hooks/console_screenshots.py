@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
+from playwright.sync_api import TimeoutError as NotInTime
 
 from tests.browser import chromium
 
@@ -25,14 +26,15 @@ ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "docs" / "images"
 SIZE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 MOST_BYTES = 150_000
-EVENTS, RATE = 1500, 20
-"""About a minute of replay: the shopper's profile and the hit rates have something to show."""
+EVENTS, RATE, BEFORE = 3000, 20, 900
+"""The pictures are made after 900 events, when profiles and hit rates have something to show. The replay goes on."""
 WAIT_MS = 120_000
+MARK_MS = 25_000
 
 
 @contextmanager
 def demo() -> Iterator[tuple[str, str]]:
-    """Run the demo, and wait for half of its replay. Yield the URLs of the console and of the shopper's page."""
+    """Run the demo, and wait for a part of its replay. Yield the URLs of the console and of the shopper's page."""
     command = [sys.executable, "-m", "streams", "demo", "--keep", "--events", str(EVENTS), "--rate", str(RATE)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
     urls: list[str] = []
@@ -40,7 +42,7 @@ def demo() -> Iterator[tuple[str, str]]:
         for line in process.stdout or ():
             urls += re.findall(r"http://127\.0\.0\.1:\d+/console/\S*", line)
             answered = re.search(r"([\d,]+) of [\d,]+ answered", line)
-            if answered and int(answered[1].replace(",", "")) > EVENTS // 2:
+            if answered and int(answered[1].replace(",", "")) > BEFORE:
                 break
         yield urls[0], urls[1]
     finally:
@@ -100,7 +102,8 @@ def main() -> None:
         page.press("#q", "ArrowDown")
         shot(page, "suggestions")
         page.goto(shopper)
-        page.wait_for_selector(".ranked li:nth-child(-n+3) .mark.bought")  # the replay goes on meanwhile
+        with suppress(NotInTime):  # the replay goes on meanwhile
+            page.wait_for_selector(".ranked li:nth-child(-n+4) .mark.bought", timeout=MARK_MS)
         shot(page, "shopper")
         page.click(".ranked button:has-text('What if clicked?') >> nth=1")
         page.wait_for_selector("dialog[open] .live-list")
