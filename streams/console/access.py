@@ -1,4 +1,4 @@
-"""Who may open the console, and what a viewer may do.
+"""Access to the console, and to actions in it.
 
 Without tokens, the viewers are on this machine: they see everything, and act as shoppers only if the console is in the
 mode `write`. With tokens, a viewer enters one once. The worker keeps it in memory and gives the browser a random id of

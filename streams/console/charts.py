@@ -39,4 +39,5 @@ def _parts(values: Sequence[float | None], top: float) -> list[str]:
             parts[-1].append(f"{place * step:.1f},{HEIGHT - 3 - value / top * (HEIGHT - 6):.1f}")
         elif parts[-1]:
             parts.append([])
-    return [" ".join(part) for part in parts if part]
+    # A single point becomes a line of no length, which its round ends make visible.
+    return [" ".join(part if len(part) > 1 else 2 * part) for part in parts if part]

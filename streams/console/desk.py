@@ -58,7 +58,7 @@ class Found(Asked):
 
 @dataclass(slots=True)
 class Desk:
-    """What the pages need of the worker."""
+    """The parts of the worker that the pages need."""
 
     backend: Backend
     feed: Feed

@@ -44,7 +44,7 @@ FEATURE_TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a feature contributed to an item's score: its name for people, and its part of the greatest one."""
+    """Contribution of a feature to an item's score: its name for people, and its part of the greatest contribution."""
 
     title: str
     contribution: float

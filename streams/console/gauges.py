@@ -67,7 +67,7 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the gauges show."""
+    """A reading of all gauges."""
 
     events_per_s: float
     lists_per_s: float
