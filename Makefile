@@ -21,7 +21,7 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs format monitoring clients lock audit sbom bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs screenshots format monitoring clients lock audit sbom bench model ranker clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ check: $(STAMP) ## Check style, types, import rules, locks, advisories, generate
 
 docs: $(STAMP) ## Serve the documentation site on http://127.0.0.1:8000
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
+
+screenshots: $(STAMP) ## Run the demo and write the pictures of its console into docs/images (Chromium)
+	PYTHONPATH=. $(BIN)/python docs/hooks/console_screenshots.py
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

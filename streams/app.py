@@ -11,6 +11,11 @@ from inference.bundle import Bundle
 from inference.retrieval.clicked import Clicked
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
+from streams.console.access import Access
+from streams.console.desk import Desk
+from streams.console.feed import Feed
+from streams.console.gauges import Gauges
+from streams.console.routes import Console
 from streams.factory import (
     cipher,
     cooccurrence_rules,
@@ -263,7 +268,16 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
         suggestions=Suggesting(keeper),
         list_size=min(settings.retrieval.list_size, MOST_ITEMS),
     )
-    return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
+    if settings.service.console == "off":
+        return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
+    console = Console(
+        desk=Desk(backend, Feed(settings, maker)),
+        access=Access(settings.service, gate.clients),
+        health=app.health,
+        gauges=Gauges(settings, events.metrics),
+    )
+    site = application(settings.service, gate, backend, console.routes())
+    return HttpServer(settings.service, site, maker, owners, keeper, console.close)
 
 
 def ownership(settings: Settings, lease: Lease) -> Ownership:

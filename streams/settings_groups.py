@@ -21,6 +21,7 @@ from streams.settings_values import (
     BaseUrl,
     Brokers,
     ClientTokens,
+    Console,
     Count,
     Duration,
     Host,
@@ -358,6 +359,11 @@ class Service(Group):
     suggestions_seconds: Duration = Field(300.0, description="Interval between two builds of the query suggestions")
     suggestions_blocked_file: Path | None = Field(
         None, description="Text file of words and phrases that no suggestion may contain, one a line; unset: none"
+    )
+    console: Console = Field(
+        "off",
+        alias="http_console",
+        description="Console: off, read, or write, in which viewers act as shoppers without a token",
     )
 
     @property

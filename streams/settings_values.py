@@ -133,12 +133,14 @@ _Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 _Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 _LogFormat = Literal["text", "json"]
 _Payload = Literal["keep", "omit"]
+_Console = Literal["off", "read", "write"]
 Protocol = Annotated[_Protocol, _in_any_case(_Protocol), _one_of(_Protocol)]
 Mechanism = Annotated[_Mechanism | None, _in_any_case(_Mechanism), _one_of(_Mechanism)]
 Level = Annotated[_Level, _in_any_case(_Level), _one_of(_Level)]
 LogFormat = Annotated[_LogFormat, _in_any_case(_LogFormat), _one_of(_LogFormat)]
 Reasons = Annotated[Language, _in_any_case(Language), _one_of(Language)]
 Payload = Annotated[_Payload, _in_any_case(_Payload), _one_of(_Payload)]
+Console = Annotated[_Console, _in_any_case(_Console), _one_of(_Console)]
 
 ROLES = ("read", "write", "admin")
 """Roles of a client of the HTTP service. An admin may do everything."""

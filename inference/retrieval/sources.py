@@ -54,7 +54,6 @@ class SourceSpec:
     Attributes:
         name: the name that consumers read in `sources`.
         title: the name for people.
-        letter: one of the title's letters, which stands for the source in little space.
         reason: the group of reasons to which the features belong, one of REASONS; without features it has no effect.
         module: the module of `inference.retrieval` with the source's code. Its function `make_source(name, behaviour)`
             returns the source.
@@ -65,7 +64,6 @@ class SourceSpec:
 
     name: str
     title: str
-    letter: str
     reason: str
     module: str
     similarity: str | None = None
@@ -90,41 +88,41 @@ class SourceSpec:
 
 SOURCES = (
     SourceSpec(
-        name=SHORT_TERM, title="Short", letter="S", reason="taste", module="catalogue_sources",
+        name=SHORT_TERM, title="Current interest", reason="taste", module="catalogue_sources",
         similarity="short_term", place="short_term_place",
     ),
     SourceSpec(
-        name=LONG_TERM, title="Long", letter="L", reason="taste", module="catalogue_sources",
+        name=LONG_TERM, title="Lasting taste", reason="taste", module="catalogue_sources",
         similarity="long_term", place="long_term_place",
     ),
     SourceSpec(
-        name=QUERY, title="Query", letter="Q", reason="search", module="catalogue_sources",
+        name=QUERY, title="Meaning of the search", reason="search", module="catalogue_sources",
         similarity="query", place="query_place",
     ),
     SourceSpec(
-        name=WORDS, title="Words", letter="W", reason="search", module="catalogue_sources",
+        name=WORDS, title="Words of the search", reason="search", module="catalogue_sources",
         score="words", place="words_place",
     ),
-    SourceSpec(name=CLICKED, title="Clicked", letter="C", reason="clicked", module="clicked", score="clicked"),
+    SourceSpec(name=CLICKED, title="Chosen after the search", reason="clicked", module="clicked", score="clicked"),
     SourceSpec(
-        name=TOGETHER, title="Together", letter="G", reason="together", module="transitions",
+        name=TOGETHER, title="Goes together", reason="together", module="transitions",
         score="together", place="together_place",
     ),
     SourceSpec(
-        name=NEXT, title="Next", letter="X", reason="together", module="transitions",
+        name=NEXT, title="Usual next item", reason="together", module="transitions",
         score="next", place="next_place",
     ),
     SourceSpec(
-        name=SESSIONS, title="Sessions", letter="E", reason="together", module="sessions",
+        name=SESSIONS, title="Similar visits", reason="together", module="sessions",
         score="sessions", place="sessions_place",
     ),
     SourceSpec(
-        name=REPEAT, title="Repeat", letter="R", reason="habit", module="catalogue_sources",
+        name=REPEAT, title="Bought again", reason="habit", module="catalogue_sources",
         score="repeat", place="repeat_place",
     ),
-    SourceSpec(name=NEW, title="New", letter="N", reason="new", module="catalogue_sources"),
-    SourceSpec(name=TRENDING_CATEGORY, title="Category", letter="A", reason="trend", module="catalogue_sources"),
-    SourceSpec(name=TRENDING, title="Trends", letter="T", reason="trend", module="catalogue_sources"),
+    SourceSpec(name=NEW, title="New", reason="new", module="catalogue_sources"),
+    SourceSpec(name=TRENDING_CATEGORY, title="Trending in the category", reason="trend", module="catalogue_sources"),
+    SourceSpec(name=TRENDING, title="Trending", reason="trend", module="catalogue_sources"),
 )  # fmt: skip
 """Every source. The order is that of the candidates' columns and of `sources` in a list: the reason that people would
 give first comes first."""

@@ -23,14 +23,19 @@ Examples:
 )
 @click.option("--shopper", type=int, metavar="ID", help="Household to show, by default one that shops often.")
 @click.option("--broker", metavar="HOST:PORT", help="Use this Kafka, with topics demo-*, not the embedded broker.")
-@click.option("--keep", is_flag=True, help="Keep running after the replay until Ctrl-C, and print how to connect.")
+@click.option(
+    "--keep/--no-keep",
+    default=None,
+    help="Keep running after the replay until Ctrl-C, and print how to connect.  [default: on a terminal]",
+)
+@click.option("--open", "opens", is_flag=True, help="Open the console in a browser.")
 def demo(**arguments: Any) -> None:
     """Replay real purchases through a broker and a worker, live.
 
     Starts an embedded broker and one worker, publishes a catalogue, and replays grocery purchases of 2017 as searches,
     views, carts and purchases. Shows throughput and latency, and one shopper's actions beside the recommended items.
-    Ends after about a minute. The first run encodes the catalogue and caches it in the user's cache folder. The exit
-    code is 0 if every event was answered.
+    Prints the URL of the console, in which you act as a shopper yourself. The replay takes about a minute. The first
+    run encodes the catalogue and caches it in the user's cache folder. The exit code is 0 if every event was answered.
     """
     from streams.demo.run import Demo, DemoOptions
     from streams.terminal import safe_console

@@ -16,7 +16,7 @@ import numpy as np
 
 from inference.types import Item
 from streams.demo.purchases import Lines, Product, Purchases
-from streams.demo.titles import FIELD_WIDTH, package, product_name, readable
+from streams.demo.titles import FIELD_WIDTH, label, package, product_name
 
 _NOT_GOODS = frozenset(
     {"CNTRL/STORE SUP", "COUPON", "FUEL", "MISCELLANEOUS", "POSTAL CENTER", "PROD-WHS SALES", "TRAVEL & LEISURE"}
@@ -75,7 +75,7 @@ def _kinds(products: Sequence[Product]) -> dict[int, Kind]:
     types = {product.kind for product in products if product.kind}
     whole = frozenset(word for kind in types if len(kind) < FIELD_WIDTH for word in kind.replace("/", " ").split())
     name = cache(lambda kind, category: product_name(kind, category, whole))
-    plain, sized = cache(readable), cache(package)
+    plain, sized = cache(label), cache(package)
     return {
         product.product_id: Kind(
             name(product.kind, product.category),

@@ -76,6 +76,19 @@ def shopping(lines: Lines, catalogue: DemoCatalogue, households: Sequence[int], 
     return list(islice((event for day in by_day for event in day), events))
 
 
+def bought_next(events: Sequence[Interaction]) -> dict[str, tuple[str, ...]]:
+    """Return the items that the shopper buys in the same visit after each event, by event id."""
+    bought: dict[tuple[str, str | None], dict[str, None]] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for event in reversed(events):
+        later = bought.setdefault((event.user_id, event.session_id), {})
+        if later:
+            found[event.event_id] = tuple(later)
+        if isinstance(event, Purchase):
+            later[event.item_id] = None
+    return found
+
+
 def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[Interaction]:
     """Interleave the events of a day's households, with each household spread evenly over the day."""
     placed: list[tuple[float, str, Interaction]] = []

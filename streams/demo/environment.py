@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlencode
 
 from streams.kafka.embedded import LOOPBACK, free_port
 from streams.settings import Settings, load_settings
 
 DEMO = "demo-"
 """Start of the names of the demo's consumer group and topics on the user's own Kafka."""
+CONSOLE_PORT = 9200
 
 
 def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
@@ -24,6 +27,10 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
         "data_dir": home / "data",
         "metrics_port": free_port(),
         "metrics_host": LOOPBACK,
+        "http_port": console_port(),
+        "http_host": LOOPBACK,
+        "http_tokens": None,
+        "http_console": "write",
         "log_level": "WARNING",
         # The demo encodes the catalogue with the model of the settings. A worker that switched to a newer model would
         # encode it again.
@@ -35,11 +42,33 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
     return plain.replace(**given)
 
 
+def console_port() -> int:
+    """Return the port of the console: always the same one, so that a bookmark works, unless it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, CONSOLE_PORT))
+        except OSError:
+            return free_port()
+    return CONSOLE_PORT
+
+
+def console_url(settings: Settings) -> str:
+    """Return the URL of the console, in which the viewer is a new visitor of the shop."""
+    return f"{settings.service.url}/console/"
+
+
+def shopper_url(settings: Settings, shopper: str) -> str:
+    """Return the URL of the console's page of a shopper."""
+    return f"{console_url(settings)}shopper?{urlencode({'user': shopper})}"
+
+
 def addresses(settings: Settings, home: Path) -> str:
     """Return the text that lists the addresses of a demo that keeps running."""
     lines = (
         "",
-        "Broker and worker stay up (--keep). Ctrl-C stops them and removes the worker's data.",
+        "Broker, worker and console stay up. Ctrl-C stops them and removes the worker's data.",
+        f"  console  {console_url(settings)}",
         f"  broker   {settings.kafka.bootstrap_servers}",
         f"  in       {settings.topics.clicks}, {settings.topics.searches}, {settings.topics.items}",
         f"  out      {settings.topics.recommendations}, {settings.topics.dead_letters}",
@@ -65,6 +94,8 @@ def signals_as_exit() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # A shell starts background commands with SIGINT ignored. The signals above would then end nothing.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.statistics import Statistics
-from streams.demo.view import Ranked, Screen, action_text, legend
+from streams.demo.view import Ranked, Screen, action_text
 from streams.terminal import Printable
 
 PLAIN_SECONDS = 5.0
@@ -99,7 +99,6 @@ def summary(stats: Statistics, first_list_seconds: float) -> RenderableType:
         )
         probable = answer.message.fallback is None
         parts.append(Constrain(Ranked(answer.message.items[:ITEMS], stats.titles, probable=probable), WIDTH))
-        parts.append(Constrain(legend(), WIDTH))
     return Group(*parts)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from streams.console.trails import BOUGHT_NEXT
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, Search
 from streams.demo.process import WorkerProcess
@@ -26,12 +27,16 @@ SHOW_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """The traffic from the worker's start to the last list. It calls `show` a few times a second."""
+    """The traffic from the worker's start to the last list. It calls `show` a few times a second.
+
+    `bought_next` has the items that a shopper bought after each event, by event id. The console marks them in lists.
+    """
 
     settings: Settings
     worker: WorkerProcess
     stats: Statistics
     show: Callable[[float], None]
+    bought_next: Mapping[str, Sequence[str]]
 
     async def publish(self, records: Sequence[ItemVector]) -> None:
         """Publish the catalogue and wait until the worker serves it.
@@ -101,7 +106,10 @@ class Replay:
         topic = self.settings.topics.searches if isinstance(event, Search) else self.settings.topics.clicks
         value, key = serde.encode_json(event), event.user_id.encode()
         self.stats.send(event, monotonic())
-        await producer.send(topic, value, key)
+        later = self.bought_next.get(event.event_id)
+        # A header, because the worker must not know the future: it reads keys and values only.
+        headers = [(BOUGHT_NEXT, " ".join(later).encode())] if later else None
+        await producer.send(topic, value, key, headers=headers)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         """Count the lists and dead letters that arrive."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import webbrowser
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streams.contracts.messages import Interaction, ItemVector
 from streams.demo.catalogue import DemoCatalogue, best_sellers
-from streams.demo.data import busiest_households, most_faithful, shopping
-from streams.demo.environment import addresses, demo_settings, signals_as_exit, temporary_home
+from streams.demo.data import bought_next, busiest_households, most_faithful, shopping
+from streams.demo.environment import addresses, console_url, demo_settings, shopper_url, signals_as_exit, temporary_home
 from streams.demo.output import LiveOutput, PlainOutput, summary
 from streams.demo.process import WorkerProcess
 from streams.demo.purchases import read_purchases
@@ -29,12 +30,17 @@ from streams.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """The options of the command line. `broker` None starts the embedded broker, `shopper` None selects a shopper."""
+    """The options of the command line.
+
+    `broker` None starts the embedded broker, and `shopper` None selects a shopper. `keep` None keeps the demo running
+    on a terminal only.
+    """
 
     events: int
     rate: float
     catalogue_size: int
-    keep: bool
+    keep: bool | None
+    opens: bool
     broker: str | None
     shopper: int | None
 
@@ -64,7 +70,7 @@ class Demo:
             stats = Statistics(total=len(events), shopper=shopper, titles=titles)
             self._replay(settings, worker, stats, records, events)
             self.console.print(summary(stats, self._first))
-            if self.options.keep:
+            if self.options.keep or (self.options.keep is None and self.console.is_terminal):
                 self._keep_running(settings, worker, home)
             return int(stats.unanswered > 0)
 
@@ -109,7 +115,8 @@ class Demo:
         records: list[ItemVector],
         events: list[Interaction],
     ) -> None:
-        heading = f"[bold]Intentstream[/bold] · {len(records):,} products · {records[0].space.rpartition('-')[0]}"
+        url = console_url(settings)
+        heading = f"[bold]Intentstream[/bold] · {len(records):,} products · console: {url}"
         shown = LiveOutput(self.console, stats, heading) if self.console.is_terminal else PlainOutput(self._say, stats)
 
         def first() -> None:
@@ -118,15 +125,24 @@ class Demo:
             shown.start()
 
         async def serve() -> None:
-            replay = Replay(settings=settings, worker=worker, stats=stats, show=shown.show)
+            replay = Replay(
+                settings=settings, worker=worker, stats=stats, show=shown.show, bought_next=bought_next(events)
+            )
             await replay.publish(records)
             self._say("Worker is ready, catalogue published")
+            self._show_console(url, shopper_url(settings, stats.shopper))
             await replay.run(events, self.options.rate, first)
 
         try:
             asyncio.run(serve())
         finally:
             shown.stop()
+
+    def _show_console(self, url: str, shopper: str) -> None:
+        self._say(f"Console: {url}  (you as a new visitor)")
+        self._say(f"         {shopper}  (the shopper shown here)")
+        if self.options.opens:
+            webbrowser.open(url)
 
     def _say(self, text: str) -> None:
         self.console.print(f"[dim]{monotonic() - self._started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)

@@ -1,13 +1,15 @@
 """Readable product names, made from the till's abbreviations. No I/O.
 
-Nothing is invented: abbreviations are written out, words that the till cut off at 30 characters are dropped, and the
-case is changed.
+Common types have a name in `names.py`. For the others abbreviations are written out, words that the till cut off at 30
+characters are dropped, and the case is changed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Set
+
+from streams.demo.names import LABELS, NAMES
 
 FIELD_WIDTH = 28
 """The till keeps 30 characters of a product type, some of them spaces. The last word of a field of at least this length
@@ -47,6 +49,8 @@ _QUALIFIERS = frozenset({
 })  # fmt: skip
 """Words that describe a product without naming it. A product type of such words alone needs its category as well."""
 
+_LISTED = re.compile(r"[^\W\d_]{3,}(?:/[^\W\d_]{3,})+")
+"""Words between slashes."""
 _NOISE = re.compile(r"\(BULK\s*[&/][^)]*\)?|\([^)]*$")
 _LOOSE_END = re.compile(r"(?:[\s&/:,(-]|\b(?:AND|OF|WITH|FOR|INCL|EXCP|EX|[A-Z])$)+$")
 _WORD = re.compile(r"[A-Z]+(?:'[A-Z]+)?")
@@ -82,14 +86,33 @@ def readable(raw: str, vocabulary: Set[str] = frozenset()) -> str:
 def product_name(kind: str, category: str, vocabulary: Set[str] = frozenset()) -> str:
     """Return the name of a product type, after its category if the type alone does not name a product.
 
-    >>> product_name("LEAN", "BEEF")
-    'Beef, Lean'
+    >>> product_name("SGL SV/VEND MACH SNACKS CHIP/P", "BAG SNACKS"), product_name("SELECT", "BEEF")
+    ('Snack Chips, Single Serve', 'Beef, Select')
+    >>> product_name("PEPPERONI/SALAMI", "LUNCHMEAT")
+    'Pepperoni and Salami'
     """
-    name = readable(kind, vocabulary)
+    given = NAMES.get(f"{kind}|{category}") or NAMES.get(kind)
+    if given is not None:
+        return given
+    name = _LISTED.sub(_as_list, readable(kind, vocabulary))
     if set(kind.split()) <= _QUALIFIERS:
-        what = readable(category)
+        what = label(category)
         return name if what.casefold() in name.casefold() else f"{what}, {name}"
     return name
+
+
+def label(raw: str) -> str:
+    """Return the name of a department or category.
+
+    >>> label("FRZN VEGETABLE/VEG DSH"), label("SNACK NUTS")
+    ('Frozen Vegetables', 'Snack Nuts')
+    """
+    return LABELS.get(raw) or _LISTED.sub(_as_list, readable(raw))
+
+
+def _as_list(match: re.Match[str]) -> str:
+    *first, last = match[0].split("/")
+    return f"{', '.join(first)} and {last}"
 
 
 def package(raw: str | None, *, produce: bool = False) -> str | None:
@@ -119,11 +142,14 @@ def package(raw: str | None, *, produce: bool = False) -> str | None:
 def query_of(name: str) -> str:
     """Return a likely search for a product of this name.
 
-    >>> query_of("Yogurt not Multi-Packs"), query_of("Beef, Lean"), query_of("Refrigerated Coffee Creamers")
-    ('yogurt', 'beef', 'refrigerated coffee creamers')
+    >>> query_of("Yogurt not Multi-Packs"), query_of("Beef, Lean"), query_of("Broccoli Whole and Crowns")
+    ('yogurt', 'beef', 'broccoli whole')
     """
     head = re.split(r"[,:/(&]| - | not\b| only\b| all\b| other\b|\d", name, maxsplit=1, flags=re.IGNORECASE)[0]
-    return " ".join(head.casefold().split()[:3]) or name.casefold()
+    words = head.casefold().split()[:3]
+    while words and words[-1] in _SMALL:
+        del words[-1]
+    return " ".join(words) or name.casefold()
 
 
 def _cased(word: str) -> str:

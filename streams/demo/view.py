@@ -19,11 +19,7 @@ from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import RecommendedItem
 from streams.demo.statistics import Action, Statistics
 
-SOURCE_LETTERS = {source.name: source.letter for source in SOURCES}
-SOURCE_NAMES = {
-    source.name: source.title.lower().replace(source.letter.lower(), source.letter, 1) for source in SOURCES
-}
-"""The name of a source in the legend. Its capital letter stands for the source beside an item."""
+SOURCE_TITLES = {source.name: source.title for source in SOURCES}
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
 COLOURS = {"search": "magenta", "view": "cyan", "click": "cyan", "cart": "yellow", "purchase": "green"}
 HEADER_LINES = 5
@@ -40,13 +36,9 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
-        letters = legend()
-        legend_lines = len(letters.wrap(console, options.max_width))
-        lines = max(height - HEADER_LINES - legend_lines - _BORDERS, 2)
+        lines = max(height - HEADER_LINES - _BORDERS, 2)
         layout = Layout()
-        layout.split_column(
-            Layout(self._header(), size=HEADER_LINES), Layout(name="shopper"), Layout(letters, size=legend_lines)
-        )
+        layout.split_column(Layout(self._header(), size=HEADER_LINES), Layout(name="shopper"))
         layout["shopper"].split_row(
             Layout(self._actions(lines), ratio=5), Layout(self._list(lines), ratio=8, name="list")
         )
@@ -106,16 +98,9 @@ class Screen:
         return Panel(body, title=title, title_align="left", subtitle=subtitle, border_style="green")
 
 
-def legend() -> Text:
-    """Return the text that explains the sources' letters: one line, more on a narrow terminal."""
-    words = Text(" ".join(SOURCE_NAMES.values()), style="dim", justify="center")
-    words.highlight_regex("[A-Z]", "bold not dim green")
-    return words
-
-
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A ranked list, two lines for each item: rank, title, sources and probability, then the reason if one is claimed.
+    """A ranked list, two lines for each item: rank, title and probability, then reason and sources.
 
     `probable` is false if the model did not rank the list. Its scores are then no probabilities and are not shown.
     """
@@ -126,14 +111,21 @@ class Ranked:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        origins = ["".join(SOURCE_LETTERS.get(source, "?") for source in item.sources) for item in self.items]
-        widest = max(map(len, origins), default=0)
-        for item, letters in zip(self.items, origins, strict=True):
-            figures = f" {letters:<{widest}} {_percent(item.score) if self.probable else '':>6}"
-            title = _fit(self.titles.get(item.item_id, item.item_id), width - 3 - len(figures))
-            yield Text.assemble((f"{item.rank:>2} ", "dim"), (title, "bold"), (figures, "green"), no_wrap=True)
-            claim = "" if item.because.kind is None else item.reason
-            yield Text.assemble("   ", (_fit(claim, width - 3), "italic dim"), no_wrap=True)
+        for item in self.items:
+            figure = f" {_percent(item.score) if self.probable else '':>6}"
+            title = _fit(self.titles.get(item.item_id, item.item_id), width - 3 - len(figure))
+            yield Text.assemble((f"{item.rank:>2} ", "dim"), (title, "bold"), (figure, "green"), no_wrap=True)
+            yield Text.assemble("   ", *_origin(item, width - 3), no_wrap=True)
+
+
+def _origin(item: RecommendedItem, width: int) -> tuple[tuple[str, str], ...]:
+    """Return the reason and the names of the sources in one line. A long reason leaves a third to the names."""
+    names = ", ".join(SOURCE_TITLES.get(source, source) for source in item.sources)
+    if item.because.kind is None:
+        return ((_fit(names, width), "dim green"),)
+    between = " · "
+    reason = _fit(item.reason, max(width - len(between) - min(len(names), width // 3), 1)).rstrip()
+    return (reason, "italic dim"), (_fit(between + names, width - len(reason)), "dim green")
 
 
 def action_text(action: Action, between: str) -> tuple[Text, str, str]:

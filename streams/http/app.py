@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from inference.types import Identifier
 from streams.http import bodies
@@ -64,9 +64,9 @@ class Gate:
             raise unavailable("not-ready", f"the worker is {state}: ask again, or ask another worker")
 
 
-def application(settings: Service, gate: Gate, backend: Backend) -> Starlette:
-    """Return the ASGI application of all routes."""
-    routes = [
+def application(settings: Service, gate: Gate, backend: Backend, pages: Sequence[BaseRoute] = ()) -> Starlette:
+    """Return the ASGI application of all routes, and of the console's `pages`."""
+    routes: list[BaseRoute] = [
         # An id may contain a slash, in the path as %2F.
         Route(spec.path.replace("}", ":path}"), _endpoint(spec, gate, backend), methods=[spec.method])
         for spec in ROUTES
@@ -76,7 +76,7 @@ def application(settings: Service, gate: Gate, backend: Backend) -> Starlette:
     async def describe(_request: Request) -> Response:
         return Response(described, media_type=JSON)
 
-    routes.append(Route(OPENAPI, describe))
+    routes += [Route(OPENAPI, describe), *pages]
     cors = Middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),

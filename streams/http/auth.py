@@ -62,8 +62,10 @@ class Clients:
                 _, roles, digest = text.strip().split(":")
                 self._clients.append(Client(bytes.fromhex(digest), frozenset(roles.split("+")), self._budget()))
 
-    def admit(self, role: str, authorization: str | None, host: str | None) -> None:
-        """Admit a request to a route for `role`. `host` is the name by which the client calls this server.
+    def admit(self, role: str, authorization: str | None, host: str | None) -> frozenset[str]:
+        """Admit a request to a route for `role`, and return all roles of its client.
+
+        `host` is the name by which the client calls this server.
 
         Raises:
             Refused: the token is missing or unknown, it lacks the role, or its client sent too many requests.
@@ -78,6 +80,7 @@ class Clients:
             )
         if role not in client.roles and ADMIN not in client.roles:
             raise Refused(HTTPStatus.FORBIDDEN, "missing-role", f"required a token with the role {role}")
+        return client.roles
 
     def _client(self, authorization: str | None) -> Client:
         scheme, _, token = (authorization or "").partition(" ")

@@ -51,12 +51,12 @@ def make_lists(
     """Return the list of each request. Those of one placement are ranked in one batch."""
     now_s = time()
     made: list[MadeList | None] = [None] * len(requests)
-    parts: dict[tuple[str, bool], list[int]] = {}
+    parts: dict[tuple[str, bool, int | None], list[int]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, CatalogueRequest):
             made[place] = _in_catalogue_order(servable, request, now_s)
         else:
-            parts.setdefault((request.placement, request.candidates is not None), []).append(place)
+            parts.setdefault((request.placement, request.candidates is not None, request.at_ms), []).append(place)
     for places in parts.values():
         own = [request for place in places if isinstance(request := requests[place], ListRequest)]
         for place, each in zip(places, _ranked(servable, own, [known[at] for at in places], now_s), strict=True):
@@ -74,9 +74,9 @@ def _in_catalogue_order(servable: Servable, request: CatalogueRequest, now_s: fl
 def _ranked(
     servable: Servable, requests: Sequence[ListRequest], known: Sequence[Known], now_s: float
 ) -> list[MadeList]:
-    """Return the lists of requests at one placement, all with candidates of their own or all without."""
+    """Return the lists of requests at one placement and time, all with candidates of their own or all without."""
     recommender = servable.scoring.recommender
-    queries, fallbacks = queries_of(servable, requests, known, int(now_s * 1e3))
+    queries, fallbacks = queries_of(servable, requests, known, requests[0].at_ms or int(now_s * 1e3))
     placement = servable.engine.placements.named[requests[0].placement]
     shortlists = _shortlists(servable, requests, queries, placement)
     lists = recommender.rank_or_fall_back(shortlists)

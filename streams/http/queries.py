@@ -42,6 +42,7 @@ class ListRequest:
         language: language of the reasons, None for that of the settings.
         explains: whether the score of each item is explained.
         counts_matches: whether the items that match the search are counted.
+        at_ms: the time at which the shopper asks, None for now.
     """
 
     k: int
@@ -56,6 +57,7 @@ class ListRequest:
     language: Language | None = None
     explains: bool = False
     counts_matches: bool = False
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -34,13 +34,14 @@ class _Server(uvicorn.Server):
 
 @dataclass(slots=True)
 class HttpServer:
-    """The HTTP service of a worker. `bind` takes the address, `run` serves until `stop`."""
+    """The HTTP service of a worker. `bind` takes the address, `run` serves until `stop`, which calls `closing` last."""
 
     settings: Service
     app: Starlette
     maker: ListMaker
     owners: Owners
     suggestions: SuggestionKeeper
+    closing: Callable[[], Awaitable[None]] | None = None
     _socket: socket.socket | None = None
     _server: _Server = field(init=False)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -98,3 +99,5 @@ class HttpServer:
             async with asyncio.timeout(STOP_S + 1):
                 await self._ended.wait()
         await self.owners.close()
+        if self.closing is not None:
+            await self.closing()

@@ -26,12 +26,12 @@ class Suggesting:
 
     keeper: SuggestionKeeper
 
-    def complete(self, typed: str, k: int, known: Known) -> tuple[SuggestedQuery, ...]:
-        """Return completions of a typed text, for a shopper with this profile if it is known."""
+    def complete(self, typed: str, k: int, known: Known, at_ms: int | None = None) -> tuple[SuggestedQuery, ...]:
+        """Return completions of a typed text, for a shopper with this profile if it is known, by default now."""
         built, current = self.keeper.built, self.keeper.slots.current
         if built is None:
             return ()
-        intent = intent_of(known, current) if built.space == current.live.space else None
+        intent = intent_of(known, current, at_ms) if built.space == current.live.space else None
         return tuple(
             SuggestedQuery(text=each.text, kind=each.kind) for each in built.suggestions.complete(typed, k, intent)
         )
@@ -46,12 +46,12 @@ class Suggesting:
         return tuple(each.text for each in found)
 
 
-def intent_of(known: Known, servable: Servable) -> Vector | None:
-    """Return the unit vector (dim,) of a shopper's present intent, None without one."""
+def intent_of(known: Known, servable: Servable, at_ms: int | None = None) -> Vector | None:
+    """Return the unit vector (dim,) of a shopper's intent at a time, by default now, None without one."""
     if known.profile is None:
         return None
     try:
-        queries = servable.engine.arrive([known.profile], int(time() * 1e3))
+        queries = servable.engine.arrive([known.profile], int(time() * 1e3) if at_ms is None else at_ms)
     except ProfileCodecError:
         return None
     vector = queries.vectors[0, SHORT_TERM]

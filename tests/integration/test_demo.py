@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(180)]
 ROOT = Path(__file__).parents[2]
 
 
-def start_demo(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_demo(tmp_path: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "streams", "demo", "--catalogue-size", "200", *arguments]
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
     )
+
+
+def wait_for(demo: subprocess.Popen[str], text: str) -> str:
+    """Return the first line of the output with a text."""
+    assert demo.stdout is not None
+    return next(line for line in demo.stdout if text in line)
 
 
 def remaining_processes(tmp_path: Path) -> list[str]:
@@ -42,6 +51,7 @@ def test_every_event_is_answered_and_nothing_remains(tmp_path: Path) -> None:
     assert "60 sent, 60 answered, 0 unanswered" in output
     assert "refused     0" in output
     assert "Recommended:" in output
+    assert re.search(r"Console: http://127\.0\.0\.1:\d+/console/ ", output)
     assert remaining_processes(tmp_path) == []
     assert list(tmp_path.glob("intentstream-*")) == []
 
@@ -49,14 +59,42 @@ def test_every_event_is_answered_and_nothing_remains(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_demo_stops_its_processes(tmp_path: Path, number: signal.Signals) -> None:
     demo = start_demo(tmp_path, "--events", "100000", "--rate", "20")
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if "First list" in line:
-            break
+    wait_for(demo, "First list")
     demo.send_signal(number)
     output, _ = demo.communicate(timeout=60)
     assert demo.returncode == 128 + number, output
     assert "Traceback" not in output
+    assert remaining_processes(tmp_path) == []
+
+
+def test_sigterm_ends_a_demo_that_a_script_started_in_the_background(tmp_path: Path) -> None:
+    # A shell starts background commands of a script with SIGINT ignored.
+    demo = start_demo(tmp_path, "--events", "100000", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    wait_for(demo, "First list")
+    demo.terminate()
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 128 + signal.SIGTERM, output
+    assert remaining_processes(tmp_path) == []
+
+
+def test_the_console_goes_on_after_the_replay_and_marks_what_was_bought_next(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path, "--events", "400", "--rate", "60", "--keep")
+    url = wait_for(demo, "Console: ").split("Console: ")[1].split()[0]
+    wait_for(demo, "stay up")
+    with httpx.Client(base_url=url, timeout=30) as client:
+        flow = client.get("flow").text
+        assert "shop-minilm-l3" in flow
+        users = re.findall(r'<option value="(\d+)">', flow)
+        pages = [client.get("shopper", params={"user": user}).text for user in users]
+        assert any("bought next" in page for page in pages), "the replay ends amid visits"
+        assert any("of the list before" in page for page in pages)
+        # Actions have the time of the replay. Today's would be years later, and the shopper's intent would have faded.
+        form = {"user": users[0], "type": "search", "query": "milk"}
+        assert client.post("act", data=form, headers={"Origin": url.removesuffix("/console/")}).status_code == 303
+        assert re.search(r"milk</span>\s*<span class=\"when\">\d\d Jan 2017", client.get("shopper", params=form).text)
+    demo.terminate()
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 128 + signal.SIGTERM, output
     assert remaining_processes(tmp_path) == []
 
 

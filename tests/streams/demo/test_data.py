@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
 from inference.types import Item
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, Purchase, Search
+from streams.contracts.messages import Interaction, Purchase, Search, View
 from streams.demo.catalogue import DemoCatalogue, best_sellers
-from streams.demo.data import BASKET_ITEMS, busiest_households, most_faithful, shopping
+from streams.demo.data import BASKET_ITEMS, bought_next, busiest_households, most_faithful, shopping
 from streams.demo.purchases import Purchases, read_purchases
 from streams.demo.titles import package, product_name, query_of, readable
 
@@ -123,7 +124,7 @@ def test_an_abbreviated_product_text_is_expanded(raw: str, title: str) -> None:
 
 
 def test_a_modifier_is_named_after_its_category() -> None:
-    assert product_name("PREMIUM", "ICE CREAM/MILK/SHERBTS") == "Ice Cream/Milk/Sherbets, Premium"
+    assert product_name("SUPER", "ICE CREAM/MILK/SHERBTS") == "Ice Cream, Super"
     assert product_name("CHOICE BEEF", "BEEF") == "Choice Beef"
 
 
@@ -137,6 +138,20 @@ def test_a_package_size_is_parsed_or_none(raw: str | None, size: str | None) -> 
 def test_the_weight_of_a_crate_is_no_package_size() -> None:
     assert package("40 LB", produce=True) is None
     assert package("16 OZ", produce=True) == "16 oz"
+
+
+def test_what_a_visit_buys_later_is_known_of_each_event() -> None:
+    at = datetime(2017, 1, 1, tzinfo=UTC)
+    given: tuple[tuple[str, type[View | Purchase], str], ...] = (
+        ("a", View, "1"), ("b", View, "9"), ("a", View, "2"),
+        ("a", Purchase, "1"), ("b", View, "8"), ("a", Purchase, "2"),
+    )  # fmt: skip
+    events: list[Interaction] = [
+        kind(event_id=f"e{n}", user_id="u", session_id=visit, occurred_at=at, item_id=item)
+        for n, (visit, kind, item) in enumerate(given)
+    ]
+    found = {event_id: set(items) for event_id, items in bought_next(events).items()}
+    assert found == {"e0": {"1", "2"}, "e2": {"1", "2"}, "e3": {"2"}}
 
 
 def test_a_query_is_a_shortened_title() -> None:

@@ -6,7 +6,6 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from inference.retrieval.sources import NAMES
 from inference.types import KINDS, NO_CLAIM, Because
 from streams.contracts.messages import (
     ModelRef,
@@ -19,7 +18,7 @@ from streams.contracts.messages import (
 )
 from streams.demo.output import plain_line, summary
 from streams.demo.statistics import REASONS, Statistics
-from streams.demo.view import SOURCE_LETTERS, SOURCE_NAMES, Ranked, Screen, legend
+from streams.demo.view import Ranked, Screen
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"
@@ -86,24 +85,16 @@ def test_the_screen_shows_the_figures_and_the_shopper(stats: Statistics, width: 
     for part in ("Actions of shopper 7", "searched “lemons”", "viewed   Lemons", "After: viewed Lemons"):
         assert part in text
     assert "Yogurt [bold]not[/bold]" in text
-    assert "SLQGNT 100.0%" in text
+    assert "100.0%" in text
     assert "because you bought Frozen" in text
 
 
-def test_every_source_has_a_unique_letter_in_the_legend() -> None:
-    assert list(SOURCE_NAMES) == list(NAMES)
-    assert len(set(SOURCE_LETTERS.values())) == len(NAMES)
-    assert SOURCE_LETTERS["trending_category"] == "A"
-    assert " ".join(rendered(legend(), 80, 24)).split() == list(SOURCE_NAMES.values())
-
-
-def test_a_legend_that_is_too_long_wraps_and_the_screen_still_fits(
-    stats: Statistics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SOURCE_NAMES, "another", "An even longer name")
-    lines = rendered(Screen(stats, "Intentstream", 1.0), 80, 24)
-    assert len(lines) <= 24
-    assert "longer name" in " ".join(lines[-2:])
+def test_items_show_their_sources_by_name_in_what_the_reason_leaves(stats: Statistics) -> None:
+    text = "\n".join(rendered(Screen(stats, "Intentstream", 1.0), 100, 24))
+    assert "because you bought Frozen" in text
+    assert "… · Current intere" in text  # the rest does not fit
+    without_reason = "\n".join(rendered(Ranked(answer("e").items[19:], TITLES), 80, 24))
+    assert "Current interest, Lasting taste, Meaning of the search" in without_reason
 
 
 def test_an_unranked_list_shows_its_fallback_and_no_probability(stats: Statistics) -> None:
@@ -112,7 +103,7 @@ def test_an_unranked_list_shows_its_fallback_and_no_probability(stats: Statistic
     text = "\n".join(rendered(Screen(stats, "Intentstream", 1.0), 80, 24))
     assert "not ranked by the model: deadline exceeded" in text
     assert "100.0%" not in text
-    assert "SLQGNT" in text
+    assert "· Current" in text
 
 
 def test_every_kind_of_reason_has_a_name() -> None:

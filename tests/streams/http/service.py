@@ -123,15 +123,15 @@ class HttpHarness:
             interval_s=self.settings.service.suggestions_seconds,
         )
         service = self.settings.service
-        gate = Gate(Clients(service), self.health, self.metrics, service.timeout_seconds)
-        backend = Backend(
+        self.gate = Gate(Clients(service), self.health, self.metrics, service.timeout_seconds)
+        self.backend = Backend(
             maker=self.maker,
             owners=owners,
             publisher=Publisher(cast("Any", self.producer), self.settings.topics),
             suggestions=Suggesting(self.keeper),
             list_size=LIST_SIZE,
         )
-        self.app = application(service, gate, backend)
+        self.app = application(service, self.gate, self.backend)
 
     async def add(self, *items: Item) -> None:
         """Add items to the catalogue."""

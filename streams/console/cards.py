@@ -1,0 +1,151 @@
+"""Cards: items, events and labels as the pages show them, in words. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from inference.plain_text import readable
+from inference.types import Item, stable_key
+from streams.console.explain import SOURCE_TITLES
+from streams.console.trails import Answer, Seen, Trail
+from streams.contracts.messages import RecommendedItem
+from streams.items.live import LiveCatalogue
+
+HUES = 12
+"""Colours of the placeholders of pictures. A category has always the same one."""
+VERBS = {"search": "Searched", "view": "Viewed", "click": "Clicked", "cart": "Put into the cart", "purchase": "Bought"}
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+_UNIT = re.compile(r"(?<=\d) (?=[A-Za-z]{1,5}\b)")
+"""The space between a number and its unit, at which no line may break."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """An item on a page.
+
+    Attributes:
+        item_id, title, category, brand, price, image: as in the catalogue; `price` is a text, and unknown ones are "".
+        hue, initial: colour and letter of the placeholder of a picture.
+        rank, score, reason, sources: as in the list; no reason if nothing is claimed, and the sources by name.
+        change: "new" in the list, "up" or "down" by `places`, "" if unchanged or not compared.
+        bought_next: whether a replayed shopper really bought the item next.
+    """
+
+    item_id: str
+    title: str
+    category: str = ""
+    brand: str = ""
+    price: str = ""
+    image: str = ""
+    hue: int = 0
+    initial: str = ""
+    rank: int = 0
+    score: float = 0.0
+    reason: str = ""
+    sources: tuple[str, ...] = ()
+    change: str = ""
+    places: int = 0
+    bought_next: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An event on a page: its type and words, the item or the search, and the rank in the list before it."""
+
+    event_id: str
+    type: str
+    verb: str
+    what: str
+    item_id: str | None
+    day: str
+    rank: int | None
+    took_ms: float | None
+
+
+def price_text(price: float | None, currency: str | None) -> str:
+    """Return a price as a text, an empty one if it is unknown."""
+    if price is None:
+        return ""
+    amount = f"{price:,.2f}"
+    return f"{SYMBOLS[currency]}{amount}" if currency in SYMBOLS else f"{amount} {currency or ''}".strip()
+
+
+def card_of(live: LiveCatalogue, item_id: str) -> Card:
+    """Return the card of an item; one that left the catalogue has only its id."""
+    record = live.record(item_id)
+    return Card(item_id=item_id, title=item_id, initial="?") if record is None else _card(record.item)
+
+
+def cards_of(
+    live: LiveCatalogue,
+    items: Iterable[RecommendedItem],
+    before: Mapping[str, int] | None = None,
+    bought_next: Collection[str] = (),
+) -> list[Card]:
+    """Return the cards of a list. `before` has the ranks of the list that it is compared with."""
+    return [_listed(card_of(live, each.item_id), each, before, each.item_id in bought_next) for each in items]
+
+
+def steps_of(live: LiveCatalogue, trail: Trail, number: int) -> list[Step]:
+    """Return the last events of a shopper, newest first."""
+    took = {answer.event_id: answer.took_ms for answer in trail.answers}
+    return [
+        Step(
+            event_id=event.event_id,
+            type=event.type,
+            verb=VERBS.get(event.type, event.type),
+            what=what_of(live, event),
+            item_id=event.item_id,
+            day=f"{event.occurred_at:%d %b %Y, %H:%M}",
+            rank=trail.ranks.get(event.event_id),
+            took_ms=took.get(event.event_id),
+        )
+        for event in list(trail.events)[: -number - 1 : -1]
+    ]
+
+
+def what_of(live: LiveCatalogue, event: Seen) -> str:
+    """Return what an event is about: the title of an item, or what was typed."""
+    return card_of(live, event.item_id).title if event.item_id is not None else readable(event.query or "")
+
+
+def ranks_before(answers: Collection[Answer]) -> Mapping[str, int] | None:
+    """Return the ranks of the items in the last list but one."""
+    return list(answers)[-2].ranks if len(answers) > 1 else None
+
+
+def _card(item: Item) -> Card:
+    title, category = _UNIT.sub("\u00a0", readable(item.title)), readable(item.label or "")
+    return Card(
+        item_id=item.item_id,
+        title=title,
+        category=category,
+        brand=readable(item.brand or ""),
+        price=price_text(item.price, item.currency),
+        image=item.image_url or "",
+        hue=stable_key(category) % HUES,
+        initial=next((letter for letter in category or title if letter.isalnum()), "?").upper(),
+    )
+
+
+def _listed(card: Card, listed: RecommendedItem, before: Mapping[str, int] | None, bought_next: bool) -> Card:
+    former = None if before is None else before.get(listed.item_id)
+    change, places = "", 0
+    if before is not None and former is None:
+        change = "new"
+    elif former is not None and former != listed.rank:
+        change, places = ("up" if former > listed.rank else "down"), abs(former - listed.rank)
+    return replace(
+        card,
+        rank=listed.rank,
+        score=listed.score,
+        reason=listed.reason if listed.because.kind is not None else "",
+        sources=tuple(SOURCE_TITLES.get(name, name) for name in listed.sources),
+        change=change,
+        places=places,
+        bought_next=bought_next,
+    )

@@ -1,0 +1,43 @@
+"""Charts as the points of SVG lines. Templates draw them; colours are classes, because styles come from files only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 600.0, 120.0
+COLOURS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a chart: its label, the points of its polylines, the number of its colour, and the last value."""
+
+    label: str
+    parts: list[str]
+    colour: int
+    last: float
+
+
+def lines(series: Mapping[str, Sequence[float | None]], least: float = 0.0) -> list[Line]:
+    """Return lines over WIDTH × HEIGHT, from 0 to the greatest value, or `least` if that is greater.
+
+    A line has a gap where its value is None.
+    """
+    top = max([least, *(value for values in series.values() for value in values if value is not None)]) or 1.0
+    return [
+        Line(label, _parts(values, top), place % COLOURS, (values[-1] if values else 0.0) or 0.0)
+        for place, (label, values) in enumerate(series.items())
+    ]
+
+
+def _parts(values: Sequence[float | None], top: float) -> list[str]:
+    step = WIDTH / max(len(values) - 1, 1)
+    parts: list[list[str]] = [[]]
+    for place, value in enumerate(values):
+        if value is not None:
+            parts[-1].append(f"{place * step:.1f},{HEIGHT - 3 - value / top * (HEIGHT - 6):.1f}")
+        elif parts[-1]:
+            parts.append([])
+    # A single point becomes a line of no length, which its round ends make visible.
+    return [" ".join(part if len(part) > 1 else 2 * part) for part in parts if part]

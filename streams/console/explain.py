@@ -1,0 +1,96 @@
+"""The list as if a shopper did something, with explanations. Nothing is stored or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inference.placements import DEFAULT
+from inference.ranking.explanation import Explanation
+from inference.ranking.features import CONTEXT, PLACED, SCORED
+from inference.retrieval.sources import SOURCES
+from streams.contracts.messages import Intent, Interaction, RecommendedItem, Search
+from streams.profiles.events import Event
+from streams.profiles.profile import Source
+from streams.serving.servable import Servable
+
+SOURCE_TITLES = {source.name: source.title for source in SOURCES}
+FEATURE_TITLES = {
+    **{name: f"{SOURCE_TITLES[source]}: how much" for name, source in SCORED.items()},
+    **{name: f"{SOURCE_TITLES[source]}: how early" for name, source in PLACED.items()},
+    "short_term": "Like what the shopper looks at now",
+    "long_term": "Like what the shopper usually wants",
+    "query": "Like the search in meaning",
+    "last_item": "Like the last item",
+    "last_items": "Like one of the last items",
+    "popularity": "Popular now",
+    "lasting": "Popular for weeks",
+    "new": "Nobody acted on it yet",
+    "category": "The intent has its category",
+    "brand": "The intent has its brand",
+    "same_category": "Category of the last item",
+    "same_brand": "Brand of the last item",
+    "seen_before": "Seen in an earlier visit",
+    "bought": "Bought how often",
+    "price": "Near the usual price",
+    "dearer": "Above or below the usual price",
+    "searching": "The shopper searches",
+    "session_length": "Length of the visit",
+    "habits": "The shopper has bought before",
+    "intent": "The shopper is known",
+}
+"""Names of the features for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Contribution of a feature to an item's score: its name for people, and its part of the greatest contribution."""
+
+    title: str
+    contribution: float
+    part: float
+    is_of_list: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AsIf:
+    """A list, an explanation of each item, the shopper's intents, and the reason why it is a fallback."""
+
+    items: tuple[RecommendedItem, ...]
+    explanations: list[Explanation]
+    intents: tuple[Intent, ...]
+    fallback: str | None
+
+
+def as_if(servable: Servable, stored: bytes | None, event: Interaction | None, at_ms: int, k: int) -> AsIf:
+    """Return the list as if a shopper with a stored profile did something; without an event, for one who arrives.
+
+    To be called in the scorer's thread. An event whose id the profile knows changes nothing.
+    """
+    engine, recommender = servable.engine, servable.scoring.recommender
+    placement, intents = engine.placements.named[DEFAULT], tuple[Intent, ...]()
+    if event is None:
+        queries = engine.arrive([stored], at_ms)
+    else:
+        (vector,) = servable.scoring.encode_queries([event.query]) if isinstance(event, Search) else (None,)
+        folded = engine.fold([Event(event, Source("console", 0, at_ms, at_ms), 0, vector)], [stored])
+        queries, (intents,) = folded.queries, folded.intents
+    shortlists = recommender.retrieve(placement.queries(queries, k=k), placement=placement)
+    lists = recommender.rank_or_fall_back(shortlists)
+    return AsIf(engine.items_of(lists, 0), recommender.explain(shortlists, lists, 0), intents, lists.fallback)
+
+
+def shares_of(explanation: Explanation, number: int) -> Sequence[Share]:
+    """Return the greatest contributions to an item's score, those that are equal for the whole list last."""
+    greatest = max((abs(each.contribution) for each in explanation.features), default=0.0) or 1.0
+    shares = [
+        Share(
+            FEATURE_TITLES.get(each.name, each.name),
+            each.contribution,
+            abs(each.contribution) / greatest,
+            each.name in CONTEXT,
+        )
+        for each in explanation.features
+        if abs(each.contribution) >= 0.005
+    ]
+    return sorted(shares, key=lambda share: share.is_of_list)[:number]

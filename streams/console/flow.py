@@ -1,0 +1,83 @@
+"""The Flow page: what the worker does right now, and how good its lists are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from inference.plain_text import printable
+from streams.console import cards, charts
+from streams.console.access import Viewer
+from streams.console.pages import View, render
+from streams.console.shop import LONGEST_ID
+from streams.console.trails import FIRST, OUTCOMES_KEPT
+
+if TYPE_CHECKING:
+    from streams.console.routes import Console
+
+MOMENTS = 8
+LEAST_OUTCOMES = 30
+"""Least number of actions for a hit rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The last action of a shopper."""
+
+    user: str
+    step: cards.Step
+
+
+async def page(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show the flow of events through the worker."""
+    view = View(viewer, request.query_params.get("user", "")[:LONGEST_ID], "flow")
+    shoppers = console.desk.feed.trails.recent(30)
+    return view.page("flow.html", **_parts(console), shoppers=shoppers, problem=console.desk.feed.problem)
+
+
+async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
+    """Return the page's content."""
+    view = View(Viewer(may_inspect=True, may_act=False, can_leave=False, authorization=None), user, "flow")
+    return [("flow", render("_flow.html", view=view, **_parts(console)))]
+
+
+def _parts(console: Console) -> dict[str, object]:
+    feed, owners = console.desk.feed, console.desk.backend.owners
+    trails = feed.trails
+    listed, popular, number = trails.hit_rates()
+    return {
+        "reading": console.gauges.read(),
+        "owned": console.gauges.owners(owners.distribution(), owners.own_url),
+        "own_url": owners.own_url,
+        "moments": _moments(console),
+        "letters": [
+            {
+                "topic": letter.topic,
+                "place": f"{letter.partition}/{letter.offset}",
+                "reason": letter.reason.replace("_", " "),
+                "where": printable(letter.where),
+                "at": f"{letter.failed_at:%H:%M:%S}",
+            }
+            for letter in reversed(trails.letters)
+        ],
+        "hits": None if number < LEAST_OUTCOMES else {"listed": listed, "popular": popular, "number": number},
+        "first": FIRST,
+        "most": OUTCOMES_KEPT,
+        "hit_lines": charts.lines(trails.hits_over_time()),
+        "width": charts.WIDTH,
+        "height": charts.HEIGHT,
+    }
+
+
+def _moments(console: Console) -> list[Moment]:
+    """Return the last actions of the shoppers that acted last."""
+    trails, found = console.desk.feed.trails, []
+    for user in trails.recent(MOMENTS):
+        trail = trails.of(user)
+        steps = cards.steps_of(console.desk.live, trail, 1) if trail is not None else []
+        found += [Moment(user, step) for step in steps]
+    return found

@@ -1,0 +1,189 @@
+"""The routes of the console: admission, errors, forms and streams."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from streams.console import flow, shop, shopper
+from streams.console.access import Access, Viewer
+from streams.console.desk import Desk
+from streams.console.gauges import EVERY_S, Gauges
+from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, link, render
+from streams.errors import InvalidEvent
+from streams.http.problems import Refused, unavailable
+from streams.worker.health import Health
+
+log = logging.getLogger(__name__)
+
+MOST_STREAMS = 40
+MOST_FORM_BYTES = 20_000
+SOON_S = 0.3
+"""Least time between two updates of a shopper's page."""
+CHECK_S = 1.0
+"""Time after which a stream looks whether the worker stops, also if nothing is new."""
+
+Parts = Callable[["Console", str], Awaitable[Sequence[tuple[str, str]]]]
+"""Function that returns the parts of a page that have changed: their names and HTML."""
+
+
+@dataclass(slots=True)
+class Console:
+    """The console of a worker."""
+
+    desk: Desk
+    access: Access
+    health: Health
+    gauges: Gauges
+    _streams: int = field(default=0, init=False)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes for the application of the HTTP service."""
+        pages = [
+            Route("/", self._page(shop.home)),
+            Route("/search", self._page(shop.search)),
+            Route("/suggest", self._page(shop.suggest)),
+            Route("/item", self._page(shop.item)),
+            Route("/cart", self._page(shop.cart)),
+            Route("/act", self._form(shop.act), methods=["POST"]),
+            Route("/live", self._stream(shop.live)),
+            Route("/shopper", self._page(shopper.page, inspects=True)),
+            Route("/shopper/why", self._page(shopper.why, inspects=True)),
+            Route("/shopper/what-if", self._page(shopper.what_if, inspects=True)),
+            Route("/shopper/live", self._stream(shopper.live, inspects=True)),
+            Route("/flow", self._page(flow.page, inspects=True)),
+            Route("/flow/live", self._stream(flow.live, inspects=True, every_s=EVERY_S)),
+            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/leave", self._leave, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=HERE / "static")),
+        ]
+        mounted = Mount(BASE, routes=pages, middleware=[Middleware(SafeHeaders)])
+        return [Route("/", _to_console), mounted]
+
+    async def close(self) -> None:
+        """Stop reading from Kafka."""
+        await self.desk.feed.close()
+
+    def _page(
+        self, make: Callable[[Console, Request, Viewer], Awaitable[Response]], *, inspects: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                viewer = self._admit(request, inspects=inspects)
+                async with self.desk.feed.watched():
+                    return await make(self, request, viewer)
+            except Refused as refused:
+                return self._refusal(request, refused)
+            except Exception:
+                log.exception("a page of the console failed: %s", request.url.path)
+                failed = Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The worker's log has the reason.")
+                return self._refusal(request, failed)
+
+        return answer
+
+    def _form(
+        self, make: Callable[[Console, dict[str, str]], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(console: Console, request: Request, viewer: Viewer) -> Response:
+            self.access.check_origin(request)
+            if not viewer.may_act:
+                raise Refused(HTTPStatus.FORBIDDEN, "read-only", "This console is read-only: clicks are no events.")
+            return await make(console, await _fields(request))
+
+        return self._page(answer)
+
+    def _stream(
+        self, parts: Parts, *, inspects: bool = False, every_s: float = SOON_S
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                self._admit(request, inspects=inspects)
+                if self._streams >= MOST_STREAMS:
+                    raise unavailable("busy", f"required fewer than {MOST_STREAMS} open pages")
+            except Refused as refused:
+                return Response(status_code=refused.problem.status)
+            events = self._events(parts, request.query_params.get("user", ""), every_s)
+            return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+        return answer
+
+    async def _events(self, parts: Parts, user: str, every_s: float) -> AsyncIterator[str]:
+        """Yield the changed parts of a page a few times a second, as long as somebody looks."""
+        feed, shown = self.desk.feed, dict[str, str]()
+        self._streams += 1
+        try:
+            async with feed.watched():
+                while not self.health.stopping:
+                    for name, html in await parts(self, user):
+                        if shown.get(name) != html:
+                            shown[name] = html
+                            yield event_text(name, html)
+                    yield ": \n\n"  # a closed connection is noticed when something is sent
+                    await feed.change(CHECK_S, at_least_s=every_s)
+        except (Refused, InvalidEvent):
+            return  # the worker is busy, or the topic has something else: the browser connects again
+        finally:
+            self._streams -= 1
+
+    def _admit(self, request: Request, *, inspects: bool) -> Viewer:
+        viewer = self.access.admit(request)
+        if self.health.stopping or not self.health.catalogue_read:
+            raise unavailable("not-ready", "The worker is starting or stopping.")
+        if inspects and not viewer.may_inspect:
+            raise Refused(HTTPStatus.FORBIDDEN, "missing-role", "This page needs a token with the role admin.")
+        return viewer
+
+    def _refusal(self, request: Request, refused: Refused) -> Response:
+        status = HTTPStatus(refused.problem.status)
+        if status == HTTPStatus.UNAUTHORIZED:
+            if "hx-request" in request.headers:  # htmx would put the page into a part of this one
+                return Response(status_code=status, headers={"HX-Redirect": link("login")})
+            return go_to("login")
+        body = render("error.html", status=status, detail=refused.problem.detail)
+        return HTMLResponse(body, status, headers=refused.headers)
+
+    async def _login(self, request: Request) -> Response:
+        if not self.access.has_tokens:
+            return go_to("")
+        if request.method == "GET":
+            return HTMLResponse(render("login.html", wrong=False))
+        response = RedirectResponse(link(""), HTTPStatus.SEE_OTHER)
+        try:
+            self.access.check_origin(request)
+            token = (await _fields(request)).get("token", "").strip()
+            self.access.enter(request, token, response)
+        except Refused as refused:
+            return HTMLResponse(render("login.html", wrong=True), refused.problem.status)
+        return response
+
+    async def _leave(self, request: Request) -> Response:
+        response = RedirectResponse(link("login"), HTTPStatus.SEE_OTHER)
+        try:
+            self.access.check_origin(request)
+        except Refused as refused:
+            return self._refusal(request, refused)
+        self.access.leave(request, response)
+        return response
+
+
+async def _to_console(_request: Request) -> Response:
+    return RedirectResponse(link(""), HTTPStatus.SEE_OTHER)
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Return the fields of a form, the last value of each. Raises Refused if it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_FORM_BYTES:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The form is too large.")
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

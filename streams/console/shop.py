@@ -1,0 +1,243 @@
+"""The shop: home page, search, product and cart, and beside them the list that follows each action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from inference.plain_text import readable
+from inference.retrieval.facets import Facets
+from inference.retrieval.filters import Filter
+from streams.console import cards
+from streams.console.access import Viewer
+from streams.console.cards import Card
+from streams.console.pages import View, go_to, render
+from streams.console.trails import EVENTS_KEPT
+from streams.contracts.messages import Recommendations, RecommendedItem
+from streams.http.handlers import LEVELS
+from streams.http.messages import UserProfile
+from streams.http.problems import Refused
+
+if TYPE_CHECKING:
+    from streams.console.routes import Console
+
+IN_HOME, IN_POPULAR, IN_RELATED, IN_CART, IN_LIVE = 12, 8, 8, 8, 10
+SHOWN = 24
+"""Results of a search on its page."""
+FACETS = 8
+SUGGESTED = 8
+LONGEST_ID, LONGEST_QUERY = 128, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of a facet: the parameter's value, its text, and the number of items."""
+
+    value: str
+    text: str
+    count: int
+
+
+TYPES = {"click", "cart", "purchase", "search"}
+
+
+async def home(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show the home page of a shopper: the list of one who arrives now, and what is popular."""
+    view = view_of(request, viewer)
+    if not view.user:
+        return go_to("", user=new_visitor())
+    desk = console.desk
+    own, popular = await desk.for_shopper(viewer, view.user, IN_HOME), await desk.popular(IN_POPULAR)
+    return view.page(
+        "home.html",
+        **_rail(console, view),
+        own=cards.cards_of(desk.live, own.items),
+        own_ms=own.took_ms,
+        is_known=await _is_known(console, viewer, view.user),
+        popular=cards.cards_of(desk.live, popular.items),
+    )
+
+
+async def search(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show the results of a search, with facets."""
+    view, desk = view_of(request, viewer), console.desk
+    query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
+    if not query:
+        return go_to("", user=view.user)
+    chosen = {name: request.query_params.get(name, "")[:LONGEST_QUERY] for name in ("category", "brand", "price")}
+    found = await desk.found(viewer, view.user or None, query, SHOWN, _filter_of(chosen))
+    return view.page(
+        "search.html",
+        **_rail(console, view),
+        query=query,
+        found=cards.cards_of(desk.live, found.items),
+        total=found.total,
+        took_ms=found.took_ms,
+        chosen=chosen,
+        facets=_facets(found.facets, chosen),
+        related=[each for each in found.related if each != query],
+    )
+
+
+async def suggest(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Return the suggestions for what is typed so far: the options of the search box."""
+    typed = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
+    texts = await console.desk.suggestions(viewer, request.query_params.get("user") or None, typed, SUGGESTED)
+    return HTMLResponse(render("_suggestions.html", texts=texts))
+
+
+async def item(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show an item with those that go with it."""
+    view, desk = view_of(request, viewer), console.desk
+    item_id = request.query_params.get("id", "")[:LONGEST_ID]
+    if not desk.has(item_id):
+        raise Refused(HTTPStatus.NOT_FOUND, "unknown-item", "The catalogue does not have this item.")
+    related = await desk.related((item_id,), IN_RELATED)
+    record = desk.live.record(item_id)
+    return view.page(
+        "item.html",
+        **_rail(console, view),
+        item=cards.card_of(desk.live, item_id),
+        path=record.item.category if record else (),
+        description=record.item.description if record else None,
+        related=cards.cards_of(desk.live, related.items),
+        took_ms=related.took_ms,
+    )
+
+
+async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
+    """Show the cart of a shopper: the items put into it in this session and not bought since."""
+    view, desk = view_of(request, viewer), console.desk
+    in_cart = cart_of(await desk.profile(viewer, view.user)) if view.user and viewer.may_inspect else []
+    suiting: Sequence[RecommendedItem] = ()
+    took_ms = 0.0
+    known = [item_id for item_id in in_cart if desk.has(item_id)]
+    if known:
+        asked = await desk.related(known, IN_CART, "chose")
+        suiting, took_ms = asked.items, asked.took_ms
+    prices = [record.item.price for each in known if (record := desk.live.record(each)) and record.item.price]
+    currencies = {record.item.currency for each in known if (record := desk.live.record(each))}
+    return view.page(
+        "cart.html",
+        **_rail(console, view),
+        in_cart=[cards.card_of(desk.live, item_id) for item_id in in_cart],
+        total=cards.price_text(sum(prices), next(iter(currencies))) if len(currencies) == 1 else "",
+        suiting=cards.cards_of(desk.live, suiting),
+        took_ms=took_ms,
+    )
+
+
+async def act(console: Console, form: dict[str, str]) -> Response:
+    """Publish an action of the viewer, and go to the page that a shop would show next."""
+    user, kind, desk = form.get("user", "")[:LONGEST_ID], form.get("type", ""), console.desk
+    if not user or kind not in TYPES:
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a user, and a type of {', '.join(sorted(TYPES))}")
+    if kind == "search":
+        query = form.get("query", "").strip()[:LONGEST_QUERY]
+        if not query:
+            return go_to("", user=user)
+        await desk.act(user, [{"type": kind, "query": query}])
+        return go_to("search", q=query, user=user)
+    item_ids = form.get("item", "").split("\n")
+    fields = {"type": kind, **({"recommendation_id": form["list"]} if form.get("list") else {})}
+    await desk.act(user, [{**fields, "item_id": item_id} for item_id in item_ids])
+    if kind == "click":
+        return go_to("item", id=item_ids[0], user=user)
+    return go_to("cart", user=user)
+
+
+async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
+    """Return the list beside the shop's pages."""
+    view = View(Viewer(may_inspect=False, may_act=False, can_leave=False, authorization=None), user, "shop")
+    return [("list", render("_live.html", view=view, **_rail(console, view)))]
+
+
+def view_of(request: Request, viewer: Viewer) -> View:
+    """Return what the pages of the shop show in common."""
+    return View(viewer, request.query_params.get("user", "")[:LONGEST_ID], "shop")
+
+
+def new_visitor() -> str:
+    """Return the id of a shopper whom nobody knows."""
+    return f"visitor-{token_hex(3)}"
+
+
+def cart_of(profile: UserProfile | None) -> list[str]:
+    """Return the items that a shopper put into the cart in this session and did not buy, oldest first."""
+    if profile is None:
+        return []
+    started = profile.session_started_at or ""
+    return [
+        each.item_id
+        for each in reversed(profile.recent_items)
+        if each.action == "cart" and each.item_id is not None and (each.at or "") >= started
+    ]
+
+
+async def _is_known(console: Console, viewer: Viewer, user: str) -> bool:
+    return viewer.may_inspect and await console.desk.profile(viewer, user) is not None
+
+
+def _rail(console: Console, view: View) -> dict[str, object]:
+    """Return the values of the list beside the pages: the last answer on Kafka, and what it answers."""
+    feed, live_catalogue = console.desk.feed, console.desk.live
+    trail = feed.trails.of(view.user)
+    answer = trail.answers[-1] if trail is not None and trail.answers else None
+    message: Recommendations | None = None
+    shown: list[Card] = []
+    steps: list[cards.Step] = []
+    if trail is not None and answer is not None:
+        before = cards.ranks_before(trail.answers)
+        message = answer.message
+        shown = cards.cards_of(live_catalogue, message.items[:IN_LIVE], before, trail.bought_next)
+        # The newest event may not have its list yet.
+        answered = answer.event_id
+        steps = [step for step in cards.steps_of(live_catalogue, trail, EVENTS_KEPT) if step.event_id == answered]
+    return {
+        "live_cards": shown,
+        "live_step": steps[0] if steps else None,
+        "live_answer": message,
+        "live_took_ms": answer.took_ms if answer is not None else None,
+        "shoppers": feed.trails.recent(30),
+        "problem": feed.problem,
+    }
+
+
+def _filter_of(chosen: Mapping[str, str]) -> Filter:
+    """Return the filter of the chosen facets. A range of prices is MIN:MAX:CURRENCY. Raises Refused."""
+    fields: dict[str, object] = {}
+    if chosen["category"]:
+        fields["categories"] = (tuple(chosen["category"].split(LEVELS)),)
+    if chosen["brand"]:
+        fields["brands"] = (chosen["brand"],)
+    if chosen["price"]:
+        low, _, rest = chosen["price"].partition(":")
+        high, _, currency = rest.partition(":")
+        fields |= {"min_price": low, "max_price": high, **({"currency": currency} if currency else {})}
+    try:
+        return msgspec.convert(fields, Filter, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", f"The filter: {error}") from None
+
+
+def _facets(facets: Facets, chosen: Mapping[str, str]) -> list[tuple[str, str, list[Choice]]]:
+    """Return the facets of a search: the parameter, the heading, and the choices of each."""
+    categories = [Choice(LEVELS.join(each.path), readable(each.path[-1]), each.count) for each in facets.categories]
+    brands = [Choice(each.brand, readable(each.brand), each.count) for each in facets.brands]
+    prices = [
+        Choice(
+            f"{each.min_price:g}:{each.max_price:g}:{each.currency or ''}",
+            f"{cards.price_text(each.min_price, each.currency)} – {cards.price_text(each.max_price, each.currency)}",
+            each.count,
+        )
+        for each in facets.prices
+    ]
+    rows = [("category", "Category", categories), ("brand", "Brand", brands), ("price", "Price", prices)]
+    return [(name, title, choices[:FACETS]) for name, title, choices in rows if choices or chosen[name]]

@@ -1,0 +1,298 @@
+"""Trails: what shoppers did lately, the lists that they got, and how often the lists had their next item. No I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from streams.contracts import serde
+from streams.contracts.messages import DeadLetter, Interaction, Recommendations, Timestamp
+
+SHOPPERS_KEPT = 500
+EVENTS_KEPT = 40
+ANSWERS_KEPT = 40
+WHOLE = 3
+"""Lists of a shopper that are kept whole: the last one, the one that it is compared with, and one in between."""
+LETTERS_KEPT = 12
+OUTCOMES_KEPT = 500
+SENT_KEPT = 5000
+WINDOW = 100
+"""Actions of the running hit rate."""
+SESSION_GAP = timedelta(minutes=30)
+FIRST = 10
+"""Items of a list that count for the hit rate."""
+BOUGHT_NEXT = "intentstream-bought-next"
+"""Header of a replayed event: the items that its shopper buys later in the same visit, separated by spaces."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the console shows it. `bought_next` are items that a replayed shopper really bought after it."""
+
+    type: str
+    event_id: str
+    user_id: str
+    occurred_at: Timestamp
+    session_id: str | None = None
+    item_id: str | None = None
+    query: str | None = None
+    bought_next: tuple[str, ...] = ()
+
+    @property
+    def interaction(self) -> Interaction:
+        """The event as in the contract."""
+        fields = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        del fields["bought_next"]
+        event: Interaction = msgspec.convert(fields, Interaction)
+        return event
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Whether the next item of a shopper was among the first of the list, and among the most popular items."""
+
+    listed: bool
+    popular: bool
+    rank: int | None
+
+
+@dataclass(slots=True)
+class Answer:
+    """A list and the event that it answers.
+
+    Attributes:
+        event_id, trigger: id and type of the event.
+        categories: the categories of the intent, each with its weight.
+        items: ids of the items, in order; only of the last `WHOLE` lists of a shopper, as `raw`, the bytes of the list.
+        took_ms: time from the event to the list, None if unknown.
+    """
+
+    event_id: str
+    trigger: str
+    categories: dict[str, float]
+    items: tuple[str, ...]
+    raw: bytes
+    took_ms: float | None = None
+
+    @property
+    def message(self) -> Recommendations:
+        """The whole list. Raises InvalidEvent if it is no list."""
+        return serde.decode_recommendations(self.raw)
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The rank of each item."""
+        return {item_id: rank for rank, item_id in enumerate(self.items, start=1)}
+
+
+class _Item(msgspec.Struct, frozen=True, gc=False):
+    item_id: str
+
+
+class _Intent(msgspec.Struct, frozen=True, gc=False):
+    kind: str
+    label: str
+    weight: float
+
+
+class _Trigger(msgspec.Struct, frozen=True, gc=False):
+    event_id: str
+    type: str
+
+
+class _Brief(msgspec.Struct, frozen=True):
+    """The fields of a list that every list is read for. The rest of it is read when it is shown."""
+
+    user_id: str
+    trigger: _Trigger
+    items: tuple[_Item, ...]
+    intent: tuple[_Intent, ...]
+
+
+@dataclass(slots=True)
+class Trail:
+    """The latest events and lists of a shopper, oldest first. `ranks` has the ranks that items had when they came."""
+
+    user_id: str
+    events: deque[Seen] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    answers: deque[Answer] = field(default_factory=lambda: deque(maxlen=ANSWERS_KEPT))
+    ranks: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    in_session: set[str] = field(default_factory=set)
+    changes: int = 0
+
+    def starts_session(self, event: Seen) -> bool:
+        """Return whether an event belongs to another session than the last one."""
+        if not self.events:
+            return True
+        last = self.events[-1]
+        if event.session_id is not None or last.session_id is not None:
+            return event.session_id != last.session_id
+        return abs(event.occurred_at - last.occurred_at) > SESSION_GAP
+
+    def add(self, answer: Answer) -> None:
+        """Add a list. Older ones become brief: many of them would need much memory."""
+        self.answers.append(answer)
+        if len(self.answers) > WHOLE:
+            brief = self.answers[-WHOLE - 1]
+            brief.items, brief.raw = (), b""
+
+    def list_before(self, event_id: str) -> Answer | None:
+        """Return the newest list that does not answer this event. An event and its list can arrive in either order."""
+        return next((each for each in reversed(self.answers) if each.event_id != event_id), None)
+
+    @property
+    def bought_next(self) -> frozenset[str]:
+        """Items that a replayed shopper really bought after the last event."""
+        return frozenset(self.events[-1].bought_next) if self.events else frozenset()
+
+
+_seen = msgspec.json.Decoder(Seen)
+_brief = msgspec.json.Decoder(_Brief)
+
+
+def decode_seen(value: bytes | None, bought_next: bytes | None) -> Seen | None:
+    """Return an event, None for what is none: that has a dead letter."""
+    try:
+        event = _seen.decode(value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if bought_next:
+        return msgspec.structs.replace(event, bought_next=tuple(bought_next.decode(errors="replace").split()))
+    return event
+
+
+@dataclass(slots=True)
+class Trails:
+    """Trails of the shoppers that acted last, and what the Flow page shows of all of them.
+
+    Attributes:
+        popular: ids of the most popular items, for the comparison of hit rates.
+        clock: time of the newest event.
+        letters: the last refused messages.
+        outcomes: outcomes of the latest actions on new items.
+        events, lists: numbers of events and lists so far.
+    """
+
+    popular: tuple[str, ...] = ()
+    clock: datetime | None = None
+    letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=LETTERS_KEPT))
+    outcomes: deque[Outcome] = field(default_factory=lambda: deque(maxlen=OUTCOMES_KEPT))
+    events: int = 0
+    lists: int = 0
+    _trails: OrderedDict[str, Trail] = field(default_factory=OrderedDict)
+    _sent_ms: OrderedDict[str, float] = field(default_factory=OrderedDict)
+
+    def of(self, user_id: str) -> Trail | None:
+        """Return the trail of a shopper, None for one who did nothing lately."""
+        return self._trails.get(user_id)
+
+    def recent(self, number: int) -> list[str]:
+        """Return the shoppers that acted last, newest first."""
+        return list(self._trails)[: -number - 1 : -1]
+
+    def add_event(self, event: Seen, sent_ms: float) -> None:
+        """Add an event that Kafka took at `sent_ms`."""
+        trail = self._trail(event.user_id)
+        if any(each.event_id == event.event_id for each in trail.events):
+            return  # sent again
+        self.events += 1
+        self.clock = event.occurred_at if self.clock is None else max(self.clock, event.occurred_at)
+        self._sent_ms[event.event_id] = sent_ms
+        while len(self._sent_ms) > SENT_KEPT:
+            self._sent_ms.popitem(last=False)
+        if trail.starts_session(event):
+            trail.in_session.clear()
+        if event.item_id is not None:
+            self._judge(trail, event)
+            trail.in_session.add(event.item_id)
+        trail.events.append(event)
+        trail.changes += 1
+
+    def add_list(self, raw: bytes, arrived_ms: float) -> Answer | None:
+        """Add a list that was produced at `arrived_ms`, and return it. None for an unreadable or a repeated one."""
+        try:
+            brief = _brief.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        event_id, trail = brief.trigger.event_id, self._trail(brief.user_id)
+        if any(each.event_id == event_id for each in trail.answers):
+            return None  # sent again, or at another placement
+        answer = Answer(
+            event_id=event_id,
+            trigger=brief.trigger.type,
+            categories={each.label: each.weight for each in brief.intent if each.kind == "category"},
+            items=tuple(each.item_id for each in brief.items),
+            raw=raw,
+        )
+        sent_ms = self._sent_ms.get(event_id)
+        if sent_ms is not None and arrived_ms >= sent_ms:
+            answer.took_ms = arrived_ms - sent_ms
+        trail.add(answer)
+        trail.changes += 1
+        self.lists += 1
+        return answer
+
+    def hit_rates(self) -> tuple[float, float, int]:
+        """Return the shares of next items that lists and the most popular items had, and the number of actions."""
+        number = len(self.outcomes)
+        if not number:
+            return 0.0, 0.0, 0
+        return (
+            sum(each.listed for each in self.outcomes) / number,
+            sum(each.popular for each in self.outcomes) / number,
+            number,
+        )
+
+    def hits_over_time(self) -> dict[str, list[float]]:
+        """Return both shares over the latest `WINDOW` actions, after each of the actions that are kept."""
+        lines: dict[str, list[float]] = {"lists": [], "popular items": []}
+        listed, popular = (deque[bool](maxlen=WINDOW) for _ in lines)
+        for each in self.outcomes:
+            listed.append(each.listed)
+            popular.append(each.popular)
+            if len(listed) == WINDOW:
+                lines["lists"].append(sum(listed) / WINDOW)
+                lines["popular items"].append(sum(popular) / WINDOW)
+        return lines
+
+    def _judge(self, trail: Trail, event: Seen) -> None:
+        """Note whether the list before an action had its item. Only the first action on an item in a session counts."""
+        before = trail.list_before(event.event_id)
+        if before is None or event.item_id is None or event.item_id in trail.in_session:
+            return
+        rank = before.ranks.get(event.item_id)
+        if rank is not None:
+            trail.ranks[event.event_id] = rank
+            while len(trail.ranks) > EVENTS_KEPT:
+                trail.ranks.popitem(last=False)
+        if before.trigger == "search" or not self.popular:
+            return  # after a search, a list has to match what was typed
+        popular = _without(self.popular, trail.in_session)
+        self.outcomes.append(Outcome(rank is not None and rank <= FIRST, event.item_id in popular, rank))
+
+    def _trail(self, user_id: str) -> Trail:
+        trail = self._trails.get(user_id)
+        if trail is None:
+            trail = self._trails[user_id] = Trail(user_id)
+            while len(self._trails) > SHOPPERS_KEPT:
+                self._trails.popitem(last=False)
+        else:
+            self._trails.move_to_end(user_id)
+        return trail
+
+
+def _without(popular: Iterable[str], left_out: set[str]) -> list[str]:
+    return [item_id for item_id in popular if item_id not in left_out][:FIRST]
+
+
+def replay_time(clock: datetime | None, now: datetime | None = None) -> datetime:
+    """Return the time of a viewer's action: now, or the time of the replay if the newest event is old.
+
+    A replay sends events of long ago. An action of today would be years later, and every intent and trend would have
+    faded by then.
+    """
+    now = now or datetime.now(UTC)
+    return now if clock is None or now - clock < timedelta(days=1) else clock

@@ -1,0 +1,276 @@
+"""The console of a real worker in a real browser: each click is an event through Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from inference.types import Item
+from streams.kafka.embedded import LOOPBACK, free_port
+from tests.browser import chromium
+from tests.integration.catalogue_items import catalogue
+from tests.integration.shop_client import ShopClient
+from tests.integration.workers import WorkerProcess, until, worker_settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.embedded, pytest.mark.browser, pytest.mark.timeout(300)]
+
+T = TypeVar("T")
+WAIT_MS = 30_000
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+TEA = Item(item_id="evil/1", title=f"Tea towel {EVIL}", category=("Home", EVIL), brand=EVIL, price=9.5, currency="EUR")
+PRICED = Item(
+    item_id="tea/2", title="Tea towel plain", category=("Home", "Kitchen"), brand="Oak", price=4.0, currency="EUR"
+)
+REPORT_VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
+"""
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run work in a thread of its own: Playwright has an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+@dataclass
+class Shop:
+    """The console of a worker, and a browser."""
+
+    browser: Browser
+    url: str
+    process: WorkerProcess
+    faults: list[str] = field(default_factory=list)
+
+    def open(self, path: str, **options: Any) -> Page:
+        """Open a page of the console. Errors of its scripts, and what the policy forbids, are faults."""
+        page = self.browser.new_context(viewport={"width": 1280, "height": 800}, **options).new_page()
+        page.set_default_timeout(WAIT_MS)
+        page.add_init_script(REPORT_VIOLATIONS)
+        page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("dialog", lambda dialog: self.faults.append(dialog.message))
+        page.goto(f"{self.url}/{path}")
+        return page
+
+
+@pytest.fixture(scope="module")
+def running(embedded: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Run a worker with a console on a catalogue, and a browser."""
+    port = free_port()
+    settings = worker_settings(
+        embedded,
+        "console",
+        http_port=port,
+        http_console="write",
+        sources=("short_term", "query", "words", "trending"),
+        trending_interval_seconds=0.3,
+        min_shoppers=1,
+    )
+    process = WorkerProcess(settings, tmp_path_factory.mktemp("console"))
+    url = f"http://{LOOPBACK}:{port}/console"
+
+    async def start() -> None:
+        async with ShopClient.connected(settings) as shop:
+            process.start()
+            await process.wait_until_ready()
+            await shop.publish_items([*catalogue(), TEA, PRICED])
+            await process.wait_for_items(len(catalogue()) + 2)
+            async with httpx.AsyncClient() as client:
+
+                async def suggests() -> bool:
+                    return "option" in (await client.get(f"{url}/suggest", params={"q": "te"})).text
+
+                await until(suggests, "suggestions are built")
+
+    try:
+        with chromium() as browser:
+            apart(start())
+            yield Shop(browser, url, process)
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def shop(running: Shop) -> Iterator[Shop]:
+    """The console; a test fails if a page had a fault."""
+    running.faults.clear()
+    yield running
+    for context in running.browser.contexts:
+        for page in context.pages:
+            running.faults += page.evaluate("window.violations")
+        context.close()
+    assert running.faults == []
+
+
+def live(page: Page, after: str) -> list[str]:
+    """Wait for the list after an action, and return its titles."""
+    page.wait_for_function("text => document.querySelector('#live .after')?.textContent.includes(text)", arg=after)
+    titles: list[str] = page.locator("#live h3").all_inner_texts()
+    return titles
+
+
+def test_a_search_a_click_and_a_related_item_change_the_list_in_front_of_the_viewer(shop: Shop) -> None:
+    page = shop.open("?user=ann")
+    assert "Nothing yet" in page.inner_text("#live")
+    page.fill("#q", "espresso")
+    page.press("#q", "Enter")
+    page.wait_for_url("**/search?q=espresso*")
+    searched = live(page, "espresso")
+    assert any("Espresso" in title for title in searched[:3])
+    assert re.fullmatch(r"[\d.,]+ ms", page.inner_text("#live .took"))
+    assert page.evaluate("document.activeElement.tagName") == "H1", "the focus follows the page"
+
+    page.click(".results .card h3 a >> nth=0")
+    page.wait_for_url("**/item?id=*")
+    title = page.inner_text("h1")
+    clicked = live(page, title)
+    assert "Clicked" in page.inner_text("#live .after")
+    assert clicked != searched
+    assert title not in clicked, "what is seen already is not recommended"
+    assert page.title().startswith(title)
+
+    page.click("section:has(#related) .card h3 a >> nth=0")
+    page.wait_for_function("title => document.querySelector('h1').textContent !== title", arg=title)
+    assert live(page, page.inner_text("h1")) != clicked
+    said = " ".join(page.inner_text("#announcer").split())
+    assert said == " ".join(f"New list after: Clicked {page.inner_text('h1')}".split())
+    page.go_back()
+    page.wait_for_function("title => document.querySelector('h1').textContent === title", arg=title)
+
+
+def test_suggestions_work_by_keyboard(shop: Shop) -> None:
+    page = shop.open("?user=bob")
+    box = page.locator("#q")
+    box.press_sequentially("tea")
+    page.wait_for_selector("#suggestions [role=option]")
+    assert box.get_attribute("aria-expanded") == "true"
+    box.press("ArrowDown")
+    box.press("ArrowDown")
+    box.press("ArrowUp")
+    active = page.locator(f"#{box.get_attribute('aria-activedescendant')}")
+    assert active.get_attribute("aria-selected") == "true"
+    wanted = active.inner_text()
+    box.press("Enter")
+    page.wait_for_url(f"**/search?q={quote(wanted, safe='').replace('%20', '+')}*")
+    assert page.inner_text("h1") == wanted
+    live(page, wanted)
+    box.press_sequentially("x")
+    box.fill("te")
+    page.wait_for_selector("#suggestions [role=option]")
+    box.press("Escape")
+    assert box.get_attribute("aria-expanded") == "false"
+    assert page.locator("#suggestions").is_hidden()
+
+
+def test_a_filter_narrows_the_results_and_can_be_removed(shop: Shop) -> None:
+    page = shop.open(f"search?user=cem&q={quote('tea towel')}")
+    page.click(".facets a:has-text('Oak')")
+    page.wait_for_url("**brand=Oak*")
+    assert page.locator(".results .card").count() == 1
+    assert "Tea towel plain" in page.inner_text(".results .card h3")
+    page.click(".facets .chip.on")
+    page.wait_for_url(lambda url: "brand=" not in url)
+    assert page.locator(".results .card").count() > 1
+
+
+def test_a_cart_is_filled_and_bought(shop: Shop) -> None:
+    page = shop.open(f"item?user=dan&id={quote(PRICED.item_id, safe='')}")
+    page.click("text=Add to the cart")
+    page.wait_for_url("**/cart?user=dan")
+    assert "Tea towel plain" in page.inner_text(".cart")
+    assert "€4.00" in page.inner_text(".sum")
+    live(page, "Tea towel plain")
+    page.click("text=Buy all")
+    page.wait_for_selector("text=The cart is empty")
+    live(page, "Bought")
+
+
+def test_texts_of_the_shop_and_of_shoppers_are_shown_as_text(shop: Shop) -> None:
+    page = shop.open(f"item?user=eve&id={quote(TEA.item_id, safe='')}")
+    assert "Tea towel" in page.inner_text("h1")
+    page.click("text=Add to the cart")
+    page.wait_for_url("**/cart*")
+    page.fill("#q", EVIL)
+    page.press("#q", "Enter")
+    page.wait_for_url("**/search*")
+    assert page.inner_text("h1") == EVIL
+    page.wait_for_function("() => document.querySelector('#live .after')?.textContent.includes('Searched')")
+    for path in ("shopper?user=eve", "flow?user=eve"):
+        page.goto(f"{shop.url}/{path}")
+        page.wait_for_selector("h1")
+        assert page.locator("main img, main script").count() == 0
+    assert "owned" not in page.title()
+
+
+def test_the_shopper_page_follows_the_shopper_and_tries_what_if(shop: Shop) -> None:
+    page = shop.open("shopper?user=fay")
+    acting = shop.open("?user=fay")
+    acting.fill("#q", "bread")
+    acting.press("#q", "Enter")
+    page.wait_for_selector("#events :text('bread')")
+    page.wait_for_selector(".ranked li")
+    assert "Meaning of the search" in page.inner_text(".ranked .sources >> nth=0")
+
+    page.click(".ranked button:has-text('Why?') >> nth=0")
+    page.wait_for_selector("dialog[open] .features")
+    assert "Proposed by" in page.inner_text("dialog")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    listed = page.locator(".ranked h3").all_inner_texts()
+    page.click(".ranked button:has-text('What if clicked?') >> nth=1")
+    page.wait_for_selector("dialog[open] .live-list")
+    assert listed[1] not in page.locator("dialog .live-list h3").all_inner_texts()
+    page.click("dialog button:has-text('Bought')")
+    page.wait_for_selector("dialog:has-text('As if the shopper had bought')")
+    page.keyboard.press("Escape")
+    assert page.locator("#events li").count() == 1, "what-if is no event"
+
+
+def test_the_flow_page_counts_while_it_is_open(shop: Shop) -> None:
+    page = shop.open("flow")
+    acting = shop.open("?user=gil")
+    acting.click(".grid .card h3 a >> nth=0")
+    page.wait_for_selector("#flow .who-id:has-text('gil')")
+    page.wait_for_function("() => document.querySelectorAll('.figure .value')[1].textContent.includes('ms')")
+    assert "shop-minilm-l3" in page.inner_text("#flow")
+    assert page.locator(".owners li").count() == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["?user=hal", "search?user=hal&q=tea", "item?user=hal&id=Dairy-1", "shopper?user=ann", "flow"]
+)
+def test_pages_fit_a_phone_and_have_landmarks_and_names(shop: Shop, path: str) -> None:
+    page = shop.open(path)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    for landmark in ("main", "header", "nav"):
+        assert page.locator(landmark).count() >= 1
+    assert page.locator("h1").count() == 1
+    nameless = """() => [...document.querySelectorAll('a, button, input:not([type=hidden])')].filter(
+        (each) => !(each.textContent.trim() || each.ariaLabel || each.labels?.length)).map((each) => each.outerHTML)"""
+    assert page.evaluate(nameless) == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+
+
+def test_a_worker_with_open_pages_stops_in_time(shop: Shop) -> None:
+    shop.open("?user=ann")
+    shop.open("flow")
+    assert apart(shop.process.stop()) == 0
+    assert "Traceback" not in shop.process.log
+    assert "never retrieved" not in shop.process.log
+    for context in shop.browser.contexts:
+        context.close()
+    shop.faults.clear()  # of the streams that ended

@@ -1,0 +1,128 @@
+"""The console on the application of the HTTP service, with a feed that a test fills."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import httpx
+
+from inference.types import Because
+from streams.console.access import Access
+from streams.console.desk import Desk
+from streams.console.feed import Feed
+from streams.console.gauges import Gauges
+from streams.console.routes import Console
+from streams.console.trails import Seen, Trails
+from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Trigger
+from streams.contracts.serde import encode_json
+from streams.http.app import application
+from tests.streams.http.service import ITEMS, OWN_URL, HttpHarness
+from tests.streams.shoppers import item_of
+
+AT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+ORIGIN = {"Origin": OWN_URL}
+
+
+class FilledFeed(Feed):
+    """A feed without Kafka."""
+
+    @asynccontextmanager
+    async def watched(self, wait_s: float = 1.0) -> AsyncIterator[None]:
+        yield
+
+    def arrive(self, raw: bytes) -> None:
+        """Take a list as if it came from Kafka."""
+        self.add_list(raw, now_ms())
+        self.changes()
+
+    def changes(self) -> None:
+        """Tell the viewers that something is new."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class ConsoleHarness(HttpHarness):
+    """The application with the console."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**{"http_console": "write", **settings})
+        self.feed = FilledFeed(self.settings, self.maker)
+        self.access = Access(self.settings.service, self.gate.clients)
+        self.console = Console(
+            desk=Desk(self.backend, self.feed),
+            access=self.access,
+            health=self.health,
+            gauges=Gauges(self.settings, self.metrics),
+        )
+        self.app = application(self.settings.service, self.gate, self.backend, self.console.routes())
+
+    @property
+    def trails(self) -> Trails:
+        return self.feed.trails
+
+
+@asynccontextmanager
+async def console_service(**settings: object) -> AsyncIterator[tuple[ConsoleHarness, httpx.AsyncClient]]:
+    """Run the application with a catalogue."""
+    harness = ConsoleHarness(**settings)
+    await harness.add(*map(item_of, ITEMS))
+    making = asyncio.create_task(harness.maker.run())
+    transport = httpx.ASGITransport(harness.app)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url=OWN_URL, headers=ORIGIN) as client:
+            yield harness, client
+    finally:
+        making.cancel()
+        await asyncio.gather(making, return_exceptions=True)
+        await harness.owners.close()
+        harness.scoring.close()
+
+
+def token(name: str, roles: str, text: str) -> str:
+    """Return a client for INTENTSTREAM_HTTP_TOKENS."""
+    return f"{name}:{roles}:{sha256(text.encode()).hexdigest()}"
+
+
+def seen(event_id: str, type_: str = "view", user: str = "ann", **fields: object) -> Seen:
+    """Return an event of a shopper."""
+    what = {"query": "tea"} if type_ == "search" else {"item_id": "i1"}
+    given = {"type": type_, "event_id": event_id, "user_id": user, "occurred_at": AT, **what, **fields}
+    return Seen(**given)  # type: ignore[arg-type]
+
+
+def answer(event_id: str, items: list[str], user: str = "ann", type_: str = "view") -> bytes:
+    """Return the bytes of a list."""
+    listed = tuple(
+        RecommendedItem(
+            rank=rank,
+            item_id=item,
+            score=1 / (rank + 1),
+            sources=("short_term", "together"),
+            reason="goes with i1",
+            because=Because("together", "i1", "i1"),
+        )
+        for rank, item in enumerate(items, start=1)
+    )
+    trigger = Trigger(event_id=event_id, type=type_, topic="clicks", partition=0, offset=0, occurred_at=AT)
+    return encode_json(
+        Recommendations(
+            recommendation_id=f"r-{event_id}",
+            user_id=user,
+            trigger=trigger,
+            produced_at=AT,
+            items=listed,
+            intent=(Intent(kind="category", label="Tea", weight=0.8),),
+            model=ModelRef(name="m", version="1"),
+            fallback=None,
+        )
+    )
+
+
+def now_ms() -> float:
+    """Return the time in milliseconds."""
+    return time.time() * 1e3
