@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import msgspec
 
-from inference.retrieval.facets import Facets
+from inference.records import Facets
 from inference.retrieval.filters import Filter
 from inference.types import stable_key
 from streams.console.access import Viewer

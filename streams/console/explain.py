@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.placements import DEFAULT
-from inference.ranking.explanation import Explanation
 from inference.ranking.features import CONTEXT, PLACED, SCORED
+from inference.records import Explanation
 from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import Intent, Interaction, RecommendedItem, Search
 from streams.profiles.events import Event

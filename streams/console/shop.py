@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from inference.plain_text import readable
-from inference.retrieval.facets import Facets
+from inference.records import Facets
 from inference.retrieval.filters import Filter
 from streams.console import cards
 from streams.console.access import Viewer
