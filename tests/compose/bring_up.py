@@ -74,7 +74,7 @@ def healthy(project: Project, container: str) -> bool:
 
 
 def test_one_command_starts_all_services(project: Project) -> None:
-    project.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "900", profile="demo")
+    project.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", profile="demo")
     for service in ("kafka", "worker", "prometheus", "alertmanager"):
         containers = project.containers(service)
         assert len(containers) == (REPLICAS if service == "worker" else 1)
