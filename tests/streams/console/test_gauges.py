@@ -61,4 +61,4 @@ def test_lines_stay_inside_their_chart() -> None:
     assert charts.lines({"empty": []})[0].parts == []
     (low,) = charts.lines({"low": [0.1, None, None, 0.1, 0.1]}, least=0.5)
     assert [len(part.split()) for part in low.parts] == [2, 2]
-    assert float(low.parts[0].split(",")[1]) > charts.HEIGHT / 2
+    assert float(low.parts[0].split()[0].split(",")[1]) > charts.HEIGHT / 2
