@@ -21,7 +21,7 @@ FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs screenshots format monitoring clients lock audit sbom bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs screenshots format monitoring clients browser lock audit sbom bench model ranker clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -79,6 +79,10 @@ format: $(STAMP) ## Format the code
 
 monitoring: $(STAMP) ## Generate the dashboards, the rules for Kubernetes and their pages
 	$(BIN)/python -m monitoring
+
+browser: ## Install Chromium for the tests of pages (Debian and Ubuntu, as root)
+	apt-get update -q
+	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium
 
 clients: $(STAMP) ## Generate the OpenAPI document and the types of the TypeScript client (needs Node)
 	$(BIN)/python -c 'import json; from streams.http.openapi import document; print(json.dumps(document(), indent=2))' \
