@@ -47,5 +47,5 @@ class Photographer(LiveOutput):
 
 if __name__ == "__main__":
     run.LiveOutput = Photographer  # type: ignore[misc]
-    options = DemoOptions(events=3000, rate=60, catalogue_size=5000, keep=False, broker=None, shopper=None)
+    options = DemoOptions(events=3000, rate=60, catalogue_size=5000, keep=False, broker=None, shopper=None, opens=False)
     Demo(options, Console(force_terminal=True)).run()

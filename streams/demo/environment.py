@@ -19,15 +19,18 @@ DEMO = "demo-"
 CONSOLE_PORT = 9200
 
 
-def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
-    """Return the settings of the demo. On the user's own Kafka, the demo has its own topics."""
+def demo_settings(broker: str, home: Path, *, embedded: bool, usual_port: bool) -> Settings:
+    """Return the settings of the demo. On the user's own Kafka, the demo has its own topics.
+
+    With `usual_port` the console is at `CONSOLE_PORT` if that is free, else at any free port.
+    """
     plain = load_settings()
     given: dict[str, object] = {
         "bootstrap_servers": broker,
         "data_dir": home / "data",
         "metrics_port": free_port(),
         "metrics_host": LOOPBACK,
-        "http_port": console_port(),
+        "http_port": CONSOLE_PORT if usual_port and is_free(CONSOLE_PORT) else free_port(),
         "http_host": LOOPBACK,
         "http_tokens": None,
         "http_console": "write",
@@ -42,15 +45,15 @@ def demo_settings(broker: str, home: Path, *, embedded: bool) -> Settings:
     return plain.replace(**given)
 
 
-def console_port() -> int:
-    """Return the port of the console: always the same one, so that a bookmark works, unless it is taken."""
+def is_free(port: int) -> bool:
+    """Return whether nobody listens at a loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, CONSOLE_PORT))
+            probe.bind((LOOPBACK, port))
         except OSError:
-            return free_port()
-    return CONSOLE_PORT
+            return False
+    return True
 
 
 def console_url(settings: Settings) -> str:

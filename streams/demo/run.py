@@ -60,7 +60,13 @@ class Demo:
             catalogue, events, shopper = self._data()
             home = Path(stack.enter_context(temporary_home()))
             broker = self.options.broker or stack.enter_context(EmbeddedBroker()).bootstrap_servers
-            settings = demo_settings(broker, home, embedded=self.options.broker is None)
+            settings = demo_settings(
+                broker,
+                home,
+                embedded=self.options.broker is None,
+                # Without a terminal several demos may start at once, for example in tests.
+                usual_port=self.console.is_terminal,
+            )
             asyncio.run(topics.create(settings))
             self._say(f"Broker at {broker}{'' if self.options.broker else ' (embedded)'}, topics created")
             # The worker loads its model while this process encodes the catalogue.
