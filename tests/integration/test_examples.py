@@ -85,6 +85,7 @@ async def test_the_import_of_a_shop_works(tmp_path: Path) -> None:
     assert "Tested from" in printed
     assert "this ranker" in printed
     assert "  shop-minilm-l3/2" in printed
+    assert '"facets"' in printed
 
 
 @pytest.mark.embedded
