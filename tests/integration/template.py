@@ -85,7 +85,7 @@ def command(environment: Mapping[str, str], home: Path, log: Path) -> subprocess
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-W", "default", "-m", "streams", "worker"],
-            env={**environment, "PYTHONPATH": _modules()},
+            env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -93,7 +93,8 @@ def command(environment: Mapping[str, str], home: Path, log: Path) -> subprocess
         )
 
 
-def _modules() -> str:
+def modules() -> str:
+    """Return the path of this source tree and the inherited ones, as PYTHONPATH."""
     return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 
 
@@ -102,7 +103,7 @@ def _template() -> subprocess.Popen[str]:
     """Start the template. It ends with this process, and its workers with it."""
     process = subprocess.Popen(
         [sys.executable, "-W", "default", "-m", "tests.integration.template"],
-        env={**os.environ, "PYTHONPATH": _modules()},
+        env={**os.environ, "PYTHONPATH": modules()},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -167,7 +167,7 @@ async def test_fausts_reader_continues_after_a_failed_bulk_restore(
     await topics.create(settings)
     await write(settings, changes(ROUNDS, seed=1))
     (tmp_path / "sitecustomize.py").write_text(FAILING.format(answers=answers))
-    process = WorkerProcess(settings, tmp_path / "worker")
+    process = WorkerProcess(settings, tmp_path / "worker", is_forked=False)
     disk = await recover_and_stop(process, PYTHONPATH=f"{tmp_path}:{ROOT}")
     assert "RuntimeError: no more answers" in process.log
     assert f"{SHOPPERS * ROUNDS} changelog records {RESTORED}" not in process.log
@@ -187,7 +187,8 @@ async def test_an_interrupted_bulk_restore_leaves_data_consistent_with_its_offse
     await write(settings, records)
     mark = tmp_path / "half-way"
     (tmp_path / "sitecustomize.py").write_text(BLOCKING.format(mark=str(mark)))
-    first, second = WorkerProcess(settings, tmp_path / "first"), WorkerProcess(settings, tmp_path / "second")
+    first = WorkerProcess(settings, tmp_path / "first", is_forked=False)
+    second = WorkerProcess(settings, tmp_path / "second")
     try:
         first.start(PYTHONPATH=f"{tmp_path}:{ROOT}")
         await until(mark.exists, "the bulk restore is half-way")

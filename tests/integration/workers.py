@@ -23,7 +23,7 @@ from streams.settings import Settings
 from streams.settings_groups import PREFIX
 from tests.conftest import BUNDLE
 from tests.integration.conftest import isolated_settings
-from tests.integration.template import ForkedWorker, command
+from tests.integration.template import ForkedWorker, command, modules
 
 NEVER_S = 1e6
 """An interval longer than any test."""
@@ -88,7 +88,7 @@ class WorkerProcess:
         self.metrics_port = free_port()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self.metrics_port)}
-        environment = {**inherited, **self._variables, **own, **extra}
+        environment = {**inherited, **self._variables, **own, "PYTHONPATH": modules(), **extra}
         start = ForkedWorker if self._is_forked else command
         self._process = start(environment, self._home, self._log)
 
