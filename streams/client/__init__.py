@@ -1,6 +1,6 @@
 """Clients of the HTTP service: `Client`, and `AsyncClient` for asyncio.
 
-They need only msgspec and the extra `client`, and share the classes of messages with the service.
+They need only msgspec and the extra `client`. They use the message classes of the service.
 """
 
 from inference.records import Item

@@ -1,4 +1,4 @@
-"""Requests of the clients: how they are written, and how their answers are read."""
+"""Requests of the clients: their encoding, and the decoding of the answers."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class ProblemError(Exception):
 
     @property
     def status(self) -> int:
-        """The status of HTTP."""
+        """The HTTP status."""
         return self.problem.status
 
     @property
     def detail(self) -> str:
-        """What was required."""
+        """The requirement that the request breaks, such as the range of a parameter."""
         return self.problem.detail
 
     @property
@@ -154,6 +154,6 @@ def post(answer: type[T], path: str, body: object) -> Call[T]:
 
 
 def part(text: str) -> str:
-    """Return an id as one part of a path."""
-    # The parts `.` and `..` would be resolved.
+    """Return an id, percent-encoded as one segment of a path."""
+    # httpx would resolve the segments `.` and `..`.
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")

@@ -58,14 +58,14 @@ def _retrying(transport: httpx.BaseTransport | httpx.AsyncBaseTransport, retries
 class Client:
     """A client that blocks. Threads may share it.
 
-    All methods raise ProblemError if the service refuses the request, and httpx.TransportError without an answer.
+    All methods raise ProblemError if the service refuses the request, and httpx.TransportError if there is no answer.
 
     Args:
         url: address of the service, such as `http://127.0.0.1:9200`.
         token: the client's token; None if the service has none configured.
         timeout_s: seconds for each step of a request: connecting, sending, and each read of the answer.
-        retries: times that a request is sent again without an answer, or after 429, 502, 503 or 504.
-        transport: how requests are sent, for example with certificates of your own.
+        retries: how often a request is sent again if there is no answer, or after 429, 502, 503 or 504.
+        transport: the transport that sends requests, for example with certificates of your own.
     """
 
     def __init__(

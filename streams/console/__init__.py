@@ -1,6 +1,7 @@
-"""The console: web pages of a worker that show what shoppers do and the lists that they get. Off by default.
+"""The console: web pages of a worker that show the events of shoppers and the lists that answer them. Off by default.
 
-`routes.py` has the pages and who may open them (`access.py`). `shop.py`, `shopper.py` and `flow.py` fill them in, and
-`pages.py` renders them. `feed.py` reads events and lists from Kafka while somebody looks, and `trails.py` keeps them.
-Actions of a viewer are events on Kafka like any other.
+`routes.py` has the routes, and `access.py` decides who may open them. `shop.py`, `shopper.py` and `flow.py` make the
+pages, and `pages.py` renders the templates. `feed.py` reads events and lists from Kafka while a page is open, and
+`trails.py` keeps the latest ones of each shopper. `desk.py` connects the pages to the worker: it requests lists and
+profiles, and publishes the viewer's actions as events.
 """

@@ -1,8 +1,8 @@
 """Access to the console, and to actions in it.
 
-Without tokens, the viewers are on this machine: they see everything, and act as shoppers only if the console is in the
-mode `write`. With tokens, a viewer enters one once. The worker keeps it in memory and gives the browser a random id of
-the session in a cookie, so neither a script nor a stolen cookie can read the token.
+Without tokens, all viewers are on this machine: they see everything, and may act as shoppers only if the console is in
+the mode `write`. With tokens, a viewer enters a token once. The worker keeps the token in memory and gives the browser
+a random session id in a cookie. Neither a script nor a stolen cookie reveals the token.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Access:
         return self.settings.tokens is not None
 
     def admit(self, request: Request) -> Viewer:
-        """Admit a viewer. Raises Refused: with 401 if the viewer has to enter a token."""
+        """Admit a viewer. Raises Refused, with status 401 if the viewer has to enter a token."""
         authorization = request.headers.get("authorization") or self._of_session(request)
         roles = self.clients.admit("read", authorization, request.url.hostname)
         is_admin = ADMIN in roles
@@ -78,7 +78,7 @@ class Access:
             raise Refused(HTTPStatus.FORBIDDEN, "wrong-origin", "required a form of the console itself")
 
     def enter(self, request: Request, token: str, response: Response) -> None:
-        """Begin a session with a token: put its id into the response. Raises Refused if the token is unknown."""
+        """Begin a session with a token, and set its cookie in the response. Raises Refused if the token is unknown."""
         authorization = f"Bearer {token}"
         self.clients.admit("read", authorization, request.url.hostname)
         session = token_urlsafe(32)
@@ -91,7 +91,7 @@ class Access:
             path=request.scope["root_path"] or "/",
             httponly=True,
             samesite="strict",
-            # Elsewhere a session needs TLS, which a proxy in front of the worker ends.
+            # Except on loopback a session needs TLS, which a proxy in front of the worker terminates.
             secure=not is_loopback(request.url.hostname or ""),
         )
 

@@ -1,4 +1,4 @@
-"""Cards: items, events and labels as the pages show them, in words. No I/O."""
+"""Cards and steps: items and events in the form in which the pages show them. No I/O."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Card:
     Attributes:
         item_id, title, category, brand, price, image: as in the catalogue; `price` is a text, and unknown ones are "".
         hue, initial: colour and letter of the placeholder of a picture.
-        rank, score, reason, sources: as in the list; no reason if nothing is claimed, and the sources by name.
+        rank, score, reason, sources: as in the list; `reason` is "" without one, and `sources` are titles.
         change: "new" in the list, "up" or "down" by `places`, "" if unchanged or not compared.
         bought_next: whether a replayed shopper really bought the item next.
     """
@@ -109,7 +109,7 @@ def steps_of(live: LiveCatalogue, trail: Trail, number: int) -> list[Step]:
 
 
 def what_of(live: LiveCatalogue, event: Seen) -> str:
-    """Return what an event is about: the title of an item, or what was typed."""
+    """Return the title of an event's item, or the text of its search."""
     return card_of(live, event.item_id).title if event.item_id is not None else readable(event.query or "")
 
 

@@ -1,4 +1,7 @@
-"""Charts as the points of SVG lines. Templates draw them; colours are classes, because styles come from files only."""
+"""Charts: the points of SVG lines, which templates draw.
+
+Colours are CSS classes, because the Content-Security-Policy forbids styles outside files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The desk of the console: asks the worker for lists and profiles in process, and publishes a viewer's actions."""
+"""The interface between the pages and the worker: lists, profiles and suggestions, and a viewer's actions as events.
+
+Requests stay in this process unless another worker owns the shopper's profile.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ class Desk:
         return Asked(made.items, made.fallback, _since(began))
 
     async def found(self, viewer: Viewer, user_id: str | None, query: str, k: int, wanted: Filter) -> Found:
-        """Return the items that suit a search, by the shopper's taste too, and how many there are."""
+        """Return the results of a search, personalised for a known shopper, with their total and facets."""
         began = perf_counter()
         parameters = {"q": query, "k": k, "filter": msgspec.json.encode(wanted).decode()}
         parameters |= {} if user_id is None else {"user": user_id}
@@ -99,7 +102,7 @@ class Desk:
         return Found(made.items, made.fallback, _since(began), matches.total, matches.facets, related)
 
     async def related(self, item_ids: Sequence[str], k: int, action: str | None = None) -> Asked:
-        """Return items that go with these, which are in the order in which they were chosen."""
+        """Return items that go with the given ones. `item_ids` are in the order in which they were chosen."""
         return await self._made(ListRequest(k=k, seeds=tuple(item_ids)[::-1], action=action, at_ms=self._now_ms()))
 
     async def popular(self, k: int) -> Asked:
@@ -107,7 +110,7 @@ class Desk:
         return await self._made(CatalogueRequest(order="trending", k=k))
 
     async def suggestions(self, viewer: Viewer, user_id: str | None, typed: str, k: int) -> list[str]:
-        """Return queries that complete what is typed so far, by the shopper's intent too."""
+        """Return queries that complete a typed text. Those near the shopper's intent rank higher."""
         parameters = {"q": typed, "k": k, **({} if user_id is None else {"user": user_id})}
         answer = await self._of_owner(viewer, user_id, f"/v1/suggest?{urlencode(parameters)}", SuggestedQueries)
         if answer is not None:
@@ -148,7 +151,7 @@ class Desk:
             expected.cancel()
 
     async def as_if(self, user_id: str, event: Interaction | None, k: int) -> AsIf:
-        """Return the list as if a shopper did something, with explanations; without an event, for one who arrives.
+        """Return the list as if a shopper did `event`, with explanations; without an event, as if a visit began.
 
         Nothing is stored. Raises Refused if another worker holds the shopper's profile.
         """
@@ -167,7 +170,7 @@ class Desk:
         return f"console-{uuid4()}"
 
     def now(self) -> datetime:
-        """Return the time of what happens now, the replay's during a replay."""
+        """Return the current time, or the time of the replay during a replay."""
         return replay_time(self.feed.trails.clock, datetime.now(UTC))
 
     def _now_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""The list as if a shopper did something, with explanations. Nothing is stored or sent."""
+"""The list that a shopper would get after an event, with explanations. Nothing is stored or sent."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class AsIf:
 
 
 def as_if(servable: Servable, stored: bytes | None, event: Interaction | None, at_ms: int, k: int) -> AsIf:
-    """Return the list as if a shopper with a stored profile did something; without an event, for one who arrives.
+    """Return the list as if a shopper with a stored profile did `event`; without an event, as if a visit began.
 
-    To be called in the scorer's thread. An event whose id the profile knows changes nothing.
+    Call this in the scorer's thread. An event whose id the profile knows changes nothing.
     """
     engine, recommender = servable.engine, servable.scoring.recommender
     placement, intents = engine.placements.named[DEFAULT], tuple[Intent, ...]()

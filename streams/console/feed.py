@@ -1,7 +1,7 @@
-"""The feed of the console: events, lists and dead letters from Kafka, read while somebody looks.
+"""The feed of the console: events, lists and dead letters from Kafka, read while a page is open.
 
-It is a plain consumer without a group, beside the event path: an event costs nothing while nobody looks. It begins a
-little before the end, so that the first page is not empty. If it falls behind, it skips to the end.
+It is a consumer without a group, outside the event path: without an open page, an event costs nothing more. It begins
+with the latest messages, so that the first page is not empty. If it falls behind, it skips to the end.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 HISTORY = 2000
-"""Messages of a topic that are read when somebody begins to look."""
+"""Most messages of each topic that are read at the start."""
 AT_ONCE = 100
-"""Messages that are decoded without a break of the event loop: a few milliseconds."""
+"""Most messages that are decoded before the event loop continues: a few milliseconds."""
 BEHIND_S = 10.0
 """Delay after which the feed skips to the end."""
 IDLE_S = 30.0
@@ -60,7 +60,7 @@ class Feed:
 
     @asynccontextmanager
     async def watched(self, wait_s: float = 1.0) -> AsyncIterator[None]:
-        """Keep the feed running, and wait up to `wait_s` until it has read what was there before."""
+        """Keep the feed running, and wait up to `wait_s` until it has read the messages that were there before."""
         self._viewers += 1
         if self._reading is None or self._reading.done():
             self._caught_up.clear()
@@ -74,7 +74,7 @@ class Feed:
             self._viewers -= 1
 
     async def change(self, timeout_s: float, at_least_s: float = 0.0) -> None:
-        """Wait until something new has been read: for `at_least_s`, and at most `timeout_s` more."""
+        """Wait for new messages: `at_least_s`, and then until there are some or `timeout_s` have passed."""
         changed = self._changed  # another one replaces it with each change
         await asyncio.sleep(at_least_s)
         with suppress(TimeoutError):
@@ -176,7 +176,7 @@ class Feed:
                 trails.add_event(event, record.timestamp)
 
     def add_list(self, raw: bytes, arrived_ms: float) -> None:
-        """Add a list that was produced at `arrived_ms`, and hand it to who expects it."""
+        """Add a list that was produced at `arrived_ms`, and set the result of the future that expects it."""
         answer = self.trails.add_list(raw, arrived_ms)
         if answer is None:
             return

@@ -1,4 +1,4 @@
-"""The Flow page: what the worker does right now, and how good its lists are."""
+"""The Flow page: rates, latencies, lag and hit rates of the worker."""
 
 from __future__ import annotations
 

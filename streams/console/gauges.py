@@ -1,4 +1,4 @@
-"""Gauges of the Flow page: rates and quantiles of this worker's metrics, sampled while somebody looks."""
+"""Gauges of the Flow page: rates and quantiles of this worker's metrics, sampled while the page is open."""
 
 from __future__ import annotations
 

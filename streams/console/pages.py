@@ -1,4 +1,4 @@
-"""Rendering of pages: templates, links and headers. All text is escaped; scripts and styles come from files only."""
+"""Rendering of pages: templates, links and headers. All text is escaped. Scripts and styles come only from files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.console.access import Viewer
 HERE = Path(__file__).parent
 BASE = "/console"
 HEADERS = {
-    # Pictures of items are at the shop's addresses.
+    # Item images are on the shop's servers.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

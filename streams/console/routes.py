@@ -117,7 +117,7 @@ class Console:
         return answer
 
     async def _events(self, parts: Parts, user: str, every_s: float) -> AsyncIterator[str]:
-        """Yield the changed parts of a page a few times a second, as long as somebody looks."""
+        """Yield the changed parts of a page, at most once in `every_s`, until the connection is closed."""
         feed, shown = self.desk.feed, dict[str, str]()
         self._streams += 1
         try:
@@ -127,7 +127,7 @@ class Console:
                         if shown.get(name) != html:
                             shown[name] = html
                             yield event_text(name, html)
-                    yield ": \n\n"  # a closed connection is noticed when something is sent
+                    yield ": \n\n"  # only a write detects a closed connection
                     await feed.change(CHECK_S, at_least_s=every_s)
         except (Refused, InvalidEvent):
             return  # the worker is busy, or the topic has something else: the browser connects again

@@ -1,4 +1,4 @@
-"""The shop: home page, search, product and cart, and beside them the list that follows each action."""
+"""The Shop pages: home, search, product and cart. Beside them, the list that answers the shopper's last action."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TYPES = {"click", "cart", "purchase", "search"}
 
 
 async def home(console: Console, request: Request, viewer: Viewer) -> Response:
-    """Show the home page of a shopper: the list of one who arrives now, and what is popular."""
+    """Show the home page of a shopper: the list of a new visit, and popular items."""
     view = view_of(request, viewer)
     if not view.user:
         return go_to("", user=new_visitor())

@@ -1,4 +1,4 @@
-"""The Shopper page: a shopper's events beside the list that answers the last one, and why it has its items."""
+"""The Shopper page: a shopper's events, the list that answers the last one, and explanations of its items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trails: what shoppers did lately, the lists that they got, and how often the lists had their next item. No I/O."""
+"""Trails: the latest events and lists of each shopper, and how often a list had the shopper's next item. No I/O."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class _Trigger(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Brief(msgspec.Struct, frozen=True):
-    """The fields of a list that every list is read for. The rest of it is read when it is shown."""
+    """The fields that are read of every list. The other fields are read when the list is shown."""
 
     user_id: str
     trigger: _Trigger
@@ -154,7 +154,7 @@ _brief = msgspec.json.Decoder(_Brief)
 
 
 def decode_seen(value: bytes | None, bought_next: bytes | None) -> Seen | None:
-    """Return an event, None for what is none: that has a dead letter."""
+    """Return an event, None for a message that breaks the contract: such a message has a dead letter."""
     try:
         event = _seen.decode(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):

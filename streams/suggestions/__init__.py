@@ -1,1 +1,1 @@
-"""Query suggestions of a worker: built at intervals in another process, kept in memory."""
+"""Query suggestions of a worker: built at intervals in a separate process, and kept in memory."""

@@ -1,4 +1,7 @@
-"""Keeps the suggestions of a worker up to date: copies the shop between batches of events, and builds elsewhere."""
+"""Keeps the suggestions of a worker up to date.
+
+It copies the catalogue between batches of events, and a separate process builds the suggestions.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class SuggestionKeeper:
     """The suggestions of a worker.
 
     Attributes:
-        slots: the servable with the catalogue.
+        slots: hold the servable in use, which has the catalogue.
         clicked: the searches and the items that they led to; the scorer's thread owns them.
         metrics: counts the builds.
         health: says whether the catalogue is read.
@@ -60,7 +63,7 @@ class SuggestionKeeper:
     built: Built | None = None
 
     async def run(self) -> None:
-        """Build suggestions at each interval until cancelled. A failed build keeps the former ones."""
+        """Build suggestions at each interval until cancelled. After a failed build the previous ones stay."""
         began = -self.interval_s
         while True:
             if self._is_due(monotonic() - began):

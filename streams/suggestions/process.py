@@ -1,7 +1,8 @@
-"""Builds suggestions in another process: a build holds the interpreter for seconds, and events must not wait for it.
+"""Builds suggestions in a separate process: a build keeps an interpreter busy for seconds, and events must not wait.
 
 The worker writes the parts of its catalogue, the searches and the block list to the process, and reads the suggestions.
-The process ends after one build, which gives its memory back, or when the worker ends: its input ends then.
+The process ends after one build, which frees its memory. It also ends if the worker does, because its input is closed
+then.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _packed(part: ItemPart) -> bytes:
 
 
 def main() -> None:
-    """Read a shop from the standard input, and write its suggestions to the standard output."""
+    """Read a catalogue and searches from the standard input, and write suggestions to the standard output."""
     # A terminal sends this signal to the worker too, which then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the worker has ended: so does this process

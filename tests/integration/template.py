@@ -1,8 +1,8 @@
-"""A process that has loaded the program, and workers that are forked from it.
+"""A template process that has imported the program, and workers that are forked from it.
 
-A worker that starts from nothing imports modules and loads kernels for 3 of its 4 s of CPU time. A forked one has done
-so already. It is a process of its own, with its own environment, signals and files. The forks copy no thread, because
-the template has none. The tests of SIGTERM start the command itself.
+A worker that is started as a command needs 4 s of CPU time, 3 of them to import modules and to load kernels. A forked
+worker skips these 3 s. It is a separate process, with its own environment, signals and files. A fork copies no threads,
+because the template has none. Tests of SIGTERM, and tests that need a `sitecustomize`, start the command itself.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ForkedWorker:
     def wait(self) -> int:
         """Wait for the end of the process, and return its exit code."""
         while (code := self.poll()) is None:
-            time.sleep(POLL_S)  # a file appears: nothing to wait for
+            time.sleep(POLL_S)  # the exit code appears as a file, which cannot be awaited
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
