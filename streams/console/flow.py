@@ -39,9 +39,9 @@ async def page(console: Console, request: Request, viewer: Viewer) -> Response:
     return view.page("flow.html", **_parts(console), shoppers=shoppers, problem=console.desk.feed.problem)
 
 
-async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
+async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the page's content."""
-    view = View(Viewer(may_inspect=True, may_act=False, can_leave=False, authorization=None), user, "flow")
+    view = View(viewer, user, "flow")
     return [("flow", render("_flow.html", view=view, **_parts(console)))]
 
 

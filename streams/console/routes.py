@@ -32,7 +32,7 @@ SOON_S = 0.3
 CHECK_S = 1.0
 """Time after which a stream looks whether the worker stops, also if nothing is new."""
 
-Parts = Callable[["Console", str], Awaitable[Sequence[tuple[str, str]]]]
+Parts = Callable[["Console", Viewer, str], Awaitable[Sequence[tuple[str, str]]]]
 """Function that returns the parts of a page that have changed: their names and HTML."""
 
 
@@ -106,24 +106,24 @@ class Console:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
-                self._admit(request, inspects=inspects)
+                viewer = self._admit(request, inspects=inspects)
                 if self._streams >= MOST_STREAMS:
                     raise unavailable("busy", f"required fewer than {MOST_STREAMS} open pages")
             except Refused as refused:
                 return Response(status_code=refused.problem.status)
-            events = self._events(parts, request.query_params.get("user", ""), every_s)
+            events = self._events(parts, viewer, request.query_params.get("user", ""), every_s)
             return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
         return answer
 
-    async def _events(self, parts: Parts, user: str, every_s: float) -> AsyncIterator[str]:
+    async def _events(self, parts: Parts, viewer: Viewer, user: str, every_s: float) -> AsyncIterator[str]:
         """Yield the changed parts of a page, at most once in `every_s`, until the connection is closed."""
         feed, shown = self.desk.feed, dict[str, str]()
         self._streams += 1
         try:
             async with feed.watched():
                 while not self.health.stopping:
-                    for name, html in await parts(self, user):
+                    for name, html in await parts(self, viewer, user):
                         if shown.get(name) != html:
                             shown[name] = html
                             yield event_text(name, html)

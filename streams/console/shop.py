@@ -153,9 +153,9 @@ async def act(console: Console, form: dict[str, str]) -> Response:
     return go_to("cart", user=user)
 
 
-async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
+async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the list beside the shop's pages."""
-    view = View(Viewer(may_inspect=False, may_act=False, can_leave=False, authorization=None), user, "shop")
+    view = View(viewer, user, "shop")
     return [("list", render("_live.html", view=view, **_rail(console, view)))]
 
 
@@ -202,10 +202,11 @@ def _rail(console: Console, view: View) -> dict[str, object]:
         steps = [step for step in cards.steps_of(live_catalogue, trail, EVENTS_KEPT) if step.event_id == answered]
     return {
         "live_cards": shown,
-        "live_step": steps[0] if steps else None,
+        # A list is for readers. What a shopper did, and who is active, is for admins.
+        "live_step": steps[0] if steps and view.viewer.may_inspect else None,
         "live_answer": message,
         "live_took_ms": answer.took_ms if answer is not None else None,
-        "shoppers": feed.trails.recent(30),
+        "shoppers": feed.trails.recent(30) if view.viewer.may_inspect else (),
         "problem": feed.problem,
     }
 

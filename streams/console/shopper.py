@@ -47,9 +47,9 @@ async def page(console: Console, request: Request, viewer: Viewer) -> Response:
     )  # fmt: skip
 
 
-async def live(console: Console, user: str) -> Sequence[tuple[str, str]]:
+async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the parts of the page that follow the shopper."""
-    view = View(Viewer(may_inspect=True, may_act=False, can_leave=False, authorization=None), user, "shopper")
+    view = View(viewer, user, "shopper")
     values = _parts(console, user)
     names = ("events", "intents", "list")
     return [(name, render(f"_shopper_{name}.html", view=view, **values)) for name in names]

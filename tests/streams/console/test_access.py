@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from streams.console.access import COOKIE, SESSION_S
-from tests.streams.console.desk import ORIGIN, ConsoleHarness, console_service, token
+from tests.streams.console.desk import ORIGIN, ConsoleHarness, answer, console_service, now_ms, seen, token
 from tests.streams.http.service import OWN_URL, http_service
 
 TOKENS = ",".join((token("shop", "read", "open"), token("ops", "admin", "sesame")))
@@ -98,6 +98,15 @@ async def test_a_reader_sees_the_shop_only() -> None:
         page = await client.get("/console/?user=ann")
         assert page.status_code == 200
         assert "/console/flow" not in page.text
+        harness.trails.add_event(seen("e1", "search", query="secret wish"), now_ms())
+        harness.trails.add_list(answer("e1", ["i2"], type_="search"), now_ms())
+        for token_text, is_admin in (("open", False), ("sesame", True)):
+            await login(client, token_text)
+            page = await client.get("/console/?user=ann")
+            assert 'id="live"' in page.text
+            assert ("secret wish" in page.text) == is_admin, "what a shopper did is for admins"
+            assert ('<option value="ann">' in page.text) == is_admin
+        assert (await login(client, "open")).status_code == 303
         for inspecting in INSPECTING:
             assert (await client.get(f"/console/{inspecting}")).status_code == 403
         assert (await client.get("/console/flow/live")).status_code == 403
