@@ -39,7 +39,7 @@ demo: $(STAMP) ## Replay real purchases through a broker and a worker, live in t
 	$(BIN)/intentstream demo $(ARGS)
 
 test: $(STAMP) ## Run all tests on two cores; without Kafka, some are skipped, or fail in CI (ARGS=...: only these)
-	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 3 --dist worksteal)
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),--numprocesses 4 --dist worksteal)
 ifndef ARGS
 	$(MAKE) test-kernels
 endif
