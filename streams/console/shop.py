@@ -202,7 +202,7 @@ def _rail(console: Console, view: View) -> dict[str, object]:
         steps = [step for step in cards.steps_of(live_catalogue, trail, EVENTS_KEPT) if step.event_id == answered]
     return {
         "live_cards": shown,
-        # A list is for readers. What a shopper did, and who is active, is for admins.
+        # Readers see lists. Only admins see what a shopper did, and the ids of active shoppers.
         "live_step": steps[0] if steps and view.viewer.may_inspect else None,
         "live_answer": message,
         "live_took_ms": answer.took_ms if answer is not None else None,

@@ -241,7 +241,8 @@ def test_the_shopper_page_follows_the_shopper_and_tries_what_if(shop: Shop) -> N
 def test_the_flow_page_counts_while_it_is_open(shop: Shop) -> None:
     page = shop.open("flow")
     acting = shop.open("?user=gil")
-    acting.click(".grid .card h3 a >> nth=0")
+    acting.fill("#q", "espresso")
+    acting.press("#q", "Enter")
     page.wait_for_selector("#flow .who-id:has-text('gil')")
     page.wait_for_function("() => document.querySelectorAll('.figure .value')[1].textContent.includes('ms')")
     assert "shop-minilm-l3" in page.inner_text("#flow")
