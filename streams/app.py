@@ -12,7 +12,7 @@ from inference.retrieval.clicked import Clicked
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.console.access import Access
-from streams.console.desk import Desk
+from streams.console.backend import ConsoleBackend
 from streams.console.feed import Feed
 from streams.console.gauges import Gauges
 from streams.console.routes import Console
@@ -271,7 +271,7 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
     if settings.service.console == "off":
         return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
     console = Console(
-        desk=Desk(backend, Feed(settings, maker)),
+        backend=ConsoleBackend(backend, Feed(settings, maker)),
         access=Access(settings.service, gate.clients),
         health=app.health,
         gauges=Gauges(settings, events.metrics),

@@ -142,7 +142,9 @@ class Topics(Group):
     privacy_receipts: TopicName = Field(
         "privacy-receipts", alias="privacy_receipts_topic", description="Out: what was forgotten, and when"
     )
-    partitions: Count = Field(8, description="Partitions of every topic except models, trending and sessions")
+    partitions: int = Field(  # a profile keeps the number of a partition in 13 bits
+        8, ge=1, le=8192, description="Partitions of every topic except models, trending and sessions"
+    )
     replication_factor: int = Field(1, ge=1, le=32, description="Replicas of each partition")
 
     @property

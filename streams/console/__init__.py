@@ -2,6 +2,6 @@
 
 `routes.py` has the routes, and `access.py` decides who may open them. `shop.py`, `shopper.py` and `flow.py` make the
 pages, and `pages.py` renders the templates. `feed.py` reads events and lists from Kafka while a page is open, and
-`trails.py` keeps the latest ones of each shopper. `desk.py` connects the pages to the worker: it requests lists and
-profiles, and publishes the viewer's actions as events.
+`histories.py` keeps the latest ones of each shopper. `backend.py` connects the pages to the worker: it requests lists
+and profiles, and publishes the viewer's actions as events.
 """

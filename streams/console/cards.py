@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from inference.plain_text import readable
 from inference.types import Item, stable_key
 from streams.console.explain import SOURCE_TITLES
-from streams.console.trails import Answer, Seen, Trail
+from streams.console.histories import AnsweringList, ShopperHistory, ShownEvent
 from streams.contracts.messages import RecommendedItem
 from streams.items.live import LiveCatalogue
 
@@ -90,30 +90,30 @@ def cards_of(
     return [_listed(card_of(live, each.item_id), each, before, each.item_id in bought_next) for each in items]
 
 
-def steps_of(live: LiveCatalogue, trail: Trail, number: int) -> list[Step]:
+def steps_of(live: LiveCatalogue, history: ShopperHistory, number: int) -> list[Step]:
     """Return the last events of a shopper, newest first."""
-    took = {answer.event_id: answer.took_ms for answer in trail.answers}
+    took = {answer.event_id: answer.took_ms for answer in history.answers}
     return [
         Step(
             event_id=event.event_id,
             type=event.type,
             verb=VERBS.get(event.type, event.type),
-            what=what_of(live, event),
+            what=subject_of(live, event),
             item_id=event.item_id,
             day=f"{event.occurred_at:%d %b %Y, %H:%M}",
-            rank=trail.ranks.get(event.event_id),
+            rank=history.ranks.get(event.event_id),
             took_ms=took.get(event.event_id),
         )
-        for event in list(trail.events)[: -number - 1 : -1]
+        for event in list(history.events)[: -number - 1 : -1]
     ]
 
 
-def what_of(live: LiveCatalogue, event: Seen) -> str:
+def subject_of(live: LiveCatalogue, event: ShownEvent) -> str:
     """Return the title of an event's item, or the text of its search."""
     return card_of(live, event.item_id).title if event.item_id is not None else readable(event.query or "")
 
 
-def ranks_before(answers: Collection[Answer]) -> Mapping[str, int] | None:
+def ranks_before(answers: Collection[AnsweringList]) -> Mapping[str, int] | None:
     """Return the ranks of the items in the last list but one."""
     return list(answers)[-2].ranks if len(answers) > 1 else None
 

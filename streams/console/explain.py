@@ -30,7 +30,7 @@ FEATURE_TITLES = {
     "brand": "The intent has its brand",
     "same_category": "Category of the last item",
     "same_brand": "Brand of the last item",
-    "seen_before": "Seen in an earlier visit",
+    "seen_before": "ShownEvent in an earlier visit",
     "bought": "Bought how often",
     "price": "Near the usual price",
     "dearer": "Above or below the usual price",

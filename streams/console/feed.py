@@ -16,7 +16,7 @@ from time import perf_counter, time
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.console.trails import BOUGHT_NEXT, Answer, Trails, decode_seen
+from streams.console.histories import BOUGHT_NEXT, AnsweringList, Histories, decode_event
 from streams.contracts.serde import decode_dead_letter
 from streams.errors import InvalidEvent
 from streams.http.candidates import CatalogueRequest
@@ -44,19 +44,19 @@ class Feed:
     """Reader of the topics, started by the first viewer and stopped after the last one.
 
     Attributes:
-        trails: what it has read.
+        histories: what it has read.
         problem: why it does not read, None if it does.
     """
 
     settings: Settings
     maker: ListMaker
-    trails: Trails = field(default_factory=Trails)
+    histories: Histories = field(default_factory=Histories)
     problem: str | None = None
     _viewers: int = 0
     _reading: asyncio.Task[None] | None = None
     _caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _expected: dict[str, tuple[float, asyncio.Future[Answer]]] = field(default_factory=dict)
+    _expected: dict[str, tuple[float, asyncio.Future[AnsweringList]]] = field(default_factory=dict)
 
     @asynccontextmanager
     async def watched(self, wait_s: float = 1.0) -> AsyncIterator[None]:
@@ -81,9 +81,9 @@ class Feed:
             async with asyncio.timeout(timeout_s):
                 await changed.wait()
 
-    def expect(self, event_id: str) -> asyncio.Future[Answer]:
+    def expect(self, event_id: str) -> asyncio.Future[AnsweringList]:
         """Return a future of the list that will answer an event that is about to be sent."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[AnsweringList] = asyncio.get_running_loop().create_future()
         self._expected[event_id] = perf_counter(), future
         future.add_done_callback(lambda _: self._expected.pop(event_id, None))
         return future
@@ -115,7 +115,7 @@ class Feed:
         names = (topics.clicks, topics.searches, topics.recommendations, topics.dead_letters)
         partitions = [TopicPartition(name, number) for name in names for number in range(topics.partitions)]
         consumer.assign(partitions)
-        self.trails = Trails(popular=await self._popular())
+        self.histories = Histories(popular=await self._popular())
         await self._read_history(consumer, partitions)
         self._caught_up.set()
         loop = asyncio.get_running_loop()
@@ -124,7 +124,7 @@ class Feed:
             if self._viewers:
                 watched_at = now
             if now > popular_at + POPULAR_EVERY_S:
-                popular_at, self.trails.popular = now, await self._popular()
+                popular_at, self.histories.popular = now, await self._popular()
             records = await _records(consumer)
             if not records:
                 continue
@@ -148,7 +148,7 @@ class Feed:
         try:
             made = await self.maker.make(CatalogueRequest(order="trending", k=POPULAR))
         except Refused:
-            return self.trails.popular
+            return self.histories.popular
         return tuple(item.item_id for item in made.items)
 
     async def _add_all(self, records: Sequence[ConsumerRecord]) -> None:
@@ -163,21 +163,21 @@ class Feed:
         self._changed = asyncio.Event()
 
     def _add(self, record: ConsumerRecord) -> None:
-        topics, trails = self.settings.topics, self.trails
+        topics, histories = self.settings.topics, self.histories
         if record.topic == topics.recommendations:
             self.add_list(record.value, record.timestamp)
         elif record.topic == topics.dead_letters:
             with suppress(InvalidEvent):
-                trails.letters.append(decode_dead_letter(record.value))
+                histories.letters.append(decode_dead_letter(record.value))
         else:
             bought_next = next((value for name, value in record.headers if name == BOUGHT_NEXT), None)
-            event = decode_seen(record.value, bought_next)
+            event = decode_event(record.value, bought_next)
             if event is not None:
-                trails.add_event(event, record.timestamp)
+                histories.add_event(event, record.timestamp)
 
     def add_list(self, raw: bytes, arrived_ms: float) -> None:
         """Add a list that was produced at `arrived_ms`, and set the result of the future that expects it."""
-        answer = self.trails.add_list(raw, arrived_ms)
+        answer = self.histories.add_list(raw, arrived_ms)
         if answer is None:
             return
         expected = self._expected.get(answer.event_id)

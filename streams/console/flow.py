@@ -12,9 +12,9 @@ from starlette.responses import Response
 from inference.plain_text import printable
 from streams.console import cards, charts
 from streams.console.access import Viewer
+from streams.console.histories import FIRST, OUTCOMES_KEPT
 from streams.console.pages import View, render
 from streams.console.shop import LONGEST_ID
-from streams.console.trails import FIRST, OUTCOMES_KEPT
 
 if TYPE_CHECKING:
     from streams.console.routes import Console
@@ -35,8 +35,8 @@ class Moment:
 async def page(console: Console, request: Request, viewer: Viewer) -> Response:
     """Show the flow of events through the worker."""
     view = View(viewer, request.query_params.get("user", "")[:LONGEST_ID], "flow")
-    shoppers = console.desk.feed.trails.recent(30)
-    return view.page("flow.html", **_parts(console), shoppers=shoppers, problem=console.desk.feed.problem)
+    shoppers = console.backend.feed.histories.recent(30)
+    return view.page("flow.html", **_parts(console), shoppers=shoppers, problem=console.backend.feed.problem)
 
 
 async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
@@ -46,9 +46,9 @@ async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[st
 
 
 def _parts(console: Console) -> dict[str, object]:
-    feed, owners = console.desk.feed, console.desk.backend.owners
-    trails = feed.trails
-    listed, popular, number = trails.hit_rates()
+    feed, owners = console.backend.feed, console.backend.service.owners
+    histories = feed.histories
+    listed, popular, number = histories.hit_rates()
     return {
         "reading": console.gauges.read(),
         "owned": console.gauges.owners(owners.distribution(), owners.own_url),
@@ -62,12 +62,12 @@ def _parts(console: Console) -> dict[str, object]:
                 "where": printable(letter.where),
                 "at": f"{letter.failed_at:%H:%M:%S}",
             }
-            for letter in reversed(trails.letters)
+            for letter in reversed(histories.letters)
         ],
         "hits": None if number < LEAST_OUTCOMES else {"listed": listed, "popular": popular, "number": number},
         "first": FIRST,
         "most": OUTCOMES_KEPT,
-        "hit_lines": charts.lines(trails.hits_over_time()),
+        "hit_lines": charts.lines(histories.hits_over_time()),
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
     }
@@ -75,9 +75,9 @@ def _parts(console: Console) -> dict[str, object]:
 
 def _moments(console: Console) -> list[Moment]:
     """Return the last actions of the shoppers that acted last."""
-    trails, found = console.desk.feed.trails, []
-    for user in trails.recent(MOMENTS):
-        trail = trails.of(user)
-        steps = cards.steps_of(console.desk.live, trail, 1) if trail is not None else []
+    histories, found = console.backend.feed.histories, []
+    for user in histories.recent(MOMENTS):
+        history = histories.of(user)
+        steps = cards.steps_of(console.backend.live, history, 1) if history is not None else []
         found += [Moment(user, step) for step in steps]
     return found

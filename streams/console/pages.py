@@ -91,7 +91,7 @@ class SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """AnsweringList a request."""
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":

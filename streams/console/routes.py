@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from streams.console import flow, shop, shopper
 from streams.console.access import Access, Viewer
-from streams.console.desk import Desk
+from streams.console.backend import ConsoleBackend
 from streams.console.gauges import EVERY_S, Gauges
 from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, link, render
 from streams.errors import InvalidEvent
@@ -40,7 +40,7 @@ Parts = Callable[["Console", Viewer, str], Awaitable[Sequence[tuple[str, str]]]]
 class Console:
     """The console of a worker."""
 
-    desk: Desk
+    backend: ConsoleBackend
     access: Access
     health: Health
     gauges: Gauges
@@ -71,7 +71,7 @@ class Console:
 
     async def close(self) -> None:
         """Stop reading from Kafka."""
-        await self.desk.feed.close()
+        await self.backend.feed.close()
 
     def _page(
         self, make: Callable[[Console, Request, Viewer], Awaitable[Response]], *, inspects: bool = False
@@ -79,7 +79,7 @@ class Console:
         async def answer(request: Request) -> Response:
             try:
                 viewer = self._admit(request, inspects=inspects)
-                async with self.desk.feed.watched():
+                async with self.backend.feed.watched():
                     return await make(self, request, viewer)
             except Refused as refused:
                 return self._refusal(request, refused)
@@ -118,7 +118,7 @@ class Console:
 
     async def _events(self, parts: Parts, viewer: Viewer, user: str, every_s: float) -> AsyncIterator[str]:
         """Yield the changed parts of a page, at most once in `every_s`, until the connection is closed."""
-        feed, shown = self.desk.feed, dict[str, str]()
+        feed, shown = self.backend.feed, dict[str, str]()
         self._streams += 1
         try:
             async with feed.watched():

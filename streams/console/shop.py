@@ -18,8 +18,8 @@ from inference.retrieval.filters import Filter
 from streams.console import cards
 from streams.console.access import Viewer
 from streams.console.cards import Card
+from streams.console.histories import EVENTS_KEPT
 from streams.console.pages import View, go_to, render
-from streams.console.trails import EVENTS_KEPT
 from streams.contracts.messages import Recommendations, RecommendedItem
 from streams.http.handlers import LEVELS
 from streams.http.messages import UserProfile
@@ -53,31 +53,31 @@ async def home(console: Console, request: Request, viewer: Viewer) -> Response:
     view = view_of(request, viewer)
     if not view.user:
         return go_to("", user=new_visitor())
-    desk = console.desk
-    own, popular = await desk.for_shopper(viewer, view.user, IN_HOME), await desk.popular(IN_POPULAR)
+    backend = console.backend
+    own, popular = await backend.for_shopper(viewer, view.user, IN_HOME), await backend.popular(IN_POPULAR)
     return view.page(
         "home.html",
-        **_rail(console, view),
-        own=cards.cards_of(desk.live, own.items),
+        **_latest_list(console, view),
+        own=cards.cards_of(backend.live, own.items),
         own_ms=own.took_ms,
         is_known=await _is_known(console, viewer, view.user),
-        popular=cards.cards_of(desk.live, popular.items),
+        popular=cards.cards_of(backend.live, popular.items),
     )
 
 
 async def search(console: Console, request: Request, viewer: Viewer) -> Response:
     """Show the results of a search, with facets."""
-    view, desk = view_of(request, viewer), console.desk
+    view, backend = view_of(request, viewer), console.backend
     query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
     if not query:
         return go_to("", user=view.user)
     chosen = {name: request.query_params.get(name, "")[:LONGEST_QUERY] for name in ("category", "brand", "price")}
-    found = await desk.found(viewer, view.user or None, query, SHOWN, _filter_of(chosen))
+    found = await backend.found(viewer, view.user or None, query, SHOWN, _filter_of(chosen))
     return view.page(
         "search.html",
-        **_rail(console, view),
+        **_latest_list(console, view),
         query=query,
-        found=cards.cards_of(desk.live, found.items),
+        found=cards.cards_of(backend.live, found.items),
         total=found.total,
         took_ms=found.took_ms,
         chosen=chosen,
@@ -89,65 +89,65 @@ async def search(console: Console, request: Request, viewer: Viewer) -> Response
 async def suggest(console: Console, request: Request, viewer: Viewer) -> Response:
     """Return the suggestions for what is typed so far: the options of the search box."""
     typed = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    texts = await console.desk.suggestions(viewer, request.query_params.get("user") or None, typed, SUGGESTED)
+    texts = await console.backend.suggestions(viewer, request.query_params.get("user") or None, typed, SUGGESTED)
     return HTMLResponse(render("_suggestions.html", texts=texts))
 
 
 async def item(console: Console, request: Request, viewer: Viewer) -> Response:
     """Show an item with those that go with it."""
-    view, desk = view_of(request, viewer), console.desk
+    view, backend = view_of(request, viewer), console.backend
     item_id = request.query_params.get("id", "")[:LONGEST_ID]
-    if not desk.has(item_id):
+    if not backend.has(item_id):
         raise Refused(HTTPStatus.NOT_FOUND, "unknown-item", "The catalogue does not have this item.")
-    related = await desk.related((item_id,), IN_RELATED)
-    record = desk.live.record(item_id)
+    related = await backend.related((item_id,), IN_RELATED)
+    record = backend.live.record(item_id)
     return view.page(
         "item.html",
-        **_rail(console, view),
-        item=cards.card_of(desk.live, item_id),
+        **_latest_list(console, view),
+        item=cards.card_of(backend.live, item_id),
         path=record.item.category if record else (),
         description=record.item.description if record else None,
-        related=cards.cards_of(desk.live, related.items),
+        related=cards.cards_of(backend.live, related.items),
         took_ms=related.took_ms,
     )
 
 
 async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
     """Show the cart of a shopper: the items put into it in this session and not bought since."""
-    view, desk = view_of(request, viewer), console.desk
-    in_cart = cart_of(await desk.profile(viewer, view.user)) if view.user and viewer.may_inspect else []
+    view, backend = view_of(request, viewer), console.backend
+    in_cart = cart_of(await backend.profile(viewer, view.user)) if view.user and viewer.may_inspect else []
     suiting: Sequence[RecommendedItem] = ()
     took_ms = 0.0
-    known = [item_id for item_id in in_cart if desk.has(item_id)]
+    known = [item_id for item_id in in_cart if backend.has(item_id)]
     if known:
-        asked = await desk.related(known, IN_CART, "chose")
+        asked = await backend.related(known, IN_CART, "chose")
         suiting, took_ms = asked.items, asked.took_ms
-    prices = [record.item.price for each in known if (record := desk.live.record(each)) and record.item.price]
-    currencies = {record.item.currency for each in known if (record := desk.live.record(each))}
+    prices = [record.item.price for each in known if (record := backend.live.record(each)) and record.item.price]
+    currencies = {record.item.currency for each in known if (record := backend.live.record(each))}
     return view.page(
         "cart.html",
-        **_rail(console, view),
-        in_cart=[cards.card_of(desk.live, item_id) for item_id in in_cart],
+        **_latest_list(console, view),
+        in_cart=[cards.card_of(backend.live, item_id) for item_id in in_cart],
         total=cards.price_text(sum(prices), next(iter(currencies))) if len(currencies) == 1 else "",
-        suiting=cards.cards_of(desk.live, suiting),
+        suiting=cards.cards_of(backend.live, suiting),
         took_ms=took_ms,
     )
 
 
 async def act(console: Console, form: dict[str, str]) -> Response:
     """Publish an action of the viewer, and go to the page that a shop would show next."""
-    user, kind, desk = form.get("user", "")[:LONGEST_ID], form.get("type", ""), console.desk
+    user, kind, backend = form.get("user", "")[:LONGEST_ID], form.get("type", ""), console.backend
     if not user or kind not in TYPES:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a user, and a type of {', '.join(sorted(TYPES))}")
     if kind == "search":
         query = form.get("query", "").strip()[:LONGEST_QUERY]
         if not query:
             return go_to("", user=user)
-        await desk.act(user, [{"type": kind, "query": query}])
+        await backend.act(user, [{"type": kind, "query": query}])
         return go_to("search", q=query, user=user)
     item_ids = form.get("item", "").split("\n")
     fields = {"type": kind, **({"recommendation_id": form["list"]} if form.get("list") else {})}
-    await desk.act(user, [{**fields, "item_id": item_id} for item_id in item_ids])
+    await backend.act(user, [{**fields, "item_id": item_id} for item_id in item_ids])
     if kind == "click":
         return go_to("item", id=item_ids[0], user=user)
     return go_to("cart", user=user)
@@ -156,7 +156,7 @@ async def act(console: Console, form: dict[str, str]) -> Response:
 async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the list beside the shop's pages."""
     view = View(viewer, user, "shop")
-    return [("list", render("_live.html", view=view, **_rail(console, view)))]
+    return [("list", render("_live.html", view=view, **_latest_list(console, view)))]
 
 
 def view_of(request: Request, viewer: Viewer) -> View:
@@ -182,31 +182,31 @@ def cart_of(profile: UserProfile | None) -> list[str]:
 
 
 async def _is_known(console: Console, viewer: Viewer, user: str) -> bool:
-    return viewer.may_inspect and await console.desk.profile(viewer, user) is not None
+    return viewer.may_inspect and await console.backend.profile(viewer, user) is not None
 
 
-def _rail(console: Console, view: View) -> dict[str, object]:
+def _latest_list(console: Console, view: View) -> dict[str, object]:
     """Return the values of the list beside the pages: the last answer on Kafka, and what it answers."""
-    feed, live_catalogue = console.desk.feed, console.desk.live
-    trail = feed.trails.of(view.user)
-    answer = trail.answers[-1] if trail is not None and trail.answers else None
+    feed, live_catalogue = console.backend.feed, console.backend.live
+    history = feed.histories.of(view.user)
+    answer = history.answers[-1] if history is not None and history.answers else None
     message: Recommendations | None = None
     shown: list[Card] = []
     steps: list[cards.Step] = []
-    if trail is not None and answer is not None:
-        before = cards.ranks_before(trail.answers)
+    if history is not None and answer is not None:
+        before = cards.ranks_before(history.answers)
         message = answer.message
-        shown = cards.cards_of(live_catalogue, message.items[:IN_LIVE], before, trail.bought_next)
+        shown = cards.cards_of(live_catalogue, message.items[:IN_LIVE], before, history.bought_next)
         # The newest event may not have its list yet.
         answered = answer.event_id
-        steps = [step for step in cards.steps_of(live_catalogue, trail, EVENTS_KEPT) if step.event_id == answered]
+        steps = [step for step in cards.steps_of(live_catalogue, history, EVENTS_KEPT) if step.event_id == answered]
     return {
         "live_cards": shown,
         # Readers see lists. Only admins see what a shopper did, and the ids of active shoppers.
         "live_step": steps[0] if steps and view.viewer.may_inspect else None,
         "live_answer": message,
         "live_took_ms": answer.took_ms if answer is not None else None,
-        "shoppers": feed.trails.recent(30) if view.viewer.may_inspect else (),
+        "shoppers": feed.histories.recent(30) if view.viewer.may_inspect else (),
         "problem": feed.problem,
     }
 

@@ -15,9 +15,9 @@ from inference.plain_text import readable
 from streams.console import cards, charts
 from streams.console.access import Viewer
 from streams.console.explain import SOURCE_TITLES, shares_of
+from streams.console.histories import ShopperHistory, ShownEvent
 from streams.console.pages import View, go_to, render
 from streams.console.shop import LONGEST_ID, LONGEST_QUERY
-from streams.console.trails import Seen, Trail
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
 
@@ -36,14 +36,14 @@ WHAT_IF = {"search": "searched", "click": "clicked", "cart": "put into the cart"
 async def page(console: Console, request: Request, viewer: Viewer) -> Response:
     """Show a shopper's events, list and intents. Without a shopper, show the one that acted last."""
     user = request.query_params.get("user", "")[:LONGEST_ID]
-    recent = console.desk.feed.trails.recent(30)
+    recent = console.backend.feed.histories.recent(30)
     if not user and recent:
         return go_to("shopper", user=recent[0])
     view = View(viewer, user, "shopper")
-    profile = await console.desk.profile(viewer, user) if user else None
+    profile = await console.backend.profile(viewer, user) if user else None
     return view.page(
         "shopper.html", **_parts(console, user), profile=profile, past=_past(profile), shoppers=recent,
-        problem=console.desk.feed.problem,
+        problem=console.backend.feed.problem,
     )  # fmt: skip
 
 
@@ -58,13 +58,13 @@ async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[st
 async def why(console: Console, request: Request, _viewer: Viewer) -> Response:
     """Explain an item of the shopper's list: its ranks in the sources, and what each feature contributed."""
     user, item_id = (request.query_params.get(name, "")[:LONGEST_ID] for name in ("user", "item"))
-    desk, trail = console.desk, console.desk.feed.trails.of(user)
-    event = trail.events[-1].interaction if trail is not None and trail.events else None
-    found = await desk.as_if(user, event, ITEMS)
+    backend, history = console.backend, console.backend.feed.histories.of(user)
+    event = history.events[-1].interaction if history is not None and history.events else None
+    found = await backend.as_if(user, event, ITEMS)
     place = next((place for place, each in enumerate(found.items) if each.item_id == item_id), None)
     if place is None:
-        return HTMLResponse(render("_why.html", card=cards.card_of(desk.live, item_id), explanation=None))
-    (card,), explanation = cards.cards_of(desk.live, [found.items[place]]), found.explanations[place]
+        return HTMLResponse(render("_why.html", card=cards.card_of(backend.live, item_id), explanation=None))
+    (card,), explanation = cards.cards_of(backend.live, [found.items[place]]), found.explanations[place]
     sources = [(SOURCE_TITLES.get(each.name, each.name), each.rank) for each in explanation.sources]
     shares = shares_of(explanation, FEATURES)
     return HTMLResponse(render("_why.html", card=card, explanation=explanation, sources=sources, shares=shares))
@@ -74,24 +74,24 @@ async def what_if(console: Console, request: Request, viewer: Viewer) -> Respons
     """Show the list as if the shopper acted on an item or searched. Nothing is stored."""
     user = request.query_params.get("user", "")[:LONGEST_ID]
     item_id, query = request.query_params.get("item", "")[:LONGEST_ID], request.query_params.get("q", "").strip()
-    desk = console.desk
+    backend = console.backend
     if query:
         kind, what = "search", readable(query[:LONGEST_QUERY])
     else:
-        kind, what = request.query_params.get("type", "click"), cards.card_of(desk.live, item_id).title
+        kind, what = request.query_params.get("type", "click"), cards.card_of(backend.live, item_id).title
     if kind not in WHAT_IF:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a type of {', '.join(WHAT_IF)}")
-    event = Seen(
+    event = ShownEvent(
         type=kind,
-        event_id=desk.new_event_id(),
+        event_id=backend.new_event_id(),
         user_id=user,
-        occurred_at=desk.now(),
+        occurred_at=backend.now(),
         item_id=None if query else item_id,
         query=query[:LONGEST_QUERY] or None,
     ).interaction
-    found = await desk.as_if(user, event, ITEMS)
-    trail = desk.feed.trails.of(user)
-    before = trail.answers[-1].ranks if trail is not None and trail.answers else None
+    found = await backend.as_if(user, event, ITEMS)
+    history = backend.feed.histories.of(user)
+    before = history.answers[-1].ranks if history is not None and history.answers else None
     return HTMLResponse(
         render(
             "_what_if.html",
@@ -100,7 +100,7 @@ async def what_if(console: Console, request: Request, viewer: Viewer) -> Respons
             verb=WHAT_IF[kind],
             kind=kind,
             item_id=item_id,
-            cards=cards.cards_of(desk.live, found.items, before),
+            cards=cards.cards_of(backend.live, found.items, before),
             intents=found.intents,
             fallback=found.fallback,
         )
@@ -108,29 +108,29 @@ async def what_if(console: Console, request: Request, viewer: Viewer) -> Respons
 
 
 def _parts(console: Console, user: str) -> dict[str, object]:
-    feed, catalogue = console.desk.feed, console.desk.live
-    trail = feed.trails.of(user) or Trail(user)
-    answer = trail.answers[-1] if trail.answers else None
+    feed, catalogue = console.backend.feed, console.backend.live
+    history = feed.histories.of(user) or ShopperHistory(user)
+    answer = history.answers[-1] if history.answers else None
     message = answer.message if answer else None
     listed = message.items[:ITEMS] if message else ()
-    steps = cards.steps_of(catalogue, trail, EVENTS)
+    steps = cards.steps_of(catalogue, history, EVENTS)
     after = next((step for step in steps if answer and step.event_id == answer.event_id), None)
     return {
         "steps": steps,
         "took_ms": answer.took_ms if answer else None,
         "fallback": message.fallback if message else None,
         "after": after,
-        "listed": cards.cards_of(catalogue, listed, cards.ranks_before(trail.answers), trail.bought_next),
+        "listed": cards.cards_of(catalogue, listed, cards.ranks_before(history.answers), history.bought_next),
         "intents": message.intent if message else (),
-        "lines": charts.lines(_over_time(trail), LEAST_SHARE),
+        "lines": charts.lines(_over_time(history), LEAST_SHARE),
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
     }
 
 
-def _over_time(trail: Trail) -> dict[str, list[float | None]]:
+def _over_time(history: ShopperHistory) -> dict[str, list[float | None]]:
     """Return the weights of the heaviest intent labels after each event, oldest first, None where a list lacks it."""
-    lists = [answer.categories for answer in trail.answers]
+    lists = [answer.categories for answer in history.answers]
     totals = Counter[str]()
     for categories in lists:
         totals.update(categories)

@@ -9,7 +9,7 @@ from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams.console.trails import BOUGHT_NEXT
+from streams.console.histories import BOUGHT_NEXT
 from streams.contracts import serde
 from streams.contracts.messages import Interaction, ItemVector, Search
 from streams.demo.process import WorkerProcess

@@ -221,7 +221,8 @@ async def rank(backend: Backend, call: Call) -> RankedItems | Answer:
         language=call.language(body.lang),
         explains=body.explain,
     )
-    unknown = tuple(each for each in dict.fromkeys(body.items) if each not in set(known))
+    served = set(known)
+    unknown = tuple(each for each in dict.fromkeys(body.items) if each not in served)
     return RankedItems(user_id=body.user, unknown=unknown, **_fields(await backend.maker.make(request)))
 
 

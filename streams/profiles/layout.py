@@ -31,10 +31,8 @@ MOST_EVENTS = 2**16 - 1
 PARTITION_BITS = 13
 MOST_PARTITIONS = 2**PARTITION_BITS - 1
 """Greatest number of a partition that a profile can hold. Kafka advises far fewer."""
-ROBOT = 255
-"""`recent_taught` of an item whose newest action is that of a robot."""
-ROBOT_CODE = 7
-"""`ROBOT` in three bits."""
+ROBOT = 7
+"""Value of `recent_taught` and `event_sources` for an action of a robot. It fits into three bits."""
 SHORT_TERM, LONG_TERM = 0, 1
 """Places of the two intent vectors."""
 SHARES = 2**15 - 1
@@ -90,11 +88,11 @@ PROFILE = np.dtype(
 `recent_*` and `query_*` are newest first, `category_*`, `brand_*` and habits heaviest first. `event_*` are the last
 events in the order of their arrival, newest first: 32 bits of the event's hash, 0 for none, the lowest 32 bits of its
 offset, and the partition that its producer wrote to. Above the 13 bits of the partition, `event_sources` has what the
-day of the event's item had taught before it, like `recent_taught`, with ROBOT_CODE for ROBOT. So a replay teaches the
-same.
+day of the event's item had taught before it, like `recent_taught`. So a replay teaches the same.
 
 `minute` is that of the newest event, since the epoch, with the events in it and in its day. `recent_taught` is 1 + the
-place of the heaviest action that an item's day taught before its newest one, 0 without one (`teaching.py`).
+place of the heaviest action that an item's day taught before its newest one, 0 without one, ROBOT if that is a robot's
+(`teaching.py`).
 """
 
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<u2"), ("interval_days", "<u2")], align=True)

@@ -20,8 +20,6 @@ from streams.profiles.layout import (
     RECENT_EVENTS,
     RECENT_ITEMS,
     RECENT_QUERIES,
-    ROBOT,
-    ROBOT_CODE,
     TOPICS,
 )
 
@@ -101,8 +99,7 @@ def partition_of(profile: Record, place: int) -> int:
 @helper
 def taught_before(profile: Record, place: int) -> int:
     """Return what the item's day had taught before the event at `place` of the profile's memory (`teaching.py`)."""
-    code = int64_of(profile["event_sources"][place]) >> PARTITION_BITS
-    return int(ROBOT if code == ROBOT_CODE else code)
+    return int(int64_of(profile["event_sources"][place]) >> PARTITION_BITS)
 
 
 @helper
@@ -112,7 +109,7 @@ def remember_event(profile: Record, event: Record, taught: int) -> None:
     for j in range(RECENT_EVENTS - 1, 0, -1):
         keys[j], offsets[j], sources[j] = keys[j - 1], offsets[j - 1], sources[j - 1]
     keys[0], offsets[0] = event["event_key"], np.uint32(int64_of(event["offset"]) & LOW_32_BITS)
-    sources[0] = np.uint16(min(taught, ROBOT_CODE) << PARTITION_BITS | int64_of(event["produced_in"]))
+    sources[0] = np.uint16(taught << PARTITION_BITS | int64_of(event["produced_in"]))
 
 
 @helper

@@ -41,6 +41,11 @@ class Paths:
         """Messages that are read and not acknowledged."""
         return self.events.checkpoint, self.items.checkpoint, self.cooccurrence.checkpoint, self.privacy.checkpoint
 
+    @property
+    def in_flight(self) -> int:
+        """The number of these messages."""
+        return sum(map(len, self.checkpoints))
+
     def run(self) -> list[Coroutine[Any, Any, None]]:
         """Return the work of the whole life, to be run until cancelled."""
         return [self.events.run(), self.items.run(), self.cooccurrence.run(), self.privacy.run()]
@@ -72,6 +77,6 @@ class Paths:
                 await self.transitions.publish()
                 published = True
                 await self.trends.publish()
-        if left := sum(map(len, self.checkpoints)):
+        if left := self.in_flight:
             log.warning("%s messages are still in flight; they will be read again", left)
         return all(drained) and published

@@ -136,14 +136,14 @@ class Worker:
                 self.paths.trends.release(tp.partition)
 
     async def _drain(self) -> bool:
-        in_flight = sum(map(len, self.paths.checkpoints))
-        log.info("draining: %s messages in flight", in_flight)
+        log.info("draining: %s messages in flight", self.paths.in_flight)
         return await self.paths.drain(self.settings.state.shutdown_drain_seconds)
 
     async def _drop(self) -> None:
         """Forget everything in flight: another worker may own the partitions since this worker was last heard."""
-        in_flight = sum(map(len, self.paths.checkpoints))
-        log.warning("taken for dead by the group: %s messages in flight are left to the next owner", in_flight)
+        log.warning(
+            "taken for dead by the group: %s messages in flight are left to the next owner", self.paths.in_flight
+        )
         self.producer.drop()
         await self.paths.drop()
         await self.producer.restart()
@@ -168,10 +168,9 @@ class Worker:
         for each in self._running:
             each.cancel()
         delivered = await self.producer.stop(DISCONNECT_S)
-        in_flight = sum(map(len, self.paths.checkpoints))
-        if in_flight or not delivered:
+        if self.paths.in_flight or not delivered:
             self.app.unfinished = StreamsError(
-                f"stopped with {in_flight} messages in flight or with records that the brokers did not take: "
+                f"stopped before the brokers had taken all records, with {self.paths.in_flight} messages in flight: "
                 "unacknowledged messages will be read again. Check the brokers"
             )
         self.slots.current.scoring.close()

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from streams.console.access import COOKIE, SESSION_S
-from tests.streams.console.desk import ORIGIN, ConsoleHarness, answer, console_service, now_ms, seen, token
+from tests.streams.console.harness import ORIGIN, ConsoleHarness, answer, console_service, now_ms, seen, token
 from tests.streams.http.service import OWN_URL, http_service
 
 TOKENS = ",".join((token("shop", "read", "open"), token("ops", "admin", "sesame")))
@@ -98,8 +98,8 @@ async def test_a_reader_sees_the_shop_only() -> None:
         page = await client.get("/console/?user=ann")
         assert page.status_code == 200
         assert "/console/flow" not in page.text
-        harness.trails.add_event(seen("e1", "search", query="secret wish"), now_ms())
-        harness.trails.add_list(answer("e1", ["i2"], type_="search"), now_ms())
+        harness.histories.add_event(seen("e1", "search", query="secret wish"), now_ms())
+        harness.histories.add_list(answer("e1", ["i2"], type_="search"), now_ms())
         for token_text, is_admin in (("open", False), ("sesame", True)):
             await login(client, token_text)
             page = await client.get("/console/?user=ann")

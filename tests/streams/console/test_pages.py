@@ -20,7 +20,7 @@ from streams.contracts.messages import DeadLetter
 from streams.contracts.serde import parse_interaction
 from streams.kafka.topics import changelog_topic
 from tests.integration.workers import until
-from tests.streams.console.desk import AT, ConsoleHarness, answer, console_service, now_ms, seen
+from tests.streams.console.harness import AT, ConsoleHarness, answer, console_service, now_ms, seen
 from tests.streams.http.service import OWN_URL
 from tests.streams.shoppers import act, item_of
 
@@ -60,8 +60,8 @@ async def test_a_newcomer_becomes_a_new_visitor(console: Console) -> None:
 @pytest.mark.parametrize("page", PAGES)
 async def test_pages_run_no_inline_code_and_forbid_it(console: Console, page: str) -> None:
     harness, client = console
-    harness.trails.add_event(seen("e1"), now_ms())
-    harness.trails.add_list(answer("e1", ["i2", "i3"]), now_ms())
+    harness.histories.add_event(seen("e1"), now_ms())
+    harness.histories.add_list(answer("e1", ["i2", "i3"]), now_ms())
     found = await client.get(f"/console/{page}")
     assert found.status_code == (404 if "unknown" in page else 200)
     policy = found.headers["content-security-policy"]
@@ -85,8 +85,8 @@ async def test_static_files_have_the_right_types(console: Console) -> None:
 async def test_texts_of_users_and_of_the_shop_are_escaped(console: Console) -> None:
     harness, client = console
     await harness.add(Item(item_id=EVIL, title=f"Tea {EVIL}", category=(EVIL,), brand=EVIL, price=2.5, currency="EUR"))
-    harness.trails.add_event(seen("e1", "search", EVIL, query=EVIL), now_ms())
-    harness.trails.add_list(answer("e1", [EVIL], EVIL, "search"), now_ms())
+    harness.histories.add_event(seen("e1", "search", EVIL, query=EVIL), now_ms())
+    harness.histories.add_list(answer("e1", [EVIL], EVIL, "search"), now_ms())
     for page in ("", "search", "item", "cart", "shopper", "flow", "shopper/why", "shopper/what-if", "suggest"):
         found = await client.get(f"/console/{page}", params={"user": EVIL, "q": EVIL, "id": EVIL, "item": EVIL})
         assert found.status_code == 200, page
@@ -181,11 +181,11 @@ async def test_a_search_can_be_narrowed_by_its_facets(console: Console) -> None:
 
 async def test_marks_compare_with_the_list_before_and_with_what_was_bought(console: Console) -> None:
     harness, client = console
-    trails = harness.trails
-    trails.add_event(seen("e1"), now_ms())
-    trails.add_list(answer("e1", ["i2", "i3", "i4"]), now_ms())
-    trails.add_event(seen("e2", item_id="i9", bought_next=("i4",)), now_ms())
-    trails.add_list(answer("e2", ["i4", "i2", "i7"]), now_ms())
+    histories = harness.histories
+    histories.add_event(seen("e1"), now_ms())
+    histories.add_list(answer("e1", ["i2", "i3", "i4"]), now_ms())
+    histories.add_event(seen("e2", item_id="i9", bought_next=("i4",)), now_ms())
+    histories.add_list(answer("e2", ["i4", "i2", "i7"]), now_ms())
     page = (await client.get("/console/shopper?user=ann")).text
     ranked = page[page.index('class="ranked"') :]
     rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in ranked.split("<li class=")[1:]]
@@ -218,7 +218,7 @@ async def test_an_item_is_explained_by_sources_and_features_in_words(console: Co
     harness, client = console
     viewed = act("view", "i1", user_id="ann")
     harness.remember(viewed)
-    harness.trails.add_event(seen(viewed.event_id), now_ms())
+    harness.histories.add_event(seen(viewed.event_id), now_ms())
     listed = re.findall(r"<h3>[^<]*?(i\d+)</h3>", (await client.get("/console/shopper/what-if?user=ann&item=i1")).text)
     page = (await client.get(f"/console/shopper/why?user=ann&item={listed[0]}")).text
     assert "Current interest" in page
@@ -237,7 +237,7 @@ async def test_profiles_of_other_workers_cannot_be_tried(console: Console) -> No
 async def test_the_flow_page_lists_dead_letters_without_payloads(console: Console) -> None:
     harness, client = console
     harness.owned[OWN_URL][changelog_topic(harness.settings)] = [0, 1]
-    harness.trails.letters.append(
+    harness.histories.letters.append(
         DeadLetter(
             topic="clicks",
             partition=3,
@@ -262,8 +262,8 @@ async def streamed(client: httpx.AsyncClient, path: str, harness: ConsoleHarness
 
     async def change() -> None:
         await asyncio.sleep(0)
-        harness.trails.add_event(seen("e9", item_id="i9"), now_ms())
-        harness.trails.add_list(answer("e9", ["i7"]), now_ms())
+        harness.histories.add_event(seen("e9", item_id="i9"), now_ms())
+        harness.histories.add_list(answer("e9", ["i7"]), now_ms())
         harness.feed.changes()
         await asyncio.sleep(1.2)
         harness.health.stopping = True

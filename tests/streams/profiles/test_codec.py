@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
-from streams.errors import ProfileCodecError
+from streams.errors import ConfigurationError, ProfileCodecError
 from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
-from streams.profiles.layout import HABIT, PROFILE, RECORD_5, VERSION, fixed_size
+from streams.profiles.layout import HABIT, MOST_PARTITIONS, PROFILE, RECORD_5, ROBOT, VERSION, fixed_size
 from streams.profiles.profile import Activity, PastEvent, PastQuery, Position, PriceMoments, Source
+from streams.settings import load_settings
 from tests.streams.profiles import reference
 from tests.streams.shoppers import (
     DIM,
@@ -200,10 +201,16 @@ def test_the_layout_of_version_6_is_unchanged() -> None:
     assert len(VERSION_5) == 1080 + 16 + 16
     assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1272 + 16 + 16
     assert decode(VERSION_6, 4).events == EVENTS
-    acted = replace(decode(VERSION_6, 4), activity=Activity(29_500_000, 7, 9), taught=bytes([3, 255]))
-    assert encode(acted)[1240:1272] == bytes.fromhex("6022c201" + "0700" + "0900" + "03ff" + 22 * "00")
+    acted = replace(decode(VERSION_6, 4), activity=Activity(29_500_000, 7, 9), taught=bytes([3, ROBOT]))
+    assert encode(acted)[1240:1272] == bytes.fromhex("6022c201" + "0700" + "0900" + "0307" + 22 * "00")
     for stored in (VERSION_6, encode(acted)):
         assert load(stored, 4, SPACE) == encode(decode(stored, 4)) == stored
+
+
+def test_a_profile_can_hold_the_number_of_every_partition() -> None:
+    with pytest.raises(ConfigurationError, match="required a whole number from 1 to 8,192"):
+        load_settings({"partitions": MOST_PARTITIONS + 2}, env_file=None)
+    assert load_settings({"partitions": MOST_PARTITIONS + 1}, env_file=None).topics.partitions == MOST_PARTITIONS + 1
 
 
 def test_an_older_version_has_no_events_and_loses_nothing_else() -> None:

@@ -13,11 +13,11 @@ import httpx
 
 from inference.types import Because
 from streams.console.access import Access
-from streams.console.desk import Desk
+from streams.console.backend import ConsoleBackend
 from streams.console.feed import Feed
 from streams.console.gauges import Gauges
+from streams.console.histories import Histories, ShownEvent
 from streams.console.routes import Console
-from streams.console.trails import Seen, Trails
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.contracts.serde import encode_json
 from streams.http.app import application
@@ -54,7 +54,7 @@ class ConsoleHarness(HttpHarness):
         self.feed = FilledFeed(self.settings, self.maker)
         self.access = Access(self.settings.service, self.gate.clients)
         self.console = Console(
-            desk=Desk(self.backend, self.feed),
+            backend=ConsoleBackend(self.backend, self.feed),
             access=self.access,
             health=self.health,
             gauges=Gauges(self.settings, self.metrics),
@@ -62,8 +62,8 @@ class ConsoleHarness(HttpHarness):
         self.app = application(self.settings.service, self.gate, self.backend, self.console.routes())
 
     @property
-    def trails(self) -> Trails:
-        return self.feed.trails
+    def histories(self) -> Histories:
+        return self.feed.histories
 
 
 @asynccontextmanager
@@ -88,11 +88,11 @@ def token(name: str, roles: str, text: str) -> str:
     return f"{name}:{roles}:{sha256(text.encode()).hexdigest()}"
 
 
-def seen(event_id: str, type_: str = "view", user: str = "ann", **fields: object) -> Seen:
+def seen(event_id: str, type_: str = "view", user: str = "ann", **fields: object) -> ShownEvent:
     """Return an event of a shopper."""
     what = {"query": "tea"} if type_ == "search" else {"item_id": "i1"}
     given = {"type": type_, "event_id": event_id, "user_id": user, "occurred_at": AT, **what, **fields}
-    return Seen(**given)  # type: ignore[arg-type]
+    return ShownEvent(**given)  # type: ignore[arg-type]
 
 
 def answer(event_id: str, items: list[str], user: str = "ann", type_: str = "view") -> bytes:

@@ -23,15 +23,14 @@ from inference.types import stable_key
 from streams.console.access import Viewer
 from streams.console.explain import AsIf, as_if
 from streams.console.feed import Feed
-from streams.console.trails import Answer, replay_time
+from streams.console.histories import AnsweringList, replay_time
 from streams.contracts.messages import Interaction, RecommendedItem
 from streams.http.candidates import CatalogueRequest
 from streams.http.handlers import NO_MATCHES, Backend, Call
 from streams.http.handlers import profile as profile_handler
 from streams.http.lists import MadeList
 from streams.http.messages import ItemList, SearchResults, SuggestedQueries, UserProfile
-from streams.http.owners import Answer as OwnersAnswer
-from streams.http.owners import Sent
+from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.queries import ListRequest
 from streams.items.live import LiveCatalogue
@@ -42,7 +41,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TimedList:
     """A list on request. `took_ms` is the time in which the worker made it."""
 
     items: tuple[RecommendedItem, ...]
@@ -51,7 +50,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Asked):
+class TimedResults(TimedList):
     """The results of a search: how many items match it, their facets, and related searches."""
 
     total: int
@@ -60,31 +59,31 @@ class Found(Asked):
 
 
 @dataclass(slots=True)
-class Desk:
+class ConsoleBackend:
     """The parts of the worker that the pages need."""
 
-    backend: Backend
+    service: Backend
     feed: Feed
 
     @property
     def live(self) -> LiveCatalogue:
         """The catalogue."""
-        return self.backend.live
+        return self.service.live
 
     def has(self, item_id: str) -> bool:
         """Return whether the catalogue has an item."""
         return self.live.served(stable_key(item_id)) is not None
 
-    async def for_shopper(self, viewer: Viewer, user_id: str, k: int) -> Asked:
+    async def for_shopper(self, viewer: Viewer, user_id: str, k: int) -> TimedList:
         """Return the list of a shopper who arrives now."""
         began = perf_counter()
         target = f"/v1/users/{quote(user_id, safe='')}/recommendations?k={k}"
         made: ItemList | MadeList | None = await self._of_owner(viewer, user_id, target, ItemList)
         if made is None:
-            made = await self.backend.maker.make(ListRequest(k=k, user_id=user_id, at_ms=self._now_ms()))
-        return Asked(made.items, made.fallback, _since(began))
+            made = await self.service.maker.make(ListRequest(k=k, user_id=user_id, at_ms=self._now_ms()))
+        return TimedList(made.items, made.fallback, _since(began))
 
-    async def found(self, viewer: Viewer, user_id: str | None, query: str, k: int, wanted: Filter) -> Found:
+    async def found(self, viewer: Viewer, user_id: str | None, query: str, k: int, wanted: Filter) -> TimedResults:
         """Return the results of a search, personalised for a known shopper, with their total and facets."""
         began = perf_counter()
         parameters = {"q": query, "k": k, "filter": msgspec.json.encode(wanted).decode()}
@@ -92,20 +91,20 @@ class Desk:
         answer = await self._of_owner(viewer, user_id, f"/v1/search?{urlencode(parameters)}", SearchResults)
         if answer is not None:
             found = (answer.total, answer.facets, answer.related)
-            return Found(answer.items, answer.fallback, _since(began), *found)
+            return TimedResults(answer.items, answer.fallback, _since(began), *found)
         request = ListRequest(
             k=k, user_id=user_id, text=query, filters=(wanted,), counts_matches=True, at_ms=self._now_ms()
         )
-        made = await self.backend.maker.make(request)
+        made = await self.service.maker.make(request)
         matches = made.matches or NO_MATCHES
-        related = self.backend.suggestions.related(query)
-        return Found(made.items, made.fallback, _since(began), matches.total, matches.facets, related)
+        related = self.service.suggestions.related(query)
+        return TimedResults(made.items, made.fallback, _since(began), matches.total, matches.facets, related)
 
-    async def related(self, item_ids: Sequence[str], k: int, action: str | None = None) -> Asked:
+    async def related(self, item_ids: Sequence[str], k: int, action: str | None = None) -> TimedList:
         """Return items that go with the given ones. `item_ids` are in the order in which they were chosen."""
         return await self._made(ListRequest(k=k, seeds=tuple(item_ids)[::-1], action=action, at_ms=self._now_ms()))
 
-    async def popular(self, k: int) -> Asked:
+    async def popular(self, k: int) -> TimedList:
         """Return the items that most shoppers act on now."""
         return await self._made(CatalogueRequest(order="trending", k=k))
 
@@ -115,22 +114,22 @@ class Desk:
         answer = await self._of_owner(viewer, user_id, f"/v1/suggest?{urlencode(parameters)}", SuggestedQueries)
         if answer is not None:
             return [each.text for each in answer.suggestions]
-        backend = self.backend
-        found = backend.suggestions.complete(typed, k, backend.maker.known(user_id), self._now_ms())
+        service = self.service
+        found = service.suggestions.complete(typed, k, service.maker.known(user_id), self._now_ms())
         return [each.text for each in found]
 
     async def profile(self, viewer: Viewer, user_id: str) -> UserProfile | None:
         """Return what the service knows about a shopper, None if it knows nothing."""
         target = f"/v1/users/{quote(user_id, safe='')}/profile"
         try:
-            found = await profile_handler(self.backend, _call(viewer, target, {"user": user_id}))
-            return _decoded(found, UserProfile) if isinstance(found, OwnersAnswer) else found
+            found = await profile_handler(self.service, _call(viewer, target, {"user": user_id}))
+            return _decoded(found, UserProfile) if isinstance(found, Answer) else found
         except Refused as refused:
             if refused.problem.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
-    async def act(self, user_id: str, given: Sequence[Mapping[str, object]]) -> Answer | None:
+    async def act(self, user_id: str, given: Sequence[Mapping[str, object]]) -> AnsweringList | None:
         """Publish a shopper's actions, and return the list that answers the last one, None if it takes too long.
 
         Raises Refused if an action breaks the contract.
@@ -142,7 +141,7 @@ class Desk:
         ]
         expected = self.feed.expect(str(events[-1]["event_id"]))
         try:
-            await self.backend.publisher.events([msgspec.json.encode(event) for event in events])
+            await self.service.publisher.events([msgspec.json.encode(event) for event in events])
             async with asyncio.timeout(WAIT_S):
                 return await expected
         except TimeoutError:
@@ -155,12 +154,12 @@ class Desk:
 
         Nothing is stored. Raises Refused if another worker holds the shopper's profile.
         """
-        backend = self.backend
+        service = self.service
         # No await between the read and the submission: partitions change owners on the event loop.
-        if not backend.owners.is_readable(user_id):
-            url = backend.owners.owner(user_id)
+        if not service.owners.is_readable(user_id):
+            url = service.owners.owner(user_id)
             raise unavailable("no-profile", f"Another worker holds this profile: {url or 'it is moving right now'}.")
-        servable, stored = backend.maker.slots.current, backend.owners.read(user_id)
+        servable, stored = service.maker.slots.current, service.owners.read(user_id)
         return await asyncio.get_running_loop().run_in_executor(
             servable.scoring.thread, as_if, servable, stored, event, self._now_ms(), k
         )
@@ -171,19 +170,19 @@ class Desk:
 
     def now(self) -> datetime:
         """Return the current time, or the time of the replay during a replay."""
-        return replay_time(self.feed.trails.clock, datetime.now(UTC))
+        return replay_time(self.feed.histories.clock, datetime.now(UTC))
 
     def _now_ms(self) -> int:
         return int(self.now().timestamp() * 1e3)
 
-    async def _made(self, request: ListRequest | CatalogueRequest) -> Asked:
+    async def _made(self, request: ListRequest | CatalogueRequest) -> TimedList:
         began = perf_counter()
-        made = await self.backend.maker.make(request)
-        return Asked(made.items, made.fallback, _since(began))
+        made = await self.service.maker.make(request)
+        return TimedList(made.items, made.fallback, _since(began))
 
     async def _of_owner(self, viewer: Viewer, user_id: str | None, target: str, kind: type[T]) -> T | None:
         """Return the answer of the worker that owns a shopper's profile, None if this one has to answer."""
-        answer = await self.backend.of_owner(user_id, _call(viewer, target, {}))
+        answer = await self.service.of_owner(user_id, _call(viewer, target, {}))
         return None if answer is None else _decoded(answer, kind)
 
 
@@ -196,7 +195,7 @@ def _call(viewer: Viewer, target: str, path: Mapping[str, str]) -> Call:
     return Call(path=path, query=None, body=None, sent=Sent(method="GET", target=target, headers=headers, body=None))
 
 
-def _decoded(answer: OwnersAnswer, kind: type[T]) -> T:
+def _decoded(answer: Answer, kind: type[T]) -> T:
     """Return the answer of another worker. Raises Refused if it is a problem."""
     if answer.status == HTTPStatus.OK:
         return msgspec.json.decode(answer.body, type=kind)

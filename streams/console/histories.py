@@ -1,4 +1,4 @@
-"""Trails: the latest events and lists of each shopper, and how often a list had the shopper's next item. No I/O."""
+"""Histories: the latest events and lists of each shopper, and how often a list had the shopper's next item. No I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BOUGHT_NEXT = "intentstream-bought-next"
 """Header of a replayed event: the items that its shopper buys later in the same visit, separated by spaces."""
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ShownEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event as the console shows it. `bought_next` are items that a replayed shopper really bought after it."""
 
     type: str
@@ -60,7 +60,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Answer:
+class AnsweringList:
     """A list and the event that it answers.
 
     Attributes:
@@ -113,17 +113,17 @@ class _Brief(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Trail:
+class ShopperHistory:
     """The latest events and lists of a shopper, oldest first. `ranks` has the ranks that items had when they came."""
 
     user_id: str
-    events: deque[Seen] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
-    answers: deque[Answer] = field(default_factory=lambda: deque(maxlen=ANSWERS_KEPT))
+    events: deque[ShownEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    answers: deque[AnsweringList] = field(default_factory=lambda: deque(maxlen=ANSWERS_KEPT))
     ranks: OrderedDict[str, int] = field(default_factory=OrderedDict)
     in_session: set[str] = field(default_factory=set)
     changes: int = 0
 
-    def starts_session(self, event: Seen) -> bool:
+    def starts_session(self, event: ShownEvent) -> bool:
         """Return whether an event belongs to another session than the last one."""
         if not self.events:
             return True
@@ -132,14 +132,14 @@ class Trail:
             return event.session_id != last.session_id
         return abs(event.occurred_at - last.occurred_at) > SESSION_GAP
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: AnsweringList) -> None:
         """Add a list. Older ones become brief: many of them would need much memory."""
         self.answers.append(answer)
         if len(self.answers) > WHOLE:
             brief = self.answers[-WHOLE - 1]
             brief.items, brief.raw = (), b""
 
-    def list_before(self, event_id: str) -> Answer | None:
+    def list_before(self, event_id: str) -> AnsweringList | None:
         """Return the newest list that does not answer this event. An event and its list can arrive in either order."""
         return next((each for each in reversed(self.answers) if each.event_id != event_id), None)
 
@@ -149,14 +149,14 @@ class Trail:
         return frozenset(self.events[-1].bought_next) if self.events else frozenset()
 
 
-_seen = msgspec.json.Decoder(Seen)
+_event = msgspec.json.Decoder(ShownEvent)
 _brief = msgspec.json.Decoder(_Brief)
 
 
-def decode_seen(value: bytes | None, bought_next: bytes | None) -> Seen | None:
+def decode_event(value: bytes | None, bought_next: bytes | None) -> ShownEvent | None:
     """Return an event, None for a message that breaks the contract: such a message has a dead letter."""
     try:
-        event = _seen.decode(value or b"")
+        event = _event.decode(value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if bought_next:
@@ -165,8 +165,8 @@ def decode_seen(value: bytes | None, bought_next: bytes | None) -> Seen | None:
 
 
 @dataclass(slots=True)
-class Trails:
-    """Trails of the shoppers that acted last, and what the Flow page shows of all of them.
+class Histories:
+    """Histories of the shoppers that acted last, and what the Flow page shows of all of them.
 
     Attributes:
         popular: ids of the most popular items, for the comparison of hit rates.
@@ -182,45 +182,45 @@ class Trails:
     outcomes: deque[Outcome] = field(default_factory=lambda: deque(maxlen=OUTCOMES_KEPT))
     events: int = 0
     lists: int = 0
-    _trails: OrderedDict[str, Trail] = field(default_factory=OrderedDict)
+    _histories: OrderedDict[str, ShopperHistory] = field(default_factory=OrderedDict)
     _sent_ms: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
-    def of(self, user_id: str) -> Trail | None:
-        """Return the trail of a shopper, None for one who did nothing lately."""
-        return self._trails.get(user_id)
+    def of(self, user_id: str) -> ShopperHistory | None:
+        """Return the history of a shopper, None for one who did nothing lately."""
+        return self._histories.get(user_id)
 
     def recent(self, number: int) -> list[str]:
         """Return the shoppers that acted last, newest first."""
-        return list(self._trails)[: -number - 1 : -1]
+        return list(self._histories)[: -number - 1 : -1]
 
-    def add_event(self, event: Seen, sent_ms: float) -> None:
+    def add_event(self, event: ShownEvent, sent_ms: float) -> None:
         """Add an event that Kafka took at `sent_ms`."""
-        trail = self._trail(event.user_id)
-        if any(each.event_id == event.event_id for each in trail.events):
+        history = self._history(event.user_id)
+        if any(each.event_id == event.event_id for each in history.events):
             return  # sent again
         self.events += 1
         self.clock = event.occurred_at if self.clock is None else max(self.clock, event.occurred_at)
         self._sent_ms[event.event_id] = sent_ms
         while len(self._sent_ms) > SENT_KEPT:
             self._sent_ms.popitem(last=False)
-        if trail.starts_session(event):
-            trail.in_session.clear()
+        if history.starts_session(event):
+            history.in_session.clear()
         if event.item_id is not None:
-            self._judge(trail, event)
-            trail.in_session.add(event.item_id)
-        trail.events.append(event)
-        trail.changes += 1
+            self._judge(history, event)
+            history.in_session.add(event.item_id)
+        history.events.append(event)
+        history.changes += 1
 
-    def add_list(self, raw: bytes, arrived_ms: float) -> Answer | None:
+    def add_list(self, raw: bytes, arrived_ms: float) -> AnsweringList | None:
         """Add a list that was produced at `arrived_ms`, and return it. None for an unreadable or a repeated one."""
         try:
             brief = _brief.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        event_id, trail = brief.trigger.event_id, self._trail(brief.user_id)
-        if any(each.event_id == event_id for each in trail.answers):
+        event_id, history = brief.trigger.event_id, self._history(brief.user_id)
+        if any(each.event_id == event_id for each in history.answers):
             return None  # sent again, or at another placement
-        answer = Answer(
+        answer = AnsweringList(
             event_id=event_id,
             trigger=brief.trigger.type,
             categories={each.label: each.weight for each in brief.intent if each.kind == "category"},
@@ -230,8 +230,8 @@ class Trails:
         sent_ms = self._sent_ms.get(event_id)
         if sent_ms is not None and arrived_ms >= sent_ms:
             answer.took_ms = arrived_ms - sent_ms
-        trail.add(answer)
-        trail.changes += 1
+        history.add(answer)
+        history.changes += 1
         self.lists += 1
         return answer
 
@@ -258,30 +258,30 @@ class Trails:
                 lines["popular items"].append(sum(popular) / WINDOW)
         return lines
 
-    def _judge(self, trail: Trail, event: Seen) -> None:
+    def _judge(self, history: ShopperHistory, event: ShownEvent) -> None:
         """Note whether the list before an action had its item. Only the first action on an item in a session counts."""
-        before = trail.list_before(event.event_id)
-        if before is None or event.item_id is None or event.item_id in trail.in_session:
+        before = history.list_before(event.event_id)
+        if before is None or event.item_id is None or event.item_id in history.in_session:
             return
         rank = before.ranks.get(event.item_id)
         if rank is not None:
-            trail.ranks[event.event_id] = rank
-            while len(trail.ranks) > EVENTS_KEPT:
-                trail.ranks.popitem(last=False)
+            history.ranks[event.event_id] = rank
+            while len(history.ranks) > EVENTS_KEPT:
+                history.ranks.popitem(last=False)
         if before.trigger == "search" or not self.popular:
             return  # after a search, a list has to match what was typed
-        popular = _without(self.popular, trail.in_session)
+        popular = _without(self.popular, history.in_session)
         self.outcomes.append(Outcome(rank is not None and rank <= FIRST, event.item_id in popular, rank))
 
-    def _trail(self, user_id: str) -> Trail:
-        trail = self._trails.get(user_id)
-        if trail is None:
-            trail = self._trails[user_id] = Trail(user_id)
-            while len(self._trails) > SHOPPERS_KEPT:
-                self._trails.popitem(last=False)
+    def _history(self, user_id: str) -> ShopperHistory:
+        history = self._histories.get(user_id)
+        if history is None:
+            history = self._histories[user_id] = ShopperHistory(user_id)
+            while len(self._histories) > SHOPPERS_KEPT:
+                self._histories.popitem(last=False)
         else:
-            self._trails.move_to_end(user_id)
-        return trail
+            self._histories.move_to_end(user_id)
+        return history
 
 
 def _without(popular: Iterable[str], left_out: set[str]) -> list[str]:
