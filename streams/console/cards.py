@@ -16,6 +16,14 @@ from streams.items.live import LiveCatalogue
 HUES = 12
 """Colours of the placeholders of pictures. A category has always the same one."""
 VERBS = {"search": "Searched", "view": "Viewed", "click": "Clicked", "cart": "Put into the cart", "purchase": "Bought"}
+FALLBACKS = {
+    "deadline_exceeded": "Not ranked by the model: it took too long.",
+    "scoring_failed": "Not ranked by the model: it failed.",
+    "encoding_failed": "Ranked without the meaning of the search: its text could not be encoded.",
+    "rate_limited": "The last ranked list again: the shopper sends very many events.",
+    "no_profile": "Ranked without the profile: the worker that holds it does not answer.",
+}
+"""What a page says about a list's `fallback`."""
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
@@ -28,7 +36,8 @@ class Card:
     """An item on a page.
 
     Attributes:
-        item_id, title, category, brand, price, image: as in the catalogue; `price` is a text, and unknown ones are "".
+        item_id, title, category, brand, price, image, url: as in the catalogue; `price` is a text, unknown ones are "".
+        list_price: the price before a reduction as a text, "" without one.
         hue, initial: colour and letter of the placeholder of a picture.
         rank, score, reason, sources: as in the list; `reason` is "" without one, and `sources` are titles.
         change: "new" in the list, "up" or "down" by `places`, "" if unchanged or not compared.
@@ -40,7 +49,9 @@ class Card:
     category: str = ""
     brand: str = ""
     price: str = ""
+    list_price: str = ""
     image: str = ""
+    url: str = ""
     hue: int = 0
     initial: str = ""
     rank: int = 0
@@ -126,10 +137,16 @@ def _card(item: Item) -> Card:
         category=category,
         brand=readable(item.brand or ""),
         price=price_text(item.price, item.currency),
+        list_price=price_text(item.list_price, item.currency) if _is_reduced(item) else "",
         image=item.image_url or "",
+        url=item.url or "",
         hue=stable_key(category) % HUES,
         initial=next((letter for letter in category or title if letter.isalnum()), "?").upper(),
     )
+
+
+def _is_reduced(item: Item) -> bool:
+    return item.price is not None and item.list_price is not None and item.list_price > item.price
 
 
 def _listed(card: Card, listed: RecommendedItem, before: Mapping[str, int] | None, bought_next: bool) -> Card:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.console.access import Viewer
+from streams.console.cards import FALLBACKS
 
 HERE = Path(__file__).parent
 BASE = "/console"
@@ -49,6 +50,10 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
+def _in_words(fallback: str) -> str:
+    return FALLBACKS.get(fallback, fallback)
+
+
 _templates = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -58,7 +63,7 @@ _templates = Environment(
     auto_reload=False,
 )
 _templates.globals.update(link=link, values=_values)
-_templates.filters.update(ms=_milliseconds, percent=_percent)
+_templates.filters.update(ms=_milliseconds, percent=_percent, in_words=_in_words)
 
 
 def render(template: str, **values: object) -> str:

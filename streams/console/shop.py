@@ -118,17 +118,16 @@ async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
     in_cart = cart_of(await backend.profile(viewer, view.user)) if view.user and viewer.may_inspect else []
     suiting: Sequence[RecommendedItem] = ()
     took_ms = 0.0
-    known = [item_id for item_id in in_cart if backend.has(item_id)]
-    if known:
-        asked = await backend.related(known, IN_CART, "chose")
+    items = [record.item for each in in_cart if backend.has(each) and (record := backend.live.record(each))]
+    if items:
+        asked = await backend.related([each.item_id for each in items], IN_CART, "chose")
         suiting, took_ms = asked.items, asked.took_ms
-    prices = [record.item.price for each in known if (record := backend.live.record(each)) and record.item.price]
-    currencies = {record.item.currency for each in known if (record := backend.live.record(each))}
+    total, currencies = sum(each.price or 0.0 for each in items), {each.currency for each in items}
     return view.page(
         "cart.html",
         **_latest_list(console, view),
         in_cart=[cards.card_of(backend.live, item_id) for item_id in in_cart],
-        total=cards.price_text(sum(prices), next(iter(currencies))) if len(currencies) == 1 else "",
+        total=cards.price_text(total, currencies.pop()) if len(currencies) == 1 else "",
         suiting=cards.cards_of(backend.live, suiting),
         took_ms=took_ms,
     )

@@ -108,7 +108,7 @@ async def what_if(console: Console, request: Request, viewer: Viewer) -> Respons
 
 
 def _parts(console: Console, user: str) -> dict[str, object]:
-    feed, catalogue = console.backend.feed, console.backend.live
+    feed, catalogue, owners = console.backend.feed, console.backend.live, console.backend.service.owners
     history = feed.histories.of(user) or ShopperHistory(user)
     answer = history.answers[-1] if history.answers else None
     message = answer.message if answer else None
@@ -120,6 +120,8 @@ def _parts(console: Console, user: str) -> dict[str, object]:
         "took_ms": answer.took_ms if answer else None,
         "fallback": message.fallback if message else None,
         "after": after,
+        "is_here": owners.is_readable(user),
+        "owner_url": owners.owner(user),
         "listed": cards.cards_of(catalogue, listed, cards.ranks_before(history.answers), history.bought_next),
         "intents": message.intent if message else (),
         "lines": charts.lines(_over_time(history), LEAST_SHARE),

@@ -14,7 +14,8 @@ import pytest
 
 from inference.ranking.features import FEATURES
 from inference.types import Item
-from streams.console.cards import HUES, card_of, price_text
+from streams import metrics
+from streams.console.cards import FALLBACKS, HUES, card_of, price_text
 from streams.console.explain import FEATURE_TITLES
 from streams.contracts.messages import DeadLetter
 from streams.contracts.serde import parse_interaction
@@ -232,6 +233,11 @@ async def test_profiles_of_other_workers_cannot_be_tried(console: Console) -> No
     found = await client.get("/console/shopper/what-if?user=ann&item=i5")
     assert found.status_code == 503
     assert "Another worker" in found.text
+    harness.histories.add_event(seen("e1"), now_ms())
+    harness.histories.add_list(answer("e1", ["i2"]), now_ms())
+    part = (await streamed(client, "/console/shopper/live?user=ann", harness)).replace("\ndata: ", " ")
+    assert "pages of the worker that holds this profile" in part
+    assert "shopper/what-if" not in part
 
 
 async def test_the_flow_page_lists_dead_letters_without_payloads(console: Console) -> None:
@@ -290,18 +296,29 @@ async def test_streams_send_what_changed_and_end_with_the_worker(console: Consol
         assert "i7" in parts[1]
 
 
+def test_every_fallback_has_words_for_people() -> None:
+    assert set(FALLBACKS) == {*metrics.FALLBACKS, *metrics.HTTP_FALLBACKS}
+
+
 def test_every_feature_has_a_name_for_people() -> None:
     assert set(FEATURE_TITLES) == set(FEATURES)
     assert len(set(FEATURE_TITLES.values())) == len(FEATURES)
 
 
 async def test_cards_of_unknown_and_plain_items(console: Console) -> None:
-    harness, _ = console
+    harness, client = console
     assert card_of(harness.live, "gone").title == "gone"
     card = card_of(harness.live, "i1")
     assert 0 <= card.hue < HUES
     await harness.add(msgspec.structs.replace(item_of("i99"), title="Milk 1 gal <b>x</b>"))
     assert card_of(harness.live, "i99").title == "Milk 1\u00a0gal x"
+    url = "https://shop.example/tea?a=1&b=2"
+    tea = Item(item_id="p2.5", title="Tea", price=2.5, list_price=2.5, currency="EUR", url=url)
+    await harness.add(tea, msgspec.structs.replace(tea, item_id="p4.0", list_price=4.0))
+    assert [card_of(harness.live, each).list_price for each in ("p2.5", "p4.0")] == ["", "€4.00"]
+    page = (await client.get("/console/item?id=p4.0")).text
+    assert "<s>" in page
+    assert 'href="https://shop.example/tea?a=1&amp;b=2" rel="noopener noreferrer"' in page
     assert [price_text(*each) for each in ((2.5, "USD"), (1234.0, "SEK"), (1.0, None), (None, "USD"))] == [
         "$2.50", "1,234.00 SEK", "1.00", "",
     ]  # fmt: skip
