@@ -34,6 +34,8 @@ REFUSALS = {
     "500": "The worker failed; its log has the reason",
     "503": "The worker starts, stops or is busy, or an answer came too late; try again",
 }
+IN_PATH = {"user": "id of the shopper", "item": "id of the item"}
+"""Descriptions of the parameters in paths."""
 
 
 def document() -> Document:
@@ -54,7 +56,7 @@ def document() -> Document:
                     "description": spec.status.phrase,
                     "content": {JSON: {"schema": of_kind[id(spec.answer)]}},
                 },
-                **{status: {"description": text, "content": problem} for status, text in REFUSALS.items()},
+                **{status: {"$ref": f"#/components/responses/{status}"} for status in REFUSALS},
             },
         }
     queries = {spec.query.__name__ for spec in ROUTES if spec.query is not None}
@@ -64,6 +66,9 @@ def document() -> Document:
         "paths": paths,
         "components": {
             "schemas": {name: schema for name, schema in components.items() if name not in queries},
+            "responses": {
+                status: {"description": text, "content": problem} for status, text in REFUSALS.items()
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{"token": []}, {}],
@@ -84,7 +89,8 @@ def _texts(spec: RouteSpec) -> Document:
 def _path_parameters(spec: RouteSpec) -> list[Document]:
     schema = msgspec.json.schema(Identifier)
     return [
-        {"name": name, "in": "path", "required": True, "schema": schema} for name in re.findall(r"{(\w+)}", spec.path)
+        {"name": name, "in": "path", "required": True, "description": IN_PATH[name], "schema": schema}
+        for name in re.findall(r"{(\w+)}", spec.path)
     ]
 
 
@@ -93,10 +99,17 @@ def _query_parameters(spec: RouteSpec, components: Document) -> list[Document]:
         return []
     schema = components[spec.query.__name__]
     required = schema.get("required", ())
+    given = {name: _without_null(own) for name, own in schema["properties"].items()}
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": own}
-        for name, own in schema["properties"].items()
+        {"name": name, "in": "query", "required": name in required, "description": own["description"], "schema": own}
+        for name, own in given.items()
     ]
+
+
+def _without_null(schema: Document) -> Document:
+    """Return the schema of a parameter's value: the classes allow null for a parameter that is left out."""
+    (value,) = (each for each in schema.get("anyOf", [schema]) if each.get("type") != "null")
+    return dict(value)
 
 
 def _body(spec: RouteSpec, of_kind: dict[int, Document]) -> Document:

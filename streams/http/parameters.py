@@ -25,6 +25,7 @@ Excluded = Annotated[
     tuple[Identifier, ...],
     msgspec.Meta(max_length=MOST_EXCLUDED, description="items to leave out; repeat the parameter"),
 ]
+Shopper = Annotated[Identifier, msgspec.Meta(description="id of the shopper for whom the answer is personal")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LENGTH, description="what the shopper typed")]
 Category = Annotated[
     tuple[Label, ...],
@@ -76,7 +77,7 @@ class SearchQuery(PlacedQuery, frozen=True, kw_only=True, forbid_unknown_fields=
     """Parameters of a search. With `user` the results are personal."""
 
     q: Text
-    user: Identifier | None = None
+    user: Shopper | None = None
 
 
 class SuggestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,8 +86,8 @@ class SuggestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     q: Annotated[
         str, msgspec.Meta(max_length=TEXT_LENGTH, description="what the shopper has typed so far; unset: nothing yet")
     ] = ""
-    user: Identifier | None = None
-    k: Annotated[int, msgspec.Meta(ge=1, le=MOST_SUGGESTIONS, description="suggestions")] = 10
+    user: Shopper | None = None
+    k: Annotated[int, msgspec.Meta(ge=1, le=MOST_SUGGESTIONS, description="most suggestions")] = 10
     lang: Annotated[
         LanguageTag, msgspec.Meta(description="without effect: suggestions are searches and texts of the catalogue")
     ] | None = None  # fmt: skip
@@ -108,7 +109,7 @@ class RankBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Items to be put in order: for a shopper, for what the shopper typed, or for both."""
 
     items: Annotated[tuple[Identifier, ...], msgspec.Meta(min_length=1, max_length=MOST_CANDIDATES)]
-    user: Identifier | None = None
+    user: Shopper | None = None
     q: Text | None = None
     lang: LanguageTag | None = None
     explain: Explain = False

@@ -37,6 +37,12 @@ def operation(spec: RouteSpec) -> dict[str, Any]:
     return found
 
 
+def response_of(spec: RouteSpec, status: int) -> dict[str, Any]:
+    """Return the description of an answer with this status."""
+    found: dict[str, Any] = operation(spec)["responses"][str(status)]
+    return DOCUMENT["components"]["responses"][str(status)] if "$ref" in found else found
+
+
 def check(value: Any, schema: dict[str, Any]) -> None:
     Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
 
@@ -59,8 +65,15 @@ def test_every_route_is_described_and_nothing_else() -> None:
 
 
 def test_all_references_have_a_schema() -> None:
-    names = {f"#/components/schemas/{name}" for name in DOCUMENT["components"]["schemas"]}
+    components = DOCUMENT["components"]
+    names = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in components[kind]}
     assert set(references(DOCUMENT)) <= names
+
+
+def test_every_parameter_is_described() -> None:
+    parameters = [each for spec in ROUTES for each in operation(spec)["parameters"]]
+    assert parameters
+    assert all(each["description"] for each in parameters)
 
 
 @pytest.mark.parametrize("spec", ROUTES, ids=lambda spec: spec.path)
@@ -69,7 +82,7 @@ async def test_an_answer_is_as_described(spec: RouteSpec) -> None:
         harness.remember(act("view", "i3"), act("purchase", "i9"))
         path = spec.path.replace("{user}", "u").replace("{item}", "i3")
         answer = await client.request(spec.method, path, **REQUESTS.get(spec.path, {}))
-        response = operation(spec)["responses"][str(answer.status_code)]
+        response = response_of(spec, answer.status_code)
         assert answer.status_code == spec.status, answer.text
         check(answer.json(), response["content"][answer.headers["content-type"]]["schema"])
         await check_problem(harness, client, spec, path)
@@ -78,7 +91,7 @@ async def test_an_answer_is_as_described(spec: RouteSpec) -> None:
 async def check_problem(harness: HttpHarness, client: Any, spec: RouteSpec, path: str) -> None:
     harness.health.stopping = True
     answer = await client.request(spec.method, path, **REQUESTS.get(spec.path, {}))
-    content = operation(spec)["responses"][str(answer.status_code)]["content"]
+    content = response_of(spec, answer.status_code)["content"]
     assert answer.headers["content-type"] == MEDIA_TYPE
     check(answer.json(), content[MEDIA_TYPE]["schema"])
 
