@@ -32,6 +32,7 @@ from tests.integration.brokers import AS_SHIPPED, KafkaBroker
 SECTIONS = (
     "held",
     "http",
+    "frameworks",
     "backlog",
     "two-workers",
     "hot-key",

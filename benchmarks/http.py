@@ -5,27 +5,39 @@ from __future__ import annotations
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+import msgspec
+
 from benchmarks.held import Serving, at_rate, serving
 from benchmarks.report import Section, Table
 from benchmarks.stage import Stage
+from streams.contracts.messages import Click
 from streams.kafka.embedded import LOOPBACK, free_port
 
 CONNECTIONS = (1, 32)
-MOST_PATHS = 500
+REQUESTS = 500
+IN_CART = 3
+CANDIDATES = 50
+LISTS = ("recommendations", "related", "search", "suggest", "trending")
+"""Routes that are measured with each number of connections, and beside events. The others have one connection."""
 LIST_SIZE = 20
 LETTERS = 12
 """Most letters that are typed of a search."""
 BESIDE = "beside {rate:,} events/s"
 SCRIPT = """\
-local paths, number = {}, 0
-for path in io.lines("PATHS") do paths[#paths + 1] = path end
+local requests, number = {}, 0
+local json = { ["Content-Type"] = "application/json" }
+for line in io.lines("REQUESTS") do
+  local path, body = line:match("^(%S+)\t?(.*)$")
+  requests[#requests + 1] = body == "" and wrk.format("GET", path) or wrk.format("POST", path, json, body)
+end
 request = function()
-  number = number % #paths + 1
-  return wrk.format("GET", paths[number])
+  number = number % #requests + 1
+  return requests[number]
 end
 done = function(summary, latency)
   local errors = summary.errors
@@ -36,9 +48,10 @@ end
 """
 HOW = """\
 A worker with the real model serves HTTP. `wrk` runs on the same machine with one thread for {seconds:g} s, and sends
-the next request of a connection when the last one is answered. Requests go to {paths} different shoppers, items or
-searches in turn; for suggestions, 1 to {letters} letters of a search are typed. Lists have {k} items. Shoppers have a
-profile, from {events:,} events. "Beside" means that the worker answers events on Kafka meanwhile."""
+the next request of a connection when the last one is answered. Requests go to {number} different shoppers, items or
+searches in turn; for suggestions, 1 to {letters} letters of a search are typed. Carts have {cart} items, and `rank`
+gets {candidates}. `events` publishes one click, `items` one item. Lists have {k} items. Shoppers have a profile, from
+{events:,} events. "Beside" means that the worker answers events on Kafka meanwhile."""
 
 
 class Figures(NamedTuple):
@@ -62,15 +75,15 @@ def measure(stage: Stage) -> Section | None:
         overrides = {"http_port": port, "http_requests_per_second": 0, "list_size": LIST_SIZE}
         with serving(stage, items=items, overrides=overrides) as server:
             at_rate(stage, server, sizes.reference_rate, sizes.first_s, items)
-            for route, paths in _paths(stage, items).items():
-                for connections in CONNECTIONS:
+            for route, requests in _requests(stage, items).items():
+                for connections in CONNECTIONS if route in LISTS else CONNECTIONS[:1]:
                     for beside in (False, True) if connections == CONNECTIONS[-1] else (False,):
                         name = f"{route}, {items or sizes.catalogue:,} items, {connections} connections"
                         stage.progress(f"HTTP: {name}{', beside events' if beside else ''}")
                         found = (
-                            _beside(stage, server, items, paths, connections)
+                            _beside(stage, server, items, requests, connections)
                             if beside
-                            else _wrk(stage, port, paths, connections, sizes.http_s)
+                            else wrk(stage, port, requests, connections, sizes.http_s)
                         )
                         load = BESIDE.format(rate=sizes.reference_rate) if beside else "alone"
                         data[f"{name}, {load}"] = found._asdict()
@@ -81,47 +94,70 @@ def measure(stage: Stage) -> Section | None:
     head = ("route", "items", "connections", "load", "requests/s", "p50 ms", "p90 ms", "p99 ms", "failed")
     how = HOW.format(
         seconds=sizes.http_s,
-        paths=MOST_PATHS,
+        number=REQUESTS,
         letters=LETTERS,
+        cart=IN_CART,
+        candidates=CANDIDATES,
         k=LIST_SIZE,
         events=int(sizes.reference_rate * sizes.first_s),
     )
     return Section(title="HTTP", how=how, tables=(Table(head, tuple(rows)),), data=data)
 
 
-def _paths(stage: Stage, items: int | None) -> dict[str, list[str]]:
-    """Return the paths of each route."""
+def _requests(stage: Stage, items: int | None) -> dict[str, list[str]]:
+    """Return the requests of each route: a path, and behind a tab the body of a POST.
+
+    Routes that write come last: they change what the others read.
+    """
     shop = stage.shop if items is None else stage.large_shop(items)
-    events = shop.events(5 * MOST_PATHS, shoppers=stage.sizes.shoppers, searches=0, seed=stage.sizes.seed)
-    users = list(dict.fromkeys(event.key.decode() for event in events))[:MOST_PATHS]
+    events = shop.events(5 * REQUESTS, shoppers=stage.sizes.shoppers, searches=0, seed=stage.sizes.seed)
+    users = list(dict.fromkeys(event.key.decode() for event in events))[:REQUESTS]
+    ids = [item.item_id for item in shop.items[: REQUESTS + CANDIDATES]]
+    now = datetime.now(UTC)
     return {
         "recommendations": [f"/v1/users/{quote(user, safe='')}/recommendations" for user in users],
-        "related": [f"/v1/items/{quote(item.item_id, safe='')}/related" for item in shop.items[:MOST_PATHS]],
-        "search": [f"/v1/search?q={quote(query)}" for query in shop.searches[:MOST_PATHS]],
+        "related": [f"/v1/items/{quote(item_id, safe='')}/related" for item_id in ids[:REQUESTS]],
+        "search": [f"/v1/search?q={quote(query)}" for query in shop.searches[:REQUESTS]],
         "suggest": [
             f"/v1/suggest?q={quote(query[: 1 + number % LETTERS])}"
-            for number, query in enumerate(shop.searches[:MOST_PATHS])
+            for number, query in enumerate(shop.searches[:REQUESTS])
         ],
         "trending": ["/v1/trending"],
+        "new": ["/v1/new"],
+        "carts": [_post("/v1/carts/related", {"items": ids[at : at + IN_CART]}) for at in range(REQUESTS)],
+        "rank": [
+            _post("/v1/rank", {"items": ids[at : at + CANDIDATES], "user": user}) for at, user in enumerate(users)
+        ],
+        "profile": [f"/v1/users/{quote(user, safe='')}/profile" for user in users],
+        "events": [
+            _post("/v1/events", Click(event_id=f"wrk-{at}", user_id=user, item_id=ids[at], occurred_at=now))
+            for at, user in enumerate(users)
+        ],
+        "items": [_post("/v1/items", item) for item in shop.items[:REQUESTS]],
     }
 
 
-def _beside(stage: Stage, server: Serving, items: int | None, paths: list[str], connections: int) -> Figures:
+def _post(path: str, body: object) -> str:
+    return f"{path}\t{msgspec.json.encode(body).decode()}"
+
+
+def _beside(stage: Stage, server: Serving, items: int | None, requests: list[str], connections: int) -> Figures:
     """Measure while events are sent."""
     port, sizes = server.settings.service.port, stage.sizes
     with ThreadPoolExecutor(1) as threads:
         # The events begin first and end last.
         load = threads.submit(at_rate, stage, server, sizes.reference_rate, sizes.http_s + 8, items)
-        _wrk(stage, port, paths, connections, 6)
-        found = _wrk(stage, port, paths, connections, sizes.http_s)
+        wrk(stage, port, requests, connections, 6)
+        found = wrk(stage, port, requests, connections, sizes.http_s)
         load.result()
     return found
 
 
-def _wrk(stage: Stage, port: int, paths: list[str], connections: int, seconds: float) -> Figures:
-    listed, script = Path(stage.directory) / "paths.txt", Path(stage.directory) / "wrk.lua"
-    listed.write_text("\n".join(paths) + "\n")
-    script.write_text(SCRIPT.replace("PATHS", str(listed)))
+def wrk(stage: Stage, port: int, requests: list[str], connections: int, seconds: float) -> Figures:
+    """Send requests in turn to a port of this machine: a path each, and behind a tab the body of a POST."""
+    listed, script = Path(stage.directory) / "requests.txt", Path(stage.directory) / "wrk.lua"
+    listed.write_text("\n".join(requests) + "\n")
+    script.write_text(SCRIPT.replace("REQUESTS", str(listed)))
     options = ["--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds))}s"]
     url = f"http://{LOOPBACK}:{port}"
     printed = subprocess.run(
@@ -129,5 +165,5 @@ def _wrk(stage: Stage, port: int, paths: list[str], connections: int, seconds: f
         capture_output=True, text=True, check=True, timeout=seconds + 60,
     ).stdout  # fmt: skip
     (line,) = [line for line in printed.splitlines() if line.startswith("FIGURES ")]
-    requests, micros, p50, p90, p99, failed = map(int, line.split()[1:])
-    return Figures(1e6 * requests / micros, p50 / 1e3, p90 / 1e3, p99 / 1e3, failed)
+    answered, micros, p50, p90, p99, failed = map(int, line.split()[1:])
+    return Figures(1e6 * answered / micros, p50 / 1e3, p90 / 1e3, p99 / 1e3, failed)
