@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from streams.app import http_server
 from streams.errors import ConfigurationError
 from streams.http.owners import FORWARDED
 from streams.http.server import HttpServer
 from streams.kafka.embedded import LOOPBACK, free_port
+from streams.settings import load_settings
 from tests.integration.workers import until
 from tests.streams.http.service import CHANGELOG, LIST_SIZE, OWN_URL, HttpHarness, http_service
 from tests.streams.shoppers import act
@@ -103,3 +107,10 @@ async def test_a_request_goes_one_hop_to_the_owner_of_the_profile_with_its_token
         assert answer.json()["fallback"] == "no_profile"
         await served.stop()
         await running
+
+
+def test_an_unreadable_file_of_blocked_words_refuses_the_start(tmp_path: Path) -> None:
+    settings = load_settings({"suggestions_blocked_file": str(tmp_path / "none.txt")})
+    unused: Any = None
+    with pytest.raises(ConfigurationError, match=r"INTENTSTREAM_SUGGESTIONS_BLOCKED_FILE: required a readable file"):
+        http_server(settings, app=unused, events=unused, clicked=unused)
