@@ -23,7 +23,7 @@ FALLBACKS = {
     "rate_limited": "The last ranked list again: the shopper sends very many events.",
     "no_profile": "Ranked without the profile: the worker that holds it does not answer.",
 }
-"""What a page says about a list's `fallback`."""
+"""The words of a page for a list's `fallback`."""
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 

@@ -7,11 +7,12 @@ import re
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from inference.types import Item
 from streams.kafka.embedded import LOOPBACK, free_port
@@ -264,6 +265,18 @@ def test_pages_fit_a_phone_and_have_landmarks_and_names(shop: Shop, path: str) -
     assert page.evaluate(nameless) == []
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path",
+    ["?user=hal", "search?user=hal&q=tea", "item?user=hal&id=Dairy-1", "cart?user=hal", "shopper?user=ann", "flow"],
+)
+def test_pages_break_no_rule_of_accessibility(shop: Shop, path: str, scheme: Literal["light", "dark"]) -> None:
+    page = shop.open(path)
+    page.emulate_media(color_scheme=scheme)
+    broken = Axe().run(page).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in broken] == []
 
 
 def test_a_worker_with_open_pages_stops_in_time(shop: Shop) -> None:
