@@ -244,7 +244,7 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
     changelog = changelog_topic(settings, PROFILES)
     owners = Owners(
         own_url=str(app.conf.canonical_url),
-        owns=lambda partition: TP(changelog, partition) in app.assignor.assigned_actives(),
+        owns=lambda partition: app.assignor.is_active(TP(changelog, partition)),
         changelog=changelog,
         partitions=settings.topics.partitions,
         distribution=lambda: app.assignor.changelog_distribution,
