@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.baselines.base import Baseline, Moment
+from training.evaluation.baselines.base import Baseline, LearnsSearches, Moment
 from training.evaluation.cases import Cases
 from training.evaluation.log import SEARCH, Act, Log
 from training.evaluation.metrics import NOTHING, Lists
@@ -93,6 +93,7 @@ def _moments(
     sessions = Sessions()
     available = log.available.tolist()
     positions = cases.at.tolist()
+    searching = [(which, each) for which, each in enumerate(baselines) if isinstance(each, LearnsSearches)]
     number = 0
     for position, act in enumerate(acts):
         if number == len(positions):
@@ -108,6 +109,12 @@ def _moments(
                 baseline.learn(act, session)
                 learn_s[which] += perf_counter() - started
             sessions.add(act)
+        elif act.item == SEARCH and searching:
+            text = getattr(log.interactions[position], "query", "")
+            for which, baseline in searching:
+                started = perf_counter()
+                baseline.learn_search(act, text)
+                learn_s[which] += perf_counter() - started
         if not cases.arrival and number < len(positions) and positions[number] == position:
             present = sessions.of(act.session)
             text = getattr(log.interactions[position], "query", None)

@@ -18,6 +18,7 @@ from streams.contracts.messages import ItemVector
 from streams.items.live import int8
 from streams.settings import Settings
 from training.evaluation.baselines.base import Baseline
+from training.evaluation.baselines.click_table import ClickTable
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
 from training.evaluation.baselines.popularity import Popularity, RecentPopularity, Repeat, RepeatThenPopular
 from training.evaluation.baselines.text import Bm25, EncoderAlone
@@ -93,7 +94,7 @@ class System:
 
 
 def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
-    """Return new baselines that have learned nothing yet. BM25 is among them if the protocol has searches."""
+    """Return new baselines that have learned nothing yet; for searches, BM25 and the click table are among them."""
     items, only_bought = len(log.item_ids), bool(log.bought.any())
     knn = ItemKnn(items)
     known: list[Baseline] = [
@@ -110,7 +111,7 @@ def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
     if protocol != "search":
         return known
     texts = [item_text(item) if item.in_stock else "" for item in system.items]
-    return [*known, Bm25([*texts, *[""] * (items - len(texts))])]
+    return [*known, Bm25([*texts, *[""] * (items - len(texts))]), ClickTable(items)]
 
 
 def _vectors(system: System, items: int) -> Vector:

@@ -64,7 +64,7 @@ def test_every_protocol_reports_all_metrics(workspace: Workspace, protocol: str)
     assert "…" not in result.stdout
     report = workspace.report()
     assert (report.schema, report.version, report.protocol) == ("intentstream-evaluation", 1, protocol)
-    expected = BASELINES | ({"BM25"} if protocol == "search" else set())
+    expected = BASELINES | ({"BM25", "click table"} if protocol == "search" else set())
     assert {row.name for row in report.rows if row.group == "baseline"} == expected
     assert report.best_baseline in expected
     for row in report.rows:

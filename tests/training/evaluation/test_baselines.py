@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.evaluation.acts import acts_of, moment, train
+from training.evaluation.baseline_pass import Sessions
 from training.evaluation.baselines import item_knn
 from training.evaluation.baselines.base import Baseline, best
+from training.evaluation.baselines.click_table import ClickTable
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
 from training.evaluation.baselines.popularity import DAY_MS, Popularity, RecentPopularity, Repeat, RepeatThenPopular
 from training.evaluation.baselines.vsknn import VSkNN
-from training.evaluation.log import Act
+from training.evaluation.log import SEARCH, Act
 
 ITEMS = 6
 BASELINES: dict[str, Callable[[], Baseline]] = {
@@ -125,6 +127,27 @@ def test_repeat_ranks_a_shoppers_items_by_sessions_then_recency() -> None:
 def test_repeat_with_purchases_ignores_views() -> None:
     acts = [*acts_of((1, 1, 0), bought=False), *acts_of((1, 2, 3))]
     assert train(Repeat(only_bought=True), acts).rank(moment(user=1), 5).tolist() == [3]
+
+
+def test_the_click_table_counts_items_by_search_then_popular_items() -> None:
+    table = ClickTable(ITEMS)
+    searching = {0: "USB  cable", 3: "usb cable", 6: "lamp"}
+    rows = [(1, 1, SEARCH), (1, 1, 0), (1, 1, 3), (2, 2, SEARCH), (2, 2, 3), (2, 2, 3), (2, 2, SEARCH), (2, 2, 3),
+            (2, 2, 5), (3, 3, 4), (3, 3, 4), (3, 3, 4), (4, 4, 4), (5, 5, 2), (6, 6, 2)]  # fmt: skip
+    sessions = Sessions()
+    for number, act in enumerate(acts_of(*rows)):
+        if act.item == SEARCH:
+            table.learn_search(act, searching[number])
+        else:
+            table.learn(act, sessions.of(act.session))
+            sessions.add(act)
+    # After "usb cable" two searches led to item 3 and one to item 0. Four actions on item 4, and two on item 2. The
+    # session had item 3 before it searched for a lamp.
+    assert table.rank(moment()._replace(text="usb Cable"), 4).tolist() == [3, 0, 4, 2]
+    assert table.rank(moment()._replace(text="lamp"), 2).tolist() == [5, 3]
+    assert table.rank(moment([5])._replace(text="lamp"), 2).tolist() == [3, 4]
+    assert table.rank(moment()._replace(text="chair"), 2).tolist() == [3, 4]
+    assert table.rank(moment(), 1).tolist() == [3]
 
 
 @pytest.mark.parametrize("name", list(BASELINES))

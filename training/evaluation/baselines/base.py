@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,15 @@ class Baseline(Protocol):
 
     def rank(self, moment: Moment, k: int) -> Ranked:
         """Return at most `k` items, best first."""
+        ...
+
+
+@runtime_checkable
+class LearnsSearches(Protocol):
+    """A baseline that also learns the texts of searches."""
+
+    def learn_search(self, act: Act, text: str) -> None:
+        """Learn a search with its text."""
         ...
 
 

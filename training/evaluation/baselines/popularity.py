@@ -30,6 +30,10 @@ class Popularity:
         """Count the action."""
         self._counts[act.item] += 1.0
 
+    def count(self, item: int) -> float:
+        """Return the number of actions on an item."""
+        return float(self._counts[item])
+
     def rank(self, moment: Moment, k: int) -> Ranked:
         """Return the items with most actions."""
         return best(self._counts, k, moment.hidden)
