@@ -12,6 +12,7 @@ import click
 from streams.demo.purchases import read_purchases
 from streams.errors import StreamsError
 from training.datasets import chorus as chorus_data
+from training.datasets import clicks as simulated
 from training.datasets import complete_journey as journey
 from training.datasets import online_retail as retail
 from training.datasets.files import shown, write_shop
@@ -64,6 +65,31 @@ def chorus(folder: Path, output: Path, *, titles_only: bool) -> None:
     write_shop(output, chorus_data.items(folder, titles_only=titles_only), None)
     chorus_data.write_judgements(output / "judgements.csv", graded)
     click.echo(f"{len(graded)} grades of {len({each.query for each in graded})} searches")
+
+
+@main.command("clicks")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--output", type=FOLDER, required=True, help="The folder to write.")
+@click.option("--searches", type=click.IntRange(1), default=20_000, show_default=True, help="Number of searches.")
+@click.option("--shoppers", type=click.IntRange(1), default=3_000, show_default=True, help="Number of shoppers.")
+@click.option("--days", type=click.IntRange(1), default=60, show_default=True, help="Length of the log.")
+@click.option("--items", type=click.IntRange(1), help="Graded products, filled up with others.  [default: all]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all draws.")
+@_in_one_line
+def clicks(
+    folder: Path, output: Path, *, searches: int, shoppers: int, days: int, items: int | None, seed: int
+) -> None:
+    """Simulate repeated searches and clicks on the graded results of Chorus electronics, from FOLDER.
+
+    A click model reads the grades; training/datasets/clicks.py describes it and its limits. All events are marked
+    `context: {"synthetic": true}`.
+    """
+    graded = chorus_data.judgements(folder)
+    products = chorus_data.items(folder, titles_only=False)
+    if items is not None:
+        products = simulated.with_others(products, graded, items, seed)
+    size = simulated.Size(searches=searches, shoppers=shoppers, days=days)
+    write_shop(output, products, simulated.interactions(products, graded, size, seed))
 
 
 @main.command("complete-journey")
