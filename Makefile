@@ -13,7 +13,7 @@ EXAMPLES = INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams examples --c
 # There are few searches graded by people, so they count twenty times. `train-ranker` gets a weaker penalty (--decay):
 # with it, the lists of the gift shop and the graded searches are better and the others no worse.
 TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
-SHOPS := demo $(if $(DATA),gifts groceries $(foreach _,$(TWENTY),electronics titles))
+SHOPS := demo $(if $(DATA),gifts groceries clicks $(foreach _,$(TWENTY),electronics titles))
 KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles
 # Kernels as plain Python take a hundred times as long: the largest inputs are left out.
 WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-2000 and not 255-2000 and not (whole_catalogue and approximate)
@@ -135,6 +135,9 @@ ifdef DATA
 	$(EXAMPLES) build/electronics/items.jsonl --judgements build/electronics/judgements.csv --output build/electronics.npz
 	$(DISTILL) -m training.datasets chorus $(DATA)/chorus_electronics --titles-only --output build/titles
 	$(EXAMPLES) build/titles/items.jsonl --judgements build/titles/judgements.csv --output build/titles.npz
+	$(DISTILL) -m training.datasets clicks $(DATA)/chorus_electronics --items 4000 --output build/clicks
+	$(EXAMPLES) build/clicks/items.jsonl --events build/clicks/events.jsonl --after 0.4 --share 0.15 --arrivals 0 \
+		--output build/clicks.npz
 endif
 	rm -rf $(RANKED)
 	INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams train-ranker --output $(RANKED) --decay 0.001 \

@@ -118,6 +118,8 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
     provider is used that works on this machine and for which the bundle has a file; a warning is logged for the others.
     `threads` is the number of threads of each graph.
 
+    A ranker that was fitted to fewer features than this version computes ignores the others.
+
     Loading takes about half a second, so load outside of the event loop. It blocks other threads longest while it
     parses the tokenizer, about 20 ms for 30,000 tokens.
 
@@ -127,10 +129,10 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    if manifest.features != FEATURES:
+    if unknown := [name for name in manifest.features if name not in FEATURES]:
         raise BundleError(
-            f"{folder}: required a ranker fitted to {', '.join(FEATURES)}, got one fitted to "
-            f"{', '.join(manifest.features)}: fit one to these features, see docs/training.md"
+            f"{folder}: required a ranker fitted to some of {', '.join(FEATURES)}, got one fitted to "
+            f"{', '.join(unknown)}: fit one to these features, see docs/training.md"
         )
     loader = Loader(folder, manifest, providers, threads)
     queries = loader.encoder_for(QUERY)
@@ -139,5 +141,5 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
         provider=queries.provider,
         queries=queries,
         items=loader.encoder_for(CATALOGUE),
-        scorer=loader.scorer(),
+        scorer=loader.scorer().over(FEATURES),
     )

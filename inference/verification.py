@@ -59,8 +59,13 @@ def _scores(folder: Path, manifest: Manifest) -> str:
 
 
 def _features(manifest: Manifest) -> Finding:
-    fits = manifest.features == FEATURES
-    detail = f"{len(FEATURES)}, those of this version" if fits else "the ranker was fitted to others: fit it anew"
+    fits = set(manifest.features) <= set(FEATURES)
+    missing = len(FEATURES) - len(manifest.features)
+    detail = f"{len(manifest.features)}, those of this version"
+    if not fits:
+        detail = "the ranker was fitted to others: fit it anew"
+    elif missing:
+        detail = f"{len(manifest.features)}; {missing} of this version are not used: fit the ranker anew to use them"
     return Finding("features", fits, detail)
 
 

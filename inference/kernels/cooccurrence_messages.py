@@ -16,7 +16,7 @@ from inference.kernels.support import SUPPORT, Support, supported
 ARRAY_OF_FIVE, UINT64, INT64, FLOAT64, MAP, TEXT = 0x95, 0xCF, 0xD3, 0xCB, 0xDE, 0xD9
 """Type codes of MessagePack."""
 MOST_BYTES = 4 * 9 + 18 * BEFORE + QUERIES * (2 + REMEMBERED_BYTES + 9)
-"""Greatest length of a message."""
+"""Greatest length of a message: 3.6 kB. Most items have fewer neighbours and searches, and these are shorter."""
 
 
 @helper
@@ -82,7 +82,7 @@ def publish(states: States, keys: Any, support: Support, scratch: Any, messages:
         The index of the first unreadable state, -1 if all are readable.
     """
     item, words, starts = scratch[0], states.words, states.starts
-    order = np.empty(BEFORE, dtype=np.int64)
+    order = np.empty(max(BEFORE, QUERIES), dtype=np.int64)
     floats = np.empty(1, dtype=np.float64)
     bits = floats.view(np.uint64)
     support_of_queries = Support(max(support.min_shoppers, 2), support.weight_each)

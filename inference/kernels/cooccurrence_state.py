@@ -33,9 +33,12 @@ from inference.kernels.support import EVERYONE, bit_of
 VERSION = 3
 FORMER = 2
 """Version without shoppers, which is still read."""
-BEFORE, QUERIES, POSITIONS = 64, 8, 64
+BEFORE, QUERIES, POSITIONS = 64, 32, 64
 """Greatest numbers of items before, queries and positions of one item. Beyond POSITIONS partitions the one with the
-oldest timestamp is dropped: the records that Kafka delivers again are recent ones."""
+oldest timestamp is dropped: the records that Kafka delivers again are recent ones.
+
+A popular item is acted on after many searches. Of the simulated clicks of `training.datasets.clicks`, 8 searches an
+item have 93% of the weight, 32 have 99.8%. A state has at most 6.2 kB."""
 
 HEADER = 5
 """Words before the lists."""

@@ -26,7 +26,7 @@ _FIRST_SCORES = (
     "together",  # √ of the source's score: co-occurrence with the items of the session
     "next",  # co-occurrence with the last item
     "sessions",  # share of similar sessions that have the item
-    "clicked",  # share of the actions after this search and similar ones
+    "clicked",  # share of the actions after this search
     "words",  # match of the item's text with the words of the search
     "repeat",  # how due the item is by the shopper's own rhythm
 )

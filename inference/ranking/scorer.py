@@ -47,6 +47,18 @@ class Scorer:
         self.features = features
         self._graph = graph
 
+    def over(self, features: tuple[str, ...]) -> Scorer:
+        """Return the same function over other columns that include all of its own: it ignores the further ones.
+
+        So a ranker that was fitted before a feature was added still ranks.
+        """
+        if features == self.features:
+            return self
+        own = np.array([features.index(name) for name in self.features], dtype=np.intp)
+        if isinstance(self._graph, CompiledNetwork):
+            return Scorer(self._graph.over(own, len(features)), features)
+        return Scorer(_Selected(self._graph, own), features)
+
     def score(self, features: npt.NDArray[np.float32]) -> Scores:
         """Return a probability for each row of `features`, float32 (n, F) in the order of `self.features`.
 
@@ -66,6 +78,17 @@ class Scorer:
         if not np.isfinite(scores).all():
             raise ScoringError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
         return scores
+
+
+class _Selected:
+    """A graph that reads some of the columns of `features`."""
+
+    def __init__(self, graph: Graph, columns: npt.NDArray[np.intp]) -> None:
+        self._graph, self._columns = graph, columns
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Scores:
+        """Return the scores. Raises ScoringError."""
+        return self._graph.run({"features": np.ascontiguousarray(inputs["features"][:, self._columns])})
 
 
 class Weights(NamedTuple):
@@ -91,6 +114,14 @@ class CompiledNetwork:
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
+
+    def over(self, columns: npt.NDArray[np.intp], width: int) -> CompiledNetwork:
+        """Return the same network over `width` features, of which it reads those at `columns` (F,)."""
+        weights = self.weights
+        direct = np.zeros(width, dtype=np.float32)
+        hidden = np.zeros((len(weights.hidden), width), dtype=np.float32)
+        direct[columns], hidden[:, columns] = weights.direct, weights.hidden
+        return CompiledNetwork(weights._replace(direct=direct, hidden=hidden))
 
     def run(self, inputs: Mapping[str, Vector]) -> Vector:
         """Return the scores (n,) of `inputs["features"]`, float32 (n, F). Raises ScoringError."""

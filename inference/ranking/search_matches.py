@@ -1,8 +1,8 @@
 """The items that match a search: those of which the service would say so. Lists are longer than that.
 
 A search by meaning ranks every item, so it has no natural end. An item matches if it has at least half of the words of
-the search by weight, or a cosine to the search of 0.55 or more, or if enough actions after this search or similar ones
-were on it. These are the conditions under which a list gives the search as the reason of an item (`occlusion.py`).
+the search by weight, or a cosine to the search of 0.55 or more, or if enough actions after this search were on it.
+These are the conditions under which a list gives the search as the reason of an item (`occlusion.py`).
 """
 
 from __future__ import annotations

@@ -1,19 +1,27 @@
-"""Items that shoppers acted on after a search, for the same search and for similar ones.
+"""Items that shoppers acted on after a search: one source for the same search, one for similar searches.
 
-The searches r most similar to a search q count by sim(q, r). It is 1 for q itself. Otherwise it is BM25 of r for the
-words of q, as a share of the greatest possible score (`word_index.py`), so rare words in common make searches similar.
-With w(r, i), the weight of the actions on item i after r, decayed to the newest of these records,
+With w(r, i), the weight of the actions on item i after search r, decayed to the newest of these records, and n(r), the
+sum of w(r, i) over all items, the source `clicked` scores the items after the search q itself by
 
-    score(i) = Σ_r sim(q, r) w(r, i) / (Σ_r Σ_j sim(q, r) w(r, j) + 1)
+    w(q, i) / (n(q) + 1)
 
 The 1 is the weight of one action: a search that led to an item once is weaker evidence than one that led to it a
-hundred times. Clicks as evidence of a query's intent: Joachims 2002, doi:10.1145/775047.775067; also for similar
-queries: Craswell & Szummer 2007, doi:10.1145/1277741.1277784.
+hundred times. Clicks as evidence of a query's intent: Joachims 2002, doi:10.1145/775047.775067.
+
+The source `clicked_near` backs off to the searches r most similar to q, which count by sim(q, r): BM25 of r for the
+words of q, as a share of the greatest possible score (`word_index.py`), so rare words in common make searches similar.
+With N = Σ_r sim(q, r) n(r), it scores items by
+
+    Σ_r sim(q, r) w(r, i) / (N + 1) / (1 + n(q))
+
+The last factor is the weight that similar searches keep beside n(q) actions after the search itself (shrinkage, as in
+the smoothing of Zhai & Lafferty 2004, doi:10.1145/984321.984322). Clicks of similar queries: Craswell & Szummer 2007,
+doi:10.1145/1277741.1277784.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,33 +36,38 @@ from inference.retrieval.cooccurrence import CAPACITY, HALF_LIFE_MS, Cooccurrenc
 from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers, KeyNumbers
 from inference.retrieval.search_records import SearchRecords
-from inference.retrieval.sources import CLICKED
-from inference.retrieval.tokens import words
+from inference.retrieval.sources import CLICKED, CLICKED_NEAR, CandidateSource
+from inference.retrieval.tokens import Word, words
 from inference.retrieval.word_index import SparseIndex, document
 from inference.types import ItemNeighbours, stable_key
 
 if TYPE_CHECKING:
     from inference.retrieval.behaviour import Behaviour
 
-WIDTH = 8
+WIDTH = 32
+"""Number of searches of an item that are served: the heaviest ones. 200,000 items take at most 77 MB."""
 NEAR = 20
-"""Number of similar searches that count, beside the same one."""
+"""Number of similar searches that count."""
 NEAR_ENOUGH = 0.1
+"""Least similarity of a search that counts, by all words and by the distinctive ones."""
+SHORTEST, FEWEST_DIGITS = 2, 3
+"""Least length of a distinctive word, and of a distinctive number."""
 ONE_ACTION = 1.0
 
 
 class ClickedItems(NamedTuple):
-    """Numbers of items (n,), which may repeat, and their shares of the remembered weight, (n,)."""
+    """Numbers of items (n,), which may repeat, their scores, (n,), and the weight of all actions behind them."""
 
     items: npt.NDArray[np.int32]
-    shares: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    weight: float = 0.0
 
 
 NONE_CLICKED = ClickedItems(np.empty(0, dtype=np.int32), np.empty(0))
 
 
 class Clicked:
-    """Searches and the items acted on after them, from the items' newest records; also the source of these items.
+    """Searches and the items acted on after them, from the items' newest records; also the source `clicked`.
 
     Not thread-safe.
     """
@@ -103,27 +116,53 @@ class Clicked:
         )
 
     def similar_searches(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1].
+        """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1).
 
-        The same search comes first, the others by stable key.
+        The same search is not among them. They are in the order of their stable keys.
         """
-        (same,) = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
-        matches = self._index.search(words(text))
-        (kept,) = ((matches.shares >= NEAR_ENOUGH) & (matches.documents != same)).nonzero()
+        searched = words(text)
+        matches = self._index.search(searched)
+        is_near = matches.shares >= NEAR_ENOUGH
+        if is_near.any():
+            (same,) = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
+            is_near &= matches.documents != same
+            is_near &= self._shares_distinctive_words(searched, matches.documents)
+        (kept,) = is_near.nonzero()
         # The NEAR most similar searches, ties by the greater key. The partition spares a sort of all matches.
         if len(kept) > NEAR:
             kept = kept[matches.shares[kept] >= np.partition(matches.shares[kept], -NEAR)[-NEAR]]
         keys = self._searches.table.entries["key"][matches.documents]
         kept = kept[np.lexsort((keys[kept], matches.shares[kept]))[-NEAR:]]
         kept = kept[np.argsort(keys[kept])]
-        numbers, shares = matches.documents[kept].astype(np.int32), matches.shares[kept]
-        if same < 0:
-            return numbers, shares
-        return np.concatenate([[same], numbers]).astype(np.int32), np.concatenate([[1.0], shares])
+        return matches.documents[kept].astype(np.int32), matches.shares[kept]
+
+    def _shares_distinctive_words(
+        self, searched: Sequence[Word], documents: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether each document has distinctive words of the search, (n,).
+
+        A letter or a number of one or two digits is not distinctive: "wii 2" is not near to "ipad 2". Beside another
+        word it counts.
+        """
+        distinctive = [word for word in map(_distinctive, searched) if word]
+        if distinctive == list(searched):
+            return np.ones(len(documents), dtype=np.bool_)
+        matches = self._index.search(distinctive)
+        return np.isin(documents, matches.documents[matches.shares >= NEAR_ENOUGH])
 
     def items_after(self, text: str) -> ClickedItems:
-        """Return the items that shoppers acted on after a normalised search or a similar one."""
-        searches, similarities = self.similar_searches(text)
+        """Return the items that shoppers acted on after a normalised search."""
+        same = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
+        return self._items(same, np.ones(1)) if same[0] >= 0 else NONE_CLICKED
+
+    def items_near(self, text: str) -> ClickedItems:
+        """Return the items that shoppers acted on after searches similar to a normalised one."""
+        known = self.items_after(text).weight
+        found = self._items(*self.similar_searches(text))
+        return found._replace(scores=found.scores / (ONE_ACTION + known))
+
+    def _items(self, searches: npt.NDArray[np.int32], similarities: npt.NDArray[np.float64]) -> ClickedItems:
+        """Return the items of some searches, given their numbers and similarities, (n,) each."""
         table = self._cooccurrence.table
         most = len(searches) * table.bounds.longest
         items, weights = np.empty(most, dtype=np.int32), np.empty(most)
@@ -131,19 +170,47 @@ class Clicked:
         if not count:
             return NONE_CLICKED
         # Sorted, because a sum of floats depends on the order.
-        total = np.sort(weights[:count]).sum() + ONE_ACTION
-        return ClickedItems(items[:count], weights[:count] / total)
+        total = float(np.sort(weights[:count]).sum())
+        return ClickedItems(items[:count], weights[:count] / (total + ONE_ACTION), total)
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
-        """Write the items that shoppers acted on after the same search or a similar one."""
+        """Write the items that shoppers acted on after the same search."""
+        self.write(self.items_after, batch, catalogue, hits, place)
+
+    def write(
+        self, find: Callable[[str], ClickedItems], batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int
+    ) -> None:
+        """Write the items that `find` returns for the text of each search."""
         hits.counts[:, place] = 0
         results = catalogue.results(self._item_numbers, hits, place)
         for query, text in enumerate(batch.texts):
             if text:
-                items, shares = self.items_after(remembered_query(text))
-                write_votes(items, shares, self._item_numbers.votes, results, query)
+                found = find(remembered_query(text))
+                write_votes(found.items, found.scores, self._item_numbers.votes, results, query)
 
 
-def make_source(_name: str, behaviour: Behaviour) -> Clicked:
-    """Return the source over the learned behaviour."""
-    return behaviour.clicked
+class ClickedNear:
+    """The source of the items that shoppers acted on after similar searches."""
+
+    name = CLICKED_NEAR
+
+    def __init__(self, clicked: Clicked) -> None:
+        self._clicked = clicked
+
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Write the items that shoppers acted on after similar searches."""
+        self._clicked.write(self._clicked.items_near, batch, catalogue, hits, place)
+
+
+def _distinctive(word: Word) -> Word:
+    """Return the readings of a word whose tokens are all distinctive."""
+    return tuple(reading for reading in word if all(map(_is_distinctive, reading)))
+
+
+def _is_distinctive(token: str) -> bool:
+    return len(token) >= (FEWEST_DIGITS if token.isdigit() else SHORTEST)
+
+
+def make_source(name: str, behaviour: Behaviour) -> CandidateSource:
+    """Return one of the two sources over the learned behaviour."""
+    return behaviour.clicked if name == CLICKED else ClickedNear(behaviour.clicked)

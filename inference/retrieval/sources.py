@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
 TOGETHER, NEXT, SESSIONS, REPEAT = "together", "next", "sessions", "repeat"
-TRENDING_CATEGORY, NEW, WORDS, CLICKED = "trending_category", "new", "words", "clicked"
+TRENDING_CATEGORY, NEW, WORDS = "trending_category", "new", "words"
+CLICKED, CLICKED_NEAR = "clicked", "clicked_near"
 
 REASONS = ("search", "clicked", "together", "taste", "habit", "trend", "new")
 """The kinds of reasons for shoppers, see `ranking.reasons`. Ties go to the first."""
@@ -104,6 +105,10 @@ SOURCES = (
         score="words", place="words_place",
     ),
     SourceSpec(name=CLICKED, title="Chosen after the search", reason="clicked", module="clicked", score="clicked"),
+    SourceSpec(
+        name=CLICKED_NEAR, title="Chosen after a similar search", reason="search", module="clicked",
+        score="clicked_near",
+    ),
     SourceSpec(
         name=TOGETHER, title="Goes together", reason="together", module="transitions",
         score="together", place="together_place",

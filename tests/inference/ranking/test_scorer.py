@@ -16,8 +16,9 @@ from inference.bundle import Bundle
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
 from inference.errors import ScoringError
+from inference.manifest import read_manifest
 from inference.ranking.features import FEATURES
-from inference.ranking.scorer import CompiledNetwork, read_weights
+from inference.ranking.scorer import CompiledNetwork, Graph, Scorer, read_weights
 from inference.types import Vector
 from tests.conftest import BUNDLE
 from training.ranker.network import Calibration, Network, Ranker, to_onnx, unfitted
@@ -91,6 +92,18 @@ def test_the_shipped_ranker_scores_as_in_the_runtime(seed: int) -> None:
     np.testing.assert_allclose(
         compiled(SHIPPED).run({"features": features}), by_runtime(SHIPPED, features), rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("graph", [compiled(SHIPPED), open_session(SHIPPED, name="ranker", providers=(CPU,))])
+def test_a_ranker_ignores_features_that_it_was_not_fitted_to(graph: Graph) -> None:
+    names = read_manifest(BUNDLE).features
+    more = ("unknown", *names[::-1], "other")
+    own, all_columns = Scorer(graph, names), Scorer(graph, names).over(more)
+    assert all_columns.features == more
+    features = some_features(50, 3, len(names))
+    wider = np.concatenate([np.ones((50, 1)), features[:, ::-1], np.ones((50, 1))], axis=1).astype(np.float32)
+    np.testing.assert_allclose(all_columns.score(wider), own.score(features), atol=1e-6)
+    assert own.over(names) is own
 
 
 @settings(deadline=None, max_examples=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from inference.bundle import load_bundle
 from inference.errors import BundleError
 from inference.manifest import read_manifest, vector_space
 from inference.ranking.features import FEATURES
+from inference.verification import verify_bundle
 from tests.conftest import BUNDLE
 from tests.training.ranker.lists import labelled
 from training.ranker.bundle import with_ranker, write_manifest
@@ -41,6 +43,21 @@ def test_an_existing_version_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_ranker_of_other_features_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="fitted to one, two: fit one to these features"):
         with_ranker(BUNDLE, tmp_path / "name" / "2", to_onnx(unfitted(("one", "two"))))
+
+
+def test_a_ranker_of_fewer_features_ignores_the_others(tmp_path: Path) -> None:
+    names = ("words", "clicked", "query")
+    ranker = unfitted(names)
+    ranker = replace(ranker, network=replace(ranker.network, direct=np.array([1.0, 2.0, 3.0])))
+    made = with_ranker(BUNDLE, tmp_path / "name" / "2", to_onnx(ranker))
+    assert made.manifest.features == names
+    assert made.scorer.features == FEATURES
+    features = np.random.default_rng(0).uniform(-1, 1, (9, len(FEATURES))).astype(np.float32)
+    logits = features[:, [FEATURES.index(name) for name in names]] @ np.array([1.0, 2.0, 3.0])
+    np.testing.assert_allclose(made.scorer.score(features), 1 / (1 + np.exp(-logits)), atol=1e-6)
+    (finding,) = [each for each in verify_bundle(tmp_path / "name" / "2") if each.check == "features"]
+    assert finding.passed
+    assert f"3; {len(FEATURES) - 3} of this version are not used" in finding.detail
 
 
 def test_a_bundle_without_a_ranker_is_an_error(tmp_path: Path) -> None:
