@@ -42,6 +42,11 @@ def label_key(label: str | None) -> int:
     return stable_key(readable(label)) if label is not None and has_words(label) else 0
 
 
+def title_key(title: str) -> int:
+    """Return a key that is equal for titles that differ in case and spaces alone; 0 for a title without words."""
+    return stable_key(readable(title).casefold()) if has_words(title) else 0
+
+
 URL_START = "^https?://"
 URL_PATTERN = URL_START + r"""[^/?#\x00-\x20\x7f"<>\\^`{|}][^\x00-\x20\x7f"<>\\^`{|}]*$(?!\n)"""
 """Pattern of an absolute URL that a page may put into a link: other schemes, such as `javascript:`, can run code there.

@@ -20,6 +20,7 @@ from inference.records import (
     SessionItems,
     label_key,
     stable_key,
+    title_key,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Vector",
     "label_key",
     "stable_key",
+    "title_key",
 ]
 
 Vector = npt.NDArray[np.float32]
@@ -124,7 +126,7 @@ class ScoredCandidate(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class RankedList:
-    """Items by falling score, ties by stable key. `fallback` is the reason why the model did not rank them, if so."""
+    """Items by falling score. `fallback` is the reason why the model did not rank them, if so."""
 
     items: tuple[ScoredCandidate, ...]
     fallback: str | None = None

@@ -16,6 +16,7 @@ _COLUMN = {
     "keys": uint64[::1],
     "categories": uint64[::1],
     "brands": uint64[::1],
+    "titles": uint64[::1],
     "prices": float32[::1],
     "popularity": float32[::1],
     "lasting": float32[::1],

@@ -1,4 +1,9 @@
-"""The items of each list and their order: the best scores, diversity, and places for new items."""
+"""The items of each list and their order: the best scores, one item of a title, diversity, and places for new items.
+
+Items are sorted by the ranker's score as it is, ties by the order of retrieval: the fused score of the sources, then
+the stable key. The compiled ranker gives a candidate the same score in any batch, so a replay gives the worker's lists.
+`Scorer` rounds the scores of ONNX Runtime, whose last bits differ from batch to batch.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ from inference.retrieval.hits import Candidates
 from inference.types import Keys, Vector
 
 SCORE_DECIMALS = 6
-"""Scores are rounded to so many decimals before sorting: the last bits of a float32 may differ from batch to batch."""
+"""Decimals of the scores that are published."""
 FEWEST_BESIDE_NEW = 10
 """Places of a list for each place that goes to an item without any action. A short list gives none away."""
 
@@ -67,7 +72,11 @@ class Chosen(NamedTuple):
 
 
 def choose(records: Queries, candidates: Candidates, columns: Columns, scores: Vector, rules: Rules) -> Chosen:
-    """Choose the `k` candidates of each query to show, by their scores, float32 (C,), ties by stable key."""
+    """Choose the `k` candidates of each query to show, by their scores, float32 (C,), 0 or more, ties by position.
+
+    Items of one title, such as a shop's variants, take one place: the others come after all items of other titles. If
+    all candidates are shown, as in the order of given items, each keeps its place.
+    """
     most = len(candidates.rows)
     chosen = Chosen(
         np.zeros(len(records) + 1, dtype=np.int64),
@@ -98,8 +107,9 @@ class _Scratch(NamedTuple):
     """Scratch memory of the kernel, C entries each.
 
     Attributes:
-        keys: stable keys of the candidates, uint64.
-        scores: scores of the candidates, rounded, float32.
+        keys: positions of the candidates, which break ties, uint64.
+        scores: scores of the candidates, float32; below 0 for all but the best item of a title.
+        of_title: the best candidate so far of each title, a hash table of at least 2 · C entries, int32.
         pool, pool_scores: candidates from which the best are selected, and their scores, int32 and float32.
         best: the best candidates of a query, the best first, int32.
         best_scores: their scores, float32.
@@ -110,6 +120,7 @@ class _Scratch(NamedTuple):
 
     keys: Keys
     scores: Vector
+    of_title: Rows
     pool: Rows
     pool_scores: Vector
     best: Rows
@@ -124,8 +135,10 @@ class _Scratch(NamedTuple):
     def make(cls, most: int) -> _Scratch:
         floats, integers = np.empty((5, most), dtype=np.float32), np.empty((5, most), dtype=np.int32)
         return cls(
-            np.empty(most, dtype=np.uint64),
-            floats[0], integers[0], floats[1], integers[1], floats[2], integers[2], integers[3], floats[3], floats[4],
+            np.arange(most, dtype=np.uint64),
+            floats[0],
+            np.full(2 << most.bit_length(), -1, dtype=np.int32),
+            integers[0], floats[1], integers[1], floats[2], integers[2], integers[3], floats[3], floats[4],
             integers[4],
         )  # fmt: skip
 
@@ -134,8 +147,8 @@ _SCORED = NamedTupleType((QUERIES, CANDIDATES, float32[::1]), _Scored)
 _RULES = NamedTupleType((float64, int64, int64, float64, boolean[::1]), Rules)
 _SCRATCH = NamedTupleType(
     (
-        uint64[::1], float32[::1], int32[::1], float32[::1], int32[::1], float32[::1], int32[::1], int32[::1],
-        float32[::1], float32[::1], int32[::1],
+        uint64[::1], float32[::1], int32[::1], int32[::1], float32[::1], int32[::1], float32[::1], int32[::1],
+        int32[::1], float32[::1], float32[::1], int32[::1],
     ),
     _Scratch,
 )  # fmt: skip
@@ -148,11 +161,12 @@ def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, 
     records, candidates, scores = scored
     starts, rows = candidates.starts, candidates.rows
     for at in range(len(rows)):
-        scratch.scores[at] = rounded(scores[at])
-        scratch.keys[at] = columns.keys[rows[at]]
+        scratch.scores[at] = scores[at]
     for query in range(len(records)):
         start, end = starts[query], starts[query + 1]
         k = min(max(np.int64(records[query]["k"]), 0), end - start)
+        if k < end - start:
+            _put_same_titles_last(rows, columns, scratch, start, end)
         browses = records[query]["searching"] == 0
         varied = browses and rules.diversity > 0 and end - start > 1
         # A list with diversity is chosen from the best CONSIDERED · k candidates, any other list is the best k.
@@ -179,12 +193,35 @@ def _choose(scored: _Scored, columns: Columns, rules: Rules, scratch: _Scratch, 
         if browses and rules.new_source >= 0:
             _reserve_places_for_new(shown, candidates, columns, rules, query, scratch)
         for place in range(k):
-            chosen.scores[first + place] = rounded(scratch.scores[shown[place]])
+            chosen.scores[first + place] = rounded(scores[shown[place]])
             proposed = np.int64(0)
             for source in range(candidates.ranks.shape[1]):
                 if candidates.ranks[shown[place], source] > 0:
                     proposed |= np.int64(1) << source
             chosen.sources[first + place] = proposed
+
+
+@helper
+def _put_same_titles_last(rows: Rows, columns: Columns, scratch: _Scratch, start: int, end: int) -> None:
+    """Lower the scores of all candidates from `start` to `end` but the best of each title below 0, in their order."""
+    scores, of_title = scratch.scores, scratch.of_title
+    last = np.uint64(len(of_title) - 1)
+    for at in range(start, end):
+        title = columns.titles[rows[at]]
+        if title == 0:
+            continue
+        slot = title & last
+        # Entries of earlier queries are free. Linear probing: the table has twice as many entries as candidates.
+        while of_title[slot] >= start and columns.titles[rows[of_title[slot]]] != title:
+            slot = (slot + np.uint64(1)) & last
+        other = of_title[slot]
+        if other < start:
+            of_title[slot] = at
+        elif scores[at] > scores[other]:
+            of_title[slot] = at
+            scores[other] = np.float32(-1) / (np.float32(1) + scores[other])
+        else:
+            scores[at] = np.float32(-1) / (np.float32(1) + scores[at])
 
 
 @helper

@@ -21,6 +21,9 @@ from inference.types import Vector
 TILE = 256
 """Number of candidates in a tile: their features fit into the cache of a core."""
 
+BITS = 18
+"""Significant bits of a score from a graph that is not compiled: of 24, so that rounding errors rarely matter."""
+
 _LINEAR = [("Gemm", ("features", "direct", "offset"), "linear")]
 _HIDDEN = [
     ("Gemm", ("features", "hidden", "bias"), "units"),
@@ -46,6 +49,7 @@ class Scorer:
         """Take an open graph and the names of its F input columns, in order."""
         self.features = features
         self._graph = graph
+        self._is_exact = isinstance(graph, CompiledNetwork)
 
     def over(self, features: tuple[str, ...]) -> Scorer:
         """Return the same function over other columns that include all of its own: it ignores the further ones.
@@ -75,9 +79,17 @@ class Scorer:
         scores = self._graph.run({"features": np.ascontiguousarray(features, dtype=np.float32)})
         if scores.shape != (len(features),):
             raise ScoringError(f"the ranker: required {len(features)} scores, got an array of shape {scores.shape}")
+        if not self._is_exact:
+            scores = _rounded(scores)
         if not np.isfinite(scores).all():
             raise ScoringError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
         return scores
+
+
+def _rounded(scores: Scores) -> Scores:
+    """Return the scores with BITS significant bits: the last ones of a runtime's result differ from batch to batch."""
+    mantissas, exponents = np.frexp(scores)
+    return np.asarray(np.ldexp(np.rint(np.ldexp(mantissas, BITS)), exponents - BITS), dtype=np.float32)
 
 
 class _Selected:

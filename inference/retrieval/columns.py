@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from inference.kernels.compiler import has_vnni
 from inference.retrieval.vectors import Int8Vector, inverse_norms
-from inference.types import Item, Keys, Vector, label_key
+from inference.types import Item, Keys, Vector, label_key, title_key
 
 Rows = npt.NDArray[np.int32]
 """Rows of the catalogue, (n,)."""
@@ -31,6 +31,8 @@ class Columns(NamedTuple):
         keys: stable keys of the items, uint64 (capacity,).
         categories: stable keys of the most specific categories, uint64 (capacity,); 0 without one.
         brands: the same for the brands.
+        titles: keys of the titles, equal for titles that differ in case and spaces alone, uint64 (capacity,); 0
+            for one without words.
         prices: log(1 + price), float32 (capacity,); NaN without one.
         popularity: current popularity, in [0, 1], float32 (capacity,).
         lasting: popularity over a long time, in [0, 1], float32 (capacity,).
@@ -45,6 +47,7 @@ class Columns(NamedTuple):
     keys: Keys
     categories: Keys
     brands: Keys
+    titles: Keys
     prices: Vector
     popularity: Vector
     lasting: Vector
@@ -62,6 +65,7 @@ class Columns(NamedTuple):
             keys=np.zeros(capacity, dtype=np.uint64),
             categories=np.zeros(capacity, dtype=np.uint64),
             brands=np.zeros(capacity, dtype=np.uint64),
+            titles=np.zeros(capacity, dtype=np.uint64),
             prices=np.full(capacity, np.nan, dtype=np.float32),
             popularity=np.zeros(capacity, dtype=np.float32),
             lasting=np.zeros(capacity, dtype=np.float32),
@@ -84,6 +88,7 @@ class Columns(NamedTuple):
         self.available[row] = item.in_stock
         self.categories[row] = label_key(item.label)
         self.brands[row] = label_key(item.brand)
+        self.titles[row] = title_key(item.title)
         self.prices[row] = np.nan if item.price is None else log1p(item.price)
         self.released[row] = -np.inf if item.released_at is None else item.released_at.timestamp()
 

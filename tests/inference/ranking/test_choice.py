@@ -8,7 +8,7 @@ import pytest
 from inference.ranking.choice import Rules, choose
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES, NEW
-from inference.types import Query, stable_key
+from inference.types import Query, stable_key, title_key
 from tests.inference.catalogues import catalogue_of, unit_vectors
 from tests.inference.ranking.shortlists import shortlists_of
 
@@ -24,26 +24,60 @@ def catalogue() -> Catalogue:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_lists_are_the_best_candidates_by_rounded_score_then_key(catalogue: Catalogue, seed: int) -> None:
+def test_lists_are_the_best_candidates_by_score_then_position(catalogue: Catalogue, seed: int) -> None:
     random = np.random.default_rng(seed)
     sizes, ks = random.integers(0, ITEMS, 6), [0, 1, 7, 20, 1000, -3]
     rows = [random.permutation(ITEMS)[:size].tolist() for size in sizes]
-    # Few distinct scores, and some that are the same but for the last bits.
-    scores = random.integers(0, 9, sizes.sum()) / 10 + random.uniform(-3e-7, 3e-7, sizes.sum())
+    # Few distinct scores, and some that differ in the last bits.
+    scores = random.integers(1, 9, sizes.sum()) / 10 + random.integers(-1, 2, sizes.sum()) * 1e-7
     ranks = (random.random((sizes.sum(), len(NAMES))) < 0.3).astype(np.float32)
     given = shortlists_of([Query(k=k) for k in ks], rows, ranks, ranks)
     found = choose(given.queries.records, given.candidates, catalogue.columns, scores.astype(np.float32), PLAIN)
-    keys, starts = catalogue.columns.keys[given.candidates.rows], given.candidates.starts
+    starts = given.candidates.starts
     expected: list[int] = []
     for number, k in enumerate(ks):
         own = range(starts[number], starts[number + 1])
-        best = sorted(own, key=lambda at: (-round(float(np.float32(scores[at])), 6), int(keys[at])))
+        best = sorted(own, key=lambda at: (-float(np.float32(scores[at])), at))
         expected += best[: max(k, 0)]
         assert found.starts[number + 1] == len(expected)
     assert found.positions.tolist() == expected
     assert found.scores.tolist() == [round(float(np.float32(scores[at])), 6) for at in expected]
     names = [[bool(bits >> place & 1) for place in range(len(NAMES))] for bits in found.sources.tolist()]
     assert names == (ranks[expected] > 0).tolist()
+
+
+def titled(titles: list[str], scores: list[float], k: int, diversity: float = 0.0) -> list[int]:
+    """Return the positions of a list that is chosen from items with these titles and scores."""
+    columns = catalogue_of(unit_vectors(len(titles))).columns
+    for row, title in enumerate(titles):
+        columns.titles[row] = title_key(title)
+    given = shortlists_of([Query(k=k), Query(k=k)], [range(len(titles))] * 2)
+    both = np.array([*scores, *scores], dtype=np.float32)
+    found = choose(given.queries.records, given.candidates, columns, both, Rules(diversity, 0, -1))
+    first, second = found.positions[: found.starts[1]].tolist(), found.positions[found.starts[1] :] - len(titles)
+    assert first == second.tolist()
+    assert found.scores.tolist() == pytest.approx([scores[position] for position in first * 2])
+    return list(first)
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.3])
+def test_items_of_one_title_take_one_place(diversity: float) -> None:
+    titles = ["Red boots", "red  BOOTS", "Lamp", "Red boots", "Chair"]
+    assert titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 3, diversity)[0] == 1
+    assert set(titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 3, diversity)) == {1, 2, 4}
+    # Without other items, a list is filled with the others of the title, the best first.
+    assert titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 4) == [1, 2, 4, 3]
+    # Titles without words are not equal.
+    assert titled(["!", "!", "?"], [0.5, 0.9, 0.4], 2) == [1, 0]
+    # Of equally good ones, the first candidate stays. A list of all candidates keeps its order.
+    assert set(titled(titles, [0.9, 0.9, 0.4, 0.9, 0.1], 3, diversity)) == {0, 2, 4}
+    assert titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 5) == [1, 3, 0, 2, 4]
+    assert titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 9) == [1, 3, 0, 2, 4]
+
+
+def test_many_titles_are_distinguished() -> None:
+    titles, scores = [f"title {number // 2}" for number in range(400)], [1.0 - number / 1000 for number in range(400)]
+    assert titled(titles, scores, 60) == list(range(0, 120, 2))
 
 
 def test_new_items_fill_the_missing_last_ranks_in_order(catalogue: Catalogue) -> None:
