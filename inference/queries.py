@@ -48,6 +48,7 @@ QUERY = np.dtype(
         ("brands_length", "<i4"),
         ("k", "<i4"),
         ("recent_actions", "u1", RECENT),
+        ("habit_regular", "u1", HABITS),
         ("searching", "u1"),
     ],
     align=True,
@@ -55,7 +56,8 @@ QUERY = np.dtype(
 """One query. `session`, `recent`, `habits`, `categories` and `brands` are stable keys, newest or heaviest first.
 
 `category_shares` and `brand_shares` are in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN if
-unknown. `recent_actions` are places in PAST_TENSES. `searching` is 1 if the shopper searches.
+unknown. `recent_actions` are places in PAST_TENSES. `habit_regular` is 1 for an item that was bought at least three
+times. `searching` is 1 if the shopper searches.
 """
 
 Queries = npt.NDArray[np.void]
@@ -191,6 +193,9 @@ def _fill(record: np.void, query: Query) -> None:
     record["habit_weights"][:bought] = habits.weights[:HABITS]
     record["habit_elapsed_days"][:bought] = habits.elapsed_days[:HABITS]
     record["habit_interval_days"][:bought] = habits.interval_days[:HABITS]
+    # A decayed number of purchases above 2 proves three.
+    regular = habits.weights > 2 if habits.regular is None else habits.regular
+    record["habit_regular"][:bought] = regular[:HABITS]
     for labels, shares, affinities in (
         ("categories", "category_shares", query.categories),
         ("brands", "brand_shares", query.brands),

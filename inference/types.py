@@ -71,12 +71,14 @@ class Habits:
         weights: purchases, decayed to now, float32.
         elapsed_days: days since the last purchase, float32.
         interval_days: the usual days between two purchases, float32; 0 if there was only one.
+        regular: whether the item was bought at least three times, bool; None if only the weights show it.
     """
 
     keys: Keys
     weights: Vector
     elapsed_days: Vector
     interval_days: Vector
+    regular: npt.NDArray[np.bool_] | None = field(default=None, kw_only=True)
 
 
 NO_HABITS = Habits(NO_KEYS, *3 * (np.empty(0, dtype=np.float32),))

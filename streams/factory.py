@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inference.bundle import Bundle, load_bundle
-from inference.kernels.support import Support
+from inference.kernels.support import CLAIMED_BY, SHOPPERS, Support
 from inference.pipeline import Observer, RankingOptions, Recommender, unobserved
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
@@ -123,6 +123,7 @@ def empty_behaviour(settings: Settings) -> Behaviour:
         half_life_ms=cooccurrence_rules(settings).half_life_ms,
         sessions=settings.learning.sessions_kept,
         min_shoppers=settings.learning.min_shoppers,
+        claimed_above=float(SHOPPERS[CLAIMED_BY - 1]) * support(settings).weight_each,
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from inference.kernels.compiler import helper, kernel
-from inference.kernels.cooccurrence_table import RECORDS, RecordTable, Sums, decay, sort_list
+from inference.kernels.cooccurrence_table import OWNER, RECORDS, Records, RecordTable, Sums, decay, sort_list
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, Numbers, find
 from inference.kernels.newest import is_older
 from inference.kernels.signatures import QUERIES
@@ -19,6 +20,9 @@ from inference.types import Keys
 
 ONE_ACTION = 1.0
 """Weight of one action, added to each total: a single action is no evidence of a habit yet."""
+
+LEAST_LIFT = 1.0
+"""A pair that is less frequent than by chance is no claim, however often it occurs: everybody buys milk."""
 
 
 class Rule(NamedTuple):
@@ -47,9 +51,35 @@ class ListedItems(NamedTuple):
     slots: Numbers
 
 
+class Claims(NamedTuple):
+    """Conditions under which an item may be said to go with another one.
+
+    Attributes:
+        least: a weight in one direction above it proves enough shoppers (`support.py`).
+        expected: c · expected / (m(i) · m(j)) is the lift of a pair with the weight c, at the time of `owner`.
+        owner: dtype OWNER (1,), whose time it is.
+    """
+
+    least: float
+    expected: float
+    owner: Records
+
+
+EVERY_PAIR = Claims(0.0, float("inf"), np.ones(1, dtype=OWNER))
+
+
+class PartnerScratch(NamedTuple):
+    """Scratch memory of `find_partners`, (most listed items, RECENT): the sum and the greater of both directions."""
+
+    weights: npt.NDArray[np.float64]
+    greatest: npt.NDArray[np.float64]
+
+
 _sums, _numbers, _keys = types.float64[::1], types.int32[::1], types.uint64[::1]
 RULE = types.NamedTuple((types.int64, types.float64), Rule)
 LISTS = types.NamedTuple((types.int64[::1], _keys, _keys, _numbers), ListedItems)
+CLAIMS = types.NamedTuple((types.float64, types.float64, numba.from_dtype(OWNER)[::1]), Claims)
+_PARTNERS = types.NamedUniTuple(types.float64[:, ::1], 2, PartnerScratch)
 
 
 @helper
@@ -110,13 +140,39 @@ def vote_by_transitions(
         write_hits(votes, touched, count, results, query)
 
 
-@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, types.float64[:, ::1]), allocates=False)
-def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lists: ListedItems, weights: Sums) -> None:
+@helper
+def add_partner(scratch: PartnerScratch, at: int, other: int, weight: float, factor: float) -> None:
+    """Add the weight of one direction of a pair, which `factor` converts to the time of the listed item."""
+    scratch.weights[at, other] += weight * factor
+    scratch.greatest[at, other] = max(scratch.greatest[at, other], weight)
+
+
+@helper
+def lift_of(weight: float, records: RecordTable, slot: int, other: int, claims: Claims) -> float:
+    """Return how many times as often a pair co-occurs as if its items were independent.
+
+    `weight` is that of the pair at the time of the record in `slot`. Lift: Brin, Motwani, Ullman & Tsur 1997,
+    doi:10.1145/253260.253325.
+    """
+    own, partner = records.owners[slot], records.owners[other]
+    both = own["total"] * partner["total"] * decay(partner, own)
+    return float(weight * claims.expected * decay(claims.owner[0], own) / max(both, 1e-300))
+
+
+@kernel(types.void(QUERIES, KEY_TABLE, RECORDS, LISTS, CLAIMS, _PARTNERS), allocates=False)
+def find_partners(
+    queries: Queries,
+    numbers: KeyTable,
+    records: RecordTable,
+    lists: ListedItems,
+    claims: Claims,
+    scratch: PartnerScratch,
+) -> None:
     """Write for each listed item the query's item with which it co-occurs most often: its key, 0 if there is none.
 
-    Of equally frequent ones it is the item with the greatest key. `weights` is scratch memory: a row for each item of
-    the longest list, a column for each item of a query.
+    Pairs that do not satisfy `claims` do not count. Of equally frequent ones it is the item with the greatest key.
     """
+    weights = scratch.weights
     newest, entries, width = records.newest, numbers.entries, records.related.shape[1]
     for query in range(len(queries)):
         first, last = lists.starts[query], lists.starts[query + 1]
@@ -128,7 +184,7 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
         count = queries[query]["session_length"] if in_session else queries[query]["recent_length"]
         for at in range(len(keys)):
             for other in range(count):
-                weights[at, other] = 0.0
+                weights[at, other] = scratch.greatest[at, other] = 0.0
         # First direction: the records of the listed items, in which the query's items are found by their marks.
         for other in range(count):
             number = find(numbers, others[other])
@@ -143,7 +199,7 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
                 if records.weights[own, column] > 0:
                     place = entries[records.related[own, column]]["mark"]
                     if place > 0:
-                        weights[at, place - 1] += records.weights[own, column]
+                        add_partner(scratch, at, place - 1, records.weights[own, column], 1.0)
         for other in range(count):
             number = find(numbers, others[other])
             if number != EMPTY:
@@ -161,13 +217,18 @@ def find_partners(queries: Queries, numbers: KeyTable, records: RecordTable, lis
                     at = entries[records.related[slot, column]]["mark"] - 1
                     if at >= 0:
                         factor = decay(records.owners[slot], records.owners[slots[at]])
-                        weights[at, other] += records.weights[slot, column] * factor
+                        add_partner(scratch, at, other, records.weights[slot, column], factor)
         for at in range(len(keys)):
             if slots[at] != EMPTY:
                 entries[records.owners[slots[at]]["item"]]["mark"] = 0
             best, best_weight = np.uint64(0), 0.0
             for other in range(count):
                 weight = weights[at, other]
+                if not scratch.greatest[at, other] > claims.least:
+                    continue
+                slot = find(newest.table, others[other])
+                if slot != EMPTY and lift_of(weight, records, slots[at], slot, claims) < LEAST_LIFT:
+                    continue
                 if weight > best_weight or (weight > 0 and weight == best_weight and others[other] > best):
                     best, best_weight = others[other], weight
             lists.partners[first + at] = best

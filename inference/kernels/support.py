@@ -26,6 +26,10 @@ SHOPPERS = np.append(-BITS * np.log1p(-np.arange(BITS) / BITS), np.inf)
 """Estimated number of shoppers for each number of bits; with all of them, it is unbounded."""
 
 
+CLAIMED_BY = 3
+"""Fewest distinct shoppers behind a pair of items that a reason names."""
+
+
 class Support(NamedTuple):
     """Conditions for the use of a count.
 

@@ -193,7 +193,8 @@ def _find_evidence(
                         evidence.actions[place] = record["recent_actions"][each]
                         break
                 for each in range(np.int64(record["habits_length"])):
-                    if record["habits"][each] == columns.keys[row]:
+                    # Two purchases have an interval, but are no rhythm yet.
+                    if record["habits"][each] == columns.keys[row] and record["habit_regular"][each]:
                         evidence.intervals[place] = record["habit_interval_days"][each]
                 continue
             # A query that is no search has no text to quote. Its items get the evidence of TASTE.

@@ -19,6 +19,7 @@ class Behaviour:
         half_life_ms: the half-life of the weights in the records.
         sessions: the number of sessions that are kept.
         min_shoppers: distinct shoppers whose sessions must have an item before they propose it.
+        claimed_above: weight of a pair of items above which a reason may name it, if its lift is 1; None for any pair.
         numbers: the numbers of items; new ones if none are given.
 
     Attributes:
@@ -31,10 +32,11 @@ class Behaviour:
         half_life_ms: float = HALF_LIFE_MS,
         sessions: int = CAPACITY,
         min_shoppers: int = 1,
+        claimed_above: float | None = None,
         numbers: ItemNumbers | None = None,
     ) -> None:
         self.numbers = ItemNumbers() if numbers is None else numbers
-        self.transitions = ItemTransitions(self.numbers, Limits(half_life_ms=half_life_ms))
+        self.transitions = ItemTransitions(self.numbers, Limits(half_life_ms=half_life_ms), claimed_above=claimed_above)
         self.sessions = Sessions(self.numbers, capacity=sessions, min_shoppers=min_shoppers)
         self.clicked = Clicked(self.numbers, half_life_ms=half_life_ms)
 

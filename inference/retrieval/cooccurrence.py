@@ -14,8 +14,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from inference.kernels.cooccurrence_read import Claims
 from inference.kernels.cooccurrence_store import WeightedRecords, learn_records
-from inference.kernels.cooccurrence_table import APPEARED, Bounds, record_table
+from inference.kernels.cooccurrence_table import APPEARED, OWNER, Bounds, record_table
 from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
 from inference.kernels.postings import block_size, with_capacity
@@ -70,6 +71,24 @@ class Cooccurrence:
 
     def __len__(self) -> int:
         return int(self.table.newest.table.sizes[HELD])
+
+    def claims(self, least: float) -> Claims:
+        """Return the conditions for claims about pairs of the present records.
+
+        With M the weight of all actions and C that of all pairs, independent items i and j have pairs, in both
+        directions, of the weight 2 C m(i) m(j) / M².
+        """
+        table = self.table
+        (slots,) = (table.newest.table.entries["references"] > 0).nonzero()
+        if not len(slots):
+            return Claims(least, 0.0, np.zeros(1, dtype=OWNER))
+        at_ms = table.newest.slots["at_ms"][slots]
+        newest = slots[np.argmax(at_ms)]
+        decay = np.exp2((at_ms - at_ms.max()) / table.bounds.half_life_ms)
+        actions = float((table.owners["total"][slots] * decay).sum())
+        pairs = float((table.weights[slots].sum(axis=1) * decay).sum())
+        expected = actions * actions / (2 * pairs) if pairs > 0 else 0.0
+        return Claims(least, expected, table.owners[newest : newest + 1].copy())
 
     def learn(self, batch: WeightedRecords) -> list[tuple[int, int, bool]]:
         """Store records, each in place of the key's older one, in any order. A record without weight deletes the key.

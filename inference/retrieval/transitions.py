@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from inference.kernels.cooccurrence_read import ListedItems, Rule, find_partners, vote_by_transitions
+from inference.kernels.cooccurrence_read import (
+    EVERY_PAIR,
+    ListedItems,
+    PartnerScratch,
+    Rule,
+    find_partners,
+    vote_by_transitions,
+)
 from inference.kernels.votes import EVIDENCE
 from inference.queries import RECENT, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
@@ -37,9 +44,11 @@ if TYPE_CHECKING:
 class ItemTransitions:
     """Transitions between items, from the items' newest records."""
 
-    def __init__(self, numbers: ItemNumbers, limits: Limits = LIMITS) -> None:
+    def __init__(self, numbers: ItemNumbers, limits: Limits = LIMITS, *, claimed_above: float | None = None) -> None:
+        """`partners` claims pairs with a greater weight than `claimed_above` in one of their directions; None: all."""
         self._numbers = numbers
         self._cooccurrence = Cooccurrence(numbers, numbers, limits)
+        self._claims, self._claimed_above, self._learned = EVERY_PAIR, claimed_above, 0
 
     def __len__(self) -> int:
         return len(self._cooccurrence)
@@ -47,16 +56,23 @@ class ItemTransitions:
     def learn(self, records: Sequence[ItemNeighbours]) -> None:
         """Store records, each in place of the item's older one. A record without weight deletes the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
+        self._learned += len(records)
+        # A pass over all records costs little once for as many new ones.
+        if self._claimed_above is not None and self._learned >= len(self):
+            self._learned, self._claims = 0, self._cooccurrence.claims(self._claimed_above)
 
     def partners(self, queries: Queries, starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
         """Return for each of `keys` (L,) the query's item with which it co-occurs most often, (L,); 0 if there is none.
+
+        A pair counts if its weight proves enough shoppers, and if it occurs more often than by chance.
 
         The keys of query i are `keys[starts[i]:starts[i + 1]]`. The items of a query are those of the session, or at
         its start those remembered from earlier ones. Of equally frequent items it is the one with the greatest key.
         """
         number = len(keys)
         lists = ListedItems(starts, keys, np.zeros(number, dtype=np.uint64), np.empty(number, dtype=np.int32))
-        find_partners(queries, self._numbers.table, self._cooccurrence.table, lists, np.empty((number, RECENT)))
+        scratch = PartnerScratch(np.empty((number, RECENT)), np.empty((number, RECENT)))
+        find_partners(queries, self._numbers.table, self._cooccurrence.table, lists, self._claims, scratch)
         return lists.partners
 
     def vote(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int, rule: Rule) -> None:

@@ -14,6 +14,9 @@ from streams.profiles.habits import DAY_S, LONGEST_RHYTHM_DAYS
 from streams.profiles.intents import ZERO, Array, copy
 from streams.profiles.updates import Record, int64_of
 
+ROUNDING = 0.01
+"""More than the error of two float16 up to 2."""
+
 
 @helper
 def write_session(profile: Record, event: Record, rules: Record, query: Record, answer: Record, exclude: Array) -> int:
@@ -133,6 +136,18 @@ def write_habits(profile: Record, habits: Array, now_ms: int, half_life_ms: floa
         # Earlier versions stored longer intervals, which wrong clocks had caused.
         interval_days = from_half(int64_of(habit["interval_days"]))
         intervals[j] = interval_days if interval_days <= LONGEST_RHYTHM_DAYS else 0.0
+        query["habit_regular"][j] = _is_regular(habit, half_life_ms)
+
+
+@helper
+def _is_regular(habit: Record, half_life_ms: float) -> bool:
+    """Return whether a habit has at least three purchases, as far as its weight proves it.
+
+    After two purchases d days apart, the interval is d and the weight 1 + 2^(−d / h). A greater weight needs a third.
+    """
+    interval_days = from_half(int64_of(habit["interval_days"]))
+    fading = np.exp2(interval_days * DAY_S * (-1000 / half_life_ms))
+    return bool(interval_days > 0 and from_half(int64_of(habit["weight"])) > 1.0 + fading + ROUNDING)
 
 
 @helper

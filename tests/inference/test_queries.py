@@ -36,8 +36,8 @@ def test_a_query_becomes_a_record() -> None:
     assert record["categories"][: record["categories_length"]].tolist() == [6, 7, 5]
     assert record["category_shares"][:3].tolist() == [0.75, 0.25, 0.25]
     assert (record["brands"][0], record["brand_shares"][0], record["brands_length"]) == (8, 1.0, 1)
-    habits = ("habits", "habit_weights", "habit_elapsed_days", "habit_interval_days")
-    assert [record[name][0] for name in habits] == [4, 2, 30, 7]
+    habits = ("habits", "habit_weights", "habit_elapsed_days", "habit_interval_days", "habit_regular")
+    assert [record[name][0] for name in habits] == [4, 2, 30, 7, 0]
     assert (record["price_mean"], record["price_deviation"], record["k"], record["searching"]) == (3.5, 0.5, 7, 1)
     assert all(empty[f"{name}_length"] == 0 for name in ("session", "recent", "habits", "categories", "brands"))
     assert np.isnan(empty["price_mean"])
@@ -72,6 +72,7 @@ def test_lists_are_cut_to_their_width() -> None:
     assert record["session"].tolist() == record["recent"].tolist() == many[:RECENT].tolist()
     assert record["session_length"] == record["recent_length"] == RECENT
     assert record["habits"].tolist() == record["habit_weights"].tolist() == many[:HABITS].tolist()
+    assert record["habit_regular"].tolist() == [0, 0, *[1] * (HABITS - 2)]
     assert record["categories"].tolist() == many[: -LABELS - 1 : -1].tolist()
     assert record["categories_length"] == LABELS
 

@@ -140,7 +140,9 @@ def test_a_reason_of_co_occurrence_has_the_partner() -> None:
 
 def test_a_habit_has_its_interval_or_the_action() -> None:
     key, one = np.array([stable_key("0")], dtype=np.uint64), np.ones(1, dtype=np.float32)
-    regular = because(Query(habits=Habits(key, one, one, np.float32(20.04) * one)), HABIT)
+    regular = because(Query(habits=Habits(key, 3 * one, one, np.float32(20.04) * one)), HABIT)
+    # Two purchases have an interval, which is no rhythm yet.
+    assert because(Query(habits=Habits(key, 2 * one, one, np.float32(20.04) * one)), HABIT) == BEFORE
     assert regular == Because("habit", None, None, None, "purchase", 20.0, SHARE)
     viewed = because(Query(recent=(Remembered(stable_key("0"), "viewed"),)), HABIT)
     assert viewed == Because("before", None, None, None, "view", None, SHARE)

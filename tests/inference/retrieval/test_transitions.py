@@ -177,6 +177,23 @@ def test_the_greatest_key_wins_among_equally_frequent_partners() -> None:
     assert partners_of(transitions, keys(), keys(1)) == []
 
 
+def test_a_claim_needs_a_weight_of_three_shoppers_and_lift() -> None:
+    transitions = ItemTransitions(NUMBERS, claimed_above=3.0)
+    # Everybody buys item 1. Item 2 goes with it as often as by chance would predict, item 3 much more often.
+    transitions.learn([item(1, 1000.0, i2=100.0, i3=9.0, i4=3.0, i6=2.0)])
+    transitions.learn([item(2, 500.0, i3=5.0, i1=100.0), item(3, 20.0), item(4, 20.0), item(5, 500.0, i2=400.0)])
+    transitions.learn([item(6, 20.0, i1=2.0)])
+    # M = 2,060 and C = 621: the lift of 1 and 2 is 200 · M² / (2 C) / (1,000 · 500) = 1.4, of 1 and 3 it is 1.5.
+    assert partners_of(transitions, keys(3), keys(1)) == [key(1)]
+    assert partners_of(transitions, keys(2), keys(1)) == [key(1)]
+    # Exactly the weight of two shoppers, and 2 in each direction.
+    assert partners_of(transitions, keys(4, 6), keys(1)) == [None, None]
+    # Much more of item 3 alone: the same pairs have a lift below 1.
+    transitions.learn([item(3, 2000.0, at_ms=1), *[item(number, 1.0, at_ms=1) for number in range(7, 16)]])
+    assert partners_of(transitions, keys(3), keys(1)) == [None]
+    assert partners_of(ItemTransitions(NUMBERS), keys(3), keys(1)) == [None]
+
+
 def test_partners_are_items_of_the_session_else_recent_items() -> None:
     transitions = ItemTransitions(NUMBERS)
     transitions.learn([item(1, i2=1.0, i3=2.0), item(4, i1=1.0)])

@@ -284,6 +284,8 @@ def known(habits: Memory, now_ms: int, half_life_ms: float) -> Habits:
         weights=(habits["weight"] * np.exp2(elapsed_s * (-1000 / half_life_ms))).astype(np.float32),
         elapsed_days=(elapsed_s / DAY_S).astype(np.float32),
         interval_days=habits["interval_days"].astype(np.float32),
+        regular=(habits["interval_days"] > 0)
+        & (habits["weight"] > 1.01 + np.exp2(habits["interval_days"] * (-DAY_S * 1000 / half_life_ms))),
     )
 
 

@@ -61,7 +61,7 @@ def folded(habits: Memory, purchases: Sequence[Purchase], action: int = PURCHASE
     columns = ("habits", "habit_weights", "habit_elapsed_days", "habit_interval_days")
     return (
         np.frombuffer(arrays.habits[0, : arrays.records["habits_length"][0]].tobytes(), dtype=HABIT),
-        Habits(*(query[name][:number] for name in columns)),
+        Habits(*(query[name][:number] for name in columns), regular=query["habit_regular"][:number]),
     )
 
 
@@ -102,6 +102,18 @@ def test_the_second_purchase_sets_the_interval() -> None:
     assert twice.interval_days.tolist() == [21.0]
     assert twice.elapsed_days.tolist() == [0.0]
     assert weights(twice) == pytest.approx({1: 1 + 2.0 ** (-21 / 90)}, rel=1e-3)
+
+
+@pytest.mark.parametrize("days", [1, 7, 30, 200])
+def test_three_purchases_are_regular(days: int) -> None:
+    def regular(*at_days: int) -> list[bool]:
+        end_ms = NOW_MS + 999 * DAY
+        found = known(bought(*((1, NOW_MS + each * DAY) for each in at_days)), end_ms).regular
+        assert found is not None
+        return [bool(each) for each in found]
+
+    assert regular(0) == regular(0, days) == [False]
+    assert regular(0, days, 2 * days) == regular(0, days, 2 * days, 3 * days) == [True]
 
 
 def test_the_usual_interval_follows_recent_intervals() -> None:
