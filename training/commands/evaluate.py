@@ -181,6 +181,7 @@ def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) ->
     from streams.event_log import read_event_log, without_repeats
     from streams.factory import load_model, profile_rules
     from streams.items.encoded import encode_catalogue, read_vectors
+    from training.commands.examples import show_habits
     from training.evaluation.plan import System, fitter
     from training.evaluation.run import evaluate as run
 
@@ -189,6 +190,7 @@ def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) ->
     items = [line.message for line in read_items(options.catalog)]
     log = read_event_log(events, profile_rules(settings).max_clock_skew_ms)
     interactions = list(without_repeats(log.interactions))
+    show_habits(interactions, settings)
     known = read_vectors(options.vectors, bundle) if options.vectors else None
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, known=known, progress=encoded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from inference.bundle import Bundle
+    from streams.contracts.messages import Interaction
     from training.ranker.gather import ExampleList
 
 P = ParamSpec("P")
@@ -133,6 +134,7 @@ def lists_of_events(
     end = datetime.max.replace(tzinfo=UTC) if options.until is None else options.until.replace(tzinfo=UTC)
     log = read_event_log(events, profile_rules(settings).max_clock_skew_ms)
     interactions = [each for each in without_repeats(log.interactions) if each.occurred_at < end]
+    show_habits(interactions, settings)
     sampling = Sampling(
         seed=options.seed,
         after=options.after,
@@ -146,6 +148,15 @@ def lists_of_events(
         task = bar.add_task("Gathering examples", total=len(interactions))
         replay = Replay(for_long_logs(settings), bundle, records)
         return list(example_lists(replay, interactions, sampling, lambda done: bar.advance(task, done)))
+
+
+def show_habits(interactions: Sequence[Interaction], settings: Settings) -> None:
+    """Print on stderr where the settings do not fit the shoppers' habits in a log."""
+    from training.shop_habits import shop_habits
+
+    minutes = settings.profile.session_gap_minutes
+    for sentence in shop_habits(interactions, minutes).sentences(minutes):
+        click.echo(sentence, err=True)
 
 
 def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[ExampleList]:
