@@ -150,6 +150,8 @@ class Recommender:
         The queries are those of `placement.queries`.
         """
         with self._stage("retrieve"):
+            if self.catalogue.nobody_repeats and not every:
+                batch = batch.without_bought()
             most = None if every else self._options.candidates_ranked
             sources = self._sources
             if placement.sources is not None:

@@ -117,6 +117,18 @@ class QueryBatch:
             filters=filters,
         )
 
+    def without_bought(self) -> QueryBatch:
+        """Return the same queries, of which those that are no search exclude the items that the shopper bought."""
+        excluded = [
+            np.concatenate([own, _bought(record)]) if record["searching"] == 0 else own
+            for own, record in zip(np.split(self.exclude, self.exclude_starts[1:]), self.records, strict=False)
+        ]
+        return replace(
+            self,
+            exclude=np.concatenate([NO_KEYS, *excluded]),
+            exclude_starts=np.cumsum([0, *map(len, excluded)], dtype=np.int64),
+        )
+
     def take(self, places: Sequence[int]) -> QueryBatch:
         """Return the queries at `places`, in their order."""
         starts = self.exclude_starts.tolist()

@@ -27,8 +27,9 @@ from streams.contracts.messages import (
 )
 from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
+from streams.items.repeat_rate import PurchaseCounts
 from streams.items.trending import TrendIncrements
-from streams.learned import learned, trends, unlearned
+from streams.learned import learned, purchases, trends, unlearned
 from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels
 from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
@@ -81,6 +82,7 @@ class Folded:
             included: the transition's place in Kafka decides whether it counts. Duplicates are left out, sessions
             without any remembered item, and those of robots.
         trends: actions to count, in order, without replays and duplicates.
+        purchases: purchases of returning buyers, and those that repeat an item, by partition.
         unlearned: number of events from which others learn nothing, by reason.
         unknown_items: number of actions on items that the catalogue lacks.
         future_topics: topic of each event that is too far ahead of the brokers' clock.
@@ -97,6 +99,7 @@ class Folded:
     transitions: list[ItemTransition]
     sessions: list[SessionItems]
     trends: TrendIncrements
+    purchases: PurchaseCounts
     unlearned: dict[str, int]
     unknown_items: int
     future_topics: list[str]
@@ -167,6 +170,7 @@ class Engine:
             transitions=transitions,
             sessions=sessions,
             trends=trends(packed, answers, self._rules.trends_events_per_day),
+            purchases=purchases(packed, answers),
             unlearned=unlearned(answers),
             unknown_items=_unknown_items(packed),
             future_topics=self._future_topics(events, packed),

@@ -11,9 +11,12 @@ from inference.types import SessionItems
 from streams.behaviour.transitions import ActionContext, item_transition, session_items, tied_transitions
 from streams.contracts.messages import ItemTransition, Search
 from streams.items.live import LiveCatalogue
+from streams.items.repeat_rate import PurchaseCounts
 from streams.items.trending import TrendIncrements
 from streams.profiles.batch import DUPLICATE, REPLAYED, AnswerBatch, texts_of
 from streams.profiles.events import Event, PackedEvents
+from streams.profiles.habits import REPEATED as AGAIN
+from streams.profiles.habits import RETURNED
 from streams.profiles.profile import id_key
 from streams.profiles.teaching import BY_ROBOT, REPEATED
 
@@ -85,6 +88,18 @@ def trends(packed: PackedEvents, answers: AnswerBatch, events_per_day: int) -> T
         records["learned"][counted],
         np.uint64(1) << (events["shopper_hash"][counted] % BITS).astype(np.uint64),
     )
+
+
+def purchases(packed: PackedEvents, answers: AnswerBatch) -> PurchaseCounts:
+    """Return, by partition, the purchases of returning buyers, and those that repeat an item. Robots do not count."""
+    records, partitions = answers.answers, packed.batch.events["partition"]
+    returned = (records["purchase"] >= RETURNED) & (records["unlearned"] != BY_ROBOT)
+    repeated = returned & (records["purchase"] == AGAIN)
+    return {
+        partition: (int(returned[own].sum()), int(repeated[own].sum()))
+        for partition in set(partitions[returned].tolist())
+        for own in (partitions == partition,)
+    }
 
 
 def unlearned(answers: AnswerBatch) -> dict[str, int]:

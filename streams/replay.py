@@ -177,7 +177,7 @@ class Replay:
 
     def _learn(self, folded: Folded) -> None:
         """Add a batch's items, sessions and trends. Lists change when the update is published."""
-        self._trending.add(folded.trends)
+        self._trending.add(folded.trends, folded.purchases)
         self.learned.observe(folded.transitions, folded.sessions)
 
     def _source(self, interaction: Interaction) -> Source:
@@ -217,7 +217,9 @@ class Replay:
 
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
-        self.recommender.catalogue.set_popularity(*self._trending.popularity(), now_s=now_ms / 1e3)
+        popularity = self._trending.popularity()
+        self.recommender.catalogue.set_popularity(popularity.now, popularity.lasting, now_s=now_ms / 1e3)
+        self.recommender.catalogue.repeat_rate = popularity.repeat_rate
 
     def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms

@@ -38,6 +38,8 @@ Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
 """Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
 
 EXACT_LIMIT = 100_000
+NOBODY_REPEATS = 0.01
+"""Repeat rate below which lists leave out what the shopper bought."""
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
@@ -57,6 +59,7 @@ class Catalogue:
         words: the sparse index of the items' text.
         numbers: the item numbers.
         groups: the items' sellers, and which items are protected.
+        repeat_rate: share of the purchases of returning buyers that repeat an item; None if it is unknown.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
@@ -88,6 +91,7 @@ class Catalogue:
         self.columns: Columns = Columns.empty(self._rows.capacity, dim)
         self.groups = ItemGroups(self._rows.capacity)
         self._number_of = np.full(self._rows.capacity, -1, dtype=np.int32)
+        self.repeat_rate: float | None = None
         self._items: list[Item | None] = []
         self._is_closed = False
 
@@ -206,6 +210,11 @@ class Catalogue:
         if lasting is not None:
             self._fill(self.columns.lasting, lasting)
         self.groups.refresh(self.columns, now_s)
+
+    @property
+    def nobody_repeats(self) -> bool:
+        """Whether shoppers of this shop do not buy an item twice, as far as that is known."""
+        return self.repeat_rate is not None and self.repeat_rate < NOBODY_REPEATS
 
     def mark_seen(self, keys: Iterable[int] | Keys) -> None:
         """Mark the items with these stable keys as acted on, also those that are not in the catalogue yet."""

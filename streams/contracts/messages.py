@@ -283,7 +283,8 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
     `counts` maps stable keys of items to their weight, decayed to `as_of_ms` (event time). `lasting` does the same with
     a longer half-life. `shoppers` holds the 64 bits that stand for an item's shoppers (`inference.kernels.support`), so
-    that the partition's next owner can go on; items without an entry have many.
+    that the partition's next owner can go on; items without an entry have many. `purchases` counts the purchases of
+    returning buyers, and those of them that repeat an item.
     """
 
     partition: Partition
@@ -291,6 +292,7 @@ class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     counts: Annotated[Mapping[Key, Weight], TRENDS_AT_MOST]
     lasting: Annotated[Mapping[Key, Weight], TRENDS_AT_MOST] = {}
     shoppers: Annotated[Mapping[Key, Key], TRENDS_AT_MOST] = {}
+    purchases: tuple[Count, Count] = (0, 0)
 
 
 class ItemTransition(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -81,7 +81,7 @@ class PrivateReleases:
             values = self.noise(list(counts.values()), scale)
             kept = [(key, value) for key, value in zip(counts, values, strict=True) if value > 0 and isfinite(value)]
             noisy.append(dict(sorted(kept, key=lambda entry: (-entry[1], -entry[0]))))
-        return replace(snapshot, counts=noisy[0], lasting=noisy[1], shoppers={})
+        return replace(snapshot, counts=noisy[0], lasting=noisy[1], shoppers={}, purchases=(0, 0))
 
     def forget(self, partition: int) -> None:
         """Forget a partition that another worker owns from now on."""

@@ -22,6 +22,7 @@ from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, 
 from inference.kernels.support import ANY, BITS, EVERYONE, Support, all_supported
 from inference.types import Keys
 from streams.contracts.messages import TrendingSnapshot
+from streams.items.repeat_rate import NOTHING, Counts, PurchaseCounts, added, rate
 
 __all__ = ["LARGEST_EXPONENT", "Popularity", "Shares", "TrendIncrements", "Trending", "decay"]
 
@@ -85,10 +86,11 @@ class Shares(NamedTuple):
 
 
 class Popularity(NamedTuple):
-    """Popularity now, and in the long run."""
+    """Popularity now, and in the long run; and the repeat rate (`repeat_rate.py`), None if it is unknown."""
 
     now: Shares = Shares()
     lasting: Shares = Shares()
+    repeat_rate: float | None = None
 
 
 class _Heaviest(NamedTuple):
@@ -171,11 +173,13 @@ class _Measure:
 class _Snapshot(NamedTuple):
     now: _Heaviest
     lasting: _Heaviest
+    purchases: Counts = (0, 0)
 
 
 class _Partition(NamedTuple):
     now: Counters
     lasting: Counters
+    purchases: Counts
 
 
 class Trending:
@@ -202,24 +206,30 @@ class Trending:
 
     def __len__(self) -> int:
         """Return the number of counts in all owned partitions."""
-        return sum(int(counted.numbers[LENGTH]) for partition in self._counts.values() for counted in partition)
+        return sum(int(counted.numbers[LENGTH]) for each in self._counts.values() for counted in each[:2])
 
-    def add(self, increments: TrendIncrements) -> None:
-        """Count actions."""
+    def add(self, increments: TrendIncrements, purchases: PurchaseCounts = NOTHING) -> None:
+        """Count actions, and the purchases of returning buyers with those that repeat an item, by partition."""
         for partition in set(increments.partition.tolist()):
             counts = self._counts.get(partition)
             if counts is None:
                 first_ms = int(increments.at_ms[increments.partition == partition][0])
                 counts = self._counts[partition] = self._resumed(partition, first_ms)
-            for counted, measure in zip(counts, (self._now, self._lasting), strict=True):
-                measure.count(counted, increments, partition)
+            self._now.count(counts.now, increments, partition)
+            self._lasting.count(counts.lasting, increments, partition)
             self._changed.add(partition)
+        for partition, more in purchases.items():
+            if partition in self._counts:
+                counts = self._counts[partition]
+                self._counts[partition] = counts._replace(purchases=added(counts.purchases, more))
 
     def restore(self, snapshot: TrendingSnapshot) -> None:
         """Store a snapshot. Ignore that of a partition which this worker counts itself, unless counts are private."""
         if self._is_private or snapshot.partition not in self._counts:
             self._snapshots[snapshot.partition] = _Snapshot(
-                *(_heaviest(snapshot.as_of_ms, each, snapshot.shoppers) for each in (snapshot.counts, snapshot.lasting))
+                _heaviest(snapshot.as_of_ms, snapshot.counts, snapshot.shoppers),
+                _heaviest(snapshot.as_of_ms, snapshot.lasting, snapshot.shoppers),
+                snapshot.purchases,
             )
 
     def release(self, partition: int) -> None:
@@ -235,38 +245,41 @@ class Trending:
             if partition not in self._changed:  # released while the caller sent the last snapshot
                 continue
             self._changed.discard(partition)
-            now, lasting = self._snapshot(partition)
+            now, lasting, purchases = self._snapshot(partition)
             yield TrendingSnapshot(
                 partition=partition,
                 as_of_ms=now.as_of_ms,
                 counts=Shares(now.keys, now.weights).mapping(),
                 lasting=Shares(lasting.keys, lasting.weights).mapping(),
                 shoppers={**now.few_shoppers(), **lasting.few_shoppers()},
+                purchases=purchases,
             )
 
     def popularity(self) -> Popularity:
         """Return the short-term and long-term popularity over all partitions."""
         if len(self._counts) == 1 and not self._snapshots and not self._is_private:
             (partition,) = self._counts
-            return Popularity(*map(_shares, self._snapshot(partition)))
+            only = self._snapshot(partition)
+            return Popularity(_shares(only.now), _shares(only.lasting), rate([only.purchases]))
         own = {} if self._is_private else {partition: self._snapshot(partition) for partition in self._counts}
         known = {**self._snapshots, **own}
         snapshots = [known[partition] for partition in sorted(known)]
         return Popularity(
             _shares(self._now.merged([snapshot.now for snapshot in snapshots])),
             _shares(self._lasting.merged([snapshot.lasting for snapshot in snapshots])),
+            rate(snapshot.purchases for snapshot in snapshots),
         )
 
     def _snapshot(self, partition: int) -> _Snapshot:
         counts = self._counts[partition]
-        return _Snapshot(self._now.heaviest(counts.now), self._lasting.heaviest(counts.lasting))
+        return _Snapshot(self._now.heaviest(counts.now), self._lasting.heaviest(counts.lasting), counts.purchases)
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
         empty = _heaviest(at_ms, {}, {})
         take = self._snapshots.get if self._is_private else self._snapshots.pop
         snapshot = take(partition, _Snapshot(empty, empty))
-        return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting))
+        return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting), snapshot.purchases)
 
 
 def decay(elapsed_ms: float, half_life_ms: float) -> float:

@@ -78,6 +78,7 @@ ANSWER = np.dtype(
         ("last_query_length", "u1"),
         ("led_query_length", "u1"),
         ("unlearned", "u1"),
+        ("purchase", "u1"),
         ("last_query", "u1", QUERY_BYTES),
         ("led_query", "u1", QUERY_BYTES),
     ],
@@ -85,7 +86,8 @@ ANSWER = np.dtype(
 )
 """Values of an event beside the query. `at_ms` is its event time, and `weight` the weight of its action. `learned` is
 the part of the weight that others learn, and `unlearned` the reason if they learn nothing (`teaching.py`).
-`day_events` counts the shopper's events of the day, this one included.
+`day_events` counts the shopper's events of the day, this one included. `purchase` is the kind of a purchase
+(`habits.py`), 0 without one.
 
 `before` holds the items of the session before the event's item, newest first, each with its share of the weight in
 `before_shares`, and behind them the `tied_length` items of the same millisecond. `led_query` is the search that led to

@@ -22,24 +22,29 @@ set starts in 1970 or 1980."""
 SHARE_OF_NEWEST = 1 / 3
 """Weight of the newest interval in the usual one. It is large, because habits have few intervals and change."""
 DAY_S = 86_400.0
+FIRST, RETURNED, REPEATED = 1, 2, 3
+"""Kinds of purchases; 0 is none."""
 LARGEST_SECONDS = 2**32 - 1
 
 
 @helper
-def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Record, ranks: Array) -> None:
+def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, rules: Record, ranks: Array) -> int:
     """Count a purchase of an item. Keep the habits sorted: heaviest first at any time, ties by key.
+
+    Return whether the shopper bought on an earlier occasion (RETURNED), and the item as well (REPEATED), or FIRST.
 
     A habit's weight is the number of purchases, decayed in event time to the last one: Σ 2^(−(t_last − tᵢ) / h). Beyond
     HABITS items the lightest is dropped. `ranks` (HABITS,) is working memory.
     """
     if at_ms < EARLIEST_PURCHASE_MS:
-        return
+        return FIRST
     at_s = min(max(at_ms, 0) // 1000, LARGEST_SECONDS)
     half_life_s = rules["habit_half_life_ms"] / 1000
     size = int64_of(profile["habits_length"])
     place = 0
     while place < size and habits[place]["key"] != key:
         place += 1
+    kind = _kind(habits, size, place, at_s - rules["session_gap_ms"] / 1000)
     for j in range(size):
         ranks[j] = _rank(habits[j], half_life_s)
     if place < size:
@@ -49,7 +54,7 @@ def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, r
             place = HABITS - 1
             newcomer, lightest = at_s / half_life_s, ranks[place]
             if newcomer < lightest or (newcomer == lightest and key > habits[place]["key"]):
-                return
+                return kind
         else:
             size += 1
             profile["habits_length"] = size
@@ -66,6 +71,18 @@ def count_purchase(profile: Record, habits: Array, key: np.uint64, at_ms: int, r
             ranks[k - 1], ranks[k] = ranks[k], ranks[k - 1]
             _swap(habits[k - 1], habits[k])
             k -= 1
+    return kind
+
+
+@helper
+def _kind(habits: Array, size: int, place: int, before_s: float) -> int:
+    """Return the kind of a purchase of the item at `place` of the habits, none if it is `size`."""
+    if place < size and int64_of(habits[place]["at_s"]) < before_s:
+        return REPEATED
+    for j in range(size):
+        if int64_of(habits[j]["at_s"]) < before_s:
+            return RETURNED
+    return FIRST
 
 
 @helper

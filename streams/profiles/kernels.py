@@ -223,7 +223,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                     largest = fade(own, largest * fading)
                 profile["largest"][kind] = largest
             if action == PURCHASE:
-                count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
+                answer["purchase"] = count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
             now_ms = int64_of(profile["updated_ms"])
         # The items to exclude of all queries are one array, and those of query i end at `exclude_starts[i + 1]`. The
         # array has room for RECENT_ITEMS items of each event, so the rest of it is always long enough.

@@ -281,7 +281,7 @@ class EventPath:
             # Before the deliveries can complete: the messages are then acknowledged with the next publication of
             # behaviour, which must contain their transitions.
             self.transitions.observe(folded.transitions, folded.sessions)
-            self.trending.add(folded.trends)
+            self.trending.add(folded.trends, folded.purchases)
             self.metrics.odd_events(folded.unknown_items, folded.future_topics)
             sources = (message.topic for message in processing.messages)
             self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))

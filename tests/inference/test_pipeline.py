@@ -16,10 +16,10 @@ from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import in_retrieval_order
 from inference.retrieval.behaviour import Behaviour
-from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.catalogue import NOBODY_REPEATS, Catalogue
 from inference.retrieval.filters import Filter
 from inference.retrieval.sources import NAMES, make_sources
-from inference.types import NO_CLAIM, Query, RankedList, Vector, stable_key
+from inference.types import NO_CLAIM, Habits, Query, RankedList, Remembered, Vector, stable_key
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 
 
@@ -252,3 +252,19 @@ class Known:
 
     def score(self, features: Vector) -> Vector:
         return (0.5 - 0.4 * features[:, FEATURES.index("new")]).astype(np.float32)
+
+
+def test_a_shop_where_nobody_buys_twice_lists_no_bought_items(catalogue: Catalogue) -> None:
+    habits = Habits(np.array([stable_key("3"), stable_key("4")], dtype=np.uint64), *np.ones((3, 2), dtype=np.float32))
+    browse = replace(queries_of(3)[2], k=300, habits=habits, recent=(Remembered(stable_key("5"), "bought"),))
+    search = replace(browse, text="the 3")
+    ranks = recommender(catalogue)
+    for rate, bought in ((None, 3), (0.0, 0), (NOBODY_REPEATS / 2, 0), (NOBODY_REPEATS, 3)):
+        catalogue.repeat_rate = rate
+        browsed, searched = (set(ids(ranked)) & {"3", "4", "5"} for ranked in ranks.recommend([browse, search]))
+        assert len(browsed) == bought
+        assert len(searched) == 3
+    catalogue.repeat_rate = 0.0
+    batch = batch_of([browse, search, browse])
+    more = np.diff(batch.without_bought().exclude_starts) - np.diff(batch.exclude_starts)
+    assert more.tolist() == [3, 0, 3]

@@ -204,3 +204,24 @@ def test_transitions_and_sessions_decode_for_any_message_timestamp(engine: Engin
     folded = engine.fold([event((action, source))], [None])
     assert decode_transitions(encode_msgpack(folded.transitions)) == folded.transitions
     assert [decode_session(encode_msgpack(each)) for each in folded.sessions] == folded.sessions
+
+
+def test_purchases_of_returning_buyers_are_counted_by_partition(engine: Engine) -> None:
+    day = 86_400_000
+    history = [
+        (act("purchase", "a"), at(0)),
+        (act("purchase", "b", NOW_MS + 1), at(1)),  # the same occasion
+        (act("purchase", "a", NOW_MS + day), Source("clicks", 0, 2, NOW_MS + day)),  # repeats
+        (act("purchase", "c", NOW_MS + day + 1), Source("clicks", 0, 3, NOW_MS + day)),
+        (act("view", "a", NOW_MS + day + 2), Source("clicks", 0, 4, NOW_MS + day)),
+        (act("purchase", "a", NOW_MS + 2 * day), Source("clicks", 3, 1, NOW_MS + 2 * day)),
+    ]
+    assert engine.fold([event(each) for each in history], [None]).purchases == {0: (2, 1), 3: (1, 1)}
+    assert engine.fold([event(each) for each in history[:2]], [None]).purchases == {}
+    late_ms = NOW_MS + 2 * day
+    robot = [
+        (act("view" if n else "purchase", "a", late_ms + 999 - n), Source("clicks", 0, 999 - n, late_ms))
+        for n in reversed(range(RULES.robot_events_per_minute + 1))
+    ]
+    before = engine.fold([event(history[0])], [None]).profiles
+    assert engine.fold([event(each) for each in robot], before).purchases == {}

@@ -180,5 +180,6 @@ def test_a_release_spends_its_share_of_the_day() -> None:
         epsilon_per_day=1.0, interval_s=6 * HOUR_S, sensitivity=1.0, noise=FakeNoise(),
         spend=lambda partition, epsilon: spent.append((partition, epsilon)),
     )  # fmt: skip
-    releases.release(TrendingSnapshot(partition=3, as_of_ms=NOW_MS, counts={}))
+    released = releases.release(TrendingSnapshot(partition=3, as_of_ms=NOW_MS, counts={}, purchases=(9, 1)))
+    assert released.purchases == (0, 0)
     assert spent == [(3, 0.25)]

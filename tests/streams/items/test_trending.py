@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from inference.kernels.support import BITS, EVERYONE, Support
 from streams.contracts import serde
 from streams.contracts.messages import TrendingSnapshot
+from streams.contracts.serde import decode_trending, encode_msgpack
+from streams.items.repeat_rate import FEWEST, MOST
 from streams.items.trending import (
     KEPT_TIMES,
     LARGEST_EXPONENT,
@@ -342,3 +344,34 @@ def test_a_partition_released_between_two_snapshots_is_not_published() -> None:
     assert next(publishing).partition == 0
     trending.release(1)
     assert list(publishing) == []
+
+
+def test_the_repeat_rate_is_that_of_all_partitions_once_there_are_enough_purchases() -> None:
+    one, other = counted([(1, 1, NOW_MS, 1.0)]), counted([(2, 1, NOW_MS, 1.0)])
+    one.add(TrendIncrements.of([]), {1: (FEWEST - 1, 5), 9: (10**6, 0)})
+    assert one.popularity().repeat_rate is None
+    other.add(TrendIncrements.of([(2, 1, NOW_MS, 1.0)]), {2: (FEWEST, 0)})
+    assert other.popularity().repeat_rate == 0.0
+    for snapshot in one.take_changed():
+        assert snapshot.purchases == (FEWEST - 1, 5)
+        other.restore(decode_trending(encode_msgpack(snapshot)))
+    assert other.popularity().repeat_rate == pytest.approx(5 / (2 * FEWEST - 1))
+    # The next owner of the partition goes on.
+    other.add(TrendIncrements.of([(1, 2, NOW_MS, 1.0)]), {1: (1, 1)})
+    assert other.popularity().repeat_rate == pytest.approx(6 / (2 * FEWEST))
+
+
+def test_the_repeat_rate_follows_the_newest_purchases() -> None:
+    trending = counted([(1, 1, NOW_MS, 1.0)])
+    for repeated in (0, 1):
+        for _ in range(20):
+            trending.add(TrendIncrements.of([]), {1: (MOST // 10, repeated * MOST // 10)})
+    rate = trending.popularity().repeat_rate
+    assert rate is not None
+    assert rate > 0.85
+
+
+def test_private_trends_publish_no_purchases() -> None:
+    private = Trending(HALF_LIFE, LASTING, is_private=True)
+    private.add(TrendIncrements.of([(1, 1, NOW_MS, 1.0)]), {1: (FEWEST, 0)})
+    assert private.popularity().repeat_rate is None
