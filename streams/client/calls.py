@@ -42,9 +42,10 @@ class CategoryOptions(ListOptions, total=False):
 
 
 class SearchOptions(PlacedOptions, total=False):
-    """Options of a search. With `user` the results are personal."""
+    """Options of a search. With `user` the results are personal. With `matching` only matching items are listed."""
 
     user: str | None
+    matching: bool
 
 
 class RankOptions(TypedDict, total=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from streams.http.maker import ListMaker
 from streams.http.messages import (
     Accepted,
     ItemList,
+    ListedItem,
     RankedItems,
     SearchResults,
     SuggestedQueries,
@@ -174,7 +175,8 @@ async def new(backend: Backend, call: Call) -> ItemList:
 async def search(backend: Backend, call: Call) -> SearchResults | Answer:
     """Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too.
 
-    Also returns how many items match the search, their facets, and related queries.
+    Also returns how many items match the search, their facets, and related queries. With `matching`, items that do not
+    match are left out, so the list may be shorter than `k`.
     """
     query = call.query
     if (answer := await backend.of_owner(query.user, call)) is not None:
@@ -182,6 +184,8 @@ async def search(backend: Backend, call: Call) -> SearchResults | Answer:
     request = ListRequest(user_id=query.user, text=query.q, counts_matches=True, **backend.limits(call, query))
     made = await backend.maker.make(request)
     matches = made.matches or NO_MATCHES
+    if query.matching:
+        made = replace(made, items=_only_matching(made.items))
     return SearchResults(
         query=query.q,
         user_id=query.user,
@@ -190,6 +194,12 @@ async def search(backend: Backend, call: Call) -> SearchResults | Answer:
         related=backend.suggestions.related(query.q),
         **_fields(made),
     )
+
+
+def _only_matching(items: tuple[ListedItem, ...]) -> tuple[ListedItem, ...]:
+    """Return the items that match, with new ranks."""
+    kept = (each for each in items if each.matches is True)
+    return tuple(msgspec.structs.replace(each, rank=rank) for rank, each in enumerate(kept, start=1))
 
 
 async def suggest(backend: Backend, call: Call) -> SuggestedQueries | Answer:

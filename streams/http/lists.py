@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from time import time
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, UnsetType
 
 from inference.placements import Placement
@@ -17,6 +18,7 @@ from inference.ranking.search_matches import matching_rows
 from inference.ranking.sentences import Language, sentences
 from inference.records import Explanation, Facets
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.columns import Rows
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Because, ScoredCandidate
 from streams.contracts.messages import ModelRef
@@ -83,20 +85,29 @@ def _ranked(
     servable.scoring.exposure.add(lists)
     model, at = _model(servable), datetime.fromtimestamp(now_s, UTC)
     made = []
-    matches = _matches(shortlists, requests, recommender.catalogue)
+    rows = _matching_rows(shortlists, requests, recommender.catalogue)
     for number, (request, fallback) in enumerate(zip(requests, fallbacks, strict=True)):
         explained = recommender.explain(shortlists, lists, number) if request.explains else None
         items = _items(lists, number, request, _sentence(servable, request.language), explained)
-        made.append(MadeList(items, model, lists.fallback or fallback, at, matches.get(number)))
+        matches = None
+        if (own := rows.get(number)) is not None:
+            matches = Matches(len(own), recommender.catalogue.facets(own))
+            listed = np.isin(lists.own_rows(number), own).tolist()
+            items = tuple(map(_with_match, items, listed))
+        made.append(MadeList(items, model, lists.fallback or fallback, at, matches))
     return made
 
 
-def _matches(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> dict[int, Matches]:
+def _matching_rows(shortlists: Shortlists, requests: Sequence[ListRequest], catalogue: Catalogue) -> dict[int, Rows]:
+    """Return the rows that match, for each request that counts them."""
     numbers = [number for number, request in enumerate(requests) if request.counts_matches]
     if not numbers:
         return {}
-    found = zip(numbers, matching_rows(shortlists, numbers, catalogue), strict=True)
-    return {number: Matches(len(rows), catalogue.facets(rows)) for number, rows in found}
+    return dict(zip(numbers, matching_rows(shortlists, numbers, catalogue), strict=True))
+
+
+def _with_match(item: ListedItem, matches: bool) -> ListedItem:
+    return msgspec.structs.replace(item, matches=matches)
 
 
 def _shortlists(

@@ -12,7 +12,8 @@ from streams.contracts.messages import Fault, ModelRef, RecommendedItem, Timesta
 class ListedItem(RecommendedItem, frozen=True, kw_only=True):
     """One position of a list, with what a page shows of the item; fields that the catalogue lacks are left out.
 
-    `explanation` is there if the request asked for it.
+    `matches` is there in lists of searches: false for an item that is only near to the search. `explanation` is there
+    if the request asked for it.
     """
 
     title: str
@@ -21,6 +22,7 @@ class ListedItem(RecommendedItem, frozen=True, kw_only=True):
     price: float | UnsetType = UNSET
     list_price: float | UnsetType = UNSET
     currency: str | UnsetType = UNSET
+    matches: bool | UnsetType = UNSET
     explanation: Explanation | UnsetType = UNSET
 
 
@@ -45,9 +47,9 @@ class UserList(ItemList, frozen=True, kw_only=True):
 class SearchResults(ItemList, frozen=True, kw_only=True):
     """The items that suit a search best. `user_id` is null if the results are personal to nobody.
 
-    `total` is the number of items that match the search and pass the filter, also beyond the list. The list may go on
-    behind them with items that are near to the search. `facets` count the matching items. `related` are queries that
-    refine the search, or that led to the same items.
+    `total` is the number of items that match the search and pass the filter, also beyond the list. Without `matching`,
+    the list may go on behind them with items that are near to the search. `facets` count the matching items. `related`
+    are queries that refine the search, or that led to the same items.
     """
 
     query: str

@@ -78,6 +78,7 @@ class SearchQuery(PlacedQuery, frozen=True, kw_only=True, forbid_unknown_fields=
 
     q: Text
     user: Shopper | None = None
+    matching: Annotated[bool, msgspec.Meta(description="whether to leave out items that do not match")] = False
 
 
 class SuggestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -159,7 +159,8 @@ export interface paths {
          * Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too.
          * @description Return the items that suit a search, by its words and by its meaning; with `user`, by the shopper's taste too.
          *
-         *     Also returns how many items match the search, their facets, and related queries.
+         *     Also returns how many items match the search, their facets, and related queries. With `matching`, items that do not
+         *     match are left out, so the list may be shorter than `k`.
          *
          *     Needs the role `read`.
          */
@@ -317,7 +318,8 @@ export interface components {
          * ListedItem
          * @description One position of a list, with what a page shows of the item; fields that the catalogue lacks are left out.
          *
-         *     `explanation` is there if the request asked for it.
+         *     `matches` is there in lists of searches: false for an item that is only near to the search. `explanation` is there
+         *     if the request asked for it.
          */
         ListedItem: {
             rank: number;
@@ -337,6 +339,7 @@ export interface components {
             price?: number;
             list_price?: number;
             currency?: string;
+            matches?: boolean;
             explanation?: components["schemas"]["Explanation"];
         };
         /**
@@ -600,9 +603,9 @@ export interface components {
          * SearchResults
          * @description The items that suit a search best. `user_id` is null if the results are personal to nobody.
          *
-         *     `total` is the number of items that match the search and pass the filter, also beyond the list. The list may go on
-         *     behind them with items that are near to the search. `facets` count the matching items. `related` are queries that
-         *     refine the search, or that led to the same items.
+         *     `total` is the number of items that match the search and pass the filter, also beyond the list. Without `matching`,
+         *     the list may go on behind them with items that are near to the search. `facets` count the matching items. `related`
+         *     are queries that refine the search, or that led to the same items.
          */
         SearchResults: {
             items: components["schemas"]["ListedItem"][];
@@ -1232,6 +1235,8 @@ export interface operations {
                 q: string;
                 /** @description id of the shopper for whom the answer is personal */
                 user?: string;
+                /** @description whether to leave out items that do not match */
+                matching?: boolean;
             };
             header?: never;
             path?: never;

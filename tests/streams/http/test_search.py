@@ -55,6 +55,11 @@ async def test_the_total_counts_matching_items_and_not_the_list(served: Served) 
     assert (len(body["items"]), body["total"]) == (2, 5), "an item out of stock does not match"
     longer = await found(served[1], k=30, exclude=["tea1"])
     assert (len(longer["items"]), longer["total"]) == (30, 5), "the list goes on behind the matches"
+    matching = [each["item_id"] for each in longer["items"] if each["matches"]]
+    assert sorted(matching) == ["tea2", "tea3", "tea4", "tea5"]
+    cut = (await found(served[1], k=30, exclude=["tea1"], matching=True))["items"]
+    assert [(each["rank"], each["item_id"]) for each in cut] == [*enumerate(matching, start=1)]
+    assert (await found(served[1], "nothing alike", matching=True))["items"] == []
     assert (await found(served[1], "nothing alike"))["total"] == 0
     assert (await found(served[1], "!!"))["total"] == 0
 
