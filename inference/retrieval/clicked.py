@@ -52,6 +52,8 @@ NEAR_ENOUGH = 0.1
 """Least similarity of a search that counts, by all words and by the distinctive ones."""
 SHORTEST, FEWEST_DIGITS = 2, 3
 """Least length of a distinctive word, and of a distinctive number."""
+FREQUENT, FEWEST_SEARCHES = 0.2, 50
+"""Share of the searches from which on a word is not distinctive, such as "for", if there are so many searches."""
 ONE_ACTION = 1.0
 
 
@@ -141,14 +143,23 @@ class Clicked:
     ) -> npt.NDArray[np.bool_]:
         """Return whether each document has distinctive words of the search, (n,).
 
-        A letter or a number of one or two digits is not distinctive: "wii 2" is not near to "ipad 2". Beside another
-        word it counts.
+        A letter, a number of one or two digits and a very frequent word are not distinctive: "wii 2" is not near to
+        "ipad 2". Beside another word they count.
         """
-        distinctive = [word for word in map(_distinctive, searched) if word]
+        distinctive = [word for word in map(self._distinctive, searched) if word]
         if distinctive == list(searched):
             return np.ones(len(documents), dtype=np.bool_)
         matches = self._index.search(distinctive)
         return np.isin(documents, matches.documents[matches.shares >= NEAR_ENOUGH])
+
+    def _distinctive(self, word: Word) -> Word:
+        """Return the readings of a word whose tokens are all distinctive."""
+        return tuple(reading for reading in word if all(map(self._is_distinctive, reading)))
+
+    def _is_distinctive(self, token: str) -> bool:
+        if len(token) < (FEWEST_DIGITS if token.isdigit() else SHORTEST):
+            return False
+        return len(self._index) < FEWEST_SEARCHES or self._index.documents_with(token) < FREQUENT * len(self._index)
 
     def items_after(self, text: str) -> ClickedItems:
         """Return the items that shoppers acted on after a normalised search."""
@@ -200,15 +211,6 @@ class ClickedNear:
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items that shoppers acted on after similar searches."""
         self._clicked.write(self._clicked.items_near, batch, catalogue, hits, place)
-
-
-def _distinctive(word: Word) -> Word:
-    """Return the readings of a word whose tokens are all distinctive."""
-    return tuple(reading for reading in word if all(map(_is_distinctive, reading)))
-
-
-def _is_distinctive(token: str) -> bool:
-    return len(token) >= (FEWEST_DIGITS if token.isdigit() else SHORTEST)
 
 
 def make_source(name: str, behaviour: Behaviour) -> CandidateSource:

@@ -141,9 +141,13 @@ class SparseIndex:
 
     def idf(self, token: str) -> float:
         """Return the inverse document frequency of a token."""
-        held = self._postings.get(token)
-        having = 0 if held is None else 1 if isinstance(held, int) else len(held)
+        having = self.documents_with(token)
         return log(1 + (self._documents - having + 0.5) / (having + 0.5))
+
+    def documents_with(self, token: str) -> int:
+        """Return how many documents have a token."""
+        held = self._postings.get(token)
+        return 0 if held is None else 1 if isinstance(held, int) else len(held)
 
     def _weight(self, word: Word) -> float:
         """Return the weight of a word: the greatest idf among the tokens of its first reading that is known in full.

@@ -84,6 +84,15 @@ def test_a_shared_digit_or_letter_is_no_similarity() -> None:
     assert proposed(near, Query(text="12 plates")) == {}
 
 
+def test_a_shared_frequent_word_is_no_similarity() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 9.0, queries={f"tool{number} for": 1.0 for number in range(20)})])
+    assert proposed(near, Query(text="for 2"))
+    clicked.learn([item(2, 9.0, queries={f"word{number}": 1.0 for number in range(30)})])
+    assert proposed(near, Query(text="for 2")) == {}
+    assert list(proposed(near, Query(text="tool7 for sale"))) == ["1"]
+
+
 def test_a_popular_item_is_found_by_each_of_its_searches() -> None:
     clicked, _ = sources()
     clicked.learn([item(1, 999.0, queries={f"search {number}": 100.0 - number for number in range(WIDTH + 5)})])

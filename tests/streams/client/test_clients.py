@@ -29,7 +29,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "related_to_cart": ((["i3", "i4"],), PLACED),
     "trending": ((), {**LISTED, "category": None}),
     "new": ((), {**LISTED, "category": ["Food", "Tea"]}),
-    "search": (("warm socks",), {**PLACED, "user": "u"}),
+    "search": (("warm socks",), {**PLACED, "user": "u", "matching": True}),
     "suggest": (("warm s",), {"user": "u", "k": 3, "lang": "de"}),
     "rank": ((["i1", "i2", "nothing"],), {"user": "u", "q": "tea", "lang": "de", "explain": True}),
     "publish_events": (([act("view", "i1"), search("tea")],), {}),
