@@ -19,7 +19,7 @@ from inference.ranking.explanation import explained, explained_by_sources, posit
 from inference.ranking.feature_matrix import features
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import Lists, in_retrieval_order, names_of
-from inference.ranking.occlusion import GROUPS, carried_by, occlude
+from inference.ranking.occlusion import GROUPS, carried_by, matches_search, occlude
 from inference.ranking.reasons import Partners, Shown, reasons
 from inference.records import Explanation
 from inference.retrieval.catalogue import Catalogue
@@ -189,8 +189,9 @@ class Recommender:
             items = list(map(catalogue.item, rows.tolist()))
             occluded = occlude(matrix, chosen.positions, self._occluded.rows(len(GROUPS) * len(rows)))
             without = self._scorer.score(occluded.features)
+            listed = matrix[chosen.positions]
             own = chosen.scores if weighted is scores else scores[chosen.positions].astype(np.float64)
-            carried = carried_by(own, without, occluded, matrix[chosen.positions])
+            carried = carried_by(own, without, occluded, listed)
             because = reasons(Shown(chosen.starts, rows, items, carried), batch, catalogue, self._partners)
             names = names_of(shortlists.sources)
             return Lists(
@@ -200,6 +201,7 @@ class Recommender:
                 sources=[names[bits] for bits in chosen.sources.tolist()],
                 because=because,
                 items=items,
+                matches=_matches(batch.records, chosen.starts, listed),
             )
 
     def explain(self, shortlists: Shortlists, lists: Lists, number: int) -> list[Explanation]:
@@ -235,6 +237,16 @@ class Recommender:
         started = perf_counter()
         yield
         self._observe(name, perf_counter() - started)
+
+
+def _matches(records: Queries, starts: npt.NDArray[np.int64], listed: Vector) -> list[bool | None]:
+    """Return whether each listed item matches its list's search, None in other lists; nothing without any search."""
+    searching = records["searching"] > 0
+    if not searching.any():
+        return []
+    of_search = np.repeat(searching, np.diff(starts)).tolist()
+    found = matches_search(listed).tolist()
+    return [each if answers else None for each, answers in zip(found, of_search, strict=True)]
 
 
 def _weights(shortlists: Shortlists) -> Vector:

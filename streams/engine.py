@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import UNSET
+
 from inference.placements import Placement
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
@@ -294,7 +296,12 @@ class Engine:
         """Return the items of list `number`, as a message has them."""
         part, sentence = slice(*lists.starts[number : number + 2].tolist()), self.sentence
         ranked = zip(
-            lists.items[part], lists.scores[part].tolist(), lists.sources[part], lists.because[part], strict=True
+            lists.items[part],
+            lists.scores[part].tolist(),
+            lists.sources[part],
+            lists.because[part],
+            lists.own_matches(number),
+            strict=True,
         )
         return tuple(
             [
@@ -305,8 +312,9 @@ class Engine:
                     sources=names,
                     reason=sentence(because),
                     because=because,
+                    matches=UNSET if matches is None else matches,
                 )
-                for rank, (item, score, names, because) in enumerate(ranked, start=1)
+                for rank, (item, score, names, because, matches) in enumerate(ranked, start=1)
             ]
         )
 

@@ -29,6 +29,8 @@ class Lists:
         because: the reason of each item.
         items: the items.
         fallback: the reason why the model did not rank the lists, None if it did.
+        matches: whether each item matches the list's search (`search_matches.py`), None in a list that answers no
+            search; empty if none of the lists does, or if the model did not rank them.
     """
 
     starts: npt.NDArray[np.int64]
@@ -38,6 +40,7 @@ class Lists:
     because: list[Because]
     items: list[Item]
     fallback: str | None = None
+    matches: Sequence[bool | None] = ()
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -45,6 +48,11 @@ class Lists:
     def own_rows(self, number: int) -> npt.NDArray[np.int32]:
         """Return the rows of the catalogue of list `number`."""
         return self.rows[slice(*self.starts[number : number + 2].tolist())]
+
+    def own_matches(self, number: int) -> Sequence[bool | None]:
+        """Return whether each item of list `number` matches its search, None for each if that is not known."""
+        start, end = self.starts[number : number + 2].tolist()
+        return self.matches[start:end] if self.matches else [None] * (end - start)
 
     def ranked(self, number: int) -> RankedList:
         """Return list `number` as objects, with English sentences."""

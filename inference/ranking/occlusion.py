@@ -111,6 +111,13 @@ def carried_by(scores: npt.NDArray[np.float64], without: Vector, occluded: Occlu
     return carried
 
 
+def matches_search(features: Vector) -> npt.NDArray[np.bool_]:
+    """Return whether a list may say that each candidate matches its search, given the features, (L, F)."""
+    words, clicked = features[:, _WORDS], features[:, _CLICKED]
+    near = features[:, _QUERY] >= MATCHING_COSINE
+    return np.asarray(near | (words * words >= MATCHING_WORDS) | (clicked * clicked >= OFTEN_CLICKED))
+
+
 @kernel(int64(float32[:, ::1], int32[::1], float32[:, ::1], int32[::1], int8[::1]), allocates=False)
 def _occlude(features: Vector, shown: Places, out: Vector, places: Places, groups: Groups) -> int:
     """Write the candidates without their groups to `out`, their places and the groups to the others; return m."""

@@ -136,7 +136,8 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One position of a list. `rank` starts at 1. `score` is finite, and comparable within the list.
 
     If the model ranked the list, `score` is the probability that the shopper acts on the item. `because` is the reason
-    as data, without a claim in lists of older versions, and `reason` the same as a sentence.
+    as data, without a claim in lists of older versions, and `reason` the same as a sentence. `matches` is there in the
+    list of a search: false for an item that is only near to the search.
     """
 
     rank: Annotated[int, msgspec.Meta(ge=1)]
@@ -145,6 +146,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...]
     reason: str
     because: Because = NO_CLAIM
+    matches: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,7 @@ from streams.contracts.messages import Fault, ModelRef, RecommendedItem, Timesta
 class ListedItem(RecommendedItem, frozen=True, kw_only=True):
     """One position of a list, with what a page shows of the item; fields that the catalogue lacks are left out.
 
-    `matches` is there in lists of searches: false for an item that is only near to the search. `explanation` is there
-    if the request asked for it.
+    `explanation` is there if the request asked for it.
     """
 
     title: str
@@ -22,7 +21,6 @@ class ListedItem(RecommendedItem, frozen=True, kw_only=True):
     price: float | UnsetType = UNSET
     list_price: float | UnsetType = UNSET
     currency: str | UnsetType = UNSET
-    matches: bool | UnsetType = UNSET
     explanation: Explanation | UnsetType = UNSET
 
 

@@ -268,3 +268,20 @@ def test_a_shop_where_nobody_buys_twice_lists_no_bought_items(catalogue: Catalog
     batch = batch_of([browse, search, browse])
     more = np.diff(batch.without_bought().exclude_starts) - np.diff(batch.exclude_starts)
     assert more.tolist() == [3, 0, 3]
+
+
+def test_lists_of_searches_say_which_items_match(catalogue: Catalogue) -> None:
+    browse, search = replace(queries_of(3)[2], text=None), replace(queries_of(2)[1], text="the 17", k=50)
+    ranks = recommender(catalogue)
+    shortlists = ranks.retrieve(batch_of([browse, search]))
+    lists = ranks.rank(shortlists)
+    assert set(lists.own_matches(0)) == {None}
+    own = dict(zip(lists.own_rows(1).tolist(), lists.own_matches(1), strict=True))
+    candidates, rows = ranks.features(shortlists), shortlists.candidates.rows.tolist()
+    query, words = FEATURES.index("query"), FEATURES.index("words")
+    for at in range(int(shortlists.candidates.starts[1]), len(rows)):
+        if rows[at] in own:
+            near = candidates[at, query] >= 0.55 or candidates[at, words] ** 2 >= 0.5
+            assert own[rows[at]] is bool(near)
+    assert set(own.values()) == {True, False}
+    assert ranks.rank(ranks.retrieve(batch_of([browse]))).matches == []

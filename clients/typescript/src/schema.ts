@@ -318,8 +318,7 @@ export interface components {
          * ListedItem
          * @description One position of a list, with what a page shows of the item; fields that the catalogue lacks are left out.
          *
-         *     `matches` is there in lists of searches: false for an item that is only near to the search. `explanation` is there
-         *     if the request asked for it.
+         *     `explanation` is there if the request asked for it.
          */
         ListedItem: {
             rank: number;
@@ -333,13 +332,13 @@ export interface components {
              *     }
              */
             because?: components["schemas"]["Because"];
+            matches?: boolean;
             title: string;
             url?: string;
             image_url?: string;
             price?: number;
             list_price?: number;
             currency?: string;
-            matches?: boolean;
             explanation?: components["schemas"]["Explanation"];
         };
         /**
