@@ -132,7 +132,7 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
     if unknown := [name for name in manifest.features if name not in FEATURES]:
         raise BundleError(
             f"{folder}: required a ranker fitted to some of {', '.join(FEATURES)}, got one fitted to "
-            f"{', '.join(unknown)}: fit one to these features, see docs/training.md"
+            f"{', '.join(unknown)} as well: fit one to these features, see docs/training.md"
         )
     loader = Loader(folder, manifest, providers, threads)
     queries = loader.encoder_for(QUERY)
@@ -141,5 +141,5 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
         provider=queries.provider,
         queries=queries,
         items=loader.encoder_for(CATALOGUE),
-        scorer=loader.scorer().over(FEATURES),
+        scorer=loader.scorer().taking(FEATURES),
     )

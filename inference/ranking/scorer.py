@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 from numba.types import NamedTuple as NamedTupleType
-from numba.types import float32, float64, void
+from numba.types import float32, float64, int32, void
 
 from inference.errors import ScoringError
 from inference.kernels.compiler import helper, kernel
@@ -51,17 +51,17 @@ class Scorer:
         self._graph = graph
         self._is_exact = isinstance(graph, CompiledNetwork)
 
-    def over(self, features: tuple[str, ...]) -> Scorer:
-        """Return the same function over other columns that include all of its own: it ignores the further ones.
+    def taking(self, features: tuple[str, ...]) -> Scorer:
+        """Return the same function of wider rows, whose columns have these names: it reads its own of them.
 
-        So a ranker that was fitted before a feature was added still ranks.
+        So a ranker that was fitted before a feature existed keeps serving.
         """
         if features == self.features:
             return self
-        own = np.array([features.index(name) for name in self.features], dtype=np.intp)
+        columns = np.array([features.index(name) for name in self.features], dtype=np.int32)
         if isinstance(self._graph, CompiledNetwork):
-            return Scorer(self._graph.over(own, len(features)), features)
-        return Scorer(_Selected(self._graph, own), features)
+            return Scorer(CompiledNetwork(self._graph.weights, columns, len(features)), features)
+        return Scorer(_Picked(self._graph, columns), features)
 
     def score(self, features: npt.NDArray[np.float32]) -> Scores:
         """Return a probability for each row of `features`, float32 (n, F) in the order of `self.features`.
@@ -92,14 +92,14 @@ def _rounded(scores: Scores) -> Scores:
     return np.asarray(np.ldexp(np.rint(np.ldexp(mantissas, BITS)), exponents - BITS), dtype=np.float32)
 
 
-class _Selected:
-    """A graph that reads some of the columns of `features`."""
+class _Picked:
+    """A graph that is given some columns of the features."""
 
-    def __init__(self, graph: Graph, columns: npt.NDArray[np.intp]) -> None:
-        self._graph, self._columns = graph, columns
+    def __init__(self, graph: Graph, columns: npt.NDArray[np.int32]) -> None:
+        self._graph = graph
+        self._columns = columns
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Scores:
-        """Return the scores. Raises ScoringError."""
         return self._graph.run({"features": np.ascontiguousarray(inputs["features"][:, self._columns])})
 
 
@@ -124,26 +124,25 @@ class Weights(NamedTuple):
 class CompiledNetwork:
     """A compiled replacement for the graph of a ranker. Each candidate's score has the same bits in any batch."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(
+        self, weights: Weights, columns: npt.NDArray[np.int32] | None = None, width: int | None = None
+    ) -> None:
+        """Take the weights, and the columns that they are for among `width`; by default all, in order."""
+        number = len(weights.direct)
         self.weights = weights
-
-    def over(self, columns: npt.NDArray[np.intp], width: int) -> CompiledNetwork:
-        """Return the same network over `width` features, of which it reads those at `columns` (F,)."""
-        weights = self.weights
-        direct = np.zeros(width, dtype=np.float32)
-        hidden = np.zeros((len(weights.hidden), width), dtype=np.float32)
-        direct[columns], hidden[:, columns] = weights.direct, weights.hidden
-        return CompiledNetwork(weights._replace(direct=direct, hidden=hidden))
+        self._columns = np.arange(number, dtype=np.int32) if columns is None else columns
+        self._width = number if width is None else width
 
     def run(self, inputs: Mapping[str, Vector]) -> Vector:
-        """Return the scores (n,) of `inputs["features"]`, float32 (n, F). Raises ScoringError."""
-        features, required = inputs["features"], len(self.weights.direct)
+        """Return the scores (n,) of `inputs["features"]`, float32 (n, width). Raises ScoringError."""
+        features, required = inputs["features"], self._width
         if features.ndim != 2 or features.shape[1] != required:
             raise ScoringError(f"the ranker network: required features of shape (n, {required}), got {features.shape}")
         if not features.flags.writeable:
             features = features.copy()  # the kernel's signature requires writeable arrays
         scores = np.empty(len(features), dtype=np.float32)
-        _score(features, self.weights, np.empty((required + 1, TILE), dtype=np.float32), np.empty(TILE), scores)
+        scratch = np.empty((len(self._columns) + 1, TILE), dtype=np.float32)
+        _score(features, self._columns, self.weights, scratch, np.empty(TILE), scores)
         return scores
 
 
@@ -192,24 +191,31 @@ def read_weights(model: bytes) -> Weights | None:
 _WEIGHTS = NamedTupleType((float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1]), Weights)
 
 
-@kernel(void(float32[:, ::1], _WEIGHTS, float32[:, ::1], float64[::1], float32[::1]), allocates=False)
+@kernel(void(float32[:, ::1], int32[::1], _WEIGHTS, float32[:, ::1], float64[::1], float32[::1]), allocates=False)
 def _score(
-    features: Vector, weights: Weights, scratch: Vector, logits: npt.NDArray[np.float64], scores: Vector
+    features: Vector,
+    columns: npt.NDArray[np.int32],
+    weights: Weights,
+    scratch: Vector,
+    logits: npt.NDArray[np.float64],
+    scores: Vector,
 ) -> None:
-    """Write the score of each of `features` (n, F) to `scores` (n,). `scratch` is (F + 1, TILE), `logits` (TILE,).
+    """Write the score of each of `features` (n, width) to `scores` (n,), by its F `columns`.
+
+    `scratch` is (F + 1, TILE), `logits` (TILE,).
 
     Candidates are scored a tile at a time, transposed to a row of `scratch` for each feature. So the innermost loops go
     over candidates, each with its own sum, and compile to vector instructions. The order of additions is fixed for each
     candidate, so a score does not depend on the batch.
     """
-    width, units = features.shape[1], len(weights.bias)
+    width, units = len(columns), len(weights.bias)
     for start in range(0, len(features), TILE):
         end = min(start + TILE, len(features))
         sums, likely = scratch[width][: end - start], scores[start:end]
         for column in range(width):
             row = scratch[column]
             for place in range(end - start):
-                row[place] = features[start + place, column]
+                row[place] = features[start + place, columns[column]]
         _add_products(scratch, weights.direct, weights.offset[0], sums)
         for place in range(len(sums)):
             logits[place] = sums[place]

@@ -98,12 +98,12 @@ def test_the_shipped_ranker_scores_as_in_the_runtime(seed: int) -> None:
 def test_a_ranker_ignores_features_that_it_was_not_fitted_to(graph: Graph) -> None:
     names = read_manifest(BUNDLE).features
     more = ("unknown", *names[::-1], "other")
-    own, all_columns = Scorer(graph, names), Scorer(graph, names).over(more)
+    own, all_columns = Scorer(graph, names), Scorer(graph, names).taking(more)
     assert all_columns.features == more
     features = some_features(50, 3, len(names))
     wider = np.concatenate([np.ones((50, 1)), features[:, ::-1], np.ones((50, 1))], axis=1).astype(np.float32)
     np.testing.assert_allclose(all_columns.score(wider), own.score(features), atol=1e-6)
-    assert own.over(names) is own
+    assert own.taking(names) is own
 
 
 @settings(deadline=None, max_examples=30)
