@@ -27,6 +27,7 @@ pytestmark = pytest.mark.kernel
 
 
 SHIPPED = (BUNDLE / "ranker.onnx").read_bytes()
+WIDTH = len(read_manifest(BUNDLE).features)
 
 
 @given(data=st.data(), n=st.integers(0, 40))
@@ -80,7 +81,7 @@ def by_runtime(graph: bytes, features: Vector) -> Vector:
     return open_session(graph, name="ranker", providers=(CPU,)).run({"features": features})
 
 
-def some_features(rows: int, seed: int, width: int = len(FEATURES)) -> Vector:
+def some_features(rows: int, seed: int, width: int = WIDTH) -> Vector:
     """Candidates of which most features are 0, as they are."""
     random = np.random.default_rng(seed)
     return (random.uniform(-1, 1, (rows, width)) * (random.random((rows, width)) < 0.5)).astype(np.float32)
@@ -138,9 +139,9 @@ def steep() -> Ranker:
     return Ranker(("x",), np.zeros(1), np.ones(1), network, Calibration(1.0, np.zeros(1), 0.0))
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (3,), (2, 35)])
+@pytest.mark.parametrize("shape", [(3, 2), (3,), (2, WIDTH + 1)])
 def test_features_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ScoringError, match=r"features of shape \(n, 34\), got"):
+    with pytest.raises(ScoringError, match=rf"features of shape \(n, {WIDTH}\), got"):
         compiled(SHIPPED).run({"features": np.zeros(shape, dtype=np.float32)})
 
 
@@ -154,7 +155,7 @@ def a_transposed_product(model: onnx.ModelProto) -> None:
 
 def half_precision(model: onnx.ModelProto) -> None:
     (direct,) = [each for each in model.graph.initializer if each.name == "direct"]
-    direct.CopyFrom(onnx.numpy_helper.from_array(np.zeros((len(FEATURES), 1), dtype=np.float16), "direct"))
+    direct.CopyFrom(onnx.numpy_helper.from_array(np.zeros((WIDTH, 1), dtype=np.float16), "direct"))
 
 
 def another_wiring(model: onnx.ModelProto) -> None:

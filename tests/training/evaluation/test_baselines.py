@@ -144,6 +144,7 @@ def test_the_click_table_counts_items_by_search_then_popular_items() -> None:
     # After "usb cable" two searches led to item 3 and one to item 0. Four actions on item 4, and two on item 2. The
     # session had item 3 before it searched for a lamp.
     assert table.rank(moment()._replace(text="usb Cable"), 4).tolist() == [3, 0, 4, 2]
+    assert table.rank(moment()._replace(text="usb cable"), 1).tolist() == [3]
     assert table.rank(moment()._replace(text="lamp"), 2).tolist() == [5, 3]
     assert table.rank(moment([5])._replace(text="lamp"), 2).tolist() == [3, 4]
     assert table.rank(moment()._replace(text="chair"), 2).tolist() == [3, 4]

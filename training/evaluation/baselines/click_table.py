@@ -49,6 +49,8 @@ class ClickTable:
             (item for item in counts if item not in hidden),
             key=lambda item: (-counts[item], -self._popular.count(item), item),
         )[:k]
+        if len(known) == k:
+            return np.array(known, dtype=np.int64)
         others = self._popular.rank(moment._replace(hidden=[*moment.hidden, *known]), k - len(known))
         return np.concatenate([np.array(known, dtype=np.int64), others[: k - len(known)]])
 
