@@ -94,6 +94,8 @@ def purchases(packed: PackedEvents, answers: AnswerBatch) -> PurchaseCounts:
     """Return, by partition, the purchases of returning buyers, and those that repeat an item. Robots do not count."""
     records, partitions = answers.answers, packed.batch.events["partition"]
     returned = (records["purchase"] >= RETURNED) & (records["unlearned"] != BY_ROBOT)
+    if not returned.any():
+        return {}
     repeated = returned & (records["purchase"] == AGAIN)
     return {
         partition: (int(returned[own].sum()), int(repeated[own].sum()))

@@ -145,9 +145,12 @@ def _is_regular(habit: Record, half_life_ms: float) -> bool:
 
     After two purchases d days apart, the interval is d and the weight 1 + 2^(−d / h). A greater weight needs a third.
     """
-    interval_days = from_half(int64_of(habit["interval_days"]))
-    fading = np.exp2(interval_days * DAY_S * (-1000 / half_life_ms))
-    return bool(interval_days > 0 and from_half(int64_of(habit["weight"])) > 1.0 + fading + ROUNDING)
+    interval_days, weight = from_half(int64_of(habit["interval_days"])), from_half(int64_of(habit["weight"]))
+    if interval_days <= 0 or weight <= 1:
+        return False
+    if weight > 2.0 + ROUNDING:
+        return True
+    return bool(weight > 1.0 + np.exp2(interval_days * DAY_S * (-1000 / half_life_ms)) + ROUNDING)
 
 
 @helper
