@@ -42,11 +42,6 @@ def label_key(label: str | None) -> int:
     return stable_key(readable(label)) if label is not None and has_words(label) else 0
 
 
-def title_key(title: str) -> int:
-    """Return a key that is equal for titles that differ in case and spaces alone; 0 for a title without words."""
-    return stable_key(readable(title).casefold()) if has_words(title) else 0
-
-
 URL_START = "^https?://"
 URL_PATTERN = URL_START + r"""[^/?#\x00-\x20\x7f"<>\\^`{|}][^\x00-\x20\x7f"<>\\^`{|}]*$(?!\n)"""
 """Pattern of an absolute URL that a page may put into a link: other schemes, such as `javascript:`, can run code there.
@@ -83,6 +78,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     def label(self) -> str | None:
         """The most specific category that is not blank, which is shown to people and which affinities refer to."""
         return next((part for part in reversed(self.category) if has_words(part)), None)
+
+
+def title_key(item: Item) -> int:
+    """Return a key of an item's title, brand and category, as a page shows them; 0 for a title without words.
+
+    Case and spaces do not matter.
+    """
+    if not has_words(item.title):
+        return 0
+    return stable_key("\0".join(readable(text).casefold() for text in (item.title, item.brand or "", *item.category)))
 
 
 class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

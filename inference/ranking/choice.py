@@ -74,8 +74,8 @@ class Chosen(NamedTuple):
 def choose(records: Queries, candidates: Candidates, columns: Columns, scores: Vector, rules: Rules) -> Chosen:
     """Choose the `k` candidates of each query to show, by their scores, float32 (C,), 0 or more, ties by position.
 
-    Items of one title, such as a shop's variants, take one place: the others come after all items of other titles. If
-    all candidates are shown, as in the order of given items, each keeps its place.
+    Items of one title, brand and category, such as a shop's variants, take one place: the others come after all other
+    items. If all candidates are shown, as in the order of given items, each keeps its place.
     """
     most = len(candidates.rows)
     chosen = Chosen(

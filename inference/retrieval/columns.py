@@ -31,8 +31,7 @@ class Columns(NamedTuple):
         keys: stable keys of the items, uint64 (capacity,).
         categories: stable keys of the most specific categories, uint64 (capacity,); 0 without one.
         brands: the same for the brands.
-        titles: keys of the titles, equal for titles that differ in case and spaces alone, uint64 (capacity,); 0
-            for one without words.
+        titles: keys of title, brand and category, uint64 (capacity,); 0 for a title without words.
         prices: log(1 + price), float32 (capacity,); NaN without one.
         popularity: current popularity, in [0, 1], float32 (capacity,).
         lasting: popularity over a long time, in [0, 1], float32 (capacity,).
@@ -88,7 +87,7 @@ class Columns(NamedTuple):
         self.available[row] = item.in_stock
         self.categories[row] = label_key(item.label)
         self.brands[row] = label_key(item.brand)
-        self.titles[row] = title_key(item.title)
+        self.titles[row] = title_key(item)
         self.prices[row] = np.nan if item.price is None else log1p(item.price)
         self.released[row] = -np.inf if item.released_at is None else item.released_at.timestamp()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from inference.ranking.choice import Rules, choose
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES, NEW
-from inference.types import Query, stable_key, title_key
+from inference.types import Item, Query, stable_key, title_key
 from tests.inference.catalogues import catalogue_of, unit_vectors
 from tests.inference.ranking.shortlists import shortlists_of
 
@@ -50,7 +51,7 @@ def titled(titles: list[str], scores: list[float], k: int, diversity: float = 0.
     """Return the positions of a list that is chosen from items with these titles and scores."""
     columns = catalogue_of(unit_vectors(len(titles))).columns
     for row, title in enumerate(titles):
-        columns.titles[row] = title_key(title)
+        columns.titles[row] = title_key(Item(item_id="x", title=title))
     given = shortlists_of([Query(k=k), Query(k=k)], [range(len(titles))] * 2)
     both = np.array([*scores, *scores], dtype=np.float32)
     found = choose(given.queries.records, given.candidates, columns, both, Rules(diversity, 0, -1))
@@ -73,6 +74,13 @@ def test_items_of_one_title_take_one_place(diversity: float) -> None:
     assert set(titled(titles, [0.9, 0.9, 0.4, 0.9, 0.1], 3, diversity)) == {0, 2, 4}
     assert titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 5) == [1, 3, 0, 2, 4]
     assert titled(titles, [0.5, 0.9, 0.4, 0.8, 0.1], 9) == [1, 3, 0, 2, 4]
+
+
+def test_brand_and_category_distinguish_items_of_one_title() -> None:
+    yogurt = Item(item_id="1", title="Yogurt", brand="Fjell", category=("Food", "Yogurt"))
+    assert title_key(yogurt) == title_key(replace(yogurt, title=" YOGURT ", item_id="2", price=3.0))
+    others = ({"brand": None}, {"brand": "Acme"}, {"category": ("Drinks", "Yogurt")}, {"title": "Yogurt drink"})
+    assert len({title_key(yogurt), *(title_key(replace(yogurt, **other)) for other in others)}) == 5
 
 
 def test_many_titles_are_distinguished() -> None:
