@@ -45,7 +45,7 @@ def learned(
         return None if record is None else record.item.item_id
 
     records, starts = answers.answers, answers.exclude_starts.tolist()
-    session = answers.exclude[: starts[-1]].tolist()
+    session, sizes = answers.exclude[: starts[-1]].tolist(), answers.queries["session_length"].tolist()
     numbers = zip(*(records[name].tolist() for name in _CONTEXT), strict=True)
     before, shares = records["before"].tolist(), records["before_shares"].tolist()
     led_queries = texts_of(records["led_query"], records["led_query_length"])
@@ -61,7 +61,7 @@ def learned(
             before=dict(zip(before[place][:length], shares[place], strict=False)),
             tied=before[place][length : length + tied],
             led_query=led_query,
-            session=session[starts[place] : starts[place + 1]],
+            session=session[starts[place] : starts[place] + sizes[place]],
             session_at_ms=newest_ms,
             session_started_ms=started_ms,
         )

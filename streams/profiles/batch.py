@@ -164,7 +164,7 @@ class AnswerBatch(NamedTuple):
             np.zeros(n, dtype=QUERY),
             np.empty((n, 3, dim), dtype=np.int8),
             np.empty((n, 3), dtype=np.float32),
-            np.empty(n * RECENT_ITEMS, dtype=np.uint64),
+            np.empty(n * (RECENT_ITEMS + HABITS), dtype=np.uint64),
             np.zeros(n + 1, dtype=np.int64),
             np.zeros(n, dtype=ANSWER),
         )

@@ -59,7 +59,7 @@ from streams.profiles.layout import (
     ROBOT,
     TOPICS,
 )
-from streams.profiles.queries import write_habits, write_rest, write_searches, write_session
+from streams.profiles.queries import write_bought_before, write_habits, write_rest, write_searches, write_session
 from streams.profiles.teaching import count_event, guess_lesson, note_lesson, weigh
 from streams.profiles.updates import (
     apply,
@@ -226,8 +226,9 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 answer["purchase"] = count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
             now_ms = int64_of(profile["updated_ms"])
         # The items to exclude of all queries are one array, and those of query i end at `exclude_starts[i + 1]`. The
-        # array has room for RECENT_ITEMS items of each event, so the rest of it is always long enough.
+        # array has room for RECENT_ITEMS items and HABITS of each event, so the rest of it is always long enough.
         excluded += write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
+        excluded += write_bought_before(profile, habits, query, answer, answers.exclude[excluded:])
         answers.exclude_starts[i + 1] = excluded
         write_searches(profile, answer, rules)
         write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)

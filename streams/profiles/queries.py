@@ -12,6 +12,7 @@ from streams.profiles.batch import ARRIVAL
 from streams.profiles.float16 import from_half
 from streams.profiles.habits import DAY_S, LONGEST_RHYTHM_DAYS
 from streams.profiles.intents import ZERO, Array, copy
+from streams.profiles.layout import RECENT_ITEMS
 from streams.profiles.updates import Record, int64_of
 
 ROUNDING = 0.01
@@ -57,6 +58,23 @@ def write_session(profile: Record, event: Record, rules: Record, query: Record, 
     answer["session_started_ms"] = oldest_ms if session != 0 and size > 0 and newest_ms < started_ms else started_ms
     if size > 0:
         _write_before(profile, event, rules, answer, newest_ms, oldest_ms)
+    return size
+
+
+@helper
+def write_bought_before(profile: Record, habits: Array, query: Record, answer: Record, exclude: Array) -> int:
+    """Write the items that the shopper bought since the session began to `exclude`. Return their number.
+
+    A profile remembers RECENT_ITEMS items. In a longer session, such as a wholesaler's order, the habits have the items
+    that were bought before these, up to HABITS of them.
+    """
+    size, started_s = 0, int64_of(answer["session_started_ms"]) // 1000
+    if int64_of(query["session_length"]) < RECENT_ITEMS:
+        return size
+    for j in range(int64_of(profile["habits_length"])):
+        if int64_of(habits[j]["at_s"]) >= started_s:
+            exclude[size] = habits[j]["key"]
+            size += 1
     return size
 
 

@@ -262,3 +262,21 @@ def test_a_model_of_another_space_recomputes_the_vectors(engine: Engine, change:
 
 def unit8(item_id: str, dim: int) -> bytes:
     return quantise(unit_vector(item_id, dim)).tobytes()
+
+
+def test_items_bought_in_a_long_session_are_excluded_beyond_the_remembered_ones(engine: Engine) -> None:
+    day_ms = 86_400_000
+    before = [(act("purchase", "last week", NOW_MS - 7 * day_ms), at(0))]
+    order = [(act("purchase", f"i{n}", NOW_MS + 1000 * n), at(n + 1)) for n in range(40)]
+    seen = observe(engine, *before, *order)
+    expected = {stable_key(f"i{n}") for n in range(40)}
+    assert set(seen.exclude) == expected
+    assert seen.exclude[:24] == [stable_key(f"i{n}") for n in range(39, 15, -1)]
+    # The session that others learn from is what the profile remembers.
+    assert seen.session is not None
+    assert len(seen.session.items) == 24
+    short = observe(engine, *before, *order[:10])
+    assert set(short.exclude) == {stable_key(f"i{n}") for n in range(10)}
+    tomorrow = (act("view", "later", NOW_MS + day_ms), Source("clicks", 0, 99, NOW_MS + day_ms))
+    later = observe(engine, *before, *order, tomorrow)
+    assert later.exclude == [stable_key("later")]
