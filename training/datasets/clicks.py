@@ -20,7 +20,7 @@ grade are never shown. The figures of such a log say whether lists learn from cl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference.encoding.text import item_text
+from inference.retrieval.tokens import words
+from inference.retrieval.word_index import WordIndex
 from inference.types import Item
 from streams.contracts.messages import Cart, Click, Interaction, Purchase, Search
 from streams.errors import ConfigurationError
 from training.datasets.chorus import Judgement
-from training.evaluation.baselines.text import Bm25, words
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 PAGE = 20
@@ -194,7 +194,9 @@ def _typed(query: _Query, wanted: int, draw: np.random.Generator) -> str:
 
 def _queries(items: Sequence[Item], graded: Sequence[Judgement], draw: np.random.Generator) -> list[_Query]:
     numbers = {item.item_id: number for number, item in enumerate(items)}
-    engine = Bm25([item_text(item) for item in items])
+    index = WordIndex()
+    for number, item in enumerate(items):
+        index.replace(number, None, item)
     grades: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for each in graded:
         if each.item_id in numbers:
@@ -202,14 +204,13 @@ def _queries(items: Sequence[Item], graded: Sequence[Judgement], draw: np.random
     if not grades:
         raise ConfigurationError("clicks: required graded items that are in the catalogue, got none")
     titles = {item_id: items[number].title for item_id, number in numbers.items()}
-    return [
-        _query(text, found, _by_score(found, engine.scores(text), numbers), titles, draw)
-        for text, found in grades.items()
-    ]
-
-
-def _by_score(found: Iterable[str], scores: npt.NDArray[np.float64], numbers: Mapping[str, int]) -> list[str]:
-    return sorted(found, key=lambda item_id: (-scores[numbers[item_id]], item_id))
+    queries = []
+    for text, found in grades.items():
+        documents, shares = index.search(text)
+        scores = dict(zip(documents.tolist(), shares.tolist(), strict=True))
+        ordered = sorted(found, key=lambda item_id: (-scores.get(numbers[item_id], 0.0), item_id))
+        queries.append(_query(text, found, ordered, titles, draw))
+    return queries
 
 
 def _query(
@@ -224,9 +225,14 @@ def _query(
     favourites = tuple(draw.permutation(good).tolist())
     odds = tuple(_zipf(len(good), draw.uniform(*STEEPNESS)).tolist())
     spellings = (text, misspelled(text, draw), short_form(text))
-    typed = set(words(text))
-    added = tuple(tuple(word for word in words(titles[item_id]) if word not in typed) for item_id in ordered)
+    typed = set(_tokens(text))
+    added = tuple(tuple(word for word in _tokens(titles[item_id]) if word not in typed) for item_id in ordered)
     return _Query(spellings, tuple(ordered), added, grades, float(draw.random()), favourites, odds)
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the words of a text in their first readings."""
+    return [" ".join(word[0]) for word in words(text)]
 
 
 def misspelled(text: str, draw: np.random.Generator) -> str:
