@@ -31,6 +31,8 @@ from streams.settings import Settings
 
 BATCH = 64
 QUERY_CACHE_SIZE = 10_000
+REPORT_EVERY = 512
+"""Interactions between two calls of `reporting`'s progress."""
 TRENDS_EVERY_S, BEHAVIOUR_EVERY_S = 600.0, 60.0
 """Update intervals in seconds of event time, for logs of months."""
 
@@ -239,6 +241,15 @@ def for_long_logs(settings: Settings) -> Settings:
         trending_interval_seconds=max(settings.learning.trending_interval_seconds, TRENDS_EVERY_S),
         behaviour_interval_seconds=max(settings.learning.behaviour_interval_seconds, BEHAVIOUR_EVERY_S),
     )
+
+
+def reporting(interactions: Sequence[Interaction], progress: Callable[[int], None]) -> Iterator[Interaction]:
+    """Yield interactions, and call `progress` with the number of those since its last call."""
+    for number, interaction in enumerate(interactions, start=1):
+        yield interaction
+        if number % REPORT_EVERY == 0:
+            progress(REPORT_EVERY)
+    progress(len(interactions) % REPORT_EVERY)
 
 
 def batched(interactions: Iterable[Interaction], size: int) -> Iterator[list[Interaction]]:

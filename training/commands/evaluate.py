@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -16,11 +14,10 @@ from inference.placements import DEFAULT
 from streams.commands.options import FILE, OutputFile, console_for_tables, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
+from training.commands.progress import phases
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from training.evaluation.plan import Options, StartPhase
+    from training.evaluation.plan import Options
     from training.evaluation.report import Report
 
 PROTOCOLS = ("next-item", "next-basket", "search")
@@ -171,7 +168,7 @@ def _evaluate_judgements(settings: Settings, options: EvaluateOptions, judgement
 
     items = [line.message for line in read_items(options.catalog)]
     graded = read_judgements(judgements, items)
-    with _phases() as start_phase:
+    with phases() as start_phase:
         system = System(settings, load_model(settings), items)
         return evaluate_judgements(system, graded, options.evaluation, start_phase)
 
@@ -194,7 +191,7 @@ def _evaluate_log(settings: Settings, options: EvaluateOptions, events: Path) ->
     known = read_vectors(options.vectors, bundle) if options.vectors else None
     with encoding_progress(len(items)) as encoded:
         records = encode_catalogue(bundle, items, known=known, progress=encoded)
-    with _phases() as start_phase:
+    with phases() as start_phase:
         fit = fitter(options.seed, start_phase) if options.ranker == "fitted" else None
         return run(System(settings, bundle, items, records, fit), interactions, evaluation, start_phase)
 
@@ -220,37 +217,3 @@ def _write(report: Report, options: EvaluateOptions) -> None:
         options.html_file.write_text(page(report), encoding="utf-8")
     if written := [str(file) for file in (options.json_file, options.html_file) if file]:
         click.echo(f"wrote {' and '.join(written)}")
-
-
-@contextmanager
-def _phases() -> Iterator[StartPhase]:
-    """Show the progress of each phase and the time left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-               TextColumn("left"), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-
-        def start_phase(phase: str, total: int) -> Callable[[int], None]:
-            _finish(progress)
-            task = progress.add_task(phase, total=total or None)
-            return lambda steps: progress.advance(task, steps)
-
-        yield start_phase
-        _finish(progress)
-
-
-def _finish(progress: Progress) -> None:
-    """Complete the bars: steps are reported in groups, and an incomplete last group is not."""
-    for task in progress.tasks:
-        if not task.finished:
-            total = task.total or 1
-            progress.update(task.id, total=total, completed=total)

@@ -13,6 +13,7 @@ import click
 from streams.commands.options import FILE, OutputFile, encoding_progress
 from streams.errors import ConfigurationError
 from streams.settings import Settings, load_settings
+from training.commands.progress import phases
 
 if TYPE_CHECKING:
     from inference.bundle import Bundle
@@ -118,14 +119,12 @@ def lists_of_events(
         InvalidEvent: a line breaks the contract.
         ConfigurationError: the vectors are of another model.
     """
-    from rich.progress import Progress
-
     from streams.contracts.jsonlines import read_items
     from streams.event_log import read_event_log, without_repeats
     from streams.factory import profile_rules
     from streams.items.encoded import encode_catalogue, read_vectors
-    from streams.replay import Replay, for_long_logs
-    from training.ranker.gather import Sampling, example_lists
+    from streams.replay import Replay, for_long_logs, reporting
+    from training.ranker.gather import Sampling, example_lists, first_ranked
 
     items = [line.message for line in read_items(catalog)]
     known = read_vectors(options.vectors, bundle) if options.vectors else None
@@ -144,10 +143,12 @@ def lists_of_events(
         horizon=options.horizon,
         session_gap_ms=profile_rules(settings).session_gap_ms,
     )
-    with Progress() as bar:
-        task = bar.add_task("Gathering examples", total=len(interactions))
-        replay = Replay(for_long_logs(settings), bundle, records)
-        return list(example_lists(replay, interactions, sampling, lambda done: bar.advance(task, done)))
+    replay = Replay(for_long_logs(settings), bundle, records)
+    learned = first_ranked(interactions, sampling)
+    with phases() as start_phase:
+        replay.learn(reporting(interactions[:learned], start_phase("Learning", learned)))
+        advance = start_phase("Gathering examples", len(interactions) - learned)
+        return list(example_lists(replay, interactions, sampling, advance, learned=learned))
 
 
 def show_habits(interactions: Sequence[Interaction], settings: Settings) -> None:
@@ -166,8 +167,6 @@ def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[Ex
         InvalidEvent: a line of the catalogue breaks the contract.
         ConfigurationError: the grades cannot be read.
     """
-    from rich.progress import Progress
-
     from streams.contracts.jsonlines import read_items
     from training.evaluation.judgements import read_judgements
     from training.ranker.gather import graded_lists
@@ -178,6 +177,5 @@ def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[Ex
         (query, dict(zip(places, grades, strict=True)))
         for query, places, grades in zip(found.queries, found.items, found.grades, strict=True)
     ]
-    with Progress() as bar:
-        task = bar.add_task("Ranking graded items", total=len(queries))
-        return list(graded_lists(bundle, items, queries, lambda done: bar.advance(task, done)))
+    with phases() as start_phase:
+        return list(graded_lists(bundle, items, queries, start_phase("Ranking graded items", len(queries))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from streams.commands.options import FILE
 from streams.errors import ConfigurationError
 from streams.settings import load_settings
 from training.commands.examples import SamplingOptions, lists_of_events, sampling_options
+from training.commands.progress import StartPhase, phases
 
 if TYPE_CHECKING:
     from training.ranker.examples import Examples
@@ -31,6 +32,7 @@ class TrainRankerOptions(SamplingOptions):
     held_out: float
     units: int
     decay: float | None
+    force: bool
 
 
 @click.command(
@@ -49,6 +51,7 @@ class TrainRankerOptions(SamplingOptions):
 @click.option("--units", type=click.IntRange(0, 256), default=8, show_default=True,
               help="Hidden units of each of the four networks that are averaged; 0 for a linear ranker.")  # fmt: skip
 @click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; by default chosen on later lists.")
+@click.option("--force", is_flag=True, help="Write the ranker although it is worse than the present one.")
 @sampling_options
 def train_ranker(**arguments: Any) -> None:
     """Fit a ranker to a shop's interactions, and write a new version of the model.
@@ -56,7 +59,8 @@ def train_ranker(**arguments: Any) -> None:
     Replays the interactions as a worker serves them. The ranker learns from the lists and the shopper's next actions.
     To test it, another ranker is fitted without the last lists. One table compares that ranker, on the last lists, with
     simpler orders and with the model's present ranker. Another table compares its probabilities with the observed
-    shares. The ranker that is written is fitted to all lists.
+    shares. A third one shows its difference to the present ranker for each kind of list, with intervals. If it is
+    worse, nothing is written and the exit code is 1. The ranker that is written is fitted to all lists.
 
     Workers that watch the folder serve the new version at once: see docs/model-swap.md.
     """
@@ -69,8 +73,10 @@ def train_ranker(**arguments: Any) -> None:
         )
     _require_extra()
     from streams.factory import load_model
+    from training.ranker.acceptance import comparison, differences, refusal
     from training.ranker.bundle import with_ranker
     from training.ranker.examples import read_examples
+    from training.ranker.fit import PARTS
     from training.ranker.gather import as_examples
     from training.ranker.network import to_onnx
     from training.ranker.quality import calibration, compare
@@ -86,9 +92,18 @@ def train_ranker(**arguments: Any) -> None:
             f"train-ranker: required items acted on in the last {options.held_out:.0%} of the lists, to test the "
             f"ranker, got none in {len(late.relevant)} lists; add interactions or increase --held-out"
         )
-    tested, ranker = _fit(shops, options)
+    with phases() as start_phase:
+        decay = _decay(shops, options, start_phase) if options.decay is None else options.decay
+        tested = _fitted(
+            _part(shops, 0, 1 - options.held_out), decay, options, start_phase("Fitting for the test", PARTS)
+        )
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": tested}) + "\n")
     click.echo(calibration(late, tested) + "\n")
+    found = differences(late, bundle.scorer, tested, options.seed)
+    click.echo(comparison(found) + "\n")
+    _require_no_worse(refusal(found), options)
+    with phases() as start_phase:
+        ranker = _fitted(_part(shops, 0, 1), decay, options, start_phase("Fitting to all lists", PARTS))
     with_ranker(settings.model.path, options.output, to_onnx(ranker))
     click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
 
@@ -100,32 +115,30 @@ def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
     return join([shop.split(start, end) for shop in shops])
 
 
-def _fit(shops: Sequence[Examples], options: TrainRankerOptions) -> tuple[Ranker, Ranker]:
-    """Return a ranker fitted without the held-out lists, and one fitted to all lists.
+def _decay(shops: Sequence[Examples], options: TrainRankerOptions, start_phase: StartPhase) -> float:
+    """Return the penalty that is best on the last lists before the held-out ones."""
+    from training.ranker.fit import DECAYS, PARTS, choose_decay
 
-    If no penalty is given, it is chosen on the last lists before the held-out ones.
-    """
-    from rich.progress import Progress
+    held_out = options.held_out
+    early, late = _part(shops, 0, 1 - 2 * held_out), _part(shops, 1 - 2 * held_out, 1 - held_out)
+    advance = start_phase("Choosing the penalty", PARTS * len(DECAYS))
+    return choose_decay(early, late, units=options.units, seed=options.seed, progress=lambda: advance(1))
 
-    from training.ranker.fit import DECAYS, MOST_STEPS, choose_decay, fit
 
-    held_out, units, seed = options.held_out, options.units, options.seed
-    fits = 2 + (len(DECAYS) if options.decay is None else 0)
-    with Progress() as bar:
-        task = bar.add_task("Fitting the ranker", total=MOST_STEPS * fits)
+def _fitted(examples: Examples, decay: float, options: TrainRankerOptions, advance: Callable[[int], None]) -> Ranker:
+    from training.ranker.fit import fit
 
-        def step() -> None:
-            bar.advance(task)
+    return fit(examples, decay=decay, units=options.units, seed=options.seed, progress=lambda: advance(1))
 
-        decay = options.decay
-        if decay is None:
-            early, late = _part(shops, 0, 1 - 2 * held_out), _part(shops, 1 - 2 * held_out, 1 - held_out)
-            decay = choose_decay(early, late, units=units, seed=seed, progress=step)
-        tested, ranker = (
-            fit(_part(shops, 0, end), decay=decay, units=units, seed=seed, progress=step) for end in (1 - held_out, 1)
+
+def _require_no_worse(reason: str | None, options: TrainRankerOptions) -> None:
+    """Raise WorseRanker if the ranker is worse than the present one, unless --force is given."""
+    from training.ranker.acceptance import WorseRanker
+
+    if reason is not None and not options.force:
+        raise WorseRanker(
+            f"train-ranker: {reason}. Nothing was written: keep the present ranker, add interactions, or use --force"
         )
-        bar.update(task, completed=bar.tasks[task].total)
-    return tested, ranker
 
 
 def _require_extra() -> None:

@@ -125,10 +125,10 @@ def _vectors(system: System, items: int) -> Vector:
 
 def fitter(seed: int, start_phase: StartPhase) -> Fit:
     """Return a function that fits a ranker as `train-ranker` does, with its default penalty. Needs scipy."""
-    from training.ranker.fit import MOST_STEPS, fit
+    from training.ranker.fit import PARTS, fit
 
     def fitted(lists: Sequence[ExampleList]) -> ScoresFeatures:
-        advance = start_phase("Fitting a ranker", MOST_STEPS)
+        advance = start_phase("Fitting a ranker", PARTS)
         return fit(as_examples(lists), seed=seed, progress=lambda: advance(1))
 
     return fitted

@@ -9,7 +9,7 @@ import numpy as np
 from streams.contracts.messages import Interaction
 from streams.errors import ConfigurationError
 from streams.factory import profile_rules
-from streams.replay import Replay
+from streams.replay import Replay, reporting
 from streams.settings import Settings
 from training.evaluation import baseline_pass
 from training.evaluation.cases import Cases, cases, sampled
@@ -20,7 +20,7 @@ from training.evaluation.log import SEARCH, Log, first_tested, read_log
 from training.evaluation.plan import Options, StartPhase, System, make_baselines
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
-from training.ranker.gather import Sampling, example_lists
+from training.ranker.gather import Sampling, example_lists, first_ranked
 
 LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
 """A ranker is fitted to about LISTS lists, after the share AFTER of the learning period. NEGATIVES candidates of a list
@@ -118,8 +118,11 @@ def _run_system(
         gap_ms = profile_rules(system.settings).session_gap_ms
         share = min(1.0, LISTS / max((1 - AFTER) * start, 1))
         sampling = Sampling(options.seed, AFTER, share, share, NEGATIVES, session_gap_ms=gap_ms)
-        advance = start_phase("Learning", start)
-        gathered = list(example_lists(replay, log.interactions[:start], sampling, advance))
+        known = log.interactions[:start]
+        first = first_ranked(known, sampling)
+        replay.learn(reporting(known[:first], start_phase("Learning", first)))
+        advance = start_phase("Gathering examples", start - first)
+        gathered = list(example_lists(replay, known, sampling, advance, learned=first))
         replay.recommender.set_scorer(system.fit(gathered))
         learned = start
     size = min(options.ablation, len(chosen))

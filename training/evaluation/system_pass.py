@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -13,21 +13,19 @@ from inference.queries import QueryBatch
 from inference.ranking.lists import Lists as RankedLists
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Keys, stable_key
-from streams.contracts.messages import Interaction
-from streams.replay import Replay
+from streams.replay import Replay, reporting
 from training.evaluation.ablation import alone, without
-from training.evaluation.baseline_pass import PROGRESS_STEP, Ranking
+from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.log import Log
 from training.evaluation.metrics import NOTHING, Lists
+from training.ranker.gather import WARM_UP
 
 OURS, FUSED = "intentstream", "retrieval order"
 FOLD = "fold"
 MICROSECONDS = 1e6
 FAIRNESS = (0.0, 0.05, 0.1, 0.2, 0.3)
 """Values of INTENTSTREAM_FAIRNESS whose cost is measured."""
-WARM_UP = 1000
-"""Interactions before the first list that are processed in full, so that updates have their own intervals again."""
 
 
 @dataclass(slots=True)
@@ -106,7 +104,7 @@ class SystemPass:
             cases_at.setdefault(at, []).append(case)
         end = int(self._cases.at[-1]) + 1
         position = max(learned, int(self._cases.at[0]) - WARM_UP)
-        self._replay.learn(_with_progress(self._log.interactions[learned:position], progress))
+        self._replay.learn(reporting(self._log.interactions[learned:position], progress))
         began = perf_counter()
         pauses = {at - position for at in cases_at} if self._cases.arrival else set[int]()
         self._arrive(position, cases_at)
@@ -198,11 +196,3 @@ class SystemPass:
             fair=self._fair,
             stages={name: float(np.median(values)) for name, values in self._watch.stages.items() if values},
         )
-
-
-def _with_progress(interactions: Sequence[Interaction], progress: Callable[[int], None]) -> Iterator[Interaction]:
-    for number, interaction in enumerate(interactions, start=1):
-        yield interaction
-        if number % PROGRESS_STEP == 0:
-            progress(PROGRESS_STEP)
-    progress(len(interactions) % PROGRESS_STEP)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Examples:
         groups: the list of each example, 0 to lists - 1, rising, in retrieval order within a list, (n,).
         relevant: the number of relevant items of each list, 0 if no action followed, (lists,).
         graded: whether people graded the list's candidates instead of a shopper's actions, (lists,).
+        shoppers: the number of each list's shopper, (lists,); empty if unknown, as in older files.
 
     Raises:
         BundleError: the shapes do not fit, a number is not finite, or a label is not from 0 to 1.
@@ -39,6 +40,7 @@ class Examples:
     groups: Integers
     relevant: Integers
     graded: npt.NDArray[np.bool_]
+    shoppers: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -66,6 +68,11 @@ class Examples:
         """The arguments of `training.ranker.quality.quality` beside the scores."""
         return self.labels, self.groups, self.relevant
 
+    @property
+    def clusters(self) -> Integers:
+        """The shopper of each list, (lists,). Without known shoppers, each list is that of another one."""
+        return self.shoppers if len(self.shoppers) else np.arange(len(self.relevant))
+
     def positives(self) -> Integers:
         """Count the candidates of each list that were acted on, (lists,)."""
         return np.bincount(self.groups, weights=self.labels > 0, minlength=len(self.relevant)).astype(np.int64)
@@ -85,6 +92,7 @@ class Examples:
             (np.cumsum(chosen) - 1)[self.groups[rows]],
             self.relevant[chosen],
             self.graded[chosen],
+            self.clusters[chosen],
         )
 
     def split(self, start: float, end: float) -> Examples:
@@ -111,6 +119,7 @@ def join(parts: Sequence[Examples]) -> Examples:
     if len({each.names for each in parts}) != 1:
         raise BundleError("examples: required files with the same features, got different ones: gather them anew")
     starts = np.cumsum([0, *(len(each.relevant) for each in parts[:-1])])
+    shoppers = np.cumsum([0, *(each.clusters.max(initial=-1) + 1 for each in parts[:-1])])
     return Examples(
         np.concatenate([each.features for each in parts]),
         parts[0].names,
@@ -119,6 +128,7 @@ def join(parts: Sequence[Examples]) -> Examples:
         np.concatenate([each.groups + start for each, start in zip(parts, starts, strict=True)]),
         np.concatenate([each.relevant for each in parts]),
         np.concatenate([each.graded for each in parts]),
+        np.concatenate([each.clusters + start for each, start in zip(parts, shoppers, strict=True)]),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from inference.errors import BundleError
 from inference.ranking.features import CONTEXT
 from inference.types import Vector
 from training.ranker.examples import Examples
+from training.ranker.listnet import Lists, Networks, Scratch, Steps, descend
 from training.ranker.network import Calibration, Network, Ranker
 from training.ranker.quality import quality
 
@@ -26,13 +27,15 @@ SHOPPER = ("habits", "intent")
 """Shopper features. Only new shoppers lack them, but all graded lists do. A missing session is common and not here."""
 DECAYS = (1e-3, 1e-2)
 """Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
-_STEPS = 200
-"""Greatest number of steps of each network. By then a step gains some hundred-thousandths of the loss."""
-MOST_STEPS = MEMBERS * _STEPS
-_MEMORY = 40
-"""Steps in the memory of L-BFGS. With the usual 10 it converges slowly along the ridges of the rectifiers."""
-_BLOCK = 2048
-"""Candidates of a block: they fit into the cache, and float32 is exact enough for their sums. Blocks add in float64."""
+EPOCHS = 12
+"""Passes over all lists. More of them gain nothing on later lists."""
+_LEAST_STEPS = 1500
+"""Least number of steps, for few lists."""
+_LISTS_OF_A_STEP = 64
+_RATE = 0.01
+"""Length of the first step. Lengths fall to 0 along a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
+PARTS = 100
+"""Calls of `progress` in a fit."""
 TOLERANCE = 1e-3
 """Gains of NDCG below this are chance. The stronger penalty is then chosen."""
 CALIBRATION_PENALTY = 1e-6
@@ -41,7 +44,7 @@ CALIBRATION_PENALTY = 1e-6
 Floats = npt.NDArray[np.floating]
 Progress = Callable[[], None]
 Loss = Callable[[Floats], tuple[float, Floats]]
-"""A function from parameters or logits to the loss and its slope along each of them."""
+"""A function from parameters to the loss and its slope along each of them."""
 
 
 def silent() -> None:
@@ -53,17 +56,15 @@ def fit(
 ) -> Ranker:
     """Fit the order of the candidates, then the probability that a shopper acts on one.
 
-    The loss is that of ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513) with the labels' shares as the target.
-    All lists count alike, and each candidate counts with its weight. The solver is L-BFGS. The mean of several networks
-    is a network as well and errs less than one of them (Hansen & Salamon 1990, doi:10.1109/34.58871). It is over
-    MEMBERS networks of `units` hidden units each; without hidden units one is enough, because it has one optimum. A
-    seed gives the same ranker with any number of threads of one machine.
+    The loss is that of ListNet with the labels' shares as the target; see `listnet.py`. All lists count alike, and each
+    candidate counts with its weight. The mean of several networks is a network as well and errs less than one of them
+    (Hansen & Salamon 1990, doi:10.1109/34.58871). It is over MEMBERS networks of `units` hidden units each; without
+    hidden units one is enough, because it has one optimum. A seed gives the same ranker on any machine.
 
     The calibration is Platt's (1999), over the lists in which shoppers acted: graded lists have far more good
     candidates. Each graded list gets the shopper of another list, drawn at random. Otherwise the ranker would learn
     that a list without a shopper is a graded one, and new shoppers have nearly no data. A column that never varies has
-    no information and gets no weight. `progress` is called at each step, from several threads, at most MOST_STEPS
-    times.
+    no information and gets no weight. `progress` is called PARTS times.
 
     Raises:
         BundleError: there is no candidate that was acted on, or none that was not.
@@ -77,15 +78,11 @@ def fit(
     mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
     varies = std > 1e-6
     std = np.where(varies, std, 1.0)
-    x = _standardised(lists, mean, std, varies)
-    starts = [Network.start(x.shape[1], units, (seed, number)) for number in range(MEMBERS if units else 1)]
-    loss = listwise(lists)
     acted = examples if examples.graded.all() else examples.lists(~examples.graded)
+    network = _order(lists, _standardised(lists, mean, std, varies), decay, units, seed, progress)
     whole = _standardised(acted, mean, std, varies)
     # BLAS on one thread: with more, the order of its sums would depend on their number.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
-        members = pool.map(lambda start: _order(loss, x, decay, start, progress), starts)
-        network = Network.mean(list(members))
+    with threadpool_limits(1, user_api="blas"):
         calibration = _calibrate(acted, whole, network.logits(whole))
     return Ranker(examples.names, mean, std, network, calibration)
 
@@ -137,38 +134,23 @@ def _standardised(examples: Examples, mean: Floats, std: Floats, varies: npt.NDA
     return np.asarray(x, dtype=np.float32)
 
 
-def _order(loss: Loss, x: Vector, decay: float, start: Network, progress: Progress) -> Network:
-    """Minimise the loss of the logits with a penalty on the weights."""
-    penalised = start.like(np.ones(start.flat().size))
-    penalty = Network(penalised.direct, penalised.hidden, 0 * penalised.bias, penalised.output).flat() * decay
-
-    logits, active = np.empty(len(x)), np.empty((len(x), len(start.output)), dtype=np.float32)
-    blocks = [slice(at, at + _BLOCK) for at in range(0, len(x), _BLOCK)]
-
-    def objective(flat: Floats) -> tuple[float, Floats]:
-        network = start.like(flat.astype(np.float32))
-        for rows in blocks:
-            hidden = np.matmul(x[rows], network.hidden, out=active[rows])
-            hidden += network.bias
-            np.maximum(hidden, 0.0, out=hidden)
-            logits[rows] = x[rows] @ network.direct + hidden @ network.output
-        value, slopes = loss(logits)
-        gradient = penalty * flat
-        for rows in blocks:
-            slope, hidden = slopes[rows].astype(np.float32), active[rows]
-            inner = np.outer(slope, network.output) * (hidden > 0)
-            gradient += Network(x[rows].T @ slope, x[rows].T @ inner, inner.sum(axis=0), hidden.T @ slope).flat()
-        return value + float(penalty @ flat**2) / 2, gradient
-
-    found = minimize(
-        objective,
-        start.flat(),
-        jac=True,
-        method="L-BFGS-B",
-        callback=lambda _flat: progress(),
-        options={"maxiter": _STEPS, "ftol": 1e-7, "maxcor": _MEMORY},
-    )
-    return start.like(found.x)
+def _order(examples: Examples, x: Vector, decay: float, units: int, seed: int, progress: Progress) -> Network:
+    """Minimise the mean loss of the lists with a penalty on the weights, over networks side by side."""
+    lists, rng = _lists(examples, x), np.random.default_rng(seed)
+    number = len(lists.starts) - 1
+    of_step = min(_LISTS_OF_A_STEP, number)
+    steps = max(EPOCHS * ceil(number / of_step), _LEAST_STEPS)
+    order = [rng.permutation(number) for _ in range(ceil(steps * of_step / number))]
+    drawn = np.concatenate(order)[: steps * of_step].reshape(steps, of_step)
+    rates = _RATE * (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
+    members = MEMBERS if units else 1
+    networks = Networks.of([Network.start(x.shape[1], units, (seed, member)) for member in range(members)])
+    scratch = Scratch.of(networks, members, int(np.diff(lists.starts).max()))
+    bounds = np.linspace(0, steps, PARTS + 1).astype(np.int64).tolist()
+    for start, end in pairwise(bounds):
+        descend(lists, Steps(drawn[start:end], rates[start:end], start, decay), networks, scratch)
+        progress()
+    return Network.mean(networks.apart(members))
 
 
 def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
@@ -186,28 +168,16 @@ def _calibrate(examples: Examples, x: Vector, logits: Floats) -> Calibration:
     return Calibration(float(found.x[0]), weights, float(found.x[-1]))
 
 
-def listwise(examples: Examples) -> Loss:
-    """Return the mean over lists of −Σ target · log softmax(logits), as a function of the logits (n,).
-
-    The target is each label's share of its list's labels. A candidate of weight w counts w times in the softmax.
-    """
+def _lists(examples: Examples, x: Vector) -> Lists:
     starts = np.flatnonzero(np.diff(examples.groups, prepend=-1))
     sizes = np.diff(np.append(starts, len(examples.groups)))
-    place = np.repeat(np.arange(len(starts)), sizes)
     labels = examples.labels.astype(np.float64)
-    target = labels / np.add.reduceat(labels, starts)[place]
-    log_weights = np.log(np.maximum(examples.weights.astype(np.float64), 1e-9))
-
-    def loss(logits: Floats) -> tuple[float, Floats]:
-        # The greatest logit of a list is subtracted, so that no exponential overflows.
-        counted = logits + log_weights
-        shifted = counted - np.maximum.reduceat(counted, starts)[place]
-        grown = np.exp(shifted)
-        total = np.add.reduceat(grown, starts)
-        value = -float(target @ (shifted - log_weights - np.log(total)[place])) / len(starts)
-        return value, (grown / total[place] - target) / len(starts)
-
-    return loss
+    return Lists(
+        x=x,
+        starts=np.append(starts, len(labels)).astype(np.int64),
+        targets=(labels / np.repeat(np.add.reduceat(labels, starts), sizes)).astype(np.float32),
+        log_weights=np.log(np.maximum(examples.weights, 1e-9)).astype(np.float32),
+    )
 
 
 def logistic(columns: Floats, labels: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating]) -> Loss:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from inference.errors import BundleError
 from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
+from inference.retrieval.hits import Candidates
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Item, Query, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
@@ -33,6 +34,8 @@ SEARCH_HORIZON = 1
 SessionName = tuple[str, int, int]
 BASKET = 20
 """Items of a session that count for a list at the shopper's arrival."""
+WARM_UP = 1000
+"""Interactions before the first list that are processed in full, so that updates have their own intervals again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class ExampleList(NamedTuple):
         weights: number of candidates that each example represents: above 1 if negatives were left out, float32 (n,).
         relevant: number of items that the shopper acted on next, including those that retrieval did not find.
         graded: whether the labels are grades given by people.
+        shopper: number of the shopper.
     """
 
     features: Vector
@@ -75,22 +79,40 @@ class ExampleList(NamedTuple):
     weights: Vector
     relevant: int
     graded: bool = False
+    shopper: int = 0
+
+
+def first_ranked(interactions: Sequence[Interaction], sampling: Sampling) -> int:
+    """Return how many interactions `Replay.learn` may fold in before `example_lists`, which is faster."""
+    return max(_start(interactions, sampling) - WARM_UP, 0)
 
 
 def example_lists(
-    replay: Replay, interactions: Sequence[Interaction], sampling: Sampling, progress: Callable[[int], None]
+    replay: Replay,
+    interactions: Sequence[Interaction],
+    sampling: Sampling,
+    progress: Callable[[int], None],
+    *,
+    learned: int = 0,
 ) -> Iterator[ExampleList]:
     """Yield a list of examples for each sampled interaction and arrival, in order.
 
     If nothing follows an interaction, all labels are 0. Without such lists, every probability would assume that the
-    shopper stays. Of a shopper's interactions at one time, only the last is sampled. `progress` receives the number of
-    interactions of each step.
+    shopper stays. Of a shopper's interactions at one time, only the last is sampled.
+
+    Args:
+        replay: the system. It has already learned the first `learned` of the interactions.
+        interactions: the log.
+        sampling: the rules that select lists.
+        progress: receives the number of interactions of each step.
+        learned: at most `first_ranked`.
     """
     following = next_items(interactions, sampling)
     sessions = arrivals(interactions, sampling.session_gap_ms)
-    start = round(sampling.after * len(interactions))
+    start = _start(interactions, sampling)
     ends = ends_of_ties(interactions)
-    position = 0
+    shoppers: dict[str, int] = {}
+    position = learned
     arriving = {
         number
         for number in sessions
@@ -98,29 +120,35 @@ def example_lists(
     }
     arrived: dict[int, QueryBatch] = {}
 
-    for folded in replay.fold(interactions, arriving):
+    def arrive() -> None:
+        # The query of an arrival is taken before its interaction is folded in.
+        if position in arriving:
+            interaction = interactions[position]
+            arrived[position] = replay.arrive(interaction.user_id, occurred_ms(interaction))
+
+    arrive()
+    for folded in replay.fold(interactions[learned:], {number - learned for number in arriving}):
         queries: list[QueryBatch] = []
-        wanted: list[tuple[dict[int, float], np.random.Generator]] = []
+        wanted: list[Wanted] = []
         for place in range(len(folded.queries)):
             number = position + place
+            if number < start:
+                continue
+            shopper = shoppers.setdefault(interactions[number].user_id, len(shoppers))
             # Drawn for each interaction alone, so that no draw depends on what happens later.
             draw = _draw(sampling.seed, number, 0)
             if number in arrived:
                 queries.append(arrived.pop(number))
-                wanted.append((dict.fromkeys(sessions[number], 1.0), draw))
-            if number >= start and ends[number] == number and draw.random() < sampling.share:
+                wanted.append(Wanted(dict.fromkeys(sessions[number], 1.0), draw, shopper))
+            if ends[number] == number and draw.random() < sampling.share:
                 queries.append(folded.queries.take([place]))
-                wanted.append((_fading(following[number]), draw))
+                wanted.append(Wanted(_fading(following[number]), draw, shopper))
         if wanted:
             shortlists = replay.recommender.retrieve(QueryBatch.joined(queries), every=True)
-            for place, (acted_on, draw) in enumerate(wanted):
-                yield labelled(replay.recommender, shortlists.take([place]), acted_on, sampling.negatives, draw)
+            yield from labelled(replay.recommender, shortlists, wanted, sampling.negatives)
         position += len(folded.queries)
         progress(len(folded.queries))
-        if position in arriving:
-            # The query of the arrival is taken before the interaction is folded in.
-            interaction = interactions[position]
-            arrived[position] = replay.arrive(interaction.user_id, occurred_ms(interaction))
+        arrive()
 
 
 def graded_lists(
@@ -138,35 +166,64 @@ def graded_lists(
         progress: receives 1 for each search.
     """
     best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
-    for text, grades in queries:
+    for number, (text, grades) in enumerate(queries):
         recommender = bundle.over([catalogue[place] for place in grades])
         query = bundle.with_vector(Query(text=text, k=len(grades)))
         shortlist = recommender.retrieve(QueryBatch.of([query], bundle.dim), every=True)
         labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
-        yield labelled(recommender, shortlist, labels, None, np.random.default_rng(0))._replace(graded=True)
+        wanted = Wanted(labels, np.random.default_rng(0), number)
+        for each in labelled(recommender, shortlist, [wanted], None):
+            yield each._replace(graded=True)
         progress(1)
 
 
+class Wanted(NamedTuple):
+    """A list to be labelled.
+
+    Attributes:
+        acted_on: the label of each item that the shopper acted on, by stable key.
+        draw: draws the other candidates.
+        shopper: number of the shopper.
+    """
+
+    acted_on: Mapping[int, float]
+    draw: np.random.Generator
+    shopper: int
+
+
 def labelled(
-    recommender: Recommender,
-    shortlist: Shortlists,
-    acted_on: Mapping[int, float],
-    negatives: int | None,
-    draw: np.random.Generator,
-) -> ExampleList:
-    """Label the candidates of one list, by stable key, and keep those acted on and a sample of the others."""
-    keys = recommender.catalogue.columns.keys[shortlist.candidates.rows].tolist()
-    labels = np.array([acted_on.get(key, 0.0) for key in keys], dtype=np.float32)
-    others = np.flatnonzero(labels == 0)
-    sampled = others if negatives is None or negatives >= len(others) else draw.choice(others, negatives, replace=False)
-    kept = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
-    stands_for = len(others) / max(len(sampled), 1)
-    return ExampleList(
-        features=recommender.features(shortlist)[kept],
-        labels=labels[kept],
-        weights=np.where(labels[kept] > 0, 1.0, stands_for).astype(np.float32),
-        relevant=len(acted_on),
-    )
+    recommender: Recommender, shortlists: Shortlists, wanted: Sequence[Wanted], negatives: int | None
+) -> Iterator[ExampleList]:
+    """Label the candidates of each list, and keep those acted on and a sample of the others."""
+    found = shortlists.candidates
+    keys = recommender.catalogue.columns.keys[found.rows]
+    kept, parts = [], []
+    for number, (acted_on, draw, _) in enumerate(wanted):
+        own = shortlists.own(number)
+        labels = np.zeros(own.stop - own.start, dtype=np.float32)
+        for key, label in acted_on.items():
+            labels[keys[own] == np.uint64(key)] = label
+        others = np.flatnonzero(labels == 0)
+        sampled = others
+        if negatives is not None and negatives < len(others):
+            sampled = draw.choice(others, negatives, replace=False)
+        places = np.sort(np.concatenate([np.flatnonzero(labels), sampled]))
+        kept.append(own.start + places)
+        parts.append((labels[places], len(others) / max(len(sampled), 1)))
+    rows = np.concatenate(kept)
+    starts = np.cumsum([0, *map(len, kept)], dtype=np.int64)
+    columns = (column[rows] for column in (found.rows, found.fused, found.scores, found.ranks))
+    # Features of all kept candidates at once, and of no others: they are most of the work after retrieval.
+    features = recommender.features(replace(shortlists, candidates=Candidates(starts, *columns)))
+    for (acted_on, _, shopper), (labels, stands_for), start, end in zip(
+        wanted, parts, starts[:-1].tolist(), starts[1:].tolist(), strict=True
+    ):
+        weights = np.where(labels > 0, 1.0, stands_for).astype(np.float32)
+        yield ExampleList(features[start:end], labels, weights, len(acted_on), shopper=shopper)
+
+
+def _start(interactions: Sequence[Interaction], sampling: Sampling) -> int:
+    return round(sampling.after * len(interactions))
 
 
 def _fading(following: Sequence[int]) -> dict[int, float]:
@@ -243,4 +300,5 @@ def as_examples(lists: Sequence[ExampleList]) -> Examples:
         groups=np.repeat(np.arange(len(lists)), sizes),
         relevant=np.array([each.relevant for each in lists], dtype=np.int64),
         graded=np.array([each.graded for each in lists], dtype=np.bool_),
+        shoppers=np.array([each.shopper for each in lists], dtype=np.int64),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,25 +53,53 @@ def quality(scores: Floats, labels: Floats | Integers, groups: Integers, relevan
             skipped.
         k: the number of places that count.
     """
-    ideal, hits, ranks = np.zeros(len(relevant)), np.zeros(len(relevant)), np.zeros(len(relevant))
-    gained = np.zeros(len(relevant))
+    judged = np.asarray(relevant) > 0
+    found = per_list(scores, labels, groups, relevant, k)
+    means = [float(each[judged].mean()) if judged.any() else 0.0 for each in found]
+    return Quality(int(judged.sum()), *means)
+
+
+class PerList(NamedTuple):
+    """HR, MRR and NDCG at k of each list, (lists,) each; 0 for a list without a relevant item."""
+
+    hit_rate: Floats
+    mrr: Floats
+    ndcg: Floats
+
+
+def per_list(scores: Floats, labels: Floats | Integers, groups: Integers, relevant: Integers, k: int = K) -> PerList:
+    """Measure each list; the arguments are those of `quality`."""
+    lists = len(relevant)
+    labels, groups = np.asarray(labels, dtype=np.float64), np.asarray(groups)
     discounts = 1 / np.log2(np.arange(2, k + 2))
     order = np.lexsort((-np.asarray(scores), groups))
-    bounds = np.searchsorted(np.asarray(groups)[order], np.arange(len(relevant) + 1))
-    judged = relevant > 0
-    for each in np.flatnonzero(judged).tolist():
-        gains = np.asarray(labels)[order[bounds[each] : bounds[each + 1]]].astype(np.float64)
-        missed = max(int(relevant[each]) - int((gains > 0).sum()), 0)
-        best = np.sort(np.concatenate([gains[gains > 0], np.ones(missed)]))[::-1][:k]
-        ideal[each] = best @ discounts[: len(best)]
-        seen = gains[:k]
-        gained[each] = seen @ discounts[: len(seen)]
-        places = np.flatnonzero(seen)
-        if len(places):
-            hits[each], ranks[each] = 1.0, 1 / (1 + places[0])
-    ndcg = np.divide(gained, ideal, out=np.zeros_like(gained), where=ideal > 0)
-    means = [float(each[judged].mean()) if judged.any() else 0.0 for each in (hits, ranks, ndcg)]
-    return Quality(int(judged.sum()), *means)
+    rank = _ranks(groups[order], lists)
+    seen = (rank < k) & (labels[order] > 0)
+    of, rank, gain = groups[order][seen], rank[seen], labels[order][seen]
+    gained = np.bincount(of, weights=gain * discounts[rank], minlength=lists)
+    first = np.full(lists, np.inf)
+    np.minimum.at(first, of, rank)
+    # The best list begins with the greatest gains. Relevant items that retrieval missed count as 1.
+    positive = labels > 0
+    missed = np.maximum(np.asarray(relevant) - np.bincount(groups[positive], minlength=lists), 0).astype(np.int64)
+    gains = np.concatenate([labels[positive], np.ones(int(missed.sum()))])
+    of = np.concatenate([groups[positive], np.repeat(np.arange(lists), missed)])
+    order = np.lexsort((-gains, of))
+    rank = _ranks(of[order], lists)
+    seen = rank < k
+    ideal = np.bincount(of[order][seen], weights=gains[order][seen] * discounts[rank[seen]], minlength=lists)
+    judged = np.asarray(relevant) > 0
+    return PerList(
+        hit_rate=judged * np.isfinite(first),
+        mrr=judged / (1 + first),
+        ndcg=judged * np.divide(gained, ideal, out=np.zeros(lists), where=ideal > 0),
+    )
+
+
+def _ranks(groups: Integers, lists: int) -> Integers:
+    """Return the place of each row within its group, from 0 on, for sorted groups."""
+    starts = np.searchsorted(groups, np.arange(lists))
+    return np.asarray(np.arange(len(groups)) - starts[groups])
 
 
 def compare(examples: Examples, rankers: Mapping[str, ScoresFeatures]) -> str:

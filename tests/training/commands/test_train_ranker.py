@@ -22,8 +22,9 @@ from tests.training.ranker.lists import labelled
 ITEMS = [{"item_id": f"i{n}", "title": f"{kind} tea {n}"} for n, kind in enumerate(("Green", "Black", "White") * 4)]
 
 
-def train(output: Path, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["train-ranker", "--output", str(output), *map(str, arguments)])
+def train(output: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Result:
+    runner = CliRunner(env=environment)
+    return runner.invoke(cli, ["train-ranker", "--output", str(output), *map(str, arguments)])
 
 
 def lines(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
@@ -72,3 +73,32 @@ def test_nothing_is_written_without_test_lists(tmp_path: Path) -> None:
     assert result.exit_code != 0
     assert "last 15% of the lists, to test the ranker, got none in 6 lists" in result.output
     assert not (tmp_path / "shop").exists()
+
+
+def test_a_worse_ranker_is_refused_unless_forced(tmp_path: Path) -> None:
+    # The present ranker was fitted to the opposite of what the early lists teach, and the late lists agree with it.
+    right = labelled(FEATURES, lists=400)
+    right.write(tmp_path / "right.npz")
+    assert train(tmp_path / "shop" / "1", "--examples", tmp_path / "right.npz").exit_code == 0
+    early = right.groups < 340
+    misled = right.features.copy()
+    columns = [FEATURES.index(name) for name in ("query", "popularity")]
+    misled[np.ix_(early, columns)] = 1 - misled[np.ix_(early, columns)]
+    replace(right, features=misled).write(tmp_path / "misled.npz")
+    arguments = ("--examples", tmp_path / "misled.npz")
+    environment = {"INTENTSTREAM_MODEL_PATH": str(tmp_path / "shop" / "1")}
+    refused = train(tmp_path / "shop" / "2", *arguments, environment=environment)
+    assert refused.exit_code == 1
+    assert "no worse than the present one, got NDCG@20 browsing -0." in refused.output
+    assert "use --force" in refused.output
+    assert not (tmp_path / "shop" / "2").exists()
+    forced = train(tmp_path / "shop" / "2", *arguments, "--force", environment=environment)
+    assert forced.exit_code == 0, forced.output
+    assert load_bundle(tmp_path / "shop" / "2").version == "2"
+
+
+def test_too_few_lists_are_reported(tmp_path: Path) -> None:
+    labelled(FEATURES, lists=60).write(tmp_path / "few.npz")
+    result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "few.npz")
+    assert result.exit_code == 0, result.output
+    assert "too few data. 6 held-out lists cannot exclude a loss above 0.02; that needs about 30." in result.output

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.estimates import interval, resampled_means
+from training.bootstrap import interval, resampled_means
 from training.evaluation.metrics import NOTHING, Targets, at_k, coverage, gains, ideal, novelty
 
 

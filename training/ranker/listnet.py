@@ -1,0 +1,246 @@
+"""The order of a ranker's candidates, fitted by Adam: the networks and their steps as one kernel.
+
+The loss of a list is that of ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513): −Σ target · log softmax(logits),
+with each label's share of the list's labels as the target. A candidate of weight w counts w times in the softmax. A
+step follows the mean slope of some lists with the rule of Adam (Kingma & Ba 2015, arXiv:1412.6980).
+
+All networks are fitted side by side. A weight matrix has a column ("lane") for each hidden unit of each network, and
+then one for the linear part of each network, so that one pass over a candidate's features serves them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import float32, float64, int64, types
+
+from inference.kernels.compiler import helper, kernel
+from training.ranker.network import Network
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Decay of the means of slopes and of squared slopes in a step of Adam, and its guard against a division by 0."""
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+
+class Lists(NamedTuple):
+    """Labelled lists of n candidates in all.
+
+    Attributes:
+        x: standardised features, float32 (n, F).
+        starts: the start of each list, and n, int64 (lists + 1,).
+        targets: each candidate's share of its list's labels, float32 (n,).
+        log_weights: log of the number of candidates that each one represents, float32 (n,).
+    """
+
+    x: Floats
+    starts: Integers
+    targets: Floats
+    log_weights: Floats
+
+
+class Steps(NamedTuple):
+    """Steps of a fit.
+
+    Attributes:
+        drawn: the lists of each step, int64 (steps, lists of a step).
+        rates: the length of each step, float64 (steps,).
+        before: number of steps that were made before.
+        penalty: λ of λ/2 · ‖all weights but the biases‖².
+    """
+
+    drawn: Integers
+    rates: npt.NDArray[np.float64]
+    before: int
+    penalty: float
+
+
+class Networks(NamedTuple):
+    """M networks with U hidden units each, in L = M · (U + 1) lanes, and the state of their fit.
+
+    Attributes:
+        inputs: weights of the features, float32 (F, L).
+        bias: of the hidden units, float32 (L,); 0 for linear parts.
+        output: weights out of the hidden units, float32 (L,); 0 for linear parts.
+        moments: the means of slopes, and of squared slopes, of all weights, float32 (2, F + 2, L).
+    """
+
+    inputs: Floats
+    bias: Floats
+    output: Floats
+    moments: Floats
+
+    @classmethod
+    def of(cls, starts: Sequence[Network]) -> Networks:
+        """Put networks of one shape side by side, with the state of a fit that has not begun."""
+        none = np.zeros(len(starts))
+        inputs = np.column_stack([*(each.hidden for each in starts), *(each.direct for each in starts)])
+        moments = np.zeros((2, inputs.shape[0] + 2, inputs.shape[1]), dtype=np.float32)
+        bias, output = (
+            np.concatenate([*parts, none]) for parts in zip(*((e.bias, e.output) for e in starts), strict=True)
+        )
+        inputs, bias, output = (np.ascontiguousarray(each, dtype=np.float32) for each in (inputs, bias, output))
+        return cls(inputs, bias, output, moments)
+
+    def apart(self, members: int) -> list[Network]:
+        """Return the networks one by one, in float64."""
+        hidden = self.inputs.shape[1] - members
+        units = hidden // members
+        lanes = [slice(member * units, (member + 1) * units) for member in range(members)]
+        inputs, bias, output = (each.astype(np.float64) for each in self[:3])
+        return [
+            Network(inputs[:, hidden + member], inputs[:, own], bias[own], output[own])
+            for member, own in enumerate(lanes)
+        ]
+
+
+class Scratch(NamedTuple):
+    """Scratch memory for the longest list, of C candidates.
+
+    Attributes:
+        active: the hidden units and linear parts of each candidate; later the slope along each, float32 (C, L).
+        logits: of each candidate in each network; later the slope of the loss along it, float32 (C, M).
+        slopes: the slope along all weights, float32 (F + 2, L): of the inputs, the bias, the output.
+    """
+
+    active: Floats
+    logits: Floats
+    slopes: Floats
+
+    @classmethod
+    def of(cls, networks: Networks, members: int, longest: int) -> Scratch:
+        """Return scratch memory for lists of at most `longest` candidates."""
+        features, lanes = networks.inputs.shape
+        shapes = (longest, lanes), (longest, members), (features + 2, lanes)
+        return cls(*(np.empty(shape, dtype=np.float32) for shape in shapes))
+
+
+_LISTS = types.NamedTuple((float32[:, ::1], int64[::1], float32[::1], float32[::1]), Lists)
+_STEPS = types.NamedTuple((int64[:, ::1], float64[::1], int64, float64), Steps)
+_NETWORKS = types.NamedTuple((float32[:, ::1], float32[::1], float32[::1], float32[:, :, ::1]), Networks)
+_SCRATCH = types.NamedUniTuple(float32[:, ::1], 3, Scratch)
+
+
+@kernel(float64(_LISTS, _STEPS, _NETWORKS, _SCRATCH), allocates=False)
+def descend(lists: Lists, steps: Steps, networks: Networks, scratch: Scratch) -> float:
+    """Make steps that change `networks`, and return the mean loss of the drawn lists, each before its step."""
+    drawn = steps.drawn
+    members = scratch.logits.shape[1]
+    total = 0.0
+    for step in range(len(drawn)):
+        scratch.slopes[:] = np.float32(0)
+        for place in range(drawn.shape[1]):
+            total += _add_slopes(lists, drawn[step, place], networks, scratch)
+        scale = np.float32(1 / drawn.shape[1])
+        _adam(networks, scratch.slopes, scale, np.float32(steps.penalty), steps.rates[step], steps.before + step + 1)
+    return total / (drawn.size * members)
+
+
+@helper
+def _add_slopes(lists: Lists, number: int, networks: Networks, scratch: Scratch) -> float:
+    """Add one list's slopes to `scratch.slopes`, and return its loss, the sum over the networks."""
+    inputs, bias, output = networks.inputs, networks.bias, networks.output
+    active, logits, slopes = scratch.active, scratch.logits, scratch.slopes
+    features, lanes = inputs.shape
+    members = logits.shape[1]
+    hidden = lanes - members
+    units = hidden // members
+    start, end = lists.starts[number], lists.starts[number + 1]
+    for at in range(start, end):
+        own, x = active[at - start], lists.x[at]
+        for lane in range(lanes):
+            own[lane] = bias[lane]
+        # Four features at once: most of the time goes into reading and writing sums, not into products.
+        whole = features - features % 4
+        for feature in range(0, whole, 4):
+            a, b, c, d = x[feature], x[feature + 1], x[feature + 2], x[feature + 3]
+            for lane in range(lanes):
+                own[lane] += (a * inputs[feature, lane] + b * inputs[feature + 1, lane]) + (
+                    c * inputs[feature + 2, lane] + d * inputs[feature + 3, lane]
+                )
+        for feature in range(whole, features):
+            for lane in range(lanes):
+                own[lane] += x[feature] * inputs[feature, lane]
+        for member in range(members):
+            logit = own[hidden + member]
+            for lane in range(member * units, (member + 1) * units):
+                own[lane] = max(own[lane], np.float32(0))
+                logit += own[lane] * output[lane]
+            logits[at - start, member] = logit
+    loss = 0.0
+    for member in range(members):
+        loss += _softmax(lists, start, end, logits, member)
+    # From here on, `active` holds the slope along each lane.
+    for at in range(start, end):
+        own = active[at - start]
+        for member in range(members):
+            slope = logits[at - start, member]
+            own[hidden + member] = slope
+            for lane in range(member * units, (member + 1) * units):
+                slopes[features + 1, lane] += slope * own[lane]
+                own[lane] = slope * output[lane] if own[lane] > 0 else np.float32(0)
+        for lane in range(hidden):
+            slopes[features, lane] += own[lane]
+    whole = end - (end - start) % 4
+    for feature in range(features):
+        sums = slopes[feature]
+        for at in range(start, whole, 4):
+            a, b, c, d = (
+                lists.x[at, feature],
+                lists.x[at + 1, feature],
+                lists.x[at + 2, feature],
+                lists.x[at + 3, feature],
+            )
+            row = at - start
+            for lane in range(lanes):
+                sums[lane] += (a * active[row, lane] + b * active[row + 1, lane]) + (
+                    c * active[row + 2, lane] + d * active[row + 3, lane]
+                )
+        for at in range(whole, end):
+            for lane in range(lanes):
+                sums[lane] += lists.x[at, feature] * active[at - start, lane]
+    return loss
+
+
+@helper
+def _softmax(lists: Lists, start: int, end: int, logits: Floats, member: int) -> float:
+    """Replace one network's logits of a list by the slope of the loss along them, and return the loss."""
+    # The greatest logit is subtracted, so that no exponential overflows.
+    greatest = -np.inf
+    for at in range(start, end):
+        greatest = max(greatest, logits[at - start, member] + lists.log_weights[at])
+    total, loss = 0.0, 0.0
+    for at in range(start, end):
+        logit = logits[at - start, member] - greatest
+        grown = exp(logit + lists.log_weights[at])
+        total += grown
+        loss -= lists.targets[at] * logit
+        logits[at - start, member] = grown
+    for at in range(start, end):
+        logits[at - start, member] = logits[at - start, member] / total - lists.targets[at]
+    # The targets of a list add up to 1.
+    return loss + log(total)
+
+
+@helper
+def _adam(networks: Networks, slopes: Floats, scale: float, penalty: float, rate: float, number: int) -> None:
+    """Change all weights by the rule of Adam. `number` is that of the step, from 1 on."""
+    features, lanes = networks.inputs.shape
+    # Both means start at 0. Dividing them by these corrects for that.
+    length = np.float32(rate / (1 - BETA_1**number))
+    correction = np.float32(1 / (1 - BETA_2**number))
+    for row in range(features + 2):
+        weights = networks.inputs[row] if row < features else networks.bias if row == features else networks.output
+        shrinks = np.float32(0) if row == features else penalty
+        for lane in range(lanes):
+            slope = scale * slopes[row, lane] + shrinks * weights[lane]
+            mean = np.float32(BETA_1) * networks.moments[0, row, lane] + np.float32(1 - BETA_1) * slope
+            square = np.float32(BETA_2) * networks.moments[1, row, lane] + np.float32(1 - BETA_2) * slope * slope
+            networks.moments[0, row, lane] = mean
+            networks.moments[1, row, lane] = square
+            weights[lane] -= length * mean / (sqrt(correction * square) + np.float32(EPSILON))
