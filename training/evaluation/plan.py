@@ -22,7 +22,7 @@ from training.evaluation.baselines.click_table import ClickTable
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
 from training.evaluation.baselines.popularity import Popularity, RecentPopularity, Repeat, RepeatThenPopular
 from training.evaluation.baselines.text import Bm25, EncoderAlone
-from training.evaluation.baselines.vsknn import VSkNN
+from training.evaluation.baselines.vsknn import VSkNN, VSkNNByStep
 from training.evaluation.log import Log
 from training.ranker.gather import ExampleList, as_examples
 
@@ -96,14 +96,14 @@ class System:
 def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
     """Return new baselines that have learned nothing yet; for searches, BM25 and the click table are among them."""
     items, only_bought = len(log.item_ids), bool(log.bought.any())
-    knn = ItemKnn(items)
+    knn, vsknn = ItemKnn(items), VSkNN(items)
     known: list[Baseline] = [
         Popularity(items),
         RecentPopularity(items),
         knn,
         ItemKnnLast(knn),
-        VSkNN(items),
-        VSkNN(items, by_step=True),
+        vsknn,
+        VSkNNByStep(vsknn),
         Repeat(only_bought=only_bought),
         RepeatThenPopular(items, only_bought=only_bought),
         EncoderAlone(_vectors(system, items), system.bundle.encode_query),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -16,16 +16,30 @@ from training.evaluation.baselines.base import Baseline, best
 from training.evaluation.baselines.click_table import ClickTable
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
 from training.evaluation.baselines.popularity import DAY_MS, Popularity, RecentPopularity, Repeat, RepeatThenPopular
-from training.evaluation.baselines.vsknn import VSkNN
+from training.evaluation.baselines.vsknn import VSkNN, VSkNNByStep
 from training.evaluation.log import SEARCH, Act
 
 ITEMS = 6
+
+
+class ByStep(VSkNNByStep):
+    """V-SkNN by step with sessions of its own."""
+
+    def __init__(self, items: int) -> None:
+        self._own = VSkNN(items)
+        super().__init__(self._own)
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:
+        """Keep the sessions."""
+        self._own.learn(act, session)
+
+
 BASELINES: dict[str, Callable[[], Baseline]] = {
     "popularity": lambda: Popularity(ITEMS),
     "recent": lambda: RecentPopularity(ITEMS),
     "item-knn": lambda: ItemKnn(ITEMS),
     "vsknn": lambda: VSkNN(ITEMS),
-    "vsknn-by-step": lambda: VSkNN(ITEMS, by_step=True),
+    "vsknn-by-step": lambda: ByStep(ITEMS),
     "repeat": lambda: Repeat(only_bought=False),
     "repeat-popular": lambda: RepeatThenPopular(ITEMS, only_bought=False),
 }
@@ -37,6 +51,7 @@ def test_best_returns_positive_scores_without_hidden_items_and_ties_by_number() 
     assert best(scores, 9, [1]).tolist() == [3, 4, 0]
     assert best(np.zeros(4), 2, ()).tolist() == []
     assert best(np.ones(5), 2, ()).tolist() == [0, 1]
+    assert best(np.ones(5), 0, ()).tolist() == []
     assert scores[1] == 3
 
 
@@ -100,7 +115,7 @@ def test_vsknn_on_an_example_computed_by_hand() -> None:
 def test_votes_by_step_are_divided_by_the_steps_to_the_newest_shared_item() -> None:
     acts = acts_of((1, 1, 0), (1, 1, 1), (1, 1, 3), (2, 2, 2), (2, 2, 4))
     # The session [0, 1, 2]: similar by ⅓ + ⅔ to the first, two steps away, and by 1 to the second, one step away.
-    assert train(VSkNN(ITEMS, by_step=True), acts).rank(moment([0, 1, 2]), 5).tolist() == [4, 3]
+    assert train(ByStep(ITEMS), acts).rank(moment([0, 1, 2]), 5).tolist() == [4, 3]
     assert train(VSkNN(ITEMS), acts).rank(moment([0, 1, 2]), 5).tolist() == [3, 4]
 
 
@@ -115,6 +130,46 @@ def test_vsknn_samples_the_most_recent_matching_sessions() -> None:
 def test_a_session_is_not_its_own_neighbour() -> None:
     known = train(VSkNN(ITEMS, sample=1), acts_of((1, 1, 0), (1, 1, 3), (2, 2, 0), (2, 2, 4)))
     assert known.rank(moment([0], user=2), 5).tolist() == [3]
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, ITEMS - 1)), max_size=40)
+"""Shopper, number of the shopper's session, and item of each act."""
+
+
+@pytest.mark.kernel
+@given(
+    rows=ROWS,
+    session=st.lists(st.integers(0, ITEMS - 1), unique=True, min_size=1, max_size=4),
+    neighbours=st.integers(1, 6),
+    sample=st.integers(1, 8),
+)
+def test_vsknn_equals_its_definition(
+    rows: list[tuple[int, int, int]], session: list[int], neighbours: int, sample: int
+) -> None:
+    acts = acts_of(*((user, 10 * user + number, item) for user, number, item in rows))
+    members: dict[int, list[int]] = {}
+    latest: dict[int, int] = {}
+    present = None
+    for act in acts:
+        members.setdefault(act.session, []).append(act.item)
+        latest[act.session] = act.at_ms
+        present = act.session if act.user == 1 else present
+    matching = [each for each in members if each != present and set(members[each]) & set(session)]
+    recent = sorted(matching, key=lambda each: -latest[each])[:sample]
+    weight = {item: position / len(session) for position, item in enumerate(session, start=1)}
+    similarity = {each: sum(weight[item] for item in session if item in members[each]) for each in recent}
+    nearest = sorted(recent, key=lambda each: -similarity[each])[:neighbours]
+    scores = np.zeros(ITEMS)
+    for each in nearest:
+        scores[list(set(members[each]))] += similarity[each]
+    expected = sorted(np.flatnonzero(scores).tolist(), key=lambda item: (-scores[item], item))
+    known = train(VSkNN(ITEMS, neighbours, sample), acts)
+    assert known.rank(moment(session, user=1, hidden=()), ITEMS).tolist() == expected
+
+
+def test_vsknn_grows_beyond_its_first_capacity() -> None:
+    acts = acts_of(*((user, user, user % 2) for user in range(3000)), (3001, 3001, 1), (3001, 3001, 4))
+    assert train(VSkNN(ITEMS), acts).rank(moment([1]), 5).tolist() == [4]
 
 
 def test_repeat_ranks_a_shoppers_items_by_sessions_then_recency() -> None:

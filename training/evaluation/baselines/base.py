@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from training.evaluation.baselines.kernels import top
 from training.evaluation.log import Act
 
 Ranked = npt.NDArray[np.integer]
@@ -58,12 +59,6 @@ class LearnsSearches(Protocol):
 
 def best(scores: Scores, k: int, hidden: Sequence[int]) -> Ranked:
     """Return the `k` items of the highest `scores` above 0, without the `hidden`; ties by number."""
-    if hidden:
-        scores = scores.copy()
-        scores[list(hidden)] = 0.0
-    if len(scores) > k:
-        least = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= max(least, np.nextafter(0.0, 1.0)))
-    else:
-        places = np.flatnonzero(scores > 0)
-    return places[np.lexsort((places, -scores[places]))][:k]
+    out = np.empty(min(k, len(scores)), dtype=np.int64)
+    scores = np.ascontiguousarray(scores, dtype=np.float64)
+    return out[: top(scores, np.array(hidden, dtype=np.int64), out)]

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from training.evaluation.baselines.base import Moment, Ranked, best
+from training.evaluation.baselines.kernels import add_cosines
 from training.evaluation.log import Act
 
 DENSE_ITEMS = 10_000
@@ -34,6 +34,7 @@ class ItemKnn:
     def __init__(self, items: int) -> None:
         self._sessions = np.zeros(items)
         self._matrix = np.zeros((items, items), dtype=np.int32) if items <= DENSE_ITEMS else None
+        self._scores = np.empty(items)
         self._rows: defaultdict[int, dict[int, int]] = defaultdict(dict)
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
@@ -56,18 +57,16 @@ class ItemKnn:
 
     def nearest(self, items: Sequence[int], hidden: Sequence[int], k: int) -> Ranked:
         """Return the items nearest to some items."""
+        if self._matrix is not None:
+            add_cosines(self._matrix, self._sessions, np.array(items, dtype=np.int64), self._scores)
+            return best(self._scores, k, hidden)
         scores = np.zeros(len(self._sessions))
         for item in items:
-            others, counts = self._row(item)
-            scores[others] += counts / np.sqrt(max(self._sessions[item], 1.0))
+            row = self._rows.get(item, {})
+            counts = np.fromiter(row.values(), dtype=np.int32, count=len(row))
+            scores[list(row)] += counts / np.sqrt(max(self._sessions[item], 1.0))
         scores /= np.sqrt(np.maximum(self._sessions, 1.0))
         return best(scores, k, hidden)
-
-    def _row(self, item: int) -> tuple[slice | list[int], npt.NDArray[np.int32]]:
-        if self._matrix is not None:
-            return slice(None), self._matrix[item]
-        row = self._rows.get(item, {})
-        return list(row), np.fromiter(row.values(), dtype=np.int32, count=len(row))
 
 
 class ItemKnnLast:

@@ -17,6 +17,9 @@ from training.evaluation.baselines.base import Moment, Ranked, Scores, best
 from training.evaluation.log import Act
 
 K1, B = 1.2, 0.75
+_REMEMBERED = 50
+"""Least number of nearest items that are kept for an item."""
+NOTHING = np.empty(0, dtype=np.int64)
 _WORD = re.compile(r"\w+")
 
 
@@ -75,6 +78,7 @@ class EncoderAlone:
     def __init__(self, vectors: Vector, encode: Callable[[str], Vector]) -> None:
         self._vectors = vectors
         self._encode = encode
+        self._nearest: dict[int, tuple[int, Ranked]] = {}
 
     def learn(self, act: Act, session: Sequence[int]) -> None:
         """Learn nothing: shoppers' actions do not change texts."""
@@ -82,6 +86,14 @@ class EncoderAlone:
     def rank(self, moment: Moment, k: int) -> Ranked:
         """Return the nearest items with a cosine above 0."""
         if moment.text is None and not moment.session:
-            return np.empty(0, dtype=np.int64)
-        intent = self._vectors[moment.session[-1]] if moment.text is None else self._encode(moment.text)
-        return best((self._vectors @ intent).astype(np.float64), k, moment.hidden)
+            return NOTHING
+        if moment.text is not None:
+            return best((self._vectors @ self._encode(moment.text)).astype(np.float64), k, moment.hidden)
+        # Vectors do not change, so an item's nearest are computed once, a few more than needed: later lists hide others.
+        item, needed = moment.session[-1], k + len(moment.hidden)
+        most, nearest = self._nearest.get(item, (0, NOTHING))
+        if most < needed:
+            most = max(needed, _REMEMBERED)
+            nearest = best((self._vectors @ self._vectors[item]).astype(np.float64), most, ())
+            self._nearest[item] = most, nearest
+        return nearest[~np.isin(nearest, moment.hidden)][:k]

@@ -8,24 +8,21 @@ most similar sessions adds its similarity to the score of each of its items. Ses
 sessions count as well.
 
 By default, the authors' later code (session-rec) also divides a session's vote by the number of steps back to the
-newest item that it shares: `by_step`.
+newest item that it shares: `VSkNNByStep`.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
 from training.evaluation.baselines.base import Moment, Ranked, best
+from training.evaluation.baselines.kernels import NEVER, Chains, Matches, Neighbours, add_votes, nearest_sessions
 from training.evaluation.log import Act
 
-OWN = np.iinfo(np.int64).min
-"""The time of the present session, which is no neighbour of itself."""
+_CAPACITY = 1024
+"""Sessions and entries for which there is room at the beginning. It doubles when it is used up."""
 
 
 class VSkNN:
@@ -35,55 +32,96 @@ class VSkNN:
         items: number of items.
         neighbours: sessions that vote, k in the paper.
         sample: the most recent matching sessions that are considered, m in the paper.
-        by_step: whether a vote is divided as in session-rec.
     """
 
-    def __init__(self, items: int, neighbours: int = 100, sample: int = 1000, *, by_step: bool = False) -> None:
-        self.name = "V-SkNN, by step" if by_step else "V-SkNN"
-        self._items = items
-        self._by_step = by_step
-        self._neighbours, self._sample = neighbours, sample
-        self._members: dict[int, list[int]] = {}
-        self._sessions_of: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
-        self._latest_ms = array("q")
+    name = "V-SkNN"
+
+    def __init__(self, items: int, neighbours: int = 100, sample: int = 1000) -> None:
+        self._sample = sample
+        self._items_of, self._sessions_of = _Lists(_CAPACITY), _Lists(items)
+        self._latest_ms = np.zeros(_CAPACITY, dtype=np.int64)
         self._place: dict[int, int] = {}
         self._present: dict[int, int] = {}
+        self._neighbours = Neighbours(
+            np.empty(neighbours, np.int64), np.empty(neighbours), np.empty(neighbours, np.int64)
+        )
+        self._matches = Matches(np.zeros(_CAPACITY), np.zeros(_CAPACITY, np.int64), np.empty(_CAPACITY, np.int64))
+        self._scores = np.empty(items)
 
     def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the interface's signature
         """Add the item to its session."""
         place = self._place.setdefault(act.session, len(self._place))
         if place == len(self._latest_ms):
-            self._latest_ms.append(act.at_ms)
-            self._members[place] = []
+            self._latest_ms = np.concatenate([self._latest_ms, np.zeros_like(self._latest_ms)])
+            self._matches = Matches(*(np.concatenate([each, np.zeros_like(each)]) for each in self._matches))
         self._latest_ms[place] = act.at_ms
         self._present[act.user] = place
         if act.first:
-            self._members[place].append(act.item)
-            self._sessions_of[act.item].append(place)
+            self._items_of.append(place, act.item)
+            self._sessions_of.append(act.item, place)
 
     def rank(self, moment: Moment, k: int) -> Ranked:
         """Return the items of the nearest sessions."""
-        places, similarity = self._nearest(moment)
-        members = [self._members[place] for place in places.tolist()]
-        held = np.fromiter(chain.from_iterable(members), dtype=np.int64)
-        votes = np.repeat(similarity, [len(each) for each in members])
-        scores = np.bincount(held, weights=votes, minlength=self._items).astype(np.float64)
-        return best(scores, k, moment.hidden)
+        return self.rank_by_votes(moment, k, by_step=False)
 
-    def _nearest(self, moment: Moment) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return the voting sessions with the weights of their votes, most similar first, ties by recency."""
-        matching = [np.array(self._sessions_of.get(item, ()), dtype=np.int64) for item in moment.session]
-        sizes, length = [len(each) for each in matching], len(matching)
-        every = np.concatenate([*matching, np.empty(0, dtype=np.int64)])
-        positions = np.repeat(np.arange(1, length + 1), sizes)
-        places, inverse = np.unique(every, return_inverse=True)
-        similarity = np.bincount(inverse, weights=positions / max(length, 1), minlength=len(places))
-        newest = np.zeros(len(places), dtype=np.int64)
-        np.maximum.at(newest, inverse, positions)
-        recency = np.array(self._latest_ms, dtype=np.int64)[places]
-        recency[places == self._present.get(moment.user, -1)] = OWN
-        recent = np.lexsort((places, recency))[::-1][: self._sample]
-        recent = recent[recency[recent] != OWN]
-        nearest = recent[np.argsort(-similarity[recent], kind="stable")][: self._neighbours]
-        steps = length - newest[nearest] + 1
-        return places[nearest], similarity[nearest] / (steps if self._by_step else 1)
+    def rank_by_votes(self, moment: Moment, k: int, *, by_step: bool) -> Ranked:
+        """Return the items of the nearest sessions; see `VSkNNByStep` for `by_step`."""
+        number = self._find_nearest(moment)
+        add_votes(self._items_of.chains, self._neighbours, number, by_step, self._scores)
+        return best(self._scores, k, moment.hidden)
+
+    def _find_nearest(self, moment: Moment) -> int:
+        """Fill in the neighbours, and return how many there are."""
+        latest, present = self._latest_ms, self._present.get(moment.user)
+        items = np.array(moment.session, dtype=np.int64)
+        # The present session is no neighbour of itself.
+        at_ms = NEVER if present is None else latest[present]
+        if present is not None:
+            latest[present] = NEVER
+        number = nearest_sessions(
+            self._sessions_of.chains, latest, items, self._sample, self._matches, self._neighbours
+        )
+        if present is not None:
+            latest[present] = at_ms
+        return int(number)
+
+
+class VSkNNByStep:
+    """A ranking with each session's vote divided by the steps back to the newest item that it shares.
+
+    It reads the sessions of `vsknn`, which must learn as well.
+    """
+
+    name = "V-SkNN, by step"
+
+    def __init__(self, vsknn: VSkNN) -> None:
+        self._vsknn = vsknn
+
+    def learn(self, act: Act, session: Sequence[int]) -> None:
+        """Learn nothing: `vsknn` keeps the sessions."""
+
+    def rank(self, moment: Moment, k: int) -> Ranked:
+        """Return the items of the nearest sessions."""
+        return self._vsknn.rank_by_votes(moment, k, by_step=True)
+
+
+class _Lists:
+    """Lists of numbers that grow, as arrays for the kernels."""
+
+    def __init__(self, lists: int) -> None:
+        self.chains = Chains(
+            np.full(lists, -1, dtype=np.int64), np.empty(_CAPACITY, np.int64), np.empty(_CAPACITY, np.int64)
+        )
+        self._size = 0
+
+    def append(self, number: int, value: int) -> None:
+        """Append a value to a list."""
+        newest, values, before = self.chains
+        if number >= len(newest):
+            newest = np.concatenate([newest, np.full_like(newest, -1)])
+        if self._size == len(values):
+            values, before = (np.concatenate([each, np.empty_like(each)]) for each in (values, before))
+        values[self._size], before[self._size] = value, newest[number]
+        newest[number] = self._size
+        self._size += 1
+        self.chains = Chains(newest, values, before)
