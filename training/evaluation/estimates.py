@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,10 @@ import numpy.typing as npt
 from training.bootstrap import interval, resampled_means
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
+from training.evaluation.figures import change, metric_title, percent, share
 from training.evaluation.metrics import METRICS, Lists, Targets, at_k, coverage, gains, novelty
 from training.evaluation.plan import Primary
-from training.evaluation.report import Estimate, Row, Slice, Versus, Worth
+from training.evaluation.report import Estimate, Row, Slice, Verdict, Versus, Worth
 from training.evaluation.system_pass import SystemResult
 
 SEEN = ((0, 0, "no event"), (1, 9, "1–9"), (10, 99, "10–99"), (100, 999, "100–999"), (1000, None, "1,000+"))
@@ -51,6 +53,14 @@ class Measured:
         one, two, column = self.names.index(name), self.names.index(other), self.columns.index((metric, k))
         means, draws = self.means[:, column], self.draws[:, :, column]
         return estimate(float(means[one] - means[two]), draws[:, one] - draws[:, two])
+
+    def relative(self, name: str, other: str, metric: str, k: int) -> Estimate | None:
+        """Return the difference divided by the metric of `other`, None if that is 0 in the data or in a resample."""
+        one, two, column = self.names.index(name), self.names.index(other), self.columns.index((metric, k))
+        means, draws = self.means[:, column], self.draws[:, :, column]
+        if means[two] <= 0 or (draws[:, two] <= 0).any():
+            return None
+        return estimate(float(means[one] / means[two] - 1), draws[:, one] / draws[:, two] - 1)
 
     def best(self, names: Sequence[str], metric: str, k: int) -> str | None:
         """Return the one of `names` with the highest metric."""
@@ -111,6 +121,38 @@ def versus(measured: Measured, ours: str, baselines: Sequence[str], primary: Pri
                 difference=difference,
                 relative=difference.value / level if level > 0 else None,
             )
+
+
+def verdict(measured: Measured, ours: str, baseline: str | None, metric: str, k: int) -> Verdict | None:
+    """Compare the system with the best baseline in a metric; None without a baseline."""
+    if baseline is None:
+        return None
+    difference = measured.difference(ours, baseline, metric, k)
+    relative = measured.relative(ours, baseline, metric, k)
+    own, other = (measured.estimate(name, metric, k).value for name in (ours, baseline))
+    outcome, words = outcome_of(difference)
+    name = f"the best baseline ({baseline})"
+    return Verdict(
+        outcome=outcome,
+        sentence=f"{words} {name}: {metric_title(metric, k)} {share(own)} against {share(other)}, "
+        f"{change(difference) if relative is None else percent(relative)}.",
+        baseline=baseline,
+        metric=metric,
+        k=k,
+        ours=own,
+        theirs=other,
+        difference=difference,
+        relative=relative,
+    )
+
+
+def outcome_of(difference: Estimate) -> tuple[Literal["better", "worse", "undecided"], str]:
+    """Return the outcome of a difference, and the beginning of a sentence about it."""
+    if difference.low > 0:
+        return "better", "Better than"
+    if difference.high < 0:
+        return "worse", "Worse than"
+    return "undecided", "Not distinguishable from"
 
 
 def slices(rankings: Sequence[Ranking], cases: Cases, k: int, seed: int) -> Iterator[Slice]:

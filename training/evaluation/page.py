@@ -7,27 +7,17 @@ from html import escape
 
 from rich.text import Text
 
+from training.evaluation.figures import TITLES, change, metric_title, relation, share, with_margin
 from training.evaluation.plots import plots
 from training.evaluation.report import Estimate, Report, Row
-from training.evaluation.table import (
-    EXPOSURE_TITLES,
-    GROUPS,
-    TITLES,
-    change,
-    compared,
-    exposed,
-    headlines,
-    metric_title,
-    relation,
-    share,
-    with_margin,
-)
+from training.evaluation.table import EXPOSURE_TITLES, GROUPS, calibration_note, compared, exposed, headlines
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8a8f9855; --soft: #8a8f9822; --ours: #d9822b; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
        color: light-dark(#1c2430, #e3e7ed); background: light-dark(#fff, #161b22); }
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+p.verdict { font-size: 1.1rem; font-weight: 600; margin: .5rem 0 .8rem }
 p.lead { margin: .2rem 0 } .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; white-space: nowrap }
 th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line) }
@@ -54,6 +44,7 @@ def page(report: Report) -> str:
 </head>
 <body>
 <h1>Intentstream: {escape(first)}</h1>
+{f'<p class="verdict">{escape(report.verdict.sentence)}</p>' if report.verdict else ""}
 {"".join(f'<p class="lead">{escape(line)}</p>' for line in more)}
 <p class="lead">Measured {escape(report.measured_at[:16].replace("T", " "))} UTC. Each list was made before the events
 that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if report.data.events else "searches"}.</p>
@@ -66,6 +57,7 @@ that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if rep
 {_worth(report)}
 {_exposure(report)}
 {_fairness(report)}
+{_calibration(report)}
 {_circumstances(report)}
 </body>
 </html>
@@ -205,6 +197,19 @@ def _fairness(report: Report) -> str:
     header = ["", *(part for metric, k in report.primary for part in (metric_title(metric, k), "cost"))]
     title = "<h2>Cost of INTENTSTREAM_FAIRNESS</h2>"
     return title + _table([*header, "new", "small sellers", "tail", "Gini"], body)
+
+
+def _calibration(report: Report) -> str:
+    found = report.calibration
+    if found is None:
+        return ""
+    body = [
+        f"<tr><td>{number}</td><td>{each.items:,}</td><td>{share(each.predicted)}</td><td>{_margin(each.observed)}</td></tr>"
+        for number, each in enumerate(found.tenths, start=1)
+    ]
+    note = f"<p>{escape(calibration_note(found))}. Lists that no action followed are among them.</p>"
+    title = f"<h2>Calibration: probabilities of the items of {found.lists:,} lists, by tenth</h2>"
+    return title + _table(["tenth", "items", "predicted", "observed"], body) + note
 
 
 def _circumstances(report: Report) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from io import StringIO
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluation.report import Estimate, Report, Row, Slice
-from training.evaluation.table import TITLES, compared, metric_title
+from training.evaluation.figures import TITLES, metric_title
+from training.evaluation.report import Calibration, Estimate, Report, Row, Slice
+from training.evaluation.table import compared
 
 INK = "#123456"
 """The placeholder of the page's own colour. Nothing else has this colour."""
@@ -40,6 +43,10 @@ def plots(report: Report) -> list[tuple[str, str]]:
         drawn.append((f"Value of each source: {title} with the source minus without it", _worth(report)))
     if any(each.protected for each in report.fairness):
         drawn.append((f"Cost of fairness: {title} against the exposure of protected items", _fairness(report)))
+    if report.calibration is not None:
+        drawn.append(
+            ("Probabilities against what shoppers did, by tenth of the listed items", _calibration(report.calibration))
+        )
     if any(row.rank_us for row in report.rows):
         drawn.append(("Time of a list in microseconds (median)", _times(report)))
     return drawn
@@ -140,6 +147,36 @@ def _fairness(report: Report) -> str:
         axes.set_axisbelow(True)
 
     return _drawn(3.6, fairness)
+
+
+def _calibration(calibration: Calibration) -> str:
+    found = [each.observed for each in calibration.tenths]
+    predicted = [each.predicted for each in calibration.tenths]
+    greatest = max([*predicted, *(each.high for each in found)]) * 1.05 or 1.0
+
+    def reliability(axes: Axes) -> None:
+        axes.plot([0, greatest], [0, greatest], color=SOURCE, linewidth=0.8, label="predicted = observed")
+        axes.errorbar(predicted, [each.value for each in found], yerr=_errors(found), fmt="o-", color=OURS, ecolor=INK,
+                      elinewidth=0.8, label="a tenth of the items")  # fmt: skip
+        # Most probabilities are small. Roots spread them, and still have a place for 0.
+        for set_scale, set_limits in ((axes.set_xscale, axes.set_xlim), (axes.set_yscale, axes.set_ylim)):
+            set_scale("function", functions=(_root, _square))
+            set_limits(0, greatest)
+        axes.set_xlabel("predicted: mean probability")
+        axes.set_ylabel("observed: share acted on")
+        axes.grid()
+        axes.set_axisbelow(True)
+        axes.legend(loc="upper left")
+
+    return _drawn(4.6, reliability)
+
+
+def _root(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.sqrt(np.maximum(values, 0.0))
+
+
+def _square(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.square(values)
 
 
 def _times(report: Report) -> str:

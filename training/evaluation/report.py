@@ -7,6 +7,7 @@ JSON requires.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -119,6 +120,68 @@ class Fairness(msgspec.Struct, frozen=True, kw_only=True):
     concentration: Concentration
 
 
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The system beside the best baseline in the primary metric, paired.
+
+    `outcome` is better, worse, or undecided if the interval of `difference` includes 0. `relative` is the difference
+    divided by the baseline's value; None if that is 0.
+    """
+
+    outcome: Literal["better", "worse", "undecided"]
+    sentence: str
+    baseline: str
+    metric: str
+    k: int
+    ours: float
+    theirs: float
+    difference: Estimate
+    relative: Estimate | None
+
+
+class Tenth(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenth of the listed items, by probability: the mean probability, and the share that shoppers acted on."""
+
+    items: int
+    predicted: float
+    observed: Estimate
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """The probabilities of the system's lists beside what shoppers did.
+
+    The lists are a sample of the test period's moments, also of those that no action followed. An item counts if the
+    shopper acted on it as in the ranker's training: among the next items of the session, or in the basket.
+
+    Attributes:
+        lists: number of lists.
+        tenths: the listed items by rising probability.
+        predicted, observed: mean probability, and share acted on, of all listed items.
+        error: mean distance of a tenth's two values, weighted by its items (expected calibration error).
+    """
+
+    lists: int
+    tenths: list[Tenth]
+    predicted: float
+    observed: float
+    error: float
+
+
+class PerCase(msgspec.Struct, frozen=True, kw_only=True):
+    """The system's primary metrics of each case, for a paired comparison with another evaluation of the same cases.
+
+    Arrays are little-endian, compressed by zlib, in base64.
+
+    Attributes:
+        cases: hash of the protocol, the moments and the targets of the cases.
+        shoppers: the shopper of each case, int32 (cases,). Graded searches are their own.
+        values: float32 (cases,) by metric and k, such as `hr@20`.
+    """
+
+    cases: str
+    shoppers: bytes
+    values: Mapping[str, bytes]
+
+
 class Data(msgspec.Struct, frozen=True, kw_only=True):
     """The data of the evaluation. Times are RFC 3339.
 
@@ -172,6 +235,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     exposure: list[Exposure] = []
     concentration: Mapping[str, Concentration] = {}
     fairness: list[Fairness] = []
+    verdict: Verdict | None = None
+    calibration: Calibration | None = None
+    per_case: PerCase | None = None
 
     def row(self, name: str) -> Row | None:
         """Return the row of a recommender."""

@@ -12,11 +12,13 @@ from streams.factory import profile_rules
 from streams.replay import Replay, reporting
 from streams.settings import Settings
 from training.evaluation import baseline_pass
+from training.evaluation.calibration import calibration, moments
 from training.evaluation.cases import Cases, cases, sampled
-from training.evaluation.estimates import measure, rows, slices, versus, worths
+from training.evaluation.estimates import measure, rows, slices, verdict, versus, worths
 from training.evaluation.exposure import Groups, concentrations, exposures, fairnesses
 from training.evaluation.judgements import Judgements, graded_targets, rank_graded
 from training.evaluation.log import SEARCH, Log, first_tested, read_log
+from training.evaluation.per_case import hash_of_cases, hash_of_judgements, per_case
 from training.evaluation.plan import Options, StartPhase, System, make_baselines
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
@@ -54,6 +56,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     sources = [each.named(f"{name} alone") for name, each in result.alone.items()]
     compared = [*result.ours, *baselines, *sources]
     measured = measure(compared, chosen.targets, chosen.user, ks, seed)
+    best = measured.best([each.name for each in baselines], *first)
     names = [each.name for each in baselines]
     groups, shown = Groups(log, system.items, start), [*result.ours, *baselines]
     return Report(
@@ -67,7 +70,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
         rows=list(
             rows(measured, {"ours": result.ours, "baseline": baselines, "source": sources}, ks, log.catalogue, counts)
         ),
-        best_baseline=measured.best(names, *first),
+        best_baseline=best,
         versus=list(versus(measured, OURS, names, options.primary)),
         slices=list(slices(compared, chosen, first[1], seed)),
         worth=list(worths(result, chosen, *first, seed)),
@@ -75,6 +78,11 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
         exposure=list(exposures(groups, shown, chosen)),
         concentration=concentrations(groups, shown),
         fairness=list(fairnesses(groups, result.fair, chosen.take(result.sample), options.primary, seed)),
+        verdict=verdict(measured, OURS, best, *first),
+        calibration=calibration(result.outcomes, seed),
+        per_case=per_case(
+            result.ours[0], chosen.targets, chosen.user, options.primary, hash_of_cases(log, chosen, options.protocol)
+        ),
     )
 
 
@@ -83,8 +91,10 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
     advance = start_phase("Ranking graded searches", len(judgements.queries))
     rankings = rank_graded(system.bundle, system.items, judgements, max(options.ks), advance)
     queries = np.arange(len(judgements.queries))
-    measured = measure(rankings, graded_targets(judgements), queries, options.ks, options.seed)
+    targets = graded_targets(judgements)
+    measured = measure(rankings, targets, queries, options.ks, options.seed)
     names = [each.name for each in rankings[1:]]
+    best = measured.best(names, *options.primary[0])
     data = Data(
         items=len(system.items),
         searches=len(queries),
@@ -101,11 +111,19 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
         settings=_settings_of(system.settings),
         primary=options.primary,
         rows=list(rows(measured, {"ours": rankings[:1], "baseline": rankings[1:]}, options.ks, 0, None)),
-        best_baseline=measured.best(names, *options.primary[0]),
+        best_baseline=best,
         versus=list(versus(measured, OURS, names, options.primary)),
         slices=[],
         worth=[],
         stages_us={},
+        verdict=verdict(measured, OURS, best, *options.primary[0]),
+        per_case=per_case(
+            rankings[0],
+            targets,
+            queries,
+            options.primary,
+            hash_of_judgements(judgements, [item.item_id for item in system.items], targets),
+        ),
     )
 
 
@@ -127,8 +145,13 @@ def _run_system(
         learned = start
     size = min(options.ablation, len(chosen))
     sample = np.sort(np.random.default_rng(options.seed).choice(len(chosen), size, replace=False))
-    advance = start_phase("Intentstream", int(chosen.at[-1]) + 1 - learned)
-    return SystemPass(replay, log, chosen, max(options.ks), sample).run(advance, learned=learned)
+    end = int(chosen.at[-1]) + 1
+    gap_ms = profile_rules(system.settings).session_gap_ms
+    # The weights of a placement make other numbers of probabilities.
+    is_calibrated = not replay.placement.weights
+    observed = moments(log, options.protocol, (start, end), gap_ms, options.seed) if is_calibrated else {}
+    advance = start_phase("Intentstream", end - learned)
+    return SystemPass(replay, log, chosen, max(options.ks), sample, observed).run(advance, learned=learned)
 
 
 def _data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -13,6 +13,7 @@ from inference.queries import QueryBatch
 from inference.ranking.lists import Lists as RankedLists
 from inference.retrieval.shortlists import Shortlists
 from inference.types import Keys, stable_key
+from streams.engine import Folded
 from streams.replay import Replay, reporting
 from training.evaluation.ablation import alone, without
 from training.evaluation.baseline_pass import Ranking
@@ -45,6 +46,23 @@ class Stopwatch:
             self.stages.setdefault(stage, []).append(seconds / self.lists * MICROSECONDS)
 
 
+@dataclass(slots=True)
+class Outcomes:
+    """Listed items: probability, whether the shopper acted on each, and the shopper; and the number of lists."""
+
+    predicted: list[float] = field(default_factory=list)
+    observed: list[bool] = field(default_factory=list)
+    shoppers: list[int] = field(default_factory=list)
+    lists: int = 0
+
+    def add(self, scores: list[float], keys: list[int], acted_on: frozenset[int], shopper: int) -> None:
+        """Add one list: the probabilities and stable keys of its items."""
+        self.predicted += scores
+        self.observed += [key in acted_on for key in keys]
+        self.shoppers += [shopper] * len(keys)
+        self.lists += 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SystemResult:
     """The lists and times of the system.
@@ -56,6 +74,7 @@ class SystemResult:
         sample: numbers of cases, (s,).
         stages: median microseconds of each stage: `fold` per interaction, other stages per list.
         fair: lists of the whole system with each of FAIRNESS, over the cases in `sample`.
+        outcomes: probabilities of further lists, and what shoppers did.
     """
 
     ours: list[Ranking]
@@ -64,6 +83,7 @@ class SystemResult:
     sample: npt.NDArray[np.int64]
     stages: dict[str, float]
     fair: dict[float, Lists]
+    outcomes: Outcomes
 
 
 class SystemPass:
@@ -75,9 +95,14 @@ class SystemPass:
         cases: the moments of the lists.
         k: the length of the lists.
         sample: the cases, by number, that are also ranked without each source.
+        moments: further lists, whose probabilities are compared with what the shopper did; see `calibration.moments`.
     """
 
-    def __init__(self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self, replay: Replay, log: Log, cases: Cases, k: int, sample: npt.NDArray[np.int64],
+        moments: Mapping[int, frozenset[int]] | None = None,
+    ) -> None:  # fmt: skip
+        self._moments, self._outcomes = moments or {}, Outcomes()
         self._replay, self._log, self._cases, self._k = replay, log, cases, k
         self._watch = Stopwatch()
         replay.recommender.set_observer(self._watch.observe)
@@ -103,39 +128,52 @@ class SystemPass:
         for case, at in enumerate(self._cases.at.tolist()):
             cases_at.setdefault(at, []).append(case)
         end = int(self._cases.at[-1]) + 1
-        position = max(learned, int(self._cases.at[0]) - WARM_UP)
+        self._arriving = {*cases_at, *self._moments} if self._cases.arrival else set[int]()
+        position = max(learned, min([int(self._cases.at[0]), *self._moments]) - WARM_UP)
         self._replay.learn(reporting(self._log.interactions[learned:position], progress))
         began = perf_counter()
-        pauses = {at - position for at in cases_at} if self._cases.arrival else set[int]()
-        self._arrive(position, cases_at)
+        pauses = {at - position for at in self._arriving}
+        self._arrive(position)
         for folded in self._replay.fold(self._log.interactions[position:end], pauses):
             number = len(folded.queries)
             self._watch.stages[FOLD].append((perf_counter() - began) / number * MICROSECONDS)
             wanted = [(n, case) for n in range(number) for case in cases_at.get(position + n, ())]
             if wanted:
-                places = [n for n, _ in wanted]
-                arrived = self._cases.arrival
-                queries = self._arrived(position, places) if arrived else folded.queries.take(places)
-                self._rank([case for _, case in wanted], self._placed(queries))
+                self._rank([case for _, case in wanted], self._queries(folded, position, [n for n, _ in wanted]))
+            observed = [n for n in range(number) if position + n in self._moments]
+            if observed:
+                self._observe([position + n for n in observed], self._queries(folded, position, observed))
+            self._arrivals.clear()
             position += number
             progress(number)
-            self._arrive(position, cases_at)
+            self._arrive(position)
             began = perf_counter()
         return self._result()
 
-    def _arrive(self, position: int, cases_at: dict[int, list[int]]) -> None:
+    def _arrive(self, position: int) -> None:
         """Take the query of an arriving shopper for a list, before the next interaction is folded in."""
-        if self._cases.arrival and position in cases_at:
+        if position in self._arriving:
             user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
             self._arrivals[position] = self._replay.arrive(user_id, at_ms)
 
-    def _arrived(self, position: int, places: Sequence[int]) -> QueryBatch:
-        return QueryBatch.joined([self._arrivals.pop(position + place) for place in places])
-
-    def _placed(self, queries: QueryBatch) -> QueryBatch:
+    def _queries(self, folded: Folded, position: int, places: Sequence[int]) -> QueryBatch:
         """Return the queries of the placement's lists, which are not longer than those that are measured."""
+        if self._cases.arrival:
+            queries = QueryBatch.joined([self._arrivals[position + place] for place in places])
+        else:
+            queries = folded.queries.take(places)
         most = self._placement.k
         return self._placement.queries(queries, k=None if most is None else min(most, self._k))
+
+    def _observe(self, positions: Sequence[int], queries: QueryBatch) -> None:
+        """Note the probabilities of lists beside what the shoppers did."""
+        recommender = self._replay.recommender
+        ranked = recommender.rank(recommender.retrieve(queries, placement=self._placement))
+        keys = recommender.catalogue.columns.keys
+        for number, position in enumerate(positions):
+            scores = ranked.scores[slice(*ranked.starts[number : number + 2].tolist())].tolist()
+            shopper = int(self._log.user[position])
+            self._outcomes.add(scores, keys[ranked.own_rows(number)].tolist(), self._moments[position], shopper)
 
     def _rank(self, cases: Sequence[int], queries: QueryBatch) -> None:
         recommender = self._replay.recommender
@@ -194,5 +232,6 @@ class SystemPass:
             without={name: Ranking(name, lists, none) for name, lists in self._without.items()},
             sample=self._sampled,
             fair=self._fair,
+            outcomes=self._outcomes,
             stages={name: float(np.median(values)) for name, values in self._watch.stages.items() if values},
         )

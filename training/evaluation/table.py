@@ -10,20 +10,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from training.evaluation.report import Estimate, Report, Row
+from training.evaluation.figures import change, metric_title, relation, share, with_margin
+from training.evaluation.report import Calibration, Report, Row
 
-TITLES = {"hr": "HR", "mrr": "MRR", "ndcg": "NDCG", "recall": "recall", "precision": "precision", "f1": "F1"}
 GROUPS = {"ours": "", "baseline": "", "source": "the system's sources, each alone"}
 DATE = 10
 """The number of characters of the date in an RFC 3339 time."""
-FAR = 9.995
-"""A relative change from this value on is shown as a factor."""
 Cell = tuple[str, float | None]
 """The text of a cell, and the value by which cells are compared."""
 
 
 def show(report: Report, console: Console) -> None:
     """Print the report."""
+    if report.verdict is not None:
+        console.print(Text(report.verdict.sentence, style="bold"))
     for line in headlines(report):
         console.print(line, highlight=False)
     console.print(_main(report))
@@ -37,6 +37,8 @@ def show(report: Report, console: Console) -> None:
         console.print(_exposure(report))
     if report.fairness:
         console.print(_fairness(report))
+    if report.calibration is not None:
+        console.print(_calibration(report.calibration))
     if report.stages_us:
         stages = ", ".join(f"{name} {value:.0f}" for name, value in report.stages_us.items())
         console.print(f"Microseconds, median: {stages} (fold per interaction, others per list)", highlight=False)
@@ -71,11 +73,6 @@ def headlines(report: Report) -> list[str]:
 def moment(at: str | None) -> str:
     """Return a time in a readable form."""
     return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}" if at else ""
-
-
-def metric_title(metric: str, k: int) -> str:
-    """Return a metric's name, such as HR@20."""
-    return f"{TITLES[metric]}@{k}"
 
 
 def shown_metrics(report: Report) -> list[tuple[str, int]]:
@@ -136,29 +133,6 @@ def _bold(cell: Cell, best: float | None) -> Text:
     return Text(text, style="bold" if best is not None and value == best else "")
 
 
-def share(value: float) -> str:
-    """Return a share without its leading zero, as is usual in the field."""
-    text = f"{value:.4f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
-
-
-def with_margin(found: Estimate) -> str:
-    """Return a mean and half of its interval."""
-    return f"{share(found.value)} ±{share((found.high - found.low) / 2)}"
-
-
-def change(found: Estimate) -> str:
-    """Return a difference with its sign and interval."""
-    return f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
-
-
-def relation(relative: float | None) -> str:
-    """Return a relative change in percent, or as a factor if it is large."""
-    if relative is None:
-        return ""
-    return f"{relative:+.1%}" if relative < FAR else f"×{1 + relative:.0f}"
-
-
 def _versus(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{report.rows[0].name} minus each baseline, paired, 95%",
                   title_justify="left", title_style="")  # fmt: skip
@@ -215,6 +189,26 @@ def _worth(report: Report) -> Table:
         table.add_row(each.source, share(each.alone.value), share(each.whole.value), share(each.without.value),
                       change(each.loss))  # fmt: skip
     return table
+
+
+def _calibration(found: Calibration) -> Table:
+    title = f"Calibration: probabilities of the items of {found.lists:,} lists, by tenth"
+    caption = f"{calibration_note(found)}; ±: 95%"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="",
+                  caption=caption)  # fmt: skip
+    for name in ("tenth", "items", "predicted", "observed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, each in enumerate(found.tenths, start=1):
+        table.add_row(str(number), f"{each.items:,}", share(each.predicted), with_margin(each.observed))
+    return table
+
+
+def calibration_note(found: Calibration) -> str:
+    """Return the means of a calibration in one line."""
+    return (
+        f"mean predicted {share(found.predicted)}, observed {share(found.observed)}; "
+        f"calibration error {share(found.error)}"
+    )
 
 
 EXPOSURE_TITLES = {

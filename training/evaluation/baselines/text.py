@@ -89,7 +89,7 @@ class EncoderAlone:
             return NOTHING
         if moment.text is not None:
             return best((self._vectors @ self._encode(moment.text)).astype(np.float64), k, moment.hidden)
-        # Vectors do not change, so an item's nearest are computed once, a few more than needed: later lists hide others.
+        # Vectors do not change, so an item's nearest are computed once, and a few more: later lists hide other items.
         item, needed = moment.session[-1], k + len(moment.hidden)
         most, nearest = self._nearest.get(item, (0, NOTHING))
         if most < needed:

@@ -1,0 +1,74 @@
+"""The calibration of the lists' probabilities: what shoppers did after a sample of moments. No I/O.
+
+The cases of a protocol are moments that an action followed. A probability also counts the shoppers who leave, so these
+moments are drawn from all of the protocol's kind, and an item counts as in the ranker's training
+(`training.ranker.gather`). The error is that of Naeini, Cooper & Hauskrecht 2015 (AAAI, expected calibration error),
+with bins of equal size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from training.bootstrap import resampled_means
+from training.evaluation.estimates import estimate
+from training.evaluation.log import SEARCH, Log
+from training.evaluation.report import Calibration, Tenth
+from training.evaluation.system_pass import Outcomes
+from training.ranker.gather import Sampling, arrivals, next_items
+
+BINS = 10
+LISTS = 2000
+"""Most lists of a calibration."""
+
+
+def moments(
+    log: Log, protocol: str, tested: tuple[int, int], session_gap_ms: int, seed: int
+) -> dict[int, frozenset[int]]:
+    """Return the stable keys of the items that the shopper acts on next, by the number of the list's interaction.
+
+    `tested` are the first interaction that may have a list and the one after the last.
+    """
+    first, end = tested
+    if protocol == "next-basket":
+        baskets = arrivals(log.interactions, session_gap_ms)
+        found: Mapping[int, tuple[int, ...]] = {at: keys for at, keys in baskets.items() if first <= at < end}
+    else:
+        following = next_items(log.interactions, Sampling(session_gap_ms=session_gap_ms))
+        is_kind = (log.item == SEARCH) == (protocol == "search")
+        # Of a shopper's interactions at one time, only the last has a list.
+        is_listed = is_kind & (log.end == np.arange(len(log)))
+        found = {at: following[at] for at in (first + np.flatnonzero(is_listed[first:end])).tolist()}
+    if len(found) > LISTS:
+        chosen = np.random.default_rng(seed).choice(np.array(list(found)), LISTS, replace=False)
+        found = {at: found[at] for at in np.sort(chosen).tolist()}
+    return {at: frozenset(keys) for at, keys in found.items()}
+
+
+def calibration(outcomes: Outcomes, seed: int) -> Calibration | None:
+    """Return the calibration by tenths of the items; None if there are fewer items than tenths."""
+    if len(outcomes.predicted) < BINS:
+        return None
+    predicted, observed = np.array(outcomes.predicted), np.array(outcomes.observed, dtype=np.float64)
+    shoppers = np.array(outcomes.shoppers)
+    parts = np.array_split(np.argsort(predicted, kind="stable"), BINS)
+    tenths = [_tenth(predicted[part], observed[part], shoppers[part], seed) for part in parts]
+    return Calibration(
+        lists=outcomes.lists,
+        tenths=tenths,
+        predicted=float(predicted.mean()),
+        observed=float(observed.mean()),
+        error=sum(each.items * abs(each.predicted - each.observed.value) for each in tenths) / len(predicted),
+    )
+
+
+def _tenth(
+    predicted: npt.NDArray[np.float64], observed: npt.NDArray[np.float64], shoppers: npt.NDArray[np.int64], seed: int
+) -> Tenth:
+    draws = resampled_means(observed[:, None], shoppers, seed)[:, 0]
+    return Tenth(
+        items=len(predicted), predicted=float(predicted.mean()), observed=estimate(float(observed.mean()), draws)
+    )
