@@ -22,6 +22,7 @@ COMMANDS = {
     "import": "Convert a shop's exports into items.jsonl and events.jsonl.",
     "replay": "Recommend for a file of interactions, without Kafka.",
     "evaluate": "Evaluate the recommendations on a log of interactions, beside baselines.",
+    "evaluate-compare": "Compare two evaluations: whether B is better than A, or the difference is chance.",
     "evaluate-suggestions": "Evaluate query suggestions on real queries, beside most-popular completion.",
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
@@ -38,7 +39,7 @@ COMMANDS = {
 }
 
 
-OFFLINE = {"import", "evaluate", "evaluate-suggestions", "examples", "train-ranker", "distill"}
+OFFLINE = {"import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "distill"}
 """The commands of `training.commands`. The others are in `streams.commands`."""
 
 

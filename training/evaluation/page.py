@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from rich.text import Text
 
 from training.evaluation.figures import TITLES, change, metric_title, relation, share, with_margin
+from training.evaluation.html import document, table_of
 from training.evaluation.plots import plots
 from training.evaluation.report import Estimate, Report, Row
 from training.evaluation.table import EXPOSURE_TITLES, GROUPS, calibration_note, compared, exposed, headlines
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8a8f9855; --soft: #8a8f9822; --ours: #d9822b; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-       color: light-dark(#1c2430, #e3e7ed); background: light-dark(#fff, #161b22); }
-h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-p.verdict { font-size: 1.1rem; font-weight: 600; margin: .5rem 0 .8rem }
-p.lead { margin: .2rem 0 } .scroll { overflow-x: auto }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; white-space: nowrap }
-th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { text-align: left }
-tr.ours td, tr.marked td { background: var(--soft) }
-tr.group th { text-align: left; font-weight: normal; padding-top: .9rem }
-td.best { font-weight: 700 } td small { opacity: .7 }
-figure { margin: 1.2rem 0 } figure svg { width: 100%; height: auto } figcaption { font-weight: 600 }
-details { margin-top: 1rem } code { font-size: 12px }
-"""
 
 
 def page(report: Report) -> str:
     """Return the whole page."""
     first, *more = (Text.from_markup(line).plain for line in headlines(report))
     figures = "\n".join(_figure(escape(title), svg) for title, svg in plots(report))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Intentstream: {escape(first)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>Intentstream: {escape(first)}</h1>
-{f'<p class="verdict">{escape(report.verdict.sentence)}</p>' if report.verdict else ""}
+    body = f"""{f'<p class="verdict">{escape(report.verdict.sentence)}</p>' if report.verdict else ""}
 {"".join(f'<p class="lead">{escape(line)}</p>' for line in more)}
 <p class="lead">Measured {escape(report.measured_at[:16].replace("T", " "))} UTC. Each list was made before the events
 that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if report.data.events else "searches"}.</p>
@@ -58,10 +32,8 @@ that it predicts were learned. Intervals: 95%, bootstrap over {"shoppers" if rep
 {_exposure(report)}
 {_fairness(report)}
 {_calibration(report)}
-{_circumstances(report)}
-</body>
-</html>
-"""
+{_circumstances(report)}"""
+    return document(f"Intentstream: {first}", body)
 
 
 def _figure(title: str, svg: str) -> str:
@@ -91,7 +63,7 @@ def _rows(report: Report) -> str:
         cells += [f"<td>{text}</td>" for text in (_extra(report, row) if shown else ())]
         body.append(f'<tr class="{row.group}"><td>{escape(row.name)}</td>{"".join(cells)}</tr>')
     note = "<p>shown: share of the catalogue on at least one list; bits: novelty, mean −log₂ of popularity.</p>"
-    return _table(["", *(metric_title(*each) for each in columns), *extra], body) + (note if shown else "")
+    return table_of(["", *(metric_title(*each) for each in columns), *extra], body) + (note if shown else "")
 
 
 def _informative(report: Report, metric: str, k: int) -> bool:
@@ -134,7 +106,7 @@ def _versus(report: Report) -> str:
         mark = ' class="marked"' if name == report.best_baseline else ""
         body.append(f"<tr{mark}><td>{escape(name)}</td>{cells}</tr>")
     header = ["", *(part for metric, k in report.primary for part in (metric_title(metric, k), ""))]
-    return f"<h2>{escape(report.rows[0].name)} minus each baseline, paired</h2>" + _table(header, body)
+    return f"<h2>{escape(report.rows[0].name)} minus each baseline, paired</h2>" + table_of(header, body)
 
 
 def _slices(report: Report) -> str:
@@ -149,7 +121,7 @@ def _slices(report: Report) -> str:
         for each in report.slices
     ]
     title = f"<h2>Targets found among the first {report.primary[0][1]}, by slice</h2>"
-    return title + _table(["", "targets", *names], body)
+    return title + table_of(["", "targets", *names], body)
 
 
 def _worth(report: Report) -> str:
@@ -161,7 +133,7 @@ def _worth(report: Report) -> str:
         for each in sorted(report.worth, key=lambda worth: -worth.loss.value)
     ]
     title = f"<h2>Value of each source, {metric_title(*report.primary[0])}</h2>"
-    return title + _table(["", "alone", "with it", "without it", "value"], body)
+    return title + table_of(["", "alone", "with it", "without it", "value"], body)
 
 
 def _exposure(report: Report) -> str:
@@ -178,7 +150,7 @@ def _exposure(report: Report) -> str:
     body.append(f"<tr><td>Gini</td><td></td>{''.join(f'<td>{share(each.gini)}</td>' for each in spread)}</tr>")
     body.append(f"<tr><td>coverage</td><td></td>{''.join(f'<td>{each.coverage:.1%}</td>' for each in spread)}</tr>")
     title = "<h2>Exposure of items, 1 / log₂(1 + rank), by group</h2>"
-    return title + _table(["", "items", *map(escape, names)], body)
+    return title + table_of(["", "items", *map(escape, names)], body)
 
 
 def _fairness(report: Report) -> str:
@@ -196,7 +168,7 @@ def _fairness(report: Report) -> str:
         )
     header = ["", *(part for metric, k in report.primary for part in (metric_title(metric, k), "cost"))]
     title = "<h2>Cost of INTENTSTREAM_FAIRNESS</h2>"
-    return title + _table([*header, "new", "small sellers", "tail", "Gini"], body)
+    return title + table_of([*header, "new", "small sellers", "tail", "Gini"], body)
 
 
 def _calibration(report: Report) -> str:
@@ -209,7 +181,7 @@ def _calibration(report: Report) -> str:
     ]
     note = f"<p>{escape(calibration_note(found))}. Lists that no action followed are among them.</p>"
     title = f"<h2>Calibration: probabilities of the items of {found.lists:,} lists, by tenth</h2>"
-    return title + _table(["tenth", "items", "predicted", "observed"], body) + note
+    return title + table_of(["tenth", "items", "predicted", "observed"], body) + note
 
 
 def _circumstances(report: Report) -> str:
@@ -220,8 +192,3 @@ def _circumstances(report: Report) -> str:
     )
     space = escape(f"{report.model.name} {report.model.version}, vectors of {report.model.vector_space}")
     return f"<details><summary>Model, options and settings</summary><p><code>{space}</code></p>{parts}</details>"
-
-
-def _table(header: Sequence[str], body: Sequence[str]) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in header)
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'

@@ -177,3 +177,67 @@ def test_either_events_or_grades_are_required(workspace: Workspace) -> None:
 @pytest.mark.parametrize("lengths", ["0", "a", "1,101", ""])
 def test_invalid_list_lengths_are_a_usage_error(workspace: Workspace, lengths: str) -> None:
     assert workspace.evaluate("-k", lengths).exit_code == 2
+
+
+def test_the_report_opens_with_a_verdict(workspace: Workspace) -> None:
+    result = workspace.evaluate("--test-share", "0.5", "-k", "1,2", "--html", str(workspace.file("out.html")))
+    assert result.exit_code == 0, result.output
+    report = workspace.report()
+    found = report.verdict
+    assert found is not None
+    assert found.baseline == report.best_baseline
+    assert found.sentence in workspace.file("out.html").read_text()
+    printed = " ".join(result.stdout.split())
+    assert printed.startswith(" ".join(found.sentence.split()))
+    words = {"better": "Better than", "worse": "Worse than", "undecided": "Not distinguishable from"}[found.outcome]
+    assert found.sentence.startswith(f"{words} the best baseline ({found.baseline}): HR@2 ")
+    expected = next(each for each in report.versus if (each.baseline, each.metric) == (found.baseline, "hr"))
+    assert found.difference == expected.difference
+    assert found.difference.value == pytest.approx(found.ours - found.theirs)
+
+
+@pytest.mark.parametrize("protocol", ["next-item", "next-basket", "search"])
+def test_probabilities_are_compared_with_what_shoppers_did(workspace: Workspace, protocol: str) -> None:
+    result = workspace.evaluate("--protocol", protocol, "--html", str(workspace.file("out.html")))
+    assert result.exit_code == 0, result.output
+    found = workspace.report().calibration
+    assert found is not None
+    assert len(found.tenths) == 10
+    predicted = [each.predicted for each in found.tenths]
+    assert predicted == sorted(predicted)
+    assert "Calibration: probabilities of the items of" in result.stdout
+    assert "observed: share acted on" in workspace.file("out.html").read_text()
+
+
+def test_two_runs_are_compared(workspace: Workspace) -> None:
+    def written(name: str, *options: str) -> str:
+        assert workspace.evaluate("--test-share", "0.5", "--no-ablation", *options).exit_code == 0
+        workspace.file("out.json").rename(workspace.file(name))
+        return str(workspace.file(name))
+
+    def compared(*arguments: str) -> Result:
+        return CliRunner(env={"COLUMNS": "100"}).invoke(cli, ["evaluate-compare", *arguments])
+
+    one, other = written("a.json"), written("b.json", "--refresh", "3600")
+    html, values = workspace.file("compare.html"), workspace.file("compare.json")
+    result = compared(one, other, "--html", str(html), "--json", str(values))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("B: ")
+    assert "paired, bootstrap over shoppers" in result.stdout
+    assert "behaviour_interval_seconds" in result.stdout
+    assert "HR@20" in html.read_text()
+    assert {each["metric"] for each in json.loads(values.read_bytes())["metrics"]} == {"hr", "mrr"}
+    sampled = written("c.json", "--sample", "9")
+    assert_one_line(compared(one, sampled), 2, "required two evaluations of the same cases")
+    assert compared(one, sampled, "--unpaired").exit_code == 0
+    workspace.file("other.json").write_text("{}")
+    assert_one_line(compared(one, str(workspace.file("other.json"))), 2, "other.json: required a file of")
+
+
+def test_graded_queries_can_be_compared(workspace: Workspace) -> None:
+    for name in ("a.json", "b.json"):
+        assert workspace.evaluate(given=("--judgements", "grades.csv")).exit_code == 0
+        workspace.file("out.json").rename(workspace.file(name))
+    result = CliRunner().invoke(cli, ["evaluate-compare", *(str(workspace.file(n)) for n in ("a.json", "b.json"))])
+    assert result.exit_code == 0, result.output
+    assert "B: not distinguishable from A: NDCG@10" in result.stdout
