@@ -74,11 +74,9 @@ def console_for_tables() -> Console:
 @contextmanager
 def encoding_progress(texts: int) -> Iterator[Callable[[int], None]]:
     """Show how many of `texts` are encoded. Yields a callback that takes the size of each batch."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    # On standard error: a command's output may go to a file or another program.
-    with Progress(console=Console(stderr=True)) as progress:
+    with Progress() as progress:
         task = progress.add_task("Encoding the catalogue", total=texts)
         yield lambda encoded: progress.advance(task, encoded)
         progress.update(task, completed=texts)
