@@ -144,6 +144,21 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...] = ()
 
 
+class FittedPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of one shop, or graded searches, that the ranker was fitted to.
+
+    Attributes:
+        since, until: times of the first and the last event, RFC 3339; None for graded searches.
+        events: number of events or grades.
+        sample: a uniform sample of them: the least of their 64-bit hashes, rising, little-endian, base64 in the file.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    events: Positive
+    sample: bytes
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """manifest.json. `format` is the version of this layout.
 
@@ -152,6 +167,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         weights: sha256 of the float32 weights that every encoder file was rounded from.
         features: the ranker's input columns in order.
         golden: the scores that the ranker must compute, within the tolerance of `inference.loading`.
+        fitted_to: the data of the ranker; empty if unknown, as in bundles of 0.2.0 and before.
     """
 
     format: int = FORMAT
@@ -167,6 +183,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ranker: Graph
     features: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     golden: Annotated[tuple[GoldenScore, ...], msgspec.Meta(min_length=1)]
+    fitted_to: tuple[FittedPeriod, ...] = ()
 
     def file(self, name: str) -> File:
         """Return the entry of the file `name`."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from inference.errors import ScoringError
 from inference.placements import EVERYWHERE, Placement
 from inference.queries import Queries, QueryBatch
-from inference.ranking.choice import Rules, choose
+from inference.ranking.choice import Chosen, Rules, choose
 from inference.ranking.explanation import explained, explained_by_sources, positions_of
 from inference.ranking.feature_matrix import features
 from inference.ranking.features import FEATURES
@@ -23,6 +23,7 @@ from inference.ranking.occlusion import GROUPS, carried_by, matches_search, occl
 from inference.ranking.reasons import Partners, Shown, reasons
 from inference.records import Explanation
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.columns import Rows
 from inference.retrieval.shortlists import Shortlists, retrieve
 from inference.retrieval.sources import NEW, CandidateSource
 from inference.types import Keys, Query, RankedList, Vector
@@ -178,12 +179,7 @@ class Recommender:
             ScoringError: the model failed.
         """
         batch, candidates, catalogue = shortlists.queries, shortlists.candidates, self.catalogue
-        with self._stage("score"):
-            matrix = features(shortlists, catalogue, self._features.rows(len(candidates.rows)))
-            scores = self._scorer.score(matrix)
-        with self._stage("rank"):
-            weighted = scores if not shortlists.placement.weights else scores * _weights(shortlists)
-            chosen = choose(batch.records, candidates, catalogue.columns, weighted, self._rules(shortlists))
+        matrix, scores, weighted, chosen = self._choose(shortlists)
         with self._stage("explain"):
             rows = candidates.rows[chosen.positions]
             items = list(map(catalogue.item, rows.tolist()))
@@ -204,6 +200,15 @@ class Recommender:
                 matches=_matches(batch.records, chosen.starts, listed),
             )
 
+    def rank_rows(self, shortlists: Shortlists) -> tuple[npt.NDArray[np.int64], Rows]:
+        """Return the lists of `rank` without reasons: the start of each list, and the end, and the catalogue's rows.
+
+        Raises:
+            ScoringError: the model failed.
+        """
+        *_, chosen = self._choose(shortlists)
+        return chosen.starts, shortlists.candidates.rows[chosen.positions]
+
     def explain(self, shortlists: Shortlists, lists: Lists, number: int) -> list[Explanation]:
         """Return the explanation of each item of list `number`, by the catalogue's current state.
 
@@ -219,6 +224,17 @@ class Recommender:
     def features(self, shortlists: Shortlists) -> Vector:
         """Return the features of all candidates, (C, len(FEATURES)), by the catalogue's current state."""
         return features(shortlists, self.catalogue)
+
+    def _choose(self, shortlists: Shortlists) -> tuple[Vector, Vector, Vector, Chosen]:
+        """Return the candidates' features, probabilities, weighted probabilities, and the chosen places."""
+        candidates, catalogue = shortlists.candidates, self.catalogue
+        with self._stage("score"):
+            matrix = features(shortlists, catalogue, self._features.rows(len(candidates.rows)))
+            scores = self._scorer.score(matrix)
+        with self._stage("rank"):
+            weighted = scores if not shortlists.placement.weights else scores * _weights(shortlists)
+            records, rules = shortlists.queries.records, self._rules(shortlists)
+            return matrix, scores, weighted, choose(records, candidates, catalogue.columns, weighted, rules)
 
     def _rules(self, shortlists: Shortlists) -> Rules:
         sources, placement = shortlists.sources, shortlists.placement

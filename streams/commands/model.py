@@ -159,6 +159,10 @@ def _tables(manifest: Manifest) -> Iterator[Table]:
     for source in manifest.card.data:
         data.add_row(source.name, source.licence, source.used_for, source.citation)
     yield data
+    fitted_to = Table("from", "to", "events or grades", title="Ranker fitted to")
+    for period in manifest.fitted_to:
+        fitted_to.add_row(period.since or "graded searches", period.until or "", f"{period.events:,}")
+    yield fitted_to
     features = Table("the ranker's features", title="Ranker")
     features.add_row(", ".join(manifest.features))
     yield features

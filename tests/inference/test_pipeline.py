@@ -285,3 +285,13 @@ def test_lists_of_searches_say_which_items_match(catalogue: Catalogue) -> None:
             assert own[rows[at]] is bool(near)
     assert set(own.values()) == {True, False}
     assert ranks.rank(ranks.retrieve(batch_of([browse]))).matches == []
+
+
+def test_rows_without_reasons_equal_those_of_the_lists(catalogue: Catalogue) -> None:
+    ours = recommender(catalogue)
+    found = ours.retrieve(batch_of([Query(k=5), Query(k=9, text="4")]))
+    lists = ours.rank(found)
+    starts, rows = ours.rank_rows(found)
+    np.testing.assert_array_equal(starts, lists.starts)
+    np.testing.assert_array_equal(rows, lists.rows)
+    assert len(rows) > 0

@@ -18,7 +18,7 @@ from training.commands.progress import phases
 if TYPE_CHECKING:
     from inference.bundle import Bundle
     from streams.contracts.messages import Interaction
-    from training.ranker.gather import ExampleList
+    from training.ranker.examples import Examples
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,7 +95,6 @@ def examples(**arguments: Any) -> None:
     `intentstream train-ranker --examples examples.npz` fits the ranker to it.
     """
     from streams.factory import load_model
-    from training.ranker.gather import as_examples
 
     options = ExamplesOptions(**arguments)
     if (options.events is None) == (options.judgements is None):
@@ -103,28 +102,29 @@ def examples(**arguments: Any) -> None:
     settings = load_settings()
     bundle = load_model(settings)
     if options.events is not None:
-        lists = lists_of_events(settings, bundle, options.catalog, options.events, options)
+        found = examples_of_events(settings, bundle, options.catalog, options.events, options)
     elif options.judgements is not None:
-        lists = _lists_of_grades(bundle, options.catalog, options.judgements)
-    as_examples(lists).write(options.output)
-    click.echo(f"{sum(len(each.labels) for each in lists)} examples in {len(lists)} lists, in {options.output}")
+        found = _examples_of_grades(bundle, options.catalog, options.judgements)
+    found.write(options.output)
+    click.echo(f"{len(found.labels)} examples in {len(found.relevant)} lists, in {options.output}")
 
 
-def lists_of_events(
+def examples_of_events(
     settings: Settings, bundle: Bundle, catalog: Path, events: Path, options: SamplingOptions
-) -> list[ExampleList]:
+) -> Examples:
     """Replay a shop's events and return the labelled lists.
 
     Raises:
         InvalidEvent: a line breaks the contract.
         ConfigurationError: the vectors are of another model.
+        BundleError: shoppers acted on no candidate.
     """
     from streams.contracts.jsonlines import read_items
     from streams.event_log import read_event_log, without_repeats
     from streams.factory import profile_rules
     from streams.items.encoded import encode_catalogue, read_vectors
     from streams.replay import Replay, for_long_logs, reporting
-    from training.ranker.gather import Sampling, example_lists, first_ranked
+    from training.ranker.gather import Sampling, as_examples, example_lists, first_ranked, ranked_period
 
     items = [line.message for line in read_items(catalog)]
     known = read_vectors(options.vectors, bundle) if options.vectors else None
@@ -148,7 +148,8 @@ def lists_of_events(
     with phases() as start_phase:
         replay.learn(reporting(interactions[:learned], start_phase("Learning", learned)))
         advance = start_phase("Gathering examples", len(interactions) - learned)
-        return list(example_lists(replay, interactions, sampling, advance, learned=learned))
+        lists = list(example_lists(replay, interactions, sampling, advance, learned=learned))
+    return as_examples(lists, ranked_period(interactions, sampling))
 
 
 def show_habits(interactions: Sequence[Interaction], settings: Settings) -> None:
@@ -160,7 +161,7 @@ def show_habits(interactions: Sequence[Interaction], settings: Settings) -> None
         click.echo(sentence, err=True)
 
 
-def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[ExampleList]:
+def _examples_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> Examples:
     """Return a labelled list for each search with graded results.
 
     Raises:
@@ -168,8 +169,9 @@ def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[Ex
         ConfigurationError: the grades cannot be read.
     """
     from streams.contracts.jsonlines import read_items
-    from training.evaluation.judgements import read_judgements
-    from training.ranker.gather import graded_lists
+    from training.evaluation.judgements import hashes_of, read_judgements
+    from training.ranker.gather import as_examples, graded_lists
+    from training.ranker.provenance import period
 
     items = [line.message for line in read_items(catalog)]
     found = read_judgements(judgements, items)
@@ -178,4 +180,5 @@ def _lists_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> list[Ex
         for query, places, grades in zip(found.queries, found.items, found.grades, strict=True)
     ]
     with phases() as start_phase:
-        return list(graded_lists(bundle, items, queries, start_phase("Ranking graded items", len(queries))))
+        lists = list(graded_lists(bundle, items, queries, start_phase("Ranking graded items", len(queries))))
+    return as_examples(lists, (period(hashes_of(found, items)),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +13,33 @@ import click
 from streams.commands.options import FILE
 from streams.errors import ConfigurationError
 from streams.settings import load_settings
-from training.commands.examples import SamplingOptions, lists_of_events, sampling_options
+from training.commands.examples import SamplingOptions, examples_of_events, sampling_options
 from training.commands.progress import StartPhase, phases
 
 if TYPE_CHECKING:
     from training.ranker.examples import Examples
     from training.ranker.network import Ranker
+    from training.ranker.transfer import Candidate, Transfer
+
+EVENTS = "events"
+"""The name of the shop whose events are given."""
+
+
+class ShopFile(click.ParamType):
+    """A file of examples, with the name of its shop before it: [SHOP=]FILE."""
+
+    name = "[shop=]file"
+
+    def convert(
+        self, value: str | tuple[str, Path], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """Return the name and the path. Without a name, it is the file's."""
+        if isinstance(value, tuple):
+            return value
+        shop, is_named, path = value.partition("=")
+        if not is_named or Path(value).exists():
+            shop, path = Path(value).stem, value
+        return shop, FILE.convert(path, param, ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +48,12 @@ class TrainRankerOptions(SamplingOptions):
 
     catalog: Path | None
     events: Path | None
-    files: tuple[Path, ...]
+    files: tuple[tuple[str, Path], ...]
     output: Path
     held_out: float
     units: int
     decay: float | None
+    leave_one_out: bool | None
     force: bool
 
 
@@ -42,25 +64,32 @@ class TrainRankerOptions(SamplingOptions):
 )
 @click.option("--catalog", type=FILE, help="Items, JSON Lines (.gz too).")
 @click.option("--events", type=FILE, help="Interactions in order, JSON Lines (.gz too).")
-@click.option("--examples", "files", type=FILE, multiple=True,
-              help="Output of `intentstream examples`, instead or in addition; may be repeated.")  # fmt: skip
+@click.option("--examples", "files", type=ShopFile(), multiple=True,
+              help="Output of `intentstream examples`, instead or in addition; may be repeated. Files of one shop "
+              "get the same SHOP; by default each file is a shop.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True,
               help="Folder of the new version, .../NAME/VERSION, of the model in use.")  # fmt: skip
 @click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.15, show_default=True,
               help="Share of the lists, the last ones, that test a ranker fitted to the earlier ones.")  # fmt: skip
 @click.option("--units", type=click.IntRange(0, 256), default=8, show_default=True,
               help="Hidden units of each of the four networks that are averaged; 0 for a linear ranker.")  # fmt: skip
-@click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; by default chosen on later lists.")
+@click.option("--decay", type=click.FloatRange(0), help="Penalty on the weights; by default it is measured.")
+@click.option("--leave-one-out/--no-leave-one-out", default=None,
+              help="Choose penalty and hidden units by what they lose on a shop that the ranker has not seen.  "
+              "[default: with several shops and no --decay]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Write the ranker although it is worse than the present one.")
 @sampling_options
 def train_ranker(**arguments: Any) -> None:
     """Fit a ranker to a shop's interactions, and write a new version of the model.
 
     Replays the interactions as a worker serves them. The ranker learns from the lists and the shopper's next actions.
-    To test it, another ranker is fitted without the last lists. One table compares that ranker, on the last lists, with
-    simpler orders and with the model's present ranker. Another table compares its probabilities with the observed
-    shares. A third one shows its difference to the present ranker for each kind of list, with intervals. If it is
-    worse, nothing is written and the exit code is 1. The ranker that is written is fitted to all lists.
+    The penalty is chosen on later lists. With several shops, penalty and hidden units are those that lose least on a
+    shop that was left out.
+
+    Another ranker is fitted without the last lists and tested on them. One table compares it with simpler orders and
+    with the model's present ranker. Another compares its probabilities with the observed shares. A third one shows its
+    difference to the present ranker for each kind of list, with intervals. If it is worse, nothing is written and the
+    exit code is 1. The ranker that is written is fitted to all lists.
 
     Workers that watch the folder serve the new version at once: see docs/model-swap.md.
     """
@@ -75,60 +104,97 @@ def train_ranker(**arguments: Any) -> None:
     from streams.factory import load_model
     from training.ranker.acceptance import comparison, differences, refusal
     from training.ranker.bundle import with_ranker
-    from training.ranker.examples import read_examples
-    from training.ranker.fit import PARTS
-    from training.ranker.gather import as_examples
     from training.ranker.network import to_onnx
+    from training.ranker.provenance import overlap
     from training.ranker.quality import calibration, compare
+    from training.ranker.transfer import cost_table, transfer_table
 
     settings = load_settings()
     bundle = load_model(settings)
-    shops = [read_examples(path) for path in options.files]
+    shops = _read(options.files)
     if options.catalog is not None and options.events is not None:
-        shops.append(as_examples(lists_of_events(settings, bundle, options.catalog, options.events, options)))
-    late = _part(shops, 1 - options.held_out, 1)
+        shops[EVENTS] = [examples_of_events(settings, bundle, options.catalog, options.events, options)]
+    held_out = options.held_out
+    # A file that is given several times is tested once: copies of a list are not further evidence.
+    late = _part((each for parts in shops.values() for each in _distinct(parts)), 1 - held_out, 1)
     if not late.positives().any():
         raise ConfigurationError(
-            f"train-ranker: required items acted on in the last {options.held_out:.0%} of the lists, to test the "
+            f"train-ranker: required items acted on in the last {held_out:.0%} of the lists, to test the "
             f"ranker, got none in {len(late.relevant)} lists; add interactions or increase --held-out"
         )
+    every = [each for parts in shops.values() for each in parts]
     with phases() as start_phase:
-        decay = _decay(shops, options, start_phase) if options.decay is None else options.decay
-        tested = _fitted(
-            _part(shops, 0, 1 - options.held_out), decay, options, start_phase("Fitting for the test", PARTS)
-        )
+        chosen, transfer = _choose(shops, options, start_phase)
+        tested = _fitted(_part(every, 0, 1 - held_out), chosen, options.seed, start_phase)
+    if transfer is not None:
+        click.echo(transfer_table(transfer, shops, bundle.scorer) + "\n")
+        last = {name: [each.split(1 - held_out, 1) for each in _distinct(parts)] for name, parts in shops.items()}
+        click.echo(cost_table(transfer, tested, last) + "\n")
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": tested}) + "\n")
     click.echo(calibration(late, tested) + "\n")
     found = differences(late, bundle.scorer, tested, options.seed)
     click.echo(comparison(found) + "\n")
-    _require_no_worse(refusal(found), options)
+    _require_no_worse(refusal(found, is_known=overlap(bundle.manifest.fitted_to, late.fitted_to)), options)
     with phases() as start_phase:
-        ranker = _fitted(_part(shops, 0, 1), decay, options, start_phase("Fitting to all lists", PARTS))
-    with_ranker(settings.model.path, options.output, to_onnx(ranker))
-    click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in shops):,} lists")
+        ranker = _fitted(_part(every, 0, 1), chosen, options.seed, start_phase)
+    with_ranker(settings.model.path, options.output, to_onnx(ranker), late.fitted_to)
+    click.echo(f"{options.output} is ready, fitted to all {sum(len(shop.relevant) for shop in every):,} lists")
 
 
-def _part(shops: Sequence[Examples], start: float, end: float) -> Examples:
+def _read(files: Sequence[tuple[str, Path]]) -> dict[str, list[Examples]]:
+    """Read the examples of each shop. A file that is given several times is read once and listed as often."""
+    from training.ranker.examples import read_examples
+
+    read = {path: read_examples(path) for path in dict.fromkeys(path for _, path in files)}
+    shops: dict[str, list[Examples]] = {}
+    for shop, path in files:
+        shops.setdefault(shop, []).append(read[path])
+    return shops
+
+
+def _choose(
+    shops: Mapping[str, list[Examples]], options: TrainRankerOptions, start_phase: StartPhase
+) -> tuple[Candidate, Transfer | None]:
+    """Return the penalty and the hidden units, and the measurement on shops that were left out, if there was one."""
+    from training.ranker.fit import DECAYS, PARTS, choose_decay
+    from training.ranker.transfer import Candidate, candidates, leave_one_out, lists_fitted
+
+    is_measured = options.leave_one_out
+    if is_measured is None:
+        is_measured = options.decay is None and len(shops) > 1
+    if is_measured:
+        if len(shops) < 2:
+            raise ConfigurationError(f"--leave-one-out: required several shops, got {len(shops)}: add --examples")
+        tried = candidates(options.units, options.decay)
+        advance = start_phase("Leaving out each shop", lists_fitted(shops, tried))
+        transfer = leave_one_out(shops, tried, options.seed, advance)
+        return transfer.best, transfer
+    if options.decay is not None:
+        return Candidate(options.decay, options.units), None
+    every, held_out = [each for parts in shops.values() for each in parts], options.held_out
+    early, late = _part(every, 0, 1 - 2 * held_out), _part(every, 1 - 2 * held_out, 1 - held_out)
+    advance = start_phase("Choosing the penalty", PARTS * len(DECAYS))
+    decay = choose_decay(early, late, units=options.units, seed=options.seed, progress=lambda: advance(1))
+    return Candidate(decay, options.units), None
+
+
+def _fitted(examples: Examples, chosen: Candidate, seed: int, start_phase: StartPhase) -> Ranker:
+    from training.ranker.fit import PARTS, fit
+
+    advance = start_phase(f"Fitting to {len(examples.relevant):,} lists", PARTS)
+    return fit(examples, decay=chosen.decay, units=chosen.units, seed=seed, progress=lambda: advance(1))
+
+
+def _part(shops: Iterable[Examples], start: float, end: float) -> Examples:
     """Return the lists of every shop from the share `start` of its lists to the share `end`, in order of time."""
     from training.ranker.examples import join
 
     return join([shop.split(start, end) for shop in shops])
 
 
-def _decay(shops: Sequence[Examples], options: TrainRankerOptions, start_phase: StartPhase) -> float:
-    """Return the penalty that is best on the last lists before the held-out ones."""
-    from training.ranker.fit import DECAYS, PARTS, choose_decay
-
-    held_out = options.held_out
-    early, late = _part(shops, 0, 1 - 2 * held_out), _part(shops, 1 - 2 * held_out, 1 - held_out)
-    advance = start_phase("Choosing the penalty", PARTS * len(DECAYS))
-    return choose_decay(early, late, units=options.units, seed=options.seed, progress=lambda: advance(1))
-
-
-def _fitted(examples: Examples, decay: float, options: TrainRankerOptions, advance: Callable[[int], None]) -> Ranker:
-    from training.ranker.fit import fit
-
-    return fit(examples, decay=decay, units=options.units, seed=options.seed, progress=lambda: advance(1))
+def _distinct(parts: Sequence[Examples]) -> list[Examples]:
+    """Return each of the examples once."""
+    return list({id(each): each for each in parts}.values())
 
 
 def _require_no_worse(reason: str | None, options: TrainRankerOptions) -> None:

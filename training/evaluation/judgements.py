@@ -19,6 +19,7 @@ from training.evaluation.baseline_pass import Ranking
 from training.evaluation.baselines.text import Bm25
 from training.evaluation.metrics import NOTHING, Lists, Targets
 from training.evaluation.system_pass import OURS
+from training.ranker.provenance import Hashes, grade_hashes
 
 QUERY, ITEM, GRADE = ("query",), ("item_id", "docid", "product_id"), ("grade", "rating", "label")
 """The accepted names of the columns."""
@@ -69,6 +70,12 @@ def read_judgements(path: Path, catalogue: Sequence[Item]) -> Judgements:
         single=len(graded) - len(kept),
         missing=missing / pairs,
     )
+
+
+def hashes_of(judgements: Judgements, catalogue: Sequence[Item]) -> Hashes:
+    """Return the hash of each graded item; see `training.ranker.provenance`."""
+    graded = zip(judgements.queries, judgements.items, strict=True)
+    return grade_hashes((query, catalogue[item].item_id) for query, items in graded for item in items)
 
 
 def graded_rows(path: Path) -> Iterator[tuple[str, str, float]]:

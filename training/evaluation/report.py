@@ -206,12 +206,17 @@ class Data(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """The bundle and the ranker of the lists: `bundle` for the bundle's own, `fitted` for one fitted to the log."""
+    """The bundle and the ranker of the lists: `bundle` for the bundle's own, `fitted` for one fitted to the log.
+
+    `known_share` is the estimated share of the tested events, or graded items, that the bundle's ranker was fitted to,
+    by the bundle's manifest; 0 if the manifest does not record it, as in bundles of 0.2.0 and before.
+    """
 
     name: str
     version: str
     vector_space: str
     ranker: str = "bundle"
+    known_share: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

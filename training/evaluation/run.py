@@ -16,13 +16,14 @@ from training.evaluation.calibration import calibration, moments
 from training.evaluation.cases import Cases, cases, sampled
 from training.evaluation.estimates import measure, rows, slices, verdict, versus, worths
 from training.evaluation.exposure import Groups, concentrations, exposures, fairnesses
-from training.evaluation.judgements import Judgements, graded_targets, rank_graded
+from training.evaluation.judgements import Judgements, graded_targets, hashes_of, rank_graded
 from training.evaluation.log import SEARCH, Log, first_tested, read_log
 from training.evaluation.per_case import hash_of_cases, hash_of_judgements, per_case
 from training.evaluation.plan import Options, StartPhase, System, make_baselines
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
 from training.ranker.gather import Sampling, example_lists, first_ranked
+from training.ranker.provenance import Hashes, event_hashes, known_share
 
 LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
 """A ranker is fitted to about LISTS lists, after the share AFTER of the learning period. NEGATIVES candidates of a list
@@ -63,7 +64,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
         protocol=options.protocol,
         measured_at=options.measured_at.isoformat(),
         data=_data_of(log, len(found), chosen, start),
-        model=_model_of(system),
+        model=_model_of(system, event_hashes(log.interactions[start:])),
         options=_options_of(options),
         settings=_settings_of(system.settings),
         primary=options.primary,
@@ -106,7 +107,7 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
         protocol=options.protocol,
         measured_at=options.measured_at.isoformat(),
         data=data,
-        model=_model_of(system),
+        model=_model_of(system, hashes_of(judgements, system.items)),
         options=_options_of(options),
         settings=_settings_of(system.settings),
         primary=options.primary,
@@ -172,13 +173,15 @@ def _data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:
     )
 
 
-def _model_of(system: System) -> Model:
-    """Return the names of the bundle and its ranker."""
+def _model_of(system: System, tested: Hashes) -> Model:
+    """Return the names of the bundle and its ranker, and how much of the test period the ranker was fitted to."""
+    periods = system.bundle.manifest.fitted_to if system.fit is None else ()
     return Model(
         name=system.bundle.name,
         version=system.bundle.version,
         vector_space=system.bundle.vector_space,
         ranker="bundle" if system.fit is None else "fitted",
+        known_share=known_share(periods, tested),
     )
 
 

@@ -197,18 +197,18 @@ class SystemPass:
         every = recommender.retrieve(queries, every=True, placement=self._placement)
         keys = recommender.catalogue.columns.keys
         for source, lists in self._without.items():
-            ranked = recommender.rank(recommender.to_be_ranked(without(every, source, keys)))
+            starts, rows = recommender.rank_rows(recommender.to_be_ranked(without(every, source, keys)))
             for number, place in enumerate(places):
-                self._put(lists, place, keys[ranked.own_rows(number)])
+                self._put(lists, place, keys[rows[starts[number] : starts[number + 1]]])
 
     def _rank_fairly(self, places: Sequence[int], shortlists: Shortlists) -> None:
         """Rank again with each fairness."""
         recommender = self._replay.recommender
         keys = recommender.catalogue.columns.keys
         for fairness, lists in self._fair.items():
-            ranked = recommender.with_fairness(fairness).rank(shortlists)
+            starts, rows = recommender.with_fairness(fairness).rank_rows(shortlists)
             for number, place in enumerate(places):
-                self._put(lists, place, keys[ranked.own_rows(number)])
+                self._put(lists, place, keys[rows[starts[number] : starts[number + 1]]])
 
     def _note(self, case: int, shortlists: Shortlists, ranked: RankedLists, number: int) -> None:
         keys = self._replay.recommender.catalogue.columns.keys

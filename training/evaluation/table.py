@@ -49,6 +49,13 @@ def headlines(report: Report) -> list[str]:
     data, model = report.data, report.model
     ranker = "" if model.ranker == "bundle" else f", {model.ranker} ranker"
     lines = [f"{report.protocol}, {model.name} {model.version}{ranker}"]
+    if model.known_share > 0:
+        tested, other = ("test period", "--ranker fitted, or a later --test-from") if data.events else (
+            "searches", "other searches")  # fmt: skip
+        lines.append(
+            f"[yellow]The model's ranker was fitted to the {tested} (about {model.known_share:.0%} of what is tested), "
+            f"so the figures are too high. Use {other}[/yellow]"
+        )
     if not data.events:
         missing = f"; {data.unknown_share:.1%} of the graded items are not in the catalogue" * (data.unknown_share > 0)
         lines.append(

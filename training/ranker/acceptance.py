@@ -96,9 +96,13 @@ def comparison(found: Sequence[Difference]) -> str:
     return "\n".join(lines)
 
 
-def refusal(found: Sequence[Difference]) -> str | None:
-    """Return why the new ranker must not replace the present one, None if it may."""
+def refusal(found: Sequence[Difference], *, is_known: bool = False) -> str | None:
+    """Return why the new ranker must not replace the present one, None if it may.
+
+    `is_known`: the present ranker was fitted to some of the events, so it may know the held-out lists.
+    """
     worse = [f"{each.kind} {each.value:+.4f} [{each.low:+.4f}, {each.high:+.4f}]" for each in found if each.is_worse]
-    return (
-        f"required a ranker that is no worse than the present one, got NDCG@{K} {', '.join(worse)}" if worse else None
-    )
+    if not worse:
+        return None
+    known = ". The present ranker was fitted to events of this log, so its figures may be too high" if is_known else ""
+    return f"required a ranker that is no worse than the present one, got NDCG@{K} {', '.join(worse)}{known}"

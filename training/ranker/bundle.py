@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from inference.manifest import (
     Card,
     EncoderFile,
     File,
+    FittedPeriod,
     GoldenScore,
     GoldenText,
     Graph,
@@ -69,10 +71,14 @@ class EncoderInfo:
     card: Card
 
 
-def write_manifest(folder: Path, *, origin: Origin, max_tokens: int, encoder: EncoderInfo | None = None) -> Bundle:
+def write_manifest(
+    folder: Path, *, origin: Origin, max_tokens: int, encoder: EncoderInfo | None = None,
+    fitted_to: Sequence[FittedPeriod] = (),
+) -> Bundle:  # fmt: skip
     """Write manifest.json to the folder of a bundle, `.../NAME/VERSION/`, and return the loaded bundle.
 
-    Without `encoder` the encoder is that of the manifest in the folder: only the ranker may be new.
+    Without `encoder` the encoder is that of the manifest in the folder: only the ranker may be new. `fitted_to` is the
+    data of the ranker.
 
     Raises:
         BundleError: a file is missing, or the result does not load.
@@ -98,14 +104,17 @@ def write_manifest(folder: Path, *, origin: Origin, max_tokens: int, encoder: En
         ranker=_signature(ranker),
         features=features,
         golden=_golden_scores(_read(folder / FILES[RANKER]), features),
+        fitted_to=tuple(fitted_to),
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")
     return load_bundle(folder)
 
 
-def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto) -> Bundle:
+def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto, fitted_to: Sequence[FittedPeriod] = ()) -> Bundle:
     """Write the model in `source` with another ranker to the new folder `target`, .../NAME/VERSION, and load it.
+
+    `fitted_to` is the data that the ranker was fitted to.
 
     Raises:
         BundleError: `source` is no model, `target` exists, or the new model does not load.
@@ -116,7 +125,7 @@ def with_ranker(source: Path, target: Path, ranker: onnx.ModelProto) -> Bundle:
     except OSError as error:
         raise BundleError(f"{target}: required a new folder, one that does not exist yet, got: {error}") from error
     onnx.save_model(ranker, target / FILES[RANKER])
-    return write_manifest(target, origin=known.created_from, max_tokens=known.max_tokens)
+    return write_manifest(target, origin=known.created_from, max_tokens=known.max_tokens, fitted_to=fitted_to)
 
 
 def _known(folder: Path) -> EncoderInfo:

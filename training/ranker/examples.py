@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from inference.errors import BundleError
+from inference.manifest import FittedPeriod
+from training.ranker.provenance import union
 
 Integers = npt.NDArray[np.integer]
 
@@ -28,6 +31,7 @@ class Examples:
         relevant: the number of relevant items of each list, 0 if no action followed, (lists,).
         graded: whether people graded the list's candidates instead of a shopper's actions, (lists,).
         shoppers: the number of each list's shopper, (lists,); empty if unknown, as in older files.
+        fitted_to: the data that the examples were gathered from; empty if unknown.
 
     Raises:
         BundleError: the shapes do not fit, a number is not finite, or a label is not from 0 to 1.
@@ -41,6 +45,7 @@ class Examples:
     relevant: Integers
     graded: npt.NDArray[np.bool_]
     shoppers: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    fitted_to: tuple[FittedPeriod, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.labels)
@@ -59,8 +64,9 @@ class Examples:
 
     def write(self, path: Path) -> None:
         """Write a `.npz` file with an array for each attribute, for `read_examples`."""
+        arrays: dict[str, Any] = {each.name: np.asarray(getattr(self, each.name)) for each in fields(self)}
+        arrays["fitted_to"] = np.frombuffer(msgspec.json.encode(self.fitted_to), dtype=np.uint8)
         with path.open("wb") as file:
-            arrays: dict[str, Any] = {each.name: np.asarray(getattr(self, each.name)) for each in fields(self)}
             np.savez_compressed(file, **arrays)
 
     @property
@@ -93,6 +99,7 @@ class Examples:
             self.relevant[chosen],
             self.graded[chosen],
             self.clusters[chosen],
+            self.fitted_to,
         )
 
     def split(self, start: float, end: float) -> Examples:
@@ -129,6 +136,7 @@ def join(parts: Sequence[Examples]) -> Examples:
         np.concatenate([each.relevant for each in parts]),
         np.concatenate([each.graded for each in parts]),
         np.concatenate([each.clusters + start for each, start in zip(parts, shoppers, strict=True)]),
+        union(period for each in parts for period in each.fitted_to),
     )
 
 
@@ -137,6 +145,10 @@ def read_examples(path: Path) -> Examples:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, Any] = {name: file[name] for name in file.files}
-            return Examples(**{**arrays, "names": tuple(map(str, arrays["names"]))})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        arrays["names"] = tuple(map(str, arrays["names"]))
+        if "fitted_to" in arrays:
+            content = arrays["fitted_to"].tobytes()
+            arrays["fitted_to"] = msgspec.json.decode(content, type=tuple[FittedPeriod, ...])
+        return Examples(**arrays)
+    except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
         raise BundleError(f"{path}: required examples written by `intentstream examples`, got: {error}") from error

@@ -17,6 +17,7 @@ import numpy as np
 
 from inference.bundle import Bundle
 from inference.errors import BundleError
+from inference.manifest import FittedPeriod
 from inference.pipeline import Recommender
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
@@ -28,6 +29,7 @@ from streams.event_log import ends_of_ties
 from streams.profiles.profile import occurred_ms, session_key
 from streams.replay import Replay
 from training.ranker.examples import Examples
+from training.ranker.provenance import event_hashes, period
 
 SEARCH_HORIZON = 1
 """Items that can answer a search: only the next one that the shopper acts on. Later items may have another purpose."""
@@ -285,7 +287,13 @@ def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[Sess
     return sessions
 
 
-def as_examples(lists: Sequence[ExampleList]) -> Examples:
+def ranked_period(interactions: Sequence[Interaction], sampling: Sampling) -> tuple[FittedPeriod, ...]:
+    """Return the record of the interactions that the lists and their labels are from."""
+    ranked = interactions[_start(interactions, sampling) :]
+    return (period(event_hashes(ranked), ranked),) if ranked else ()
+
+
+def as_examples(lists: Sequence[ExampleList], fitted_to: tuple[FittedPeriod, ...] = ()) -> Examples:
     """Return the lists in the form that the ranker's fit takes. Raises BundleError if shoppers acted on nothing."""
     if not any(each.labels.any() for each in lists):
         raise BundleError(
@@ -301,4 +309,5 @@ def as_examples(lists: Sequence[ExampleList]) -> Examples:
         relevant=np.array([each.relevant for each in lists], dtype=np.int64),
         graded=np.array([each.graded for each in lists], dtype=np.bool_),
         shoppers=np.array([each.shopper for each in lists], dtype=np.int64),
+        fitted_to=fitted_to,
     )

@@ -16,9 +16,13 @@ from inference.types import Item
 from streams.cli import cli
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
+from tests.conftest import BUNDLE
 from tests.streams.desk import assert_one_line
 from tests.training.evaluation.small_shop import ITEMS, random_events
 from training.evaluation.report import Report
+from training.ranker.bundle import with_ranker
+from training.ranker.examples import read_examples
+from training.ranker.network import to_onnx, unfitted
 
 BASELINES = {
     "popularity", "recent popularity", "item-kNN", "item-kNN, last item", "V-SkNN", "V-SkNN, by step", "repeat",
@@ -242,3 +246,32 @@ def test_graded_queries_can_be_compared(workspace: Workspace) -> None:
     result = CliRunner().invoke(cli, ["evaluate-compare", *(str(workspace.file(n)) for n in ("a.json", "b.json"))])
     assert result.exit_code == 0, result.output
     assert "B: not distinguishable from A: NDCG@10" in result.stdout
+
+
+def test_a_ranker_fitted_to_the_test_period_is_reported(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [str(workspace.file(name)) for name in ("items.jsonl", "events.jsonl")]
+    arguments = ["--catalog", files[0], "--events", files[1], "--output", str(tmp_path / "shop" / "2"), "--force"]
+    fitted = CliRunner().invoke(cli, ["train-ranker", *arguments])
+    assert fitted.exit_code == 0, fitted.output
+    monkeypatch.setenv("INTENTSTREAM_MODEL_PATH", str(tmp_path / "shop" / "2"))
+    result = workspace.evaluate()
+    assert result.exit_code == 0, result.output
+    assert "The model's ranker was fitted to the test period (about 100% of what is tested)" in result.stdout
+    assert workspace.report().model.known_share == 1
+    assert "was fitted to" not in workspace.evaluate("--ranker", "fitted").stdout
+    monkeypatch.delenv("INTENTSTREAM_MODEL_PATH")
+    assert "was fitted to" not in workspace.evaluate().stdout
+
+
+def test_a_ranker_fitted_to_the_graded_searches_is_reported(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [str(workspace.file(name)) for name in ("items.jsonl", "grades.csv", "grades.npz")]
+    arguments = ["--catalog", files[0], "--judgements", files[1], "--output", files[2]]
+    assert CliRunner().invoke(cli, ["examples", *arguments]).exit_code == 0
+    with_ranker(BUNDLE, tmp_path / "shop" / "2", to_onnx(unfitted()), read_examples(Path(files[2])).fitted_to)
+    monkeypatch.setenv("INTENTSTREAM_MODEL_PATH", str(tmp_path / "shop" / "2"))
+    result = workspace.evaluate(given=("--judgements", "grades.csv"))
+    assert "was fitted to the searches (about 100% of what is tested)" in " ".join(result.stdout.split())

@@ -102,3 +102,27 @@ def test_too_few_lists_are_reported(tmp_path: Path) -> None:
     result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "few.npz")
     assert result.exit_code == 0, result.output
     assert "too few data. 6 held-out lists cannot exclude a loss above 0.02; that needs about 30." in result.output
+
+
+def test_several_shops_choose_the_ranker_by_the_shop_that_is_left_out(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a", "b", "c")):
+        labelled(FEATURES, lists=60, seed=seed).write(tmp_path / f"{name}.npz")
+    files = [f"first={tmp_path / 'a.npz'}", tmp_path / "b.npz", f"first={tmp_path / 'c.npz'}", tmp_path / "b.npz"]
+    arguments = [part for file in files for part in ("--examples", str(file))]
+    result = train(tmp_path / "shop" / "2", *arguments, "--units", "2")
+    assert result.exit_code == 0, result.output
+    assert "by a ranker fitted to the others, tested on all lists: first 120, b 60." in result.output
+    assert "| | first | b | mean |" in result.output
+    assert "| | seen | not seen | loss |" in result.output
+    assert "is ready, fitted to all 240 lists" in result.output
+    fixed = train(tmp_path / "shop" / "3", *arguments, "--decay", "0.01", "--units", "0")
+    assert "by a ranker fitted to the others" not in fixed.output
+    shown = train(tmp_path / "shop" / "4", *arguments, "--decay", "0.01", "--units", "0", "--leave-one-out")
+    assert "| **no hidden units, penalty 0.01** |" in shown.output
+
+
+def test_one_shop_cannot_be_left_out(tmp_path: Path) -> None:
+    labelled(FEATURES, lists=60).write(tmp_path / "a.npz")
+    result = train(tmp_path / "shop" / "2", "--examples", tmp_path / "a.npz", "--leave-one-out")
+    assert result.exit_code == 2
+    assert "--leave-one-out: required several shops, got 1: add --examples" in result.output

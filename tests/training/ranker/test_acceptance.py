@@ -79,3 +79,9 @@ def test_lists_of_one_shopper_are_drawn_together() -> None:
     together = differences(same, GOOD, ByColumns("query", "popularity", noise=0.3))[0]
     assert alone.value == together.value
     assert (alone.low, alone.high) != (together.low, together.high)
+
+
+def test_a_refusal_says_that_the_present_ranker_may_know_the_lists() -> None:
+    found = differences(EXAMPLES, GOOD, BAD)
+    assert "fitted to events of this log" in (refusal(found, is_known=True) or "")
+    assert "fitted to events of this log" not in (refusal(found) or "")
