@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +44,8 @@ TOLERANCE = 1e-3
 CALIBRATION_PENALTY = 1e-6
 """Penalty that keeps the coefficients of a calibration finite if the examples are few."""
 
+T = TypeVar("T")
+R = TypeVar("R")
 Floats = npt.NDArray[np.floating]
 Progress = Callable[[], None]
 Loss = Callable[[Floats], tuple[float, Floats]]
@@ -99,13 +104,21 @@ def choose_decay(
     """Return the penalty whose fit to `learn` ranks the later lists in `check` best; ties to the larger.
 
     The measure is NDCG@20. Browsing, searching and arriving count alike, because only few lists are searches.
+    `progress` is called by several threads, PARTS times for each penalty.
     """
-    with threadpool_limits(1, user_api="blas"):
-        found = {
-            each: _ndcg(fit(learn, decay=each, units=units, seed=seed, progress=progress), check) for each in decays
-        }
+
+    def ndcg(decay: float) -> float:
+        return _ndcg(fit(learn, decay=decay, units=units, seed=seed, progress=progress), check)
+
+    found = dict(zip(decays, at_once(ndcg, decays), strict=True))
     best = max(found.values())
     return max(each for each, ndcg in found.items() if ndcg >= best - TOLERANCE)
+
+
+def at_once(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
+    """Return the result for each value, computed by one thread for each core: kernels run without Python's lock."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, values))
 
 
 def _with_shoppers(examples: Examples, seed: int) -> Examples:

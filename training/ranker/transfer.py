@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from inference.pipeline import ScoresFeatures
 from inference.types import Vector
 from training.ranker.examples import Examples, join
-from training.ranker.fit import PARTS, TOLERANCE, fit
+from training.ranker.fit import PARTS, TOLERANCE, at_once, fit
 from training.ranker.network import Ranker
 from training.ranker.quality import K, quality
 
@@ -67,7 +66,7 @@ def candidates(units: int, decay: float | None) -> list[Candidate]:
 def leave_one_out(shops: Shops, tried: Sequence[Candidate], seed: int, progress: Callable[[int], None]) -> Transfer:
     """Fit each candidate without each shop, and test it on that shop.
 
-    `progress` receives the number of lists since its last call; `lists_fitted` is their total.
+    `progress` receives the number of lists since its last call, from several threads; `lists_fitted` is their total.
 
     Raises:
         BundleError: the other shops have no list that can be learned from.
@@ -76,9 +75,12 @@ def leave_one_out(shops: Shops, tried: Sequence[Candidate], seed: int, progress:
     found: dict[Candidate, dict[str, float]] = {each: {} for each in tried}
     for name, own in shops.items():
         others = join([each for shop, parts in shops.items() if shop != name for each in parts])
-        advance = partial(progress, len(others.relevant) // PARTS)
-        for each in tried:
-            ranker = fit(others, decay=each.decay, units=each.units, seed=seed, progress=advance)
+        step = len(others.relevant) // PARTS
+
+        def fitted(each: Candidate, others: Examples = others, step: int = step) -> Ranker:
+            return fit(others, decay=each.decay, units=each.units, seed=seed, progress=lambda: progress(step))
+
+        for each, ranker in zip(tried, at_once(fitted, tried), strict=True):
             rankers[each][name] = ranker
             found[each][name] = ndcg(ranker, own)
     return Transfer(rankers, found)
@@ -137,9 +139,7 @@ def cost_table(transfer: Transfer, seen: ScoresFeatures, late: Shops) -> str:
 
     `seen` was fitted to the earlier lists of all shops.
     """
-    title = (
-        f"NDCG@{K} on the last lists of each shop, by one ranker that has seen its others and one that has not."
-    )
+    title = f"NDCG@{K} on the last lists of each shop, by one ranker that has seen its others and one that has not."
     lines = [title, "", "| | seen | not seen | loss |", "|---|---|---|---|"]
     for name, parts in late.items():
         known, unknown = ndcg(seen, parts), ndcg(transfer.rankers[transfer.best][name], parts)
