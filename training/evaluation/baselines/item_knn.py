@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.evaluation.baselines.base import Moment, Ranked, best
-from training.evaluation.baselines.kernels import add_cosines
+from training.evaluation.baselines.kernels import add_cosines, count_pairs
 from training.evaluation.log import Act
 
 DENSE_ITEMS = 10_000
@@ -43,8 +43,7 @@ class ItemKnn:
             return
         self._sessions[act.item] += 1.0
         if self._matrix is not None:
-            self._matrix[act.item, session] += 1
-            self._matrix[session, act.item] += 1
+            count_pairs(self._matrix, act.item, np.array(session, dtype=np.int64))
             return
         row = self._rows[act.item]
         for other in session[-REACH:]:

@@ -43,6 +43,14 @@ def top(scores: Floats, hidden: Integers, out: Integers) -> int:
     return size
 
 
+@kernel(void(int32[:, ::1], int64, int64[::1]), allocates=False)
+def count_pairs(counts: npt.NDArray[np.int32], item: int, others: Integers) -> None:
+    """Count a session with `item` for each of the `others`, in both directions."""
+    for other in others:
+        counts[item, other] += 1
+        counts[other, item] += 1
+
+
 @kernel(void(int32[:, ::1], float64[::1], int64[::1], float64[::1]), allocates=False)
 def add_cosines(counts: npt.NDArray[np.int32], sessions: Floats, items: Integers, scores: Floats) -> None:
     """Write to `scores` the sum of each item's cosines to `items`: c(i, j) / √(s(i) · s(j))."""

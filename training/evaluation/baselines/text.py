@@ -88,12 +88,16 @@ class EncoderAlone:
         if moment.text is None and not moment.session:
             return NOTHING
         if moment.text is not None:
-            return best((self._vectors @ self._encode(moment.text)).astype(np.float64), k, moment.hidden)
+            return best(self._cosines(self._encode(moment.text)), k, moment.hidden)
         # Vectors do not change, so an item's nearest are computed once, and a few more: later lists hide other items.
         item, needed = moment.session[-1], k + len(moment.hidden)
         most, nearest = self._nearest.get(item, (0, NOTHING))
         if most < needed:
             most = max(needed, _REMEMBERED)
-            nearest = best((self._vectors @ self._vectors[item]).astype(np.float64), most, ())
+            nearest = best(self._cosines(self._vectors[item]), most, ())
             self._nearest[item] = most, nearest
         return nearest[~np.isin(nearest, moment.hidden)][:k]
+
+    def _cosines(self, intent: Vector) -> Scores:
+        # Not a product by BLAS: its threads cost more than they gain on one vector.
+        return np.einsum("ij,j->i", self._vectors, intent).astype(np.float64)
