@@ -30,7 +30,7 @@ LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
 are kept beside those acted on."""
 LIST_SETTINGS = (
     "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "fairness", "half_life", "habit",
-    "lasting", "list_size", "pairs", "session", "sources", "trending_interval", "weight",
+    "lasting", "list_size", "min_shoppers", "pairs", "session", "sources", "trending_interval", "weight",
 )  # fmt: skip
 """Parts of the names of settings that change lists."""
 Plain = str | int | float | bool | None
