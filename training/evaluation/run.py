@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from training.evaluation.per_case import hash_of_cases, hash_of_judgements, per_
 from training.evaluation.plan import Options, StartPhase, System, make_baselines
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
-from training.ranker.gather import Sampling, example_lists, first_ranked
+from training.ranker.gather import WARM_UP, Sampling, example_lists, first_ranked
 from training.ranker.provenance import Hashes, event_hashes, known_share
 
 LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
@@ -48,7 +48,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     start, acts, k = first_tested(log, options.test_share, options.test_from), log.acts(), max(options.ks)
     found = cases(log, acts, options.protocol, start)
     chosen = sampled(found, options.sample, options.seed)
-    advance = start_phase("Baselines", int(chosen.at[-1]) + 1)
+    advance = _in_two_phases(start_phase, "Baselines", int(chosen.at[0]), int(chosen.at[-1]) + 1)
     baselines = baseline_pass.run(make_baselines(system, log, options.protocol), log, acts, chosen, k, advance)
     result = _run_system(system, log, chosen, options, start, start_phase)
     start_phase("Intervals", 0)
@@ -151,8 +151,26 @@ def _run_system(
     # The weights of a placement make other numbers of probabilities.
     is_calibrated = not replay.placement.weights
     observed = moments(log, options.protocol, (start, end), gap_ms, options.seed) if is_calibrated else {}
-    advance = start_phase("Intentstream", end - learned)
+    first = min([int(chosen.at[0]), *observed]) - WARM_UP
+    advance = _in_two_phases(start_phase, "Intentstream", max(first - learned, 0), end - learned)
     return SystemPass(replay, log, chosen, max(options.ks), sample, observed).run(advance, learned=learned)
+
+
+def _in_two_phases(start_phase: StartPhase, name: str, first: int, end: int) -> Callable[[int], None]:
+    """Return the progress of a pass of `end` steps. Steps before `first` only learn, so they are a phase of their own."""
+    advance, done = start_phase(f"{name}: learning", first), 0
+
+    def step(number: int) -> None:
+        nonlocal advance, done
+        before, done = done, done + number
+        if before < first:
+            advance(min(number, first - before))
+        if before <= first < done:
+            advance = start_phase(name, end - first)
+        if done > first:
+            advance(done - max(before, first))
+
+    return step
 
 
 def _data_of(log: Log, found: int, chosen: Cases, start: int) -> Data:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -68,3 +69,21 @@ def test_the_ranker_is_fitted_without_the_test_period(bundle: Bundle) -> None:
     for first, second in zip(one, other, strict=True):
         np.testing.assert_array_equal(first.features, second.features)
         np.testing.assert_array_equal(first.labels, second.labels)
+
+
+def test_learning_and_ranking_have_their_own_progress(bundle: Bundle) -> None:
+    phases: list[tuple[str, int, list[int]]] = []
+
+    def start_phase(name: str, total: int) -> Callable[[int], None]:
+        phases.append((name, total, []))
+        return phases[-1][2].append
+
+    settings = load_settings({"list_size": 3})
+    system = System(settings, bundle, ITEMS, encode_catalogue(bundle, ITEMS))
+    evaluate(system, random_events(11, 2400), replace(OPTIONS, sample=20), start_phase)
+    found = {name: (total, sum(steps)) for name, total, steps in phases}
+    assert list(found) == ["Baselines: learning", "Baselines", "Intentstream: learning", "Intentstream", "Intervals"]
+    for name in ("Intentstream: learning", "Intentstream"):
+        assert found[name][0] == found[name][1] > 0
+    total = found["Baselines: learning"][0] + found["Baselines"][0]
+    assert total == found["Intentstream: learning"][0] + found["Intentstream"][0]

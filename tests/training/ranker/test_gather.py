@@ -17,7 +17,16 @@ from streams.contracts.messages import Cart, Interaction, ItemVector, Purchase, 
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
-from training.ranker.gather import ExampleList, Sampling, arrivals, as_examples, example_lists, next_items
+from training.ranker import gather as module
+from training.ranker.gather import (
+    ExampleList,
+    Sampling,
+    arrivals,
+    as_examples,
+    example_lists,
+    first_ranked,
+    next_items,
+)
 
 TITLES = ("Green tea", "Black tea", "Espresso beans", "Oat milk", "Milk chocolate", "Sea salt", "Bananas", "Apples")
 ITEMS = [Item(item_id=f"i{n}", title=title, category=("Shop", title.split()[-1])) for n, title in enumerate(TITLES)]
@@ -181,3 +190,31 @@ def test_lists_start_after_the_given_share_of_events(bundle: Bundle, records: li
 def test_no_lists_are_an_error() -> None:
     with pytest.raises(BundleError, match="acted on, got 0 lists"):
         as_examples([])
+
+
+def test_lists_are_the_same_if_the_beginning_is_learned_without_ranking(
+    bundle: Bundle, records: list[ItemVector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WARM_UP", 5)
+    events, sampling = random_events(6, 90), Sampling(after=0.5, arrivals=1.0, negatives=3)
+    learned = first_ranked(events, sampling)
+    assert learned == 40
+    replay = Replay(load_settings(), bundle, records)
+    replay.learn(events[:learned])
+    progress: list[int] = []
+    some = list(example_lists(replay, events, sampling, progress.append, learned=learned))
+    every = gather(bundle, records, events, sampling)
+    assert sum(progress) == 50
+    assert len(some) == len(every) > 0
+    for one, other in zip(some, every, strict=True):
+        assert (one.relevant, one.shopper) == (other.relevant, other.shopper)
+        # Updates of trends and behaviour happen at other moments, by less than a minute.
+        assert one.labels.sum() == other.labels.sum()
+
+
+def test_each_list_names_its_shopper(bundle: Bundle, records: list[ItemVector]) -> None:
+    events = random_events(6, 30)
+    lists = gather(bundle, records, events)
+    users = [each.user_id for each in events]
+    assert [each.shopper for each in lists] == [list(dict.fromkeys(users)).index(user) for user in users]
+    assert as_examples(lists).shoppers.tolist() == [each.shopper for each in lists]
