@@ -157,7 +157,7 @@ def _run_system(
 
 
 def _in_two_phases(start_phase: StartPhase, name: str, first: int, end: int) -> Callable[[int], None]:
-    """Return the progress of a pass of `end` steps. Steps before `first` only learn, so they are a phase of their own."""
+    """Return the progress of a pass of `end` steps. Steps before `first` only learn, so they are their own phase."""
     advance, done = start_phase(f"{name}: learning", first), 0
 
     def step(number: int) -> None:
