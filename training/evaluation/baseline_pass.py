@@ -98,7 +98,7 @@ def _moments(
     for position, act in enumerate(acts):
         if number == len(positions):
             return
-        if cases.arrival and positions[number] == position:
+        while cases.arrival and number < len(positions) and positions[number] == position:
             before = sessions.of(sessions.last.get(act.user))
             yield number, Moment(act.user, act.at_ms, before, ())
             number += 1
@@ -115,7 +115,8 @@ def _moments(
                 started = perf_counter()
                 baseline.learn_search(act, text)
                 learn_s[which] += perf_counter() - started
-        if not cases.arrival and number < len(positions) and positions[number] == position:
+        # Two sessions of a shopper may have a case each at one interaction, if their items have the same time.
+        while not cases.arrival and number < len(positions) and positions[number] == position:
             present = sessions.of(act.session)
             text = getattr(log.interactions[position], "query", None)
             yield number, Moment(act.user, act.at_ms, present, present, text)

@@ -190,3 +190,18 @@ def test_an_arriving_shopper_is_ranked_with_the_last_session() -> None:
     assert recording.calls[:3] == [("learn", 0), ("learn", 1), ("rank", -1)]
     assert recording.moments[0].session == [0, 1]
     assert recording.moments[0].hidden == ()
+
+
+def test_two_sessions_of_a_shopper_with_items_of_one_time_are_both_ranked_and_so_are_later_cases() -> None:
+    def act(minute: float, item: str, session: str) -> View:
+        return View(
+            event_id=f"{minute}{session}", user_id="u", session_id=session, item_id=item,
+            occurred_at=START + timedelta(minutes=minute),
+        )  # fmt: skip
+
+    events = [act(0, "a", "one"), act(0, "b", "two"), act(1, "c", "one"), act(2, "c", "two"), act(3, "b", "one")]
+    log = read_log(events, CATALOGUE, GAP_MS)
+    found = cases(log, log.acts(), "next-item", 0)
+    assert len(set(found.at.tolist())) < len(found)
+    (ranking,) = run([RecordingBaseline()], log, log.acts(), found, 3, lambda _: None)
+    assert ranking.lists.tolist() == [[2, -1, -1]] * len(found)
