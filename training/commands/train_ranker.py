@@ -39,7 +39,7 @@ class ShopFile(click.ParamType):
         shop, is_named, path = value.partition("=")
         if not is_named or Path(value).exists():
             shop, path = Path(value).stem, value
-        return shop, FILE.convert(path, param, ctx)
+        return shop, Path(str(FILE.convert(path, param, ctx)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,9 +136,8 @@ def descend(lists: Lists, steps: Steps, networks: Networks, scratch: Scratch) ->
         scratch.slopes[:] = np.float32(0)
         for place in range(drawn.shape[1]):
             total += _add_slopes(lists, drawn[step, place], networks, scratch)
-        scale = np.float32(1 / drawn.shape[1])
-        _adam(networks, scratch.slopes, scale, np.float32(steps.penalty), steps.rates[step], steps.before + step + 1)
-    return total / (drawn.size * members)
+        _adam(networks, scratch.slopes, steps, drawn.shape[1], step)
+    return float(total / (drawn.size * members))
 
 
 @helper
@@ -228,11 +227,13 @@ def _softmax(lists: Lists, start: int, end: int, logits: Floats, member: int) ->
 
 
 @helper
-def _adam(networks: Networks, slopes: Floats, scale: float, penalty: float, rate: float, number: int) -> None:
-    """Change all weights by the rule of Adam. `number` is that of the step, from 1 on."""
+def _adam(networks: Networks, slopes: Floats, steps: Steps, lists: int, step: int) -> None:
+    """Change all weights by the rule of Adam. `slopes` are sums over the `lists` of the step."""
     features, lanes = networks.inputs.shape
+    scale, penalty = np.float32(1 / lists), np.float32(steps.penalty)
+    number = steps.before + step + 1
     # Both means start at 0. Dividing them by these corrects for that.
-    length = np.float32(rate / (1 - BETA_1**number))
+    length = np.float32(steps.rates[step] / (1 - BETA_1**number))
     correction = np.float32(1 / (1 - BETA_2**number))
     for row in range(features + 2):
         weights = networks.inputs[row] if row < features else networks.bias if row == features else networks.output

@@ -88,7 +88,7 @@ def per_list(scores: Floats, labels: Floats | Integers, groups: Integers, releva
     rank = _ranks(of[order], lists)
     seen = rank < k
     ideal = np.bincount(of[order][seen], weights=gains[order][seen] * discounts[rank[seen]], minlength=lists)
-    judged = np.asarray(relevant) > 0
+    judged = (np.asarray(relevant) > 0).astype(np.float64)
     return PerList(
         hit_rate=judged * np.isfinite(first),
         mrr=judged / (1 + first),

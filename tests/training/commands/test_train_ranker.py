@@ -82,8 +82,8 @@ def test_a_worse_ranker_is_refused_unless_forced(tmp_path: Path) -> None:
     assert train(tmp_path / "shop" / "1", "--examples", tmp_path / "right.npz").exit_code == 0
     early = right.groups < 340
     misled = right.features.copy()
-    columns = [FEATURES.index(name) for name in ("query", "popularity")]
-    misled[np.ix_(early, columns)] = 1 - misled[np.ix_(early, columns)]
+    for column in (FEATURES.index("query"), FEATURES.index("popularity")):
+        misled[early, column] = 1 - misled[early, column]
     replace(right, features=misled).write(tmp_path / "misled.npz")
     arguments = ("--examples", tmp_path / "misled.npz")
     environment = {"INTENTSTREAM_MODEL_PATH": str(tmp_path / "shop" / "1")}

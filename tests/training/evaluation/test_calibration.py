@@ -40,7 +40,7 @@ def test_the_moments_of_a_basket_are_arrivals_of_known_shoppers() -> None:
     for at, keys in moments(log, "next-basket", (30, 80), GAP_MS, seed=0).items():
         assert log.user[at] in log.user[:at]
         assert log.session[at] not in log.session[:at]
-        held = [log.interactions[each] for each in np.flatnonzero(log.session == log.session[at])]
+        held = [log.interactions[each] for each in np.flatnonzero(log.session == log.session[at]).tolist()]
         assert keys == {stable_key(each.item_id) for each in held if not isinstance(each, Search)}
 
 

@@ -100,4 +100,5 @@ class EncoderAlone:
 
     def _cosines(self, intent: Vector) -> Scores:
         # Not a product by BLAS: its threads cost more than they gain on one vector.
-        return np.einsum("ij,j->i", self._vectors, intent).astype(np.float64)
+        cosines: Scores = np.einsum("ij,j->i", self._vectors, intent).astype(np.float64)
+        return cosines
