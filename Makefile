@@ -17,7 +17,8 @@ TWENTY := 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 GRADED := chorus=build/electronics.npz chorus=build/titles.npz
 SHOPS := grocer=build/demo.npz \
 	$(if $(DATA),gifts=build/gifts.npz grocer=build/groceries.npz chorus=build/clicks.npz $(foreach _,$(TWENTY),$(GRADED)))
-KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles
+KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles tests/training/ranker \
+	tests/training/evaluation
 # Kernels as plain Python take a hundred times as long: the largest inputs are left out.
 WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-2000 and not 255-2000 and not (whole_catalogue and approximate)
 FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \

@@ -170,7 +170,8 @@ def _examples_of_grades(bundle: Bundle, catalog: Path, judgements: Path) -> Exam
     """
     from streams.contracts.jsonlines import read_items
     from training.evaluation.judgements import hashes_of, read_judgements
-    from training.ranker.gather import as_examples, graded_lists
+    from training.ranker.gather import as_examples
+    from training.ranker.graded import graded_lists
     from training.ranker.provenance import period
 
     items = [line.message for line in read_items(catalog)]

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.manifest import FittedPeriod
 from inference.pipeline import Recommender
@@ -23,7 +22,7 @@ from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.retrieval.hits import Candidates
 from inference.retrieval.shortlists import Shortlists
-from inference.types import Item, Query, Vector, stable_key
+from inference.types import Vector, stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
 from streams.event_log import ends_of_ties
 from streams.profiles.profile import occurred_ms, session_key
@@ -151,32 +150,6 @@ def example_lists(
         position += len(folded.queries)
         progress(len(folded.queries))
         arrive()
-
-
-def graded_lists(
-    bundle: Bundle,
-    catalogue: Sequence[Item],
-    queries: Sequence[tuple[str, Mapping[int, float]]],
-    progress: Callable[[int], None],
-) -> Iterator[ExampleList]:
-    """Yield a list for each search with results graded by people: only the graded items, as `bundle.rank` sees them.
-
-    Args:
-        bundle: the model.
-        catalogue: the items.
-        queries: the text of each search, and the grades, 0 or more, by the item's position in the catalogue.
-        progress: receives 1 for each search.
-    """
-    best = max((grade for _, grades in queries for grade in grades.values()), default=1.0)
-    for number, (text, grades) in enumerate(queries):
-        recommender = bundle.over([catalogue[place] for place in grades])
-        query = bundle.with_vector(Query(text=text, k=len(grades)))
-        shortlist = recommender.retrieve(QueryBatch.of([query], bundle.dim), every=True)
-        labels = {stable_key(catalogue[place].item_id): grade / best for place, grade in grades.items() if grade > 0}
-        wanted = Wanted(labels, np.random.default_rng(0), number)
-        for each in labelled(recommender, shortlist, [wanted], None):
-            yield each._replace(graded=True)
-        progress(1)
 
 
 class Wanted(NamedTuple):
