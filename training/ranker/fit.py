@@ -64,7 +64,8 @@ def fit(
     The loss is that of ListNet with the labels' shares as the target; see `listnet.py`. All lists count alike, and each
     candidate counts with its weight. The mean of several networks is a network as well and errs less than one of them
     (Hansen & Salamon 1990, doi:10.1109/34.58871). It is over MEMBERS networks of `units` hidden units each; without
-    hidden units one is enough, because it has one optimum. A seed gives the same ranker on any machine.
+    hidden units one is enough, because it has one optimum. A seed gives the same ranker with any number of threads of
+    one machine.
 
     The calibration is Platt's (1999), over the lists in which shoppers acted: graded lists have far more good
     candidates. Each graded list gets the shopper of another list, drawn at random. Otherwise the ranker would learn
@@ -117,7 +118,8 @@ def choose_decay(
 
 def at_once(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
     """Return the result for each value, computed by one thread for each core: kernels run without Python's lock."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # The limit is that of the process. Set by each thread alone, it would end with the first of them.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, values))
 
 
