@@ -22,6 +22,8 @@ from training.evaluation.baselines.click_table import ClickTable
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
 from training.evaluation.baselines.popularity import Popularity, RecentPopularity, Repeat, RepeatThenPopular
 from training.evaluation.baselines.text import Bm25, EncoderAlone
+from training.evaluation.baselines.tifuknn import TifuKnn
+from training.evaluation.baselines.upcf import UpCf
 from training.evaluation.baselines.vsknn import VSkNN, VSkNNByStep
 from training.evaluation.log import Log
 from training.ranker.gather import ExampleList, as_examples
@@ -94,7 +96,11 @@ class System:
 
 
 def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
-    """Return new baselines that have learned nothing yet; for searches, BM25 and the click table are among them."""
+    """Return new baselines that have learned nothing yet.
+
+    BM25 and the click table are among them if the protocol has searches, and those that predict a whole basket if it
+    asks for one.
+    """
     items, only_bought = len(log.item_ids), bool(log.bought.any())
     knn, vsknn = ItemKnn(items), VSkNN(items)
     known: list[Baseline] = [
@@ -108,6 +114,8 @@ def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
         RepeatThenPopular(items, only_bought=only_bought),
         EncoderAlone(_vectors(system, items), system.bundle.encode_query),
     ]
+    if protocol == "next-basket":
+        return [*known, UpCf(items, only_bought=only_bought), TifuKnn(items, only_bought=only_bought)]
     if protocol != "search":
         return known
     texts = [item_text(item) if item.in_stock else "" for item in system.items]

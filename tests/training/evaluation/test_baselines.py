@@ -16,6 +16,8 @@ from training.evaluation.baselines.base import Baseline, best
 from training.evaluation.baselines.click_table import ClickTable
 from training.evaluation.baselines.item_knn import ItemKnn, ItemKnnLast
 from training.evaluation.baselines.popularity import DAY_MS, Popularity, RecentPopularity, Repeat, RepeatThenPopular
+from training.evaluation.baselines.tifuknn import TifuKnn, TifuSettings
+from training.evaluation.baselines.upcf import UpCf, UpCfSettings
 from training.evaluation.baselines.vsknn import VSkNN, VSkNNByStep
 from training.evaluation.log import SEARCH, Act
 
@@ -42,6 +44,8 @@ BASELINES: dict[str, Callable[[], Baseline]] = {
     "vsknn-by-step": lambda: ByStep(ITEMS),
     "repeat": lambda: Repeat(only_bought=False),
     "repeat-popular": lambda: RepeatThenPopular(ITEMS, only_bought=False),
+    "tifu-knn": lambda: TifuKnn(ITEMS, only_bought=False),
+    "up-cf": lambda: UpCf(ITEMS, only_bought=False),
 }
 
 
@@ -204,6 +208,63 @@ def test_the_click_table_counts_items_by_search_then_popular_items() -> None:
     assert table.rank(moment([5])._replace(text="lamp"), 2).tolist() == [3, 4]
     assert table.rank(moment()._replace(text="chair"), 2).tolist() == [3, 4]
     assert table.rank(moment(), 1).tolist() == [3]
+
+
+GROUPED = acts_of((1, 1, 0), (1, 2, 0), (1, 2, 1), (1, 3, 2), (2, 4, 2), (2, 4, 5), (3, 5, 4))
+"""Shopper 1 has the baskets {0}, {0, 1} and {2}, shopper 2 has {2, 5}, and shopper 3 has {4}."""
+
+
+def test_tifu_knn_on_an_example_computed_by_hand() -> None:
+    # Two groups of shopper 1, {0} and {0, 1}, {2}. With r_b = ½ and r_g = ¼, the newer one is (¼, ¼, ½), the whole
+    # (¼ · 1 + ¼, ¼, ½) / 2 = (.25, .125, .25). Squared distances: to (0, 0, 1, 0, 0, 1), shopper 2, 1.640625; to
+    # shopper 3, who has only item 4, 1.140625. So shopper 3 is the nearest, although it shares no item.
+    settings = TifuSettings(groups=2, within=0.5, between=0.25, share=0.5)
+
+    def ranked(settings: TifuSettings, user: int = 1) -> list[int]:
+        return list(train(TifuKnn(ITEMS, settings, only_bought=False), GROUPED).rank(moment(user=user), 5))
+
+    assert ranked(settings._replace(neighbours=1)) == [4, 0, 2, 1]
+    # Own vector alone, then half of it and the mean of both others: (.125, .0625, .375, 0, .25, .25).
+    assert ranked(settings._replace(share=1.0)) == [0, 2, 1]
+    assert ranked(settings) == [2, 4, 5, 0, 1]
+    assert ranked(settings, user=7) == []
+
+
+def test_tifu_knn_makes_the_newest_groups_the_longest_and_follows_a_growing_history() -> None:
+    settings = TifuSettings(groups=3, within=1.0, between=0.5, share=1.0)
+    tifu = TifuKnn(ITEMS, settings, only_bought=False)
+    # Four baskets in three groups: {0}; {1}; {2}, {3}. Weights: 1/12; 1/6; 1/6 each. Ties go by number.
+    train(tifu, acts_of((1, 1, 0), (1, 2, 1), (1, 3, 2), (1, 4, 3)))
+    assert tifu.rank(moment(user=1), 5).tolist() == [1, 2, 3, 0]
+    # Five: {0}; {1}, {2}; {3}, {3}. Weights: 1/12; 1/12 each; 1/3.
+    train(tifu, [act._replace(session=5) for act in acts_of((1, 5, 3))])
+    assert tifu.rank(moment(user=1), 5).tolist() == [3, 0, 1, 2]
+
+
+def test_up_cf_on_an_example_computed_by_hand() -> None:
+    # Baskets of shopper 1: {0, 1}, {0}; of 2: {0, 2}, {0, 3}; of 3: {1, 4}. Counts: (2, 1), (2, 0, 1, 1) and
+    # (0, 1, 0, 0, 1), with the squares 5, 6 and 2. Cosines of 1: to 2 is 4/√30 = .73, to 3 is 1/√10 = .32.
+    acts = acts_of((1, 1, 0), (1, 1, 1), (1, 2, 0), (2, 3, 0), (2, 3, 2), (2, 4, 0), (2, 4, 3), (3, 5, 1), (3, 5, 4))
+    settings = UpCfSettings(asymmetry=0.5, locality=1.0)
+
+    def ranked(settings: UpCfSettings, user: int = 1) -> list[int]:
+        return list(train(UpCf(ITEMS, settings, only_bought=False), acts).rank(moment(user=user), 5))
+
+    # Over all baskets: item 0 has 1 + .73, 1 has ½ + .32, 2 and 3 have .73 / 2, and 4 has .32.
+    assert ranked(settings) == [0, 1, 2, 3, 4]
+    # Over the last basket of each shopper, 2 of shopper 2 has no vote: 0 has 1 + .73, 3 has .73, 1 and 4 have .32.
+    assert ranked(settings._replace(recent=1)) == [0, 3, 1, 4]
+    # One neighbour, shopper 2.
+    assert ranked(settings._replace(neighbours=1)) == [0, 1, 2, 3]
+    # With an asymmetry of 0, only the neighbour's vector counts: 4/6 to 2, and 1/2 to 3, who then gives 4 more than 2.
+    assert ranked(settings._replace(asymmetry=0.0)) == [0, 1, 4, 2, 3]
+    assert ranked(settings, user=7) == []
+
+
+@pytest.mark.parametrize("of", [TifuKnn, UpCf])
+def test_basket_baselines_with_purchases_ignore_views(of: type[TifuKnn | UpCf]) -> None:
+    acts = [*acts_of((1, 1, 0), bought=False), *acts_of((1, 2, 3))]
+    assert train(of(ITEMS, only_bought=True), acts).rank(moment(user=1), 5).tolist() == [3]
 
 
 @pytest.mark.parametrize("name", list(BASELINES))
