@@ -63,9 +63,11 @@ def _features(manifest: Manifest) -> Finding:
     known = [name for name in manifest.features if name in FEATURES]
     if len(known) < len(manifest.features):
         return Finding("features", False, "the ranker was fitted to others: fit it anew")
-    missing = [name for name in FEATURES if name not in known]
-    which = f"of the {len(FEATURES)} of this version" if missing else "those of this version"
-    return Finding("features", True, f"{len(known)}, {which}")
+    if missing := [name for name in FEATURES if name not in known]:
+        detail = f"{len(known)} of {len(FEATURES)}: fit the ranker anew to use {', '.join(missing)}"
+    else:
+        detail = f"{len(FEATURES)}, those of this version"
+    return Finding("features", True, detail)
 
 
 def _check(name: str, run: Callable[[], str]) -> Finding:

@@ -30,7 +30,7 @@ from inference.kernels.keytable import HELD
 from inference.kernels.newest import grown
 from inference.kernels.postings import block_size, with_capacity
 from inference.kernels.session_knn import SHOPPERS, scratch, vote_by_sessions
-from inference.kernels.session_table import Bounds, SessionRecords, learn_sessions, session_table
+from inference.kernels.session_table import Bounds, SessionRecords, SessionTable, learn_sessions, session_table
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
@@ -56,7 +56,11 @@ FEWEST = 256
 
 
 class Sessions:
-    """The newest sessions, found by their items, and the source that lets them vote. Not thread-safe."""
+    """The newest sessions, found by their items, and the source that lets them vote. Not thread-safe.
+
+    Attributes:
+        numbers: the numbers of items.
+    """
 
     name = SESSIONS
 
@@ -65,12 +69,17 @@ class Sessions:
     ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity: required at least 1, got {capacity}")
-        self._numbers = numbers
+        self.numbers = numbers
         longest = int(SAMPLE * SLACK)
         block = block_size(longest + 1)
         bounds = Bounds(capacity, SAMPLE, longest, block, EACH, min_shoppers)
         self._table = session_table(numbers.capacity, FEWEST, width, bounds)
         self._scratch = scratch(NEIGHBOURS, SAMPLE)
+
+    @property
+    def table(self) -> SessionTable:
+        """The arrays, for kernels; replaced by larger ones when they are full."""
+        return self._table
 
     def __len__(self) -> int:
         return int(self._table.newest.table.sizes[HELD])
@@ -90,7 +99,7 @@ class Sessions:
         done = 0
         while done < number:
             self._reserve()
-            done = learn_sessions(self._numbers.table, self._table, batch, done)
+            done = learn_sessions(self.numbers.table, self._table, batch, done)
 
     def keys_with_prefix(self, prefixes: Collection[int], bits: int) -> list[int]:
         """Return the keys of the sessions whose keys, without the last `bits` bits, are among `prefixes`."""
@@ -102,15 +111,15 @@ class Sessions:
 
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items of similar sessions that each query's session lacks."""
-        numbers = self._numbers
+        numbers = self.numbers
         results = catalogue.results(numbers, hits, place)
         vote_by_sessions(batch.records, numbers.table, self._table, self._scratch, numbers.votes, results)
 
     def _reserve(self) -> None:
         """Reserve space for one more session of the greatest length. A kernel cannot allocate: it stops first."""
         table, width = self._table, self._table.items.shape[1]
-        self._numbers.reserve(width)
-        postings = with_capacity(table.postings, self._numbers.capacity, width * table.bounds.block)
+        self.numbers.reserve(width)
+        postings = with_capacity(table.postings, self.numbers.capacity, width * table.bounds.block)
         slots = len(table.newest.slots)
         if len(self) == slots < table.bounds.capacity:
             more = min(2 * slots, table.bounds.capacity) - slots

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inference.retrieval.hits import Hits
 
 SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
-TOGETHER, NEXT, SESSIONS, REPEAT = "together", "next", "sessions", "repeat"
+TOGETHER, NEXT, SESSIONS, BASKET, REPEAT = "together", "next", "sessions", "basket", "repeat"
 TRENDING_CATEGORY, NEW, WORDS = "trending_category", "new", "words"
 CLICKED, CLICKED_NEAR = "clicked", "clicked_near"
 
@@ -120,6 +120,10 @@ SOURCES = (
     SourceSpec(
         name=SESSIONS, title="Similar visits", reason="together", module="sessions",
         score="sessions", place="sessions_place",
+    ),
+    SourceSpec(
+        name=BASKET, title="Baskets of similar shoppers", reason="together", module="basket",
+        score="basket", place="basket_place",
     ),
     SourceSpec(
         name=REPEAT, title="Bought again", reason="habit", module="catalogue_sources",
