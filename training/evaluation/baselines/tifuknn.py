@@ -35,9 +35,9 @@ class TifuSettings(NamedTuple):
         share: weight of the own vector, α.
     """
 
-    groups: int = 7
+    groups: int = 12
     within: float = 0.9
-    between: float = 0.7
+    between: float = 0.8
     neighbours: int = 300
     share: float = 0.7
 

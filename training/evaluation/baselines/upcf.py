@@ -33,9 +33,9 @@ class UpCfSettings(NamedTuple):
         neighbours: similar shoppers that vote.
     """
 
-    recent: int = 10
-    asymmetry: float = 0.75
-    locality: float = 10.0
+    recent: int = 25
+    asymmetry: float = 0.5
+    locality: float = 5.0
     neighbours: int = 100
 
 
