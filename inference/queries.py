@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from inference.kernels.gaps import gap_bucket
 from inference.retrieval.filters import Filters, excludes_session
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, Query, Vector, stable_key
@@ -49,6 +50,8 @@ QUERY = np.dtype(
         ("k", "<i4"),
         ("recent_actions", "u1", RECENT),
         ("habit_regular", "u1", HABITS),
+        ("recent_gaps", "u1", RECENT),
+        ("pause", "u1"),
         ("searching", "u1"),
     ],
     align=True,
@@ -57,7 +60,8 @@ QUERY = np.dtype(
 
 `category_shares` and `brand_shares` are in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN if
 unknown. `recent_actions` are places in PAST_TENSES. `habit_regular` is 1 for an item that was bought at least three
-times. `searching` is 1 if the shopper searches.
+times. `recent_gaps` are buckets of the time from each of `recent` to the newest of them, and `pause` that of the time
+from the newest to the query, see `kernels.gaps`. `searching` is 1 if the shopper searches.
 """
 
 Queries = npt.NDArray[np.void]
@@ -201,6 +205,9 @@ def _fill(record: np.void, query: Query) -> None:
     _put(record, "recent", [remembered.key for remembered in recent])
     _put(record, "habits", habits.keys)
     record["recent_actions"][: len(recent)] = [_place_of(remembered.action) for remembered in recent]
+    newest_ms = recent[0].ago_ms if recent else 0
+    record["recent_gaps"][: len(recent)] = [gap_bucket(remembered.ago_ms - newest_ms) for remembered in recent]
+    record["pause"] = gap_bucket(newest_ms)
     bought = record["habits_length"]
     record["habit_weights"][:bought] = habits.weights[:HABITS]
     record["habit_elapsed_days"][:bought] = habits.elapsed_days[:HABITS]

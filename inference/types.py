@@ -56,10 +56,11 @@ NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 
 
 class Remembered(NamedTuple):
-    """An item that the shopper acted on before: its stable key and the action, in the past tense."""
+    """An item that the shopper acted on before: its stable key, the action in the past tense, and the time since."""
 
     key: int
     action: str
+    ago_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

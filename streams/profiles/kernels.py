@@ -232,7 +232,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         answers.exclude_starts[i + 1] = excluded
         write_searches(profile, answer, rules)
         write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
-        write_rest(profile, query, rules)
+        write_rest(profile, query, rules, now_ms)
         query["searching"] = 1 if action == SEARCH and event["text_length"] > 0 else 0
         vectors, norms = answers.vectors[i], answers.inverse_norms[i]
         norms[SHORT_TERM] = write_intent(shares[0], profile["largest"][0], vectors[SHORT_TERM])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from inference.kernels.compiler import helper
+from inference.kernels.gaps import gap_bucket
 from streams.profiles.batch import ARRIVAL
 from streams.profiles.float16 import from_half
 from streams.profiles.habits import DAY_S, LONGEST_RHYTHM_DAYS
@@ -172,13 +173,16 @@ def _is_regular(habit: Record, half_life_ms: float) -> bool:
 
 
 @helper
-def write_rest(profile: Record, query: Record, rules: Record) -> None:
-    """Write the recent items, the shares of the labels, and the usual price."""
+def write_rest(profile: Record, query: Record, rules: Record, now_ms: int) -> None:
+    """Write the recent items, the shares of the labels, and the usual price, at `now_ms`."""
     size = int64_of(profile["recent_length"])
     query["recent_length"] = size
+    newest_ms = int64_of(profile["recent_at_ms"][0])
     for j in range(size):
         query["recent"][j] = profile["recent_keys"][j]
         query["recent_actions"][j] = profile["recent_actions"][j]
+        query["recent_gaps"][j] = gap_bucket(newest_ms - int64_of(profile["recent_at_ms"][j]))
+    query["pause"] = gap_bucket(now_ms - newest_ms) if size > 0 else 0
     query["categories_length"] = _write_shares(
         profile["category_keys"],
         profile["category_weights"],

@@ -1,0 +1,91 @@
+"""The trained model, its ONNX graph and the compiled network compute the same vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inference.encoding.providers import CPU
+from inference.encoding.session import open_session
+from inference.kernels.sequence_network import Actions, SequenceItems, predict, project
+from inference.queries import PAST_TENSES, QueryBatch
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.vectors import dequantise, quantise
+from inference.types import Item, Query, Remembered, stable_key
+
+torch = pytest.importorskip("torch")
+
+from training.sequence.export import weights_of  # noqa: E402 - needs torch
+from training.sequence.graph import to_onnx  # noqa: E402
+from training.sequence.model import SequenceModel, Shape, Windows, gap_buckets  # noqa: E402
+
+DIM, ITEMS, PAUSE_MS = 24, 9, 90_000
+SHAPES = [Shape(width=16, heads=2, hidden=24), Shape(width=16, heads=1, hidden=8, tower=12)]
+AGES_MS = [0, 0, 2_000, 70_000, 70_000, 7_200_000, 900_000_000]
+"""Time of each action before the newest one."""
+
+
+@pytest.fixture(params=SHAPES, ids=["linear", "tower"])
+def model(request: pytest.FixtureRequest) -> SequenceModel:
+    torch.manual_seed(1)
+    made = SequenceModel(request.param, DIM, ITEMS)
+    for each in made.parameters():
+        if each.ndim:
+            torch.nn.init.normal_(each, std=0.4)
+    return made.eval()
+
+
+def expected(model: SequenceModel, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return torch's vector of a shopper who acted on items 6, 5 … 0, 0 last, and those of all items."""
+    number = len(AGES_MS)
+    windows = Windows(
+        torch.arange(number - 1, -1, -1)[None],
+        torch.arange(number).flip(0)[None] % len(PAST_TENSES),
+        -torch.tensor(AGES_MS).flip(0)[None],
+        gap_buckets(torch.full((1, number), PAUSE_MS)),
+    )
+    with torch.no_grad():
+        table = model.items(torch.from_numpy(vectors))
+        return model(table, windows)[0, -1].numpy(), table.numpy()
+
+
+@pytest.mark.kernel
+def test_the_graph_and_the_compiled_network_agree_with_torch(model: SequenceModel) -> None:
+    catalogue = Catalogue(DIM)
+    integers = quantise(np.random.default_rng(0).normal(size=(ITEMS, DIM)).astype(np.float32))
+    for number, vector in enumerate(integers):
+        catalogue.upsert(Item(item_id=f"item-{number}", title="a"), vector)
+    wanted, table = expected(model, dequantise(integers))
+    weights = weights_of(model)
+    recent = tuple(
+        Remembered(stable_key(f"item-{number}"), PAST_TENSES[number % len(PAST_TENSES)], age_ms + PAUSE_MS)
+        for number, age_ms in enumerate(AGES_MS)
+    )
+    batch = QueryBatch.of([Query(recent=recent), Query()], DIM)
+
+    record = batch.records[0]
+    vectors = np.zeros((1, len(record["recent"]), DIM), dtype=np.float32)
+    vectors[0, : len(AGES_MS)] = dequantise(integers)[: len(AGES_MS)]
+    session = open_session(to_onnx(weights).SerializeToString(), name="sequence", providers=(CPU,))
+    (output,) = session.run(
+        {
+            "vectors": vectors,
+            "action_places": record["recent_actions"][None].astype(np.int64),
+            "gap_places": record["recent_gaps"][None].astype(np.int64),
+            "pause_places": np.array([record["pause"]], dtype=np.int64),
+            "lengths": np.array([len(AGES_MS)], dtype=np.int64),
+        }
+    )
+    np.testing.assert_allclose(output[0], wanted, atol=1e-5)
+    np.testing.assert_allclose(output[1 : len(AGES_MS) + 1], table[: len(AGES_MS)], atol=1e-5)
+
+    width = model.shape.width
+    items = SequenceItems(np.zeros((len(catalogue.columns.keys), width), np.int8),
+                          np.zeros(len(catalogue.columns.keys), np.float32))  # fmt: skip
+    rows = np.arange(ITEMS, dtype=np.int32)
+    project(catalogue.columns, rows, weights, np.zeros((ITEMS, width), np.float32), items)
+    assert (dequantise(items.vectors[:ITEMS]) * table).sum(axis=1).min() > 0.999
+    out, norms = np.zeros((2, 3, width), np.int8), np.zeros((2, 3), np.float32)
+    predict(batch.records, catalogue.table, items, weights, Actions.make(width, model.shape.hidden), out, norms, 0)
+    assert float(dequantise(out[0, 0]) @ wanted) > 0.999
+    assert norms[1, 0] == 0

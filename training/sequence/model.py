@@ -1,0 +1,195 @@
+"""The sequence model in torch, for training.
+
+An item is its vector from the encoder, projected to `width` dimensions. A residual for each item of the shop can be
+added; it is 0 for new items. The newest action attends to the shopper's visible actions (self-attention, Vaswani et al.
+2017, arXiv:1706.03762, as in SASRec, Kang & McAuley 2018, doi:10.1109/ICDM.2018.00035). Position and time enter as
+biases of the attention (HSTU, Zhai et al. 2024, arXiv:2402.17152): the rank of an action among the distinct newest
+items, and the logarithm of the time between the two actions. The output is a unit vector. Its cosine to an item is the
+item's score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import normalize, silu
+
+from inference.kernels.gaps import GAPS
+from inference.queries import ACTIONS, RECENT
+
+REMEMBERED = RECENT
+"""Distinct newest items that a profile has."""
+SHARPEST = 30.0
+"""Greatest factor of a cosine in the logits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The form of a model.
+
+    Attributes:
+        kind: attention, hstu or lru.
+        width: dimensions of items and outputs.
+        blocks: number of blocks.
+        heads: heads of the attention.
+        hidden: units of the feed-forward layer.
+        remembered: number of actions that are visible.
+        distinct: whether an earlier action on an item is hidden by a later one.
+        residual: whether each item of the shop has a residual.
+        tower: hidden units of the projection of items; 0 for a linear one.
+        dropout: dropout rate.
+    """
+
+    kind: str = "attention"
+    width: int = 64
+    blocks: int = 1
+    heads: int = 2
+    hidden: int = 128
+    remembered: int = REMEMBERED
+    distinct: bool = True
+    residual: bool = False
+    tower: int = 0
+    dropout: float = 0.2
+
+
+class Windows(NamedTuple):
+    """B sequences of T actions: items (-1 for padding), actions, times in ms, and the buckets of the pauses, (B, T)."""
+
+    items: torch.Tensor
+    actions: torch.Tensor
+    at_ms: torch.Tensor
+    pauses: torch.Tensor
+
+
+def gap_buckets(gap_ms: torch.Tensor) -> torch.Tensor:
+    """Return the bucket of each time, as `inference.kernels.gaps.gap_bucket` does."""
+    starts = 1000 * 4 ** torch.arange(GAPS - 1)
+    return torch.bucketize(gap_ms, starts, right=True)
+
+
+def visible(windows: Windows, remembered: int, *, distinct: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return whether each action sees each other one, bool (B, T, T), and the other's rank from the newest, (B, T, T).
+
+    With `distinct`, action t sees what a profile shows after it: the newest action on each item, the `remembered` newest
+    items.
+    """
+    items = windows.items
+    size = items.shape[1]
+    causal = torch.ones(size, size, dtype=torch.bool).tril()
+    seen = causal & (items >= 0)[:, None, :]
+    if distinct:
+        # later[t, s]: a later action than s, at t or before, is on the same item.
+        same = (items[:, :, None] == items[:, None, :]) & torch.ones(size, size, dtype=torch.bool).tril(-1)
+        later = same.to(torch.uint8).cummax(dim=1).values.bool()
+        seen = seen & ~later
+    ranks = seen.flip(-1).cumsum(-1).flip(-1) - seen.long()
+    return seen & (ranks < remembered), ranks.clamp(max=remembered - 1)
+
+
+class Block(nn.Module):
+    """One block: each action attends to the visible ones, then a feed-forward layer."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        width = shape.width
+        self.shape = shape
+        self.norm = nn.LayerNorm(width)
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.ranks = nn.Parameter(torch.zeros(shape.heads, shape.remembered))
+        self.gaps = nn.Parameter(torch.zeros(shape.heads, GAPS))
+        if shape.kind == "hstu":
+            self.gate, self.mixed = nn.Linear(width, width), nn.LayerNorm(width)
+        if shape.kind == "lru":
+            self.decay = nn.Parameter(torch.linspace(-2.0, 4.0, width))
+        self.norm_too = nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
+        self.drop = nn.Dropout(shape.dropout)
+
+    def forward(
+        self, x: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the actions (B, T, width) after the block."""
+        y = self.norm(x)
+        mixed = self._recur(y, seen, ranks) if self.shape.kind == "lru" else self._attend(y, seen, ranks, gaps)
+        x = x + self.drop(mixed)
+        if self.shape.kind == "hstu":
+            return x
+        return x + self.drop(self.down(torch.relu(self.up(self.norm_too(x)))))
+
+    def _attend(self, y: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
+        batch, size, width = y.shape
+        heads = self.shape.heads
+
+        def split(z: torch.Tensor) -> torch.Tensor:
+            return z.view(batch, size, heads, width // heads).transpose(1, 2)
+
+        query, key, value = split(self.query(y)), split(self.key(y)), split(self.value(y))
+        logits = query @ key.transpose(-1, -2) * (width // heads) ** -0.5
+        logits = logits + self.ranks[:, ranks].transpose(0, 1) + self.gaps[:, gaps].transpose(0, 1)
+        if self.shape.kind == "hstu":
+            weights = silu(logits) * seen[:, None] / seen.sum(-1).clamp(min=1)[:, None, :, None]
+            mixed = (weights @ value).transpose(1, 2).reshape(batch, size, width)
+            return self.out(self.mixed(mixed) * silu(self.gate(y)))
+        weights = logits.masked_fill(~seen[:, None], float("-inf")).softmax(-1).nan_to_num()
+        return self.out((self.drop(weights) @ value).transpose(1, 2).reshape(batch, size, width))
+
+    def _recur(self, y: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
+        """Return the states of a linear recurrence, a sum with the weights λ^rank for each dimension (Orvieto 2023)."""
+        decay = torch.sigmoid(self.decay)
+        powers = torch.pow(decay, torch.arange(self.shape.remembered)[:, None])
+        weights = powers[ranks] * seen[..., None] * torch.sqrt(1 - decay**2)
+        return self.out(torch.einsum("btsd,bsd->btd", weights, self.value(y)))
+
+
+class SequenceModel(nn.Module):
+    """Maps sequences of actions to unit vectors, and items to unit vectors of the same space."""
+
+    def __init__(self, shape: Shape, dim: int, items: int) -> None:
+        super().__init__()
+        self.shape = shape
+        width = shape.width
+        self.project: nn.Module
+        if shape.tower:
+            self.project = nn.Sequential(nn.Linear(dim, shape.tower), nn.ReLU(), nn.Linear(shape.tower, width))
+        else:
+            self.project = nn.Linear(dim, width)
+        self.residual = nn.Embedding(items, width) if shape.residual else None
+        if self.residual is not None:
+            nn.init.normal_(self.residual.weight, std=0.02)
+        self.enter = nn.Linear(width, width)
+        self.actions = nn.Embedding(len(ACTIONS), width)
+        self.pauses = nn.Embedding(GAPS, width)
+        nn.init.zeros_(self.actions.weight)
+        nn.init.zeros_(self.pauses.weight)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, width)
+        self.drop = nn.Dropout(shape.dropout)
+        self.log_scale = nn.Parameter(torch.tensor(2.5))
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """The factor of a cosine in the logits."""
+        return self.log_scale.exp().clamp(max=SHARPEST)
+
+    def items(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (n, width) of all items from the encoder's vectors (n, dim)."""
+        projected = self.project(vectors)
+        if self.residual is not None:
+            projected = projected + self.residual.weight
+        return normalize(projected, dim=-1)
+
+    def forward(self, table: torch.Tensor, windows: Windows) -> torch.Tensor:
+        """Return the output after each action, unit vectors (B, T, width). `table` is that of `items`."""
+        shape = self.shape
+        seen, ranks = visible(windows, shape.remembered, distinct=shape.distinct)
+        gaps = gap_buckets((windows.at_ms[:, :, None] - windows.at_ms[:, None, :]).clamp(min=0))
+        x = self.enter(self.drop(table[windows.items.clamp(min=0)] * shape.width**0.5))
+        x = x + self.actions(windows.actions)
+        for block in self.blocks:
+            x = block(x, seen, ranks, gaps)
+        return normalize(self.leave(self.norm(x + self.pauses(windows.pauses))), dim=-1)
