@@ -22,6 +22,7 @@ from inference.retrieval import sources
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.catalogue_sources import EverySource
+from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, RankedList, Vector
 
@@ -34,7 +35,8 @@ class Bundle:
     """A loaded and verified model. Safe to use from several threads.
 
     `queries` and `items` are encoders of one vector space, and the same object if one file serves both purposes.
-    `provider` is the execution provider of the queries.
+    `provider` is the execution provider of the queries. `scorer` takes rows of FEATURES, whichever of them the ranker
+    was fitted to. `sequence` is the sequence model, None for a bundle without one.
     """
 
     manifest: Manifest
@@ -42,6 +44,7 @@ class Bundle:
     queries: TextEncoder
     items: TextEncoder
     scorer: Scorer
+    sequence: SequenceModel | None = None
 
     @property
     def name(self) -> str:
@@ -142,4 +145,5 @@ def load_bundle(path: str | PathLike[str], *, providers: Sequence[str] = (CPU,),
         queries=queries,
         items=loader.encoder_for(CATALOGUE),
         scorer=loader.scorer().taking(FEATURES),
+        sequence=loader.sequence(queries),
     )

@@ -23,6 +23,8 @@ from inference.manifest import (
     read_file,
 )
 from inference.ranking.scorer import CompiledNetwork, Scorer, read_weights
+from inference.retrieval.sequence import SequenceModel
+from inference.retrieval.sequence_files import check_sequence, read_model
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +89,27 @@ class Loader:
             scorer = Scorer(session if weights is None else CompiledNetwork(weights), self._manifest.features)
             self._check_scores(scorer)
         return scorer
+
+    def sequence(self, encoder: TextEncoder) -> SequenceModel | None:
+        """Open the sequence model and check it; None for a bundle without one. Raises BundleError.
+
+        `encoder` encodes the golden texts. The model runs as a compiled kernel, so other graphs are refused.
+        """
+        listed = self._manifest.sequence
+        if listed is None:
+            return None
+        where = f"{self._folder}: the sequence model"
+        with bundle_errors(where):
+            content = read_file(self._folder, self._manifest.file(listed.file))
+            session = open_session(content, name="sequence", providers=(CPU,), threads=1)
+            check_signature(self._folder, session, listed.graph)
+            residuals = None
+            if listed.residuals is not None:
+                residuals = read_file(self._folder, self._manifest.file(listed.residuals))
+            model = read_model(content, residuals, dim=self._manifest.dim)
+            for golden in listed.golden:
+                check_sequence(where, model, session, golden, encoder.encode(list(golden.texts)))
+        return model
 
     def _file(self, purpose: Purpose, provider: str) -> EncoderFile | None:
         fitting = (e for e in self._manifest.encoders if purpose in e.purposes and provider in e.providers)

@@ -17,6 +17,8 @@ MANIFEST: Final = "manifest.json"
 ENCODER: Final = "encoder"
 RANKER: Final = "ranker"
 TOKENIZER: Final = "tokenizer"
+SEQUENCE: Final = "sequence"
+RESIDUALS: Final = "residuals"
 DOCUMENT: Final = "document"
 ROLES: Final = (ENCODER, RANKER, TOKENIZER)
 """Roles of which every bundle has a file. It may have several encoder files."""
@@ -38,7 +40,10 @@ Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the bundle. `role` is encoder, ranker, tokenizer or document; `bytes` is its size."""
+    """One file of the bundle; `bytes` is its size.
+
+    `role` is encoder, ranker, tokenizer, sequence, residuals or document.
+    """
 
     role: str
     name: FileName
@@ -102,6 +107,36 @@ class GoldenScore(msgspec.Struct, frozen=True):
 
     features: tuple[float, ...]
     score: float
+
+
+class GoldenSequence(msgspec.Struct, frozen=True):
+    """Actions on items with these texts, the newest first, and the required vector of the shopper.
+
+    `actions` are places in `queries.ACTIONS`, `gaps` and `pause` buckets of `kernels.gaps`. The vector is float16,
+    little-endian, base64 in the file. Items have no residuals.
+    """
+
+    texts: tuple[str, ...]
+    actions: tuple[int, ...]
+    gaps: tuple[int, ...]
+    pause: int
+    vector: bytes
+
+
+class SequenceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The sequence model: what a shopper's newest actions lead to.
+
+    Attributes:
+        file: the name of its graph, of role sequence.
+        residuals: the name of the file with the residuals of the shop's items, of role residuals; None without one.
+        graph: its signature.
+        golden: the vectors that it must compute.
+    """
+
+    file: FileName
+    residuals: FileName | None = None
+    graph: Graph
+    golden: Annotated[tuple[GoldenSequence, ...], msgspec.Meta(min_length=1)]
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +203,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         features: the ranker's input columns in order.
         golden: the scores that the ranker must compute, within the tolerance of `inference.loading`.
         fitted_to: the data of the ranker; empty if unknown, as in bundles of 0.2.0 and before.
+        sequence: the sequence model; None for a bundle without one.
     """
 
     format: int = FORMAT
@@ -184,6 +220,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     features: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     golden: Annotated[tuple[GoldenScore, ...], msgspec.Meta(min_length=1)]
     fitted_to: tuple[FittedPeriod, ...] = ()
+    sequence: SequenceFile | None = None
 
     def file(self, name: str) -> File:
         """Return the entry of the file `name`."""
@@ -228,6 +265,13 @@ def _check_complete(path: Path, manifest: Manifest) -> None:
     unlisted = {each.file for each in manifest.encoders} - {f.name for f in manifest.files if f.role == ENCODER}
     if unlisted:
         raise BundleError(f"{path}: `encoders` names files that `files` does not: {', '.join(sorted(unlisted))}")
+    if manifest.sequence is not None:
+        named = {manifest.sequence.file: SEQUENCE}
+        if manifest.sequence.residuals is not None:
+            named[manifest.sequence.residuals] = RESIDUALS
+        listed = {file.name: file.role for file in manifest.files}
+        if lost := [name for name, role in named.items() if listed.get(name) != role]:
+            raise BundleError(f"{path}: `sequence` names files that `files` does not: {', '.join(sorted(lost))}")
     served = {purpose for each in manifest.encoders for purpose in each.purposes}
     if lacking := [purpose for purpose in PURPOSES if purpose not in served]:
         raise BundleError(f"{path}: `encoders` must serve query and catalogue, no file for: {', '.join(lacking)}")

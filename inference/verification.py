@@ -11,7 +11,7 @@ from inference.encoding.providers import CPU
 from inference.encoding.session import usable_providers
 from inference.errors import InferenceError
 from inference.loading import Loader
-from inference.manifest import EncoderFile, File, Manifest, read_file, read_manifest
+from inference.manifest import QUERY, EncoderFile, File, Manifest, read_file, read_manifest
 from inference.ranking.features import FEATURES
 
 
@@ -40,6 +40,8 @@ def verify_bundle(folder: Path) -> Iterator[Finding]:
     for encoder in manifest.encoders:
         yield _check(f"{encoder.file}, vectors", partial(_vectors, folder, manifest, encoder))
     yield _check("ranker, scores", partial(_scores, folder, manifest))
+    if manifest.sequence is not None:
+        yield _check(f"{manifest.sequence.file}, vectors", partial(_sequence, folder, manifest))
     yield _features(manifest)
 
 
@@ -56,6 +58,12 @@ def _vectors(folder: Path, manifest: Manifest, encoder: EncoderFile) -> str:
 def _scores(folder: Path, manifest: Manifest) -> str:
     Loader(folder, manifest).scorer()
     return f"signature and {len(manifest.golden)} golden scores"
+
+
+def _sequence(folder: Path, manifest: Manifest) -> str:
+    loader = Loader(folder, manifest)
+    loader.sequence(loader.encoder_for(QUERY))
+    return f"signature and {0 if manifest.sequence is None else len(manifest.sequence.golden)} golden vectors"
 
 
 def _features(manifest: Manifest) -> Finding:

@@ -54,7 +54,7 @@ def recommender(
     return Recommender(
         catalogue,
         bundle.scorer,
-        make_sources(settings.retrieval.sources, behaviour),
+        make_sources(settings.retrieval.sources, behaviour, bundle.sequence),
         partners=behaviour.transitions.partners,
         options=RankingOptions(
             candidates_per_source=settings.retrieval.candidates_per_source,

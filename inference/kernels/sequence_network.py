@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from numba.types import NamedTuple as NamedTupleType
-from numba.types import float32, int8, int32, int64, void
+from numba.types import float32, float64, int8, int32, int64, uint8, void
 
 from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import KEY_TABLE, KeyTable, find
-from inference.kernels.signatures import COLUMNS, QUERIES
+from inference.kernels.signatures import COLUMNS, HITS, QUERIES
 from inference.queries import RECENT, Queries
-from inference.retrieval.columns import Columns
+from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS, SHIFT, Columns
+from inference.retrieval.hits import Hits
 from inference.types import Vector
 
 LARGEST = np.float32(127)
@@ -46,6 +47,7 @@ class SequenceWeights(NamedTuple):
         up, up_bias, down, down_bias: the hidden layer, (W, U), (U,), (U, W), (W,).
         pauses: by bucket of the time since the newest action, (buckets, W).
         leave, leave_bias: the output, (W, W) and (W,).
+        scale: the factor of a cosine in the logit of an item, (1,).
     """
 
     tower: Vector
@@ -72,11 +74,12 @@ class SequenceWeights(NamedTuple):
     pauses: Vector
     leave: Vector
     leave_bias: Vector
+    scale: Vector
 
 
 _THREE = ("norms",)
 _FLAT = ("tower_bias", "project_bias", "enter_bias", "query_bias", "value_bias", "mix_bias", "up_bias", "down_bias",
-         "leave_bias")  # fmt: skip
+         "leave_bias", "scale")  # fmt: skip
 WEIGHTS = NamedTupleType(
     tuple(
         float32[:, :, ::1] if name in _THREE else float32[::1] if name in _FLAT else float32[:, ::1]
@@ -130,14 +133,16 @@ class SequenceItems(NamedTuple):
 
     Attributes:
         vectors: int8 (capacity, W).
+        blocks: the same numbers in the order of `Columns.blocks`.
         inverse_norms: 1 / ‖vector‖, float32 (capacity,); 0 for a row without an item.
     """
 
     vectors: Int8
+    blocks: npt.NDArray[np.uint8]
     inverse_norms: Vector
 
 
-ITEMS = NamedTupleType((int8[:, ::1], float32[::1]), SequenceItems)
+ITEMS = NamedTupleType((int8[:, ::1], uint8[:, :, :, ::1], float32[::1]), SequenceItems)
 
 
 @kernel(void(COLUMNS, int32[::1], WEIGHTS, float32[:, ::1], ITEMS))
@@ -165,6 +170,9 @@ def project(
         else:
             add_product(given, weights.project, out)
         items.inverse_norms[row] = write_integers(out, items.vectors[row])
+        if HAS_BLOCKS:
+            for d in range(width):
+                items.blocks[row // BLOCK, d // BYTES, row % BLOCK, d % BYTES] = items.vectors[row, d] + SHIFT
 
 
 class Actions(NamedTuple):
@@ -320,3 +328,16 @@ def _leave(record: np.void, weights: SequenceWeights, actions: Actions) -> None:
     for d in range(len(state)):
         state[d] = weights.leave_bias[d]
     add_product(normed, weights.leave, state)
+
+
+@kernel(void(HITS, int64, float64), allocates=False)
+def to_shares(hits: Hits, place: int, scale: float) -> None:
+    """Turn the cosines that one source found into shares of the sum of exp(scale · cosine) over its results."""
+    for query in range(len(hits.counts)):
+        scores, number = hits.scores[query, place], hits.counts[query, place]
+        total = 0.0
+        for rank in range(number):
+            total += np.exp(scale * (np.float64(scores[rank]) - np.float64(scores[0])))
+        greatest = np.float64(scores[0]) if number > 0 else 0.0
+        for rank in range(number):
+            scores[rank] = np.exp(scale * (np.float64(scores[rank]) - greatest)) / total

@@ -1,6 +1,7 @@
 """The names of the ranker's features, in the order of its columns. A bundle's manifest lists the same names.
 
 All features are in [-1, 1] and none depends on the size of the shop, so a ranker fitted in one shop works in another.
+A ranker that was fitted to some of them reads only those.
 Scores of sources are shares, not counts. Their square roots spread small shares. `feature_matrix.py` computes them.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias
 
@@ -43,6 +44,26 @@ NOBODY_REPEATS = 0.01
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
+@dataclass(slots=True, eq=False)
+class Changes:
+    """When the vector of each row changed last, for those who keep something made from it.
+
+    `number` counts the changes, and `at` has the number of each row's last one, int64 (capacity,), 0 without any.
+    """
+
+    at: npt.NDArray[np.int64]
+    number: int = 0
+
+    def note(self, row: int) -> None:
+        """Note the change of a row."""
+        self.number += 1
+        self.at[row] = self.number
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for the catalogue's rows."""
+        self.at = np.concatenate([self.at, np.zeros(capacity - len(self.at), dtype=np.int64)])
+
+
 class Catalogue:
     """Items with their vectors, searched exactly up to `exact_limit` items and approximately above.
 
@@ -60,6 +81,7 @@ class Catalogue:
         numbers: the item numbers.
         groups: the items' sellers, and which items are protected.
         repeat_rate: share of the purchases of returning buyers that repeat an item; None if it is unknown.
+        changes: the changes of the items' vectors.
 
     Raises:
         ValueError: `dim` is outside of 1..1040, where similarities are exact.
@@ -90,6 +112,7 @@ class Catalogue:
         self._row_of: npt.NDArray[np.int32] = np.full(self.numbers.capacity, -1, dtype=np.int32)
         self.columns: Columns = Columns.empty(self._rows.capacity, dim)
         self.groups = ItemGroups(self._rows.capacity)
+        self.changes = Changes(np.zeros(self._rows.capacity, dtype=np.int64))
         self._number_of = np.full(self._rows.capacity, -1, dtype=np.int32)
         self.repeat_rate: float | None = None
         self._items: list[Item | None] = []
@@ -170,6 +193,8 @@ class Catalogue:
         self.groups.fill(row, item.seller)
         self.columns.seen[row] = _find(self._seen, key) >= 0
         self._nearest.changed(row, moved=not known)
+        if not known:
+            self.changes.note(row)
         self._matcher.changed(row, item)
 
     def remove(self, item_id: str) -> bool:
@@ -289,6 +314,7 @@ class Catalogue:
         if row == len(self.columns.keys):
             self.columns = self.columns.grown()
             self.groups.reserve(len(self.columns.keys))
+            self.changes.reserve(len(self.columns.keys))
             self._number_of = np.concatenate([self._number_of, np.full_like(self._number_of, -1)])
         if not self._is_closed:
             number = self.numbers.retain(key)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from inference.retrieval.behaviour import Behaviour
     from inference.retrieval.catalogue import Catalogue
     from inference.retrieval.hits import Hits
+    from inference.retrieval.sequence import SequenceModel
 
 SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
 TOGETHER, NEXT, SESSIONS, BASKET, REPEAT = "together", "next", "sessions", "basket", "repeat"
 TRENDING_CATEGORY, NEW, WORDS = "trending_category", "new", "words"
 CLICKED, CLICKED_NEAR = "clicked", "clicked_near"
+SEQUENCE = "sequence"
 
 REASONS = ("search", "clicked", "together", "taste", "habit", "trend", "new")
 """The kinds of reasons for shoppers, see `ranking.reasons`. Ties go to the first."""
@@ -61,6 +63,8 @@ class SourceSpec:
         similarity: the feature that is the cosine to the source's vector.
         score: the feature that is √ of the source's score.
         place: the feature that is 1 / the item's rank in the source.
+        reads_model: whether `make_source` takes the bundle's sequence model in place of the behaviour. A bundle without
+            such a model has no such source.
     """
 
     name: str
@@ -70,6 +74,7 @@ class SourceSpec:
     similarity: str | None = None
     score: str | None = None
     place: str | None = None
+    reads_model: bool = False
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -81,9 +86,10 @@ class SourceSpec:
         """The full name of the source's module."""
         return f"inference.retrieval.{self.module}"
 
-    def build(self, behaviour: Behaviour) -> CandidateSource:
-        """Make the source over the learned behaviour."""
-        source: CandidateSource = import_module(self.module_path).make_source(self.name, behaviour)
+    def build(self, behaviour: Behaviour, sequence: SequenceModel | None = None) -> CandidateSource:
+        """Make the source over the learned behaviour, or over the sequence model."""
+        given = sequence if self.reads_model else behaviour
+        source: CandidateSource = import_module(self.module_path).make_source(self.name, given)
         return source
 
 
@@ -126,6 +132,10 @@ SOURCES = (
         score="basket", place="basket_place",
     ),
     SourceSpec(
+        name=SEQUENCE, title="Follows from the last actions", reason="taste", module="sequence",
+        score="sequence", place="sequence_place", reads_model=True,
+    ),
+    SourceSpec(
         name=REPEAT, title="Bought again", reason="habit", module="catalogue_sources",
         score="repeat", place="repeat_place",
     ),
@@ -139,8 +149,12 @@ give first comes first."""
 NAMES = tuple(source.name for source in SOURCES)
 
 
-def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSource]:
+def make_sources(
+    names: Iterable[str], behaviour: Behaviour, sequence: SequenceModel | None = None
+) -> list[CandidateSource]:
     """Make the sources with these names, in the order of `SOURCES`, over the learned behaviour.
+
+    Without a sequence model, the sources that read it are left out.
 
     Raises:
         ValueError: a name is not that of a source.
@@ -148,4 +162,8 @@ def make_sources(names: Iterable[str], behaviour: Behaviour) -> list[CandidateSo
     wanted = set(names)
     if unknown := sorted(wanted.difference(NAMES)):
         raise ValueError(f"sources: required some of {', '.join(NAMES)}, got {', '.join(map(repr, unknown))}")
-    return [source.build(behaviour) for source in SOURCES if source.name in wanted]
+    return [
+        source.build(behaviour, sequence)
+        for source in SOURCES
+        if source.name in wanted and (sequence is not None or not source.reads_model)
+    ]

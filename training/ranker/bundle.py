@@ -23,6 +23,8 @@ from inference.manifest import (
     ENCODER,
     MANIFEST,
     RANKER,
+    RESIDUALS,
+    SEQUENCE,
     TOKENIZER,
     Card,
     EncoderFile,
@@ -77,18 +79,23 @@ def write_manifest(
 ) -> Bundle:  # fmt: skip
     """Write manifest.json to the folder of a bundle, `.../NAME/VERSION/`, and return the loaded bundle.
 
-    Without `encoder` the encoder is that of the manifest in the folder: only the ranker may be new. `fitted_to` is the
-    data of the ranker.
+    Without `encoder` the encoder and the sequence model are those of the manifest in the folder: only the ranker may be
+    new. A sequence model belongs to one encoder, so a new encoder has none. `fitted_to` is the data of the ranker.
 
     Raises:
         BundleError: a file is missing, or the result does not load.
     """
+    sequence = None if encoder is not None else read_manifest(folder).sequence
     encoder = encoder or _known(folder)
     ranker = onnx.load_model_from_string(_read(folder / FILES[RANKER]))
     features = feature_names(ranker)
     tokenizer = _read(folder / FILES[TOKENIZER])
     encoders = tuple(_encoder(folder, use, tokenizer, max_tokens) for use in encoder.uses)
     roles = dict.fromkeys((use.file for use in encoder.uses), ENCODER) | {name: role for role, name in FILES.items()}
+    if sequence is not None:
+        roles[sequence.file] = SEQUENCE
+        if sequence.residuals is not None:
+            roles[sequence.residuals] = RESIDUALS
     others = (path.name for path in folder.iterdir() if path.is_file() and path.name not in {*roles, MANIFEST})
     roles |= dict.fromkeys(sorted(others), DOCUMENT)
     manifest = Manifest(
@@ -99,12 +106,13 @@ def write_manifest(
         weights=encoder.weights,
         dim=int(encoders[0].graph.outputs[0].shape[1]),
         max_tokens=max_tokens,
-        files=tuple(_describe(role, name, _read(folder / name)) for name, role in roles.items()),
+        files=tuple(described(role, name, _read(folder / name)) for name, role in roles.items()),
         encoders=encoders,
-        ranker=_signature(ranker),
+        ranker=signature(ranker),
         features=features,
         golden=_golden_scores(_read(folder / FILES[RANKER]), features),
         fitted_to=tuple(fitted_to),
+        sequence=sequence,
     )
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")
@@ -136,7 +144,7 @@ def _known(folder: Path) -> EncoderInfo:
 
 def _encoder(folder: Path, use: Use, tokenizer: bytes, max_tokens: int) -> EncoderFile:
     content = _read(folder / use.file)
-    signature = _signature(onnx.load_model_from_string(content))
+    signature = signature(onnx.load_model_from_string(content))
     session = open_session(content, name="encoder", providers=(CPU,))
     encoder = TextEncoder(session, tokenizer, dim=int(signature.outputs[0].shape[1]), max_tokens=max_tokens)
     vectors = encoder.encode(GOLDEN_TEXTS)
@@ -163,7 +171,8 @@ def _golden_scores(ranker: bytes, features: tuple[str, ...]) -> tuple[GoldenScor
     )
 
 
-def _signature(model: onnx.ModelProto) -> Graph:
+def signature(model: onnx.ModelProto) -> Graph:
+    """Return the signature of a graph."""
     return Graph(
         inputs=tuple(_tensor(each) for each in model.graph.input),
         outputs=tuple(_tensor(each) for each in model.graph.output),
@@ -177,7 +186,8 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     return Tensor(value.name, TensorProto.DataType.Name(kind.elem_type).lower(), shape)
 
 
-def _describe(role: str, name: str, content: bytes) -> File:
+def described(role: str, name: str, content: bytes) -> File:
+    """Return the manifest's entry of a file."""
     return File(role=role, name=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 

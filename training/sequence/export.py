@@ -16,7 +16,7 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
     """Return the weights of a model with one block of attention. Raises DataError for any other form."""
     shape = model.shape
     if shape.kind != "attention" or shape.blocks != 1 or not shape.distinct or shape.remembered != REMEMBERED:
-        raise DataError(f"sequence model: required one block of attention over {REMEMBERED} distinct items, got {shape}")
+        raise DataError(f"sequence model: required one block over {REMEMBERED} distinct items, got {shape}")
     block = model.blocks[0]
     if not isinstance(block, Block):
         raise DataError(f"sequence model: required a Block, got {type(block).__name__}")
@@ -56,6 +56,7 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
         pauses=_array(model.pauses.weight),
         leave=leave,
         leave_bias=leave_bias,
+        scale=np.array([float(model.scale.detach())], dtype=np.float32),
     )
 
 

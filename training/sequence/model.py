@@ -73,7 +73,7 @@ def gap_buckets(gap_ms: torch.Tensor) -> torch.Tensor:
 def visible(windows: Windows, remembered: int, *, distinct: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Return whether each action sees each other one, bool (B, T, T), and the other's rank from the newest, (B, T, T).
 
-    With `distinct`, action t sees what a profile shows after it: the newest action on each item, the `remembered` newest
+    With `distinct`, action t sees what a profile shows after it: the newest action on each of the `remembered` newest
     items.
     """
     items = windows.items

@@ -7,17 +7,19 @@ import pytest
 
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
-from inference.kernels.sequence_network import Actions, SequenceItems, predict, project
 from inference.queries import PAST_TENSES, QueryBatch
 from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.hits import no_hits
+from inference.retrieval.sequence import SequenceModel, SequenceSource
 from inference.retrieval.vectors import dequantise, quantise
-from inference.types import Item, Query, Remembered, stable_key
+from inference.types import NO_KEYS, Item, Query, Remembered, stable_key
 
 torch = pytest.importorskip("torch")
 
 from training.sequence.export import weights_of  # noqa: E402 - needs torch
 from training.sequence.graph import to_onnx  # noqa: E402
-from training.sequence.model import SequenceModel, Shape, Windows, gap_buckets  # noqa: E402
+from training.sequence.model import SequenceModel as TorchModel
+from training.sequence.model import Shape, Windows, gap_buckets  # noqa: E402
 
 DIM, ITEMS, PAUSE_MS = 24, 9, 90_000
 SHAPES = [Shape(width=16, heads=2, hidden=24), Shape(width=16, heads=1, hidden=8, tower=12)]
@@ -26,16 +28,16 @@ AGES_MS = [0, 0, 2_000, 70_000, 70_000, 7_200_000, 900_000_000]
 
 
 @pytest.fixture(params=SHAPES, ids=["linear", "tower"])
-def model(request: pytest.FixtureRequest) -> SequenceModel:
+def model(request: pytest.FixtureRequest) -> TorchModel:
     torch.manual_seed(1)
-    made = SequenceModel(request.param, DIM, ITEMS)
+    made = TorchModel(request.param, DIM, ITEMS)
     for each in made.parameters():
         if each.ndim:
             torch.nn.init.normal_(each, std=0.4)
     return made.eval()
 
 
-def expected(model: SequenceModel, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def expected(model: TorchModel, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return torch's vector of a shopper who acted on items 6, 5 … 0, 0 last, and those of all items."""
     number = len(AGES_MS)
     windows = Windows(
@@ -50,7 +52,7 @@ def expected(model: SequenceModel, vectors: np.ndarray) -> tuple[np.ndarray, np.
 
 
 @pytest.mark.kernel
-def test_the_graph_and_the_compiled_network_agree_with_torch(model: SequenceModel) -> None:
+def test_the_graph_and_the_compiled_network_agree_with_torch(model: TorchModel) -> None:
     catalogue = Catalogue(DIM)
     integers = quantise(np.random.default_rng(0).normal(size=(ITEMS, DIM)).astype(np.float32))
     for number, vector in enumerate(integers):
@@ -80,12 +82,11 @@ def test_the_graph_and_the_compiled_network_agree_with_torch(model: SequenceMode
     np.testing.assert_allclose(output[1 : len(AGES_MS) + 1], table[: len(AGES_MS)], atol=1e-5)
 
     width = model.shape.width
-    items = SequenceItems(np.zeros((len(catalogue.columns.keys), width), np.int8),
-                          np.zeros(len(catalogue.columns.keys), np.float32))  # fmt: skip
-    rows = np.arange(ITEMS, dtype=np.int32)
-    project(catalogue.columns, rows, weights, np.zeros((ITEMS, width), np.float32), items)
-    assert (dequantise(items.vectors[:ITEMS]) * table).sum(axis=1).min() > 0.999
-    out, norms = np.zeros((2, 3, width), np.int8), np.zeros((2, 3), np.float32)
-    predict(batch.records, catalogue.table, items, weights, Actions.make(width, model.shape.hidden), out, norms, 0)
-    assert float(dequantise(out[0, 0]) @ wanted) > 0.999
-    assert norms[1, 0] == 0
+    source = SequenceSource(SequenceModel(weights, NO_KEYS, np.empty((0, width), np.float32)))
+    hits = no_hits(2, 1, ITEMS)
+    source.retrieve(batch, catalogue, hits, 0)
+    cosines = table @ wanted
+    assert hits.counts[:, 0].tolist() == [ITEMS, 0]
+    shares = np.exp(float(weights.scale[0]) * (cosines - cosines.max()))
+    np.testing.assert_allclose(hits.found(0, 0).scores, np.sort(shares / shares.sum())[::-1], atol=0.01)
+    assert hits.found(0, 0).rows[0] == cosines.argmax()

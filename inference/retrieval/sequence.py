@@ -1,0 +1,125 @@
+"""The items that the sequence model expects next: those nearest to its vector of the shopper's newest actions.
+
+The vectors of items are made from those of the encoder, so a new item can be found at once. A model that was trained on
+the shop's own events adds a residual to each item that it knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from inference.kernels.nearest import Scratch, find_nearest
+from inference.kernels.sequence_network import (
+    Actions,
+    SequenceItems,
+    SequenceWeights,
+    predict,
+    project,
+    to_shares,
+)
+from inference.queries import SHORT_TERM, Queries, QueryBatch
+from inference.retrieval.catalogue import Catalogue
+from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS
+from inference.retrieval.hits import Hits
+from inference.retrieval.sources import SEQUENCE
+from inference.retrieval.vectors import Int8Vector
+from inference.types import Keys, Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceModel:
+    """The weights of a sequence model, and the residuals of the items that it was trained on.
+
+    Attributes:
+        weights: the weights.
+        keys: stable keys of items with a residual, uint64 (n,), ascending.
+        residuals: float32 (n, width).
+    """
+
+    weights: SequenceWeights
+    keys: Keys
+    residuals: Vector
+
+    @property
+    def width(self) -> int:
+        """The dimensions of its vectors."""
+        return len(self.weights.enter_bias)
+
+    def residuals_of(self, keys: Keys) -> Vector:
+        """Return the residuals of items by stable key, float32 (m, width); 0 for an item without one."""
+        found = np.zeros((len(keys), self.width), dtype=np.float32)
+        if len(self.keys):
+            places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            known = self.keys[places] == keys
+            found[known] = self.residuals[places[known]]
+        return found
+
+
+class SequenceSource:
+    """The source of one catalogue. It follows the catalogue's changes at each call. Not thread-safe."""
+
+    name = SEQUENCE
+
+    def __init__(self, model: SequenceModel) -> None:
+        self._model = model
+        self._items = _empty(0, model.width)
+        self._actions = Actions.make(model.width, len(model.weights.up_bias))
+        self._followed: object = None
+        self._changes = 0
+        self._scratch: Scratch | None = None
+        self._searched: tuple[int, int] | None = None
+
+    def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
+        """Search for the queries that have recent items."""
+        vectors, inverse_norms = self.vectors(batch.records, catalogue)
+        if self._scratch is None or self._searched != (place, hits.limit):
+            self._searched = place, hits.limit
+            self._scratch = Scratch.of(self._model.width, [(SHORT_TERM, place)], hits.limit)
+        items = self._items
+        columns = catalogue.columns._replace(
+            vectors=items.vectors, blocks=items.blocks, inverse_norms=items.inverse_norms
+        )
+        find_nearest(columns, catalogue.used, vectors, inverse_norms, self._scratch, hits)
+        to_shares(hits, place, float(self._model.weights.scale[0]))
+
+    def vectors(self, records: Queries, catalogue: Catalogue) -> tuple[Int8Vector, Vector]:
+        """Return the shoppers' vectors, int8 (n, 1, width), and 1 / ‖vector‖, (n, 1); 0 for a shopper without one."""
+        self.follow(catalogue)
+        vectors = np.zeros((len(records), 1, self._model.width), dtype=np.int8)
+        inverse_norms = np.zeros((len(records), 1), dtype=np.float32)
+        weights = self._model.weights
+        predict(records, catalogue.table, self._items, weights, self._actions, vectors, inverse_norms, SHORT_TERM)
+        return vectors, inverse_norms
+
+    def follow(self, catalogue: Catalogue) -> None:
+        """Make the vectors of the items that are new or changed since the last call."""
+        changes = catalogue.changes
+        if self._followed is not changes:
+            self._followed, self._changes = changes, 0
+            self._items = _empty(len(changes.at), self._model.width)
+        if self._changes == changes.number:
+            return
+        if len(self._items.inverse_norms) < len(changes.at):
+            larger = _empty(len(changes.at), self._model.width)
+            for old, new in zip(self._items, larger, strict=True):
+                new[: len(old)] = old
+            self._items = larger
+        rows = np.flatnonzero(changes.at > self._changes).astype(np.int32)
+        residuals = self._model.residuals_of(catalogue.columns.keys[rows])
+        project(catalogue.columns, rows, self._model.weights, residuals, self._items)
+        self._changes = changes.number
+
+
+def make_source(_name: str, model: SequenceModel) -> SequenceSource:
+    """Return the source of a model."""
+    return SequenceSource(model)
+
+
+def _empty(capacity: int, width: int) -> SequenceItems:
+    return SequenceItems(
+        np.zeros((capacity, width), dtype=np.int8),
+        np.zeros((capacity // BLOCK if HAS_BLOCKS else 0, -(-width // BYTES), BLOCK, BYTES), dtype=np.uint8),
+        np.zeros(capacity, dtype=np.float32),
+    )
