@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate-suggestions": "Evaluate query suggestions on real queries, beside most-popular completion.",
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
+    "train-sequence": "Train a sequence model on a shop's events, and write a new version of the model.",
     "profile": "Show or export everything that is kept about a shopper.",
     "forget": "Delete everything that is kept about a shopper.",
     "config": "Show or check the settings, with the origin of each.",
@@ -39,7 +40,8 @@ COMMANDS = {
 }
 
 
-OFFLINE = {"import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "distill"}
+OFFLINE = {"import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "train-sequence",
+           "distill"}  # fmt: skip
 """The commands of `training.commands`. The others are in `streams.commands`."""
 
 

@@ -10,7 +10,7 @@ GAPS = 16
 
 @helper
 def gap_bucket(gap_ms: int) -> int:
-    """Return the bucket of a time in ms: 0 below 1 s, then 1 s, 4 s, 16 s, 64 s, 4 min, 17 min, 68 min, 4.6 h, 18 h …"""
+    """Return the bucket of a time in ms: 0 below 1 s, 1 below 4 s, 2 below 16 s, and so on."""
     if gap_ms < 1000:
         return 0
     bucket, seconds = 1, gap_ms // 1000

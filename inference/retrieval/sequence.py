@@ -103,8 +103,9 @@ class SequenceSource:
             return
         if len(self._items.inverse_norms) < len(changes.at):
             larger = _empty(len(changes.at), self._model.width)
-            for old, new in zip(self._items, larger, strict=True):
-                new[: len(old)] = old
+            larger.vectors[: len(self._items.vectors)] = self._items.vectors
+            larger.blocks[: len(self._items.blocks)] = self._items.blocks
+            larger.inverse_norms[: len(self._items.inverse_norms)] = self._items.inverse_norms
             self._items = larger
         rows = np.flatnonzero(changes.at > self._changes).astype(np.int32)
         residuals = self._model.residuals_of(catalogue.columns.keys[rows])

@@ -127,7 +127,7 @@ def by_graph(session: Session, golden: GoldenSequence, items: Vector) -> Vector:
     vectors[0, :number] = items
     actions, gaps = np.zeros((2, 1, RECENT), dtype=np.int64)
     actions[0, :number], gaps[0, :number] = golden.actions, golden.gaps
-    inputs = {
+    inputs: dict[str, np.ndarray] = {
         "vectors": vectors,
         "action_places": actions,
         "gap_places": gaps,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn.functional import logsigmoid
 
+from inference.errors import DataError
 from training.sequence.histories import WINDOW, Histories, Integers, Targets
 from training.sequence.model import SequenceModel, Windows, gap_buckets
 
 CLIP = 1.0
+WARM_UP = 100
+"""Steps in which the rate rises to its full value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +70,13 @@ class Sampler:
         self._first = np.concatenate([[0], np.cumsum(counts)])
         order = np.argsort(shop.targets.action, kind="stable")
         self._items, self._weights = shop.targets.item[order], shop.targets.weight[order]
+
+    def batches(self, size: int) -> int:
+        """Return how many batches of `size` sequences an epoch has at most."""
+        lengths = np.diff(self._shop.given.starts)
+        lengths = lengths[lengths > 1]
+        pieces = np.where(lengths > WINDOW, -(-lengths // WINDOW) + 1, 1).sum()
+        return int(-(-pieces // size))
 
     def epoch(self, size: int, draw: np.random.Generator) -> Iterator[Batch]:
         """Yield every action once, in batches of `size` sequences in random order."""
@@ -166,45 +178,111 @@ def optimiser_of(model: SequenceModel, plan: Plan) -> torch.optim.Optimizer:
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.rate, betas=(0.9, 0.98))
 
 
-def train(
-    model: SequenceModel,
-    shops: Sequence[Shop],
-    plan: Plan,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[tuple[int, float, float]]:
-    """Train in place; yield the epoch, its mean loss and its seconds after each epoch."""
-    torch.manual_seed(plan.seed)
-    optimiser = optimiser_of(model, plan)
-    samplers = [Sampler(shop) for shop in shops]
-    frequencies = [
-        torch.from_numpy(
-            np.bincount(s.targets.item, weights=s.targets.weight, minlength=s.given.items).astype(np.float32)
-        )
-        / float(max(s.targets.weight.sum(), 1.0))
-        for s in shops
-    ]
-    steps, total = 0, None
-    for epoch in range(plan.epochs):
-        began = clock()
-        draw = np.random.default_rng([plan.seed, epoch])
-        batches = [(n, b) for n, sampler in enumerate(samplers) for b in sampler.epoch(plan.batch, draw)]
-        order = draw.permutation(len(batches))
-        total = total or len(batches) * plan.epochs
-        model.train()
-        losses = []
+class Epoch(NamedTuple):
+    """An epoch that is done: its number, its mean loss and its seconds."""
+
+    number: int
+    loss: float
+    seconds: float
+
+
+class Trainer:
+    """Trains a model in place, epoch by epoch. A run that was interrupted resumes from its checkpoint.
+
+    Args:
+        model: the model.
+        shops: what it learns from; each batch is of one shop.
+        plan: the settings.
+        checkpoint: file of the state after each epoch; None for none.
+        digest: identifies the data, so that a checkpoint of others is refused.
+    """
+
+    def __init__(
+        self, model: SequenceModel, shops: Sequence[Shop], plan: Plan, checkpoint: Path | None = None, digest: str = ""
+    ) -> None:
+        self._model, self._shops, self._plan = model, shops, plan
+        self._checkpoint = checkpoint
+        self._digest = f"{digest}/{plan}/{model.shape}"
+        self._samplers = [Sampler(shop) for shop in shops]
+        self._frequencies = [_frequencies(shop) for shop in shops]
+        self._optimiser = optimiser_of(model, plan)
+        self._done = 0
+        self._steps = self._all_steps = 0
+        if checkpoint is not None and checkpoint.exists():
+            self._resume(checkpoint)
+
+    @property
+    def done(self) -> int:
+        """The number of epochs that are done."""
+        return self._done
+
+    def epochs(
+        self, progress: Callable[[int], None] = lambda _: None, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator[Epoch]:
+        """Train and yield each epoch that is done. `progress` receives the number of actions of each batch."""
+        for number in range(self._done, self._plan.epochs):
+            began = clock()
+            draw = np.random.default_rng([self._plan.seed, number])
+            torch.manual_seed(self._plan.seed * 1000 + number)
+            losses = [self._step(at, batch, progress) for at, batch in self._batches(draw)]
+            self._done = number + 1
+            if self._checkpoint is not None:
+                self._save(self._checkpoint)
+            yield Epoch(number, float(np.mean(losses)), clock() - began)
+
+    def _batches(self, draw: np.random.Generator) -> Iterator[tuple[int, Batch]]:
+        """Yield the batches of all shops in random order."""
+        streams = [sampler.epoch(self._plan.batch, draw) for sampler in self._samplers]
+        sizes = [sampler.batches(self._plan.batch) for sampler in self._samplers]
+        self._all_steps = self._all_steps or sum(sizes) * self._plan.epochs
+        order = np.repeat(np.arange(len(sizes)), sizes)
+        draw.shuffle(order)
         for at in order.tolist():
-            number, batch = batches[at]
-            if not len(batch.places):
-                continue
-            warm = min((steps + 1) / 100, 1.0)
-            for group in optimiser.param_groups:
-                group["lr"] = plan.rate * warm * max(0.5 * (1 + np.cos(np.pi * min(steps / total, 1))), 0.02)
-            loss = loss_of(model, shops[number], batch, plan, frequencies[number])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimiser.step()
-            losses.append(float(loss.detach()))
-            steps += 1
-        yield epoch, float(np.mean(losses)), clock() - began
+            batch = next(streams[at], None)
+            if batch is not None and len(batch.places):
+                yield at, batch
+
+    def _step(self, at: int, batch: Batch, progress: Callable[[int], None]) -> float:
+        plan = self._plan
+        warm = min((self._steps + 1) / WARM_UP, 1.0)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(self._steps / max(self._all_steps, 1), 1.0)))
+        for group in self._optimiser.param_groups:
+            group["lr"] = plan.rate * warm * max(cosine, 0.02)
+        self._model.train()
+        loss = loss_of(self._model, self._shops[at], batch, plan, self._frequencies[at])
+        if not bool(torch.isfinite(loss)):
+            raise DataError(f"sequence model, step {self._steps}: the loss is {float(loss)}: use a lower rate")
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
+        self._optimiser.step()
+        self._steps += 1
+        progress(int((batch.windows.items >= 0).sum()))
+        return float(loss.detach())
+
+    def _save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".tmp")
+        state = {
+            "digest": self._digest,
+            "done": self._done,
+            "steps": self._steps,
+            "model": self._model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+
+    def _resume(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        if state["digest"] != self._digest:
+            raise DataError(f"{path}: a checkpoint of other data or settings; remove it, or choose another folder")
+        self._model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._done, self._steps = state["done"], state["steps"]
+
+
+def _frequencies(shop: Shop) -> torch.Tensor:
+    """Return the share of each item in the targets, float32 (items,)."""
+    weights = np.bincount(shop.targets.item, weights=shop.targets.weight, minlength=shop.given.items)
+    return torch.from_numpy((weights / max(float(weights.sum()), 1.0)).astype(np.float32))

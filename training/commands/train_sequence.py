@@ -1,0 +1,143 @@
+"""`intentstream train-sequence`: trains a sequence model on shops' events and writes a new version of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from streams.commands.options import FILE, encoding_progress
+from streams.errors import ConfigurationError
+from streams.settings import Settings, load_settings
+from training.commands.progress import phases
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from inference.bundle import Bundle
+    from inference.types import Keys
+    from training.sequence.fit import Fitted, ShopEvents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSequenceOptions:
+    """The options of `train-sequence`."""
+
+    catalogs: tuple[Path, ...]
+    events: tuple[Path, ...]
+    output: Path
+    work: Path | None
+    content_only: bool
+    width: int
+    epochs: int
+    held_out: float
+    threads: int
+    seed: int
+
+
+@click.command(
+    name="train-sequence",
+    epilog="Example: intentstream train-sequence --catalog items.jsonl --events events.jsonl "
+    "--output build/shop-minilm-l3/2",
+)
+@click.option("--catalog", "catalogs", type=FILE, multiple=True, required=True,
+              help="Items, JSON Lines (.gz too); may be repeated, once for each shop.")  # fmt: skip
+@click.option("--events", type=FILE, multiple=True, required=True,
+              help="Interactions of the same shop, JSON Lines (.gz too).")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Folder of the new version, .../NAME/VERSION, of the model in use.")  # fmt: skip
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of checkpoints.  [default: the output folder with .work]")  # fmt: skip
+@click.option("--content-only", is_flag=True,
+              help="Learn nothing of single items, so that the model works in other shops. Always with several shops.")  # fmt: skip
+@click.option("--width", type=click.Choice(["32", "64", "96", "128"]), default="64", show_default=True,
+              help="Dimensions of the model.")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(1, 200), default=30, show_default=True,
+              help="Greatest number of epochs. Training ends before if held-out events get no better.")  # fmt: skip
+@click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.1, show_default=True,
+              help="Share of the events, the last ones, on which the number of epochs is chosen.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="Threads of torch.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+def train_sequence(**arguments: Any) -> None:
+    """Train a sequence model on a shop's events, and write a new version of the model.
+
+    The model predicts the next items from a shopper's newest actions. It is the source `sequence`. First it is trained
+    without the last events, on which the number of epochs is chosen; these figures are shown. Then it is trained on all
+    events. A run that was interrupted resumes when it is started again.
+
+    The ranker stays as it is. Fit it afterwards, with `train-ranker`, so that it uses the new source.
+    """
+    options = TrainSequenceOptions(**{**arguments, "width": int(arguments["width"])})
+    if len(options.catalogs) != len(options.events):
+        raise ConfigurationError(
+            f"train-sequence: required one --events for each --catalog, got {len(options.catalogs)} catalogues and "
+            f"{len(options.events)} files of events"
+        )
+    if options.output.exists():
+        raise ConfigurationError(
+            f"{options.output}: required a folder that does not exist yet: a version is never changed"
+        )
+    if missing := [name for name in ("torch", "onnx") if find_spec(name) is None]:
+        raise ConfigurationError(f"train-sequence needs {' and '.join(missing)}: pip install 'intentstream[distill]'")
+    from streams.factory import load_model
+    from training.sequence.bundle import with_sequence
+    from training.sequence.export import residuals_of, weights_of
+
+    settings = load_settings()
+    bundle = load_model(settings)
+    shops, keys = _read(options, settings, bundle)
+    fitted = _fit(shops, options)
+    for path, own in zip(options.events, fitted.held_out, strict=True):
+        click.echo(
+            f"{path}: {own.lists:,} lists after the last {options.held_out:.0%} of the events, trained without them: "
+            f"HR@20 {own.hr:.4f}, MRR@20 {own.mrr:.4f}"
+        )
+    with_sequence(settings.model.path, options.output, weights_of(fitted.model), keys, residuals_of(fitted.model))
+    click.echo(f"{options.output} is ready, trained on all events in {fitted.epochs} epochs")
+
+
+def _read(options: TrainSequenceOptions, settings: Settings, bundle: Bundle) -> tuple[list[ShopEvents], Keys]:
+    """Return the shops, and the stable keys of the first shop's items."""
+    import numpy as np
+
+    from inference.retrieval.vectors import dequantise
+    from inference.types import stable_key
+    from streams.contracts.jsonlines import read_items
+    from streams.event_log import read_event_log, without_repeats
+    from streams.factory import profile_rules
+    from streams.items.encoded import encode_catalogue
+    from streams.items.live import int8
+    from training.evaluation.log import read_log
+    from training.sequence.fit import ShopEvents
+
+    rules = profile_rules(settings)
+    shops, keys = [], np.empty(0, dtype=np.uint64)
+    for catalog, events in zip(options.catalogs, options.events, strict=True):
+        items = [line.message for line in read_items(catalog)]
+        interactions = list(without_repeats(read_event_log(events, rules.max_clock_skew_ms).interactions))
+        with encoding_progress(len(items)) as encoded:
+            records = encode_catalogue(bundle, items, progress=encoded)
+        vectors: np.ndarray = np.stack([dequantise(int8(record.vector)) for record in records])
+        shops.append(ShopEvents.of(read_log(interactions, items, rules.session_gap_ms), vectors))
+        if not len(keys):
+            keys = np.array([stable_key(item.item_id) for item in items], dtype=np.uint64)
+    return shops, keys
+
+
+def _fit(shops: Sequence[ShopEvents], options: TrainSequenceOptions) -> Fitted:
+    import torch
+
+    from training.sequence.fit import Options, fit
+    from training.sequence.model import Shape
+    from training.sequence.train import Plan
+
+    torch.set_num_threads(options.threads)
+    shape = Shape(width=options.width, residual=not options.content_only and len(shops) == 1)
+    plan = Plan(epochs=options.epochs, seed=options.seed)
+    work = options.work or options.output.with_name(f"{options.output.name}.work")
+    with phases() as start_phase:
+        return fit(shops, Options(shape=shape, plan=plan, held_out=options.held_out), work, start_phase)

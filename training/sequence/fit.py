@@ -1,0 +1,153 @@
+"""Fits a sequence model to shops: finds the number of epochs on held-out events, then trains on all events.
+
+Both trainings keep a checkpoint in a work folder, so that a second run resumes from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from inference.types import Vector
+from training.evaluation.log import Log
+from training.sequence.histories import Histories, histories, targets
+from training.sequence.measure import Quality, quality
+from training.sequence.model import SequenceModel, Shape
+from training.sequence.train import Plan, Shop, Trainer
+
+StartPhase = Callable[[str, int], Callable[[int], None]]
+"""Starts the progress display of a phase, with its name and size. The function that it returns advances the display."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The settings of a fit.
+
+    Attributes:
+        shape, plan: the model, and its training; `plan.epochs` is the greatest number of epochs.
+        horizon: next items of a session that are targets.
+        held_out: share of each shop's events, the last ones, on which the number of epochs is chosen.
+        patience: epochs without a better MRR after which the first training ends.
+        measured: lists of each shop that are measured after an epoch.
+    """
+
+    shape: Shape
+    plan: Plan
+    horizon: int = 5
+    held_out: float = 0.1
+    patience: int = 3
+    measured: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model trained on all events, and the figures of one that was trained without the held-out events."""
+
+    model: SequenceModel
+    epochs: int
+    held_out: tuple[Quality, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShopEvents:
+    """The actions of one shop, its items' vectors, float32 (items, dim), and the length of its log."""
+
+    given: Histories
+    vectors: torch.Tensor
+    events: int
+
+    @classmethod
+    def of(cls, log: Log, vectors: Vector) -> ShopEvents:
+        """Return the actions of a log."""
+        return cls(histories(log), torch.from_numpy(vectors), len(log))
+
+
+def fit(shops: Sequence[ShopEvents], options: Options, work: Path, start_phase: StartPhase) -> Fitted:
+    """Fit a model. With several shops, it must have no residuals.
+
+    Raises:
+        DataError: the work folder has a checkpoint of other data or settings.
+    """
+    digest = _digest(shops)
+    ends = [round((1 - options.held_out) * shop.events) for shop in shops]
+    found = _choose(shops, ends, options, work, start_phase, digest)
+    best = max(range(len(found)), key=lambda epoch: (_mean_mrr(found[epoch]), -epoch))
+    plan = replace(options.plan, epochs=best + 1)
+    parts = [_part(shop, None, options.horizon) for shop in shops]
+    model = new_model(shops, options)
+    trainer = Trainer(model, parts, plan, work / "all.pt", digest)
+    advance = start_phase("Training on all events", _actions(parts) * plan.epochs)
+    for _ in trainer.epochs(advance):
+        pass
+    return Fitted(model.eval(), best + 1, found[best])
+
+
+def new_model(shops: Sequence[ShopEvents], options: Options) -> SequenceModel:
+    """Return an untrained model."""
+    torch.manual_seed(options.plan.seed)
+    return SequenceModel(options.shape, shops[0].vectors.shape[1], shops[0].given.items)
+
+
+def _choose(
+    shops: Sequence[ShopEvents],
+    ends: Sequence[int],
+    options: Options,
+    work: Path,
+    start_phase: StartPhase,
+    digest: str,
+) -> list[tuple[Quality, ...]]:
+    """Return the quality in each shop after each epoch, up to `patience` epochs after the best one."""
+    parts = [_part(shop, end, options.horizon) for shop, end in zip(shops, ends, strict=True)]
+    model = new_model(shops, options)
+    trainer = Trainer(model, parts, options.plan, work / "held-out.pt", digest)
+    record = work / "held-out.jsonl"
+    found = _read(record)[: trainer.done]
+    advance = start_phase("Choosing the epochs", _actions(parts) * options.plan.epochs)
+    advance(_actions(parts) * trainer.done)
+    while not _is_over(found, options.patience):
+        epoch = next(trainer.epochs(advance), None)
+        if epoch is None:
+            break
+        measured = zip(shops, ends, strict=True)
+        found.append(tuple(quality(model, s.vectors, s.given, end, options.measured) for s, end in measured))
+        record.write_text("".join(f"{json.dumps(each)}\n" for each in found), "utf-8")
+    return found
+
+
+def _is_over(found: Sequence[tuple[Quality, ...]], patience: int) -> bool:
+    values = [_mean_mrr(each) for each in found]
+    return bool(values) and len(values) - 1 - int(np.argmax(values)) >= patience
+
+
+def _mean_mrr(measured: tuple[Quality, ...]) -> float:
+    return sum(each.mrr for each in measured) / len(measured)
+
+
+def _read(record: Path) -> list[tuple[Quality, ...]]:
+    if not record.exists():
+        return []
+    return [tuple(Quality(*each) for each in json.loads(line)) for line in record.read_text("utf-8").splitlines()]
+
+
+def _part(shop: ShopEvents, end: int | None, horizon: int) -> Shop:
+    given = shop.given if end is None else shop.given.before(end)
+    return Shop(given, targets(given, horizon), shop.vectors)
+
+
+def _actions(parts: Sequence[Shop]) -> int:
+    return sum(len(part.given) for part in parts)
+
+
+def _digest(shops: Sequence[ShopEvents]) -> str:
+    found = hashlib.sha256()
+    for shop in shops:
+        given = shop.given
+        for column in (given.item, given.action, given.at_ms, given.session, given.starts, shop.vectors.numpy()):
+            found.update(np.ascontiguousarray(column))
+    return found.hexdigest()

@@ -1,0 +1,83 @@
+"""Measures a sequence model alone: the ranks of the next items among all items of the shop."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from training.sequence.histories import WINDOW, Histories, Integers, targets
+from training.sequence.model import SequenceModel, Windows, gap_buckets
+
+PART = 256
+"""Lists that are computed together."""
+K = 20
+
+
+class Quality(NamedTuple):
+    """The figures of `lists` lists of 20: the share of hits, and the mean reciprocal rank."""
+
+    hr: float
+    mrr: float
+    lists: int
+
+
+def quality(model: SequenceModel, vectors: torch.Tensor, given: Histories, since: int, sample: int) -> Quality:
+    """Return the quality of the lists after a sample of the actions from place `since` of the log on.
+
+    The next new item of the session, or the first items of the next session, are the hits. Items of the session are no
+    candidates.
+    """
+    wanted = targets(given, 1)
+    late = np.flatnonzero(given.position[wanted.action] >= since)
+    actions = np.unique(wanted.action[late])
+    if not len(actions):
+        return Quality(0.0, 0.0, 0)
+    drawn = np.random.default_rng(0).permutation(len(actions))[:sample]
+    chosen = np.sort(actions[drawn])
+    hits: list[float] = []
+    model.eval()
+    with torch.no_grad():
+        table = model.items(vectors)
+        for at in range(0, len(chosen), PART):
+            part = chosen[at : at + PART]
+            outputs = after(model, table, given, part, wanted.pause_ms)
+            scores = outputs @ table.T
+            for row, action in enumerate(part.tolist()):
+                if wanted.pause_ms[action] == 0:
+                    scores[row, _session(given, action)] = -2.0
+                first, last = np.searchsorted(wanted.action, [action, action + 1])
+                own = scores[row, wanted.item[first:last]].max()
+                hits.append(float((scores[row] > own).sum()) + 1)
+    ranks = np.array(hits)
+    found = ranks <= K
+    return Quality(float(found.mean()), float((found / ranks).mean()), len(ranks))
+
+
+def after(
+    model: SequenceModel, table: torch.Tensor, given: Histories, actions: Integers, pause_ms: Integers
+) -> torch.Tensor:
+    """Return the model's outputs after some actions, (n, width)."""
+    shopper = np.searchsorted(given.starts, actions, side="right") - 1
+    starts = np.maximum(given.starts[shopper], actions - WINDOW + 1)
+    at = starts[:, None] + np.arange(WINDOW)
+    real = at <= actions[:, None]
+    at = np.minimum(at, len(given) - 1)
+    # The pauses of earlier actions have no effect on the output after the last one.
+    windows = Windows(
+        torch.from_numpy(np.where(real, given.item[at], -1)),
+        torch.from_numpy(given.action[at]),
+        torch.from_numpy(given.at_ms[at]),
+        gap_buckets(torch.from_numpy(pause_ms[at])),
+    )
+    outputs = model(table, windows)
+    return outputs[torch.arange(len(actions)), torch.from_numpy(actions - starts)]
+
+
+def _session(given: Histories, action: int) -> Integers:
+    """Return the items of the session up to an action."""
+    start = action
+    while start > 0 and given.session[start - 1] == given.session[action]:
+        start -= 1
+    return np.unique(given.item[start : action + 1])
