@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from inference.queries import QueryBatch
+from inference.kernels.gaps import GAPS
+from inference.kernels.sequence_network import SequenceWeights
+from inference.queries import PAST_TENSES, RECENT, QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Found, no_hits
+from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.sources import CandidateSource
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, ItemNeighbours, Keys, Query, Remembered, SessionItems, stable_key
-from tests.inference.catalogues import NUMBERS, catalogue_of, item, queries_of, unit_vectors
+from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, item, queries_of, unit_vectors
 
 ITEMS = 200
 UNAVAILABLE = {"4", "5", "6"}
@@ -61,6 +64,35 @@ def learned(*batches: list[ItemNeighbours | SessionItems]) -> Behaviour:
     for batch in batches or (records(),):
         behaviour.learn(batch)
     return behaviour
+
+
+def sequence_model(width: int = 16, heads: int = 2, hidden: int = 8) -> SequenceModel:
+    """Return a sequence model with random weights, and residuals of the items `0` to `9`."""
+    random = np.random.default_rng(5)
+    shapes: dict[str, tuple[int, ...]] = {
+        "tower": (DIM, 0),
+        "tower_bias": (0,),
+        "project": (DIM, width),
+        "actions": (len(PAST_TENSES), width),
+        "norms": (3, 2, width),
+        "ranks": (heads, RECENT),
+        "gaps": (heads, GAPS),
+        "up": (width, hidden),
+        "up_bias": (hidden,),
+        "down": (hidden, width),
+        "pauses": (GAPS, width),
+    }
+    weights = {
+        name: random.normal(size=shapes.get(name, (width,) if name.endswith("bias") else (width, width)))
+        for name in SequenceWeights._fields
+    }
+    weights["scale"] = np.array([8.0])
+    known = np.sort(keys(*range(10)))
+    return SequenceModel(
+        SequenceWeights(**{name: each.astype(np.float32) for name, each in weights.items()}),
+        known,
+        random.normal(size=(len(known), width)).astype(np.float32),
+    )
 
 
 def shop(exact_limit: int = 10**6) -> Catalogue:

@@ -20,6 +20,7 @@ from inference.retrieval.sources import (
     NEW,
     NEXT,
     REASONS,
+    SEQUENCE,
     SESSIONS,
     SOURCES,
     TOGETHER,
@@ -36,6 +37,7 @@ from tests.inference.retrieval.behaviours import (
     learned,
     proposed_ids,
     records,
+    sequence_model,
     shop,
     shoppers,
 )
@@ -59,7 +61,7 @@ def same(one: Found, other: Found) -> bool:
 
 @pytest.fixture(params=NAMES)
 def source(request: pytest.FixtureRequest) -> CandidateSource:
-    (source,) = make_sources([request.param], learned())
+    (source,) = make_sources([request.param], learned(), sequence_model())
     return source
 
 
@@ -123,13 +125,13 @@ def test_removed_items_are_never_proposed(source: CandidateSource, catalogue: Ca
 def test_the_order_of_records_does_not_matter(random: Random) -> None:
     catalogue, shuffled = shop(), records()
     random.shuffle(shuffled)
-    others = make_sources(NAMES, learned(shuffled))
-    for source, other in zip(make_sources(NAMES, learned()), others, strict=True):
+    others = make_sources(NAMES, learned(shuffled), sequence_model())
+    for source, other in zip(make_sources(NAMES, learned(), sequence_model()), others, strict=True):
         assert answers(source, catalogue) == answers(other, catalogue)
 
 
 def test_sources_have_unique_names_with_reasons_and_features() -> None:
-    assert [source.build(Behaviour()).name for source in SOURCES] == list(NAMES)
+    assert [source.build(Behaviour(), sequence_model()).name for source in SOURCES] == list(NAMES)
     fed = [feature for source in SOURCES for feature in source.features]
     assert len(set(fed)) == len(fed)
     assert {source.reason for source in SOURCES} == {
@@ -141,6 +143,8 @@ def test_sources_have_unique_names_with_reasons_and_features() -> None:
 def test_sources_are_created_once_in_order_and_unknown_names_are_errors() -> None:
     made = make_sources([TRENDING, NEW, TRENDING], Behaviour())
     assert [source.name for source in made] == [NEW, TRENDING]
+    # A bundle without a sequence model has no such source.
+    assert [source.name for source in make_sources([SEQUENCE, NEW], Behaviour())] == [NEW]
     with pytest.raises(ValueError, match=r"required some of .* got 'magic'"):
         make_sources(["magic", NEW], Behaviour())
 
