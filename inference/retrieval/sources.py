@@ -132,7 +132,7 @@ SOURCES = (
         score="basket", place="basket_place",
     ),
     SourceSpec(
-        name=SEQUENCE, title="Follows from the last actions", reason="taste", module="sequence",
+        name=SEQUENCE, title="Follows from the last actions", reason="together", module="sequence",
         score="sequence", place="sequence_place", reads_model=True,
     ),
     SourceSpec(

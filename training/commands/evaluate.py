@@ -68,6 +68,7 @@ class EvaluateOptions:
     no_ablation: bool
     refresh: float
     ranker: str
+    sasrec: bool
     seed: int
     vectors: Path | None
     json_file: Path | None
@@ -87,6 +88,7 @@ class EvaluateOptions:
             sample=self.sample,
             ablation=0 if self.no_ablation else self.ablation_sample,
             seed=self.seed,
+            sasrec=self.sasrec,
             placement=self.placement,
         )
 
@@ -113,6 +115,7 @@ class EvaluateOptions:
               help="Seconds of event time between updates from all shoppers' actions.")  # fmt: skip
 @click.option("--ranker", type=click.Choice(("bundle", "fitted")), default="bundle", show_default=True,
               help="The model's ranker, or one fitted to the events before the test period.")  # fmt: skip
+@click.option("--sasrec", is_flag=True, help="Also train SASRec on the events before the test period; needs torch.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`.")
 @click.option("--json", "json_file", type=OutputFile(), help="Output file of all figures, JSON.")
@@ -135,6 +138,8 @@ def evaluate(**arguments: Any) -> None:
         raise click.UsageError("required --events or --judgements, got both or neither")
     if options.html_file:
         _require("matplotlib", "--html", "evaluate")
+    if options.sasrec:
+        _require("torch", "--sasrec", "distill")
     if options.ranker == "fitted":
         for package in ("scipy", "onnx"):
             _require(package, "--ranker fitted", "train")

@@ -59,6 +59,7 @@ class Options:
         seed: seed of all draws.
         placement: name of the placement of the lists.
         measured_at: time of the evaluation.
+        sasrec: whether SASRec is among the baselines, which needs torch.
     """
 
     protocol: str
@@ -70,6 +71,7 @@ class Options:
     ablation: int = 2000
     seed: int = 0
     placement: str = DEFAULT
+    sasrec: bool = False
 
     @property
     def primary(self) -> Primary:
@@ -95,7 +97,7 @@ class System:
     fit: Fit | None = None
 
 
-def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
+def make_baselines(system: System, log: Log, options: Options) -> list[Baseline]:
     """Return new baselines that have learned nothing yet.
 
     BM25 and the click table are among them if the protocol has searches, and those that predict a whole basket if it
@@ -114,9 +116,13 @@ def make_baselines(system: System, log: Log, protocol: str) -> list[Baseline]:
         RepeatThenPopular(items, only_bought=only_bought),
         EncoderAlone(_vectors(system, items), system.bundle.encode_query),
     ]
-    if protocol == "next-basket":
+    if options.sasrec:
+        from training.evaluation.baselines.sasrec import SasRec
+
+        known.append(SasRec(items, seed=options.seed))
+    if options.protocol == "next-basket":
         return [*known, UpCf(items, only_bought=only_bought), TifuKnn(items, only_bought=only_bought)]
-    if protocol != "search":
+    if options.protocol != "search":
         return known
     texts = [item_text(item) if item.in_stock else "" for item in system.items]
     return [*known, Bm25([*texts, *[""] * (items - len(texts))]), ClickTable(items)]

@@ -49,7 +49,7 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     found = cases(log, acts, options.protocol, start)
     chosen = sampled(found, options.sample, options.seed)
     advance = _in_two_phases(start_phase, "Baselines", int(chosen.at[0]), int(chosen.at[-1]) + 1)
-    baselines = baseline_pass.run(make_baselines(system, log, options.protocol), log, acts, chosen, k, advance)
+    baselines = baseline_pass.run(make_baselines(system, log, options), log, acts, chosen, k, advance)
     result = _run_system(system, log, chosen, options, start, start_phase)
     start_phase("Intervals", 0)
     counts = np.bincount(log.item[:start][log.item[:start] >= 0], minlength=len(log.item_ids))[: log.catalogue]

@@ -19,7 +19,7 @@ from training.sequence.model import SequenceModel, Windows, gap_buckets
 
 CLIP = 1.0
 WARM_UP = 100
-"""Steps in which the rate rises to its full value."""
+"""Steps in which the rate rises to its full value, at most a tenth of all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,7 +244,7 @@ class Trainer:
 
     def _step(self, at: int, batch: Batch, progress: Callable[[int], None]) -> float:
         plan = self._plan
-        warm = min((self._steps + 1) / WARM_UP, 1.0)
+        warm = min((self._steps + 1) / min(WARM_UP, max(self._all_steps / 10, 1.0)), 1.0)
         cosine = 0.5 * (1 + math.cos(math.pi * min(self._steps / max(self._all_steps, 1), 1.0)))
         for group in self._optimiser.param_groups:
             group["lr"] = plan.rate * warm * max(cosine, 0.02)
