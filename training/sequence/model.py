@@ -157,6 +157,8 @@ class SequenceModel(nn.Module):
             self.project = nn.Sequential(nn.Linear(dim, shape.tower), nn.ReLU(), nn.Linear(shape.tower, width))
         else:
             self.project = nn.Linear(dim, width)
+        # Otherwise all items begin near to one vector, and take long to part.
+        nn.init.zeros_(_last_linear(self.project).bias)
         self.residual = nn.Embedding(items, width) if shape.residual else None
         if self.residual is not None:
             nn.init.normal_(self.residual.weight, std=0.02)
@@ -193,3 +195,7 @@ class SequenceModel(nn.Module):
         for block in self.blocks:
             x = block(x, seen, ranks, gaps)
         return normalize(self.leave(self.norm(x + self.pauses(windows.pauses))), dim=-1)
+
+
+def _last_linear(project: nn.Module) -> nn.Linear:
+    return [each for each in project.modules() if isinstance(each, nn.Linear)][-1]
