@@ -181,3 +181,19 @@ def test_the_weights_of_a_ranker_without_hidden_units_are_read() -> None:
     weights = read_weights(to_onnx(unfitted()).SerializeToString())
     assert weights is not None
     assert weights.hidden.shape == (0, len(FEATURES))
+
+
+def test_a_ranker_reads_its_own_columns_of_wider_rows() -> None:
+    features = np.random.default_rng(0).uniform(-1, 1, (300, len(FEATURES))).astype(np.float32)
+    names = tuple(sorted(FEATURES)[:20])
+    own = np.ascontiguousarray(features[:, [FEATURES.index(name) for name in names]])
+    model = to_onnx(unfitted(names)).SerializeToString()
+    random = np.random.default_rng(1)
+    weights = read_weights(model)
+    assert weights is not None
+    weights = weights._replace(direct=random.normal(size=20).astype(np.float32))
+    compiled = Scorer(CompiledNetwork(weights), names)
+    np.testing.assert_array_equal(compiled.taking(FEATURES).score(features), compiled.score(own))
+    by_runtime = Scorer(open_session(model, name="ranker", providers=(CPU,)), names)
+    np.testing.assert_array_equal(by_runtime.taking(FEATURES).score(features), by_runtime.score(own))
+    assert compiled.taking(names) is compiled
