@@ -44,7 +44,7 @@ def measure(stage: Stage) -> Section:
     """Learn from receipts, then make lists and measure their parts."""
     sizes, settings = stage.sizes, for_long_logs(load_settings(env_file=None))
     replay, queries = _learned(stage, settings)
-    sources = make_sources(settings.retrieval.sources, replay.behaviour)
+    sources = make_sources(settings.retrieval.sources, replay.behaviour, stage.bundle.sequence)
     parts = Parts(replay.recommender, sources, stage.bundle.scorer, settings.retrieval.candidates_per_source)
     micros = {}
     with threadpool_limits(1, "blas"):

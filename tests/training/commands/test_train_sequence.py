@@ -50,15 +50,15 @@ def test_the_new_version_predicts_the_next_item(tmp_path: Path) -> None:
     made = load_bundle(output)
     assert made.sequence is not None
     assert len(made.sequence.keys) == len(TITLES)
-    from streams.contracts.jsonlines import read_items, read_interactions
+    from streams.contracts.jsonlines import read_events, read_items
     from streams.items.encoded import encode_catalogue
 
     settings = load_settings({"list_size": 3, "sources": ["sequence"]})
     catalogue = [line.message for line in read_items(items)]
     replay = Replay(settings, made, encode_catalogue(made, catalogue))
-    shown = list(replay.recommend(line.message for line in read_interactions(events)))
+    shown = list(replay.recommend(line.message for line in read_events(events)))
     following = {f"i{n}": f"i{(n + 1) % len(TITLES)}" for n in range(len(TITLES))}
-    own = [line.message.item_id for line in read_interactions(events)]
+    own = [line.message.item_id for line in read_events(events)]
     first = [made.items[0].item_id for made in shown if made.items]
     right = sum(following[item] == listed for item, listed in zip(own, first, strict=True))
     assert right > 0.7 * len(first)
