@@ -47,14 +47,14 @@ class Histories:
     def before(self, end: int) -> Histories:
         """Return the actions before the interaction `end` of the log."""
         kept = self.position < end
-        sizes = np.add.reduceat(kept, self.starts[:-1]) if len(kept) else np.zeros(len(self.starts) - 1)
+        number = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
         return Histories(
             self.item[kept],
             self.action[kept],
             self.at_ms[kept],
             self.session[kept],
             self.position[kept],
-            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            number[self.starts],
             self.items,
         )
 

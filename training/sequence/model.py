@@ -41,6 +41,7 @@ class Shape:
         residual: whether each item of the shop has a residual.
         tower: hidden units of the projection of items; 0 for a linear one.
         dropout: dropout rate.
+        forget: share of the items whose residual is left out of a batch, so that content is learned as well.
     """
 
     kind: str = "attention"
@@ -53,6 +54,7 @@ class Shape:
     residual: bool = False
     tower: int = 0
     dropout: float = 0.2
+    forget: float = 0.0
 
 
 class Windows(NamedTuple):
@@ -182,7 +184,10 @@ class SequenceModel(nn.Module):
         """Return unit vectors (n, width) of all items from the encoder's vectors (n, dim)."""
         projected = self.project(vectors)
         if self.residual is not None:
-            projected = projected + self.residual.weight
+            kept = 1.0
+            if self.training and self.shape.forget:
+                kept = (torch.rand(len(projected), 1) >= self.shape.forget).float()
+            projected = projected + kept * self.residual.weight
         return normalize(projected, dim=-1)
 
     def forward(self, table: torch.Tensor, windows: Windows) -> torch.Tensor:
