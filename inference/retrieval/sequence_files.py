@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.errors import BundleError
+from inference.errors import BundleError, ScoringError
 from inference.kernels.gaps import GAPS
 from inference.kernels.sequence_network import SequenceWeights
 from inference.queries import ACTIONS, QUERY, RECENT, SHORT_TERM
@@ -112,7 +112,12 @@ def check_sequence(where: str, model: SequenceModel, session: Session, golden: G
         raise BundleError(f"{where}: required a golden vector of {2 * model.width} bytes, got {len(golden.vector)}")
     required = np.frombuffer(golden.vector, dtype="<f2").astype(np.float32)
     length = max(float(np.linalg.norm(required)), 1e-9)
-    for name, vector in (("graph", by_graph(session, golden, items)), ("network", by_network(model, golden, items))):
+    try:
+        # The graph refuses places outside of its tables. The network, which does not, must run after it.
+        computed = (("graph", by_graph(session, golden, items)), ("network", by_network(model, golden, items)))
+    except ScoringError as error:
+        raise BundleError(f"{where}: the golden inputs of the manifest fail: {error}") from error
+    for name, vector in computed:
         cosine = float(vector @ required) / length
         if not cosine >= MIN_COSINE:
             raise BundleError(

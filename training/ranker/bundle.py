@@ -144,16 +144,16 @@ def _known(folder: Path) -> EncoderInfo:
 
 def _encoder(folder: Path, use: Use, tokenizer: bytes, max_tokens: int) -> EncoderFile:
     content = _read(folder / use.file)
-    signature = signature(onnx.load_model_from_string(content))
+    graph = signature(onnx.load_model_from_string(content))
     session = open_session(content, name="encoder", providers=(CPU,))
-    encoder = TextEncoder(session, tokenizer, dim=int(signature.outputs[0].shape[1]), max_tokens=max_tokens)
+    encoder = TextEncoder(session, tokenizer, dim=int(graph.outputs[0].shape[1]), max_tokens=max_tokens)
     vectors = encoder.encode(GOLDEN_TEXTS)
     return EncoderFile(
         file=use.file,
         precision=use.precision,
         purposes=use.purposes,
         providers=use.providers,
-        graph=signature,
+        graph=graph,
         parity=use.parity,
         golden=tuple(
             GoldenText(text, vector.astype("<f2").tobytes()) for text, vector in zip(GOLDEN_TEXTS, vectors, strict=True)

@@ -41,7 +41,7 @@ class Options:
     plan: Plan
     horizon: int = 5
     held_out: float = 0.1
-    patience: int = 3
+    patience: int = 4
     measured: int = 2000
 
 

@@ -18,7 +18,7 @@ from streams.settings import load_settings
 TITLES = ("Green tea", "Espresso beans", "Oat milk", "Sea salt", "Bananas", "Chocolate", "Soap", "Candles")
 
 
-def shop(folder: Path, shoppers: int = 60) -> tuple[Path, Path]:
+def shop(folder: Path, shoppers: int = 400) -> tuple[Path, Path]:
     """Write a shop in which item n is followed by item n + 1, and return its two files."""
     folder.mkdir(parents=True, exist_ok=True)
     items, events = folder / "items.jsonl", folder / "events.jsonl"

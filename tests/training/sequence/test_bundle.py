@@ -115,7 +115,7 @@ def the_ranker(manifest: Manifest, content: dict[str, bytes]) -> Manifest:
 
 FAULTS: dict[str, tuple[Callable[[Manifest, dict[str, bytes]], Manifest], str]] = {
     "other golden vector": (other_vector, "its graph: required the golden vector to a cosine of 0.998"),
-    "impossible action": (impossible_action, "sequence"),
+    "impossible action": (impossible_action, "the golden inputs of the manifest fail"),
     "residuals of another width": (wide_residuals, "residuals: required an array of"),
     "no residuals": (no_residuals, "the sequence model: cannot be used"),
     "another graph": (the_ranker, "the manifest requires the sequence graph to map"),
