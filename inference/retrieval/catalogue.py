@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias
 
@@ -21,7 +20,7 @@ from inference.kernels.nearest import Request
 from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.records import Facets
-from inference.retrieval.columns import Columns, Rows
+from inference.retrieval.columns import Changes, Columns, Rows
 from inference.retrieval.facets import facets_of
 from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
@@ -42,26 +41,6 @@ EXACT_LIMIT = 100_000
 NOBODY_REPEATS = 0.01
 """Repeat rate below which lists leave out what the shopper bought."""
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
-
-
-@dataclass(slots=True, eq=False)
-class Changes:
-    """When the vector of each row changed last, for those who keep something made from it.
-
-    `number` counts the changes, and `at` has the number of each row's last one, int64 (capacity,), 0 without any.
-    """
-
-    at: npt.NDArray[np.int64]
-    number: int = 0
-
-    def note(self, row: int) -> None:
-        """Note the change of a row."""
-        self.number += 1
-        self.at[row] = self.number
-
-    def reserve(self, capacity: int) -> None:
-        """Make room for the catalogue's rows."""
-        self.at = np.concatenate([self.at, np.zeros(capacity - len(self.at), dtype=np.int64)])
 
 
 class Catalogue:

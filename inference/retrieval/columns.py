@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log1p
 from typing import NamedTuple
 
@@ -104,3 +105,23 @@ class Columns(NamedTuple):
             column = getattr(self, name)
             getattr(larger, name)[: len(column)] = column
         return larger
+
+
+@dataclass(slots=True, eq=False)
+class Changes:
+    """When the vector of each row changed last, for those who keep something made from it.
+
+    `number` counts the changes, and `at` has the number of each row's last one, int64 (capacity,), 0 without any.
+    """
+
+    at: npt.NDArray[np.int64]
+    number: int = 0
+
+    def note(self, row: int) -> None:
+        """Note the change of a row."""
+        self.number += 1
+        self.at[row] = self.number
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for the catalogue's rows."""
+        self.at = np.concatenate([self.at, np.zeros(capacity - len(self.at), dtype=np.int64)])

@@ -11,14 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.kernels.nearest import Scratch, find_nearest
-from inference.kernels.sequence_network import (
-    Actions,
-    SequenceItems,
-    SequenceWeights,
-    predict,
-    project,
-    to_shares,
-)
+from inference.kernels.sequence_layers import SequenceItems, SequenceWeights
+from inference.kernels.sequence_network import Actions, predict, project, to_shares
 from inference.queries import SHORT_TERM, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS

@@ -9,7 +9,7 @@ import numpy as np
 
 from inference.errors import BundleError, ScoringError
 from inference.kernels.gaps import GAPS
-from inference.kernels.sequence_network import SequenceWeights
+from inference.kernels.sequence_layers import SequenceWeights
 from inference.queries import ACTIONS, QUERY, RECENT, SHORT_TERM
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import BYTES

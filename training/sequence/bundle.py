@@ -12,7 +12,7 @@ import numpy as np
 from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
 from inference.kernels.gaps import GAPS
-from inference.kernels.sequence_network import SequenceWeights
+from inference.kernels.sequence_layers import SequenceWeights
 from inference.manifest import MANIFEST, RESIDUALS, SEQUENCE, GoldenSequence, SequenceFile, read_manifest
 from inference.queries import ACTIONS
 from inference.retrieval.sequence import SequenceModel
@@ -24,9 +24,7 @@ from training.sequence.graph import to_onnx
 FILES = {SEQUENCE: "sequence.onnx", RESIDUALS: "sequence-residuals.npy"}
 
 
-def with_sequence(
-    source: Path, target: Path, weights: SequenceWeights, keys: Keys, residuals: Vector | None
-) -> Bundle:
+def with_sequence(source: Path, target: Path, weights: SequenceWeights, keys: Keys, residuals: Vector | None) -> Bundle:
     """Write the model in `source` with a sequence model to the new folder `target`, .../NAME/VERSION, and load it.
 
     `residuals` are those of the items with the stable `keys`; None for a model without.

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from inference.errors import DataError
-from inference.kernels.sequence_network import SequenceWeights
+from inference.kernels.sequence_layers import SequenceWeights
 from inference.types import Vector
 from training.sequence.model import REMEMBERED, Block, SequenceModel
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from inference.kernels.sequence_network import SequenceWeights
+from inference.kernels.sequence_layers import SequenceWeights
 from inference.queries import RECENT
 from training.distillation.graph import IR_VERSION, OPSET, Graph
 

@@ -111,9 +111,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
         self.drop = nn.Dropout(shape.dropout)
 
-    def forward(
-        self, x: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
         """Return the actions (B, T, width) after the block."""
         y = self.norm(x)
         mixed = self._recur(y, seen, ranks) if self.shape.kind == "lru" else self._attend(y, seen, ranks, gaps)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from inference.kernels.gaps import GAPS
-from inference.kernels.sequence_network import SequenceWeights
+from inference.kernels.sequence_layers import SequenceWeights
 from inference.queries import PAST_TENSES, RECENT, QueryBatch
 from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue

@@ -8,7 +8,7 @@ from tests.training.evaluation.acts import acts_of, moment, train
 
 pytest.importorskip("torch")
 
-from training.evaluation.baselines.sasrec import SasRec  # noqa: E402 - needs torch
+from training.evaluation.baselines.sasrec import SasRec
 
 
 def test_the_usual_next_item_is_first_and_unknown_items_are_never_listed() -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 
 from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
-from inference.kernels.sequence_network import SequenceWeights
+from inference.kernels.sequence_layers import SequenceWeights
 from inference.manifest import MANIFEST, Manifest, read_manifest
 from inference.retrieval.sequence import SequenceModel
 from inference.verification import verify_bundle

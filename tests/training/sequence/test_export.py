@@ -14,12 +14,14 @@ from inference.retrieval.sequence import SequenceModel, SequenceSource
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import NO_KEYS, Item, Query, Remembered, stable_key
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch", reason="needs the extra `distill`")
 
-from training.sequence.export import weights_of  # noqa: E402 - needs torch
-from training.sequence.graph import to_onnx  # noqa: E402
+import torch
+
+from training.sequence.export import weights_of
+from training.sequence.graph import to_onnx
 from training.sequence.model import SequenceModel as TorchModel
-from training.sequence.model import Shape, Windows, gap_buckets  # noqa: E402
+from training.sequence.model import Shape, Windows, gap_buckets
 
 DIM, ITEMS, PAUSE_MS = 24, 9, 90_000
 SHAPES = [Shape(width=16, heads=2, hidden=24), Shape(width=16, heads=1, hidden=8, tower=12)]
