@@ -36,6 +36,7 @@ class SequenceWeights(NamedTuple):
         up, up_bias, down, down_bias: the hidden layer, (W, U), (U,), (U, W), (W,).
         pauses: by bucket of the time since the newest action, (buckets, W).
         leave, leave_bias: the output, (W, W) and (W,).
+        skip: by head, the factor of the items, weighted by the head's attention, in the output, (H,).
         scale: the factor of a cosine in the logit of an item, (1,).
     """
 
@@ -63,12 +64,13 @@ class SequenceWeights(NamedTuple):
     pauses: Vector
     leave: Vector
     leave_bias: Vector
+    skip: Vector
     scale: Vector
 
 
 _THREE = ("norms",)
 _FLAT = ("tower_bias", "project_bias", "enter_bias", "query_bias", "value_bias", "mix_bias", "up_bias", "down_bias",
-         "leave_bias", "scale")  # fmt: skip
+         "leave_bias", "skip", "scale")  # fmt: skip
 WEIGHTS = NamedTupleType(
     tuple(
         float32[:, :, ::1] if name in _THREE else float32[::1] if name in _FLAT else float32[:, ::1]

@@ -69,17 +69,21 @@ class Actions(NamedTuple):
     Attributes:
         rows: rows of the known items, newest first, int32 (RECENT,).
         places: their places in the record, int32 (RECENT,).
+        items: the unit vectors of the items, float32 (RECENT, W).
         inputs, normed: the actions before and after the normalisation, float32 (RECENT, W).
         weights: the attention of one head, float32 (RECENT,).
+        skipped: the items, weighted by the attention, float32 (W,).
         a, b, c: float32 (W,).
         hidden: float32 (U,).
     """
 
     rows: npt.NDArray[np.int32]
     places: npt.NDArray[np.int32]
+    items: Vector
     inputs: Vector
     normed: Vector
     weights: Vector
+    skipped: Vector
     a: Vector
     b: Vector
     c: Vector
@@ -93,7 +97,9 @@ class Actions(NamedTuple):
             np.empty(RECENT, dtype=np.int32),
             np.empty((RECENT, width), dtype=np.float32),
             np.empty((RECENT, width), dtype=np.float32),
+            np.empty((RECENT, width), dtype=np.float32),
             np.empty(RECENT, dtype=np.float32),
+            np.empty(width, dtype=np.float32),
             np.empty(width, dtype=np.float32),
             np.empty(width, dtype=np.float32),
             np.empty(width, dtype=np.float32),
@@ -102,7 +108,7 @@ class Actions(NamedTuple):
 
 
 ACTIONS = NamedTupleType(
-    (int32[::1], int32[::1], float32[:, ::1], float32[:, ::1], *5 * (float32[::1],)),
+    (int32[::1], int32[::1], *3 * (float32[:, ::1],), *6 * (float32[::1],)),
     Actions,
 )
 
@@ -143,7 +149,7 @@ def _enter(record: np.void, table: KeyTable, items: SequenceItems, weights: Sequ
         row = find(table, record["recent"][place])
         if row < 0 or items.inverse_norms[row] <= 0:
             continue
-        own, kind, vector = actions.inputs[number], record["recent_actions"][place], actions.a
+        own, kind, vector = actions.inputs[number], record["recent_actions"][place], actions.items[number]
         for d in range(len(vector)):
             vector[d] = np.float32(items.vectors[row, d]) * items.inverse_norms[row]
             own[d] = weights.enter_bias[d] + weights.actions[kind, d]
@@ -163,6 +169,7 @@ def _attend(record: np.void, number: int, weights: SequenceWeights, actions: Act
     for d in range(width):
         query[d] = weights.query_bias[d]
         mixed[d] = weights.value_bias[d]
+        actions.skipped[d] = 0
     add_product(actions.normed[0], weights.query, query)
     for head in range(heads):
         start = head * size
@@ -184,9 +191,10 @@ def _attend(record: np.void, number: int, weights: SequenceWeights, actions: Act
         for d in range(width):
             asked[d] = 0
         for place in range(number):
-            own, part = actions.normed[place], share[place] / total
+            own, item, part = actions.normed[place], actions.items[place], share[place] / total
             for d in range(width):
                 asked[d] += part * own[d]
+                actions.skipped[d] += weights.skip[head] * part * item[d]
         for row in range(width):
             for column in range(start, start + size):
                 mixed[column] += asked[row] * weights.value[row, column]
@@ -212,7 +220,7 @@ def _leave(record: np.void, weights: SequenceWeights, actions: Actions) -> None:
         state[d] += weights.down_bias[d] + weights.pauses[record["pause"], d]
     normalise(state, weights.norms[2, 0], weights.norms[2, 1], normed)
     for d in range(len(state)):
-        state[d] = weights.leave_bias[d]
+        state[d] = weights.leave_bias[d] + actions.skipped[d]
     add_product(normed, weights.leave, state)
 
 

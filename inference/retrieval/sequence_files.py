@@ -83,6 +83,7 @@ def _shapes(arrays: dict[str, np.ndarray], dim: int) -> dict[str, tuple[int, ...
         "up_bias": (units,),
         "down": (units, width),
         "pauses": (GAPS, width),
+        "skip": (heads,),
         "scale": (1,),
     }
 

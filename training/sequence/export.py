@@ -17,6 +17,8 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
     shape = model.shape
     if shape.kind != "attention" or shape.blocks != 1 or not shape.distinct or shape.remembered != REMEMBERED:
         raise DataError(f"sequence model: required one block over {REMEMBERED} distinct items, got {shape}")
+    if model.skip is None:
+        raise DataError("sequence model: required one whose attention adds the items to the output, got another")
     block = model.blocks[0]
     if not isinstance(block, Block):
         raise DataError(f"sequence model: required a Block, got {type(block).__name__}")
@@ -56,6 +58,7 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
         pauses=_array(model.pauses.weight),
         leave=leave,
         leave_bias=leave_bias,
+        skip=_array(model.skip),
         scale=np.array([float(model.scale.detach())], dtype=np.float32),
     )
 

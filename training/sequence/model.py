@@ -41,6 +41,9 @@ class Shape:
         residual: whether each item of the shop has a residual.
         tower: hidden units of the projection of items; 0 for a linear one.
         dropout: dropout rate.
+        skip: whether the items themselves, weighted by the attention of the last block, are added to the output. So an
+            untrained model looks for items like the newest ones.
+        frozen: whether the projection of items keeps its first values, see `principal_axes`.
         forget: share of the items whose residual is left out of a batch, so that content is learned as well.
     """
 
@@ -54,6 +57,8 @@ class Shape:
     residual: bool = False
     tower: int = 0
     dropout: float = 0.2
+    skip: bool = True
+    frozen: bool = False
     forget: float = 0.0
 
 
@@ -111,16 +116,24 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
         self.drop = nn.Dropout(shape.dropout)
 
-    def forward(self, x: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
-        """Return the actions (B, T, width) after the block."""
+    def forward(
+        self, x: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the actions (B, T, width) after the block, and the weights of the attention, (B, heads, T, T)."""
         y = self.norm(x)
-        mixed = self._recur(y, seen, ranks) if self.shape.kind == "lru" else self._attend(y, seen, ranks, gaps)
+        weights = seen[:, None].float()
+        if self.shape.kind == "lru":
+            mixed = self._recur(y, seen, ranks)
+        else:
+            mixed, weights = self._attend(y, seen, ranks, gaps)
         x = x + self.drop(mixed)
         if self.shape.kind == "hstu":
-            return x
-        return x + self.drop(self.down(torch.relu(self.up(self.norm_too(x)))))
+            return x, weights
+        return x + self.drop(self.down(torch.relu(self.up(self.norm_too(x))))), weights
 
-    def _attend(self, y: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
+    def _attend(
+        self, y: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         batch, size, width = y.shape
         heads = self.shape.heads
 
@@ -133,9 +146,9 @@ class Block(nn.Module):
         if self.shape.kind == "hstu":
             weights = silu(logits) * seen[:, None] / seen.sum(-1).clamp(min=1)[:, None, :, None]
             mixed = (weights @ value).transpose(1, 2).reshape(batch, size, width)
-            return self.out(self.mixed(mixed) * silu(self.gate(y)))
+            return self.out(self.mixed(mixed) * silu(self.gate(y))), weights
         weights = logits.masked_fill(~seen[:, None], float("-inf")).softmax(-1).nan_to_num()
-        return self.out((self.drop(weights) @ value).transpose(1, 2).reshape(batch, size, width))
+        return self.out((self.drop(weights) @ value).transpose(1, 2).reshape(batch, size, width)), weights
 
     def _recur(self, y: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
         """Return the states of a linear recurrence, a sum with the weights λ^rank for each dimension (Orvieto 2023)."""
@@ -172,6 +185,13 @@ class SequenceModel(nn.Module):
         self.leave = nn.Linear(width, width)
         self.drop = nn.Dropout(shape.dropout)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
+        if shape.frozen:
+            self.project.requires_grad_(False)
+        self.skip: nn.Parameter | None = None
+        if shape.skip and shape.kind == "attention":
+            self.skip = nn.Parameter(torch.full((shape.heads,), 1 / shape.heads))
+            nn.init.zeros_(self.leave.weight)
+            nn.init.zeros_(self.leave.bias)
 
     @property
     def scale(self) -> torch.Tensor:
@@ -195,10 +215,25 @@ class SequenceModel(nn.Module):
         gaps = gap_buckets((windows.at_ms[:, :, None] - windows.at_ms[:, None, :]).clamp(min=0))
         x = self.enter(self.drop(table[windows.items.clamp(min=0)] * shape.width**0.5))
         x = x + self.actions(windows.actions)
+        weights = torch.empty(0)
         for block in self.blocks:
-            x = block(x, seen, ranks, gaps)
-        return normalize(self.leave(self.norm(x + self.pauses(windows.pauses))), dim=-1)
+            x, weights = block(x, seen, ranks, gaps)
+        output = self.leave(self.norm(x + self.pauses(windows.pauses)))
+        if self.skip is not None:
+            shares = (weights * self.skip[:, None, None]).sum(1)
+            output = output + shares @ table[windows.items.clamp(min=0)]
+        return normalize(output, dim=-1)
 
 
 def _last_linear(project: nn.Module) -> nn.Linear:
     return [each for each in project.modules() if isinstance(each, nn.Linear)][-1]
+
+
+def principal_axes(vectors: torch.Tensor, width: int) -> torch.Tensor:
+    """Return the projection to the `width` strongest principal axes, half whitened, (width, dim).
+
+    Each axis is divided by the root of its deviation. It keeps most of the similarity of texts, also in other shops.
+    """
+    centred = vectors - vectors.mean(0)
+    _, deviations, axes = torch.linalg.svd(centred, full_matrices=False)
+    return axes[:width] * (deviations[:1] / deviations[:width])[:, None].sqrt()

@@ -81,6 +81,7 @@ def sequence_model(width: int = 16, heads: int = 2, hidden: int = 8) -> Sequence
         "up_bias": (hidden,),
         "down": (hidden, width),
         "pauses": (GAPS, width),
+        "skip": (heads,),
     }
     weights = {
         name: random.normal(size=shapes.get(name, (width,) if name.endswith("bias") else (width, width)))
