@@ -55,7 +55,7 @@ class TrainSequenceOptions:
 @click.option("--content-only", is_flag=True,
               help="Learn nothing of single items, to work in other shops. Always with several.")  # fmt: skip
 @click.option("--width", type=click.Choice(["32", "64", "96", "128"]), default="64", show_default=True,
-              help="Dimensions of the model.")  # fmt: skip
+              help="Dimensions of the model; 128 with --content-only.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1, 200), default=30, show_default=True,
               help="Greatest number of epochs. Training ends before if held-out events get no better.")  # fmt: skip
 @click.option("--held-out", type=click.FloatRange(0, 0.5, min_open=True), default=0.1, show_default=True,
@@ -136,8 +136,12 @@ def _fit(shops: Sequence[ShopEvents], options: TrainSequenceOptions) -> Fitted:
     from training.sequence.train import Plan
 
     torch.set_num_threads(options.threads)
-    shape = Shape(width=options.width, residual=not options.content_only and len(shops) == 1)
-    plan = Plan(epochs=options.epochs, seed=options.seed)
+    if options.content_only or len(shops) > 1:
+        # A projection that is learned in some shops loses what tells the items of another one apart.
+        shape, rate = Shape(width=max(options.width, 128), frozen=True, dropout=0.3), 1e-3
+    else:
+        shape, rate = Shape(width=options.width, residual=True, forget=0.2, dropout=0.3), 2e-3
+    plan = Plan(epochs=options.epochs, rate=rate, seed=options.seed)
     work = options.work or options.output.with_name(f"{options.output.name}.work")
     with phases() as start_phase:
         return fit(shops, Options(shape=shape, plan=plan, held_out=options.held_out), work, start_phase)

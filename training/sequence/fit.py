@@ -18,7 +18,7 @@ from inference.types import Vector
 from training.evaluation.log import Log
 from training.sequence.histories import Histories, histories, targets
 from training.sequence.measure import Quality, quality
-from training.sequence.model import SequenceModel, Shape
+from training.sequence.model import SequenceModel, Shape, principal_axes
 from training.sequence.train import Plan, Shop, Trainer
 
 StartPhase = Callable[[str, int], Callable[[int], None]]
@@ -91,7 +91,11 @@ def fit(shops: Sequence[ShopEvents], options: Options, work: Path, start_phase: 
 def new_model(shops: Sequence[ShopEvents], options: Options) -> SequenceModel:
     """Return an untrained model."""
     torch.manual_seed(options.plan.seed)
-    return SequenceModel(options.shape, shops[0].vectors.shape[1], shops[0].given.items)
+    vectors = torch.cat([shop.vectors for shop in shops])
+    model = SequenceModel(options.shape, vectors.shape[1], shops[0].given.items)
+    if options.shape.frozen:
+        model.keep_projection(principal_axes(vectors, options.shape.width))
+    return model
 
 
 def _choose(

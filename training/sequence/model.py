@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize, silu
 
+from inference.errors import DataError
 from inference.kernels.gaps import GAPS
 from inference.queries import ACTIONS, RECENT
 
@@ -197,6 +198,13 @@ class SequenceModel(nn.Module):
     def scale(self) -> torch.Tensor:
         """The factor of a cosine in the logits."""
         return self.log_scale.exp().clamp(max=SHARPEST)
+
+    def keep_projection(self, axes: torch.Tensor) -> None:
+        """Project items by `axes`, (width, dim), for a model whose projection is frozen."""
+        if not isinstance(self.project, nn.Linear):
+            raise DataError("sequence model: required a linear projection to keep, got a tower")
+        with torch.no_grad():
+            self.project.weight.copy_(axes)
 
     def items(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return unit vectors (n, width) of all items from the encoder's vectors (n, dim)."""
