@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inference.kernels.gaps import gap_bucket
 from inference.queries import HABITS, LABELS, LONG_TERM, RECENT, SEARCH, SHORT_TERM, QueryBatch
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, PriceHabit, Query, Remembered
@@ -19,7 +20,7 @@ def test_a_query_becomes_a_record() -> None:
         long_term=other,
         categories={5: 0.25, 6: 0.75, 7: 0.25},
         brands={8: 1.0},
-        recent=(Remembered(9, "bought"), Remembered(2**64 - 1, "viewed")),
+        recent=(Remembered(9, "bought", 5_000), Remembered(2**64 - 1, "viewed", 65_000)),
         session=np.array([3, 2**64 - 2], dtype=np.uint64),
         habits=Habits(np.array([4], dtype=np.uint64), *(np.array([number], dtype=np.float32) for number in (2, 30, 7))),
         price=PriceHabit(3.5, 0.5),
@@ -32,6 +33,7 @@ def test_a_query_becomes_a_record() -> None:
     assert record["session"][: record["session_length"]].tolist() == [3, 2**64 - 2]
     assert record["recent"][: record["recent_length"]].tolist() == [9, 2**64 - 1]
     assert record["recent_actions"][:2].tolist() == [3, 0]
+    assert (record["pause"], record["recent_gaps"][:2].tolist()) == (gap_bucket(5_000), [0, gap_bucket(60_000)])
     # The heaviest first, ties by the greater label.
     assert record["categories"][: record["categories_length"]].tolist() == [6, 7, 5]
     assert record["category_shares"][:3].tolist() == [0.75, 0.25, 0.25]
