@@ -111,7 +111,7 @@ def write_integers(vector: Vector, out: Int8) -> np.float32:
     largest = LEAST
     for place in range(len(vector)):
         largest = max(largest, abs(vector[place]))
-    total = 0
+    total = np.int64(0)
     for place in range(len(vector)):
         value = np.int64(np.rint(vector[place] * (LARGEST / largest)))
         out[place] = value

@@ -153,5 +153,5 @@ def _digest(shops: Sequence[ShopEvents]) -> str:
     for shop in shops:
         given = shop.given
         for column in (given.item, given.action, given.at_ms, given.session, given.starts, shop.vectors.numpy()):
-            found.update(np.ascontiguousarray(column))
+            found.update(np.ascontiguousarray(column).tobytes())
     return found.hexdigest()

@@ -97,7 +97,7 @@ def visible(windows: Windows, remembered: int, *, distinct: bool) -> tuple[torch
     return seen & (ranks < remembered), ranks.clamp(max=remembered - 1)
 
 
-class Block(nn.Module):
+class Block(nn.Module):  # type: ignore[misc]
     """One block: each action attends to the visible ones, then a feed-forward layer."""
 
     def __init__(self, shape: Shape) -> None:
@@ -159,7 +159,7 @@ class Block(nn.Module):
         return self.out(torch.einsum("btsd,bsd->btd", weights, self.value(y)))
 
 
-class SequenceModel(nn.Module):
+class SequenceModel(nn.Module):  # type: ignore[misc]
     """Maps sequences of actions to unit vectors, and items to unit vectors of the same space."""
 
     def __init__(self, shape: Shape, dim: int, items: int) -> None:

@@ -32,11 +32,12 @@ AGES_MS = [0, 0, 2_000, 70_000, 70_000, 7_200_000, 900_000_000]
 @pytest.fixture(params=SHAPES, ids=["linear", "tower"])
 def model(request: pytest.FixtureRequest) -> TorchModel:
     torch.manual_seed(1)
-    made = TorchModel(request.param, DIM, ITEMS)
+    made: TorchModel = TorchModel(request.param, DIM, ITEMS)
     for each in made.parameters():
         if each.ndim:
             torch.nn.init.normal_(each, std=0.4)
-    return made.eval()
+    made.eval()
+    return made
 
 
 def expected(model: TorchModel, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
