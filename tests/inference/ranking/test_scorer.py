@@ -89,7 +89,7 @@ def some_features(rows: int, seed: int, width: int = WIDTH) -> Vector:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_shipped_ranker_scores_as_in_the_runtime(seed: int) -> None:
-    features = some_features(300, seed)
+    features = some_features(300, seed, WIDTH)
     np.testing.assert_allclose(
         compiled(SHIPPED).run({"features": features}), by_runtime(SHIPPED, features), rtol=0, atol=1e-6
     )
@@ -123,7 +123,7 @@ def test_any_network_scores_as_in_the_runtime(seed: int, units: int, width: int)
 
 
 def test_a_score_has_the_same_bits_in_any_batch() -> None:
-    features, network = some_features(64, 1), compiled(SHIPPED)
+    features, network = some_features(64, 1, WIDTH), compiled(SHIPPED)
     alone = [network.run({"features": features[[row]]})[0] for row in range(len(features))]
     assert network.run({"features": features}).tolist() == np.array(alone).tolist()
 

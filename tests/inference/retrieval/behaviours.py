@@ -84,7 +84,7 @@ def sequence_model(width: int = 16, heads: int = 2, hidden: int = 8) -> Sequence
         "skip": (heads,),
     }
     weights = {
-        name: random.normal(size=shapes.get(name, (width,) if name.endswith("bias") else (width, width)))
+        name: random.normal(scale=0.4, size=shapes.get(name, (width,) if name.endswith("bias") else (width, width)))
         for name in SequenceWeights._fields
     }
     weights["scale"] = np.array([8.0])

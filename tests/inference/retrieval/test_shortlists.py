@@ -24,6 +24,7 @@ from tests.inference.retrieval.behaviours import (
     found_by,
     keys,
     learned,
+    sequence_model,
     shop,
     shoppers,
 )
@@ -107,7 +108,7 @@ def test_merging_a_batch_equals_merging_single_shortlists(found: list[list[list[
 
 
 def test_sources_give_the_same_hits_together_and_alone(catalogue: Catalogue) -> None:
-    sources, queries = make_sources(NAMES, learned()), shoppers(12)
+    sources, queries = make_sources(NAMES, learned(), sequence_model()), shoppers(12)
     hits = find(sources, QueryBatch.of(queries, DIM), catalogue, 9)
     for place, source in enumerate(sources):
         for query, alone in enumerate(found_by(source, queries, catalogue)):
@@ -116,7 +117,7 @@ def test_sources_give_the_same_hits_together_and_alone(catalogue: Catalogue) -> 
 
 def test_retrieval_fuses_the_hits_of_all_sources_with_their_scores(catalogue: Catalogue) -> None:
     queries = [replace(query, exclude=np.empty(0, dtype=np.uint64)) for query in shoppers(8)]
-    sources, batch = make_sources(NAMES, learned()), QueryBatch.of(queries, DIM)
+    sources, batch = make_sources(NAMES, learned(), sequence_model()), QueryBatch.of(queries, DIM)
     shortlists = retrieve(sources, batch, catalogue, 5)
     assert shortlists.sources == NAMES
     assert shortlists.queries is batch
@@ -133,7 +134,7 @@ def test_retrieval_fuses_the_hits_of_all_sources_with_their_scores(catalogue: Ca
 
 
 def test_retrieval_does_not_depend_on_the_batch(catalogue: Catalogue) -> None:
-    sources, queries = make_sources(NAMES, learned()), shoppers(30)
+    sources, queries = make_sources(NAMES, learned(), sequence_model()), shoppers(30)
     together = retrieve(sources, QueryBatch.of(queries, DIM), catalogue, 9, 20)
     for place, query in enumerate(queries):
         alone = retrieve(sources, QueryBatch.of([query], DIM), catalogue, 9, 20)
@@ -141,7 +142,7 @@ def test_retrieval_does_not_depend_on_the_batch(catalogue: Catalogue) -> None:
 
 
 def test_no_queries_and_no_sources_have_no_candidates(catalogue: Catalogue) -> None:
-    nothing = retrieve(make_sources(NAMES, learned()), QueryBatch.of([], DIM), catalogue, 9)
+    nothing = retrieve(make_sources(NAMES, learned(), sequence_model()), QueryBatch.of([], DIM), catalogue, 9)
     assert nothing.candidates.starts.tolist() == [0]
     assert nothing.candidates.scores.shape == (0, len(NAMES))
     nothing = retrieve([], QueryBatch.of(shoppers(2), DIM), catalogue, 9)
