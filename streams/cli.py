@@ -27,6 +27,7 @@ COMMANDS = {
     "examples": "Gather training examples for the ranker.",
     "train-ranker": "Fit a ranker to a shop's interactions, and write a new version of the model.",
     "train-sequence": "Train a sequence model on a shop's events, and write a new version of the model.",
+    "learn": "Refit the ranker to what shoppers do, and publish it to the workers if it is better.",
     "profile": "Show or export everything that is kept about a shopper.",
     "forget": "Delete everything that is kept about a shopper.",
     "config": "Show or check the settings, with the origin of each.",
@@ -39,8 +40,10 @@ COMMANDS = {
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",
 }
 
+
 OFFLINE = {
-    "import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "train-sequence", "distill",
+    "import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "train-sequence", "learn",
+    "distill",
 }  # fmt: skip
 """The commands of `training.commands`. The others are in `streams.commands`."""
 

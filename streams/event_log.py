@@ -93,16 +93,26 @@ def _limit(
     )
 
 
+class Repeats:
+    """Recognises events that were sent again, as profiles do: among a shopper's last events, by their ids."""
+
+    def __init__(self) -> None:
+        self._recent: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=RECENT_EVENTS))
+
+    def is_repeat(self, interaction: Interaction) -> bool:
+        """Return whether the next event repeats an earlier one."""
+        subject = interaction.query if isinstance(interaction, Search) else interaction.item_id
+        key, recent = event_key(interaction.event_id, interaction.type, subject), self._recent[interaction.user_id]
+        if key in recent and key:
+            return True
+        recent.append(key)
+        return False
+
+
 def without_repeats(interactions: Iterable[Interaction]) -> Iterator[Interaction]:
     """Yield the events without those that were sent again, as profiles recognise them."""
-    recent: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=RECENT_EVENTS))
-    for interaction in interactions:
-        subject = interaction.query if isinstance(interaction, Search) else interaction.item_id
-        key = event_key(interaction.event_id, interaction.type, subject)
-        if key in recent[interaction.user_id] and key:
-            continue
-        recent[interaction.user_id].append(key)
-        yield interaction
+    repeats = Repeats()
+    return (interaction for interaction in interactions if not repeats.is_repeat(interaction))
 
 
 def ends_of_ties(interactions: Sequence[Interaction]) -> list[int]:

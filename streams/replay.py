@@ -69,7 +69,7 @@ class Replay:
         self._settings = settings
         self._bundle = bundle
         self._trending = trending_counts(settings)
-        live = LiveCatalogue(bundle.vector_space, bundle.dim)
+        self._live = live = LiveCatalogue(bundle.vector_space, bundle.dim)
         for record in records:
             live.apply(record.item.item_id, record)
         shown_at = placements(settings).only(placement)
@@ -135,6 +135,12 @@ class Replay:
                 self._publish_behaviour(occurred_ms(batch[-1]))
         self._publish_behaviour(self._newest_ms)
         self._publish_trends(self._newest_ms)
+
+    def update_items(self, records: Iterable[tuple[str, ItemVector | None]]) -> None:
+        """Apply newer records of items, by id; None removes an item. Not during `recommend` or `fold`."""
+        for item_id, record in records:
+            self._live.apply(item_id, record)
+        apply_changes(self.recommender.catalogue, self._live.take_changes())
 
     def arrive(self, user_id: str, at_ms: int) -> QueryBatch:
         """Return the query of a shopper who arrives now, before any action, after all interactions folded in so far."""

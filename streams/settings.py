@@ -27,6 +27,7 @@ from pydantic_settings import (
 from streams import settings_groups as groups
 from streams.errors import ConfigurationError
 from streams.settings_groups import PREFIX, Group
+from streams.settings_learner import Learner
 from streams.settings_values import requirement
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     profile: groups.Profile = groups.Profile.model_validate({})
     retrieval: groups.Retrieval = groups.Retrieval.model_validate({})
     learning: groups.Learning = groups.Learning.model_validate({})
+    learner: Learner = Learner.model_validate({})
     latency: groups.Latency = groups.Latency.model_validate({})
     state: groups.State = groups.State.model_validate({})
     privacy: groups.Privacy = groups.Privacy.model_validate({})

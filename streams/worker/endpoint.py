@@ -8,12 +8,10 @@ from http import HTTPStatus
 from importlib.metadata import version
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-
-from streams.worker.health import Health
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,13 +19,13 @@ if TYPE_CHECKING:
 DESCRIPTIONS = {
     "/metrics": "metrics for Prometheus",
     "/livez": "whether the event loop runs",
-    "/readyz": "whether the worker processes interactions, and which condition is missing",
+    "/readyz": "whether it processes interactions, and which condition is missing",
 }
 INDEX = """\
 <!doctype html>
 <html lang="en">
-<title>Intentstream worker</title>
-<h1>Intentstream {version}, worker</h1>
+<title>Intentstream {title}</title>
+<h1>Intentstream {version}, {title}</h1>
 <ul>{links}</ul>
 </html>
 """
@@ -48,22 +46,34 @@ class _Handler(WSGIRequestHandler):
         """Log nothing: probes send requests every few seconds."""
 
 
-def serve(registry: CollectorRegistry, health: Health, host: str, port: int) -> WSGIServer:
+class Probed(Protocol):
+    """Conditions of a process, which any thread may read."""
+
+    def alive(self) -> Mapping[str, bool]:
+        """Return the conditions of liveness."""
+        ...
+
+    def ready(self) -> Mapping[str, bool]:
+        """Return the conditions of readiness."""
+        ...
+
+
+def serve(registry: CollectorRegistry, health: Probed, host: str, port: int, *, title: str = "worker") -> WSGIServer:
     """Serve on a separate thread until the process ends. Raises OSError if the address is in use."""
-    server = make_server(host, port, application(registry, health), _Server, _Handler)
+    server = make_server(host, port, application(registry, health, title), _Server, _Handler)
     Thread(target=server.serve_forever, name="endpoint", daemon=True).start()
     return server
 
 
-def application(registry: CollectorRegistry, health: Health) -> WSGIApplication:
-    """Return the WSGI application with its pages."""
+def application(registry: CollectorRegistry, health: Probed, title: str = "worker") -> WSGIApplication:
+    """Return the WSGI application with its pages. `title` says what the process is."""
     pages: dict[str, WSGIApplication] = {
         "/metrics": make_wsgi_app(registry),
         "/livez": _probe(health.alive),
         "/readyz": _probe(health.ready),
     }
     links = "".join(f'<li><a href="{path}">{path}</a>: {text}</li>' for path, text in DESCRIPTIONS.items())
-    index = INDEX.format(version=version("intentstream"), links=links)
+    index = INDEX.format(title=title, version=version("intentstream"), links=links)
     pages["/"] = lambda _environment, start: _text(start, HTTPStatus.OK, index, "text/html; charset=utf-8")
 
     def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

@@ -1,0 +1,206 @@
+"""The loop: refits on schedule and after drift, publishes only what is better, goes back, and survives a restart."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from inference.bundle import Bundle
+from inference.errors import ScoringError
+from streams.contracts.messages import ModelPin
+from streams.replay import Replay
+from streams.serving.store import BundleStore
+from streams.settings import load_settings
+from tests.conftest import BUNDLE
+from tests.training.learning.acts import START_MS, answer, view
+from tests.training.learning.some_lists import gathered
+from training.learning import refit
+from training.learning.loop import LearningLoop
+from training.learning.outcomes import no_exposures
+from training.learning.refit import FAILED, NOT_BETTER, PINNED, PUBLISHED, TOO_FEW
+from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
+from training.learning.store import ListStore
+from training.learning.versions import Versions
+from training.ranker.network import to_onnx, unfitted
+
+NAME = BUNDLE.parent.name
+FIRST = ModelPin(name=NAME, version=BUNDLE.name)
+RULES = LearningRules(least_lists=20, units=0, every_ms=DAY_MS, held_out_ms=DAY_MS // 2)
+STEP_MS = 2 * 60_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(BUNDLE, tmp_path / "models" / NAME / BUNDLE.name)
+    return tmp_path
+
+
+def loop_in(folder: Path, bundle: Bundle, rules: LearningRules = RULES) -> LearningLoop:
+    models = folder / "models"
+    settings = load_settings({"model_path": models / NAME / BUNDLE.name, "model_dir": models}, env_file=None)
+    return LearningLoop(
+        rules=rules,
+        replay=Replay(settings, bundle, ()),
+        store=ListStore(folder / "lists", rules.lists_kept),
+        versions=Versions.opened(BundleStore.of(settings), folder / "versions.json", rules.versions_kept),
+    )
+
+
+def fill(loop: LearningLoop, feature: str, hours: Iterable[int], seed: int = 0) -> None:
+    """Store lists of these hours, and set the loop's time to the end of the last one."""
+    for hour in hours:
+        start_ms = START_MS + hour * HOUR_MS
+        loop.store.write(
+            gathered(feature, 30, start_ms=start_ms, step_ms=STEP_MS, seed=seed + hour), no_exposures(), {}
+        )
+        loop.now_ms = start_ms + HOUR_MS
+        loop._new_lists += 30
+
+
+def outcomes(loop: LearningLoop) -> dict[str, float]:
+    value = loop.metrics.registry.get_sample_value
+    counted = {name: value("intentstream_learn_refits_total", {"outcome": name}) or 0 for name in refit.OUTCOMES}
+    return {name: number for name, number in counted.items() if number}
+
+
+def test_the_first_refit_is_after_the_scheduled_time(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(20))
+    loop.advance()
+    assert outcomes(loop) == {}
+    fill(loop, "lasting", range(20, 25))
+    loop.advance()
+    assert outcomes(loop) == {PUBLISHED: 1}
+    (published,) = loop.versions.ledger.published
+    assert (published.former, published.version) == ("1", "2")
+    assert loop.versions.in_use(None).version == "2"
+
+
+def test_without_new_lists_nothing_changes(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(25))
+    loop.advance()
+    for _ in range(3):
+        loop.now_ms += 2 * DAY_MS
+        loop.advance()
+    assert outcomes(loop) == {PUBLISHED: 1}
+    again = loop_in(folder, bundle)
+    again.now_ms = loop.now_ms + 2 * DAY_MS
+    again.advance()
+    assert outcomes(again) == {}
+
+
+def test_a_ranker_that_is_not_better_is_not_published(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(25))
+    loop.advance()
+    fill(loop, "lasting", range(25, 50))
+    loop.advance()
+    assert outcomes(loop) == {PUBLISHED: 1, NOT_BETTER: 1}
+    assert loop.versions.in_use(None).version == "2"
+
+
+def test_drift_leads_to_a_refit_before_its_time(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(25))
+    loop.advance()
+    for hour in range(25, 31):
+        fill(loop, "popularity", [hour])
+        loop.advance()
+    assert outcomes(loop)[PUBLISHED] == 2
+    assert loop.versions.in_use(None).version == "3"
+    value = loop.metrics.registry.get_sample_value
+    assert value("intentstream_learn_refit_gain_low") or 0 > 0
+
+
+def test_a_pinned_model_is_not_replaced(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    loop.pinned = FIRST
+    fill(loop, "lasting", range(25))
+    loop.advance()
+    assert outcomes(loop) == {PINNED: 1}
+    assert loop.versions.ledger.published == []
+
+
+def test_too_few_lists_are_no_refit(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle, LearningRules(least_lists=10_000, units=0))
+    fill(loop, "lasting", range(25))
+    loop.advance()
+    assert outcomes(loop) == {TOO_FEW: 1}
+
+
+def test_a_failed_refit_leaves_the_loop_running(folder: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(25))
+
+    def fails(*_: object) -> None:
+        raise ScoringError("no memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(refit, "refit", fails)
+        loop.advance()
+    assert outcomes(loop) == {FAILED: 1}
+    fill(loop, "lasting", range(25, 50))
+    loop.advance()
+    assert outcomes(loop) == {FAILED: 1, PUBLISHED: 1}
+
+
+def test_nothing_is_refitted_while_old_records_are_read(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(25))
+    loop.advance(is_current=False)
+    assert outcomes(loop) == {}
+
+
+def show(loop: LearningLoop, version: str, first_hour: int, hours: int, clicks: float) -> None:
+    """Show a list of a version to 20 shoppers an hour. A share of them acts on its first item."""
+    for hour in range(first_hour, first_hour + hours):
+        for shopper in range(20):
+            trigger = view(60 * hour + shopper, 0, user=f"u{hour % 24}-{shopper}", session=None)
+            loop.observe(trigger)
+            loop.observe(answer(trigger, [1, 2, 3], version=version))
+            acts = shopper < clicks * 20
+            loop.observe(view(60 * hour + shopper + 0.5, 1 if acts else 9, user=trigger.user_id, session=None))
+
+
+def test_a_version_with_fewer_clicks_is_replaced_by_its_predecessor(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle, LearningRules(units=0, least_lists=10**6))
+    show(loop, "1", 0, 24, 0.5)
+    new = loop.versions.publish(to_onnx(unfitted()), FIRST, loop.now_ms, "better")
+    show(loop, new.version, 24, 24, 0.1)
+    show(loop, new.version, 49, 1, 0.1)
+    loop.advance()
+    assert [each.goes_back for each in loop.versions.ledger.published] == [False, True]
+    assert loop.metrics.registry.get_sample_value("intentstream_learn_rollbacks_total") == 1
+    assert loop.versions.in_use(None).version == "3"
+    assert "fell from" in loop.versions.ledger.published[-1].reason
+
+
+def test_a_version_with_as_many_clicks_stays(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle, LearningRules(units=0, least_lists=10**6))
+    show(loop, "1", 0, 24, 0.5)
+    new = loop.versions.publish(to_onnx(unfitted()), FIRST, loop.now_ms, "better")
+    show(loop, new.version, 24, 24, 0.5)
+    loop.advance()
+    assert [each.version for each in loop.versions.ledger.published] == [new.version]
+    show(loop, new.version, 24 + 49, 1, 0.5)
+    loop.advance()
+    assert loop.versions.guarded() is None
+
+
+def test_after_going_back_there_is_no_refit_for_a_while(folder: Path, bundle: Bundle) -> None:
+    loop = loop_in(folder, bundle)
+    new = loop.versions.publish(to_onnx(unfitted()), FIRST, START_MS, "better")
+    guarded = loop.versions.guarded()
+    assert guarded is not None
+    back = loop.versions.go_back(guarded, new.name, START_MS + 20 * HOUR_MS, "fewer clicks")
+    fill(loop, "lasting", range(30))
+    loop.advance()
+    assert outcomes(loop) == {}
+    fill(loop, "lasting", range(30, 46))
+    loop.advance()
+    assert outcomes(loop) == {PUBLISHED: 1}
+    assert loop.versions.ledger.published[-1].former == back.version

@@ -1,0 +1,28 @@
+"""On a simulated shop whose taste changes, the loop recovers most of what the change cost within a day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.conftest import BUNDLE
+from training.learning.rules import DAY_MS
+from training.learning.simulated_shop import ShopSize
+from training.learning.simulation import CHANGE_DAY, Run, recovered, report
+
+SMALL = ShopSize(sessions_per_day=300, shoppers=300)
+
+
+def test_the_loop_recovers_what_a_change_of_taste_costs(tmp_path: Path) -> None:
+    days = CHANGE_DAY + 1
+    loop = Run(tmp_path / "loop", BUNDLE, SMALL).simulate(days)
+    frozen = Run(tmp_path / "frozen", BUNDLE, SMALL).simulate(days, loop_until_ms=CHANGE_DAY * DAY_MS)
+    change_ms = CHANGE_DAY * DAY_MS
+    assert frozen.rate(change_ms, change_ms + DAY_MS) < 0.8 * frozen.rate(change_ms - DAY_MS, change_ms)
+    assert [each.version for each in loop.published][: len(frozen.published)] == [
+        each.version for each in frozen.published
+    ]
+    assert len(loop.published) > len(frozen.published)
+    share, low, _ = recovered(loop, frozen)
+    assert share > 0.5
+    assert low > 0.2
+    assert "recovered" in report(loop, frozen, days)

@@ -1,0 +1,151 @@
+"""The process of `intentstream learn`: reads Kafka, and runs the loop in a thread.
+
+Its consumers have no group and commit nothing: the place in Kafka is in the files of the lists. At each start, the
+topics are read from their beginning, because the shop's state is in memory. Interactions whose lists are on disk are
+folded, but not gathered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from inference.bundle import Bundle
+from streams.kafka.admin import require_topics
+from streams.kafka.broadcast import BroadcastReader
+from streams.kafka.clients import broker_errors, consumer_options
+from streams.replay import Replay
+from streams.serving.store import BundleStore
+from streams.settings import Settings
+from training.learning.loop import LearningLoop
+from training.learning.merge import MergedLog
+from training.learning.metrics import LearningMetrics
+from training.learning.records import Broadcasts, turn
+from training.learning.rules import learning_rules
+from training.learning.store import ListStore
+from training.learning.versions import Versions
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 500
+RECORDS_AT_ONCE = 2000
+SILENT_S = 60.0
+"""Seconds without a turn of the event loop after which the process counts as stopped."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Conditions of liveness and readiness, for the endpoint.
+
+    Attributes:
+        catalogue_read: the catalogue, the pin and the requests to forget are read.
+        topics_read: the interactions and lists are read to their ends.
+        beat: time of the last turn of the event loop, by `time.monotonic`.
+    """
+
+    catalogue_read: bool = False
+    topics_read: bool = False
+    beat: float = field(default_factory=time.monotonic)
+
+    def alive(self) -> Mapping[str, bool]:
+        """Return whether the event loop runs."""
+        return {"event_loop": time.monotonic() - self.beat < SILENT_S}
+
+    def ready(self) -> Mapping[str, bool]:
+        """Return the conditions of readiness and whether each holds."""
+        return {"catalogue_read": self.catalogue_read, "topics_read": self.topics_read}
+
+
+def learning_loop(settings: Settings, bundle: Bundle, models: BundleStore, folder: Path) -> LearningLoop:
+    """Make the loop of a shop, with its files in `folder` and no items yet."""
+    rules = learning_rules(settings)
+    return LearningLoop(
+        rules=rules,
+        replay=Replay(settings, bundle, ()),
+        store=ListStore(folder / "lists", rules.lists_kept),
+        versions=Versions.opened(models, folder / "versions.json", rules.versions_kept),
+        metrics=LearningMetrics(),
+    )
+
+
+async def learn(settings: Settings, loop: LearningLoop, progress: Progress) -> None:
+    """Read Kafka and run the loop until cancelled. Raises TopicError, StreamsError, BundleError."""
+    topics = settings.topics
+    sources = (topics.clicks, topics.searches, topics.recommendations)
+    counts = await require_topics(settings.kafka, (*sources, topics.item_vectors, topics.privacy, topics.models))
+
+    def partitions(*names: str) -> list[TopicPartition]:
+        return [TopicPartition(name, number) for name in names for number in range(counts[name])]
+
+    async def nothing() -> None:
+        """Do nothing: `turn` takes the records."""
+
+    broadcasts = Broadcasts(settings)
+    reader = BroadcastReader(
+        options=consumer_options(settings.kafka),
+        partitions=partitions(topics.item_vectors, topics.privacy, topics.models),
+        apply=broadcasts.apply,
+        flush=nothing,
+    )
+    with broker_errors(settings.kafka, "reading what to learn from"):
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(reader.run())
+            heart = tasks.create_task(_beat(progress))
+            try:
+                await reader.caught_up.wait()
+                progress.catalogue_read = True
+                log.info("%s items are read", len(broadcasts.items))
+                await _follow(settings, loop, broadcasts, partitions(*sources), progress)
+            finally:
+                reading.cancel()
+                heart.cancel()
+
+
+async def _follow(
+    settings: Settings, loop: LearningLoop, broadcasts: Broadcasts, partitions: list[TopicPartition], progress: Progress
+) -> None:
+    """Read interactions and lists, and hand them to the loop in order, until cancelled."""
+    consumer = AIOKafkaConsumer(
+        **consumer_options(settings.kafka), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
+        fetch_max_wait_ms=POLL_MS,
+    )  # fmt: skip
+    merged = MergedLog((each.topic, each.partition) for each in partitions)
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        while True:
+            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
+            for partition, records in batches.items():
+                merged.add(partition.topic, partition.partition, records)
+            for partition in partitions:
+                end = max(ends[partition], consumer.highwater(partition) or 0)
+                is_behind = await consumer.position(partition) < end
+                merged.set_behind(partition.topic, partition.partition, is_behind=is_behind)
+            now_ms = time.time_ns() // 1_000_000
+            full = {TopicPartition(*each) for each in merged.full()}
+            paused = consumer.paused()
+            consumer.pause(*(full - paused))
+            consumer.resume(*(paused - full))
+            records = merged.release(now_ms)
+            if merged.is_current and not progress.topics_read:
+                log.info("all topics are read to their ends")
+                progress.topics_read = True
+            loop.metrics.lag.set((now_ms - merged.limit_ms(now_ms)) / 1000)
+            # In a thread: a refit takes minutes, and probes are answered meanwhile.
+            await asyncio.to_thread(turn, loop, broadcasts, records, is_current=merged.is_current)
+    finally:
+        await consumer.stop()
+
+
+async def _beat(progress: Progress) -> None:
+    while True:
+        progress.beat = time.monotonic()
+        await asyncio.sleep(1)

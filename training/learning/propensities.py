@@ -1,0 +1,68 @@
+"""Position bias: the probability that a shopper examines a place of a list, estimated from what they acted on. No I/O.
+
+The model is position-based: P(action | rank, item) = θ_rank · γ_item (Joachims et al. 2017,
+doi:10.1145/3018661.3018699). Both are estimated by regression-EM (Wang et al. 2018, doi:10.1145/3159652.3159732). The
+regression is on the ranker's score alone, as a step function: one γ for each bin. The places for new items are always
+the last ones of a list, so they are not random in rank and do not identify θ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from training.learning.outcomes import Exposures
+
+STEPS = 200
+LEAST_ACTIONS = 50
+"""Fewest actions on listed items for an estimate. With fewer, all places count alike."""
+_PRIOR = 2.0
+"""Weight of the pseudo-observations of a cell that keep estimates of rare cells near the mean."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def propensities(exposures: Exposures) -> Floats:
+    """Return θ by rank, (RANKS,), relative to the first rank and not rising; all 1 if there are too few actions.
+
+    θ and γ are determined only up to a factor, and a factor common to all ranks does not change any fit.
+    """
+    shown, acted = exposures
+    ranks = len(shown)
+    if acted.sum() < LEAST_ACTIONS:
+        return np.ones(ranks)
+    rate = acted.sum() / shown.sum()
+    theta = np.full(ranks, 0.5)
+    gamma = np.full(shown.shape[1], min(2 * rate, 0.5))
+    without = shown - acted
+    for _ in range(STEPS):
+        product = theta[:, None] * gamma[None, :]
+        # The shares of those not acted on that were examined, and that were relevant: the posterior of each cell.
+        examined = theta[:, None] * (1 - gamma[None, :]) / (1 - product)
+        relevant = (1 - theta[:, None]) * gamma[None, :] / (1 - product)
+        theta = ((acted + without * examined).sum(axis=1) + _PRIOR * 0.5) / (shown.sum(axis=1) + _PRIOR)
+        gamma = ((acted + without * relevant).sum(axis=0) + _PRIOR * rate) / (shown.sum(axis=0) + _PRIOR)
+        theta, gamma = np.clip(theta, 1e-3, 1 - 1e-6), np.clip(gamma, 1e-6, 1 - 1e-6)
+    return falling(theta / theta[0], shown.sum(axis=1))
+
+
+def falling(values: Floats, weights: Floats) -> Floats:
+    """Return the nearest values that never rise, relative to the first (pool adjacent violators)."""
+    blocks: list[list[float]] = []
+    for value, weight in zip(values.tolist(), np.maximum(weights, 1e-9).tolist(), strict=True):
+        blocks.append([value, weight, 1])
+        while len(blocks) > 1 and blocks[-2][0] < blocks[-1][0]:
+            last, before = blocks.pop(), blocks.pop()
+            total = before[1] + last[1]
+            blocks.append([(before[0] * before[1] + last[0] * last[1]) / total, total, before[2] + last[2]])
+    found = np.concatenate([np.full(int(size), value) for value, _, size in blocks])
+    return np.asarray(found / found[0])
+
+
+def inverse(theta: Floats, ranks: npt.NDArray[np.integer], clip: float) -> Floats:
+    """Return the weight of each action by the rank of its item, (n,): 1 / max(θ, clip), and 1 without a list (rank 0).
+
+    Ranks beyond the last estimated one have its θ.
+    """
+    known = np.concatenate([[1.0], theta])
+    return np.asarray(1 / np.maximum(known[np.minimum(ranks, len(theta))], clip))

@@ -1,0 +1,218 @@
+"""Shows the learning loop on a simulated shop: `python -m training.learning.simulation`.
+
+Shoppers buy within a category at first. On the first day the loop fits a ranker to that. At the end of the second day
+the taste changes to brands. The table compares the share of lists that were clicked with the loop and without it, by
+quarter of a day. Both runs have the same shoppers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+
+from inference.bundle import load_bundle
+from streams.contracts.messages import Interaction, ModelRef, Recommendations
+from streams.profiles.profile import occurred_ms
+from streams.replay import Replay, for_long_logs
+from streams.serving.store import BundleStore
+from streams.settings import load_settings
+from training.bootstrap import resampled_means
+from training.learning.loop import LearningLoop
+from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
+from training.learning.simulated_shop import BRAND, CATEGORY, START_MS, ShopSize, SimulatedShop
+from training.learning.store import ListStore
+from training.learning.versions import Published, Versions
+
+RULES = LearningRules(
+    every_ms=DAY_MS,
+    held_out_ms=DAY_MS // 2,
+    recent_ms=3 * HOUR_MS,
+    check_ms=HOUR_MS,
+    half_life_ms=(7 * DAY_MS, DAY_MS // 4),
+    lists_per_day=3000,
+    least_lists=60,
+    negatives=40,
+    units=0,
+)
+CHANGE_DAY = 2
+QUARTER_MS = DAY_MS // 4
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A run.
+
+    Attributes:
+        times: time of each list, in milliseconds since the start.
+        clicked: whether the shopper clicked an item of it.
+        shoppers: its shopper's number.
+        published: the versions that the loop published.
+    """
+
+    times: list[int] = field(default_factory=list)
+    clicked: list[bool] = field(default_factory=list)
+    shoppers: list[int] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
+
+    def rate(self, start_ms: int, end_ms: int) -> float:
+        """Return the share of the lists of a period that were clicked."""
+        return float(np.mean(np.array(self.clicked)[self._within(start_ms, end_ms)]))
+
+    def values(self, start_ms: int, end_ms: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+        """Return whether each list of a period was clicked, and its shopper."""
+        chosen = self._within(start_ms, end_ms)
+        return np.array(self.clicked, dtype=np.float64)[chosen], np.array(self.shoppers)[chosen]
+
+    def _within(self, start_ms: int, end_ms: int) -> np.ndarray:  # type: ignore[type-arg]
+        times = np.array(self.times)
+        return (times >= start_ms) & (times < end_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A shop with its workers and its loop, on a folder of its own.
+
+    Attributes:
+        folder: an empty folder.
+        bundle: folder of the first version of the model.
+        size: size of the shop.
+        seed: seed of the shop.
+        rules: rules of the loop.
+    """
+
+    folder: Path
+    bundle: Path
+    size: ShopSize = field(default_factory=ShopSize)
+    seed: int = 0
+    rules: LearningRules = RULES
+
+    def simulate(self, days: int, *, loop_until_ms: int | None = None) -> Outcome:
+        """Simulate days of the shop. The loop ends at `loop_until_ms` after the start, None for never."""
+        serving = self.models / self.bundle.parent.name / self.bundle.name
+        if not serving.exists():
+            shutil.copytree(self.bundle, serving)
+        settings = for_long_logs(load_settings({"model_path": serving, "model_dir": self.models}, env_file=None))
+        change_ms = START_MS + CHANGE_DAY * DAY_MS
+        shop = SimulatedShop(self.size, self.seed, lambda at_ms: CATEGORY if at_ms < change_ms else BRAND)
+        first = load_bundle(serving)
+        records = shop.catalogue(first)
+        workers = Replay(settings, first, records)
+        model = ModelRef(name=first.name, version=first.version)
+        models = BundleStore.of(settings)
+        loop = LearningLoop(
+            rules=self.rules,
+            replay=Replay(settings, first, records),
+            store=ListStore(self.folder / "lists", self.rules.lists_kept),
+            versions=Versions.opened(models, self.folder / "versions.json", self.rules.versions_kept),
+        )
+
+        def serve(interaction: Interaction) -> Recommendations:
+            (message,) = workers.recommend([interaction])
+            return msgspec.structs.replace(message, model=model)
+
+        outcome, answers, checked_ms = Outcome(), [], 0
+        for answered in shop.run(days, serve):
+            at_ms = occurred_ms(answered.interaction)
+            answers.append(answered)
+            outcome.times.append(at_ms - START_MS)
+            outcome.shoppers.append(int(answered.interaction.user_id[1:]))
+            if loop_until_ms is not None and at_ms - START_MS >= loop_until_ms:
+                continue
+            loop.observe(answered.interaction)
+            loop.observe(answered.message)
+            if at_ms - checked_ms >= self.rules.check_ms:
+                checked_ms = at_ms
+                loop.advance()
+                newest = models.newest()
+                if newest is not None and newest.version != model.version:
+                    # The workers take over the new version, as they do within INTENTSTREAM_MODEL_WATCH_SECONDS.
+                    workers.recommender.set_scorer(models.load(newest).scorer)
+                    model = ModelRef(name=newest.name, version=newest.version)
+        outcome.clicked = [answered.clicked for answered in answers]
+        outcome.published = list(loop.versions.ledger.published)
+        for _ in range(3):
+            loop.advance()
+        if len(loop.versions.ledger.published) != len(outcome.published):
+            raise RuntimeError("simulation: required no version without new data, got one")
+        return outcome
+
+    @property
+    def models(self) -> Path:
+        """The model folder that workers watch."""
+        return self.folder / "models"
+
+
+def recovered(loop: Outcome, frozen: Outcome, seed: int = 0) -> tuple[float, float, float]:
+    """Return the share of the loss by the change that the loop recovers, with its 95% interval over shoppers.
+
+    The loss is the click rate of the day before the change, minus that without the loop in the last quarter of the
+    first day after it; the recovery is measured in the same quarter.
+    """
+    change_ms = CHANGE_DAY * DAY_MS
+    last = (change_ms + DAY_MS - QUARTER_MS, change_ms + DAY_MS)
+    parts = [frozen.values(change_ms - DAY_MS, change_ms), frozen.values(*last), loop.values(*last)]
+    values, shoppers = [], []
+    for number, (clicked, own) in enumerate(parts):
+        columns = np.zeros((len(clicked), 6))
+        columns[:, number], columns[:, 3 + number] = clicked, 1
+        values.append(columns)
+        shoppers.append(own)
+    table, clusters = np.concatenate(values), np.concatenate(shoppers)
+    draws = resampled_means(table, clusters, seed)
+    means = np.concatenate([table.mean(axis=0)[None], draws])
+    rates = means[:, :3] / means[:, 3:]
+    share = (rates[:, 2] - rates[:, 1]) / (rates[:, 0] - rates[:, 1])
+    low, high = np.quantile(share[1:], [0.025, 0.975])
+    return float(share[0]), float(low), float(high)
+
+
+def report(loop: Outcome, frozen: Outcome, days: int) -> str:
+    """Return the click rates by quarter of a day as a Markdown table, with the versions and the recovered share."""
+    lines = ["| hours | taste | without the loop | with the loop | published |", "|---|---|---|---|---|"]
+    for start_ms in range(0, days * DAY_MS, QUARTER_MS):
+        end_ms = start_ms + QUARTER_MS
+        new = [
+            f"{each.version} at {(each.at_ms - START_MS) / HOUR_MS:.0f} h"
+            for each in loop.published if start_ms <= each.at_ms - START_MS < end_ms
+        ]  # fmt: skip
+        taste = CATEGORY if start_ms < CHANGE_DAY * DAY_MS else BRAND
+        cells = [f"{each.rate(start_ms, end_ms):.1%}" for each in (frozen, loop)]
+        hours = f"{start_ms // HOUR_MS}–{end_ms // HOUR_MS}"
+        lines.append(f"| {hours} | {taste} | {' | '.join(cells)} | {', '.join(new)} |")
+    share, low, high = recovered(loop, frozen)
+    lines += ["", f"In the last quarter of the first day after the change, the loop has recovered {share:.0%} "
+                  f"[{low:.0%}, {high:.0%}] of what the change cost (95%, over shoppers)."]  # fmt: skip
+    lines += [f"- {each.version} after {each.former}: {each.reason}" for each in loop.published]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run both simulations and print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", type=Path, default=load_settings(env_file=None).model.path)
+    parser.add_argument("--days", type=int, default=CHANGE_DAY + 1)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    started = time.monotonic()
+    outcomes = []
+    for loop_until_ms in (None, CHANGE_DAY * DAY_MS):
+        with TemporaryDirectory() as folder:
+            run = Run(Path(folder), options.bundle, seed=options.seed)
+            outcomes.append(run.simulate(options.days, loop_until_ms=loop_until_ms))
+    print(report(*outcomes, options.days))  # noqa: T201
+    print(f"\n{len(outcomes[0].times)} events in each run, {time.monotonic() - started:.0f} s in all.")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
