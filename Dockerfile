@@ -1,5 +1,5 @@
 # Images of Intentstream: `cpu`, a worker and every other command, is what a plain build makes; `gpu` is the same on
-# CUDA; `demo` is `cpu` with the demo's shop, for Compose to replay.
+# CUDA; `demo` is `cpu` with the demo's shop, for Compose to replay; `learn` is `cpu` with what fits a ranker.
 #
 #   docker build -t intentstream .
 #   docker build -t intentstream:gpu --target gpu .
@@ -48,6 +48,10 @@ COPY requirements/gpu.lock /requirements/
 RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement /requirements/gpu.lock
 COPY --from=wheel /wheel /wheel
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-index --find-links /wheel intentstream
+
+FROM cpu-venv AS learn-venv
+COPY requirements/learn.lock /requirements/
+RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes --requirement /requirements/learn.lock
 
 # The demo's data and what reads them stay here: the image gets the two files.
 FROM cpu-venv AS shop
@@ -114,5 +118,8 @@ CMD ["worker"]
 
 FROM runtime AS demo
 COPY --from=shop /shop /opt/intentstream/shop
+
+FROM runtime AS learn
+COPY --from=learn-venv /opt/venv /opt/venv
 
 FROM runtime AS cpu

@@ -1,4 +1,4 @@
-"""The page that lists every metric of a worker, with its labels and their known values."""
+"""The page that lists every metric of a worker and of the learning loop, with the labels and their known values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge
 
 from streams.histogram import Histogram
 from streams.metrics import Metrics
+from training.learning.metrics import LearningMetrics
 
 HEAD = """\
 # Metrics
@@ -19,13 +20,26 @@ item or a session, or contains a text. In the OpenMetrics format, buckets of
 | Metric | Type | Labels | Meaning |
 |---|---|---|---|
 """
+LEARNING = """
+## The learning loop
+
+`intentstream learn` exports these, from `training/learning/metrics.py`. The label `topic` has the names of the topics,
+and `rank` the ranks from 1 to 20.
+
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|
+"""
 BUILD_LABELS = ("version", "python")
 
 
 def files() -> dict[str, str]:
     """Return the page, keyed by path."""
-    metrics = [each for each in vars(Metrics()).values() if isinstance(each, Counter | Gauge | Histogram)]
-    return {"docs/metrics.md": HEAD + "".join(sorted(map(_line, metrics)))}
+    return {"docs/metrics.md": HEAD + _lines(Metrics()) + LEARNING + _lines(LearningMetrics())}
+
+
+def _lines(owner: object) -> str:
+    metrics = [each for each in vars(owner).values() if isinstance(each, Counter | Gauge | Histogram)]
+    return "".join(sorted(map(_line, metrics)))
 
 
 def _line(metric: Counter | Gauge | Histogram) -> str:

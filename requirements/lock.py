@@ -24,9 +24,10 @@ LOCKS = {
     "cpu.lock": ("cpu",),
     "gpu.lock": ("gpu",),
     "demo.lock": ("cpu", "demo"),
+    "learn.lock": ("cpu", "train"),
     BUILD: (),
 }
-IMAGES = ("cpu.lock", "gpu.lock", "demo.lock", BUILD)
+IMAGES = ("cpu.lock", "gpu.lock", "demo.lock", "learn.lock", BUILD)
 """The locks of the container images. They use the versions that the tests ran with."""
 
 

@@ -1,6 +1,6 @@
-"""Quality of the lists: candidate sources, scores, lengths, and what workers learn from shoppers.
+"""Quality of the lists: candidate sources, scores, lengths, what workers learn from shoppers, and the learning loop.
 
-These metrics do not measure whether shoppers like the lists: `intentstream evaluate` does, on a log.
+Only the last row measures whether shoppers like the lists; `intentstream evaluate` does so on a log.
 """
 
 from __future__ import annotations
@@ -160,6 +160,85 @@ LEARNING = row(
     ),
 )
 
+REFITS = row(
+    "Learning loop",
+    timeseries(
+        "NDCG@20 of the ranker in use",
+        "On gathered lists of the recent period and of the time before it. A gap between them is drift, and leads to a"
+        " refit.",
+        "none",
+        {"{{period}}": f"{total(of('learn_ndcg'), 'period', how='max')} >= 0"},
+        none="no learning loop",
+    ),
+    timeseries(
+        "Refits",
+        "Refits of the ranker since the loop started, by outcome. The log of `intentstream learn` has the reasons.",
+        "none",
+        {
+            "{{outcome}}": total(of("learn_refits_total"), "outcome"),
+            "rollbacks": total(of("learn_rollbacks_total")),
+            "failures": total(of("learn_failures_total")),
+        },
+        none="no learning loop",
+    ),
+    timeseries(
+        "Gain of the last candidate",
+        "Difference to the ranker in use in NDCG@20 on held-out lists, with its lower bound. A version is published"
+        " only if the bound is above the margin.",
+        "none",
+        {"gain": total(of("learn_refit_gain"), how="max"), "lower bound": total(of("learn_refit_gain_low"), how="max")},
+        none="no refit",
+    ),
+    timeseries(
+        "Click rate after a publication",
+        "Share of the lists acted on, of the newest version and of the one before it. A proven drop brings the former"
+        " ranker back.",
+        "percentunit",
+        {"{{version}}": f"{total(of('learn_click_rate'), 'version', how='max')} >= 0"},
+        none="no publication",
+    ),
+)
+
+LEARNER = row(
+    "Learning loop: state",
+    timeseries(
+        "Drift and drop",
+        "Drift is 1 while the ranker in use is worse than before, with confidence. The evidence of a drop of the click"
+        " rate leads to a rollback at 1 / (1 − INTENTSTREAM_LEARN_CONFIDENCE).",
+        "none",
+        {"drift": total(of("learn_drift"), how="max"), "evidence": total(of("learn_drop_evidence"), how="max")},
+        none="no learning loop",
+    ),
+    timeseries(
+        "Propensities",
+        "Probability that a rank of a list is examined, relative to the first. Lists acted on at low ranks weigh more"
+        " in a refit.",
+        "none",
+        {"rank {{rank}}": total(of("learn_propensity"), "rank", how="max")},
+        none="no refit",
+    ),
+    timeseries(
+        "Lists and events",
+        "Labelled lists on disk, and interactions that wait for their labels.",
+        "short",
+        {
+            "lists": total(of("learn_lists_kept"), how="max"),
+            "waiting": total(of("learn_waiting_events"), how="max"),
+        },
+        none="no learning loop",
+    ),
+    timeseries(
+        "Time",
+        "Age of the records that the loop reads, and duration of the last refit.",
+        "s",
+        {
+            "lag": f"{total(of('learn_lag_seconds'), how='max')} >= 0",
+            "refit": total(of("learn_refit_duration_seconds"), how="max"),
+        },
+        none="no learning loop",
+    ),
+)
+
 DASHBOARD = board(
     "quality",
     "Recommendations quality",
@@ -169,5 +248,7 @@ DASHBOARD = board(
     SCORES,
     EXPOSURE,
     LEARNING,
-    runbooks=["empty-lists", "fallbacks"],
+    REFITS,
+    LEARNER,
+    runbooks=["empty-lists", "fallbacks", "learning"],
 )

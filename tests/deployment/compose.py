@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
-PROFILES = ("demo", "gpu")
+PROFILES = ("demo", "gpu", "learn")
 Service = Mapping[str, Any]
 
 

@@ -48,7 +48,9 @@ class Overlay:
     @property
     def pods(self) -> list[Manifest]:
         """The pod templates of the overlay's workloads."""
-        return [workload["spec"]["template"] for kind in ("StatefulSet", "Job") for workload in self.all(kind)]
+        return [
+            workload["spec"]["template"] for kind in ("StatefulSet", "Deployment", "Job") for workload in self.all(kind)
+        ]
 
     @property
     def worker(self) -> Manifest:

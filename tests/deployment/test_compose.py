@@ -22,6 +22,7 @@ from tests.deployment.compose import OURS, PROFILES, ROOT, SERVICES, WORKERS, Se
 from tests.pages import block
 
 ONE_SHOT = {"topics", "catalogue", "shoppers"}
+LEARNER = "learner"
 
 every_worker = pytest.mark.parametrize("worker", [pytest.param(s, id=name) for name, s in WORKERS.items()])
 
@@ -53,8 +54,8 @@ def test_long_running_services_have_health_checks_and_restart(name: str) -> None
         assert service["restart"] in {"no", "on-failure:5"}
         assert service["init"] is True
     else:
-        # A worker uses the health check of its image.
-        assert name in WORKERS or service["healthcheck"]["test"][0] == "CMD"
+        # A worker and the learning loop use the health check of their image.
+        assert name in WORKERS or name == LEARNER or service["healthcheck"]["test"][0] == "CMD"
         assert service["restart"] == "unless-stopped"
 
 

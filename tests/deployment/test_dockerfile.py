@@ -127,7 +127,7 @@ def test_copied_files_are_not_ignored() -> None:
             assert any(fnmatch(source, pattern) for pattern in included)
 
 
-@pytest.mark.parametrize("lock", ["build", "cpu", "demo", "gpu"])
+@pytest.mark.parametrize("lock", ["build", "cpu", "demo", "gpu", "learn"])
 def test_the_locked_versions_are_those_of_the_tests(lock: str) -> None:
     pins, tested = (set(PIN.findall((ROOT / "requirements" / f"{name}.lock").read_text())) for name in (lock, "dev"))
     assert pins

@@ -38,6 +38,18 @@ def test_prometheus_discovers_every_worker(name: str) -> None:
     assert worker["environment"][f"{PREFIX}METRICS_HOST"] == "0.0.0.0"
 
 
+def test_prometheus_discovers_the_learning_loop() -> None:
+    (job,) = [
+        job
+        for job in read("prometheus", "prometheus.yml")["scrape_configs"]
+        if job["job_name"] == "intentstream-learner"
+    ]
+    (discovery,) = job["dns_sd_configs"]
+    (name,) = discovery["names"]
+    assert "monitoring" in SERVICES[name]["networks"]
+    assert str(discovery["port"]) == SERVICES[name]["environment"][f"{PREFIX}METRICS_PORT"]
+
+
 def test_prometheus_has_the_address_of_alertmanager() -> None:
     (alertmanager,) = read("prometheus", "prometheus.yml")["alerting"]["alertmanagers"]
     (targets,) = alertmanager["static_configs"]

@@ -32,7 +32,8 @@ async def test_every_panel_has_data(kafka: str, request: pytest.FixtureRequest, 
     began = time.time() - BEFORE_S
     async with _scraped_workers(kafka, request.node.name, tmp_path) as prometheus:
         variables = await _variables(prometheus)
-        expected = queries()
+        # No learning loop runs here.
+        expected = [query for query in queries() if "intentstream_learn_" not in query.expr]
         seen: dict[Query, list[Series]] = {}
 
         async def all_have_data() -> bool:

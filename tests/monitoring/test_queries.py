@@ -6,6 +6,7 @@ from monitoring.__main__ import ROOT
 from monitoring.slo import OBJECTIVE, PERIOD, THRESHOLD_S
 from streams.metrics import Metrics
 from tests.monitoring.dashboards import DASHBOARDS, dashboard_annotations, queries, series_in
+from training.learning.metrics import LearningMetrics
 
 PROMETHEUS_OWN = {"up"}
 NOT_SHOWN = {
@@ -14,16 +15,20 @@ NOT_SHOWN = {
     "python_gc_objects_collected_total": "does not measure how long the loop is blocked",
     "python_gc_objects_uncollectable_total": "0 since Python 3.4 (PEP 442), but for a broken extension",
     "python_info": "intentstream_build_info has Python's version",
+    "intentstream_learn_lists_total": "intentstream_learn_lists_kept grows with it",
+    "intentstream_learn_refit_timestamp_seconds": "the panel of the refits shows when one was made",
+    "intentstream_learn_unreadable_records_total": "workers count refused messages",
 }
 """Metrics of the registry that no panel shows, with the reason."""
 
 
 def _names() -> dict[str, str]:
-    """Return the metric of each time series of a worker."""
+    """Return the metric of each time series of a worker and of a learning loop."""
     ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     return {
         family.name + end: family.name + ("_total" if family.type == "counter" else "")
-        for family in Metrics().registry.collect()
+        for metrics in (Metrics(), LearningMetrics())
+        for family in metrics.registry.collect()
         for end in ends.get(family.type, ("",))
     }
 

@@ -1,4 +1,4 @@
-"""The time series of a new worker, by name."""
+"""The time series of a new worker and of a new learning loop, by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
 from streams.metrics import Metrics
+from training.learning.metrics import LearningMetrics
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
 
@@ -16,4 +17,9 @@ def series(family: Metric) -> dict[str, list[Sample]]:
     return {name: [sample for sample in family.samples if sample.name == name] for name in names}
 
 
-WORKER_METRICS = {name: samples for family in Metrics().registry.collect() for name, samples in series(family).items()}
+WORKER_METRICS = {
+    name: samples
+    for metrics in (Metrics(), LearningMetrics())
+    for family in metrics.registry.collect()
+    for name, samples in series(family).items()
+}

@@ -19,21 +19,19 @@ from streams.profiles.profile import occurred_ms
 from streams.replay import Replay
 from training.learning import guardrail, judging, refit
 from training.learning.gathering import Gathered, Gatherer
-from training.learning.metrics import BEFORE, NOW, LearningMetrics
+from training.learning.metrics import BEFORE, FAILED, NOW, PINNED, LearningMetrics
 from training.learning.outcomes import Outcomes
 from training.learning.propensities import propensities
-from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
+from training.learning.rules import HOUR_MS, LearningRules
 from training.learning.sessions import Place
 from training.learning.store import Lists, ListStore
-from training.learning.versions import Versions
+from training.learning.versions import Cause, Versions
 from training.ranker.network import to_onnx
 
 log = logging.getLogger(__name__)
 
 FILE_LISTS, FILE_MS = 500, HOUR_MS
 """Lists of a file, and the event time after which fewer are written."""
-BEFORE_MS = 7 * DAY_MS
-"""Time before a publication whose lists give the former click rate."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +71,7 @@ class LearningLoop:
         # Lists that a former process gathered since its last refit are as new to this one.
         lists = self.store.read()
         if lists is not None:
-            self._new_lists = int((lists.times > self.versions.ledger.refitted_ms).sum())
+            self._new_lists = int((lists.times > self.versions.ledger.tried_ms).sum())
 
     def observe(self, record: Interaction | Recommendations, place: Place | None = None) -> None:
         """Take the next record, from a place in Kafka. An interaction whose list is on disk is not gathered again."""
@@ -133,13 +131,22 @@ class LearningLoop:
         model = self.versions.in_use(self.pinned)
         bundle = self._in_use(model)
         self._has_drifted = self._find_drift(lists, bundle)
-        refitted_ms = self.versions.ledger.refitted_ms or int(lists.times.min())
-        if now_ms < self._paused_until_ms():
-            return
+        if now_ms >= self._paused_until_ms() and (held_out_ms := self._due(lists, now_ms)):
+            self._refit(lists, bundle, model, now_ms, held_out_ms)
+
+    def _due(self, lists: Lists, now_ms: int) -> int:
+        """Return the length of the period that judges a refit which is due now, 0 if none is.
+
+        After drift, refits are repeated: at each the new behaviour has more lists.
+        """
+        rules, ledger = self.rules, self.versions.ledger
+        if now_ms - (ledger.refitted_ms or int(lists.times.min())) >= rules.every_ms:
+            return rules.held_out_ms
         if self._has_drifted:
-            self._refit(lists, bundle, model, now_ms, self.rules.recent_ms // 2)
-        elif now_ms - refitted_ms >= self.rules.every_ms:
-            self._refit(lists, bundle, model, now_ms, self.rules.held_out_ms)
+            ledger.drifted_ms = now_ms
+            return rules.recent_ms // 2
+        is_later = ledger.drifted_ms and now_ms - ledger.drifted_ms < rules.every_ms
+        return rules.recent_ms if is_later and now_ms - ledger.tried_ms >= rules.recent_ms else 0
 
     def _paused_until_ms(self) -> int:
         """Return the time until which there is no refit: after a rollback the same data would give the same ranker."""
@@ -161,7 +168,8 @@ class LearningLoop:
             bundle.scorer,
             lists.between(recent_ms - rules.held_out_ms, recent_ms),
             lists.between(recent_ms, end_ms),
-            confidence=rules.confidence,
+            # Many checks look at nearly the same lists.
+            confidence=1 - (1 - rules.confidence) / 10,
             seed=rules.seed,
         )
         is_drift = found.lists > 0 and found.high < -rules.margin * found.before
@@ -175,15 +183,20 @@ class LearningLoop:
         try:
             decision = self._decide(lists, bundle, held_out_ms)
             if decision.ranker is not None:
-                new = self.versions.publish(to_onnx(decision.ranker), model, now_ms, decision.reason)
+                cause = Cause(now_ms, decision.reason, held_out_ms)
+                new = self.versions.publish(to_onnx(decision.ranker), model, cause)
                 self.versions.prune(model.name, (model, new))
                 log.info("published %s %s after %s: %s", new.name, new.version, model.version, decision.reason)
         except (InferenceError, OSError) as error:
             log.exception("the refit failed")
-            decision = refit.Decision(refit.FAILED, str(error))
+            decision = refit.Decision(FAILED, str(error))
         if decision.ranker is None:
             log.info("%s %s stays: %s: %s", model.name, model.version, decision.outcome, decision.reason)
-        self.versions.ledger.refitted_ms = now_ms
+        ledger = self.versions.ledger
+        ledger.tried_ms = now_ms
+        if decision.ranker is not None or held_out_ms == self.rules.held_out_ms:
+            # A refit after drift that found nothing better must not delay the next scheduled one.
+            ledger.refitted_ms = now_ms
         self.versions.save()
         self._new_lists = 0
         self.metrics.refits.labels(decision.outcome).inc()
@@ -194,7 +207,7 @@ class LearningLoop:
     def _decide(self, lists: Lists, bundle: Bundle, held_out_ms: int) -> refit.Decision:
         if self.pinned is not None:
             name = f"{self.pinned.name} {self.pinned.version}"
-            return refit.Decision(refit.PINNED, f"{name} is pinned, workers would not take a new version")
+            return refit.Decision(PINNED, f"{name} is pinned, workers would not take a new version")
         theta = propensities(self.store.exposures())
         self.metrics.examined(theta)
         return refit.refit(lists, bundle.scorer, theta, held_out_ms, self.rules)
@@ -211,7 +224,8 @@ class LearningLoop:
             self.versions.save()
             return
         now = guardrail.rate(self.outcomes.counts(guarded.version, since_ms, now_ms))
-        before = guardrail.rate(self.outcomes.counts(guarded.former, since_ms - BEFORE_MS, now_ms))
+        # The period on which the version was judged: after drift, older lists had other clicks under any ranker.
+        before = guardrail.rate(self.outcomes.counts(guarded.former, since_ms - guarded.held_out_ms, now_ms))
         found = guardrail.evidence(now, before, rules.guard_drop)
         self.metrics.rate.labels(NOW).set(now.value)
         self.metrics.rate.labels(BEFORE).set(before.value)

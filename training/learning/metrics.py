@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import nan
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
-from training.learning.judging import Comparison, Floats
-from training.learning.refit import OUTCOMES
+if TYPE_CHECKING:
+    from training.learning.judging import Comparison, Floats
 
+REFITS = PUBLISHED, NOT_BETTER, TOO_FEW, PINNED, FAILED = ("published", "not_better", "too_few", "pinned", "failed")
+"""Outcomes of a refit."""
 REFERENCE, RECENT = PERIODS = ("reference", "recent")
 NOW, BEFORE = ARMS = ("now", "before")
 
@@ -24,7 +27,7 @@ class LearningMetrics:
         self.waiting = self._gauge("waiting_events", "Interactions that wait for their labels")
         self.unreadable = self._counter("unreadable_records", "Records that were skipped, by topic", "topic")
         self.lag = self._gauge("lag_seconds", "Age of the newest record up to which all topics are read")
-        self.refits = self._counter("refits", "Refits of the ranker, by outcome", "outcome", *OUTCOMES)
+        self.refits = self._counter("refits", "Refits of the ranker, by outcome", "outcome", *REFITS)
         self.refitted = self._gauge("refit_timestamp_seconds", "Event time of the last refit; 0 without any")
         self.refit_seconds = self._gauge("refit_duration_seconds", "Time that the last refit took")
         self.gain = self._gauge(

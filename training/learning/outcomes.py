@@ -17,7 +17,7 @@ import numpy.typing as npt
 from inference.types import stable_key
 from streams.contracts.messages import Interaction, ItemAction, Recommendations
 from streams.profiles.profile import occurred_ms
-from training.learning.rules import DAY_MS
+from training.learning.rules import DAY_MS, HOUR_MS
 
 MOST_LISTS = 8
 """Newest lists of a shopper that wait for an outcome."""
@@ -25,8 +25,8 @@ RANKS = 20
 """Ranks that are counted; lists may be longer."""
 BINS = 24
 """Bins of the score, half a unit of its logit each: the first from −9.5 down, the last from 2 up."""
-DAYS = 14
-"""Days for which outcomes are counted."""
+KEPT_MS = 14 * DAY_MS
+"""Time for which outcomes are counted."""
 
 Exposures = npt.NDArray[np.float64]
 """Number of items shown and acted on, by rank and bin of the score, (2, RANKS, BINS)."""
@@ -101,7 +101,7 @@ class Outcomes:
         return 0
 
     def advance(self, now_ms: int) -> None:
-        """Complete the lists whose time is over. Drop counts of more than DAYS days ago."""
+        """Complete the lists whose time is over. Drop counts of more than KEPT_MS ago."""
         done = []
         for user_id, waiting in self._waiting.items():
             if waiting[-1].at_ms >= now_ms - self._window_ms:
@@ -112,7 +112,7 @@ class Outcomes:
             done.append(user_id)
         for user_id in done:
             del self._waiting[user_id]
-        first = now_ms // DAY_MS - DAYS
+        first = (now_ms - KEPT_MS) // HOUR_MS
         for name in [name for name in self._counts if name[1] < first]:
             del self._counts[name]
 
@@ -122,10 +122,10 @@ class Outcomes:
         return taken
 
     def counts(self, version: str, since_ms: int, until_ms: int) -> Counts:
-        """Return the lists of a version, and those acted on, by shopper, on the days that the period touches."""
+        """Return the lists of a version, and those acted on, by shopper, in the hours that the period touches."""
         found: Counts = {}
-        for (name, day), counts in self._counts.items():
-            if name == version and since_ms // DAY_MS <= day <= until_ms // DAY_MS:
+        for (name, hour), counts in self._counts.items():
+            if name == version and since_ms // HOUR_MS <= hour <= until_ms // HOUR_MS:
                 for shopper, (lists, acted) in counts.items():
                     sums = found.setdefault(shopper, [0, 0])
                     sums[0] += lists
@@ -151,7 +151,7 @@ class Outcomes:
             yield from (shown for shown in open_lists if shown.at_ms == open_lists[0].at_ms)
 
     def _complete(self, user_id: str, shown: _Shown) -> None:
-        counts = self._counts[shown.version, shown.at_ms // DAY_MS].setdefault(stable_key(user_id), [0, 0])
+        counts = self._counts[shown.version, shown.at_ms // HOUR_MS].setdefault(stable_key(user_id), [0, 0])
         counts[0] += 1
         counts[1] += bool(shown.acted_on)
         if not shown.is_ranked:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from inference.errors import BundleError
 from inference.pipeline import ScoresFeatures
 from training.learning.judging import Comparison, Floats, compare, list_weights
+from training.learning.metrics import NOT_BETTER, PUBLISHED, TOO_FEW
 from training.learning.propensities import inverse
 from training.learning.rules import LearningRules
 from training.learning.store import Lists, drawn
@@ -23,18 +24,13 @@ from training.ranker.examples import Examples
 from training.ranker.fit import fit
 from training.ranker.network import Ranker
 
-PUBLISHED, NOT_BETTER, TOO_FEW, PINNED, FAILED = OUTCOMES = (
-    "published", "not_better", "too_few", "pinned", "failed"
-)  # fmt: skip
-"""Outcomes of a refit."""
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome of a refit.
 
     Attributes:
-        outcome: one of OUTCOMES.
+        outcome: one of `REFITS`, the names in the metrics.
         reason: the reason in words.
         ranker: the ranker to publish, fitted to all lists, None if there is none.
         comparison: of the candidate that was judged best, None if none was fitted.

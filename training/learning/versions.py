@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import onnx
@@ -36,6 +37,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
         former: the version that it replaced.
         at_ms: event time of the publication.
         reason: the judgement that led to it.
+        held_out_ms: length of the period before the publication on which it was judged.
         goes_back: whether it is a rollback.
     """
 
@@ -43,6 +45,16 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     former: str
     at_ms: int
     reason: str
+    held_out_ms: int = 0
+    goes_back: bool = False
+
+
+class Cause(NamedTuple):
+    """The cause of a publication; see `Published`."""
+
+    at_ms: int
+    reason: str
+    held_out_ms: int = 0
     goes_back: bool = False
 
 
@@ -52,13 +64,17 @@ class Ledger(msgspec.Struct, kw_only=True):
     Attributes:
         published: the versions, also deleted ones.
         highest: the highest number in use so far.
-        refitted_ms: event time of the last refit, 0 for none.
+        refitted_ms: event time of the last scheduled refit or publication, 0 for none.
+        tried_ms: event time of the last refit of any kind.
+        drifted_ms: event time at which drift was found last.
         guarded: the version whose click rate is observed, None if none is.
     """
 
     published: list[Published] = []
     highest: int = 0
     refitted_ms: int = 0
+    tried_ms: int = 0
+    drifted_ms: int = 0
     guarded: str | None = None
 
 
@@ -97,8 +113,7 @@ class Versions:
             raise BundleError("learn: required a model at INTENTSTREAM_MODEL_PATH, got none")
         return model
 
-    def publish(self, ranker: onnx.ModelProto, former: ModelPin, at_ms: int, reason: str,
-                *, goes_back: bool = False) -> ModelPin:  # fmt: skip
+    def publish(self, ranker: onnx.ModelProto, former: ModelPin, cause: Cause) -> ModelPin:
         """Write the former model with another ranker as the newest version. Raises BundleError, OSError."""
         model = ModelPin(name=former.name, version=str(self._next(former)))
         staged = self.models.directory / STAGING / model.name / model.version
@@ -110,10 +125,8 @@ class Versions:
         staged.rename(target)
         ledger = self.ledger
         ledger.highest = int(model.version)
-        ledger.published.append(
-            Published(version=model.version, former=former.version, at_ms=at_ms, reason=reason, goes_back=goes_back)
-        )
-        ledger.guarded = None if goes_back else model.version
+        ledger.published.append(Published(version=model.version, former=former.version, **cause._asdict()))
+        ledger.guarded = None if cause.goes_back else model.version
         self.save()
         return model
 
@@ -121,7 +134,8 @@ class Versions:
         """Publish the ranker that a version replaced. Raises BundleError, OSError."""
         former = self.models.path(ModelPin(name=name, version=bad.former)) / FILES["ranker"]
         ranker = onnx.load(former)
-        return self.publish(ranker, ModelPin(name=name, version=bad.version), at_ms, reason, goes_back=True)
+        cause = Cause(at_ms, reason, goes_back=True)
+        return self.publish(ranker, ModelPin(name=name, version=bad.version), cause)
 
     def guarded(self) -> Published | None:
         """Return the version whose click rate is observed."""

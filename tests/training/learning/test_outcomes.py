@@ -8,7 +8,7 @@ import pytest
 from inference.types import stable_key
 from tests.training.learning.acts import START_MS, answer, ms, view
 from training.learning.outcomes import MOST_LISTS, Outcomes, bins
-from training.learning.rules import DAY_MS
+from training.learning.rules import HOUR_MS
 
 WINDOW_MS = 30 * 60_000
 LATER_MS = START_MS + WINDOW_MS + 3_600_000
@@ -59,14 +59,14 @@ def test_repeated_lists_and_lists_without_items_do_not_count() -> None:
     assert counted(outcomes) == {}
 
 
-def test_lists_are_counted_by_version_and_by_day() -> None:
+def test_lists_are_counted_by_version_and_by_hour() -> None:
     outcomes = Outcomes(WINDOW_MS)
     outcomes.show(answer(view(0, 0), [1], version="1"))
     outcomes.show(answer(view(1, 0, user="v"), [1], version="2"))
     outcomes.act(view(2, 1, user="v"))
     assert counted(outcomes, "1") == {stable_key("u"): [1, 0]}
     assert counted(outcomes, "2") == {stable_key("v"): [1, 1]}
-    assert outcomes.counts("2", START_MS + DAY_MS, LATER_MS + DAY_MS) == {}
+    assert outcomes.counts("2", START_MS + HOUR_MS, LATER_MS) == {}
 
 
 def test_exposures_count_ranks_and_scores_of_ranked_lists() -> None:

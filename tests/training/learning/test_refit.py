@@ -10,8 +10,9 @@ import pytest
 
 from inference.ranking.features import FEATURES
 from tests.training.learning.some_lists import ByFeature, gathered, some_lists
+from training.learning.metrics import NOT_BETTER, PUBLISHED, TOO_FEW
 from training.learning.outcomes import RANKS
-from training.learning.refit import NOT_BETTER, PUBLISHED, TOO_FEW, refit, resampled
+from training.learning.refit import refit, resampled
 from training.learning.rules import LearningRules
 from training.learning.store import as_lists, joined
 

@@ -14,7 +14,7 @@ from streams.contracts.messages import ModelPin
 from streams.serving.store import BundleStore
 from streams.settings import load_settings
 from tests.conftest import BUNDLE
-from training.learning.versions import STAGING, Versions
+from training.learning.versions import STAGING, Cause, Versions
 from training.ranker.network import to_onnx, unfitted
 
 NAME = BUNDLE.parent.name
@@ -39,7 +39,7 @@ def scores(bundle: Bundle) -> list[float]:
 
 
 def test_a_published_version_is_the_one_that_workers_take(models: BundleStore, versions: Versions) -> None:
-    new = versions.publish(UNFITTED, FIRST, 7, "better")
+    new = versions.publish(UNFITTED, FIRST, Cause(7, "better"))
     assert new == models.newest() == versions.in_use(None)
     assert int(new.version) == int(FIRST.version) + 1
     assert scores(models.load(new)) != scores(models.load(FIRST))
@@ -47,12 +47,12 @@ def test_a_published_version_is_the_one_that_workers_take(models: BundleStore, v
 
 
 def test_the_pinned_version_is_in_use(versions: Versions) -> None:
-    versions.publish(UNFITTED, FIRST, 7, "better")
+    versions.publish(UNFITTED, FIRST, Cause(7, "better"))
     assert versions.in_use(FIRST) == FIRST
 
 
 def test_going_back_publishes_the_former_ranker_as_the_newest(models: BundleStore, versions: Versions) -> None:
-    new = versions.publish(UNFITTED, FIRST, 7, "better")
+    new = versions.publish(UNFITTED, FIRST, Cause(7, "better"))
     guarded = versions.guarded()
     assert guarded is not None
     assert guarded.version == new.version
@@ -66,7 +66,7 @@ def test_going_back_publishes_the_former_ranker_as_the_newest(models: BundleStor
 def test_old_versions_are_deleted_but_not_those_of_others(models: BundleStore, versions: Versions) -> None:
     made = [FIRST]
     for number in range(4):
-        made.append(versions.publish(UNFITTED, made[-1], number, "better"))
+        made.append(versions.publish(UNFITTED, made[-1], Cause(number, "better")))
     deleted = versions.prune(NAME, (made[2], made[-1]))
     assert deleted == [made[1].version]
     left = {path.name for path in (models.directory / NAME).iterdir()}
@@ -74,10 +74,10 @@ def test_old_versions_are_deleted_but_not_those_of_others(models: BundleStore, v
 
 
 def test_numbers_are_not_used_again(models: BundleStore, versions: Versions, tmp_path: Path) -> None:
-    new = versions.publish(UNFITTED, FIRST, 7, "better")
+    new = versions.publish(UNFITTED, FIRST, Cause(7, "better"))
     shutil.rmtree(models.path(new))
     again = Versions.opened(models, tmp_path / "versions.json", 2)
-    assert int(again.publish(UNFITTED, FIRST, 8, "better").version) == int(new.version) + 1
+    assert int(again.publish(UNFITTED, FIRST, Cause(8, "better")).version) == int(new.version) + 1
 
 
 def test_a_damaged_ledger_is_replaced(models: BundleStore, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -90,4 +90,4 @@ def test_a_version_that_stopped_halfway_is_not_taken(models: BundleStore, versio
     staged = models.directory / STAGING / NAME / "2"
     shutil.copytree(BUNDLE, staged)
     assert models.newest() == FIRST
-    assert load_bundle(models.path(versions.publish(UNFITTED, FIRST, 7, "better"))).version == "2"
+    assert load_bundle(models.path(versions.publish(UNFITTED, FIRST, Cause(7, "better")))).version == "2"
