@@ -27,8 +27,8 @@ async def pinned_model(settings: Settings) -> ModelPin | None:
     consumer = AIOKafkaConsumer(**consumer_options(settings.kafka), group_id=None, auto_offset_reset="earliest")
     pinned = None
     with broker_errors(settings.kafka, "reading which model is pinned"):
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([partition])
             end = (await consumer.end_offsets([partition]))[partition]
             while await consumer.position(partition) < end:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import click
 
@@ -30,9 +31,8 @@ def learn(bootstrap_servers: str | None) -> None:
     back. Run one process. It needs a directory of its own (INTENTSTREAM_DATA_DIR) and write access to the models; see
     docs/learning.md.
     """
-    from training.commands.train_ranker import _require_extra
-
-    _require_extra()
+    if find_spec("scipy") is None:
+        raise ConfigurationError("learn needs scipy: pip install 'intentstream[train]'")
     warnings: list[str] = []
     settings = load_settings(overrides(bootstrap_servers=bootstrap_servers), warn=warnings.append)
     configure(settings.ops.log_level, settings.ops.log_format)
@@ -78,5 +78,8 @@ async def _run(settings: Settings) -> None:
 
 def _require_writable(settings: Settings) -> None:
     directory = settings.model.directory
-    if not os.access(directory, os.W_OK):
-        raise ConfigurationError(f"INTENTSTREAM_MODEL_DIR={directory}: required a folder that `learn` can write to")
+    for folder in (directory, *(path for path in directory.glob("*") if path.is_dir())):
+        if not os.access(folder, os.W_OK):
+            raise ConfigurationError(
+                f"INTENTSTREAM_MODEL_DIR={directory}: required folders that `learn` can write to, got {folder}"
+            )

@@ -8,7 +8,7 @@ behind by that time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class Gathered(NamedTuple):
     Attributes:
         examples: its candidates, n.
         ranks: for each, its rank in the list from which the shopper acted on it, 0 without one, int16 (n,).
-        shopper: stable key of the shopper.
+        shopper: key of the shopper.
         at_ms: time of the interaction.
     """
 
@@ -79,12 +79,20 @@ class Gatherer:
         replay: the shop's state, which this object advances.
         rules: the rules.
         outcomes: the lists that shoppers were shown.
+        shopper_key: function from a user id to the shopper's key in the lists, which are written to disk.
     """
 
-    def __init__(self, replay: Replay, rules: LearningRules, outcomes: Outcomes) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        rules: LearningRules,
+        outcomes: Outcomes,
+        shopper_key: Callable[[str], int] = stable_key,
+    ) -> None:
         self._replay = replay
         self._rules = rules
         self._outcomes = outcomes
+        self._shopper_key = shopper_key
         self._sessions = Sessions(rules.session_gap_ms)
         self._waiting: deque[Waiting] = deque()
         self._quota = Quota(rules.lists_per_day)
@@ -175,4 +183,4 @@ class Gatherer:
             own = np.zeros(len(examples.labels), dtype=np.int16)
             # Candidates keep their order, so those acted on are the same ones in both.
             own[examples.labels > 0] = [each.ranks[key] for key in keys if key in each.labels]
-            yield Gathered(examples, own, stable_key(each.waiting.interaction.user_id), each.waiting.at_ms)
+            yield Gathered(examples, own, self._shopper_key(each.waiting.interaction.user_id), each.waiting.at_ms)

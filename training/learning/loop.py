@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inference.bundle import Bundle
 from inference.errors import InferenceError
+from inference.types import stable_key
 from streams.contracts.messages import Interaction, ModelPin, Recommendations
 from streams.event_log import Repeats
 from streams.profiles.profile import occurred_ms
@@ -45,6 +47,7 @@ class LearningLoop:
         versions: the versions of the model.
         metrics: its metrics.
         pinned: the pinned model, None if there is none.
+        shopper_key: function from a user id to the shopper's key on disk.
     """
 
     rules: LearningRules
@@ -53,6 +56,7 @@ class LearningLoop:
     versions: Versions
     metrics: LearningMetrics = field(default_factory=LearningMetrics)
     pinned: ModelPin | None = None
+    shopper_key: Callable[[str], int] = stable_key
     outcomes: Outcomes = field(init=False)
     gatherer: Gatherer = field(init=False)
     now_ms: int = 0
@@ -65,7 +69,7 @@ class LearningLoop:
 
     def __post_init__(self) -> None:
         self.outcomes = Outcomes(self.rules.outcome_ms)
-        self.gatherer = Gatherer(self.replay, self.rules, self.outcomes)
+        self.gatherer = Gatherer(self.replay, self.rules, self.outcomes, self.shopper_key)
         self.metrics.kept.set(len(self.store))
         self.metrics.refitted.set(self.versions.ledger.refitted_ms / 1000)
         # Lists that a former process gathered since its last refit are as new to this one.
@@ -103,7 +107,7 @@ class LearningLoop:
         self.gatherer.forget(user_id)
         self.outcomes.forget(user_id)
         self.flush()
-        self.store.forget(user_id)
+        self.store.forget(self.shopper_key(user_id))
         self.metrics.kept.set(len(self.store))
 
     def flush(self) -> None:

@@ -17,10 +17,35 @@ MOST_WAITING = 20_000
 class Record(Protocol):
     """A record of Kafka."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
+    @property
+    def topic(self) -> str:
+        """The topic."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """The number of the partition."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """The offset in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """The key."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The value."""
+        ...
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.types import stable_key
-from streams.contracts.messages import Interaction, ItemAction, Recommendations
+from streams.contracts.messages import Interaction, ItemInteraction, Recommendations, Search
 from streams.profiles.profile import occurred_ms
 from training.learning.rules import DAY_MS, HOUR_MS
 
@@ -56,7 +56,8 @@ def bins(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Return the bin of each probability."""
     clipped = np.clip(scores, 1e-6, 1 - 1e-6)
     logits = np.log(clipped / (1 - clipped))
-    return np.clip(np.floor(2 * logits) + 20, 0, BINS - 1).astype(np.int64)
+    found: npt.NDArray[np.int64] = np.clip(np.floor(2 * logits) + 20, 0, BINS - 1).astype(np.int64)
+    return found
 
 
 class Outcomes:
@@ -91,7 +92,7 @@ class Outcomes:
 
     def act(self, interaction: Interaction) -> int:
         """Return the rank of the item acted on in the list that the action belongs to, 0 without one."""
-        if not isinstance(interaction, ItemAction):
+        if isinstance(interaction, Search):
             return 0
         key = stable_key(interaction.item_id)
         for shown in self._candidates(interaction):
@@ -138,7 +139,7 @@ class Outcomes:
         for counts in self._counts.values():
             counts.pop(stable_key(user_id), None)
 
-    def _candidates(self, action: ItemAction) -> Iterator[_Shown]:
+    def _candidates(self, action: ItemInteraction) -> Iterator[_Shown]:
         """Yield the lists that an action may belong to, the newest first."""
         at_ms = occurred_ms(action)
         open_lists = [

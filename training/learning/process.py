@@ -17,10 +17,11 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from inference.bundle import Bundle
+from streams.factory import pseudonyms
 from streams.kafka.admin import require_topics
 from streams.kafka.broadcast import BroadcastReader
 from streams.kafka.clients import broker_errors, consumer_options
-from streams.replay import Replay
+from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import Settings
 from training.learning.loop import LearningLoop
@@ -67,10 +68,13 @@ def learning_loop(settings: Settings, bundle: Bundle, models: BundleStore, folde
     rules = learning_rules(settings)
     return LearningLoop(
         rules=rules,
-        replay=Replay(settings, bundle, ()),
+        # Behaviour and trends are updated every few minutes of event time: reading is five times as fast.
+        replay=Replay(for_long_logs(settings), bundle, ()),
         store=ListStore(folder / "lists", rules.lists_kept),
         versions=Versions.opened(models, folder / "versions.json", rules.versions_kept),
         metrics=LearningMetrics(),
+        # With INTENTSTREAM_PSEUDONYM_KEY, the files name no shopper without that key.
+        shopper_key=pseudonyms(settings).key,
     )
 
 
@@ -116,8 +120,8 @@ async def _follow(
         fetch_max_wait_ms=POLL_MS,
     )  # fmt: skip
     merged = MergedLog((each.topic, each.partition) for each in partitions)
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)

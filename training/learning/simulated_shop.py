@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.bundle import Bundle
 from inference.retrieval.vectors import quantise
@@ -80,8 +81,8 @@ class SimulatedShop:
     size: ShopSize
     seed: int
     taste_at: Callable[[int], str]
-    _category: np.ndarray[tuple[int], np.dtype[np.int64]] = field(init=False)
-    _brand: np.ndarray[tuple[int], np.dtype[np.int64]] = field(init=False)
+    _category: npt.NDArray[np.int64] = field(init=False)
+    _brand: npt.NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
         draw = np.random.default_rng(self.seed)
@@ -163,8 +164,8 @@ class SimulatedShop:
         among = np.flatnonzero(fits) if draw.random() < FAITHFUL else np.arange(self.size.items)
         visit.item = int(draw.choice(among))
 
-    def _fitting(self, item: int, taste: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _fitting(self, item: int, taste: str) -> npt.NDArray[np.bool_]:
         groups = self._category if taste == CATEGORY else self._brand
-        fits = groups == groups[item]
+        fits: npt.NDArray[np.bool_] = groups == groups[item]
         fits[item] = False
         return fits

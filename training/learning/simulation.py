@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from inference.bundle import load_bundle
 from streams.contracts.messages import Interaction, ModelRef, Recommendations
@@ -26,7 +27,7 @@ from streams.profiles.profile import occurred_ms
 from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import load_settings
-from training.bootstrap import resampled_means
+from training.bootstrap import Floats, resampled_means
 from training.learning.loop import LearningLoop
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
 from training.learning.simulated_shop import BRAND, CATEGORY, START_MS, ShopSize, SimulatedShop
@@ -68,14 +69,15 @@ class Outcome:
         """Return the share of the lists of a period that were clicked."""
         return float(np.mean(np.array(self.clicked)[self._within(start_ms, end_ms)]))
 
-    def values(self, start_ms: int, end_ms: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def values(self, start_ms: int, end_ms: int) -> tuple[Floats, npt.NDArray[np.int64]]:
         """Return whether each list of a period was clicked, and its shopper."""
         chosen = self._within(start_ms, end_ms)
         return np.array(self.clicked, dtype=np.float64)[chosen], np.array(self.shoppers)[chosen]
 
-    def _within(self, start_ms: int, end_ms: int) -> np.ndarray:  # type: ignore[type-arg]
+    def _within(self, start_ms: int, end_ms: int) -> npt.NDArray[np.bool_]:
         times = np.array(self.times)
-        return (times >= start_ms) & (times < end_ms)
+        within: npt.NDArray[np.bool_] = (times >= start_ms) & (times < end_ms)
+        return within
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +206,17 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    started = time.monotonic()
+    started = time.process_time()
     outcomes = []
     for loop_until_ms in (None, CHANGE_DAY * DAY_MS):
         with TemporaryDirectory() as folder:
             run = Run(Path(folder), options.bundle, seed=options.seed)
             outcomes.append(run.simulate(options.days, loop_until_ms=loop_until_ms))
-    print(report(*outcomes, options.days))  # noqa: T201
-    print(f"\n{len(outcomes[0].times)} events in each run, {time.monotonic() - started:.0f} s in all.")  # noqa: T201
+    loop, frozen = outcomes
+    print(report(loop, frozen, options.days))  # noqa: T201
+    print(
+        f"\n{len(loop.times)} and {len(frozen.times)} events, {time.process_time() - started:.0f} s of CPU time in all."
+    )  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from inference.errors import BundleError
 from inference.ranking.features import FEATURES
-from inference.types import stable_key
 from training.learning.gathering import Gathered
 from training.learning.outcomes import Exposures, no_exposures
 from training.ranker.examples import Examples, join
@@ -39,7 +38,7 @@ class Lists:
     Attributes:
         examples: n candidates of the lists.
         ranks: see `Gathered`, int16 (n,).
-        shoppers: stable key of each list's shopper, uint64 (lists,).
+        shoppers: key of each list's shopper, uint64 (lists,).
         times: milliseconds since 1970, int64 (lists,).
     """
 
@@ -131,11 +130,10 @@ class ListStore:
         """Return the exposures of all files."""
         return sum((exposures for _, exposures in self._parts.values()), start=no_exposures())
 
-    def forget(self, user_id: str) -> None:
-        """Delete a shopper's lists."""
-        shopper = np.uint64(stable_key(user_id))
+    def forget(self, shopper: int) -> None:
+        """Delete the lists of the shopper with this key."""
         for path, (lists, exposures) in list(self._parts.items()):
-            others = lists.shoppers != shopper
+            others = lists.shoppers != np.uint64(shopper)
             if not others.all():
                 remaining = lists.where(others)
                 _write(path, remaining, exposures, self.positions)

@@ -47,7 +47,7 @@ def test_weights_count() -> None:
 
 
 def test_lists_weigh_the_inverse_propensity_of_their_labels() -> None:
-    theta = np.arange(1, RANKS + 1) ** -1.0
+    theta = 1 / np.arange(1.0, RANKS + 1)
     weights = list_weights(some_lists("popularity", 14, rank=4), theta, 0.1)
     assert weights[0] == 1  # no action
     assert weights[1] == pytest.approx(4)

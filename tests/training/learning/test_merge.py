@@ -16,6 +16,8 @@ class Record:
     partition: int
     offset: int
     timestamp: int
+    key: bytes | None = None
+    value: bytes | None = None
 
 
 def records(topic: str, *timestamps: int, first: int = 0) -> list[Record]:

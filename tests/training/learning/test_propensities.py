@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.learning.outcomes import BINS, RANKS, no_exposures
-from training.learning.propensities import falling, inverse, propensities
+from training.learning.outcomes import BINS, RANKS, Exposures, no_exposures
+from training.learning.propensities import Floats, falling, inverse, propensities
 
 
-def simulated(theta: np.ndarray, lists: int, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+def simulated(theta: Floats, lists: int, seed: int = 0) -> Exposures:
     """Return exposures of lists whose items are sorted by score, as rankers do."""
     draw = np.random.default_rng(seed)
     exposures = no_exposures()
@@ -25,7 +25,7 @@ def simulated(theta: np.ndarray, lists: int, seed: int = 0) -> np.ndarray:  # ty
 
 
 def test_the_decay_of_examination_is_recovered() -> None:
-    theta = np.arange(1, RANKS + 1) ** -0.6
+    theta = np.exp(-0.6 * np.log(np.arange(1.0, RANKS + 1)))
     found = propensities(simulated(theta, 40_000))
     assert found[0] == 1
     np.testing.assert_allclose(found[:10], theta[:10], atol=0.12)

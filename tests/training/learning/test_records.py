@@ -107,7 +107,14 @@ def test_unreadable_broadcasts_are_counted(shop: Shop) -> None:
 
 
 def test_lists_are_gathered_when_their_labels_are_known(shop: Shop) -> None:
-    events = [view(0, 1), view(1, 2), search(2), view(3, 3), view(40, 4, user="v"), view(80, 5, user="v")]
+    events: list[Interaction] = [
+        view(0, 1),
+        view(1, 2),
+        search(2),
+        view(3, 3),
+        view(40, 4, user="v"),
+        view(80, 5, user="v"),
+    ]
     shop.turn(*(shop.record(event, offset=number) for number, event in enumerate(events)))
     shop.loop.flush()
     lists = shop.loop.store.read()

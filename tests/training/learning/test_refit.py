@@ -71,7 +71,7 @@ def test_older_lists_are_drawn_less_often() -> None:
 
 
 def test_lists_acted_on_at_low_ranks_are_drawn_more_often() -> None:
-    theta = np.arange(1, RANKS + 1) ** -1.0
+    theta = 1 / np.arange(1.0, RANKS + 1)
     first, fifth = gathered("popularity", 140, rank=1), gathered("popularity", 140, rank=5, seed=1)
     lists = joined([as_lists(first), as_lists(fifth)])
     examples = resampled(lists, theta, 10**12, RULES)
@@ -90,7 +90,7 @@ def test_labels_of_a_list_keep_their_greatest_value() -> None:
     other = int(np.flatnonzero(labels == 0)[0])
     labels[other], ranks[other], ranks[labels == 1] = 0.5, 10, 1
     lists = as_lists([one._replace(examples=one.examples._replace(labels=labels, relevant=2), ranks=ranks)])
-    examples = resampled(lists, np.arange(1, RANKS + 1) ** -1.0, 10**12, RULES)
+    examples = resampled(lists, 1 / np.arange(1.0, RANKS + 1), 10**12, RULES)
     # The second action counts 10 times as much: 5 against 1.
     assert examples.labels[other] == 1
     assert sorted(examples.labels.tolist())[-2] == pytest.approx(0.2)

@@ -24,7 +24,7 @@ def random_events(seed: int, length: int) -> list[Interaction]:
     minute = 0.0
     for _ in range(length):
         minute += float(draw.choice([0, 1, 5, 40], p=[0.1, 0.6, 0.2, 0.1]))
-        user, session = f"u{draw.integers(3)}", draw.choice(["s", "t", None])
+        user, session = f"u{draw.integers(3)}", ("s", "t", None)[int(draw.integers(3))]
         if draw.random() < 0.2:
             events.append(search(minute, user=user, session=session))
         else:

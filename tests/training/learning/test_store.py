@@ -72,7 +72,7 @@ def test_the_lists_of_a_forgotten_shopper_are_deleted(tmp_path: Path) -> None:
              for number, each in enumerate(gathered("query", 20))]  # fmt: skip
     store = ListStore(tmp_path, 1000)
     write(store, lists, 5)
-    store.forget("u")
+    store.forget(stable_key("u"))
     for each in (store, ListStore(tmp_path, 1000)):
         found = each.read()
         assert found is not None
