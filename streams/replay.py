@@ -136,6 +136,11 @@ class Replay:
         self._publish_behaviour(self._newest_ms)
         self._publish_trends(self._newest_ms)
 
+    @property
+    def vector_space(self) -> str:
+        """Name of the model's vector space."""
+        return self._live.space
+
     def update_items(self, records: Iterable[tuple[str, ItemVector | None]]) -> None:
         """Apply newer records of items, by id; None removes an item. Not during `recommend` or `fold`."""
         for item_id, record in records:

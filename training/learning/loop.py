@@ -16,13 +16,14 @@ from inference.bundle import Bundle
 from inference.errors import InferenceError
 from inference.types import stable_key
 from streams.contracts.messages import Interaction, ModelPin, Recommendations
+from streams.errors import StreamsError
 from streams.event_log import Repeats
 from streams.profiles.profile import occurred_ms
 from streams.replay import Replay
 from training.learning import guardrail, judging, refit
 from training.learning.gathering import Gathered, Gatherer
 from training.learning.metrics import BEFORE, FAILED, NOW, PINNED, LearningMetrics
-from training.learning.outcomes import Outcomes
+from training.learning.outcomes import Exposures, Outcomes, no_exposures
 from training.learning.propensities import propensities
 from training.learning.rules import HOUR_MS, LearningRules
 from training.learning.sessions import Place
@@ -63,6 +64,7 @@ class LearningLoop:
     _bundle: Bundle | None = None
     _repeats: Repeats = field(default_factory=Repeats)
     _unwritten: list[Gathered] = field(default_factory=list)
+    _exposures: Exposures = field(default_factory=no_exposures)
     _new_lists: int = 0
     _checked_ms: int = 0
     _has_drifted: bool = False
@@ -113,7 +115,14 @@ class LearningLoop:
     def flush(self) -> None:
         """Write the lists gathered so far."""
         if self._unwritten:
-            self.store.write(self._unwritten, self.outcomes.take_exposures(), self.gatherer.positions)
+            self._exposures += self.outcomes.take_exposures()
+            try:
+                self.store.write(self._unwritten, self._exposures, self.gatherer.positions)
+            except OSError:
+                self.metrics.failures.inc()
+                log.exception("%s lists cannot be written and are kept in memory", len(self._unwritten))
+                return
+            self._exposures = no_exposures()
             self._new_lists += len(self._unwritten)
             self._unwritten = []
             self.metrics.kept.set(len(self.store))
@@ -158,10 +167,16 @@ class LearningLoop:
         return published[-1].at_ms + self.rules.every_ms if published and published[-1].goes_back else 0
 
     def _in_use(self, model: ModelPin) -> Bundle:
-        """Load the model that workers serve, unless it is loaded. Raises BundleError."""
+        """Load the model that workers serve, unless it is loaded. Raises BundleError, StreamsError."""
         bundle = self._bundle
         if bundle is None or (bundle.name, bundle.version) != (model.name, model.version):
-            bundle = self._bundle = self.versions.models.load(model)
+            bundle = self.versions.models.load(model)
+            if bundle.vector_space != self.replay.vector_space:
+                raise StreamsError(
+                    f"learn: required a model with the encoder that it started with, got {model.name} {model.version}: "
+                    "start it again, so that it reads the topics with this encoder"
+                )
+            self._bundle = bundle
         return bundle
 
     def _find_drift(self, lists: Lists, bundle: Bundle) -> bool:

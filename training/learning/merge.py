@@ -10,6 +10,8 @@ from typing import Protocol
 
 SETTLE_MS = 2000
 """Time after which no older record is expected on a partition that is read to its end."""
+CURRENT_MS = 30_000
+"""Age of the oldest record that may be missing if all is read. Under load, some partition always has a new record."""
 MOST_WAITING = 20_000
 """Records of a partition that wait for other partitions. Beyond it, the partition is not read."""
 
@@ -85,10 +87,9 @@ class MergedLog:
         behind = [log.newest_ms for log in self._logs.values() if log.is_behind]
         return min([*behind, now_ms - SETTLE_MS])
 
-    @property
-    def is_current(self) -> bool:
-        """Whether every partition is read to its end."""
-        return not any(log.is_behind for log in self._logs.values())
+    def is_current(self, now_ms: int) -> bool:
+        """Return whether all records but those of the last CURRENT_MS were added."""
+        return self.limit_ms(now_ms) >= now_ms - CURRENT_MS
 
     def full(self) -> set[tuple[str, int]]:
         """Return the partitions that need not be read for now."""

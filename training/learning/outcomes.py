@@ -157,7 +157,10 @@ class Outcomes:
         counts[1] += bool(shown.acted_on)
         if not shown.is_ranked:
             return  # the scores are no probabilities
-        number = min(len(shown.scores), RANKS)
+        # An action leads away from the list. The items below it got no chance: they do not count as shown (the cascade
+        # model, Craswell et al. 2008, doi:10.1145/1341531.1341545).
+        last = max((shown.ranks[key] for key in shown.acted_on), default=RANKS)
+        number = min(len(shown.scores), RANKS, last)
         at = bins(np.array(shown.scores[:number]))
         self._exposures[0, np.arange(number), at] += 1
         for key in shown.acted_on:

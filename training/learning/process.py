@@ -130,7 +130,8 @@ async def _follow(
             for partition, records in batches.items():
                 merged.add(partition.topic, partition.partition, records)
             for partition in partitions:
-                end = max(ends[partition], consumer.highwater(partition) or 0)
+                # Records of open transactions are not read. They count once their transaction ends.
+                end = max(ends[partition], consumer.last_stable_offset(partition) or 0)
                 is_behind = await consumer.position(partition) < end
                 merged.set_behind(partition.topic, partition.partition, is_behind=is_behind)
             now_ms = time.time_ns() // 1_000_000
@@ -139,12 +140,13 @@ async def _follow(
             consumer.pause(*(full - paused))
             consumer.resume(*(paused - full))
             records = merged.release(now_ms)
-            if merged.is_current and not progress.topics_read:
+            is_current = merged.is_current(now_ms)
+            if is_current and not progress.topics_read:
                 log.info("all topics are read to their ends")
                 progress.topics_read = True
             loop.metrics.lag.set((now_ms - merged.limit_ms(now_ms)) / 1000)
             # In a thread: a refit takes minutes, and probes are answered meanwhile.
-            await asyncio.to_thread(turn, loop, broadcasts, records, is_current=merged.is_current)
+            await asyncio.to_thread(turn, loop, settings, broadcasts.take(), records, is_current=is_current)
     finally:
         await consumer.stop()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -20,16 +21,27 @@ from training.learning.loop import LearningLoop
 from training.learning.merge import Record
 
 
-@dataclass(slots=True, eq=False)
-class Broadcasts:
-    """Newest records of the broadcast topics that the loop has not taken yet.
+class News(NamedTuple):
+    """Records of the broadcast topics since the last turn.
 
     Attributes:
-        items: newest record of each item, None for a removed one.
-        forgotten: time of the request of each shopper who asked to be forgotten, all of them.
-        requests: those since the last turn.
+        items: newest record of each changed item, None for a removed one.
+        requests: shoppers who asked to be forgotten.
+        unreadable: topic of each record that was skipped.
+        forgotten: time of the last request of each shopper, of all requests so far.
         pinned: the pinned model.
     """
+
+    items: Mapping[str, ItemVector | None]
+    requests: Sequence[str]
+    unreadable: Sequence[str]
+    forgotten: Mapping[str, int]
+    pinned: ModelPin | None
+
+
+@dataclass(slots=True, eq=False)
+class Broadcasts:
+    """Records of the broadcast topics that the loop has not taken yet; see `News`."""
 
     settings: Settings
     items: dict[str, ItemVector | None] = field(default_factory=dict)
@@ -55,31 +67,21 @@ class Broadcasts:
         except InvalidEvent:
             self.unreadable.append(record.topic)
 
-    def take_items(self) -> dict[str, ItemVector | None]:
-        """Return the records of items since the last call."""
-        taken, self.items = self.items, {}
-        return taken
-
-    def take_requests(self) -> list[str]:
-        """Return the shoppers to forget since the last call."""
-        taken, self.requests = self.requests, []
-        return taken
-
-    def take_unreadable(self) -> list[str]:
-        """Return the topic of each unreadable record since the last call."""
-        taken, self.unreadable = self.unreadable, []
-        return taken
+    def take(self) -> News:
+        """Return the news since the last call. To be called on the event loop, which applies records."""
+        news = News(self.items, self.requests, self.unreadable, self.forgotten, self.pinned)
+        self.items, self.requests, self.unreadable = {}, [], []
+        return news
 
 
-def turn(loop: LearningLoop, broadcasts: Broadcasts, records: Iterable[Record], *, is_current: bool) -> None:
-    """Apply new broadcasts and the next records to the loop, and do what is due. Blocks, for minutes during a refit."""
-    settings = broadcasts.settings
-    loop.pinned = broadcasts.pinned
-    if items := broadcasts.take_items():
-        loop.replay.update_items(items.items())
-    for user_id in broadcasts.take_requests():
+def turn(loop: LearningLoop, settings: Settings, news: News, records: Iterable[Record], *, is_current: bool) -> None:
+    """Apply news and the next records to the loop, and do what is due. Blocks, for minutes during a refit."""
+    loop.pinned = news.pinned
+    if news.items:
+        loop.replay.update_items(news.items.items())
+    for user_id in news.requests:
         loop.forget(user_id)
-    for topic in broadcasts.take_unreadable():
+    for topic in news.unreadable:
         loop.metrics.unreadable.labels(topic).inc()
     skew_ms = profile_rules(settings).max_clock_skew_ms
     for record in records:
@@ -89,10 +91,9 @@ def turn(loop: LearningLoop, broadcasts: Broadcasts, records: Iterable[Record], 
             # A worker writes its dead letter. Here it is only left out.
             loop.metrics.unreadable.labels(record.topic).inc()
             continue
-        if record.timestamp > broadcasts.forgotten.get(message.user_id, -1):
-            loop.observe(
-                limited(message, record.timestamp + skew_ms), (f"{record.topic}/{record.partition}", record.offset)
-            )
+        if record.timestamp > news.forgotten.get(message.user_id, -1):
+            place = (f"{record.topic}/{record.partition}", record.offset)
+            loop.observe(limited(message, record.timestamp + skew_ms), place)
     loop.advance(is_current=is_current)
 
 

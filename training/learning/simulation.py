@@ -29,8 +29,10 @@ from streams.serving.store import BundleStore
 from streams.settings import load_settings
 from training.bootstrap import Floats, resampled_means
 from training.learning.loop import LearningLoop
+from training.learning.outcomes import RANKS
+from training.learning.propensities import propensities
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
-from training.learning.simulated_shop import BRAND, CATEGORY, START_MS, ShopSize, SimulatedShop
+from training.learning.simulated_shop import BRAND, CATEGORY, EXAMINED, START_MS, ShopSize, SimulatedShop
 from training.learning.store import ListStore
 from training.learning.versions import Published, Versions
 
@@ -58,12 +60,14 @@ class Outcome:
         clicked: whether the shopper clicked an item of it.
         shoppers: its shopper's number.
         published: the versions that the loop published.
+        theta: propensities by rank, as estimated at the end, (RANKS,).
     """
 
     times: list[int] = field(default_factory=list)
     clicked: list[bool] = field(default_factory=list)
     shoppers: list[int] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
+    theta: Floats = field(default_factory=lambda: np.ones(RANKS))
 
     def rate(self, start_ms: int, end_ms: int) -> float:
         """Return the share of the lists of a period that were clicked."""
@@ -142,6 +146,7 @@ class Run:
                     model = ModelRef(name=newest.name, version=newest.version)
         outcome.clicked = [answered.clicked for answered in answers]
         outcome.published = list(loop.versions.ledger.published)
+        outcome.theta = propensities(loop.store.exposures())
         for _ in range(3):
             loop.advance()
         if len(loop.versions.ledger.published) != len(outcome.published):
@@ -194,6 +199,10 @@ def report(loop: Outcome, frozen: Outcome, days: int) -> str:
     share, low, high = recovered(loop, frozen)
     lines += ["", f"In the last quarter of the first day after the change, the loop has recovered {share:.0%} "
                   f"[{low:.0%}, {high:.0%}] of what the change cost (95%, over shoppers)."]  # fmt: skip
+    shown = [
+        f"{rank}: {loop.theta[rank - 1]:.2f} ({rank**-EXAMINED:.2f})" for rank in (1, 2, 3, 5, 10, 20)
+    ]  # fmt: skip
+    lines += ["", f"Propensities by rank, estimated and (true): {', '.join(shown)}.", ""]
     lines += [f"- {each.version} after {each.former}: {each.reason}" for each in loop.published]
     return "\n".join(lines)
 
@@ -214,9 +223,8 @@ def main(arguments: Sequence[str]) -> None:
             outcomes.append(run.simulate(options.days, loop_until_ms=loop_until_ms))
     loop, frozen = outcomes
     print(report(loop, frozen, options.days))  # noqa: T201
-    print(
-        f"\n{len(loop.times)} and {len(frozen.times)} events, {time.process_time() - started:.0f} s of CPU time in all."
-    )  # noqa: T201
+    taken = time.process_time() - started
+    print(f"\n{len(loop.times)} and {len(frozen.times)} events, {taken:.0f} s of CPU time in all.")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -114,8 +114,8 @@ class ListStore:
         lists = as_lists(gathered)
         last = max((_number(path) for path in self._folder.glob(PATTERN)), default=0)
         path = self._folder / f"lists-{last + 1:09}.npz"
+        _write(path, lists, exposures, {**self.positions, **positions})
         self.positions.update(positions)
-        _write(path, lists, exposures, self.positions)
         self._parts[path] = (lists, exposures)
         while len(self._parts) > 1 and len(self) - len(next(iter(self._parts.values()))[0]) >= self._kept:
             oldest = next(iter(self._parts))

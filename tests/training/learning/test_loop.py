@@ -12,9 +12,11 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from streams.contracts.messages import ModelPin
+from streams.errors import StreamsError
 from streams.replay import Replay
 from streams.serving.store import BundleStore
 from streams.settings import load_settings
+from tests.bundles import copy_bundle, permute_encoder
 from tests.conftest import BUNDLE
 from tests.training.learning.acts import START_MS, answer, view
 from tests.training.learning.some_lists import gathered
@@ -170,6 +172,32 @@ def test_a_failed_refit_leaves_the_loop_running(folder: Path, bundle: Bundle, mo
     fill(loop, "lasting", range(25, 50))
     loop.advance()
     assert outcomes(loop) == {FAILED: 1, PUBLISHED: 1}
+
+
+def test_lists_that_cannot_be_written_are_kept(folder: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_in(folder, bundle)
+    show(loop, "1", 0, 4, 0.5)
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ListStore, "write", fails)
+        loop.advance(is_current=False)
+    assert loop.metrics.registry.get_sample_value("intentstream_learn_failures_total") == 1
+    assert len(loop.store) == 0
+    loop.flush()
+    again = ListStore(folder / "lists", 1000)
+    assert len(again) > 100
+    assert again.exposures().sum() > 0
+
+
+def test_another_encoder_ends_the_loop(folder: Path, bundle: Bundle) -> None:
+    copy_bundle(BUNDLE, folder / "models" / NAME / "7", permute_encoder)
+    loop = loop_in(folder, bundle)
+    fill(loop, "lasting", range(25))
+    with pytest.raises(StreamsError, match="start it again"):
+        loop.advance()
 
 
 def test_nothing_is_refitted_while_old_records_are_read(folder: Path, bundle: Bundle) -> None:

@@ -71,12 +71,13 @@ def test_lists_are_counted_by_version_and_by_hour() -> None:
 
 def test_exposures_count_ranks_and_scores_of_ranked_lists() -> None:
     outcomes = Outcomes(WINDOW_MS)
-    outcomes.show(answer(view(0, 0), [1, 2], score=0.2))
+    outcomes.show(answer(view(0, 0), [1, 2, 3], score=0.2))
     outcomes.show(answer(view(0, 0, user="v"), [1, 2], score=0.2, fallback="scoring_failed"))
     outcomes.act(view(1, 2))
     outcomes.advance(LATER_MS)
     shown, acted = outcomes.take_exposures()
     at = bins(np.array([0.2]))[0]
+    # The item below the one acted on had no chance.
     assert (shown.sum(), shown[0, at], shown[1, at]) == (2, 1, 1)
     assert (acted.sum(), acted[1, at]) == (1, 1)
     assert outcomes.take_exposures().sum() == 0

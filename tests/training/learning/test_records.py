@@ -45,7 +45,7 @@ class Shop:
     broadcasts: Broadcasts
 
     def turn(self, *records: Record, is_current: bool = False) -> None:
-        turn(self.loop, self.broadcasts, records, is_current=is_current)
+        turn(self.loop, self.settings, self.broadcasts.take(), records, is_current=is_current)
 
     def record(self, message: Interaction | Recommendations, **fields: Any) -> Record:
         topics = self.settings.topics

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import BUNDLE
-from training.learning.rules import DAY_MS
+from training.learning.rules import DAY_MS, HOUR_MS
 from training.learning.simulated_shop import ShopSize
-from training.learning.simulation import CHANGE_DAY, Run, recovered, report
+from training.learning.simulation import CHANGE_DAY, RULES, Run, recovered, report
 
-SMALL = ShopSize(sessions_per_day=300, shoppers=300)
+SMALL = ShopSize(sessions_per_day=240, shoppers=240)
+SELDOM = replace(RULES, check_ms=2 * HOUR_MS)
 
 
+@pytest.mark.timeout(600)
 def test_the_loop_recovers_what_a_change_of_taste_costs(tmp_path: Path) -> None:
     days = CHANGE_DAY + 1
-    loop = Run(tmp_path / "loop", BUNDLE, SMALL).simulate(days)
-    frozen = Run(tmp_path / "frozen", BUNDLE, SMALL).simulate(days, loop_until_ms=CHANGE_DAY * DAY_MS)
+    loop = Run(tmp_path / "loop", BUNDLE, SMALL, rules=SELDOM).simulate(days)
+    frozen = Run(tmp_path / "frozen", BUNDLE, SMALL, rules=SELDOM).simulate(days, loop_until_ms=CHANGE_DAY * DAY_MS)
     change_ms = CHANGE_DAY * DAY_MS
     assert frozen.rate(change_ms, change_ms + DAY_MS) < 0.8 * frozen.rate(change_ms - DAY_MS, change_ms)
     assert [each.version for each in loop.published][: len(frozen.published)] == [
