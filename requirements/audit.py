@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-LOCKS = ("cpu.lock", "gpu.lock")
-"""The locks of everything that a worker runs."""
+LOCKS = ("cpu.lock", "gpu.lock", "learn.lock")
+"""The locks of everything that a worker and the learning loop run."""
 TIMEOUT_S = 300
 
 

@@ -61,10 +61,11 @@ def authorizing() -> Iterator[AuthorizingBroker]:
         yield node
 
 
-def granted() -> set[Right]:
-    """Return the rights of the worker's KafkaUser. The name of a transactional id is a prefix, all others are whole."""
-    acls = build("prod").one("KafkaUser")["spec"]["authorization"]["acls"]
-    assert [acl["resource"]["type"] for acl in acls if "patternType" in acl["resource"]] == ["transactionalId"]
+def granted(user: str = "intentstream") -> set[Right]:
+    """Return the rights of a KafkaUser. The name of a transactional id is a prefix, all others are whole."""
+    acls = build("prod").one("KafkaUser", user)["spec"]["authorization"]["acls"]
+    prefixed = [acl["resource"]["type"] for acl in acls if "patternType" in acl["resource"]]
+    assert prefixed == (["transactionalId"] if user == "intentstream" else [])
     rights = ((operation, acl["resource"]) for acl in acls for operation in acl["operations"])
     return {(_operation_name(operation), resource["type"].upper(), resource["name"]) for operation, resource in rights}
 
@@ -213,3 +214,22 @@ async def test_a_worker_without_the_right_to_producer_ids_serves_and_says_so(
     finally:
         worker.close()
     assert worker.log.count("the brokers give no producer ids for transactional ids") == 1
+
+
+async def test_the_learning_loop_needs_exactly_the_rights_of_its_user(
+    authorizing: AuthorizingBroker, tmp_path: Path
+) -> None:
+    pytest.importorskip("scipy", reason="needs the extra `train`")
+    from tests.integration.test_learn import learning
+
+    rights = granted("intentstream-learner")
+    grant(authorizing.bootstrap_servers, rights)
+    event = random_events("shopper", 12)[0]
+    async with ShopClient.connected(administrator(authorizing)) as shop:
+        await shop.publish_event(event)
+        async with learning(logged_in(authorizing), tmp_path) as loop:
+            await until(lambda: len(loop.gatherer) == 1, "the event is read")
+    used = authorizing.authorizations()
+    assert used["Denied"] == set()
+    # Kafka checks the right to describe with every request about a topic, and Read includes it.
+    assert {right for right in used["Allowed"] if right[0] != "DESCRIBE"} == rights

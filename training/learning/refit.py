@@ -20,6 +20,7 @@ from training.learning.metrics import NOT_BETTER, PUBLISHED, TOO_FEW
 from training.learning.propensities import inverse
 from training.learning.rules import LearningRules
 from training.learning.store import Lists, drawn
+from training.ranker.acceptance import differences, refusal
 from training.ranker.examples import Examples
 from training.ranker.fit import fit
 from training.ranker.network import Ranker
@@ -57,16 +58,19 @@ def refit(lists: Lists, present: ScoresFeatures, theta: Floats, held_out_ms: int
     weights = list_weights(late, theta, rules.clip)
     half_lives = tuple(dict.fromkeys(rules.half_life_ms))
     confidence = 1 - (1 - rules.confidence) / len(half_lives)
-    judged: list[tuple[Comparison, int]] = []
+    judged: list[tuple[Comparison, int, Ranker]] = []
     try:
         for half_life_ms in half_lives:
             candidate = _fit(early, theta, half_life_ms, rules)
             comparison = compare(present, candidate, late, weights, confidence=confidence, seed=rules.seed)
-            judged.append((comparison, half_life_ms))
-        best, half_life_ms = max(judged, key=lambda each: each[0].low)
+            judged.append((comparison, half_life_ms, candidate))
+        best, half_life_ms, candidate = max(judged, key=lambda each: each[0].low)
         required = rules.margin * best.before
         if best.low <= required:
             return Decision(NOT_BETTER, f"{best}; required a lower bound above {required:+.4f}", comparison=best)
+        # A gain over all lists must not cost a kind of them, such as searches.
+        if worse := refusal(differences(late.clustered, present, candidate, rules.seed)):
+            return Decision(NOT_BETTER, f"{best}; {worse}", comparison=best)
         ranker = _fit(lists, theta, half_life_ms, rules)
     except BundleError as error:
         return Decision(TOO_FEW, str(error))

@@ -50,6 +50,12 @@ class Lists:
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def clustered(self) -> Examples:
+        """The examples, with the number of each list's shopper."""
+        _, numbers = np.unique(self.shoppers, return_inverse=True)
+        return replace(self.examples, shoppers=numbers)
+
     def where(self, chosen: npt.NDArray[np.bool_]) -> Lists:
         """Return the lists for which `chosen` (lists,) is true."""
         rows = chosen[self.examples.groups]

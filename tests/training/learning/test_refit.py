@@ -38,6 +38,17 @@ def test_an_equally_good_ranker_is_not_published() -> None:
     assert "required a lower bound above" in decision.reason
 
 
+def test_a_gain_must_not_cost_the_searches() -> None:
+    browsing, searching = gathered("popularity", 1000), gathered("query", 1000, seed=1)
+    for each in searching:
+        each.examples.features[:, FEATURES.index("searching")] = 1
+    mixed = as_lists([searching[n] if n % 4 == 0 else browsing[n] for n in range(1000)])
+    # The present ranker is perfect for searches. One linear ranker for both kinds is not.
+    decision = refit(mixed, ByFeature("query"), EQUAL, 2 * HELD_OUT_MS, RULES)
+    assert (decision.outcome, decision.ranker) == (NOT_BETTER, None)
+    assert "searching -0." in decision.reason
+
+
 def test_a_gain_below_the_margin_is_not_published() -> None:
     strict = replace(RULES, margin=2.0)
     assert refit(some_lists("popularity", 500), ByFeature("query"), EQUAL, HELD_OUT_MS, strict).outcome == NOT_BETTER
