@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -26,6 +26,8 @@ from training.ranker.examples import Examples, join
 
 log = logging.getLogger(__name__)
 
+ARRAYS = ("features", "names", "labels", "weights", "groups", "relevant", "graded")
+"""Attributes of the examples that are stored."""
 PATTERN = "lists-*.npz"
 Positions = Mapping[str, int]
 """Next offset to gather, by "TOPIC/PARTITION"."""
@@ -172,9 +174,7 @@ def _number(path: Path) -> int:
 
 
 def _write(path: Path, lists: Lists, exposures: Exposures, positions: Positions) -> None:
-    arrays: dict[str, Any] = {
-        each.name: np.asarray(getattr(lists.examples, each.name)) for each in fields(lists.examples)
-    }
+    arrays: dict[str, Any] = {name: np.asarray(getattr(lists.examples, name)) for name in ARRAYS}
     unfinished = path.with_suffix(".new")
     with unfinished.open("wb") as file:
         np.savez_compressed(
