@@ -40,10 +40,9 @@ COMMANDS = {
     "schema": "Print the JSON Schema of one MESSAGE, or of all.",
 }
 
-
 OFFLINE = {
-    "import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "train-sequence", "learn",
-    "distill",
+    "import", "evaluate", "evaluate-compare", "evaluate-suggestions", "examples", "train-ranker", "train-sequence",
+    "learn", "distill",
 }  # fmt: skip
 """The commands of `training.commands`. The others are in `streams.commands`."""
 
