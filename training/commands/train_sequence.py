@@ -137,7 +137,7 @@ def _fit(shops: Sequence[ShopEvents], options: TrainSequenceOptions) -> Fitted:
 
     torch.set_num_threads(options.threads)
     if options.content_only or len(shops) > 1:
-        # A projection that is learned in some shops loses what tells the items of another one apart.
+        # A projection that is learned in some shops loses what distinguishes the items of another one.
         shape, rate = Shape(width=max(options.width, 128), frozen=True, dropout=0.3), 1e-3
     else:
         shape, rate = Shape(width=options.width, residual=True, forget=0.2, dropout=0.3), 2e-3

@@ -24,7 +24,7 @@ WARM_UP = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shop:
-    """What the model learns from in one shop: the actions, their targets, and the items' vectors, float32 (n, dim)."""
+    """The training data of one shop: the actions, their targets, and the items' vectors, float32 (n, dim)."""
 
     given: Histories
     targets: Targets

@@ -1,6 +1,6 @@
 """TIFU-kNN: the shopper's purchases, recent ones above all, blended with those of similar shoppers. No I/O.
 
-Hu, He, Gao & Zhang 2020 (Modeling Personalized Item Frequency Information for Next-basket Recommendation,
+Hu et al. 2020 (Modeling Personalized Item Frequency Information for Next-basket Recommendation,
 doi:10.1145/3397271.3401066). A shopper's baskets are split into m groups of equal size, in order. If the number is no
 multiple of m, the newest groups have one basket more; of fewer than m baskets each is a group. With b_1 … b_s, the
 baskets of a group as binary vectors, and g_1 … g_m, the vectors of the groups,
