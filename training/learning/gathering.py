@@ -7,6 +7,7 @@ behind by that time.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from inference.errors import InferenceError
 from inference.queries import QueryBatch
 from inference.types import stable_key
 from streams.contracts.messages import Interaction
@@ -23,6 +25,8 @@ from training.learning.outcomes import Outcomes
 from training.learning.rules import DAY_MS, LearningRules
 from training.learning.sessions import Place, Sessions, Waiting
 from training.ranker.gather import ExampleList, Wanted, labelled
+
+log = logging.getLogger(__name__)
 
 MOST_DUE = 2048
 """Interactions that are folded at once, at most."""
@@ -98,6 +102,8 @@ class Gatherer:
         self._quota = Quota(rules.lists_per_day)
         self._number = 0
         self._dropped_ms = 0
+        self.failures = 0
+        """Number of times that interactions were left out, because the model failed on them."""
         self.positions: dict[str, int] = {}
         """Next offset of each partition, of the interactions folded so far."""
 
@@ -113,7 +119,13 @@ class Gatherer:
         """Fold the interactions whose labels are known at `now_ms`, and yield their lists, some at a time."""
         until_ms = now_ms - self._rules.outcome_ms
         while due := self._due(until_ms):
-            gathered = list(self._fold(due))
+            gathered: list[Gathered] = []
+            try:
+                gathered += self._fold(due)
+            except InferenceError:
+                # A model that fails on one text would fail again after a restart.
+                self.failures += 1
+                log.exception("%s interactions cannot be folded and are left out", len(due))
             self.positions.update({each.place[0]: each.place[1] + 1 for each in due if each.place is not None})
             yield gathered
         if now_ms - self._dropped_ms > self._rules.session_gap_ms:

@@ -91,10 +91,12 @@ class LearningLoop:
     def advance(self, *, is_current: bool = True) -> None:
         """Do what is due at the time of the newest interaction. Check and refit only if `is_current`: all is read."""
         self.outcomes.advance(self.now_ms)
+        failures = self.gatherer.failures
         for gathered in self.gatherer.advance(self.now_ms):
             self._unwritten += gathered
             self.metrics.lists.inc(len(gathered))
             self._write_if_due()
+        self.metrics.failures.inc(self.gatherer.failures - failures)
         self.metrics.waiting.set(len(self.gatherer))
         if is_current and self.now_ms - self._checked_ms >= self.rules.check_ms:
             self._checked_ms = self.now_ms
@@ -104,12 +106,12 @@ class LearningLoop:
                 self.metrics.failures.inc()
                 log.exception("a check failed, the present model stays; the next check tries again")
 
-    def forget(self, user_id: str) -> None:
-        """Delete everything about a shopper."""
+    def forget(self, user_id: str, until_ms: int) -> None:
+        """Delete everything about a shopper. Lists on disk that are newer than `until_ms` stay."""
         self.gatherer.forget(user_id)
         self.outcomes.forget(user_id)
         self.flush()
-        self.store.forget(self.shopper_key(user_id))
+        self.store.forget(self.shopper_key(user_id), until_ms)
         self.metrics.kept.set(len(self.store))
 
     def flush(self) -> None:

@@ -80,7 +80,7 @@ def turn(loop: LearningLoop, settings: Settings, news: News, records: Iterable[R
     if news.items:
         loop.replay.update_items(news.items.items())
     for user_id in news.requests:
-        loop.forget(user_id)
+        loop.forget(user_id, news.forgotten[user_id])
     for topic in news.unreadable:
         loop.metrics.unreadable.labels(topic).inc()
     skew_ms = profile_rules(settings).max_clock_skew_ms

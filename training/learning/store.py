@@ -138,10 +138,10 @@ class ListStore:
         """Return the exposures of all files."""
         return sum((exposures for _, exposures in self._parts.values()), start=no_exposures())
 
-    def forget(self, shopper: int) -> None:
-        """Delete the lists of the shopper with this key."""
+    def forget(self, shopper: int, until_ms: int) -> None:
+        """Delete the lists of the shopper with this key that are not newer than `until_ms`."""
         for path, (lists, exposures) in list(self._parts.items()):
-            others = lists.shoppers != np.uint64(shopper)
+            others = (lists.shoppers != np.uint64(shopper)) | (lists.times > until_ms)
             if not others.all():
                 remaining = lists.where(others)
                 _write(path, remaining, exposures, self.positions)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle
+from inference.errors import ScoringError
 from inference.types import Item
 from streams.contracts.messages import ItemVector
 from streams.items.encoded import encode_catalogue
@@ -84,3 +85,21 @@ def test_lists_beyond_the_quota_are_folded_but_not_gathered(bundle: Bundle, reco
     found = [each for some in stream.advance(START_MS + DAY_MS) for each in some]
     assert len(found) == 5
     assert len(stream) == 0
+
+
+def test_interactions_on_which_the_model_fails_are_left_out(
+    bundle: Bundle, records: list[ItemVector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = gatherer(bundle, records)
+    stream.add(view(0, 0))
+
+    def fails(*_: object) -> None:
+        raise ScoringError("the graph failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replay, "fold", fails)
+        assert list(stream.advance(START_MS + DAY_MS)) == [[]]
+    assert stream.failures == 1
+    stream.add(view(60, 1))
+    (found,) = stream.advance(START_MS + 2 * DAY_MS)
+    assert len(found) == 1

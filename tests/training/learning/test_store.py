@@ -72,13 +72,23 @@ def test_the_lists_of_a_forgotten_shopper_are_deleted(tmp_path: Path) -> None:
              for number, each in enumerate(gathered("query", 20))]  # fmt: skip
     store = ListStore(tmp_path, 1000)
     write(store, lists, 5)
-    store.forget(stable_key("u"))
+    store.forget(stable_key("u"), 16 * 60_000)
     for each in (store, ListStore(tmp_path, 1000)):
         found = each.read()
         assert found is not None
+        # Lists 0, 4, 8, 12 and 16 are of the shopper, one a minute. There is none after minute 16.
         assert set(found.shoppers.tolist()) == {7}
         assert len(found) == 15
         assert each.positions == {"clicks/0": 5}
+
+
+def test_lists_after_the_request_to_forget_stay(tmp_path: Path) -> None:
+    store = ListStore(tmp_path, 1000)
+    write(store, [each._replace(shopper=stable_key("u")) for each in gathered("query", 20)], 5)
+    store.forget(stable_key("u"), 9 * 60_000)
+    found = store.read()
+    assert found is not None
+    assert found.times.tolist() == [minute * 60_000 for minute in range(10, 20)]
 
 
 def test_lists_may_be_drawn_several_times(tmp_path: Path) -> None:
