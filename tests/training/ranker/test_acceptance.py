@@ -55,7 +55,7 @@ def test_a_certain_loss_within_the_tolerance_is_accepted() -> None:
 
 
 def test_too_few_lists_are_reported_with_the_number_that_is_needed() -> None:
-    few = differences(labelled(FEATURES, lists=240), GOOD, ByColumns("query", "popularity", noise=0.2))
+    few = differences(labelled(FEATURES, lists=120), GOOD, ByColumns("query", "popularity", noise=0.2))
     uncertain = [each for each in few if each.is_uncertain]
     assert uncertain
     for each in uncertain:
