@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,17 @@ def without(shortlists: Shortlists, source: str, keys: Keys) -> Shortlists:
             scores=scores[order],
             ranks=ranks[order],
         ),
+    )
+
+
+def joined(parts: Sequence[Shortlists]) -> Shortlists:
+    """Return shortlists of the same sources and placement as one batch, so that they are ranked at once."""
+    sizes = np.concatenate([np.diff(each.candidates.starts) for each in parts])
+    columns = zip(*(each.candidates[1:] for each in parts), strict=True)
+    return replace(
+        parts[0],
+        queries=QueryBatch.joined([each.queries for each in parts]),
+        candidates=Candidates(np.append(0, np.cumsum(sizes)), *map(np.concatenate, columns)),
     )
 
 

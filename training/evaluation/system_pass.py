@@ -15,7 +15,7 @@ from inference.retrieval.shortlists import Shortlists
 from inference.types import Keys, stable_key
 from streams.engine import Folded
 from streams.replay import Replay, reporting
-from training.evaluation.ablation import alone, without
+from training.evaluation.ablation import alone, joined, without
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.log import Log
@@ -196,10 +196,11 @@ class SystemPass:
         recommender = self._replay.recommender
         every = recommender.retrieve(queries, every=True, placement=self._placement)
         keys = recommender.catalogue.columns.keys
-        for source, lists in self._without.items():
-            starts, rows = recommender.rank_rows(recommender.to_be_ranked(without(every, source, keys)))
-            for number, place in enumerate(places):
-                self._put(lists, place, keys[rows[starts[number] : starts[number + 1]]])
+        left = [recommender.to_be_ranked(without(every, source, keys)) for source in self._without]
+        starts, rows = recommender.rank_rows(joined(left))
+        wanted = ((lists, place) for lists in self._without.values() for place in places)
+        for number, (lists, place) in enumerate(wanted):
+            self._put(lists, place, keys[rows[starts[number] : starts[number + 1]]])
 
     def _rank_fairly(self, places: Sequence[int], shortlists: Shortlists) -> None:
         """Rank again with each fairness."""
