@@ -126,7 +126,7 @@ def evaluate(**arguments: Any) -> None:
     Processes the events in order of time, on the same path as a worker. Events before the test period are only learned
     from. In the test period, each list is made before the event that it predicts is learned (progressive validation).
     The baselines run in the same pass: popularity, item-kNN, V-SkNN, the shopper's own items and the encoder alone, and
-    for searches BM25 and a table of clicks.
+    for searches BM25 and a table of clicks, for baskets UP-CF@r and TIFU-kNN.
 
     
     next-item    after each of the first ten items of a session: the next new item

@@ -27,7 +27,7 @@ from training.ranker.provenance import Hashes, event_hashes, known_share
 
 LISTS, AFTER, NEGATIVES = 8000, 0.3, 60
 """A ranker is fitted to about LISTS lists, after the share AFTER of the learning period. NEGATIVES candidates of a list
-are kept beside those acted on."""
+are kept beside those acted on. For baskets, about as many lists are those of arrivals, which few actions are."""
 LIST_SETTINGS = (
     "behaviour", "candidates", "diversity", "exact_search", "execution_providers", "fairness", "half_life", "habit",
     "lasting", "list_size", "min_shoppers", "pairs", "session", "sources", "trending_interval", "weight",
@@ -136,7 +136,9 @@ def _run_system(
     if system.fit is not None:
         gap_ms = profile_rules(system.settings).session_gap_ms
         share = min(1.0, LISTS / max((1 - AFTER) * start, 1))
-        sampling = Sampling(options.seed, AFTER, share, share, NEGATIVES, session_gap_ms=gap_ms)
+        sessions = len(np.unique(log.session[:start]))
+        arrivals = min(1.0, LISTS / max((1 - AFTER) * sessions, 1)) if options.protocol == "next-basket" else share
+        sampling = Sampling(options.seed, AFTER, share, arrivals, NEGATIVES, session_gap_ms=gap_ms)
         known = log.interactions[:start]
         first = first_ranked(known, sampling)
         replay.learn(reporting(known[:first], start_phase("Learning", first)))

@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 
 from inference.bundle import Bundle
 from inference.types import Vector
 from streams.items.encoded import encode_catalogue
 from streams.settings import load_settings
 from tests.training.evaluation.small_shop import ITEMS, random_events
+from training.evaluation import run
 from training.evaluation.plan import Options, System
 from training.evaluation.report import Report
 from training.evaluation.run import evaluate
@@ -38,7 +40,9 @@ def silent(_phase: str, _total: int) -> Callable[[int], None]:
     return lambda _: None
 
 
-def run_evaluation(bundle: Bundle, seen: list[ExampleList] | None = None, later: int = 12) -> Report:
+def run_evaluation(
+    bundle: Bundle, seen: list[ExampleList] | None = None, later: int = 12, protocol: str = "next-item"
+) -> Report:
     def fit(lists: Sequence[ExampleList]) -> ReversedRanker:
         seen.extend(lists)  # type: ignore[union-attr]
         return ReversedRanker(bundle)
@@ -47,7 +51,7 @@ def run_evaluation(bundle: Bundle, seen: list[ExampleList] | None = None, later:
     records = encode_catalogue(bundle, ITEMS)
     system = System(settings, bundle, ITEMS, records, None if seen is None else fit)
     events = [*random_events(11, LENGTH), *random_events(later, LENGTH, start=LENGTH)]
-    return evaluate(system, events, OPTIONS, silent)
+    return evaluate(system, events, replace(OPTIONS, protocol=protocol), silent)
 
 
 def test_a_fitted_ranker_changes_only_the_ranked_lists(bundle: Bundle) -> None:
@@ -69,6 +73,15 @@ def test_the_ranker_is_fitted_without_the_test_period(bundle: Bundle) -> None:
     for first, second in zip(one, other, strict=True):
         np.testing.assert_array_equal(first.features, second.features)
         np.testing.assert_array_equal(first.labels, second.labels)
+
+
+def test_a_ranker_for_baskets_learns_from_more_arrivals(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LISTS", 12)
+    seen: dict[str, list[ExampleList]] = {"next-item": [], "next-basket": []}
+    for protocol, lists in seen.items():
+        run_evaluation(bundle, lists, protocol=protocol)
+    # The same lists after actions, and more of arrivals.
+    assert len(seen["next-basket"]) > len(seen["next-item"]) > 0
 
 
 def test_learning_and_ranking_have_their_own_progress(bundle: Bundle) -> None:
