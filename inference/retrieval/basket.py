@@ -31,9 +31,9 @@ from inference.retrieval.sources import BASKET
 if TYPE_CHECKING:
     from inference.retrieval.behaviour import Behaviour
 
-NEWEST = 300
-EACH = 20
-NEIGHBOURS = 100
+NEWEST = 150
+EACH = 8
+NEIGHBOURS = 50
 HALF_LIFE_DAYS = 30.0
 DAY_MS = 86_400e3
 
