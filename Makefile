@@ -131,10 +131,10 @@ ranker: $(VENV)-distill/.installed ## Fit the ranker again, into build/ranked (D
 ifdef DATA
 	$(DISTILL) -m training.datasets online-retail $(DATA)/online_retail/online_retail.csv.gz --output build/gifts
 	$(EXAMPLES) build/gifts/items.jsonl --events build/gifts/events.jsonl --until 2011-09-23T11:35:00 \
-		--after 0.4 --share 0.05 --arrivals 0.4 --output build/gifts.npz
+		--after 0.4 --share 0.05 --arrivals 1 --output build/gifts.npz
 	$(DISTILL) -m training.datasets complete-journey --households 250 --output build/groceries
 	$(EXAMPLES) build/groceries/items.jsonl --events build/groceries/events.jsonl --until 2017-12-01 \
-		--after 0.4 --share 0.04 --arrivals 0.6 --output build/groceries.npz
+		--after 0.4 --share 0.04 --arrivals 1 --output build/groceries.npz
 	$(DISTILL) -m training.datasets chorus $(DATA)/chorus_electronics --output build/electronics
 	$(EXAMPLES) build/electronics/items.jsonl --judgements build/electronics/judgements.csv --output build/electronics.npz
 	$(DISTILL) -m training.datasets chorus $(DATA)/chorus_electronics --titles-only --output build/titles

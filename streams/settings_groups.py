@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from inference.retrieval.sources import NAMES
+from inference.retrieval.sources import DEFAULTS
 from streams.settings_values import (
     NAME_START,
     BaseUrl,
@@ -229,7 +229,7 @@ class Profile(Group):
 class Retrieval(Group):
     """Candidates and lists."""
 
-    sources: Sources = Field(NAMES, description="Candidate sources")
+    sources: Sources = Field(DEFAULTS, description="Candidate sources")
     candidates_per_source: Count = Field(100, description="Candidates of each source, at most")
     candidates_ranked: Count = Field(250, description="Candidates that the ranker scores: the first in the fused order")
     list_size: int = Field(20, ge=1, le=1000, description="Items in a recommendation")

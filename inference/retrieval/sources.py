@@ -65,6 +65,7 @@ class SourceSpec:
         place: the feature that is 1 / the item's rank in the source.
         reads_model: whether `make_source` takes the bundle's sequence model in place of the behaviour. A bundle without
             such a model has no such source.
+        is_default: whether workers use the source unless their settings say otherwise.
     """
 
     name: str
@@ -75,6 +76,7 @@ class SourceSpec:
     score: str | None = None
     place: str | None = None
     reads_model: bool = False
+    is_default: bool = True
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ SOURCES = (
     ),
     SourceSpec(
         name=BASKET, title="Baskets of similar shoppers", reason="together", module="basket",
-        score="basket", place="basket_place",
+        score="basket", place="basket_place", is_default=False,
     ),
     SourceSpec(
         name=SEQUENCE, title="Follows from the last actions", reason="together", module="sequence",
@@ -147,6 +149,7 @@ SOURCES = (
 give first comes first."""
 
 NAMES = tuple(source.name for source in SOURCES)
+DEFAULTS = tuple(source.name for source in SOURCES if source.is_default)
 
 
 def make_sources(
