@@ -39,7 +39,7 @@ class Options:
 
     shape: Shape
     plan: Plan
-    horizon: int = 5
+    horizon: int = 2
     held_out: float = 0.1
     patience: int = 4
     measured: int = 2000
