@@ -30,7 +30,8 @@ def prometheus_config(home: Path, alertmanager: str) -> str:
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
-    (job,) = config["scrape_configs"]
+    (job,) = (each for each in config["scrape_configs"] if each["job_name"] == "intentstream")
+    config["scrape_configs"] = [job]
     del job["dns_sd_configs"]
     job["file_sd_configs"] = [{"files": [str(home / "targets.json")], "refresh_interval": "1s"}]
     (home / "rules").mkdir()
