@@ -68,7 +68,7 @@ async def _run(settings: Settings) -> None:
                 serve(loop.metrics.registry, progress, settings.http.host, settings.http.port, title="learning loop")
             except OSError as error:
                 raise ConfigurationError(f"metrics at {address}: required a free address, got: {error}") from error
-        task = asyncio.ensure_future(learn(settings, loop, progress))
+        task = asyncio.create_task(learn(settings, loop, progress))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):

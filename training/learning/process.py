@@ -47,16 +47,16 @@ class Progress:
     Attributes:
         catalogue_read: the catalogue, the pin and the requests to forget are read.
         topics_read: the interactions and lists are read to their ends.
-        beat: time of the last turn of the event loop, by `time.monotonic`.
+        last_turn_s: time of the last turn of the event loop, by `time.monotonic`.
     """
 
     catalogue_read: bool = False
     topics_read: bool = False
-    beat: float = field(default_factory=time.monotonic)
+    last_turn_s: float = field(default_factory=time.monotonic)
 
     def alive(self) -> Mapping[str, bool]:
         """Return whether the event loop runs."""
-        return {"event_loop": time.monotonic() - self.beat < SILENT_S}
+        return {"event_loop": time.monotonic() - self.last_turn_s < SILENT_S}
 
     def ready(self) -> Mapping[str, bool]:
         """Return the conditions of readiness and whether each holds."""
@@ -87,7 +87,7 @@ async def learn(settings: Settings, loop: LearningLoop, progress: Progress) -> N
     def partitions(*names: str) -> list[TopicPartition]:
         return [TopicPartition(name, number) for name in names for number in range(counts[name])]
 
-    async def nothing() -> None:
+    async def keep_records() -> None:
         """Do nothing: `turn` takes the records."""
 
     broadcasts = Broadcasts(settings)
@@ -95,23 +95,26 @@ async def learn(settings: Settings, loop: LearningLoop, progress: Progress) -> N
         options=consumer_options(settings.kafka),
         partitions=partitions(topics.item_vectors, topics.privacy, topics.models),
         apply=broadcasts.apply,
-        flush=nothing,
+        flush=keep_records,
     )
     with broker_errors(settings.kafka, "reading what to learn from"):
-        async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(reader.run())
-            heart = tasks.create_task(_beat(progress))
-            try:
-                await reader.caught_up.wait()
-                progress.catalogue_read = True
-                log.info("%s items are read", len(broadcasts.items))
-                await _follow(settings, loop, broadcasts, partitions(*sources), progress)
-            finally:
-                reading.cancel()
-                heart.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                background = (tasks.create_task(reader.run()), tasks.create_task(_note_turns(progress)))
+                try:
+                    await reader.caught_up.wait()
+                    progress.catalogue_read = True
+                    log.info("%s items are read", len(broadcasts.items))
+                    await _process_records(settings, loop, broadcasts, partitions(*sources), progress)
+                finally:
+                    for task in background:
+                        task.cancel()
+        except ExceptionGroup as group:
+            # The command line reports single errors of this project, not groups.
+            raise group.exceptions[0] from None
 
 
-async def _follow(
+async def _process_records(
     settings: Settings, loop: LearningLoop, broadcasts: Broadcasts, partitions: list[TopicPartition], progress: Progress
 ) -> None:
     """Read interactions and lists, and hand them to the loop in order, until cancelled."""
@@ -151,7 +154,8 @@ async def _follow(
         await consumer.stop()
 
 
-async def _beat(progress: Progress) -> None:
+async def _note_turns(progress: Progress) -> None:
+    """Note once a second that the event loop runs."""
     while True:
-        progress.beat = time.monotonic()
+        progress.last_turn_s = time.monotonic()
         await asyncio.sleep(1)
