@@ -191,10 +191,10 @@ REFITS = row(
     ),
     timeseries(
         "Click rate after a publication",
-        "Share of the lists acted on, of the newest version and of the one before it. A proven drop brings the former"
+        "Share of the lists acted on, of the newest ranker and of the one before it. A proven drop brings the former"
         " ranker back.",
         "percentunit",
-        {"{{version}}": f"{total(of('learn_click_rate'), 'version', how='max')} >= 0"},
+        {"{{ranker}}": f"{total(of('learn_click_rate'), 'ranker', how='max')} >= 0"},
         none="no publication",
     ),
 )

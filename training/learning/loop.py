@@ -22,7 +22,7 @@ from streams.profiles.profile import occurred_ms
 from streams.replay import Replay
 from training.learning import guardrail, judging, refit
 from training.learning.gathering import Gathered, Gatherer
-from training.learning.metrics import BEFORE, FAILED, NOW, PINNED, LearningMetrics
+from training.learning.metrics import FAILED, FORMER, NEW, PINNED, LearningMetrics
 from training.learning.outcomes import Exposures, Outcomes, no_exposures
 from training.learning.propensities import propensities
 from training.learning.rules import HOUR_MS, LearningRules
@@ -73,7 +73,7 @@ class LearningLoop:
         self.outcomes = Outcomes(self.rules.outcome_ms)
         self.gatherer = Gatherer(self.replay, self.rules, self.outcomes, self.shopper_key)
         self.metrics.kept.set(len(self.store))
-        self.metrics.refitted.set(self.versions.ledger.refitted_ms / 1000)
+        self.metrics.refitted.set(self.versions.ledger.tried_ms / 1000)
         # Lists that a former process gathered since its last refit are as new to this one.
         lists = self.store.read()
         if lists is not None:
@@ -248,8 +248,8 @@ class LearningLoop:
         # The period on which the version was judged: after drift, older lists had other clicks under any ranker.
         before = guardrail.rate(self.outcomes.counts(guarded.former, since_ms - guarded.held_out_ms, now_ms))
         found = guardrail.evidence(now, before, rules.guard_drop)
-        self.metrics.rate.labels(NOW).set(now.value)
-        self.metrics.rate.labels(BEFORE).set(before.value)
+        self.metrics.rate.labels(NEW).set(now.value)
+        self.metrics.rate.labels(FORMER).set(before.value)
         self.metrics.evidence.set(found)
         if found >= 1 / rules.guard_error:
             reason = (

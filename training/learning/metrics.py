@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 REFITS = PUBLISHED, NOT_BETTER, TOO_FEW, PINNED, FAILED = ("published", "not_better", "too_few", "pinned", "failed")
 """Outcomes of a refit."""
 REFERENCE, RECENT = PERIODS = ("reference", "recent")
-NOW, BEFORE = ARMS = ("now", "before")
+NEW, FORMER = RANKERS = ("new", "former")
 
 
 class LearningMetrics:
@@ -25,11 +25,11 @@ class LearningMetrics:
         self.lists = self._counter("lists", "Labelled lists gathered")
         self.kept = self._gauge("lists_kept", "Labelled lists on disk")
         self.waiting = self._gauge("waiting_events", "Interactions that wait for their labels")
-        self.unreadable = self._counter("unreadable_records", "Records that were skipped, by topic", "topic")
+        self.unreadable = self._counter("unreadable_records", "Unreadable records that were skipped, by topic", "topic")
         self.lag = self._gauge("lag_seconds", "Age of the newest record up to which all topics are read")
         self.refits = self._counter("refits", "Refits of the ranker, by outcome", "outcome", *REFITS)
         self.refitted = self._gauge("refit_timestamp_seconds", "Event time of the last refit; 0 without any")
-        self.refit_seconds = self._gauge("refit_duration_seconds", "Time that the last refit took")
+        self.refit_seconds = self._gauge("refit_duration_seconds", "Duration of the last refit")
         self.gain = self._gauge(
             "refit_gain", "NDCG@20 of the last candidate on held-out lists, minus the present ranker's"
         )
@@ -37,7 +37,7 @@ class LearningMetrics:
         self.ndcg = self._gauge("ndcg", "NDCG@20 of the ranker in use on gathered lists, by period", "period", *PERIODS)
         self.drift = self._gauge("drift", "1 if the ranker in use is worse in the recent period, with confidence")
         self.rate = self._gauge(
-            "click_rate", "Share of the lists acted on, of the observed version and the one before it", "version", *ARMS
+            "click_rate", "Share of the lists acted on, of the newest ranker and the one before it", "ranker", *RANKERS
         )
         self.evidence = self._gauge("drop_evidence", "Likelihood ratio of a drop of the click rate")
         self.rollbacks = self._counter("rollbacks", "Versions that the guardrail replaced by their predecessor")
@@ -49,8 +49,8 @@ class LearningMetrics:
             gauge.set(nan)
         for period in PERIODS:
             self.ndcg.labels(period).set(nan)
-        for arm in ARMS:
-            self.rate.labels(arm).set(nan)
+        for ranker in RANKERS:
+            self.rate.labels(ranker).set(nan)
 
     def judged(self, comparison: Comparison | None) -> None:
         """Record the judgement of a refit."""
