@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import isotonic_regression
 
 from training.learning.outcomes import Exposures
 
@@ -43,19 +44,12 @@ def propensities(exposures: Exposures) -> Floats:
         theta = ((acted + without * examined).sum(axis=1) + _PRIOR * 0.5) / (shown.sum(axis=1) + _PRIOR)
         gamma = ((acted + without * relevant).sum(axis=0) + _PRIOR * rate) / (shown.sum(axis=0) + _PRIOR)
         theta, gamma = np.clip(theta, 1e-3, 1 - 1e-6), np.clip(gamma, 1e-6, 1 - 1e-6)
-    return falling(theta / theta[0], shown.sum(axis=1))
+    return without_rises(theta / theta[0], shown.sum(axis=1))
 
 
-def falling(values: Floats, weights: Floats) -> Floats:
-    """Return the nearest values that never rise, relative to the first (pool adjacent violators)."""
-    blocks: list[list[float]] = []
-    for value, weight in zip(values.tolist(), np.maximum(weights, 1e-9).tolist(), strict=True):
-        blocks.append([value, weight, 1])
-        while len(blocks) > 1 and blocks[-2][0] < blocks[-1][0]:
-            last, before = blocks.pop(), blocks.pop()
-            total = before[1] + last[1]
-            blocks.append([(before[0] * before[1] + last[0] * last[1]) / total, total, before[2] + last[2]])
-    found = np.concatenate([np.full(int(size), value) for value, _, size in blocks])
+def without_rises(values: Floats, weights: Floats) -> Floats:
+    """Return the nearest values that never rise, relative to the first (isotonic regression)."""
+    found = isotonic_regression(values, weights=np.maximum(weights, 1e-9), increasing=False).x
     return np.asarray(found / found[0])
 
 

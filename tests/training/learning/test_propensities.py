@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytest.importorskip("scipy", reason="needs the extra `train`")
+
 from training.learning.outcomes import BINS, RANKS, Exposures, no_exposures
-from training.learning.propensities import Floats, falling, inverse, propensities
+from training.learning.propensities import Floats, inverse, propensities, without_rises
 
 
 def simulated(theta: Floats, lists: int, seed: int = 0) -> Exposures:
@@ -40,7 +42,7 @@ def test_few_actions_give_no_propensities() -> None:
 
 
 def test_propensities_never_rise() -> None:
-    found = falling(np.array([1.0, 0.5, 0.7, 0.2, 0.3]), np.ones(5))
+    found = without_rises(np.array([1.0, 0.5, 0.7, 0.2, 0.3]), np.ones(5))
     np.testing.assert_allclose(found, [1, 0.6, 0.6, 0.25, 0.25])
 
 
