@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from inference.retrieval.catalogue import NOBODY_REPEATS
 from streams.contracts.messages import Interaction, Purchase
+from streams.items.repeat_rate import FEWEST
 from streams.profiles.profile import occurred_ms
 
 FEWEST_TIMES = 1_000
@@ -28,12 +30,8 @@ LEAST_SHARE = 0.02
 LEAST_SEPARATION = 2.0
 """Least distance of the two means in units of their deviations: below 2 there is no valley between them. Ashman, Bird &
 Zepf 1994, doi:10.1086/117248."""
-FEWEST_CHANCES = 100
-"""Fewest purchases of returning buyers for a repeat rate."""
 WORTH_MOVING = 0.02
 """Share of the times between events from which on another session gap is proposed."""
-NOBODY_REPEATS = 0.01
-"""Repeat rate below which nobody buys an item twice."""
 MINUTE_S = 60.0
 
 Floats = npt.NDArray[np.float64]
@@ -111,7 +109,10 @@ def session_gap(seconds: Floats) -> float | None:
 
 
 def repeat_rate(ordered: Sequence[Interaction], occasion_ms: float) -> float | None:
-    """Return the share of purchases that repeat an item, of those by shoppers who bought on an earlier occasion."""
+    """Return the share of purchases that repeat an item, of those by shoppers who bought on an earlier occasion.
+
+    It is None for fewer purchases than a worker needs (`repeat_rate.py`).
+    """
     bought: dict[str, dict[str, int]] = {}
     first_ms: dict[str, int] = {}
     chances = repeats = 0
@@ -122,7 +123,7 @@ def repeat_rate(ordered: Sequence[Interaction], occasion_ms: float) -> float | N
         chances += at_ms - first_ms.setdefault(each.user_id, at_ms) > occasion_ms
         repeats += at_ms - items.get(each.item_id, at_ms) > occasion_ms
         items[each.item_id] = at_ms
-    return repeats / chances if chances >= FEWEST_CHANCES else None
+    return repeats / chances if chances >= FEWEST else None
 
 
 def _times_between(ordered: Sequence[Interaction]) -> Floats:

@@ -45,13 +45,13 @@ def bought(user: int, item: str, day: float) -> Purchase:
 
 def test_the_repeat_rate_counts_purchases_of_returning_buyers() -> None:
     events: list[Interaction] = []
-    for user in range(60):
+    for user in range(300):
         # The first visit is no chance to repeat, nor is a second line of the same occasion.
         events += [bought(user, "milk", 0), bought(user, "milk", 0.01), bought(user, "bread", 0)]
-        events += [bought(user, "milk" if user < 15 else "tea", 7), bought(user, "salt", 7)]
-    assert repeat_rate(events, 30 * 60e3) == pytest.approx(15 / 120)
-    assert repeat_rate(events[:100], 30 * 60e3) is None
-    assert shop_habits(events[::-1], 30.0) == ShopHabits(None, 0.0, 15 / 120)
+        events += [bought(user, "milk" if user < 75 else "tea", 7), bought(user, "salt", 7)]
+    assert repeat_rate(events, 30 * 60e3) == pytest.approx(75 / 600)
+    assert repeat_rate(events[:1000], 30 * 60e3) is None
+    assert shop_habits(events[::-1], 30.0) == ShopHabits(None, 0.0, 75 / 600)
 
 
 def test_a_gap_that_parts_the_same_events_is_not_proposed() -> None:
