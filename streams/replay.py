@@ -231,8 +231,9 @@ class Replay:
     def _publish_trends(self, now_ms: int) -> None:
         self._trends_ms = now_ms
         popularity = self._trending.popularity()
-        self.recommender.catalogue.set_popularity(popularity.now, popularity.lasting, now_s=now_ms / 1e3)
-        self.recommender.catalogue.repeat_rate = popularity.repeat_rate
+        self.recommender.catalogue.set_popularity(
+            popularity.now, popularity.lasting, now_ms / 1e3, popularity.repeat_rate
+        )
 
     def _publish_behaviour(self, now_ms: int) -> None:
         self._behaviour_ms = now_ms

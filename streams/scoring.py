@@ -110,16 +110,13 @@ class Scoring:
             pass
 
     async def set_popularity(self, popularity: Popularity, live: LiveCatalogue) -> None:
-        """Replace the present and the lasting popularity."""
+        """Replace the present and the lasting popularity, and the repeat rate."""
         records = ((key, live.by_key(key)) for key in popularity.now.keys[:POPULAR].tolist())
         self._popular = {key: record.item for key, record in records if record is not None and record.item.in_stock}
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.thread, self._set_popularity, popularity)
-
-    def _set_popularity(self, popularity: Popularity) -> None:
-        catalogue = self.recommender.catalogue
-        catalogue.set_popularity(popularity.now, popularity.lasting, time())
-        catalogue.repeat_rate = popularity.repeat_rate
+        replace = self.recommender.catalogue.set_popularity
+        now, lasting, repeat_rate = popularity
+        await loop.run_in_executor(self.thread, replace, now, lasting, time(), repeat_rate)
 
     async def exposed(self) -> Exposed | None:
         """Return the exposure of items since the last call, None without any."""

@@ -203,13 +203,16 @@ class Catalogue:
             self._release(row)
         return most is not None and len(held) > most
 
-    def set_popularity(self, scores: Weights, lasting: Weights | None = None, now_s: float = inf) -> None:
+    def set_popularity(
+        self, scores: Weights, lasting: Weights | None = None, now_s: float = inf, repeat_rate: float | None = None
+    ) -> None:
         """Replace every item's popularity, in [0, 1], given by stable key. Items that are not given have none.
 
         `scores` is current popularity, `lasting` popularity over a long time; without `lasting` that stays as it was.
         Items with a weight above 0 in either are marked as seen. `now_s`, in seconds since 1970, decides which items
-        are young.
+        are young. `repeat_rate` replaces the attribute.
         """
+        self.repeat_rate = repeat_rate
         self.popular = self._fill(self.columns.popularity, scores)
         if lasting is not None:
             self._fill(self.columns.lasting, lasting)
