@@ -1,7 +1,7 @@
 """Sessions of shoppers while their interactions wait for their labels. No I/O.
 
 An interaction's labels are the items that its shopper acts on next in the same session. So it waits until they are
-known. Sessions are those of `training.ranker.gather.session_names`.
+known. Sessions are those of `training.ranker.gather.session_name`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from inference.types import stable_key
 from streams.contracts.messages import Interaction, ItemAction, Search
-from streams.profiles.profile import occurred_ms, session_key
-from training.ranker.gather import BASKET, SEARCH_HORIZON
+from streams.profiles.profile import occurred_ms
+from training.ranker.gather import BASKET, SEARCH_HORIZON, SessionName, session_name
 
-SessionName = tuple[str, int, int]
 Place = tuple[str, int]
 
 
@@ -76,10 +75,7 @@ class Sessions:
     def add(self, interaction: Interaction, rank: int, *, is_gathered: bool, place: Place | None) -> Waiting:
         """Add the next interaction. `rank` is its item's in the list that led to it, 0 without one."""
         at_ms, user_id = occurred_ms(interaction), interaction.user_id
-        last_ms, number = self._last.get(user_id, (at_ms, 0))
-        number += at_ms - last_ms > self._gap_ms
-        self._last[user_id] = (max(at_ms, last_ms), number)
-        name = (user_id, session_key(interaction.session_id), number)
+        name = session_name(interaction, self._last, self._gap_ms)
         session = self._sessions.get(name)
         begins = session is None
         if session is None:

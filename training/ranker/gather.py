@@ -248,16 +248,21 @@ def next_items(interactions: Sequence[Interaction], sampling: Sampling) -> list[
 
 
 def session_names(interactions: Sequence[Interaction], gap_ms: int) -> list[SessionName]:
-    """Return the session of each interaction, as in profiles: shopper, id if there is one, number of earlier pauses."""
+    """Return the session of each interaction; see `session_name`."""
     last: dict[str, tuple[int, int]] = {}
-    sessions: list[SessionName] = []
-    for interaction in interactions:
-        at_ms = occurred_ms(interaction)
-        before, number = last.get(interaction.user_id, (at_ms, 0))
-        number += at_ms - before > gap_ms
-        last[interaction.user_id] = (max(at_ms, before), number)
-        sessions.append((interaction.user_id, session_key(interaction.session_id), number))
-    return sessions
+    return [session_name(interaction, last, gap_ms) for interaction in interactions]
+
+
+def session_name(interaction: Interaction, last: dict[str, tuple[int, int]], gap_ms: int) -> SessionName:
+    """Return the next interaction's session, as in profiles: shopper, id if there is one, number of earlier pauses.
+
+    `last` is updated: by shopper, the time of the newest interaction so far, and the number of pauses before it.
+    """
+    at_ms = occurred_ms(interaction)
+    before, number = last.get(interaction.user_id, (at_ms, 0))
+    number += at_ms - before > gap_ms
+    last[interaction.user_id] = (max(at_ms, before), number)
+    return interaction.user_id, session_key(interaction.session_id), number
 
 
 def ranked_period(interactions: Sequence[Interaction], sampling: Sampling) -> tuple[FittedPeriod, ...]:
