@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from training.phases import StartPhase
+
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-StartPhase = Callable[[str, int], Callable[[int], None]]
-"""Starts the progress display of a phase, with its name and size. The function that it returns advances the display."""
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def _read(options: TrainSequenceOptions, settings: Settings, bundle: Bundle) -> 
     from streams.factory import profile_rules
     from streams.items.encoded import encode_catalogue
     from streams.items.live import int8
-    from training.evaluation.log import read_log
+    from training.log import read_log
     from training.sequence.fit import ShopEvents
 
     rules = profile_rules(settings)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from training.evaluation.baselines.base import Baseline, LearnsSearches, Moment
 from training.evaluation.cases import Cases
-from training.evaluation.log import SEARCH, Act, Log
 from training.evaluation.metrics import NOTHING, Lists
+from training.log import SEARCH, Act, Log
 
 PROGRESS_STEP = 512
 """Acts between two updates of the progress."""

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from training.bootstrap import resampled_means
 from training.evaluation.estimates import estimate
-from training.evaluation.log import SEARCH, Log
 from training.evaluation.report import Calibration, Tenth
 from training.evaluation.system_pass import Outcomes
+from training.log import SEARCH, Log
 from training.ranker.gather import Sampling, arrivals, next_items
 
 BINS = 10

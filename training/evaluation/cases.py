@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import ConfigurationError
-from training.evaluation.log import SEARCH, Act, Log
 from training.evaluation.metrics import Targets
+from training.log import SEARCH, Act, Log
 
 POSITIONS = 10
 """Positions of a session after which the next item is predicted."""

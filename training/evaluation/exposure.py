@@ -31,10 +31,10 @@ from inference.types import Item
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.estimates import measure
-from training.evaluation.log import Log
 from training.evaluation.metrics import NOTHING, Lists, coverage
 from training.evaluation.plan import Primary
 from training.evaluation.report import Concentration, Exposure, Fairness
+from training.log import Log
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
 from training.evaluation.judgements import Judgements
-from training.evaluation.log import Log
 from training.evaluation.metrics import Targets, at_k, gains
 from training.evaluation.plan import JUDGED, Primary
 from training.evaluation.report import PerCase
+from training.log import Log
 
 INTEGER, FLOAT = "<i4", "<f4"
 

@@ -25,7 +25,8 @@ from training.evaluation.baselines.text import Bm25, EncoderAlone
 from training.evaluation.baselines.tifuknn import TifuKnn
 from training.evaluation.baselines.upcf import UpCf
 from training.evaluation.baselines.vsknn import VSkNN, VSkNNByStep
-from training.evaluation.log import Log
+from training.log import Log
+from training.phases import StartPhase
 from training.ranker.gather import ExampleList, as_examples
 
 JUDGED = "judgements"
@@ -40,9 +41,6 @@ PRIMARY: dict[str, Primary] = {
 
 Fit = Callable[[Sequence[ExampleList]], ScoresFeatures]
 """Fits a ranker to the examples of the learning period."""
-
-StartPhase = Callable[[str, int], Callable[[int], None]]
-"""Starts the progress display of a phase, with its name and size. The function that it returns advances the display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

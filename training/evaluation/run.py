@@ -17,11 +17,12 @@ from training.evaluation.cases import Cases, cases, sampled
 from training.evaluation.estimates import measure, rows, slices, verdict, versus, worths
 from training.evaluation.exposure import Groups, concentrations, exposures, fairnesses
 from training.evaluation.judgements import Judgements, graded_targets, hashes_of, rank_graded
-from training.evaluation.log import SEARCH, Log, first_tested, read_log
 from training.evaluation.per_case import hash_of_cases, hash_of_judgements, per_case
-from training.evaluation.plan import Options, StartPhase, System, make_baselines
+from training.evaluation.plan import Options, System, make_baselines
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
+from training.log import SEARCH, Log, first_tested, read_log
+from training.phases import StartPhase
 from training.ranker.gather import WARM_UP, Sampling, example_lists, first_ranked
 from training.ranker.provenance import Hashes, event_hashes, known_share
 

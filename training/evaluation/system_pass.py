@@ -18,8 +18,8 @@ from streams.replay import Replay, reporting
 from training.evaluation.ablation import alone, joined, without
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
-from training.evaluation.log import Log
 from training.evaluation.metrics import NOTHING, Lists
+from training.log import Log
 from training.ranker.gather import WARM_UP
 
 OURS, FUSED = "intentstream", "retrieval order"

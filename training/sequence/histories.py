@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.queries import ACTIONS
-from training.evaluation.log import SEARCH, Log
+from training.log import SEARCH, Log
 
 WINDOW = 64
 """Actions of a training sequence."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from training.evaluation.baseline_pass import Sessions
 from training.evaluation.baselines.base import Baseline, Moment
-from training.evaluation.log import SEARCH, Act
+from training.log import SEARCH, Act
 
 MINUTE = 60_000
 

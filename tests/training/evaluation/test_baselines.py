@@ -19,7 +19,7 @@ from training.evaluation.baselines.popularity import DAY_MS, Popularity, RecentP
 from training.evaluation.baselines.tifuknn import TifuKnn, TifuSettings
 from training.evaluation.baselines.upcf import UpCf, UpCfSettings
 from training.evaluation.baselines.vsknn import VSkNN, VSkNNByStep
-from training.evaluation.log import SEARCH, Act
+from training.log import SEARCH, Act
 
 ITEMS = 6
 

@@ -10,8 +10,8 @@ from streams.contracts.messages import Search
 from tests.training.evaluation.small_shop import ITEMS, random_events
 from training.evaluation import calibration as module
 from training.evaluation.calibration import calibration, moments
-from training.evaluation.log import Log, read_log
 from training.evaluation.system_pass import Outcomes
+from training.log import Log, read_log
 
 GAP_MS = 30 * 60_000
 

@@ -16,7 +16,7 @@ from tests.training.evaluation.acts import acts_of
 from training.evaluation.baseline_pass import run
 from training.evaluation.baselines.base import Moment, Ranked
 from training.evaluation.cases import Case, cases, next_basket, next_item, sampled, search
-from training.evaluation.log import SEARCH, Act, first_tested, read_log
+from training.log import SEARCH, Act, first_tested, read_log
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GAP_MS = 30 * 60_000

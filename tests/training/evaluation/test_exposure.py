@@ -17,12 +17,12 @@ from tests.training.evaluation.test_run import silent
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import cases
 from training.evaluation.exposure import Groups, concentrations, exposures
-from training.evaluation.log import read_log
 from training.evaluation.page import page
 from training.evaluation.plan import Options, System
 from training.evaluation.report import Report
 from training.evaluation.run import evaluate
 from training.evaluation.table import show
+from training.log import read_log
 
 GAP_MS = 30 * 60_000
 SOLD = [replace(item, seller="small" if number == 7 else "large") for number, item in enumerate(ITEMS)]

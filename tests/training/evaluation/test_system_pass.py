@@ -16,8 +16,8 @@ from streams.replay import Replay
 from streams.settings import load_settings
 from tests.training.evaluation.small_shop import ITEMS, random_events
 from training.evaluation.cases import Cases, cases
-from training.evaluation.log import Log, read_log
 from training.evaluation.system_pass import FOLD, FUSED, OURS, SystemPass, SystemResult
+from training.log import Log, read_log
 
 K = 5
 SETTINGS = load_settings({"list_size": K, "trending_interval_seconds": 300.0})

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.baselines.kernels import top
-from training.evaluation.log import Act
+from training.log import Act
 
 Ranked = npt.NDArray[np.integer]
 """Item numbers, best first, at most as many as requested."""

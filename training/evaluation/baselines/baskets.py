@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.baselines.base import Scores
-from training.evaluation.log import Act
+from training.log import Act
 
 Basket = list[int]
 """The different items of one session."""
@@ -26,16 +26,21 @@ class Baskets:
     def __init__(self, *, only_bought: bool) -> None:
         self._only_bought = only_bought
         self._of: defaultdict[int, dict[int, Basket]] = defaultdict(dict)
+        self._changed: dict[int, None] = {}
 
-    def add(self, act: Act) -> bool:
-        """Add an act to the basket of its session. Return whether the basket changed."""
+    def add(self, act: Act) -> None:
+        """Add an act to the basket of its session."""
         if self._only_bought and not act.bought:
-            return False
+            return
         basket = self._of[act.user].setdefault(act.session, [])
-        if act.item in basket:
-            return False
-        basket.append(act.item)
-        return True
+        if act.item not in basket:
+            basket.append(act.item)
+            self._changed[act.user] = None
+
+    def take_changed(self) -> list[int]:
+        """Return the shoppers whose baskets changed since the last call."""
+        changed, self._changed = list(self._changed), {}
+        return changed
 
     def of(self, user: int) -> list[Basket]:
         """Return the baskets of a shopper, oldest first."""

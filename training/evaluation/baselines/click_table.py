@@ -16,7 +16,7 @@ import numpy as np
 from inference.encoding.text import remembered_query
 from training.evaluation.baselines.base import Moment, Ranked
 from training.evaluation.baselines.popularity import Popularity
-from training.evaluation.log import Act
+from training.log import Act
 
 
 class ClickTable:

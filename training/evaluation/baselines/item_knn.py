@@ -15,7 +15,7 @@ import numpy as np
 
 from training.evaluation.baselines.base import Moment, Ranked, best
 from training.evaluation.baselines.kernels import add_cosines, count_pairs
-from training.evaluation.log import Act
+from training.log import Act
 
 DENSE_ITEMS = 10_000
 """Up to this number of items, a matrix of all pairs is kept, at most 400 MB. Above it, dictionaries of observed pairs

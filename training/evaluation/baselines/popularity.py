@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.evaluation.baselines.base import Moment, Ranked, best
-from training.evaluation.log import Act
+from training.log import Act
 
 DAY_MS = 86_400_000.0
 LARGEST_EXPONENT = 500.0

@@ -16,7 +16,7 @@ import torch
 
 from inference.queries import BOUGHT
 from training.evaluation.baselines.base import Moment, Ranked, best
-from training.evaluation.log import Act
+from training.log import Act
 from training.sequence.histories import WINDOW, Histories, targets
 from training.sequence.model import SequenceModel, Shape, Windows, gap_buckets
 from training.sequence.train import Plan, Shop, Trainer

@@ -14,7 +14,7 @@ import numpy as np
 
 from inference.types import Vector
 from training.evaluation.baselines.base import Moment, Ranked, Scores, best
-from training.evaluation.log import Act
+from training.log import Act
 
 K1, B = 1.2, 0.75
 _REMEMBERED = 50

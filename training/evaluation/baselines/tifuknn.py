@@ -21,7 +21,7 @@ import numpy as np
 
 from training.evaluation.baselines.base import Moment, Ranked, best
 from training.evaluation.baselines.baskets import Basket, Baskets, Vectors, add_up
-from training.evaluation.log import Act
+from training.log import Act
 
 
 class TifuSettings(NamedTuple):
@@ -60,19 +60,16 @@ class TifuKnn:
         self._items, self._settings = items, settings
         self._baskets = Baskets(only_bought=only_bought)
         self._vectors = Vectors()
-        self._changed: dict[int, None] = {}
 
     def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the interface's signature
         """Add the item to its basket."""
-        if self._baskets.add(act):
-            self._changed[act.user] = None
+        self._baskets.add(act)
 
     def rank(self, moment: Moment, k: int) -> Ranked:
         """Return the items by the blended vector."""
         settings = self._settings
-        for user in self._changed:
+        for user in self._baskets.take_changed():
             self._vectors.put(user, self._vector(self._baskets.of(user)))
-        self._changed = {}
         number = self._vectors.number(moment.user)
         if number is None:
             return np.empty(0, dtype=np.int64)

@@ -20,7 +20,7 @@ import numpy as np
 
 from training.evaluation.baselines.base import Moment, Ranked, best
 from training.evaluation.baselines.baskets import Baskets, Sparse, Vectors, add_up
-from training.evaluation.log import Act
+from training.log import Act
 
 
 class UpCfSettings(NamedTuple):
@@ -58,23 +58,20 @@ class UpCf:
         self._baskets = Baskets(only_bought=only_bought)
         self._counts = Vectors()
         self._popular: dict[int, Sparse] = {}
-        self._changed: dict[int, None] = {}
 
     def learn(self, act: Act, session: Sequence[int]) -> None:  # noqa: ARG002 - the interface's signature
         """Add the item to its basket."""
-        if self._baskets.add(act):
-            self._changed[act.user] = None
+        self._baskets.add(act)
 
     def rank(self, moment: Moment, k: int) -> Ranked:
         """Return the items by the votes of similar shoppers."""
         settings = self._settings
-        for user in self._changed:
+        for user in self._baskets.take_changed():
             baskets = self._baskets.of(user)
             recent = baskets[-settings.recent :]
             number = self._counts.put(user, Counter(chain.from_iterable(baskets)))
             bought = Counter(chain.from_iterable(recent))
             self._popular[number] = Sparse.of({item: count / len(recent) for item, count in bought.items()})
-        self._changed = {}
         own = self._counts.number(moment.user)
         if own is None:
             return np.empty(0, dtype=np.int64)

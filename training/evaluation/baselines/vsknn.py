@@ -19,7 +19,7 @@ import numpy as np
 
 from training.evaluation.baselines.base import Moment, Ranked, best
 from training.evaluation.baselines.kernels import NEVER, Chains, Matches, Neighbours, add_votes, nearest_sessions
-from training.evaluation.log import Act
+from training.log import Act
 
 _CAPACITY = 1024
 """Sessions and entries for which there is room at the beginning. It doubles when it is used up."""
