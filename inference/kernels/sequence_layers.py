@@ -24,8 +24,7 @@ class SequenceWeights(NamedTuple):
     """The weights of a model of W dimensions, H heads and U hidden units, float32. Matrices are (inputs, outputs).
 
     Attributes:
-        tower, tower_bias: the hidden layer of the items' projection, (dim, T) and (T,); T = 0 without one.
-        project, project_bias: the projection of items, (T or dim, W) and (W,).
+        project, project_bias: the projection of items, (dim, W) and (W,).
         enter, enter_bias: from an item to an action, (W, W) and (W,), with the factor √W.
         actions: by action, (4, W).
         norms: scale and offset of the normalisations before the attention, the hidden layer and the output, (3, 2, W).
@@ -40,8 +39,6 @@ class SequenceWeights(NamedTuple):
         scale: the factor of a cosine in the logit of an item, (1,).
     """
 
-    tower: Vector
-    tower_bias: Vector
     project: Vector
     project_bias: Vector
     enter: Vector
@@ -69,7 +66,7 @@ class SequenceWeights(NamedTuple):
 
 
 _THREE = ("norms",)
-_FLAT = ("tower_bias", "project_bias", "enter_bias", "query_bias", "value_bias", "mix_bias", "up_bias", "down_bias",
+_FLAT = ("project_bias", "enter_bias", "query_bias", "value_bias", "mix_bias", "up_bias", "down_bias",
          "leave_bias", "skip", "scale")  # fmt: skip
 WEIGHTS = NamedTupleType(
     tuple(

@@ -1,8 +1,8 @@
 """The sequence model as compiled loops: a shopper's newest actions -> a vector in the space of the model's items.
 
-One block of attention in which only the newest action asks, so the work grows linearly with the actions. The keys need
-no product for each action: with y_j an action, q the query of a head and K its key matrix, q · (K y_j) = (Kᵀ q) · y_j.
-In the same way the values are multiplied after the weighted sum, V Σ_j α_j y_j. Sums have a fixed order, so a shopper's
+Only the newest action attends to the others, in one block, so the work is linear in the actions. The keys need no
+product for each action: with y_j an action, q the query of a head and K its key matrix, q · (K y_j) = (Kᵀ q) · y_j. In
+the same way the values are multiplied after the weighted sum, V Σ_j α_j y_j. Sums have a fixed order, so a shopper's
 vector has the same bits in any batch.
 """
 
@@ -38,9 +38,8 @@ def project(
     columns: Columns, rows: npt.NDArray[np.int32], weights: SequenceWeights, residuals: Vector, items: SequenceItems
 ) -> None:
     """Write the vectors of some `rows` (n,) of the catalogue. `residuals` (n, W) are added before the rounding."""
-    dim, width, units = columns.vectors.shape[1], len(weights.project_bias), len(weights.tower_bias)
+    dim, width = columns.vectors.shape[1], len(weights.project_bias)
     given = np.empty(dim, dtype=np.float32)
-    hidden = np.empty(units, dtype=np.float32)
     out = np.empty(width, dtype=np.float32)
     for place in range(len(rows)):
         row = rows[place]
@@ -48,19 +47,18 @@ def project(
             given[d] = np.float32(columns.vectors[row, d]) * columns.inverse_norms[row]
         for d in range(width):
             out[d] = weights.project_bias[d] + residuals[place, d]
-        if units > 0:
-            for unit in range(units):
-                hidden[unit] = weights.tower_bias[unit]
-            add_product(given, weights.tower, hidden)
-            for unit in range(units):
-                hidden[unit] = max(hidden[unit], np.float32(0))
-            add_product(hidden, weights.project, out)
-        else:
-            add_product(given, weights.project, out)
+        add_product(given, weights.project, out)
         items.inverse_norms[row] = write_integers(out, items.vectors[row])
         if HAS_BLOCKS:
             for d in range(width):
                 items.blocks[row // BLOCK, d // BYTES, row % BLOCK, d % BYTES] = items.vectors[row, d] + SHIFT
+
+
+class Outputs(NamedTuple):
+    """The vectors of n shoppers: int8 (n, W), and 1 / ‖vector‖, float32 (n,), 0 for a shopper without one."""
+
+    vectors: npt.NDArray[np.int8]
+    inverse_norms: Vector
 
 
 class Actions(NamedTuple):
@@ -111,34 +109,27 @@ ACTIONS = NamedTupleType(
     (int32[::1], int32[::1], *3 * (float32[:, ::1],), *6 * (float32[::1],)),
     Actions,
 )
+OUTPUTS = NamedTupleType((int8[:, ::1], float32[::1]), Outputs)
 
 
-@kernel(
-    void(QUERIES, KEY_TABLE, ITEMS, WEIGHTS, ACTIONS, int8[:, :, ::1], float32[:, ::1], int64),
-    allocates=False,
-)
+@kernel(void(QUERIES, KEY_TABLE, ITEMS, WEIGHTS, ACTIONS, OUTPUTS), allocates=False)
 def predict(
     records: Queries,
     table: KeyTable,
     items: SequenceItems,
     weights: SequenceWeights,
     actions: Actions,
-    vectors: npt.NDArray[np.int8],
-    inverse_norms: Vector,
-    slot: int,
+    outputs: Outputs,
 ) -> None:
-    """Write each query's vector to `vectors[:, slot]`, int8 (n, slots, W), and 1 / ‖vector‖ to `inverse_norms`.
-
-    A query none of whose recent items is in the catalogue gets the norm 0.
-    """
+    """Write each query's vector. A query none of whose recent items is in the catalogue gets none."""
     for query in range(len(records)):
         record = records[query]
         number = _enter(record, table, items, weights, actions)
-        inverse_norms[query, slot] = 0
+        outputs.inverse_norms[query] = 0
         if number > 0:
             _attend(record, number, weights, actions)
             _leave(record, weights, actions)
-            inverse_norms[query, slot] = write_integers(actions.a, vectors[query, slot])
+            outputs.inverse_norms[query] = write_integers(actions.a, outputs.vectors[query])
 
 
 @helper

@@ -12,10 +12,10 @@ import numpy as np
 
 from inference.kernels.nearest import Scratch, find_nearest
 from inference.kernels.sequence_layers import SequenceItems, SequenceWeights
-from inference.kernels.sequence_network import Actions, predict, project, to_shares
+from inference.kernels.sequence_network import Actions, Outputs, predict, project, to_shares
 from inference.queries import SHORT_TERM, Queries, QueryBatch
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS
+from inference.retrieval.columns import BLOCK, BYTES, HAS_BLOCKS, Changes
 from inference.retrieval.hits import Hits
 from inference.retrieval.sources import SEQUENCE
 from inference.retrieval.vectors import Int8Vector
@@ -52,7 +52,7 @@ class SequenceModel:
 
 
 class SequenceSource:
-    """The source of one catalogue. It follows the catalogue's changes at each call. Not thread-safe."""
+    """The source of one catalogue, whose changes it applies at each call. Not thread-safe."""
 
     name = SEQUENCE
 
@@ -60,8 +60,8 @@ class SequenceSource:
         self._model = model
         self._items = _empty(0, model.width)
         self._actions = Actions.make(model.width, len(model.weights.up_bias))
-        self._followed: object = None
-        self._changes = 0
+        self._changes: Changes | None = None
+        self._applied = 0
         self._scratch: Scratch | None = None
         self._searched: tuple[int, int] | None = None
 
@@ -75,25 +75,25 @@ class SequenceSource:
         columns = catalogue.columns._replace(
             vectors=items.vectors, blocks=items.blocks, inverse_norms=items.inverse_norms
         )
-        find_nearest(columns, catalogue.used, vectors, inverse_norms, self._scratch, hits)
+        find_nearest(columns, catalogue.used, vectors[:, None], inverse_norms[:, None], self._scratch, hits)
         to_shares(hits, place, float(self._model.weights.scale[0]))
 
     def vectors(self, records: Queries, catalogue: Catalogue) -> tuple[Int8Vector, Vector]:
-        """Return the shoppers' vectors, int8 (n, 1, width), and 1 / ‖vector‖, (n, 1); 0 for a shopper without one."""
-        self.follow(catalogue)
-        vectors = np.zeros((len(records), 1, self._model.width), dtype=np.int8)
-        inverse_norms = np.zeros((len(records), 1), dtype=np.float32)
-        weights = self._model.weights
-        predict(records, catalogue.table, self._items, weights, self._actions, vectors, inverse_norms, SHORT_TERM)
-        return vectors, inverse_norms
+        """Return the shoppers' vectors, int8 (n, width), and 1 / ‖vector‖, (n,); 0 for a shopper without one."""
+        self._apply_changes(catalogue)
+        outputs = Outputs(
+            np.zeros((len(records), self._model.width), dtype=np.int8), np.zeros(len(records), dtype=np.float32)
+        )
+        predict(records, catalogue.table, self._items, self._model.weights, self._actions, outputs)
+        return outputs.vectors, outputs.inverse_norms
 
-    def follow(self, catalogue: Catalogue) -> None:
+    def _apply_changes(self, catalogue: Catalogue) -> None:
         """Make the vectors of the items that are new or changed since the last call."""
         changes = catalogue.changes
-        if self._followed is not changes:
-            self._followed, self._changes = changes, 0
+        if self._changes is not changes:
+            self._changes, self._applied = changes, 0
             self._items = _empty(len(changes.at), self._model.width)
-        if self._changes == changes.number:
+        if self._applied == changes.number:
             return
         if len(self._items.inverse_norms) < len(changes.at):
             larger = _empty(len(changes.at), self._model.width)
@@ -101,10 +101,10 @@ class SequenceSource:
             larger.blocks[: len(self._items.blocks)] = self._items.blocks
             larger.inverse_norms[: len(self._items.inverse_norms)] = self._items.inverse_norms
             self._items = larger
-        rows = np.flatnonzero(changes.at > self._changes).astype(np.int32)
+        rows = np.flatnonzero(changes.at > self._applied).astype(np.int32)
         residuals = self._model.residuals_of(catalogue.columns.keys[rows])
         project(catalogue.columns, rows, self._model.weights, residuals, self._items)
-        self._changes = changes.number
+        self._applied = changes.number
 
 
 def make_source(_name: str, model: SequenceModel) -> SequenceSource:

@@ -10,7 +10,7 @@ import numpy as np
 from inference.errors import BundleError, ScoringError
 from inference.kernels.gaps import GAPS
 from inference.kernels.sequence_layers import SequenceWeights
-from inference.queries import ACTIONS, QUERY, RECENT, SHORT_TERM
+from inference.queries import ACTIONS, QUERY, RECENT
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import BYTES
 from inference.retrieval.sequence import SequenceModel, SequenceSource
@@ -40,11 +40,9 @@ def read_model(graph: bytes, residuals: bytes | None, *, dim: int) -> SequenceMo
     from onnx import numpy_helper
 
     named = {each.name: numpy_helper.to_array(each) for each in onnx.load_model_from_string(graph).graph.initializer}
-    nothing = {"tower": np.empty((dim, 0), np.float32), "tower_bias": np.empty(0, np.float32)}
-    given = {name: named.get(name, nothing.get(name)) for name in SequenceWeights._fields}
-    if missing := [name for name, each in given.items() if each is None]:
+    if missing := [name for name in SequenceWeights._fields if name not in named]:
         raise BundleError(f"sequence graph: required the constants {', '.join(missing)}, got a graph without them")
-    arrays = {name: np.asarray(each) for name, each in given.items()}
+    arrays = {name: np.asarray(named[name]) for name in SequenceWeights._fields}
     required = _shapes(arrays, dim)
     for name, shape in required.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32:
@@ -60,7 +58,7 @@ def read_model(graph: bytes, residuals: bytes | None, *, dim: int) -> SequenceMo
 
 def _shapes(arrays: dict[str, np.ndarray], dim: int) -> dict[str, tuple[int, ...]]:
     """Return the shape of each constant, from the width and the numbers of heads and hidden units."""
-    width, units, tower = (arrays[name].size for name in ("enter_bias", "up_bias", "tower_bias"))
+    width, units = (arrays[name].size for name in ("enter_bias", "up_bias"))
     heads = len(arrays["ranks"]) if arrays["ranks"].ndim else 0
     if not width or width % BYTES or not heads or width % heads:
         raise BundleError(f"sequence graph: required a width that is a multiple of {BYTES} and of the heads, got "
@@ -72,9 +70,7 @@ def _shapes(arrays: dict[str, np.ndarray], dim: int) -> dict[str, tuple[int, ...
     return {
         **square,
         **flat,
-        "tower": (dim, tower),
-        "tower_bias": (tower,),
-        "project": (tower or dim, width),
+        "project": (dim, width),
         "actions": (len(ACTIONS), width),
         "norms": (3, 2, width),
         "ranks": (heads, RECENT),
@@ -155,4 +151,4 @@ def by_network(model: SequenceModel, golden: GoldenSequence, items: Vector) -> V
     records["recent_actions"][0, : len(items)] = golden.actions
     records["recent_gaps"][0, : len(items)] = golden.gaps
     vectors, _ = SequenceSource(model).vectors(records, catalogue)
-    return np.asarray(dequantise(vectors[0, SHORT_TERM]))
+    return np.asarray(dequantise(vectors[0]))

@@ -9,20 +9,16 @@ from torch import nn
 from inference.errors import DataError
 from inference.kernels.sequence_layers import SequenceWeights
 from inference.types import Vector
-from training.sequence.model import REMEMBERED, Block, SequenceModel
+from training.sequence.model import Block, SequenceModel
 
 
 def weights_of(model: SequenceModel) -> SequenceWeights:
-    """Return the weights of a model with one block of attention. Raises DataError for any other form."""
+    """Return the weights of a model with one block of attention. Raises DataError for any other number."""
     shape = model.shape
-    if shape.kind != "attention" or shape.blocks != 1 or not shape.distinct or shape.remembered != REMEMBERED:
-        raise DataError(f"sequence model: required one block over {REMEMBERED} distinct items, got {shape}")
-    if model.skip is None:
-        raise DataError("sequence model: required one whose attention adds the items to the output, got another")
     block = model.blocks[0]
-    if not isinstance(block, Block):
-        raise DataError(f"sequence model: required a Block, got {type(block).__name__}")
-    tower, project = _projection(model.project)
+    if shape.blocks != 1 or not isinstance(block, Block):
+        raise DataError(f"sequence model: required one block of attention, got {shape.blocks}")
+    project, project_bias = _linear(model.project)
     root = np.float32(np.sqrt(shape.width))
     sharpness = np.float32((shape.heads / shape.width) ** 0.5)
     query, query_bias = _linear(block.query)
@@ -34,10 +30,8 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
     down, down_bias = _linear(block.down)
     leave, leave_bias = _linear(model.leave)
     return SequenceWeights(
-        tower=tower[0],
-        tower_bias=tower[1],
-        project=project[0],
-        project_bias=project[1],
+        project=project,
+        project_bias=project_bias,
         enter=enter * root,
         enter_bias=enter_bias,
         actions=_array(model.actions.weight),
@@ -66,14 +60,6 @@ def weights_of(model: SequenceModel) -> SequenceWeights:
 def residuals_of(model: SequenceModel) -> Vector | None:
     """Return the residual of each item, float32 (items, width), None for a model without."""
     return None if model.residual is None else _array(model.residual.weight)
-
-
-def _projection(project: nn.Module) -> tuple[tuple[Vector, Vector], tuple[Vector, Vector]]:
-    if isinstance(project, nn.Linear):
-        nothing = np.empty((project.in_features, 0), dtype=np.float32), np.empty(0, dtype=np.float32)
-        return nothing, _linear(project)
-    layers = [each for each in project.modules() if isinstance(each, nn.Linear)]
-    return _linear(layers[0]), _linear(layers[1])
 
 
 def _linear(layer: nn.Linear) -> tuple[Vector, Vector]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,14 +15,12 @@ import numpy as np
 import torch
 
 from inference.types import Vector
-from training.evaluation.log import Log
+from training.log import Log
+from training.phases import StartPhase
 from training.sequence.histories import Histories, histories, targets
 from training.sequence.measure import Quality, quality
 from training.sequence.model import SequenceModel, Shape, principal_axes
 from training.sequence.train import Plan, Shop, Trainer
-
-StartPhase = Callable[[str, int], Callable[[int], None]]
-"""Starts the progress display of a phase, with its name and size. The function that it returns advances the display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +113,7 @@ def _choose(
     advance = start_phase("Choosing the epochs", _actions(parts) * options.plan.epochs)
     advance(_actions(parts) * trainer.done)
     while not _is_over(found, options.patience):
-        epoch = next(trainer.epochs(advance), None)
-        if epoch is None:
+        if next(trainer.epochs(advance), None) is None:
             break
         measured = zip(shops, ends, strict=True)
         found.append(tuple(quality(model, s.vectors, s.given, end, options.measured) for s, end in measured))

@@ -29,13 +29,9 @@ HIDDEN_LOGIT = -1e9
 def to_onnx(weights: SequenceWeights) -> onnx.ModelProto:
     """Return the graph of a model."""
     graph = Graph()
-    given = weights._asdict()
-    for name in given:
-        # A graph with an empty constant is not portable: without a tower its two matrices are left out.
-        if given[name].size:
-            graph.constants[name] = given[name]
+    graph.constants.update(weights._asdict())
     heads, width = len(weights.ranks), len(weights.enter_bias)
-    items = _items(graph, has_tower=weights.tower_bias.size > 0)
+    items = _unit(graph, _linear(graph, "vectors", "project"))
     inputs = _sum(graph, _linear(graph, items, "enter"), graph.add("Gather", ["actions", "action_places"]))
     normed = _norm(graph, inputs, 0)
     newest, first = _newest(graph, normed), _newest(graph, inputs)
@@ -54,11 +50,6 @@ def to_onnx(weights: SequenceWeights) -> onnx.ModelProto:
     output = graph.add("Unsqueeze", [output, _ints(graph, [1])])
     graph.nodes.append(helper.make_node("Concat", [output, items], [OUTPUT], axis=1))
     return _model(graph, weights)
-
-
-def _items(graph: Graph, *, has_tower: bool) -> str:
-    vectors = graph.add("Relu", [_linear(graph, "vectors", "tower")]) if has_tower else "vectors"
-    return _unit(graph, _linear(graph, vectors, "project"))
 
 
 def _attention(graph: Graph, normed: str, newest: str, sizes: tuple[int, int]) -> str:
@@ -115,8 +106,7 @@ def _floats(graph: Graph, value: float) -> str:
 
 
 def _model(graph: Graph, weights: SequenceWeights) -> onnx.ModelProto:
-    dim = len(weights.tower) if weights.tower_bias.size else len(weights.project)
-    width = len(weights.enter_bias)
+    dim, width = len(weights.project), len(weights.enter_bias)
     # The names of the constants and of the inputs differ: a graph has one namespace.
     inputs = [
         helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", RECENT, dim]),

@@ -15,14 +15,11 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.functional import normalize, silu
+from torch.nn.functional import normalize
 
-from inference.errors import DataError
 from inference.kernels.gaps import GAPS
 from inference.queries import ACTIONS, RECENT
 
-REMEMBERED = RECENT
-"""Distinct newest items that a profile has."""
 SHARPEST = 30.0
 """Greatest factor of a cosine in the logits."""
 
@@ -32,33 +29,22 @@ class Shape:
     """The form of a model.
 
     Attributes:
-        kind: attention, hstu or lru.
         width: dimensions of items and outputs.
         blocks: number of blocks.
         heads: heads of the attention.
         hidden: units of the feed-forward layer.
-        remembered: number of actions that are visible.
-        distinct: whether an earlier action on an item is hidden by a later one.
         residual: whether each item of the shop has a residual.
-        tower: hidden units of the projection of items; 0 for a linear one.
         dropout: dropout rate.
-        skip: whether the items themselves, weighted by the attention of the last block, are added to the output. So an
-            untrained model looks for items like the newest ones.
         frozen: whether the projection of items keeps its first values, see `principal_axes`.
         forget: share of the items whose residual is left out of a batch, so that content is learned as well.
     """
 
-    kind: str = "attention"
     width: int = 64
     blocks: int = 1
     heads: int = 2
     hidden: int = 128
-    remembered: int = REMEMBERED
-    distinct: bool = True
     residual: bool = False
-    tower: int = 0
     dropout: float = 0.2
-    skip: bool = True
     frozen: bool = False
     forget: float = 0.0
 
@@ -78,23 +64,21 @@ def gap_buckets(gap_ms: torch.Tensor) -> torch.Tensor:
     return torch.bucketize(gap_ms, starts, right=True)
 
 
-def visible(windows: Windows, remembered: int, *, distinct: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def visible(windows: Windows) -> tuple[torch.Tensor, torch.Tensor]:
     """Return whether each action sees each other one, bool (B, T, T), and the other's rank from the newest, (B, T, T).
 
-    With `distinct`, action t sees what a profile shows after it: the newest action on each of the `remembered` newest
-    items.
+    Action t sees what a profile has after it: the newest action on each of the RECENT newest items.
     """
     items = windows.items
     size = items.shape[1]
     causal = torch.ones(size, size, dtype=torch.bool).tril()
     seen = causal & (items >= 0)[:, None, :]
-    if distinct:
-        # later[t, s]: a later action than s, at t or before, is on the same item.
-        same = (items[:, :, None] == items[:, None, :]) & torch.ones(size, size, dtype=torch.bool).tril(-1)
-        later = same.to(torch.uint8).cummax(dim=1).values.bool()
-        seen = seen & ~later
+    # later[t, s]: a later action than s, at t or before, is on the same item.
+    same = (items[:, :, None] == items[:, None, :]) & torch.ones(size, size, dtype=torch.bool).tril(-1)
+    later = same.to(torch.uint8).cummax(dim=1).values.bool()
+    seen = seen & ~later
     ranks = seen.flip(-1).cumsum(-1).flip(-1) - seen.long()
-    return seen & (ranks < remembered), ranks.clamp(max=remembered - 1)
+    return seen & (ranks < RECENT), ranks.clamp(max=RECENT - 1)
 
 
 class Block(nn.Module):  # type: ignore[misc]
@@ -107,12 +91,8 @@ class Block(nn.Module):  # type: ignore[misc]
         self.norm = nn.LayerNorm(width)
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        self.ranks = nn.Parameter(torch.zeros(shape.heads, shape.remembered))
+        self.ranks = nn.Parameter(torch.zeros(shape.heads, RECENT))
         self.gaps = nn.Parameter(torch.zeros(shape.heads, GAPS))
-        if shape.kind == "hstu":
-            self.gate, self.mixed = nn.Linear(width, width), nn.LayerNorm(width)
-        if shape.kind == "lru":
-            self.decay = nn.Parameter(torch.linspace(-2.0, 4.0, width))
         self.norm_too = nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, shape.hidden), nn.Linear(shape.hidden, width)
         self.drop = nn.Dropout(shape.dropout)
@@ -121,15 +101,8 @@ class Block(nn.Module):  # type: ignore[misc]
         self, x: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor, gaps: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the actions (B, T, width) after the block, and the weights of the attention, (B, heads, T, T)."""
-        y = self.norm(x)
-        weights = seen[:, None].float()
-        if self.shape.kind == "lru":
-            mixed = self._recur(y, seen, ranks)
-        else:
-            mixed, weights = self._attend(y, seen, ranks, gaps)
+        mixed, weights = self._attend(self.norm(x), seen, ranks, gaps)
         x = x + self.drop(mixed)
-        if self.shape.kind == "hstu":
-            return x, weights
         return x + self.drop(self.down(torch.relu(self.up(self.norm_too(x))))), weights
 
     def _attend(
@@ -144,19 +117,8 @@ class Block(nn.Module):  # type: ignore[misc]
         query, key, value = split(self.query(y)), split(self.key(y)), split(self.value(y))
         logits = query @ key.transpose(-1, -2) * (width // heads) ** -0.5
         logits = logits + self.ranks[:, ranks].transpose(0, 1) + self.gaps[:, gaps].transpose(0, 1)
-        if self.shape.kind == "hstu":
-            weights = silu(logits) * seen[:, None] / seen.sum(-1).clamp(min=1)[:, None, :, None]
-            mixed = (weights @ value).transpose(1, 2).reshape(batch, size, width)
-            return self.out(self.mixed(mixed) * silu(self.gate(y))), weights
         weights = logits.masked_fill(~seen[:, None], float("-inf")).softmax(-1).nan_to_num()
         return self.out((self.drop(weights) @ value).transpose(1, 2).reshape(batch, size, width)), weights
-
-    def _recur(self, y: torch.Tensor, seen: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
-        """Return the states of a linear recurrence, a sum with the weights λ^rank for each dimension (Orvieto 2023)."""
-        decay = torch.sigmoid(self.decay)
-        powers = torch.pow(decay, torch.arange(self.shape.remembered)[:, None])
-        weights = powers[ranks] * seen[..., None] * torch.sqrt(1 - decay**2)
-        return self.out(torch.einsum("btsd,bsd->btd", weights, self.value(y)))
 
 
 class SequenceModel(nn.Module):  # type: ignore[misc]
@@ -166,13 +128,9 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.shape = shape
         width = shape.width
-        self.project: nn.Module
-        if shape.tower:
-            self.project = nn.Sequential(nn.Linear(dim, shape.tower), nn.ReLU(), nn.Linear(shape.tower, width))
-        else:
-            self.project = nn.Linear(dim, width)
-        # Otherwise all items begin near to one vector, and take long to part.
-        nn.init.zeros_(_last_linear(self.project).bias)
+        self.project = nn.Linear(dim, width)
+        # With a bias, all items would begin near to one vector.
+        nn.init.zeros_(self.project.bias)
         self.residual = nn.Embedding(items, width) if shape.residual else None
         if self.residual is not None:
             nn.init.normal_(self.residual.weight, std=0.02)
@@ -188,11 +146,11 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         if shape.frozen:
             self.project.requires_grad_(False)
-        self.skip: nn.Parameter | None = None
-        if shape.skip and shape.kind == "attention":
-            self.skip = nn.Parameter(torch.full((shape.heads,), 1 / shape.heads))
-            nn.init.zeros_(self.leave.weight)
-            nn.init.zeros_(self.leave.bias)
+        # The items themselves, weighted by the attention of the last block, are added to the output. So an untrained
+        # model looks for items like the newest ones.
+        self.skip = nn.Parameter(torch.full((shape.heads,), 1 / shape.heads))
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
 
     @property
     def scale(self) -> torch.Tensor:
@@ -201,8 +159,6 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
 
     def keep_projection(self, axes: torch.Tensor) -> None:
         """Project items by `axes`, (width, dim), for a model whose projection is frozen."""
-        if not isinstance(self.project, nn.Linear):
-            raise DataError("sequence model: required a linear projection to keep, got a tower")
         with torch.no_grad():
             self.project.weight.copy_(axes)
 
@@ -218,23 +174,16 @@ class SequenceModel(nn.Module):  # type: ignore[misc]
 
     def forward(self, table: torch.Tensor, windows: Windows) -> torch.Tensor:
         """Return the output after each action, unit vectors (B, T, width). `table` is that of `items`."""
-        shape = self.shape
-        seen, ranks = visible(windows, shape.remembered, distinct=shape.distinct)
+        seen, ranks = visible(windows)
         gaps = gap_buckets((windows.at_ms[:, :, None] - windows.at_ms[:, None, :]).clamp(min=0))
-        x = self.enter(self.drop(table[windows.items.clamp(min=0)] * shape.width**0.5))
+        x = self.enter(self.drop(table[windows.items.clamp(min=0)] * self.shape.width**0.5))
         x = x + self.actions(windows.actions)
         weights = torch.empty(0)
         for block in self.blocks:
             x, weights = block(x, seen, ranks, gaps)
         output = self.leave(self.norm(x + self.pauses(windows.pauses)))
-        if self.skip is not None:
-            shares = (weights * self.skip[:, None, None]).sum(1)
-            output = output + shares @ table[windows.items.clamp(min=0)]
-        return normalize(output, dim=-1)
-
-
-def _last_linear(project: nn.Module) -> nn.Linear:
-    return [each for each in project.modules() if isinstance(each, nn.Linear)][-1]
+        shares = (weights * self.skip[:, None, None]).sum(1)
+        return normalize(output + shares @ table[windows.items.clamp(min=0)], dim=-1)
 
 
 def principal_axes(vectors: torch.Tensor, width: int) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import logsigmoid
 
 from inference.errors import DataError
 from training.sequence.histories import WINDOW, Histories, Integers, Targets
@@ -36,18 +34,15 @@ class Plan:
     """The settings of a training.
 
     `negatives` is the number of uniform negatives beside the targets of the batch; shops with at most `exact` items use
-    the softmax over all items. `loss` is softmax or gsasrec, `beta` the calibration of gsasrec.
+    the softmax over all items. `decay` is that of the matrices. Biases and the residuals of items have none.
     """
 
     epochs: int = 20
     rate: float = 2e-3
     decay: float = 0.01
-    residual_decay: float = 0.0
     batch: int = 64
     negatives: int = 1024
     exact: int = 6000
-    loss: str = "softmax"
-    beta: float = 0.9
     seed: int = 0
 
 
@@ -130,8 +125,6 @@ def loss_of(model: SequenceModel, shop: Shop, batch: Batch, plan: Plan, frequenc
     rows, inverse = batch.places.unique(return_inverse=True)
     outputs = outputs[rows] * model.scale
     count = max(len(rows), 1)
-    if plan.loss == "gsasrec":
-        return _gsasrec(outputs, table, batch, inverse, plan) / count
     if len(table) <= plan.exact:
         logits = outputs @ table.T
         normaliser = logits.logsumexp(-1)
@@ -152,38 +145,15 @@ def loss_of(model: SequenceModel, shop: Shop, batch: Batch, plan: Plan, frequenc
     return (batch.weights * (torch.logaddexp(rest, own) - own)).sum() / count
 
 
-def _gsasrec(
-    outputs: torch.Tensor, table: torch.Tensor, batch: Batch, inverse: torch.Tensor, plan: Plan
-) -> torch.Tensor:
-    """Return the sum of gBCE losses (gSASRec, Petrov & Macdonald 2023, doi:10.1145/3604915.3608783)."""
-    drawn = torch.randint(0, len(table), (min(256, len(table)),))
-    share = len(drawn) / max(len(table) - 1, 1)
-    beta = share * (plan.beta * (1 - 1 / share) + 1 / share)
-    own = (outputs[inverse] * table[batch.items]).sum(-1)
-    others = outputs @ table[drawn].T
-    negatives = -logsigmoid(-others).sum(-1)
-    return (batch.weights * (-beta * logsigmoid(own) + negatives[inverse])).sum()
-
-
 def optimiser_of(model: SequenceModel, plan: Plan) -> torch.optim.Optimizer:
-    """Return AdamW; the residuals of items have a decay of their own."""
-    residual = [each for name, each in model.named_parameters() if name.startswith("residual")]
-    matrices = [e for n, e in model.named_parameters() if e.ndim > 1 and not n.startswith("residual")]
-    others = [e for n, e in model.named_parameters() if e.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": plan.decay},
-        {"params": others, "weight_decay": 0.0},
-        {"params": residual, "weight_decay": plan.residual_decay},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.rate, betas=(0.9, 0.98))
-
-
-class Epoch(NamedTuple):
-    """An epoch that is done: its number, its mean loss and its seconds."""
-
-    number: int
-    loss: float
-    seconds: float
+    """Return AdamW with a decay of the matrices, but not of biases and residuals."""
+    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
+    for name, each in model.named_parameters():
+        groups[each.ndim > 1 and not name.startswith("residual")].append(each)
+    return torch.optim.AdamW(
+        [{"params": groups[True], "weight_decay": plan.decay}, {"params": groups[False], "weight_decay": 0.0}],
+        lr=plan.rate, betas=(0.9, 0.98),
+    )  # fmt: skip
 
 
 class Trainer:
@@ -216,19 +186,17 @@ class Trainer:
         """The number of epochs that are done."""
         return self._done
 
-    def epochs(
-        self, progress: Callable[[int], None] = lambda _: None, clock: Callable[[], float] = time.monotonic
-    ) -> Iterator[Epoch]:
-        """Train and yield each epoch that is done. `progress` receives the number of actions of each batch."""
+    def epochs(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[int]:
+        """Train, and yield the number of epochs done after each. `progress` receives the actions of each batch."""
         for number in range(self._done, self._plan.epochs):
-            began = clock()
             draw = np.random.default_rng([self._plan.seed, number])
             torch.manual_seed(self._plan.seed * 1000 + number)
-            losses = [self._step(at, batch, progress) for at, batch in self._batches(draw)]
+            for at, batch in self._batches(draw):
+                self._step(at, batch, progress)
             self._done = number + 1
             if self._checkpoint is not None:
                 self._save(self._checkpoint)
-            yield Epoch(number, float(np.mean(losses)), clock() - began)
+            yield self._done
 
     def _batches(self, draw: np.random.Generator) -> Iterator[tuple[int, Batch]]:
         """Yield the batches of all shops in random order."""
@@ -242,7 +210,7 @@ class Trainer:
             if batch is not None and len(batch.places):
                 yield at, batch
 
-    def _step(self, at: int, batch: Batch, progress: Callable[[int], None]) -> float:
+    def _step(self, at: int, batch: Batch, progress: Callable[[int], None]) -> None:
         plan = self._plan
         warm = min((self._steps + 1) / min(WARM_UP, max(self._all_steps / 10, 1.0)), 1.0)
         cosine = 0.5 * (1 + math.cos(math.pi * min(self._steps / max(self._all_steps, 1), 1.0)))
@@ -258,7 +226,6 @@ class Trainer:
         self._optimiser.step()
         self._steps += 1
         progress(int((batch.windows.items >= 0).sum()))
-        return float(loss.detach())
 
     def _save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,8 +70,6 @@ def sequence_model(width: int = 16, heads: int = 2, hidden: int = 8) -> Sequence
     """Return a sequence model with random weights, and residuals of the items `0` to `9`."""
     random = np.random.default_rng(5)
     shapes: dict[str, tuple[int, ...]] = {
-        "tower": (DIM, 0),
-        "tower_bias": (0,),
         "project": (DIM, width),
         "actions": (len(PAST_TENSES), width),
         "norms": (3, 2, width),

@@ -33,8 +33,7 @@ def model_of(bundle: Bundle) -> SequenceModel:
     """Return a small model for the bundle's vectors."""
     small = sequence_model()
     project = np.random.default_rng(0).normal(size=(bundle.dim, small.width)).astype(np.float32)
-    tower = np.empty((bundle.dim, 0), dtype=np.float32)
-    return SequenceModel(small.weights._replace(project=project, tower=tower), small.keys, small.residuals)
+    return SequenceModel(small.weights._replace(project=project), small.keys, small.residuals)
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,12 @@ from training.sequence.model import SequenceModel as TorchModel
 from training.sequence.model import Shape, Windows, gap_buckets
 
 DIM, ITEMS, PAUSE_MS = 24, 9, 90_000
-SHAPES = [Shape(width=16, heads=2, hidden=24), Shape(width=16, heads=1, hidden=8, tower=12)]
+SHAPES = [Shape(width=16, heads=2, hidden=24), Shape(width=16, heads=1, hidden=8)]
 AGES_MS = [0, 0, 2_000, 70_000, 70_000, 7_200_000, 900_000_000]
 """Time of each action before the newest one."""
 
 
-@pytest.fixture(params=SHAPES, ids=["linear", "tower"])
+@pytest.fixture(params=SHAPES, ids=["two heads", "one head"])
 def model(request: pytest.FixtureRequest) -> TorchModel:
     torch.manual_seed(1)
     made: TorchModel = TorchModel(request.param, DIM, ITEMS)
