@@ -14,7 +14,8 @@ from streams.commands.options import FILE
 from streams.errors import ConfigurationError
 from streams.settings import load_settings
 from training.commands.examples import SamplingOptions, examples_of_events, sampling_options
-from training.commands.progress import StartPhase, phases
+from training.commands.progress import phases
+from training.phases import StartPhase
 
 if TYPE_CHECKING:
     from training.ranker.examples import Examples
@@ -104,6 +105,7 @@ def train_ranker(**arguments: Any) -> None:
     from streams.factory import load_model
     from training.ranker.acceptance import comparison, differences, refusal
     from training.ranker.bundle import with_ranker
+    from training.ranker.examples import distinct
     from training.ranker.network import to_onnx
     from training.ranker.provenance import overlap
     from training.ranker.quality import calibration, compare
@@ -116,7 +118,7 @@ def train_ranker(**arguments: Any) -> None:
         shops[EVENTS] = [examples_of_events(settings, bundle, options.catalog, options.events, options)]
     held_out = options.held_out
     # A file that is given several times is tested once: copies of a list are not further evidence.
-    late = _part((each for parts in shops.values() for each in _distinct(parts)), 1 - held_out, 1)
+    late = _part((each for parts in shops.values() for each in distinct(parts)), 1 - held_out, 1)
     if not late.positives().any():
         raise ConfigurationError(
             f"train-ranker: required items acted on in the last {held_out:.0%} of the lists, to test the "
@@ -128,7 +130,7 @@ def train_ranker(**arguments: Any) -> None:
         tested = _fitted(_part(every, 0, 1 - held_out), chosen, options.seed, start_phase)
     if transfer is not None:
         click.echo(transfer_table(transfer, shops, bundle.scorer) + "\n")
-        last = {name: [each.split(1 - held_out, 1) for each in _distinct(parts)] for name, parts in shops.items()}
+        last = {name: [each.split(1 - held_out, 1) for each in distinct(parts)] for name, parts in shops.items()}
         click.echo(cost_table(transfer, tested, last) + "\n")
     click.echo(compare(late, {"ranker before": bundle.scorer, "**this ranker**": tested}) + "\n")
     click.echo(calibration(late, tested) + "\n")
@@ -190,11 +192,6 @@ def _part(shops: Iterable[Examples], start: float, end: float) -> Examples:
     from training.ranker.examples import join
 
     return join([shop.split(start, end) for shop in shops])
-
-
-def _distinct(parts: Sequence[Examples]) -> list[Examples]:
-    """Return each of the examples once."""
-    return list({id(each): each for each in parts}.values())
 
 
 def _require_no_worse(reason: str | None, options: TrainRankerOptions) -> None:

@@ -121,6 +121,11 @@ class Examples:
         return found
 
 
+def distinct(parts: Sequence[Examples]) -> list[Examples]:
+    """Return each of the examples once, although some are listed several times."""
+    return list({id(each): each for each in parts}.values())
+
+
 def join(parts: Sequence[Examples]) -> Examples:
     """Return the lists of several shops as one, numbered consecutively. Raises BundleError if features differ."""
     if len({each.names for each in parts}) != 1:

@@ -13,7 +13,7 @@ import numpy as np
 
 from inference.pipeline import ScoresFeatures
 from inference.types import Vector
-from training.ranker.examples import Examples, join
+from training.ranker.examples import Examples, distinct, join
 from training.ranker.fit import PARTS, TOLERANCE, at_once, fit
 from training.ranker.network import Ranker
 from training.ranker.quality import K, quality
@@ -94,7 +94,7 @@ def lists_fitted(shops: Shops, tried: Sequence[Candidate]) -> int:
 
 def ndcg(ranker: ScoresFeatures, shop: Sequence[Examples]) -> float:
     """Return the mean NDCG@20 over the kinds of lists of a shop. Raises ScoringError if the ranker fails."""
-    lists = join(list({id(each): each for each in shop}.values()))
+    lists = join(distinct(shop))
     scores = [
         quality(ranker.score(np.asarray(each.features, dtype=np.float32)), *each.truth).ndcg
         for each in lists.kinds().values()
@@ -148,4 +148,4 @@ def cost_table(transfer: Transfer, seen: ScoresFeatures, late: Shops) -> str:
 
 
 def _judged(shop: Sequence[Examples]) -> int:
-    return sum(int((each.relevant > 0).sum()) for each in {id(each): each for each in shop}.values())
+    return sum(int((each.relevant > 0).sum()) for each in distinct(shop))
