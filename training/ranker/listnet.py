@@ -1,4 +1,4 @@
-"""The order of a ranker's candidates, fitted by Adam: the networks and their steps as one kernel.
+"""Fits the order of a ranker's candidates by Adam, as one compiled kernel.
 
 The loss of a list is that of ListNet (Cao et al. 2007, doi:10.1145/1273496.1273513): −Σ target · log softmax(logits),
 with each label's share of the list's labels as the target. A candidate of weight w counts w times in the softmax. A
@@ -6,6 +6,11 @@ step follows the mean slope of some lists with the rule of Adam (Kingma & Ba 201
 
 All networks are fitted side by side. A weight matrix has a column ("lane") for each hidden unit of each network, and
 then one for the linear part of each network, so that one pass over a candidate's features serves them all.
+
+A kernel and no library, for these reasons. L-BFGS of scipy needs all lists for each step: it took seven times the CPU
+time (10,000 events of Online Retail, see CHANGELOG.md). torch has Adam and the gradients, but workers' images and the
+extra `train` do not include it, and the learning loop would need it. The kernel also sums in a fixed order, so a seed
+gives the same ranker with any number of threads.
 """
 
 from __future__ import annotations
