@@ -283,13 +283,10 @@ def _reserve_places_for_new(
     new, likely, size = scratch.best[:missing], scratch.best_scores[:missing], 0
     pool, pool_scores = scratch.pool, scratch.pool_scores
     for at in range(candidates.starts[query], candidates.starts[query + 1]):
-        if candidates.ranks[at, rules.new_source] > 0 and not columns.seen[candidates.rows[at]]:
-            is_shown = False
-            for place in range(len(shown)):
-                is_shown = is_shown or shown[place] == at
-            if not is_shown:
-                pool[size], pool_scores[size] = at, scratch.scores[at]
-                size += 1
+        is_new = candidates.ranks[at, rules.new_source] > 0 and not columns.seen[candidates.rows[at]]
+        if is_new and not _is_among(at, shown):
+            pool[size], pool_scores[size] = at, scratch.scores[at]
+            size += 1
     size = select(scratch.keys, pool, pool_scores, size, new, likely)
     for place in range(size):
         shown[len(shown) - size + place] = new[place]

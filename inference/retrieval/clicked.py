@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.encoding.text import remembered_query
-from inference.kernels.cooccurrence_read import read_lists
+from inference.kernels.cooccurrence_read import ONE_ACTION, read_lists
 from inference.kernels.votes import write_votes
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
@@ -54,7 +54,6 @@ SHORTEST, FEWEST_DIGITS = 2, 3
 """Least length of a distinctive word, and of a distinctive number."""
 FREQUENT, FEWEST_SEARCHES = 0.2, 50
 """Share of the searches from which on a word is not distinctive, such as "for", if there are so many searches."""
-ONE_ACTION = 1.0
 
 
 class ClickedItems(NamedTuple):

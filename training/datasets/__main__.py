@@ -76,9 +76,7 @@ def chorus(folder: Path, output: Path, *, titles_only: bool) -> None:
 @click.option("--items", type=click.IntRange(1), help="Graded products, filled up with others.  [default: all]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all draws.")
 @_in_one_line
-def clicks(
-    folder: Path, output: Path, *, searches: int, shoppers: int, days: int, items: int | None, seed: int
-) -> None:
+def clicks(folder: Path, output: Path, *, items: int | None, seed: int, **size: int) -> None:
     """Simulate repeated searches and clicks on the graded results of Chorus electronics, from FOLDER.
 
     A click model reads the grades; training/datasets/clicks.py describes it and its limits. All events are marked
@@ -88,8 +86,7 @@ def clicks(
     products = chorus_data.items(folder, titles_only=False)
     if items is not None:
         products = simulated.with_others(products, graded, items, seed)
-    size = simulated.Size(searches=searches, shoppers=shoppers, days=days)
-    write_shop(output, products, simulated.interactions(products, graded, size, seed))
+    write_shop(output, products, simulated.interactions(products, graded, simulated.Size(**size), seed))
 
 
 @main.command("complete-journey")

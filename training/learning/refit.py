@@ -18,7 +18,7 @@ from inference.pipeline import ScoresFeatures
 from training.learning.judging import Comparison, Floats, compare, list_weights
 from training.learning.metrics import NOT_BETTER, PUBLISHED, TOO_FEW
 from training.learning.propensities import inverse
-from training.learning.rules import LearningRules
+from training.learning.rules import DAY_MS, LearningRules
 from training.learning.store import Lists, drawn
 from training.ranker.acceptance import differences, refusal
 from training.ranker.examples import Examples
@@ -74,7 +74,7 @@ def refit(lists: Lists, present: ScoresFeatures, theta: Floats, held_out_ms: int
         ranker = _fit(lists, theta, half_life_ms, rules)
     except BundleError as error:
         return Decision(TOO_FEW, str(error))
-    return Decision(PUBLISHED, f"{best}; half-life {half_life_ms / 86_400_000:g} days", ranker, best)
+    return Decision(PUBLISHED, f"{best}; half-life {half_life_ms / DAY_MS:g} days", ranker, best)
 
 
 def _acted(lists: Lists) -> int:

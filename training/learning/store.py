@@ -152,10 +152,8 @@ class ListStore:
             with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays: dict[str, Any] = {name: file[name] for name in file.files}
             positions = json.loads(str(arrays.pop("positions")))
-            exposures, extra = (
-                arrays.pop("exposures"),
-                [arrays.pop(name) for name in ("ranks", "shopper_keys", "times")],
-            )
+            exposures = arrays.pop("exposures")
+            extra = [arrays.pop(name) for name in ("ranks", "shopper_keys", "times")]
             examples = Examples(**{**arrays, "names": tuple(map(str, arrays["names"]))})
         except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, BundleError) as error:
             log.error("%s cannot be read, its lists are left out: %s", path, error)  # noqa: TRY400
