@@ -99,7 +99,9 @@ def read_sessions(query: np.void, numbers: KeyTable, sessions: SessionTable, scr
         if item < 0 or item >= len(index.lists) or index.lists[item]["length"] == 0:
             continue
         entry = index.lists[item]
-        weight = max(np.float64(query["habit_weights"][habit]), 0.0) * np.log1p(held / max(1, entry["records"]))
+        weight = np.float64(query["habit_weights"][habit]) * np.log1p(held / max(1, entry["records"]))
+        if not weight > 0.0:  # a habit that has decayed to 0; votes are divided by the sum of all weights
+            continue
         end = entry["start"] + entry["length"]
         for place in range(end - 1, max(entry["start"], end - rules.newest) - 1, -1):
             slot = index.values[place]

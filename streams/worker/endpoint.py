@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DESCRIPTIONS = {
     "/metrics": "metrics for Prometheus",
     "/livez": "whether the event loop runs",
-    "/readyz": "whether it processes interactions, and which condition is missing",
+    "/readyz": "whether the process handles interactions, and which condition is missing",
 }
 INDEX = """\
 <!doctype html>

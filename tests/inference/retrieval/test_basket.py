@@ -53,6 +53,12 @@ def test_shoppers_vote_by_the_habits_that_they_share() -> None:
     assert proposed(source, buying(i9=3)) == proposed(source, Query()) == proposed(source, after(1)) == {}
 
 
+def test_a_habit_that_has_decayed_to_nothing_has_no_vote() -> None:
+    source = source_over(basket(1, 11, 1, 2), basket(2, 12, 3, 4))
+    assert proposed(source, buying(i1=0)) == {}
+    assert proposed(source, buying(i1=0, i3=1)) == pytest.approx({"3": 1.0, "4": 1.0})
+
+
 def test_the_sessions_of_a_shopper_divide_its_vote_by_their_ages() -> None:
     source = source_over(basket(1, 11, 1, 2), basket(2, 11, 1, 3, day=30), basket(3, 11, 4, 5, day=30))
     # The sessions with the habit count 1/2 and 1; the third session was not read.
