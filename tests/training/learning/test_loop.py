@@ -136,6 +136,10 @@ def test_a_refit_after_drift_does_not_delay_the_scheduled_one(folder: Path, bund
         loop.advance()
     assert outcomes(loop)[TOO_FEW] > 1
     assert loop.versions.ledger.refitted_ms == refitted_ms
+    # The metric is the time of the last refit of any kind, also after a restart.
+    values = [each.metrics.registry.get_sample_value for each in (loop, loop_in(folder, bundle))]
+    one, other = (value("intentstream_learn_refit_timestamp_seconds") for value in values)
+    assert one == other != refitted_ms / 1000
     fill(loop, "popularity", [48, 49])
     loop.rules = RULES
     loop.advance()
