@@ -108,6 +108,10 @@ class Repeats:
         recent.append(key)
         return False
 
+    def forget(self, user_id: str) -> None:
+        """Drop everything about a shopper."""
+        self._recent.pop(user_id, None)
+
 
 def without_repeats(interactions: Iterable[Interaction]) -> Iterator[Interaction]:
     """Yield the events without those that were sent again, as profiles recognise them."""

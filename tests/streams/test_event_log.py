@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
 from streams.errors import InvalidLine
-from streams.event_log import EventLog, ends_of_ties, in_file_order, read_event_log, without_repeats
+from streams.event_log import EventLog, Repeats, ends_of_ties, in_file_order, read_event_log, without_repeats
 from streams.profiles.layout import RECENT_EVENTS
 from streams.profiles.profile import occurred_ms
 from tests.streams.shoppers import NOW_MS, act, moment, search
@@ -106,6 +106,13 @@ def test_repeats_are_left_out_like_in_profiles() -> None:
     assert list(without_repeats(different)) == different
     placeholders = [named("null", NOW_MS)] * 2
     assert list(without_repeats(placeholders)) == placeholders
+
+
+def test_nothing_is_kept_of_a_forgotten_shopper() -> None:
+    repeats, event = Repeats(), named("e", NOW_MS)
+    assert [repeats.is_repeat(event), repeats.is_repeat(event)] == [False, True]
+    repeats.forget(event.user_id)
+    assert not repeats.is_repeat(event)
 
 
 def test_the_last_event_of_a_shopper_at_a_time() -> None:

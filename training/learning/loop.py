@@ -108,6 +108,7 @@ class LearningLoop:
 
     def forget(self, user_id: str, until_ms: int) -> None:
         """Delete everything about a shopper. Lists on disk that are newer than `until_ms` stay."""
+        self._repeats.forget(user_id)
         self.gatherer.forget(user_id)
         self.outcomes.forget(user_id)
         self.flush()
