@@ -14,7 +14,7 @@ import numpy as np
 
 from training.learning.outcomes import Counts
 
-SPREAD = 0.2
+MIXTURE_DEVIATION = 0.2
 """Standard deviation of the mixture of alternatives, relative to the former rate: drops of about this size are found
 fastest."""
 LEAST_SHOPPERS = 30
@@ -55,7 +55,7 @@ def evidence(now: Rate, before: Rate, accepted_drop: float) -> float:
         return 0.0
     # Without a single action the variance over shoppers is 0. That of independent lists at the former rate is a bound.
     variance = max(now.variance, least * (1 - least) / now.lists) + (1 - accepted_drop) ** 2 * before.variance
-    spread = (SPREAD * before.value) ** 2
-    log_ratio = 0.5 * log(variance / (variance + spread))
-    log_ratio += spread * difference**2 / (2 * variance * (variance + spread))
+    variance_of_mixture = (MIXTURE_DEVIATION * before.value) ** 2
+    log_ratio = 0.5 * log(variance / (variance + variance_of_mixture))
+    log_ratio += variance_of_mixture * difference**2 / (2 * variance * (variance + variance_of_mixture))
     return exp(min(log_ratio, 700.0))

@@ -104,6 +104,6 @@ class MergedLog:
             while log.records and log.records[0][0] <= limit_ms:
                 part.append(log.records.popleft())
             parts.append(part)
-        # Records of one time: those of one partition keep their order, and events come before their lists by offset.
+        # Of one time, the order is by topic, partition and offset, so that a second reading gives the same order.
         merged = heapq.merge(*parts, key=lambda each: (each[0], each[1].topic, each[1].partition, each[1].offset))
         return [record for _, record in merged]

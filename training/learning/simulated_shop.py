@@ -161,8 +161,8 @@ class SimulatedShop:
             if examined < item.rank**-EXAMINED and fits[number] and likes < APPEAL:
                 visit.item, visit.recommendation_id = number, message.recommendation_id
                 return
-        among = np.flatnonzero(fits) if draw.random() < FAITHFUL else np.arange(self.size.items)
-        visit.item = int(draw.choice(among))
+        following = np.flatnonzero(fits) if draw.random() < FAITHFUL else np.arange(self.size.items)
+        visit.item = int(draw.choice(following))
 
     def _fitting(self, item: int, taste: str) -> npt.NDArray[np.bool_]:
         groups = self._category if taste == CATEGORY else self._brand

@@ -69,7 +69,7 @@ class Vectors:
         self._number: dict[int, int] = {}
         self._vectors: list[Sparse] = []
         self._squares: list[float] = []
-        self._holders: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        self._postings: defaultdict[int, dict[int, float]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -81,9 +81,9 @@ class Vectors:
             self._vectors.append(NOTHING)
             self._squares.append(0.0)
         for item in self._vectors[number].items.tolist():
-            del self._holders[item][number]
+            del self._postings[item][number]
         for item, value in vector.items():
-            self._holders[item][number] = value
+            self._postings[item][number] = value
         self._vectors[number] = Sparse.of(vector)
         self._squares[number] = sum(value * value for value in vector.values())
         return number
@@ -102,10 +102,10 @@ class Vectors:
 
     def dots(self, vector: Sparse) -> Scores:
         """Return the inner product with every shopper's vector, (shoppers,)."""
-        holders = [self._holders[item] for item in vector.items.tolist()]
-        sizes = [len(each) for each in holders]
-        numbers = np.fromiter(chain.from_iterable(holders), np.int64, sum(sizes))
-        values = np.fromiter(chain.from_iterable(each.values() for each in holders), np.float64, sum(sizes))
+        postings = [self._postings[item] for item in vector.items.tolist()]
+        sizes = [len(each) for each in postings]
+        numbers = np.fromiter(chain.from_iterable(postings), np.int64, sum(sizes))
+        values = np.fromiter(chain.from_iterable(each.values() for each in postings), np.float64, sum(sizes))
         return np.bincount(numbers, values * np.repeat(vector.values, sizes), minlength=len(self)).astype(np.float64)
 
 
