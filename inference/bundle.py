@@ -14,7 +14,8 @@ from inference.encoding.providers import CPU
 from inference.encoding.text import item_text, normalise_query
 from inference.errors import BundleError
 from inference.loading import Loader
-from inference.manifest import CATALOGUE, QUERY, Manifest, read_manifest, vector_space
+from inference.manifest import CATALOGUE, QUERY, Manifest, vector_space
+from inference.manifest_files import read_manifest
 from inference.pipeline import RankingOptions, Recommender
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer

@@ -13,15 +13,8 @@ from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import Session, open_session, usable_providers
 from inference.errors import BundleError, InferenceError, ScoringError
-from inference.manifest import (
-    RANKER,
-    TOKENIZER,
-    EncoderFile,
-    Graph,
-    Manifest,
-    Purpose,
-    read_file,
-)
+from inference.manifest import RANKER, TOKENIZER, EncoderFile, Graph, Manifest, Purpose
+from inference.manifest_files import read_file
 from inference.ranking.scorer import CompiledNetwork, Scorer, read_weights
 from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.sequence_files import check_sequence, read_model

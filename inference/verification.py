@@ -11,7 +11,8 @@ from inference.encoding.providers import CPU
 from inference.encoding.session import usable_providers
 from inference.errors import InferenceError
 from inference.loading import Loader
-from inference.manifest import QUERY, EncoderFile, File, Manifest, read_file, read_manifest
+from inference.manifest import QUERY, EncoderFile, File, Manifest
+from inference.manifest_files import read_file, read_manifest
 from inference.ranking.features import FEATURES
 
 

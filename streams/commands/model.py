@@ -61,7 +61,8 @@ def verify(path: Path | None) -> None:
 @path_argument
 def info(path: Path | None) -> None:
     """Show a bundle's manifest: origin, files with their roles, data, licences, figures."""
-    from inference.manifest import read_manifest, vector_space
+    from inference.manifest import vector_space
+    from inference.manifest_files import read_manifest
 
     folder = path or load_settings().model.path
     manifest = read_manifest(folder)

@@ -16,7 +16,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from inference.encoding.text import item_text
-from inference.manifest import read_manifest, vector_space
+from inference.manifest import vector_space
+from inference.manifest_files import read_manifest
 from inference.types import Item, stable_key
 from streams.contracts.messages import ItemVector
 from streams.factory import load_model

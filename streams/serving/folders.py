@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.errors import BundleError
-from inference.manifest import Manifest, read_manifest
+from inference.manifest import Manifest
+from inference.manifest_files import read_manifest
 from streams.contracts.messages import ModelPin
 
 Fingerprint = tuple[tuple[str, int, int], ...]

@@ -19,7 +19,8 @@ from inference import loading
 from inference.bundle import Bundle, load_bundle
 from inference.encoding.providers import CPU, CUDA
 from inference.errors import BundleError
-from inference.manifest import read_manifest, vector_space
+from inference.manifest import vector_space
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from inference.verification import verify_bundle
 from tests.conftest import BUNDLE

@@ -21,7 +21,8 @@ from inference.encoding.providers import CPU, CUDA
 from inference.encoding.session import Session, open_session
 from inference.errors import BundleError
 from inference.loading import Loader
-from inference.manifest import RANKER, Manifest, read_manifest
+from inference.manifest import RANKER, Manifest
+from inference.manifest_files import read_manifest
 from inference.ranking.scorer import CompiledNetwork
 from inference.types import Vector
 from tests.conftest import BUNDLE

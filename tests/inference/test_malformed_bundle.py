@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inference.bundle import load_bundle
 from inference.errors import BundleError
-from inference.manifest import read_manifest
+from inference.manifest_files import read_manifest
 from inference.verification import verify_bundle
 from tests.bundles import copy_bundle
 from tests.conftest import BUNDLE

@@ -12,7 +12,8 @@ import numpy as np
 from inference.encoding.encoder import TextEncoder
 from inference.errors import DataError
 from inference.loading import Loader
-from inference.manifest import CATALOGUE, QUERY, read_manifest
+from inference.manifest import CATALOGUE, QUERY
+from inference.manifest_files import read_manifest
 from training.distillation.corpus import GradedQuery
 from training.distillation.graded import BM25, HELD_OUT, HeldOut, ndcg
 from training.distillation.public_texts import CHORUS, read_chorus

@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 
 from inference.encoding.encoder import TextEncoder
-from inference.manifest import MANIFEST, Metric, read_manifest
+from inference.manifest import MANIFEST, Metric
+from inference.manifest_files import read_manifest
 from inference.types import Vector
 from training.distillation.judge import read_graded, titles_ndcg
 from training.distillation.variants import TEACHER8, TEACHER32, Variant

@@ -13,7 +13,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
-from inference.manifest import TOKENIZER, read_file, read_manifest
+from inference.manifest import TOKENIZER
+from inference.manifest_files import read_file, read_manifest
 from training.distillation.export import EPSILON, Exported, to_onnx
 from training.distillation.graph import encoder_graph
 from training.distillation.precision import Blocks, Plain, Tokens8

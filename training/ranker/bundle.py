@@ -38,8 +38,8 @@ from inference.manifest import (
     Parity,
     Purpose,
     Tensor,
-    read_manifest,
 )
+from inference.manifest_files import read_manifest
 from inference.ranking.scorer import Scorer
 from training.ranker.network import feature_names
 

@@ -13,7 +13,8 @@ from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
 from inference.kernels.gaps import GAPS
 from inference.kernels.sequence_layers import SequenceWeights
-from inference.manifest import MANIFEST, RESIDUALS, SEQUENCE, GoldenSequence, SequenceFile, read_manifest
+from inference.manifest import MANIFEST, RESIDUALS, SEQUENCE, GoldenSequence, SequenceFile
+from inference.manifest_files import read_manifest
 from inference.queries import ACTIONS
 from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.sequence_files import by_network, residual_type

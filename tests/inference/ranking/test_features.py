@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inference.manifest import read_manifest
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES, PLACED, SCORED
 from inference.retrieval.sources import SOURCES
 from tests.conftest import BUNDLE

@@ -16,7 +16,7 @@ from inference.bundle import Bundle
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
 from inference.errors import ScoringError
-from inference.manifest import read_manifest
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import CompiledNetwork, Graph, Scorer, read_weights
 from inference.types import Vector

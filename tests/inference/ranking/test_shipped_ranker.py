@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle
-from inference.manifest import read_manifest
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from tests.conftest import BUNDLE
 

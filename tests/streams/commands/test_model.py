@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from inference.manifest import read_manifest
+from inference.manifest_files import read_manifest
 from streams.cli import cli
 from tests.conftest import BUNDLE
 

@@ -14,7 +14,8 @@ pytest.importorskip("scipy", reason="needs the extra `train`")
 
 from inference.bundle import load_bundle
 from inference.errors import BundleError
-from inference.manifest import read_manifest, vector_space
+from inference.manifest import vector_space
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from inference.verification import verify_bundle
 from tests.conftest import BUNDLE

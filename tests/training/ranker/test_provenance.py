@@ -12,7 +12,8 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 
 from inference.bundle import load_bundle
 from inference.errors import BundleError
-from inference.manifest import MANIFEST, read_manifest
+from inference.manifest import MANIFEST
+from inference.manifest_files import read_manifest
 from tests.conftest import BUNDLE
 from tests.training.evaluation.small_shop import random_events
 from tests.training.ranker.lists import labelled

@@ -15,7 +15,8 @@ pytest.importorskip("onnx", reason="needs the extra `train`")
 from inference.bundle import Bundle, load_bundle
 from inference.errors import BundleError
 from inference.kernels.sequence_layers import SequenceWeights
-from inference.manifest import MANIFEST, Manifest, read_manifest
+from inference.manifest import MANIFEST, Manifest
+from inference.manifest_files import read_manifest
 from inference.retrieval.sequence import SequenceModel
 from inference.verification import verify_bundle
 from streams.items.encoded import encode_catalogue
