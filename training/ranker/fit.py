@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from inference.errors import BundleError
-from inference.ranking.features import CONTEXT
+from inference.ranking.features import CONTEXT, POPULARITIES
 from inference.types import Vector
 from training.ranker.examples import Examples
 from training.ranker.listnet import Lists, Networks, Scratch, Steps, descend
@@ -69,13 +69,15 @@ def fit(
 
     The calibration is Platt's (1999), over the lists in which shoppers acted: graded lists have far more good
     candidates. Each graded list gets the shopper of another list, drawn at random. Otherwise the ranker would learn
-    that a list without a shopper is a graded one, and new shoppers have nearly no data. A column that never varies has
-    no information and gets no weight. `progress` is called PARTS times.
+    that a list without a shopper is a graded one, and new shoppers have nearly no data. Half of the graded candidates
+    get the popularity of random ones: nobody acted on graded items, so the ranker would learn from clicks alone that a
+    popular item beats a relevant one. A column that never varies has no information and gets no weight. `progress` is
+    called PARTS times.
 
     Raises:
         BundleError: there is no candidate that was acted on, or none that was not.
     """
-    examples = _with_shoppers(examples, seed)
+    examples = _in_a_shop(examples, seed)
     lists = examples.lists(examples.positives() > 0)
     if not 0 < np.count_nonzero(lists.labels) < len(lists.labels):
         raise BundleError(
@@ -123,17 +125,22 @@ def at_once(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
         return list(pool.map(function, values))
 
 
-def _with_shoppers(examples: Examples, seed: int) -> Examples:
-    """Give every graded list the shopper features of another list, drawn at random; see `fit`."""
+def _in_a_shop(examples: Examples, seed: int) -> Examples:
+    """Give graded lists the shopper of other lists, and half of their candidates the popularity of others; see `fit`."""
     graded = examples.graded
     if graded.all() or not graded.any():
         return examples
+    rng, features = np.random.default_rng(seed), examples.features.copy()
     columns = [examples.names.index(name) for name in SHOPPER if name in examples.names]
     first = np.minimum(np.searchsorted(examples.groups, np.arange(len(graded))), len(examples.groups) - 1)
     drawn = np.arange(len(graded))
-    drawn[graded] = np.random.default_rng(seed).choice(np.flatnonzero(~graded), int(graded.sum()))
-    features = examples.features.copy()
+    drawn[graded] = rng.choice(np.flatnonzero(~graded), int(graded.sum()))
     features[:, columns] = features[first[drawn]][:, columns][examples.groups]
+    columns = [examples.names.index(name) for name in POPULARITIES if name in examples.names]
+    is_graded = graded[examples.groups]
+    (popular,) = (is_graded & (rng.random(len(is_graded)) < 0.5)).nonzero()
+    others = rng.choice(np.flatnonzero(~is_graded), len(popular))
+    features[np.ix_(popular, columns)] = features[np.ix_(others, columns)]
     return replace(examples, features=features)
 
 

@@ -192,3 +192,21 @@ def test_graded_lists_do_not_raise_the_probabilities_of_new_shoppers() -> None:
     new = shoppers.features.copy()
     new[:, columns] = 0.0
     assert ranker.score(new).mean() == pytest.approx(1 / 12, rel=0.3)
+
+
+def test_in_a_search_a_relevant_item_without_actions_beats_a_popular_one() -> None:
+    # Shoppers browse, and act on what is popular. Graders rate the items by the search, and nobody has acted on any.
+    query, popularity, new, searching = (FEATURES.index(name) for name in ("query", "popularity", "new", "searching"))
+    shoppers, graders = (labelled(FEATURES, lists=180, seed=seed) for seed in (5, 6))
+    for examples, searches in ((shoppers, 0.0), (graders, 1.0)):
+        examples.features[:, [query, popularity, new]] *= [searches, 1.0 - searches, 0.0]
+        examples.features[:, searching] = searches
+        examples.features[:, new] = searches
+        worth = examples.features[:, query if searches else popularity].reshape(180, 12)
+        examples.labels[:] = (worth == worth.max(axis=1, keepdims=True)).ravel()
+    ranker = fit(join([shoppers, replace(graders, graded=np.ones(180, dtype=np.bool_))]))
+    relevant, popular = np.full((2, len(FEATURES)), 0.5, dtype=np.float32)
+    relevant[[searching, query, popularity, new]] = 1.0, 1.0, 0.0, 1.0
+    popular[[searching, query, popularity, new]] = 1.0, 0.0, 1.0, 0.0
+    found = ranker.score(np.stack([relevant, popular]))
+    assert found[0] > found[1]
