@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import chinese
 from benchmarks.figures import Spread, grows, percentile
 from benchmarks.held import is_held
 from benchmarks.layers import ELSEWHERE, EVERY_LAYER, Stack, by_function, layer, parse
@@ -202,3 +204,18 @@ def test_events_are_deterministic_and_valid() -> None:
     assert decode_interaction(named.key, named.value).event_id == "5-0", "lists of an earlier run are told apart"
     assert 60 < sum(event.search for event in events) < 140
     assert all((json.loads(event.value)["type"] == "search") == event.search for event in events)
+
+
+def test_chinese_searches_are_the_tags_of_titles_and_graded_titles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = {"红": "O", "木": "O", "安": "B-HPPX", "踏": "I-HPPX", "跑": "B-HCCX", "鞋": "I-HCCX"}
+    title = "".join(f"{letter} {tag}\n" for letter, tag in tags.items())
+    (tmp_path / "ner_dev.txt").write_text(f"{title}\n新 O\n{title}\n灯 O\n", encoding="utf-8")
+    row = {"query": "跑鞋", "title": "安踏跑鞋", "label": "2"}
+    (tmp_path / "qbqtc_dev.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    products, branded = chinese.taobao(tmp_path)
+    assert products.titles == ["红木安踏跑鞋", "新红木安踏跑鞋", "灯"]
+    assert (products.searches, branded.searches) == ([("跑鞋", {0: 1, 1: 1})], [("安踏跑鞋", {0: 1, 1: 1})])
+    chinese.main(tmp_path)
+    assert "(shipped)   1.0000" in capsys.readouterr().out

@@ -38,6 +38,12 @@ def test_items_after_the_same_search_by_their_share() -> None:
     assert clicked.searches == 2
 
 
+def test_chinese_searches_are_similar_by_pairs_of_characters_and_not_by_one() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 9.0, queries={"无线蓝牙耳机": 3.0}), item(2, 9.0, queries={"耳环银": 3.0})])
+    assert list(proposed(near, Query(text="蓝牙耳机 白色"))) == ["1"]
+
+
 def test_an_item_with_almost_all_clicks_of_a_search_comes_first_whatever_similar_searches_say() -> None:
     clicked, near = sources()
     clicked.learn([item(1, 99.0, queries={"ps4 pro": 98.0}), item(2, 99.0, queries={"ps4 pro": 2.0})])

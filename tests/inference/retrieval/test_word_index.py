@@ -46,10 +46,26 @@ def best(index: WordIndex, text: str) -> int:
         ("ＵＳＢ", "usb cable"),
         ("イヤホン", "ワイヤレスイヤホン"),
         ("STRASSE", "Straße"),
+        ("鞋", "女士运动鞋"),
+        ("女鞋", "运动鞋 女士"),
+        ("白色连衣裙", "连衣裙夏季白色"),
+        ("华为Mate６０手机壳", "适用华为 mate 60 保护套 手机壳"),
     ],
 )
 def test_a_differently_typed_word_matches(typed: str, sold: str) -> None:
     assert best(index_of("something else", sold, "another thing"), typed) == 1
+
+
+def test_adjacent_characters_weigh_more_than_scattered_ones() -> None:
+    shares = found(index_of("牛奶糖果", "糖炒栗子配牛肉奶酪果汁", "玻璃杯"), "牛奶糖")
+    assert shares[0] > 2 * shares[1]
+    assert 2 not in shares
+
+
+def test_the_end_of_a_long_text_without_spaces_is_found() -> None:
+    index = WordIndex()
+    index.replace(0, None, Item(item_id="0", title="床垫", description="舒适透气" * 100 + "乳胶"))
+    assert [*found(index, "乳胶")] == [0]
 
 
 def test_the_share_is_bm25_relative_to_the_largest_possible_score() -> None:
