@@ -10,7 +10,8 @@ FOLDER has the files of two public data sets, of which none is in this repositor
 
 Columns are NDCG@10 over all titles with a 95% interval, the paired difference to the first row, the precision and the
 recall of the titles that match (half the weight of the search, as for `items[].matches`), and the time of a search with
-its splitting. `jieba` is optional.
+its splitting. `jieba` is optional. So is `opencc`, which converts searches into traditional characters: with it, the
+last table compares them as typed and as `inference.chinese` converts them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
+from inference.chinese import simplified
 from inference.ranking.occlusion import MATCHING_WORDS
 from inference.retrieval import tokens
 from inference.retrieval.tokens import Word
@@ -145,18 +147,39 @@ def _ndcg(ranked: Sequence[int], grades: Mapping[int, int]) -> float:
     return gain(grades.get(place, 0) for place in ranked) / gain(sorted(grades.values(), reverse=True)[:K])
 
 
+def in_traditional(task: Task) -> Task | None:
+    """Return the searches in Taiwan's characters, None without opencc."""
+    try:
+        converter = import_module("opencc").OpenCC("s2tw")
+    except ImportError:
+        return None
+    converted = [(converter.convert(text), text, grades) for text, grades in task.searches]
+    changed = [(text, grades) for text, typed, grades in converted if text != typed]
+    return Task(f"{task.name}, in traditional characters", task.titles, changed)
+
+
 def main(folder: Path) -> None:
     """Print a table for each task."""
-    for task in (*taobao(folder), qbqtc(folder / "qbqtc_dev.json")):
-        print(f"\n{task.name}: {len(task.searches):,} searches, {len(task.titles):,} titles")
-        first = None
-        for name, split in splits().items():
-            with patch.object(tokens, "unspaced_words", split):
-                ndcg, (precision, recall), micros = measured(task)
-            first = ndcg if first is None else first
-            margins = [1.96 * each.std() / len(each) ** 0.5 for each in (ndcg, ndcg - first)]
-            means = f"{ndcg.mean():.4f} ± {margins[0]:.4f}  {(ndcg - first).mean():+.4f} ± {margins[1]:.4f}"
-            print(f"{name:32s} {means}  {precision:.3f} {recall:.3f}  {micros:4.0f} µs")
+    tasks = [*taobao(folder), qbqtc(folder / "qbqtc_dev.json")]
+    for task in tasks:
+        _print(task, {name: ("unspaced_words", split) for name, split in splits().items()})
+    traditional = in_traditional(tasks[0])
+    if traditional is not None and traditional.searches:
+        ways = {"converted (shipped)": simplified, "as typed": str}
+        _print(traditional, {name: ("simplified", convert) for name, convert in ways.items()})
+
+
+def _print(task: Task, ways: Mapping[str, tuple[str, object]]) -> None:
+    """Print the table of a task. Each way replaces one function of `tokens`."""
+    print(f"\n{task.name}: {len(task.searches):,} searches, {len(task.titles):,} titles")
+    first = None
+    for name, (function, replacement) in ways.items():
+        with patch.object(tokens, function, replacement):
+            ndcg, (precision, recall), micros = measured(task)
+        first = ndcg if first is None else first
+        margins = [1.96 * each.std() / len(each) ** 0.5 for each in (ndcg, ndcg - first)]
+        means = f"{ndcg.mean():.4f} ± {margins[0]:.4f}  {(ndcg - first).mean():+.4f} ± {margins[1]:.4f}"
+        print(f"{name:32s} {means}  {precision:.3f} {recall:.3f}  {micros:4.0f} µs")
 
 
 if __name__ == "__main__":

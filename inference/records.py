@@ -98,7 +98,7 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
         as_of_ms: the time of the newest action that counts.
         weight: that of all actions on the item.
         before: for each item acted on earlier in the same session, its stable key and the weight of the pair.
-        queries: for each search that led to the item, the normalised query and the weight of the actions after it.
+        queries: for each search that led to the item, the remembered query and the weight of the actions after it.
     """
 
     key: Key

@@ -1,14 +1,16 @@
 """The input of the encoder: an item or a query as one line of clean text. No I/O.
 
 The catalogue, the live path and the training use the same functions, so that a text has the same vector everywhere.
+Chinese is encoded in simplified characters, in whichever it is written.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
+from inference.chinese import simplified
 from inference.plain_text import readable, without_joiners
-from inference.types import Item
+from inference.types import Item, stable_key
 
 MAX_ITEM_CHARS = 400
 """The number of characters that fills about 128 tokens, which is what the encoder reads."""
@@ -43,12 +45,21 @@ def _folded(text: str) -> str:
 
 
 def normalise_query(text: str) -> str:
-    """Return a query in the form for the encoder and the cache of query vectors: clean, in lower case.
+    """Return a query in the form for the encoder and for comparison: clean, in lower case, in simplified characters.
 
     A query without letters and digits, such as blanks or an emoji, is no text: the result is empty.
 
-    >>> normalise_query("  ＵＳＢ   Cable ")
-    'usb cable'
+    >>> normalise_query("  ＵＳＢ   Cable "), normalise_query("藍牙耳機")
+    ('usb cable', '蓝牙耳机')
+    """
+    return simplified(written_query(text))
+
+
+def written_query(text: str) -> str:
+    """Return a query in the form that is shown to shoppers: clean, in lower case, in the characters that were typed.
+
+    >>> written_query("藍牙耳機  ＰＲＯ")
+    '藍牙耳機 pro'
     """
     # Case folding can produce letters that NFKC composes again, hence the second pass.
     query = clean(clean(text, 2 * MAX_QUERY_CHARS).casefold(), MAX_QUERY_CHARS)
@@ -61,14 +72,19 @@ def shortened(text: str) -> str:
 
 
 def remembered_query(text: str) -> str:
-    """Return a query in the form that is remembered with the items that it led to: normalised, and short.
+    """Return a query in the form that is remembered with the items that it led to: as it is shown, and short.
 
     A query that was shortened before gives the same result.
 
     >>> remembered_query("  ＵＳＢ   Cable ")
     'usb cable'
     """
-    return shortened(normalise_query(shortened(text)))
+    return shortened(written_query(shortened(text)))
+
+
+def search_key(remembered: str) -> int:
+    """Return the stable key of a remembered query, the same in traditional and in simplified characters."""
+    return stable_key(simplified(remembered))
 
 
 def item_text(item: Item) -> str:
@@ -77,9 +93,9 @@ def item_text(item: Item) -> str:
     >>> item_text(Item(item_id="1", title="Roller  Coaster", brand="JBL", category=("Audio", "Speakers")))
     'Roller Coaster. JBL. Speakers'
     """
-    parts = [clean(item.title, MAX_TITLE_CHARS)]
+    parts = [simplified(clean(item.title, MAX_TITLE_CHARS))]
     for extra in (item.brand, item.label, item.description):
-        part = clean(extra or "", MAX_ITEM_CHARS)
+        part = simplified(clean(extra or "", MAX_ITEM_CHARS))
         # A title often contains the brand. Repeated, it would count twice.
         if part and part.casefold() not in parts[0].casefold():
             parts.append(part)

@@ -21,13 +21,13 @@ doi:10.1145/1277741.1277784.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.encoding.text import remembered_query
+from inference.encoding.text import remembered_query, search_key
 from inference.kernels.cooccurrence_read import ONE_ACTION, read_lists
 from inference.kernels.votes import write_votes
 from inference.queries import QueryBatch
@@ -39,7 +39,7 @@ from inference.retrieval.search_records import SearchRecords
 from inference.retrieval.sources import CLICKED, CLICKED_NEAR, CandidateSource
 from inference.retrieval.tokens import Word, words
 from inference.retrieval.word_index import SparseIndex, document
-from inference.types import ItemNeighbours, stable_key
+from inference.types import ItemNeighbours
 
 if TYPE_CHECKING:
     from inference.retrieval.behaviour import Behaviour
@@ -92,9 +92,10 @@ class Clicked:
 
     def learn(self, records: Sequence[ItemNeighbours]) -> None:
         """Store records, each in place of the item's older one. A record without weight deletes the item."""
-        keys = {text: stable_key(text) for record in records for text in record.queries}
-        weights = [{keys[text]: weight for text, weight in record.queries.items()} for record in records]
-        texts = {key: text for text, key in keys.items()}
+        keys = {text: search_key(text) for record in records for text in record.queries}
+        weights = [_summed((keys[text], weight) for text, weight in record.queries.items()) for record in records]
+        # Records list searches by falling weight: of two spellings of one search, the first is shown.
+        texts = {key: text for text, key in reversed(keys.items())}
         for key, number, has_appeared in self._cooccurrence.learn(weighted_records(records, weights)):
             if has_appeared:
                 self._texts[key] = texts[key]
@@ -117,7 +118,7 @@ class Clicked:
         )
 
     def similar_searches(self, text: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return the numbers (n,) of remembered searches similar to a normalised one, and the similarities, in (0, 1).
+        """Return the numbers (n,) of remembered searches similar to another one, and the similarities, in (0, 1).
 
         The same search is not among them. They are in the order of their stable keys.
         """
@@ -125,7 +126,7 @@ class Clicked:
         matches = self._index.search(searched)
         is_near = matches.shares >= NEAR_ENOUGH
         if is_near.any():
-            (same,) = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
+            (same,) = self._searches.find(np.array([search_key(text)], dtype=np.uint64))
             is_near &= matches.documents != same
             is_near &= self._shares_distinctive_words(searched, matches.documents)
         (kept,) = is_near.nonzero()
@@ -161,12 +162,12 @@ class Clicked:
         return len(self._index) < FEWEST_SEARCHES or self._index.documents_with(token) < FREQUENT * len(self._index)
 
     def items_after(self, text: str) -> ClickedItems:
-        """Return the items that shoppers acted on after a normalised search."""
-        same = self._searches.find(np.array([stable_key(text)], dtype=np.uint64))
+        """Return the items that shoppers acted on after a remembered search."""
+        same = self._searches.find(np.array([search_key(text)], dtype=np.uint64))
         return self._items(same, np.ones(1)) if same[0] >= 0 else NONE_CLICKED
 
     def items_near(self, text: str) -> ClickedItems:
-        """Return the items that shoppers acted on after searches similar to a normalised one."""
+        """Return the items that shoppers acted on after searches similar to a remembered one."""
         known = self.items_after(text).weight
         found = self._items(*self.similar_searches(text))
         return found._replace(scores=found.scores / (ONE_ACTION + known))
@@ -210,6 +211,14 @@ class ClickedNear:
     def retrieve(self, batch: QueryBatch, catalogue: Catalogue, hits: Hits, place: int) -> None:
         """Write the items that shoppers acted on after similar searches."""
         self._clicked.write(self._clicked.items_near, batch, catalogue, hits, place)
+
+
+def _summed(pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
+    """Return the sum of the weights of each key: a search in traditional and in simplified characters has one key."""
+    sums: dict[int, float] = {}
+    for key, weight in pairs:
+        sums[key] = sums.get(key, 0.0) + weight
+    return sums
 
 
 def make_source(name: str, behaviour: Behaviour) -> CandidateSource:

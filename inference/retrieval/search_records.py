@@ -17,7 +17,7 @@ class SearchLinks(NamedTuple):
     """Searches and the items acted on after them.
 
     Attributes:
-        texts: the normalised searches, each once.
+        texts: the remembered searches, each once.
         searches: a place in `texts` for each link, int64 (n,).
         items: stable keys of the items, uint64 (n,).
         weights: the weights of the actions, decayed to the newest record, float64 (n,).

@@ -1,7 +1,8 @@
 """Tokenisation of texts for the word index, the same for items and for queries. No I/O.
 
-A text is freed of markup, converted to NFKC and case-folded. Its words are runs of Unicode letters and digits, with the
-punctuation inside them. A word has readings, each a sequence of tokens; the first reading is the word itself.
+A text is freed of markup, converted to NFKC and to simplified Chinese characters, and case-folded. Its words are runs
+of Unicode letters and digits, with the punctuation inside them. A word has readings, each a sequence of tokens; the
+first reading is the word itself.
 `wh-1000xm4` is also `wh1000xm4`, `wh 1000xm4` and `wh 1000 xm 4`. So some reading of a model number matches one of the
 item's, however a shopper types it.
 
@@ -17,6 +18,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import pairwise
 
+from inference.chinese import simplified
 from inference.plain_text import readable, without_joiners
 
 Reading = tuple[str, ...]
@@ -52,7 +54,7 @@ def words(text: str) -> list[Word]:
     """
     folded = unicodedata.normalize("NFKC", without_joiners(readable(text)).translate(_SIGNS)).casefold()
     found = list[Word]()
-    for run in _WORDS.findall(_POSSESSIVE.sub("", without_accents(folded))):
+    for run in _WORDS.findall(_POSSESSIVE.sub("", simplified(without_accents(folded)))):
         if _IS_UNSPACED.match(run):
             found += unspaced_words(run)
         else:

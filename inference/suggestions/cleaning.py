@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from inference.encoding.text import normalise_query
+from inference.encoding.text import written_query
 from inference.suggestions.keys import is_unspaced, match_key, same_key
 
 LONGEST = 64
@@ -57,7 +57,7 @@ class BlockList:
 
 
 def publishable(text: str, blocked: BlockList) -> str | None:
-    """Return a text as it may be suggested to everyone, normalised as a query; None if it may not.
+    """Return a text as it may be suggested to everyone, as a query is shown; None if it may not.
 
     >>> [publishable(text, BlockList(["nude"])) for text in ("USB  Cable", "jo@shop.example", "Nude tights")]
     ['usb cable', None, None]
@@ -65,7 +65,7 @@ def publishable(text: str, blocked: BlockList) -> str | None:
     # The length is tested first, so that a huge text costs nothing.
     if len(text) > 4 * LONGEST:
         return None
-    clean = normalise_query(text)
+    clean = written_query(text)
     if not clean or len(clean) > LONGEST or len(max(clean.split(), key=len)) > LONGEST_WORD:
         return None
     if _EMAIL.search(clean) or _URL.search(clean) or _DIGITS.search(clean):

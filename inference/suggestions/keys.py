@@ -40,7 +40,7 @@ _signs = _Signs()
 
 
 def match_key(text: str) -> str:
-    """Return a text in NFKC, case-folded, without Latin accents and punctuation, with single spaces.
+    """Return a text in NFKC and simplified characters, case-folded, without Latin accents and punctuation.
 
     >>> match_key("  Café-Crème, 250 g")
     'cafe creme 250 g'

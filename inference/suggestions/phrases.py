@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inference.encoding.text import normalise_query
+from inference.encoding.text import written_query
 from inference.records import PhraseKind
 from inference.retrieval.tokens import singular
 from inference.suggestions.keys import is_unspaced
@@ -73,7 +73,7 @@ class TitleWords:
 
     def _split(self, title: str) -> tuple[int, ...]:
         numbers = []
-        for part in _PARTS.split(normalise_query(title)):
+        for part in _PARTS.split(written_query(title)):
             words = [word for word in (each.strip(_OUTER) for each in part.split()) if word]
             for word in words:
                 if word not in self._numbers:

@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inference.encoding.text import REMEMBERED_BYTES, shortened
+from inference.encoding.text import REMEMBERED_BYTES, search_key, shortened
 from inference.kernels.cooccurrence_fold import TRANSITION, FoldedStates, Transitions, fold
 from inference.kernels.cooccurrence_messages import MOST_BYTES, publish
 from inference.kernels.cooccurrence_state import (
@@ -225,7 +225,7 @@ def _partition(topic: str, partition: int) -> int:
 def _query(query: str) -> tuple[int, bytes]:
     """Return the stable key and the text of a search as states keep it."""
     text = shortened(query)
-    return stable_key(text), text.encode()
+    return search_key(text), text.encode()
 
 
 def _from_version_1(stored: bytes) -> bytes:
@@ -256,7 +256,7 @@ def _from_version_1(stored: bytes) -> bytes:
             struct.pack(f"<{sizes[2]}Q", *item.positions.keys()),
             struct.pack(f"<{sizes[2]}q", *(position.offset for position in positions)),
             struct.pack(f"<{sizes[2]}q", *(position.timestamp_ms for position in positions)),
-            struct.pack(f"<{sizes[1]}Q", *map(stable_key, item.queries)),
+            struct.pack(f"<{sizes[1]}Q", *map(search_key, item.queries)),
             struct.pack(f"<{sizes[1]}d", *item.queries.values()),
             struct.pack(
                 f"<{sizes[1]}q",

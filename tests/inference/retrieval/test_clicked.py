@@ -44,6 +44,17 @@ def test_chinese_searches_are_similar_by_pairs_of_characters_and_not_by_one() ->
     assert list(proposed(near, Query(text="蓝牙耳机 白色"))) == ["1"]
 
 
+def test_a_search_in_either_script_is_the_same_search() -> None:
+    clicked, near = sources()
+    clicked.learn([item(1, 9.0, queries={"藍牙耳機": 1.0, "蓝牙耳机": 2.0}), item(2, 9.0, queries={"蓝牙耳机": 1.0})])
+    for text in ("藍牙耳機", "蓝牙耳机"):
+        assert proposed(clicked, Query(text=text)) == pytest.approx({"1": 3 / 5, "2": 1 / 5})
+        assert proposed(near, Query(text=text)) == {}
+    assert clicked.searches == 1
+    clicked.learn([item(1, 0.0), item(2, 0.0)])
+    assert clicked.searches == 0
+
+
 def test_an_item_with_almost_all_clicks_of_a_search_comes_first_whatever_similar_searches_say() -> None:
     clicked, near = sources()
     clicked.learn([item(1, 99.0, queries={"ps4 pro": 98.0}), item(2, 99.0, queries={"ps4 pro": 2.0})])

@@ -60,6 +60,13 @@ def test_spellings_of_one_query_add_up_and_the_commonest_is_shown() -> None:
     assert texts(found, "")[:2] == ["lamp", "teapot"]
 
 
+def test_a_suggestion_is_found_and_blocked_in_either_script_and_shown_as_it_was_typed() -> None:
+    found = built({"藍牙耳機": {"lamp": 2.0}, "蓝牙耳机": {"lamp": 1.0}, "檯燈": {"pot": 1.0}})
+    assert texts(found, "藍") == texts(found, "蓝牙") == ["藍牙耳機"]
+    blocked = built({"藍牙耳機": {"lamp": 2.0}}, builder=SuggestionBuilder(BlockList(["耳机"])))
+    assert texts(blocked, "藍") == []
+
+
 def test_private_and_blocked_texts_are_left_out_wherever_they_come_from() -> None:
     rude = Item(item_id="rude", title="x", brand="Rudeco", category=("call 555 123 4567",))
     searches = {"a@b.example": {"lamp": 9.0}, "rudeco lamp": {"lamp": 9.0}, "0301234567": {"lamp": 9.0}}

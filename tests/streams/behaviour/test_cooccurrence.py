@@ -195,6 +195,11 @@ def test_a_search_is_published_after_two_shoppers_used_it() -> None:
     assert neighbours(ITEM, shared).queries == {"boots": 4.0}
 
 
+def test_a_search_in_traditional_and_in_simplified_characters_is_one() -> None:
+    shared = fold_in_turn([item_transition(query="藍牙耳機", shopper=1), item_transition(query="蓝牙耳机", shopper=2)])
+    assert neighbours(ITEM, shared).queries == {"藍牙耳機": 2.0}
+
+
 def test_an_evicted_search_is_private_again() -> None:
     history = [item_transition(query="boots", shopper=shopper) for shopper in (1, 2)]
     history += [
