@@ -64,6 +64,12 @@ def test_every_kind_has_a_sentence() -> None:
             "符合您的搜索“oat milk”",
         ),
         (
+            Because("clicked", query="oat milk", share=0.5),
+            "often chosen after a search for “oat milk”",
+            "oft gewählt nach der Suche „oat milk“",
+            "搜索“oat milk”的顾客常选",
+        ),
+        (
             Because("together", "1", "Two-person tent", None, "view"),
             "often viewed with Two-person tent",
             "oft zusammen angesehen mit „Two-person tent“",
@@ -73,7 +79,7 @@ def test_every_kind_has_a_sentence() -> None:
             Because("similar", "1", "Red boots", None, "cart"),
             "because you chose Red boots",
             "weil Sie „Red boots“ gewählt haben",
-            "因为您选择过“Red boots”",
+            "因为您挑选过“Red boots”",
         ),
         (Because("trending", label="Tea"), "trending in Tea", "im Trend: Tea", "“Tea”热门商品"),
         (Because("of a later version", label="Tea"), "may suit you", "könnte Ihnen gefallen", "可能适合您"),
