@@ -58,7 +58,8 @@ async def test_a_worker_without_brokers_logs_little_and_ends_in_bounded_time(
         await until(lambda: time.monotonic() > began + OUTAGE_S, "the outage lasts")
         assert len(running.log.splitlines()) - before < MOST_LINES
         assert await running.stop(timeout_s=60) == 1
-        assert "unacknowledged messages will be read again. Check the brokers" in running.log.splitlines()[-1]
+        # It ends by the drain, or by the answer of a request that met the outage: both say what to do.
+        assert "check the brokers" in running.log.splitlines()[-1].casefold()
     finally:
         running.close()
 

@@ -28,6 +28,8 @@ MEMBERS = 4
 """Number of networks of UNITS hidden units each that are averaged. They start at random, so one alone varies."""
 SHOPPER = ("habits", "intent")
 """Shopper features. Only new shoppers lack them, but all graded lists do. A missing session is common and not here."""
+POPULAR = 0.2
+"""Share of graded candidates that get the popularity of others. With half of them, graded searches are ordered worse."""
 DECAYS = (1e-3, 1e-2)
 """Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
 EPOCHS = 12
@@ -69,10 +71,10 @@ def fit(
 
     The calibration is Platt's (1999), over the lists in which shoppers acted: graded lists have far more good
     candidates. Each graded list gets the shopper of another list, drawn at random. Otherwise the ranker would learn
-    that a list without a shopper is a graded one, and new shoppers have nearly no data. Half of the graded candidates
-    get the popularity of random ones: nobody acted on graded items, so the ranker would learn from clicks alone that a
-    popular item beats a relevant one. A column that never varies has no information and gets no weight. `progress` is
-    called PARTS times.
+    that a list without a shopper is a graded one, and new shoppers have nearly no data. The share POPULAR of
+    the graded candidates gets the popularity of random ones: nobody acted on graded items, so the ranker would learn
+    from clicks alone that a popular item beats a relevant one. A column that never varies has no information and gets
+    no weight. `progress` is called PARTS times.
 
     Raises:
         BundleError: there is no candidate that was acted on, or none that was not.
@@ -126,7 +128,7 @@ def at_once(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
 
 
 def _in_a_shop(examples: Examples, seed: int) -> Examples:
-    """Give graded lists the shopper of other lists, and half of their candidates the popularity of others; see `fit`."""
+    """Give graded lists the shopper of other lists, and some of their candidates the popularity of others; see `fit`."""
     graded = examples.graded
     if graded.all() or not graded.any():
         return examples
@@ -138,7 +140,7 @@ def _in_a_shop(examples: Examples, seed: int) -> Examples:
     features[:, columns] = features[first[drawn]][:, columns][examples.groups]
     columns = [examples.names.index(name) for name in POPULARITIES if name in examples.names]
     is_graded = graded[examples.groups]
-    (popular,) = (is_graded & (rng.random(len(is_graded)) < 0.5)).nonzero()
+    (popular,) = (is_graded & (rng.random(len(is_graded)) < POPULAR)).nonzero()
     others = rng.choice(np.flatnonzero(~is_graded), len(popular))
     features[np.ix_(popular, columns)] = features[np.ix_(others, columns)]
     return replace(examples, features=features)

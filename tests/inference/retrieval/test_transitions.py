@@ -177,6 +177,13 @@ def test_the_greatest_key_wins_among_equally_frequent_partners() -> None:
     assert partners_of(transitions, keys(), keys(1)) == []
 
 
+def test_the_first_pair_of_a_shop_can_be_claimed_at_once() -> None:
+    transitions = ItemTransitions(NUMBERS, claimed_above=3.0)
+    transitions.learn([item(number, 5.0) for number in (1, 2, 4)])
+    transitions.learn([item(3, 9.0, i1=4.5)])
+    assert partners_of(transitions, keys(3), keys(1)) == [key(1)]
+
+
 def test_a_claim_needs_a_weight_of_three_shoppers_and_lift() -> None:
     transitions = ItemTransitions(NUMBERS, claimed_above=3.0)
     # Everybody buys item 1. Item 2 goes with it as often as by chance would predict, item 3 much more often.
