@@ -57,7 +57,7 @@ class ItemTransitions:
         """Store records, each in place of the item's older one. A record without weight deletes the item."""
         self._cooccurrence.learn(weighted_records(records, [record.before for record in records]))
         self._learned += len(records)
-        # A pass over all records costs little once for as many new ones. Without any pair so far, nothing can be claimed.
+        # A pass over all records costs little once for as many new ones. Without a pair so far, nothing is claimed.
         if self._claimed_above is not None and (self._learned >= len(self) or not self._claims.expected):
             self._learned, self._claims = 0, self._cooccurrence.claims(self._claimed_above)
 

@@ -29,7 +29,7 @@ MEMBERS = 4
 SHOPPER = ("habits", "intent")
 """Shopper features. Only new shoppers lack them, but all graded lists do. A missing session is common and not here."""
 POPULAR = 0.2
-"""Share of graded candidates that get the popularity of others. With half of them, graded searches are ordered worse."""
+"""Share of graded candidates that get the popularity of others."""
 DECAYS = (1e-3, 1e-2)
 """Penalties that are tried: λ of λ/2 · ‖all numbers but the biases‖²."""
 EPOCHS = 12
@@ -128,7 +128,7 @@ def at_once(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
 
 
 def _in_a_shop(examples: Examples, seed: int) -> Examples:
-    """Give graded lists the shopper of other lists, and some of their candidates the popularity of others; see `fit`."""
+    """Give graded lists a shopper of other lists, and some of their candidates the popularity of others; see `fit`."""
     graded = examples.graded
     if graded.all() or not graded.any():
         return examples
