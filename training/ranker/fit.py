@@ -138,11 +138,11 @@ def _in_a_shop(examples: Examples, seed: int) -> Examples:
     drawn = np.arange(len(graded))
     drawn[graded] = rng.choice(np.flatnonzero(~graded), int(graded.sum()))
     features[:, columns] = features[first[drawn]][:, columns][examples.groups]
-    columns = [examples.names.index(name) for name in POPULARITIES if name in examples.names]
+    popularities = np.array([examples.names.index(name) for name in POPULARITIES if name in examples.names], dtype=int)
     is_graded = graded[examples.groups]
     (popular,) = (is_graded & (rng.random(len(is_graded)) < POPULAR)).nonzero()
     others = rng.choice(np.flatnonzero(~is_graded), len(popular))
-    features[np.ix_(popular, columns)] = features[np.ix_(others, columns)]
+    features[popular[:, None], popularities] = features[others[:, None], popularities]
     return replace(examples, features=features)
 
 
