@@ -18,7 +18,7 @@ from benchmarks.stage import Stage
 from streams.contracts.messages import Click
 from streams.kafka.embedded import LOOPBACK, free_port
 
-CONNECTIONS = (1, 8, 32)
+CONNECTIONS = (1, 4, 32)
 REQUESTS = 500
 IN_CART = 3
 CANDIDATES = 50
