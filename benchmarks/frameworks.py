@@ -117,7 +117,7 @@ def _wait(server: subprocess.Popen[bytes], url: str) -> None:
     while not _answers(url):
         if server.poll() is not None or time.monotonic() > deadline:
             raise TimeoutError(f"required an answer of {url} within 30 s, got exit code {server.poll()}")
-        time.sleep(0.05)  # polling
+        time.sleep(0.05)  # uvicorn reports its start only in its log, so ask until it answers
 
 
 def _answers(url: str) -> bool:

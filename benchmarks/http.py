@@ -23,7 +23,7 @@ REQUESTS = 500
 IN_CART = 3
 CANDIDATES = 50
 LISTS = ("recommendations", "related", "search", "suggest", "trending")
-"""Routes that are measured with each number of connections, and beside events. The others have one connection."""
+"""Routes that are measured with each number of connections. The others have one connection."""
 LIST_SIZE = 20
 LETTERS = 12
 """Most letters that are typed of a search."""
@@ -76,8 +76,9 @@ def measure(stage: Stage) -> Section | None:
         with serving(stage, items=items, overrides=overrides) as server:
             at_rate(stage, server, sizes.reference_rate, sizes.first_s, items)
             for route, requests in _requests(stage, items).items():
-                for connections in CONNECTIONS if route in LISTS else CONNECTIONS[:1]:
-                    for beside in (False, True) if connections == CONNECTIONS[-1] else (False,):
+                counts = CONNECTIONS if route in LISTS else CONNECTIONS[:1]
+                for connections in counts:
+                    for beside in (False, True) if connections == counts[-1] else (False,):
                         name = f"{route}, {items or sizes.catalogue:,} items, {connections} connections"
                         stage.progress(f"HTTP: {name}{', beside events' if beside else ''}")
                         found = (

@@ -38,7 +38,7 @@ def evaluate_compare(
 
     A and B are files of `intentstream evaluate --json` on the same cases: the same events, protocol, test period,
     sample and seed. Each case of B is compared with the same case of A. Intervals (95%) and p-values are by bootstrap
-    over shoppers. What else differs between the two is listed: model, options and settings.
+    over shoppers. The output lists other differences between A and B: model, options and settings.
     """
     import msgspec
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle
-from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
-from tests.conftest import BUNDLE
 
 
 def row(**values: float) -> list[float]:
@@ -16,9 +14,6 @@ def row(**values: float) -> list[float]:
     return [{"searching": 1.0, **values}.get(name, 0.0) for name in FEATURES]
 
 
-@pytest.mark.skipif(
-    "clicked_near" not in read_manifest(BUNDLE).features, reason="the shipped ranker was not fitted to clicks yet"
-)
 @pytest.mark.parametrize("popularity", [0.1, 0.9])
 def test_an_item_with_almost_all_clicks_of_a_search_ranks_first_whatever_the_words_say(
     bundle: Bundle, popularity: float

@@ -21,8 +21,7 @@ from streams.console.routes import Console
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.contracts.serde import encode_json
 from streams.http.app import application
-from tests.streams.http.service import ITEMS, OWN_URL, HttpHarness
-from tests.streams.shoppers import item_of
+from tests.streams.http.service import OWN_URL, HttpHarness, client_of
 
 AT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
 ORIGIN = {"Origin": OWN_URL}
@@ -70,17 +69,8 @@ class ConsoleHarness(HttpHarness):
 async def console_service(**settings: object) -> AsyncIterator[tuple[ConsoleHarness, httpx.AsyncClient]]:
     """Run the application with a catalogue."""
     harness = ConsoleHarness(**settings)
-    await harness.add(*map(item_of, ITEMS))
-    making = asyncio.create_task(harness.maker.run())
-    transport = httpx.ASGITransport(harness.app)
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url=OWN_URL, headers=ORIGIN) as client:
-            yield harness, client
-    finally:
-        making.cancel()
-        await asyncio.gather(making, return_exceptions=True)
-        await harness.owners.close()
-        harness.scoring.close()
+    async with client_of(harness, ORIGIN) as client:
+        yield harness, client
 
 
 def token(name: str, roles: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -157,12 +157,19 @@ class HttpHarness:
 async def http_service(**settings: object) -> AsyncIterator[tuple[HttpHarness, httpx.AsyncClient]]:
     """Run the service with a catalogue."""
     harness = HttpHarness(**settings)
+    async with client_of(harness) as client:
+        yield harness, client
+
+
+@asynccontextmanager
+async def client_of(harness: HttpHarness, headers: Mapping[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Fill the catalogue, make lists, and yield a client that sends these headers."""
     await harness.add(*map(item_of, ITEMS))
     making = asyncio.create_task(harness.maker.run())
     transport = httpx.ASGITransport(harness.app)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url=OWN_URL) as client:
-            yield harness, client
+        async with httpx.AsyncClient(transport=transport, base_url=OWN_URL, headers=headers) as client:
+            yield client
     finally:
         harness.model.gate.set()
         making.cancel()
