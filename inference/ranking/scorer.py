@@ -130,8 +130,13 @@ class CompiledNetwork:
         """Take the weights, and the columns that they are for among `width`; by default all, in order."""
         number = len(weights.direct)
         self.weights = weights
-        self._columns = np.arange(number, dtype=np.int32) if columns is None else columns
         self._width = number if width is None else width
+        # Features without any weight, such as those of sources that the bundle lacks, are not read.
+        (read,) = ((weights.direct != 0) | (weights.hidden != 0).any(axis=0)).nonzero()
+        self._columns = (np.arange(number, dtype=np.int32) if columns is None else columns)[read]
+        self._weights_read = weights._replace(
+            direct=weights.direct[read], hidden=np.ascontiguousarray(weights.hidden[:, read])
+        )
 
     def run(self, inputs: Mapping[str, Vector]) -> Vector:
         """Return the scores (n,) of `inputs["features"]`, float32 (n, width). Raises ScoringError."""
@@ -142,7 +147,7 @@ class CompiledNetwork:
             features = features.copy()  # the kernel's signature requires writeable arrays
         scores = np.empty(len(features), dtype=np.float32)
         scratch = np.empty((len(self._columns) + 1, TILE), dtype=np.float32)
-        _score(features, self._columns, self.weights, scratch, np.empty(TILE), scores)
+        _score(features, self._columns, self._weights_read, scratch, np.empty(TILE), scores)
         return scores
 
 
@@ -184,8 +189,16 @@ def read_weights(model: bytes) -> Weights | None:
     if any(each.dtype != np.float32 for each in constants.values()):
         return None
     # Copies, because the kernel's signature requires writeable arrays.
-    flat = {name: constants[name].flatten() for name in Weights._fields}
-    return Weights(**{**flat, "hidden": constants["hidden"].T.copy()})
+    flat = {name: _without_subnormals(constants[name]).flatten() for name in Weights._fields}
+    return Weights(**{**flat, "hidden": _without_subnormals(constants["hidden"]).T.copy()})
+
+
+def _without_subnormals(weights: Vector) -> Vector:
+    """Return the weights with 0 for subnormal ones, which no score shows and which slow processors down.
+
+    The penalty of the fit shrinks the weights of a feature that never varies to such numbers.
+    """
+    return np.where(np.abs(weights) < np.finfo(np.float32).tiny, np.float32(0), weights)
 
 
 _WEIGHTS = NamedTupleType((float32[::1], float32[::1], float32[:, ::1], float32[::1], float32[::1]), Weights)

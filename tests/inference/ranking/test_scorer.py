@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -120,6 +121,24 @@ def test_any_network_scores_as_in_the_runtime(seed: int, units: int, width: int)
     np.testing.assert_allclose(
         compiled(graph).run({"features": features}), by_runtime(graph, features), rtol=0, atol=1e-6
     )
+
+
+def test_features_whose_weights_are_almost_0_are_not_read() -> None:
+    ranker = unfitted(("a", "b", "c"))
+    network = replace(
+        ranker.network,
+        direct=np.array([1.0, 0.0, -1.0]),
+        hidden=np.array([[0.5], [1e-39], [0.5]]),
+        bias=np.zeros(1),
+        output=np.ones(1),
+    )
+    weights = read_weights(to_onnx(replace(ranker, network=network)).SerializeToString())
+    assert weights is not None
+    assert weights.hidden[0, 1] == 0.0
+    features = some_features(20, 2, 3)
+    expected = CompiledNetwork(weights).run({"features": features})
+    features[:, 1] = np.nan
+    assert CompiledNetwork(weights).run({"features": features}).tolist() == expected.tolist()
 
 
 def test_a_score_has_the_same_bits_in_any_batch() -> None:
