@@ -37,12 +37,14 @@ AT_THE_START: Mapping[str, str] = {
 def configure(level: str, log_format: str) -> None:
     """Send records from `level` on to standard error, as `text` or as one `json` object a line."""
     handler = logging.StreamHandler()
+    handler.setLevel(level)
     handler.setFormatter(_Json(JSON, rename_fields=RENAMED) if log_format == "json" else _Rfc3339(TEXT))
     handler.addFilter(ClientRecords())
     logging.getLogger().setLevel(level)
     logging.getLogger().addHandler(handler)
     for name in CLIENTS:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+        # Not `level` above WARNING: only a warning of aiokafka has the reason why no broker accepts a connection.
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class _Rfc3339(logging.Formatter):

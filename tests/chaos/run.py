@@ -7,6 +7,8 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +59,19 @@ class Outcome:
     done: list[Done]
 
 
+@contextmanager
+def _clients_not_logged() -> Iterator[None]:
+    """Do not log each attempt of the load's clients while Kafka is stopped. The screen shows the faults."""
+    log, nothing = logging.getLogger("aiokafka"), logging.NullHandler()
+    log.addHandler(nothing)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = True
+        log.removeHandler(nothing)
+
+
 class ChaosRun:
     """A run in a folder, which is emptied first."""
 
@@ -68,9 +83,7 @@ class ChaosRun:
 
     async def run(self) -> Outcome:
         """Carry the plan out, and collect the evidence."""
-        # The clients of the load report a stopped Kafka at each attempt. The faults are on the screen already.
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-        with KafkaBroker() as broker:
+        with _clients_not_logged(), KafkaBroker() as broker:
             settings = isolated_settings(broker.bootstrap_servers, f"chaos-{self.plan.seed}").replace(
                 partitions=self.plan.partitions,
                 model_path=BUNDLE,

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from streams import logs
+from streams.errors import ConfigurationError
+from streams.kafka import topics
+from streams.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +62,17 @@ def test_a_text_record_has_level_logger_and_message(capsys: pytest.CaptureFixtur
     logging.getLogger("streams.some").warning("look here")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("WARNING streams.some: look here")
+
+
+@pytest.mark.parametrize("level", ["WARNING", "ERROR", "CRITICAL"])
+async def test_an_error_about_a_broker_has_the_cause_at_every_level(
+    level: str, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(level, "text")
+    settings = load_settings({"bootstrap_servers": f"127.0.0.1:{unused_tcp_port}"}, env_file=None)
+    with pytest.raises(ConfigurationError, match="Unable connect"):
+        await topics.check(settings)
+    assert ("Unable connect" in capsys.readouterr().err) == (level != "CRITICAL")
 
 
 def test_a_missing_coordinator_is_suppressed_while_a_worker_starts(

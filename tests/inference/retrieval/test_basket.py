@@ -148,6 +148,7 @@ def test_votes_equal_the_formula_for_any_order_of_sessions(
     query = buying(**{f"i{item}": count for item, count in purchases.items()})
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(basket_module, "NEIGHBOURS", 3)
+        patched.setattr(basket_module, "EACH", len(records))
         found, shuffled = (proposed(BasketSource(each), query, catalogue=catalogue) for each in (one, other))
     assert found == shuffled
     similar = basket_scores(records, {key(item): float(count) for item, count in purchases.items()}, 3)
