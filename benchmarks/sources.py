@@ -17,10 +17,11 @@ from benchmarks.report import Section, Table
 from benchmarks.stage import Stage
 from inference.pipeline import Recommender, ScoresFeatures, unobserved
 from inference.queries import QueryBatch
+from inference.retrieval.behaviour import make_sources
 from inference.retrieval.catalogue_sources import VectorSource
 from inference.retrieval.hits import Hits
 from inference.retrieval.shortlists import Shortlists, find, merge
-from inference.retrieval.sources import CandidateSource, make_sources
+from inference.retrieval.sources import CandidateSource
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases

@@ -20,7 +20,7 @@ from inference.pipeline import RankingOptions, Recommender
 from inference.ranking.features import FEATURES
 from inference.ranking.scorer import Scorer
 from inference.retrieval import sources
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.catalogue_sources import EverySource
 from inference.retrieval.sequence import SequenceModel
@@ -104,7 +104,7 @@ class Bundle:
         catalogue = Catalogue(self.dim, exact_limit=len(candidates) + 1)
         for item, vector in zip(candidates, quantise(self.encode_items([*map(item_text, candidates)])), strict=True):
             catalogue.upsert(item, vector)
-        proposed = [*sources.make_sources(BY_CONTENT, Behaviour()), EverySource()]
+        proposed = [*make_sources(BY_CONTENT, Behaviour()), EverySource()]
         options = RankingOptions(candidates_per_source=max(len(candidates), 1))
         return Recommender(catalogue, self.scorer, proposed, options=options)
 

@@ -271,10 +271,9 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
     if settings.service.console == "off":
         return HttpServer(settings.service, application(settings.service, gate, backend), maker, owners, keeper)
     console = Console(
-        backend=ConsoleBackend(backend, Feed(settings, maker)),
+        backend=ConsoleBackend(backend, Feed(settings, maker), Gauges(settings, events.metrics)),
         access=Access(settings.service, gate.clients),
         health=app.health,
-        gauges=Gauges(settings, events.metrics),
     )
     site = application(settings.service, gate, backend, console.routes())
     return HttpServer(settings.service, site, maker, owners, keeper, console.close)

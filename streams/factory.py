@@ -5,9 +5,9 @@ from __future__ import annotations
 from inference.bundle import Bundle, load_bundle
 from inference.kernels.support import CLAIMED_BY, SHOPPERS, Support
 from inference.pipeline import Observer, RankingOptions, Recommender, unobserved
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import WORDS, make_sources
+from inference.retrieval.sources import WORDS
 from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts.messages import ModelRef
 from streams.engine import Engine

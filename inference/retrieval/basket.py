@@ -19,17 +19,12 @@ shopper's own vector, is the source `repeat`; the ranker weighs both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from inference.kernels.basket_knn import Rules, Scratch, scratch, vote_by_baskets
 from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
 from inference.retrieval.sessions import Sessions
 from inference.retrieval.sources import BASKET
-
-if TYPE_CHECKING:
-    from inference.retrieval.behaviour import Behaviour
 
 NEWEST = 150
 EACH = 8
@@ -60,6 +55,6 @@ class BasketSource:
         return scratch(Rules(NEWEST, EACH, HALF_LIFE_DAYS * DAY_MS), NEIGHBOURS, slots)
 
 
-def make_source(_name: str, behaviour: Behaviour) -> BasketSource:
-    """Return the source over the learned behaviour."""
-    return BasketSource(behaviour.sessions)
+def make_source(_name: str, sessions: Sessions) -> BasketSource:
+    """Return the source over the learned sessions."""
+    return BasketSource(sessions)

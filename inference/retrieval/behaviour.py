@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 
 from inference.retrieval.clicked import Clicked
 from inference.retrieval.cooccurrence import HALF_LIFE_MS, Limits
 from inference.retrieval.numbers import ItemNumbers
+from inference.retrieval.sequence import SequenceModel
 from inference.retrieval.sessions import CAPACITY, Sessions
+from inference.retrieval.sources import NAMES, SOURCES, CandidateSource
 from inference.retrieval.transitions import ItemTransitions
 from inference.types import ItemNeighbours, SessionItems
 
@@ -59,3 +62,30 @@ class Behaviour:
             self.clicked.learn(neighbours)
         seen = {record.key for record in neighbours if record.weight > 0}
         return seen.union(*(record.items for record in sessions))
+
+
+def make_sources(
+    names: Iterable[str], behaviour: Behaviour, sequence: SequenceModel | None = None
+) -> list[CandidateSource]:
+    """Make the sources with these names, in the order of `SOURCES`, over the learned behaviour.
+
+    Without a sequence model, the sources that read it are left out.
+
+    Raises:
+        ValueError: a name is not that of a source.
+    """
+    wanted = set(names)
+    if unknown := sorted(wanted.difference(NAMES)):
+        raise ValueError(f"sources: required some of {', '.join(NAMES)}, got {', '.join(map(repr, unknown))}")
+    readable = {
+        "nothing": None,
+        "clicked": behaviour.clicked,
+        "transitions": behaviour.transitions,
+        "sessions": behaviour.sessions,
+        "sequence": sequence,
+    }
+    return [
+        import_module(source.module_path).make_source(source.name, readable[source.reads])
+        for source in SOURCES
+        if source.name in wanted and (sequence is not None or source.reads != "sequence")
+    ]

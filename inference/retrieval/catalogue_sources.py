@@ -14,7 +14,6 @@ from inference.queries import LONG_TERM as LONG_TERM_VECTOR
 from inference.queries import SEARCH as SEARCH_VECTOR
 from inference.queries import SHORT_TERM as SHORT_TERM_VECTOR
 from inference.queries import QueryBatch
-from inference.retrieval.behaviour import Behaviour
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.hits import Hits
 from inference.retrieval.sources import (
@@ -139,6 +138,6 @@ _SOURCES: dict[str, CandidateSource] = {
 }
 
 
-def make_source(name: str, _behaviour: Behaviour) -> CandidateSource:
+def make_source(name: str, _reads: None) -> CandidateSource:
     """Return the source with this name."""
     return _SOURCES[name]

@@ -22,7 +22,7 @@ doi:10.1145/1277741.1277784.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +40,6 @@ from inference.retrieval.sources import CLICKED, CLICKED_NEAR, CandidateSource
 from inference.retrieval.tokens import Word, words
 from inference.retrieval.word_index import SparseIndex, document
 from inference.types import ItemNeighbours
-
-if TYPE_CHECKING:
-    from inference.retrieval.behaviour import Behaviour
 
 WIDTH = 32
 """Number of searches of an item that are served: the heaviest ones. 200,000 items take at most 77 MB."""
@@ -221,6 +218,6 @@ def _summed(pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
     return sums
 
 
-def make_source(name: str, behaviour: Behaviour) -> CandidateSource:
-    """Return one of the two sources over the learned behaviour."""
-    return behaviour.clicked if name == CLICKED else ClickedNear(behaviour.clicked)
+def make_source(name: str, clicked: Clicked) -> CandidateSource:
+    """Return one of the two sources over the items acted on after searches."""
+    return clicked if name == CLICKED else ClickedNear(clicked)

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,9 +36,6 @@ from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sources import SESSIONS
 from inference.types import SessionItems
-
-if TYPE_CHECKING:
-    from inference.retrieval.behaviour import Behaviour
 
 CAPACITY = 50_000
 """Number of sessions kept. With WIDTH items each, a session takes at most 400 bytes, and as much in lists."""
@@ -137,6 +133,6 @@ def _shopper_of(record: SessionItems) -> int:
     return record.key % SHOPPERS if record.shopper is None else record.shopper
 
 
-def make_source(_name: str, behaviour: Behaviour) -> Sessions:
-    """Return the source over the learned behaviour."""
-    return behaviour.sessions
+def make_source(_name: str, sessions: Sessions) -> Sessions:
+    """Return the source over the learned sessions."""
+    return sessions

@@ -6,17 +6,13 @@ modules, so that settings and metrics can read the names without loading kernels
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from inference.queries import QueryBatch
-    from inference.retrieval.behaviour import Behaviour
     from inference.retrieval.catalogue import Catalogue
     from inference.retrieval.hits import Hits
-    from inference.retrieval.sequence import SequenceModel
 
 SHORT_TERM, LONG_TERM, QUERY, TRENDING = "short_term", "long_term", "query", "trending"
 TOGETHER, NEXT, SESSIONS, BASKET, REPEAT = "together", "next", "sessions", "basket", "repeat"
@@ -58,13 +54,13 @@ class SourceSpec:
         name: the name that consumers read in `sources`.
         title: the name for people.
         reason: the group of reasons to which the features belong, one of REASONS; without features it has no effect.
-        module: the module of `inference.retrieval` with the source's code. Its function `make_source(name, behaviour)`
+        module: the module of `inference.retrieval` with the source's code. Its function `make_source(name, reads)`
             returns the source.
+        reads: what the source reads beside the catalogue: an attribute of `Behaviour`, or the bundle's sequence model.
+            A bundle without such a model has no such source.
         similarity: the feature that is the cosine to the source's vector.
         score: the feature that is √ of the source's score.
         place: the feature that is 1 / the item's rank in the source.
-        reads_model: whether `make_source` takes the bundle's sequence model in place of the behaviour. A bundle without
-            such a model has no such source.
         is_default: whether workers use the source unless their settings say otherwise.
     """
 
@@ -72,10 +68,10 @@ class SourceSpec:
     title: str
     reason: str
     module: str
+    reads: Literal["nothing", "clicked", "transitions", "sessions", "sequence"] = "nothing"
     similarity: str | None = None
     score: str | None = None
     place: str | None = None
-    reads_model: bool = False
     is_default: bool = True
 
     @property
@@ -87,12 +83,6 @@ class SourceSpec:
     def module_path(self) -> str:
         """The full name of the source's module."""
         return f"inference.retrieval.{self.module}"
-
-    def build(self, behaviour: Behaviour, sequence: SequenceModel | None = None) -> CandidateSource:
-        """Make the source over the learned behaviour, or over the sequence model."""
-        given = sequence if self.reads_model else behaviour
-        source: CandidateSource = import_module(self.module_path).make_source(self.name, given)
-        return source
 
 
 SOURCES = (
@@ -112,30 +102,33 @@ SOURCES = (
         name=WORDS, title="Words of the search", reason="search", module="catalogue_sources",
         score="words", place="words_place",
     ),
-    SourceSpec(name=CLICKED, title="Chosen after the search", reason="clicked", module="clicked", score="clicked"),
     SourceSpec(
-        name=CLICKED_NEAR, title="Chosen after a similar search", reason="search", module="clicked",
+        name=CLICKED, title="Chosen after the search", reason="clicked", module="clicked", reads="clicked",
+        score="clicked",
+    ),
+    SourceSpec(
+        name=CLICKED_NEAR, title="Chosen after a similar search", reason="search", module="clicked", reads="clicked",
         score="clicked_near",
     ),
     SourceSpec(
-        name=TOGETHER, title="Goes together", reason="together", module="transitions",
+        name=TOGETHER, title="Goes together", reason="together", module="transitions", reads="transitions",
         score="together", place="together_place",
     ),
     SourceSpec(
-        name=NEXT, title="Usual next item", reason="together", module="transitions",
+        name=NEXT, title="Usual next item", reason="together", module="transitions", reads="transitions",
         score="next", place="next_place",
     ),
     SourceSpec(
-        name=SESSIONS, title="Similar visits", reason="together", module="sessions",
+        name=SESSIONS, title="Similar visits", reason="together", module="sessions", reads="sessions",
         score="sessions", place="sessions_place",
     ),
     SourceSpec(
-        name=BASKET, title="Baskets of similar shoppers", reason="together", module="basket",
+        name=BASKET, title="Baskets of similar shoppers", reason="together", module="basket", reads="sessions",
         score="basket", place="basket_place", is_default=False,
     ),
     SourceSpec(
-        name=SEQUENCE, title="Follows from the last actions", reason="together", module="sequence",
-        score="sequence", place="sequence_place", reads_model=True,
+        name=SEQUENCE, title="Follows from the last actions", reason="together", module="sequence", reads="sequence",
+        score="sequence", place="sequence_place",
     ),
     SourceSpec(
         name=REPEAT, title="Bought again", reason="habit", module="catalogue_sources",
@@ -150,23 +143,3 @@ give first comes first."""
 
 NAMES = tuple(source.name for source in SOURCES)
 DEFAULTS = tuple(source.name for source in SOURCES if source.is_default)
-
-
-def make_sources(
-    names: Iterable[str], behaviour: Behaviour, sequence: SequenceModel | None = None
-) -> list[CandidateSource]:
-    """Make the sources with these names, in the order of `SOURCES`, over the learned behaviour.
-
-    Without a sequence model, the sources that read it are left out.
-
-    Raises:
-        ValueError: a name is not that of a source.
-    """
-    wanted = set(names)
-    if unknown := sorted(wanted.difference(NAMES)):
-        raise ValueError(f"sources: required some of {', '.join(NAMES)}, got {', '.join(map(repr, unknown))}")
-    return [
-        source.build(behaviour, sequence)
-        for source in SOURCES
-        if source.name in wanted and (sequence is not None or not source.reads_model)
-    ]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +35,6 @@ from inference.retrieval.hits import Hits
 from inference.retrieval.numbers import ItemNumbers
 from inference.retrieval.sources import NEXT, TOGETHER
 from inference.types import ItemNeighbours, Keys
-
-if TYPE_CHECKING:
-    from inference.retrieval.behaviour import Behaviour
 
 
 class ItemTransitions:
@@ -96,8 +92,8 @@ class TransitionsSource:
         self.transitions.vote(batch, catalogue, hits, place, Rule(self.most, self.backwards))
 
 
-def make_source(name: str, behaviour: Behaviour) -> TransitionsSource:
-    """Return one of the sources over the learned behaviour."""
+def make_source(name: str, transitions: ItemTransitions) -> TransitionsSource:
+    """Return one of the sources over the learned transitions."""
     if name == NEXT:
-        return TransitionsSource(behaviour.transitions, NEXT, most=1, backwards=0.5)
-    return TransitionsSource(behaviour.transitions)
+        return TransitionsSource(transitions, NEXT, most=1, backwards=0.5)
+    return TransitionsSource(transitions)

@@ -23,6 +23,7 @@ from inference.types import stable_key
 from streams.console.access import Viewer
 from streams.console.explain import AsIf, as_if
 from streams.console.feed import Feed
+from streams.console.gauges import Gauges
 from streams.console.histories import AnsweringList, replay_time
 from streams.contracts.messages import Interaction, RecommendedItem
 from streams.http.candidates import CatalogueRequest
@@ -64,6 +65,7 @@ class ConsoleBackend:
 
     service: Backend
     feed: Feed
+    gauges: Gauges
 
     @property
     def live(self) -> LiveCatalogue:

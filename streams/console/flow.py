@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,12 +11,10 @@ from starlette.responses import Response
 from inference.plain_text import printable
 from streams.console import cards, charts
 from streams.console.access import Viewer
+from streams.console.backend import ConsoleBackend
 from streams.console.histories import FIRST, OUTCOMES_KEPT
 from streams.console.pages import View, render
 from streams.console.shop import LONGEST_ID
-
-if TYPE_CHECKING:
-    from streams.console.routes import Console
 
 MOMENTS = 8
 LEAST_OUTCOMES = 30
@@ -32,28 +29,28 @@ class Moment:
     step: cards.Step
 
 
-async def page(console: Console, request: Request, viewer: Viewer) -> Response:
+async def page(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show the flow of events through the worker."""
     view = View(viewer, request.query_params.get("user", "")[:LONGEST_ID], "flow")
-    shoppers = console.backend.feed.histories.recent(30)
-    return view.page("flow.html", **_parts(console), shoppers=shoppers, problem=console.backend.feed.problem)
+    shoppers = backend.feed.histories.recent(30)
+    return view.page("flow.html", **_parts(backend), shoppers=shoppers, problem=backend.feed.problem)
 
 
-async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
+async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the page's content."""
     view = View(viewer, user, "flow")
-    return [("flow", render("_flow.html", view=view, **_parts(console)))]
+    return [("flow", render("_flow.html", view=view, **_parts(backend)))]
 
 
-def _parts(console: Console) -> dict[str, object]:
-    feed, owners = console.backend.feed, console.backend.service.owners
+def _parts(backend: ConsoleBackend) -> dict[str, object]:
+    feed, owners = backend.feed, backend.service.owners
     histories = feed.histories
     listed, popular, number = histories.hit_rates()
     return {
-        "reading": console.gauges.read(),
-        "owned": console.gauges.owners(owners.distribution(), owners.own_url),
+        "reading": backend.gauges.read(),
+        "owned": backend.gauges.owners(owners.distribution(), owners.own_url),
         "own_url": owners.own_url,
-        "moments": _moments(console),
+        "moments": _moments(backend),
         "letters": [
             {
                 "topic": letter.topic,
@@ -73,11 +70,11 @@ def _parts(console: Console) -> dict[str, object]:
     }
 
 
-def _moments(console: Console) -> list[Moment]:
+def _moments(backend: ConsoleBackend) -> list[Moment]:
     """Return the last actions of the shoppers that acted last."""
-    histories, found = console.backend.feed.histories, []
+    histories, found = backend.feed.histories, []
     for user in histories.recent(MOMENTS):
         history = histories.of(user)
-        steps = cards.steps_of(console.backend.live, history, 1) if history is not None else []
+        steps = cards.steps_of(backend.live, history, 1) if history is not None else []
         found += [Moment(user, step) for step in steps]
     return found

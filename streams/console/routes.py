@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from streams.console import flow, shop, shopper
 from streams.console.access import Access, Viewer
 from streams.console.backend import ConsoleBackend
-from streams.console.gauges import EVERY_S, Gauges
+from streams.console.gauges import EVERY_S
 from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, link, render
 from streams.errors import InvalidEvent
 from streams.http.problems import Refused, unavailable
@@ -32,7 +32,7 @@ SOON_S = 0.3
 CHECK_S = 1.0
 """Time after which a stream looks whether the worker stops, also if nothing is new."""
 
-Parts = Callable[["Console", Viewer, str], Awaitable[Sequence[tuple[str, str]]]]
+Parts = Callable[[ConsoleBackend, Viewer, str], Awaitable[Sequence[tuple[str, str]]]]
 """Function that returns the parts of a page that have changed: their names and HTML."""
 
 
@@ -43,7 +43,6 @@ class Console:
     backend: ConsoleBackend
     access: Access
     health: Health
-    gauges: Gauges
     _streams: int = field(default=0, init=False)
 
     def routes(self) -> list[BaseRoute]:
@@ -74,13 +73,13 @@ class Console:
         await self.backend.feed.close()
 
     def _page(
-        self, make: Callable[[Console, Request, Viewer], Awaitable[Response]], *, inspects: bool = False
+        self, make: Callable[[ConsoleBackend, Request, Viewer], Awaitable[Response]], *, inspects: bool = False
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
                 viewer = self._admit(request, inspects=inspects)
                 async with self.backend.feed.watched():
-                    return await make(self, request, viewer)
+                    return await make(self.backend, request, viewer)
             except Refused as refused:
                 return self._refusal(request, refused)
             except Exception:
@@ -91,13 +90,13 @@ class Console:
         return answer
 
     def _form(
-        self, make: Callable[[Console, dict[str, str]], Awaitable[Response]]
+        self, make: Callable[[ConsoleBackend, dict[str, str]], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(console: Console, request: Request, viewer: Viewer) -> Response:
+        async def answer(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
             self.access.check_origin(request)
             if not viewer.may_act:
                 raise Refused(HTTPStatus.FORBIDDEN, "read-only", "This console is read-only: clicks are no events.")
-            return await make(console, await _fields(request))
+            return await make(backend, await _fields(request))
 
         return self._page(answer)
 
@@ -123,7 +122,7 @@ class Console:
         try:
             async with feed.watched():
                 while not self.health.stopping:
-                    for name, html in await parts(self, viewer, user):
+                    for name, html in await parts(self.backend, viewer, user):
                         if shown.get(name) != html:
                             shown[name] = html
                             yield event_text(name, html)

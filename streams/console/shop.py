@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from secrets import token_hex
-from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from inference.records import Facets
 from inference.retrieval.filters import Filter
 from streams.console import cards
 from streams.console.access import Viewer
+from streams.console.backend import ConsoleBackend
 from streams.console.cards import Card
 from streams.console.histories import EVENTS_KEPT
 from streams.console.pages import View, go_to, render
@@ -24,9 +24,6 @@ from streams.contracts.messages import Recommendations, RecommendedItem
 from streams.http.handlers import LEVELS
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
-
-if TYPE_CHECKING:
-    from streams.console.routes import Console
 
 IN_HOME, IN_POPULAR, IN_RELATED, IN_CART, IN_LIVE = 12, 8, 8, 8, 10
 SHOWN = 24
@@ -48,26 +45,25 @@ class Choice:
 TYPES = {"click", "cart", "purchase", "search"}
 
 
-async def home(console: Console, request: Request, viewer: Viewer) -> Response:
+async def home(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show the home page of a shopper: the list of a new visit, and popular items."""
     view = view_of(request, viewer)
     if not view.user:
         return go_to("", user=new_visitor())
-    backend = console.backend
     own, popular = await backend.for_shopper(viewer, view.user, IN_HOME), await backend.popular(IN_POPULAR)
     return view.page(
         "home.html",
-        **_latest_list(console, view),
+        **_latest_list(backend, view),
         own=cards.cards_of(backend.live, own.items),
         own_ms=own.took_ms,
-        is_known=await _is_known(console, viewer, view.user),
+        is_known=await _is_known(backend, viewer, view.user),
         popular=cards.cards_of(backend.live, popular.items),
     )
 
 
-async def search(console: Console, request: Request, viewer: Viewer) -> Response:
+async def search(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show the results of a search, with facets."""
-    view, backend = view_of(request, viewer), console.backend
+    view = view_of(request, viewer)
     query = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
     if not query:
         return go_to("", user=view.user)
@@ -75,7 +71,7 @@ async def search(console: Console, request: Request, viewer: Viewer) -> Response
     found = await backend.found(viewer, view.user or None, query, SHOWN, _filter_of(chosen))
     return view.page(
         "search.html",
-        **_latest_list(console, view),
+        **_latest_list(backend, view),
         query=query,
         found=cards.cards_of(backend.live, found.items),
         total=found.total,
@@ -86,16 +82,16 @@ async def search(console: Console, request: Request, viewer: Viewer) -> Response
     )
 
 
-async def suggest(console: Console, request: Request, viewer: Viewer) -> Response:
+async def suggest(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Return the suggestions for what is typed so far: the options of the search box."""
     typed = request.query_params.get("q", "").strip()[:LONGEST_QUERY]
-    texts = await console.backend.suggestions(viewer, request.query_params.get("user") or None, typed, SUGGESTED)
+    texts = await backend.suggestions(viewer, request.query_params.get("user") or None, typed, SUGGESTED)
     return HTMLResponse(render("_suggestions.html", texts=texts))
 
 
-async def item(console: Console, request: Request, viewer: Viewer) -> Response:
+async def item(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show an item with those that go with it."""
-    view, backend = view_of(request, viewer), console.backend
+    view = view_of(request, viewer)
     item_id = request.query_params.get("id", "")[:LONGEST_ID]
     if not backend.has(item_id):
         raise Refused(HTTPStatus.NOT_FOUND, "unknown-item", "The catalogue does not have this item.")
@@ -103,7 +99,7 @@ async def item(console: Console, request: Request, viewer: Viewer) -> Response:
     record = backend.live.record(item_id)
     return view.page(
         "item.html",
-        **_latest_list(console, view),
+        **_latest_list(backend, view),
         item=cards.card_of(backend.live, item_id),
         path=record.item.category if record else (),
         description=record.item.description if record else None,
@@ -112,9 +108,9 @@ async def item(console: Console, request: Request, viewer: Viewer) -> Response:
     )
 
 
-async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
+async def cart(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show the cart of a shopper: the items put into it in this session and not bought since."""
-    view, backend = view_of(request, viewer), console.backend
+    view = view_of(request, viewer)
     in_cart = cart_of(await backend.profile(viewer, view.user)) if view.user and viewer.may_inspect else []
     suiting: Sequence[RecommendedItem] = ()
     took_ms = 0.0
@@ -125,7 +121,7 @@ async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
     total, currencies = sum(each.price or 0.0 for each in items), {each.currency for each in items}
     return view.page(
         "cart.html",
-        **_latest_list(console, view),
+        **_latest_list(backend, view),
         in_cart=[cards.card_of(backend.live, item_id) for item_id in in_cart],
         total=cards.price_text(total, currencies.pop()) if len(currencies) == 1 else "",
         suiting=cards.cards_of(backend.live, suiting),
@@ -133,9 +129,9 @@ async def cart(console: Console, request: Request, viewer: Viewer) -> Response:
     )
 
 
-async def act(console: Console, form: dict[str, str]) -> Response:
+async def act(backend: ConsoleBackend, form: dict[str, str]) -> Response:
     """Publish an action of the viewer, and go to the page that a shop would show next."""
-    user, kind, backend = form.get("user", "")[:LONGEST_ID], form.get("type", ""), console.backend
+    user, kind = form.get("user", "")[:LONGEST_ID], form.get("type", "")
     if not user or kind not in TYPES:
         raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a user, and a type of {', '.join(sorted(TYPES))}")
     if kind == "search":
@@ -152,10 +148,10 @@ async def act(console: Console, form: dict[str, str]) -> Response:
     return go_to("cart", user=user)
 
 
-async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
+async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the list beside the shop's pages."""
     view = View(viewer, user, "shop")
-    return [("list", render("_live.html", view=view, **_latest_list(console, view)))]
+    return [("list", render("_live.html", view=view, **_latest_list(backend, view)))]
 
 
 def view_of(request: Request, viewer: Viewer) -> View:
@@ -180,13 +176,13 @@ def cart_of(profile: UserProfile | None) -> list[str]:
     ]
 
 
-async def _is_known(console: Console, viewer: Viewer, user: str) -> bool:
-    return viewer.may_inspect and await console.backend.profile(viewer, user) is not None
+async def _is_known(backend: ConsoleBackend, viewer: Viewer, user: str) -> bool:
+    return viewer.may_inspect and await backend.profile(viewer, user) is not None
 
 
-def _latest_list(console: Console, view: View) -> dict[str, object]:
+def _latest_list(backend: ConsoleBackend, view: View) -> dict[str, object]:
     """Return the values of the list beside the pages: the last answer on Kafka, and what it answers."""
-    feed, live_catalogue = console.backend.feed, console.backend.live
+    feed, live_catalogue = backend.feed, backend.live
     history = feed.histories.of(view.user)
     answer = history.answers[-1] if history is not None and history.answers else None
     message: Recommendations | None = None

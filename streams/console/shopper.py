@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -14,15 +13,13 @@ from starlette.responses import HTMLResponse, Response
 from inference.plain_text import readable
 from streams.console import cards, charts
 from streams.console.access import Viewer
+from streams.console.backend import ConsoleBackend
 from streams.console.explain import SOURCE_TITLES, shares_of
 from streams.console.histories import ShopperHistory, ShownEvent
 from streams.console.pages import View, go_to, render
 from streams.console.shop import LONGEST_ID, LONGEST_QUERY
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
-
-if TYPE_CHECKING:
-    from streams.console.routes import Console
 
 EVENTS, ITEMS, FEATURES = 18, 20, 14
 CHARTED = 6
@@ -33,32 +30,32 @@ WHAT_IF = {"search": "searched", "click": "clicked", "cart": "put into the cart"
 """Actions that can be tried, and their words."""
 
 
-async def page(console: Console, request: Request, viewer: Viewer) -> Response:
+async def page(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show a shopper's events, list and intents. Without a shopper, show the one that acted last."""
     user = request.query_params.get("user", "")[:LONGEST_ID]
-    recent = console.backend.feed.histories.recent(30)
+    recent = backend.feed.histories.recent(30)
     if not user and recent:
         return go_to("shopper", user=recent[0])
     view = View(viewer, user, "shopper")
-    profile = await console.backend.profile(viewer, user) if user else None
+    profile = await backend.profile(viewer, user) if user else None
     return view.page(
-        "shopper.html", **_parts(console, user), profile=profile, past=_past(profile), shoppers=recent,
-        problem=console.backend.feed.problem,
+        "shopper.html", **_parts(backend, user), profile=profile, past=_past(profile), shoppers=recent,
+        problem=backend.feed.problem,
     )  # fmt: skip
 
 
-async def live(console: Console, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
+async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[tuple[str, str]]:
     """Return the parts of the page that follow the shopper."""
     view = View(viewer, user, "shopper")
-    values = _parts(console, user)
+    values = _parts(backend, user)
     names = ("events", "intents", "list")
     return [(name, render(f"_shopper_{name}.html", view=view, **values)) for name in names]
 
 
-async def why(console: Console, request: Request, _viewer: Viewer) -> Response:
+async def why(backend: ConsoleBackend, request: Request, _viewer: Viewer) -> Response:
     """Explain an item of the shopper's list: its ranks in the sources, and what each feature contributed."""
     user, item_id = (request.query_params.get(name, "")[:LONGEST_ID] for name in ("user", "item"))
-    backend, history = console.backend, console.backend.feed.histories.of(user)
+    history = backend.feed.histories.of(user)
     event = history.events[-1].interaction if history is not None and history.events else None
     found = await backend.as_if(user, event, ITEMS)
     place = next((place for place, each in enumerate(found.items) if each.item_id == item_id), None)
@@ -70,11 +67,10 @@ async def why(console: Console, request: Request, _viewer: Viewer) -> Response:
     return HTMLResponse(render("_why.html", card=card, explanation=explanation, sources=sources, shares=shares))
 
 
-async def what_if(console: Console, request: Request, viewer: Viewer) -> Response:
+async def what_if(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
     """Show the list as if the shopper acted on an item or searched. Nothing is stored."""
     user = request.query_params.get("user", "")[:LONGEST_ID]
     item_id, query = request.query_params.get("item", "")[:LONGEST_ID], request.query_params.get("q", "").strip()
-    backend = console.backend
     if query:
         kind, what = "search", readable(query[:LONGEST_QUERY])
     else:
@@ -107,8 +103,8 @@ async def what_if(console: Console, request: Request, viewer: Viewer) -> Respons
     )
 
 
-def _parts(console: Console, user: str) -> dict[str, object]:
-    feed, catalogue, owners = console.backend.feed, console.backend.live, console.backend.service.owners
+def _parts(backend: ConsoleBackend, user: str) -> dict[str, object]:
+    feed, catalogue, owners = backend.feed, backend.live, backend.service.owners
     history = feed.histories.of(user) or ShopperHistory(user)
     answer = history.answers[-1] if history.answers else None
     message = answer.message if answer else None

@@ -14,9 +14,9 @@ from inference.bundle import Bundle
 from inference.chinese import TABLE, simplified
 from inference.encoding.text import item_text, normalise_query, remembered_query, search_key, written_query
 from inference.pipeline import Recommender
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import NAMES, make_sources
+from inference.retrieval.sources import NAMES
 from inference.retrieval.tokens import words
 from inference.retrieval.vectors import quantise
 from inference.suggestions.keys import match_key

@@ -15,10 +15,10 @@ from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import in_retrieval_order
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import NOBODY_REPEATS, Catalogue
 from inference.retrieval.filters import Filter
-from inference.retrieval.sources import NAMES, make_sources
+from inference.retrieval.sources import NAMES
 from inference.types import NO_CLAIM, Habits, Query, RankedList, Remembered, Vector, stable_key
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 

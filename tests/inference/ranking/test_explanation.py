@@ -13,9 +13,9 @@ from inference.placements import Placement
 from inference.queries import QueryBatch
 from inference.ranking.explanation import contributions
 from inference.ranking.features import FEATURES
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import NAMES, make_sources
+from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Query, Vector
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inference.kernels.repeats import rhythm
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.catalogue_sources import EverySource, RepeatSource
 from inference.retrieval.sources import (
@@ -17,7 +17,6 @@ from inference.retrieval.sources import (
     TRENDING_CATEGORY,
     WORDS,
     CandidateSource,
-    make_sources,
 )
 from inference.retrieval.vectors import quantise
 from inference.types import Habits, Item, Query, stable_key

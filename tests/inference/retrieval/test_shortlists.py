@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.queries import QueryBatch
+from inference.retrieval.behaviour import make_sources
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.hits import Hits, no_hits
 from inference.retrieval.shortlists import RRF_OFFSET, Shortlists, find, merge, retrieve
 from inference.retrieval.sources import (
     NAMES,
-    make_sources,
 )
 from inference.types import Query, stable_key
 from tests.inference.catalogues import DIM, catalogue_of, unit_vectors

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.catalogue_sources import VectorSource
 from inference.retrieval.sources import (
@@ -26,7 +26,6 @@ from inference.retrieval.sources import (
     TOGETHER,
     TRENDING,
     CandidateSource,
-    make_sources,
 )
 from inference.types import Query
 from tests.inference.catalogues import DIM, NUMBERS
@@ -131,7 +130,7 @@ def test_the_order_of_records_does_not_matter(random: Random) -> None:
 
 
 def test_sources_have_unique_names_with_reasons_and_features() -> None:
-    assert [source.build(Behaviour(), sequence_model()).name for source in SOURCES] == list(NAMES)
+    assert [source.name for source in make_sources(NAMES, Behaviour(), sequence_model())] == list(NAMES)
     fed = [feature for source in SOURCES for feature in source.features]
     assert len(set(fed)) == len(fed)
     assert {source.reason for source in SOURCES} == {

@@ -53,10 +53,9 @@ class ConsoleHarness(HttpHarness):
         self.feed = FilledFeed(self.settings, self.maker)
         self.access = Access(self.settings.service, self.gate.clients)
         self.console = Console(
-            backend=ConsoleBackend(self.backend, self.feed),
+            backend=ConsoleBackend(self.backend, self.feed, Gauges(self.settings, self.metrics)),
             access=self.access,
             health=self.health,
-            gauges=Gauges(self.settings, self.metrics),
         )
         self.app = application(self.settings.service, self.gate, self.backend, self.console.routes())
 

@@ -17,9 +17,9 @@ import numpy as np
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.pipeline import Recommender
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import NAMES, make_sources
+from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction, ItemVector, ModelRef

@@ -14,9 +14,8 @@ import numpy as np
 from inference.bundle import Bundle
 from inference.errors import BundleError, ScoringError
 from inference.pipeline import Recommender
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.sources import make_sources
 from inference.retrieval.vectors import quantise
 from inference.types import Vector
 from streams.contracts.messages import ItemVector, ModelPin, ModelRef

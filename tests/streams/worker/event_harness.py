@@ -17,11 +17,11 @@ from inference.errors import ScoringError
 from inference.pipeline import Recommender
 from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.filters import Filter
 from inference.retrieval.hits import Hits
-from inference.retrieval.sources import SHORT_TERM, make_sources
+from inference.retrieval.sources import SHORT_TERM
 from inference.retrieval.vectors import quantise
 from inference.types import Vector
 from streams.behaviour.transitions import RecentSessions

@@ -8,9 +8,9 @@ import pytest
 from inference.pipeline import RankingOptions, Recommender
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
-from inference.retrieval.behaviour import Behaviour
+from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.shortlists import Shortlists
-from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING, make_sources
+from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING
 from inference.types import Keys, Query, Vector
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
 from training.evaluation.ablation import alone, without
