@@ -97,6 +97,8 @@ class Worker:
         if app.should_stop:
             return
         self.health.catalogue_read = True
+        # Before any message is read: a topic that is created again later would otherwise pass for the first one.
+        await self.state_metrics.compare_topics(reader)
         app.run_guarded(self.state_metrics.run(reader))
         await self.paths.trends.update_popularity()
         # These objects live long. The collector stops all threads, so keep it from visiting them again.

@@ -14,7 +14,6 @@ from aiokafka import TopicPartition
 from faust.types import TP, Message
 
 from streams.kafka.broadcast import BroadcastReader
-from streams.kafka.topic_states import TopicState
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.state.database import Figures
@@ -109,8 +108,7 @@ class StateMetrics:
                 self.update_recovery()
                 self.update_storage()
                 await self.update_lag(reader)
-                if (states := await self._topic_states(reader)) is not None:
-                    self.topics.compare(states)
+                await self.compare_topics(reader)
             except Exception:
                 log.exception("metrics of the worker's state were not updated and keep their old values")
             await asyncio.sleep(UPDATE_EVERY_S)
@@ -201,15 +199,16 @@ class StateMetrics:
             log.error("no answer from Kafka for %.0f s: shoppers get no lists until it answers", silent_s)
             self._silence_logged = True
 
-    async def _topic_states(self, reader: BroadcastReader) -> Mapping[str, TopicState] | None:
+    async def compare_topics(self, reader: BroadcastReader) -> None:
+        """Compare the topics with their former states, or do nothing if no broker answers in time."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 states = await reader.topic_states(self.topics.topics)
         except TimeoutError:
-            return None
+            return
         if states is not None:
             self.health.kafka_answered()  # a worker without partitions fetches nothing
-        return states
+            self.topics.compare(states)
 
     async def _ends(self, reader: BroadcastReader, owned: Sequence[TP]) -> Mapping[TopicPartition, int]:
         """Return the ends of logs, or nothing if no broker answers in time."""

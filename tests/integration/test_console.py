@@ -22,7 +22,7 @@ from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess, until, worker_settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = [pytest.mark.embedded, pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -172,6 +172,20 @@ def test_suggestions_work_by_keyboard(shop: Shop) -> None:
     page.wait_for_selector("#suggestions [role=option]")
     box.press("Escape")
     assert box.get_attribute("aria-expanded") == "false"
+    assert page.locator("#suggestions").is_hidden()
+
+
+def test_suggestions_that_arrive_after_escape_stay_hidden(shop: Shop) -> None:
+    page = shop.open("?user=bob")
+    waiting: list[Route] = []
+    page.route("**/suggest?*", lambda route: waiting.append(route))
+    box = page.locator("#q")
+    with page.expect_request("**/suggest?*"):
+        box.press_sequentially("tea")
+    box.press("Escape")
+    for request in waiting:
+        request.continue_()
+    page.wait_for_selector("#suggestions [role=option]", state="attached")
     assert page.locator("#suggestions").is_hidden()
 
 

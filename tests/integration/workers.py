@@ -177,6 +177,9 @@ async def worker(settings: Settings, home: Path, *, is_forked: bool = True) -> A
         process.start()
         await process.wait_until_ready()
         yield process
+    except BaseException as error:
+        error.add_note("".join(("the worker's log ended with:\n", *process.log.splitlines(keepends=True)[-40:])))
+        raise
     finally:
         process.close()
 

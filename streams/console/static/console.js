@@ -38,6 +38,10 @@
   function onKey(event) {
     const number = options().length;
     if (event.key === "Escape") {
+      // The first Escape closes the list. A field of type search is cleared by the browser: by the second one.
+      if (isTyping || !list().hidden) event.preventDefault();
+      clearTimeout(typing);
+      isTyping = false;
       open(false);
     } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && number) {
       event.preventDefault();
@@ -70,7 +74,7 @@
     document.body.addEventListener("htmx:afterSwap", (event) => {
       if (event.detail.target === list()) {
         active = -1;
-        // Suggestions may arrive after the search was sent.
+        // Suggestions may arrive after the search was sent, or after Escape.
         open(isTyping && options().length > 0 && document.activeElement === box());
       }
     });
