@@ -24,7 +24,7 @@ from inference.bundle import Bundle
 from inference.encoding.text import item_text
 from inference.retrieval.vectors import quantise
 from inference.types import stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.contracts.serde import encode_msgpack
 from streams.errors import StreamsError
 from streams.items.encoded import encode_catalogue

@@ -29,6 +29,8 @@ from inference.retrieval.sources import NEW, CandidateSource
 from inference.types import Keys, Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
+NOBODY_REPEATS = 0.01
+"""Repeat rate below which lists leave out what the shopper bought."""
 
 Observer = Callable[[str, float], None]
 """Callback with the name of a stage and the seconds that it took for a batch."""
@@ -36,6 +38,11 @@ Observer = Callable[[str, float], None]
 
 def unobserved(_stage: str, _seconds: float) -> None:
     """Do nothing."""
+
+
+def nobody_repeats(repeat_rate: float | None) -> bool:
+    """Return whether shoppers do not buy an item twice, as far as that is known."""
+    return repeat_rate is not None and repeat_rate < NOBODY_REPEATS
 
 
 def no_partners(_queries: Queries, _starts: npt.NDArray[np.int64], keys: Keys) -> Keys:
@@ -151,7 +158,7 @@ class Recommender:
         The queries are those of `placement.queries`.
         """
         with self._stage("retrieve"):
-            if self.catalogue.nobody_repeats and not every:
+            if nobody_repeats(self.catalogue.repeat_rate) and not every:
                 batch = batch.without_bought()
             most = None if every else self._options.candidates_ranked
             sources = self._sources

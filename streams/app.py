@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass
-
 from faust.types import TP, Message
 
 from inference.bundle import Bundle
@@ -20,10 +17,8 @@ from streams.factory import (
     cipher,
     cooccurrence_rules,
     empty_behaviour,
-    engine,
     placements,
     pseudonyms,
-    recommender,
     trending_counts,
 )
 from streams.http.app import Gate, application
@@ -35,22 +30,16 @@ from streams.http.parameters import MOST_ITEMS
 from streams.http.publishing import Publisher
 from streams.http.server import HttpServer
 from streams.http.suggesting import Suggesting
-from streams.items.live import LiveCatalogue
 from streams.items.private_trends import private_releases
 from streams.kafka.clients import client_options
-from streams.kafka.ownership import Ownership
 from streams.kafka.producer import BatchProducer
-from streams.kafka.topics import COOCCURRENCE, PROFILES, TABLES, changelog_topic, owned_topics
-from streams.lease import Lease
+from streams.kafka.topics import COOCCURRENCE, PROFILES, changelog_topic
 from streams.metrics import Metrics
-from streams.placements import DEFAULT_ONLY, Placements
-from streams.scoring import Scoring, scorer_thread
-from streams.serving.servable import Servable, ServableSlots
+from streams.scoring import scorer_thread
+from streams.serving.servable import ServableSlots
 from streams.serving.store import BundleStore
 from streams.serving.swap import ModelSwap
 from streams.settings import Settings
-from streams.state.database import shared_cache
-from streams.state.rocksdb import StoreOptions
 from streams.state.table import StateTable
 from streams.suggestions.keeper import SuggestionKeeper, read_blocked
 from streams.worker.behaviour_updates import BehaviourUpdates
@@ -67,8 +56,10 @@ from streams.worker.item_path import ItemPath
 from streams.worker.paths import Paths
 from streams.worker.privacy_path import AT_ONCE, PrivacyPath
 from streams.worker.profile_store import ProfileStore
+from streams.worker.servables import ServableFactory
 from streams.worker.service import Worker
 from streams.worker.state_metrics import StateMetrics
+from streams.worker.tables import add_tables, ownership
 from streams.worker.topic_watch import TopicWatch
 from streams.worker.transition_path import TransitionPath
 from streams.worker.trend_path import TrendPath
@@ -277,61 +268,3 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
     )
     site = application(settings.service, gate, backend, console.routes())
     return HttpServer(settings.service, site, maker, owners, keeper, console.close)
-
-
-def ownership(settings: Settings, lease: Lease) -> Ownership:
-    """Return the topics that only the owner of a partition writes to."""
-    changelogs = frozenset(changelog_topic(settings, table) for table in TABLES)
-    others = frozenset(owned_topics(settings).values()) - changelogs
-    return Ownership(lease=lease, group=settings.kafka.app_id, changelogs=changelogs, others=others)
-
-
-@dataclass(frozen=True, slots=True)
-class ServableFactory:
-    """Factory of servables. All share the scorer's thread and the behaviour; those of different spaces no vectors."""
-
-    settings: Settings
-    metrics: Metrics
-    behaviour: BehaviourUpdates
-    placements: Placements = DEFAULT_ONLY
-
-    def make(self, bundle: Bundle, before: Servable | None = None) -> Servable:
-        """Make a servable. If `before` has the same vector space, share its catalogue and cached query vectors."""
-        settings, metrics = self.settings, self.metrics
-        if before is not None and before.live.space == bundle.vector_space:
-            live, catalogue, vectors = before.live, before.scoring.recommender.catalogue, before.scoring.vectors
-        else:
-            live, catalogue, vectors = LiveCatalogue(bundle.vector_space, bundle.dim), None, OrderedDict()
-        ranks = recommender(settings, bundle, self.behaviour.behaviour, metrics.observe_stage, catalogue)
-        ranks.set_scorer(metrics.timed_scorer(bundle.scorer, bundle.provider))
-        if catalogue is None:
-            self.behaviour.mark_all_seen(ranks.catalogue)
-        return Servable(
-            bundle=bundle,
-            live=live,
-            engine=engine(settings, bundle, live, self.placements),
-            scoring=Scoring(bundle, ranks, self.behaviour.thread, vectors),
-        )
-
-
-def add_tables(app: WorkerApp, settings: Settings, producer: BatchProducer, metrics: Metrics) -> dict[str, StateTable]:
-    """Add the tables to the app and return them by name. They share one block cache."""
-    cache, sealing = shared_cache(settings.state.rocksdb_block_cache_mb << 20), cipher(settings)
-    tables = {}
-    for name in TABLES:
-        options = StoreOptions(
-            directory=settings.state.data_dir / name,
-            cache=cache,
-            write_buffer_bytes=settings.state.rocksdb_write_buffer_mb << 20,
-            damaged=metrics.damaged_databases.labels(name).inc,
-        )
-        tables[name] = StateTable(
-            app,
-            name=name,
-            partitions=settings.topics.partitions,
-            options=options,
-            producer=producer,
-            cipher=sealing,
-        )
-        app.tables.add(tables[name])
-    return tables

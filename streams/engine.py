@@ -18,19 +18,12 @@ from inference.queries import QueryBatch
 from inference.ranking.sentences import Language, sentences
 from inference.types import SessionItems, stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
-from streams.contracts.messages import (
-    Intent,
-    ItemTransition,
-    ModelRef,
-    Recommendations,
-    RecommendedItem,
-    Search,
-    Trigger,
-)
+from streams.contracts.internal import ItemTransition
+from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Search, Trigger
 from streams.contracts.serde import recommendation_id
 from streams.items.live import LiveCatalogue
 from streams.items.repeat_rate import PurchaseCounts
-from streams.items.trending import TrendIncrements
+from streams.items.trend_counts import TrendIncrements
 from streams.learned import learned, purchases, trends, unlearned
 from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels

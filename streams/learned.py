@@ -9,10 +9,11 @@ import numpy as np
 from inference.kernels.support import BITS
 from inference.types import SessionItems
 from streams.behaviour.transitions import ActionContext, item_transition, session_items, tied_transitions
-from streams.contracts.messages import ItemTransition, Search
+from streams.contracts.internal import ItemTransition
+from streams.contracts.messages import Search
 from streams.items.live import LiveCatalogue
 from streams.items.repeat_rate import PurchaseCounts
-from streams.items.trending import TrendIncrements
+from streams.items.trend_counts import TrendIncrements
 from streams.profiles.batch import DUPLICATE, REPLAYED, AnswerBatch, texts_of
 from streams.profiles.events import Event, PackedEvents
 from streams.profiles.habits import REPEATED as AGAIN

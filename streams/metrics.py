@@ -9,72 +9,37 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from itertools import product
 from math import nan
-from typing import TypeVar, get_args
+from typing import get_args
 
 from prometheus_client import (
-    CollectorRegistry,
-    Counter,
     Gauge,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
 )
 from prometheus_client.samples import Exemplar
 
 from inference.bundle import Bundle
-from inference.pipeline import SCORING_FAILED, ScoresFeatures
 from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
-from inference.types import Vector
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
-from streams.engine import DEADLINE_EXCEEDED, ENCODING_FAILED
+from streams.engine import Folded
 from streams.errors import InvalidEvent
 from streams.exposure import Exposed
-from streams.histogram import Histogram, Observations, Timed
+from streams.histogram import Timed
 from streams.kafka.topics import TABLES
 from streams.learned import UNLEARNED
+from streams.metric_families import END_TO_END, FAST, LENGTHS, SHARES, SIZES, SLOW, MetricFamilies
+from streams.outcomes import BUILT, FAILED, FALLBACKS, HTTP_FALLBACKS, MISPLACED, NO_SOURCE, OUTCOMES, STAGES, SWAPS
 from streams.settings import Settings
 
-FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-END_TO_END = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-SHARES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-LENGTHS = (0, 1, 2, 5, 10, 20, 50, 100)
 
-OUTCOMES = OK, INVALID, REPLAYED, LATE, DUPLICATE, FORGOTTEN = (
-    "ok", "invalid", "replayed", "late", "duplicate", "forgotten"
-)  # fmt: skip
-"""Outcomes of a message. A late event is older than its shopper's last action; it counts at its own time. A duplicate
-repeats one of its shopper's last events, by `event_id`; it counts as nothing. A forgotten one came before its shopper
-asked to be forgotten."""
-FORWARDED, KEPT = MISPLACED = ("forwarded", "kept")
-"""Outcomes of a message in a partition that is not its key's. It is kept if it was forwarded before, or cannot be."""
-STAGES = ("decode", "profile_read", "encode", "retrieve", "score", "rank", "explain", "profile_write", "produce")
-TAKEN_OVER, REFUSED, SUPERSEDED = SWAPS = ("taken_over", "refused", "superseded")
-FALLBACKS = (DEADLINE_EXCEEDED, SCORING_FAILED, ENCODING_FAILED, RATE_LIMITED)
-NO_PROFILE = "no_profile"
-"""Fallback of a list on request whose shopper's profile could not be read."""
-BUILT, FAILED = "built", "failed"
-"""Outcomes of a build of suggestions."""
-HTTP_FALLBACKS = (NO_PROFILE, SCORING_FAILED, ENCODING_FAILED)
-NO_SOURCE = "none"
-"""The source of a list without items."""
-
-
-class Metrics:
-    """Metrics of a worker, in their own registry. Topic names come from `settings`, or else are the defaults."""
+class Metrics(MetricFamilies):
+    """Metrics of a worker. Topic names come from `settings`, or else are the defaults."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+        super().__init__()
         self._events(settings or Settings.model_construct())
         self._lists()
         self._model()
@@ -282,10 +247,6 @@ class Metrics:
         """Record how long a stage takes: `with metrics.timed("decode"): ...`. A failed stage is not recorded."""
         return Timed(self._stages[stage])
 
-    def timed_scorer(self, scorer: ScoresFeatures, provider: str) -> TimedScorer:
-        """Wrap the ranker so that each run of its graph is recorded."""
-        return TimedScorer(scorer, self.inference.labels(provider))
-
     def observe_batch(self, waited: Sequence[float]) -> None:
         """Record a batch by how long each query in it waited, in seconds."""
         self.batch_size.observe(len(waited))
@@ -305,11 +266,14 @@ class Metrics:
         for (topic, outcome), number in Tally(outcomes).items():
             self.events.labels(topic, outcome).inc(number)
 
-    def odd_events(self, unknown_items: int, future_topics: Sequence[str]) -> None:
-        """Count events that are processed, but that a producer should look at."""
-        if unknown_items:
-            self.unknown_items.inc(unknown_items)
-        for topic in future_topics:
+    def folded(self, folded: Folded, topics: Sequence[str]) -> None:
+        """Count a batch's events from these topics: outcomes, and what a producer should look at."""
+        self.outcomes(zip(topics, folded.outcomes, strict=True))
+        for reason, number in folded.unlearned.items():
+            self.unlearned.labels(reason).inc(number)
+        if folded.unknown_items:
+            self.unknown_items.inc(folded.unknown_items)
+        for topic in folded.future_topics:
             self.future_events.labels(topic).inc()
 
     def answered(self, answers: Sequence[Recommendations], taken_ms: Sequence[int]) -> None:
@@ -324,6 +288,9 @@ class Metrics:
             slowest, recommendation_id = max(measured)
             exemplar = Exemplar({"recommendation_id": recommendation_id}, slowest, now)
             self.end_to_end.labels(trigger).observe_many([latency for latency, _ in measured], exemplar)
+        for fallback, number in Tally(answer.fallback for answer in answers).items():
+            if fallback is not None:
+                self.fallbacks.labels(fallback).inc(number)
         # A repeated list says nothing new: a robot's would hide the quality of the shoppers' lists.
         made = [answer for answer in answers if answer.fallback != RATE_LIMITED]
         self.items.observe_many([len(answer.items) for answer in made])
@@ -331,43 +298,3 @@ class Metrics:
         for source, number in Tally(source for sources in firsts for source in sources).items():
             self.recommendations.labels(source).inc(number)
         self.score.observe_many([a.items[0].score for a in made if a.items and a.fallback is None])
-
-    # A label with given values starts at 0. None stands for values that are not known beforehand.
-
-    def _counter(self, name: str, documentation: str, /, **labels: Iterable[str] | None) -> Counter:
-        return _at_zero(Counter(f"intentstream_{name}", documentation, list(labels), registry=self.registry), labels)
-
-    def _gauge(self, name: str, documentation: str, /, **labels: Iterable[str] | None) -> Gauge:
-        return _at_zero(Gauge(f"intentstream_{name}", documentation, list(labels), registry=self.registry), labels)
-
-    def _histogram(
-        self, name: str, documentation: str, buckets: tuple[float, ...], /, **labels: Iterable[str] | None
-    ) -> Histogram:
-        name = f"intentstream_{name}"
-        metric = Histogram(name, documentation, tuple(labels), buckets)
-        self.registry.register(metric)
-        return _at_zero(metric, labels)
-
-
-@dataclass(frozen=True, slots=True)
-class TimedScorer:
-    """Ranker that records the duration of its runs."""
-
-    scorer: ScoresFeatures
-    histogram: Observations
-
-    def score(self, features: Vector) -> Vector:
-        """Return probabilities (n,), float32, for features (n, F), float32. Raises ScoringError."""
-        with Timed(self.histogram):
-            return self.scorer.score(features)
-
-
-Metric = TypeVar("Metric", Counter, Gauge, Histogram)
-
-
-def _at_zero(metric: Metric, labels: Mapping[str, Iterable[str] | None]) -> Metric:
-    known = [values for values in labels.values() if values is not None]
-    if labels and len(known) == len(labels):
-        for values in product(*known):
-            metric.labels(*values)
-    return metric

@@ -21,7 +21,8 @@ from streams.batch import Pass
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
 from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
 from streams.budget import ListBudgets
-from streams.contracts.messages import Interaction, ItemVector, Recommendations, Search
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction, Recommendations, Search
 from streams.engine import Folded
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, placements, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes

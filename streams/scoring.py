@@ -16,13 +16,14 @@ from threadpoolctl import threadpool_limits
 from inference.bundle import Bundle
 from inference.encoding.text import normalise_query
 from inference.errors import ScoringError
-from inference.pipeline import Recommender
+from inference.pipeline import Recommender, ScoresFeatures
 from inference.queries import QueryBatch
 from inference.ranking.lists import Lists
 from inference.retrieval.sources import TRENDING
 from inference.types import Because, Item, Query, Vector
 from streams.engine import DEADLINE_EXCEEDED
 from streams.exposure import Exposed, Exposure
+from streams.histogram import Observations, Timed
 from streams.items.live import Change, LiveCatalogue, apply_changes
 from streams.items.trending import Popularity
 
@@ -222,3 +223,16 @@ def _check_encoder(encode: Callable[[Sequence[str]], Vector]) -> None:
             "the encoder fails on every text: check the model, the memory and the GPU, and start the worker again; the "
             f"searches are not acknowledged and will be read again ({error})"
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class TimedScorer:
+    """Ranker that records the duration of its runs."""
+
+    scorer: ScoresFeatures
+    histogram: Observations
+
+    def score(self, features: Vector) -> Vector:
+        """Return probabilities (n,), float32, for features (n, F), float32. Raises ScoringError."""
+        with Timed(self.histogram):
+            return self.scorer.score(features)

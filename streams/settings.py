@@ -24,10 +24,11 @@ from pydantic_settings import (
     SettingsConfigDict,
 )  # fmt: skip
 
-from streams import settings_groups as groups
 from streams.errors import ConfigurationError
-from streams.settings_groups import PREFIX, Group
+from streams.settings_groups import PREFIX, Group, Kafka, Model, Ops, Privacy, State, Topics
 from streams.settings_learner import Learner
+from streams.settings_lists import Latency, Learning, Profile, Retrieval
+from streams.settings_service import Http, Service
 from streams.settings_values import requirement
 
 log = logging.getLogger(__name__)
@@ -50,19 +51,19 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    kafka: groups.Kafka = groups.Kafka.model_validate({})
-    topics: groups.Topics = groups.Topics.model_validate({})
-    model: groups.Model = groups.Model.model_validate({})
-    profile: groups.Profile = groups.Profile.model_validate({})
-    retrieval: groups.Retrieval = groups.Retrieval.model_validate({})
-    learning: groups.Learning = groups.Learning.model_validate({})
+    kafka: Kafka = Kafka.model_validate({})
+    topics: Topics = Topics.model_validate({})
+    model: Model = Model.model_validate({})
+    profile: Profile = Profile.model_validate({})
+    retrieval: Retrieval = Retrieval.model_validate({})
+    learning: Learning = Learning.model_validate({})
     learner: Learner = Learner.model_validate({})
-    latency: groups.Latency = groups.Latency.model_validate({})
-    state: groups.State = groups.State.model_validate({})
-    privacy: groups.Privacy = groups.Privacy.model_validate({})
-    http: groups.Http = groups.Http.model_validate({})
-    service: groups.Service = groups.Service.model_validate({})
-    ops: groups.Ops = groups.Ops.model_validate({})
+    latency: Latency = Latency.model_validate({})
+    state: State = State.model_validate({})
+    privacy: Privacy = Privacy.model_validate({})
+    http: Http = Http.model_validate({})
+    service: Service = Service.model_validate({})
+    ops: Ops = Ops.model_validate({})
 
     @classmethod
     def settings_customise_sources(

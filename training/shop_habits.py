@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inference.retrieval.catalogue import NOBODY_REPEATS
+from inference.pipeline import nobody_repeats
 from streams.contracts.messages import Interaction, Purchase
 from streams.items.repeat_rate import FEWEST
 from streams.profiles.profile import occurred_ms
@@ -73,7 +73,7 @@ class ShopHabits:
                 f"session gap: the pauses between visits begin at about {_rounded(own):g} minutes in these events, "
                 f"INTENTSTREAM_SESSION_GAP_MINUTES is {session_gap_minutes:g}"
             )
-        if self.repeat_rate is not None and self.repeat_rate < NOBODY_REPEATS:
+        if self.repeat_rate is not None and nobody_repeats(self.repeat_rate):
             found.append(
                 f"repeat purchases: {self.repeat_rate:.1%} of the purchases of returning buyers; workers leave bought "
                 "items out of lists"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from inference.bundle import Bundle
 from streams.batch import Pass as BatchPass
 from streams.budget import ListBudgets
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.contracts.serde import encode_json
 from streams.factory import empty_behaviour, engine, recommender
 from streams.items.live import LiveCatalogue, apply_changes

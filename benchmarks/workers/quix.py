@@ -22,7 +22,7 @@ from benchmarks.workers.one_pass import Event, Pass
 from benchmarks.workers.sizes import LIST, updated
 from inference import load_bundle
 from streams.contracts import serde
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.profiles.profile import Source
 from streams.settings import Settings
 

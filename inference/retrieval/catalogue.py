@@ -6,10 +6,9 @@ within one batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from math import inf
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from inference.kernels.nearest import Request
 from inference.kernels.votes import Results
 from inference.queries import SHORT_TERM, QueryBatch
 from inference.records import Facets
-from inference.retrieval.columns import Changes, Columns, Rows
+from inference.retrieval.columns import Changes, Columns, Rows, Weights, arrays_of
 from inference.retrieval.facets import facets_of
 from inference.retrieval.filters import Filters
 from inference.retrieval.groups import ItemGroups
@@ -34,12 +33,7 @@ from inference.types import Item, Keys, Query, Vector, stable_key
 
 __all__ = ["Catalogue", "Found"]
 
-Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
-"""Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
-
 EXACT_LIMIT = 100_000
-NOBODY_REPEATS = 0.01
-"""Repeat rate below which lists leave out what the shopper bought."""
 NO_ROWS: Rows = np.empty(0, dtype=np.int32)
 
 
@@ -100,9 +94,6 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, int) and self.row(key) is not None
-
     @property
     def used(self) -> int:
         """The number of rows that are in use or were: all others hold no item."""
@@ -128,7 +119,7 @@ class Catalogue:
 
     def row(self, key: int) -> int | None:
         """Return the row of the item with this stable key."""
-        row = _find(self._rows, key)
+        row = self._rows.find_one(key)
         return None if row < 0 else row
 
     def row_named(self, text: str) -> int | None:
@@ -170,7 +161,7 @@ class Catalogue:
         self._items[row] = item
         self.columns.fill(row, key, item, vector)
         self.groups.fill(row, item.seller)
-        self.columns.seen[row] = _find(self._seen, key) >= 0
+        self.columns.seen[row] = self._seen.find_one(key) >= 0
         self._nearest.changed(row, moved=not known)
         if not known:
             self.changes.note(row)
@@ -218,15 +209,16 @@ class Catalogue:
             self._fill(self.columns.lasting, lasting)
         self.groups.refresh(self.columns, now_s)
 
-    @property
-    def nobody_repeats(self) -> bool:
-        """Whether shoppers of this shop do not buy an item twice, as far as that is known."""
-        return self.repeat_rate is not None and self.repeat_rate < NOBODY_REPEATS
+    def mark_seen(self, keys: Iterable[int] | Keys, weights: Vector | None = None) -> None:
+        """Mark the items with these stable keys as acted on, also those that are not in the catalogue yet.
 
-    def mark_seen(self, keys: Iterable[int] | Keys) -> None:
-        """Mark the items with these stable keys as acted on, also those that are not in the catalogue yet."""
+        With `weights` (n,), those whose weight is above 0 only.
+        """
         each = keys if isinstance(keys, np.ndarray) else np.fromiter(keys, dtype=np.uint64)
-        self._mark_seen(each, np.ones(len(each), dtype=np.float32))
+        weights = np.ones(len(each), dtype=np.float32) if weights is None else weights
+        self._seen.reserve(len(each))
+        if popularity.mark_seen(self._seen.table, self.table, self.columns.seen, each, weights):
+            self._nearest.aged()
 
     def search(self, vectors: Vector, limit: int) -> list[Found]:
         """Return the `limit` available items nearest to each of `vectors` (n, dim) by cosine."""
@@ -278,16 +270,11 @@ class Catalogue:
 
     def _fill(self, column: Vector, given: Weights) -> Rows:
         """Write weights to their rows and 0 elsewhere, and mark the items as seen; return the heaviest rows first."""
-        keys, weights = _arrays(given)
+        keys, weights = arrays_of(given)
         rows = np.empty(len(keys), dtype=np.int32)
         found = popularity.fill(self.table, column, self.columns.keys, keys, weights, rows)
-        self._mark_seen(keys, weights)
+        self.mark_seen(keys, weights)
         return rows[:found]
-
-    def _mark_seen(self, keys: Keys, weights: Vector) -> None:
-        self._seen.reserve(len(keys))
-        if popularity.mark_seen(self._seen.table, self.table, self.columns.seen, keys, weights):
-            self._nearest.aged()
 
     def _new_row(self, key: int) -> int:
         row = self._rows.retain(key)
@@ -309,17 +296,3 @@ class Catalogue:
         if number >= 0:
             self.row_of[number] = self._number_of[row] = -1
             self.numbers.release(number)
-
-
-def _arrays(given: Weights) -> tuple[Keys, Vector]:
-    if isinstance(given, tuple):
-        keys, weights = given
-        return np.ascontiguousarray(keys, dtype=np.uint64), np.ascontiguousarray(weights, dtype=np.float32)
-    return (
-        np.fromiter(given, dtype=np.uint64, count=len(given)),
-        np.fromiter(given.values(), dtype=np.float32, count=len(given)),
-    )
-
-
-def _find(numbers: KeyNumbers, key: int) -> int:
-    return int(numbers.find(np.array([key], dtype=np.uint64))[0])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log1p
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from inference.types import Item, Keys, Vector, label_key, title_key
 
 Rows = npt.NDArray[np.int32]
 """Rows of the catalogue, (n,)."""
+
+Weights: TypeAlias = Mapping[int, float] | tuple[Keys, npt.NDArray[np.floating]]
+"""Weights by stable key: a mapping, or distinct keys and their weights, (n,) each."""
 
 HAS_BLOCKS = has_vnni()
 BLOCK, BYTES, SHIFT = 64, 4, 128
@@ -125,3 +129,14 @@ class Changes:
     def reserve(self, capacity: int) -> None:
         """Make room for the catalogue's rows."""
         self.at = np.concatenate([self.at, np.zeros(capacity - len(self.at), dtype=np.int64)])
+
+
+def arrays_of(given: Weights) -> tuple[Keys, Vector]:
+    """Return keys, uint64, and weights, float32, (n,) each, both contiguous."""
+    if isinstance(given, tuple):
+        keys, weights = given
+        return np.ascontiguousarray(keys, dtype=np.uint64), np.ascontiguousarray(weights, dtype=np.float32)
+    return (
+        np.fromiter(given, dtype=np.uint64, count=len(given)),
+        np.fromiter(given.values(), dtype=np.float32, count=len(given)),
+    )

@@ -58,6 +58,10 @@ class KeyNumbers:
         find_keys(self.table, np.ascontiguousarray(keys), numbers)
         return numbers
 
+    def find_one(self, key: int) -> int:
+        """Return the number of a key, -1 without one."""
+        return int(self.find(np.array([key], dtype=np.uint64))[0])
+
     def reserve(self, more: int) -> None:
         """Grow the table, if necessary, to hold `more` keys."""
         capacity = self.capacity

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import VariableOption
 
 from monitoring.dashboards.queries import rate, share
 from monitoring.slo import OBJECTIVE, THRESHOLD_S
-from streams.metrics import END_TO_END
+from streams.metric_families import END_TO_END
 
 LATENCY = "end_to_end_latency_seconds"
 ANSWERED = rate(f"{LATENCY}_count")

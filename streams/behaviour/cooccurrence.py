@@ -44,7 +44,7 @@ from inference.kernels.cooccurrence_state import (
 )
 from inference.kernels.support import ANY, Support
 from inference.types import ItemNeighbours, stable_key
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.errors import CooccurrenceCodecError
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Protocol
 from inference.types import ItemNeighbours, SessionItems
 from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all, neighbours_of_all
 from streams.behaviour.transitions import RecentSessions
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.profiles.profile import id_key
 
 AT_ONCE = 64

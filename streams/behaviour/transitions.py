@@ -14,7 +14,8 @@ import msgspec
 
 from inference.encoding.text import remembered_query
 from inference.types import SessionItems, stable_key
-from streams.contracts.messages import ItemInteraction, ItemTransition
+from streams.contracts.internal import ItemTransition
+from streams.contracts.messages import ItemInteraction
 from streams.profiles.profile import Source, bounded_ms, session_key
 
 PENDING_SESSIONS = 10_000

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from streams.http.auth import ADMIN, Clients
 from streams.http.problems import Refused
-from streams.settings_groups import Service, is_loopback
+from streams.settings_service import Service, is_loopback
 
 COOKIE = "intentstream-console"
 SESSION_S = 8 * 3600

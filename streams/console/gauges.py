@@ -14,7 +14,8 @@ from prometheus_client import Counter, Gauge
 from streams.console import charts
 from streams.console.charts import Line
 from streams.kafka.topics import PROFILES, changelog_topic
-from streams.metrics import STAGES, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import STAGES
 from streams.settings import Settings
 from streams.worker.summary import quantile
 

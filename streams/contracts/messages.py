@@ -1,6 +1,7 @@
-"""The message contract: every message on Kafka, public and internal.
+"""The message contract: the public messages on Kafka, and those between operators and workers.
 
-The classes hold data only. `serde.py` encodes and decodes them. `docs/contracts.md` documents the public ones.
+The classes hold data only. `serde.py` encodes and decodes them. `docs/contracts.md` documents them. Messages between
+workers are in `internal.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from inference.placements import DEFAULT
-from inference.records import AT_MOST, NO_CLAIM, Because, Identifier, Item, Key, Milliseconds, Weight
+from inference.records import NO_CLAIM, Because, Identifier, Item
 
 __all__ = [
     "Because",
@@ -27,15 +28,12 @@ __all__ = [
     "Interaction",
     "Item",
     "ItemAction",
-    "ItemTransition",
-    "ItemVector",
     "ModelPin",
     "ModelRef",
     "Purchase",
     "Recommendations",
     "RecommendedItem",
     "Search",
-    "TrendingSnapshot",
     "Trigger",
     "View",
 ]  # fmt: skip
@@ -47,10 +45,6 @@ PathPart = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 """One part of a path, not a path: letters, digits, dots, dashes and underscores."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-ActionWeight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-TRENDS_AT_MOST = msgspec.Meta(max_length=10_000)
-"""Limit of the items in a snapshot of trends, ten times what a worker publishes."""
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 FORWARDED_HEADER = "intentstream-forwarded"
 """Header of a message that a worker forwarded to its key's partition: where the producer wrote it."""
@@ -254,71 +248,3 @@ class ForgetReceipt(msgspec.Struct, frozen=True, kw_only=True):
     unpublished: Count
     requested_at: Timestamp
     completed_at: Timestamp
-
-
-class ItemVector(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """Internal, on `item-vectors`: an item with its vectors, for every worker.
-
-    `vector` is int8 of shape (dim,), `text_hash` the stable key of the encoded text, and `space` the vector space of
-    the model that encoded it. `also` holds the same text's vectors in other spaces: those of the next or the previous
-    model. An empty vector stands for a text that the model cannot encode.
-    """
-
-    item: Item
-    space: str
-    text_hash: int
-    vector: bytes
-    also: Mapping[str, bytes] = {}
-
-    @property
-    def vectors(self) -> dict[str, bytes]:
-        """The vectors by vector space, with the record's own space first."""
-        return {self.space: self.vector, **self.also}
-
-    def vector_in(self, space: str) -> bytes | None:
-        """Return the vector in a space, or None if the item is not encoded in that space yet."""
-        return self.vector if space == self.space else self.also.get(space)
-
-
-class TrendingSnapshot(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Internal, on `trending`: the popularity of items among the shoppers of one partition, for every worker.
-
-    `counts` maps stable keys of items to their weight, decayed to `as_of_ms` (event time). `lasting` does the same with
-    a longer half-life. `shoppers` holds the 64 bits that stand for an item's shoppers (`inference.kernels.support`), so
-    that the partition's next owner can go on; items without an entry have many. `purchases` counts the purchases of
-    returning buyers, and those of them that repeat an item.
-    """
-
-    partition: Partition
-    as_of_ms: Milliseconds
-    counts: Annotated[Mapping[Key, Weight], TRENDS_AT_MOST]
-    lasting: Annotated[Mapping[Key, Weight], TRENDS_AT_MOST] = {}
-    shoppers: Annotated[Mapping[Key, Key], TRENDS_AT_MOST] = {}
-    purchases: tuple[Count, Count] = (0, 0)
-
-
-class ItemTransition(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Internal, on `item-pairs`: an action on an item, with the items and the search that preceded it.
-
-    A message contains several. Each belongs to an item of the message's partition.
-
-    Attributes:
-        item_id: the item.
-        at_ms: event time of the action.
-        weight: weight of the action.
-        before: stable keys of the items acted on earlier in the session, each with the weight of the pair.
-        query: the normalised search that led to the action, None if there is none.
-        topic, partition, offset, timestamp_ms: the action's position in Kafka. An action counts once.
-        shopper: 16 bits of the shopper's stable key: enough to distinguish two shoppers, too few to identify one.
-    """
-
-    item_id: Identifier
-    at_ms: Milliseconds
-    weight: ActionWeight
-    before: Annotated[Mapping[Key, ActionWeight], AT_MOST]
-    query: Annotated[str, AT_MOST] | None
-    topic: Annotated[str, AT_MOST]
-    partition: Partition
-    offset: Count
-    timestamp_ms: Milliseconds
-    shopper: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] = 0

@@ -16,6 +16,7 @@ import msgspec
 
 from inference.placements import DEFAULT
 from inference.records import ItemNeighbours, SessionItems
+from streams.contracts.internal import ItemTransition, ItemVector, TrendingSnapshot
 from streams.contracts.messages import (
     DeadLetter,
     Forget,
@@ -23,12 +24,9 @@ from streams.contracts.messages import (
     Interaction,
     Item,
     ItemInteraction,
-    ItemTransition,
-    ItemVector,
     ModelPin,
     Recommendations,
     Search,
-    TrendingSnapshot,
 )
 from streams.contracts.refusals import UNREADABLE, has_registry_prefix, refusal, shortened, with_other
 from streams.errors import InvalidEvent

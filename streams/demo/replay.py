@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.console.histories import BOUGHT_NEXT
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, ItemVector, Search
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction, Search
 from streams.demo.process import WorkerProcess
 from streams.demo.statistics import Statistics
 from streams.errors import StreamsError

@@ -12,7 +12,8 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.contracts.messages import Interaction, ItemVector
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction
 from streams.demo.catalogue import DemoCatalogue, best_sellers
 from streams.demo.data import bought_next, busiest_households, most_faithful, shopping
 from streams.demo.environment import addresses, console_url, demo_settings, shopper_url, signals_as_exit, temporary_home

@@ -19,7 +19,7 @@ from inference.encoding.text import item_text
 from inference.manifest import vector_space
 from inference.manifest_files import read_manifest
 from inference.types import Item, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.factory import load_model
 from streams.items.encoded import Encoded, encode_catalogue
 from streams.settings import Settings

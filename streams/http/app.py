@@ -30,7 +30,7 @@ from streams.http.owners import Answer, Sent
 from streams.http.problems import Refused, unavailable
 from streams.http.routes import MOST_ENTRIES, ROUTES, RouteSpec
 from streams.metrics import Metrics
-from streams.settings_groups import Service
+from streams.settings_service import Service
 from streams.worker.health import Health
 
 OPENAPI = "/openapi.json"

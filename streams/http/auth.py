@@ -10,7 +10,7 @@ from http import HTTPStatus
 from time import monotonic
 
 from streams.http.problems import Refused
-from streams.settings_groups import Service, is_loopback
+from streams.settings_service import Service, is_loopback
 
 ADMIN = "admin"
 SCHEME = "bearer"

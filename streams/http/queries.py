@@ -21,7 +21,7 @@ from inference.types import NO_KEYS, Keys, PriceHabit, Query, Remembered, stable
 from streams.engine import ENCODING_FAILED
 from streams.errors import ProfileCodecError
 from streams.items.live import LiveCatalogue, int8
-from streams.metrics import NO_PROFILE
+from streams.outcomes import NO_PROFILE
 from streams.serving.servable import Servable
 
 

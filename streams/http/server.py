@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from streams.errors import ConfigurationError
 from streams.http.maker import ListMaker
 from streams.http.owners import Owners
-from streams.settings_groups import Service
+from streams.settings_service import Service
 from streams.suggestions.keeper import SuggestionKeeper
 
 MOST_CONNECTIONS = 1000

@@ -12,7 +12,7 @@ from inference.bundle import Bundle
 from inference.encoding.text import item_text
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.errors import ConfigurationError
 
 Encoded = dict[int, bytes]

@@ -15,7 +15,7 @@ from inference.plain_text import readable
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import Int8Vector, dequantise
 from inference.types import Item, Vector, label_key, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):

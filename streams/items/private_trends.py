@@ -22,7 +22,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from streams.contracts.messages import TrendingSnapshot
+from streams.contracts.internal import TrendingSnapshot
 from streams.errors import ConfigurationError
 from streams.settings import Settings
 

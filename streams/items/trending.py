@@ -10,79 +10,19 @@ they may have together (`inference.kernels.support`). A shopper belongs to one p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from inference.kernels import counters as kernels
-from inference.kernels.counters import HEAVIEST, LANDMARK_MS, LARGEST_EXPONENT, LATEST_MS, LENGTH, Actions, Counters
-from inference.kernels.support import ANY, BITS, EVERYONE, Support, all_supported
-from inference.types import Keys
-from streams.contracts.messages import TrendingSnapshot
+from inference.kernels.counters import LENGTH, Counters
+from inference.kernels.support import ANY, Support
+from streams.contracts.internal import TrendingSnapshot
 from streams.items.repeat_rate import NOTHING, Counts, PurchaseCounts, added, rate
-
-__all__ = ["LARGEST_EXPONENT", "Popularity", "Shares", "TrendIncrements", "Trending", "decay"]
+from streams.items.trend_counts import Heaviest, Measure, Shares, TrendIncrements, heaviest_of
 
 SNAPSHOT_ITEMS, LASTING_ITEMS = 500, 1000
 """Items that a partition publishes, of short-term trends and of long-term popularity."""
-KEPT_TIMES = 4
-"""Counted items of a partition, as a multiple of the published ones. At twice as many the lightest are dropped."""
-
-Weights = npt.NDArray[np.float64]
-
-
-class TrendIncrements(NamedTuple):
-    """Actions to count, in order: arrays of one length.
-
-    Attributes:
-        partition: partitions of the actions, int32.
-        keys: stable keys of the items, uint64.
-        at_ms: event times, int64.
-        weights: weights of the actions, float64.
-        shoppers: the bits of their shoppers, uint64.
-    """
-
-    partition: npt.NDArray[np.int32]
-    keys: Keys
-    at_ms: npt.NDArray[np.int64]
-    weights: Weights
-    shoppers: Keys
-
-    @classmethod
-    def of(cls, actions: Iterable[tuple[int, int, int, float]], shoppers: Sequence[int] = ()) -> TrendIncrements:
-        """Return the arrays of (partition, key, at_ms, weight) tuples, by these shoppers, or all by shopper 0."""
-        partition, keys, at_ms, weights = zip(*actions, strict=True) if (actions := list(actions)) else ((),) * 4
-        numbers = np.array(shoppers or (0,) * len(actions), dtype=np.uint64)
-        return cls(
-            np.array(partition, dtype=np.int32),
-            np.array(keys, dtype=np.uint64),
-            np.array(at_ms, dtype=np.int64),
-            np.array(weights, dtype=np.float64),
-            np.uint64(1) << numbers % np.uint64(BITS),
-        )
-
-
-class Shares(NamedTuple):
-    """Shares in (0, 1] of the heaviest item's weight, by stable key, heaviest first: uint64 and float64 arrays."""
-
-    keys: Keys = np.zeros(0, dtype=np.uint64)
-    shares: Weights = np.zeros(0, dtype=np.float64)
-
-    @classmethod
-    def of(cls, shares: Mapping[int, float]) -> Shares:
-        """Return the arrays of a mapping."""
-        number = len(shares)
-        return cls(
-            np.fromiter(shares.keys(), dtype=np.uint64, count=number),
-            np.fromiter(shares.values(), dtype=np.float64, count=number),
-        )
-
-    def mapping(self) -> dict[int, float]:
-        """Return the shares by key."""
-        return dict(zip(self.keys.tolist(), self.shares.tolist(), strict=True))
 
 
 class Popularity(NamedTuple):
@@ -93,86 +33,9 @@ class Popularity(NamedTuple):
     repeat_rate: float | None = None
 
 
-class _Heaviest(NamedTuple):
-    """Heaviest items of a partition, decayed to `as_of_ms`."""
-
-    as_of_ms: int
-    keys: Keys
-    weights: Weights
-    shoppers: Keys
-
-    def few_shoppers(self) -> dict[int, int]:
-        """Return the shoppers' bits of each item, unless all bits are set, as of most popular items."""
-        (few,) = (self.shoppers != EVERYONE).nonzero()
-        return dict(zip(self.keys[few].tolist(), self.shoppers[few].tolist(), strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Measure:
-    """One of the two sets: its half-life, the number of items that a partition publishes, and the conditions."""
-
-    half_life_ms: float
-    published: int
-    support: Support
-
-    @property
-    def kept(self) -> int:
-        return KEPT_TIMES * self.published
-
-    def resumed(self, snapshot: _Heaviest) -> Counters:
-        """Return counters that continue from a snapshot."""
-        counted = kernels.counters(max(2 * self.kept, len(snapshot.keys)), self.published, snapshot.as_of_ms)
-        self._count_snapshot(counted, snapshot)
-        return counted
-
-    def count(self, counted: Counters, increments: TrendIncrements, partition: int) -> None:
-        """Count a partition's actions. If the counters are full, drop the lightest items."""
-        # The kernel returns the action at which the counters are full, or the number of actions.
-        action, number = 0, len(increments.keys)
-        actions = Actions(*increments)
-        rules = (partition, self.half_life_ms, self.support.min_shoppers)
-        while (action := kernels.count(counted, actions, action, *rules)) < number:
-            self._forget_lightest(counted)
-
-    def heaviest(self, counted: Counters) -> _Heaviest:
-        """Return the items to publish, heaviest first."""
-        landmark_ms, latest_ms = int(counted.numbers[LANDMARK_MS]), int(counted.numbers[LATEST_MS])
-        rows = counted.heaviest[: counted.numbers[HEAVIEST]]
-        keys, shoppers = counted.keys[rows], counted.shoppers[rows]
-        weights = counted.weights[rows] * decay(latest_ms - landmark_ms, self.half_life_ms)
-        used = all_supported(weights, shoppers, self.support)
-        if (used < weights).any():
-            order = np.lexsort((keys, used))[::-1]
-            keys, used, shoppers = keys[order], used[order], shoppers[order]
-        return _Heaviest(latest_ms, keys, used, shoppers)
-
-    def merged(self, snapshots: list[_Heaviest]) -> _Heaviest:
-        """Return the sum of snapshots of different times. Each contains only what has support."""
-        now_ms = max((snapshot.as_of_ms for snapshot in snapshots), default=0)
-        # Select the heaviest at the end: sorted on the way, each item would rise once for each snapshot.
-        total = kernels.counters(sum(len(snapshot.keys) for snapshot in snapshots), 0, now_ms)
-        for snapshot in snapshots:
-            self._count_snapshot(total, snapshot)
-        return _Heaviest(now_ms, *_selected(total, self.published))
-
-    def _forget_lightest(self, counted: Counters) -> None:
-        """Keep the `kept` heaviest items, measured against the same landmark, and drop the others."""
-        kept = _selected(counted, self.kept)
-        counted.table[:] = kernels.EMPTY
-        counted.ranks[:] = kernels.NONE
-        counted.numbers[LENGTH] = counted.numbers[HEAVIEST] = 0
-        self._count_snapshot(counted, _Heaviest(int(counted.numbers[LANDMARK_MS]), *kept))
-
-    def _count_snapshot(self, counted: Counters, snapshot: _Heaviest) -> None:
-        number = len(snapshot.keys)
-        partitions, at_ms = np.zeros(number, dtype=np.int32), np.full(number, snapshot.as_of_ms, dtype=np.int64)
-        actions = Actions(partitions, snapshot.keys, at_ms, snapshot.weights, snapshot.shoppers)
-        kernels.count(counted, actions, 0, 0, self.half_life_ms, self.support.min_shoppers)
-
-
 class _Snapshot(NamedTuple):
-    now: _Heaviest
-    lasting: _Heaviest
+    now: Heaviest
+    lasting: Heaviest
     purchases: Counts = (0, 0)
 
 
@@ -198,8 +61,8 @@ class Trending:
     ) -> None:
         """With `is_private`, lists use only what was released (`private_trends.py`), of the own partitions too."""
         self._is_private = is_private
-        self._now = _Measure(half_life_ms, SNAPSHOT_ITEMS, support)
-        self._lasting = _Measure(lasting_half_life_ms, LASTING_ITEMS, support)
+        self._now = Measure(half_life_ms, SNAPSHOT_ITEMS, support)
+        self._lasting = Measure(lasting_half_life_ms, LASTING_ITEMS, support)
         self._counts: dict[int, _Partition] = {}
         self._snapshots: dict[int, _Snapshot] = {}
         self._changed: set[int] = set()
@@ -227,8 +90,8 @@ class Trending:
         """Store a snapshot. Ignore that of a partition which this worker counts itself, unless counts are private."""
         if self._is_private or snapshot.partition not in self._counts:
             self._snapshots[snapshot.partition] = _Snapshot(
-                _heaviest(snapshot.as_of_ms, snapshot.counts, snapshot.shoppers),
-                _heaviest(snapshot.as_of_ms, snapshot.lasting, snapshot.shoppers),
+                heaviest_of(snapshot.as_of_ms, snapshot.counts, snapshot.shoppers),
+                heaviest_of(snapshot.as_of_ms, snapshot.lasting, snapshot.shoppers),
                 snapshot.purchases,
             )
 
@@ -276,30 +139,13 @@ class Trending:
 
     def _resumed(self, partition: int, at_ms: int) -> _Partition:
         """Return counters of a partition that continue from its snapshot, if there is one."""
-        empty = _heaviest(at_ms, {}, {})
+        empty = heaviest_of(at_ms, {}, {})
         take = self._snapshots.get if self._is_private else self._snapshots.pop
         snapshot = take(partition, _Snapshot(empty, empty))
         return _Partition(self._now.resumed(snapshot.now), self._lasting.resumed(snapshot.lasting), snapshot.purchases)
 
 
-def decay(elapsed_ms: float, half_life_ms: float) -> float:
-    """Return the part of 1 that is left after `elapsed_ms`."""
-    return float(2.0 ** max(-elapsed_ms / half_life_ms, kernels.SMALLEST_EXPONENT))
-
-
-def _selected(counted: Counters, limit: int) -> tuple[Keys, Weights, Keys]:
-    """Return the `limit` heaviest keys, their weights, measured against the landmark, and their shoppers."""
-    number = int(counted.numbers[LENGTH])
-    keys, weights, shoppers = counted.keys[:number], counted.weights[:number], counted.shoppers[:number]
-    if number > limit:
-        # Sort only the items that may be among the heaviest. If weights are equal, these are more than `limit`.
-        (rows,) = np.nonzero(weights >= np.partition(weights, -limit)[-limit])
-        keys, weights, shoppers = keys[rows], weights[rows], shoppers[rows]
-    rows = np.lexsort((keys, weights))[::-1][:limit]
-    return keys[rows], weights[rows], shoppers[rows]
-
-
-def _shares(heaviest: _Heaviest) -> Shares:
+def _shares(heaviest: Heaviest) -> Shares:
     """Return the items' shares of the heaviest one's weight."""
     weights = heaviest.weights
     if not len(weights) or weights[0] <= 0:
@@ -307,8 +153,3 @@ def _shares(heaviest: _Heaviest) -> Shares:
     shares = weights / weights[0]
     number = int(np.count_nonzero(shares > 0))
     return Shares(heaviest.keys[:number], shares[:number])
-
-
-def _heaviest(as_of_ms: int, counts: Mapping[int, float], shoppers: Mapping[int, int]) -> _Heaviest:
-    bits = np.fromiter((shoppers.get(key, EVERYONE) for key in counts), dtype=np.uint64, count=len(counts))
-    return _Heaviest(as_of_ms, *Shares.of(counts), bits)

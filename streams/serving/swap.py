@@ -16,7 +16,8 @@ from enum import Enum
 from inference.bundle import Bundle
 from streams.contracts.messages import ModelPin
 from streams.items.trending import Popularity
-from streams.metrics import REFUSED, SUPERSEDED, TAKEN_OVER, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import REFUSED, SUPERSEDED, TAKEN_OVER
 from streams.serving.folders import Fingerprint
 from streams.serving.servable import Servable, ServableSlots
 from streams.serving.store import BundleStore, reason

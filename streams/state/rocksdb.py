@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faust.stores.base import SerializedStore
 from faust.types import TP, AppT, CollectionT, EventT
 from rocksdict import Cache, Rdict, WriteBatch
 
 from streams.errors import DamagedState, StateError
 from streams.state.damage import faults_named, is_marked, mark, named_fault, quarantine
 from streams.state.database import OFFSET_KEY, Figures, database_options, figures, open_database, stored_offset
+from streams.state.unpartitioned import UnpartitionedInterface
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class StoreOptions:
     damaged: Callable[[], object]
 
 
-class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyped
+class PartitionedStore(UnpartitionedInterface):
     """Databases of the owned partitions, opened at first use."""
 
     logger = logging.getLogger("faust.stores")
@@ -53,7 +53,7 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
         )
         self._options = options
         self._database_options = database_options(options.cache, options.write_buffer_bytes)
-        self._databases: dict[int, Rdict] = {}
+        self._databases = {}
         self._delivered: dict[int, int] = {}
         self._unwritten: dict[int, int] = {}
         # A disk that damaged one database may have damaged others, whose next reads would end the worker again.
@@ -270,45 +270,6 @@ class PartitionedStore(SerializedStore):  # type: ignore[misc]  # Faust is untyp
             log.warning("a database was not closed properly: %s", error)
         self._delivered.pop(partition, None)
         del self._databases[partition]
-
-    # Mapping interface of Faust's tables, for inspection. The message paths do not use it.
-
-    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
-        for database in self._databases.values():
-            for key, value in database.items():
-                if isinstance(key, bytes) and key != OFFSET_KEY:
-                    yield key, value
-
-    def _iterkeys(self) -> Iterator[bytes]:
-        return (key for key, _ in self._iteritems())
-
-    def _itervalues(self) -> Iterator[bytes]:
-        return (value for _, value in self._iteritems())
-
-    def _size(self) -> int:
-        return sum(1 for _ in self._iteritems())
-
-    def _get(self, key: bytes) -> bytes | None:
-        return next((value for db in self._databases.values() if (value := db.get(key)) is not None), None)
-
-    def _contains(self, key: bytes) -> bool:
-        return self._get(key) is not None
-
-    async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
-        """Refuse: the changelog is the backup."""
-        raise NotImplementedError("the changelog is the backup")
-
-    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
-        """Refuse: the changelog is the backup."""
-        raise NotImplementedError("the changelog is the backup")
-
-    # Faust's table writes without a partition, but a database belongs to one. Such a write is an error in this project.
-
-    def _set(self, key: bytes, value: bytes | None) -> None:
-        raise NotImplementedError("values are written with their partition: put_many")
-
-    def _del(self, key: bytes) -> None:
-        raise NotImplementedError("values are written with their partition: put_many")
 
     def _clear(self) -> None:
         self.reset_state()

@@ -16,7 +16,8 @@ from inference.retrieval.clicked import Clicked
 from inference.suggestions.build import ItemPart
 from inference.suggestions.suggestions import Suggestions
 from streams.errors import ConfigurationError
-from streams.metrics import BUILT, FAILED, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import BUILT, FAILED
 from streams.serving.servable import Servable, ServableSlots
 from streams.suggestions import process
 from streams.worker.health import Health

@@ -15,9 +15,10 @@ from inference.kernels.support import Support
 from inference.types import stable_key
 from streams.behaviour.cooccurrence import CooccurrenceRules, Folded, encode_neighbours, fold_all
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.errors import CooccurrenceCodecError, InvalidEvent, OwnershipLost
-from streams.metrics import OK, REPLAYED, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import OK, REPLAYED
 from streams.state.encryption import Cipher
 from streams.state.table import StateTable
 from streams.worker.checkpoint import Batch, Checkpoint

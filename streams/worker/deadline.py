@@ -8,7 +8,7 @@ from time import monotonic, time
 
 from faust.types import Message
 
-from streams.settings_groups import Latency
+from streams.settings_lists import Latency
 from streams.worker.checkpoint import Batch
 
 WINDOW_S = 10.0

@@ -7,7 +7,6 @@ the results of the former batch. The functions are in the order of the path.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +26,8 @@ from streams.engine import DEADLINE_EXCEEDED, Folded
 from streams.errors import InvalidEvent, OwnershipLost, ProfileCodecError
 from streams.items.trending import Trending
 from streams.kafka.partitioner import partition_of
-from streams.metrics import FORGOTTEN, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import FORGOTTEN
 from streams.profiles.events import Event
 from streams.serving.servable import Servable, ServableSlots
 from streams.settings import Settings
@@ -236,9 +236,6 @@ class EventPath:
         for part in lists:
             processing.servable.scoring.exposure.add(part)
         processing.values = [serde.encode_json(answer) for answer in processing.answers]
-        for fallback, number in Counter(answer.fallback for answer in processing.answers).items():
-            if fallback is not None:
-                self.metrics.fallbacks.labels(fallback).inc(number)
 
     # Event loop
 
@@ -282,11 +279,7 @@ class EventPath:
             # behaviour, which must contain their transitions.
             self.transitions.observe(folded.transitions, folded.sessions)
             self.trending.add(folded.trends, folded.purchases)
-            self.metrics.odd_events(folded.unknown_items, folded.future_topics)
-            sources = (message.topic for message in processing.messages)
-            self.metrics.outcomes(zip(sources, folded.outcomes, strict=True))
-            for reason, number in folded.unlearned.items():
-                self.metrics.unlearned.labels(reason).inc(number)
+            self.metrics.folded(folded, [message.topic for message in processing.messages])
             deliveries += await self.profiles.log(processing.shoppers, folded.profiles)
             owners = [
                 (partition_of(message.key, partitions), message.key)

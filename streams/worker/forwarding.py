@@ -27,7 +27,8 @@ from streams.contracts.messages import FORWARDED_HEADER
 from streams.errors import InvalidEvent
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import LARGEST_MESSAGE, Copy
-from streams.metrics import FORWARDED, KEPT, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import FORWARDED, KEPT
 from streams.profiles.profile import Source
 from streams.worker.delivery import Delivered, Delivery
 

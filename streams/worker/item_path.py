@@ -20,10 +20,11 @@ from inference.errors import ScoringError
 from inference.retrieval.vectors import quantise
 from inference.types import Item, stable_key
 from streams.contracts import serde
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.errors import InvalidEvent, OwnershipLost
 from streams.kafka.producer import LARGEST_MESSAGE, Record
-from streams.metrics import OK, Metrics
+from streams.metrics import Metrics
+from streams.outcomes import OK
 from streams.serving.servable import ServableSlots
 from streams.worker.checkpoint import Batch, Checkpoint
 from streams.worker.delivery import Delivered, Delivery

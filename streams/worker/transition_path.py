@@ -18,7 +18,7 @@ from inference.retrieval.sources import BASKET, SESSIONS
 from inference.types import SessionItems
 from streams.behaviour.transitions import PENDING_SESSIONS, SHOPPER_MARK, RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.kafka.partitioner import partition_of
 from streams.kafka.producer import Record
 from streams.settings import Settings

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from streams.contracts import serde
-from streams.contracts.messages import TrendingSnapshot
+from streams.contracts.internal import TrendingSnapshot
 from streams.items.private_trends import TICKS, PrivateReleases
 from streams.items.trending import Trending
 from streams.kafka.producer import BatchProducer

@@ -10,13 +10,13 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from inference.pipeline import SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures
+from inference.pipeline import NOBODY_REPEATS, SCORING_FAILED, RankingOptions, Recommender, ScoresFeatures
 from inference.placements import EVERYWHERE, Placement
 from inference.queries import QueryBatch
 from inference.ranking.features import FEATURES
 from inference.ranking.lists import in_retrieval_order
 from inference.retrieval.behaviour import Behaviour, make_sources
-from inference.retrieval.catalogue import NOBODY_REPEATS, Catalogue
+from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.filters import Filter
 from inference.retrieval.sources import NAMES
 from inference.types import NO_CLAIM, Habits, Query, RankedList, Remembered, Vector, stable_key

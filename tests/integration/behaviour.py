@@ -10,7 +10,7 @@ import pytest
 
 from inference.types import ItemNeighbours, SessionItems, stable_key
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.factory import cooccurrence_rules, profile_rules
 from streams.kafka.topics import COOCCURRENCE, changelog_topic
 from streams.settings import Settings

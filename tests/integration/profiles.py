@@ -13,7 +13,8 @@ from rocksdict import AccessType, Options, Rdict
 from inference.bundle import Bundle
 from inference.types import Vector, stable_key
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition, Search
+from streams.contracts.internal import ItemTransition
+from streams.contracts.messages import Search
 from streams.errors import InvalidEvent
 from streams.factory import engine
 from streams.items.live import LiveCatalogue

@@ -12,7 +12,8 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.types import Item
-from streams.contracts.messages import ItemVector, RecommendedItem, Search
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import RecommendedItem, Search
 from streams.contracts.serde import decode_item_vector, encode_msgpack
 from streams.items.encoded import encode_catalogue
 from streams.settings import Settings

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from inference.bundle import Bundle, load_bundle
-from streams.contracts.messages import ItemVector, Recommendations, Search
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Recommendations, Search
 from streams.contracts.serde import decode_item_vector
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay

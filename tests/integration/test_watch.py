@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from streams.contracts.messages import Interaction, Search
 from streams.contracts.serde import encode_json
 from streams.kafka.clients import client_options
-from streams.metrics import STAGES
+from streams.outcomes import STAGES
 from tests.integration.catalogue_items import catalogue, random_events
 from tests.integration.load import LoadGenerator
 from tests.integration.shop_client import ShopClient

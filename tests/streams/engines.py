@@ -13,7 +13,8 @@ from inference.ranking.lists import Lists
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Because, Item, SessionItems, Vector
 from streams.budget import ListBudgets
-from streams.contracts.messages import Intent, ItemTransition, ItemVector, ModelRef, Recommendations, Search
+from streams.contracts.internal import ItemTransition, ItemVector
+from streams.contracts.messages import Intent, ModelRef, Recommendations, Search
 from streams.engine import Engine, Folded
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event

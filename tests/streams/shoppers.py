@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Item, Vector, stable_key
-from streams.contracts.messages import (
-    Cart,
-    Click,
-    Interaction,
-    ItemInteraction,
-    ItemVector,
-    Purchase,
-    Search,
-    View,
-)
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Cart, Click, Interaction, ItemInteraction, Purchase, Search, View
 from streams.engine import FADED
 from streams.items.live import LiveCatalogue
 from streams.profiles import codec, kernels

@@ -13,7 +13,8 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.types import Item
-from streams.contracts.messages import Interaction, ItemVector
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import Settings, load_settings

@@ -11,7 +11,8 @@ import pytest
 from inference.queries import LONG_TERM, PAST_TENSES, QUERY, SEARCH, SHORT_TERM
 from inference.retrieval.vectors import dequantise, quantise
 from inference.types import Because, Item, Vector, stable_key
-from streams.contracts.messages import Intent, ItemVector
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Intent
 from streams.contracts.serde import (
     encode_json,
     recommendation_id,

@@ -7,7 +7,7 @@ import pytest
 
 from inference.encoding.text import remembered_query
 from inference.types import stable_key
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.contracts.serde import (
     decode_session,
     decode_transitions,

@@ -16,7 +16,9 @@ from prometheus_client.samples import Sample
 
 from streams.contracts.messages import ModelRef, Recommendations, RecommendedItem, Trigger
 from streams.histogram import Histogram
-from streams.metrics import END_TO_END, FALLBACKS, FAST, NO_SOURCE, OUTCOMES, Metrics
+from streams.metric_families import END_TO_END, FAST
+from streams.metrics import Metrics
+from streams.outcomes import FALLBACKS, NO_SOURCE, OUTCOMES
 from streams.settings import load_settings
 
 LABELS = {

@@ -16,9 +16,10 @@ from inference.queries import QueryBatch
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import Query, Vector, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.items.live import LiveCatalogue, apply_changes
-from streams.items.trending import Popularity, Shares
+from streams.items.trend_counts import Shares
+from streams.items.trending import Popularity
 from streams.scoring import ITEM_BATCH, Scoring, scorer_thread
 from tests.streams.shoppers import DIM, item_of, unit_vector
 
@@ -141,7 +142,7 @@ async def test_items_are_encoded_in_small_batches(scoring: Scoring, model: FakeM
 async def test_updates_change_the_ranked_catalogue(scoring: Scoring, live: LiveCatalogue) -> None:
     live.apply("i3", None)
     await scoring.update(live.take_changes())
-    assert stable_key("i3") not in scoring.recommender.catalogue
+    assert scoring.recommender.catalogue.row(stable_key("i3")) is None
     assert len(scoring.recommender.catalogue) == len(ITEMS) - 1
 
 

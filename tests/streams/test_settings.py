@@ -9,7 +9,8 @@ from pydantic import SecretStr, ValidationError
 
 from streams.errors import ConfigurationError
 from streams.settings import SETTINGS, Settings, as_text, load_settings, origins, unknown_variables
-from streams.settings_groups import PREFIX, Retrieval
+from streams.settings_groups import PREFIX
+from streams.settings_lists import Retrieval
 
 ROOT = Path(__file__).parents[2]
 COMPLETE_SASL = {

@@ -14,7 +14,7 @@ from inference.pipeline import ScoresFeatures
 from inference.placements import DEFAULT
 from inference.retrieval.vectors import dequantise
 from inference.types import Item, Vector
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.items.live import int8
 from streams.settings import Settings
 from training.evaluation.baselines.base import Baseline

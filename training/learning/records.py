@@ -11,7 +11,8 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, ItemVector, ModelPin, Recommendations
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction, ModelPin, Recommendations
 from streams.errors import InvalidEvent
 from streams.factory import profile_rules
 from streams.profiles.profile import occurred_ms

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from inference.bundle import Bundle
 from inference.retrieval.vectors import quantise
 from inference.types import Item
-from streams.contracts.messages import Click, Interaction, ItemVector, Recommendations, View
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Click, Interaction, Recommendations, View
 from training.learning.rules import DAY_MS
 
 CATEGORY, BRAND = "category", "brand"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inference.kernels.support import ANY, Support
 from inference.types import ItemNeighbours
 from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all, neighbours_of_all
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 
 
 def fold(state: bytes | None, transition: ItemTransition, rules: CooccurrenceRules) -> bytes:

@@ -23,7 +23,7 @@ from streams.behaviour.cooccurrence import (
     neighbours_of_all,
 )
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.errors import CooccurrenceCodecError
 from tests.conftest import a_quarter_of_the_examples
 from tests.streams.behaviour.items import fold, neighbours

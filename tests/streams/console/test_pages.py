@@ -14,7 +14,7 @@ import pytest
 
 from inference.ranking.features import FEATURES
 from inference.types import Item
-from streams import metrics
+from streams import outcomes
 from streams.console.cards import FALLBACKS, HUES, card_of, price_text
 from streams.console.explain import FEATURE_TITLES
 from streams.contracts.messages import DeadLetter
@@ -297,7 +297,7 @@ async def test_streams_send_what_changed_and_end_with_the_worker(console: Consol
 
 
 def test_every_fallback_has_words_for_people() -> None:
-    assert set(FALLBACKS) == {*metrics.FALLBACKS, *metrics.HTTP_FALLBACKS}
+    assert set(FALLBACKS) == {*outcomes.FALLBACKS, *outcomes.HTTP_FALLBACKS}
 
 
 def test_every_feature_has_a_name_for_people() -> None:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from inference.types import NO_CLAIM, Because, ItemNeighbours, SessionItems
-from streams.contracts.messages import Forget, Item, ItemTransition, ItemVector, Purchase, TrendingSnapshot, View
+from streams.contracts.internal import ItemTransition, ItemVector, TrendingSnapshot
+from streams.contracts.messages import Forget, Item, Purchase, View
 from streams.contracts.serde import (
     decode_dead_letter,
     decode_forget,

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.records import KINDS, URL_PATTERN, Because
+from streams.contracts.internal import ItemVector, TrendingSnapshot
 from streams.contracts.messages import (
     Cart,
     Click,
@@ -19,13 +20,11 @@ from streams.contracts.messages import (
     Intent,
     Interaction,
     Item,
-    ItemVector,
     ModelRef,
     Purchase,
     Recommendations,
     RecommendedItem,
     Search,
-    TrendingSnapshot,
     Trigger,
     View,
 )

@@ -22,7 +22,8 @@ from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.sources import NAMES
 from inference.retrieval.vectors import quantise
 from inference.types import Item, Vector, stable_key
-from streams.contracts.messages import Interaction, ItemVector, ModelRef
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction, ModelRef
 from streams.engine import Engine
 from streams.http.app import Gate, application
 from streams.http.auth import Clients
@@ -32,7 +33,8 @@ from streams.http.owners import Owners
 from streams.http.publishing import Publisher
 from streams.http.suggesting import Suggesting
 from streams.items.live import LiveCatalogue
-from streams.items.trending import Popularity, Shares
+from streams.items.trend_counts import Shares
+from streams.items.trending import Popularity
 from streams.metrics import Metrics
 from streams.profiles.events import Event
 from streams.pseudonyms import Pseudonyms

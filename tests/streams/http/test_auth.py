@@ -10,7 +10,7 @@ from streams.errors import ConfigurationError
 from streams.http.auth import Clients
 from streams.http.problems import Refused
 from streams.settings import load_settings
-from streams.settings_groups import Service
+from streams.settings_service import Service
 from tests.streams.http.service import http_service
 
 HOST = "127.0.0.1"

@@ -13,7 +13,7 @@ import pytest
 from inference.ranking.sentences import sentences
 from inference.retrieval.vectors import quantise
 from inference.types import Because, Item, ItemNeighbours, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from tests.streams.http.service import ITEMS, LIST_SIZE, HttpHarness, http_service
 from tests.streams.http.test_recommendations import ids, problem
 from tests.streams.shoppers import act, item_of, unit_vector

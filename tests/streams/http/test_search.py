@@ -12,7 +12,7 @@ import pytest
 
 from inference.retrieval.vectors import quantise
 from inference.types import Item, ItemNeighbours, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from tests.streams.http.service import HttpHarness, http_service
 from tests.streams.http.test_recommendations import ids
 from tests.streams.shoppers import unit_vector

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import label_key, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.contracts.serde import decode_item, decode_item_vector, encode_msgpack
 from streams.items.live import Change, LiveCatalogue, Served, apply_changes
 from tests.streams.shoppers import DIM, item_of, unit_vector

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from streams.contracts import serde
-from streams.contracts.messages import TrendingSnapshot
+from streams.contracts.internal import TrendingSnapshot
 from streams.errors import ConfigurationError
 from streams.factory import profile_rules, trending_counts
 from streams.items.private_trends import TICKS, PrivateReleases, laplace, private_releases
-from streams.items.trending import TrendIncrements
+from streams.items.trend_counts import TrendIncrements
 from streams.metrics import Metrics
 from streams.settings import Settings, load_settings
 from streams.worker.health import Health

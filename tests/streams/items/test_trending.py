@@ -10,19 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.kernels.counters import LARGEST_EXPONENT
 from inference.kernels.support import BITS, EVERYONE, Support
 from streams.contracts import serde
-from streams.contracts.messages import TrendingSnapshot
+from streams.contracts.internal import TrendingSnapshot
 from streams.contracts.serde import decode_trending, encode_msgpack
 from streams.items.repeat_rate import FEWEST, MOST
-from streams.items.trending import (
-    KEPT_TIMES,
-    LARGEST_EXPONENT,
-    LASTING_ITEMS,
-    SNAPSHOT_ITEMS,
-    TrendIncrements,
-    Trending,
-)
+from streams.items.trend_counts import KEPT_TIMES, TrendIncrements
+from streams.items.trending import LASTING_ITEMS, SNAPSHOT_ITEMS, Trending
 from tests.conftest import a_quarter_of_the_examples
 from tests.streams.shoppers import NOW_MS
 

@@ -18,7 +18,8 @@ from inference.retrieval.behaviour import Behaviour, make_sources
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.vectors import quantise
 from inference.types import Vector
-from streams.contracts.messages import ItemVector, ModelPin, ModelRef
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import ModelPin, ModelRef
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.metrics import Metrics

@@ -21,7 +21,8 @@ from inference.types import Item, stable_key
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts import serde
-from streams.contracts.messages import FORWARDED_HEADER, ItemVector, Recommendations
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import FORWARDED_HEADER, Recommendations
 from streams.items.trending import Trending
 from streams.metrics import Metrics
 from streams.profiles import codec

@@ -10,7 +10,7 @@ import pytest
 
 from inference.retrieval.vectors import quantise
 from inference.types import Item, ItemNeighbours, stable_key
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.suggestions import keeper as module
 from streams.suggestions.keeper import SuggestionKeeper, parts_of
 from streams.suggestions.process import BuildError, build

@@ -27,7 +27,8 @@ from inference.types import Vector
 from streams.behaviour.transitions import RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts import serde
-from streams.contracts.messages import Interaction, ItemVector, ModelRef, Recommendations, Search
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction, ModelRef, Recommendations, Search
 from streams.engine import Engine
 from streams.items.live import LiveCatalogue
 from streams.items.trending import Trending

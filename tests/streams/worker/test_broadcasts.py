@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from inference.types import Item, ItemNeighbours, SessionItems, stable_key
 from streams.contracts import serde
-from streams.contracts.messages import Forget, ItemVector, ModelPin, TrendingSnapshot
+from streams.contracts.internal import ItemVector, TrendingSnapshot
+from streams.contracts.messages import Forget, ModelPin
 from streams.items.live import LiveCatalogue
 from streams.serving.pins import SERVING_SLOT
 from streams.settings import load_settings

@@ -17,7 +17,7 @@ from rocksdict import Cache
 from inference.types import ItemNeighbours, stable_key
 from streams.behaviour.cooccurrence import CooccurrenceRules
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.errors import OwnershipLost
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics

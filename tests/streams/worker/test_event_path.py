@@ -12,7 +12,8 @@ from inference.types import stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
 from streams.contracts import serde
 from streams.contracts.messages import Search
-from streams.items.trending import Popularity, Shares
+from streams.items.trend_counts import Shares
+from streams.items.trending import Popularity
 from streams.profiles.events import Event
 from streams.profiles.profile import Source
 from streams.scoring import WARM_UP_TEXTS

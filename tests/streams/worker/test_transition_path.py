@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from inference.types import SessionItems
 from streams.behaviour.transitions import RecentSessions
 from streams.contracts import serde
-from streams.contracts.messages import ItemTransition
+from streams.contracts.internal import ItemTransition
 from streams.kafka.producer import BatchProducer
 from streams.metrics import Metrics
 from streams.settings import load_settings

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle
-from streams.contracts.messages import Interaction, ItemVector
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Interaction
 from streams.factory import profile_rules
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay

@@ -8,7 +8,7 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import ScoringError
 from inference.types import Item
-from streams.contracts.messages import ItemVector
+from streams.contracts.internal import ItemVector
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings

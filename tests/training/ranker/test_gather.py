@@ -13,7 +13,8 @@ from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.ranking.features import FEATURES
 from inference.types import Item, stable_key
-from streams.contracts.messages import Cart, Interaction, ItemVector, Purchase, Search, View
+from streams.contracts.internal import ItemVector
+from streams.contracts.messages import Cart, Interaction, Purchase, Search, View
 from streams.items.encoded import encode_catalogue
 from streams.replay import Replay
 from streams.settings import load_settings
