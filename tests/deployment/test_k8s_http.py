@@ -6,11 +6,11 @@ import os
 import re
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 
 from streams.metrics import Metrics
 from tests.deployment.kustomize import K8S, POD, Manifest, Overlay, build, container, ports, selects
+from tests.deployment.models import validate
 from tests.deployment.test_k8s_kafka import triggers
 from tests.deployment.test_k8s_schemas import supported
 
@@ -91,14 +91,14 @@ def test_clients_and_workers_reach_the_service(overlay: str) -> None:
 def test_the_ingress_has_tls_and_leads_to_the_service(public: Overlay) -> None:
     ingress = public.one("Ingress", "intentstream-http")
     for version in supported():
-        kubernetes_validate.validate(ingress, version, strict=True)
+        validate(ingress, version)
     (rule,), (tls,) = ingress["spec"]["rules"], ingress["spec"]["tls"]
     assert tls["hosts"] == [rule["host"]]
     (path,) = rule["http"]["paths"]
     service = public.one("Service", path["backend"]["service"]["name"])
     assert path["backend"]["service"]["port"]["name"] in [port["name"] for port in service["spec"]["ports"]]
     policy = public.one("NetworkPolicy", "intentstream-ingress")
-    kubernetes_validate.validate(policy, supported()[0], strict=True)
+    validate(policy, supported()[0])
     (allowed,) = policy["spec"]["ingress"]
     assert allowed["ports"] == [{"protocol": "TCP", "port": "http"}]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import kubernetes_validate
 import pytest
 
 from streams.settings import load_settings
 from streams.settings_groups import PREFIX
 from tests.deployment.kustomize import K8S, Manifest, Overlay, build, container, ports, selects
+from tests.deployment.models import validate
 from tests.deployment.test_k8s_schemas import supported
 from tests.deployment.test_k8s_security import VERSION
 
@@ -42,7 +42,7 @@ def test_the_manifests_are_valid(overlay: Overlay) -> None:
            *overlay.all("PersistentVolumeClaim")]  # fmt: skip
     for version in supported():
         for manifest in own:
-            kubernetes_validate.validate(manifest, version, strict=True)
+            validate(manifest, version)
 
 
 def test_the_pod_is_restricted_like_a_worker(overlay: Overlay, pod: Manifest) -> None:

@@ -23,7 +23,7 @@ from streams.contracts.serde import (
 from streams.errors import InvalidEvent
 from streams.kafka.topics import declare
 from streams.settings import load_settings
-from tests.streams.contracts.test_schema import VALIDATORS
+from tests.streams.contracts.test_schema import validator
 
 PAGE = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text(encoding="utf-8")
 BLOCKS: dict[str, str] = dict(re.findall(r'^```json title="([a-z-]+)"\n(.*?)^```$', PAGE, re.DOTALL | re.MULTILINE))
@@ -37,7 +37,7 @@ def test_every_topic_has_one_example() -> None:
 
 @pytest.mark.parametrize("topic", sorted(BLOCKS))
 def test_the_example_is_valid(topic: str) -> None:
-    VALIDATORS[topic].validate(json.loads(BLOCKS[topic]))
+    validator(topic).validate(json.loads(BLOCKS[topic]))
 
 
 @pytest.mark.parametrize("topic", sorted(BLOCKS))

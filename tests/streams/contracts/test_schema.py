@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
 
 from streams.commands.schema import schema
 from streams.contracts.messages import DeadLetter, Recommendations
@@ -21,27 +21,31 @@ from streams.errors import InvalidEvent
 from tests.streams.contracts.test_serde_fuzz import letters, lists
 from tests.streams.strategies import ITEM, SEARCH, VIEW, json_values
 
-formats = FormatChecker(formats=())
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 
-@formats.checks("date-time", raises=ValueError)
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """Return the validator of a message, which also checks times."""
+    # Takes 2 s to load: not while tests are collected.
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    formats = FormatChecker(formats=())
+    formats.checks("date-time", raises=ValueError)(is_rfc3339)
+    return Draft202012Validator(schemas()[name], format_checker=formats)
+
+
 def is_rfc3339(value: object) -> bool:
     """Check date-times, which jsonschema only does with another package."""
     return not isinstance(value, str) or ("T" in value and datetime.fromisoformat(value).tzinfo is not None)
 
 
-def validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(schemas()[name], format_checker=formats)
-
-
-VALIDATORS = {name: validator(name) for name in schemas()}
-
-
 @pytest.mark.parametrize("name", sorted(schemas()))
 def test_each_schema_is_valid_with_a_unique_id(name: str) -> None:
-    body = schemas()[name]
-    Draft202012Validator.check_schema(body)
-    assert body["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    body, checker = schemas()[name], validator(name)
+    checker.check_schema(body)
+    assert body["$schema"] == checker.META_SCHEMA["$id"]
     assert body["$id"] == f"urn:intentstream:v1:{name}"
     assert body["title"] == name
     assert body["description"]
@@ -59,12 +63,12 @@ def test_every_time_is_a_date_time() -> None:
 
 @given(lists)
 def test_recommendations_are_valid(message: Recommendations) -> None:
-    VALIDATORS["recommendations"].validate(json.loads(encode_json(message)))
+    validator("recommendations").validate(json.loads(encode_json(message)))
 
 
 @given(letters)
 def test_dead_letters_are_valid(letter: DeadLetter) -> None:
-    VALIDATORS["dead-letters"].validate(json.loads(encode_json(letter)))
+    validator("dead-letters").validate(json.loads(encode_json(letter)))
 
 
 @given(
@@ -81,12 +85,12 @@ def test_schema_and_decoder_agree(base: tuple[str, dict[str, Any]], data: st.Dat
         accepted = True
     except InvalidEvent:
         accepted = False
-    assert VALIDATORS[name].is_valid(changed) == accepted
+    assert validator(name).is_valid(changed) == accepted
 
 
 def test_a_field_of_the_wrong_kind_is_refused_by_the_schema() -> None:
     for changes in ({"occurred_at": "2026-01-31"}, {"type": "search"}, {"item_id": ""}, {"quantity": 0}):
-        assert not VALIDATORS["clicks"].is_valid({**VIEW, **changes})
+        assert not validator("clicks").is_valid({**VIEW, **changes})
 
 
 def test_the_command_prints_one_schema_or_all() -> None:

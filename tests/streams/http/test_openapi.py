@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from streams.contracts.serde import encode_json
 from streams.http.openapi import document
@@ -44,6 +43,8 @@ def response_of(spec: RouteSpec, status: int) -> dict[str, Any]:
 
 
 def check(value: Any, schema: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator  # takes 2 s to load: not while tests are collected
+
     Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
 
 
