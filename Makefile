@@ -24,6 +24,9 @@ WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-
 FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
 
+# Every process of the tests imports the program and the tests, also where the environment says not to keep compiled modules.
+test test-kernels test-fast: export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs screenshots format monitoring clients browser lock audit sbom bench model ranker clean
 
