@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import sys
 from importlib import import_module
@@ -110,4 +112,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Python collects all garbage when it ends, and msgspec's types then crash the process now and then:
+    # https://github.com/msgspec/msgspec/issues/717. Frozen objects are left to the operating system.
+    atexit.register(gc.freeze)
     cli(prog_name="intentstream")

@@ -77,6 +77,19 @@ finally:
     assert "imported: []" in done.stdout
 
 
+def test_a_command_ends_without_a_last_garbage_collection() -> None:
+    # Functions that are registered first are called last.
+    program = """
+import atexit, gc, sys
+atexit.register(lambda: print("frozen:", gc.get_freeze_count() > 1000, len(gc.get_objects()) < 1000))
+from streams.cli import main
+sys.argv = ["intentstream", "--version"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "frozen: True True" in done.stdout
+
+
 def test_version() -> None:
     assert version("intentstream") in CliRunner().invoke(cli.cli, ["--version"]).output
 
