@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +17,13 @@ from inference.bundle import Bundle, load_bundle
 from inference.kernels import compiler
 from streams.errors import StreamsError
 from streams.kafka.embedded import EmbeddedBroker
-from tests.integration.brokers import KafkaBroker
+from tests.integration.brokers import KafkaBroker, KafkaNode
+from tests.integration.shared_kafka import shared_kafka
 from tests.requirements import fail_or_skip
 
 compiler.check_types = True
+# As in `streams.cli`: a run whose tests have all passed must not crash when the process ends.
+atexit.register(gc.freeze)
 
 # No deadline, because a busy machine is slow. CI always runs the same examples, so that a failure is reproducible.
 settings.register_profile("local", deadline=None)
@@ -28,6 +34,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 B = TypeVar("B", KafkaBroker, EmbeddedBroker)
 BUNDLE = Path(__file__).parents[1] / "exported_models" / "shop-minilm-l3" / "1"
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections skip what collecting the tests has made: a million objects that live until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def a_quarter_of_the_examples() -> settings:
@@ -54,12 +66,20 @@ def running_broker(broker: B) -> Iterator[B]:
 
 
 @pytest.fixture(scope="session")
-def kafka_node() -> Iterator[KafkaBroker]:
-    """Run a real Apache Kafka."""
-    yield from running_broker(KafkaBroker())
+def kafka_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaNode]:
+    """A real Apache Kafka, which all processes of pytest-xdist share. Topics and groups have unique names."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # that of the whole run
+    with ExitStack() as stack:
+        try:
+            node = stack.enter_context(shared_kafka(folder))
+        except StreamsError as error:
+            fail_or_skip(f"no broker: {error}")
+        yield node
 
 
 @pytest.fixture(scope="session")
-def kafka(kafka_node: KafkaBroker) -> str:
+def kafka(kafka_node: KafkaNode) -> str:
     """Bootstrap servers of a real Apache Kafka."""
     return kafka_node.bootstrap_servers

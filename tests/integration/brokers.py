@@ -11,9 +11,18 @@ import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509.oid import NameOID
 
 from streams.errors import StreamsError
 from streams.kafka.embedded import LOOPBACK, BrokerProcess, free_port, temporary_home
@@ -69,6 +78,14 @@ class _Node(BrokerProcess):
         self._process.send_signal(number)
 
 
+class KafkaNode(NamedTuple):
+    """Where a running Kafka listens. `secure_servers` require TLS, whose authority is `ca_file`, and a login."""
+
+    bootstrap_servers: str
+    secure_servers: str
+    ca_file: Path
+
+
 class KafkaBroker:
     """`with KafkaBroker() as broker: ... broker.bootstrap_servers`; raises StreamsError if it cannot start.
 
@@ -89,6 +106,11 @@ class KafkaBroker:
             self._process = stack.enter_context(self._format_storage())
             self._stack = stack.pop_all()
         return self
+
+    @property
+    def node(self) -> KafkaNode:
+        """Where the broker listens."""
+        return KafkaNode(self.bootstrap_servers, self.secure_servers, self.ca_file)
 
     @property
     def log(self) -> Path:
@@ -196,8 +218,15 @@ def run(command: list[str]) -> None:
 
 def make_certificate(keystore: Path, certificate: Path) -> None:
     """Create a keystore, and a self-signed certificate for loopback."""
-    store = ["-alias", "kafka", "-keystore", str(keystore), "-storepass", PASSWORD]
-    names = ["-dname", "CN=localhost", "-ext", f"san=ip:{LOOPBACK}", "-ext", "bc:c=ca:true"]
-    usage = ["-ext", "KeyUsage:c=digitalSignature,keyCertSign"]
-    run(["keytool", "-genkeypair", "-keyalg", "EC", "-storetype", "PKCS12", "-validity", "2", *store, *names, *usage])
-    run(["keytool", "-exportcert", "-rfc", "-file", str(certificate), *store])
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(True, *[False] * 4, True, *[False] * 3), critical=True)
+        .sign(key, SHA256())
+    )
+    encryption = BestAvailableEncryption(PASSWORD.encode())
+    keystore.write_bytes(serialize_key_and_certificates(b"kafka", key, signed, None, encryption))
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))

@@ -8,6 +8,8 @@ because the template has none. Tests of SIGTERM, and tests that need a `sitecust
 from __future__ import annotations
 
 import atexit
+import gc
+import inspect
 import json
 import os
 import select
@@ -118,6 +120,11 @@ def load() -> None:
         import_module(module)
     with TemporaryDirectory() as directory:
         prepare(Path(directory))
+    # Faust asks for the module of each agent's frame. The first question reads the paths of all modules, for 0.1 s.
+    inspect.getmodule(inspect.currentframe())
+    # A worker collects garbage when it starts. Only what it makes itself has to be searched.
+    gc.collect()
+    gc.freeze()
 
 
 def serve() -> dict[str, Any] | None:

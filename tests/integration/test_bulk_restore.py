@@ -19,7 +19,7 @@ from streams.kafka.topics import TABLES, changelog_topic
 from streams.settings import Settings
 from streams.state.restore import Behind, BulkRestorer
 from tests.integration import profiles
-from tests.integration.brokers import PASSWORD, USER, KafkaBroker
+from tests.integration.brokers import PASSWORD, USER, KafkaNode
 from tests.integration.template import ROOT
 from tests.integration.topic_contents import end_offsets, read_all
 from tests.integration.workers import Group, WorkerProcess, admin, until, worker_settings
@@ -243,7 +243,7 @@ async def test_all_records_are_restored_from_each_broker(settings: Settings, tmp
 
 
 @pytest.mark.kafka
-async def test_records_are_restored_over_tls_with_a_login(kafka_node: KafkaBroker, tmp_path: Path) -> None:
+async def test_records_are_restored_over_tls_with_a_login(kafka_node: KafkaNode, tmp_path: Path) -> None:
     secure = {
         "bootstrap_servers": kafka_node.secure_servers,
         "security_protocol": "SASL_SSL",

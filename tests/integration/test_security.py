@@ -7,27 +7,27 @@ import pytest
 
 from streams.errors import ConfigurationError
 from streams.kafka import topics
-from streams.settings import Settings, load_settings
-from tests.integration.brokers import PASSWORD, USER, KafkaBroker
+from streams.settings import Settings
+from tests.integration.brokers import PASSWORD, USER, KafkaNode
+from tests.integration.conftest import isolated_settings
 
 pytestmark = pytest.mark.kafka
 
 
-def secure(node: KafkaBroker, **overrides: object) -> Settings:
-    given: dict[str, object] = {
-        "bootstrap_servers": node.secure_servers,
+def secure(node: KafkaNode, **overrides: object) -> Settings:
+    login: dict[str, object] = {
         "security_protocol": "SASL_SSL",
         "ssl_ca_file": node.ca_file,
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_username": USER,
         "sasl_password": PASSWORD,
     }
-    return load_settings(given | overrides, env_file=None)
+    return isolated_settings(node.secure_servers, "secure").replace(**login | overrides)
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
-async def test_topics_are_created_over_tls_with_a_login(kafka_node: KafkaBroker, mechanism: str) -> None:
-    settings = secure(kafka_node, sasl_mechanism=mechanism, app_id=mechanism)
+async def test_topics_are_created_over_tls_with_a_login(kafka_node: KafkaNode, mechanism: str) -> None:
+    settings = secure(kafka_node, sasl_mechanism=mechanism)
     await topics.create(settings)
     assert (await topics.check(settings)).problems == ()
 
@@ -44,7 +44,7 @@ async def test_topics_are_created_over_tls_with_a_login(kafka_node: KafkaBroker,
     ],
 )
 def test_an_error_about_a_refused_connection_has_the_cause_and_no_secret(
-    kafka_node: KafkaBroker, overrides: dict[str, object], cause: str
+    kafka_node: KafkaNode, overrides: dict[str, object], cause: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"over SASL_SSL: .*{cause}") as caught:
         asyncio.run(topics.check(secure(kafka_node, **overrides)))
