@@ -24,11 +24,15 @@ WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-
 FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
 
+# The lock of the tests lacks torch, whose packages on PyPI include CUDA.
+TORCH := tests/training/distillation tests/training/sequence tests/training/evaluation/test_sasrec.py \
+	tests/training/commands/test_train_sequence.py
+
 # Every process of the tests imports the program and the tests, also where the environment says not to keep compiled modules.
-test test-kernels test-fast: export PYTHONDONTWRITEBYTECODE :=
+test test-kernels test-fast test-torch: export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kernels test-fast test-compose chaos check docs screenshots format monitoring clients browser lock audit sbom bench model ranker clean
+.PHONY: help setup demo test test-kernels test-fast test-torch test-compose chaos check docs screenshots format monitoring clients browser lock audit sbom bench model ranker clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +60,9 @@ test-kernels: $(STAMP) ## Run the kernel tests again, as plain Python
 
 test-fast: $(STAMP) ## Run a quick subset of the tests, in less than a minute
 	$(BIN)/python -m pytest --hypothesis-profile few $(FAST)
+
+test-torch: $(VENV)-distill/.installed ## Run the tests that need torch, in the environment of `make model` (6.6 GB)
+	$(DISTILL) -m pytest --numprocesses 2 $(TORCH)
 
 test-compose: $(STAMP) ## Test the Compose file in Docker (root; docker.io, buildah, mmdebstrap, iptables, Maven)
 	$(BIN)/python -m pytest tests/compose/bring_up.py --durations=0

@@ -53,13 +53,13 @@ def test_a_kernel_is_compiled_once_and_then_loaded(tmp_path: Path) -> None:
     assert run(tmp_path, NUMBA_CACHE_DIR=cache) == "7.0 0 1 []"
 
 
-@pytest.mark.parametrize(("kind", "share"), [("nbi", 0.0), ("nbi", 0.5), ("nbc", 0.5)])
-def test_a_damaged_file_of_the_cache_is_compiled_again(tmp_path: Path, kind: str, share: float) -> None:
+def test_a_damaged_file_of_the_cache_is_compiled_again(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == "7.0 1 0 [(1, 1)]"
-    (file,) = cache.rglob(f"*.{kind}")
-    os.truncate(file, int(file.stat().st_size * share))
-    assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)).startswith("7.0 1 0")
+    for kind, share in (("nbi", 0.0), ("nbi", 0.5), ("nbc", 0.5)):
+        (file,) = cache.rglob(f"*.{kind}")
+        os.truncate(file, int(file.stat().st_size * share))
+        assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)).startswith("7.0 1 0")
     assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == "7.0 0 1 []"
 
 

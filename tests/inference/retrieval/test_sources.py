@@ -28,6 +28,7 @@ from inference.retrieval.sources import (
     CandidateSource,
 )
 from inference.types import Query
+from tests.conftest import a_quarter_of_the_examples
 from tests.inference.catalogues import DIM, NUMBERS
 from tests.inference.retrieval.behaviours import (
     ITEMS,
@@ -120,6 +121,7 @@ def test_removed_items_are_never_proposed(source: CandidateSource, catalogue: Ca
     assert all(int(item_id) % 2 for item_id in proposed)
 
 
+@a_quarter_of_the_examples()
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_records_does_not_matter(random: Random) -> None:
     catalogue, shuffled = shop(), records()
