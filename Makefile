@@ -20,7 +20,8 @@ SHOPS := grocer=build/demo.npz \
 KERNELS := tests/inference tests/streams/behaviour tests/streams/items tests/streams/profiles tests/training/ranker \
 	tests/training/evaluation
 # Kernels as plain Python take a hundred times as long: the largest inputs are left out.
-WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-2000 and not 255-2000 and not (whole_catalogue and approximate)
+WITHOUT_SLOW := not takes_at_most and not 2561-100 and not 2561-30 and not 2561-2000 and not 255-2000 and not whole_catalogue \
+	and not snapshot_larger and not memory_is_bounded
 FAST := tests/inference/ranking tests/inference/retrieval tests/streams/profiles tests/streams/behaviour \
 	tests/streams/worker tests/streams/contracts/test_serde.py $(addprefix tests/streams/test_,engine.py learned.py settings.py)
 
