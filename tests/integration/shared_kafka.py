@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ def shared_kafka(folder: Path) -> Iterator[KafkaNode]:
 
 def _wait_until_unused(users: IO[str], lock: IO[str]) -> None:
     """Wait until no process uses the broker, and keep both locks: whoever needs Kafka later starts another one."""
+    # The alarm of pytest-timeout is for this process's last test. The wait is for the tests of others.
+    signal.setitimer(signal.ITIMER_REAL, 0)
     while True:
         # Wait without the other lock: a process that looks the broker up waits for this one while it has that one.
         fcntl.flock(users, fcntl.LOCK_EX)

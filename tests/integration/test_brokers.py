@@ -13,6 +13,8 @@ from streams.kafka.clients import client_options
 from streams.kafka.embedded import BrokerProcess, EmbeddedBroker, answers, free_port
 from streams.settings import Settings
 from tests.conftest import running_broker
+from tests.integration import shared_kafka
+from tests.integration.brokers import KafkaNode
 
 LOG_APPEND_TIME = 1
 
@@ -93,3 +95,27 @@ def test_a_missing_broker_fails_in_ci_and_skips_elsewhere(
     monkeypatch.setenv("CI", ci)
     with pytest.raises(outcome, match="no broker: no Java here"):
         next(running_broker(UnavailableBroker()))
+
+
+def test_the_first_process_starts_the_shared_kafka_and_stops_it_after_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    class Kafka:
+        node = KafkaNode("127.0.0.1:1", "127.0.0.1:2", tmp_path / "ca.pem")
+
+        def __enter__(self) -> Self:
+            calls.append("start")
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            calls.append("stop")
+
+    monkeypatch.setattr(shared_kafka, "KafkaBroker", Kafka)
+    for _ in range(2):
+        with shared_kafka.shared_kafka(tmp_path) as first:
+            with shared_kafka.shared_kafka(tmp_path) as other:
+                assert first == other == Kafka.node
+            assert calls[-1] == "start"
+    assert calls == ["start", "stop"] * 2
