@@ -17,8 +17,9 @@ from inference.retrieval.filters import Filters, excludes_session
 from inference.retrieval.vectors import inverse_norms, quantise
 from inference.types import NO_KEYS, Keys, Query, Vector, stable_key
 
-RECENT, HABITS, LABELS = 24, 80, 8
-"""Greatest numbers in a query: items of the session and of earlier ones, items bought, categories and brands."""
+RECENT, HABITS, LABELS, EARLIER = 24, 80, 8, 96
+"""Greatest numbers in a query: items of the session and of earlier ones, items bought, categories and brands, and items
+of the session before those."""
 SHORT_TERM, LONG_TERM, SEARCH = 0, 1, 2
 """Places of the vectors."""
 BOUGHT = 3
@@ -48,6 +49,8 @@ QUERY = np.dtype(
         ("categories_length", "<i4"),
         ("brands_length", "<i4"),
         ("k", "<i4"),
+        ("earlier_length", "<i4"),
+        ("earlier", "<u4", EARLIER),
         ("recent_actions", "u1", RECENT),
         ("habit_regular", "u1", HABITS),
         ("recent_gaps", "u1", RECENT),
@@ -61,7 +64,8 @@ QUERY = np.dtype(
 `category_shares` and `brand_shares` are in [0, 1]. `price_mean` and `price_deviation` are of log(1 + price), NaN if
 unknown. `recent_actions` are places in PAST_TENSES. `habit_regular` is 1 for an item that was bought at least three
 times. `recent_gaps` are buckets of the time from each of `recent` to the newest of them, and `pause` that of the time
-from the newest to the query, see `kernels.gaps`. `searching` is 1 if the shopper searches.
+from the newest to the query, see `kernels.gaps`. `searching` is 1 if the shopper searches. `earlier` has the lowest 32
+bits of the keys of items that came before `session` in it: they are not listed.
 """
 
 Queries = npt.NDArray[np.void]
@@ -102,13 +106,13 @@ class QueryBatch:
         """
         if not any(filters):
             return self
-        starts, records = self.exclude_starts.tolist(), self.records
+        starts, records = self.exclude_starts.tolist(), self.records.copy()
         excluded = []
         for place, own in enumerate(filters):
             keys = [self.exclude[starts[place] : starts[place + 1]]]
             if own:
                 if not excludes_session(own):
-                    keys = []
+                    keys, records[place]["earlier_length"] = [], 0
                 if any(each.exclude_bought for each in own):
                     keys.append(_bought(records[place]))
                 given = [stable_key(item_id) for each in own for item_id in each.exclude_items]
@@ -116,6 +120,7 @@ class QueryBatch:
             excluded.append(np.concatenate([NO_KEYS, *keys]))
         return replace(
             self,
+            records=records,
             exclude=np.concatenate([NO_KEYS, *excluded]),
             exclude_starts=np.cumsum([0, *map(len, excluded)], dtype=np.int64),
             filters=filters,
@@ -184,6 +189,12 @@ class QueryBatch:
             exclude=np.concatenate([NO_KEYS, *(query.exclude for query in queries)]),
             exclude_starts=np.cumsum([0, *(len(query.exclude) for query in queries)], dtype=np.int64),
         )
+
+
+def is_earlier(record: np.void, keys: Keys) -> npt.NDArray[np.bool_]:
+    """Return which of some items (n,) the query's shopper saw earlier in a long session, before `session`."""
+    earlier = record["earlier"][: record["earlier_length"]]
+    return np.isin(keys.astype(np.uint32), earlier) if len(earlier) else np.zeros(len(keys), dtype=np.bool_)
 
 
 def _bought(record: np.void) -> Keys:

@@ -17,7 +17,7 @@ from inference.bundle import Bundle
 from inference.encoding.text import normalise_query
 from inference.errors import ScoringError
 from inference.pipeline import Recommender, ScoresFeatures
-from inference.queries import QueryBatch
+from inference.queries import QueryBatch, is_earlier
 from inference.ranking.lists import Lists
 from inference.retrieval.sources import TRENDING
 from inference.types import Because, Item, Query, Vector
@@ -127,8 +127,10 @@ class Scoring:
         """Return lists of popular items, marked as late, for queries whose retrieval is late."""
         items: list[Item] = []
         starts = np.zeros(len(queries) + 1, np.int64)
+        popular = np.fromiter(self._popular, dtype=np.uint64, count=len(self._popular))
         for place, k in enumerate(queries.records["k"].tolist()):
             excluded = set(queries.exclude[queries.exclude_starts[place] : queries.exclude_starts[place + 1]].tolist())
+            excluded.update(popular[is_earlier(queries.records[place], popular)].tolist())
             filters = queries.filters[place] if queries.filters else ()
             items += [
                 item

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import float32, int32, int64, types, uint64
 
-from inference.kernels.compiler import kernel
+from inference.kernels.compiler import helper, kernel
 from inference.kernels.keytable import EMPTY, KEY_TABLE, KeyTable, find
 from inference.kernels.selection import Rows, cut, write_in_order
-from inference.kernels.signatures import HITS
+from inference.kernels.signatures import HITS, QUERIES
+from inference.queries import EARLIER, Queries
 from inference.retrieval.hits import Hits
 from inference.types import Keys, Vector
 
@@ -20,18 +21,44 @@ RRF_OFFSET = 60
 UNKNOWN, EXCLUDED = -1, -2
 """Values in place of a row's candidate: the row is no candidate so far, or the query excludes it."""
 
+SLOTS = 256
+"""Places of the hash table of a query's earlier items, a power of two and more than twice EARLIER."""
+assert SLOTS > 2 * EARLIER  # noqa: S101 - a probe has to find an empty place soon
+_LAST_SLOT, _LOW_32_BITS = np.uint32(SLOTS - 1), np.uint64(2**32 - 1)
+_NO_MARK, _NEXT = np.uint32(0), np.uint32(1)
+
 _OUTPUT = types.Tuple((int64[::1], int32[::1], float32[::1], float32[:, ::1], float32[:, ::1]))
 
 
-@kernel(_OUTPUT(HITS, KEY_TABLE, uint64[::1], uint64[::1], int64[::1], int64[::1]))
+@helper
+def _insert(slots: npt.NDArray[np.uint32], mark: np.uint32) -> None:
+    """Insert 32 bits into a hash table. 0 marks an empty place, so the bits 0 are not inserted."""
+    slot = mark & _LAST_SLOT
+    while slots[slot] != _NO_MARK and slots[slot] != mark:
+        slot = (slot + _NEXT) & _LAST_SLOT
+    slots[slot] = mark
+
+
+@helper
+def _contains(slots: npt.NDArray[np.uint32], mark: np.uint32) -> bool:
+    """Return whether 32 bits are in a hash table."""
+    slot = mark & _LAST_SLOT
+    while slots[slot] != _NO_MARK:
+        if slots[slot] == mark:
+            return True
+        slot = (slot + _NEXT) & _LAST_SLOT
+    return False
+
+
+@kernel(_OUTPUT(QUERIES, HITS, KEY_TABLE, uint64[::1], uint64[::1], int64[::1], int64[::1]))
 def fuse(
-    hits: Hits, table: KeyTable, keys: Keys, exclude: Keys, exclude_starts: Starts, most: Starts
+    batch: Queries, hits: Hits, table: KeyTable, keys: Keys, exclude: Keys, exclude_starts: Starts, most: Starts
 ) -> tuple[Starts, Rows, Vector, Vector, Vector]:
     """Return the arrays of `shortlists.Candidates`: the `most[i]` best candidates of each query i.
 
     `keys` are the stable keys of all rows; `table` finds the row of a key. Query i must not list the keys
-    `exclude[exclude_starts[i]:exclude_starts[i + 1]]`. Scores are added in the order of the sources, in 64 bits: a sum
-    of so few 32-bit terms is exact.
+    `exclude[exclude_starts[i]:exclude_starts[i + 1]]`, nor one of its `earlier` items. Scores are added in the order
+    of the sources, in 64 bits: a sum of so few 32-bit terms is exact.
     """
     queries, sources, limit = hits.rows.shape
     # Upper bounds for the numbers of candidates: several sources may propose one item.
@@ -59,7 +86,11 @@ def fuse(
     own_rows = np.empty(widest, dtype=np.int32)
     own_fused = np.empty(widest, dtype=np.float32)
     sums = np.empty(widest, dtype=np.float64)
+    slots = np.zeros(SLOTS, dtype=np.uint32)
     for query in range(queries):
+        earlier = batch[query]["earlier_length"]
+        for place in range(earlier):
+            _insert(slots, batch[query]["earlier"][place])
         for place in range(exclude_starts[query], exclude_starts[query + 1]):
             row = find(table, exclude[place])
             if row != EMPTY:
@@ -72,11 +103,15 @@ def fuse(
                 if candidate == EXCLUDED:
                     continue
                 if candidate == UNKNOWN:
+                    if earlier > 0 and _contains(slots, np.uint32(keys[row] & _LOW_32_BITS)):
+                        continue
                     candidate = size
                     candidate_of[row] = candidate
                     own_rows[candidate], sums[candidate] = row, 0.0
                     size += 1
                 sums[candidate] += shares[rank]
+        if earlier > 0:
+            slots[:] = _NO_MARK
         for candidate in range(size):
             own_fused[candidate] = sums[candidate]
             candidate_of[own_rows[candidate]] = UNKNOWN

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inference.queries import RECENT, QueryBatch
+from inference.queries import RECENT, QueryBatch, is_earlier
 from inference.retrieval.catalogue import Catalogue
 from inference.retrieval.columns import Columns, Rows
 from inference.retrieval.hits import Candidates
@@ -67,7 +67,9 @@ class Restrictions(NamedTuple):
                 mask = matching.mask.copy()
                 mask[candidates.rows[starts[place] : starts[place + 1]]] = False
                 _clear(mask, batch.exclude[slice(*batch.exclude_starts[place : place + 2].tolist())], catalogue)
-                rows = _foremost(np.flatnonzero(mask).astype(np.int32), missing, catalogue.columns)
+                rows = np.flatnonzero(mask).astype(np.int32)
+                rows = rows[~is_earlier(batch.records[place], catalogue.columns.keys[rows])]
+                rows = _foremost(rows, missing, catalogue.columns)
             added.append(rows)
         lengths = np.array(list(map(len, added)), dtype=np.int64)
         if not lengths.any():

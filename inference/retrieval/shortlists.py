@@ -106,5 +106,6 @@ def merge(
 ) -> Shortlists:
     """Return the fused results of the sources with these names, without the items that each query excludes."""
     counts = np.maximum(batch.records["k"].astype(np.int64), ALL if most is None else most)
-    candidates = fuse(hits, catalogue.table, catalogue.columns.keys, batch.exclude, batch.exclude_starts, counts)
+    columns, excluded = catalogue.columns, (batch.exclude, batch.exclude_starts)
+    candidates = fuse(batch.records, hits, catalogue.table, columns.keys, *excluded, counts)
     return Shortlists(batch, Candidates(*candidates), names)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from inference.queries import QUERY, QueryBatch
 from inference.types import Keys, Vector
 from streams.profiles.layout import (
+    EARLIER,
     HABIT,
     HABITS,
     PROFILE,
@@ -123,11 +124,14 @@ class ProfileBatch(NamedTuple):
         records: dtype PROFILE, (n,).
         shares: shares of the two vectors, int16 (n, 2, dim).
         habits: dtype HABIT, (n, HABITS). Row i has `records[i]["habits_length"]` habits.
+        earlier: fingerprints of the session's earlier items (`earlier.py`), uint32 (n, EARLIER). Row i has
+            `records[i]["earlier_length"]` of them, newest first.
     """
 
     records: Profiles
     shares: npt.NDArray[np.int16]
     habits: Profiles
+    earlier: npt.NDArray[np.uint32]
 
     @staticmethod
     def empty(n: int, dim: int) -> ProfileBatch:
@@ -136,6 +140,7 @@ class ProfileBatch(NamedTuple):
             np.empty(n, dtype=PROFILE),
             np.empty((n, 2, dim), dtype=np.int16),
             np.empty((n, HABITS), dtype=HABIT),
+            np.empty((n, EARLIER), dtype=np.uint32),
         )
 
 

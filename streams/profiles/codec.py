@@ -1,6 +1,6 @@
-"""Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes version 6.
+"""Codec of stored profiles: reads bytes of any version into checked arrays for kernels, writes versions 6 and 7.
 
-`layout.py` describes versions 5 and 6. `old_versions.py` reads versions 1 to 4. `readable.py` converts single profiles.
+`layout.py` describes versions 5 to 7. `old_versions.py` reads versions 1 to 4. `readable.py` converts single profiles.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inference.types import Vector
 from streams.errors import ProfileCodecError
 from streams.profiles import kernels
 from streams.profiles.batch import ProfileBatch
-from streams.profiles.layout import HABIT, HABITS, PROFILE, RECORD_5, VERSION, VERSION_5, fixed_size
+from streams.profiles.layout import EARLIER, HABIT, HABITS, PROFILE, RECORD_5, VERSION, VERSION_5, VERSION_6, fixed_size
 from streams.profiles.old_versions import decode_older
 from streams.profiles.profile import ACTION_TYPES, Profile, ProfileRules
 from streams.profiles.readable import new_profile, packed, profile_bytes, read_profile
@@ -25,9 +25,10 @@ VectorOf = Callable[[int], Vector | None]
 """Function from an item's stable key to its unit vector (dim,), None if it has none."""
 
 _HABITS_LENGTH = PROFILE.fields["habits_length"][1]  # type: ignore[index]
+_EARLIER_LENGTH = PROFILE.fields["earlier_length"][1]  # type: ignore[index]
 _SPACE_AT = PROFILE.fields["space"][1]  # type: ignore[index]
 _DIM_AT = PROFILE.fields["dim"][1]  # type: ignore[index]
-_RECORD_BYTES, _HABITS_BYTES = PROFILE.itemsize, HABITS * HABIT.itemsize
+_RECORD_BYTES, _HABITS_BYTES, _EARLIER_BYTES = PROFILE.itemsize, HABITS * HABIT.itemsize, EARLIER * 4
 _SPACE, _DIM = Struct("<Q"), Struct("<H")
 _FIRST_BYTE_OF_ARRAYS = 0x80
 NO_SPACE = 1
@@ -56,12 +57,12 @@ class Shoppers:
         self._dim, self._space = dim, space
         self._fixed = fixed_size(dim)
         refused: dict[int, str] = {}
-        records, shares, habits = map(_bytes_of, self.arrays)
+        records, shares, habits, earlier = map(_bytes_of, self.arrays)
         new, fixed, share_bytes = new_profile(dim, space), self._fixed, 4 * dim
-        # Version 6 is the memory of the arrays' rows: one record, then the shares, then the habits in use. So copy its
-        # bytes into the rows, without parsing. Rows of habits that are not in use keep arbitrary bytes; every reader
-        # stops at `habits_length`. A new shopper's profile replaces an unreadable one, so that `check` can run over all
-        # rows. The batch is refused as a whole afterwards.
+        # Version 7 is the memory of the arrays' rows: one record, then the shares, then the habits and the fingerprints
+        # in use. So copy its bytes into the rows, without parsing. Rows that are not in use keep arbitrary bytes; every
+        # reader stops at `habits_length` and `earlier_length`. A new shopper's profile replaces an unreadable one, so
+        # that `check` can run over all rows. The batch is refused as a whole afterwards.
         for place, data in enumerate(stored):
             if data is None:
                 data = new
@@ -75,8 +76,10 @@ class Shoppers:
             start = place * share_bytes
             shares[start : start + share_bytes] = data[_RECORD_BYTES:fixed]
             if len(data) > fixed:
-                start = place * _HABITS_BYTES
-                habits[start : start + len(data) - fixed] = data[fixed:]
+                start, end = place * _HABITS_BYTES, fixed + data[_HABITS_LENGTH] * HABIT.itemsize
+                habits[start : start + end - fixed] = data[fixed:end]
+                start = place * _EARLIER_BYTES
+                earlier[start : start + len(data) - end] = data[end:]
         found = np.empty(len(stored), dtype=np.uint8)
         if kernels.check(self.arrays, found):
             refused |= {place: kernels.FAULTS[code] for place, code in enumerate(found.tolist()) if code}
@@ -102,8 +105,10 @@ class Shoppers:
         self.of_other_space = []
 
     def stored(self) -> list[bytes]:
-        """Return the bytes of each profile, version 6."""
-        records, shares, habits = (array.tobytes() for array in self.arrays)
+        """Return the bytes of each profile, version 7, or 6 for a profile without fingerprints."""
+        lengths = [self.arrays.records[name] for name in ("habits_length", "earlier_length")]
+        self.arrays.records["version"] = np.where(lengths[1] > 0, VERSION, VERSION_6)
+        records, shares, habits, earlier = (array.tobytes() for array in self.arrays)
         share_bytes = 4 * self._dim
         return [
             b"".join(
@@ -111,42 +116,44 @@ class Shoppers:
                     records[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES],
                     shares[place * share_bytes : (place + 1) * share_bytes],
                     habits[place * _HABITS_BYTES : place * _HABITS_BYTES + number * HABIT.itemsize],
+                    earlier[place * _EARLIER_BYTES : place * _EARLIER_BYTES + 4 * fingerprints],
                 )
             )
-            for place, number in enumerate(self.arrays.records["habits_length"].tolist())
+            for place, (number, fingerprints) in enumerate(zip(*(each.tolist() for each in lengths), strict=True))
         ]
 
     def _is_as_needed(self, data: bytes) -> bool:
-        """Return whether bytes are a whole version 6 in the model's space, as nearly all are."""
+        """Return whether bytes are a whole version 6 or 7 in the model's space, as nearly all are."""
         return (
             len(data) >= self._fixed
-            and data[0] == VERSION
-            and len(data) == self._fixed + data[_HABITS_LENGTH] * HABIT.itemsize
+            and data[0] in (VERSION_6, VERSION)
+            and len(data) == _size(data, self._dim)
             and data[_HABITS_LENGTH] <= HABITS
+            and data[_EARLIER_LENGTH] <= EARLIER
             and _SPACE.unpack_from(data, _SPACE_AT)[0] == self._space
             and _DIM.unpack_from(data, _DIM_AT)[0] == self._dim
         )
 
     def _adapted(self, data: bytes, place: int) -> bytes:
-        """Convert bytes of another version, space or dimension to version 6 for the model. Raises ProfileCodecError."""
+        """Convert bytes of another version, space or dimension to version 7 for the model. Raises ProfileCodecError."""
         if not data or data[0] >= _FIRST_BYTE_OF_ARRAYS:
             profile = decode_older(data, self._dim, self._space)
             if profile.space != self._space:
                 self.of_other_space.append(place)
             return profile_bytes(profile, self._dim)
-        if data[0] not in (VERSION_5, VERSION):
+        if data[0] not in (VERSION_5, VERSION_6, VERSION):
             raise ProfileCodecError(f"stored profile: required version 1 to {VERSION}, got {data[0]}")
-        if len(data) < (PROFILE.itemsize if data[0] == VERSION else RECORD_5):
+        if len(data) < (RECORD_5 if data[0] == VERSION_5 else PROFILE.itemsize):
             raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         if data[0] == VERSION_5:
-            data = bytes([VERSION]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
+            data = bytes([VERSION_6]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
             if self._is_as_needed(data):
                 return data
         dim, habits = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH]
         is_other_space = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_other_space:
             raise ProfileCodecError(f"stored profile: required vectors of {self._dim} dimensions, got {dim}")
-        if habits > HABITS or len(data) != fixed_size(dim) + habits * HABIT.itemsize:
+        if habits > HABITS or data[_EARLIER_LENGTH] > EARLIER or len(data) != _size(data, dim):
             raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         # Only the space differs here. The stored vectors mean nothing in the model's space, so they become zero.
         record = np.frombuffer(data, dtype=PROFILE, count=1).copy()
@@ -156,7 +163,7 @@ class Shoppers:
 
 
 def load(stored: bytes | None, dim: int, space: int) -> bytes:
-    """Return a stored profile of any version as bytes of version 6. None stands for a new shopper.
+    """Return a stored profile of any version as bytes of version 6 or 7. None stands for a new shopper.
 
     Vectors of another space become zero. The profile keeps the space that they were of.
 
@@ -176,16 +183,24 @@ def read(stored: bytes) -> Profile:
 
     Raises ProfileCodecError, as `load` does.
     """
-    if len(stored) >= PROFILE.itemsize and stored[0] == VERSION:
+    if len(stored) >= PROFILE.itemsize and stored[0] in (VERSION_6, VERSION):
         return decode(stored, _DIM.unpack_from(stored, _DIM_AT)[0], _SPACE.unpack_from(stored, _SPACE_AT)[0])
     return decode(stored, 0, NO_SPACE)
 
 
 def encode(profile: Profile) -> bytes:
-    """Return the bytes of a profile, version 6, for tests and tools. Raises ProfileCodecError, as `load` does."""
+    """Return the bytes of a profile, version 6 or 7, for tests and tools. Raises ProfileCodecError, as `load` does."""
     data = profile_bytes(profile, len(profile.short_term))
     load(data, len(profile.short_term), profile.space)
     return data
+
+
+def _size(data: bytes, dim: int) -> int:
+    """Return the bytes of a whole profile of version 6 or 7 with the lengths in `data`."""
+    earlier = data[_EARLIER_LENGTH]
+    if data[0] == VERSION_6 and earlier:
+        return 0
+    return fixed_size(dim) + data[_HABITS_LENGTH] * HABIT.itemsize + 4 * earlier
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:

@@ -57,6 +57,7 @@ def describe(profile: Profile, names: Names) -> Description:
             }
             for at_ms, key, session, action in profile.recent.tolist()
         ],
+        "earlier_items_in_session": len(profile.earlier),
         "searches": [{"at": _time(query.at_ms), "text": query.text} for query in profile.queries],
         "categories": _labels(profile.categories, names),
         "brands": _labels(profile.brands, names),

@@ -11,9 +11,10 @@ from typing import Any
 import numba
 import numpy as np
 from numba.types import NamedTuple as Tuple
-from numba.types import float32, float64, int8, int16, int32, int64, uint8, uint64, void
+from numba.types import float32, float64, int8, int16, int32, int64, uint8, uint32, uint64, void
 
 from inference.kernels.compiler import helper, kernel
+from inference.queries import EARLIER as QUERY_EARLIER
 from inference.queries import HABITS as QUERY_HABITS
 from inference.queries import LABELS, LONG_TERM, QUERY, RECENT, SHORT_TERM
 from inference.queries import SEARCH as SEARCH_VECTOR
@@ -33,6 +34,7 @@ from streams.profiles.batch import (
     ProfileBatch,
     Scratch,
 )
+from streams.profiles.earlier import limit_earlier, write_earlier
 from streams.profiles.float16 import INFINITE
 from streams.profiles.habits import count_purchase
 from streams.profiles.intents import (
@@ -49,6 +51,7 @@ from streams.profiles.intents import (
 )
 from streams.profiles.layout import (
     AFFINITIES,
+    EARLIER,
     HABIT,
     HABITS,
     LARGEST_TIME_MS,
@@ -72,13 +75,14 @@ from streams.profiles.updates import (
     taught_before,
 )
 
-assert (RECENT, QUERY_HABITS, LABELS) == (RECENT_ITEMS, HABITS, AFFINITIES)  # noqa: S101 - the limits of a query
+_LIMITS = (RECENT_ITEMS, HABITS, AFFINITIES, EARLIER)
+assert (RECENT, QUERY_HABITS, LABELS, QUERY_EARLIER) == _LIMITS  # noqa: S101 - the limits of a query
 
 READABLE, WRONG_LENGTHS, WRONG_ACTIONS, NOT_FINITE, WRONG_TIMES = 0, 1, 2, 3, 4
 """Results of `check` for a profile."""
 FAULTS = {
     WRONG_LENGTHS: f"stored profile: required at most {RECENT_ITEMS} items, {RECENT_QUERIES} searches, "
-    f"{AFFINITIES} labels, {TOPICS} topics and {HABITS} habits, got more",
+    f"{AFFINITIES} labels, {TOPICS} topics, {HABITS} habits and {EARLIER} earlier items, got more",
     WRONG_ACTIONS: f"stored profile: required actions 0 to {SEARCH - 1}, got others",
     NOT_FINITE: "stored profile: required finite vectors and weights, got others",
     WRONG_TIMES: f"stored profile: required times within ±{LARGEST_TIME_MS} ms, got others",
@@ -87,7 +91,7 @@ FAULTS = {
 
 _profile, _habit, _event, _answer, _query, _rules = map(numba.from_dtype, (PROFILE, HABIT, EVENT, ANSWER, QUERY, RULES))
 _scratch = Tuple((float32[::1], float32[::1], int32[::1], float64[::1]), Scratch)
-_profiles = Tuple((_profile[::1], int16[:, :, ::1], _habit[:, ::1]), ProfileBatch)
+_profiles = Tuple((_profile[::1], int16[:, :, ::1], _habit[:, ::1], uint32[:, ::1]), ProfileBatch)
 _events = Tuple((_event[::1], int8[:, ::1], float32[:, ::1]), EventBatch)
 _answers = Tuple((_query[::1], int8[:, :, ::1], float32[:, ::1], uint64[::1], int64[::1], _answer[::1]), AnswerBatch)
 
@@ -121,6 +125,7 @@ def check(profiles: ProfileBatch, found: Array) -> int:
             and profile["brands_length"] <= AFFINITIES
             and profile["topics_length"] <= TOPICS
             and profile["habits_length"] <= HABITS
+            and profile["earlier_length"] <= EARLIER
         )
         for j in range(RECENT_QUERIES):
             lengths_fit = lengths_fit and profile["query_lengths"][j] <= QUERY_BYTES
@@ -174,7 +179,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
         if not 0 <= shopper < len(profiles.records):
             raise IndexError("event: required the row of a profile, got another number")
         profile, habits = profiles.records[shopper], profiles.habits[shopper]
-        shares = profiles.shares[shopper]
+        shares, earlier = profiles.shares[shopper], profiles.earlier[shopper]
         # The shop's clock may be ahead: limit the event time to the broker's timestamp plus the allowed skew.
         at_ms = min(event["occurred_ms"], event["timestamp_ms"] + rules["max_clock_skew_ms"])
         now_ms = int64_of(profile["updated_ms"])
@@ -204,7 +209,7 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
             elif has_vector:
                 to_unit(batch.item_vectors[row], scratch.unit)
             answer["day_events"] = profile["day_events"]
-            apply(profile, event, at_ms, rules, taught)
+            apply(profile, earlier, event, at_ms, rules, taught)
             # Decay each vector over the time since the newest action, then add the event with the weight that it has
             # by then. So late events give the same sums as events in order.
             idle_ms = np.float64(profile["updated_ms"] - now_ms)
@@ -224,12 +229,15 @@ def fold(profiles: ProfileBatch, batch: EventBatch, rules_given: Array, answers:
                 profile["largest"][kind] = largest
             if action == PURCHASE:
                 answer["purchase"] = count_purchase(profile, habits, event["item"], at_ms, rules, scratch.ranks)
+            limit_earlier(profile)
             now_ms = int64_of(profile["updated_ms"])
         # The items to exclude of all queries are one array, and those of query i end at `exclude_starts[i + 1]`. The
         # array has room for RECENT_ITEMS items and HABITS of each event, so the rest of it is always long enough.
         excluded += write_session(profile, event, rules, query, answer, answers.exclude[excluded:])
         excluded += write_bought_before(profile, habits, query, answer, answers.exclude[excluded:])
         answers.exclude_starts[i + 1] = excluded
+        if action != ARRIVAL:
+            write_earlier(profile, earlier, event, rules, query, at_ms)
         write_searches(profile, answer, rules)
         write_habits(profile, habits, now_ms, rules["habit_half_life_ms"], query)
         write_rest(profile, query, rules, now_ms)

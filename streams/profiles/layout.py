@@ -1,12 +1,14 @@
 """Binary layout of a profile in RocksDB and on the changelog. Kernels change the same bytes in place.
 
-A stored profile, version 6, is one record of dtype PROFILE, the shares of the two intent vectors, and one record of
-dtype HABIT for each habit of the shopper:
+A stored profile, version 7, is one record of dtype PROFILE, the shares of the two intent vectors, one record of dtype
+HABIT for each habit of the shopper, and the fingerprints of the session's earlier items:
 
-    PROFILE, 1,272 bytes | int16 (2, dim) | HABIT (habits_length,)
+    PROFILE, 1,272 bytes | int16 (2, dim) | HABIT (habits_length,) | uint32 (earlier_length,)
 
 The first byte is the version. It is below 0x80, so it cannot begin a MessagePack array, as versions 1 to 4 do.
-The record of version 5 is the same without the fields at its end.
+Version 6 is the same without fingerprints. Profiles without any are still written as version 6, so that workers of
+0.2.0 can read all but those of open sessions of more than RECENT_ITEMS items. The record of version 5 lacks the fields
+at its end.
 
 A vector is stored as its largest component in float32 (`largest`), and each component's share of it in int16. A decay
 scales all components alike, so it changes `largest` and no share. In float16 each component would be rounded by itself.
@@ -20,12 +22,19 @@ import numpy.typing as npt
 
 from inference.encoding.text import REMEMBERED_BYTES
 
-VERSION = 6
+VERSION = 7
+VERSION_6 = 6
+"""Version of a profile without fingerprints."""
 VERSION_5, RECORD_5 = 5, 1080
 """Version whose record is the first RECORD_5 bytes of the newest one. The fields after them are 0 then."""
 RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, TOPICS, HABITS, RECENT_EVENTS = 24, 3, 8, 4, 80, 16
 QUERY_BYTES = REMEMBERED_BYTES
-"""Most bytes of a search. With the other limits a profile has at most 4,088 bytes at 384 dimensions, in any script."""
+"""Most bytes of a search. With the other limits a profile without fingerprints has at most 4,088 bytes at 384
+dimensions, in any script."""
+EARLIER = 96
+"""Most fingerprints of earlier items. An item is taken for one of them by mistake with probability EARLIER / 2³²."""
+MOST_BYTES = 4096
+"""Size beyond which a profile gets no further fingerprints."""
 MOST_EVENTS = 2**16 - 1
 """Events of a day of a robot, and the greatest count of a minute."""
 PARTITION_BITS = 13
@@ -51,7 +60,7 @@ PROFILE = np.dtype(
         ("brands_length", "u1"),
         ("topics_length", "u1"),
         ("habits_length", "u1"),
-        ("reserved", "u1"),
+        ("earlier_length", "u1"),
         ("updated_ms", "<i8"),
         ("session_started_ms", "<i8"),
         ("space", "<u8"),

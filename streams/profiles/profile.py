@@ -6,8 +6,9 @@ Intent vectors are sums of unit vectors, each weighted by its action and decayed
 v(T) = Σ wᵢ · 2^(−(T − tᵢ) / h) · xᵢ. A sum does not depend on the order of its terms, so late events give the same
 vectors. All lists of a profile are bounded, and so is its size.
 
-Three values do depend on the order of events: which labels stay if there are more than AFFINITIES; the usual interval
-between purchases, if one comes late; and the start of a session without an id, which a late event does not move.
+Four values do depend on the order of events: which labels stay if there are more than AFFINITIES; the usual interval
+between purchases, if one comes late; the start of a session without an id, which a late event does not move; and the
+order of the session's earlier items.
 """
 
 from __future__ import annotations
@@ -143,6 +144,7 @@ class Profile:
         events: last events in the order of their arrival, newest first.
         activity: how fast the shopper acts.
         taught: for each of `recent`, what its day had taught before its newest action; see `teaching.py`.
+        earlier: fingerprints of items of the session that dropped out of `recent`, newest first; see `earlier.py`.
     """
 
     updated_ms: int
@@ -160,6 +162,7 @@ class Profile:
     events: tuple[PastEvent, ...] = ()
     activity: Activity = NO_ACTIVITY
     taught: bytes = b""
+    earlier: tuple[int, ...] = ()
 
 
 def empty(dim: int, space: int) -> Profile:

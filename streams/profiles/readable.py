@@ -1,4 +1,4 @@
-"""Single profiles: between `Profile`, which people and tests read, and the record of version 6."""
+"""Single profiles: between `Profile`, which people and tests read, and the record of version 7."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from streams.profiles.batch import ProfileBatch, texts_of
 from streams.profiles.intents import TOO_LARGE
 from streams.profiles.layout import (
     AFFINITIES,
+    EARLIER,
     HABITS,
     LONG_TERM,
     LONGEST_AGO_MS,
@@ -27,6 +28,7 @@ from streams.profiles.layout import (
     SHORT_TERM,
     TOPICS,
     VERSION,
+    VERSION_6,
     fixed_size,
 )
 from streams.profiles.profile import (
@@ -45,21 +47,22 @@ from streams.profiles.profile import (
 
 @lru_cache(maxsize=8)
 def new_profile(dim: int, space: int) -> bytes:
-    """Return the bytes of a new shopper's profile, version 6."""
+    """Return the bytes of a new shopper's profile, which has no fingerprints."""
     record = np.zeros(1, dtype=PROFILE)
-    record["version"], record["dim"], record["space"] = VERSION, dim, space
+    record["version"], record["dim"], record["space"] = VERSION_6, dim, space
     record["updated_ms"] = record["session_started_ms"] = LONGEST_AGO_MS
     return record.tobytes() + bytes(fixed_size(dim) - PROFILE.itemsize)
 
 
 def profile_bytes(profile: Profile, dim: int) -> bytes:
-    """Return the bytes of a profile, version 6. Numbers and texts are not checked any further.
+    """Return the bytes of a profile, version 6 or 7. Numbers and texts are not checked any further.
 
     Raises:
         ProfileCodecError: a list is too long, or a number does not fit.
     """
-    lengths = (len(profile.recent), len(profile.queries), len(profile.categories), len(profile.brands))
-    if any(np.greater((*lengths, len(profile.habits)), (RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, AFFINITIES, HABITS))):
+    parts = (profile.recent, profile.queries, profile.categories, profile.brands, profile.habits, profile.earlier)
+    limits = (RECENT_ITEMS, RECENT_QUERIES, AFFINITIES, AFFINITIES, HABITS, EARLIER)
+    if any(np.greater([len(each) for each in parts], limits)):
         raise ProfileCodecError(kernels.FAULTS[kernels.WRONG_LENGTHS])
     record = np.frombuffer(new_profile(dim, profile.space), dtype=PROFILE, count=1).copy()[0]
     try:
@@ -90,8 +93,11 @@ def profile_bytes(profile: Profile, dim: int) -> bytes:
     for kind, vector in enumerate((profile.short_term, profile.long_term)):
         shares, record["largest"][kind] = packed(vector)
         vectors += shares.tobytes()
-    record["habits_length"] = len(profile.habits)
-    return b"".join((record.tobytes(), vectors, profile.habits.astype(HABIT).tobytes()))
+    record["habits_length"], record["earlier_length"] = len(profile.habits), len(profile.earlier)
+    if profile.earlier:
+        record["version"] = VERSION
+    earlier = np.array(profile.earlier, dtype="<u4").tobytes()
+    return b"".join((record.tobytes(), vectors, profile.habits.astype(HABIT).tobytes(), earlier))
 
 
 def read_profile(arrays: ProfileBatch, place: int) -> Profile:
@@ -121,6 +127,7 @@ def read_profile(arrays: ProfileBatch, place: int) -> Profile:
         events=tuple(event for event in events if event.key),
         activity=Activity(*(int(record[name]) for name in ("minute", "minute_events", "day_events"))),
         taught=record["recent_taught"][: int(record["recent_length"])].tobytes(),
+        earlier=tuple(arrays.earlier[place, : int(record["earlier_length"])].tolist()),
     )
 
 

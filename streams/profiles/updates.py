@@ -11,6 +11,7 @@ import numpy as np
 
 from inference.kernels.compiler import helper
 from streams.profiles.batch import SEARCH
+from streams.profiles.earlier import remember_earlier
 from streams.profiles.intents import copy
 from streams.profiles.layout import (
     AFFINITIES,
@@ -113,7 +114,7 @@ def remember_event(profile: Record, event: Record, taught: int) -> None:
 
 
 @helper
-def apply(profile: Record, event: Record, at_ms: int, rules: Record, taught: int) -> None:
+def apply(profile: Record, earlier: Array, event: Record, at_ms: int, rules: Record, taught: int) -> None:
     """Apply an event to everything but the vectors and the habits. `taught` is what its item's day taught before."""
     updated_ms = int64_of(profile["updated_ms"])
     now_ms = max(updated_ms, at_ms)
@@ -136,15 +137,15 @@ def apply(profile: Record, event: Record, at_ms: int, rules: Record, taught: int
         moments[0] += weight
         moments[1] += weight * logarithm
         moments[2] += weight * logarithm * logarithm
+    if now_ms - updated_ms > rules["session_gap_ms"]:
+        profile["session_started_ms"], profile["earlier_length"] = at_ms, 0
     if action == SEARCH:
         if event["text_length"] > 0:
             _remember_query(profile, event, at_ms)
     else:
-        _remember_item(profile, event, at_ms, taught)
+        _remember_item(profile, earlier, event, at_ms, taught)
     store_position(profile, event)
     remember_event(profile, event, taught)
-    if now_ms - updated_ms > rules["session_gap_ms"]:
-        profile["session_started_ms"] = at_ms
     profile["updated_ms"] = now_ms
 
 
@@ -179,8 +180,10 @@ def _count_label(keys: Array, weights: Array, size: int, key: np.uint64, weight:
 
 
 @helper
-def _remember_item(profile: Record, event: Record, at_ms: int, taught: int) -> None:
+def _remember_item(profile: Record, earlier: Array, event: Record, at_ms: int, taught: int) -> None:
     """Insert an item at the place of its time. Keep each item's newest action, and the newest items.
+
+    The one that drops out becomes an earlier item of its session.
 
     The order of arrival does not matter. Actions of the same millisecond, such as the lines of one order, have no
     order: they are sorted by key. Of two actions on one item then, the one with the greater number stays.
@@ -194,6 +197,7 @@ def _remember_item(profile: Record, event: Record, at_ms: int, taught: int) -> N
             return
         place += 1
     if place == RECENT_ITEMS:
+        remember_earlier(profile, earlier, key, event["session"], at_ms, event["action"])
         return
     if place < size and times[place] == at_ms and keys[place] == key:
         actions[place] = max(actions[place], event["action"])
@@ -205,7 +209,9 @@ def _remember_item(profile: Record, event: Record, at_ms: int, taught: int) -> N
         last += 1
     if last == size and size < RECENT_ITEMS:
         profile["recent_length"] = size + 1
-    last = min(last, RECENT_ITEMS - 1)
+    if last == RECENT_ITEMS:
+        last -= 1
+        remember_earlier(profile, earlier, keys[last], sessions[last], times[last], actions[last])
     for j in range(last, place, -1):
         times[j], keys[j], sessions[j], actions[j] = times[j - 1], keys[j - 1], sessions[j - 1], actions[j - 1]
         profile["recent_taught"][j] = profile["recent_taught"][j - 1]

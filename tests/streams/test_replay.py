@@ -11,7 +11,7 @@ import pytest
 from inference.bundle import Bundle
 from inference.queries import LONG_TERM, SEARCH
 from inference.retrieval.vectors import quantise
-from inference.types import ItemNeighbours, SessionItems, Vector, stable_key
+from inference.types import Item, ItemNeighbours, SessionItems, Vector, stable_key
 from streams.contracts.messages import Interaction
 from streams.contracts.serde import encode_json
 from streams.items.encoded import encode_catalogue
@@ -96,6 +96,15 @@ def test_items_of_one_session_become_neighbours(settings: Settings, bundle: Bund
     assert session.items == (a, b)
     replay.learn([search("boots", NOW_MS + 1, user_id="v"), act("view", "b", NOW_MS + 3, user_id="v")])
     assert neighbours(b, replay.learned.pairs[b]).queries == pytest.approx({"boots": 2.0})
+
+
+def test_no_list_repeats_an_item_of_a_long_session(settings: Settings, bundle: Bundle) -> None:
+    """A profile remembers the last 24 items, and 32 bits of the session's earlier ones."""
+    shop = [Item(item_id=f"tea{number}", title=f"Green tea {number}") for number in range(60)]
+    events = [act("view", each.item_id, NOW_MS + place * SECOND) for place, each in enumerate(shop[:50])]
+    replay = Replay(settings.replace(list_size=20), bundle, encode_catalogue(bundle, shop))
+    *_, last = replay.recommend([*events, search("green tea", NOW_MS + 60 * SECOND)])
+    assert sorted(each.item_id for each in last.items) == sorted(each.item_id for each in shop[50:])
 
 
 def test_behaviour_is_learned_once_an_interval_of_event_time(settings: Settings, bundle: Bundle) -> None:

@@ -150,7 +150,9 @@ async def test_popular_lists_omit_excluded_and_removed_items(scoring: Scoring, l
     popular = {stable_key(item_id): share for item_id, share in (("i7", 1.0), ("gone", 0.9), ("i8", 0.5), ("i9", 0.4))}
     await scoring.set_popularity(Popularity(Shares.of(popular)), live)
     seen = np.array([stable_key("i7")], dtype=np.uint64)
-    lists = scoring.popular(QueryBatch.of([Query(k=2), Query(k=2, exclude=seen), Query(k=0)], DIM))
+    batch = QueryBatch.of([Query(k=2), Query(k=2, exclude=seen), Query(k=0), Query(k=2)], DIM)
+    batch.records[3]["earlier_length"], batch.records[3]["earlier"][0] = 1, stable_key("i8") % 2**32
+    lists = scoring.popular(batch)
     listed = [[item.item_id for item in lists.items[a:b]] for a, b in zip(lists.starts, lists.starts[1:], strict=False)]
-    assert listed == [["i7", "i8"], ["i8", "i9"], []]
+    assert listed == [["i7", "i8"], ["i8", "i9"], [], ["i7", "i9"]]
     assert (lists.fallback, set(lists.sources)) == ("deadline_exceeded", {("trending",)})

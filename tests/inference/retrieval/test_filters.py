@@ -248,6 +248,18 @@ def test_several_filters_must_all_be_passed_and_the_last_decides_about_the_sessi
     assert "3" not in listed(query, food, Filter(max_price=5.5, exclude_session=True))
 
 
+def test_earlier_items_of_the_session_are_left_out_unless_a_filter_says_otherwise() -> None:
+    food = Filter(categories=("Food",))
+    matching = {str(number) for number in range(ITEMS) if food.accepts(item(number))}
+    batch = QueryBatch.of([Query(k=ITEMS), Query(k=ITEMS)], DIM)
+    batch.records["earlier_length"] = 3
+    batch.records["earlier"][:, :3] = keys(1, 7, 13).astype(np.uint32)
+    filtered = batch.filtered([(food,), (food, Filter(exclude_session=False))])
+    found = retrieve(SOURCES, filtered, SHOP, 40)
+    assert [set(ids(found, number, SHOP)) for number in range(2)] == [matching - {"1", "7", "13"}, matching]
+    assert batch.records["earlier_length"].tolist() == [3, 3]
+
+
 def test_a_filter_that_nothing_passes_gives_an_empty_list() -> None:
     assert listed(queries_of(2)[1], Filter(brands=("Nobody",))) == []
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.queries import QueryBatch
+from inference.queries import EARLIER, QueryBatch
 from inference.retrieval.behaviour import make_sources
 from inference.retrieval.catalogue import Catalogue, Found
 from inference.retrieval.hits import Hits, no_hits
@@ -66,23 +66,30 @@ def candidates(
 @given(
     rankings,
     st.lists(st.integers(0, 45), max_size=6),
+    st.lists(st.integers(0, 45), max_size=EARLIER),
     st.integers(0, 12),
     st.none() | st.integers(0, 20),
 )
 def test_the_merge_is_reciprocal_rank_fusion_with_its_origins(
-    found: list[list[int]], excluded: list[int], k: int, most: int | None
+    found: list[list[int]], excluded: list[int], earlier: list[int], k: int, most: int | None
 ) -> None:
     catalogue = catalogue_of(unit_vectors(40))
     exclude = np.array([stable_key(str(number)) for number in excluded], dtype=np.uint64)
     fused: dict[int, float] = {}
     for rows in found:
         for rank, row in enumerate(rows, start=1):
-            if row not in excluded:
+            if row not in excluded and row not in earlier:
                 fused[row] = fused.get(row, 0.0) + float(np.float32(1) / np.float32(RRF_OFFSET + rank))
     expected = sorted(fused, key=lambda row: (-np.float32(fused[row]), stable_key(str(row))))
     expected = expected[: None if most is None else max(most, k)]
     names = tuple(f"source {place}" for place in range(len(found)))
-    shortlists = merge(names, QueryBatch.of([Query(exclude=exclude, k=k)], DIM), catalogue, hits_of([found]), most)
+    batch = QueryBatch.of([Query(exclude=exclude, k=k), Query(k=k)], DIM)
+    batch.records[0]["earlier_length"] = len(earlier)
+    batch.records[0]["earlier"][: len(earlier)] = [stable_key(str(number)) % 2**32 for number in earlier]
+    both = merge(names, batch, catalogue, hits_of([found, found]), most)
+    # The earlier items of one query do not count for the next one.
+    assert not {row for rows in found for row in rows} - {*candidates(both, 1)[0]} or most is not None
+    shortlists = both.take([0])
     rows, own_fused, scores, ranks = candidates(shortlists, 0)
     assert shortlists.sources == names
     assert shortlists.candidates.starts.tolist() == [0, len(expected)]

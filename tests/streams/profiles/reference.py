@@ -15,12 +15,14 @@ from inference.types import NO_HABITS, Habits, Item, PriceHabit, Vector
 from streams.contracts.messages import Interaction, Purchase, Search
 from streams.profiles.layout import (
     AFFINITIES,
+    EARLIER,
     HABITS,
     MOST_PARTITIONS,
     RECENT_EVENTS,
     RECENT_ITEMS,
     RECENT_QUERIES,
     TOPICS,
+    fixed_size,
 )
 from streams.profiles.profile import (
     ACTIONS,
@@ -40,6 +42,7 @@ from streams.profiles.profile import (
     session_key,
 )
 
+MOST_BYTES = 4096
 SHARE_OF_NEWEST = 1 / 3
 LONGEST_RHYTHM_DAYS = 1095.0
 EARLIEST_PURCHASE_MS = 788_918_400_000
@@ -128,21 +131,51 @@ def apply(
         kept["weight"] *= np.float32(2.0 ** (-idle_ms / half_life_ms))
         return _add_weight(kept, id_key(label), weight * 2.0 ** (-late_ms / half_life_ms)) if label else kept
 
+    started_ms = at_ms if idle_ms > rules.session_gap_ms else profile.session_started_ms
+    recent, dropped = _remember(profile.recent, interaction, at_ms)
+    habits = _habits(profile.habits, interaction, at_ms, rules)
+    earlier = () if idle_ms > rules.session_gap_ms else profile.earlier
     return Profile(
         updated_ms=now_ms,
         short_term=decayed(profile.short_term, rules.short_term_half_life_ms),
         long_term=decayed(profile.long_term, rules.long_term_half_life_ms),
-        recent=_remember(profile.recent, interaction, at_ms),
+        recent=recent,
         queries=_remember_query(profile.queries, interaction, at_ms),
         categories=affinities(profile.categories, item.label if item else None),
         brands=affinities(profile.brands, item.brand if item else None),
         positions=positions,
         space=profile.space,
-        habits=_habits(profile.habits, interaction, at_ms, rules),
+        habits=habits,
         prices=_prices(profile.prices, interaction, item, idle_ms, late_ms, rules),
-        session_started_ms=at_ms if idle_ms > rules.session_gap_ms else profile.session_started_ms,
+        session_started_ms=started_ms,
         events=(past_event(interaction, source), *profile.events)[:RECENT_EVENTS],
+        earlier=_remember_earlier(earlier, dropped, started_ms)[: _room(len(profile.short_term), len(habits))],
     )
+
+
+def earlier_keys(profile: Profile, session_id: str | None, at_ms: int, gap_ms: int) -> list[int]:
+    """Return 32 bits of the keys of the earlier items of an event's session, none for one from before the last pause.
+
+    An event without a session id belongs to the session of the newest item.
+    """
+    if profile.session_started_ms - at_ms > gap_ms:
+        return []
+    newest = int(profile.recent["session"][0]) if len(profile.recent) else 0
+    return [mark ^ (session_key(session_id) or newest) for mark in profile.earlier]
+
+
+def _remember_earlier(earlier: tuple[int, ...], dropped: Memory, started_ms: int) -> tuple[int, ...]:
+    """Insert an item of the session that dropped out of the recent items, unless the habits have it."""
+    for then_ms, key, session, action in dropped.tolist():
+        mark = key % 2**32 ^ session
+        if then_ms >= started_ms and ACTIONS[action] is not Purchase and mark not in earlier:
+            earlier = (mark, *earlier)[:EARLIER]
+    return earlier
+
+
+def _room(dim: int, habits: int) -> int:
+    """Return the number of earlier items for which a profile has room beside its habits."""
+    return max(MOST_BYTES - fixed_size(dim) - 16 * habits, 0) // 4
 
 
 def in_session(profile: Profile, session_id: str | None, at_ms: int, gap_ms: int) -> Memory:
@@ -193,23 +226,24 @@ def _prices(
     return pay(prices, price, 2.0 ** (-idle_ms / half_life_ms), weight)
 
 
-def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> Memory:
-    """Insert an item by its time. Keep its newest action, and the newest items.
+def _remember(recent: Memory, interaction: Interaction, at_ms: int) -> tuple[Memory, Memory]:
+    """Insert an item by its time. Keep its newest action, and the newest items. Return these, and what dropped out.
 
     Actions of the same millisecond, such as the lines of one order, have no order: they are sorted by key.
     """
+    none = np.empty(0, dtype=RECENT)
     if isinstance(interaction, Search):
-        return recent
+        return recent, none
     key = id_key(interaction.item_id)
     entry = (at_ms, key, session_key(interaction.session_id), ACTIONS.index(type(interaction)))
     entries: dict[int, tuple[int, int, int, int]] = {own[1]: own for own in recent.tolist()}
     then_ms, _, session, action = entries.get(key, (at_ms - 1, key, 0, 0))
     if then_ms > at_ms:
-        return recent
+        return recent, none
     if then_ms == at_ms:
         entry = (at_ms, key, max(entry[2], session), max(entry[3], action))
     newest = sorted((entries | {key: entry}).values(), key=lambda own: (-own[0], own[1]))
-    return np.array(newest[:RECENT_ITEMS], dtype=RECENT)
+    return np.array(newest[:RECENT_ITEMS], dtype=RECENT), np.array(newest[RECENT_ITEMS:], dtype=RECENT)
 
 
 def _remember_query(queries: tuple[PastQuery, ...], interaction: Interaction, at_ms: int) -> tuple[PastQuery, ...]:

@@ -20,6 +20,7 @@ from streams.profiles import codec
 from streams.profiles import profile as profiles
 from streams.profiles.codec import Shoppers, encode, load
 from streams.profiles.layout import HABIT, MOST_PARTITIONS, PROFILE, RECORD_5, ROBOT, VERSION, fixed_size
+from streams.profiles.layout import VERSION_6 as VERSION_6_NUMBER
 from streams.profiles.profile import Activity, PastEvent, PastQuery, Position, PriceMoments, Source
 from streams.settings import load_settings
 from tests.streams.profiles import reference
@@ -89,6 +90,9 @@ VERSION_6 = b"".join(
     )
 )
 """Version 5 with two events, without the shopper's activity."""
+EARLIER_ITEMS = (0xC0FFEE, 2**32 - 1)
+VERSION_7 = b"\x07" + VERSION_6[1:7] + b"\x02" + VERSION_6[8:] + bytes.fromhex("eeffc000ffffffff")
+"""Version 6 with two earlier items of the session."""
 
 
 def assert_close(actual: Vector, expected: Vector) -> None:
@@ -103,7 +107,8 @@ def test_a_profile_round_trips(time_span: TimeSpan, data: st.DataObject) -> None
     stored = fold_all(data.draw(histories(time_span)))
     assert load(stored, DIM, SPACE) == stored
     assert encode(decode(stored, DIM)) == stored
-    assert len(stored) == fixed_size(DIM) + HABIT.itemsize * len(decode(stored, DIM).habits)
+    profile = decode(stored, DIM)
+    assert len(stored) == fixed_size(DIM) + HABIT.itemsize * len(profile.habits) + 4 * len(profile.earlier)
 
 
 vectors = st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=1, max_size=40)
@@ -169,8 +174,8 @@ def test_a_profile_without_habits_is_2808_bytes() -> None:
 
 @pytest.mark.parametrize(
     ("data", "brands"),
-    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1), (VERSION_6, 1)],
-    ids=[f"version {version}" for version in range(1, 7)],
+    [(VERSION_1, 0), (VERSION_2, 1), (VERSION_3, 1), (VERSION_4, 1), (VERSION_5, 1), (VERSION_6, 1), (VERSION_7, 1)],
+    ids=[f"version {version}" for version in range(1, 8)],
 )
 def test_older_versions_are_read(data: bytes, brands: int) -> None:
     profile = decode(data, 4)
@@ -182,12 +187,13 @@ def test_older_versions_are_read(data: bytes, brands: int) -> None:
     assert profile.categories.tolist() == [(stable_key("Boots"), 2.5)]
     assert profile.brands.tolist() == [(stable_key("Fjell"), 1.5)][:brands]
     assert profile.positions == {stable_key("clicks"): Position(41, NOW_MS + 123)}
-    if data not in (VERSION_4, VERSION_5, VERSION_6):
+    assert profile.earlier == (EARLIER_ITEMS if data is VERSION_7 else ())
+    if data not in (VERSION_4, VERSION_5, VERSION_6, VERSION_7):
         assert (len(profile.habits), profile.prices) == (0, PriceMoments())
         assert profile.session_started_ms == NOW_MS
 
 
-@pytest.mark.parametrize("data", [VERSION_4, VERSION_5, VERSION_6])
+@pytest.mark.parametrize("data", [VERSION_4, VERSION_5, VERSION_6, VERSION_7])
 def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> None:
     profile = decode(data, 4)
     assert profile.habits.tolist() == [(stable_key("Fjell"), NOW_MS // 1000, 1.5, 1.0)]
@@ -195,9 +201,11 @@ def test_habits_prices_and_the_start_of_the_session_are_read(data: bytes) -> Non
     assert profile.session_started_ms == NOW_MS - 1000
 
 
-def test_the_layout_of_version_6_is_unchanged() -> None:
+def test_the_layout_of_versions_6_and_7_is_unchanged() -> None:
     """A change of the layout needs a new version."""
-    assert VERSION_6[0] == VERSION
+    assert VERSION_7[0] == VERSION
+    assert len(VERSION_7) == len(VERSION_6) + 8
+    assert load(VERSION_7, 4, SPACE) == encode(decode(VERSION_7, 4)) == VERSION_7
     assert len(VERSION_5) == 1080 + 16 + 16
     assert len(VERSION_6) == PROFILE.itemsize + 16 + 16 == 1272 + 16 + 16
     assert decode(VERSION_6, 4).events == EVENTS
@@ -218,23 +226,25 @@ def test_an_older_version_has_no_events_and_loses_nothing_else() -> None:
 
 
 def test_version_5_of_another_space_is_read() -> None:
-    shoppers = Shoppers([VERSION_5, VERSION_6], 8, SPACE + 1)
-    assert shoppers.of_other_space == [0, 1]
-    assert shoppers.arrays.records["recent_keys"][:, 0].tolist() == [stable_key("a")] * 2
+    shoppers = Shoppers([VERSION_5, VERSION_6, VERSION_7], 8, SPACE + 1)
+    assert shoppers.of_other_space == [0, 1, 2]
+    assert shoppers.arrays.records["recent_keys"][:, 0].tolist() == [stable_key("a")] * 3
+    assert decode(shoppers.stored()[2], 8).earlier == EARLIER_ITEMS
 
 
-@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6])
+@pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7])
 def test_every_version_detects_replays_and_is_written_in_the_newest(data: bytes) -> None:
+    """Without earlier items that is version 6, which workers of 0.2.0 can read."""
     written = fold(data, act("view", "a"), at(41), dim=4)
     assert written == load(data, 4, SPACE)
-    assert written[0] == VERSION
+    assert written[0] == (VERSION if data is VERSION_7 else VERSION_6_NUMBER)
     assert decode(written, 4).positions == decode(data, 4).positions
 
 
 @pytest.mark.parametrize("data", [VERSION_1, VERSION_2, VERSION_3, VERSION_4])
 def test_the_first_byte_distinguishes_the_versions(data: bytes) -> None:
     assert data[0] & 0xF0 == 0x90
-    assert VERSION_5[0] & VERSION_6[0] & 0x80 == 0
+    assert (VERSION_5[0] | VERSION_6[0] | VERSION_7[0]) & 0x80 == 0
 
 
 def test_unreadable_profiles_of_a_batch_are_reported_by_index() -> None:
@@ -277,7 +287,14 @@ def damaged_habit(name: str, value: int) -> bytes:
     [
         (b"", "got 0 other bytes"),
         (b"{}", f"required version 1 to {VERSION}, got 123"),
-        (b"\x07" + VERSION_6[1:], f"required version 1 to {VERSION}, got 7"),
+        (b"\x08" + VERSION_6[1:], f"required version 1 to {VERSION}, got 8"),
+        (VERSION_7[:-1], "required a profile"),
+        (VERSION_7[:-4], "required a profile"),
+        (VERSION_7 + b"\x00", "required a profile"),
+        (b"\x06" + VERSION_7[1:], "required a profile"),
+        (damaged("earlier_length", 1), "required a profile"),
+        (damaged("earlier_length", 1) + bytes(4), "required a profile"),
+        (b"\x07" + damaged("earlier_length", 97)[1:] + bytes(4 * 97), "required a profile"),
         (b"\x00" + VERSION_6[1:], "got 0"),
         (b"\x05", "got 1 other bytes"),
         (b"\x06", "got 1 other bytes"),
@@ -354,7 +371,7 @@ def test_random_bytes_are_refused_or_read(data: bytes) -> None:
     assert load_or_none(data) is None or data
 
 
-@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6]), st.data())
+@given(st.sampled_from([VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6, VERSION_7]), st.data())
 def test_a_damaged_profile_is_refused_or_can_be_folded(data: bytes, draw: st.DataObject) -> None:
     damage = bytearray(data)
     for _ in range(draw.draw(st.integers(1, 3))):

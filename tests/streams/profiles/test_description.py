@@ -42,6 +42,11 @@ def test_items_searches_and_positions_have_their_names() -> None:
     assert found["updated_at"].endswith("Z")
 
 
+def test_earlier_items_of_the_session_are_counted() -> None:
+    history = [(act("view", f"i{number}", NOW_MS + number), at(number)) for number in range(30)]
+    assert described(*history)["earlier_items_in_session"] == 6
+
+
 def test_habits_have_their_interval_after_the_second_purchase() -> None:
     day_ms = 86_400_000
     once = described((act("purchase", "shoe", NOW_MS), at(1)))

@@ -100,6 +100,7 @@ def assert_profiles_agree(got: Profile, rounded: Profile, expected: Profile) -> 
     ]
     assert got.recent.tobytes() == expected.recent.tobytes()
     assert got.habits.tobytes() == expected.habits.tobytes()
+    assert got.earlier == expected.earlier
     assert got.prices == pytest.approx(expected.prices, rel=1e-12)
     for actual, reference_labels in ((got.categories, expected.categories), (got.brands, expected.brands)):
         assert actual["key"].tolist() == reference_labels["key"].tolist()
@@ -170,6 +171,8 @@ def assert_answers_agree(
         assert_quantised(answers.vectors[row, place], answers.inverse_norms[row, place], vector)
     assert own["at_ms"] == at_ms
     assert own["weight"] == RULES.weights[interaction.type]
+    earlier = reference.earlier_keys(profile, interaction.session_id, at_ms, RULES.session_gap_ms)
+    assert query["earlier"][: query["earlier_length"]].tolist() == earlier
     led = [past.text for past in profile.queries if past.at_ms < at_ms <= past.at_ms + RULES.session_gap_ms][:1]
     assert one_text(own["led_query"], own["led_query_length"]) == "".join(led)
     last = profile.queries[0].text if profile.queries else ""
