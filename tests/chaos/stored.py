@@ -16,7 +16,7 @@ PROFILE = np.dtype(
         ("brands_length", "u1"),
         ("topics_length", "u1"),
         ("habits_length", "u1"),
-        ("reserved", "u1"),
+        ("earlier_length", "u1"),
         ("updated_ms", "<i8"),
         ("session_started_ms", "<i8"),
         ("space", "<u8"),
@@ -41,8 +41,9 @@ PROFILE = np.dtype(
     ],
     align=True,
 )
-"""The record of version 5. Later versions append fields to it. Then come 4 bytes for each dimension, and the habits."""
-PROFILE_VERSIONS = (5, 6)
+"""The record of version 5. Later versions append fields to it. Then come 4 bytes for each dimension, the habits, and in
+version 7 4 bytes for each earlier item of the session."""
+PROFILE_VERSIONS = (5, 6, 7)
 HABIT = np.dtype([("key", "<u8"), ("at_s", "<u4"), ("weight", "<f2"), ("interval_days", "<f2")], align=True)
 COOCCURRENCE_HEADER = struct.Struct("<B7xdqqd")
 """Version, half-life, landmark, newest action, weight of all actions at the landmark."""
@@ -78,7 +79,8 @@ def read_profile(data: bytes | None) -> StoredProfile:
     if len(data) < PROFILE.itemsize:
         raise UnreadableStateError(f"profile: required at least {PROFILE.itemsize} bytes, got {len(data)}")
     fields = np.frombuffer(data, PROFILE, 1)[0]
-    habits_at = len(data) - HABIT.itemsize * int(fields["habits_length"])
+    habits = int(fields["habits_length"])
+    habits_at = len(data) - HABIT.itemsize * habits - 4 * int(fields["earlier_length"])
     if habits_at < PROFILE.itemsize + 4 * int(fields["dim"]):
         raise UnreadableStateError(f"profile: required room for its vectors and habits, got {len(data)} bytes")
     recent, searches, topics = (int(fields[f"{name}_length"]) for name in ("recent", "queries", "topics"))
@@ -90,7 +92,7 @@ def read_profile(data: bytes | None) -> StoredProfile:
         queries=list(zip(fields["query_at_ms"][:searches].tolist(), texts, strict=True)),
         habits={
             int(each["key"]): (int(each["at_s"]), float(each["weight"]))
-            for each in np.frombuffer(data, HABIT, offset=habits_at)
+            for each in np.frombuffer(data, HABIT, habits, habits_at)
         },
         weight=float(fields["price_moments"][0]),
         offsets=dict(

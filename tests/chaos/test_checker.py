@@ -27,6 +27,7 @@ from tests.chaos.evidence import Evidence, Exit
 from tests.chaos.records import Record
 from tests.chaos.waits import measure
 from tests.chaos.whole import TOPICS, evidence, letter
+from tests.streams.profiles.test_codec import VERSION_6, VERSION_7
 
 VALID_EVENT: dict[str, Any] = {
     "type": "view",
@@ -260,6 +261,7 @@ def test_the_layout_of_profiles_is_the_engines() -> None:
     assert VERSION in stored.PROFILE_VERSIONS
     assert offsets(stored.PROFILE).items() <= offsets(PROFILE).items()
     assert stored.HABIT.itemsize == HABIT.itemsize
+    assert stored.read_profile(VERSION_7) == stored.read_profile(VERSION_6)
 
 
 def test_the_checker_imports_nothing_of_the_engine() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from inference.types import Vector, stable_key
 from streams.profiles.codec import Shoppers, decode, load
-from tests.streams.profiles.test_codec import VERSION_3, VERSION_5, VERSION_6
+from tests.streams.profiles.test_codec import VERSION_3, VERSION_5, VERSION_6, VERSION_7
 from tests.streams.shoppers import DIM, NOW_MS, RULES, act, at, fold, fold_all, fold_batch, unit_vector
 
 BOOTS = stable_key("boots")
@@ -54,7 +54,11 @@ def test_vectors_are_recomputed_from_the_remembered_items() -> None:
     assert fold(stored, act("purchase", "boots"), at(0)) == stored
 
 
-@pytest.mark.parametrize("stored", [VERSION_3, VERSION_5, VERSION_6], ids=["MessagePack", "version 5", "version 6"])
+@pytest.mark.parametrize(
+    "stored",
+    [VERSION_3, VERSION_5, VERSION_6, VERSION_7],
+    ids=["MessagePack", "version 5", "version 6", "version 7"],
+)
 def test_profiles_of_both_formats_move_to_another_space(stored: bytes) -> None:
     profile = decode(renewed(stored), 8, OTHER)
     assert (profile.space, profile.updated_ms, len(profile.recent)) == (OTHER, NOW_MS, 2)
