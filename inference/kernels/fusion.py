@@ -21,9 +21,9 @@ RRF_OFFSET = 60
 UNKNOWN, EXCLUDED = -1, -2
 """Values in place of a row's candidate: the row is no candidate so far, or the query excludes it."""
 
-SLOTS = 256
-"""Places of the hash table of a query's earlier items, a power of two and more than twice EARLIER."""
-assert SLOTS > 2 * EARLIER  # noqa: S101 - a probe has to find an empty place soon
+SLOTS = 1024
+"""Places of the hash table of a query's earlier items, a power of two. Few are taken, so most probes end at once."""
+assert SLOTS > 2 * EARLIER  # noqa: S101 - a probe ends at an empty place
 _LAST_SLOT, _LOW_32_BITS = np.uint32(SLOTS - 1), np.uint64(2**32 - 1)
 _NO_MARK, _NEXT = np.uint32(0), np.uint32(1)
 

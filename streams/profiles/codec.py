@@ -78,8 +78,9 @@ class Shoppers:
             if len(data) > fixed:
                 start, end = place * _HABITS_BYTES, fixed + data[_HABITS_LENGTH] * HABIT.itemsize
                 habits[start : start + end - fixed] = data[fixed:end]
-                start = place * _EARLIER_BYTES
-                earlier[start : start + len(data) - end] = data[end:]
+                if len(data) > end:
+                    start = place * _EARLIER_BYTES
+                    earlier[start : start + len(data) - end] = data[end:]
         found = np.empty(len(stored), dtype=np.uint8)
         if kernels.check(self.arrays, found):
             refused |= {place: kernels.FAULTS[code] for place, code in enumerate(found.tolist()) if code}
@@ -106,30 +107,34 @@ class Shoppers:
 
     def stored(self) -> list[bytes]:
         """Return the bytes of each profile, version 7, or 6 for a profile without fingerprints."""
-        lengths = [self.arrays.records[name] for name in ("habits_length", "earlier_length")]
-        self.arrays.records["version"] = np.where(lengths[1] > 0, VERSION, VERSION_6)
-        records, shares, habits, earlier = (array.tobytes() for array in self.arrays)
+        lengths = self.arrays.records["earlier_length"]
+        self.arrays.records["version"] = np.where(lengths > 0, VERSION, VERSION_6)
+        records, shares, habits = (array.tobytes() for array in self.arrays[:3])
         share_bytes = 4 * self._dim
-        return [
+        stored = [
             b"".join(
                 (
                     records[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES],
                     shares[place * share_bytes : (place + 1) * share_bytes],
                     habits[place * _HABITS_BYTES : place * _HABITS_BYTES + number * HABIT.itemsize],
-                    earlier[place * _EARLIER_BYTES : place * _EARLIER_BYTES + 4 * fingerprints],
                 )
             )
-            for place, (number, fingerprints) in enumerate(zip(*(each.tolist() for each in lengths), strict=True))
+            for place, number in enumerate(self.arrays.records["habits_length"].tolist())
         ]
+        for place in np.flatnonzero(lengths).tolist():
+            stored[place] += self.arrays.earlier[place, : lengths[place]].tobytes()
+        return stored
 
     def _is_as_needed(self, data: bytes) -> bool:
         """Return whether bytes are a whole version 6 or 7 in the model's space, as nearly all are."""
+        if len(data) < self._fixed:
+            return False
+        habits, earlier = data[_HABITS_LENGTH], data[_EARLIER_LENGTH]
         return (
-            len(data) >= self._fixed
-            and data[0] in (VERSION_6, VERSION)
-            and len(data) == _size(data, self._dim)
-            and data[_HABITS_LENGTH] <= HABITS
-            and data[_EARLIER_LENGTH] <= EARLIER
+            data[0] == (VERSION if earlier else VERSION_6)
+            and len(data) == self._fixed + habits * HABIT.itemsize + 4 * earlier
+            and habits <= HABITS
+            and earlier <= EARLIER
             and _SPACE.unpack_from(data, _SPACE_AT)[0] == self._space
             and _DIM.unpack_from(data, _DIM_AT)[0] == self._dim
         )
@@ -149,11 +154,13 @@ class Shoppers:
             data = bytes([VERSION_6]) + data[1:RECORD_5] + bytes(PROFILE.itemsize - RECORD_5) + data[RECORD_5:]
             if self._is_as_needed(data):
                 return data
-        dim, habits = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH]
+        dim, habits, earlier = _DIM.unpack_from(data, _DIM_AT)[0], data[_HABITS_LENGTH], data[_EARLIER_LENGTH]
         is_other_space = _SPACE.unpack_from(data, _SPACE_AT)[0] != self._space
         if dim != self._dim and not is_other_space:
             raise ProfileCodecError(f"stored profile: required vectors of {self._dim} dimensions, got {dim}")
-        if habits > HABITS or data[_EARLIER_LENGTH] > EARLIER or len(data) != _size(data, dim):
+        size = fixed_size(dim) + habits * HABIT.itemsize + 4 * earlier
+        is_known = data[0] == (VERSION if earlier else VERSION_6)
+        if habits > HABITS or earlier > EARLIER or len(data) != size or not is_known:
             raise ProfileCodecError(f"stored profile: required a profile, got {len(data)} other bytes")
         # Only the space differs here. The stored vectors mean nothing in the model's space, so they become zero.
         record = np.frombuffer(data, dtype=PROFILE, count=1).copy()
@@ -193,14 +200,6 @@ def encode(profile: Profile) -> bytes:
     data = profile_bytes(profile, len(profile.short_term))
     load(data, len(profile.short_term), profile.space)
     return data
-
-
-def _size(data: bytes, dim: int) -> int:
-    """Return the bytes of a whole profile of version 6 or 7 with the lengths in `data`."""
-    earlier = data[_EARLIER_LENGTH]
-    if data[0] == VERSION_6 and earlier:
-        return 0
-    return fixed_size(dim) + data[_HABITS_LENGTH] * HABIT.itemsize + 4 * earlier
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
