@@ -13,6 +13,7 @@ order of the session's earlier items.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -40,6 +41,9 @@ PLACEHOLDERS = frozenset({
 })  # fmt: skip
 """Words in place of an id, in lower case. Ids of zeros and signs alone are placeholders too."""
 _QUOTES = " \"'()[]{}<>"
+_SIGNS = "_.:-"
+_PLAIN = re.compile(r"[0-9A-Za-z_.:-]+", re.ASCII)
+"""Ids that `readable` leaves as they are: nearly all, and each event has one."""
 
 Memory = npt.NDArray[np.void]
 
@@ -189,6 +193,8 @@ def is_placeholder(text: str) -> bool:
     >>> [is_placeholder(text) for text in ("(not set)", "NULL", " ", "00000000-0000-0000-0000-000000000000", "s-0")]
     [True, True, True, True, False]
     """
+    if _PLAIN.fullmatch(text):
+        return text.lower() in PLACEHOLDERS or not text.strip("0" + _SIGNS)
     word = readable(text).strip(_QUOTES).casefold()
     return word in PLACEHOLDERS or not any(char.isalnum() and char != "0" for char in word)
 

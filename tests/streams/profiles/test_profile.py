@@ -11,7 +11,7 @@ from inference.plain_text import has_words, readable
 from inference.types import Item, Vector, stable_key
 from streams.contracts.messages import Interaction
 from streams.profiles.layout import AFFINITIES, QUERY_BYTES, RECENT_ITEMS, RECENT_QUERIES
-from streams.profiles.profile import PastQuery, Profile, ProfileRules, session_key
+from streams.profiles.profile import PLACEHOLDERS, PastQuery, Profile, ProfileRules, is_placeholder, session_key
 from tests.streams.shoppers import (
     DIM,
     NOW_MS,
@@ -208,3 +208,13 @@ def test_vectors_stay_finite_over_many_events_at_one_instant() -> None:
     profile = read(fold_all([search("boots")] * 20_000, heavy))
     assert np.linalg.norm(profile.short_term) == pytest.approx(2e6, rel=1e-3)
     assert np.linalg.norm(profile.long_term) == pytest.approx(2e6, rel=1e-3)
+
+
+@given(
+    st.text(st.sampled_from("0a1_.:-N/ \"'<&\u200b\u00e9\u2460"), max_size=6) | st.sampled_from(sorted(PLACEHOLDERS))
+)
+def test_plain_ids_are_placeholders_by_the_rule_for_all_ids(text: str) -> None:
+    for each in (text, text.upper()):
+        word = readable(each).strip(" \"'()[]{}<>").casefold()
+        expected = word in PLACEHOLDERS or not any(char.isalnum() and char != "0" for char in word)
+        assert is_placeholder(each) == expected
