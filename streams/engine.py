@@ -25,6 +25,7 @@ from streams.items.live import LiveCatalogue
 from streams.items.repeat_rate import PurchaseCounts
 from streams.items.trend_counts import TrendIncrements
 from streams.learned import learned, purchases, trends, unlearned
+from streams.lessons import Lessons, lessons
 from streams.placements import DEFAULT_ONLY, Placements
 from streams.profiles import kernels
 from streams.profiles.batch import SEARCH, AnswerBatch, Scratch, rules_record, texts_of
@@ -148,10 +149,7 @@ class Engine:
         Raises:
             ProfileCodecError: some of `stored` are unreadable; its `reasons` name them. Nothing is folded then.
         """
-        shoppers = self._shoppers(stored)
-        packed = pack_events(events, self._catalogue, self._dim)
-        answers = AnswerBatch.empty(len(events), self._dim)
-        kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
+        shoppers, packed, answers = self._folded(events, stored)
         transitions, sessions = learned(events, answers, self._catalogue, self._shopper_key)
         queries = answers.query_batch(packed.texts)
         shown_at = [self.placements.of_event(event.interaction.type) for event in events]
@@ -172,6 +170,24 @@ class Engine:
             placements=shown_at,
             parts=self._parts(events, queries, shown_at),
         )
+
+    def learn(self, events: Sequence[Event], stored: Sequence[bytes | None]) -> Lessons:
+        """Fold events as `fold` does, for a replay: without what only messages and metrics need.
+
+        Raises ProfileCodecError, as `fold` does.
+        """
+        shoppers, packed, answers = self._folded(events, stored)
+        taught = lessons(events, packed, answers, self._catalogue, self._shopper_key, self._rules.trends_events_per_day)
+        return Lessons(shoppers.stored(), answers.query_batch(packed.texts), *taught)
+
+    def _folded(
+        self, events: Sequence[Event], stored: Sequence[bytes | None]
+    ) -> tuple[Shoppers, PackedEvents, AnswerBatch]:
+        shoppers = self._shoppers(stored)
+        packed = pack_events(events, self._catalogue, self._dim)
+        answers = AnswerBatch.empty(len(events), self._dim)
+        kernels.fold(shoppers.arrays, packed.batch, self._rules_record, answers, Scratch.empty(self._dim))
+        return shoppers, packed, answers
 
     def arrive(self, stored: Sequence[bytes | None], at_ms: int) -> QueryBatch:
         """Return the queries of shoppers who arrive at `at_ms`, before any action: no session, nothing excluded.

@@ -19,13 +19,14 @@ from inference.queries import QueryBatch
 from inference.types import Vector
 from streams.batch import Pass
 from streams.behaviour.in_memory import InMemoryBehaviour, LearnsRecords
+from streams.behaviour.packed import PackedTransitions
 from streams.behaviour.transitions import PENDING_SESSIONS, RecentSessions
 from streams.budget import ListBudgets
 from streams.contracts.internal import ItemVector
 from streams.contracts.messages import Interaction, Recommendations, Search
-from streams.engine import Folded
 from streams.factory import cooccurrence_rules, empty_behaviour, engine, placements, recommender, trending_counts
 from streams.items.live import LiveCatalogue, apply_changes
+from streams.lessons import Lessons
 from streams.profiles.events import Event
 from streams.profiles.profile import Source, occurred_ms
 from streams.settings import Settings
@@ -92,7 +93,7 @@ class Replay:
         for answers in self._batches(interactions, self._answer):
             yield from answers
 
-    def fold(self, interactions: Iterable[Interaction], pauses: Collection[int] = ()) -> Iterator[Folded]:
+    def fold(self, interactions: Iterable[Interaction], pauses: Collection[int] = ()) -> Iterator[Lessons]:
         """Fold interactions into their profiles and yield the queries to rank, in order, one batch at a time.
 
         Until the caller takes the next batch, `recommender` is in the state that it had when the batch's interactions
@@ -156,17 +157,21 @@ class Replay:
         admitted = [self._budgets.admit(each.user_id, occurred_ms(each)) for each in interactions]
         work, store = self._begin(interactions, admitted)
         folded = work.run(self._engine, self.recommender, store)
-        self._learn(folded)
+        # Lists change when the update is published.
+        self._trending.add(folded.trends, folded.purchases)
+        self.learned.observe(PackedTransitions.of(folded.transitions), folded.sessions)
         if work.lists is None:
             raise RuntimeError("replay: required lists for a batch that was not abandoned, got none")
         produced_at = [each.occurred_at for each in interactions]
         return self._engine.compose(folded, work.lists, produced_at, self._budgets)
 
-    def _fold(self, interactions: Sequence[Interaction]) -> Folded:
+    def _fold(self, interactions: Sequence[Interaction]) -> Lessons:
         work, store = self._begin(interactions, repeat(True))
-        folded = work.fold(self._engine, store)
-        self._learn(folded)
-        return folded
+        lessons = self._engine.learn(work.events, work.stored)
+        store(lessons.profiles)
+        self._trending.add(lessons.trends, lessons.purchases)
+        self.learned.observe(lessons.transitions, lessons.sessions)
+        return lessons
 
     def _begin(
         self, interactions: Sequence[Interaction], ranked: Iterable[bool]
@@ -188,11 +193,6 @@ class Replay:
             self.profiles.update(zip(shoppers, profiles, strict=True))
 
         return Pass(events, [self.profiles.get(user_id) for user_id in shoppers]), store
-
-    def _learn(self, folded: Folded) -> None:
-        """Add a batch's items, sessions and trends. Lists change when the update is published."""
-        self._trending.add(folded.trends, folded.purchases)
-        self.learned.observe(folded.transitions, folded.sessions)
 
     def _source(self, interaction: Interaction) -> Source:
         settings = self._settings

@@ -21,15 +21,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from inference.encoding.text import REMEMBERED_BYTES, search_key, shortened
-from inference.kernels.cooccurrence_fold import TRANSITION, FoldedStates, Transitions, fold
+from inference.encoding.text import REMEMBERED_BYTES, search_key
+from inference.kernels.cooccurrence_fold import FoldedStates, Transitions, fold
 from inference.kernels.cooccurrence_messages import MOST_BYTES, publish
 from inference.kernels.cooccurrence_state import (
     BEFORE,
@@ -43,7 +41,8 @@ from inference.kernels.cooccurrence_state import (
     States,
 )
 from inference.kernels.support import ANY, Support
-from inference.types import ItemNeighbours, stable_key
+from inference.types import ItemNeighbours
+from streams.behaviour.packed import PackedTransitions
 from streams.contracts.internal import ItemTransition
 from streams.errors import CooccurrenceCodecError
 
@@ -55,6 +54,7 @@ __all__ = [
     "CooccurrenceRules",
     "encode_neighbours",
     "fold_all",
+    "fold_packed",
     "neighbours_of_all",
 ]  # fmt: skip
 
@@ -113,6 +113,13 @@ def fold_all(
     transitions: Sequence[ItemTransition],
     rules: CooccurrenceRules,
 ) -> Folded:
+    """Fold transitions into the states of their items; see `fold_packed`."""
+    return fold_packed(states, places, PackedTransitions.of(transitions), rules)
+
+
+def fold_packed(
+    states: Sequence[bytes | None], places: Sequence[int], transitions: PackedTransitions, rules: CooccurrenceRules
+) -> Folded:
     """Fold transitions into the states of their items.
 
     Args:
@@ -130,11 +137,11 @@ def fold_all(
     items = np.array(places, dtype=np.int64)
     order = np.argsort(items, kind="stable")
     ends = np.cumsum(np.bincount(items, minlength=len(states)))
-    records, before, weights, texts = _arrays(transitions)
+    _, records, before, weights, texts = transitions
     packed = Transitions(records, order, ends, before, weights, texts)
     words = np.empty((len(states), MOST_WORDS), dtype=np.uint64)
     lengths = np.zeros(len(states), dtype=np.int64)
-    counted = np.zeros(len(transitions), dtype=np.uint8)
+    counted = np.zeros(len(records), dtype=np.uint8)
     folded = FoldedStates(words, lengths, counted)
     unreadable = fold(current, packed, rules.half_life_ms, np.empty(1, dtype=ITEM), folded)
     if unreadable >= 0:
@@ -187,45 +194,6 @@ def _unreadable(state: bytes | None) -> CooccurrenceCodecError:
     return CooccurrenceCodecError(
         f"stored co-occurrence: required version 1 to {VERSION}, got {len(got)} bytes: {got[:8].hex()}…"
     )
-
-
-def _arrays(
-    transitions: Sequence[ItemTransition],
-) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
-    """Return transitions as records, the items before them, these items' weights, and the texts of their searches."""
-    before: list[int] = []
-    weights: list[float] = []
-    texts = bytearray()
-    rows = []
-    for each in transitions:
-        before += each.before.keys()
-        weights += each.before.values()
-        query = 0
-        if each.query:
-            query, text = _query(each.query)
-            texts += text
-        rows.append(
-            (each.at_ms, each.weight, _partition(each.topic, each.partition), each.offset, each.timestamp_ms,
-             each.shopper, query, len(before), len(texts))
-        )  # fmt: skip
-    return (
-        np.array(rows, dtype=TRANSITION),
-        np.array(before, dtype=np.uint64),
-        np.array(weights, dtype=np.float64),
-        np.frombuffer(texts, dtype=np.uint8),
-    )
-
-
-@lru_cache(maxsize=2**12)
-def _partition(topic: str, partition: int) -> int:
-    return stable_key(f"{topic}/{partition}")
-
-
-@lru_cache(maxsize=2**12)
-def _query(query: str) -> tuple[int, bytes]:
-    """Return the stable key and the text of a search as states keep it."""
-    text = shortened(query)
-    return search_key(text), text.encode()
 
 
 def _from_version_1(stored: bytes) -> bytes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from inference.types import ItemNeighbours, SessionItems
-from streams.behaviour.cooccurrence import CooccurrenceRules, fold_all, neighbours_of_all
+from streams.behaviour.cooccurrence import CooccurrenceRules, fold_packed, neighbours_of_all
+from streams.behaviour.packed import PackedTransitions
 from streams.behaviour.transitions import RecentSessions
-from streams.contracts.internal import ItemTransition
-from streams.profiles.profile import id_key
 
 AT_ONCE = 64
 """Items whose states are unpacked together."""
@@ -31,13 +30,13 @@ class InMemoryBehaviour:
         self._sessions = sessions
         self._changed: dict[int, None] = {}
 
-    def observe(self, transitions: Sequence[ItemTransition], sessions: Iterable[SessionItems]) -> None:
+    def observe(self, transitions: PackedTransitions, sessions: Iterable[SessionItems]) -> None:
         """Fold item transitions, in order, and note the sessions."""
-        if transitions:
-            items = [id_key(transition.item_id) for transition in transitions]
+        items = transitions.keys.tolist()
+        if items:
             places = {item: place for place, item in enumerate(dict.fromkeys(items))}
             stored = [self.pairs.get(item) for item in places]
-            folded = fold_all(stored, [places[item] for item in items], transitions, self._rules)
+            folded = fold_packed(stored, [places[item] for item in items], transitions, self._rules)
             for item, before, state in zip(places, stored, folded.states, strict=True):
                 if state is not before:
                     self.pairs[item] = state

@@ -69,7 +69,7 @@ def item_transition(action: ItemInteraction, shopper: int, source: Source, conte
         weight=weight,
         before={other: weight * share for other, share in context.before.items()}
         | dict.fromkeys(context.tied, weight * TIED),
-        query=None if context.led_query is None else _remembered(context.led_query) or None,
+        query=None if context.led_query is None else remembered(context.led_query) or None,
         topic=source.stream,
         partition=source.partition,
         offset=source.offset,
@@ -94,23 +94,28 @@ def tied_transitions(
 
 
 def session_items(action: ItemInteraction, shopper: int, context: ActionContext) -> SessionItems | None:
-    """Return the action's session so far, None if the profile holds none of its items any more.
-
-    The session's key begins with 40 bits of the shopper's key, so that all sessions of a shopper can be deleted. A hash
-    of the session's id, if there is one, and of the time at which it began, follows. Two shoppers with the same 40 bits
-    lose their sessions together.
-    """
+    """Return the action's session so far, None if the profile holds none of its items any more."""
     if not context.session:
         return None
-    name = f"at {context.session_started_ms}"
-    if session_key(action.session_id):
-        name = f"id {action.session_id} {name}"
     return SessionItems(
-        key=shopper >> SESSION_BITS << SESSION_BITS | _session_hash(name) & (1 << SESSION_BITS) - 1,
+        key=session_name_key(shopper, action.session_id, context.session_started_ms),
         at_ms=context.session_at_ms,
         items=tuple(context.session[::-1]),
         shopper=shopper & SHOPPER_MARK,
     )
+
+
+def session_name_key(shopper: int, session_id: str | None, started_ms: int) -> int:
+    """Return the key of a session.
+
+    It begins with 40 bits of the shopper's key, so that all sessions of a shopper can be deleted. A hash
+    of the session's id, if there is one, and of the time at which it began, follows. Two shoppers with the same 40 bits
+    lose their sessions together.
+    """
+    name = f"at {started_ms}"
+    if session_key(session_id):
+        name = f"id {session_id} {name}"
+    return shopper >> SESSION_BITS << SESSION_BITS | _session_hash(name) & (1 << SESSION_BITS) - 1
 
 
 class RecentSessions:
@@ -139,5 +144,5 @@ class RecentSessions:
         return changed
 
 
-_remembered = lru_cache(maxsize=2**12)(remembered_query)
+remembered = lru_cache(maxsize=2**12)(remembered_query)
 _session_hash = lru_cache(maxsize=2**14)(stable_key)
