@@ -18,12 +18,11 @@ from inference.ranking.choice import Chosen, Rules, choose
 from inference.ranking.explanation import explained, explained_by_sources, positions_of
 from inference.ranking.feature_matrix import features
 from inference.ranking.features import FEATURES
-from inference.ranking.lists import Lists, in_retrieval_order, names_of
+from inference.ranking.lists import Lists, RankedRows, in_retrieval_order, names_of
 from inference.ranking.occlusion import GROUPS, carried_by, matches_search, occlude
 from inference.ranking.reasons import Partners, Shown, reasons
 from inference.records import Explanation
 from inference.retrieval.catalogue import Catalogue
-from inference.retrieval.columns import Rows
 from inference.retrieval.shortlists import Shortlists, retrieve
 from inference.retrieval.sources import NEW, CandidateSource
 from inference.types import Keys, Query, RankedList, Vector
@@ -124,16 +123,6 @@ class Recommender:
         """Set the function that is called with the duration of each stage."""
         self._observe = observe
 
-    def with_fairness(self, fairness: float) -> Recommender:
-        """Return a recommender on the same catalogue that differs in its fairness, to measure what that costs."""
-        return Recommender(
-            self.catalogue,
-            self._scorer,
-            self._sources,
-            partners=self._partners,
-            options=replace(self._options, fairness=fairness),
-        )
-
     @property
     def candidates_ranked(self) -> int | None:
         """The greatest number of a query's candidates that the ranker scores; None for all."""
@@ -207,14 +196,29 @@ class Recommender:
                 matches=_matches(batch.records, chosen.starts, listed),
             )
 
-    def rank_rows(self, shortlists: Shortlists) -> tuple[npt.NDArray[np.int64], Rows]:
-        """Return the lists of `rank` without reasons: the start of each list, and the end, and the catalogue's rows.
+    def rank_rows(self, shortlists: Shortlists) -> RankedRows:
+        """Return the lists of `rank` without reasons.
 
         Raises:
             ScoringError: the model failed.
         """
         *_, chosen = self._choose(shortlists)
-        return chosen.starts, shortlists.candidates.rows[chosen.positions]
+        return RankedRows(chosen.starts, shortlists.candidates.rows[chosen.positions], chosen.scores)
+
+    def rank_rows_with(self, shortlists: Shortlists, fairness: Sequence[float]) -> list[RankedRows]:
+        """Return the lists of `rank_rows` for each of these values of fairness, scored once, to measure what it costs.
+
+        Raises:
+            ScoringError: the model failed.
+        """
+        rows, columns = shortlists.candidates.rows, self.catalogue.columns
+        _, weighted = self._score(shortlists)[1:]
+        found = []
+        for each in fairness:
+            rules = self._rules(shortlists)._replace(fairness=each)
+            chosen = choose(shortlists.queries.records, shortlists.candidates, columns, weighted, rules)
+            found.append(RankedRows(chosen.starts, rows[chosen.positions], chosen.scores))
+        return found
 
     def explain(self, shortlists: Shortlists, lists: Lists, number: int) -> list[Explanation]:
         """Return the explanation of each item of list `number`, by the catalogue's current state.
@@ -234,14 +238,18 @@ class Recommender:
 
     def _choose(self, shortlists: Shortlists) -> tuple[Vector, Vector, Vector, Chosen]:
         """Return the candidates' features, probabilities, weighted probabilities, and the chosen places."""
-        candidates, catalogue = shortlists.candidates, self.catalogue
         with self._stage("score"):
-            matrix = features(shortlists, catalogue, self._features.rows(len(candidates.rows)))
-            scores = self._scorer.score(matrix)
+            matrix, scores, weighted = self._score(shortlists)
         with self._stage("rank"):
-            weighted = scores if not shortlists.placement.weights else scores * _weights(shortlists)
             records, rules = shortlists.queries.records, self._rules(shortlists)
-            return matrix, scores, weighted, choose(records, candidates, catalogue.columns, weighted, rules)
+            chosen = choose(records, shortlists.candidates, self.catalogue.columns, weighted, rules)
+            return matrix, scores, weighted, chosen
+
+    def _score(self, shortlists: Shortlists) -> tuple[Vector, Vector, Vector]:
+        """Return the candidates' features, probabilities, and probabilities with the placement's weights."""
+        matrix = features(shortlists, self.catalogue, self._features.rows(len(shortlists.candidates.rows)))
+        scores = self._scorer.score(matrix)
+        return matrix, scores, scores if not shortlists.placement.weights else scores * _weights(shortlists)
 
     def _rules(self, shortlists: Shortlists) -> Rules:
         sources, placement = shortlists.sources, shortlists.placement

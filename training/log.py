@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.types import Item
-from streams.contracts.messages import Interaction, ItemAction, Purchase
+from streams.contracts.messages import Interaction, ItemAction, Purchase, Search
 from streams.errors import ConfigurationError
 from streams.event_log import ends_of_ties
 from streams.profiles.profile import occurred_ms
@@ -43,7 +43,7 @@ class Log:
     """n interactions in order of time, with the numbers of their items, shoppers and sessions.
 
     Attributes:
-        interactions: the original messages.
+        interactions: the original messages; none of them if only the numbers are needed.
         item_ids: the id of each item number: first the catalogue's items in their order, then items of events only.
         catalogue: number of items in the catalogue.
         available: whether an item can be recommended, bool (items,).
@@ -53,6 +53,7 @@ class Log:
         bought: whether the interaction is a purchase, bool (n,).
         first: whether the item is new to the session, bool (n,); never for a search.
         end: the last interaction of the shopper at the same time, int64 (n,).
+        queries: the text of each search, by the number of its interaction.
     """
 
     interactions: Sequence[Interaction]
@@ -66,9 +67,14 @@ class Log:
     bought: npt.NDArray[np.bool_]
     first: npt.NDArray[np.bool_]
     end: npt.NDArray[np.int64]
+    queries: Mapping[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.interactions)
+        return len(self.item)
+
+    def without_messages(self) -> Log:
+        """Return the log without its messages, which is small."""
+        return replace(self, interactions=())
 
     def acts(self) -> list[Act]:
         """Return the log row by row, as Python numbers, which are fastest in a loop."""
@@ -114,6 +120,7 @@ def read_log(interactions: Sequence[Interaction], items: Sequence[Item], session
         bought=np.array([isinstance(each, Purchase) for each in ordered], dtype=np.bool_),
         first=_firsts(session, item),
         end=np.array(ends_of_ties(ordered), dtype=np.int64),
+        queries={number: each.query for number, each in enumerate(ordered) if isinstance(each, Search)},
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,14 @@ class Lists:
             ScoredCandidate, self.items[part], self.scores[part].tolist(), self.sources[part], reasons, because
         )
         return RankedList(tuple(candidates), self.fallback)
+
+
+class RankedRows(NamedTuple):
+    """The starts, rows and scores of `Lists`, for evaluations: reasons are a third of a list's time."""
+
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float64]
 
 
 def no_lists() -> Lists:

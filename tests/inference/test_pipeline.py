@@ -291,7 +291,8 @@ def test_rows_without_reasons_equal_those_of_the_lists(catalogue: Catalogue) -> 
     ours = recommender(catalogue)
     found = ours.retrieve(batch_of([Query(k=5), Query(k=9, text="4")]))
     lists = ours.rank(found)
-    starts, rows = ours.rank_rows(found)
-    np.testing.assert_array_equal(starts, lists.starts)
-    np.testing.assert_array_equal(rows, lists.rows)
-    assert len(rows) > 0
+    ranked = ours.rank_rows(found)
+    np.testing.assert_array_equal(ranked.starts, lists.starts)
+    np.testing.assert_array_equal(ranked.rows, lists.rows)
+    np.testing.assert_array_equal(ranked.scores, lists.scores)
+    assert len(ranked.rows) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -69,6 +70,7 @@ class EvaluateOptions:
     refresh: float
     ranker: str
     sasrec: bool
+    jobs: int
     seed: int
     vectors: Path | None
     json_file: Path | None
@@ -89,6 +91,7 @@ class EvaluateOptions:
             ablation=0 if self.no_ablation else self.ablation_sample,
             seed=self.seed,
             sasrec=self.sasrec,
+            jobs=self.jobs,
             placement=self.placement,
         )
 
@@ -116,6 +119,12 @@ class EvaluateOptions:
 @click.option("--ranker", type=click.Choice(("bundle", "fitted")), default="bundle", show_default=True,
               help="The model's ranker, or one fitted to the events before the test period.")  # fmt: skip
 @click.option("--sasrec", is_flag=True, help="Also train SASRec on the events before the test period; needs torch.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 2),
+    default=lambda: min(len(os.sched_getaffinity(0)), 2),
+    help="Processes; with 2, the baselines of a large log run beside the system.  [default: cores, up to 2]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @click.option("--vectors", type=FILE, help="Vectors of this catalogue, from `intentstream encode`.")
 @click.option("--json", "json_file", type=OutputFile(), help="Output file of all figures, JSON.")

@@ -9,7 +9,6 @@ import numpy as np
 
 from inference.queries import LONG_TERM, SEARCH, SHORT_TERM, QueryBatch
 from inference.retrieval import sources
-from inference.retrieval.columns import Rows
 from inference.retrieval.shortlists import RRF_OFFSET, Candidates, Shortlists
 from inference.types import Keys
 
@@ -54,15 +53,6 @@ def joined(parts: Sequence[Shortlists]) -> Shortlists:
         queries=QueryBatch.joined([each.queries for each in parts]),
         candidates=Candidates(np.append(0, np.cumsum(sizes)), *map(np.concatenate, columns)),
     )
-
-
-def alone(shortlists: Shortlists, number: int, source: str, k: int) -> Rows:
-    """Return the rows of the `k` candidates of one list that `source` ranked highest."""
-    own = shortlists.own(number)
-    ranks = shortlists.candidates.ranks[own, shortlists.sources.index(source)]
-    places = np.flatnonzero(ranks)
-    best: Rows = shortlists.candidates.rows[own][places[np.argsort(-ranks[places], kind="stable")][:k]]
-    return best
 
 
 def _without_vector(queries: QueryBatch, source: str) -> QueryBatch:

@@ -25,7 +25,7 @@ class Ranking:
     Attributes:
         name: name of the recommender.
         lists: item numbers, (cases, k).
-        rank_us: microseconds of each list, (cases,).
+        rank_us: microseconds of each list that was timed, (t,).
         learn_us: mean microseconds to learn an act; None if it was not measured separately.
     """
 
@@ -110,15 +110,14 @@ def _moments(
                 learn_s[which] += perf_counter() - started
             sessions.add(act)
         elif act.item == SEARCH and searching:
-            text = getattr(log.interactions[position], "query", "")
             for which, baseline in searching:
                 started = perf_counter()
-                baseline.learn_search(act, text)
+                baseline.learn_search(act, log.queries[position])
                 learn_s[which] += perf_counter() - started
         # Two sessions of a shopper may have a case each at one interaction, if their items have the same time.
         while not cases.arrival and number < len(positions) and positions[number] == position:
             present = sessions.of(act.session)
-            text = getattr(log.interactions[position], "query", None)
+            text = log.queries.get(position)
             yield number, Moment(act.user, act.at_ms, present, present, text)
             number += 1
         if position % PROGRESS_STEP == PROGRESS_STEP - 1:

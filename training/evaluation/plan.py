@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,6 +58,7 @@ class Options:
         placement: name of the placement of the lists.
         measured_at: time of the evaluation.
         sasrec: whether SASRec is among the baselines, which needs torch.
+        jobs: number of processes at most, 1 or 2.
     """
 
     protocol: str
@@ -70,6 +71,7 @@ class Options:
     seed: int = 0
     placement: str = DEFAULT
     sasrec: bool = False
+    jobs: int = 1
 
     @property
     def primary(self) -> Primary:
@@ -95,7 +97,40 @@ class System:
     fit: Fit | None = None
 
 
-def make_baselines(system: System, log: Log, options: Options) -> list[Baseline]:
+@dataclass(frozen=True, slots=True, eq=False)
+class BaselineInputs:
+    """What the baselines read beside the log, without the model, so that another process can make them.
+
+    Attributes:
+        protocol: the protocol.
+        vectors: the unit vector of each item that can be recommended, (items, dim), and 0 for the others.
+        query_vectors: the unit vector (dim,) of each search that has a list.
+        texts: the text of each item, empty if it cannot be recommended; only for searches.
+        sasrec_seed: the seed of SASRec, None without it.
+    """
+
+    protocol: str
+    vectors: Vector
+    query_vectors: Mapping[str, Vector]
+    texts: Sequence[str]
+    sasrec_seed: int | None
+
+
+def baseline_inputs(system: System, log: Log, options: Options, positions: Sequence[int]) -> BaselineInputs:
+    """Return the inputs of the baselines. `positions` are the interactions that have a list."""
+    items = len(log.item_ids)
+    texts = [item_text(item) if item.in_stock else "" for item in system.items] if options.protocol == "search" else []
+    searched = dict.fromkeys(log.queries[at] for at in positions if at in log.queries)
+    return BaselineInputs(
+        protocol=options.protocol,
+        vectors=_vectors(system, items),
+        query_vectors={text: system.bundle.encode_query(text) for text in searched},
+        texts=[*texts, *[""] * (items - len(texts))] if texts else [],
+        sasrec_seed=options.seed if options.sasrec else None,
+    )
+
+
+def make_baselines(inputs: BaselineInputs, log: Log) -> list[Baseline]:
     """Return new baselines that have learned nothing yet.
 
     BM25 and the click table are among them if the protocol has searches, and those that predict a whole basket if it
@@ -112,18 +147,17 @@ def make_baselines(system: System, log: Log, options: Options) -> list[Baseline]
         VSkNNByStep(vsknn),
         Repeat(only_bought=only_bought),
         RepeatThenPopular(items, only_bought=only_bought),
-        EncoderAlone(_vectors(system, items), system.bundle.encode_query),
+        EncoderAlone(inputs.vectors, inputs.query_vectors.__getitem__),
     ]
-    if options.sasrec:
+    if inputs.sasrec_seed is not None:
         from training.evaluation.baselines.sasrec import SasRec
 
-        known.append(SasRec(items, seed=options.seed))
-    if options.protocol == "next-basket":
+        known.append(SasRec(items, seed=inputs.sasrec_seed))
+    if inputs.protocol == "next-basket":
         return [*known, UpCf(items, only_bought=only_bought), TifuKnn(items, only_bought=only_bought)]
-    if options.protocol != "search":
+    if inputs.protocol != "search":
         return known
-    texts = [item_text(item) if item.in_stock else "" for item in system.items]
-    return [*known, Bm25([*texts, *[""] * (items - len(texts))]), ClickTable(items)]
+    return [*known, Bm25(inputs.texts), ClickTable(items)]
 
 
 def _vectors(system: System, items: int) -> Vector:

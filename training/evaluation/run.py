@@ -11,14 +11,15 @@ from streams.errors import ConfigurationError
 from streams.factory import profile_rules
 from streams.replay import Replay, reporting
 from streams.settings import Settings
-from training.evaluation import baseline_pass
+from training.evaluation.baseline_pass import Ranking
+from training.evaluation.baseline_process import BaselinePass, beside
 from training.evaluation.calibration import calibration, moments
 from training.evaluation.cases import Cases, cases, sampled
 from training.evaluation.estimates import measure, rows, slices, verdict, versus, worths
 from training.evaluation.exposure import Groups, concentrations, exposures, fairnesses
 from training.evaluation.judgements import Judgements, graded_targets, hashes_of, rank_graded
 from training.evaluation.per_case import hash_of_cases, hash_of_judgements, per_case
-from training.evaluation.plan import Options, System, make_baselines
+from training.evaluation.plan import Options, System, baseline_inputs
 from training.evaluation.report import Data, Model, Report
 from training.evaluation.system_pass import OURS, SystemPass, SystemResult
 from training.log import SEARCH, Log, first_tested, read_log
@@ -46,12 +47,11 @@ def evaluate(system: System, interactions: Sequence[Interaction], options: Optio
     log = read_log(interactions, system.items, profile_rules(system.settings).session_gap_ms)
     if log.unknown_share == 1.0:
         raise ConfigurationError("catalogue: required items that shoppers act on, got none of them")
-    start, acts, k = first_tested(log, options.test_share, options.test_from), log.acts(), max(options.ks)
+    start, acts = first_tested(log, options.test_share, options.test_from), log.acts()
     found = cases(log, acts, options.protocol, start)
     chosen = sampled(found, options.sample, options.seed)
-    advance = _in_two_phases(start_phase, "Baselines", int(chosen.at[0]), int(chosen.at[-1]) + 1)
-    baselines = baseline_pass.run(make_baselines(system, log, options), log, acts, chosen, k, advance)
-    result = _run_system(system, log, chosen, options, start, start_phase)
+    del acts
+    baselines, result = _run_both(system, log, chosen, options, start, start_phase)
     start_phase("Intervals", 0)
     counts = np.bincount(log.item[:start][log.item[:start] >= 0], minlength=len(log.item_ids))[: log.catalogue]
     ks, (first, _), seed = options.ks, options.primary, options.seed
@@ -127,6 +127,22 @@ def evaluate_judgements(system: System, judgements: Judgements, options: Options
             hash_of_judgements(judgements, [item.item_id for item in system.items], targets),
         ),
     )
+
+
+def _run_both(
+    system: System, log: Log, chosen: Cases, options: Options, start: int, start_phase: StartPhase
+) -> tuple[list[Ranking], SystemResult]:
+    """Run the baselines and the system, side by side if there may be two processes and the log is large."""
+    inputs = baseline_inputs(system, log, options, chosen.at.tolist())
+    baselines = BaselinePass(inputs, log, chosen, max(options.ks))
+    # torch uses all cores by itself.
+    if options.jobs == 1 or options.sasrec or baselines.is_small:
+        first, end = int(chosen.at[0]), int(chosen.at[-1]) + 1
+        found = baselines.run(_in_two_phases(start_phase, "Baselines", first, end))
+        return found, _run_system(system, log, chosen, options, start, start_phase)
+    with beside(baselines) as lists:
+        result = _run_system(system, log, chosen, options, start, start_phase)
+        return lists(start_phase), result
 
 
 def _run_system(

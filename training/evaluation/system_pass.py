@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.queries import QueryBatch
-from inference.ranking.lists import Lists as RankedLists
+from inference.ranking.lists import RankedRows
 from inference.retrieval.shortlists import Shortlists
-from inference.types import Keys, stable_key
-from streams.engine import Folded
+from inference.types import stable_key
+from streams.lessons import Lessons
 from streams.replay import Replay, reporting
-from training.evaluation.ablation import alone, joined, without
+from training.evaluation.ablation import joined, without
 from training.evaluation.baseline_pass import Ranking
 from training.evaluation.cases import Cases
+from training.evaluation.kernels import write_alone, write_lists
 from training.evaluation.metrics import NOTHING, Lists
 from training.log import Log
 from training.ranker.gather import WARM_UP
@@ -27,6 +28,8 @@ FOLD = "fold"
 MICROSECONDS = 1e6
 FAIRNESS = (0.0, 0.05, 0.1, 0.2, 0.3)
 """Values of INTENTSTREAM_FAIRNESS whose cost is measured."""
+REASONS_EVERY = 16
+"""Batches of lists, of which the first gets reasons as well, for the times. Reasons do not change a list."""
 
 
 @dataclass(slots=True)
@@ -109,13 +112,15 @@ class SystemPass:
         self._placement = replay.placement
         named = self._placement.sources
         self._sources = [name for name in replay.recommender.source_names if named is None or name in named]
-        self._number = {stable_key(name): number for number, name in enumerate(log.item_ids[: log.catalogue])}
+        self._number_of = _numbers(replay, log)
         self._sample = {case: place for place, case in enumerate(sample.tolist())}
         self._sampled = sample
-        self._lists = {name: self._empty(len(cases)) for name in (OURS, FUSED, *self._sources)}
+        self._ours, self._fused = self._empty(len(cases)), self._empty(len(cases))
+        self._alone = np.full((len(self._sources), len(cases), k), NOTHING, dtype=np.int32)
         self._without = {name: self._empty(len(sample)) for name in self._sources if len(sample)}
         self._fair = {fairness: self._empty(len(sample)) for fairness in FAIRNESS if len(sample)}
-        self._us = np.zeros(len(cases))
+        self._us: list[float] = []
+        self._batches = 0
         self._arrivals: dict[int, QueryBatch] = {}
 
     def run(self, progress: Callable[[int], None], *, learned: int = 0) -> SystemResult:
@@ -137,12 +142,9 @@ class SystemPass:
         for folded in self._replay.fold(self._log.interactions[position:end], pauses):
             number = len(folded.queries)
             self._watch.stages[FOLD].append((perf_counter() - began) / number * MICROSECONDS)
-            wanted = [(n, case) for n in range(number) for case in cases_at.get(position + n, ())]
-            if wanted:
-                self._rank([case for _, case in wanted], self._queries(folded, position, [n for n, _ in wanted]))
-            observed = [n for n in range(number) if position + n in self._moments]
-            if observed:
-                self._observe([position + n for n in observed], self._queries(folded, position, observed))
+            at = [n for n in range(position, position + number) if n in cases_at or n in self._moments]
+            if at:
+                self._rank(at, cases_at, self._queries(folded, position, [n - position for n in at]))
             self._arrivals.clear()
             position += number
             progress(number)
@@ -156,7 +158,7 @@ class SystemPass:
             user_id, at_ms = self._log.interactions[position].user_id, int(self._log.at_ms[position])
             self._arrivals[position] = self._replay.arrive(user_id, at_ms)
 
-    def _queries(self, folded: Folded, position: int, places: Sequence[int]) -> QueryBatch:
+    def _queries(self, folded: Lessons, position: int, places: Sequence[int]) -> QueryBatch:
         """Return the queries of the placement's lists, which are not longer than those that are measured."""
         if self._cases.arrival:
             queries = QueryBatch.joined([self._arrivals[position + place] for place in places])
@@ -165,61 +167,71 @@ class SystemPass:
         most = self._placement.k
         return self._placement.queries(queries, k=None if most is None else min(most, self._k))
 
-    def _observe(self, positions: Sequence[int], queries: QueryBatch) -> None:
-        """Note the probabilities of lists beside what the shoppers did."""
+    def _rank(self, at: Sequence[int], cases_at: Mapping[int, Sequence[int]], queries: QueryBatch) -> None:
+        """Make the lists after the interactions `at`, and note those of cases and the outcomes of moments."""
         recommender = self._replay.recommender
-        ranked = recommender.rank(recommender.retrieve(queries, placement=self._placement))
-        keys = recommender.catalogue.columns.keys
-        for number, position in enumerate(positions):
-            scores = ranked.scores[slice(*ranked.starts[number : number + 2].tolist())].tolist()
-            shopper = int(self._log.user[position])
-            self._outcomes.add(scores, keys[ranked.own_rows(number)].tolist(), self._moments[position], shopper)
-
-    def _rank(self, cases: Sequence[int], queries: QueryBatch) -> None:
-        recommender = self._replay.recommender
-        self._watch.running, self._watch.lists = True, len(cases)
+        self._watch.running, self._watch.lists = True, len(at)
         began = perf_counter()
         shortlists = recommender.retrieve(queries, placement=self._placement)
-        ranked = recommender.rank(shortlists)
-        self._us[list(cases)] = (perf_counter() - began) / len(cases) * MICROSECONDS
+        if self._batches % REASONS_EVERY == 0:
+            lists = recommender.rank(shortlists)
+            ranked = RankedRows(lists.starts, lists.rows, lists.scores)
+            self._us.append((perf_counter() - began) / len(at) * MICROSECONDS)
+        else:
+            ranked = recommender.rank_rows(shortlists)
+        self._batches += 1
         self._watch.running = False
-        for number, case in enumerate(cases):
-            self._note(case, shortlists, ranked, number)
-        chosen = [n for n, case in enumerate(cases) if case in self._sample]
+        self._observe(at, ranked)
+        wanted = [(n, case) for n, position in enumerate(at) for case in cases_at.get(position, ())]
+        if not wanted:
+            return
+        places, cases = [n for n, _ in wanted], np.array([case for _, case in wanted], dtype=np.int64)
+        if len(places) < len(at) or places != list(range(len(at))):
+            shortlists, ranked = shortlists.take(places), _taken(ranked, places)
+        self._note(cases, shortlists, ranked)
+        chosen = [n for n, case in enumerate(cases.tolist()) if case in self._sample]
         if chosen:
-            places = [self._sample[cases[n]] for n in chosen]
-            self._leave_out(places, queries.take(chosen))
-            self._rank_fairly(places, shortlists.take(chosen))
+            sampled = np.array([self._sample[case] for case in cases[chosen].tolist()], dtype=np.int64)
+            self._leave_out(sampled, queries.take([places[n] for n in chosen]))
+            self._rank_fairly(sampled, shortlists.take(chosen))
 
-    def _leave_out(self, places: Sequence[int], queries: QueryBatch) -> None:
+    def _observe(self, at: Sequence[int], ranked: RankedRows) -> None:
+        """Note the probabilities of lists at some moments beside what the shoppers did."""
+        keys = self._replay.recommender.catalogue.columns.keys
+        for number, position in enumerate(at):
+            if position in self._moments:
+                own = slice(*ranked.starts[number : number + 2].tolist())
+                shopper = int(self._log.user[position])
+                self._outcomes.add(
+                    ranked.scores[own].tolist(), keys[ranked.rows[own]].tolist(), self._moments[position], shopper
+                )
+
+    def _leave_out(self, places: npt.NDArray[np.int64], queries: QueryBatch) -> None:
         """Rank again without each source."""
         recommender = self._replay.recommender
         every = recommender.retrieve(queries, every=True, placement=self._placement)
         keys = recommender.catalogue.columns.keys
         left = [recommender.to_be_ranked(without(every, source, keys)) for source in self._without]
-        starts, rows = recommender.rank_rows(joined(left))
-        wanted = ((lists, place) for lists in self._without.values() for place in places)
-        for number, (lists, place) in enumerate(wanted):
-            self._put(lists, place, keys[rows[starts[number] : starts[number + 1]]])
+        ranked = recommender.rank_rows(joined(left))
+        for number, lists in enumerate(self._without.values()):
+            self._put(lists, places, ranked.starts[number * len(places) :], ranked.rows)
 
-    def _rank_fairly(self, places: Sequence[int], shortlists: Shortlists) -> None:
+    def _rank_fairly(self, places: npt.NDArray[np.int64], shortlists: Shortlists) -> None:
         """Rank again with each fairness."""
-        recommender = self._replay.recommender
-        keys = recommender.catalogue.columns.keys
-        for fairness, lists in self._fair.items():
-            starts, rows = recommender.with_fairness(fairness).rank_rows(shortlists)
-            for number, place in enumerate(places):
-                self._put(lists, place, keys[rows[starts[number] : starts[number + 1]]])
+        found = self._replay.recommender.rank_rows_with(shortlists, tuple(self._fair))
+        for lists, ranked in zip(self._fair.values(), found, strict=True):
+            self._put(lists, places, ranked.starts, ranked.rows)
 
-    def _note(self, case: int, shortlists: Shortlists, ranked: RankedLists, number: int) -> None:
-        keys = self._replay.recommender.catalogue.columns.keys
-        self._put(self._lists[OURS], case, keys[ranked.own_rows(number)])
-        self._put(self._lists[FUSED], case, keys[shortlists.candidates.rows[shortlists.own(number)][: self._k]])
-        for source in self._sources:
-            self._put(self._lists[source], case, keys[alone(shortlists, number, source, self._k)])
+    def _note(self, cases: npt.NDArray[np.int64], shortlists: Shortlists, ranked: RankedRows) -> None:
+        candidates = shortlists.candidates
+        self._put(self._ours, cases, ranked.starts, ranked.rows)
+        self._put(self._fused, cases, candidates.starts, candidates.rows)
+        write_alone(candidates, self._number_of, cases, np.empty(self._k, dtype=np.float32), self._alone)
 
-    def _put(self, lists: Lists, place: int, keys: Keys) -> None:
-        lists[place, : len(keys)] = [self._number[key] for key in keys.tolist()]
+    def _put(
+        self, lists: Lists, places: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], rows: npt.NDArray[np.int32]
+    ) -> None:
+        write_lists(starts, rows, self._number_of, places, lists)
 
     def _empty(self, cases: int) -> Lists:
         return np.full((cases, self._k), NOTHING, dtype=np.int32)
@@ -228,11 +240,29 @@ class SystemPass:
         fold = float(np.mean(self._watch.stages[FOLD])) if self._watch.stages[FOLD] else None
         none = np.zeros(0)
         return SystemResult(
-            ours=[Ranking(OURS, self._lists[OURS], self._us, fold), Ranking(FUSED, self._lists[FUSED], none)],
-            alone={name: Ranking(name, self._lists[name], none) for name in self._sources},
+            ours=[Ranking(OURS, self._ours, np.array(self._us), fold), Ranking(FUSED, self._fused, none)],
+            alone={name: Ranking(name, self._alone[place], none) for place, name in enumerate(self._sources)},
             without={name: Ranking(name, lists, none) for name, lists in self._without.items()},
             sample=self._sampled,
             fair=self._fair,
             outcomes=self._outcomes,
             stages={name: float(np.median(values)) for name, values in self._watch.stages.items() if values},
         )
+
+
+def _numbers(replay: Replay, log: Log) -> npt.NDArray[np.int32]:
+    """Return the item number of each row of the catalogue."""
+    catalogue = replay.recommender.catalogue
+    keys = np.array([stable_key(name) for name in log.item_ids[: log.catalogue]], dtype=np.uint64)
+    rows, is_served = catalogue.rows_of(keys)
+    numbers = np.full(len(catalogue.columns.keys), NOTHING, dtype=np.int32)
+    numbers[rows[is_served]] = np.flatnonzero(is_served)
+    return numbers
+
+
+def _taken(ranked: RankedRows, places: Sequence[int]) -> RankedRows:
+    """Return the lists at `places`, in their order."""
+    parts = [slice(*ranked.starts[place : place + 2].tolist()) for place in places]
+    starts = np.cumsum([0, *(each.stop - each.start for each in parts)], dtype=np.int64)
+    rows, scores = (np.concatenate([column[each] for each in parts]) for column in (ranked.rows, ranked.scores))
+    return RankedRows(starts, rows, scores)

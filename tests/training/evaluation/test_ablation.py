@@ -13,7 +13,8 @@ from inference.retrieval.shortlists import Shortlists
 from inference.retrieval.sources import LONG_TERM, NEW, QUERY, SHORT_TERM, TRENDING
 from inference.types import Keys, Query, Vector
 from tests.inference.catalogues import DIM, NUMBERS, catalogue_of, queries_of, unit_vectors
-from training.evaluation.ablation import alone, without
+from training.evaluation.ablation import without
+from training.evaluation.kernels import write_alone, write_lists
 
 NAMES = (SHORT_TERM, LONG_TERM, QUERY, NEW, TRENDING)
 
@@ -69,13 +70,27 @@ def test_a_removed_source_has_no_feature_and_a_search_is_still_a_search() -> Non
     assert own.features(whole)[:, FEATURES.index("query")].any()
 
 
+@pytest.mark.kernel
 def test_a_single_source_gives_its_items_in_order_of_score() -> None:
-    whole = shortlists(*NAMES)
-    for name in NAMES:
+    whole, k = shortlists(*NAMES), 5
+    number_of = np.arange(1000, 1000 + len(keys()), dtype=np.int32)
+    cases = np.arange(len(whole))[::-1] * 2
+    out = np.full((len(NAMES), 2 * len(whole), k), -1, dtype=np.int32)
+    write_alone(whole.candidates, number_of, cases, np.empty(k, dtype=np.float32), out)
+    for source, name in enumerate(NAMES):
         expected = shortlists(name).candidates
-        for number in range(len(whole.queries)):
-            rows = expected.rows[expected.starts[number] : expected.starts[number + 1]]
-            assert alone(whole, number, name, 5).tolist() == rows[:5].tolist()
+        for number, case in enumerate(cases.tolist()):
+            rows = expected.rows[expected.starts[number] : expected.starts[number + 1]][:k]
+            assert out[source, case].tolist() == [*(rows + 1000).tolist(), *[-1] * (k - len(rows))]
+    assert (out[:, 1::2] == -1).all()
+
+
+@pytest.mark.kernel
+def test_the_first_items_of_lists_are_written_to_their_cases() -> None:
+    starts, rows = np.array([0, 1, 1, 4]), np.array([3, 0, 2, 1], dtype=np.int32)
+    out = np.full((4, 2), -1, dtype=np.int32)
+    write_lists(starts, rows, np.array([10, 11, 12, 13], dtype=np.int32), np.array([2, 0, 3]), out)
+    assert out.tolist() == [[-1, -1], [-1, -1], [13, -1], [10, 12]]
 
 
 def test_removing_the_only_source_leaves_an_empty_shortlist() -> None:

@@ -1,0 +1,98 @@
+"""The pass of the baselines, in a second process beside the system's pass if the log is large.
+
+The two passes share nothing but the log, so their lists are the same as one after the other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+from training.evaluation import baseline_pass
+from training.evaluation.baseline_pass import Ranking
+from training.evaluation.cases import Cases
+from training.evaluation.plan import BaselineInputs, make_baselines
+from training.log import Log
+from training.phases import StartPhase
+
+SMALL = 50_000
+"""Interactions and lists, each of which counts as LIST interactions, up to which a second process does not pay off: it
+takes about two seconds to start."""
+LIST = 10
+_WAIT_S = 0.2
+
+Progress = Callable[[int], None]
+
+
+class BaselinePass(NamedTuple):
+    """What the pass needs. It is sent to a second process without the messages of the log."""
+
+    inputs: BaselineInputs
+    log: Log
+    cases: Cases
+    k: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a second process would take longer."""
+        return len(self.log) + LIST * len(self.cases) <= SMALL
+
+    def run(self, advance: Progress) -> list[Ranking]:
+        """Return the lists of each baseline."""
+        log = self.log
+        return baseline_pass.run(make_baselines(self.inputs, log), log, log.acts(), self.cases, self.k, advance)
+
+
+@contextmanager
+def beside(work: BaselinePass) -> Iterator[Callable[[StartPhase], list[Ranking]]]:
+    """Start the pass in a second process, and yield a function that waits for its lists.
+
+    The process ends with the block. An error of the pass is raised where its lists are awaited.
+    """
+    # Spawned, not forked: ONNX Runtime and the display of the progress have threads.
+    context = multiprocessing.get_context("spawn")
+    done = context.Value("q", 0)
+    receiver, sender = context.Pipe(duplex=False)
+    small = work._replace(log=work.log.without_messages())
+    process = context.Process(target=_run, args=(small, done, sender), daemon=True)
+    process.start()
+    sender.close()
+
+    def lists(start_phase: StartPhase) -> list[Ranking]:
+        advance, before = start_phase("Baselines", int(work.cases.at[-1]) + 1), 0
+        while not receiver.poll(_WAIT_S):
+            now = done.value
+            advance(now - before)
+            before = now
+        try:
+            found = receiver.recv()
+        except EOFError:
+            process.join()
+            got = f"its exit code {process.exitcode}. --jobs 1 needs less memory"
+            raise RuntimeError(f"baselines: required the lists of a second process, got {got}") from None
+        if isinstance(found, BaseException):
+            raise found
+        rankings: list[Ranking] = found
+        return rankings
+
+    try:
+        yield lists
+    finally:
+        process.terminate()
+        process.join()
+        receiver.close()
+
+
+def _run(work: BaselinePass, done: Any, sender: Connection) -> None:
+    def advance(steps: int) -> None:
+        done.value += steps
+
+    try:
+        sender.send(work.run(advance))
+    except Exception as error:  # noqa: BLE001 - raised by the process that waits
+        sender.send(error)
+    finally:
+        sender.close()
