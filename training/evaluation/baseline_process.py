@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from threading import Thread
 from typing import Any, NamedTuple
 
 from training.evaluation import baseline_pass
@@ -55,21 +56,23 @@ def beside(work: BaselinePass) -> Iterator[Callable[[StartPhase], list[Ranking]]
     # Spawned, not forked: ONNX Runtime and the display of the progress have threads.
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
-    receiver, sender = context.Pipe(duplex=False)
-    small = work._replace(log=work.log.without_messages())
-    process = context.Process(target=_run, args=(small, done, sender), daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(theirs, done), daemon=True)
     process.start()
-    sender.close()
+    theirs.close()
+    # The process takes a second to start, and a pipe holds 64 KB. As arguments of the process, the log would wait for
+    # ever if the process died before it read them.
+    Thread(target=_send, args=(ours, work._replace(log=work.log.without_messages())), daemon=True).start()
 
     def lists(start_phase: StartPhase) -> list[Ranking]:
         advance, before = start_phase("Baselines", int(work.cases.at[-1]) + 1), 0
-        while not receiver.poll(_WAIT_S):
+        while not ours.poll(_WAIT_S):
             now = done.value
             advance(now - before)
             before = now
         try:
-            found = receiver.recv()
-        except EOFError:
+            found = ours.recv()
+        except (EOFError, ConnectionError):
             process.join()
             got = f"its exit code {process.exitcode}. --jobs 1 needs less memory"
             raise RuntimeError(f"baselines: required the lists of a second process, got {got}") from None
@@ -83,16 +86,21 @@ def beside(work: BaselinePass) -> Iterator[Callable[[StartPhase], list[Ranking]]
     finally:
         process.terminate()
         process.join()
-        receiver.close()
+        ours.close()
 
 
-def _run(work: BaselinePass, done: Any, sender: Connection) -> None:
+def _send(connection: Connection, work: BaselinePass) -> None:
+    # If the process has ended, the wait for its lists says so.
+    with suppress(OSError):
+        connection.send(work)
+
+
+def _run(connection: Connection, done: Any) -> None:
     def advance(steps: int) -> None:
         done.value += steps
 
+    work: BaselinePass = connection.recv()
     try:
-        sender.send(work.run(advance))
+        connection.send(work.run(advance))
     except Exception as error:  # noqa: BLE001 - raised by the process that waits
-        sender.send(error)
-    finally:
-        sender.close()
+        connection.send(error)
