@@ -8,17 +8,18 @@ with bins of equal size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from inference.types import stable_key
 from training.bootstrap import resampled_means
 from training.evaluation.estimates import estimate
 from training.evaluation.report import Calibration, Tenth
 from training.evaluation.system_pass import Outcomes
 from training.log import SEARCH, Log
-from training.ranker.gather import Sampling, arrivals, next_items
+from training.ranker.gather import SEARCH_HORIZON, Sampling, arrivals
 
 BINS = 10
 LISTS = 2000
@@ -35,17 +36,34 @@ def moments(
     first, end = tested
     if protocol == "next-basket":
         baskets = arrivals(log.interactions, session_gap_ms)
-        found: Mapping[int, tuple[int, ...]] = {at: keys for at, keys in baskets.items() if first <= at < end}
-    else:
-        following = next_items(log.interactions, Sampling(session_gap_ms=session_gap_ms))
-        is_kind = (log.item == SEARCH) == (protocol == "search")
-        # Of a shopper's interactions at one time, only the last has a list.
-        is_listed = is_kind & (log.end == np.arange(len(log)))
-        found = {at: following[at] for at in (first + np.flatnonzero(is_listed[first:end])).tolist()}
-    if len(found) > LISTS:
-        chosen = np.random.default_rng(seed).choice(np.array(list(found)), LISTS, replace=False)
-        found = {at: found[at] for at in np.sort(chosen).tolist()}
-    return {at: frozenset(keys) for at, keys in found.items()}
+        places = np.array([at for at in baskets if first <= at < end], dtype=np.int64)
+        return {at: frozenset(baskets[at]) for at in _sampled(places, seed)}
+    is_kind = (log.item == SEARCH) == (protocol == "search")
+    # Of a shopper's interactions at one time, only the last has a list.
+    is_listed = is_kind & (log.end == np.arange(len(log)))
+    return _following(log, _sampled(first + np.flatnonzero(is_listed[first:end]), seed))
+
+
+def _sampled(places: npt.NDArray[np.int64], seed: int) -> list[int]:
+    """Return at most LISTS of some places, drawn at random, in their order."""
+    chosen = places
+    if len(places) > LISTS:
+        chosen = np.sort(np.random.default_rng(seed).choice(places, LISTS, replace=False))
+    found: list[int] = chosen.tolist()
+    return found
+
+
+def _following(log: Log, places: Sequence[int]) -> dict[int, frozenset[int]]:
+    """Return the stable keys of the items that count after some interactions, as `gather.next_items` has them."""
+    of_session = np.argsort(log.session, kind="stable")
+    bounds = np.searchsorted(log.session[of_session], np.arange(int(log.session.max(initial=-1)) + 2))
+    found = {}
+    for at in places:
+        own = of_session[slice(*bounds[log.session[at] : log.session[at] + 2].tolist())]
+        later = own[log.first[own] & (log.at_ms[own] > log.at_ms[at])]
+        most = SEARCH_HORIZON if log.item[at] == SEARCH else Sampling().horizon
+        found[at] = frozenset(stable_key(log.item_ids[item]) for item in log.item[later[:most]].tolist())
+    return found
 
 
 def calibration(outcomes: Outcomes, seed: int) -> Calibration | None:

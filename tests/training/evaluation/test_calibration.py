@@ -12,6 +12,7 @@ from training.evaluation import calibration as module
 from training.evaluation.calibration import calibration, moments
 from training.evaluation.system_pass import Outcomes
 from training.log import Log, read_log
+from training.ranker.gather import Sampling, next_items
 
 GAP_MS = 30 * 60_000
 
@@ -28,7 +29,9 @@ def test_moments_are_of_the_protocols_kind_with_and_without_a_next_action(protoc
     assert all(30 <= at < 80 for at in found)
     assert {isinstance(log.interactions[at], Search) for at in found} == {protocol == "search"}
     assert frozenset() in found.values()
+    following = next_items(log.interactions, Sampling(session_gap_ms=GAP_MS))
     for at, keys in found.items():
+        assert keys == frozenset(following[at])
         later = log.interactions[at + 1 :]
         same = [each for each in later if each.user_id == log.interactions[at].user_id]
         assert keys <= {stable_key(each.item_id) for each in same if not isinstance(each, Search)}
