@@ -126,3 +126,18 @@ def test_every_source_is_evaluated_alone_and_left_out(bundle: Bundle, records: l
     assert any((each.lists != result.ours[0].lists[result.sample]).any() for each in result.without.values())
     assert set(result.stages) >= {FOLD, "retrieve", "score", "rank"}
     assert (result.ours[0].rank_us > 0).all()
+
+
+def test_times_of_lists_are_those_of_some_batches(
+    bundle: Bundle, records: list[ItemVector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluation.system_pass.REASONS_EVERY", 1)
+    _, found, every = run_pass(bundle, records, random_events(5, 90), "search")
+    monkeypatch.setattr("training.evaluation.system_pass.REASONS_EVERY", 10)
+    _, _, some = run_pass(bundle, records, random_events(5, 90), "search")
+    assert len(every.ours[0].rank_us) >= len(found)
+    assert 0 < len(some.ours[0].rank_us) < len(found)
+    np.testing.assert_array_equal(some.ours[0].lists, every.ours[0].lists)
+    assert {name: each.lists.tolist() for name, each in some.alone.items()} == {
+        name: each.lists.tolist() for name, each in every.alone.items()
+    }
