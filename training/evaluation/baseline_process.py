@@ -6,6 +6,7 @@ The two passes share nothing but the log, so their lists are the same as one aft
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -99,6 +100,8 @@ def _run(connection: Connection, done: Any) -> None:
     def advance(steps: int) -> None:
         done.value += steps
 
+    # Ctrl-C goes to both processes. The other one ends this one, without a second traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     work: BaselinePass = connection.recv()
     try:
         connection.send(work.run(advance))
