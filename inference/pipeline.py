@@ -29,7 +29,6 @@ from inference.types import Keys, Query, RankedList, Vector
 
 SCORING_FAILED = "scoring_failed"
 NOBODY_REPEATS = 0.01
-"""Repeat rate below which lists leave out what the shopper bought."""
 
 Observer = Callable[[str, float], None]
 """Callback with the name of a stage and the seconds that it took for a batch."""
@@ -40,7 +39,7 @@ def unobserved(_stage: str, _seconds: float) -> None:
 
 
 def nobody_repeats(repeat_rate: float | None) -> bool:
-    """Return whether shoppers do not buy an item twice, as far as that is known."""
+    """Return whether nobody buys an item twice, as far as that is known. Lists then leave out what the shopper bought."""
     return repeat_rate is not None and repeat_rate < NOBODY_REPEATS
 
 

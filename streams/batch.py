@@ -13,7 +13,8 @@ from threading import Lock
 from inference.pipeline import Recommender
 from inference.ranking.lists import Lists
 from inference.retrieval.shortlists import Shortlists
-from streams.engine import Engine, Folded
+from streams.engine import Engine
+from streams.folded import Folded
 from streams.profiles.events import Event
 
 

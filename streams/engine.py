@@ -6,24 +6,20 @@ It does no I/O and keeps no state. Profiles come in and go out as bytes. Time an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from inference.placements import Placement
 from inference.plain_text import has_words, readable
 from inference.queries import QueryBatch
 from inference.ranking.sentences import Language, sentences
-from inference.types import SessionItems, stable_key
+from inference.types import stable_key
 from streams.budget import RATE_LIMITED, ListBudgets
-from streams.contracts.internal import ItemTransition
 from streams.contracts.messages import Intent, ModelRef, Recommendations, RecommendedItem, Search, Trigger
 from streams.contracts.serde import recommendation_id
+from streams.folded import OUTCOMES, Folded, Part
 from streams.items.live import LiveCatalogue
-from streams.items.repeat_rate import PurchaseCounts
-from streams.items.trend_counts import TrendIncrements
 from streams.learned import learned, purchases, trends, unlearned
 from streams.lessons import Lessons, lessons
 from streams.placements import DEFAULT_ONLY, Placements
@@ -41,66 +37,7 @@ INTENT_LABELS = 3
 FADED = 0.05
 """Smallest weight of a search that counts as an intent, and smallest length of a short-term intent."""
 DEADLINE_EXCEEDED, ENCODING_FAILED = "deadline_exceeded", "encoding_failed"
-OUTCOMES = ("ok", "late", "replayed", "duplicate")
-"""Names of the outcomes of `streams.profiles.batch`."""
 _LABELS = ("categories", "category_shares", "brands", "brand_shares")
-
-
-class Part(NamedTuple):
-    """The lists of a batch at one placement.
-
-    Attributes:
-        name: the placement's name.
-        placement: the placement.
-        places: places of the events, in order, for which a list is ranked.
-        queries: a query for each of them.
-    """
-
-    name: str
-    placement: Placement
-    places: list[int]
-    queries: QueryBatch
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Folded:
-    """Result of folding a batch of events.
-
-    Attributes:
-        events: the events.
-        profiles: newest bytes of each shopper's profile, to be stored and sent to the changelog, also after a replay.
-        queries: one query for each event, in order, with the shopper's state after that event.
-        outcomes: one of OUTCOMES for each event. A late event is older than the shopper's newest action.
-        first_places: partition and offset to which each event was produced, for a duplicate those of the event which it
-            repeats.
-        intents: likely intents of the shopper, one tuple for each event.
-        transitions, sessions: item transitions of the actions that teach, and their sessions, in order. Replays are
-            included: the transition's place in Kafka decides whether it counts. Duplicates are left out, sessions
-            without any remembered item, and those of robots.
-        trends: actions to count, in order, without replays and duplicates.
-        purchases: purchases of returning buyers, and those that repeat an item, by partition.
-        unlearned: number of events from which others learn nothing, by reason.
-        unknown_items: number of actions on items that the catalogue lacks.
-        future_topics: topic of each event that is too far ahead of the brokers' clock.
-        placements: names of the placements at which each event has a list.
-        parts: the lists to rank, by placement; none at which no event has one.
-    """
-
-    events: Sequence[Event]
-    profiles: list[bytes]
-    queries: QueryBatch
-    outcomes: list[str]
-    first_places: list[tuple[int, int]]
-    intents: list[tuple[Intent, ...]]
-    transitions: list[ItemTransition]
-    sessions: list[SessionItems]
-    trends: TrendIncrements
-    purchases: PurchaseCounts
-    unlearned: dict[str, int]
-    unknown_items: int
-    future_topics: list[str]
-    placements: list[tuple[str, ...]]
-    parts: list[Part]
 
 
 class Engine:

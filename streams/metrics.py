@@ -24,9 +24,9 @@ from inference.retrieval.groups import GROUPS
 from inference.retrieval.sources import NAMES
 from streams.budget import RATE_LIMITED
 from streams.contracts.messages import Interaction, Recommendations
-from streams.engine import Folded
 from streams.errors import InvalidEvent
 from streams.exposure import Exposed
+from streams.folded import Folded
 from streams.histogram import Timed
 from streams.kafka.topics import TABLES
 from streams.learned import UNLEARNED

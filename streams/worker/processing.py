@@ -10,8 +10,8 @@ from faust.types import Message
 
 from streams.batch import Pass
 from streams.contracts.messages import Recommendations
-from streams.engine import Folded
 from streams.errors import InvalidEvent
+from streams.folded import Folded
 from streams.serving.servable import Servable
 from streams.worker.checkpoint import Batch
 from streams.worker.delivery import Delivered, Shopper

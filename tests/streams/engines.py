@@ -15,7 +15,8 @@ from inference.types import Because, Item, SessionItems, Vector
 from streams.budget import ListBudgets
 from streams.contracts.internal import ItemTransition, ItemVector
 from streams.contracts.messages import Intent, ModelRef, Recommendations, Search
-from streams.engine import Engine, Folded
+from streams.engine import Engine
+from streams.folded import Folded
 from streams.items.live import LiveCatalogue
 from streams.profiles.events import Event
 from tests.streams.shoppers import DIM, NOW_MS, RULES, SourcedInteraction, item_of, moment, unit_vector
