@@ -39,7 +39,7 @@ def unobserved(_stage: str, _seconds: float) -> None:
 
 
 def nobody_repeats(repeat_rate: float | None) -> bool:
-    """Return whether nobody buys an item twice, as far as that is known. Lists then leave out what the shopper bought."""
+    """Return whether nobody buys an item twice, as far as is known. Lists then leave out what the shopper bought."""
     return repeat_rate is not None and repeat_rate < NOBODY_REPEATS
 
 

@@ -296,6 +296,5 @@ class EventPath:
         if folded is not None and processing.answers:
             self.metrics.observe_stage("produce", perf_counter() - began)
             events = zip(folded.events, folded.placements, strict=True)
-            self.metrics.answered(
-                processing.answers, [each.source.timestamp_ms for each, names in events for _ in names]
-            )
+            taken_ms = [each.source.timestamp_ms for each, names in events for _ in names]
+            self.metrics.answered(processing.answers, taken_ms)
