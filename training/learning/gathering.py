@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.errors import InferenceError
+from inference.manifest import FittedPeriod
 from inference.queries import QueryBatch
 from inference.types import stable_key
 from streams.contracts.messages import Interaction
@@ -25,6 +26,7 @@ from training.learning.outcomes import Outcomes
 from training.learning.rules import DAY_MS, LearningRules
 from training.learning.sessions import Place, Sessions, Waiting
 from training.ranker.gather import ExampleList, Wanted, labelled
+from training.ranker.provenance import event_hashes, merged, period
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ class Gatherer:
         self._quota = Quota(rules.lists_per_day)
         self._number = 0
         self._dropped_ms = 0
+        self._fitted_to: tuple[FittedPeriod, ...] = ()
         self.failures = 0
         """Number of times that interactions were left out, because the model failed on them."""
         self.positions: dict[str, int] = {}
@@ -110,10 +113,10 @@ class Gatherer:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, interaction: Interaction, place: Place | None = None, *, is_gathered: bool = True) -> None:
-        """Take the next interaction, from a place in Kafka. `is_gathered` is False if its list is on disk already."""
+    def add(self, interaction: Interaction, place: Place | None = None, *, is_new: bool = True) -> None:
+        """Take the next interaction, from a place in Kafka. `is_new` is False if its list is on disk already."""
         rank = self._outcomes.act(interaction)
-        self._waiting.append(self._sessions.add(interaction, rank, is_gathered=is_gathered, place=place))
+        self._waiting.append(self._sessions.add(interaction, rank, is_new=is_new, place=place))
 
     def advance(self, now_ms: int) -> Iterator[list[Gathered]]:
         """Fold the interactions whose labels are known at `now_ms`, and yield their lists, some at a time."""
@@ -126,17 +129,28 @@ class Gatherer:
                 # A model that fails on one text would fail again after a restart.
                 self.failures += 1
                 log.exception("%s interactions cannot be folded and are left out", len(due))
+            self._record([each.interaction for each in due if each.is_new])
             self.positions.update({each.place[0]: each.place[1] + 1 for each in due if each.place is not None})
             yield gathered
         if now_ms - self._dropped_ms > self._rules.session_gap_ms:
             self._dropped_ms = now_ms
             self._sessions.drop_before(until_ms - self._rules.session_gap_ms)
 
+    def take_fitted_to(self) -> tuple[FittedPeriod, ...]:
+        """Return the record of the new interactions folded since the last call: lists and labels are from them."""
+        taken, self._fitted_to = self._fitted_to, ()
+        return taken
+
     def forget(self, user_id: str) -> None:
         """Drop everything about a shopper."""
         self._waiting = deque(each for each in self._waiting if each.interaction.user_id != user_id)
         self._sessions.forget(user_id)
         self._replay.profiles.pop(user_id, None)
+
+    def _record(self, interactions: Sequence[Interaction]) -> None:
+        if interactions:
+            in_order = sorted(interactions, key=occurred_ms)
+            self._fitted_to = merged([*self._fitted_to, period(event_hashes(in_order), in_order)])
 
     def _due(self, until_ms: int) -> list[Waiting]:
         due: list[Waiting] = []

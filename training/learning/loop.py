@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from inference.bundle import Bundle
 from inference.errors import InferenceError
+from inference.manifest import FittedPeriod
 from inference.types import stable_key
 from streams.contracts.messages import Interaction, ModelPin, Recommendations
 from streams.errors import StreamsError
@@ -27,9 +28,10 @@ from training.learning.outcomes import Exposures, Outcomes, no_exposures
 from training.learning.propensities import propensities
 from training.learning.rules import HOUR_MS, LearningRules
 from training.learning.sessions import Place
-from training.learning.store import Lists, ListStore
+from training.learning.store import Lists, ListStore, as_lists
 from training.learning.versions import Cause, Versions
 from training.ranker.network import to_onnx
+from training.ranker.provenance import merged
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class LearningLoop:
     _repeats: Repeats = field(default_factory=Repeats)
     _unwritten: list[Gathered] = field(default_factory=list)
     _exposures: Exposures = field(default_factory=no_exposures)
+    _fitted_to: tuple[FittedPeriod, ...] = ()
     _new_lists: int = 0
     _checked_ms: int = 0
     _has_drifted: bool = False
@@ -85,8 +88,8 @@ class LearningLoop:
             self.outcomes.show(record)
         elif not self._repeats.is_repeat(record):
             self.now_ms = max(self.now_ms, occurred_ms(record))
-            is_gathered = place is None or place[1] >= self.store.positions.get(place[0], 0)
-            self.gatherer.add(record, place, is_gathered=is_gathered)
+            is_new = place is None or place[1] >= self.store.positions.get(place[0], 0)
+            self.gatherer.add(record, place, is_new=is_new)
 
     def advance(self, *, is_current: bool = True) -> None:
         """Do what is due at the time of the newest interaction. Check and refit only if `is_current`: all is read."""
@@ -119,13 +122,14 @@ class LearningLoop:
         """Write the lists gathered so far."""
         if self._unwritten:
             self._exposures += self.outcomes.take_exposures()
+            self._fitted_to = merged([*self._fitted_to, *self.gatherer.take_fitted_to()])
             try:
-                self.store.write(self._unwritten, self._exposures, self.gatherer.positions)
+                self.store.write(as_lists(self._unwritten, self._fitted_to), self._exposures, self.gatherer.positions)
             except OSError:
                 self.metrics.failures.inc()
                 log.exception("%s lists cannot be written and are kept in memory", len(self._unwritten))
                 return
-            self._exposures = no_exposures()
+            self._exposures, self._fitted_to = no_exposures(), ()
             self._new_lists += len(self._unwritten)
             self._unwritten = []
             self.metrics.kept.set(len(self.store))
@@ -206,7 +210,8 @@ class LearningLoop:
             decision = self._decide(lists, bundle, held_out_ms)
             if decision.ranker is not None:
                 cause = Cause(now_ms, decision.reason, held_out_ms)
-                new = self.versions.publish(to_onnx(decision.ranker), model, cause)
+                fitted_to = merged(lists.examples.fitted_to)
+                new = self.versions.publish(to_onnx(decision.ranker), model, cause, fitted_to)
                 self.versions.prune(model.name, (model, new))
                 log.info("published %s %s after %s: %s", new.name, new.version, model.version, decision.reason)
         except (InferenceError, OSError) as error:

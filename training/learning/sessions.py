@@ -41,6 +41,7 @@ class Waiting:
         at_ms: its time.
         session: its session, to which later interactions add items.
         begins: whether it is the first of its session.
+        is_new: whether no file has its list yet.
         is_gathered: whether it becomes a list. Of a shopper's interactions at one time, only the last does.
         place: its partition, as TOPIC/PARTITION, and its offset; None outside of Kafka.
     """
@@ -49,6 +50,7 @@ class Waiting:
     at_ms: int
     session: Session
     begins: bool
+    is_new: bool
     is_gathered: bool
     place: Place | None
 
@@ -72,7 +74,7 @@ class Sessions:
         self._last: dict[str, tuple[int, int]] = {}
         self._newest: dict[str, Waiting] = {}
 
-    def add(self, interaction: Interaction, rank: int, *, is_gathered: bool, place: Place | None) -> Waiting:
+    def add(self, interaction: Interaction, rank: int, *, is_new: bool, place: Place | None) -> Waiting:
         """Add the next interaction. `rank` is its item's in the list that led to it, 0 without one."""
         at_ms, user_id = occurred_ms(interaction), interaction.user_id
         name = session_name(interaction, self._last, self._gap_ms)
@@ -86,7 +88,7 @@ class Sessions:
         before = self._newest.get(user_id)
         if before is not None and before.at_ms == at_ms:
             before.is_gathered = False
-        waiting = self._newest[user_id] = Waiting(interaction, at_ms, session, begins, is_gathered, place)
+        waiting = self._newest[user_id] = Waiting(interaction, at_ms, session, begins, is_new, is_new, place)
         return waiting
 
     def drop_before(self, at_ms: int) -> None:

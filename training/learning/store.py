@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from inference.errors import BundleError
+from inference.manifest import FittedPeriod
 from inference.ranking.features import FEATURES
 from training.learning.gathering import Gathered
 from training.learning.outcomes import Exposures, no_exposures
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 ARRAYS = ("features", "names", "labels", "weights", "groups", "relevant", "graded")
 """Attributes of the examples that are stored."""
 PATTERN = "lists-*.npz"
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, BundleError, msgspec.MsgspecError)
+"""Errors of a damaged file."""
 Positions = Mapping[str, int]
 """Next offset to gather, by "TOPIC/PARTITION"."""
 
@@ -68,8 +72,8 @@ class Lists:
         return self.where((self.times >= start_ms) & (self.times < end_ms))
 
 
-def as_lists(gathered: Sequence[Gathered]) -> Lists:
-    """Return gathered lists as arrays."""
+def as_lists(gathered: Sequence[Gathered], fitted_to: tuple[FittedPeriod, ...] = ()) -> Lists:
+    """Return gathered lists as arrays. `fitted_to` is the record of the interactions that they are from."""
     examples = [each.examples for each in gathered]
     return Lists(
         Examples(
@@ -80,6 +84,7 @@ def as_lists(gathered: Sequence[Gathered]) -> Lists:
             groups=np.repeat(np.arange(len(examples)), [len(each.labels) for each in examples]),
             relevant=np.array([each.relevant for each in examples], dtype=np.int64),
             graded=np.zeros(len(examples), dtype=np.bool_),
+            fitted_to=fitted_to,
         ),
         np.concatenate([each.ranks for each in gathered]),
         np.array([each.shopper for each in gathered], dtype=np.uint64),
@@ -117,9 +122,8 @@ class ListStore:
     def __len__(self) -> int:
         return sum(len(lists) for lists, _ in self._parts.values())
 
-    def write(self, gathered: Sequence[Gathered], exposures: Exposures, positions: Positions) -> None:
+    def write(self, lists: Lists, exposures: Exposures, positions: Positions) -> None:
         """Write lists with the place up to which they were gathered. Delete the oldest files above the limit."""
-        lists = as_lists(gathered)
         last = max((_number(path) for path in self._folder.glob(PATTERN)), default=0)
         path = self._folder / f"lists-{last + 1:09}.npz"
         _write(path, lists, exposures, {**self.positions, **positions})
@@ -153,9 +157,10 @@ class ListStore:
                 arrays: dict[str, Any] = {name: file[name] for name in file.files}
             positions = json.loads(str(arrays.pop("positions")))
             exposures = arrays.pop("exposures")
+            arrays["fitted_to"] = msgspec.json.decode(arrays["fitted_to"].tobytes(), type=tuple[FittedPeriod, ...])
             extra = [arrays.pop(name) for name in ("ranks", "shopper_keys", "times")]
             examples = Examples(**{**arrays, "names": tuple(map(str, arrays["names"]))})
-        except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, BundleError) as error:
+        except UNREADABLE as error:
             log.error("%s cannot be read, its lists are left out: %s", path, error)  # noqa: TRY400
             return
         # Places of a file that is left out still count: its interactions are not gathered again.
@@ -178,6 +183,7 @@ def _write(path: Path, lists: Lists, exposures: Exposures, positions: Positions)
         np.savez_compressed(
             file,
             **arrays,
+            fitted_to=np.frombuffer(msgspec.json.encode(lists.examples.fitted_to), dtype=np.uint8),
             ranks=lists.ranks,
             shopper_keys=lists.shoppers,
             times=lists.times,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,8 @@ import msgspec
 import onnx
 
 from inference.errors import BundleError
+from inference.manifest import FittedPeriod
+from inference.manifest_files import read_manifest
 from streams.contracts.messages import ModelPin
 from streams.serving.folders import order
 from streams.serving.store import BundleStore
@@ -113,13 +115,18 @@ class Versions:
             raise BundleError("learn: required a model at INTENTSTREAM_MODEL_PATH, got none")
         return model
 
-    def publish(self, ranker: onnx.ModelProto, former: ModelPin, cause: Cause) -> ModelPin:
-        """Write the former model with another ranker as the newest version. Raises BundleError, OSError."""
+    def publish(
+        self, ranker: onnx.ModelProto, former: ModelPin, cause: Cause, fitted_to: Sequence[FittedPeriod] = ()
+    ) -> ModelPin:
+        """Write the former model with another ranker as the newest version. Raises BundleError, OSError.
+
+        `fitted_to` is the data that the ranker was fitted to.
+        """
         model = ModelPin(name=former.name, version=str(self._next(former)))
         staged = self.models.directory / STAGING / model.name / model.version
         shutil.rmtree(staged, ignore_errors=True)
         staged.parent.mkdir(parents=True, exist_ok=True)
-        with_ranker(self.models.path(former), staged, ranker)
+        with_ranker(self.models.path(former), staged, ranker, fitted_to)
         target = self.models.directory / model.name / model.version
         target.parent.mkdir(parents=True, exist_ok=True)
         staged.rename(target)
@@ -132,10 +139,10 @@ class Versions:
 
     def go_back(self, bad: Published, name: str, at_ms: int, reason: str) -> ModelPin:
         """Publish the ranker that a version replaced. Raises BundleError, OSError."""
-        former = self.models.path(ModelPin(name=name, version=bad.former)) / FILES["ranker"]
-        ranker = onnx.load(former)
+        former = self.models.path(ModelPin(name=name, version=bad.former))
+        ranker = onnx.load(former / FILES["ranker"])
         cause = Cause(at_ms, reason, goes_back=True)
-        return self.publish(ranker, ModelPin(name=name, version=bad.version), cause)
+        return self.publish(ranker, ModelPin(name=name, version=bad.version), cause, read_manifest(former).fitted_to)
 
     def guarded(self) -> Published | None:
         """Return the version whose click rate is observed."""

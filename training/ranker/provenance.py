@@ -8,6 +8,7 @@ cannot find the shopper without having the log.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from itertools import chain
 
@@ -43,6 +44,25 @@ def period(hashes: Hashes, interactions: Sequence[Interaction] = ()) -> FittedPe
         events=len(hashes),
         sample=least.astype("<u8").tobytes(),
     )
+
+
+def merged(periods: Sequence[FittedPeriod]) -> tuple[FittedPeriod, ...]:
+    """Return periods without common events as one, empty without any.
+
+    The least hashes of all events are among the least of each part, so the sample is that of `period` over all of them.
+    """
+    if not periods:
+        return ()
+    known = [np.frombuffer(each.sample, dtype="<u8") for each in periods]
+    since = [each.since for each in periods if each.since is not None]
+    until = [each.until for each in periods if each.until is not None]
+    one = FittedPeriod(
+        since=min(since, key=datetime.fromisoformat, default=None),
+        until=max(until, key=datetime.fromisoformat, default=None),
+        events=sum(each.events for each in periods),
+        sample=np.unique(np.concatenate(known))[:SAMPLE].tobytes(),
+    )
+    return (one,)
 
 
 def union(periods: Iterable[FittedPeriod]) -> tuple[FittedPeriod, ...]:

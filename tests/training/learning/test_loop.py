@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,62 +9,20 @@ import pytest
 
 from inference.bundle import Bundle
 from inference.errors import ScoringError
-from streams.contracts.messages import ModelPin
+from inference.manifest_files import read_manifest
 from streams.errors import StreamsError
-from streams.replay import Replay
-from streams.serving.store import BundleStore
-from streams.settings import load_settings
 from tests.bundles import copy_bundle, permute_encoder
 from tests.conftest import BUNDLE
 from tests.training.learning.acts import START_MS, answer, view
-from tests.training.learning.some_lists import gathered
+from tests.training.learning.loops import FIRST, NAME, RULES, fill, loop_in, outcomes
 from training.learning import refit
 from training.learning.loop import LearningLoop
-from training.learning.metrics import FAILED, NOT_BETTER, PINNED, PUBLISHED, REFITS, TOO_FEW
-from training.learning.outcomes import no_exposures
+from training.learning.metrics import FAILED, NOT_BETTER, PINNED, PUBLISHED, TOO_FEW
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
 from training.learning.store import ListStore
-from training.learning.versions import Cause, Versions
+from training.learning.versions import Cause
 from training.ranker.network import to_onnx, unfitted
-
-NAME = BUNDLE.parent.name
-FIRST = ModelPin(name=NAME, version=BUNDLE.name)
-RULES = LearningRules(least_lists=20, units=0, every_ms=DAY_MS, held_out_ms=DAY_MS // 2)
-STEP_MS = 2 * 60_000
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copytree(BUNDLE, tmp_path / "models" / NAME / BUNDLE.name)
-    return tmp_path
-
-
-def loop_in(folder: Path, bundle: Bundle, rules: LearningRules = RULES) -> LearningLoop:
-    models = folder / "models"
-    settings = load_settings({"model_path": models / NAME / BUNDLE.name, "model_dir": models}, env_file=None)
-    return LearningLoop(
-        rules=rules,
-        replay=Replay(settings, bundle, ()),
-        store=ListStore(folder / "lists", rules.lists_kept),
-        versions=Versions.opened(BundleStore.of(settings), folder / "versions.json", rules.versions_kept),
-    )
-
-
-def fill(loop: LearningLoop, feature: str, hours: Iterable[int], seed: int = 0) -> None:
-    """Store lists of these hours, and set the loop's time to the end of the last one."""
-    for hour in hours:
-        start_ms = START_MS + hour * HOUR_MS
-        loop.store.write(
-            gathered(feature, 30, start_ms=start_ms, step_ms=STEP_MS, seed=seed + hour), no_exposures(), {}
-        )
-        loop.now_ms = start_ms + HOUR_MS
-        loop._new_lists += 30
-
-
-def outcomes(loop: LearningLoop) -> dict[str, float]:
-    value = loop.metrics.registry.get_sample_value
-    counted = {name: value("intentstream_learn_refits_total", {"outcome": name}) or 0 for name in REFITS}
-    return {name: number for name, number in counted.items() if number}
+from training.ranker.provenance import event_hashes, known_share
 
 
 def test_the_first_refit_is_after_the_scheduled_time(folder: Path, bundle: Bundle) -> None:
@@ -80,6 +36,28 @@ def test_the_first_refit_is_after_the_scheduled_time(folder: Path, bundle: Bundl
     (published,) = loop.versions.ledger.published
     assert (published.former, published.version) == ("1", "2")
     assert loop.versions.in_use(None).version == "2"
+
+
+def test_a_version_records_the_events_that_its_ranker_was_fitted_to(folder: Path, bundle: Bundle) -> None:
+    events = [view(minute, minute % 9, user=f"u{minute % 7}", session=None) for minute in range(600)]
+    loop = loop_in(folder, bundle)
+    for number, event in enumerate(events[:300]):
+        loop.observe(event, ("clicks/0", number))
+    loop.advance()
+    loop.flush()
+    # A new process reads everything again, but counts only the events whose lists are not on disk yet.
+    loop = loop_in(folder, bundle)
+    for number, event in enumerate(events):
+        loop.observe(event, ("clicks/0", number))
+    loop.advance(is_current=False)
+    loop.flush()
+    fill(loop, "lasting", range(10, 36))
+    loop.advance()
+    assert outcomes(loop) == {PUBLISHED: 1}
+    (fitted,) = read_manifest(folder / "models" / NAME / "2").fitted_to
+    first, last = (event.occurred_at.isoformat() for event in (events[0], events[-1]))
+    assert (fitted.events, fitted.since, fitted.until) == (len(events), first, last)
+    assert known_share([fitted], event_hashes(events)) == 1
 
 
 def test_without_new_lists_nothing_changes(folder: Path, bundle: Bundle) -> None:

@@ -15,7 +15,7 @@ GAP_MS = 30 * 60_000
 
 def added(events: list[Interaction]) -> list[Waiting]:
     sessions = Sessions(GAP_MS)
-    return [sessions.add(event, 0, is_gathered=True, place=None) for event in events]
+    return [sessions.add(event, 0, is_new=True, place=None) for event in events]
 
 
 def random_events(seed: int, length: int) -> list[Interaction]:
@@ -57,14 +57,14 @@ def test_of_the_interactions_of_one_time_only_the_last_is_gathered() -> None:
 
 def test_an_item_keeps_the_rank_of_its_first_action() -> None:
     sessions = Sessions(GAP_MS)
-    first = sessions.add(view(0, 1), 0, is_gathered=True, place=None)
-    sessions.add(view(1, 2), 7, is_gathered=True, place=None)
-    sessions.add(view(2, 2), 1, is_gathered=True, place=None)
+    first = sessions.add(view(0, 1), 0, is_new=True, place=None)
+    sessions.add(view(1, 2), 7, is_new=True, place=None)
+    sessions.add(view(2, 2), 1, is_new=True, place=None)
     assert first.following(5) == {stable_key("i2"): 7}
 
 
 def test_a_forgotten_shopper_starts_a_new_session() -> None:
     sessions = Sessions(GAP_MS)
-    sessions.add(view(0, 1), 0, is_gathered=True, place=None)
+    sessions.add(view(0, 1), 0, is_new=True, place=None)
     sessions.forget("u")
-    assert sessions.add(view(1, 2), 0, is_gathered=True, place=None).begins
+    assert sessions.add(view(1, 2), 0, is_new=True, place=None).begins

@@ -8,16 +8,20 @@ import numpy as np
 import pytest
 
 from inference.types import stable_key
+from tests.training.learning.acts import view
 from tests.training.learning.some_lists import gathered
 from training.learning.gathering import Gathered
 from training.learning.outcomes import no_exposures
-from training.learning.store import ListStore, drawn
+from training.learning.store import ListStore, as_lists, drawn
+from training.ranker.provenance import event_hashes, period
+
+PERIOD = (period(event_hashes([view(0, 1), view(1, 2)]), [view(0, 1), view(1, 2)]),)
 
 
 def write(store: ListStore, lists: list[Gathered], offset: int) -> None:
     exposures = no_exposures()
     exposures[0, 0, 0] = len(lists)
-    store.write(lists, exposures, {"clicks/0": offset})
+    store.write(as_lists(lists, PERIOD), exposures, {"clicks/0": offset})
 
 
 def test_lists_come_back_after_a_restart(tmp_path: Path) -> None:
@@ -33,6 +37,7 @@ def test_lists_come_back_after_a_restart(tmp_path: Path) -> None:
     assert len(after) == 50
     np.testing.assert_array_equal(before.examples.features, after.examples.features)
     np.testing.assert_array_equal(before.shoppers, after.shoppers)
+    assert before.examples.fitted_to == after.examples.fitted_to == PERIOD
     np.testing.assert_array_equal(before.times, after.times)
     assert (np.diff(after.times) > 0).all()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inference.bundle import Bundle, load_bundle
+from inference.manifest_files import read_manifest
 from inference.ranking.features import FEATURES
 from streams.contracts.messages import ModelPin
 from streams.serving.store import BundleStore
@@ -61,6 +62,10 @@ def test_going_back_publishes_the_former_ranker_as_the_newest(models: BundleStor
     assert scores(models.load(back)) == scores(models.load(FIRST))
     assert versions.guarded() is None
     assert [each.goes_back for each in versions.ledger.published] == [False, True]
+    # The ranker is again the one that was fitted to these events.
+    assert read_manifest(models.path(FIRST)).fitted_to
+    assert read_manifest(models.path(back)).fitted_to == read_manifest(models.path(FIRST)).fitted_to
+    assert read_manifest(models.path(new)).fitted_to == ()
 
 
 def test_old_versions_are_deleted_but_not_those_of_others(models: BundleStore, versions: Versions) -> None:

@@ -21,7 +21,7 @@ from training.ranker.bundle import with_ranker
 from training.ranker.examples import join, read_examples
 from training.ranker.gather import Sampling, ranked_period
 from training.ranker.network import to_onnx, unfitted
-from training.ranker.provenance import SAMPLE, event_hashes, grade_hashes, known_share, overlap, period
+from training.ranker.provenance import SAMPLE, event_hashes, grade_hashes, known_share, merged, overlap, period
 
 EVENTS = random_events(3, 2000)
 
@@ -36,6 +36,14 @@ def test_the_share_of_the_tested_events_is_estimated_from_a_sample() -> None:
     assert known_share([fitted], event_hashes(EVENTS[1500:])) == 0
     assert known_share([fitted], event_hashes(EVENTS[:1500])) == 1
     assert known_share([], tested) == known_share([fitted], tested[:0]) == 0
+
+
+def test_parts_make_the_record_of_the_whole() -> None:
+    parts = [period(event_hashes(EVENTS[a:b]), EVENTS[a:b]) for a, b in ((900, 2000), (0, 40), (40, 900))]
+    assert merged(parts) == (period(event_hashes(EVENTS), EVENTS),)
+    assert merged([]) == ()
+    graded = period(grade_hashes([("tea", "i1")]))
+    assert merged([graded]) == (graded,)
 
 
 def test_periods_overlap_if_they_share_events() -> None:
