@@ -15,6 +15,7 @@ from inference.pipeline import ScoresFeatures
 from training.bootstrap import resampled_means
 from training.learning.propensities import inverse
 from training.learning.store import Lists
+from training.ranker.acceptance import LEAST_LISTS
 from training.ranker.examples import Examples
 from training.ranker.quality import K, per_list
 
@@ -78,7 +79,10 @@ def compare(before: ScoresFeatures, after: ScoresFeatures, lists: Lists, weights
 
 
 def drift(ranker: ScoresFeatures, reference: Lists, recent: Lists, *, confidence: float, seed: int) -> Comparison:
-    """Compare a ranker's NDCG in two periods: `before` is that in the reference period. Raises ScoringError."""
+    """Compare a ranker's NDCG in two periods: `before` is that in the reference period. Raises ScoringError.
+
+    The comparison is over 0 lists if a period has fewer than LEAST_LISTS lists with a relevant item.
+    """
     values, is_recent, shoppers = [], [], []
     for number, lists in enumerate((reference, recent)):
         found = ndcg_of_lists(ranker, lists.examples)
@@ -87,7 +91,7 @@ def drift(ranker: ScoresFeatures, reference: Lists, recent: Lists, *, confidence
         shoppers.append(lists.shoppers[judged])
         is_recent.append(np.full(judged.sum(), number, dtype=np.float64))
     value, late, shopper = np.concatenate(values), np.concatenate(is_recent), np.concatenate(shoppers)
-    if not 0 < late.sum() < len(late):
+    if min(late.sum(), len(late) - late.sum()) < LEAST_LISTS:
         return Comparison(0, 0.0, 0.0, 0.0, 0.0)
     columns = np.column_stack([value * (1 - late), value * late, 1 - late, late])
     return _compared(columns, shopper, confidence, seed)

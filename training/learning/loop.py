@@ -150,7 +150,7 @@ class LearningLoop:
             return
         model = self.versions.in_use(self.pinned)
         bundle = self._in_use(model)
-        self._has_drifted = self._find_drift(lists, bundle)
+        self._has_drifted = self._find_drift(lists, bundle, self.versions.serving_since_ms(model, now_ms))
         if now_ms >= self._paused_until_ms() and (held_out_ms := self._due(lists, now_ms)):
             self._refit(lists, bundle, model, now_ms, held_out_ms)
 
@@ -186,13 +186,16 @@ class LearningLoop:
             self._bundle = bundle
         return bundle
 
-    def _find_drift(self, lists: Lists, bundle: Bundle) -> bool:
-        """Compare the ranker's NDCG in the recent period with that of the time before it, as long as held out."""
+    def _find_drift(self, lists: Lists, bundle: Bundle, since_ms: int) -> bool:
+        """Compare the ranker's NDCG in the recent period with that of the time before it, as long as held out.
+
+        The time before begins with the version: it was fitted to older lists, which it orders better than any new ones.
+        """
         rules, end_ms = self.rules, int(lists.times.max()) + 1
         recent_ms = end_ms - rules.recent_ms
         found = judging.drift(
             bundle.scorer,
-            lists.between(recent_ms - rules.held_out_ms, recent_ms),
+            lists.between(max(recent_ms - rules.held_out_ms, since_ms), recent_ms),
             lists.between(recent_ms, end_ms),
             # Many checks look at nearly the same lists.
             confidence=1 - (1 - rules.confidence) / 10,

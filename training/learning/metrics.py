@@ -59,9 +59,10 @@ class LearningMetrics:
             self.gain_low.set(comparison.low)
 
     def drifted(self, comparison: Comparison, *, is_drift: bool) -> None:
-        """Record the quality in both periods."""
-        self.ndcg.labels(REFERENCE).set(comparison.before)
-        self.ndcg.labels(RECENT).set(comparison.after)
+        """Record the quality in both periods; NaN if they have too few lists."""
+        is_known = comparison.lists > 0
+        self.ndcg.labels(REFERENCE).set(comparison.before if is_known else nan)
+        self.ndcg.labels(RECENT).set(comparison.after if is_known else nan)
         self.drift.set(is_drift)
 
     def examined(self, theta: Floats) -> None:

@@ -70,6 +70,8 @@ class Ledger(msgspec.Struct, kw_only=True):
         tried_ms: event time of the last refit of any kind.
         drifted_ms: event time at which drift was found last.
         guarded: the version whose click rate is observed, None if none is.
+        serving: the version that workers served at the last check, empty before the first one.
+        serving_since_ms: event time since when, 0 if it served from the beginning.
     """
 
     published: list[Published] = []
@@ -78,6 +80,8 @@ class Ledger(msgspec.Struct, kw_only=True):
     tried_ms: int = 0
     drifted_ms: int = 0
     guarded: str | None = None
+    serving: str = ""
+    serving_since_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -114,6 +118,16 @@ class Versions:
         if model is None:
             raise BundleError("learn: required a model at INTENTSTREAM_MODEL_PATH, got none")
         return model
+
+    def serving_since_ms(self, model: ModelPin, now_ms: int) -> int:
+        """Note which model workers serve, and return the event time since when, 0 if it was the first one."""
+        ledger = self.ledger
+        if ledger.serving != model.version:
+            published = (each.at_ms for each in ledger.published if each.version == model.version)
+            ledger.serving_since_ms = next(published, now_ms if ledger.serving else 0)
+            ledger.serving = model.version
+            self.save()
+        return ledger.serving_since_ms
 
     def publish(
         self, ranker: onnx.ModelProto, former: ModelPin, cause: Cause, fitted_to: Sequence[FittedPeriod] = ()

@@ -37,12 +37,13 @@ def loop_in(folder: Path, bundle: Bundle, rules: LearningRules = RULES) -> Learn
     )
 
 
-def fill(loop: LearningLoop, feature: str, hours: Iterable[int], seed: int = 0) -> None:
+def fill(loop: LearningLoop, feature: str, hours: Iterable[int], seed: int = 0, noise: float = 0) -> None:
     """Store lists of these hours, and set the loop's time to the end of the last one."""
     for hour in hours:
         start_ms = START_MS + hour * HOUR_MS
-        lists = as_lists(gathered(feature, 30, start_ms=start_ms, step_ms=STEP_MS, seed=seed + hour))
-        loop.store.write(lists, no_exposures(), {})
+        lists = gathered(feature, 30, seed=seed + hour, noise=noise)
+        spread = [each._replace(at_ms=start_ms + number * STEP_MS) for number, each in enumerate(lists)]
+        loop.store.write(as_lists(spread), no_exposures(), {})
         loop.now_ms = start_ms + HOUR_MS
         loop._new_lists += 30
 

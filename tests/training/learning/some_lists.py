@@ -24,9 +24,18 @@ class ByFeature:
 
 
 def gathered(
-    feature: str, lists: int, *, start_ms: int = 0, step_ms: int = 60_000, seed: int = 0, rank: int = 0
+    feature: str,
+    lists: int,
+    *,
+    start_ms: int = 0,
+    seed: int = 0,
+    rank: int = 0,
+    noise: float = 0,
 ) -> list[Gathered]:
-    """Return lists of 40 shoppers. Every seventh has no action. `rank` is that of the item acted on."""
+    """Return lists of 40 shoppers, one a minute. Every seventh has no action. `rank` is that of the item acted on.
+
+    `noise` is the standard deviation of what shoppers look at beside the feature.
+    """
     draw = np.random.default_rng(seed)
     column = FEATURES.index(feature)
     found = []
@@ -36,10 +45,10 @@ def gathered(
         labels, ranks = np.zeros(CANDIDATES, dtype=np.float32), np.zeros(CANDIDATES, dtype=np.int16)
         acts = number % 7 > 0
         if acts:
-            best = int(features[:, column].argmax())
+            best = int((features[:, column] + noise * draw.normal(size=CANDIDATES)).argmax())
             labels[best], ranks[best] = 1, rank
         examples = ExampleList(features, labels, np.ones(CANDIDATES, dtype=np.float32), int(acts))
-        found.append(Gathered(examples, ranks, number % 40, start_ms + number * step_ms))
+        found.append(Gathered(examples, ranks, number % 40, start_ms + number * 60_000))
     return found
 
 

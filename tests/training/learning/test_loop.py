@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from streams.errors import StreamsError
 from tests.bundles import copy_bundle, permute_encoder
 from tests.conftest import BUNDLE
 from tests.training.learning.acts import START_MS, answer, view
-from tests.training.learning.loops import FIRST, NAME, RULES, fill, loop_in, outcomes
+from tests.training.learning.loops import FIRST, NAME, fill, loop_in, outcomes
 from training.learning import refit
 from training.learning.loop import LearningLoop
 from training.learning.metrics import FAILED, NOT_BETTER, PINNED, PUBLISHED, TOO_FEW
@@ -82,46 +81,6 @@ def test_a_ranker_that_is_not_better_is_not_published(folder: Path, bundle: Bund
     loop.advance()
     assert outcomes(loop) == {PUBLISHED: 1, NOT_BETTER: 1}
     assert loop.versions.in_use(None).version == "2"
-
-
-def test_drift_leads_to_a_refit_before_its_time(folder: Path, bundle: Bundle) -> None:
-    loop = loop_in(folder, bundle)
-    fill(loop, "lasting", range(25))
-    loop.advance()
-    for hour in range(25, 31):
-        fill(loop, "popularity", [hour])
-        loop.advance()
-    assert outcomes(loop)[PUBLISHED] == 2
-    assert loop.versions.in_use(None).version == "3"
-    drifted_ms = loop.versions.ledger.drifted_ms
-    assert drifted_ms > START_MS + 25 * HOUR_MS
-    # Refits are repeated while the new behaviour gets more lists.
-    tried = sum(outcomes(loop).values())
-    for hour in range(31, 38):
-        fill(loop, "popularity", [hour])
-        loop.advance()
-    assert sum(outcomes(loop).values()) > tried
-
-
-def test_a_refit_after_drift_does_not_delay_the_scheduled_one(folder: Path, bundle: Bundle) -> None:
-    loop = loop_in(folder, bundle)
-    fill(loop, "lasting", range(25))
-    loop.advance()
-    refitted_ms = loop.versions.ledger.refitted_ms
-    for hour in range(25, 48):
-        fill(loop, "lasting" if hour < 40 else "popularity", [hour])
-        loop.rules = replace(RULES, least_lists=10**6)
-        loop.advance()
-    assert outcomes(loop)[TOO_FEW] > 1
-    assert loop.versions.ledger.refitted_ms == refitted_ms
-    # The metric is the time of the last refit of any kind, also after a restart.
-    values = [each.metrics.registry.get_sample_value for each in (loop, loop_in(folder, bundle))]
-    one, other = (value("intentstream_learn_refit_timestamp_seconds") for value in values)
-    assert one == other != refitted_ms / 1000
-    fill(loop, "popularity", [48, 49])
-    loop.rules = RULES
-    loop.advance()
-    assert loop.versions.ledger.refitted_ms == loop.now_ms
 
 
 def test_a_pinned_model_is_not_replaced(folder: Path, bundle: Bundle) -> None:
