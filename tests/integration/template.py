@@ -82,11 +82,11 @@ class ForkedWorker:
         self.send_signal(signal.SIGKILL)
 
 
-def command(environment: Mapping[str, str], home: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start the command itself, with the arguments of `ForkedWorker`."""
+def command(environment: Mapping[str, str], home: Path, log: Path, name: str = "worker") -> subprocess.Popen[bytes]:
+    """Start a command itself, with the arguments of `ForkedWorker`."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-W", "default", "-m", "streams", "worker"],
+            [sys.executable, "-W", "default", "-m", "streams", name],
             env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,

@@ -72,14 +72,16 @@ class WorkerProcess:
         settings: the worker's settings.
         home: its working directory.
         is_forked: whether it is forked from the template. Otherwise the command itself is started.
+        name: name of the command. Only `worker` can be forked.
     """
 
-    def __init__(self, settings: Settings, home: Path, *, is_forked: bool = True) -> None:
+    def __init__(self, settings: Settings, home: Path, *, is_forked: bool = True, name: str = "worker") -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._home = home
         self._is_forked = is_forked
+        self._name = name
         self.data_dir = home / "data"
-        self._log = home / "worker.log"
+        self._log = home / f"{name}.log"
         self._variables = settings.environment()
         self.metrics_port = 0
         self._process: ForkedWorker | subprocess.Popen[bytes] | None = None
@@ -90,8 +92,10 @@ class WorkerProcess:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         own = {f"{PREFIX}DATA_DIR": str(self.data_dir), f"{PREFIX}METRICS_PORT": str(self.metrics_port)}
         environment = {**inherited, **self._variables, **own, "PYTHONPATH": modules(), **extra}
-        start = ForkedWorker if self._is_forked else command
-        self._process = start(environment, self._home, self._log)
+        if self._is_forked:
+            self._process = ForkedWorker(environment, self._home, self._log)
+        else:
+            self._process = command(environment, self._home, self._log, self._name)
 
     @property
     def process(self) -> ForkedWorker | subprocess.Popen[bytes]:

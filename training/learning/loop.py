@@ -8,6 +8,7 @@ the loop changes nothing.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ FILE_LISTS, FILE_MS = 500, HOUR_MS
 """Lists of a file, and the event time after which fewer are written."""
 
 
+class Stopped(Exception):  # noqa: N818 - describes the outcome
+    """The loop was stopped between two steps. What is on disk is complete."""
+
+
 @dataclass(slots=True, kw_only=True)
 class LearningLoop:
     """The loop.
@@ -51,6 +56,7 @@ class LearningLoop:
         metrics: its metrics.
         pinned: the pinned model, None if there is none.
         shopper_key: function from a user id to the shopper's key on disk.
+        stopping: set by another thread to end `observe` and `advance` with Stopped, a refit within a second.
     """
 
     rules: LearningRules
@@ -60,6 +66,7 @@ class LearningLoop:
     metrics: LearningMetrics = field(default_factory=LearningMetrics)
     pinned: ModelPin | None = None
     shopper_key: Callable[[str], int] = stable_key
+    stopping: threading.Event = field(default_factory=threading.Event)
     outcomes: Outcomes = field(init=False)
     gatherer: Gatherer = field(init=False)
     now_ms: int = 0
@@ -83,7 +90,11 @@ class LearningLoop:
             self._new_lists = int((lists.times > self.versions.ledger.tried_ms).sum())
 
     def observe(self, record: Interaction | Recommendations, place: Place | None = None) -> None:
-        """Take the next record, from a place in Kafka. An interaction whose list is on disk is not gathered again."""
+        """Take the next record, from a place in Kafka. An interaction whose list is on disk is not gathered again.
+
+        Raises Stopped.
+        """
+        self._require_running()
         if isinstance(record, Recommendations):
             self.outcomes.show(record)
         elif not self._repeats.is_repeat(record):
@@ -92,13 +103,17 @@ class LearningLoop:
             self.gatherer.add(record, place, is_new=is_new)
 
     def advance(self, *, is_current: bool = True) -> None:
-        """Do what is due at the time of the newest interaction. Check and refit only if `is_current`: all is read."""
+        """Do what is due at the time of the newest interaction. Check and refit only if `is_current`: all is read.
+
+        Raises Stopped.
+        """
         self.outcomes.advance(self.now_ms)
         failures = self.gatherer.failures
         for gathered in self.gatherer.advance(self.now_ms):
             self._unwritten += gathered
             self.metrics.lists.inc(len(gathered))
             self._write_if_due()
+            self._require_running()
         self.metrics.failures.inc(self.gatherer.failures - failures)
         self.metrics.waiting.set(len(self.gatherer))
         if is_current and self.now_ms - self._checked_ms >= self.rules.check_ms:
@@ -133,6 +148,10 @@ class LearningLoop:
             self._new_lists += len(self._unwritten)
             self._unwritten = []
             self.metrics.kept.set(len(self.store))
+
+    def _require_running(self) -> None:
+        if self.stopping.is_set():
+            raise Stopped
 
     def _write_if_due(self) -> None:
         lists = self._unwritten
@@ -209,10 +228,12 @@ class LearningLoop:
 
     def _refit(self, lists: Lists, bundle: Bundle, model: ModelPin, now_ms: int, held_out_ms: int) -> None:
         started = time.monotonic()
+        log.info("refitting to %s lists", len(lists))
         try:
             decision = self._decide(lists, bundle, held_out_ms)
             if decision.ranker is not None:
                 cause = Cause(now_ms, decision.reason, held_out_ms)
+                self._require_running()
                 fitted_to = merged(lists.examples.fitted_to)
                 new = self.versions.publish(to_onnx(decision.ranker), model, cause, fitted_to)
                 self.versions.prune(model.name, (model, new))
@@ -240,7 +261,7 @@ class LearningLoop:
             return refit.Decision(PINNED, f"{name} is pinned, workers would not take a new version")
         theta = propensities(self.store.exposures())
         self.metrics.examined(theta)
-        return refit.refit(lists, bundle.scorer, theta, held_out_ms, self.rules)
+        return refit.refit(lists, bundle.scorer, theta, held_out_ms, self.rules, self._require_running)
 
     def _guard(self, model: ModelPin, now_ms: int) -> None:
         """Go back if the click rate of the newest version is lower than that of the version before it."""

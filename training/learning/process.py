@@ -8,10 +8,12 @@ folded, but not gathered again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,7 +26,7 @@ from streams.kafka.clients import broker_errors, consumer_options
 from streams.replay import Replay, for_long_logs
 from streams.serving.store import BundleStore
 from streams.settings import Settings
-from training.learning.loop import LearningLoop
+from training.learning.loop import LearningLoop, Stopped
 from training.learning.merge import MergedLog
 from training.learning.metrics import LearningMetrics
 from training.learning.records import Broadcasts, turn
@@ -148,10 +150,25 @@ async def _process_records(
                 log.info("all topics are read to their ends")
                 progress.topics_read = True
             loop.metrics.lag.set((now_ms - merged.limit_ms(now_ms)) / 1000)
-            # In a thread: a refit takes minutes, and probes are answered meanwhile.
-            await asyncio.to_thread(turn, loop, settings, broadcasts.take(), records, is_current=is_current)
+            await _run(loop, partial(turn, loop, settings, broadcasts.take(), records, is_current=is_current))
     finally:
         await consumer.stop()
+
+
+async def _run(loop: LearningLoop, take_turn: Callable[[], None]) -> None:
+    """Take a turn in a thread: a refit takes minutes, and probes are answered meanwhile.
+
+    A cancelled turn ends between two steps. It has then ended when this function has: the lock on the files is still
+    held, and nothing is written any more.
+    """
+    running = asyncio.create_task(asyncio.to_thread(take_turn))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        loop.stopping.set()
+        with contextlib.suppress(Stopped):
+            await running
+        raise
 
 
 async def _note_turns(progress: Progress) -> None:

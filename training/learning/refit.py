@@ -22,7 +22,7 @@ from training.learning.rules import DAY_MS, LearningRules
 from training.learning.store import Lists, drawn
 from training.ranker.acceptance import differences, refusal
 from training.ranker.examples import Examples
-from training.ranker.fit import fit
+from training.ranker.fit import Progress, fit, silent
 from training.ranker.network import Ranker
 
 
@@ -43,10 +43,18 @@ class Decision:
     comparison: Comparison | None = None
 
 
-def refit(lists: Lists, present: ScoresFeatures, theta: Floats, held_out_ms: int, rules: LearningRules) -> Decision:
+def refit(
+    lists: Lists,
+    present: ScoresFeatures,
+    theta: Floats,
+    held_out_ms: int,
+    rules: LearningRules,
+    progress: Progress = silent,
+) -> Decision:
     """Fit a ranker for each half-life without the newest lists, and judge the best on them.
 
-    The confidence is divided among the candidates (Bonferroni). Raises ScoringError if the present ranker fails.
+    The confidence is divided among the candidates (Bonferroni). `progress` is called at least once a second; an error
+    that it raises ends the refit. Raises ScoringError if the present ranker fails.
     """
     newest_ms = int(lists.times.max()) + 1
     early = lists.between(0, newest_ms - held_out_ms)
@@ -61,8 +69,10 @@ def refit(lists: Lists, present: ScoresFeatures, theta: Floats, held_out_ms: int
     judged: list[tuple[Comparison, int, Ranker]] = []
     try:
         for half_life_ms in half_lives:
-            candidate = _fit(early, theta, half_life_ms, rules)
+            candidate = _fit(early, theta, half_life_ms, rules, progress)
+            progress()
             comparison = compare(present, candidate, late, weights, confidence=confidence, seed=rules.seed)
+            progress()
             judged.append((comparison, half_life_ms, candidate))
         best, half_life_ms, candidate = max(judged, key=lambda each: each[0].low)
         required = rules.margin * best.before
@@ -71,7 +81,7 @@ def refit(lists: Lists, present: ScoresFeatures, theta: Floats, held_out_ms: int
         # A gain over all lists must not cost a kind of them, such as searches.
         if worse := refusal(differences(late.clustered, present, candidate, rules.seed)):
             return Decision(NOT_BETTER, f"{best}; {worse}", comparison=best)
-        ranker = _fit(lists, theta, half_life_ms, rules)
+        ranker = _fit(lists, theta, half_life_ms, rules, progress)
     except BundleError as error:
         return Decision(TOO_FEW, str(error))
     return Decision(PUBLISHED, f"{best}; half-life {half_life_ms / DAY_MS:g} days", ranker, best)
@@ -81,9 +91,10 @@ def _acted(lists: Lists) -> int:
     return int(np.count_nonzero(lists.examples.positives()))
 
 
-def _fit(lists: Lists, theta: Floats, half_life_ms: int, rules: LearningRules) -> Ranker:
+def _fit(lists: Lists, theta: Floats, half_life_ms: int, rules: LearningRules, progress: Progress) -> Ranker:
     examples = resampled(lists, theta, half_life_ms, rules)
-    return fit(examples, decay=rules.decay, units=rules.units, seed=rules.seed)
+    progress()
+    return fit(examples, decay=rules.decay, units=rules.units, seed=rules.seed, progress=progress)
 
 
 def resampled(lists: Lists, theta: Floats, half_life_ms: int, rules: LearningRules) -> Examples:

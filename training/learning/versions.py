@@ -102,7 +102,11 @@ class Versions:
 
     @classmethod
     def opened(cls, models: BundleStore, path: Path, kept: int) -> Versions:
-        """Read the ledger. An unreadable one is replaced by an empty one, with an error in the log."""
+        """Read the ledger. An unreadable one is replaced by an empty one, with an error in the log.
+
+        What a killed process left in STAGING is deleted.
+        """
+        shutil.rmtree(models.directory / STAGING, ignore_errors=True)
         ledger = Ledger()
         try:
             ledger = msgspec.json.decode(path.read_bytes(), type=Ledger)

@@ -10,6 +10,7 @@ import pytest
 
 from inference.ranking.features import FEATURES
 from tests.training.learning.some_lists import ByFeature, gathered, some_lists
+from training.learning.loop import Stopped
 from training.learning.metrics import NOT_BETTER, PUBLISHED, TOO_FEW
 from training.learning.outcomes import RANKS
 from training.learning.refit import refit, resampled
@@ -30,6 +31,23 @@ def test_a_better_ranker_is_published_and_fitted_to_all_lists() -> None:
     assert decision.comparison is not None
     assert decision.comparison.lists == 150 - 22
     assert "NDCG@20" in decision.reason
+
+
+def test_an_error_of_progress_ends_a_refit_in_each_fit() -> None:
+    lists, calls = some_lists("popularity", 500), 0
+
+    def stop_after(most: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > most:
+            raise Stopped
+
+    # Both the candidate and the ranker for all lists take at least 100 steps.
+    for most in (50, 150):
+        calls = 0
+        with pytest.raises(Stopped):
+            refit(lists, ByFeature("query"), EQUAL, HELD_OUT_MS, RULES, lambda most=most: stop_after(most))
+        assert calls == most + 1
 
 
 def test_an_equally_good_ranker_is_not_published() -> None:

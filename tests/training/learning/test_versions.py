@@ -91,8 +91,11 @@ def test_a_damaged_ledger_is_replaced(models: BundleStore, tmp_path: Path, caplo
     assert "cannot be read" in caplog.text
 
 
-def test_a_version_that_stopped_halfway_is_not_taken(models: BundleStore, versions: Versions) -> None:
+def test_a_version_that_stopped_halfway_is_not_taken(models: BundleStore, versions: Versions, tmp_path: Path) -> None:
     staged = models.directory / STAGING / NAME / "2"
     shutil.copytree(BUNDLE, staged)
     assert models.newest() == FIRST
+    again = Versions.opened(models, tmp_path / "versions.json", 2)
+    assert not (models.directory / STAGING).exists()
+    assert again.ledger == versions.ledger
     assert load_bundle(models.path(versions.publish(UNFITTED, FIRST, Cause(7, "better")))).version == "2"
