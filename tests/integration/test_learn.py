@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,24 +14,20 @@ import pytest
 pytest.importorskip("scipy", reason="needs the extra `train`")
 
 from inference.bundle import load_bundle
-from inference.ranking.features import SIMILARITIES
-from inference.types import Item
 from streams.contracts.messages import Interaction, View
 from streams.serving.store import BundleStore
 from streams.settings import Settings
 from tests.conftest import BUNDLE
+from tests.integration.kinds import ITEMS, bad_ranker, kind_of
 from tests.integration.shop_client import ShopClient
 from tests.integration.workers import until, worker, worker_settings
 from training.learning.loop import LearningLoop
 from training.learning.process import Progress, learn, learning_loop
 from training.ranker.bundle import with_ranker
-from training.ranker.network import to_onnx, unfitted
 
 pytestmark = pytest.mark.embedded
 
 NAME = BUNDLE.parent.name
-KINDS = ("Green tea", "Rye bread", "Running shoes", "Desk lamp", "Garden hose", "Wool blanket")
-ITEMS = [Item(item_id=f"i{n}", title=f"{KINDS[n % 6]} number {n}", category=(KINDS[n % 6],)) for n in range(48)]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SESSIONS, LENGTH = 100, 5
 
@@ -56,10 +51,7 @@ def sessions() -> list[Interaction]:
 
 def bad_model(folder: Path) -> Path:
     """Write a model whose ranker puts the least similar items first."""
-    ranker = unfitted()
-    direct = np.where(np.isin(ranker.names, SIMILARITIES), -1.0, 0.0)
-    ranker = replace(ranker, network=replace(ranker.network, direct=direct))
-    with_ranker(BUNDLE, folder / NAME / "1", to_onnx(ranker))
+    with_ranker(BUNDLE, folder / NAME / "1", bad_ranker())
     return folder / NAME / "1"
 
 
@@ -118,7 +110,7 @@ async def test_a_better_ranker_is_published_and_taken_over(
             )
             after = await shop.publish_and_wait(probe)
             assert after.model.version == "2"
-            kinds = [int(item.item_id[1:]) % 6 for item in after.items[:5]]
+            kinds = [kind_of(item.item_id) for item in after.items[:5]]
             assert kinds.count(0) >= 4
             await until(lambda: len(loop.gatherer) > 0, "the loop goes on")
             gathered = metric(loop, "lists_total")

@@ -85,6 +85,9 @@ class Outcomes:
         waiting = self._waiting.setdefault(message.user_id, [])
         if any(each.recommendation_id == shown.recommendation_id for each in waiting):
             return  # sent again, after a worker's restart
+        # `advance` looks only at each shopper's newest list. It would not complete the others of one who comes back.
+        while waiting and waiting[0].at_ms < at_ms - self._window_ms:
+            self._complete(message.user_id, waiting.pop(0))
         waiting.append(shown)
         self._waiting.move_to_end(message.user_id)
         while len(waiting) > MOST_LISTS:

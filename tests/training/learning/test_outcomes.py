@@ -45,6 +45,15 @@ def test_other_actions_are_no_outcomes(minute: float, user: str) -> None:
     assert outcomes.act(view(minute, 2, user=user)) == 0
 
 
+def test_a_list_is_complete_after_its_time_although_its_shopper_has_newer_ones() -> None:
+    outcomes = Outcomes(WINDOW_MS)
+    outcomes.show(answer(view(0, 0), [1, 2]))
+    outcomes.act(view(1, 2))
+    outcomes.show(answer(view(40, 2), [3]))
+    outcomes.advance(START_MS + 41 * 60_000)
+    assert outcomes.counts("1", START_MS, LATER_MS) == {stable_key("u"): [1, 1]}
+
+
 def test_a_list_counts_once_when_it_is_sent_again() -> None:
     outcomes = Outcomes(WINDOW_MS)
     for _ in range(2):
