@@ -56,7 +56,7 @@ class LearningLoop:
         metrics: its metrics.
         pinned: the pinned model, None if there is none.
         shopper_key: function from a user id to the shopper's key on disk.
-        stopping: set by another thread to end `observe` and `advance` with Stopped, a refit within a second.
+        stopping: set by another thread to end `observe` and `advance` with Stopped, between two steps.
     """
 
     rules: LearningRules

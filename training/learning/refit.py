@@ -53,8 +53,8 @@ def refit(
 ) -> Decision:
     """Fit a ranker for each half-life without the newest lists, and judge the best on them.
 
-    The confidence is divided among the candidates (Bonferroni). `progress` is called at least once a second; an error
-    that it raises ends the refit. Raises ScoringError if the present ranker fails.
+    The confidence is divided among the candidates (Bonferroni). `progress` is called between two steps, of a few
+    seconds at most; an error that it raises ends the refit. Raises ScoringError if the present ranker fails.
     """
     newest_ms = int(lists.times.max()) + 1
     early = lists.between(0, newest_ms - held_out_ms)

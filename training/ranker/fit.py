@@ -39,8 +39,8 @@ _LEAST_STEPS = 1500
 _LISTS_OF_A_STEP = 64
 _RATE = 0.01
 """Length of the first step. Lengths fall to 0 along a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
-PARTS = 100
-"""Calls of `progress` in a fit."""
+PARTS, OTHER_PARTS = 100, 3
+"""Calls of `progress` in a fit, and those of them that are outside the descent."""
 TOLERANCE = 1e-3
 """Gains of NDCG below this are chance. The stronger penalty is then chosen."""
 CALIBRATION_PENALTY = 1e-6
@@ -88,9 +88,13 @@ def fit(
     mean, std = examples.features.mean(axis=0, dtype=np.float64), examples.features.std(axis=0, dtype=np.float64)
     varies = std > 1e-6
     std = np.where(varies, std, 1.0)
+    progress()
     acted = examples if examples.graded.all() else examples.lists(~examples.graded)
-    network = _order(lists, _standardised(lists, mean, std, varies), decay, units, seed, progress)
+    standardised = _standardised(lists, mean, std, varies)
+    progress()
+    network = _order(lists, standardised, decay, units, seed, progress)
     whole = _standardised(acted, mean, std, varies)
+    progress()
     # BLAS on one thread: with more, the order of its sums would depend on their number.
     with threadpool_limits(1, user_api="blas"):
         calibration = _calibrate(acted, whole, network.logits(whole))
@@ -170,7 +174,7 @@ def _order(examples: Examples, x: Vector, decay: float, units: int, seed: int, p
     members = MEMBERS if units else 1
     networks = Networks.of([Network.start(x.shape[1], units, (seed, member)) for member in range(members)])
     scratch = Scratch.of(networks, members, int(np.diff(lists.starts).max()))
-    bounds = np.linspace(0, steps, PARTS + 1).astype(np.int64).tolist()
+    bounds = np.linspace(0, steps, PARTS - OTHER_PARTS + 1).astype(np.int64).tolist()
     for start, end in pairwise(bounds):
         descend(lists, Steps(drawn[start:end], rates[start:end], start, decay), networks, scratch)
         progress()

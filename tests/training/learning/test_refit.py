@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_an_error_of_progress_ends_a_refit_in_each_fit() -> None:
     for most in (50, 150):
         calls = 0
         with pytest.raises(Stopped):
-            refit(lists, ByFeature("query"), EQUAL, HELD_OUT_MS, RULES, lambda most=most: stop_after(most))
+            refit(lists, ByFeature("query"), EQUAL, HELD_OUT_MS, RULES, partial(stop_after, most))
         assert calls == most + 1
 
 
