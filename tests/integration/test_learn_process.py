@@ -17,7 +17,6 @@ from tests.integration.kinds import ITEMS, bad_ranker, kind_of
 from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess, until, worker, worker_settings
 from tests.training.learning.some_lists import gathered
-from training.learning.outcomes import no_exposures
 from training.learning.rules import HOUR_MS
 from training.learning.store import ListStore, as_lists
 from training.learning.versions import STAGING, Cause, Versions
@@ -37,7 +36,7 @@ async def test_sigterm_ends_a_refit(embedded: str, request: pytest.FixtureReques
     learner = WorkerProcess(settings, tmp_path / "learner", is_forked=False, name="learn")
     first_ms = round(START.timestamp() * 1000)
     lists = as_lists(gathered("lasting", LISTS, start_ms=first_ms, noise=0.3))
-    ListStore(learner.data_dir / "lists", LISTS).write(lists, no_exposures(), {})
+    ListStore(learner.data_dir / "lists", LISTS).write(lists, {}, {})
     newest = View(event_id="e", user_id="u", occurred_at=START + timedelta(minutes=LISTS), item_id="i")
     async with ShopClient.connected(settings) as shop:
         await shop.publish_event(newest)

@@ -25,7 +25,7 @@ from streams.replay import Replay
 from training.learning import guardrail, judging, refit
 from training.learning.gathering import Gathered, Gatherer
 from training.learning.metrics import FAILED, FORMER, NEW, PINNED, LearningMetrics
-from training.learning.outcomes import Exposures, Outcomes, no_exposures
+from training.learning.outcomes import Exposures, Outcomes, added
 from training.learning.propensities import propensities
 from training.learning.rules import HOUR_MS, LearningRules
 from training.learning.sessions import Place
@@ -73,7 +73,7 @@ class LearningLoop:
     _bundle: Bundle | None = None
     _repeats: Repeats = field(default_factory=Repeats)
     _unwritten: list[Gathered] = field(default_factory=list)
-    _exposures: Exposures = field(default_factory=no_exposures)
+    _exposures: Exposures = field(default_factory=dict)
     _fitted_to: tuple[FittedPeriod, ...] = ()
     _new_lists: int = 0
     _checked_ms: int = 0
@@ -136,7 +136,7 @@ class LearningLoop:
     def flush(self) -> None:
         """Write the lists gathered so far."""
         if self._unwritten:
-            self._exposures += self.outcomes.take_exposures()
+            self._exposures = added([self._exposures, self.outcomes.take_exposures()])
             self._fitted_to = merged([*self._fitted_to, *self.gatherer.take_fitted_to()])
             try:
                 self.store.write(as_lists(self._unwritten, self._fitted_to), self._exposures, self.gatherer.positions)
@@ -144,7 +144,7 @@ class LearningLoop:
                 self.metrics.failures.inc()
                 log.exception("%s lists cannot be written and are kept in memory", len(self._unwritten))
                 return
-            self._exposures, self._fitted_to = no_exposures(), ()
+            self._exposures, self._fitted_to = {}, ()
             self._new_lists += len(self._unwritten)
             self._unwritten = []
             self.metrics.kept.set(len(self.store))

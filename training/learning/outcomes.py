@@ -1,14 +1,16 @@
 """Outcomes of the lists: which listed item a shopper acted on, at which rank, by model version. No I/O.
 
-An action belongs to the list that its `recommendation_id` names, or else to the newest list that the shopper had
-before it, if that has the item. Of several lists for one event (placements), the first with the item counts. A list is
-complete when its shopper has MOST_LISTS newer ones, or when the time for outcomes is over.
+An action belongs to the list that its `recommendation_id` names. If the shop's actions name no lists, it belongs to the
+newest list that the shopper had before it, if that has the item. Then actions on items that the shopper found elsewhere
+count as well, at any rank, so the propensities of low ranks are too high. Of several lists for one event (placements),
+the first with the item counts. A list is complete when its shopper has MOST_LISTS newer ones, or when the time for
+outcomes is over.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,8 +30,13 @@ BINS = 24
 KEPT_MS = 14 * DAY_MS
 """Time for which outcomes are counted."""
 
-Exposures = npt.NDArray[np.float64]
+NAMED_MS = DAY_MS
+"""Time after an action that names a list in which other actions belong to no list."""
+
+Exposure = npt.NDArray[np.float64]
 """Number of items shown and acted on, by rank and bin of the score, (2, RANKS, BINS)."""
+Exposures = dict[str, Exposure]
+"""By model version and day: both change what a score says about relevance."""
 Counts = dict[int, list[int]]
 """Lists and lists acted on of each shopper, by stable key."""
 
@@ -47,9 +54,18 @@ class _Shown:
     acted_on: set[int] = field(default_factory=set)
 
 
-def no_exposures() -> Exposures:
+def no_exposure() -> Exposure:
     """Return counts of 0."""
     return np.zeros((2, RANKS, BINS))
+
+
+def added(parts: Iterable[Exposures]) -> Exposures:
+    """Return the sums of several exposures."""
+    found: defaultdict[str, Exposure] = defaultdict(no_exposure)
+    for part in parts:
+        for name, exposure in part.items():
+            found[name] = found[name] + exposure
+    return dict(found)
 
 
 def bins(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
@@ -66,7 +82,8 @@ class Outcomes:
     def __init__(self, window_ms: int) -> None:
         self._window_ms = window_ms
         self._waiting: OrderedDict[str, list[_Shown]] = OrderedDict()
-        self._exposures = no_exposures()
+        self._exposures: defaultdict[str, Exposure] = defaultdict(no_exposure)
+        self._named_ms: int | None = None
         self._counts: defaultdict[tuple[str, int], Counts] = defaultdict(dict)
 
     def show(self, message: Recommendations) -> None:
@@ -97,6 +114,8 @@ class Outcomes:
         """Return the rank of the item acted on in the list that the action belongs to, 0 without one."""
         if isinstance(interaction, Search):
             return 0
+        if interaction.recommendation_id is not None:
+            self._named_ms = max(occurred_ms(interaction), self._named_ms or 0)
         key = stable_key(interaction.item_id)
         for shown in self._candidates(interaction):
             if key in shown.ranks:
@@ -122,7 +141,8 @@ class Outcomes:
 
     def take_exposures(self) -> Exposures:
         """Return the exposures since the last call."""
-        taken, self._exposures = self._exposures, no_exposures()
+        taken = dict(self._exposures)
+        self._exposures.clear()
         return taken
 
     def counts(self, version: str, since_ms: int, until_ms: int) -> Counts:
@@ -151,7 +171,7 @@ class Outcomes:
         ]  # fmt: skip
         if action.recommendation_id is not None:
             yield from (shown for shown in open_lists if shown.recommendation_id == action.recommendation_id)
-        elif open_lists:
+        elif open_lists and (self._named_ms is None or at_ms - self._named_ms > NAMED_MS):
             yield from (shown for shown in open_lists if shown.at_ms == open_lists[0].at_ms)
 
     def _complete(self, user_id: str, shown: _Shown) -> None:
@@ -165,8 +185,9 @@ class Outcomes:
         last = max((shown.ranks[key] for key in shown.acted_on), default=RANKS)
         number = min(len(shown.scores), RANKS, last)
         at = bins(np.array(shown.scores[:number]))
-        self._exposures[0, np.arange(number), at] += 1
+        exposure = self._exposures[f"{shown.version}/{shown.at_ms // DAY_MS}"]
+        exposure[0, np.arange(number), at] += 1
         for key in shown.acted_on:
             place = shown.ranks[key] - 1
             if place < number:
-                self._exposures[1, place, at[place]] += 1
+                exposure[1, place, at[place]] += 1

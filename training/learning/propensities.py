@@ -2,8 +2,8 @@
 
 The model is position-based: P(action | rank, item) = θ_rank · γ_item (Joachims et al. 2017,
 doi:10.1145/3018661.3018699). Both are estimated by regression-EM (Wang et al. 2018, doi:10.1145/3159652.3159732). The
-regression is on the ranker's score alone, as a step function: one γ for each bin. The places for new items are always
-the last ones of a list, so they are not random in rank and do not identify θ.
+regression is on the ranker's score alone, as a step function: one γ for each bin, model version and day. The places for
+new items are always the last ones of a list, so they are not random in rank and do not identify θ.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 
-from training.learning.outcomes import Exposures
+from training.learning.outcomes import RANKS, Exposures, no_exposure
 
 STEPS = 200
 LEAST_ACTIONS = 50
@@ -28,12 +28,14 @@ def propensities(exposures: Exposures) -> Floats:
 
     θ and γ are determined only up to a factor, and a factor common to all ranks does not change any fit.
     """
-    shown, acted = exposures
-    ranks = len(shown)
+    # Columns are bins, those of one version and day after the other.
+    shown, acted = np.concatenate([no_exposure(), *exposures.values()], axis=2)
+    known = shown.any(axis=0)
+    shown, acted = shown[:, known], acted[:, known]
     if acted.sum() < LEAST_ACTIONS:
-        return np.ones(ranks)
+        return np.ones(RANKS)
     rate = acted.sum() / shown.sum()
-    theta = np.full(ranks, 0.5)
+    theta = np.full(RANKS, 0.5)
     gamma = np.full(shown.shape[1], min(2 * rate, 0.5))
     without = shown - acted
     for _ in range(STEPS):

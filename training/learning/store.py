@@ -23,7 +23,7 @@ from inference.errors import BundleError
 from inference.manifest import FittedPeriod
 from inference.ranking.features import FEATURES
 from training.learning.gathering import Gathered
-from training.learning.outcomes import Exposures, no_exposures
+from training.learning.outcomes import Exposures, added, no_exposure
 from training.ranker.examples import Examples, join
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class ListStore:
 
     def exposures(self) -> Exposures:
         """Return the exposures of all files."""
-        return sum((exposures for _, exposures in self._parts.values()), start=no_exposures())
+        return added(exposures for _, exposures in self._parts.values())
 
     def forget(self, shopper: int, until_ms: int) -> None:
         """Delete the lists of the shopper with this key that are not newer than `until_ms`."""
@@ -156,7 +156,8 @@ class ListStore:
             with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 arrays: dict[str, Any] = {name: file[name] for name in file.files}
             positions = json.loads(str(arrays.pop("positions")))
-            exposures = arrays.pop("exposures")
+            names = map(str, arrays.pop("exposure_names"))
+            exposures = dict(zip(names, arrays.pop("exposures"), strict=True))
             arrays["fitted_to"] = msgspec.json.decode(arrays["fitted_to"].tobytes(), type=tuple[FittedPeriod, ...])
             extra = [arrays.pop(name) for name in ("ranks", "shopper_keys", "times")]
             examples = Examples(**{**arrays, "names": tuple(map(str, arrays["names"]))})
@@ -166,7 +167,7 @@ class ListStore:
         # Places of a file that is left out still count: its interactions are not gathered again.
         for name, offset in positions.items():
             self.positions[name] = max(offset, self.positions.get(name, 0))
-        if examples.names != FEATURES or exposures.shape != no_exposures().shape:
+        if examples.names != FEATURES or any(each.shape != no_exposure().shape for each in exposures.values()):
             log.warning("%s has the features of another version of the program, its lists are left out", path)
             return
         self._parts[path] = (Lists(examples, *extra), exposures)
@@ -187,7 +188,8 @@ def _write(path: Path, lists: Lists, exposures: Exposures, positions: Positions)
             ranks=lists.ranks,
             shopper_keys=lists.shoppers,
             times=lists.times,
-            exposures=exposures,
+            exposure_names=np.array(list(exposures), dtype=np.str_),
+            exposures=np.array(list(exposures.values())),
             positions=np.array(json.dumps(dict(positions))),
         )
         file.flush()

@@ -15,7 +15,6 @@ from tests.training.learning.acts import START_MS
 from tests.training.learning.some_lists import gathered
 from training.learning.loop import LearningLoop
 from training.learning.metrics import REFITS
-from training.learning.outcomes import no_exposures
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
 from training.learning.store import ListStore, as_lists
 from training.learning.versions import Versions
@@ -43,7 +42,7 @@ def fill(loop: LearningLoop, feature: str, hours: Iterable[int], seed: int = 0, 
         start_ms = START_MS + hour * HOUR_MS
         lists = gathered(feature, 30, seed=seed + hour, noise=noise)
         spread = [each._replace(at_ms=start_ms + number * STEP_MS) for number, each in enumerate(lists)]
-        loop.store.write(as_lists(spread), no_exposures(), {})
+        loop.store.write(as_lists(spread), {}, {})
         loop.now_ms = start_ms + HOUR_MS
         loop._new_lists += 30
 

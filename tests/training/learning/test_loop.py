@@ -130,7 +130,7 @@ def test_lists_that_cannot_be_written_are_kept(folder: Path, bundle: Bundle, mon
     loop.flush()
     again = ListStore(folder / "lists", 1000)
     assert len(again) > 100
-    assert again.exposures().sum() > 0
+    assert next(iter(again.exposures().values())).sum() > 0
 
 
 def test_another_encoder_ends_the_loop(folder: Path, bundle: Bundle) -> None:

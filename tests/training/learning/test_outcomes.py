@@ -8,7 +8,7 @@ import pytest
 from inference.types import stable_key
 from tests.training.learning.acts import START_MS, answer, ms, view
 from training.learning.outcomes import MOST_LISTS, Outcomes, bins
-from training.learning.rules import HOUR_MS
+from training.learning.rules import DAY_MS, HOUR_MS
 
 WINDOW_MS = 30 * 60_000
 LATER_MS = START_MS + WINDOW_MS + 3_600_000
@@ -34,6 +34,20 @@ def test_a_named_list_comes_before_newer_ones() -> None:
     outcomes.show(old)
     outcomes.show(answer(view(1, 1), [3, 4]))
     assert outcomes.act(view(2, 3, recommendation_id=old.recommendation_id)) == 3
+
+
+def test_where_actions_name_their_list_others_belong_to_none() -> None:
+    outcomes = Outcomes(WINDOW_MS)
+    named = answer(view(0, 0, user="v"), [1, 2, 3])
+    outcomes.show(named)
+    outcomes.show(answer(view(0, 0), [1, 2, 3]))
+    assert outcomes.act(view(1, 3)) == 3
+    assert outcomes.act(view(2, 2, user="v", recommendation_id=named.recommendation_id)) == 2
+    # The shopper found the item elsewhere, although it is on the newest list.
+    assert outcomes.act(view(3, 2)) == 0
+    # A day without such an action: the shop no longer names lists.
+    outcomes.show(answer(view(1500, 0), [1, 2, 3]))
+    assert outcomes.act(view(1501, 2)) == 2
 
 
 @pytest.mark.parametrize(
@@ -84,12 +98,13 @@ def test_exposures_count_ranks_and_scores_of_ranked_lists() -> None:
     outcomes.show(answer(view(0, 0, user="v"), [1, 2], score=0.2, fallback="scoring_failed"))
     outcomes.act(view(1, 2))
     outcomes.advance(LATER_MS)
-    shown, acted = outcomes.take_exposures()
+    ((name, (shown, acted)),) = outcomes.take_exposures().items()
+    assert name == f"1/{START_MS // DAY_MS}"
     at = bins(np.array([0.2]))[0]
     # The item below the one acted on had no chance.
     assert (shown.sum(), shown[0, at], shown[1, at]) == (2, 1, 1)
     assert (acted.sum(), acted[1, at]) == (1, 1)
-    assert outcomes.take_exposures().sum() == 0
+    assert outcomes.take_exposures() == {}
 
 
 def test_a_shopper_with_many_lists_keeps_the_newest() -> None:

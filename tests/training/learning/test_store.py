@@ -11,7 +11,7 @@ from inference.types import stable_key
 from tests.training.learning.acts import view
 from tests.training.learning.some_lists import gathered
 from training.learning.gathering import Gathered
-from training.learning.outcomes import no_exposures
+from training.learning.outcomes import no_exposure
 from training.learning.store import ListStore, as_lists, drawn
 from training.ranker.provenance import event_hashes, period
 
@@ -19,9 +19,9 @@ PERIOD = (period(event_hashes([view(0, 1), view(1, 2)]), [view(0, 1), view(1, 2)
 
 
 def write(store: ListStore, lists: list[Gathered], offset: int) -> None:
-    exposures = no_exposures()
-    exposures[0, 0, 0] = len(lists)
-    store.write(as_lists(lists, PERIOD), exposures, {"clicks/0": offset})
+    exposure = no_exposure()
+    exposure[0, 0, 0] = len(lists)
+    store.write(as_lists(lists, PERIOD), {"1/0": exposure}, {"clicks/0": offset})
 
 
 def test_lists_come_back_after_a_restart(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_lists_come_back_after_a_restart(tmp_path: Path) -> None:
     write(store, gathered("query", 20, start_ms=30 * 60_000, seed=1), 70)
     again = ListStore(tmp_path, 1000)
     assert again.positions == {"clicks/0": 70}
-    assert again.exposures().sum() == 50
+    assert again.exposures()["1/0"].sum() == store.exposures()["1/0"].sum() == 50
     before, after = store.read(), again.read()
     assert before is not None
     assert after is not None
