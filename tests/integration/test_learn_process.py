@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("scipy", reason="needs the extra `train`")
 
+from inference.bundle import load_bundle
 from streams.contracts.messages import Click, Interaction, ModelPin, View
 from streams.serving.store import BundleStore
 from tests.conftest import BUNDLE
@@ -18,7 +20,7 @@ from tests.integration.shop_client import ShopClient
 from tests.integration.workers import WorkerProcess, until, worker, worker_settings
 from tests.training.learning.some_lists import gathered
 from training.learning.rules import HOUR_MS
-from training.learning.store import ListStore, as_lists
+from training.learning.store import ListStore, as_lists, feature_model
 from training.learning.versions import STAGING, Cause, Versions
 
 NAME = BUNDLE.parent.name
@@ -36,7 +38,8 @@ async def test_sigterm_ends_a_refit(embedded: str, request: pytest.FixtureReques
     learner = WorkerProcess(settings, tmp_path / "learner", is_forked=False, name="learn")
     first_ms = round(START.timestamp() * 1000)
     lists = as_lists(gathered("lasting", LISTS, start_ms=first_ms, noise=0.3))
-    ListStore(learner.data_dir / "lists", LISTS).write(lists, {}, {})
+    store = partial(ListStore, learner.data_dir / "lists", LISTS, feature_model(load_bundle(BUNDLE)))
+    store().write(lists, {}, {})
     newest = View(event_id="e", user_id="u", occurred_at=START + timedelta(minutes=LISTS), item_id="i")
     async with ShopClient.connected(settings) as shop:
         await shop.publish_event(newest)
@@ -54,7 +57,7 @@ async def test_sigterm_ends_a_refit(embedded: str, request: pytest.FixtureReques
     assert [path.name for path in (models / NAME).iterdir()] == ["1"]
     assert not (models / STAGING).exists()
     assert Versions.opened(BundleStore.of(settings), learner.data_dir / "versions.json", 1).ledger.tried_ms == 0
-    assert len(ListStore(learner.data_dir / "lists", LISTS)) == LISTS
+    assert len(store()) == LISTS
 
 
 def served(version: str) -> str:

@@ -29,7 +29,7 @@ from training.learning.outcomes import Exposures, Outcomes, added
 from training.learning.propensities import propensities
 from training.learning.rules import HOUR_MS, LearningRules
 from training.learning.sessions import Place
-from training.learning.store import Lists, ListStore, as_lists
+from training.learning.store import Lists, ListStore, as_lists, feature_model
 from training.learning.versions import Cause, Versions
 from training.ranker.network import to_onnx
 from training.ranker.provenance import merged
@@ -197,10 +197,10 @@ class LearningLoop:
         bundle = self._bundle
         if bundle is None or (bundle.name, bundle.version) != (model.name, model.version):
             bundle = self.versions.models.load(model)
-            if bundle.vector_space != self.replay.vector_space:
+            if feature_model(bundle) != self.store.model:
                 raise StreamsError(
-                    f"learn: required a model with the encoder that it started with, got {model.name} {model.version}: "
-                    "start it again, so that it reads the topics with this encoder"
+                    f"learn: required a model with the encoder and the sequence model that it started with, got "
+                    f"{model.name} {model.version}: start it again, so that it reads the topics with this one"
                 )
             self._bundle = bundle
         return bundle

@@ -31,7 +31,7 @@ from training.learning.merge import MergedLog
 from training.learning.metrics import LearningMetrics
 from training.learning.records import Broadcasts, turn
 from training.learning.rules import learning_rules
-from training.learning.store import ListStore
+from training.learning.store import ListStore, feature_model
 from training.learning.versions import Versions
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def learning_loop(settings: Settings, bundle: Bundle, models: BundleStore, folde
         rules=rules,
         # Behaviour and trends are updated every few minutes of event time: reading is five times as fast.
         replay=Replay(for_long_logs(settings), bundle, ()),
-        store=ListStore(folder / "lists", rules.lists_kept),
+        store=ListStore(folder / "lists", rules.lists_kept, feature_model(bundle)),
         versions=Versions.opened(models, folder / "versions.json", rules.versions_kept),
         metrics=LearningMetrics(),
         # With INTENTSTREAM_PSEUDONYM_KEY, the files name no shopper without that key.

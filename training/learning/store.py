@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from inference.bundle import Bundle
 from inference.errors import BundleError
 from inference.manifest import FittedPeriod
 from inference.ranking.features import FEATURES
@@ -72,6 +73,13 @@ class Lists:
         return self.where((self.times >= start_ms) & (self.times < end_ms))
 
 
+def feature_model(bundle: Bundle) -> str:
+    """Identify the encoder and the sequence model of a bundle, which the features of lists depend on."""
+    manifest = bundle.manifest
+    files = [] if manifest.sequence is None else [manifest.sequence.file, manifest.sequence.residuals]
+    return " ".join([bundle.vector_space, *(manifest.file(name).sha256 for name in files if name is not None)])
+
+
 def as_lists(gathered: Sequence[Gathered], fitted_to: tuple[FittedPeriod, ...] = ()) -> Lists:
     """Return gathered lists as arrays. `fitted_to` is the record of the interactions that they are from."""
     examples = [each.examples for each in gathered]
@@ -105,10 +113,17 @@ def joined(parts: Sequence[Lists]) -> Lists:
 class ListStore:
     """The files of a folder. At most about `kept` lists stay; the oldest files go first.
 
-    An unreadable file is skipped with an error in the log, and so is one of other features (of an older version).
+    An unreadable file is skipped with an error in the log, and so is one of other features (of an older version). One
+    whose features are of another encoder or sequence model is deleted, so that its interactions are gathered again.
+
+    Args:
+        folder: the folder.
+        kept: the number of lists.
+        model: `feature_model` of the model that makes the features.
     """
 
-    def __init__(self, folder: Path, kept: int) -> None:
+    def __init__(self, folder: Path, kept: int, model: str = "") -> None:
+        self.model = model
         self._folder = folder
         self._kept = kept
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +141,7 @@ class ListStore:
         """Write lists with the place up to which they were gathered. Delete the oldest files above the limit."""
         last = max((_number(path) for path in self._folder.glob(PATTERN)), default=0)
         path = self._folder / f"lists-{last + 1:09}.npz"
-        _write(path, lists, exposures, {**self.positions, **positions})
+        self._write(path, lists, exposures, {**self.positions, **positions})
         self.positions.update(positions)
         self._parts[path] = (lists, exposures)
         while len(self._parts) > 1 and len(self) - len(next(iter(self._parts.values()))[0]) >= self._kept:
@@ -148,7 +163,7 @@ class ListStore:
             others = (lists.shoppers != np.uint64(shopper)) | (lists.times > until_ms)
             if not others.all():
                 remaining = lists.where(others)
-                _write(path, remaining, exposures, self.positions)
+                self._write(path, remaining, exposures, self.positions)
                 self._parts[path] = (remaining, exposures)
 
     def _load(self, path: Path) -> None:
@@ -158,11 +173,16 @@ class ListStore:
             positions = json.loads(str(arrays.pop("positions")))
             names = map(str, arrays.pop("exposure_names"))
             exposures = dict(zip(names, arrays.pop("exposures"), strict=True))
+            model = str(arrays.pop("model"))
             arrays["fitted_to"] = msgspec.json.decode(arrays["fitted_to"].tobytes(), type=tuple[FittedPeriod, ...])
             extra = [arrays.pop(name) for name in ("ranks", "shopper_keys", "times")]
             examples = Examples(**{**arrays, "names": tuple(map(str, arrays["names"]))})
         except UNREADABLE as error:
             log.error("%s cannot be read, its lists are left out: %s", path, error)  # noqa: TRY400
+            return
+        if model != self.model:
+            log.warning("%s has features of another encoder or sequence model, its lists are gathered again", path)
+            path.unlink()
             return
         # Places of a file that is left out still count: its interactions are not gathered again.
         for name, offset in positions.items():
@@ -172,29 +192,29 @@ class ListStore:
             return
         self._parts[path] = (Lists(examples, *extra), exposures)
 
+    def _write(self, path: Path, lists: Lists, exposures: Exposures, positions: Positions) -> None:
+        arrays: dict[str, Any] = {name: np.asarray(getattr(lists.examples, name)) for name in ARRAYS}
+        unfinished = path.with_suffix(".new")
+        with unfinished.open("wb") as file:
+            np.savez_compressed(
+                file,
+                **arrays,
+                fitted_to=np.frombuffer(msgspec.json.encode(lists.examples.fitted_to), dtype=np.uint8),
+                ranks=lists.ranks,
+                shopper_keys=lists.shoppers,
+                times=lists.times,
+                exposure_names=np.array(list(exposures), dtype=np.str_),
+                exposures=np.array(list(exposures.values())),
+                model=np.array(self.model),
+                positions=np.array(json.dumps(dict(positions))),
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+
 
 def _number(path: Path) -> int:
     return int(path.stem.partition("-")[2])
-
-
-def _write(path: Path, lists: Lists, exposures: Exposures, positions: Positions) -> None:
-    arrays: dict[str, Any] = {name: np.asarray(getattr(lists.examples, name)) for name in ARRAYS}
-    unfinished = path.with_suffix(".new")
-    with unfinished.open("wb") as file:
-        np.savez_compressed(
-            file,
-            **arrays,
-            fitted_to=np.frombuffer(msgspec.json.encode(lists.examples.fitted_to), dtype=np.uint8),
-            ranks=lists.ranks,
-            shopper_keys=lists.shoppers,
-            times=lists.times,
-            exposure_names=np.array(list(exposures), dtype=np.str_),
-            exposures=np.array(list(exposures.values())),
-            positions=np.array(json.dumps(dict(positions))),
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
 
 
 def drawn(lists: Lists, index: npt.NDArray[np.int64]) -> Examples:

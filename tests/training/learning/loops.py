@@ -16,7 +16,7 @@ from tests.training.learning.some_lists import gathered
 from training.learning.loop import LearningLoop
 from training.learning.metrics import REFITS
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
-from training.learning.store import ListStore, as_lists
+from training.learning.store import ListStore, as_lists, feature_model
 from training.learning.versions import Versions
 
 NAME = BUNDLE.parent.name
@@ -31,7 +31,7 @@ def loop_in(folder: Path, bundle: Bundle, rules: LearningRules = RULES) -> Learn
     return LearningLoop(
         rules=rules,
         replay=Replay(settings, bundle, ()),
-        store=ListStore(folder / "lists", rules.lists_kept),
+        store=ListStore(folder / "lists", rules.lists_kept, feature_model(bundle)),
         versions=Versions.opened(BundleStore.of(settings), folder / "versions.json", rules.versions_kept),
     )
 

@@ -14,14 +14,16 @@ from tests.bundles import copy_bundle, permute_encoder
 from tests.conftest import BUNDLE
 from tests.training.learning.acts import START_MS, answer, view
 from tests.training.learning.loops import FIRST, NAME, fill, loop_in, outcomes
+from tests.training.sequence.test_bundle import model_of
 from training.learning import refit
 from training.learning.loop import LearningLoop
 from training.learning.metrics import FAILED, NOT_BETTER, PINNED, PUBLISHED, TOO_FEW
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
-from training.learning.store import ListStore
+from training.learning.store import ListStore, feature_model
 from training.learning.versions import Cause
 from training.ranker.network import to_onnx, unfitted
 from training.ranker.provenance import event_hashes, known_share
+from training.sequence.bundle import with_sequence
 
 
 def test_the_first_refit_is_after_the_scheduled_time(folder: Path, bundle: Bundle) -> None:
@@ -128,13 +130,19 @@ def test_lists_that_cannot_be_written_are_kept(folder: Path, bundle: Bundle, mon
     assert loop.metrics.registry.get_sample_value("intentstream_learn_failures_total") == 1
     assert len(loop.store) == 0
     loop.flush()
-    again = ListStore(folder / "lists", 1000)
+    again = ListStore(folder / "lists", 1000, feature_model(bundle))
     assert len(again) > 100
     assert next(iter(again.exposures().values())).sum() > 0
 
 
-def test_another_encoder_ends_the_loop(folder: Path, bundle: Bundle) -> None:
-    copy_bundle(BUNDLE, folder / "models" / NAME / "7", permute_encoder)
+@pytest.mark.parametrize("part", ["encoder", "sequence model"])
+def test_another_encoder_or_sequence_model_ends_the_loop(folder: Path, bundle: Bundle, part: str) -> None:
+    other = folder / "models" / NAME / "7"
+    if part == "encoder":
+        copy_bundle(BUNDLE, other, permute_encoder)
+    else:
+        model = model_of(bundle)
+        with_sequence(BUNDLE, other, model.weights, model.keys, model.residuals)
     loop = loop_in(folder, bundle)
     fill(loop, "lasting", range(25))
     with pytest.raises(StreamsError, match="start it again"):

@@ -96,6 +96,16 @@ def test_lists_after_the_request_to_forget_stay(tmp_path: Path) -> None:
     assert found.times.tolist() == [minute * 60_000 for minute in range(10, 20)]
 
 
+def test_lists_of_another_encoder_are_gathered_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(ListStore(tmp_path, 1000, "one"), gathered("query", 20), 5)
+    assert len(ListStore(tmp_path, 1000, "one")) == 20
+    other = ListStore(tmp_path, 1000, "other")
+    assert len(other) == 0
+    assert other.positions == {}
+    assert "its lists are gathered again" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
 def test_lists_may_be_drawn_several_times(tmp_path: Path) -> None:
     store = ListStore(tmp_path, 1000)
     write(store, gathered("query", 6), 1)

@@ -1,4 +1,4 @@
-"""Runs the learning loop over a shop's past events: `python -m training.learning.backtest --catalog … --events …`.
+"""Runs the learning loop over a shop's past events: `python -m benchmarks.learning.backtest --catalog … --events …`.
 
 Each list is ordered by the ranker that was in use when it was gathered, and by the first one, before the loop learns
 from it (prequential evaluation: Dawid 1984, doi:10.2307/2981683). There are no lists that shoppers saw, so neither
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from inference.bundle import load_bundle
 from inference.pipeline import ScoresFeatures
 from streams.contracts.jsonlines import read_items
-from streams.contracts.messages import Interaction
+from streams.contracts.messages import Interaction, ModelPin
 from streams.event_log import read_event_log, without_repeats
 from streams.factory import profile_rules
 from streams.items.encoded import encode_catalogue, read_vectors
@@ -37,7 +37,7 @@ from training.bootstrap import Floats, interval, resampled_means
 from training.learning.judging import ndcg_of_lists
 from training.learning.loop import LearningLoop
 from training.learning.rules import DAY_MS, LearningRules
-from training.learning.store import Lists, ListStore
+from training.learning.store import Lists, ListStore, feature_model
 from training.learning.versions import Published, Versions
 
 
@@ -70,13 +70,14 @@ def backtest(settings: Settings, replay: Replay, events: Sequence[Interaction], 
              folder: Path) -> Backtest:  # fmt: skip
     """Run the loop over events, and check once in `rules.check_ms`. `settings` has the model and its folder."""
     models = BundleStore.of(settings)
+    bundle = models.load(ModelPin(name=settings.model.path.parent.name, version=settings.model.path.name))
     loop = LearningLoop(
         rules=rules,
         replay=replay,
-        store=ListStore(folder / "lists", rules.lists_kept),
+        store=ListStore(folder / "lists", rules.lists_kept, feature_model(bundle)),
         versions=Versions.opened(models, folder / "versions.json", rules.versions_kept),
     )
-    first = models.load(loop.versions.in_use(None)).scorer
+    first = bundle.scorer
     present, version, result = first, "", Backtest()
     checked_ms = judged_ms = 0
     for event in events:
@@ -140,8 +141,8 @@ def main(arguments: Sequence[str]) -> None:
         )
         events = list(islice(without_repeats(log.interactions), options.most))
         result = backtest(settings, Replay(settings, bundle, records), events, rules, Path(folder))
-    print(result.report())  # noqa: T201
-    print(f"\n{len(events)} events, {time.process_time() - started:.0f} s of CPU time.")  # noqa: T201
+    print(result.report())
+    print(f"\n{len(events)} events, {time.process_time() - started:.0f} s of CPU time.")
 
 
 if __name__ == "__main__":

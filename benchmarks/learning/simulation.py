@@ -1,4 +1,4 @@
-"""Shows the learning loop on a simulated shop: `python -m training.learning.simulation`.
+"""Shows the learning loop on a simulated shop: `python -m benchmarks.learning.simulation`.
 
 Shoppers buy within a category at first. On the first day the loop fits a ranker to that. At the end of the second day
 the taste changes to brands. The table compares the share of lists that were clicked with the loop and without it, by
@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.learning.shop import BRAND, CATEGORY, EXAMINED, START_MS, ShopSize, SimulatedShop
 from inference.bundle import load_bundle
 from streams.contracts.messages import Interaction, ModelRef, Recommendations
 from streams.profiles.profile import occurred_ms
@@ -32,8 +33,7 @@ from training.learning.loop import LearningLoop
 from training.learning.outcomes import RANKS
 from training.learning.propensities import propensities
 from training.learning.rules import DAY_MS, HOUR_MS, LearningRules
-from training.learning.simulated_shop import BRAND, CATEGORY, EXAMINED, START_MS, ShopSize, SimulatedShop
-from training.learning.store import ListStore
+from training.learning.store import ListStore, feature_model
 from training.learning.versions import Published, Versions
 
 RULES = LearningRules(
@@ -118,7 +118,7 @@ class Run:
         loop = LearningLoop(
             rules=self.rules,
             replay=Replay(settings, first, records),
-            store=ListStore(self.folder / "lists", self.rules.lists_kept),
+            store=ListStore(self.folder / "lists", self.rules.lists_kept, feature_model(first)),
             versions=Versions.opened(models, self.folder / "versions.json", self.rules.versions_kept),
         )
 
@@ -222,9 +222,9 @@ def main(arguments: Sequence[str]) -> None:
             run = Run(Path(folder), options.bundle, seed=options.seed)
             outcomes.append(run.simulate(options.days, loop_until_ms=loop_until_ms))
     loop, frozen = outcomes
-    print(report(loop, frozen, options.days))  # noqa: T201
+    print(report(loop, frozen, options.days))
     taken = time.process_time() - started
-    print(f"\n{len(loop.times)} and {len(frozen.times)} events, {taken:.0f} s of CPU time in all.")  # noqa: T201
+    print(f"\n{len(loop.times)} and {len(frozen.times)} events, {taken:.0f} s of CPU time in all.")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.learning.shop import ShopSize
+from benchmarks.learning.simulation import CHANGE_DAY, RULES, Run, recovered, report
 from tests.conftest import BUNDLE
 from training.learning.rules import DAY_MS, HOUR_MS
-from training.learning.simulated_shop import ShopSize
-from training.learning.simulation import CHANGE_DAY, RULES, Run, recovered, report
 
 SMALL = ShopSize(sessions_per_day=240, shoppers=240)
 SELDOM = replace(RULES, check_ms=2 * HOUR_MS)

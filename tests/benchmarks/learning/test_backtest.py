@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.learning.backtest import backtest
+from benchmarks.learning.shop import CATEGORY, ShopSize, SimulatedShop
+from benchmarks.learning.simulation import RULES
 from inference.bundle import Bundle
 from streams.replay import Replay, for_long_logs
 from streams.settings import load_settings
 from tests.conftest import BUNDLE
 from tests.training.learning.acts import answer
-from training.learning.backtest import backtest
 from training.learning.rules import HOUR_MS
-from training.learning.simulated_shop import CATEGORY, ShopSize, SimulatedShop
-from training.learning.simulation import RULES
 
 
 def test_lists_are_ordered_by_the_ranker_of_their_time(bundle: Bundle, tmp_path: Path) -> None:
