@@ -37,22 +37,22 @@ def propensities(exposures: Exposures) -> Floats:
     rate = acted.sum() / shown.sum()
     theta = np.full(RANKS, 0.5)
     gamma = np.full(shown.shape[1], min(2 * rate, 0.5))
-    without = shown - acted
+    without, weights = shown - acted, shown.sum(axis=1) + _PRIOR
     for _ in range(STEPS):
         product = theta[:, None] * gamma[None, :]
         # The shares of those not acted on that were examined, and that were relevant: the posterior of each cell.
         examined = theta[:, None] * (1 - gamma[None, :]) / (1 - product)
         relevant = (1 - theta[:, None]) * gamma[None, :] / (1 - product)
-        theta = ((acted + without * examined).sum(axis=1) + _PRIOR * 0.5) / (shown.sum(axis=1) + _PRIOR)
+        # Low ranks have scores that are found at no other rank. Only the constraint keeps them below the others.
+        theta = without_rises(((acted + without * examined).sum(axis=1) + _PRIOR * 0.5) / weights, weights)
         gamma = ((acted + without * relevant).sum(axis=0) + _PRIOR * rate) / (shown.sum(axis=0) + _PRIOR)
         theta, gamma = np.clip(theta, 1e-3, 1 - 1e-6), np.clip(gamma, 1e-6, 1 - 1e-6)
-    return without_rises(theta / theta[0], shown.sum(axis=1))
+    return np.asarray(theta / theta[0])
 
 
 def without_rises(values: Floats, weights: Floats) -> Floats:
-    """Return the nearest values that never rise, relative to the first (isotonic regression)."""
-    found = isotonic_regression(values, weights=np.maximum(weights, 1e-9), increasing=False).x
-    return np.asarray(found / found[0])
+    """Return the nearest values that never rise (isotonic regression)."""
+    return np.asarray(isotonic_regression(values, weights=weights, increasing=False).x)
 
 
 def inverse(theta: Floats, ranks: npt.NDArray[np.integer], clip: float) -> Floats:
