@@ -10,18 +10,26 @@ import click
 EPILOG = """\b
 Examples:
   intentstream demo
+  intentstream demo --language zh
   intentstream demo --shopper 1453 --rate 30 --events 1500
   intentstream demo --broker localhost:9092 --keep
 """
 
 
 @click.command(epilog=EPILOG)
+@click.option(
+    "--language",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="The shop, and the language of its texts and reasons: a grocer's, or a Chinese general shop.",
+)
 @click.option("--events", type=click.IntRange(1), default=3000, show_default=True, help="Events to replay.")
 @click.option("--rate", type=click.FloatRange(0.1, 10_000), default=60, show_default=True, help="Events per second.")
 @click.option(
     "--catalogue-size", type=click.IntRange(10), default=5000, show_default=True, help="Best-selling products to use."
 )
-@click.option("--shopper", type=int, metavar="ID", help="Household to show, by default one that shops often.")
+@click.option("--shopper", type=int, metavar="ID", help="Shopper to show, by default one that shops often.")
 @click.option("--broker", metavar="HOST:PORT", help="Use this Kafka, with topics demo-*, not the embedded broker.")
 @click.option(
     "--keep/--no-keep",
@@ -36,6 +44,9 @@ def demo(**arguments: Any) -> None:
     views, carts and purchases. Shows throughput and latency, and one shopper's actions beside the recommended items.
     Prints the URL of the console, in which you act as a shopper yourself. The replay takes about a minute. The first
     run encodes the catalogue and caches it in the user's cache folder. The exit code is 0 if every event was answered.
+
+    With --language zh, goods and shoppers are invented. The model is the multilingual one if INTENTSTREAM_MODEL_DIR
+    contains it and INTENTSTREAM_MODEL_PATH is not set.
     """
     from streams.demo.run import Demo, DemoOptions
     from streams.terminal import safe_console

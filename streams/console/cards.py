@@ -24,7 +24,7 @@ FALLBACKS = {
     "no_profile": "Ranked without the profile: the worker that holds it does not answer.",
 }
 """The words of a page for a list's `fallback`."""
-SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥"}
 
 
 _UNIT = re.compile(r"(?<=\d) (?=[A-Za-z]{1,5}\b)")
@@ -40,6 +40,7 @@ class Card:
         list_price: the price before a reduction as a text, "" without one.
         hue, initial: colour and letter of the placeholder of a picture.
         rank, score, reason, sources: as in the list; `reason` is "" without one, and `sources` are titles.
+        sentence: the reason, or a neutral sentence in the language of the reasons.
         change: "new" in the list, "up" or "down" by `places`, "" if unchanged or not compared.
         bought_next: whether a replayed shopper really bought the item next.
     """
@@ -57,6 +58,7 @@ class Card:
     rank: int = 0
     score: float = 0.0
     reason: str = ""
+    sentence: str = ""
     sources: tuple[str, ...] = ()
     change: str = ""
     places: int = 0
@@ -161,6 +163,7 @@ def _listed(card: Card, listed: RecommendedItem, before: Mapping[str, int] | Non
         rank=listed.rank,
         score=listed.score,
         reason=listed.reason if listed.because.kind is not None else "",
+        sentence=listed.reason,
         sources=tuple(SOURCE_TITLES.get(name, name) for name in listed.sources),
         change=change,
         places=places,

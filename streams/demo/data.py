@@ -18,7 +18,7 @@ only during a fraction of a second of the replay. Each shopper's own events stay
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
@@ -89,18 +89,31 @@ def bought_next(events: Sequence[Interaction]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[Interaction]:
-    """Interleave the events of a day's households, with each household spread evenly over the day."""
+def interleaved(by_shopper: Iterable[Sequence[Interaction]]) -> list[Interaction]:
+    """Interleave the events of a day's shoppers, with each shopper spread evenly over the day."""
     placed: list[tuple[float, str, Interaction]] = []
+    for events in by_shopper:
+        placed += [
+            ((n + share("phase", event.user_id)) / len(events), event.user_id, event) for n, event in enumerate(events)
+        ]
+    return [event for _, _, event in sorted(placed, key=itemgetter(0, 1))]
+
+
+def share(*ids: object) -> float:
+    """Return a pseudo-random number in [0, 1) that is a function of the ids, so no seed is needed."""
+    return stable_key("/".join(map(str, ids))) / 2**64
+
+
+def _day(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> list[Interaction]:
+    """Return the interleaved events of a day's households."""
     household = lines.household[rows].tolist()
+    by_household = []
     for user in sorted(set(household)):
         own = [row for row, owner in zip(rows, household, strict=True) if owner == user]
         # The synthetic events of a receipt can start before the previous receipt. The sort is stable, so events of
         # equal time keep their order.
-        events = sorted(_visits(lines, own, catalogue), key=attrgetter("occurred_at"))
-        phase = _share("phase", user)
-        placed += [((n + phase) / len(events), str(user), event) for n, event in enumerate(events)]
-    return [event for _, _, event in sorted(placed, key=itemgetter(0, 1))]
+        by_household.append(sorted(_visits(lines, own, catalogue), key=attrgetter("occurred_at")))
+    return interleaved(by_household)
 
 
 def _visits(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> Iterator[Interaction]:
@@ -122,7 +135,7 @@ def _visits(lines: Lines, rows: Sequence[int], catalogue: DemoCatalogue) -> Iter
 def _visit(user: str, basket: str, paid_at: int, bought: Sequence[_Bought], names: Mapping[str, str]) -> _Events:
     """Return the synthetic events before a receipt, item by item, and then the purchases of the receipt."""
     steps = [step for line in bought for step in _steps(basket, line)]
-    gaps = [8 + round(24 * _share("gap", basket, n)) for n in range(len(steps))]
+    gaps = [8 + round(24 * share("gap", basket, n)) for n in range(len(steps))]
     events: _Events = []
     for n, (action, line) in enumerate(steps):
         event_id, at = f"{basket}-{n}", _time(paid_at - sum(gaps[n:]))
@@ -146,17 +159,12 @@ def _visit(user: str, basket: str, paid_at: int, bought: Sequence[_Bought], name
 
 
 def _steps(basket: str, line: _Bought) -> Iterator[tuple[type[Search | View | Cart], _Bought]]:
-    if _share("search", basket, line.item_id) < SEARCHED:
+    if share("search", basket, line.item_id) < SEARCHED:
         yield Search, line
     yield View, line
-    if _share("cart", basket, line.item_id) < CARTED:
+    if share("cart", basket, line.item_id) < CARTED:
         yield Cart, line
 
 
 def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _share(*ids: object) -> float:
-    """Return a pseudo-random number in [0, 1) that is a function of the ids, so no seed is needed."""
-    return stable_key("/".join(map(str, ids))) / 2**64

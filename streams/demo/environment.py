@@ -11,17 +11,23 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlencode
 
+from inference.manifest_files import read_manifest
+from streams.demo.words import ENGLISH, Language, Words
 from streams.kafka.embedded import LOOPBACK, free_port
+from streams.serving.folders import configured_at, order
 from streams.settings import Settings, load_settings
 
 DEMO = "demo-"
 """Start of the names of the demo's consumer group and topics on the user's own Kafka."""
 CONSOLE_PORT = 9200
+MULTILINGUAL = "shop-multilingual-l3"
+"""Name of the model bundle that knows Chinese and English."""
 
 
-def demo_settings(broker: str, home: Path, *, embedded: bool, usual_port: bool) -> Settings:
+def demo_settings(broker: str, home: Path, *, language: Language = "en", embedded: bool, usual_port: bool) -> Settings:
     """Return the settings of the demo. On the user's own Kafka, the demo has its own topics.
 
+    The Chinese demo has Chinese reasons. It uses the newest multilingual model unless the settings name a model.
     With `usual_port` the console is at `CONSOLE_PORT` if that is free, else at any free port.
     """
     plain = load_settings()
@@ -42,7 +48,22 @@ def demo_settings(broker: str, home: Path, *, embedded: bool, usual_port: bool) 
     if not embedded:
         given["app_id"] = DEMO + plain.kafka.app_id
         given["topic_prefix"] = DEMO + plain.topics.prefix
+    if language == "zh":
+        given["language"] = language
+        if "model_path" not in plain.given() and (model := _newest_multilingual(plain)) is not None:
+            given["model_path"] = model
     return plain.replace(**given)
+
+
+def knows_chinese(settings: Settings) -> bool:
+    """Return whether the model of the settings knows Chinese, by its manifest. Raises BundleError."""
+    return "Chinese" in read_manifest(settings.model.path).card.languages
+
+
+def _newest_multilingual(settings: Settings) -> Path | None:
+    """Return the folder of the newest multilingual bundle, None if there is none."""
+    folders = sorted((settings.model.directory / MULTILINGUAL).glob("*"), key=lambda path: order(path.name))
+    return next((folder for folder in reversed(folders) if configured_at(folder) is not None), None)
 
 
 def is_free(port: int) -> bool:
@@ -66,11 +87,11 @@ def shopper_url(settings: Settings, shopper: str) -> str:
     return f"{console_url(settings)}shopper?{urlencode({'user': shopper})}"
 
 
-def addresses(settings: Settings, home: Path) -> str:
+def addresses(settings: Settings, home: Path, words: Words = ENGLISH) -> str:
     """Return the text that lists the addresses of a demo that keeps running."""
     lines = (
         "",
-        "Broker, worker and console stay up. Ctrl-C stops them and removes the worker's data.",
+        words("Broker, worker and console stay up. Ctrl-C stops them and removes the worker's data."),
         f"  console  {console_url(settings)}",
         f"  broker   {settings.kafka.bootstrap_servers}",
         f"  in       {settings.topics.clicks}, {settings.topics.searches}, {settings.topics.items}",

@@ -1,4 +1,4 @@
-"""`python -m streams.demo.files FOLDER`: writes the demo's catalogue and its shoppers' events as JSON Lines.
+"""`python -m streams.demo.files FOLDER`: writes a catalogue of the demo and its shoppers' events as JSON Lines.
 
 `make model` trains the ranker on these files. They also serve to try `replay`, `examples` and `produce`. Some of the
 events are synthetic: `data.py` lists which.
@@ -16,22 +16,32 @@ from streams.contracts.serde import encode_json
 from streams.demo.catalogue import best_sellers
 from streams.demo.data import busiest_households, shopping
 from streams.demo.purchases import read_purchases
+from streams.demo.shops import general_shop
+from streams.demo.words import LANGUAGES, Language
 
 
 @click.command(epilog="Example: python -m streams.demo.files build/demo")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the shop.")
 @click.option("--items", type=click.IntRange(1), default=5000, show_default=True, help="Best-selling products.")
-@click.option("--households", type=click.IntRange(1), default=300, show_default=True, help="Households, busiest first.")
+@click.option(
+    "--households", type=click.IntRange(1), default=300, show_default=True, help="Households, busiest first; en only."
+)
 @click.option("--events", type=click.IntRange(1), default=120_000, show_default=True, help="Events, from 1 January on.")
-def main(folder: Path, items: int, households: int, events: int) -> None:
+def main(folder: Path, language: Language, items: int, households: int, events: int) -> None:
     """Write FOLDER/items.jsonl and FOLDER/events.jsonl."""
-    purchases = read_purchases()
-    catalogue = best_sellers(purchases, items)
-    interactions = shopping(purchases.lines, catalogue, busiest_households(purchases.lines, households), events)
+    if language == "zh":
+        shop = general_shop(items, events, None)
+        goods, interactions = shop.items, shop.events
+    else:
+        purchases = read_purchases()
+        catalogue = best_sellers(purchases, items)
+        goods = catalogue.items
+        interactions = shopping(purchases.lines, catalogue, busiest_households(purchases.lines, households), events)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "items.jsonl", catalogue.items)
+    _write(folder / "items.jsonl", goods)
     _write(folder / "events.jsonl", interactions)
-    click.echo(f"{len(catalogue.items)} items and {len(interactions)} interactions in {folder}")
+    click.echo(f"{len(goods)} items and {len(interactions)} interactions in {folder}")
 
 
 def _write(path: Path, messages: Iterable[Item | Interaction]) -> None:

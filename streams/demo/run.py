@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import webbrowser
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,17 +14,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.contracts.internal import ItemVector
-from streams.contracts.messages import Interaction
-from streams.demo.catalogue import DemoCatalogue, best_sellers
-from streams.demo.data import bought_next, busiest_households, most_faithful, shopping
-from streams.demo.environment import addresses, console_url, demo_settings, shopper_url, signals_as_exit, temporary_home
+from streams.demo.data import bought_next
+from streams.demo.environment import (
+    addresses,
+    console_url,
+    demo_settings,
+    knows_chinese,
+    shopper_url,
+    signals_as_exit,
+    temporary_home,
+)
 from streams.demo.output import LiveOutput, PlainOutput, summary
 from streams.demo.process import WorkerProcess
-from streams.demo.purchases import read_purchases
 from streams.demo.replay import Replay
+from streams.demo.shops import SHOPS, DemoShop
 from streams.demo.statistics import Statistics
 from streams.demo.vectors import DemoVectors
-from streams.errors import ConfigurationError
+from streams.demo.words import Language, Words, words
 from streams.kafka import topics
 from streams.kafka.embedded import EmbeddedBroker
 from streams.settings import Settings
@@ -33,10 +40,11 @@ from streams.settings import Settings
 class DemoOptions:
     """The options of the command line.
 
-    `broker` None starts the embedded broker, and `shopper` None selects a shopper. `keep` None keeps the demo running
-    on a terminal only.
+    `language` selects the shop, and the language of the reasons and of the demo's own texts. `broker` None starts the
+    embedded broker, and `shopper` None selects a shopper. `keep` None keeps the demo running on a terminal only.
     """
 
+    language: Language = "en"
     events: int
     rate: float
     catalogue_size: int
@@ -55,51 +63,59 @@ class Demo:
     _started: float = field(default_factory=monotonic)
     _first: float = 0.0
 
+    @property
+    def _words(self) -> Words:
+        return words(self.options.language)
+
     def run(self) -> int:
         """Run the demo to its end. Raises StreamsError if a part of it does not start or ends early."""
         with signals_as_exit(), ExitStack() as stack:
-            catalogue, events, shopper = self._data()
+            shop = self._shop()
             home = Path(stack.enter_context(temporary_home()))
             broker = self.options.broker or stack.enter_context(EmbeddedBroker()).bootstrap_servers
             settings = demo_settings(
                 broker,
                 home,
+                language=self.options.language,
                 embedded=self.options.broker is None,
                 # Without a terminal several demos may start at once, for example in tests.
                 usual_port=self.console.is_terminal,
             )
             asyncio.run(topics.create(settings))
-            self._say(f"Broker at {broker}{'' if self.options.broker else ' (embedded)'}, topics created")
+            self._say(self._words("Broker at %s, topics created") % broker)
             # The worker loads its model while this process encodes the catalogue.
             worker = stack.enter_context(WorkerProcess(settings, home / "worker.log"))
-            records = self._encode(catalogue, settings)
-            titles = {item.item_id: item.title for item in catalogue.items}
-            stats = Statistics(total=len(events), shopper=shopper, titles=titles)
-            self._replay(settings, worker, stats, records, events)
-            self.console.print(summary(stats, self._first))
+            records = self._encode(shop, settings)
+            titles = {item.item_id: item.title for item in shop.items}
+            stats = Statistics(total=len(shop.events), shopper=shop.shopper, titles=titles)
+            self._replay(settings, worker, stats, records, shop)
+            self.console.print(summary(stats, self._first, self._words))
             if self.options.keep or (self.options.keep is None and self.console.is_terminal):
                 self._keep_running(settings, worker, home)
             return int(stats.unanswered > 0)
 
-    def _data(self) -> tuple[DemoCatalogue, list[Interaction], str]:
-        purchases = read_purchases()
-        catalogue = best_sellers(purchases, self.options.catalogue_size)
-        households = busiest_households(purchases.lines)
-        wanted = self.options.shopper
-        if wanted is not None:
-            if wanted not in purchases.lines.household:
-                raise ConfigurationError(f"--shopper: required a household of the data (1 to 2500), got {wanted}")
-            households = list(dict.fromkeys([wanted, *households]))
-        events = shopping(purchases.lines, catalogue, households, self.options.events)
-        shopper = str(wanted) if wanted is not None else most_faithful(events)
-        self._say(f"Catalogue of {len(catalogue.items):,} products, {len(events):,} events of real baskets")
-        return catalogue, events, shopper
+    def _shop(self) -> DemoShop:
+        shop = SHOPS[self.options.language](self.options.catalogue_size, self.options.events, self.options.shopper)
+        text = (
+            self._words("Catalogue of %(items)s products, %(events)s events of real baskets")
+            if shop.is_real
+            else self._words("Catalogue of %(items)s products, %(events)s events of simulated shoppers")
+        )
+        self._say(text % {"items": f"{len(shop.items):,}", "events": f"{len(shop.events):,}"})
+        return shop
 
-    def _encode(self, catalogue: DemoCatalogue, settings: Settings) -> list[ItemVector]:
-        vectors = DemoVectors.of(catalogue.items, settings)
+    def _encode(self, shop: DemoShop, settings: Settings) -> list[ItemVector]:
+        vectors = DemoVectors.of(shop.items, settings)
+        if self.options.language == "zh" and not knows_chinese(settings):
+            text = self._words(
+                "The model %s does not know Chinese: searches find their words among unrelated items, and nothing by "
+                "meaning or in English. What shoppers do works. The bundle shop-multilingual-l3 in "
+                "INTENTSTREAM_MODEL_DIR knows both languages."
+            )
+            self._say(text % vectors.model)
         missing = vectors.missing()
         bar = Progress(
-            TextColumn("         Encoding the catalogue (cached for the next run)"),
+            TextColumn("         " + self._words("Encoding the catalogue (cached for the next run)")),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -110,8 +126,10 @@ class Demo:
         with bar:
             task = bar.add_task("", total=missing)
             records = vectors.records(settings, lambda texts: bar.advance(task, texts))
-        how = f"{missing:,} encoded, kept in {vectors.cache.path.parent}" if missing else "all from the cache"
-        self._say(f"Item vectors of {vectors.model}: {how}")
+        encoded = self._words("%(number)d encoded, kept in %(folder)s")
+        encoded %= {"number": missing, "folder": vectors.cache.path.parent}
+        how = encoded if missing else self._words("all from the cache")
+        self._say(self._words("Item vectors of %(model)s: %(how)s") % {"model": vectors.model, "how": how})
         return records
 
     def _replay(
@@ -120,34 +138,40 @@ class Demo:
         worker: WorkerProcess,
         stats: Statistics,
         records: list[ItemVector],
-        events: list[Interaction],
+        shop: DemoShop,
     ) -> None:
-        url = console_url(settings)
-        heading = f"[bold]Intentstream[/bold] · {len(records):,} products · console: {url}"
-        shown = LiveOutput(self.console, stats, heading) if self.console.is_terminal else PlainOutput(self._say, stats)
+        url, translated = console_url(settings), self._words
+        heading = translated("[bold]Intentstream[/bold] · %(items)s products · console: %(url)s")
+        heading %= {"items": f"{len(records):,}", "url": url}
+        shown: LiveOutput | PlainOutput = PlainOutput(self._say, stats, translated)
+        if self.console.is_terminal:
+            shown = LiveOutput(self.console, stats, heading, translated)
 
         def first() -> None:
             self._first = monotonic() - self._started
-            self._say("First list received")
+            self._say(translated("First list received"))
             shown.start()
 
         async def serve() -> None:
             replay = Replay(
-                settings=settings, worker=worker, stats=stats, show=shown.show, bought_next=bought_next(events)
+                settings=settings, worker=worker, stats=stats, show=shown.show, bought_next=bought_next(shop.events)
             )
             await replay.publish(records)
-            self._say("Worker is ready, catalogue published")
-            self._show_console(url, shopper_url(settings, stats.shopper))
-            await replay.run(events, self.options.rate, first)
+            self._say(translated("Worker is ready, catalogue published"))
+            searches = shop.searches if knows_chinese(settings) else ()
+            self._show_console(url, shopper_url(settings, stats.shopper), searches)
+            await replay.run(shop.events, self.options.rate, first)
 
         try:
             asyncio.run(serve())
         finally:
             shown.stop()
 
-    def _show_console(self, url: str, shopper: str) -> None:
-        self._say(f"Console: {url}  (you as a new visitor)")
-        self._say(f"         {shopper}  (the shopper shown here)")
+    def _show_console(self, url: str, shopper: str, searches: Sequence[str]) -> None:
+        self._say(self._words("Console: %s  (you as a new visitor)") % url)
+        self._say(self._words("         %s  (the shopper shown here)") % shopper)
+        if searches:
+            self._say(self._words("         Try these searches: %s") % self._words(", ").join(searches))
         if self.options.opens:
             webbrowser.open(url)
 
@@ -156,6 +180,6 @@ class Demo:
 
     def _keep_running(self, settings: Settings, worker: WorkerProcess, home: Path) -> None:
         """Print the addresses of the broker and the worker, and keep both running until Ctrl-C."""
-        self.console.print(addresses(settings, home), highlight=False, soft_wrap=True, markup=False)
+        self.console.print(addresses(settings, home, self._words), highlight=False, soft_wrap=True, markup=False)
         with suppress(KeyboardInterrupt):
             asyncio.run(worker.guard())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.layout import Layout
 from rich.panel import Panel
@@ -18,6 +19,7 @@ from rich.text import Text
 from inference.retrieval.sources import SOURCES
 from streams.contracts.messages import RecommendedItem
 from streams.demo.statistics import Action, Statistics
+from streams.demo.words import ENGLISH, Words
 
 SOURCE_TITLES = {source.name: source.title for source in SOURCES}
 VERBS = {"search": "searched", "view": "viewed", "click": "clicked", "cart": "cart", "purchase": "bought"}
@@ -33,6 +35,7 @@ class Screen:
     stats: Statistics
     heading: str
     now: float
+    words: Words = ENGLISH
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         height = options.height or console.height
@@ -45,30 +48,33 @@ class Screen:
         yield from console.render(layout, options.update(height=height))
 
     def _header(self) -> Panel:
-        stats = self.stats
+        stats, words = self.stats, self.words
         done = Table.grid(expand=True, padding=(0, 1))
         done.add_column(no_wrap=True)
         done.add_column(ratio=1)
         done.add_column(no_wrap=True, justify="right")
-        day = f"{stats.day:%a %d %b %Y}" if stats.day else "starting"
+        day = stats.day.strftime(words("%a %d %b %Y")) if stats.day else words("starting")
         bar = ProgressBar(total=stats.total, completed=stats.answered, complete_style="green")
-        done.add_row(f"[bold]{day}[/bold]", bar, f"{stats.answered:,} of {stats.total:,} events answered")
+        answered = words("%(answered)s of %(total)s events answered")
+        figures = {"answered": f"{stats.answered:,}", "total": f"{stats.total:,}"}
+        done.add_row(f"[bold]{day}[/bold]", bar, answered % figures)
         return Panel(Group(done, *self._figures()), title=self.heading, title_align="left", border_style="blue")
 
     def _figures(self) -> tuple[Text, Text]:
+        words = self.words
         sent, answered = self.stats.rates(self.now)
         rates = Text.assemble(
-            *_figure("sent", f"{sent:.0f}/s"),
-            *_figure("answered", f"{answered:.0f}/s"),
-            *_figure("in flight", str(self.stats.unanswered)),
-            *_figure("fallbacks", str(self.stats.fallbacks), alarming=self.stats.fallbacks > 0),
-            *_figure("refused", str(self.stats.refused), alarming=self.stats.refused > 0),
+            *_figure(words("sent"), f"{sent:.0f}/s"),
+            *_figure(words("answered"), f"{answered:.0f}/s"),
+            *_figure(words("in flight"), str(self.stats.unanswered)),
+            *_figure(words("fallbacks"), str(self.stats.fallbacks), alarming=self.stats.fallbacks > 0),
+            *_figure(words("refused"), str(self.stats.refused), alarming=self.stats.refused > 0),
         )
         times = self.stats.percentiles()
         if times is None:
-            return rates, Text("end to end  waiting for the first lists", style="dim")
+            return rates, Text(words("end to end") + "  " + words("waiting for the first lists"), style="dim")
         latency = Text.assemble(
-            ("end to end  ", "dim"),
+            (words("end to end") + "  ", "dim"),
             *_figure("p50", f"{times.p50:.1f} ms"),
             *_figure("p95", f"{times.p95:.1f} ms"),
             *_figure("p99", f"{times.p99:.1f} ms"),
@@ -80,21 +86,20 @@ class Screen:
         body.add_column(width=8, no_wrap=True)
         body.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         for action in reversed(list(self.stats.actions)[-lines:]):
-            body.add_row(Text(VERBS[action.verb], style=COLOURS[action.verb]), Text(action.what))
-        title = f"Actions of shopper {self.stats.shopper}"
+            body.add_row(Text(self.words(VERBS[action.verb]), style=COLOURS[action.verb]), Text(action.what))
+        title = self.words("Actions of shopper %s") % self.stats.shopper
         return Panel(body, title=title, title_align="left", border_style="cyan")
 
     def _list(self, lines: int) -> Panel:
-        answer = self.stats.shown
+        answer, words = self.stats.shown, self.words
         if answer is None:
-            body: RenderableType = Text("The shopper has not done anything yet.", style="dim")
-            return Panel(body, title="Recommended", title_align="left", border_style="green")
-        title = Text.assemble("After: ", *action_text(answer.action, " "))
+            body: RenderableType = Text(words("The shopper has not done anything yet."), style="dim")
+            return Panel(body, title=words("Recommended"), title_align="left", border_style="green")
+        title = Text.assemble(words("After: "), *action_text(answer.action, " ", words))
         late = answer.message.fallback
-        body = Ranked(answer.message.items[: lines // 2], self.stats.titles, probable=late is None)
-        subtitle = (
-            None if late is None else Text(f"not ranked by the model: {late.replace('_', ' ')}", style="bold red")
-        )
+        body = Ranked(answer.message.items[: lines // 2], self.stats.titles, probable=late is None, words=words)
+        unranked = words("not ranked by the model: %s") % (late or "").replace("_", " ")
+        subtitle = None if late is None else Text(unranked, style="bold red")
         return Panel(body, title=title, title_align="left", subtitle=subtitle, border_style="green")
 
 
@@ -108,6 +113,7 @@ class Ranked:
     items: tuple[RecommendedItem, ...]
     titles: Mapping[str, str]
     probable: bool = True
+    words: Words = ENGLISH
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -115,22 +121,25 @@ class Ranked:
             figure = f" {_percent(item.score) if self.probable else '':>6}"
             title = _fit(self.titles.get(item.item_id, item.item_id), width - 3 - len(figure))
             yield Text.assemble((f"{item.rank:>2} ", "dim"), (title, "bold"), (figure, "green"), no_wrap=True)
-            yield Text.assemble("   ", *_origin(item, width - 3), no_wrap=True)
+            yield Text.assemble("   ", *_origin(item, width - 3, self.words), no_wrap=True)
 
 
-def _origin(item: RecommendedItem, width: int) -> tuple[tuple[str, str], ...]:
-    """Return the reason and the names of the sources in one line. A long reason leaves a third to the names."""
-    names = ", ".join(SOURCE_TITLES.get(source, source) for source in item.sources)
+def _origin(item: RecommendedItem, width: int, words: Words) -> tuple[tuple[str, str], ...]:
+    """Return the reason and the names of the sources in one line. A long reason leaves a third to the names.
+
+    Widths are in cells of the terminal: a Chinese character takes two.
+    """
+    names = words(", ").join(words(SOURCE_TITLES.get(source, source)) for source in item.sources)
     if item.because.kind is None:
         return ((_fit(names, width), "dim green"),)
     between = " · "
-    reason = _fit(item.reason, max(width - len(between) - min(len(names), width // 3), 1)).rstrip()
-    return (reason, "italic dim"), (_fit(between + names, width - len(reason)), "dim green")
+    reason = _fit(item.reason, max(width - cell_len(between) - min(cell_len(names), width // 3), 1)).rstrip()
+    return (reason, "italic dim"), (_fit(between + names, width - cell_len(reason)), "dim green")
 
 
-def action_text(action: Action, between: str) -> tuple[Text, str, str]:
+def action_text(action: Action, between: str, words: Words = ENGLISH) -> tuple[Text, str, str]:
     """Return an action as parts for `Text.assemble`."""
-    return Text(VERBS[action.verb], style=COLOURS[action.verb]), between, action.what
+    return Text(words(VERBS[action.verb]), style=COLOURS[action.verb]), between, action.what
 
 
 def _figure(name: str, value: str, *, alarming: bool = False) -> tuple[tuple[str, str], ...]:

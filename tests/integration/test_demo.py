@@ -98,6 +98,17 @@ def test_the_console_goes_on_after_the_replay_and_marks_what_was_bought_next(tmp
     assert remaining_processes(tmp_path) == []
 
 
+def test_the_chinese_demo_speaks_chinese(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path, "--language", "zh", "--events", "60", "--rate", "50")
+    output, _ = demo.communicate(timeout=150)
+    assert demo.returncode == 0, output
+    assert "目录有 200 件商品，60 个来自模拟顾客的事件" in output
+    assert "发送 60，应答 60，未应答 0" in output
+    reasons = output.split("。推荐：")[1]
+    assert re.search(r"符合您的搜索|因为您|您之前|近期热门|热门商品|常与", reasons), output
+    assert remaining_processes(tmp_path) == []
+
+
 def test_an_unknown_shopper_is_a_usage_error(tmp_path: Path) -> None:
     demo = start_demo(tmp_path, "--shopper", "99999")
     output, _ = demo.communicate(timeout=60)

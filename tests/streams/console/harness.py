@@ -84,16 +84,22 @@ def seen(event_id: str, type_: str = "view", user: str = "ann", **fields: object
     return ShownEvent(**given)  # type: ignore[arg-type]
 
 
-def answer(event_id: str, items: list[str], user: str = "ann", type_: str = "view") -> bytes:
-    """Return the bytes of a list."""
+def answer(
+    event_id: str,
+    items: list[str],
+    user: str = "ann",
+    type_: str = "view",
+    reason: tuple[str, Because] = ("goes with i1", Because("together", "i1", "i1")),
+) -> bytes:
+    """Return the bytes of a list. All items have one reason."""
     listed = tuple(
         RecommendedItem(
             rank=rank,
             item_id=item,
             score=1 / (rank + 1),
             sources=("short_term", "together"),
-            reason="goes with i1",
-            because=Because("together", "i1", "i1"),
+            reason=reason[0],
+            because=reason[1],
         )
         for rank, item in enumerate(items, start=1)
     )

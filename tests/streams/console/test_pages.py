@@ -319,6 +319,5 @@ async def test_cards_of_unknown_and_plain_items(console: Console) -> None:
     page = (await client.get("/console/item?id=p4.0")).text
     assert "<s>" in page
     assert 'href="https://shop.example/tea?a=1&amp;b=2" rel="noopener noreferrer"' in page
-    assert [price_text(*each) for each in ((2.5, "USD"), (1234.0, "SEK"), (1.0, None), (None, "USD"))] == [
-        "$2.50", "1,234.00 SEK", "1.00", "",
-    ]  # fmt: skip
+    prices = ((2.5, "USD"), (9.9, "CNY"), (1234.0, "SEK"), (1.0, None), (None, "USD"))
+    assert [price_text(*each) for each in prices] == ["$2.50", "¥9.90", "1,234.00 SEK", "1.00", ""]

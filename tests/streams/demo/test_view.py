@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from io import StringIO
 
+import msgspec
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from inference.types import KINDS, NO_CLAIM, Because
@@ -19,6 +22,7 @@ from streams.contracts.messages import (
 from streams.demo.output import plain_line, summary
 from streams.demo.statistics import REASONS, Statistics
 from streams.demo.view import Ranked, Screen
+from streams.demo.words import words
 
 AT = datetime(2017, 1, 2, 12, tzinfo=UTC)
 LONG = "Frozen Single Serve Premium Entrees/Dinners with Everything on Top, 11.5 oz"
@@ -166,3 +170,47 @@ def test_the_summary_has_the_counts_and_shares(stats: Statistics) -> None:
 def test_a_plain_line_has_the_figures(stats: Statistics) -> None:
     assert "3 of 1,200 answered" in plain_line(stats, 1.0)
     assert "fallbacks 1" in plain_line(stats, 2.0)
+
+
+CHINESE = {
+    "1": "岚栖茶舍 明前龙井绿茶 100g罐装",
+    "2": "岚栖茶舍 高山云雾绿茶 口粮茶 250g袋装 限时特惠买一送一包邮",
+    "3": "瓷隐 功夫茶具套装",
+}
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (99, 30), (100, 30)])
+def test_a_chinese_screen_fits_the_terminal_in_cells(width: int, height: int) -> None:
+    stats = Statistics(total=1200, shopper="7", titles=CHINESE)
+    stats.send(View(event_id="e1", user_id="7", occurred_at=AT, item_id="2"), 0.0)
+    message = answer("e1")
+    items = tuple(msgspec.structs.replace(item, reason=f"因为您浏览过“{CHINESE['2']}”") for item in message.items)
+    stats.receive(msgspec.structs.replace(message, items=items), 0.02)
+    lines = rendered(Screen(stats, "Intentstream", 1.0, words("zh")), width, height)
+    assert {cell_len(line) for line in lines} == {width}
+    assert len(lines) <= height
+    text = "\n".join(lines)
+    for part in (
+        "2017年01月02日",
+        "已应答 1 / 1,200 个事件",
+        "顾客 7 的行为",
+        "浏览     岚栖茶舍",
+        "因为您浏览过",
+        "当前兴趣、长",
+    ):
+        assert part in text
+    assert not set("abcdefghijklmnopqrstuvwxyz") & set(re.sub(r"Intentstream|ms|p\d\d|/s|\d+g", "", text))
+
+
+def test_the_chinese_summary_is_chinese(stats: Statistics) -> None:
+    text = "\n".join(rendered(summary(stats, 8.25, words("zh")), 80, 24))
+    for part in (
+        "发送 4，应答 3，未应答 1",
+        "演示启动后 8.2 秒",
+        "顾客 7 的最后行为：浏览 Lemons。推荐：",
+        " 95% 因为您浏览或购买过…",
+        "100% together",
+    ):
+        assert part in text
+    assert max(map(cell_len, text.split("\n"))) <= 80
+    assert "已应答 3 / 1,200" in plain_line(stats, 1.0, words("zh"))

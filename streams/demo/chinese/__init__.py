@@ -1,0 +1,1 @@
+"""The Chinese demo: a general shop and its simulated shoppers."""

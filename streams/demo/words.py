@@ -1,0 +1,33 @@
+"""The demo's own texts in the language of its shop.
+
+The texts are gettext messages, as the reasons are: English is in the code, the translations are in `locale`. Decision
+record 0013 says why gettext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from gettext import NullTranslations, translation
+from pathlib import Path
+from typing import Literal, get_args
+
+Language = Literal["en", "zh"]
+"""A language that the demo has a shop in: English or Chinese in simplified characters."""
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+DOMAIN, LOCALE = "demo", Path(__file__).with_name("locale")
+
+Words = Callable[[str], str]
+"""Function that returns a text in the shop's language."""
+
+
+def words(language: Language) -> Words:
+    """Return the function that translates the demo's texts.
+
+    >>> words("en")("bought"), words("zh")("bought")
+    ('bought', '购买')
+    """
+    texts = NullTranslations() if language == "en" else translation(DOMAIN, LOCALE, [language])
+    return texts.gettext
+
+
+ENGLISH = words("en")
