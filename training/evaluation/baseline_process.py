@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 
 
 class BaselinePass(NamedTuple):
-    """What the pass needs. It is sent to a second process without the messages of the log."""
+    """Input of the pass. It is sent to a second process without the messages of the log."""
 
     inputs: BaselineInputs
     log: Log

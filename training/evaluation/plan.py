@@ -99,7 +99,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BaselineInputs:
-    """What the baselines read beside the log, without the model, so that another process can make them.
+    """Input of the baselines beside the log, without the model, so that another process can make them.
 
     Attributes:
         protocol: the protocol.
