@@ -265,6 +265,7 @@ def http_server(settings: Settings, app: WorkerApp, events: EventPath, clicked: 
         backend=ConsoleBackend(backend, Feed(settings, maker), Gauges(settings, events.metrics)),
         access=Access(settings.service, gate.clients),
         health=app.health,
+        language=settings.retrieval.language,
     )
     site = application(settings.service, gate, backend, console.routes())
     return HttpServer(settings.service, site, maker, owners, keeper, console.close)

@@ -44,7 +44,9 @@ class Retrieval(Group):
         0.0, ge=0, le=0.5,
         description="Least share of new items and of small sellers' items in lists, except for a search; 0: off",
     )  # fmt: skip
-    language: Reasons = Field("en", description="Language of the reasons: en, de or zh (simplified characters)")
+    language: Reasons = Field(
+        "en", description="Language of the reasons and the console: en, de or zh (simplified characters)"
+    )
     placements_file: Path | None = Field(
         None, description="TOML or JSON file of placements; unset: the default placement only"
     )

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from streams.console.words import gettext
 from streams.http.auth import ADMIN, Clients
 from streams.http.problems import Refused
 from streams.settings_service import Service, is_loopback
@@ -75,7 +76,7 @@ class Access:
         origin = urlsplit(request.headers.get("origin", "")).netloc
         site = request.headers.get("sec-fetch-site", "same-origin")
         if origin != request.headers.get("host") or site != "same-origin":
-            raise Refused(HTTPStatus.FORBIDDEN, "wrong-origin", "required a form of the console itself")
+            raise Refused(HTTPStatus.FORBIDDEN, "wrong-origin", gettext("required a form of the console itself"))
 
     def enter(self, request: Request, token: str, response: Response) -> None:
         """Begin a session with a token, and set its cookie in the response. Raises Refused if the token is unknown."""

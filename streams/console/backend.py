@@ -25,6 +25,7 @@ from streams.console.explain import AsIf, as_if
 from streams.console.feed import Feed
 from streams.console.gauges import Gauges
 from streams.console.histories import AnsweringList, replay_time
+from streams.console.words import gettext
 from streams.contracts.messages import Interaction, RecommendedItem
 from streams.http.candidates import CatalogueRequest
 from streams.http.handlers import NO_MATCHES, Backend, Call
@@ -159,8 +160,8 @@ class ConsoleBackend:
         service = self.service
         # No await between the read and the submission: partitions change owners on the event loop.
         if not service.owners.is_readable(user_id):
-            url = service.owners.owner(user_id)
-            raise unavailable("no-profile", f"Another worker holds this profile: {url or 'it is moving right now'}.")
+            url = service.owners.owner(user_id) or gettext("it is moving right now")
+            raise unavailable("no-profile", gettext("Another worker holds this profile: %(url)s.") % {"url": url})
         servable, stored = service.maker.slots.current, service.owners.read(user_id)
         return await asyncio.get_running_loop().run_in_executor(
             servable.scoring.thread, as_if, servable, stored, event, self._now_ms(), k
@@ -201,4 +202,5 @@ def _decoded(answer: Answer, kind: type[T]) -> T:
     """Return the answer of another worker. Raises Refused if it is a problem."""
     if answer.status == HTTPStatus.OK:
         return msgspec.json.decode(answer.body, type=kind)
-    raise Refused(HTTPStatus(answer.status), "owner", "the worker that holds the profile refused the request")
+    detail = gettext("the worker that holds the profile refused the request")
+    raise Refused(HTTPStatus(answer.status), "owner", detail)

@@ -8,14 +8,23 @@ from dataclasses import dataclass, replace
 
 from inference.plain_text import readable
 from inference.types import Item, stable_key
-from streams.console.explain import SOURCE_TITLES
+from streams.console.explain import source_title
 from streams.console.histories import AnsweringList, ShopperHistory, ShownEvent
+from streams.console.words import gettext
 from streams.contracts.messages import RecommendedItem
 from streams.items.live import LiveCatalogue
 
 HUES = 12
 """Colours of the placeholders of pictures. A category has always the same one."""
 VERBS = {"search": "Searched", "view": "Viewed", "click": "Clicked", "cart": "Put into the cart", "purchase": "Bought"}
+LAST = {
+    "search": "After the last search",
+    "view": "After the last view",
+    "click": "After the last click",
+    "cart": "After the last cart",
+    "purchase": "After the last purchase",
+}
+"""What a list answers, for viewers who do not see the event."""
 FALLBACKS = {
     "deadline_exceeded": "Not ranked by the model: it took too long.",
     "scoring_failed": "Not ranked by the model: it failed.",
@@ -110,7 +119,7 @@ def steps_of(live: LiveCatalogue, history: ShopperHistory, number: int) -> list[
         Step(
             event_id=event.event_id,
             type=event.type,
-            verb=VERBS.get(event.type, event.type),
+            verb=verb_of(event.type),
             what=subject_of(live, event),
             item_id=event.item_id,
             day=f"{event.occurred_at:%d %b %Y, %H:%M}",
@@ -119,6 +128,11 @@ def steps_of(live: LiveCatalogue, history: ShopperHistory, number: int) -> list[
         )
         for event in list(history.events)[: -number - 1 : -1]
     ]
+
+
+def verb_of(action: str) -> str:
+    """Return the verb of an event's type in the language of the page."""
+    return gettext(VERBS.get(action, action))
 
 
 def subject_of(live: LiveCatalogue, event: ShownEvent) -> str:
@@ -164,7 +178,7 @@ def _listed(card: Card, listed: RecommendedItem, before: Mapping[str, int] | Non
         score=listed.score,
         reason=listed.reason if listed.because.kind is not None else "",
         sentence=listed.reason,
-        sources=tuple(SOURCE_TITLES.get(name, name) for name in listed.sources),
+        sources=tuple(source_title(name) for name in listed.sources),
         change=change,
         places=places,
         bought_next=bought_next,

@@ -9,6 +9,7 @@ from inference.placements import DEFAULT
 from inference.ranking.features import CONTEXT, PLACED, SCORED
 from inference.records import Explanation
 from inference.retrieval.sources import SOURCES
+from streams.console.words import gettext
 from streams.contracts.messages import Intent, Interaction, RecommendedItem, Search
 from streams.profiles.events import Event
 from streams.profiles.profile import Source
@@ -16,8 +17,6 @@ from streams.serving.servable import Servable
 
 SOURCE_TITLES = {source.name: source.title for source in SOURCES}
 FEATURE_TITLES = {
-    **{name: f"{SOURCE_TITLES[source]}: how much" for name, source in SCORED.items()},
-    **{name: f"{SOURCE_TITLES[source]}: how early" for name, source in PLACED.items()},
     "short_term": "Like what the shopper looks at now",
     "long_term": "Like what the shopper usually wants",
     "query": "Like the search in meaning",
@@ -30,7 +29,7 @@ FEATURE_TITLES = {
     "brand": "The intent has its brand",
     "same_category": "Category of the last item",
     "same_brand": "Brand of the last item",
-    "seen_before": "ShownEvent in an earlier visit",
+    "seen_before": "Seen in an earlier visit",
     "bought": "Bought how often",
     "price": "Near the usual price",
     "dearer": "Above or below the usual price",
@@ -39,7 +38,7 @@ FEATURE_TITLES = {
     "habits": "The shopper has bought before",
     "intent": "The shopper is known",
 }
-"""Names of the features for people."""
+"""Names for people of the features that belong to no source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +59,20 @@ class AsIf:
     explanations: list[Explanation]
     intents: tuple[Intent, ...]
     fallback: str | None
+
+
+def source_title(name: str) -> str:
+    """Return the title of a source in the language of the page."""
+    return gettext(SOURCE_TITLES.get(name, name))
+
+
+def feature_title(name: str) -> str:
+    """Return the title of a feature in the language of the page."""
+    if name in SCORED:
+        return gettext("%(source)s: how much") % {"source": source_title(SCORED[name])}
+    if name in PLACED:
+        return gettext("%(source)s: how early") % {"source": source_title(PLACED[name])}
+    return gettext(FEATURE_TITLES.get(name, name))
 
 
 def as_if(servable: Servable, stored: bytes | None, event: Interaction | None, at_ms: int, k: int) -> AsIf:
@@ -85,7 +98,7 @@ def shares_of(explanation: Explanation, number: int) -> Sequence[Share]:
     greatest = max((abs(each.contribution) for each in explanation.features), default=0.0) or 1.0
     shares = [
         Share(
-            FEATURE_TITLES.get(each.name, each.name),
+            feature_title(each.name),
             each.contribution,
             abs(each.contribution) / greatest,
             each.name in CONTEXT,

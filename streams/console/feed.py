@@ -104,7 +104,7 @@ class Feed:
             await self._read(consumer)
         except KafkaError as error:
             # The console is no reason to end a worker: the page says why it is empty, and the next viewer tries again.
-            self.problem = f"The console cannot read from Kafka: {type(error).__name__}"
+            self.problem = type(error).__name__
             log.warning("the console cannot read from Kafka: %r", error)
         finally:
             self._caught_up.set()

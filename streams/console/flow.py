@@ -15,10 +15,14 @@ from streams.console.backend import ConsoleBackend
 from streams.console.histories import FIRST, OUTCOMES_KEPT
 from streams.console.pages import View, render
 from streams.console.shop import LONGEST_ID
+from streams.console.words import gettext
+from streams.outcomes import FALLBACKS
 
 MOMENTS = 8
 LEAST_OUTCOMES = 30
 """Least number of actions for a hit rate."""
+REASONS = {reason: reason.replace("_", " ") for reason in FALLBACKS}
+"""Names of the reasons of fallbacks for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,11 @@ async def live(backend: ConsoleBackend, viewer: Viewer, user: str) -> Sequence[t
 
 def _parts(backend: ConsoleBackend) -> dict[str, object]:
     feed, owners = backend.feed, backend.service.owners
-    histories = feed.histories
+    histories, reading = feed.histories, backend.gauges.read()
     listed, popular, number = histories.hit_rates()
     return {
-        "reading": backend.gauges.read(),
+        "reading": reading,
+        "fallbacks": [(gettext(REASONS.get(reason, reason)), value) for reason, value in reading.fallbacks],
         "owned": backend.gauges.owners(owners.distribution(), owners.own_url),
         "own_url": owners.own_url,
         "moments": _moments(backend),
@@ -64,7 +69,7 @@ def _parts(backend: ConsoleBackend) -> dict[str, object]:
         "hits": None if number < LEAST_OUTCOMES else {"listed": listed, "popular": popular, "number": number},
         "first": FIRST,
         "most": OUTCOMES_KEPT,
-        "hit_lines": charts.lines(histories.hits_over_time()),
+        "hit_lines": charts.lines({gettext(label): hits for label, hits in histories.hits_over_time().items()}),
         "width": charts.WIDTH,
         "height": charts.HEIGHT,
     }

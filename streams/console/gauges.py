@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from streams.console import charts
 from streams.console.charts import Line
+from streams.console.words import gettext
 from streams.kafka.topics import PROFILES, changelog_topic
 from streams.metrics import Metrics
 from streams.outcomes import STAGES
@@ -24,6 +25,8 @@ KEPT = 120
 """Samples that are kept: two minutes."""
 RATE_S, QUANTILE_S = 5.0, 30.0
 """Seconds over which rates and quantiles are taken."""
+STAGE_TITLES = {stage: stage.replace("_", " ") for stage in STAGES}
+"""Names of the stages for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ class Gauges:
             p50, p90 = (1e3 * quantile(bounds, counts, share) for share in (0.5, 0.9))
             found.append((stage, p50, p90))
         longest = max((p90 for _, _, p90 in found), default=0.0) or 1.0
-        return [Stage(stage.replace("_", " "), p50, p90, p90 / longest) for stage, p50, p90 in found]
+        return [Stage(gettext(STAGE_TITLES[stage]), p50, p90, p90 / longest) for stage, p50, p90 in found]
 
     def _lags(self) -> list[Lag]:
         records: dict[str, float] = {}

@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.console.access import Viewer
-from streams.console.cards import FALLBACKS
+from streams.console.cards import FALLBACKS, LAST
+from streams.console.words import current_language, gettext, ngettext
 
 HERE = Path(__file__).parent
 BASE = "/console"
@@ -29,6 +30,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+HEADINGS = {
+    HTTPStatus.BAD_REQUEST: "Bad Request",
+    HTTPStatus.FORBIDDEN: "Forbidden",
+    HTTPStatus.NOT_FOUND: "Not Found",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Request Entity Too Large",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too Many Requests",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal Server Error",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Service Unavailable",
+}
+"""Headings of error pages."""
 
 
 def link(page: str, **parameters: object) -> str:
@@ -51,7 +63,21 @@ def _percent(share: float) -> str:
 
 
 def _in_words(fallback: str) -> str:
-    return FALLBACKS.get(fallback, fallback)
+    return gettext(FALLBACKS.get(fallback, fallback))
+
+
+def _after_last(action: str) -> str:
+    return gettext(LAST[action]) if action in LAST else action
+
+
+def _lower_first(text: str) -> str:
+    # Only the first letter: German nouns keep their capitals.
+    return text[:1].lower() + text[1:]
+
+
+def heading_of(status: HTTPStatus) -> str:
+    """Return the heading of an error page."""
+    return gettext(HEADINGS.get(status, status.phrase))
 
 
 _templates = Environment(
@@ -61,9 +87,15 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     auto_reload=False,
+    extensions=["jinja2.ext.i18n"],
 )
-_templates.globals.update(link=link, values=_values)
-_templates.filters.update(ms=_milliseconds, percent=_percent, in_words=_in_words)
+_templates.policies["ext.i18n.trimmed"] = True
+_templates.globals.update(
+    link=link, values=_values, language=current_language, _=gettext, gettext=gettext, ngettext=ngettext
+)
+_templates.filters.update(
+    ms=_milliseconds, percent=_percent, in_words=_in_words, after_last=_after_last, lower_first=_lower_first
+)
 
 
 def render(template: str, **values: object) -> str:
@@ -96,7 +128,7 @@ class SafeHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """AnsweringList a request."""
+        """Answer a request."""
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -14,11 +14,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from inference.ranking.sentences import Language
 from streams.console import flow, shop, shopper
 from streams.console.access import Access, Viewer
 from streams.console.backend import ConsoleBackend
 from streams.console.gauges import EVERY_S
-from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, link, render
+from streams.console.pages import BASE, HERE, SafeHeaders, event_text, go_to, heading_of, link, render
+from streams.console.words import InLanguage, gettext
 from streams.errors import InvalidEvent
 from streams.http.problems import Refused, unavailable
 from streams.worker.health import Health
@@ -38,11 +40,12 @@ Parts = Callable[[ConsoleBackend, Viewer, str], Awaitable[Sequence[tuple[str, st
 
 @dataclass(slots=True)
 class Console:
-    """The console of a worker."""
+    """The console of a worker. `language` is that of its pages."""
 
     backend: ConsoleBackend
     access: Access
     health: Health
+    language: Language = "en"
     _streams: int = field(default=0, init=False)
 
     def routes(self) -> list[BaseRoute]:
@@ -65,8 +68,8 @@ class Console:
             Route("/leave", self._leave, methods=["POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ]
-        mounted = Mount(BASE, routes=pages, middleware=[Middleware(SafeHeaders)])
-        return [Route("/", _to_console), mounted]
+        middleware = [Middleware(SafeHeaders), Middleware(InLanguage, language=self.language)]
+        return [Route("/", _to_console), Mount(BASE, routes=pages, middleware=middleware)]
 
     async def close(self) -> None:
         """Stop reading from Kafka."""
@@ -84,8 +87,8 @@ class Console:
                 return self._refusal(request, refused)
             except Exception:
                 log.exception("a page of the console failed: %s", request.url.path)
-                failed = Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The worker's log has the reason.")
-                return self._refusal(request, failed)
+                detail = gettext("The worker's log has the reason.")
+                return self._refusal(request, Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", detail))
 
         return answer
 
@@ -95,7 +98,8 @@ class Console:
         async def answer(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Response:
             self.access.check_origin(request)
             if not viewer.may_act:
-                raise Refused(HTTPStatus.FORBIDDEN, "read-only", "This console is read-only: clicks are no events.")
+                detail = gettext("This console is read-only: clicks are no events.")
+                raise Refused(HTTPStatus.FORBIDDEN, "read-only", detail)
             return await make(backend, await _fields(request))
 
         return self._page(answer)
@@ -136,9 +140,10 @@ class Console:
     def _admit(self, request: Request, *, inspects: bool) -> Viewer:
         viewer = self.access.admit(request)
         if self.health.stopping or not self.health.catalogue_read:
-            raise unavailable("not-ready", "The worker is starting or stopping.")
+            raise unavailable("not-ready", gettext("The worker is starting or stopping."))
         if inspects and not viewer.may_inspect:
-            raise Refused(HTTPStatus.FORBIDDEN, "missing-role", "This page needs a token with the role admin.")
+            detail = gettext("This page needs a token with the role admin.")
+            raise Refused(HTTPStatus.FORBIDDEN, "missing-role", detail)
         return viewer
 
     def _refusal(self, request: Request, refused: Refused) -> Response:
@@ -147,7 +152,7 @@ class Console:
             if "hx-request" in request.headers:  # htmx would put the page into a part of this one
                 return Response(status_code=status, headers={"HX-Redirect": link("login")})
             return go_to("login")
-        body = render("error.html", status=status, detail=refused.problem.detail)
+        body = render("error.html", heading=heading_of(status), detail=refused.problem.detail)
         return HTMLResponse(body, status, headers=refused.headers)
 
     async def _login(self, request: Request) -> Response:
@@ -184,5 +189,5 @@ async def _fields(request: Request) -> dict[str, str]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_FORM_BYTES:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", "The form is too large.")
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", gettext("The form is too large."))
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -20,6 +20,7 @@ from streams.console.backend import ConsoleBackend
 from streams.console.cards import Card
 from streams.console.histories import EVENTS_KEPT
 from streams.console.pages import View, go_to, render
+from streams.console.words import gettext
 from streams.contracts.messages import Recommendations, RecommendedItem
 from streams.http.handlers import LEVELS
 from streams.http.messages import UserProfile
@@ -94,7 +95,7 @@ async def item(backend: ConsoleBackend, request: Request, viewer: Viewer) -> Res
     view = view_of(request, viewer)
     item_id = request.query_params.get("id", "")[:LONGEST_ID]
     if not backend.has(item_id):
-        raise Refused(HTTPStatus.NOT_FOUND, "unknown-item", "The catalogue does not have this item.")
+        raise Refused(HTTPStatus.NOT_FOUND, "unknown-item", gettext("The catalogue does not have this item."))
     related = await backend.related((item_id,), IN_RELATED)
     record = backend.live.record(item_id)
     return view.page(
@@ -133,7 +134,8 @@ async def act(backend: ConsoleBackend, form: dict[str, str]) -> Response:
     """Publish an action of the viewer, and go to the page that a shop would show next."""
     user, kind = form.get("user", "")[:LONGEST_ID], form.get("type", "")
     if not user or kind not in TYPES:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a user, and a type of {', '.join(sorted(TYPES))}")
+        required = gettext("required a user, and a type of %(types)s") % {"types": ", ".join(sorted(TYPES))}
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", required)
     if kind == "search":
         query = form.get("query", "").strip()[:LONGEST_QUERY]
         if not query:
@@ -220,7 +222,8 @@ def _filter_of(chosen: Mapping[str, str]) -> Filter:
     try:
         return msgspec.convert(fields, Filter, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", f"The filter: {error}") from None
+        detail = gettext("The filter: %(error)s") % {"error": error}
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid-filter", detail) from None
 
 
 def _facets(facets: Facets, chosen: Mapping[str, str]) -> list[tuple[str, str, list[Choice]]]:
@@ -235,5 +238,9 @@ def _facets(facets: Facets, chosen: Mapping[str, str]) -> list[tuple[str, str, l
         )
         for each in facets.prices
     ]
-    rows = [("category", "Category", categories), ("brand", "Brand", brands), ("price", "Price", prices)]
+    rows = [
+        ("category", gettext("Category"), categories),
+        ("brand", gettext("Brand"), brands),
+        ("price", gettext("Price"), prices),
+    ]
     return [(name, title, choices[:FACETS]) for name, title, choices in rows if choices or chosen[name]]

@@ -14,10 +14,11 @@ from inference.plain_text import readable
 from streams.console import cards, charts
 from streams.console.access import Viewer
 from streams.console.backend import ConsoleBackend
-from streams.console.explain import SOURCE_TITLES, shares_of
+from streams.console.explain import shares_of, source_title
 from streams.console.histories import ShopperHistory, ShownEvent
 from streams.console.pages import View, go_to, render
 from streams.console.shop import LONGEST_ID, LONGEST_QUERY
+from streams.console.words import gettext
 from streams.http.messages import UserProfile
 from streams.http.problems import Refused
 
@@ -62,7 +63,7 @@ async def why(backend: ConsoleBackend, request: Request, _viewer: Viewer) -> Res
     if place is None:
         return HTMLResponse(render("_why.html", card=cards.card_of(backend.live, item_id), explanation=None))
     (card,), explanation = cards.cards_of(backend.live, [found.items[place]]), found.explanations[place]
-    sources = [(SOURCE_TITLES.get(each.name, each.name), each.rank) for each in explanation.sources]
+    sources = [(source_title(each.name), each.rank) for each in explanation.sources]
     shares = shares_of(explanation, FEATURES)
     return HTMLResponse(render("_why.html", card=card, explanation=explanation, sources=sources, shares=shares))
 
@@ -76,7 +77,8 @@ async def what_if(backend: ConsoleBackend, request: Request, viewer: Viewer) -> 
     else:
         kind, what = request.query_params.get("type", "click"), cards.card_of(backend.live, item_id).title
     if kind not in WHAT_IF:
-        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", f"required a type of {', '.join(WHAT_IF)}")
+        required = gettext("required a type of %(types)s") % {"types": ", ".join(WHAT_IF)}
+        raise Refused(HTTPStatus.BAD_REQUEST, "invalid", required)
     event = ShownEvent(
         type=kind,
         event_id=backend.new_event_id(),
@@ -93,7 +95,7 @@ async def what_if(backend: ConsoleBackend, request: Request, viewer: Viewer) -> 
             "_what_if.html",
             view=View(viewer, user, "shopper"),
             what=what,
-            verb=WHAT_IF[kind],
+            verb=gettext(WHAT_IF[kind]),
             kind=kind,
             item_id=item_id,
             cards=cards.cards_of(backend.live, found.items, before),
@@ -143,8 +145,7 @@ def _past(profile: UserProfile | None) -> list[tuple[str, str, str]]:
     if profile is None:
         return []
     return [
-        (_day(each.at), cards.VERBS.get(each.action, each.action), each.title or each.item_key or "")
-        for each in profile.recent_items
+        (_day(each.at), cards.verb_of(each.action), each.title or each.item_key or "") for each in profile.recent_items
     ]
 
 

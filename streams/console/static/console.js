@@ -118,7 +118,7 @@
     const announcer = document.getElementById("announcer");
     const after = document.querySelector("#live .after");
     if (announcer && after) {
-      const text = "New list after: " + after.textContent.trim().replace(/\s+/g, " ");
+      const text = announcer.dataset.prefix + " " + after.textContent.trim().replace(/\s+/g, " ");
       if (announcer.textContent !== text) announcer.textContent = text;
     }
   }

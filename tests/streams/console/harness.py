@@ -56,6 +56,7 @@ class ConsoleHarness(HttpHarness):
             backend=ConsoleBackend(self.backend, self.feed, Gauges(self.settings, self.metrics)),
             access=self.access,
             health=self.health,
+            language=self.settings.retrieval.language,
         )
         self.app = application(self.settings.service, self.gate, self.backend, self.console.routes())
 
@@ -121,3 +122,22 @@ def answer(
 def now_ms() -> float:
     """Return the time in milliseconds."""
     return time.time() * 1e3
+
+
+async def streamed(client: httpx.AsyncClient, path: str, harness: ConsoleHarness) -> str:
+    """Return the events of a stream until the worker stops, with one change meanwhile."""
+
+    async def change() -> None:
+        await asyncio.sleep(0)
+        harness.histories.add_event(seen("e9", item_id="i9"), now_ms())
+        harness.histories.add_list(answer("e9", ["i7"]), now_ms())
+        harness.feed.changes()
+        await asyncio.sleep(1.2)
+        harness.health.stopping = True
+
+    changing = asyncio.create_task(change())
+    found = await client.get(path)
+    await changing
+    assert found.headers["content-type"].startswith("text/event-stream")
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    return found.text

@@ -12,16 +12,13 @@ import httpx
 import msgspec
 import pytest
 
-from inference.ranking.features import FEATURES
 from inference.types import Item
-from streams import outcomes
-from streams.console.cards import FALLBACKS, HUES, card_of, price_text
-from streams.console.explain import FEATURE_TITLES
+from streams.console.cards import HUES, card_of, price_text
 from streams.contracts.messages import DeadLetter
 from streams.contracts.serde import parse_interaction
 from streams.kafka.topics import changelog_topic
 from tests.integration.workers import until
-from tests.streams.console.harness import AT, ConsoleHarness, answer, console_service, now_ms, seen
+from tests.streams.console.harness import AT, ConsoleHarness, answer, console_service, now_ms, seen, streamed
 from tests.streams.http.service import OWN_URL
 from tests.streams.shoppers import act, item_of
 
@@ -263,25 +260,6 @@ async def test_the_flow_page_lists_dead_letters_without_payloads(console: Consol
     assert "http://127.0.0.1:9200 (this worker)" in page
 
 
-async def streamed(client: httpx.AsyncClient, path: str, harness: ConsoleHarness) -> str:
-    """Return the events of a stream until the worker stops, with one change meanwhile."""
-
-    async def change() -> None:
-        await asyncio.sleep(0)
-        harness.histories.add_event(seen("e9", item_id="i9"), now_ms())
-        harness.histories.add_list(answer("e9", ["i7"]), now_ms())
-        harness.feed.changes()
-        await asyncio.sleep(1.2)
-        harness.health.stopping = True
-
-    changing = asyncio.create_task(change())
-    found = await client.get(path)
-    await changing
-    assert found.headers["content-type"].startswith("text/event-stream")
-    assert "default-src 'none'" in found.headers["content-security-policy"]
-    return found.text
-
-
 @pytest.mark.parametrize(
     ("path", "names"), [("live", {"list"}), ("shopper/live", {"events", "intents", "list"}), ("flow/live", {"flow"})]
 )
@@ -294,15 +272,6 @@ async def test_streams_send_what_changed_and_end_with_the_worker(console: Consol
     if path == "live":
         assert len(parts) == 2, "nothing is sent twice"
         assert "i7" in parts[1]
-
-
-def test_every_fallback_has_words_for_people() -> None:
-    assert set(FALLBACKS) == {*outcomes.FALLBACKS, *outcomes.HTTP_FALLBACKS}
-
-
-def test_every_feature_has_a_name_for_people() -> None:
-    assert set(FEATURE_TITLES) == set(FEATURES)
-    assert len(set(FEATURE_TITLES.values())) == len(FEATURES)
 
 
 async def test_cards_of_unknown_and_plain_items(console: Console) -> None:

@@ -101,7 +101,8 @@ class HttpHarness:
         )
         self.scoring = Scoring(cast("Bundle", self.model), self.recommender, scorer_thread(1))
         model = ModelRef(name="m", version="1")
-        self.engine = Engine(model=model, catalogue=self.live, rules=RULES, list_size=LIST_SIZE)
+        language = self.settings.retrieval.language
+        self.engine = Engine(model=model, catalogue=self.live, rules=RULES, list_size=LIST_SIZE, language=language)
         self.metrics = Metrics()
         self.health = Health(catalogue_read=True, tables_recovered=True)
         self.owned: dict[str, dict[str, list[int]]] = {OWN_URL: {CHANGELOG: [0, 1]}}

@@ -1,0 +1,92 @@
+"""The console's own texts: every translation is complete and compiled."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_file
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+
+from inference.ranking.features import FEATURES
+from inference.ranking.sentences import LANGUAGES
+from streams import outcomes
+from streams.console import words
+from streams.console.cards import FALLBACKS, LAST, VERBS
+from streams.console.explain import FEATURE_TITLES, SOURCE_TITLES, feature_title
+from streams.console.flow import REASONS
+from streams.console.gauges import STAGE_TITLES
+from streams.console.histories import Histories
+from streams.console.pages import HEADINGS
+from streams.console.shopper import WHAT_IF
+from streams.console.words import DOMAIN, LOCALE
+
+TRANSLATED = [language for language in LANGUAGES if language != "en"]
+CODE = Path(words.__file__).parent
+TABLES: tuple[dict[str, str], ...] = (
+    FALLBACKS, LAST, VERBS, FEATURE_TITLES, SOURCE_TITLES, REASONS, STAGE_TITLES, WHAT_IF,
+)  # fmt: skip
+LOOKED_UP = {text for table in TABLES for text in table.values()} | {*HEADINGS.values(), *Histories().hits_over_time()}
+"""Texts that are values of tables."""
+Messages = dict[tuple[str, ...], tuple[str, ...]]
+"""Translations by message. Each is one text, or several if there is a plural."""
+
+
+def translation(language: str) -> Catalog:
+    with (LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as file:
+        return read_po(file)
+
+
+def forms(text: object) -> tuple[str, ...]:
+    return tuple(map(str, text)) if isinstance(text, list | tuple) else (str(text),)
+
+
+def messages_of(catalog: Catalog) -> Messages:
+    return {forms(message.id): forms(message.string) for message in catalog if message.id}
+
+
+def used() -> set[tuple[str, ...]]:
+    keywords = {"gettext": None, "ngettext": (1, 2), "_": None}
+    found = [each for file in CODE.glob("*.py") for each in extract_from_file("python", file, keywords=keywords)]
+    for file in (CODE / "templates").glob("*.html"):
+        found += extract_from_file("jinja2.ext:babel_extract", file, keywords=keywords, options={"trimmed": "true"})
+    return {forms(each[1]) for each in found}
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_text_is_translated(language: str) -> None:
+    messages = messages_of(translation(language))
+    assert messages.keys() == used() | {(text,) for text in LOOKED_UP}
+    for texts, translated in messages.items():
+        assert all(translated)
+        for each in translated:
+            assert placeholders(each) == placeholders(texts[0])
+            assert re.findall(r"<[^>]*>", each) == re.findall(r"<[^>]*>", texts[0])
+
+
+def placeholders(text: str) -> list[str]:
+    return sorted(re.findall(r"%(?:\(\w+\))?.", text))
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_the_compiled_translation_is_that_of_the_text(language: str) -> None:
+    """Otherwise run: pybabel compile -D console -d streams/console/locale."""
+    with (LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.mo").open("rb") as file:
+        assert messages_of(read_mo(file)) == messages_of(translation(language))
+
+
+def test_there_is_a_translation_for_each_language_of_the_reasons() -> None:
+    assert {path.name for path in LOCALE.iterdir()} == set(TRANSLATED)
+
+
+def test_every_fallback_has_words_for_people() -> None:
+    assert set(FALLBACKS) == {*outcomes.FALLBACKS, *outcomes.HTTP_FALLBACKS}
+
+
+def test_every_feature_has_a_name_for_people() -> None:
+    titles = {feature_title(name) for name in FEATURES}
+    assert len(titles) == len(FEATURES)
+    assert titles.isdisjoint(FEATURES)
