@@ -24,7 +24,7 @@ LAST = {
     "cart": "After the last cart",
     "purchase": "After the last purchase",
 }
-"""What a list answers, for viewers who do not see the event."""
+"""Texts for the event that a list answers, for viewers who may not see it."""
 FALLBACKS = {
     "deadline_exceeded": "Not ranked by the model: it took too long.",
     "scoring_failed": "Not ranked by the model: it failed.",
