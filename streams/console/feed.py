@@ -45,7 +45,7 @@ class Feed:
 
     Attributes:
         histories: what it has read.
-        problem: why it does not read, None if it does.
+        problem: the name of the error that keeps it from reading, None if it reads.
     """
 
     settings: Settings
