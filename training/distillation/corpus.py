@@ -6,8 +6,9 @@ from a held-out title are in no pair. `held_out` has these titles for validation
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from itertools import combinations
@@ -20,8 +21,8 @@ from inference.types import stable_key
 
 Ids = npt.NDArray[np.int32]
 
-PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, TOGETHER, SEARCHES, LINES, WORDS = (
-    "spans", "descriptions", "matches", "together", "searches", "lines", "words",
+PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, TOGETHER, SEARCHES, LINES, WORDS, TRANSLATIONS = (
+    "spans", "descriptions", "matches", "together", "searches", "lines", "words", "translations",
 )  # fmt: skip
 """The sources of pairs. Checkpoints and reports of earlier runs contain these names, so `spans` keeps its own."""
 PSEUDO_QUERIES_PER_TITLE = 2
@@ -35,8 +36,10 @@ _SHARES = np.array([5, 8, 6, 4, 2, 2, 1, 1], dtype=np.float64)
 """Relative frequency of pseudo-queries of 1, 2, ... LONGEST words. Most are short, like those that people type."""
 _ADJACENT = 0.7
 """Share of the pseudo-queries whose words are adjacent in the title. In the others words are left out, as people do."""
+_BETWEEN_CHINESE = re.compile("(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")
 _EDGES = "\"'.,;:!?()[]{}<>|/\\-–*+&@#"
 
+Split = Callable[[str], list[str]]
 GradedQuery = tuple[str, tuple[tuple[str, int], ...]]
 """A query, and titles with the grades that people gave them for it, 0 for an irrelevant title."""
 
@@ -54,6 +57,7 @@ class TrainingTexts:
         searches: (query, title of an item that the shopper acted on afterwards).
         graded: queries with graded titles.
         words: other texts, for which the student only imitates the teacher.
+        translations: (text, its translation).
     """
 
     titles: tuple[str, ...] = ()
@@ -64,6 +68,7 @@ class TrainingTexts:
     searches: tuple[tuple[str, str], ...] = ()
     graded: tuple[GradedQuery, ...] = ()
     words: tuple[str, ...] = ()
+    translations: tuple[tuple[str, str], ...] = ()
 
     def __add__(self, other: TrainingTexts) -> TrainingTexts:
         return TrainingTexts(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
@@ -111,9 +116,12 @@ class Corpus:
         return found.hexdigest()
 
 
-def build_corpus(texts: TrainingTexts, words: Sequence[str], seed: int) -> Corpus:
-    """Return the corpus of `texts`, with sampled pseudo-queries and phrases of `words`, and co-occurring items."""
-    return _CorpusBuilder(seed).build(texts, words)
+def build_corpus(texts: TrainingTexts, words: Sequence[str], seed: int, split: Split | None = None) -> Corpus:
+    """Return the corpus of `texts`, with sampled pseudo-queries and phrases of `words`, and co-occurring items.
+
+    `split` returns the words of a title; without it they are those between spaces.
+    """
+    return _CorpusBuilder(seed, split or words_of).build(texts, words)
 
 
 def words_of(title: str) -> list[str]:
@@ -125,9 +133,18 @@ def words_of(title: str) -> list[str]:
     return [word for word in (each.strip(_EDGES) for each in title.split()) if any(map(str.isalnum, word))]
 
 
-def sample_pseudo_query(title: str, generator: np.random.Generator) -> str:
+def joined(words: Sequence[str]) -> str:
+    """Return the words as one text, with spaces, but with none between Chinese characters.
+
+    >>> joined(["Apple", "无线", "耳机", "Pro"])
+    'Apple 无线耳机 Pro'
+    """
+    return _BETWEEN_CHINESE.sub("", " ".join(words))
+
+
+def sample_pseudo_query(title: str, generator: np.random.Generator, split: Split = words_of) -> str:
     """Return a normalised pseudo-query of 1 to LONGEST words of `title`, in their order; empty if it has no words."""
-    words = words_of(title)
+    words = split(title)
     if not words:
         return ""
     shares = _SHARES[: len(words)]
@@ -137,7 +154,7 @@ def sample_pseudo_query(title: str, generator: np.random.Generator) -> str:
         chosen: Sequence[str] = words[start : start + size]
     else:
         chosen = [words[place] for place in np.sort(generator.choice(len(words), size, replace=False))]
-    return normalise_query(" ".join(chosen))
+    return normalise_query(joined(chosen))
 
 
 def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> list[tuple[str, str]]:
@@ -164,38 +181,40 @@ def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> 
 class _CorpusBuilder:
     """A builder that numbers texts in the order in which they are added."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, split: Split) -> None:
         self._number: dict[str, int] = {}
+        self._split = split
         self._generator = np.random.default_rng([seed, 1])
 
     def build(self, texts: TrainingTexts, words: Sequence[str]) -> Corpus:
         titles = list(dict.fromkeys(title for title in texts.titles if title))
-        kept = [title for title in titles if not _is_held_out(title)]
+        kept = [title for title in titles if not is_held_out(title)]
         pairs = {
             PSEUDO_QUERIES: self._pairs((title, query) for title in kept for query in self._pseudo_queries(title)),
             DESCRIPTIONS: self._pairs(self._described(texts.descriptions)),
             MATCHES: self._matches(texts.matches),
             TOGETHER: self._pairs(together(texts.baskets)),
             SEARCHES: self._pairs(dict.fromkeys(texts.searches)),
-            LINES: self._alone(line for title, line in texts.lines if not _is_held_out(title)),
+            LINES: self._alone(line for title, line in texts.lines if not is_held_out(title)),
             WORDS: self._alone([*words, *self._phrases(words), *texts.words]),
+            TRANSLATIONS: self._pairs(each for each in texts.translations if not is_held_out(each[0])),
         }
         graded = tuple(
             Grades(self._id(query), self._ids(title for title, _ in items), np.array([grade for _, grade in items]))
             for query, items in texts.graded
         )
-        held_out = self._ids(title for title in titles if _is_held_out(title))
+        held_out = self._ids(title for title in titles if is_held_out(title))
         found = {name: each for name, each in pairs.items() if len(each)}
         return Corpus(tuple(self._number), found, graded, held_out)
 
     def _described(self, descriptions: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
         for title, description in descriptions:
-            if not _is_held_out(title):
+            if not is_held_out(title):
                 yield title, description
                 yield from ((title, query) for query in self._pseudo_queries(description, 1))
 
     def _matches(self, matches: Iterable[tuple[str, str, bool]]) -> Pairs:
-        known = [each for each in matches if not _is_held_out(each[0]) and not _is_held_out(each[1])]
+        known = [each for each in matches if not is_held_out(each[0]) and not is_held_out(each[1])]
         same = self._pairs((a, b) for a, b, match in known if match and a != b)
         others: dict[int, list[int]] = defaultdict(list)
         for a, b, match in known:
@@ -205,12 +224,13 @@ class _CorpusBuilder:
         return Pairs(same.left, same.right, {key: np.array(each, dtype=np.int32) for key, each in others.items()})
 
     def _pseudo_queries(self, text: str, number: int = PSEUDO_QUERIES_PER_TITLE) -> list[str]:
-        return [query for query in (sample_pseudo_query(text, self._generator) for _ in range(number)) if query]
+        found = (sample_pseudo_query(text, self._generator, self._split) for _ in range(number))
+        return [query for query in found if query]
 
     def _phrases(self, words: Sequence[str]) -> Iterable[str]:
         for _ in range(int(_PHRASES_PER_WORD * len(words))):
             chosen = self._generator.choice(len(words), int(self._generator.integers(2, 4)), replace=False)
-            yield " ".join(words[each] for each in chosen)
+            yield joined([words[each] for each in chosen])
 
     def _alone(self, texts: Iterable[str]) -> Pairs:
         ids = self._ids(text for text in dict.fromkeys(texts) if text)
@@ -228,5 +248,6 @@ class _CorpusBuilder:
         return self._number.setdefault(text, len(self._number))
 
 
-def _is_held_out(title: str) -> bool:
+def is_held_out(title: str) -> bool:
+    """Return whether a title is kept for validation, with all that derives from it."""
     return stable_key(title) % HELD_OUT_ONE_IN == 0

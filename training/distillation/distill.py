@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from inference.types import Vector
@@ -21,15 +22,9 @@ from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
 from training.distillation.plan import Plan, Stage
 from training.distillation.student import SentenceEncoder, Tokens, student_of, vectors_of
-from training.distillation.teacher import (
-    MAX_TOKENS,
-    TEACHER,
-    Halves,
-    teacher_encoder,
-    teacher_folder,
-    teacher_vectors,
-)
+from training.distillation.teacher import MAX_TOKENS, MINILM, Halves, Teacher, teacher_encoder, teacher_vectors
 from training.distillation.train import Run, train
+from training.distillation.unigram import TitleSplitter, is_unigram, small_vocabulary, words_in_use
 from training.distillation.vocabulary import whole_words
 
 CHECK_EVERY = 200
@@ -55,19 +50,29 @@ class Student:
     """The result of a training run.
 
     Attributes:
-        encoder: the trained weights, with the teacher's tokenizer.
+        encoder: the trained weights with their tokenizer.
+        source: the teacher.
         corpus: the training corpus.
-        teacher: the teacher's vectors of the corpus.
+        teacher: the vectors of the corpus that the student imitates.
         held_out: cosines of each graded query's items by a student that was not trained on the query, by place.
         titles, vectors: held-out titles and torch's float32 vectors of them.
     """
 
     encoder: Exported
+    source: Teacher
     corpus: Corpus
     teacher: Halves
     held_out: dict[int, list[float]]
     titles: tuple[str, ...]
     vectors: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The tokenizer of a student, and the rows of the teacher's word table that it has; None for all of them."""
+
+    tokenizer: bytes
+    rows: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +86,13 @@ class Trainer:
     folder: Path
     teacher: Halves
     tokens: Tokens
+    vocabulary: Vocabulary
     history: History = field(init=False)
+
+    @property
+    def extra(self) -> str:
+        """The part of a checkpoint's digest that depends on the student's vocabulary; empty for the teacher's."""
+        return "" if self.vocabulary.rows is None else f"/{len(self.vocabulary.rows)}"
 
     def __post_init__(self) -> None:
         self.history = History(self.work / "history.jsonl")
@@ -91,12 +102,12 @@ class Trainer:
     ) -> SentenceEncoder:
         """Train one student through `stages`, from `begin` or from the teacher's layers."""
         torch.manual_seed(self.plan.seed)
-        encoder = student_of(self.folder, self.plan.layers)
+        encoder = student_of(self.folder, self.plan.layers, self.vocabulary.rows)
         if begin is not None:
             encoder.load_state_dict(begin.state_dict())
         run = Run(
             name=name,
-            digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}",
+            digest=f"{self.plan.digest_of(stages)}/{self.plan.folds if begin else 0}/{self.corpus.digest}{self.extra}",
             stages=stages,
             sampler=Sampler(self.corpus, self.teacher, graded, self.plan.seed),
             tokens=self.tokens,
@@ -150,21 +161,25 @@ class Trainer:
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def distill(texts: TrainingTexts, plan: Plan, work: Path, progress: ProgressReporter) -> Student:
-    """Train a student on `texts` by `plan`. Intermediate results are kept in `work`, so that a run can resume.
+def distill(
+    texts: TrainingTexts, plan: Plan, work: Path, progress: ProgressReporter, teacher: Teacher = MINILM
+) -> Student:
+    """Train a student of `teacher` on `texts` by `plan`. `work` keeps intermediate results, so that a run can resume.
 
     Raises:
         BundleError: the teacher's weights are not those that the project names.
         DataError: a checkpoint in `work` is of another plan or of other texts.
     """
     work.mkdir(parents=True, exist_ok=True)
-    folder = teacher_folder()
+    folder = teacher.unpack(work)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     progress.begin("gathering texts", 1)
-    corpus = build_corpus(texts, whole_words(tokenizer)[: plan.words], plan.seed)
+    corpus, vocabulary = _gathered(texts, tokenizer, plan, teacher)
     progress.advance(1, f"{len(corpus.texts):,} texts")
-    teacher = _encode_with_teacher(folder, corpus, plan, work, progress)
-    trainer = Trainer(plan, corpus, work, progress, folder, teacher, Tokens(tokenizer, corpus.texts, plan.max_tokens))
+    vectors = _encode_with_teacher(teacher, folder, corpus, plan, work, progress)
+    targets = teacher.targets(vectors, corpus.texts, work)
+    tokens = Tokens(vocabulary.tokenizer, corpus.texts, plan.max_tokens)
+    trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary)
     encoder = trainer.run("base", plan.base, ())
     held_out: dict[int, list[float]] = {}
     if plan.final is not None and corpus.graded:
@@ -174,13 +189,23 @@ def distill(texts: TrainingTexts, plan: Plan, work: Path, progress: ProgressRepo
     torch.save({"encoder": encoder.state_dict()}, work / STUDENT)
     rows = corpus.held_out[:CHECKED_TITLES].tolist()
     return Student(
-        encoder=Exported.of(encoder, tokenizer),
+        encoder=Exported.of(encoder, vocabulary.tokenizer),
+        source=teacher,
         corpus=corpus,
-        teacher=teacher,
+        teacher=targets,
         held_out=held_out,
         titles=tuple(corpus.texts[row] for row in rows),
         vectors=vectors_of(encoder, trainer.tokens, rows),
     )
+
+
+def _gathered(texts: TrainingTexts, tokenizer: bytes, plan: Plan, teacher: Teacher) -> tuple[Corpus, Vocabulary]:
+    """Return the corpus and the student's vocabulary: the teacher's, or the pieces that the corpus uses."""
+    if not is_unigram(tokenizer):
+        return build_corpus(texts, whole_words(tokenizer)[: plan.words], plan.seed), Vocabulary(tokenizer)
+    words = words_in_use(tokenizer, texts.titles)[: plan.words]
+    corpus = build_corpus(texts, words, plan.seed, TitleSplitter(tokenizer))
+    return corpus, Vocabulary(*small_vocabulary(tokenizer, corpus.texts, teacher.least))
 
 
 def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> dict[int, list[float]]:
@@ -196,9 +221,11 @@ def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> d
     return scores
 
 
-def _encode_with_teacher(folder: Path, corpus: Corpus, plan: Plan, work: Path, progress: ProgressReporter) -> Halves:
-    encoder = teacher_encoder(folder, min(plan.max_tokens, MAX_TOKENS))
+def _encode_with_teacher(
+    teacher: Teacher, folder: Path, corpus: Corpus, plan: Plan, work: Path, progress: ProgressReporter
+) -> Halves:
+    encoder = teacher_encoder(folder, min(plan.max_tokens, MAX_TOKENS), teacher.prefix)
     progress.begin("encoding with the teacher", len(corpus.texts))
-    teacher = f"{TEACHER.sha256}/{plan.max_tokens}"
+    name = f"{teacher.digest}/{plan.max_tokens}"
     advance: Callable[[int], None] = progress.advance
-    return teacher_vectors(encoder, corpus.texts, work / "teacher", teacher=teacher, progress=advance)
+    return teacher_vectors(encoder, corpus.texts, work / "teacher", teacher=name, progress=advance)

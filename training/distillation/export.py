@@ -20,6 +20,7 @@ from inference.types import Vector
 from training.distillation.graph import OPSET, Floats, Products, encoder_graph
 from training.distillation.precision import Blocks, Plain, RoundedTable, Tokens8
 from training.distillation.student import SentenceEncoder
+from training.distillation.unigram import is_unigram
 from training.distillation.vocabulary import kept_tokens, pruned_tokenizer
 from training.ranker.bundle import Use
 
@@ -39,6 +40,11 @@ SHIPPED = (
     Use("encoder-float16.onnx", "float16, word table int8", (QUERY, CATALOGUE), (CUDA,)),
 )
 """The encoder files of a bundle. docs/model.md has the figures behind this choice."""
+SHIPPED_SMALL = (
+    Use("encoder-int8.onnx", "int8, one scale a token", (QUERY, CATALOGUE), (CPU,)),
+    Use("encoder-float16.onnx", "float16, word table int8", (QUERY, CATALOGUE), (CUDA,)),
+)
+"""The files of a bundle with a large vocabulary, whose table is most of each file: one file serves both purposes."""
 _OF_FILE = {"encoder-blocks.onnx": "blocks", "encoder-int8.onnx": "int8", "encoder-float16.onnx": "float16"}
 
 
@@ -82,15 +88,22 @@ class Exported:
 
     def pruned(self) -> Exported:
         """Return the same encoder without the rows of the word table that no text uses."""
-        kept = kept_tokens(self.tokenizer)
         weights = {name: each for name, each in self.weights.items() if not name.startswith("pooler")}
+        if is_unigram(self.tokenizer):
+            return Exported(weights, self.tokenizer, self.heads)
+        kept = kept_tokens(self.tokenizer)
         return Exported({**weights, TABLE: weights[TABLE][kept]}, pruned_tokenizer(self.tokenizer, kept), self.heads)
+
+
+def uses(encoder: Exported) -> tuple[Use, ...]:
+    """Return the encoder files that the bundle of an encoder has."""
+    return SHIPPED_SMALL if is_unigram(encoder.tokenizer) else SHIPPED
 
 
 def shipped_files(encoder: Exported, texts: Sequence[str], expected: Vector, *, max_tokens: int) -> dict[Use, bytes]:
     """Return the files of a bundle. Parity is measured against `expected`, torch's float32 vectors of `texts`."""
     files = {}
-    for use in SHIPPED:
+    for use in uses(encoder):
         precision = _OF_FILE[use.file]
         cosines = (encoder.encoder(precision, max_tokens=max_tokens).encode(texts) * expected).sum(axis=1)
         parity = Parity(mean_cosine=round(float(cosines.mean()), 6), min_cosine=round(float(cosines.min()), 6),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ from inference.manifest_files import read_manifest
 from training.distillation.corpus import GradedQuery
 from training.distillation.graded import BM25, HELD_OUT, HeldOut, ndcg
 from training.distillation.public_texts import CHORUS, read_chorus
-from training.distillation.teacher import teacher_encoder, teacher_folder
+from training.distillation.teacher import teacher_encoder
+from training.distillation.teachers import teacher_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,11 @@ def judge(bundle: Path, data: Path) -> str:
     graded = read_graded(data)
     words = BM25(graded.titles)
     by_words = [words.scores(query, [title for title, _ in rated]).tolist() for query, rated in graded.queries]
-    teacher = teacher_encoder(teacher_folder())
-    loader = Loader(bundle, read_manifest(bundle))
+    manifest = read_manifest(bundle)
+    source = teacher_of(manifest.created_from)
+    with TemporaryDirectory() as work:
+        teacher = teacher_encoder(source.unpack(Path(work)), prefix=source.prefix)
+    loader = Loader(bundle, manifest)
     rows = {
         "BM25": _mean(by_words, graded.queries),
         "teacher, float32": titles_ndcg(graded, teacher, teacher),

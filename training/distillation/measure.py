@@ -36,9 +36,39 @@ TITLES = (
     "Women's waterproof trail running shoes, size 39, grey and coral",
     "Folding camping table with four stools, aluminium, 120 x 60 cm",
 )
+CHINESE_QUERIES = (
+    "无线键盘", "男士跑步鞋", "hdmi线 2米", "燕麦奶", "笔记本电脑包", "花园椅坐垫", "降噪耳机", "黑色打印机硒鼓",
+    "儿童雨衣", "5号电池",
+)  # fmt: skip
+CHINESE_TITLES = (
+    "希捷(Seagate) 1TB 台式机机械硬盘 SATA 6Gb/s 64MB 缓存 3.5英寸 内置硬盘",
+    "有机公平贸易黑巧克力 85%可可 100克 进口零食",
+    "超五类网线 成品跳线 白色 家用宽带网络连接线 15米 纯铜",
+    "卡西欧男士不锈钢计时手表 蓝色表盘 防水商务石英表",
+    "北欧创意白色爱心悬挂烛台 家居装饰摆件",
+    "罗技 MX Master 3S 无线蓝牙鼠标 石墨色 USB-C 充电 办公",
+    "女士防水越野跑鞋 39码 灰色珊瑚色 透气防滑运动鞋",
+    "户外折叠桌椅套装 铝合金便携露营桌 一桌四凳 120x60厘米",
+)
 _BATCH_ROUNDS = 8
 _WARM = 3
-_BATCH = TITLES * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts that are timed."""
+
+    queries: tuple[str, ...]
+    titles: tuple[str, ...]
+
+    @property
+    def batch(self) -> tuple[str, ...]:
+        """A batch of titles."""
+        return self.titles * 4
+
+
+ENGLISH = Texts(QUERIES, TITLES)
+CHINESE = Texts(CHINESE_QUERIES, CHINESE_TITLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +95,21 @@ class Measurement:
 
 
 def measure(
-    variants: Sequence[Variant], *, rounds: int, data: Path | None = None, log: Callable[[str], None] = lambda _: None
+    variants: Sequence[Variant],
+    *,
+    rounds: int,
+    data: Path | None = None,
+    texts: Texts = ENGLISH,
+    log: Callable[[str], None] = lambda _: None,
 ) -> list[Measurement]:
     """Measure the variants in turns, `rounds` times each."""
     log("timing queries and titles")
-    cold, queries = _by_turns(variants, QUERIES, rounds)
-    _, titles = _by_turns(variants, TITLES, rounds)
+    cold, queries = _by_turns(variants, texts.queries, rounds)
+    _, titles = _by_turns(variants, texts.titles, rounds)
     log("timing batches")
-    turns = [[_seconds(each.encoder, _BATCH) for each in variants] for _ in range(_BATCH_ROUNDS)]
+    turns = [[_seconds(each.encoder, texts.batch) for each in variants] for _ in range(_BATCH_ROUNDS)]
     batches = np.median(turns, axis=0)
-    vectors = {each.name: each.encoder.encode([*QUERIES, *TITLES]) for each in variants}
+    vectors = {each.name: each.encoder.encode([*texts.queries, *texts.titles]) for each in variants}
     graded = read_graded(data) if data else None
     found = []
     for at, each in enumerate(variants):
@@ -87,9 +122,9 @@ def measure(
                 query_ms=1e3 * queries[at],
                 cold_query_ms=1e3 * cold[at],
                 title_ms=1e3 * titles[at],
-                titles_per_second=len(_BATCH) / float(batches[at]),
+                titles_per_second=len(texts.batch) / float(batches[at]),
                 cosine=_cosine(vectors, each),
-                batch_effect=_batch_effect(each.encoder),
+                batch_effect=_batch_effect(each.encoder, texts.titles),
                 ndcg=titles_ndcg(graded, each.encoder, each.encoder) if graded else None,
             )
         )
@@ -160,6 +195,6 @@ def _cosine(vectors: dict[str, Vector], variant: Variant) -> float | None:
     return None if expected is None else float((vectors[variant.name] * expected).sum(axis=1).mean())
 
 
-def _batch_effect(encoder: TextEncoder) -> float:
-    together = encoder.encode(TITLES)
-    return float(np.abs(np.vstack([encoder.encode([title]) for title in TITLES]) - together).max())
+def _batch_effect(encoder: TextEncoder, titles: Sequence[str]) -> float:
+    together = encoder.encode(titles)
+    return float(np.abs(np.vstack([encoder.encode([title]) for title in titles]) - together).max())

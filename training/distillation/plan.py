@@ -8,7 +8,16 @@ import math
 import msgspec
 import msgspec.structs
 
-from training.distillation.corpus import DESCRIPTIONS, LINES, MATCHES, PSEUDO_QUERIES, SEARCHES, TOGETHER, WORDS
+from training.distillation.corpus import (
+    DESCRIPTIONS,
+    LINES,
+    MATCHES,
+    PSEUDO_QUERIES,
+    SEARCHES,
+    TOGETHER,
+    TRANSLATIONS,
+    WORDS,
+)
 
 LAYERS = (0, 3, 5)
 
@@ -122,3 +131,20 @@ GRADES = Stage(
     grades=0.2,
 )
 PLAN = Plan(base=(IMITATE, CONTRAST), final=GRADES)
+
+_BOTH = {
+    PSEUDO_QUERIES: 40, DESCRIPTIONS: 12, MATCHES: 12, LINES: 10, TOGETHER: 4, SEARCHES: 36, WORDS: 72,
+    TRANSLATIONS: 40,
+}  # fmt: skip
+MULTILINGUAL = Plan(
+    layers=(0, 5, 11),
+    max_tokens=64,
+    base=(
+        msgspec.structs.replace(IMITATE, steps=900, horizon=2600, pairs=_BOTH),
+        msgspec.structs.replace(CONTRAST, steps=900, pairs=_BOTH),
+    ),
+    final=msgspec.structs.replace(GRADES, pairs={**GRADES.pairs, WORDS: 24, TRANSLATIONS: 12}),
+)
+"""Chinese and English: more searches than titles, because more Chinese searches than titles can be had."""
+PLANS = {"english": PLAN, "multilingual": MULTILINGUAL}
+"""The plan for a student of each teacher."""

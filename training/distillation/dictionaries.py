@@ -1,0 +1,88 @@
+"""Readers of dictionaries: pairs of texts in two languages. docs/model.md has their origin."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from inference.encoding.text import normalise_query
+from inference.errors import DataError
+
+CEDICT = "cedict.txt.gz"
+WORDNET = "data.noun"
+TABLES = ("wn-data-cmn.tab", "wn-wikt-deu.tab", "wn-wikt-fra.tab", "wn-wikt-spa.tab")
+"""Words of other languages by their place in the English WordNet 3.0."""
+MOST_WORDS = 4
+LONGEST_RUN = 6
+_ENTRY = re.compile(r"\S+ (\S+) \[[^\]]*\] /(.*)/")
+_ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]")
+_GLOSS = re.compile(r"[a-z][a-z0-9' -]*")
+_REFERS = re.compile(r"^(?:see|see also|variant|old variant|abbr|surname|CL:|also written|erhua|same as)\b")
+_GLOSSES = 2
+_RUN = re.compile("[\u4e00-\u9fff]+")
+
+Translation = tuple[str, str]
+
+
+def read_dictionaries(folder: Path, texts: Iterable[str]) -> list[Translation]:
+    """Return pairs of a word and its English translation, of the words that `texts` use.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    try:
+        pairs = [*_cedict(folder / CEDICT), *_wordnet(folder)]
+    except (OSError, EOFError, UnicodeDecodeError, ValueError, IndexError) as error:
+        raise DataError(f"{folder}: required the dictionaries of docs/model.md, got: {error}") from error
+    return in_use(pairs, texts)
+
+
+def in_use(pairs: Sequence[Translation], texts: Iterable[str]) -> list[Translation]:
+    """Return the pairs whose Chinese word, or all of whose English words, occur in `texts`, each pair once.
+
+    >>> in_use([("咖啡", "coffee"), ("猫", "cat"), ("hund", "dog"), ("maus", "mouse")], ["速溶咖啡粉", "dog food"])
+    [('咖啡', 'coffee'), ('hund', 'dog')]
+    """
+    runs, words = set[str](), set[str]()
+    for text in texts:
+        folded = text.casefold()
+        words.update(re.findall(r"[a-z0-9]+", folded))
+        for run in _RUN.findall(folded):
+            runs.update(run[at : at + size] for size in range(1, LONGEST_RUN + 1) for at in range(len(run) + 1 - size))
+    return [
+        (word, gloss)
+        for word, gloss in dict.fromkeys(pairs)
+        if (word in runs if _RUN.match(word) else words.issuperset(re.findall(r"[a-z0-9]+", gloss)))
+    ]
+
+
+def _cedict(path: Path) -> Iterator[Translation]:
+    """Yield the words of CC-CEDICT with their first short glosses."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            entry = _ENTRY.match(line)
+            if entry is None:
+                continue
+            word, glosses = normalise_query(entry[1]), list[str]()
+            for gloss in entry[2].split("/"):
+                text = " ".join(_ASIDE.sub(" ", gloss).split())
+                if not _REFERS.match(text) and _GLOSS.fullmatch(text) and len(text.split()) <= MOST_WORDS:
+                    glosses.append(re.sub("^(?:to|a|an|the) ", "", text))
+            if word:
+                yield from ((word, gloss) for gloss in glosses[:_GLOSSES])
+
+
+def _wordnet(folder: Path) -> Iterator[Translation]:
+    """Yield nouns of other languages with the first English word of their synset."""
+    english = dict[str, str]()
+    for line in (folder / WORDNET).read_text(encoding="utf-8").splitlines():
+        if line[:1].isdigit():
+            fields = line.split(" ")
+            english[f"{fields[0]}-n"] = normalise_query(fields[4].replace("_", " "))
+    for name in TABLES:
+        for line in (folder / name).read_text(encoding="utf-8").splitlines():
+            synset, _, word = line.partition("\t")
+            if synset in english and (text := normalise_query(word.partition("\t")[2].replace("+", ""))):
+                yield text, english[synset]
