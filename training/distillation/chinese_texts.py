@@ -16,6 +16,7 @@ from training.distillation.corpus import TrainingTexts
 
 QUERIES, TAGGED = "mcpr_train.query.txt", "ner_train.txt"
 LITEMALL, NEWBEE = "litemall.sql", "newbee.sql"
+MOST_QUERIES = 40_000
 PRODUCT, BRAND = "HCCX", "HPPX"
 """Tags of product words and of brands."""
 _VALUE = re.compile(r"\s*(?:'((?:[^'\\]|\\.|'')*)'|([^,()']+))\s*([,)])", re.DOTALL)
@@ -81,7 +82,7 @@ def sql_rows(text: str, table: str) -> Iterator[list[str]]:
 
 def _searches(path: Path) -> TrainingTexts:
     lines = path.read_text(encoding="utf-8").splitlines()
-    queries = (normalise_query(line.partition("\t")[2]) for line in lines)
+    queries = (normalise_query(line.partition("\t")[2]) for line in lines[:MOST_QUERIES])
     return TrainingTexts(words=tuple(dict.fromkeys(query for query in queries if query)))
 
 

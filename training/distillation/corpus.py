@@ -25,7 +25,6 @@ PSEUDO_QUERIES, DESCRIPTIONS, MATCHES, TOGETHER, SEARCHES, LINES, WORDS, TRANSLA
     "spans", "descriptions", "matches", "together", "searches", "lines", "words", "translations",
 )  # fmt: skip
 """The sources of pairs. Checkpoints and reports of earlier runs contain these names, so `spans` keeps its own."""
-PSEUDO_QUERIES_PER_TITLE = 2
 HELD_OUT_ONE_IN = 40
 _BASKET = 40
 _TOGETHER_LEAST = 8
@@ -116,12 +115,15 @@ class Corpus:
         return found.hexdigest()
 
 
-def build_corpus(texts: TrainingTexts, words: Sequence[str], seed: int, split: Split | None = None) -> Corpus:
+def build_corpus(
+    texts: TrainingTexts, words: Sequence[str], seed: int, split: Split | None = None, spans: int = 2
+) -> Corpus:
     """Return the corpus of `texts`, with sampled pseudo-queries and phrases of `words`, and co-occurring items.
 
-    `split` returns the words of a title; without it they are those between spaces.
+    `split` returns the words of a title; without it they are those between spaces. `spans` is the number of
+    pseudo-queries of each title.
     """
-    return _CorpusBuilder(seed, split or words_of).build(texts, words)
+    return _CorpusBuilder(seed, split or words_of, spans).build(texts, words)
 
 
 def words_of(title: str) -> list[str]:
@@ -181,16 +183,19 @@ def together(baskets: Iterable[Sequence[str]], least: int = _TOGETHER_LEAST) -> 
 class _CorpusBuilder:
     """A builder that numbers texts in the order in which they are added."""
 
-    def __init__(self, seed: int, split: Split) -> None:
+    def __init__(self, seed: int, split: Split, spans: int) -> None:
         self._number: dict[str, int] = {}
         self._split = split
+        self._spans = spans
         self._generator = np.random.default_rng([seed, 1])
 
     def build(self, texts: TrainingTexts, words: Sequence[str]) -> Corpus:
         titles = list(dict.fromkeys(title for title in texts.titles if title))
         kept = [title for title in titles if not is_held_out(title)]
         pairs = {
-            PSEUDO_QUERIES: self._pairs((title, query) for title in kept for query in self._pseudo_queries(title)),
+            PSEUDO_QUERIES: self._pairs(
+                (title, query) for title in kept for query in self._pseudo_queries(title, self._spans)
+            ),
             DESCRIPTIONS: self._pairs(self._described(texts.descriptions)),
             MATCHES: self._matches(texts.matches),
             TOGETHER: self._pairs(together(texts.baskets)),
@@ -223,7 +228,7 @@ class _CorpusBuilder:
                 others[self._id(b)].append(self._id(a))
         return Pairs(same.left, same.right, {key: np.array(each, dtype=np.int32) for key, each in others.items()})
 
-    def _pseudo_queries(self, text: str, number: int = PSEUDO_QUERIES_PER_TITLE) -> list[str]:
+    def _pseudo_queries(self, text: str, number: int) -> list[str]:
         found = (sample_pseudo_query(text, self._generator, self._split) for _ in range(number))
         return [query for query in found if query]
 

@@ -20,7 +20,6 @@ _ENTRY = re.compile(r"\S+ (\S+) \[[^\]]*\] /(.*)/")
 _ASIDE = re.compile(r"\([^)]*\)|\[[^\]]*\]")
 _GLOSS = re.compile(r"[a-z][a-z0-9' -]*")
 _REFERS = re.compile(r"^(?:see|see also|variant|old variant|abbr|surname|CL:|also written|erhua|same as)\b")
-_GLOSSES = 2
 _RUN = re.compile("[\u4e00-\u9fff]+")
 
 Translation = tuple[str, str]
@@ -59,7 +58,7 @@ def in_use(pairs: Sequence[Translation], texts: Iterable[str]) -> list[Translati
 
 
 def _cedict(path: Path) -> Iterator[Translation]:
-    """Yield the words of CC-CEDICT with their first short glosses."""
+    """Yield the words of CC-CEDICT with their first short gloss."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             entry = _ENTRY.match(line)
@@ -71,7 +70,7 @@ def _cedict(path: Path) -> Iterator[Translation]:
                 if not _REFERS.match(text) and _GLOSS.fullmatch(text) and len(text.split()) <= MOST_WORDS:
                     glosses.append(re.sub("^(?:to|a|an|the) ", "", text))
             if word:
-                yield from ((word, gloss) for gloss in glosses[:_GLOSSES])
+                yield from ((word, gloss) for gloss in glosses[:1])
 
 
 def _wordnet(folder: Path) -> Iterator[Translation]:

@@ -6,7 +6,7 @@ Every step keeps its result in a work folder. A second run resumes from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from training.distillation.graded import mean_ndcg, split
 from training.distillation.history import Check, History
 from training.distillation.plan import Plan, Stage
 from training.distillation.student import SentenceEncoder, Tokens, student_of, vectors_of
-from training.distillation.teacher import MAX_TOKENS, MINILM, Halves, Teacher, teacher_encoder, teacher_vectors
+from training.distillation.teacher import MAX_TOKENS, MINILM, Halves, Teacher, teacher_vectors
 from training.distillation.train import Run, train
 from training.distillation.unigram import TitleSplitter, is_unigram, small_vocabulary, words_in_use
 from training.distillation.vocabulary import whole_words
@@ -203,8 +203,10 @@ def _gathered(texts: TrainingTexts, tokenizer: bytes, plan: Plan, teacher: Teach
     """Return the corpus and the student's vocabulary: the teacher's, or the pieces that the corpus uses."""
     if not is_unigram(tokenizer):
         return build_corpus(texts, whole_words(tokenizer)[: plan.words], plan.seed), Vocabulary(tokenizer)
+    # Long texts cost the teacher most, and a part of them is enough.
+    texts = replace(texts, lines=texts.lines[::3], descriptions=texts.descriptions[::2])
     words = words_in_use(tokenizer, texts.titles)[: plan.words]
-    corpus = build_corpus(texts, words, plan.seed, TitleSplitter(tokenizer))
+    corpus = build_corpus(texts, words, plan.seed, TitleSplitter(tokenizer), teacher.spans)
     return corpus, Vocabulary(*small_vocabulary(tokenizer, corpus.texts, teacher.least))
 
 
@@ -224,7 +226,7 @@ def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> d
 def _encode_with_teacher(
     teacher: Teacher, folder: Path, corpus: Corpus, plan: Plan, work: Path, progress: ProgressReporter
 ) -> Halves:
-    encoder = teacher_encoder(folder, min(plan.max_tokens, MAX_TOKENS), teacher.prefix)
+    encoder = teacher.encoder(folder, min(plan.max_tokens, MAX_TOKENS))
     progress.begin("encoding with the teacher", len(corpus.texts))
     name = f"{teacher.digest}/{plan.max_tokens}"
     advance: Callable[[int], None] = progress.advance

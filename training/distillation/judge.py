@@ -18,7 +18,6 @@ from inference.manifest_files import read_manifest
 from training.distillation.corpus import GradedQuery
 from training.distillation.graded import BM25, HELD_OUT, HeldOut, ndcg
 from training.distillation.public_texts import CHORUS, read_chorus
-from training.distillation.teacher import teacher_encoder
 from training.distillation.teachers import teacher_of
 
 
@@ -66,7 +65,7 @@ def judge(bundle: Path, data: Path) -> str:
     manifest = read_manifest(bundle)
     source = teacher_of(manifest.created_from)
     with TemporaryDirectory() as work:
-        teacher = teacher_encoder(source.unpack(Path(work)), prefix=source.prefix)
+        teacher = source.encoder(source.unpack(Path(work)))
     loader = Loader(bundle, manifest)
     rows = {
         "BM25": _mean(by_words, graded.queries),

@@ -18,7 +18,7 @@ from inference.manifest import CATALOGUE, QUERY
 from inference.manifest_files import read_manifest
 from inference.types import Vector
 from training.distillation.languages import Encode, Model
-from training.distillation.teacher import CENTRES, Teacher, teacher_encoder
+from training.distillation.teacher import CENTRES, Teacher
 from training.distillation.teachers import teacher_of
 
 _BGE = "bge-small-zh-v1.5-q"
@@ -48,7 +48,7 @@ def _bundle(folder: Path) -> Model:
 
 def _teachers(source: Teacher, work: Path) -> list[Model]:
     """Return the teacher as published, and as the student imitates it if these are not the same."""
-    encoder = teacher_encoder(source.unpack(work), prefix=source.prefix)
+    encoder = source.encoder(source.unpack(work))
     name = source.origin.model.rpartition("/")[2]
     encode = remembering(encoder.encode)
     found = [Model(name, encode, encode)]

@@ -20,7 +20,7 @@ from inference.encoding.session import Session, open_session
 from inference.errors import BundleError
 from inference.manifest import Origin
 from inference.types import Vector
-from training.distillation.export import to_onnx
+from training.distillation.export import Exported, to_onnx
 from training.distillation.student import SentenceEncoder
 
 MAX_TOKENS = 128
@@ -55,6 +55,8 @@ class Teacher:
         prefix: text before every text that it encodes. The student imitates the vectors of texts with it, without it.
         centred: whether the student imitates vectors without the mean of their script, see `centred`.
         least: occurrences of a piece in the corpus that keep it in the vocabulary of a student with one of its own.
+        precision: that of its products, one of `export.PRECISIONS`.
+        spans: pseudo-queries of each title in the corpus of a student with a vocabulary of its own.
         languages, limits: those of its students, for their model card.
     """
 
@@ -63,6 +65,8 @@ class Teacher:
     prefix: str = ""
     centred: bool = False
     least: int = 0
+    precision: str = "float32"
+    spans: int = 2
     languages: tuple[str, ...] = ("English",)
     limits: str = (
         "English wordpieces: other Latin scripts fall into pieces, most Chinese characters are unknown. Trained on "
@@ -72,7 +76,11 @@ class Teacher:
     @property
     def digest(self) -> str:
         """The name of everything that the vectors of a text depend on, apart from the number of tokens."""
-        return f"{self.origin.sha256}/{self.prefix}" if self.prefix else self.origin.sha256
+        return f"{self.origin.sha256}/{self.prefix}{self.precision}" if self.prefix else self.origin.sha256
+
+    def encoder(self, folder: Path, max_tokens: int = MAX_TOKENS) -> TextEncoder:
+        """Return the teacher in `folder` as an encoder on one thread, with its prefix."""
+        return teacher_encoder(folder, max_tokens, self.prefix, self.precision)
 
     def targets(self, vectors: Halves, texts: Sequence[str], work: Path) -> Halves:
         """Return the vectors that the student imitates, float16 (n, dim), and write the removed means to `work`."""
@@ -150,11 +158,18 @@ class PrefixedEncoder(TextEncoder):
         return super().encode([self._prefix + text for text in texts], progress=progress)
 
 
-def teacher_encoder(folder: Path, max_tokens: int = MAX_TOKENS, prefix: str = "") -> TextEncoder:
-    """Return the teacher in `folder` as an encoder in float32 on one thread, with `prefix` before each text."""
-    session = open_session(export_teacher(folder).SerializeToString(), name="teacher", providers=(CPU,), threads=1)
-    dim = session.runtime.get_outputs()[0].shape[1]
+def teacher_encoder(
+    folder: Path, max_tokens: int = MAX_TOKENS, prefix: str = "", precision: str = "float32"
+) -> TextEncoder:
+    """Return the teacher in `folder` as an encoder on one thread, with `prefix` before each text."""
     tokenizer = (folder / "tokenizer.json").read_bytes()
+    if precision == "float32":
+        graph = export_teacher(folder).SerializeToString()
+    else:
+        bert = AutoModel.from_pretrained(folder, add_pooling_layer=False)
+        graph = Exported.of(SentenceEncoder(bert), tokenizer).graph(precision)
+    session = open_session(graph, name="teacher", providers=(CPU,), threads=1)
+    dim = session.runtime.get_outputs()[0].shape[1]
     return PrefixedEncoder(session, tokenizer, dim=dim, max_tokens=max_tokens, prefix=prefix)
 
 

