@@ -16,7 +16,7 @@ from training.distillation.corpus import TrainingTexts
 
 QUERIES, TAGGED = "mcpr_train.query.txt", "ner_train.txt"
 LITEMALL, NEWBEE = "litemall.sql", "newbee.sql"
-MOST_QUERIES = 40_000
+MOST_QUERIES = 30_000
 PRODUCT, BRAND = "HCCX", "HPPX"
 """Tags of product words and of brands."""
 _VALUE = re.compile(r"\s*(?:'((?:[^'\\]|\\.|'')*)'|([^,()']+))\s*([,)])", re.DOTALL)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from inference.chinese import is_chinese
 from inference.types import Vector
 from training.distillation.batches import Sampler
 from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
@@ -27,6 +29,7 @@ from training.distillation.train import Run, train
 from training.distillation.unigram import TitleSplitter, is_unigram, small_vocabulary, words_in_use
 from training.distillation.vocabulary import whole_words
 
+T = TypeVar("T")
 CHECK_EVERY = 200
 CHECKED_TITLES = 400
 STUDENT = "student.pt"
@@ -203,11 +206,25 @@ def _gathered(texts: TrainingTexts, tokenizer: bytes, plan: Plan, teacher: Teach
     """Return the corpus and the student's vocabulary: the teacher's, or the pieces that the corpus uses."""
     if not is_unigram(tokenizer):
         return build_corpus(texts, whole_words(tokenizer)[: plan.words], plan.seed), Vocabulary(tokenizer)
-    # Long texts cost the teacher most, and a part of them is enough.
-    texts = replace(texts, lines=texts.lines[::3], descriptions=texts.descriptions[::2])
-    words = words_in_use(tokenizer, texts.titles)[: plan.words]
-    corpus = build_corpus(texts, words, plan.seed, TitleSplitter(tokenizer), teacher.spans)
+    thinned = _thinned(texts)
+    words = words_in_use(tokenizer, thinned.titles)[: plan.words]
+    corpus = build_corpus(thinned, words, plan.seed, TitleSplitter(tokenizer), teacher.spans)
     return corpus, Vocabulary(*small_vocabulary(tokenizer, corpus.texts, teacher.least))
+
+
+def _thinned(texts: TrainingTexts) -> TrainingTexts:
+    """Return the texts with all Chinese ones and a part of the other long ones, on which the teacher is slow."""
+
+    def part(rows: Sequence[T], every: int, title: Callable[[T], str]) -> tuple[T, ...]:
+        return tuple(row for at, row in enumerate(rows) if at % every == 0 or is_chinese(title(row)))
+
+    return replace(
+        texts,
+        titles=part(texts.titles, 2, str),
+        lines=part(texts.lines, 4, itemgetter(0)),
+        descriptions=part(texts.descriptions, 3, itemgetter(0)),
+        matches=part(texts.matches, 4, itemgetter(0)),
+    )
 
 
 def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> dict[int, list[float]]:
