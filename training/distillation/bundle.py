@@ -73,15 +73,17 @@ def figures_of(student: Student) -> Figures:
     """Compare the teacher, the students not trained on the query, and the student in the bundle."""
     corpus = student.corpus
     chosen = with_mixed_grades(corpus.graded)
-    if not chosen or not student.held_out:
+    if not chosen:
         return Figures(0, 0.0, 0.0, 0.0)
     texts = sorted({int(i) for each in chosen for i in (each.query, *each.items)})
     vectors = student.encoder.encoder("int8", max_tokens=MAX_TOKENS).encode([corpus.texts[i] for i in texts])
+    shipped = mean_ndcg(chosen, dict(zip(texts, vectors, strict=True)))
     return Figures(
         queries=len(chosen),
         teacher=mean_ndcg(chosen, lambda text: student.teacher[text].astype(np.float32)),
-        held_out=held_out_ndcg(corpus.graded, student.held_out),
-        shipped=mean_ndcg(chosen, dict(zip(texts, vectors, strict=True))),
+        # Without a stage for graded queries, no student was trained on them.
+        held_out=held_out_ndcg(corpus.graded, student.held_out) if student.held_out else shipped,
+        shipped=shipped,
     )
 
 
@@ -90,8 +92,9 @@ def _metrics(figures: Figures, cosine: float, plan: Plan) -> tuple[Metric, ...]:
     metrics = [Metric(name="cosine to the teacher", value=round(cosine, 4), measured=f"{by}, held-out titles")]
     if figures.queries:
         where = f"{by}, {figures.queries} graded queries"
+        how = f"{where}, {plan.folds} folds" if plan.final is not None else f"{where}, none trained on"
         metrics += [
             Metric(name="NDCG@10, teacher", value=round(figures.teacher, 4), measured=where),
-            Metric(name="NDCG@10, held out", value=round(figures.held_out, 4), measured=f"{where}, {plan.folds} folds"),
+            Metric(name="NDCG@10, held out", value=round(figures.held_out, 4), measured=how),
         ]
     return tuple(metrics)

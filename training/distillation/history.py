@@ -87,7 +87,7 @@ def write_report(folder: Path, plan: Plan, corpus: Corpus, figures: Figures, ent
     checks = [each for each in entries if isinstance(each, Check)]
     _plot_losses(folder / LOSSES, [each for each in steps if each.run in {"base", "final"}])
     _plot_checks(folder / VALIDATION, [each for each in checks if each.run in {"base", "final"}], figures)
-    parts = [_summary(plan, corpus, steps), _figures(figures, checks), _stages(plan), _texts(corpus)]
+    parts = [_summary(plan, corpus, steps), _figures(plan, figures, checks), _stages(plan), _texts(corpus)]
     (folder / REPORT).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -102,7 +102,7 @@ def _summary(plan: Plan, corpus: Corpus, steps: Sequence[Step]) -> str:
     )
 
 
-def _figures(figures: Figures, checks: Sequence[Check]) -> str:
+def _figures(plan: Plan, figures: Figures, checks: Sequence[Check]) -> str:
     lines = ["## Figures", "", "| | |", "|---|---|"]
     if checks:
         lines.append(f"| mean cosine to the teacher, held-out titles | {checks[-1].cosine:.4f} |")
@@ -110,8 +110,9 @@ def _figures(figures: Figures, checks: Sequence[Check]) -> str:
         lines += [
             f"| NDCG@10 of {figures.queries} graded queries, teacher | {figures.teacher:.4f} |",
             f"| **student, on queries that it was not trained on** | **{figures.held_out:.4f}** |",
-            f"| student as shipped, int8, trained on these queries | {figures.shipped:.4f} |",
         ]
+        if plan.final is not None:
+            lines.append(f"| student as shipped, int8, trained on these queries | {figures.shipped:.4f} |")
     return "\n".join(lines)
 
 

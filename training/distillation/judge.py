@@ -67,14 +67,16 @@ def judge(bundle: Path, data: Path) -> str:
     with TemporaryDirectory() as work:
         teacher = source.encoder(source.unpack(Path(work)))
     loader = Loader(bundle, manifest)
+    shipped = titles_ndcg(graded, loader.encoder_for(QUERY), loader.encoder_for(CATALOGUE))
     rows = {
         "BM25": _mean(by_words, graded.queries),
-        "teacher, float32": titles_ndcg(graded, teacher, teacher),
-        "student, queries it was not trained on": _mean(_held_out(bundle, graded.queries), graded.queries),
-        "student as shipped, trained on these queries": titles_ndcg(
-            graded, loader.encoder_for(QUERY), loader.encoder_for(CATALOGUE)
-        ),
+        f"teacher, {source.precision}": titles_ndcg(graded, teacher, teacher),
     }
+    if any(file.name == HELD_OUT for file in manifest.files):
+        rows["student, queries it was not trained on"] = _mean(_held_out(bundle, graded.queries), graded.queries)
+        rows["student as shipped, trained on these queries"] = shipped
+    else:
+        rows["student as shipped, not trained on these queries"] = shipped
     lines = [f"NDCG@10, titles only, {len(graded.queries)} queries with more than one grade.", "", "| | NDCG@10 |"]
     return "\n".join([*lines, "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in rows.items())])
 

@@ -140,12 +140,10 @@ MULTILINGUAL = Plan(
     layers=(0, 5, 11),
     max_tokens=48,
     words=10_000,
-    folds=3,
     base=(
         msgspec.structs.replace(IMITATE, steps=400, horizon=1200, pairs=_BOTH),
         msgspec.structs.replace(CONTRAST, steps=400, pairs=_BOTH),
     ),
-    final=msgspec.structs.replace(GRADES, steps=40, pairs={**GRADES.pairs, WORDS: 24, TRANSLATIONS: 12}),
 )
 """Chinese and English: more searches than titles, because more Chinese searches than titles can be had."""
 PLANS = {"english": PLAN, "multilingual": MULTILINGUAL}
