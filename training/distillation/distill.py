@@ -16,8 +16,12 @@ import numpy.typing as npt
 import torch
 
 from inference.chinese import is_chinese
+from inference.loading import Loader
+from inference.manifest import CATALOGUE
+from inference.manifest_files import read_manifest
 from inference.types import Vector
 from training.distillation.batches import Sampler
+from training.distillation.blended import blended, english_texts
 from training.distillation.corpus import Corpus, Grades, TrainingTexts, build_corpus
 from training.distillation.export import Exported
 from training.distillation.graded import mean_ndcg, split
@@ -181,6 +185,8 @@ def distill(
     progress.advance(1, f"{len(corpus.texts):,} texts")
     vectors = _encode_with_teacher(teacher, folder, corpus, plan, work, progress)
     targets = teacher.targets(vectors, corpus.texts, work)
+    if teacher.english is not None:
+        targets = _with_english(teacher.english, targets, corpus, work, progress)
     tokens = Tokens(vocabulary.tokenizer, corpus.texts, plan.max_tokens)
     trainer = Trainer(plan, corpus, work, progress, folder, targets, tokens, vocabulary)
     encoder = trainer.run("base", plan.base, ())
@@ -238,6 +244,18 @@ def _cross_validated(trainer: Trainer, final: Stage, base: SentenceEncoder) -> d
             cosines = np.array([vectors[item] for item in each.items.tolist()]) @ vectors[each.query]
             scores[at] = [round(float(cosine), 5) for cosine in cosines]
     return scores
+
+
+def _with_english(bundle: Path, targets: Halves, corpus: Corpus, work: Path, progress: ProgressReporter) -> Halves:
+    """Return the targets, for English texts blended with the vectors of the encoder in `bundle`."""
+    manifest = read_manifest(bundle)
+    rows = english_texts(corpus)
+    progress.begin("encoding English texts", len(rows))
+    advance: Callable[[int], None] = progress.advance
+    encoder = Loader(bundle, manifest).encoder_for(CATALOGUE)
+    texts = [corpus.texts[row] for row in rows.tolist()]
+    vectors = teacher_vectors(encoder, texts, work / "teacher", teacher=manifest.weights, progress=advance)
+    return blended(targets, vectors, rows)
 
 
 def _encode_with_teacher(

@@ -109,10 +109,14 @@ def _figures(plan: Plan, figures: Figures, checks: Sequence[Check]) -> str:
     if figures.queries:
         lines += [
             f"| NDCG@10 of {figures.queries} graded queries, teacher | {figures.teacher:.4f} |",
-            f"| **student, on queries that it was not trained on** | **{figures.held_out:.4f}** |",
         ]
         if plan.final is not None:
-            lines.append(f"| student as shipped, int8, trained on these queries | {figures.shipped:.4f} |")
+            lines += [
+                f"| **student, on queries that it was not trained on** | **{figures.held_out:.4f}** |",
+                f"| student as shipped, int8, trained on these queries | {figures.shipped:.4f} |",
+            ]
+        else:
+            lines.append(f"| student as shipped, int8 | {figures.shipped:.4f} |")
     return "\n".join(lines)
 
 

@@ -132,19 +132,31 @@ GRADES = Stage(
 )
 PLAN = Plan(base=(IMITATE, CONTRAST), final=GRADES)
 
-_BOTH = {
-    PSEUDO_QUERIES: 40, DESCRIPTIONS: 12, MATCHES: 12, LINES: 10, TOGETHER: 4, SEARCHES: 36, WORDS: 72,
-    TRANSLATIONS: 40,
-}  # fmt: skip
 MULTILINGUAL = Plan(
     layers=(0, 5, 11),
     max_tokens=48,
     words=10_000,
     base=(
-        msgspec.structs.replace(IMITATE, steps=400, horizon=1200, pairs=_BOTH),
-        msgspec.structs.replace(CONTRAST, steps=400, pairs=_BOTH),
+        msgspec.structs.replace(
+            IMITATE,
+            steps=254,
+            horizon=1200,
+            pairs={
+                PSEUDO_QUERIES: 40, DESCRIPTIONS: 12, MATCHES: 12, LINES: 10, TOGETHER: 4, SEARCHES: 36, WORDS: 72,
+                TRANSLATIONS: 40,
+            },
+        ),
+        msgspec.structs.replace(
+            CONTRAST,
+            steps=400,
+            rate=4e-4,
+            pairs={
+                PSEUDO_QUERIES: 24, DESCRIPTIONS: 4, MATCHES: 6, LINES: 4, TOGETHER: 2, SEARCHES: 24, WORDS: 40,
+                TRANSLATIONS: 28,
+            },
+        ),
     ),
-)
+)  # fmt: skip
 """Chinese and English: more searches than titles, because more Chinese searches than titles can be had."""
 PLANS = {"english": PLAN, "multilingual": MULTILINGUAL}
 """The plan for a student of each teacher."""

@@ -55,6 +55,7 @@ class Teacher:
         prefix: text before every text that it encodes. The student imitates the vectors of texts with it, without it.
         centred: whether the student imitates vectors without the mean of their script, see `centred`.
         least: occurrences of a piece in the corpus that keep it in the vocabulary of a student with one of its own.
+        english: the bundle of an English encoder whose vectors are blended into those of English texts; None without.
         precision: that of its products, one of `export.PRECISIONS`.
         spans: pseudo-queries of each title in the corpus of a student with a vocabulary of its own.
         languages, limits: those of its students, for their model card.
@@ -65,6 +66,7 @@ class Teacher:
     prefix: str = ""
     centred: bool = False
     least: int = 0
+    english: Path | None = None
     precision: str = "float32"
     spans: int = 2
     languages: tuple[str, ...] = ("English",)

@@ -44,6 +44,7 @@ E5 = Teacher(
     prefix="query: ",
     centred=True,
     least=1,
+    english=Path("exported_models/shop-minilm-l3/1"),
     # The weights have four bits already.
     precision="int8",
     spans=1,

@@ -42,7 +42,7 @@ def small(work: Path) -> Path:
     return work / "teacher-weights"
 
 
-TEACHER = replace(E5, unpack=small, precision="float32")
+TEACHER = replace(E5, unpack=small, precision="float32", english=None)
 
 
 def test_a_bundle_has_one_file_for_both_purposes_and_the_pieces_of_its_texts(tmp_path: Path) -> None:
