@@ -35,7 +35,7 @@ def test_only_the_chosen_rows_are_blended_and_have_length_one() -> None:
 
 def test_chinese_and_foreign_words_are_not_english() -> None:
     texts = TrainingTexts(titles=("red lamp", "无线 mouse"), translations=(("lampe", "lamp"), ("灯", "lamp")))
-    corpus = build_corpus(texts, ["desk"], 1)
+    corpus = build_corpus(texts, ["desk", "chair", "sofa"], 1)
     english = {corpus.texts[row] for row in english_texts(corpus).tolist()}
     assert {"red lamp", "desk", "lamp"} <= english
     assert not {"无线 mouse", "lampe", "灯"} & english
