@@ -36,6 +36,7 @@ from inference.ranking.occlusion import MATCHING_WORDS
 from inference.retrieval import tokens
 from inference.retrieval.tokens import Word
 from inference.retrieval.word_index import FIELD_WEIGHTS, SparseIndex, document
+from training.distillation.chinese_texts import tagged_titles
 
 SAMPLE, K, MOST_TARGETS = 1500, 10, 200
 Vector = npt.NDArray[np.float64]
@@ -53,7 +54,7 @@ class Task(NamedTuple):
 
 def taobao(folder: Path) -> list[Task]:
     """Return the searches for products, and those for products of a brand."""
-    tagged = dict(title for path in sorted(folder.glob("ner_*.txt")) for title in _tagged(path))
+    tagged = dict(title for path in sorted(folder.glob("ner_*.txt")) for title in tagged_titles(path))
     titles = [*tagged]
     products, branded = defaultdict[str, dict[int, int]](dict), defaultdict[str, dict[int, int]](dict)
     for place, spans in enumerate(tagged.values()):
@@ -65,19 +66,6 @@ def taobao(folder: Path) -> list[Task]:
         Task("product", titles, _sample([each for each in products.items() if 2 <= len(each[1]) <= MOST_TARGETS])),
         Task("brand and product", titles, _sample([*branded.items()])),
     ]
-
-
-def _tagged(path: Path) -> Iterable[tuple[str, list[tuple[str, str]]]]:
-    for block in path.read_text(encoding="utf-8").split("\n\n"):
-        letters = [(line[:1], line[2:]) for line in block.split("\n") if line]
-        spans = list[tuple[str, str]]()
-        for letter, tag in letters:
-            if tag.startswith("B-"):
-                spans.append((letter, tag[2:]))
-            elif tag.startswith("I-") and spans:
-                spans[-1] = (spans[-1][0] + letter, spans[-1][1])
-        if letters:
-            yield "".join(letter for letter, _ in letters), spans
 
 
 def qbqtc(path: Path) -> Task:
