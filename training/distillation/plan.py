@@ -155,15 +155,6 @@ MULTILINGUAL = Plan(
                 TRANSLATIONS: 28,
             },
         ),
-        msgspec.structs.replace(
-            CONTRAST,
-            name="tell apart again",
-            steps=130,
-            rate=3e-4,
-            pairs={
-                PSEUDO_QUERIES: 40, DESCRIPTIONS: 8, MATCHES: 6, LINES: 4, SEARCHES: 16, WORDS: 24, TRANSLATIONS: 20,
-            },
-        ),
     ),
 )  # fmt: skip
 """Chinese and English: more searches than titles, because more Chinese searches than titles can be had."""
