@@ -17,7 +17,7 @@ def test_the_card_credits_the_owner_of_the_data(tmp_path: Path, credit: tuple[st
     (tmp_path / "items.jsonl").write_text('{"item_id": "a", "title": "Oat milk"}\n')
     options = command.DistillOptions(
         catalog=tmp_path / "items.jsonl", events=None, until=None, data=None, output=tmp_path / "shop" / "1", work=None,
-        seed=7, scale=1.0, threads=1, credit=credit,
+        seed=7, scale=1.0, threads=1, credit=credit, teacher="english",
     )  # fmt: skip
     _, (source,) = command.read_texts(options)
     assert (source.name, source.licence, source.citation) == (credit or ("the catalogue given", "of its owner", "none"))
