@@ -33,6 +33,7 @@ from streams.demo.vectors import DemoVectors
 from streams.demo.words import Language, Words, words
 from streams.kafka import topics
 from streams.kafka.embedded import EmbeddedBroker
+from streams.kernels import prepare
 from streams.settings import Settings
 
 
@@ -83,6 +84,7 @@ class Demo:
             )
             asyncio.run(topics.create(settings))
             self._say(self._words("Broker at %s, topics created") % broker)
+            self._compile(settings)
             # The worker loads its model while this process encodes the catalogue.
             worker = stack.enter_context(WorkerProcess(settings, home / "worker.log"))
             records = self._encode(shop, settings)
@@ -104,6 +106,17 @@ class Demo:
         self._say(text % {"items": f"{len(shop.items):,}", "events": f"{len(shop.events):,}"})
         return shop
 
+    def _compile(self, settings: Settings) -> None:
+        """Compile the kernels before the worker starts: it would have to be ready in a limited time."""
+        with self._bar(self._words("Compiling the numeric kernels (only after an upgrade)")) as bar:
+            task = bar.add_task("", visible=False)
+            done = prepare(
+                settings.state.data_dir,
+                lambda number, of, _seconds: bar.update(task, completed=number, total=of, visible=True),
+            )
+        if done.compiled:
+            self._say(self._words("%d numeric kernels compiled for this processor") % done.compiled)
+
     def _encode(self, shop: DemoShop, settings: Settings) -> list[ItemVector]:
         vectors = DemoVectors.of(shop.items, settings)
         if self.options.language == "zh" and not knows_chinese(settings):
@@ -114,16 +127,8 @@ class Demo:
             )
             self._say(text % vectors.model)
         missing = vectors.missing()
-        bar = Progress(
-            TextColumn("         " + self._words("Encoding the catalogue (cached for the next run)")),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not (missing and self.console.is_terminal),
-        )
-        with bar:
+        text = self._words("Encoding the catalogue (cached for the next run)")
+        with self._bar(text, is_shown=missing > 0) as bar:
             task = bar.add_task("", total=missing)
             records = vectors.records(settings, lambda texts: bar.advance(task, texts))
         encoded = self._words("%(number)d encoded, kept in %(folder)s")
@@ -174,6 +179,17 @@ class Demo:
             self._say(self._words("         Try these searches: %s") % self._words(", ").join(searches))
         if self.options.opens:
             webbrowser.open(url)
+
+    def _bar(self, text: str, *, is_shown: bool = True) -> Progress:
+        return Progress(
+            TextColumn(f"         {text}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not (is_shown and self.console.is_terminal),
+        )
 
     def _say(self, text: str) -> None:
         self.console.print(f"[dim]{monotonic() - self._started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)
